@@ -1,0 +1,60 @@
+"""What all tests share: an isolated cache, and small data to train on."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+CIFAR10 = os.environ.get("CAELAB_DATA")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    import torch
+
+    for item in items:
+        if item.get_closest_marker("cifar10") and not CIFAR10:
+            item.add_marker(pytest.mark.skip(reason="CAELAB_DATA does not say where CIFAR-10 is"))
+        if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="there is no CUDA device"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the user's caches and settings out of the tests, and the network too."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        patch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+        patch.setenv("CAELAB_CIFAR10_URL", "http://127.0.0.1:9/cifar-10-python.tar.gz")
+        patch.delenv("CAELAB_DATA", raising=False)
+        yield
+
+
+@pytest.fixture
+def cifar10_path() -> Path:
+    """Where real CIFAR-10 is; only for tests marked ``cifar10``."""
+    assert CIFAR10
+    return Path(CIFAR10)
+
+
+def smooth_images(count: int, size: int, seed: int = 0) -> np.ndarray:
+    """Return ``uint8 (N, 3, size, size)`` of random colour gradients, which a small network can learn."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:size, 0:size] / size
+    corner, across, down = (rng.uniform(0, 1, (count, 3, 1, 1)) for _ in range(3))
+    images = corner + (across - corner) * x + (down - corner) * y
+    return np.clip(images * 255, 0, 255).round().astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 120 small pictures in two class folders."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for position, image in enumerate(smooth_images(120, 16)):
+        place = folder / ("even", "odd")[position % 2]
+        place.mkdir(exist_ok=True)
+        Image.fromarray(image.transpose(1, 2, 0)).save(place / f"{position:03d}.png")
+    return folder

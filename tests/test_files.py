@@ -1,0 +1,51 @@
+import contextlib
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from caelab.errors import InputError
+from caelab.files import replacing, require_space, write_text
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "result.json"
+    with replacing(target) as temporary:
+        temporary.write_text("new")
+        assert not target.exists()
+        assert temporary.suffix == ".json"
+    assert target.read_text() == "new"
+    with contextlib.suppress(ValueError), replacing(target) as temporary:
+        temporary.write_text("half")
+        raise ValueError("midway")
+    assert target.read_text() == "new"
+    assert [entry.name for entry in target.parent.iterdir()] == ["result.json"]
+
+
+def test_permissions_are_those_of_an_ordinary_file(tmp_path: Path) -> None:
+    (tmp_path / "ordinary").write_text("")
+    write_text(tmp_path / "ours", "")
+    assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == stat.S_IMODE((tmp_path / "ordinary").stat().st_mode)
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match=r"No space left on device.*Nothing was left behind"),
+        replacing(tmp_path / "x"),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_is_no_folder_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write"):
+        write_text(tmp_path / "file" / "x", "")
+
+
+def test_space_is_asked_of_the_nearest_folder_that_exists(tmp_path: Path) -> None:
+    require_space(tmp_path / "not" / "yet", 1)
+    with pytest.raises(InputError, match=r"too little disk for .*not/yet: 1000000000000000 MB are needed"):
+        require_space(tmp_path / "not" / "yet", 10**21)
