@@ -1,0 +1,23 @@
+"""Networks: text ↔ description ↔ ``torch.nn.Module``.
+
+Everything here but ``build`` does without torch; import that from ``caelab.networks.build``.
+"""
+
+from caelab.networks.describe import describe, require_image_output
+from caelab.networks.description import Description, LayerRow, Representation
+from caelab.networks.language import Network, NetworkError, format_network, parse
+from caelab.networks.presets import PRESETS, resolve
+
+__all__ = [
+    "PRESETS",
+    "Description",
+    "LayerRow",
+    "Network",
+    "NetworkError",
+    "Representation",
+    "describe",
+    "format_network",
+    "parse",
+    "require_image_output",
+    "resolve",
+]

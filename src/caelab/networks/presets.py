@@ -1,0 +1,43 @@
+"""Networks with a name."""
+
+import difflib
+
+from caelab.networks.language import KINDS, NetworkError
+
+PRESETS = {
+    "reference": "conv8 pool conv12 pool conv16 | up conv12 up conv3",
+    "strided": "conv16k4s2 conv32k4s2 conv12k1:none | conv32 deconv16k4s2 deconv3k4s2",
+    "dense64": "conv32k4s2 conv64k4s2 dense64:none | dense64h8w8 up conv32 up conv3",
+    "residual": (
+        "unshuffle4 conv96 2*(conv96:gelu conv96:none) conv12k1:none | "
+        "conv96 2*(conv96:gelu conv96:none) conv48 shuffle4"
+    ),
+    "unet": "conv32 [pool conv64 [pool conv128 | conv128 up] conv64 up] conv32 conv3",
+}
+"""Name → text, for RGB images of 32×32 pixels; all but ``dense64`` take other multiples of 4 too.
+
+``reference``: nine layers, the code 16×8×8. ``strided``: strides and transposed convolutions, a linear code of
+12×8×8. ``dense64``: a linear code of 64 numbers. ``residual``: residual blocks and a linear code of 12×8×8.
+``unet``: skips run around the code.
+"""
+
+
+def resolve(text_or_name: str) -> str:
+    """The text of the preset of that name, or the text itself.
+
+    Raises:
+        NetworkError: It is one word, neither a preset nor a layer.
+    """
+    word = text_or_name.strip()
+    if word in PRESETS:
+        return PRESETS[word]
+    if word.isalpha() and word not in KINDS:
+        close = difflib.get_close_matches(word.lower(), [*PRESETS, *KINDS], n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        raise NetworkError(
+            f"no network is called '{word[:40]}'",
+            text=word,
+            span=(0, len(word)),
+            expected=f"Expected a network's text, or a preset: {', '.join(PRESETS)}.{hint}",
+        )
+    return text_or_name

@@ -1,0 +1,187 @@
+"""What a network is, by arithmetic alone; against hand calculation here, against torch in test_build.py."""
+
+import json
+import time
+
+import pytest
+
+from caelab.errors import InputError
+from caelab.networks import NetworkError, describe, require_image_output
+
+
+def test_the_reference_network() -> None:
+    found = describe("reference")
+    assert found.text == "conv8 pool conv12 pool conv16 | up conv12 up conv3"
+    assert len(found.rows) == 9
+    assert found.rows[0].size == 8 * 32 * 32 == 8192
+    assert found.code is not None
+    assert (found.code.shape, found.code.size, found.code.where) == ((16, 8, 8), 1024, "behind 5, conv16")
+    assert (found.narrowest.shape, found.narrowest.size) == ((12, 8, 8), 768)
+    assert found.narrowest.where == "behind 4, pool"
+    assert found.weights == 4911
+    assert found.output == found.input == (3, 32, 32)
+    assert not found.skip_around_code
+    assert [row.multiply_accumulates for row in found.rows] == [
+        8 * 1024 * 27,
+        0,
+        12 * 256 * 72,
+        0,
+        16 * 64 * 108,
+        0,
+        12 * 256 * 144,
+        0,
+        3 * 1024 * 108,
+    ]
+    # The two up conv pairs take 2.25 times fewer: 16 where 36 were.
+    upsampling = 12 * 256 * 144 + 3 * 1024 * 108
+    assert found.multiply_accumulates - found.multiply_accumulates_rewritten == upsampling - upsampling * 16 // 36
+
+
+@pytest.mark.parametrize(
+    ("text", "size", "shape"),
+    [
+        ("conv8k5v", 32, (8, 28, 28)),
+        ("conv8k4", 9, (8, 9, 9)),
+        ("conv8k3s2", 9, (8, 5, 5)),
+        ("conv8k4s2", 8, (8, 4, 4)),
+        ("conv8k7d3", 8, (8, 8, 8)),
+        ("conv8k3d2v", 8, (8, 4, 4)),
+        ("conv8p2", (8, 9), (8, 10, 11)),
+        ("deconv8k2s2", 5, (8, 10, 10)),
+        ("deconv8s2", 5, (8, 10, 10)),
+        ("deconv8k4s2", 5, (8, 10, 10)),
+        ("deconv8k5s3", 5, (8, 15, 15)),
+        ("deconv8k2s5", 3, (8, 15, 15)),
+        ("deconv8k3", 5, (8, 5, 5)),
+        ("deconv8k3s2v", 5, (8, 11, 11)),
+        ("pool3", 10, (3, 3, 3)),
+        ("up3", (2, 5), (3, 6, 15)),
+        ("unshuffle2", (4, 6), (12, 2, 3)),
+        ("conv18:none shuffle3", 4, (2, 12, 12)),
+        ("dense7", 4, (7, 1, 1)),
+        ("dense7h2w5", 4, (7, 2, 5)),
+        ("[pool up]", 4, (6, 4, 4)),
+        ("2*[conv5]", 4, (13, 4, 4)),
+    ],
+)
+def test_shapes(text: str, size: int | tuple[int, int], shape: tuple[int, int, int]) -> None:
+    assert describe(text, size=size).output == shape
+
+
+def test_what_a_bracket_runs_around_is_no_bottleneck() -> None:
+    unet = describe("unet")
+    assert unet.skip_around_code
+    assert unet.code is not None
+    assert unet.code.shape == (128, 8, 8)
+    assert unet.narrowest.size == 32 * 32 * 32
+    assert "no bottleneck" in unet.as_table()
+    residual = describe("conv8 (conv2 | conv8)")
+    assert residual.skip_around_code
+    assert residual.narrowest.row == 1
+
+
+def test_a_code_at_the_beginning_of_a_bracket_is_its_input() -> None:
+    found = describe("(| conv3)", channels=3)
+    assert found.code is not None
+    assert (found.code.shape, found.code.where, found.code.row) == ((3, 32, 32), "the input", 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "size", "column", "problem"),
+    [
+        ("conv8 pool pool", 3, 12, "pool does not fit: a window of 2×2 on 8×1×1"),
+        ("conv8 conv8k5v", 4, 7, "conv8k5v does not fit: a kernel 5 wide on 8×4×4 with 0 of padding"),
+        ("deconv8p9", 4, 1, "a padding of 9 leaves nothing of 3×4×4"),
+        ("deconv8k4", 4, 1, "stride 1 and an even kernel"),
+        ("conv8 shuffle3", 4, 7, "8 channels are not a multiple of 3² = 9"),
+        ("conv8 unshuffle3", 4, 7, "4×4 pixels are not a multiple of 3"),
+        ("conv8 norm3", 4, 7, "8 channels are not a multiple of 3 groups"),
+        ("conv8 (conv4)", 4, 7, "the residual adds x of 8×4×4 and f(x) of 4×4×4"),
+        ("conv8 2*[pool]", 4, 9, "the skip concatenates x of 8×4×4 and f(x) of 8×2×2"),
+        ("conv8 up65536", 4, 7, "a representation of 8×262144×262144"),
+        ("conv65536 conv65536", 4, 11, "weights"),
+        ("conv1 30*[batchnorm]", 8, 11, "a representation"),
+    ],
+)
+def test_the_caret_stands_under_what_does_not_fit(text: str, size: int, column: int, problem: str) -> None:
+    with pytest.raises(NetworkError) as caught:
+        describe(text, size=size)
+    assert problem in str(caught.value)
+    assert caught.value.column == column
+
+
+@pytest.mark.parametrize(
+    ("text", "size", "column", "problem", "advice"),
+    [
+        ("reference", 30, 19, "pool made 12×7×7 of 12×15×15, with a rest", "28×28 or 32×32 pixels would do"),
+        ("reference", (32, 33), 7, "the output is 3×32×32, not the image's 3×32×33", "32×32 or 32×36 pixels would do"),
+        ("conv8s2 up conv3", 7, 1, "conv8s2 made 8×4×4 of 3×7×7", "6×6 or 8×8 pixels would do"),
+        ("conv8 pool conv3", 32, 12, "the output is 3×16×16", "a further up would do"),
+        ("conv8 conv4 up", 32, 13, "the output is 4×64×64", "as much upsampling as downsampling"),
+        ("conv8 conv4 norm", 32, 7, "the output is 4×32×32", "such as conv3"),
+    ],
+)
+def test_an_output_that_is_no_image(text: str, size: int, column: int, problem: str, advice: str) -> None:
+    found = describe(text, size=size)
+    with pytest.raises(NetworkError) as caught:
+        require_image_output(found)
+    assert problem in str(caught.value)
+    assert advice in str(caught.value)
+    assert caught.value.column == column
+    with pytest.raises(NetworkError, match="the output is"):
+        describe(text, size=size, output_channels=3)
+
+
+def test_an_output_with_other_channels_than_the_input() -> None:
+    assert describe("conv8 conv2", channels=1, output_channels=2).output == (2, 32, 32)
+
+
+@pytest.mark.parametrize(("channels", "size"), [(0, 32), (3, 0), (3, (32, -1)), (3, 100_000)])
+def test_absurd_images_are_refused(channels: int, size: int | tuple[int, int]) -> None:
+    with pytest.raises(InputError, match="an image of"):
+        describe("reference", channels=channels, size=size)
+
+
+@pytest.mark.parametrize("text", ["up250 1900*conv1k1", "1999*conv1:none", "400*(conv3 (up pool))"])
+def test_large_networks_are_described_soon(text: str) -> None:
+    begun = time.process_time()
+    assert len(describe(text, channels=3, size=32).rows) > 1_800
+    assert time.process_time() - begun < 5
+
+
+@pytest.mark.parametrize("text", ["16*up 16*pool", "1000*[batchnorm]", "up65536 pool65536", "conv9k65535"])
+def test_hostile_networks_are_refused_at_once(text: str) -> None:
+    begun = time.process_time()
+    with pytest.raises(NetworkError, match="At most"):
+        describe(text, channels=3, size=32)
+    assert time.process_time() - begun < 1
+
+
+def test_the_dictionary_is_json_and_complete() -> None:
+    found = json.loads(json.dumps(describe("reference").as_dict()))
+    assert found["code"]["shape"] == [16, 8, 8]
+    assert found["rows"][3] == {
+        "text": "pool",
+        "kind": "pool",
+        "shape": [12, 8, 8],
+        "size": 768,
+        "weights": 0,
+        "multiply_accumulates": 0,
+        "receptive_field": 10,
+        "depth": 0,
+        "remainder": 0,
+    }
+
+
+def test_the_table_names_code_and_narrowest() -> None:
+    lines = describe("reference").as_table().splitlines()
+    assert lines[7].split() == ["4", "pool", "12×8×8", "768", "10", "←", "the", "narrowest"]
+    assert lines[8].split() == ["5", "conv16", "16×8×8", "1,024", "1,744", "110,592", "18", "←", "the", "code"]
+    assert "weights     4,911" in lines
+    assert "← the code, the narrowest" in describe("residual").as_table()
+
+
+def test_a_preset_misspelt() -> None:
+    with pytest.raises(NetworkError, match="Did you mean reference") as caught:
+        describe("refrence")
+    assert caught.value.column == 1

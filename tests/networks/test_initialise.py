@@ -1,0 +1,82 @@
+"""The weights a network begins with."""
+
+import pytest
+import torch
+from torch import nn
+
+from caelab.networks.build import build
+from caelab.networks.initialise import weighted_layers
+from caelab.networks.language import ACTIVATIONS
+from caelab.networks.layers import ACTIVATIONS as FUNCTIONS
+
+
+def _generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("initialisation", ["kaiming", "default"])
+def test_only_the_generator_is_drawn_from(initialisation) -> None:
+    state = torch.get_rng_state()
+    once, again, other = (
+        build("unet", generator=_generator(seed), initialisation=initialisation).state_dict() for seed in (0, 0, 1)
+    )
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(once[name], again[name]) for name in once)
+    assert not any(torch.equal(once[name], other[name]) for name in once if name.endswith("weight"))
+
+
+def test_the_rewrite_and_batch_normalisation_draw_the_same_weights() -> None:
+    plain = build("reference", generator=_generator())
+    normed = build("reference", generator=_generator(), batchnorm=True)
+    for one, other in zip(weighted_layers(plain), weighted_layers(normed), strict=True):
+        assert torch.equal(one.weight, other.weight)
+
+
+@pytest.mark.parametrize(
+    ("text", "variance"),
+    [
+        ("conv64 conv3", 2 / 27),
+        ("conv64k5:none conv3", 1 / 75),
+        ("conv64:tanh conv3", (5 / 3) ** 2 / 27),
+        ("deconv64k4s2 conv3", 2 / (3 * 4)),
+        ("dense64 conv3", 2 / 192),
+    ],
+)
+def test_kaiming_variances(text: str, variance: float) -> None:
+    first, last = weighted_layers(build(text, size=8, generator=_generator()))
+    assert first.weight.var().item() == pytest.approx(variance, rel=0.15)
+    assert last.weight.var().item() == pytest.approx(1 / (64 * 9), rel=0.15)
+    assert first.bias is not None
+    assert not first.bias.any()
+
+
+def test_the_variance_survives_a_deep_rectified_network() -> None:
+    network = build("20*conv64 conv64", size=16, generator=_generator())
+    images = torch.randn(4, 3, 16, 16, generator=_generator(1))
+    assert 0.05 < network(images).var() < 5
+
+
+def test_residual_brackets_begin_small() -> None:
+    plain = build("conv32 4*(conv32 conv32) conv3", generator=_generator(), size=8)
+    lasts = [plain.layers[place][1].weight for place in range(1, 5)]
+    firsts = [plain.layers[place][0].weight for place in range(1, 5)]
+    for weight in lasts:
+        assert weight.var().item() == pytest.approx(2 / (32 * 9) / 4, rel=0.1)
+    for weight in firsts:
+        assert weight.var().item() == pytest.approx(2 / (32 * 9), rel=0.1)
+
+
+def test_the_default_is_torchs_own() -> None:
+    torch_layers = [lambda: nn.Conv2d(3, 8, 5), lambda: nn.ConvTranspose2d(8, 4, 2), lambda: nn.Linear(64, 6)]
+    network = build("conv8k5s2 deconv4k2s2 avgpool2 dense6", size=8, generator=_generator(), initialisation="default")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        expected = [make() for make in torch_layers]
+    for layer, twin in zip(weighted_layers(network), expected, strict=True):
+        assert torch.equal(layer.weight, twin.weight)
+        assert twin.bias is not None
+        assert torch.equal(layer.bias, twin.bias)
+
+
+def test_every_activation_of_the_language_has_a_function() -> None:
+    assert tuple(FUNCTIONS) == ACTIVATIONS
