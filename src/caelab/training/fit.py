@@ -1,0 +1,163 @@
+"""THE training loop: a generator. Progress, checkpoints, early stopping and interruption are written around it."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from caelab.training.compose import ImageModel
+from caelab.training.device import autocast
+from caelab.training.losses import Loss
+from caelab.training.pixels import Pixels
+from caelab.training.randomness import generator_for
+from caelab.training.schedule import rate_factor
+
+FINITE_CHECK_STEPS = 200
+"""How often the loss is brought to the host to see that it is finite; every step would stall a GPU."""
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss is no longer a finite number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What the loop needs to know, beside the data and the state.
+
+    Attributes:
+        epochs: Passes through the training images.
+        batch: Images a step; what remains of an epoch below a full batch is left for another epoch's shuffle.
+        loss: Its terms are summed and minimised.
+        learning_rate: The peak of the schedule.
+        warmup: Share of all steps that rise linearly to the peak.
+        decay: A name in ``schedule.DECAYS``.
+        clip: Largest norm of the gradient over all weights, or ``None``.
+        precision: What convolutions compute in.
+        seed: Of the batch order.
+    """
+
+    epochs: int
+    batch: int
+    loss: Loss
+    learning_rate: float
+    warmup: float
+    decay: str
+    clip: float | None
+    precision: torch.dtype
+    seed: int
+
+
+@dataclass(kw_only=True)
+class TrainingState:
+    """Everything that changes while the loop runs; saved and restored, the loop goes on as if never stopped.
+
+    Attributes:
+        epoch: Epochs completed.
+        step: Steps completed in the epoch under way.
+        seconds: Time that the epoch under way has taken.
+        sums: Sum over the epoch's steps of each loss term, on the device.
+    """
+
+    model: ImageModel
+    optimizer: torch.optim.Optimizer
+    epoch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    sums: dict[str, Tensor] = field(default_factory=dict)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state as tensors and plain values."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "seconds": self.seconds,
+            "sums": self.sums,
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Take over what :meth:`state_dict` returned."""
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.epoch, self.step, self.seconds = saved["epoch"], saved["step"], saved["seconds"]
+        self.sums = dict(saved["sums"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedEpoch:
+    """What one pass through the training images left.
+
+    Attributes:
+        epoch: Counted from 1.
+        seconds: Of training, without validation.
+        learning_rate: At the epoch's last step.
+        terms: Mean over the epoch's steps of each loss term, and ``mse`` in any case.
+    """
+
+    epoch: int
+    seconds: float
+    learning_rate: float
+    terms: dict[str, float]
+
+
+def fit(state: TrainingState, images: Pixels, plan: Plan) -> Iterator[TrainedEpoch | None]:
+    """Train ``state`` in place; yield ``None`` after each step and a :class:`TrainedEpoch` after each epoch.
+
+    At every yield ``state`` is complete: it may be saved, and the loop left for good.
+
+    Raises:
+        TrainingDiverged: The loss is not finite.
+    """
+    steps = len(images) // plan.batch
+    warmup = round(plan.warmup * steps * plan.epochs)
+    parameters = list(state.model.parameters())
+    state.model.train()
+    while state.epoch < plan.epochs:
+        order = torch.randperm(len(images), generator=generator_for(plan.seed, "batches", state.epoch))
+        order = order.to(images.device)
+        while state.step < steps:
+            started = time.perf_counter()
+            done = state.epoch * steps + state.step
+            factor = rate_factor(done, steps=steps * plan.epochs, warmup=warmup, decay=plan.decay)
+            for group in state.optimizer.param_groups:
+                group["lr"] = plan.learning_rate * factor
+
+            target = images.batch(order[state.step * plan.batch : (state.step + 1) * plan.batch])
+            with autocast(images.device, plan.precision):
+                output = state.model(target)
+            terms = plan.loss(output, target)
+            state.optimizer.zero_grad(set_to_none=True)
+            torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+            if plan.clip is not None:
+                torch.nn.utils.clip_grad_norm_(parameters, plan.clip)
+            state.optimizer.step()
+
+            with torch.no_grad():
+                terms.setdefault("mse", F.mse_loss(state.model.image(output), target))
+                for name, value in terms.items():
+                    state.sums[name] = state.sums.get(name, 0) + value.detach()
+            state.step += 1
+            state.seconds += time.perf_counter() - started
+            if state.step % FINITE_CHECK_STEPS == 0 or state.step == steps:
+                _require_finite(state, plan)
+            yield None
+
+        means = {name: float(total) / steps for name, total in state.sums.items()}
+        rate = state.optimizer.param_groups[0]["lr"]
+        finished = TrainedEpoch(epoch=state.epoch + 1, seconds=state.seconds, learning_rate=rate, terms=means)
+        state.epoch, state.step, state.seconds, state.sums = state.epoch + 1, 0, 0.0, {}
+        yield finished
+
+
+def _require_finite(state: TrainingState, plan: Plan) -> None:
+    if not all(math.isfinite(float(total)) for total in state.sums.values()):
+        raise TrainingDiverged(
+            f"the loss is not a finite number in epoch {state.epoch + 1}, by step {state.step}. The learning rate "
+            f"{plan.learning_rate:g} is probably too high for this network: try a third of it, or --clip 1."
+        )

@@ -1,0 +1,155 @@
+"""SOAP: Adam in the eigenbasis of Shampoo's preconditioner, for networks small enough that curvature is cheap.
+
+    gradient G (m, n) ──► covariances  L ← E[G Gᵀ],  R ← E[Gᵀ G]
+                          eigenbases   P of L,  Q of R      (refreshed every few steps by one power iteration and a QR)
+                          Adam on      PᵀGQ                 update  = P · Adam · Qᵀ
+
+Source: Vyas et al., *SOAP: Improving and Stabilizing Shampoo using Adam*, 2024 (arXiv 2409.11321), algorithm 3.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, overload
+
+import torch
+from torch import Tensor
+
+State = dict[str, Any]
+
+
+class SOAP(torch.optim.Optimizer):
+    """Adam run in the slowly turning eigenbasis of every parameter's gradient covariance.
+
+    A parameter of shape (m, ...) is treated as a matrix (m, n): a convolution's rows are its output channels, its
+    columns the (input channel, row, column) of the kernel. A vector is a matrix (m, 1). A side of length 1, or longer
+    than ``max_dimension``, keeps the identity as its basis; with both sides so, SOAP is exactly Adam.
+
+    All that a step depends on is in ``state_dict()`` as tensors, integers and lists of them: an optimizer restored from
+    it continues bit for bit, and the file loads with ``torch.load(..., weights_only=True)``.
+
+    Cost a step: four products with the bases and two covariance updates, O(mn(m + n)) a parameter; a refresh adds
+    O(m³ + n³). Memory: 2(m² + n²) + 2mn numbers a parameter.
+
+    Args:
+        params: Parameters or parameter groups, as for every ``torch.optim`` optimizer.
+        lr: Step size; an update's entries are of about this size in the eigenbasis, as with Adam.
+        betas: Decay of the first and second moments, each in [0, 1).
+        covariance_beta: Decay of the two covariances, in [0, 1).
+        eps: Added to the root of the second moment.
+        weight_decay: Decoupled decay (AdamW's), multiplied by ``lr``.
+        refresh_every: Steps between refreshes of the bases, at least 1.
+        max_dimension: The longest side that gets a basis of its own.
+
+    Raises:
+        ValueError: An argument is out of its range.
+
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        *,
+        lr: float = 1e-2,
+        betas: tuple[float, float] = (0.95, 0.95),
+        covariance_beta: float = 0.95,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        refresh_every: int = 10,
+        max_dimension: int = 2048,
+    ) -> None:
+        if not lr >= 0 or not eps > 0 or not weight_decay >= 0:
+            raise ValueError(f"lr and weight_decay must be >= 0 and eps > 0, not {lr}, {weight_decay}, {eps}")
+        if not all(0 <= beta < 1 for beta in (*betas, covariance_beta)):
+            raise ValueError(f"every beta must be in [0, 1), not {betas}, {covariance_beta}")
+        if refresh_every < 1:
+            raise ValueError(f"refresh_every must be at least 1, not {refresh_every}")
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "covariance_beta": covariance_beta,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "refresh_every": refresh_every,
+                "max_dimension": max_dimension,
+            },
+        )
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Update every parameter that has a gradient; returns the closure's loss when one is given."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    _update(parameter, parameter.grad, self.state[parameter], group)
+        return loss
+
+
+def _update(parameter: Tensor, gradient: Tensor, state: State, group: dict[str, Any]) -> None:
+    """One step of one parameter, in place."""
+    gradient = gradient.reshape(gradient.shape[0] if gradient.ndim else 1, -1)
+    if not state:
+        _start(state, gradient, group["max_dimension"])
+    state["step"] += 1
+    step = state["step"]
+    first_beta, second_beta = group["betas"]
+
+    # The covariances are averages from the first step on, so that the first basis is already the gradient's own.
+    keep = min(group["covariance_beta"], 1 - 1 / step)
+    for covariance, rows in zip(state["covariances"], (gradient, gradient.T), strict=True):
+        if covariance is not None:
+            covariance.mul_(keep).addmm_(rows, rows.T, alpha=1 - keep)
+    if step % group["refresh_every"] == 1 or group["refresh_every"] == 1:
+        _refresh(state)
+
+    left, right = state["bases"]
+    state["mean"].lerp_(gradient, 1 - first_beta)
+    state["mean_square"].lerp_(_turn(gradient, left, right).square_(), 1 - second_beta)
+    root = (state["mean_square"] / (1 - second_beta**step)).sqrt_().add_(group["eps"])
+    update = _turn(state["mean"], left, right).div_(root)
+    update = _turn(update, _transpose(left), _transpose(right))
+    if group["weight_decay"]:
+        parameter.mul_(1 - group["lr"] * group["weight_decay"])
+    parameter.add_(update.reshape(parameter.shape), alpha=-group["lr"] / (1 - first_beta**step))
+
+
+def _start(state: State, gradient: Tensor, max_dimension: int) -> None:
+    """Zero moments and covariances, identity bases; None for a side (m or n) that keeps the identity."""
+    sides = [side if 1 < side <= max_dimension else None for side in gradient.shape]
+    state["step"] = 0
+    state["mean"] = torch.zeros_like(gradient)
+    state["mean_square"] = torch.zeros_like(gradient)
+    state["covariances"] = [None if side is None else gradient.new_zeros(side, side) for side in sides]
+    state["bases"] = [None if side is None else torch.eye(side).to(gradient) for side in sides]
+
+
+def _refresh(state: State) -> None:
+    """One power iteration and QR for each basis, its columns ordered by their variance, largest first."""
+    for side, (covariance, basis) in enumerate(zip(state["covariances"], state["bases"], strict=True)):
+        if covariance is None:
+            continue
+        image = covariance @ basis
+        order = (basis * image).sum(dim=0).argsort(descending=True, stable=True)
+        state["mean_square"] = state["mean_square"].index_select(side, order)
+        state["bases"][side] = torch.linalg.qr(image[:, order])[0]
+
+
+def _turn(matrix: Tensor, left: Tensor | None, right: Tensor | None) -> Tensor:
+    """leftᵀ · matrix · right, as a new tensor; None stands for the identity."""
+    turned = matrix if left is None else left.T @ matrix
+    turned = turned if right is None else turned @ right
+    return turned.clone() if turned is matrix else turned
+
+
+def _transpose(basis: Tensor | None) -> Tensor | None:
+    return None if basis is None else basis.T

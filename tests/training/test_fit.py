@@ -1,0 +1,139 @@
+import copy
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from caelab.training.compose import ImageModel
+from caelab.training.fit import Plan, TrainedEpoch, TrainingDiverged, TrainingState, fit
+from caelab.training.losses import LOSSES
+from caelab.training.optimizers import OPTIMIZERS, make_optimizer
+from caelab.training.pixels import Pixels
+from caelab.training.randomness import generator_for
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (70, 3, 8, 8), dtype=np.uint8)
+PIXELS = Pixels.of(IMAGES, np.arange(70), device=torch.device("cpu"))
+
+
+def make_state(optimizer: str = "adam", *, logits: bool = False) -> TrainingState:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 3, 3, padding=1))
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
+    model = ImageModel(network, mean=(0.5,) * 3, std=(0.25,) * 3, logits=logits)
+    return TrainingState(
+        model=model, optimizer=make_optimizer(optimizer, model.parameters(), learning_rate=0.01, weight_decay=0.0)
+    )
+
+
+def plan(**changed: Any) -> Plan:
+    usual: dict[str, Any] = {
+        "epochs": 3, "batch": 16, "loss": LOSSES["mse"], "learning_rate": 0.01, "warmup": 0.1, "decay": "linear",
+        "clip": None, "precision": torch.float32, "seed": 5,
+    }  # fmt: skip
+    return Plan(**{**usual, **changed})
+
+
+def weights(state: TrainingState) -> dict[str, torch.Tensor]:
+    return state.model.state_dict()
+
+
+def same(one: TrainingState, other: TrainingState) -> bool:
+    return all(torch.equal(value, weights(other)[name]) for name, value in weights(one).items())
+
+
+def test_one_step_agrees_with_a_float64_twin_written_by_hand() -> None:
+    state = make_state()
+    twin = copy.deepcopy(state.model).double()
+    steps = 70 // 16
+    next(iter(fit(state, PIXELS, plan(clip=0.01))))
+
+    chosen = torch.randperm(70, generator=generator_for(5, "batches", 0))[:16]
+    target = torch.from_numpy(IMAGES[chosen.numpy()]).double() / 255
+    output = twin.network.train()((target - 0.5) / 0.25) * 0.25 + 0.5
+    (output - target).square().mean().backward()
+    parameters = list(twin.parameters())
+    gradients = [parameter.grad for parameter in parameters]
+    norm = torch.sqrt(sum(gradient.square().sum() for gradient in gradients))  # type: ignore[union-attr,arg-type]
+    assert norm > 0.01
+    rate = 0.01 / round(0.1 * 3 * steps)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        assert gradient is not None
+        clipped = gradient * 0.01 / (norm + 1e-6)
+        expected = parameter.detach() - rate * clipped / (clipped.abs() + 1e-8)  # Adam's first step
+        name = next(name for name, other in twin.named_parameters() if other is parameter)
+        trained = dict(state.model.named_parameters())[name].detach().double()
+        # Where a gradient is zero but for rounding (a bias before batch normalisation), its sign is arbitrary.
+        sure = clipped.abs() > 1e-6
+        torch.testing.assert_close(trained[sure], expected[sure], rtol=0, atol=1e-6)
+
+
+def test_yields_every_step_and_every_epoch() -> None:
+    yielded = list(fit(make_state(), PIXELS, plan()))
+    assert [epoch is None for epoch in yielded] == ([True] * 4 + [False]) * 3
+    epochs = [epoch for epoch in yielded if epoch is not None]
+    assert [epoch.epoch for epoch in epochs] == [1, 2, 3]
+    assert epochs[2].terms["mse"] < epochs[0].terms["mse"]
+    assert epochs[2].learning_rate == pytest.approx(0.01 / 11)
+
+
+def test_the_epochs_term_is_the_mean_over_its_steps() -> None:
+    state, seen = make_state(), []
+
+    def spy(output: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
+        terms = LOSSES["mse"](output, target)
+        seen.append(terms["mse"].item())
+        return terms
+
+    [*_, epoch] = fit(state, PIXELS, plan(loss=spy, epochs=1))
+    assert isinstance(epoch, TrainedEpoch)
+    assert epoch.terms["mse"] == pytest.approx(np.mean(seen), rel=1e-6)
+
+
+def test_every_loss_reports_the_mse_of_images() -> None:
+    epochs = [epoch for epoch in fit(make_state(logits=True), PIXELS, plan(loss=LOSSES["bce"])) if epoch]
+    assert all(set(epoch.terms) == {"bce", "mse"} for epoch in epochs)
+    assert 0 < epochs[-1].terms["mse"] < 0.2
+
+
+@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
+@pytest.mark.parametrize("stop", [1, 4, 5, 7, 13])
+def test_a_state_saved_anywhere_goes_on_to_the_same_bits(optimizer: str, stop: int) -> None:
+    whole = make_state(optimizer)
+    first = [epoch for epoch in fit(whole, PIXELS, plan()) if epoch]
+
+    cut = make_state(optimizer)
+    loop = fit(cut, PIXELS, plan())
+    before = [epoch for epoch in (next(loop) for _ in range(stop)) if epoch]
+    loop.close()
+    file = io.BytesIO()
+    torch.save(cut.state_dict(), file)
+    file.seek(0)
+    resumed = make_state(optimizer)
+    resumed.load_state_dict(torch.load(file, weights_only=True))
+    after = [epoch for epoch in fit(resumed, PIXELS, plan()) if epoch]
+
+    assert same(whole, resumed)
+    assert [epoch.terms for epoch in before + after] == [epoch.terms for epoch in first]
+
+
+def test_the_seed_of_batches_changes_the_result() -> None:
+    one, other = make_state(), make_state()
+    list(fit(one, PIXELS, plan(seed=1)))
+    list(fit(other, PIXELS, plan(seed=2)))
+    assert not same(one, other)
+
+
+def test_a_loss_that_is_not_finite_stops_with_advice() -> None:
+    with pytest.raises(TrainingDiverged, match=r"not a finite number in epoch 1, by step 4\. The learning rate 1e\+30"):
+        list(fit(make_state(), PIXELS, plan(learning_rate=1e30)))
+
+
+def test_bfloat16_learns_too() -> None:
+    epochs = [epoch for epoch in fit(make_state(), PIXELS, plan(precision=torch.bfloat16)) if epoch]
+    exact = [epoch for epoch in fit(make_state(), PIXELS, plan()) if epoch]
+    assert epochs[-1].terms["mse"] == pytest.approx(exact[-1].terms["mse"], rel=0.02)
