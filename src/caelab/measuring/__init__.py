@@ -1,0 +1,1 @@
+"""Measuring: errors by image, and the trivial baselines that stand beside every result."""
