@@ -1,0 +1,1 @@
+"""The commands, a module each; ``caelab.cli`` imports one when it is called."""

@@ -1,0 +1,1 @@
+"""Experiments: a run's configuration, its directory, and the run itself."""

@@ -1,0 +1,91 @@
+"""The configuration of a run: complete, so that the run can be repeated from it."""
+
+import difflib
+import hashlib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from caelab.errors import InputError
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class RunConfig(BaseModel):
+    """What a run is, option by option; the defaults train the reference network well.
+
+    The descriptions of the fields are also the help of the command line's options.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    network: str = Field("reference", description="A network text, or the name of a preset.")
+    data: str = Field(
+        "auto",
+        description="'auto' (CAELAB_DATA, usual places, download, else photos), 'cifar10', 'photos', or a path.",
+    )
+    size: int = Field(32, ge=1, le=1024, description="Pixels to which a folder's pictures are cropped and resized.")
+    split: Literal["pooled", "official"] = Field(
+        "pooled", description="80/10/10 of all images, or CIFAR-10's own test images kept apart."
+    )
+    split_seed: int = Field(0, ge=0, description="Seed of the shuffle before the split.")
+    normalise: Literal["range", "standard"] = Field(
+        "standard",
+        description="Pixels as they are in [0, 1], or less the training images' mean, divided by their deviation.",
+    )
+    loss: Literal["mse", "bce"] = Field("mse", description="Mean squared error, or binary cross-entropy of logits.")
+    optimizer: Literal["soap", "adamw", "adam"] = Field("soap", description="The optimizer.")
+    learning_rate: Finite = Field(1e-2, gt=0, description="Peak of the learning rate.")
+    weight_decay: Finite = Field(0.0, ge=0, description="Decoupled weight decay, as in AdamW.")
+    warmup: Finite = Field(0.05, ge=0, lt=1, description="Share of all steps in which the rate rises to its peak.")
+    decay: Literal["constant", "linear", "cosine"] = Field("linear", description="How the rate then falls to zero.")
+    batch: int = Field(128, ge=1, description="Images a step.")
+    epochs: int = Field(10, ge=1, description="Passes through the training images.")
+    patience: int | None = Field(
+        None, ge=1, description="Epochs without a better validation error after which to stop; none: never."
+    )
+    clip: Finite | None = Field(None, gt=0, description="Largest norm of the gradient; none: unlimited.")
+    batchnorm: bool = Field(
+        True,
+        description="Train with batch normalisation before each activation; it is folded into the convolutions "
+        "afterwards, so that the trained network is exactly the text's.",
+    )
+    seed: int = Field(0, ge=0, description="Seed of the initial weights and of the batch order.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to compute.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="What convolutions compute in.")
+
+    def key(self, fingerprint: str) -> str:
+        """Return eight hex digits that name this run on the data with that ``fingerprint``.
+
+        Where the data lies does not matter, what it is does.
+        """
+        told = self.model_dump_json(exclude={"data"}) + fingerprint
+        return hashlib.sha256(told.encode()).hexdigest()[:8]
+
+
+def make_config(options: Mapping[str, Any]) -> RunConfig:
+    """Return the configuration, or say which option is wrong and why.
+
+    Raises:
+        InputError: An option is unknown, of the wrong type or out of range; all of them are named.
+    """
+    try:
+        return RunConfig(**options)
+    except ValidationError as error:
+        said = "; ".join(_say(problem) for problem in error.errors())
+        raise InputError(said if said.endswith("?") else f"{said}.") from error
+
+
+def _say(problem: Any) -> str:
+    name, given = str(problem["loc"][0]), problem["input"]
+    shown = f"{given:g}" if isinstance(given, float) else str(given)
+    reason = str(problem["msg"]).removeprefix("Input ")
+    if problem["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, RunConfig.model_fields, n=1)
+        reason = "is no option of a run" + (f"; did you mean {_flag(near[0])}?" if near else "")
+    return f"{_flag(name)} {shown}: {reason}"
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")

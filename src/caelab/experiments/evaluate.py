@@ -1,0 +1,67 @@
+"""A trained model on other images than it was made with."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from caelab.errors import InputError
+from caelab.experiments.baselines import linear_code_errors
+from caelab.experiments.config import make_config
+from caelab.experiments.materials import load_data, place
+from caelab.experiments.rundir import RunDirectory, finite, read_config
+from caelab.experiments.weights import load_model
+from caelab.measuring.metrics import reconstruction_errors, summarize_errors
+from caelab.networks import describe, require_image_output
+from caelab.training.device import choose_device, choose_precision
+
+
+def evaluate(target: Path, *, part: str = "test", options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a model's errors on one part of some data, with the linear codes of its size beside.
+
+    Args:
+        target: A run directory or a weights file.
+        part: ``"train"``, ``"validation"``, ``"test"`` or ``"all"``.
+        options: Fields of the run's configuration that say which data and where to compute.
+
+    Raises:
+        InputError: There is no model, or the images do not fit it.
+    """
+    directory = RunDirectory(target)
+    beneath: dict[str, Any] = {}
+    file = target
+    if target.is_dir():
+        file = directory.weights
+        if not directory.finished:
+            raise InputError(f"{target} is not a finished run: it has no {directory.result.name}. Train it first.")
+        config = read_config(target)
+        beneath = {name: getattr(config, name) for name in ("data", "size", "split", "split_seed")}
+    # The model's own text and normalisation are in the weights; the batch only has to fit into any data.
+    config = make_config({**beneath, **options, "normalise": "range", "batch": 1})
+    device = choose_device(config.device)
+    precision = choose_precision(config.precision, device)
+    model, card = load_model(file, device)
+    images, split = load_data(config)
+    height, width = images.images.shape[2:]
+    description = describe(card.network, channels=card.channels, size=(height, width))
+    require_image_output(description)
+
+    parts = place(images, split, config, device)
+    chosen = [parts.train, parts.validation, parts.test] if part == "all" else [getattr(parts, part)]
+    errors = np.concatenate([reconstruction_errors(model, pixels, precision=precision) for pixels in chosen])
+    linear = linear_code_errors(parts, chosen[0], description, config) if part in ("validation", "test") else {}
+    result: dict[str, Any] = finite(
+        {
+            "model": str(file),
+            "network": card.network,
+            "trained_on": card.data,
+            "data": parts.source.name,
+            "data_where": parts.source.where,
+            "data_note": parts.source.note,
+            "part": part,
+            "errors": summarize_errors(errors),
+            "baselines": {f"pca-{size}": summarize_errors(error) for size, error in linear.items()},
+        }
+    )
+    return result

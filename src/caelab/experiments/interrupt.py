@@ -1,0 +1,36 @@
+"""Ctrl-C asks to stop; the loop stops where its state is whole."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+
+
+class Interrupted(RuntimeError):
+    """Someone asked to stop; the state is saved and the same command goes on from there."""
+
+
+@contextlib.contextmanager
+def stop_requests() -> Iterator[threading.Event]:
+    """Yield an event that SIGINT and SIGTERM set while the block runs.
+
+    A second SIGINT acts as if there were no handler. Outside the main thread, where Python allows no handlers, the
+    event is never set.
+    """
+    requested = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield requested
+        return
+
+    def request(number: int, _: object) -> None:
+        if requested.is_set():
+            signal.signal(number, previous[signal.Signals(number)])
+            signal.raise_signal(number)
+        requested.set()
+
+    previous = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield requested
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

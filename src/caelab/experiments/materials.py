@@ -1,0 +1,113 @@
+"""What a run is made of before its first step: the parts of the data on the device, the network, the plan."""
+
+from dataclasses import dataclass
+
+import torch
+
+from caelab.errors import InputError
+from caelab.experiments.config import RunConfig
+from caelab.images import ImageSet, Source, Split, channel_statistics, load_images, split_images
+from caelab.networks import Description, describe, require_image_output, resolve
+from caelab.networks.build import build
+from caelab.training.compose import ImageModel
+from caelab.training.fit import Plan, TrainingState
+from caelab.training.losses import LOGIT_LOSSES, LOSSES
+from caelab.training.optimizers import make_optimizer
+from caelab.training.pixels import Pixels
+from caelab.training.randomness import generator_for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The three parts of the data, as bytes on the device, and the normalisation that the training part gave.
+
+    Attributes:
+        mean: By channel, on [0, 1]; zeros where the configuration leaves the range.
+        std: By channel; ones where the configuration leaves the range.
+    """
+
+    train: Pixels
+    validation: Pixels
+    test: Pixels
+    source: Source
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def describe_run(config: RunConfig) -> Description:
+    """Return the description of the run's network, for colour images of the run's size.
+
+    Raises:
+        InputError: The text is wrong, or its output is not an image of that size.
+    """
+    description = describe(resolve(config.network), channels=3, size=config.size)
+    require_image_output(description)
+    return description
+
+
+def load_data(config: RunConfig) -> tuple[ImageSet, Split]:
+    """Load and split the run's images.
+
+    Raises:
+        InputError: They cannot be had, or a batch is larger than the training part.
+    """
+    images = load_images(None if config.data == "auto" else config.data, size=config.size)
+    split = split_images(images, mode=config.split, seed=config.split_seed)
+    if config.batch > len(split.train):
+        raise InputError(
+            f"--batch {config.batch} is larger than the training part of the data, {len(split.train)} images. "
+            "Choose a smaller batch."
+        )
+    return images, split
+
+
+def place(images: ImageSet, split: Split, config: RunConfig, device: torch.device) -> Parts:
+    """Copy the parts to the device and measure the training part's normalisation."""
+    channels = images.images.shape[1]
+    mean, std = (0.0,) * channels, (1.0,) * channels
+    if config.normalise == "standard":
+        statistics = channel_statistics(images.images, split.train)
+        mean, std = (
+            statistics.mean,
+            tuple(value or 1.0 for value in statistics.std),
+        )  # a constant channel is only centred
+    return Parts(
+        train=Pixels.of(images.images, split.train, device=device),
+        validation=Pixels.of(images.images, split.validation, device=device),
+        test=Pixels.of(images.images, split.test, device=device),
+        source=images.source,
+        mean=mean,
+        std=std,
+    )
+
+
+def make_state(config: RunConfig, parts: Parts, device: torch.device) -> TrainingState:
+    """Return the state before the first step."""
+    network = build(
+        resolve(config.network),
+        channels=parts.train.shape[0],
+        size=parts.train.shape[1:],
+        generator=generator_for(config.seed, "initialisation"),
+        batchnorm=config.batchnorm,
+    )
+    model = ImageModel(network, mean=parts.mean, std=parts.std, logits=config.loss in LOGIT_LOSSES)
+    model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = make_optimizer(
+        config.optimizer, model.parameters(), learning_rate=config.learning_rate, weight_decay=config.weight_decay
+    )
+    return TrainingState(model=model, optimizer=optimizer)
+
+
+def make_plan(config: RunConfig, precision: torch.dtype) -> Plan:
+    """Return what the loop needs to know."""
+    return Plan(
+        epochs=config.epochs,
+        batch=config.batch,
+        loss=LOSSES[config.loss],
+        learning_rate=config.learning_rate,
+        warmup=config.warmup,
+        decay=config.decay,
+        clip=config.clip,
+        precision=precision,
+        seed=config.seed,
+    )

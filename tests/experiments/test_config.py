@@ -1,0 +1,41 @@
+import pytest
+
+from caelab.errors import InputError
+from caelab.experiments.config import RunConfig, make_config
+
+
+def test_a_configuration_is_stored_unmodified_and_repeats() -> None:
+    config = make_config({"network": "conv8  pool | up conv3", "epochs": 3, "clip": 0.5})
+    assert config.network == "conv8  pool | up conv3"
+    assert make_config(config.model_dump(mode="json")) == config
+
+
+def test_the_key_follows_what_is_trained_not_where_the_data_lies() -> None:
+    config = RunConfig()
+    assert config.key("abc") == RunConfig(data="/elsewhere").key("abc")
+    others = [RunConfig(seed=1), RunConfig(network="conv3"), RunConfig(epochs=11), RunConfig(split="official")]
+    keys = {config.key("abc"), config.key("abd"), *(other.key("abc") for other in others)}
+    assert len(keys) == 6
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"epochs": 0}, "--epochs 0: should be greater than or equal to 1."),
+        ({"epochs": -3}, "--epochs -3: should be greater"),
+        ({"learning_rate": float("nan")}, "--learning-rate nan: should be a finite number."),
+        ({"learning_rate": float("inf")}, "--learning-rate inf: should be a finite number."),
+        ({"learning_rate": 0.0}, "--learning-rate 0: should be greater than 0."),
+        ({"warmup": 1.0}, "--warmup 1: should be less than 1."),
+        ({"batch": 2.5}, "--batch 2.5: should be a valid integer"),
+        ({"epochs": "ten"}, "--epochs ten: should be a valid integer."),
+        ({"epoch": 3}, "--epoch 3: is no option of a run; did you mean --epochs?"),
+        ({"zzz": 3}, "--zzz 3: is no option of a run."),
+        ({"loss": "mae"}, "--loss mae: should be 'mse' or 'bce'."),
+        ({"batch": 0, "epochs": 0}, "--batch 0: should be greater than or equal to 1; --epochs 0: should be"),
+    ],
+)
+def test_every_wrong_option_is_named(options: dict[str, object], said: str) -> None:
+    with pytest.raises(InputError) as raised:
+        make_config(options)
+    assert said in str(raised.value)

@@ -1,0 +1,79 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from caelab.errors import InputError
+from caelab.experiments.weights import ModelCard, load_model, save_model
+from caelab.networks.build import build
+from caelab.training.compose import ImageModel
+
+CPU = torch.device("cpu")
+CARD = ModelCard(
+    network="conv4 pool conv2 | up conv3", channels=3, size=16, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.25),
+    logits=False, data="photos",
+)  # fmt: skip
+
+
+@pytest.fixture
+def model() -> ImageModel:
+    network = build(CARD.network, channels=3, generator=torch.Generator().manual_seed(3))
+    return ImageModel(network, mean=CARD.mean, std=CARD.std, logits=False)
+
+
+def rewrite(file: Path, metadata: dict[str, str], tensors: dict[str, torch.Tensor] | None = None) -> None:
+    save_file(tensors or load_file(file), file, metadata=metadata)
+
+
+def test_a_model_comes_back_whole(tmp_path: Path, model: ImageModel) -> None:
+    file = tmp_path / "weights.safetensors"
+    save_model(file, model, CARD)
+    loaded, card = load_model(file, CPU)
+    assert card == CARD
+    images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(loaded(images), model(images), rtol=0, atol=0)
+    assert not loaded.training
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no weights at all", b"\xff" * 100])
+def test_what_is_no_safetensors_file_is_said(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "weights.safetensors"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(InputError, match="cannot read weights from"):
+        load_model(file, CPU)
+
+
+def test_a_truncated_file_is_said(tmp_path: Path, model: ImageModel) -> None:
+    file = tmp_path / "weights.safetensors"
+    save_model(file, model, CARD)
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(InputError, match="cannot read weights from"):
+        load_model(file, CPU)
+
+
+def test_anybody_elses_weights_are_said(tmp_path: Path, model: ImageModel) -> None:
+    file = tmp_path / "weights.safetensors"
+    save_model(file, model, CARD)
+    rewrite(file, {"format": "pt"})
+    with pytest.raises(InputError, match="holds no caelab model"):
+        load_model(file, CPU)
+    rewrite(file, {"format": "caelab-1", "card": json.dumps({"network": "conv3"})})
+    with pytest.raises(InputError, match="metadata is damaged"):
+        load_model(file, CPU)
+
+
+def test_weights_of_another_network_and_nan_are_said(tmp_path: Path, model: ImageModel) -> None:
+    file = tmp_path / "weights.safetensors"
+    save_model(file, model, CARD)
+    card = json.loads(json.dumps(vars(CARD)))
+    rewrite(file, {"format": "caelab-1", "card": json.dumps({**card, "network": "conv5 pool conv2 | up conv3"})})
+    with pytest.raises(InputError, match="are not those of 'conv5 pool"):
+        load_model(file, CPU)
+    tensors = load_file(file)
+    next(iter(tensors.values())).view(-1)[0] = torch.nan
+    rewrite(file, {"format": "caelab-1", "card": json.dumps(card)}, tensors)
+    with pytest.raises(InputError, match="not finite"):
+        load_model(file, CPU)

@@ -1,0 +1,176 @@
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from caelab import __version__
+from caelab.cli import COMMANDS
+
+NETWORK = "conv4 pool conv2 | up conv3"
+
+
+def caelab(*arguments: object, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "caelab", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def small(pictures: Path, *arguments: object) -> tuple[object, ...]:
+    return ("train", NETWORK, "--data", pictures, "--size", 16, "--batch", 16, "--epochs", 2, *arguments)
+
+
+def assert_wrong_input(answer: subprocess.CompletedProcess[str], said: str) -> None:
+    assert answer.returncode == 2, answer
+    assert said in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert answer.stdout == ""
+
+
+def test_help_names_every_command_and_is_instant() -> None:
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        answer = caelab("--help")
+        times.append(time.perf_counter() - started)
+    assert answer.returncode == 0
+    assert all(name in answer.stdout for name in COMMANDS)
+    assert min(times) < 0.3, times
+    assert statistics.median(times) < 1.5  # a busy machine
+
+
+def test_help_and_describe_do_without_torch() -> None:
+    script = (
+        "import sys\nfrom caelab.cli import caelab\n"
+        "for words in (['--help'], ['describe', 'reference'], ['train', '--help']):\n"
+        "    try: caelab(words)\n"
+        "    except SystemExit: pass\n"
+        "print('torch' in sys.modules, file=sys.stderr)\n"
+    )
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert answer.stderr.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    answer = caelab(command, "--help")
+    assert answer.returncode == 0
+    assert answer.stdout.startswith(f"Usage: caelab {command}")
+
+
+def test_version() -> None:
+    assert caelab("--version").stdout == f"caelab, version {__version__}\n"
+
+
+def test_describe_prints_a_table_or_one_document() -> None:
+    assert "4,911" in caelab("describe", "reference").stdout
+    told = json.loads(caelab("describe", "reference", "--json").stdout)
+    assert told["weights"] == 4911
+    assert told["code"]["size"] == 1024
+    assert told["narrowest"]["size"] == 768
+
+
+def test_a_wrong_network_is_shown_with_a_caret() -> None:
+    answer = caelab("describe", "conv8 pol conv16 | up conv3")
+    assert_wrong_input(answer, "conv8 pol conv16 | up conv3")
+    lines = answer.stderr.splitlines()
+    caret = next(number for number, line in enumerate(lines) if "^" in line)
+    assert lines[caret].index("^") == lines[caret - 1].index("pol")
+
+
+def test_a_run_from_the_command_line(pictures: Path, tmp_path: Path) -> None:
+    answer = caelab(*small(pictures, "--runs", tmp_path, "--json"))
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stderr == ""  # quiet where nobody watches
+    result = json.loads(answer.stdout)
+    run = Path(result["run"])
+    assert run.parent == tmp_path
+    assert 0 < result["test"]["mse"] < 0.1
+
+    again = caelab("train", "--config", run / "config.json", "--runs", tmp_path)
+    assert again.returncode == 0
+    assert f"run: {run}" in again.stdout
+    assert f"{result['test']['mse']:.6f}" in again.stdout
+    assert len(list(tmp_path.iterdir())) == 1  # the same run, not trained twice
+
+    evaluated = json.loads(caelab("evaluate", run, "--json").stdout)
+    assert evaluated["errors"]["mse"] == pytest.approx(result["test"]["mse"], rel=1e-5)
+    table = caelab("evaluate", run / "weights.safetensors", "--data", pictures, "--size", 16, "--part", "all")
+    assert "all images" in table.stdout
+    assert " 120\n" in table.stdout
+
+
+def test_a_recipe_lies_beneath_the_options(pictures: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(f'network = "{NETWORK}"\nsize = 16\nbatch = 16\nepochs = 7\ndata = "{pictures}"\n')
+    answer = caelab("train", "--config", recipe, "--epochs", 1, "--out", tmp_path / "run", "--json")
+    assert json.loads(answer.stdout)["epochs"] == 1
+    recipe.write_text("epoch = 7\n")
+    assert_wrong_input(caelab("train", "--config", recipe), "--epoch 7: is no option of a run; did you mean --epochs?")
+    recipe.write_text("epochs = = 7\n")
+    assert_wrong_input(caelab("train", "--config", recipe), "cannot read the recipe")
+    assert_wrong_input(caelab("train", "--config", tmp_path / "none.toml"), "cannot read the recipe")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--epochs", 0), "--epochs 0: should be greater than or equal to 1"),
+        (("--epochs", "many"), "'many' is not a valid integer"),
+        (("--learning-rate", "nan"), "--learning-rate nan: should be a finite number"),
+        (("--batch", 1000), "--batch 1000 is larger than the training part of the data, 96 images"),
+        (("--size", 15), "15"),
+        (("--device", "abacus"), "'abacus' is not one of"),
+        (("--split", "official"), "official"),
+    ],
+)
+def test_wrong_options_leave_nothing_behind(
+    pictures: Path, tmp_path: Path, arguments: tuple[object, ...], said: str
+) -> None:
+    assert_wrong_input(caelab(*small(pictures, "--out", tmp_path / "run", *arguments)), said)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_in_the_way_is_said(pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    assert_wrong_input(caelab(*small(pictures, "--out", tmp_path / "file")), "is a file: a run needs a folder")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_diverging_run_fails_without_a_traceback(pictures: Path, tmp_path: Path) -> None:
+    answer = caelab(*small(pictures, "--out", tmp_path / "run", "--learning-rate", "1e30", "--optimizer", "adam"))
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("failed: the loss is not a finite number in epoch 1")
+    assert "Traceback" not in answer.stderr
+
+
+def test_control_c_saves_and_exits_130(pictures: Path, tmp_path: Path) -> None:
+    import signal
+
+    arguments = small(pictures, "--out", tmp_path / "run", "--epochs", 5000, "--optimizer", "adam")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "caelab", *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "run" / "checkpoint.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on from there" in said
+    assert (tmp_path / "run" / "checkpoint.pt").exists()
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+def test_data_says_what_there_is(pictures: Path, tmp_path: Path) -> None:
+    told = json.loads(
+        caelab("data", "--data", pictures, "--size", 16, "--json", "--sheet", tmp_path / "sheet.png").stdout
+    )
+    assert told["counts"] == {"train": 96, "validation": 12, "test": 12}
+    assert (tmp_path / "sheet.png").stat().st_size > 1000
+    assert_wrong_input(caelab("data", "--data", tmp_path / "nowhere"), "nowhere")
