@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from caelab.networks.build import build
-from caelab.networks.initialise import weighted_layers
+from caelab.networks.initialise import standardise, weighted_layers
 from caelab.networks.language import ACTIVATIONS
 from caelab.networks.layers import ACTIVATIONS as FUNCTIONS
 
@@ -80,3 +80,60 @@ def test_the_default_is_torchs_own() -> None:
 
 def test_every_activation_of_the_language_has_a_function() -> None:
     assert tuple(FUNCTIONS) == ACTIVATIONS
+
+
+def answers(module: torch.nn.Module, images: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Mean and deviation by channel of what each layer's map answers."""
+    seen = []
+    hooks = [
+        layer.register_forward_pre_hook(
+            lambda layer, given: seen.append(torch.std_mean(layer.map(given[0]), (0, 2, 3), correction=0))
+        )
+        for layer in weighted_layers(module)
+    ]
+    module(images)
+    for hook in hooks:
+        hook.remove()
+    return [(mean, deviation) for deviation, mean in seen]
+
+
+@pytest.mark.parametrize("initialisation", ["kaiming", "default"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "conv8 pool conv12 pool conv16 | up conv12 up conv3",
+        "conv8k5s2 conv8:gelu | deconv12k2s2 conv3",
+        "conv4s4 dense16 | dense4h8w8 up4 conv3",
+    ],
+)
+@torch.no_grad()
+def test_standardised_layers_answer_with_mean_0_and_variance_1(text: str, initialisation) -> None:
+    generator = torch.Generator().manual_seed(4)
+    module = build(text, generator=generator, initialisation=initialisation)
+    images = torch.randn(64, 3, 32, 32, generator=generator) * 3 + 1
+    standardise(module, images)
+    *inner, last = answers(module, images)
+    for mean, deviation in inner:
+        torch.testing.assert_close(mean, torch.zeros_like(mean), rtol=0, atol=1e-4)
+        torch.testing.assert_close(deviation, torch.ones_like(deviation), rtol=1e-3, atol=0)
+    torch.testing.assert_close(last[0], torch.zeros(3), rtol=0, atol=1e-4)
+    torch.testing.assert_close(last[1], torch.full((3,), 1 / 3), rtol=1e-3, atol=0)
+
+
+@torch.no_grad()
+def test_standardising_keeps_residual_brackets_small_and_constant_channels_as_they_are() -> None:
+    module = build("conv4 2*(conv4 conv4) conv3", generator=torch.Generator().manual_seed(0))
+    first = weighted_layers(module)[0]
+    first.weight[2] = 0
+    images = torch.randn(64, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    standardise(module, images)
+    deviations = [deviation.mean().item() for _, deviation in answers(module, images)]
+    assert deviations == pytest.approx([0.75, 1, 0.5**0.5, 1, 0.5**0.5, 1 / 3], rel=1e-3)
+    assert all(torch.isfinite(value).all() for value in module.state_dict().values())
+
+
+def test_standardising_leaves_batch_normalisation_alone() -> None:
+    module = build("conv4 conv3", generator=torch.Generator().manual_seed(0), batchnorm=True)
+    before = weighted_layers(module)[0].weight.clone()
+    standardise(module, torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(1)))
+    assert torch.equal(weighted_layers(module)[0].weight, before)

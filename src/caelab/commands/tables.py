@@ -10,7 +10,7 @@ def errors_table(rows: Mapping[str, Mapping[str, Any]], *, heading: str) -> str:
     lines = [f"{heading:<{width}}        MSE   PSNR, dB   PSNR of mean, dB        n"]
     lines += [
         f"{name:<{width}}   {row['mse']:.6f} {_decibel(row['psnr']):>10} {_decibel(row['psnr_of_mean']):>18}"
-        f" {row['n']:>8.0f}"
+        f" {row['n']:>8}"
         for name, row in rows.items()
     ]
     return "\n".join(lines)

@@ -46,8 +46,13 @@ class RunConfig(BaseModel):
         None, ge=1, description="Epochs without a better validation error after which to stop; none: never."
     )
     clip: Finite | None = Field(None, gt=0, description="Largest norm of the gradient; none: unlimited.")
+    initialisation: Literal["data", "kaiming", "default"] = Field(
+        "data",
+        description="Kaiming's; the same, then rescaled so that images meet every activation with mean 0 and "
+        "variance 1; or PyTorch's own.",
+    )
     batchnorm: bool = Field(
-        True,
+        False,
         description="Train with batch normalisation before each activation; it is folded into the convolutions "
         "afterwards, so that the trained network is exactly the text's.",
     )

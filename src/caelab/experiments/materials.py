@@ -9,12 +9,16 @@ from caelab.experiments.config import RunConfig
 from caelab.images import ImageSet, Source, Split, channel_statistics, load_images, split_images
 from caelab.networks import Description, describe, require_image_output, resolve
 from caelab.networks.build import build
+from caelab.networks.initialise import standardise
 from caelab.training.compose import ImageModel
 from caelab.training.fit import Plan, TrainingState
 from caelab.training.losses import LOGIT_LOSSES, LOSSES
 from caelab.training.optimizers import make_optimizer
 from caelab.training.pixels import Pixels
 from caelab.training.randomness import generator_for
+
+STANDARDISING_IMAGES = 512
+"""Training images by which the initial weights are rescaled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,15 +87,20 @@ def place(images: ImageSet, split: Split, config: RunConfig, device: torch.devic
 
 def make_state(config: RunConfig, parts: Parts, device: torch.device) -> TrainingState:
     """Return the state before the first step."""
+    generator = generator_for(config.seed, "initialisation")
     network = build(
         resolve(config.network),
         channels=parts.train.shape[0],
         size=parts.train.shape[1:],
-        generator=generator_for(config.seed, "initialisation"),
+        generator=generator,
         batchnorm=config.batchnorm,
+        initialisation="default" if config.initialisation == "default" else "kaiming",
     )
     model = ImageModel(network, mean=parts.mean, std=parts.std, logits=config.loss in LOGIT_LOSSES)
     model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if config.initialisation == "data":
+        chosen = torch.randperm(len(parts.train), generator=generator)[:STANDARDISING_IMAGES]
+        standardise(model.network, model.inputs(parts.train.batch(chosen.to(device))))
     optimizer = make_optimizer(
         config.optimizer, model.parameters(), learning_rate=config.learning_rate, weight_decay=config.weight_decay
     )

@@ -23,7 +23,7 @@ def psnr(mse: np.ndarray) -> np.ndarray:
         return -10.0 * np.log10(np.asarray(mse, np.float64))
 
 
-def summarize_errors(mse: np.ndarray) -> dict[str, float]:
+def summarize_errors(mse: np.ndarray) -> dict[str, float | int]:
     """Return the numbers that a result states about images' errors ``(N,)``.
 
     ``mse`` is the mean over images; ``psnr`` the mean of the images' PSNR; ``psnr_of_mean`` the PSNR of ``mse``, which
@@ -34,7 +34,7 @@ def summarize_errors(mse: np.ndarray) -> dict[str, float]:
         "mse": mean,
         "psnr": float(np.mean(psnr(mse))),
         "psnr_of_mean": -10.0 * math.log10(mean) if mean > 0 else math.inf,
-        "n": float(len(mse)),
+        "n": len(mse),
     }
 
 

@@ -4,7 +4,7 @@ from math import sqrt
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from caelab.networks.layers import ACTIVATIONS, ResidualBlock, Weighted
 
@@ -33,10 +33,49 @@ def initialise(module: nn.Module, *, generator: torch.Generator, initialisation:
                 layer.bias.uniform_(-bound, bound, generator=generator)
 
     if initialisation == "kaiming":
-        blocks = [block for block in module.modules() if isinstance(block, ResidualBlock)]
-        lasts = {layers[-1] for block in blocks if (layers := weighted_layers(block))}
-        for layer in lasts:
-            layer.weight.mul_(1 / sqrt(len(blocks)))
+        for layer, factor in _branch_ends(module).items():
+            layer.weight.mul_(factor)
+
+
+@torch.no_grad()
+def standardise(module: nn.Module, inputs: Tensor) -> None:
+    """Rescale the weights in place so that images meet every layer at its best: mean 0, variance 1 before activations.
+
+    The images go through once; each layer is rescaled by what it is about to answer, channel by channel, before the
+    next one sees it (Mishkin and Matas 2016, arXiv 1511.06422; Krähenbühl et al. 2016, arXiv 1511.06856). No unit
+    begins dead, which is what batch normalisation is good for in small networks, and nothing is left to be folded.
+    Layers with batch normalisation are left alone. The last weights within residual brackets answer with variance 1/L,
+    and the network's last with variance 1/9: an answer that is not yet anything like the image should be small.
+
+    Args:
+        module: A built network, its weights already drawn.
+        inputs: What the network is given, (N, C, H, W); some hundred images.
+    """
+    layers = weighted_layers(module)
+    factors = {layers[-1]: 1 / 3, **_branch_ends(module)} if layers else {}
+
+    def rescale(layer: nn.Module, arguments: tuple[Tensor]) -> None:
+        assert isinstance(layer, Weighted)
+        if layer.norm is None:
+            if layer.bias is not None:
+                layer.bias.zero_()
+            deviation, mean = torch.std_mean(layer.map(arguments[0]), (0, 2, 3), correction=0)
+            varies = deviation > 1e-4 * deviation.max()  # a channel that never changes has no scale to speak of
+            scale = torch.where(varies, factors.get(layer, 1.0) / deviation, 1.0)
+            layer.rescale(scale, -mean * scale)
+
+    hooks = [layer.register_forward_pre_hook(rescale) for layer in layers]
+    try:
+        module(inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _branch_ends(module: nn.Module) -> dict[Weighted, float]:
+    """Return the last layers with weights of the L residual brackets, and 1/√L for each."""
+    blocks = [block for block in module.modules() if isinstance(block, ResidualBlock)]
+    return {layers[-1]: 1 / sqrt(len(blocks)) for block in blocks if (layers := weighted_layers(block))}
 
 
 def weighted_layers(module: nn.Module) -> list[Weighted]:

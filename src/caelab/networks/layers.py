@@ -88,14 +88,18 @@ class Weighted(nn.Module):
         assert norm.running_var is not None
         # In float64, so that one rounding is all that folding costs.
         scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
-        shift = norm.bias.double() - norm.running_mean.double() * scale
+        self.rescale(scale, norm.bias.double() - norm.running_mean.double() * scale)
+        self.norm = None
+
+    @torch.no_grad()
+    def rescale(self, scale: Tensor, shift: Tensor) -> None:
+        """Let the map be ``scale · weight(x) + shift`` by channel, both (C',), whatever its biases were."""
         repeats = self.weight.shape[0] // self.channels if isinstance(self, Dense) else 1
         axis = 1 if isinstance(self, TransposedConvolution) else 0
         along = [1] * self.weight.dim()
         along[axis] = -1
-        self.weight.copy_(self.weight.double() * scale.repeat_interleave(repeats).view(along))
+        self.weight.copy_(self.weight * scale.repeat_interleave(repeats).view(along))
         self.bias = nn.Parameter(shift.repeat_interleave(repeats).to(self.weight.dtype))
-        self.norm = None
 
     def extra_repr(self) -> str:
         """Shape of the weights and activation, for ``print(module)``."""

@@ -139,7 +139,8 @@ def fit(state: TrainingState, images: Pixels, plan: Plan) -> Iterator[TrainedEpo
             state.optimizer.step()
 
             with torch.no_grad():
-                terms.setdefault("mse", F.mse_loss(state.model.image(output), target))
+                if "mse" not in terms:
+                    terms["mse"] = F.mse_loss(state.model.image(output), target)
                 for name, value in terms.items():
                     state.sums[name] = state.sums.get(name, 0) + value.detach()
             state.step += 1

@@ -108,7 +108,7 @@ def _update(parameter: Tensor, gradient: Tensor, state: State, group: dict[str, 
     keep = min(group["covariance_beta"], 1 - 1 / step)
     for covariance, rows in zip(state["covariances"], (gradient, gradient.T), strict=True):
         if covariance is not None:
-            covariance.mul_(keep).addmm_(rows, rows.T, alpha=1 - keep)
+            covariance.addmm_(rows, rows.T, beta=keep, alpha=1 - keep)
     if step % group["refresh_every"] == 1 or group["refresh_every"] == 1:
         _refresh(state)
 

@@ -1,0 +1,66 @@
+"""The reference network's test error over seeds: ``python -m benchmarks.reference --seeds 5 recipes/reference.toml``.
+
+Each recipe is trained once a seed by the package itself; runs that are there are reused. Prints a Markdown table.
+"""
+
+import argparse
+import statistics
+from pathlib import Path
+
+import scipy.stats
+
+from caelab.commands.train import read_options
+from caelab.experiments.config import make_config
+from caelab.experiments.run import run
+from caelab.experiments.rundir import RunDirectory
+
+
+def interval(values: list[float]) -> str:
+    """Return the mean with the half width of its 95% interval (Student's t), or the value alone."""
+    mean = statistics.mean(values)
+    if len(values) < 2:
+        return f"{mean:.5f}"
+    half = scipy.stats.t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
+    return f"{mean:.5f} ± {half:.5f}"
+
+
+def row(recipe: Path, directories: list[RunDirectory]) -> str:
+    """Return a table row for one recipe's runs."""
+    results = [directory.read(directory.result) for directory in directories]
+    errors = [result["test"]["mse"] for result in results]
+    seconds = statistics.median(result["seconds_per_epoch"] for result in results)
+    memory = max(result["peak_memory_bytes"] or 0 for result in results) / 1e6
+    spread = f"{min(errors):.5f}–{max(errors):.5f}"
+    epochs = results[0]["epochs"]
+    return f"| `{recipe}` | {epochs} | {len(errors)} | {interval(errors)} | {spread} | {seconds:.1f} | {memory:.0f} |"
+
+
+def main() -> None:
+    """Train the recipes and print the table, and where it was measured."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("recipes", nargs="+", type=Path)
+    parser.add_argument("--seeds", type=int, default=5, help="seeds 0 … N − 1")
+    parser.add_argument("--data", default="cifar10")
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    given = parser.parse_args()
+
+    lines = []
+    for recipe in given.recipes:
+        configs = [
+            make_config({**read_options(recipe), "data": given.data, "seed": seed}) for seed in range(given.seeds)
+        ]
+        directories = [run(config, runs=given.runs) for config in configs]
+        lines.append(row(recipe, directories))
+    print("| recipe | epochs | seeds | test MSE, mean ± 95% | range | s/epoch, median | peak memory, MB |")
+    print("|---|---|---|---|---|---|---|")
+    print("\n".join(lines))
+    last = directories[-1]
+    baselines = last.read(last.result)["baselines"]
+    print("\nPCA: " + ", ".join(f"{name[4:]} numbers {errors['mse']:.6f}" for name, errors in baselines.items()))
+    told = last.read(last.environment)
+    names = ("device", "processor", "threads", "torch", "python", "caelab", "commit")
+    print("Measured on " + ", ".join(f"{name} {told[name]}" for name in names))
+
+
+if __name__ == "__main__":
+    main()
