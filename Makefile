@@ -30,6 +30,14 @@ test: $(VENV)/.installed ## Check style, types and import rules, and run the tes
 	$(BIN)/lint-imports
 	$(BIN)/pytest
 
+$(VENV)/.bench-installed: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@
+
+.PHONY: bench
+bench: $(VENV)/.bench-installed ## Measure speed against other libraries (an hour and a half on two cores)
+	$(BIN)/python -m benchmarks
+
 .PHONY: format
 format: $(VENV)/.installed ## Format the code and mend what can be mended automatically
 	$(BIN)/ruff check --fix

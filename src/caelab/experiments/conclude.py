@@ -86,6 +86,7 @@ def conclude(
         "data": parts.source.name,
         "data_note": parts.source.note,
         "normalisation": {"mean": parts.mean, "std": parts.std},
+        "learning_rate": max(record["learning_rate"] for record in records),
         "seconds": sum(record["seconds"] for record in records),
         "seconds_per_epoch": float(np.median([record["seconds"] for record in records])),
         "peak_memory_bytes": peak_memory_bytes(),

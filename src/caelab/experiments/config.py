@@ -36,7 +36,9 @@ class RunConfig(BaseModel):
     )
     loss: Literal["mse", "bce"] = Field("mse", description="Mean squared error, or binary cross-entropy of logits.")
     optimizer: Literal["soap", "adamw", "adam"] = Field("soap", description="The optimizer.")
-    learning_rate: Finite = Field(1e-2, gt=0, description="Peak of the learning rate.")
+    learning_rate: Finite | None = Field(
+        None, gt=0, description="Peak of the learning rate; none: 0.008, and less in proportion for wide layers."
+    )
     weight_decay: Finite = Field(0.0, ge=0, description="Decoupled weight decay, as in AdamW.")
     warmup: Finite = Field(0.05, ge=0, lt=1, description="Share of all steps in which the rate rises to its peak.")
     decay: Literal["constant", "linear", "cosine"] = Field("linear", description="How the rate then falls to zero.")

@@ -3,19 +3,26 @@
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.images import ImageSet, Source, Split, channel_statistics, load_images, split_images
 from caelab.networks import Description, describe, require_image_output, resolve
 from caelab.networks.build import build
-from caelab.networks.initialise import standardise
+from caelab.networks.initialise import standardise, weighted_layers
 from caelab.training.compose import ImageModel
 from caelab.training.fit import Plan, TrainingState
 from caelab.training.losses import LOGIT_LOSSES, LOSSES
 from caelab.training.optimizers import make_optimizer
 from caelab.training.pixels import Pixels
 from caelab.training.randomness import generator_for
+
+REFERENCE_RATE = 8e-3
+"""Peak of the learning rate that suits the reference network, chosen on validation images."""
+
+REFERENCE_FAN_IN = 144
+"""Numbers that the widest layer of the reference network adds up into one: 16 channels of 3×3."""
 
 STANDARDISING_IMAGES = 512
 """Training images by which the initial weights are rescaled."""
@@ -102,18 +109,34 @@ def make_state(config: RunConfig, parts: Parts, device: torch.device) -> Trainin
         chosen = torch.randperm(len(parts.train), generator=generator)[:STANDARDISING_IMAGES]
         standardise(model.network, model.inputs(parts.train.batch(chosen.to(device))))
     optimizer = make_optimizer(
-        config.optimizer, model.parameters(), learning_rate=config.learning_rate, weight_decay=config.weight_decay
+        config.optimizer,
+        model.parameters(),
+        learning_rate=peak_learning_rate(config, network),
+        weight_decay=config.weight_decay,
     )
     return TrainingState(model=model, optimizer=optimizer)
 
 
-def make_plan(config: RunConfig, precision: torch.dtype) -> Plan:
+def peak_learning_rate(config: RunConfig, network: nn.Module) -> float:
+    """Return the configuration's learning rate, or one that suits the network's widest layer.
+
+    An entry of an update is about as large as the learning rate, so a layer's answer moves by about the rate times the
+    numbers it adds up: beyond the reference network's widest, the rate falls as the fan-in grows (Yang et al. 2022,
+    arXiv 2203.03466, table 8).
+    """
+    if config.learning_rate is not None:
+        return config.learning_rate
+    widest = max((layer.fan_in for layer in weighted_layers(network)), default=REFERENCE_FAN_IN)
+    return REFERENCE_RATE * min(1.0, REFERENCE_FAN_IN / widest)
+
+
+def make_plan(config: RunConfig, network: nn.Module, precision: torch.dtype) -> Plan:
     """Return what the loop needs to know."""
     return Plan(
         epochs=config.epochs,
         batch=config.batch,
         loss=LOSSES[config.loss],
-        learning_rate=config.learning_rate,
+        learning_rate=peak_learning_rate(config, network),
         warmup=config.warmup,
         decay=config.decay,
         clip=config.clip,

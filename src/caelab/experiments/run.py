@@ -81,8 +81,8 @@ def run(config: RunConfig, *, out: Path | None = None, runs: Path = Path("runs")
                 parts = place(images, split, config, device)
                 del images
                 environment = describe_environment(device, precision)
-                plan = make_plan(config, precision)
                 state, memory = _begin(config, parts, directory, environment, device)
+                plan = make_plan(config, state.model.network, precision)
                 _train(config, plan, state, memory, parts, directory)
                 state.model.load_state_dict(memory.best_weights)
                 conclude(

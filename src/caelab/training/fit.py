@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from caelab.training.compose import ImageModel
-from caelab.training.device import autocast
+from caelab.training.gradient import BatchGradient, threads
 from caelab.training.losses import Loss
 from caelab.training.pixels import Pixels
 from caelab.training.randomness import generator_for
@@ -19,6 +18,10 @@ from caelab.training.schedule import rate_factor
 
 FINITE_CHECK_STEPS = 200
 """How often the loss is brought to the host to see that it is finite; every step would stall a GPU."""
+
+
+FEW_WEIGHTS = 100_000
+"""Fewer weights than this are updated by one thread: threads that met would outlive the update and be in the way."""
 
 
 class TrainingDiverged(RuntimeError):
@@ -117,43 +120,38 @@ def fit(state: TrainingState, images: Pixels, plan: Plan) -> Iterator[TrainedEpo
     steps = len(images) // plan.batch
     warmup = round(plan.warmup * steps * plan.epochs)
     parameters = list(state.model.parameters())
+    few = sum(parameter.numel() for parameter in parameters) < FEW_WEIGHTS
+    serial = 1 if few else torch.get_num_threads()
     state.model.train()
-    while state.epoch < plan.epochs:
-        order = torch.randperm(len(images), generator=generator_for(plan.seed, "batches", state.epoch))
-        order = order.to(images.device)
-        while state.step < steps:
-            started = time.perf_counter()
-            done = state.epoch * steps + state.step
-            factor = rate_factor(done, steps=steps * plan.epochs, warmup=warmup, decay=plan.decay)
-            for group in state.optimizer.param_groups:
-                group["lr"] = plan.learning_rate * factor
+    with BatchGradient(state.model, plan.loss, images, batch=plan.batch, precision=plan.precision) as gradient:
+        while state.epoch < plan.epochs:
+            order = torch.randperm(len(images), generator=generator_for(plan.seed, "batches", state.epoch))
+            order = order.to(images.device)
+            while state.step < steps:
+                started = time.perf_counter()
+                done = state.epoch * steps + state.step
+                factor = rate_factor(done, steps=steps * plan.epochs, warmup=warmup, decay=plan.decay)
+                for group in state.optimizer.param_groups:
+                    group["lr"] = plan.learning_rate * factor
 
-            target = images.batch(order[state.step * plan.batch : (state.step + 1) * plan.batch])
-            with autocast(images.device, plan.precision):
-                output = state.model(target)
-            terms = plan.loss(output, target)
-            state.optimizer.zero_grad(set_to_none=True)
-            torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
-            if plan.clip is not None:
-                torch.nn.utils.clip_grad_norm_(parameters, plan.clip)
-            state.optimizer.step()
+                terms = gradient(order[state.step * plan.batch : (state.step + 1) * plan.batch])
+                with threads(serial):
+                    if plan.clip is not None:
+                        torch.nn.utils.clip_grad_norm_(parameters, plan.clip)
+                    state.optimizer.step()
 
-            with torch.no_grad():
-                if "mse" not in terms:
-                    terms["mse"] = F.mse_loss(state.model.image(output), target)
-                for name, value in terms.items():
-                    state.sums[name] = state.sums.get(name, 0) + value.detach()
-            state.step += 1
-            state.seconds += time.perf_counter() - started
-            if state.step % FINITE_CHECK_STEPS == 0 or state.step == steps:
-                _require_finite(state, plan)
-            yield None
+                state.sums = {name: state.sums.get(name, 0) + term for name, term in terms.items()}
+                state.step += 1
+                if state.step % FINITE_CHECK_STEPS == 0 or state.step == steps:
+                    _require_finite(state, plan)  # waits for the device, so that the epoch's time is whole
+                state.seconds += time.perf_counter() - started
+                yield None
 
-        means = {name: float(total) / steps for name, total in state.sums.items()}
-        rate = state.optimizer.param_groups[0]["lr"]
-        finished = TrainedEpoch(epoch=state.epoch + 1, seconds=state.seconds, learning_rate=rate, terms=means)
-        state.epoch, state.step, state.seconds, state.sums = state.epoch + 1, 0, 0.0, {}
-        yield finished
+            means = {name: float(total) / steps for name, total in state.sums.items()}
+            rate = state.optimizer.param_groups[0]["lr"]
+            finished = TrainedEpoch(epoch=state.epoch + 1, seconds=state.seconds, learning_rate=rate, terms=means)
+            state.epoch, state.step, state.seconds, state.sums = state.epoch + 1, 0, 0.0, {}
+            yield finished
 
 
 def _require_finite(state: TrainingState, plan: Plan) -> None:

@@ -1,0 +1,70 @@
+"""caelab's own loop with its own settings; the task's ``options`` are fields of ``RunConfig``."""
+
+import torch
+
+from benchmarks.contestants.data import images_and_split
+from benchmarks.contestants.record import Record
+from benchmarks.tasks import Task
+from caelab.experiments.config import RunConfig, make_config
+from caelab.experiments.materials import Parts, make_plan, make_state, place
+from caelab.measuring.metrics import reconstruction_errors
+from caelab.networks import describe, resolve
+from caelab.training.device import choose_device, choose_precision
+from caelab.training.fit import Plan, TrainingState, fit
+
+
+def main() -> None:
+    """Train as the task says and tell what was measured."""
+    task = Task.from_arguments()
+    if task.threads:
+        torch.set_num_threads(task.threads)
+    config = configuration(task)
+    device = choose_device(config.device)
+    images, split = images_and_split(task)
+    parts = place(images, split, config, device)
+    description = describe(resolve(config.network), size=images.images.shape[2])
+    record = Record(task, weights=description.weights, data=images.source.name)
+    del images
+    state = make_state(config, parts, device)
+    plan = make_plan(config, state.model.network, choose_precision(config.precision, device))
+    train(state, parts, plan, record)
+    record.tell()
+
+
+def configuration(task: Task) -> RunConfig:
+    """Return caelab's defaults, but for what the task says."""
+    options = {"network": task.network, "epochs": task.epochs, "seed": task.seed, **task.options}
+    if task.batch is not None:
+        options["batch"] = task.batch
+    return make_config(options)
+
+
+def train(state: TrainingState, parts: Parts, plan: Plan, record: Record) -> None:
+    """Run the loop until the plan, the task's epochs or its target end it.
+
+    With the task's ``steps``, so many steps count as an epoch, wherever the loop's own epochs end.
+    """
+    steps = len(parts.train) // plan.batch
+    counted = min(steps, record.task.steps or steps)
+    done = 0
+
+    def error() -> float:
+        return float(reconstruction_errors(state.model, parts.test, precision=plan.precision).mean())
+
+    record.begin()
+    for epoch in fit(state, parts.train, plan):
+        if epoch is not None:
+            record.said["train_mse"] = epoch.terms["mse"]
+            continue
+        done += 1
+        if record.due(state.step, steps) and record.look(error):
+            return
+        if done % counted == 0:
+            record.end(counted * plan.batch)
+            if counted < steps and len(record.epochs) == record.task.epochs:
+                return
+            record.begin()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""The clock of encoding and decoding, the same for every contestant."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor
+
+
+def rates(
+    batches: Sequence[Any], *, encode: Callable[[Any], Tensor], decode: Callable[[Tensor], Tensor], seconds: float
+) -> dict[str, float]:
+    """Return images per second of both halves, after a warm-up pass.
+
+    Args:
+        batches: What ``encode`` takes: images as bytes.
+        encode: A batch of bytes → its code (N, C, H, W).
+        decode: A code → images in [0, 1] (N, 3, H, W).
+        seconds: How long to measure each half.
+    """
+    codes = [encode(batch) for batch in batches]
+    for code in codes:
+        decode(code)
+    return {"encode": _rate(encode, batches, seconds), "decode": _rate(decode, codes, seconds)}
+
+
+def _rate(function: Callable[[Any], Tensor], inputs: Sequence[Any], seconds: float) -> float:
+    done, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        for each in inputs:
+            output = function(each)
+            done += len(output)
+        output.flatten()[0].item()  # waits for the device
+    return done / (time.perf_counter() - started)

@@ -1,0 +1,38 @@
+"""The machine's own rate: products of square matrices, in float32 and in bfloat16."""
+
+import json
+import statistics
+import time
+
+import torch
+
+from benchmarks.tasks import Task
+from caelab.training.device import choose_device
+
+
+def rate(kind: torch.dtype, *, side: int, seconds: float, device: torch.device) -> float:
+    """Return the median rate of products of two ``side``×``side`` matrices, in FLOP/s: 2·side³ each."""
+    left, right = (torch.randn(side, side, device=device).to(kind) for _ in range(2))
+    rates: list[float] = []
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until or len(rates) < 3:
+        started = time.perf_counter()
+        product = left @ right
+        product[0, 0].item()  # waits for the device
+        rates.append(2 * side**3 / (time.perf_counter() - started))
+    return statistics.median(rates[1:])
+
+
+def main() -> None:
+    """Measure both and tell."""
+    options = Task.from_arguments().options
+    device = choose_device("auto")
+    told = {
+        name: rate(kind, side=options["side"], seconds=options["seconds"], device=device)
+        for name, kind in (("float32", torch.float32), ("bfloat16", torch.bfloat16))
+    }
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Seconds until the test error is as low as the best public result for the reference network."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from benchmarks import writing
+from benchmarks.benchmark import Benchmark, Column, Options
+from benchmarks.processes import Answer
+from benchmarks.rounds import main
+from benchmarks.tasks import Contestant, Task, contestant_module
+
+TARGET = 0.0052
+PATIENCE = 2
+"""A public solution that has not arrived after so many times its published epochs never does, for us."""
+
+SHORT = 3
+"""Epochs of caelab's short schedule: the learning rate falls to zero by their end."""
+
+BASIS = "script-32"
+
+
+def contestants(options: Options) -> Sequence[Contestant]:
+    """Two public solutions with their published settings, and caelab; a round is a seed."""
+    task = Task(data=options.data, images=options.images, target=1.0 if options.quick else TARGET, limit=900.0)
+    if options.quick:
+        task = replace(task, images=options.images or 2_000)
+    script, caelab = contestant_module("script"), contestant_module("caelab_fit")
+    return [
+        Contestant(
+            name=BASIS,
+            label="public solution 1: Adam 1e-4, batch 32",
+            arguments=script,
+            task=replace(task, learning_rate=1e-4, batch=32, epochs=PATIENCE * 10),
+        ),
+        Contestant(
+            name="script-1024",
+            label="public solution 2: Adam 1e-3, batch 1024",
+            arguments=script,
+            task=replace(task, learning_rate=1e-3, batch=1024, epochs=PATIENCE * 20),
+        ),
+        Contestant(name="caelab", label="**caelab**, its defaults", arguments=caelab, task=replace(task, epochs=10)),
+        Contestant(
+            name="caelab-short",
+            label=f"**caelab**, --epochs {SHORT}",
+            arguments=caelab,
+            task=replace(task, epochs=SHORT),
+        ),
+    ]
+
+
+def derive(answers: Mapping[str, Answer], _contestants: Sequence[Contestant]) -> None:
+    """Add how many times sooner than public solution 1 each arrived; later than the end where that never did."""
+    basis = answers.get(BASIS, {})
+    reference = basis.get("to_target", basis.get("looked_until"))
+    for answer in answers.values():
+        if reference and "to_target" in answer:
+            answer["speedup"] = reference / answer["to_target"]
+
+
+QUALITY = Benchmark(
+    name="quality",
+    title=f"Time to quality: seconds until the test MSE of the reference network is ≤ {TARGET}",
+    about=(
+        "Wall time from the start of the process: imports, reading CIFAR-10 from disk, training. The test error is "
+        "looked at four times an epoch, for everyone; that time is taken out. Every round has another seed. Public "
+        "solutions are the usual script with the settings that were published, and may take twice their epochs; an "
+        "empty cell: some seed did not arrive, and 'lowest' says how far it came."
+    ),
+    rounds=3,
+    contestants=contestants,
+    columns=(
+        Column("seconds", "to_target", writing.seconds, spread=True),
+        Column("× public solution 1", "speedup", writing.ratio),
+        Column("lowest test MSE", "best", writing.error, spread=True),
+        Column("looked until, s", "looked_until", writing.seconds),
+        Column("peak MB", "peak_memory", writing.megabytes),
+    ),
+    derive=derive,
+)
+
+if __name__ == "__main__":
+    main((QUALITY,), __doc__)

@@ -1,0 +1,90 @@
+"""Time and memory against number of images, image size, batch, threads and processes: no faster than the work."""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks import writing
+from benchmarks.benchmark import Benchmark, Column, Options
+from benchmarks.processes import Answer
+from benchmarks.rounds import main
+from benchmarks.tasks import Contestant, Task, contestant_module
+
+STEPS = 150
+"""Steps of 128 images that are measured: the rate matters, not the rest of a million images."""
+
+
+def contestants(options: Options) -> Sequence[Contestant]:
+    """One axis after the other; the first of each is what the others are compared with."""
+    cores = os.cpu_count() or 1
+    quick = options.quick
+    counts = (2_000, 8_000) if quick else (6_000, 48_000, 200_000, 1_000_000)
+    sizes = (32, 64) if quick else (32, 64, 128, 256)
+    batches = (128, 512) if quick else (128, 256, 512, 1024, 4096)
+    threads = sorted({1, cores} if quick else {1, *(2**power for power in range(1, 6) if 2**power <= cores), cores})
+    processes = (1, 2) if quick else (1, 2, 4)
+    return [
+        *(_enter("images", f"{count:,} images", images=count) for count in counts),
+        *(_enter("size", f"{size}×{size} pixels", images=_few(size), size=size, batch=32) for size in sizes),
+        *(_enter("batch", f"batch {batch}", images=24_000, batch=batch) for batch in batches),
+        *(_enter("threads", f"{count} thread{'s' * (count > 1)}", images=12_000, threads=count) for count in threads),
+        *(
+            _enter("processes", f"{count} at once", copies=count, images=12_000, threads=max(1, cores // count))
+            for count in processes
+        ),
+    ]
+
+
+def _few(size: int) -> int:
+    """As many images as make 150 steps of 32 at 32×32 pixels, and fewer of larger ones, but 10 steps at least."""
+    return max(320, STEPS * 32 * 32**2 // size**2)
+
+
+def _enter(axis: str, label: str, *, copies: int = 1, **task: Any) -> Contestant:
+    batch = task.get("batch", 128)
+    steps = max(10, STEPS * 128 // max(128, batch))
+    return Contestant(
+        name=f"{axis}-{label.split()[1 if axis == 'batch' else 0]}",
+        label=label,
+        group=axis,
+        arguments=contestant_module("caelab_fit"),
+        task=Task(data="synthetic", steps=steps, epochs=1 + math.ceil(steps * batch / task["images"]), **task),
+        copies=copies,
+    )
+
+
+def derive(answers: Mapping[str, Answer], contestants: Sequence[Contestant]) -> None:
+    """Add the rate in pixels per second, and its ratio to that of the first contestant on the axis."""
+    first: dict[str, float] = {}
+    for each in contestants:
+        answer = answers[each.name]
+        if each.task and "images_per_second" in answer:
+            answer["pixels_per_second"] = answer["images_per_second"] * each.task.size**2
+            basis = first.setdefault(each.group, answer["pixels_per_second"])
+            answer["relative"] = answer["pixels_per_second"] / basis
+
+
+SCALE = Benchmark(
+    name="scale",
+    title="Scale: the reference network on noise",
+    about=(
+        "caelab's defaults (batch 32 along the sizes). Rate of about 150 steps of 128 images after a warm-up. "
+        "Relative: pixels per second by those of the first row on the axis; 1 or more means that time grows no faster "
+        "than the work. Before the first epoch: imports, making the noise, split, copying. Memory: bytes of the images "
+        "twice, while they are copied. Processes share the cores; their rates are added."
+    ),
+    rounds=3,
+    contestants=contestants,
+    columns=(
+        Column("images/s", "images_per_second", writing.thousands, spread=True),
+        Column("relative", "relative", writing.ratio),
+        Column("before the first epoch, s", "begun", writing.seconds),
+        Column("peak MB", "peak_memory", writing.megabytes),
+        Column("cores used", "cores", writing.one_decimal),
+    ),
+    derive=derive,
+)
+
+if __name__ == "__main__":
+    main((SCALE,), __doc__)

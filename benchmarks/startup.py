@@ -1,0 +1,55 @@
+"""Seconds until something is there: help, a description, the first epoch."""
+
+from collections.abc import Mapping, Sequence
+
+from benchmarks import writing
+from benchmarks.benchmark import Benchmark, Column, Options
+from benchmarks.processes import Answer
+from benchmarks.rounds import main
+from benchmarks.tasks import Contestant, Task, contestant_module
+
+
+def contestants(options: Options) -> Sequence[Contestant]:
+    """Two commands, and the way to the first epoch beside the usual script's."""
+    task = Task(data=options.data, images=1_280, batch=128, epochs=1)
+    return [
+        Contestant(name="help", label="`caelab --help`", arguments=("-m", "caelab", "--help")),
+        Contestant(
+            name="describe", label="`caelab describe reference`", arguments=("-m", "caelab", "describe", "reference")
+        ),
+        Contestant(
+            name="script",
+            label="usual script, first epoch begun",
+            arguments=contestant_module("script"),
+            task=task,
+        ),
+        Contestant(
+            name="caelab",
+            label="caelab, first epoch begun",
+            arguments=contestant_module("caelab_fit"),
+            task=task,
+        ),
+    ]
+
+
+def derive(answers: Mapping[str, Answer], contestants: Sequence[Contestant]) -> None:
+    """Take the time of a plain command from its process, that of training from where its first epoch began."""
+    for each in contestants:
+        answer = answers[each.name]
+        told = answer.get("begun" if each.task else "wall")
+        if told is not None:
+            answer["ready"] = told
+
+
+STARTUP = Benchmark(
+    name="startup",
+    title="Start-up",
+    about="Wall time from the start of the process; training reads all of CIFAR-10 from disk first. Files are warm.",
+    rounds=7,
+    contestants=contestants,
+    columns=(Column("seconds", "ready", writing.seconds, spread=True),),
+    derive=derive,
+)
+
+if __name__ == "__main__":
+    main((STARTUP,), __doc__)

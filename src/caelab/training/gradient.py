@@ -1,0 +1,104 @@
+"""The gradient of a batch's loss; on a CPU, threads share the batch out."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from types import TracebackType
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from caelab.training.compose import ImageModel
+from caelab.training.device import autocast
+from caelab.training.losses import Loss, Terms
+from caelab.training.pixels import Pixels
+
+SMALLEST_SHARE = 16
+"""Images that are worth a thread of their own."""
+
+
+class BatchGradient:
+    """Computes a batch's loss terms, and leaves their sum's gradient in the parameters.
+
+    On a CPU each thread takes its share of the batch through the whole network and back, alone, instead of all of them
+    meeting in every operation: small operations do not pay for meeting, and where another program takes a core away,
+    waiting for each other at every one of them costs many times what that program takes. The shares' gradients are
+    added in a fixed order, so the same number of threads gives the same bits. Networks with batch normalisation, whose
+    statistics are the whole batch's, are not shared out, nor is anything on another device.
+
+    Use it as a context manager: the threads end with the block.
+
+    Args:
+        model: What is trained.
+        loss: Its terms are added up.
+        images: What batches are taken from.
+        batch: Images in a batch.
+        precision: What convolutions compute in.
+    """
+
+    def __init__(self, model: ImageModel, loss: Loss, images: Pixels, *, batch: int, precision: torch.dtype) -> None:
+        self._model, self._loss, self._images, self._precision = model, loss, images, precision
+        self._parameters = list(model.parameters())
+        threads = torch.get_num_threads()
+        alone = images.device.type != "cpu" or any(isinstance(part, nn.BatchNorm2d) for part in model.modules())
+        self.shares = 1 if alone else max(1, min(threads, batch // SMALLEST_SHARE))
+        each = threads // self.shares
+        # PyTorch's number of threads is the calling thread's own.
+        self._pool = ThreadPoolExecutor(self.shares, "share", initializer=torch.set_num_threads, initargs=(each,))
+
+    def __enter__(self) -> "BatchGradient":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown()
+
+    def __call__(self, chosen: Tensor) -> Terms:
+        """Return the batch's loss terms, and ``mse`` of its clipped images in any case, without a graph.
+
+        Args:
+            chosen: Positions of the batch's images, ``int64 (N,)``.
+        """
+        if self.shares == 1:
+            terms, gradients = self._share(chosen)
+        else:
+            parts = chosen.tensor_split(self.shares)
+            answers = list(self._pool.map(self._share, parts))
+            weights = [len(part) / len(chosen) for part in parts]
+            told = [terms for terms, _ in answers]
+            terms = {name: torch.stack([one[name] for one in told]) @ torch.tensor(weights) for name in told[0]}
+            gradients = _weighted_sum([gradients for _, gradients in answers], weights)
+        for parameter, gradient in zip(self._parameters, gradients, strict=True):
+            parameter.grad = gradient
+        return terms
+
+    def _share(self, chosen: Tensor) -> tuple[Terms, tuple[Tensor, ...]]:
+        target = self._images.batch(chosen)
+        with autocast(target.device, self._precision):
+            output = self._model(target)
+        terms = self._loss(output, target)
+        gradients = torch.autograd.grad(torch.stack(list(terms.values())).sum(), self._parameters)
+        terms = {name: term.detach() for name, term in terms.items()}
+        if "mse" not in terms:
+            terms["mse"] = F.mse_loss(self._model.image(output.detach()), target)
+        return terms, gradients
+
+
+def _weighted_sum(shares: list[tuple[Tensor, ...]], weights: list[float]) -> tuple[Tensor, ...]:
+    total = torch._foreach_mul(shares[0], weights[0])
+    for share, weight in zip(shares[1:], weights[1:], strict=True):
+        torch._foreach_add_(total, share, alpha=weight)
+    return tuple(total)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let the calling thread's operations use ``count`` threads while the block runs."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
