@@ -39,3 +39,19 @@ def test_every_wrong_option_is_named(options: dict[str, object], said: str) -> N
     with pytest.raises(InputError) as raised:
         make_config(options)
     assert said in str(raised.value)
+
+
+def test_the_learning_rate_suits_the_widest_layer() -> None:
+    import torch
+
+    from caelab.experiments.materials import peak_learning_rate
+    from caelab.networks.build import build
+
+    def rate(text: str, **options: float) -> float:
+        return peak_learning_rate(RunConfig(**options), build(text, generator=torch.Generator()))
+
+    assert rate("conv8 pool conv12 pool conv16 | up conv12 up conv3") == 8e-3
+    assert rate("conv4 conv3") == 8e-3  # never more
+    assert rate("conv32 conv3") == pytest.approx(8e-3 * 144 / 288)
+    assert rate("conv32 conv3", learning_rate=0.5) == 0.5
+    assert rate("pool up") == 8e-3

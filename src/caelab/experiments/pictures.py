@@ -106,8 +106,8 @@ def draw_samples(
         footnote: About the data.
     """
     blocks, count = errors.shape
-    figure = Figure(figsize=(1.05 * count, 2.65 * blocks + 0.8), layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.01, hspace=0.0)  # type: ignore[union-attr,call-arg]
+    figure = Figure(figsize=(1.05 * count, 2.52 * blocks + 0.7), layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.04, hspace=0.0)  # type: ignore[union-attr,call-arg]
     figure.suptitle(title, fontsize=11, wrap=True)
     parts = np.ravel(np.asarray(figure.subfigures(blocks, 1)))
     for part, label, block in zip(parts, labels, range(blocks), strict=True):
