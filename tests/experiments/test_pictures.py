@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -53,3 +54,13 @@ def test_samples_show_the_pixels(tmp_path: Path) -> None:
     red, blue = ((pixels == colour).all(1).sum() for colour in ([255, 0, 0], [0, 0, 255]))
     assert red > 10_000
     assert blue > 10_000
+
+
+def test_a_long_footnote_stays_inside_the_picture(tmp_path: Path) -> None:
+    for name, footnote in [("short", "photos"), ("long", "these are the built-in photos, not CIFAR-10 " * 8)]:
+        draw_error(dataclasses.replace(curve(), footnote=footnote), tmp_path / f"{name}.png")
+    with Image.open(tmp_path / "long.png") as picture:
+        pixels = np.asarray(picture.convert("L"))
+    assert (pixels[-90:, :12] == 255).all()
+    assert (pixels[-90:, -12:] == 255).all()
+    assert (pixels[-90:] < 255).any()

@@ -1,5 +1,6 @@
 """The pictures of a run: its error by epoch, and its best, median and worst reconstructions."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,7 +152,8 @@ def _show(axes: Axes, image: np.ndarray) -> None:
 
 def _footnote(figure: Figure, text: str) -> None:
     if text:
-        figure.supxlabel(text, fontsize=8, color=GRAY)
+        letters = int(14 * figure.get_figwidth())  # that fit into the figure's width
+        figure.supxlabel(textwrap.fill(text, letters), fontsize=8, color=GRAY)
 
 
 def _few_minor_labels(value: float, _: Any) -> str:

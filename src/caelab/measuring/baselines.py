@@ -12,6 +12,7 @@ from torch import Tensor
 from caelab.errors import InputError
 from caelab.files import replacing
 from caelab.measuring.metrics import squared_error
+from caelab.progress import progress
 from caelab.training.pixels import Pixels
 
 LARGEST_DIMENSION = 4096
@@ -43,14 +44,19 @@ class PrincipalComponents:
             raise ValueError(f"images of {dimension} numbers are too large for a whole-image PCA")
         mean = torch.zeros(dimension, dtype=torch.float64, device=pixels.device)
         second = torch.zeros(dimension, dimension, dtype=torch.float64, device=pixels.device)
-        for chosen in pixels.batches(1024):
-            # Whole numbers in [-128, 127]: 1,024 products of two add up to at most 2²⁴, which float32 holds exactly.
-            flat = _flatten(pixels.batch(chosen)).mul_(255).round_().sub_(128)
-            mean += flat.sum(0)
-            second += flat.T @ flat
-        mean /= len(pixels)
-        covariance = (second / len(pixels) - torch.outer(mean, mean)) / 255**2
-        _, vectors = torch.linalg.eigh(covariance)
+        batches = pixels.batches(1024)
+        eigenvectors = len(batches)  # they take about as long as all the products
+        with progress("PCA, the linear code to compare with", len(batches) + eigenvectors) as bar:
+            for chosen in batches:
+                # Whole numbers in [-128, 127]: 1,024 products of two add up to 2²⁴ at most, exact in float32.
+                flat = _flatten(pixels.batch(chosen)).mul_(255).round_().sub_(128)
+                mean += flat.sum(0)
+                second += flat.T @ flat
+                bar()
+            mean /= len(pixels)
+            covariance = (second / len(pixels) - torch.outer(mean, mean)) / 255**2
+            _, vectors = torch.linalg.eigh(covariance)
+            bar(eigenvectors)
         rank = min(dimension, len(pixels) - 1)  # what lies beyond are directions that the images do not determine
         return cls(((mean + 128) / 255).float(), vectors.flip(1).T[:rank].float().contiguous())
 
