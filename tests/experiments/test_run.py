@@ -72,6 +72,7 @@ def test_the_numbers_agree_with_each_other(finished: RunDirectory, pictures: Pat
     assert per_image["index"].tolist() == split.test.tolist()
     assert result["images"] == {"train": 96, "validation": 12, "test": 12}
     assert result["code_size"] == 2 * 8 * 8
+    assert result["peak_learning_rate"] == 8e-3
     assert result["weights"] == sum(value.numel() for value in load_file(finished.weights).values())
     assert result["baselines"]["pca-128"]["mse"] >= 0
 

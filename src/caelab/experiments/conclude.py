@@ -9,7 +9,7 @@ import torch
 from caelab.experiments.baselines import linear_code_errors
 from caelab.experiments.config import RunConfig
 from caelab.experiments.environment import peak_memory_bytes
-from caelab.experiments.materials import Parts
+from caelab.experiments.materials import Parts, peak_learning_rate
 from caelab.experiments.pictures import ErrorCurve, choose_samples, draw_error, draw_samples
 from caelab.experiments.rundir import RunDirectory
 from caelab.experiments.weights import ModelCard, save_model
@@ -48,7 +48,7 @@ def conclude(
     """
     assert isinstance(model.network, Built)
     model.network = fold_batchnorm(model.network.eval())
-    save_model(directory.weights, model, _card(config, description, parts))
+    save_model(directory.weights, model, _card(model, description, parts))
 
     errors = reconstruction_errors(model, parts.test, precision=precision)
     linear = linear_code_errors(parts, parts.test, description, config)
@@ -86,7 +86,7 @@ def conclude(
         "data": parts.source.name,
         "data_note": parts.source.note,
         "normalisation": {"mean": parts.mean, "std": parts.std},
-        "learning_rate": max(record["learning_rate"] for record in records),
+        "peak_learning_rate": peak_learning_rate(config, model.network),
         "seconds": sum(record["seconds"] for record in records),
         "seconds_per_epoch": float(np.median([record["seconds"] for record in records])),
         "peak_memory_bytes": peak_memory_bytes(),
@@ -94,14 +94,14 @@ def conclude(
     directory.write(directory.result, result)
 
 
-def _card(config: RunConfig, description: Description, parts: Parts) -> ModelCard:
+def _card(model: ImageModel, description: Description, parts: Parts) -> ModelCard:
     return ModelCard(
         network=description.text,
         channels=parts.train.shape[0],
         size=parts.train.shape[1],
         mean=parts.mean,
         std=parts.std,
-        logits=config.loss == "bce",
+        logits=model.logits,
         data=parts.source.name,
     )
 

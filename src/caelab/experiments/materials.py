@@ -78,10 +78,8 @@ def place(images: ImageSet, split: Split, config: RunConfig, device: torch.devic
     mean, std = (0.0,) * channels, (1.0,) * channels
     if config.normalise == "standard":
         statistics = channel_statistics(images.images, split.train)
-        mean, std = (
-            statistics.mean,
-            tuple(value or 1.0 for value in statistics.std),
-        )  # a constant channel is only centred
+        mean = statistics.mean
+        std = tuple(value or 1.0 for value in statistics.std)  # a constant channel is only centred
     return Parts(
         train=Pixels.of(images.images, split.train, device=device),
         validation=Pixels.of(images.images, split.validation, device=device),
