@@ -11,6 +11,7 @@ from caelab.errors import InputError
 from caelab.networks import PRESETS, NetworkError, describe, shapes
 from caelab.networks.build import Autoencoder, build, fold_batchnorm
 from caelab.networks.layers import Convolution, Dense, Plain, ResidualBlock, SkipBlock, TransposedConvolution, Weighted
+from caelab.networks.wholeimage import SelfAttention
 
 WORDS = [
     *("conv4", "conv3k1s2:none", "conv5k4", "conv2k2d2", "conv4k5s3:tanh", "conv6v", "conv3p2:silu", "conv4k4s2"),
@@ -35,6 +36,7 @@ WORDS = [
         "2*conv3",
         "2*[conv2:leaky]",
     ),
+    *("context", "context:gelu", "conv4 excite2", "excite1:relu", "attend", "conv4 (norm attend2)", "dropout0.3"),
     *("conv4 2*(conv4)", "conv4 3*(2*conv4:softplus)"),
 ]
 
@@ -71,16 +73,23 @@ def test_shapes_weights_and_costs_are_those_of_the_description(case: tuple[str, 
         patch.setattr(shapes, "merges", lambda first, second: False)  # a module for every row
         network = _build(text, channels=channels, size=size)
     seen: list[tuple[tuple[int, ...], int]] = []
+    costs = [0]  # of the row under way
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if isinstance(module, SelfAttention):
+            costs[0] += 2 * output[0, 0].numel() ** 2 * output.shape[1]
+        else:
+            pixels = {Convolution: output[0, 0].numel(), TransposedConvolution: inputs[0][0, 0].numel(), Dense: 1}
+            costs[0] += module.weight.numel() * pixels[type(module)]
 
     def observe(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        cost = 0
-        if isinstance(module, Weighted):
-            pixels = {Convolution: output[0, 0].numel(), TransposedConvolution: inputs[0][0, 0].numel(), Dense: 1}
-            cost = module.weight.numel() * pixels[type(module)]
-        seen.append((tuple(output.shape[1:]), cost))
+        seen.append((tuple(output.shape[1:]), costs[0]))
+        costs[0] = 0
 
-    for module in network.modules():
-        if isinstance(module, Weighted | Plain | ResidualBlock | SkipBlock):
+    for name, module in network.named_modules():
+        if isinstance(module, Weighted | SelfAttention):
+            module.register_forward_hook(count)
+        if isinstance(module, Weighted | Plain | ResidualBlock | SkipBlock) and ".function." not in name:
             module.register_forward_hook(observe)
     network(_images(channels, size))
     assert seen == [(row.shape, row.multiply_accumulates) for row in found.rows]
@@ -91,10 +100,10 @@ def test_shapes_weights_and_costs_are_those_of_the_description(case: tuple[str, 
 @given(buildable())
 def test_the_rewrite_changes_neither_function_nor_gradients_nor_names(case: tuple[str, int, tuple[int, int]]) -> None:
     text, channels, size = case
-    rewritten = _build(text, channels=channels, size=size).double()
+    rewritten = _build(text, channels=channels, size=size).double().eval()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shapes, "merges", lambda first, second: False)
-        literal = _build(text, channels=channels, size=size).double()
+        literal = _build(text, channels=channels, size=size).double().eval()
     assert list(rewritten.state_dict()) == list(literal.state_dict())
     images = _images(channels, size, dtype=torch.float64).requires_grad_()
     outputs = [rewritten(images), literal(images)]
@@ -196,11 +205,12 @@ def test_what_cannot_be_rewritten_is_left(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_presets_give_an_image_back(name: str) -> None:
-    found = describe(name, output_channels=3)
-    network = _build(name)
-    images = _images(3, (32, 32))
-    assert network(images).shape == images.shape
+def test_presets_give_an_image_or_its_chroma_back(name: str) -> None:
+    inputs, outputs = (1, 2) if name in ("unet-color", "unet-small") else (3, 3)
+    found = describe(name, channels=inputs, output_channels=outputs)
+    network = _build(name, channels=inputs)
+    images = _images(inputs, (32, 32))
+    assert network(images).shape == (2, outputs, 32, 32)
     assert network.text == found.text
     if isinstance(network, Autoencoder):
         assert found.code is not None
@@ -248,6 +258,12 @@ def test_batch_normalisation_stands_before_each_activation_but_the_last() -> Non
     network(_images(3, (32, 32), count=8))
     torch.testing.assert_close(captured[0].mean((0, 2, 3)), torch.zeros(4), atol=1e-5, rtol=0)
     torch.testing.assert_close(captured[0].var((0, 2, 3)), torch.ones(4), atol=1e-2, rtol=0)
+
+
+def test_batch_normalisation_keeps_out_of_the_layers_that_see_the_whole_image() -> None:
+    network = _build("conv4 excite2 context (attend2) conv4 conv3", batchnorm=True)
+    normed = [name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)]
+    assert normed == ["layers.0.norm", "layers.4.norm"]
 
 
 def test_writing_the_norm_out_is_the_same_as_asking_for_it() -> None:

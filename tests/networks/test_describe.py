@@ -96,6 +96,10 @@ def test_a_code_at_the_beginning_of_a_bracket_is_its_input() -> None:
         ("conv8 shuffle3", 4, 7, "8 channels are not a multiple of 3² = 9"),
         ("conv8 unshuffle3", 4, 7, "4×4 pixels are not a multiple of 3"),
         ("conv8 norm3", 4, 7, "8 channels are not a multiple of 3 groups"),
+        ("conv8 excite3", 4, 7, "8 channels are not a multiple of the reduction 3"),
+        ("conv8 excite16", 4, 7, "8 channels are not a multiple of the reduction 16"),
+        ("conv8 (norm attend3)", 4, 13, "8 channels are not a multiple of 3 heads"),
+        ("conv8 attend2", 64, 7, "64×64 positions have 33,554,432 attention weights, of at most 16,777,216"),
         ("conv8 (conv4)", 4, 7, "the residual adds x of 8×4×4 and f(x) of 4×4×4"),
         ("conv8 2*[pool]", 4, 9, "the skip concatenates x of 8×4×4 and f(x) of 8×2×2"),
         ("conv8 up65536", 4, 7, "a representation of 8×262144×262144"),
@@ -130,6 +134,58 @@ def test_an_output_that_is_no_image(text: str, size: int, column: int, problem: 
     assert caught.value.column == column
     with pytest.raises(NetworkError, match="the output is"):
         describe(text, size=size, output_channels=3)
+
+
+@pytest.mark.parametrize(
+    ("text", "size", "column", "problem", "advice"),
+    [
+        (
+            "unet",
+            33,
+            8,
+            "x of 32×33×33 and f(x) of 64×32×32; pool made 32×16×16 of 32×33×33, with a rest",
+            "Images of 32×32 or 36×36 pixels would do",
+        ),
+        (
+            "unet",
+            34,
+            21,
+            "x of 64×17×17 and f(x) of 128×16×16; pool made 64×8×8 of 64×17×17, with a rest",
+            "Images of 32×32 or 36×36 pixels would do",
+        ),
+        ("unet-color", (32, 28), 111, "f(x) of 96×8×6", "Images of 32×24 or 32×32 pixels would do"),
+        ("conv4 (conv4s2 up)", 5, 7, "x of 4×5×5 and f(x) of 4×6×6", "Images of 4×4 or 6×6 pixels would do"),
+        ("pool [conv4]", 5, None, "", ""),
+        ("conv8 [pool conv8 pool up]", 5, 7, "with a rest", "Expected layers in the bracket that come back"),
+    ],
+)
+def test_skips_and_residuals_that_do_not_fit_odd_sizes_name_sizes_that_do(
+    text: str, size: int | tuple[int, int], column: int | None, problem: str, advice: str
+) -> None:
+    if column is None:  # a rest before the bracket is none of its business
+        assert describe(text, size=size).output == (7, 2, 2)
+        return
+    with pytest.raises(NetworkError) as caught:
+        describe(text, size=size)
+    assert problem in str(caught.value)
+    assert str(caught.value).split("\n")[-1].startswith(advice)
+    assert caught.value.column == column
+
+
+@pytest.mark.parametrize(
+    ("text", "weights", "cost"),
+    [
+        ("context", 12 * 13, 144),
+        ("excite4", 3 * 13 + 12 * 4, 2 * 36),
+        ("attend3", 4 * 12 * 13, 4 * 144 * 15 + 2 * 15**2 * 12),
+        ("dropout0.5", 0, 0),
+    ],
+)
+def test_what_a_word_for_the_whole_image_costs(text: str, weights: int, cost: int) -> None:
+    found = describe(text, channels=12, size=(3, 5))
+    assert found.output == (12, 3, 5)
+    assert (found.weights, found.multiply_accumulates) == (weights, cost)
+    assert found.receptive_field == (1 if text == "dropout0.5" else None)
 
 
 def test_an_output_with_other_channels_than_the_input() -> None:
@@ -182,6 +238,8 @@ def test_the_table_names_code_and_narrowest() -> None:
 
 
 def test_a_preset_misspelt() -> None:
+    with pytest.raises(NetworkError, match="Did you mean unet-color"):
+        describe("unet-colour")
     with pytest.raises(NetworkError, match="Did you mean reference") as caught:
         describe("refrence")
     assert caught.value.column == 1

@@ -66,6 +66,13 @@ def test_residual_brackets_begin_small() -> None:
         assert weight.var().item() == pytest.approx(2 / (32 * 9), rel=0.1)
 
 
+@pytest.mark.parametrize("initialisation", ["kaiming", "default"])
+def test_context_begins_as_the_identity(initialisation) -> None:
+    network = build("conv8 context conv3", generator=_generator(), initialisation=initialisation, size=8)
+    x = torch.randn(2, 8, 8, 8, generator=_generator(1))
+    assert torch.equal(network.layers[1](x), x)
+
+
 def test_the_default_is_torchs_own() -> None:
     torch_layers = [lambda: nn.Conv2d(3, 8, 5), lambda: nn.ConvTranspose2d(8, 4, 2), lambda: nn.Linear(64, 6)]
     network = build("conv8k5s2 deconv4k2s2 avgpool2 dense6", size=8, generator=_generator(), initialisation="default")
@@ -130,6 +137,20 @@ def test_standardising_keeps_residual_brackets_small_and_constant_channels_as_th
     deviations = [deviation.mean().item() for _, deviation in answers(module, images)]
     assert deviations == pytest.approx([0.75, 1, 0.5**0.5, 1, 0.5**0.5, 1 / 3], rel=1e-3)
     assert all(torch.isfinite(value).all() for value in module.state_dict().values())
+
+
+def test_what_sees_the_whole_image_begins_standardised_too_and_context_as_the_identity() -> None:
+    module = build("conv8 (norm attend2) excite2 context dropout0.5 conv3", generator=_generator(), size=8)
+    images = torch.randn(64, 3, 8, 8, generator=_generator(1)) * 3 + 1
+    state = torch.get_rng_state()
+    standardise(module, images)
+    assert torch.equal(torch.get_rng_state(), state)  # dropout drew nothing
+    assert module.layers[4].function.training
+    context = weighted_layers(module)[-2]
+    assert not context.weight.any()
+    assert not context.bias.any()
+    deviations = [deviation.mean().item() for _, deviation in answers(module.eval(), images)]
+    assert deviations == pytest.approx([1, 1, 1, 1, 1, 0, 1 / 3], rel=1e-3)
 
 
 def test_standardising_leaves_batch_normalisation_alone() -> None:

@@ -27,6 +27,9 @@ from caelab.networks.language import (
 def layers(draw: st.DrawFn) -> Layer:
     name = draw(st.sampled_from(list(KINDS)))
     kind = KINDS[name]
+    if kind.decimal:
+        probability = draw(st.integers(0, 9_999)) / 10_000
+        return Layer(name=name, probability=probability, activation=draw(st.none() | st.sampled_from(ACTIVATIONS)))
     numbers = st.integers(kind.least, 65_536)
     number = kind.default
     if kind.number and (not kind.optional or draw(st.booleans())):
@@ -79,7 +82,7 @@ def test_blanks_between_items_do_not_matter(network: Network, random) -> None:
     text = format_network(network)
     spaced = "".join(
         character
-        if character.isalnum() or character == ":"
+        if character.isalnum() or character in ":."
         else f"{random.choice(['', ' ', chr(10), '  '])}{character} "
         for character in text
     )
@@ -96,6 +99,8 @@ def test_blanks_between_items_do_not_matter(network: Network, random) -> None:
         ("dense64h1w8", "dense64w8"),
         (" 2 * ( conv8\t2*3*conv8 )[up]", "2*(conv8 2*3*conv8) [up]"),
         ("conv008:none", "conv8:none"),
+        ("dropout0.20 dropout0 dropout0.0001:relu", "dropout0.2 dropout0 dropout0.0001:relu"),
+        ("attend1 attend4 excite8 context:gelu", "attend attend4 excite8 context:gelu"),
     ],
 )
 def test_canonical_text(text: str, canonical: str) -> None:
@@ -107,6 +112,13 @@ def test_every_activation_and_repetition_is_written_out() -> None:
     assert format_network(spelled) == (
         "conv8:relu conv8:relu pool:none [conv4:gelu | (norm:none conv5:relu) (norm:none conv5:relu)] "
         "conv3:relu conv3:none up:none"
+    )
+
+
+def test_layers_that_see_the_whole_image_leave_the_last_convolution_linear() -> None:
+    spelled = spell_out(parse("conv8 conv8 context excite2 (norm attend) dropout0.1"))
+    assert format_network(spelled) == (
+        "conv8:relu conv8:none context:none excite2:none (norm:none attend:none) dropout0.1:none"
     )
 
 
@@ -124,5 +136,8 @@ def test_halves() -> None:
 
 
 def test_the_language_and_the_description_need_no_torch() -> None:
-    code = "import sys, caelab.networks as n; n.describe('unet').as_table(); sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys, caelab.networks as n; n.describe(n.adapt('unet', outputs=2)).as_table(); "
+        "sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

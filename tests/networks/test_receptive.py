@@ -50,7 +50,16 @@ def test_receptive_field_is_what_gradients_say(text: str, field: int) -> None:
     assert _extent(text, 48) == describe(text, channels=1, size=48).receptive_field == field
 
 
-@pytest.mark.parametrize("text", ["conv1:none norm conv1", "dense4:none dense1h4w4 up12 conv1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "conv1:none norm conv1",
+        "conv2:none context",
+        "excite1",
+        "avgpool4 conv2:none attend2 up4",
+        "dense4:none dense1h4w4 up12 conv1",
+    ],
+)
 def test_norms_and_dense_layers_see_the_whole_image(text: str) -> None:
     assert describe(text, channels=1, size=48).receptive_field is None
     assert _extent(text, 48) == 48

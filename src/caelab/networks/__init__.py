@@ -3,6 +3,7 @@
 Everything here but ``build`` does without torch; import that from ``caelab.networks.build``.
 """
 
+from caelab.networks.adapt import adapt
 from caelab.networks.describe import describe, require_image_output
 from caelab.networks.description import Description, LayerRow, Representation
 from caelab.networks.language import Network, NetworkError, format_network, parse
@@ -15,6 +16,7 @@ __all__ = [
     "Network",
     "NetworkError",
     "Representation",
+    "adapt",
     "describe",
     "format_network",
     "parse",

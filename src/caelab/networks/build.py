@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from caelab.errors import InputError
 from caelab.networks import layers, shapes
 from caelab.networks.describe import describe
+from caelab.networks.dropout import Dropout
 from caelab.networks.initialise import Initialisation, initialise, weighted_layers
 from caelab.networks.language import CodeMark, Item, Layer, Network, Residual, Skip, parse, spell_out
 from caelab.networks.shapes import Shape
+from caelab.networks.wholeimage import GlobalContext, SelfAttention, SqueezeExcitation
 
 
 class Built(nn.Module):
@@ -240,6 +242,14 @@ def _layer(layer: Layer, shape: Shape) -> nn.Module:
             return layers.Plain(nn.GroupNorm(shapes.group_count(layer, shape[0]), shape[0]), activation=activation)
         case "batchnorm":
             return layers.Plain(nn.BatchNorm2d(shape[0]), activation=activation)
+        case "dropout":
+            return layers.Plain(Dropout(layer.probability), activation=activation)
+        case "context":
+            return layers.Plain(GlobalContext(shape[0]), activation=activation)
+        case "excite":
+            return layers.Plain(SqueezeExcitation(shape[0], reduction=value), activation=activation)
+        case "attend":
+            return layers.Plain(SelfAttention(shape[0], heads=value), activation=activation)
         case "pool":
             return layers.Plain(nn.MaxPool2d(value), activation=activation)
         case "avgpool":

@@ -54,7 +54,7 @@ def describe(
             f"and their product at most {MOST_VALUES}."
         )
     text = format_network(parse(resolve(network)) if isinstance(network, str) else network)
-    walk = _Walk(text)
+    walk = _Walk(text, image=(channels, height, width))
     items = spell_out(parse(text)).items
     output, field = walk.sequence(items, (channels, height, width), receptive.INPUT, depth=0)
     description = Description(
@@ -96,9 +96,8 @@ def require_image_output(description: Description, *, channels: int = 3) -> None
         advice = ""
         if lossy is not None:
             culprit = rows[lossy]
-            before = rows[lossy - 1].shape if lossy else description.input
-            problem += f"; {culprit.text} made {format_shape(culprit.shape)} of {format_shape(before)}, with a rest"
-        sizes = _sizes_that_fit(description)
+            problem += _name_rest(rows, lossy, description.input)
+        sizes = _sizes_that_fit(description.text, description.input)
         if sizes:
             advice = f"Images of {' or '.join(sizes)} pixels would do. "
         elif height % description.output[1] == width % description.output[2] == 0:
@@ -109,10 +108,14 @@ def require_image_output(description: Description, *, channels: int = 3) -> None
 
 
 class _Walk:
-    """One way through the network, gathering rows."""
+    """One way through the network, gathering rows.
 
-    def __init__(self, text: str) -> None:
+    Where ``image`` is given, the error of a bracket that loses pixels says which sizes would do instead.
+    """
+
+    def __init__(self, text: str, *, image: Shape | None = None) -> None:
         self.text = text
+        self.image = image
         self.rows: list[LayerRow] = []
         self.code: Representation | None = None
         self.skip_around_code = False
@@ -176,17 +179,21 @@ class _Walk:
     def bracket(
         self, bracket: Residual | Skip, shape: Shape, field: Field | None, depth: int
     ) -> tuple[Shape, Field | None]:
+        begun = len(self.rows)
         inner, inner_field = self.sequence(bracket.items, shape, field, depth=depth + 1)
         kind = "residual" if isinstance(bracket, Residual) else "skip"
         fits = inner == shape if kind == "residual" else inner[1:] == shape[1:]
         if not fits:
             does = "adds" if kind == "residual" else "concatenates"
             needs = "the same shape" if kind == "residual" else "the same height and width"
-            raise self.fail(
-                f"the {kind} {does} x of {format_shape(shape)} and f(x) of {format_shape(inner)}",
-                bracket.span,
-                f"Expected layers in the bracket that come back to {needs}.",
-            )
+            problem = f"the {kind} {does} x of {format_shape(shape)} and f(x) of {format_shape(inner)}"
+            expected = f"Expected layers in the bracket that come back to {needs}."
+            lossy = next((index for index in range(begun, len(self.rows)) if self.rows[index].remainder), None)
+            if lossy is not None and self.image:
+                problem += _name_rest(self.rows, lossy, self.image)
+                if sizes := _sizes_that_fit(self.text, self.image):
+                    expected = f"Images of {' or '.join(sizes)} pixels would do. {expected}"
+            raise self.fail(problem, bracket.span, expected)
         after = shape if kind == "residual" else (shape[0] + inner[0], *inner[1:])
         field = receptive.union(field, inner_field)
         self.rows.append(
@@ -220,9 +227,16 @@ def _narrowest(rows: list[LayerRow]) -> Representation:
     return Representation(shape=row.shape, size=row.size, row=index + 1, where=f"behind {index + 1}, {row.text}")
 
 
-def _sizes_that_fit(description: Description) -> list[str]:
+def _name_rest(rows: list[LayerRow] | tuple[LayerRow, ...], index: int, image: Shape) -> str:
+    """How an error goes on about the row at ``index``, whose stride left pixels over."""
+    before = rows[index - 1].shape if index else image
+    return f"; {rows[index].text} made {format_shape(rows[index].shape)} of {format_shape(before)}, with a rest"
+
+
+def _sizes_that_fit(text: str, image: Shape) -> list[str]:
     """The nearest smaller and larger image sizes, if any within 64 pixels, that come out as they went in."""
-    channels, height, width = description.input
+    channels, height, width = image
+    items = spell_out(parse(text)).items
     found = []
     for step in (-1, 1):
         sides = []
@@ -231,8 +245,9 @@ def _sizes_that_fit(description: Description) -> list[str]:
                 if (candidate := side + step * distance) < 1:
                     break
                 try:
-                    output = describe(description.text, channels=channels, size=candidate).output
-                except InputError:
+                    shape = (channels, candidate, candidate)
+                    output, _ = _Walk(text).sequence(items, shape, receptive.INPUT, depth=0)
+                except NetworkError:
                     continue
                 if output[1 + axis] == candidate:
                     sides.append(candidate)

@@ -17,8 +17,8 @@ class LayerRow:
         shape: (C, H, W) behind it.
         size: C·H·W, in numbers.
         weights: Weights and biases.
-        multiply_accumulates: Of its linear map for one image, taken literally, padding included; biases, norms,
-            pooling and interpolation count 0.
+        multiply_accumulates: Of its linear maps for one image, taken literally, padding included, and of attention's
+            products; biases, norms, pooling, means and interpolation count 0.
         receptive_field: Input pixels a side that can move one number here; ``None`` is the whole image.
         depth: How many brackets it stands in.
         remainder: Pixels a side that its stride left over.

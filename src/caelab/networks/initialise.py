@@ -6,7 +6,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from caelab.networks.dropout import Dropout
 from caelab.networks.layers import ACTIVATIONS, ResidualBlock, Weighted
+from caelab.networks.wholeimage import GlobalContext
 
 Initialisation = Literal["kaiming", "default"]
 """``kaiming``: normal with variance gain² / fan-in (He et al. 2015), biases 0; in a network with L residual
@@ -18,7 +20,8 @@ brackets, the last weights within each are multiplied by 1/√L (as in GPT-2), s
 def initialise(module: nn.Module, *, generator: torch.Generator, initialisation: Initialisation = "kaiming") -> None:
     """Fill the weights and biases of every layer in ``module`` in place, in the order of the text.
 
-    A layer's gain is that of the activation behind it. Norms are left as they begin: scale 1, shift 0.
+    A layer's gain is that of the activation behind it. Norms are left as they begin: scale 1, shift 0. What ``context``
+    adds begins as 0, so that the layer begins as the identity (as in Wang et al. 2018, arXiv 1711.07971).
     """
     for layer in weighted_layers(module):
         if initialisation == "kaiming":
@@ -35,6 +38,10 @@ def initialise(module: nn.Module, *, generator: torch.Generator, initialisation:
     if initialisation == "kaiming":
         for layer, factor in _branch_ends(module).items():
             layer.weight.mul_(factor)
+    for block in module.modules():
+        if isinstance(block, GlobalContext):
+            for parameter in block.parameters():
+                parameter.zero_()
 
 
 @torch.no_grad()
@@ -46,6 +53,7 @@ def standardise(module: nn.Module, inputs: Tensor) -> None:
     begins dead, which is what batch normalisation is good for in small networks, and nothing is left to be folded.
     Layers with batch normalisation are left alone. The last weights within residual brackets answer with variance 1/L,
     and the network's last with variance 1/9: an answer that is not yet anything like the image should be small.
+    Dropout is off meanwhile; weights that are 0, such as those of ``context``, stay 0.
 
     Args:
         module: A built network, its weights already drawn.
@@ -65,9 +73,14 @@ def standardise(module: nn.Module, inputs: Tensor) -> None:
             layer.rescale(scale, -mean * scale)
 
     hooks = [layer.register_forward_pre_hook(rescale) for layer in layers]
+    active = [part for part in module.modules() if isinstance(part, Dropout) and part.training]
+    for part in active:
+        part.eval()
     try:
         module(inputs)
     finally:
+        for part in active:
+            part.train()
         for hook in hooks:
             hook.remove()
 

@@ -2,7 +2,7 @@
 
     network  := sequence ["|" sequence]                 "|" marks the code: encoder | decoder
     item     := layer | "(" sequence ")" | "[" sequence "]" | COUNT "*" item
-    layer    := NAME [NUMBER] {LETTER NUMBER} [":" ACTIVATION]
+    layer    := NAME [NUMBER] {LETTER NUMBER} [":" ACTIVATION]      NUMBER is whole, but a probability: dropout0.2
 
 ``( … )`` is a residual, x + f(x); ``[ … ]`` a skip, x and f(x) concatenated over channels. ``COUNT * item`` stands for
 copies with weights of their own. The code mark may stand inside nested brackets (then the brackets run around the
@@ -58,7 +58,9 @@ def format_layer(layer: Layer) -> str:
     """Print one layer in the canonical way."""
     kind = KINDS[layer.name]
     word = layer.name
-    if layer.number is not None and layer.number != kind.default:
+    if kind.decimal:
+        word += f"{layer.probability:.4f}".rstrip("0").rstrip(".")
+    elif layer.number is not None and layer.number != kind.default:
         word += str(layer.number)
     defaults = Layer(name=layer.name)
     for letter in kind.letters:

@@ -1,6 +1,7 @@
 """Networks with a name."""
 
 import difflib
+import re
 
 from caelab.networks.language import KINDS, NetworkError
 
@@ -13,12 +14,26 @@ PRESETS = {
         "conv96 2*(conv96:gelu conv96:none) conv48 shuffle4"
     ),
     "unet": "conv32 [pool conv64 [pool conv128 | conv128 up] conv64 up] conv32 conv3",
+    "unet-color": (
+        "conv24:gelu [pool conv48:gelu (norm conv48:gelu conv48:none) "
+        "[pool conv96:gelu (norm conv96:gelu conv96:none) "
+        "[pool conv144:gelu (norm conv144:gelu conv144:none) context dropout0.2 "
+        "up conv96:gelu] conv96:gelu up conv48:gelu] conv48:gelu up conv24:gelu] conv24:gelu conv2"
+    ),
+    "unet-small": (
+        "conv16:gelu [pool conv32:gelu [pool conv48:gelu (norm conv48:gelu conv48:none) "
+        "[pool conv80:gelu (norm conv80:gelu conv80:none) context dropout0.1 "
+        "up conv48:gelu] conv48:gelu up conv32:gelu] conv32:gelu up conv16:gelu] conv16:gelu conv2"
+    ),
 }
-"""Name → text, for RGB images of 32×32 pixels; all but ``dense64`` take other multiples of 4 too.
+"""Name → text, for images of 32×32 pixels; all but ``dense64`` take other sizes too, multiples of 4 or 8. They give an
+RGB image, but for the two that are made for colorization, whose two channels are chroma; ``adapt`` makes either the
+other.
 
 ``reference``: nine layers, the code 16×8×8. ``strided``: strides and transposed convolutions, a linear code of
 12×8×8. ``dense64``: a linear code of 64 numbers. ``residual``: residual blocks and a linear code of 12×8×8.
-``unet``: skips run around the code.
+``unet``: skips run around the code. ``unet-color``: a deeper U-Net for colorization, with residual brackets, and the
+mean of the whole image and dropout at the bottom, 4×4; ``unet-small``: the same with 0.3 million weights, not 1.2.
 """
 
 
@@ -31,7 +46,7 @@ def resolve(text_or_name: str) -> str:
     word = text_or_name.strip()
     if word in PRESETS:
         return PRESETS[word]
-    if word.isalpha() and word not in KINDS:
+    if re.fullmatch("[A-Za-z-]+", word) and word not in KINDS:
         close = difflib.get_close_matches(word.lower(), [*PRESETS, *KINDS], n=1)
         hint = f" Did you mean {close[0]}?" if close else ""
         raise NetworkError(

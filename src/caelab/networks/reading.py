@@ -24,6 +24,7 @@ MOST_CHARACTERS = 10_000
 MOST_LAYERS = 2_000
 MOST_DEPTH = 32
 MOST_NUMBER = 65_536
+PROBABILITY = r"0(\.[0-9]{1,4})?"
 
 
 def parse(text: str) -> Network:
@@ -189,18 +190,30 @@ def _read_layer(token: _Token, text: str) -> Layer:
     kind = KINDS[name]
     at = len(name)
     fields: dict[str, int] = {}
+    probability = 0.0
 
-    digits = re.match("[0-9]*", word[at:])[0]  # type: ignore[index]
+    digits = re.match("[0-9.]*" if kind.decimal else "[0-9]*", word[at:])[0]  # type: ignore[index]
     if digits and kind.number is None:
         fail(f"{name} takes no number", at, at + len(digits), f"Expected {name} alone.")
-    if digits:
+    if digits and kind.decimal:
+        if not re.fullmatch(PROBABILITY, digits):
+            fail(
+                f"{name}'s {kind.number} is {digits[:20]}{'…' if len(digits) > 20 else ''}",
+                at,
+                at + len(digits),
+                f"Expected a number from 0 to below 1, with at most four decimals, such as {name}0.2.",
+            )
+        probability = float(digits)
+    elif digits:
         fields["number"] = _read_number(
             digits, f"{name}'s {kind.number}", kind.least, MOST_NUMBER, text, token.start + at
         )
     elif kind.default is not None:
         fields["number"] = kind.default
     elif kind.number and not kind.optional:
-        fail(f"{name} without its number of {kind.number}", at, at + 1, f"Expected a number here, such as {name}8.")
+        what = f"number of {kind.number}" if kind.number.endswith("s") else kind.number
+        example = f"{name}{'0.2' if kind.decimal else '8'}"
+        fail(f"{name} without its {what}", at, at + 1, f"Expected a number here, such as {example}.")
     at += len(digits)
 
     while at < len(word) and word[at] != ":":
@@ -237,7 +250,7 @@ def _read_layer(token: _Token, text: str) -> Layer:
             fail(
                 f"unknown activation '{activation[:40]}'", at + 1, len(word), f"Activations: {', '.join(ACTIVATIONS)}."
             )
-    return Layer(name=name, activation=activation, span=token.span, **fields)
+    return Layer(name=name, probability=probability, activation=activation, span=token.span, **fields)
 
 
 def _read_number(digits: str, what: str, least: int, most: int, text: str, start: int) -> int:

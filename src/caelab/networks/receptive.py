@@ -46,9 +46,13 @@ INPUT = Field(1, 1, (0,), (0,))
 """A pixel of the image itself."""
 
 
+WHOLE_IMAGE = ("norm", "dense", "context", "excite", "attend")
+"""Layers behind which every number depends on the whole image."""
+
+
 def through(layer: Layer, field: Field | None) -> Field | None:
-    """The field behind ``layer``; ``None`` is the whole image (behind ``norm`` and ``dense``)."""
-    if field is None or layer.name in ("norm", "dense"):
+    """The field behind ``layer``; ``None`` is the whole image."""
+    if field is None or layer.name in WHOLE_IMAGE:
         return None
     value = number(layer)
     match layer.name:

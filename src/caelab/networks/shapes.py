@@ -11,6 +11,10 @@ Margins = tuple[int, int]
 """Padding before and after, the same for height and width."""
 
 
+MOST_PAIRS = 2**24
+"""Most attention weights, heads · positions², of one ``attend`` on one image: 64×64 positions with one head."""
+
+
 class MisfitError(ValueError):
     """A layer, or a bracket, does not fit the shape it is given. The caller knows the place in the text."""
 
@@ -26,7 +30,7 @@ def size_of(shape: Shape) -> int:
 
 
 def number(layer: Layer) -> int:
-    """The layer's number, where it has one: channels, window, factor or groups; its default where none is written."""
+    """The layer's whole number, where it has one (channels, window, heads, …); its default where none is written."""
     return layer.number or KINDS[layer.name].default or 0
 
 
@@ -113,6 +117,12 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:
             return channels * value**2, *sides(lambda side: side // value)
         case "norm" if channels % group_count(layer, channels):
             raise MisfitError(f"{channels} channels are not a multiple of {layer.number} groups")
+        case "excite" if channels % value:
+            raise MisfitError(f"{channels} channels are not a multiple of the reduction {value}")
+        case "attend" if channels % value:
+            raise MisfitError(f"{channels} channels are not a multiple of {value} heads")
+        case "attend" if (pairs := value * (height * width) ** 2) > MOST_PAIRS:
+            raise MisfitError(f"{height}×{width} positions have {pairs:,} attention weights, of at most {MOST_PAIRS:,}")
     return shape
 
 
@@ -126,7 +136,7 @@ def remainder(layer: Layer, shape: Shape) -> int:
 
 
 def weight_count(layer: Layer, shape: Shape) -> int:
-    """Weights and biases of the layer on ``shape``; a norm's scales and shifts."""
+    """Weights and biases of the layer's linear maps on ``shape``; a norm's scales and shifts."""
     channels = shape[0]
     match layer.name:
         case "conv" | "deconv":
@@ -135,11 +145,21 @@ def weight_count(layer: Layer, shape: Shape) -> int:
             return number(layer) * layer.height * layer.width * (size_of(shape) + 1)
         case "norm" | "batchnorm":
             return 2 * channels
+        case "context":
+            return channels * (channels + 1)
+        case "excite":
+            hidden = channels // number(layer)
+            return hidden * (channels + 1) + channels * (hidden + 1)
+        case "attend":
+            return 4 * channels * (channels + 1)
     return 0
 
 
 def multiply_accumulates(layer: Layer, shape: Shape) -> int:
-    """Multiply-accumulates of the layer's linear map, taken literally, padding included; other layers count 0."""
+    """Multiply-accumulates of the layer's linear maps, taken literally, padding included, and of attention's products.
+
+    Other layers count 0.
+    """
     channels, height, width = shape
     match layer.name:
         case "conv":
@@ -149,6 +169,12 @@ def multiply_accumulates(layer: Layer, shape: Shape) -> int:
             return channels * height * width * number(layer) * layer.kernel**2
         case "dense":
             return number(layer) * layer.height * layer.width * channels * height * width
+        case "context":
+            return channels**2
+        case "excite":
+            return 2 * channels * (channels // number(layer))
+        case "attend":
+            return 4 * channels**2 * height * width + 2 * channels * (height * width) ** 2
     return 0
 
 

@@ -21,6 +21,7 @@ class Kind:
         least: The smallest number allowed.
         default: The number where none is written.
         optional: Whether the number may be left out.
+        decimal: Whether the number is a probability p, 0 ≤ p < 1, with at most four decimals, and not a whole number.
         letters: The option letters, in the order in which they are printed.
         weighted: Whether it has a linear map with weights: then ReLU follows by default.
     """
@@ -29,6 +30,7 @@ class Kind:
     least: int = 1
     default: int | None = None
     optional: bool = False
+    decimal: bool = False
     letters: str = ""
     weighted: bool = False
 
@@ -45,13 +47,21 @@ KINDS = {
     "unshuffle": Kind(number="factor", least=2),
     "norm": Kind(number="groups", optional=True),
     "batchnorm": Kind(number=None),
+    "dropout": Kind(number="probability", decimal=True),
+    "context": Kind(number=None),
+    "excite": Kind(number="reduction"),
+    "attend": Kind(number="heads", default=1, optional=True),
 }
 """The layers, by name. Convolutions are 3×3, stride 1, padding "same" unless letters say otherwise.
 
 ``conv``, ``deconv`` (transposed): convolutions. ``dense64``: every number of x into 64 numbers, shape (64, 1, 1);
 ``dense16h8w8``: into shape (16, 8, 8). ``pool`` (maximum), ``avgpool``: stride = window. ``up`` (nearest neighbour),
 ``upbilinear`` (half-pixel centres). ``shuffle2``: (4C, H, W) → (C, 2H, 2W), ``unshuffle2``: its inverse.
-``norm``: group normalisation. ``batchnorm``: batch normalisation.
+``norm``: group normalisation. ``batchnorm``: batch normalisation. ``dropout0.2``: in training, whole channels are set
+to 0 with that probability, and the others divided by 1 − p. Three words let every place know of the whole image:
+``context`` adds a linear map of the channels' means, ``excite4`` scales every channel by a gate computed from the means
+through C / 4 hidden units (squeeze-and-excitation), ``attend4`` is self-attention over the positions with 4 heads, to
+be put in a residual: ``(norm attend4)``.
 """
 
 Span = tuple[int, int]
@@ -70,6 +80,7 @@ class Layer:
     dilation: int = 1
     height: int = 1
     width: int = 1
+    probability: float = 0.0
     activation: str | None = None
     span: Span = field(default=(0, 0), compare=False, repr=False)
 
