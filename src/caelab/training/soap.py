@@ -7,7 +7,7 @@
 Source: Vyas et al., *SOAP: Improving and Stabilizing Shampoo using Adam*, 2024 (arXiv 2409.11321), algorithm 3.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, overload
 
 import torch
@@ -20,14 +20,16 @@ class SOAP(torch.optim.Optimizer):
     """Adam run in the slowly turning eigenbasis of every parameter's gradient covariance.
 
     A parameter of shape (m, ...) is treated as a matrix (m, n): a convolution's rows are its output channels, its
-    columns the (input channel, row, column) of the kernel. A vector is a matrix (m, 1). A side of length 1, or longer
-    than ``max_dimension``, keeps the identity as its basis; with both sides so, SOAP is exactly Adam.
+    columns the (input channel, row, column) of the kernel. Where those are more than ``max_dimension``, it is a tensor
+    of three sides, (output channel, input channel, place in the kernel), each with a basis of its own. A vector is a
+    matrix (m, 1). A side of length 1, or longer than ``max_dimension``, keeps the identity as its basis; with all sides
+    so, SOAP is exactly Adam.
 
     All that a step depends on is in ``state_dict()`` as tensors, integers and lists of them: an optimizer restored from
     it continues bit for bit, and the file loads with ``torch.load(..., weights_only=True)``.
 
-    Cost a step: four products with the bases and two covariance updates, O(mn(m + n)) a parameter; a refresh adds
-    O(m³ + n³). Memory: 2(m² + n²) + 2mn numbers a parameter.
+    Cost a step of a matrix: four products with the bases and two covariance updates, O(mn(m + n)) a parameter; a
+    refresh adds O(m³ + n³). Memory: 2(m² + n²) + 2mn numbers a parameter.
 
     Args:
         params: Parameters or parameter groups, as for every ``torch.optim`` optimizer.
@@ -54,7 +56,7 @@ class SOAP(torch.optim.Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
         refresh_every: int = 10,
-        max_dimension: int = 2048,
+        max_dimension: int = 640,
     ) -> None:
         if not lr >= 0 or not eps > 0 or not weight_decay >= 0:
             raise ValueError(f"lr and weight_decay must be >= 0 and eps > 0, not {lr}, {weight_decay}, {eps}")
@@ -97,7 +99,7 @@ class SOAP(torch.optim.Optimizer):
 
 def _update(parameter: Tensor, gradient: Tensor, state: State, group: dict[str, Any]) -> None:
     """One step of one parameter, in place."""
-    gradient = gradient.reshape(gradient.shape[0] if gradient.ndim else 1, -1)
+    gradient = gradient.reshape(_sides(gradient, group["max_dimension"]))
     if not state:
         _start(state, gradient, group["max_dimension"])
     state["step"] += 1
@@ -106,25 +108,36 @@ def _update(parameter: Tensor, gradient: Tensor, state: State, group: dict[str, 
 
     # The covariances are averages from the first step on, so that the first basis is already the gradient's own.
     keep = min(group["covariance_beta"], 1 - 1 / step)
-    for covariance, rows in zip(state["covariances"], (gradient, gradient.T), strict=True):
+    for axis, covariance in enumerate(state["covariances"]):
         if covariance is not None:
+            rows = gradient.movedim(axis, 0).reshape(len(covariance), -1)
             covariance.addmm_(rows, rows.T, beta=keep, alpha=1 - keep)
     if step % group["refresh_every"] == 1 or group["refresh_every"] == 1:
         _refresh(state)
 
-    left, right = state["bases"]
+    bases = state["bases"]
     state["mean"].lerp_(gradient, 1 - first_beta)
-    state["mean_square"].lerp_(_turn(gradient, left, right).square_(), 1 - second_beta)
+    state["mean_square"].lerp_(_turn(gradient, bases).square_(), 1 - second_beta)
     root = (state["mean_square"] / (1 - second_beta**step)).sqrt_().add_(group["eps"])
-    update = _turn(state["mean"], left, right).div_(root)
-    update = _turn(update, _transpose(left), _transpose(right))
+    update = _turn(state["mean"], bases).div_(root)
+    update = _turn(update, [None if basis is None else basis.T for basis in bases])
     if group["weight_decay"]:
         parameter.mul_(1 - group["lr"] * group["weight_decay"])
     parameter.add_(update.reshape(parameter.shape), alpha=-group["lr"] / (1 - first_beta**step))
 
 
+def _sides(gradient: Tensor, max_dimension: int) -> tuple[int, ...]:
+    """Return the sides of the matrix, or of the tensor, as which a parameter is treated."""
+    if gradient.ndim <= 1:
+        return (gradient.numel(), 1)
+    rows, columns = gradient.shape[0], gradient[0].numel()
+    if columns > max_dimension and gradient.ndim > 2:
+        return (rows, gradient.shape[1], columns // gradient.shape[1])
+    return (rows, columns)
+
+
 def _start(state: State, gradient: Tensor, max_dimension: int) -> None:
-    """Zero moments and covariances, identity bases; None for a side (m or n) that keeps the identity."""
+    """Zero moments and covariances, identity bases; None for a side that keeps the identity."""
     sides = [side if 1 < side <= max_dimension else None for side in gradient.shape]
     state["step"] = 0
     state["mean"] = torch.zeros_like(gradient)
@@ -144,12 +157,14 @@ def _refresh(state: State) -> None:
         state["bases"][side] = torch.linalg.qr(image[:, order])[0]
 
 
-def _turn(matrix: Tensor, left: Tensor | None, right: Tensor | None) -> Tensor:
-    """leftᵀ · matrix · right, as a new tensor; None stands for the identity."""
-    turned = matrix if left is None else left.T @ matrix
-    turned = turned if right is None else turned @ right
-    return turned.clone() if turned is matrix else turned
-
-
-def _transpose(basis: Tensor | None) -> Tensor | None:
-    return None if basis is None else basis.T
+def _turn(tensor: Tensor, bases: Sequence[Tensor | None]) -> Tensor:
+    """Multiply each side by its basis, transposed, as a new tensor; None stands for the identity."""
+    first, *middle, last = bases
+    turned = tensor
+    if first is not None:
+        turned = (first.T @ turned.flatten(1)).view(tensor.shape)
+    if middle and middle[0] is not None:
+        turned = middle[0].T @ turned
+    if last is not None:
+        turned = turned @ last
+    return turned.clone() if turned is tensor else turned
