@@ -6,9 +6,8 @@ from benchmarks.contestants.data import images_and_split
 from benchmarks.contestants.record import Record
 from benchmarks.tasks import Task
 from caelab.experiments.config import RunConfig, make_config
-from caelab.experiments.materials import Parts, make_plan, make_state, place
+from caelab.experiments.materials import Parts, describe_run, make_plan, make_state, place
 from caelab.measuring.metrics import reconstruction_errors
-from caelab.networks import describe, resolve
 from caelab.training.device import choose_device, choose_precision
 from caelab.training.fit import Plan, TrainingState, fit
 
@@ -22,10 +21,10 @@ def main() -> None:
     device = choose_device(config.device)
     images, split = images_and_split(task)
     parts = place(images, split, config, device)
-    description = describe(resolve(config.network), size=images.images.shape[2])
+    description = describe_run(config)
     record = Record(task, weights=description.weights, data=images.source.name)
     del images
-    state = make_state(config, parts, device)
+    state = make_state(config, description, parts, device)
     plan = make_plan(config, state.model.network, choose_precision(config.precision, device))
     train(state, parts, plan, record)
     record.tell()

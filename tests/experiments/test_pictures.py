@@ -15,7 +15,7 @@ RECORDS = [
 
 def curve() -> ErrorCurve:
     return ErrorCurve(
-        title="reference", records=RECORDS, best_epoch=2, test_error=0.0104, linear={"PCA, 8 numbers": 0.005},
+        title="reference", records=RECORDS, best_epoch=2, test_error=0.0104, baselines={"PCA, 8 numbers": 0.005},
         footnote="photos: 10 images",
     )  # fmt: skip
 
@@ -46,8 +46,8 @@ def test_samples_show_the_pixels(tmp_path: Path) -> None:
     colour = np.zeros((3, 2, 3, 8, 8), np.float32)
     colour[:, :, 0] = 1  # red originals, blue estimates
     draw_samples(
-        tmp_path / "samples.png", originals=colour, estimates=colour[:, :, ::-1], errors=np.full((3, 2), 2 / 3),
-        labels=("best", "median", "worst"), title="test", footnote="",
+        tmp_path / "samples.png", rows={"original": colour, "network": colour[:, :, ::-1]},
+        errors=np.full((3, 2), 2 / 3), labels=("best", "median", "worst"), title="test", footnote="",
     )  # fmt: skip
     with Image.open(tmp_path / "samples.png") as picture:
         pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)

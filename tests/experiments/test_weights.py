@@ -6,21 +6,21 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from caelab.errors import InputError
-from caelab.experiments.weights import ModelCard, load_model, save_model
+from caelab.experiments.weights import FORMAT, ModelCard, compose_model, load_model, save_model
 from caelab.networks.build import build
 from caelab.training.compose import ImageModel
 
 CPU = torch.device("cpu")
 CARD = ModelCard(
-    network="conv4 pool conv2 | up conv3", channels=3, size=16, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.25),
-    logits=False, data="photos",
+    network="conv4 pool conv2 | up conv3", impair="gray+noise0.1", predict="rgb", space="ycbcr", average_flips=True,
+    channels=3, size=16, mean=(0.45,), std=(0.2,), output_mean=(0.5, 0.4, 0.3), output_std=(0.2, 0.3, 0.25),
+    data="photos",
 )  # fmt: skip
 
 
 @pytest.fixture
 def model() -> ImageModel:
-    network = build(CARD.network, channels=3, generator=torch.Generator().manual_seed(3))
-    return ImageModel(network, mean=CARD.mean, std=CARD.std, logits=False)
+    return compose_model(build(CARD.network, channels=1, generator=torch.Generator().manual_seed(3)), CARD)
 
 
 def rewrite(file: Path, metadata: dict[str, str], tensors: dict[str, torch.Tensor] | None = None) -> None:
@@ -32,8 +32,8 @@ def test_a_model_comes_back_whole(tmp_path: Path, model: ImageModel) -> None:
     save_model(file, model, CARD)
     loaded, card = load_model(file, CPU)
     assert card == CARD
-    images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(loaded(images), model(images), rtol=0, atol=0)
+    images = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(loaded.restore(images), model.restore(images), rtol=0, atol=0)
     assert not loaded.training
 
 
@@ -60,7 +60,7 @@ def test_anybody_elses_weights_are_said(tmp_path: Path, model: ImageModel) -> No
     rewrite(file, {"format": "pt"})
     with pytest.raises(InputError, match="holds no caelab model"):
         load_model(file, CPU)
-    rewrite(file, {"format": "caelab-1", "card": json.dumps({"network": "conv3"})})
+    rewrite(file, {"format": FORMAT, "card": json.dumps({"network": "conv3"})})
     with pytest.raises(InputError, match="metadata is damaged"):
         load_model(file, CPU)
 
@@ -69,11 +69,11 @@ def test_weights_of_another_network_and_nan_are_said(tmp_path: Path, model: Imag
     file = tmp_path / "weights.safetensors"
     save_model(file, model, CARD)
     card = json.loads(json.dumps(vars(CARD)))
-    rewrite(file, {"format": "caelab-1", "card": json.dumps({**card, "network": "conv5 pool conv2 | up conv3"})})
+    rewrite(file, {"format": FORMAT, "card": json.dumps({**card, "network": "conv5 pool conv2 | up conv3"})})
     with pytest.raises(InputError, match="are not those of 'conv5 pool"):
         load_model(file, CPU)
     tensors = load_file(file)
     next(iter(tensors.values())).view(-1)[0] = torch.nan
-    rewrite(file, {"format": "caelab-1", "card": json.dumps(card)}, tensors)
+    rewrite(file, {"format": FORMAT, "card": json.dumps(card)}, tensors)
     with pytest.raises(InputError, match="not finite"):
         load_model(file, CPU)

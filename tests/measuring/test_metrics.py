@@ -7,6 +7,7 @@ from torch import nn
 from caelab.measuring.metrics import psnr, reconstruction_errors, summarize_errors
 from caelab.training.compose import ImageModel
 from caelab.training.pixels import Pixels
+from caelab.training.predictions import RgbPrediction
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (30, 3, 8, 8), dtype=np.uint8)
@@ -20,7 +21,8 @@ class Shift(nn.Module):
 
 
 def model() -> ImageModel:
-    return ImageModel(Shift(), mean=(0.0,) * 3, std=(1.0,) * 3, logits=False)
+    usual = {"mean": (0.0,) * 3, "std": (1.0,) * 3}
+    return ImageModel(Shift(), prediction=RgbPrediction(**usual), **usual)
 
 
 def test_errors_are_scikit_images_on_clipped_pixels() -> None:

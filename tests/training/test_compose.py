@@ -2,13 +2,18 @@ import torch
 from torch import nn
 
 from caelab.training.compose import ImageModel
+from caelab.training.predictions import LogitPrediction, RgbPrediction
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.1)
 IMAGES = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
+def composed(network: nn.Module, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD) -> ImageModel:
+    return ImageModel(network, mean=mean, std=std, prediction=RgbPrediction(mean=mean, std=std))
+
+
 def test_normalisation_is_undone() -> None:
-    model = ImageModel(nn.Identity(), mean=MEAN, std=STD, logits=False)
+    model = composed(nn.Identity())
     torch.testing.assert_close(model(IMAGES), IMAGES)
 
 
@@ -20,18 +25,26 @@ def test_the_network_sees_standardised_images() -> None:
             seen.append(images)
             return images
 
-    ImageModel(Spy(), mean=MEAN, std=STD, logits=False)(IMAGES)
+    composed(Spy())(IMAGES)
     expected = (IMAGES - torch.tensor(MEAN).view(1, 3, 1, 1)) / torch.tensor(STD).view(1, 3, 1, 1)
     torch.testing.assert_close(seen[0], expected)
 
 
 def test_range_hands_the_images_on_untouched() -> None:
-    model = ImageModel(nn.Identity(), mean=(0.0,) * 3, std=(1.0,) * 3, logits=False)
+    model = composed(nn.Identity(), mean=(0.0,) * 3, std=(1.0,) * 3)
     assert model(IMAGES) is IMAGES
 
 
 def test_images_are_clipped_or_squashed() -> None:
-    linear = ImageModel(nn.Identity(), mean=MEAN, std=STD, logits=False)
-    assert linear.image(torch.tensor([-1.0, 0.25, 7.0])).tolist() == [0.0, 0.25, 1.0]
-    logits = ImageModel(nn.Identity(), mean=MEAN, std=STD, logits=True)
-    torch.testing.assert_close(logits.image(torch.tensor([0.0, 2.0])), torch.tensor([0.0, 2.0]).sigmoid())
+    linear = RgbPrediction(mean=MEAN, std=STD)
+    assert linear.image(torch.tensor([-1.0, 0.25, 7.0]), IMAGES).tolist() == [0.0, 0.25, 1.0]
+    logits = LogitPrediction(channels=3)
+    torch.testing.assert_close(logits.image(torch.tensor([0.0, 2.0]), IMAGES), torch.tensor([0.0, 2.0]).sigmoid())
+
+
+def test_averaged_flips_make_the_answer_the_mirror_images_mirror_image() -> None:
+    network = nn.Conv2d(3, 3, 3, padding=1)
+    model = ImageModel(network, mean=MEAN, std=STD, prediction=RgbPrediction(mean=MEAN, std=STD), average_flips=True)
+    with torch.no_grad():
+        torch.testing.assert_close(model.restore(IMAGES.flip(3)), model.restore(IMAGES).flip(3))
+        assert not torch.allclose(model(IMAGES.flip(3)), model(IMAGES).flip(3))

@@ -6,15 +6,20 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from caelab.impair import parse_impairment
 from caelab.training.compose import ImageModel
 from caelab.training.fit import Plan, TrainedEpoch, TrainingDiverged, TrainingState, fit
 from caelab.training.losses import LOSSES
 from caelab.training.optimizers import OPTIMIZERS, make_optimizer
 from caelab.training.pixels import Pixels
+from caelab.training.predictions import LogitPrediction, RgbPrediction
 from caelab.training.randomness import generator_for
+from caelab.training.task import Task
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (70, 3, 8, 8), dtype=np.uint8)
+NOTHING = Task(impairment=parse_impairment("none"))
 PIXELS = Pixels.of(IMAGES, np.arange(70), device=torch.device("cpu"))
 
 
@@ -24,7 +29,9 @@ def make_state(optimizer: str = "adam", *, logits: bool = False) -> TrainingStat
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
-    model = ImageModel(network, mean=(0.5,) * 3, std=(0.25,) * 3, logits=logits)
+    usual = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
+    prediction = LogitPrediction(channels=3) if logits else RgbPrediction(**usual)
+    model = ImageModel(network, prediction=prediction, **usual)
     return TrainingState(
         model=model, optimizer=make_optimizer(optimizer, model.parameters(), learning_rate=0.01, weight_decay=0.0)
     )
@@ -32,8 +39,8 @@ def make_state(optimizer: str = "adam", *, logits: bool = False) -> TrainingStat
 
 def plan(**changed: Any) -> Plan:
     usual: dict[str, Any] = {
-        "epochs": 3, "batch": 16, "loss": LOSSES["mse"], "learning_rate": 0.01, "warmup": 0.1, "decay": "linear",
-        "clip": None, "precision": torch.float32, "seed": 5,
+        "epochs": 3, "batch": 16, "task": NOTHING, "loss": LOSSES["mse"], "learning_rate": 0.01, "warmup": 0.1,
+        "decay": "linear", "clip": None, "precision": torch.float32, "seed": 5,
     }  # fmt: skip
     return Plan(**{**usual, **changed})
 
@@ -137,3 +144,28 @@ def test_bfloat16_learns_too() -> None:
     epochs = [epoch for epoch in fit(make_state(), PIXELS, plan(precision=torch.bfloat16)) if epoch]
     exact = [epoch for epoch in fit(make_state(), PIXELS, plan()) if epoch]
     assert epochs[-1].terms["mse"] == pytest.approx(exact[-1].terms["mse"], rel=0.02)
+
+
+def test_averaged_weights_are_the_running_mean_and_survive_a_restart() -> None:
+    def begin() -> TrainingState:
+        state = make_state()
+        state.averaged = AveragedModel(state.model, multi_avg_fn=get_ema_multi_avg_fn(0.9))  # type: ignore[no-untyped-call]
+        return state
+
+    whole, expected = begin(), None
+    for _ in fit(whole, PIXELS, plan(epochs=1)):
+        now = whole.model.network[0].weight.detach().double()  # type: ignore[index,union-attr]
+        expected = now.clone() if expected is None else 0.9 * expected + 0.1 * now
+        if whole.step == 70 // 16:
+            break
+    kept = whole.evaluated.network[0].weight  # type: ignore[index]
+    torch.testing.assert_close(kept.double(), expected, rtol=1e-5, atol=1e-7)
+
+    cut, resumed = begin(), begin()
+    steps = fit(cut, PIXELS, plan(epochs=1))
+    next(steps), next(steps)
+    resumed.load_state_dict(copy.deepcopy(cut.state_dict()))
+    for _ in fit(resumed, PIXELS, plan(epochs=1)):
+        if resumed.step == 70 // 16:
+            break
+    assert torch.equal(resumed.evaluated.network[0].weight, kept)  # type: ignore[index]

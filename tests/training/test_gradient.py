@@ -5,11 +5,14 @@ import pytest
 import torch
 from torch import nn
 
+from caelab.impair import image_keys, parse_impairment
 from caelab.networks.build import build
 from caelab.training.compose import ImageModel
 from caelab.training.gradient import BatchGradient, threads
 from caelab.training.losses import LOSSES
 from caelab.training.pixels import Pixels
+from caelab.training.predictions import LogitPrediction, RgbPrediction
+from caelab.training.task import Task
 
 PIXELS = Pixels.of(
     np.random.default_rng(0).integers(0, 256, (80, 3, 8, 8), dtype=np.uint8), np.arange(80), device=torch.device("cpu")
@@ -19,11 +22,17 @@ PIXELS = Pixels.of(
 def model(*, batchnorm: bool = False, logits: bool = False) -> ImageModel:
     generator = torch.Generator().manual_seed(1)
     network = build("conv4 pool conv5 | up conv3", size=8, generator=generator, batchnorm=batchnorm)
-    return ImageModel(network, mean=(0.5,) * 3, std=(0.25,) * 3, logits=logits)
+    usual = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
+    prediction = LogitPrediction(channels=3) if logits else RgbPrediction(**usual)
+    return ImageModel(network, prediction=prediction, **usual)
 
 
-def gradient(subject: ImageModel, loss: str = "mse", batch: int = 70) -> BatchGradient:
-    return BatchGradient(subject, LOSSES[loss], PIXELS, batch=batch, precision=torch.float32)
+KEYS = torch.from_numpy(image_keys(PIXELS.rows, 0, 0))
+NOTHING = Task(impairment=parse_impairment("none"))
+
+
+def gradient(subject: ImageModel, loss: str = "mse", batch: int = 70, task: Task = NOTHING) -> BatchGradient:
+    return BatchGradient(subject, LOSSES[loss], task, PIXELS, batch=batch, precision=torch.float32, seed=0)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
@@ -34,7 +43,7 @@ def test_shares_add_up_to_the_whole_batchs_gradient(count: int, loss: str) -> No
     chosen = torch.randperm(80, generator=torch.Generator().manual_seed(2))[:70]
     with threads(count), gradient(subject, loss) as compute:
         assert compute.shares == count
-        terms = compute(chosen)
+        terms = compute(chosen, KEYS[chosen], 0, 0)
 
     target = PIXELS.batch(chosen).double()
     output = twin(target.contiguous())
@@ -42,7 +51,7 @@ def test_shares_add_up_to_the_whole_batchs_gradient(count: int, loss: str) -> No
     expected[loss].backward()  # type: ignore[no-untyped-call]
     assert terms[loss].item() == pytest.approx(expected[loss].item(), rel=1e-6)
     assert terms["mse"].item() == pytest.approx(
-        (twin.image(output) - target).square().mean().item() if loss == "bce" else expected["mse"].item(), rel=1e-6
+        (output.sigmoid() - target).square().mean().item() if loss == "bce" else expected["mse"].item(), rel=1e-6
     )
     for parameter, exact in zip(subject.parameters(), twin.parameters(), strict=True):
         assert parameter.grad is not None
@@ -56,7 +65,7 @@ def test_the_same_threads_give_the_same_bits() -> None:
     for _ in range(2):
         subject = model()
         with threads(2), gradient(subject) as compute:
-            compute(chosen)
+            compute(chosen, KEYS[chosen], 0, 0)
         drawn.append([parameter.grad for parameter in subject.parameters()])
     assert all(torch.equal(one, other) for one, other in zip(*drawn, strict=True))  # type: ignore[arg-type]
 
@@ -78,14 +87,40 @@ def test_what_fails_in_a_thread_fails_here() -> None:
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             raise ArithmeticError("broken")
 
-    subject = ImageModel(Broken(), mean=(0.0,) * 3, std=(1.0,) * 3, logits=False)
+    subject = ImageModel(
+        Broken(), mean=(0.0,) * 3, std=(1.0,) * 3, prediction=RgbPrediction(mean=(0.0,) * 3, std=(1.0,) * 3)
+    )
     with threads(2), gradient(subject) as compute, pytest.raises(ArithmeticError, match="broken"):
-        compute(torch.arange(64))
+        compute(torch.arange(64), KEYS[:64], 0, 0)
 
 
 def test_the_callers_threads_are_left_as_they_were() -> None:
     before = torch.get_num_threads()
     with threads(3), gradient(model()) as compute:
-        compute(torch.arange(64))
+        compute(torch.arange(64), KEYS[:64], 0, 0)
         assert torch.get_num_threads() == 3
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_chance_does_not_depend_on_how_the_batch_is_shared_out(count: int) -> None:
+    task = Task(impairment=parse_impairment("noise0.2"), flip=True, shift=1)
+    chosen = torch.arange(64)
+    subject = model()
+    with threads(count), gradient(subject, task=task) as compute:
+        terms = compute(chosen, KEYS[chosen], 0, 0)
+    clean = task.vary(PIXELS.batch(chosen), KEYS[chosen])
+    given = task.give(clean, KEYS[chosen])
+    assert terms["mse"].item() == pytest.approx(LOSSES["mse"](subject(given), clean)["mse"].item(), rel=1e-5)
+    assert not torch.equal(given, clean)
+
+
+def test_dropout_is_the_same_for_the_same_moment_and_another_for_another() -> None:
+    network = build("conv8 dropout0.5 conv3", size=8, generator=torch.Generator().manual_seed(1))
+    usual = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
+    subject = ImageModel(network, prediction=RgbPrediction(**usual), **usual).train()
+    chosen = torch.arange(64)
+    with threads(2), gradient(subject) as compute:
+        first, again, later = (compute(chosen, KEYS[chosen], *moment)["mse"] for moment in ((1, 2), (1, 2), (1, 3)))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, later)

@@ -17,5 +17,5 @@ def test_the_global_generator_is_left_alone() -> None:
     torch.manual_seed(0)
     expected = torch.rand(4)
     torch.manual_seed(0)
-    torch.rand(4, generator=generator_for(3, "impairments"))
+    torch.rand(4, generator=generator_for(3, "dropout"))
     assert torch.equal(torch.rand(4), expected)

@@ -1,15 +1,43 @@
-"""The linear codes that stand beside a network: PCA at the size of its code, and at its narrowest."""
+"""What stands beside a network: linear codes of its size, or what needs no training at all."""
 
 from pathlib import Path
 
 import numpy as np
 import pooch
 
+from caelab.color import SPACES
 from caelab.experiments.config import RunConfig
 from caelab.experiments.materials import Parts
+from caelab.impair import parse_impairment
 from caelab.measuring.baselines import LARGEST_DIMENSION, cached_principal_components
+from caelab.measuring.colorless import average_chroma, gray_copy, mean_chroma
+from caelab.measuring.metrics import Restore
+from caelab.measuring.restored import measure_restored
 from caelab.networks import Description
 from caelab.training.pixels import Pixels
+
+
+def baseline_measures(
+    parts: Parts, measured: Pixels, description: Description, config: RunConfig
+) -> dict[str, dict[str, np.ndarray]]:
+    """Return the measures of each image, ``float64 (N,)``, of what a network is compared with.
+
+    Where images are given as they are, PCA of its code's size, fitted on the training part; where they are gray, the
+    gray image itself, and the same mean chroma everywhere; else what was given.
+    """
+    impairment = parse_impairment(config.impair)
+    if not impairment.steps:
+        linear = linear_code_errors(parts, measured, description, config)
+        return {f"pca-{size}": {"mse": errors} for size, errors in linear.items()}
+    methods: dict[str, Restore] = {"as given": lambda given: given.clamp(0, 1)}
+    if impairment.channels(3) == 1:
+        space = SPACES["ycbcr"]
+        chroma = average_chroma(parts.train, space)
+        methods = {
+            "gray copy": lambda given: gray_copy(given.clamp(0, 1)),
+            "mean chroma": lambda given: mean_chroma(given.clamp(0, 1), chroma, space),
+        }
+    return {name: measure_restored(restore, measured, impairment) for name, restore in methods.items()}
 
 
 def linear_code_errors(

@@ -5,16 +5,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from caelab.experiments.baselines import linear_code_errors
+from caelab.experiments.baselines import baseline_measures
 from caelab.experiments.config import RunConfig
 from caelab.experiments.environment import peak_memory_bytes
-from caelab.experiments.materials import Parts, peak_learning_rate
+from caelab.experiments.materials import Parts, make_card, peak_learning_rate
 from caelab.experiments.pictures import ErrorCurve, choose_samples, draw_error, draw_samples
 from caelab.experiments.rundir import RunDirectory
-from caelab.experiments.weights import ModelCard, save_model
+from caelab.experiments.weights import save_model
 from caelab.files import replacing
-from caelab.measuring.metrics import estimates, psnr, reconstruction_errors, summarize_errors
+from caelab.impair import Impairment, parse_impairment
+from caelab.measuring.metrics import estimates, psnr, restoring, summarize_errors
+from caelab.measuring.restored import measure_restored
 from caelab.networks import Description
 from caelab.networks.build import Built, fold_batchnorm
 from caelab.training.compose import ImageModel
@@ -48,12 +51,17 @@ def conclude(
     """
     assert isinstance(model.network, Built)
     model.network = fold_batchnorm(model.network.eval())
-    save_model(directory.weights, model, _card(model, description, parts))
+    card = make_card(config, description, parts)
+    save_model(directory.weights, model, card)
 
-    errors = reconstruction_errors(model, parts.test, precision=precision)
-    linear = linear_code_errors(parts, parts.test, description, config)
+    impairment = parse_impairment(card.impair)
+    with restoring(model, precision) as restore:
+        measures = measure_restored(restore, parts.test, impairment)
+    errors = measures["mse"]
+    baselines = baseline_measures(parts, parts.test, description, config)
     with replacing(directory.per_image) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, index=parts.test.rows, mse=errors, psnr=psnr(errors))
+        arrays: dict[str, Any] = {"index": parts.test.rows, "psnr": psnr(errors), **measures}
+        np.savez_compressed(file, **arrays)
 
     footnote = _footnote(parts)
     title = f"{config.network}, {len(records)} epochs on {parts.source.name}"
@@ -63,13 +71,13 @@ def conclude(
             records=records,
             best_epoch=best_epoch,
             test_error=float(errors.mean()),
-            linear={f"PCA, {size} numbers": float(error.mean()) for size, error in linear.items()},
+            baselines={name: float(each["mse"].mean()) for name, each in baselines.items()},
             footnote=footnote,
         ),
         directory.error,
         directory.error.with_suffix(".png"),
     )
-    _draw_samples(directory, model, parts.test, errors, precision, title=title, footnote=footnote)
+    _draw_samples(directory, model, parts.test, impairment, errors, precision, title=title, footnote=footnote)
     result: dict[str, Any] = {
         "network": description.text,
         "code_size": description.code.size if description.code else None,
@@ -77,11 +85,13 @@ def conclude(
         "skip_around_code": description.skip_around_code,
         "weights": description.weights,
         "multiply_accumulates": description.multiply_accumulates,
-        "test": summarize_errors(errors),
+        "impair": card.impair,
+        "predict": card.predict,
+        "test": summarize_errors(**measures),
         "validation_mse": records[best_epoch - 1]["validation_mse"],
         "best_epoch": best_epoch,
         "epochs": len(records),
-        "baselines": {f"pca-{size}": summarize_errors(error) for size, error in linear.items()},
+        "baselines": {name: summarize_errors(**each) for name, each in baselines.items()},
         "images": {name: len(getattr(parts, name)) for name in ("train", "validation", "test")},
         "data": parts.source.name,
         "data_note": parts.source.note,
@@ -94,22 +104,11 @@ def conclude(
     directory.write(directory.result, result)
 
 
-def _card(model: ImageModel, description: Description, parts: Parts) -> ModelCard:
-    return ModelCard(
-        network=description.text,
-        channels=parts.train.shape[0],
-        size=parts.train.shape[1],
-        mean=parts.mean,
-        std=parts.std,
-        logits=model.logits,
-        data=parts.source.name,
-    )
-
-
 def _draw_samples(
     directory: RunDirectory,
     model: ImageModel,
     test: Pixels,
+    impairment: Impairment,
     errors: np.ndarray,
     precision: torch.dtype,
     *,
@@ -117,12 +116,18 @@ def _draw_samples(
     footnote: str,
 ) -> None:
     chosen = choose_samples(errors, min(SAMPLES, len(errors)))
-    pairs = list(estimates(model, test.at(chosen.ravel()), batch=chosen.size, precision=precision))
-    estimate, original = (part.float().cpu().numpy().reshape(*chosen.shape, *test.shape) for part in pairs[0])
+    with restoring(model, precision) as restore:
+        (made,) = estimates(restore, test.at(chosen.ravel()), impairment=impairment, batch=chosen.size)
+
+    def blocks(images: Tensor) -> np.ndarray:
+        return images.float().cpu().numpy().reshape(*chosen.shape, *images.shape[1:])
+
+    rows = {"original": blocks(made.target), "network": blocks(made.estimate)}
+    if impairment.steps:
+        rows = {"given": blocks(made.given.clamp(0, 1)), **rows}
     draw_samples(
         directory.samples,
-        originals=original,
-        estimates=estimate,
+        rows=rows,
         errors=errors[chosen],
         labels=("smallest errors of the test images", "median", "largest errors"),
         title=f"{title}: test MSE {errors.mean():.5f}",

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from caelab.errors import InputError
 
+DEFAULTS = 1
+"""Counts the changes of defaults, so that a run of other defaults is another run."""
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -34,7 +37,18 @@ class RunConfig(BaseModel):
         "standard",
         description="Pixels as they are in [0, 1], or less the training images' mean, divided by their deviation.",
     )
-    loss: Literal["mse", "bce"] = Field("mse", description="Mean squared error, or binary cross-entropy of logits.")
+    impair: str = Field(
+        "none", description="What is done to the images that the network is given, such as gray or noise0.1+blur1."
+    )
+    predict: Literal["rgb", "chroma"] = Field(
+        "rgb", description="The image itself, or two chroma planes that are merged with the given luminance."
+    )
+    space: Literal["ycbcr", "lab", "oklab"] = Field("ycbcr", description="The color space of those planes.")
+    flip: bool = Field(False, description="Mirror training images left and right half of the time.")
+    shift: int = Field(0, ge=0, description="Pixels by which training images are moved at most, every time anew.")
+    loss: Literal["mse", "l1", "huber", "charbonnier", "bce"] = Field(
+        "mse", description="Squared, absolute, Huber's or Charbonnier's error, or binary cross-entropy of logits."
+    )
     optimizer: Literal["soap", "adamw", "adam"] = Field("soap", description="The optimizer.")
     learning_rate: Finite | None = Field(
         None, gt=0, description="Peak of the learning rate; none: 0.008, and less in proportion for wide layers."
@@ -58,16 +72,23 @@ class RunConfig(BaseModel):
         description="Train with batch normalisation before each activation; it is folded into the convolutions "
         "afterwards, so that the trained network is exactly the text's.",
     )
-    seed: int = Field(0, ge=0, description="Seed of the initial weights and of the batch order.")
+    ema: Finite | None = Field(
+        None, gt=0, lt=1, description="Decay by step of a running mean of the weights, which is measured and kept."
+    )
+    average_flips: bool = Field(
+        False, description="Average the answers for an image and its mirror image wherever the network is measured."
+    )
+    seed: int = Field(0, ge=0, description="Seed of the initial weights, the batch order and all other chance.")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to compute.")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="What convolutions compute in.")
 
     def key(self, fingerprint: str) -> str:
         """Return eight hex digits that name this run on the data with that ``fingerprint``.
 
-        Where the data lies does not matter, what it is does.
+        Where the data lies does not matter, what it is does. Only what differs from the defaults is told, so that an
+        option that is added later leaves the names of finished runs; a default that changes needs a new ``DEFAULTS``.
         """
-        told = self.model_dump_json(exclude={"data"}) + fingerprint
+        told = f"{DEFAULTS} {self.model_dump_json(exclude={'data'}, exclude_defaults=True)} {fingerprint}"
         return hashlib.sha256(told.encode()).hexdigest()[:8]
 
 

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from caelab.errors import InputError
-from caelab.experiments.baselines import linear_code_errors
+from caelab.experiments.baselines import baseline_measures
 from caelab.experiments.config import make_config
 from caelab.experiments.materials import load_data, place
 from caelab.experiments.rundir import RunDirectory, finite, read_config
 from caelab.experiments.weights import load_model
-from caelab.measuring.metrics import reconstruction_errors, summarize_errors
+from caelab.impair import parse_impairment
+from caelab.measuring.metrics import restoring, summarize_errors
+from caelab.measuring.restored import measure_restored
 from caelab.networks import describe, require_image_output
 from caelab.training.device import choose_device, choose_precision
 
@@ -38,30 +40,37 @@ def evaluate(target: Path, *, part: str = "test", options: Mapping[str, Any]) ->
         config = read_config(target)
         beneath = {name: getattr(config, name) for name in ("data", "size", "split", "split_seed")}
     # The model's own text and normalisation are in the weights; the batch only has to fit into any data.
-    config = make_config({**beneath, **options, "normalise": "range", "batch": 1})
-    device = choose_device(config.device)
-    precision = choose_precision(config.precision, device)
+    settings = {**beneath, **options, "normalise": "range", "batch": 1}
+    device = choose_device(make_config(settings).device)
     model, card = load_model(file, device)
+    impairment = parse_impairment(card.impair)
+    config = make_config({**settings, "impair": card.impair})
+    precision = choose_precision(config.precision, device)
     images, split = load_data(config)
     height, width = images.images.shape[2:]
-    description = describe(card.network, channels=card.channels, size=(height, width))
-    require_image_output(description)
+    description = describe(card.network, channels=impairment.channels(card.channels), size=(height, width))
+    require_image_output(description, channels=model.prediction.channels)
 
     parts = place(images, split, config, device)
     chosen = [parts.train, parts.validation, parts.test] if part == "all" else [getattr(parts, part)]
-    errors = np.concatenate([reconstruction_errors(model, pixels, precision=precision) for pixels in chosen])
-    linear = linear_code_errors(parts, chosen[0], description, config) if part in ("validation", "test") else {}
+    with restoring(model, precision) as restore:
+        each = [measure_restored(restore, pixels, impairment) for pixels in chosen]
+    measures = {name: np.concatenate([one[name] for one in each]) for name in each[0]}
+    fair = part in ("validation", "test")  # baselines are fitted on the training part
+    baselines = baseline_measures(parts, chosen[0], description, config) if fair else {}
     result: dict[str, Any] = finite(
         {
             "model": str(file),
             "network": card.network,
+            "impair": card.impair,
+            "predict": card.predict,
             "trained_on": card.data,
             "data": parts.source.name,
             "data_where": parts.source.where,
             "data_note": parts.source.note,
             "part": part,
-            "errors": summarize_errors(errors),
-            "baselines": {f"pca-{size}": summarize_errors(error) for size, error in linear.items()},
+            "errors": summarize_errors(**measures),
+            "baselines": {name: summarize_errors(**one) for name, one in baselines.items()},
         }
     )
     return result

@@ -4,19 +4,24 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
+from caelab.experiments.weights import ModelCard, compose_model
 from caelab.images import ImageSet, Source, Split, channel_statistics, load_images, split_images
+from caelab.impair import image_keys, parse_impairment
+from caelab.impair.apply import gray
 from caelab.networks import Description, describe, require_image_output, resolve
+from caelab.networks.adapt import adapt
 from caelab.networks.build import build
 from caelab.networks.initialise import standardise, weighted_layers
-from caelab.training.compose import ImageModel
 from caelab.training.fit import Plan, TrainingState
 from caelab.training.losses import LOGIT_LOSSES, LOSSES
 from caelab.training.optimizers import make_optimizer
 from caelab.training.pixels import Pixels
 from caelab.training.randomness import generator_for
+from caelab.training.task import Task
 
 REFERENCE_RATE = 8e-3
 """Peak of the learning rate that suits the reference network, chosen on validation images."""
@@ -33,8 +38,10 @@ class Parts:
     """The three parts of the data, as bytes on the device, and the normalisation that the training part gave.
 
     Attributes:
-        mean: By channel, on [0, 1]; zeros where the configuration leaves the range.
-        std: By channel; ones where the configuration leaves the range.
+        mean: Of the clean images by channel, on [0, 1]; zeros where the configuration leaves the range.
+        std: The same; ones where the configuration leaves the range.
+        given_mean: Of what the network is given, by channel.
+        given_std: The same.
     """
 
     train: Pixels
@@ -43,16 +50,38 @@ class Parts:
     source: Source
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    given_mean: tuple[float, ...]
+    given_std: tuple[float, ...]
+
+
+CHANNELS = 3
+"""Of the clean images."""
 
 
 def describe_run(config: RunConfig) -> Description:
-    """Return the description of the run's network, for colour images of the run's size.
+    """Return the description of the run's network, adapted to its task, for color images of the run's size.
 
     Raises:
-        InputError: The text is wrong, or its output is not an image of that size.
+        InputError: The text is wrong, its output is not an image of that size, the impairment cannot be read, or there
+            is no luminance to merge chroma with.
     """
-    description = describe(resolve(config.network), channels=3, size=config.size)
-    require_image_output(description)
+    impairment = parse_impairment(config.impair)
+    outputs = 2 if config.predict == "chroma" else CHANNELS
+    if config.predict == "chroma" and not impairment.keeps_luminance:
+        raise InputError(
+            f"--predict chroma needs the luminance as it was, and --impair {config.impair} changes it. Choose "
+            "--predict rgb, or --impair gray."
+        )
+    if config.predict == "chroma" and config.loss in LOGIT_LOSSES:
+        raise InputError(f"--loss {config.loss} is one of images, not of chroma planes. Choose another loss.")
+    if config.shift >= config.size:
+        raise InputError(f"--shift {config.shift} is not smaller than the images, {config.size} pixels.")
+    given = impairment.channels(CHANNELS)
+    network = resolve(config.network)
+    if outputs != CHANNELS or given != CHANNELS or config.network.strip() != network:
+        network = adapt(network, outputs=outputs)
+    description = describe(network, channels=given, size=config.size)
+    require_image_output(description, channels=outputs)
     return description
 
 
@@ -80,39 +109,85 @@ def place(images: ImageSet, split: Split, config: RunConfig, device: torch.devic
         statistics = channel_statistics(images.images, split.train)
         mean = statistics.mean
         std = tuple(value or 1.0 for value in statistics.std)  # a constant channel is only centred
+    train = Pixels.of(images.images, split.train, device=device)
+    given_mean, given_std = mean, std
+    if (given := parse_impairment(config.impair).channels(channels)) != channels:
+        standard = config.normalise == "standard"
+        given_mean, given_std = _gray_statistics(train) if standard else (mean[:given], std[:given])
     return Parts(
-        train=Pixels.of(images.images, split.train, device=device),
+        train=train,
         validation=Pixels.of(images.images, split.validation, device=device),
         test=Pixels.of(images.images, split.test, device=device),
         source=images.source,
         mean=mean,
         std=std,
+        given_mean=given_mean,
+        given_std=given_std,
     )
 
 
-def make_state(config: RunConfig, parts: Parts, device: torch.device) -> TrainingState:
+def _gray_statistics(pixels: Pixels) -> tuple[tuple[float], tuple[float]]:
+    """Return the mean and the deviation of the luma over all pixels."""
+    sums = [
+        torch.stack([luma.mean(), luma.square().mean()]) * len(luma)
+        for luma in (gray(pixels.batch(chosen)).double() for chosen in pixels.batches(1024))
+    ]
+    mean, square = (torch.stack(sums).sum(0) / len(pixels)).tolist()
+    return (mean,), (max(0.0, square - mean**2) ** 0.5 or 1.0,)
+
+
+def make_card(config: RunConfig, description: Description, parts: Parts) -> ModelCard:
+    """Return what must be known to use the run's weights."""
+    return ModelCard(
+        network=description.text,
+        impair=str(parse_impairment(config.impair)),
+        predict="logits" if config.loss in LOGIT_LOSSES else config.predict,
+        space=config.space,
+        average_flips=config.average_flips,
+        channels=parts.train.shape[0],
+        size=parts.train.shape[1],
+        mean=parts.given_mean,
+        std=parts.given_std,
+        output_mean=parts.mean,
+        output_std=parts.std,
+        data=parts.source.name,
+    )
+
+
+def make_task(config: RunConfig) -> Task:
+    """Return what becomes of an image before the network is given it."""
+    return Task(impairment=parse_impairment(config.impair), flip=config.flip, shift=config.shift)
+
+
+def make_state(config: RunConfig, description: Description, parts: Parts, device: torch.device) -> TrainingState:
     """Return the state before the first step."""
     generator = generator_for(config.seed, "initialisation")
     network = build(
-        resolve(config.network),
-        channels=parts.train.shape[0],
+        description.text,
+        channels=description.input[0],
         size=parts.train.shape[1:],
         generator=generator,
         batchnorm=config.batchnorm,
         initialisation="default" if config.initialisation == "default" else "kaiming",
     )
-    model = ImageModel(network, mean=parts.mean, std=parts.std, logits=config.loss in LOGIT_LOSSES)
+    model = compose_model(network, make_card(config, description, parts))
     model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if config.initialisation == "data":
         chosen = torch.randperm(len(parts.train), generator=generator)[:STANDARDISING_IMAGES]
-        standardise(model.network, model.inputs(parts.train.batch(chosen.to(device))))
+        keys = torch.from_numpy(image_keys(parts.train.rows[chosen.numpy()], config.seed))
+        given = make_task(config).give(parts.train.batch(chosen.to(device)), keys.to(device))
+        standardise(model.network, model.inputs(given))
     optimizer = make_optimizer(
         config.optimizer,
         model.parameters(),
         learning_rate=peak_learning_rate(config, network),
         weight_decay=config.weight_decay,
     )
-    return TrainingState(model=model, optimizer=optimizer)
+    averaged = None
+    if config.ema is not None:
+        mean = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
+        averaged = AveragedModel(model, multi_avg_fn=mean)
+    return TrainingState(model=model, optimizer=optimizer, averaged=averaged)
 
 
 def peak_learning_rate(config: RunConfig, network: nn.Module) -> float:
@@ -133,6 +208,7 @@ def make_plan(config: RunConfig, network: nn.Module, precision: torch.dtype) -> 
     return Plan(
         epochs=config.epochs,
         batch=config.batch,
+        task=make_task(config),
         loss=LOSSES[config.loss],
         learning_rate=peak_learning_rate(config, network),
         warmup=config.warmup,

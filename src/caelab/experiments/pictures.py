@@ -28,7 +28,7 @@ class ErrorCurve:
         records: The rows of ``epochs.csv``.
         best_epoch: The epoch whose weights are kept.
         test_error: Of those weights.
-        linear: Errors of linear codes by their label, drawn as horizontal lines.
+        baselines: Errors of what it is compared with by their label, drawn as horizontal lines.
         footnote: About the data.
     """
 
@@ -36,7 +36,7 @@ class ErrorCurve:
     records: Sequence[Mapping[str, float]]
     best_epoch: int
     test_error: float
-    linear: Mapping[str, float]
+    baselines: Mapping[str, float]
     footnote: str
 
 
@@ -70,7 +70,7 @@ def draw_error(curve: ErrorCurve, *files: Path) -> None:
         label=f"best validation: epoch {curve.best_epoch}, {best:.5f}",
     )
     axes.axhline(curve.test_error, color=GREEN, linewidth=1, label=f"test error of that epoch: {curve.test_error:.5f}")
-    for style, (label, error) in zip(((0, (1, 1)), (0, (4, 2, 1, 2))), curve.linear.items(), strict=False):
+    for style, (label, error) in zip(((0, (1, 1)), (0, (4, 2, 1, 2))), curve.baselines.items(), strict=False):
         axes.axhline(error, color=GRAY, linewidth=1, linestyle=style, label=f"{label}: {error:.5f}")
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:g}")
@@ -88,38 +88,37 @@ def draw_error(curve: ErrorCurve, *files: Path) -> None:
 def draw_samples(
     file: Path,
     *,
-    originals: np.ndarray,
-    estimates: np.ndarray,
+    rows: Mapping[str, np.ndarray],
     errors: np.ndarray,
     labels: Sequence[str],
     title: str,
     footnote: str,
 ) -> None:
-    """Draw blocks of originals above their reconstructions, with the PSNR of each.
+    """Draw blocks of images above what was made of them, with the PSNR of each.
 
     Args:
         file: Where to write the picture.
-        originals: ``float32 (B, K, C, H, W)`` in [0, 1]: B blocks of K images.
-        estimates: The same shape.
+        rows: By their label, ``float32 (B, K, 1 or 3, H, W)`` in [0, 1]: B blocks of K images. The errors are those of
+            the last row.
         errors: MSE ``(B, K)``.
         labels: A heading a block.
         title: Of the whole picture.
         footnote: About the data.
     """
     blocks, count = errors.shape
-    figure = Figure(figsize=(1.05 * count, 2.52 * blocks + 0.7), layout="constrained")
+    figure = Figure(figsize=(1.05 * count, (1.05 * len(rows) + 0.42) * blocks + 0.7), layout="constrained")
     figure.get_layout_engine().set(h_pad=0.04, hspace=0.0)  # type: ignore[union-attr,call-arg]
     figure.suptitle(title, fontsize=11, wrap=True)
     parts = np.ravel(np.asarray(figure.subfigures(blocks, 1)))
     for part, label, block in zip(parts, labels, range(blocks), strict=True):
         part.suptitle(label, fontsize=10, x=0.01, ha="left")
-        grid = part.subplots(2, count, squeeze=False)
+        grid = part.subplots(len(rows), count, squeeze=False)
+        for axes, (name, images) in zip(grid, rows.items(), strict=True):
+            for column in range(count):
+                _show(axes[column], images[block, column])
+            axes[0].set_ylabel(name, fontsize=8.5)
         for column in range(count):
-            _show(grid[0, column], originals[block, column])
-            _show(grid[1, column], estimates[block, column])
-            grid[1, column].set_xlabel(f"{float(psnr(errors[block, column])):.1f} dB", fontsize=8.5)
-        grid[0, 0].set_ylabel("original", fontsize=8.5)
-        grid[1, 0].set_ylabel("network", fontsize=8.5)
+            grid[-1, column].set_xlabel(f"{float(psnr(errors[block, column])):.1f} dB", fontsize=8.5)
     _footnote(figure, footnote)
     save_figure(figure, file)
 

@@ -19,6 +19,7 @@ from caelab.experiments.materials import Parts, describe_run, load_data, make_pl
 from caelab.experiments.rundir import RunDirectory, run_name
 from caelab.files import require_space
 from caelab.measuring.metrics import reconstruction_errors
+from caelab.networks import Description
 from caelab.progress import Bar, progress
 from caelab.training.device import choose_device, choose_precision
 from caelab.training.fit import Plan, TrainedEpoch, TrainingState, fit
@@ -44,7 +45,7 @@ class Memory:
         self.records.append(record)
         if record["validation_mse"] < self.best_error:
             self.best_epoch, self.best_error = int(record["epoch"]), record["validation_mse"]
-            self.best_weights = copy.deepcopy(state.model.state_dict())
+            self.best_weights = copy.deepcopy(state.evaluated.state_dict())
 
     def waited(self) -> int:
         """Return the number of epochs since the best one."""
@@ -81,7 +82,7 @@ def run(config: RunConfig, *, out: Path | None = None, runs: Path = Path("runs")
                 parts = place(images, split, config, device)
                 del images
                 environment = describe_environment(device, precision)
-                state, memory = _begin(config, parts, directory, environment, device)
+                state, memory = _begin(config, description, parts, directory, environment, device)
                 plan = make_plan(config, state.model.network, precision)
                 _train(config, plan, state, memory, parts, directory)
                 state.model.load_state_dict(memory.best_weights)
@@ -94,10 +95,15 @@ def run(config: RunConfig, *, out: Path | None = None, runs: Path = Path("runs")
 
 
 def _begin(
-    config: RunConfig, parts: Parts, directory: RunDirectory, environment: dict[str, Any], device: torch.device
+    config: RunConfig,
+    description: Description,
+    parts: Parts,
+    directory: RunDirectory,
+    environment: dict[str, Any],
+    device: torch.device,
 ) -> tuple[TrainingState, Memory]:
     """Return the state to go on from: the checkpoint's where there is one, else a fresh one."""
-    state, memory = make_state(config, parts, device), Memory()
+    state, memory = make_state(config, description, parts, device), Memory()
     saved = directory.load_checkpoint()
     if saved is None:
         directory.write(directory.environment, environment)
@@ -144,7 +150,11 @@ def _train(
 
 
 def _validate(epoch: TrainedEpoch, plan: Plan, state: TrainingState, memory: Memory, parts: Parts, bar: Bar) -> None:
-    error = float(reconstruction_errors(state.model, parts.validation, precision=plan.precision).mean())
+    error = float(
+        reconstruction_errors(
+            state.evaluated, parts.validation, impairment=plan.task.impairment, precision=plan.precision
+        ).mean()
+    )
     record = {
         "epoch": float(epoch.epoch),
         "seconds": epoch.seconds,

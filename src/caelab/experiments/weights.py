@@ -3,17 +3,23 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import nn
 
 from caelab.errors import InputError
 from caelab.files import replacing
+from caelab.impair import parse_impairment
 from caelab.networks.build import build
 from caelab.training.compose import ImageModel
+from caelab.training.predictions import ChromaPrediction, LogitPrediction, Prediction, RgbPrediction
 
-FORMAT = "caelab-1"
+FORMAT = "caelab-2"
+
+Predict = Literal["rgb", "logits", "chroma"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,22 +27,53 @@ class ModelCard:
     """What must be known to use weights.
 
     Attributes:
-        network: The network text, in full.
-        channels: Of the images.
+        network: The network text, in full, as it is for the task.
+        impair: What was done to the images that the network was given.
+        predict: What its output means: ``"rgb"``, ``"logits"`` or ``"chroma"``.
+        space: The color space of chroma.
+        average_flips: Whether answers for mirror images are averaged.
+        channels: Of the clean images.
         size: Height and width in pixels of the training images.
-        mean: Subtracted from [0, 1] pixels, by channel.
-        std: Divided by, by channel.
-        logits: Whether the network's output are logits.
+        mean: Of what is given, by channel, subtracted from [0, 1] pixels.
+        std: Of what is given, by channel, divided by.
+        output_mean: Of the clean images, by channel.
+        output_std: Of the clean images, by channel.
         data: The name of the images it was trained on.
     """
 
     network: str
+    impair: str
+    predict: Predict
+    space: str
+    average_flips: bool
     channels: int
     size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    logits: bool
+    output_mean: tuple[float, ...]
+    output_std: tuple[float, ...]
     data: str
+
+
+def make_prediction(card: ModelCard) -> Prediction:
+    """Return what a network's output means, by its card."""
+    match card.predict:
+        case "rgb":
+            return RgbPrediction(mean=card.output_mean, std=card.output_std)
+        case "logits":
+            return LogitPrediction(channels=card.channels)
+    return ChromaPrediction(space=card.space)
+
+
+def compose_model(network: nn.Module, card: ModelCard) -> ImageModel:
+    """Put a network between its normalisation and its prediction."""
+    return ImageModel(
+        network,
+        mean=card.mean,
+        std=card.std,
+        prediction=make_prediction(card),
+        average_flips=card.average_flips,
+    )
 
 
 def save_model(file: Path, model: ImageModel, card: ModelCard) -> None:
@@ -61,12 +98,13 @@ def load_model(file: Path, device: torch.device) -> tuple[ImageModel, ModelCard]
     if metadata.get("format") != FORMAT:
         raise InputError(f"{file} holds no caelab model: its metadata does not say format {FORMAT}.")
     try:
-        told = json.loads(metadata["card"])
-        card = ModelCard(**{**told, "mean": tuple(told["mean"]), "std": tuple(told["std"])})
+        told: dict[str, Any] = json.loads(metadata["card"])
+        tuples = {name: tuple(told[name]) for name in ("mean", "std", "output_mean", "output_std")}
+        card = ModelCard(**{**told, **tuples})
+        given = parse_impairment(card.impair).channels(card.channels)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{file}: the description in its metadata is damaged ({error}).") from error
-    network = build(card.network, channels=card.channels, size=card.size, generator=torch.Generator())
-    model = ImageModel(network, mean=card.mean, std=card.std, logits=card.logits)
+    model = compose_model(build(card.network, channels=given, size=card.size, generator=torch.Generator()), card)
     try:
         model.network.load_state_dict(tensors)
     except RuntimeError as error:

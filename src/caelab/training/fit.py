@@ -8,13 +8,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
+from caelab.impair import image_keys
 from caelab.training.compose import ImageModel
 from caelab.training.gradient import BatchGradient, threads
 from caelab.training.losses import Loss
 from caelab.training.pixels import Pixels
 from caelab.training.randomness import generator_for
 from caelab.training.schedule import rate_factor
+from caelab.training.task import Task
 
 FINITE_CHECK_STEPS = 200
 """How often the loss is brought to the host to see that it is finite; every step would stall a GPU."""
@@ -35,17 +38,19 @@ class Plan:
     Attributes:
         epochs: Passes through the training images.
         batch: Images a step; what remains of an epoch below a full batch is left for another epoch's shuffle.
+        task: What becomes of an image before the network is given it.
         loss: Its terms are summed and minimised.
         learning_rate: The peak of the schedule.
         warmup: Share of all steps that rise linearly to the peak.
         decay: A name in ``schedule.DECAYS``.
         clip: Largest norm of the gradient over all weights, or ``None``.
         precision: What convolutions compute in.
-        seed: Of the batch order.
+        seed: Of the batch order, and of what chance does to images and units.
     """
 
     epochs: int
     batch: int
+    task: Task
     loss: Loss
     learning_rate: float
     warmup: float
@@ -60,6 +65,7 @@ class TrainingState:
     """Everything that changes while the loop runs; saved and restored, the loop goes on as if never stopped.
 
     Attributes:
+        averaged: The running mean of the weights, where one is kept.
         epoch: Epochs completed.
         step: Steps completed in the epoch under way.
         seconds: Time that the epoch under way has taken.
@@ -68,16 +74,26 @@ class TrainingState:
 
     model: ImageModel
     optimizer: torch.optim.Optimizer
+    averaged: AveragedModel | None = None
     epoch: int = 0
     step: int = 0
     seconds: float = 0.0
     sums: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def evaluated(self) -> ImageModel:
+        """The model to be measured and kept: with the averaged weights where there are some."""
+        if self.averaged is None:
+            return self.model
+        assert isinstance(self.averaged.module, ImageModel)
+        return self.averaged.module
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as tensors and plain values."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "averaged": None if self.averaged is None else self.averaged.state_dict(),
             "epoch": self.epoch,
             "step": self.step,
             "seconds": self.seconds,
@@ -88,6 +104,8 @@ class TrainingState:
         """Take over what :meth:`state_dict` returned."""
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
+        if self.averaged is not None:
+            self.averaged.load_state_dict(saved["averaged"])
         self.epoch, self.step, self.seconds = saved["epoch"], saved["step"], saved["seconds"]
         self.sums = dict(saved["sums"])
 
@@ -123,10 +141,13 @@ def fit(state: TrainingState, images: Pixels, plan: Plan) -> Iterator[TrainedEpo
     few = sum(parameter.numel() for parameter in parameters) < FEW_WEIGHTS
     serial = 1 if few else torch.get_num_threads()
     state.model.train()
-    with BatchGradient(state.model, plan.loss, images, batch=plan.batch, precision=plan.precision) as gradient:
+    with BatchGradient(
+        state.model, plan.loss, plan.task, images, batch=plan.batch, precision=plan.precision, seed=plan.seed
+    ) as gradient:
         while state.epoch < plan.epochs:
             order = torch.randperm(len(images), generator=generator_for(plan.seed, "batches", state.epoch))
             order = order.to(images.device)
+            keys = torch.from_numpy(image_keys(images.rows, plan.seed, state.epoch)).to(images.device)
             while state.step < steps:
                 started = time.perf_counter()
                 done = state.epoch * steps + state.step
@@ -134,11 +155,14 @@ def fit(state: TrainingState, images: Pixels, plan: Plan) -> Iterator[TrainedEpo
                 for group in state.optimizer.param_groups:
                     group["lr"] = plan.learning_rate * factor
 
-                terms = gradient(order[state.step * plan.batch : (state.step + 1) * plan.batch])
+                chosen = order[state.step * plan.batch : (state.step + 1) * plan.batch]
+                terms = gradient(chosen, keys[chosen], state.epoch, state.step)
                 with threads(serial):
                     if plan.clip is not None:
                         torch.nn.utils.clip_grad_norm_(parameters, plan.clip)
                     state.optimizer.step()
+                    if state.averaged is not None:
+                        state.averaged.update_parameters(state.model)
 
                 state.sums = {name: state.sums.get(name, 0) + term for name, term in terms.items()}
                 state.step += 1

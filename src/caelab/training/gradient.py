@@ -9,10 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from caelab.networks.dropout import drawing_from
 from caelab.training.compose import ImageModel
 from caelab.training.device import autocast
 from caelab.training.losses import Loss, Terms
 from caelab.training.pixels import Pixels
+from caelab.training.randomness import generator_for
+from caelab.training.task import Task
 
 SMALLEST_SHARE = 16
 """Images that are worth a thread of their own."""
@@ -32,13 +35,26 @@ class BatchGradient:
     Args:
         model: What is trained.
         loss: Its terms are added up.
+        task: What becomes of the images before the network is given them.
         images: What batches are taken from.
         batch: Images in a batch.
         precision: What convolutions compute in.
+        seed: Of the run; dropout draws from it.
     """
 
-    def __init__(self, model: ImageModel, loss: Loss, images: Pixels, *, batch: int, precision: torch.dtype) -> None:
-        self._model, self._loss, self._images, self._precision = model, loss, images, precision
+    def __init__(
+        self,
+        model: ImageModel,
+        loss: Loss,
+        task: Task,
+        images: Pixels,
+        *,
+        batch: int,
+        precision: torch.dtype,
+        seed: int,
+    ) -> None:
+        self._model, self._loss, self._task, self._images = model, loss, task, images
+        self._precision, self._seed = precision, seed
         self._parameters = list(model.parameters())
         threads = torch.get_num_threads()
         alone = images.device.type != "cpu" or any(isinstance(part, nn.BatchNorm2d) for part in model.modules())
@@ -55,17 +71,20 @@ class BatchGradient:
     ) -> None:
         self._pool.shutdown()
 
-    def __call__(self, chosen: Tensor) -> Terms:
+    def __call__(self, chosen: Tensor, keys: Tensor, *moment: int) -> Terms:
         """Return the batch's loss terms, and ``mse`` of its clipped images in any case, without a graph.
 
         Args:
             chosen: Positions of the batch's images, ``int64 (N,)``.
+            keys: Their keys, ``int64 (N,)``: all that chance does to the images depends on.
+            moment: The epoch and the step, on which dropout depends.
         """
         if self.shares == 1:
-            terms, gradients = self._share(chosen)
+            terms, gradients = self._share(chosen, keys, (*moment, 0))
         else:
             parts = chosen.tensor_split(self.shares)
-            answers = list(self._pool.map(self._share, parts))
+            moments = [(*moment, share) for share in range(self.shares)]
+            answers = list(self._pool.map(self._share, parts, keys.tensor_split(self.shares), moments))
             weights = [len(part) / len(chosen) for part in parts]
             told = [terms for terms, _ in answers]
             terms = {name: torch.stack([one[name] for one in told]) @ torch.tensor(weights) for name in told[0]}
@@ -74,15 +93,18 @@ class BatchGradient:
             parameter.grad = gradient
         return terms
 
-    def _share(self, chosen: Tensor) -> tuple[Terms, tuple[Tensor, ...]]:
-        target = self._images.batch(chosen)
-        with autocast(target.device, self._precision):
-            output = self._model(target)
-        terms = self._loss(output, target)
+    def _share(self, chosen: Tensor, keys: Tensor, moment: tuple[int, ...]) -> tuple[Terms, tuple[Tensor, ...]]:
+        clean = self._task.vary(self._images.batch(chosen), keys)
+        given = self._task.give(clean, keys)
+        with autocast(clean.device, self._precision), drawing_from(generator_for(self._seed, "dropout", *moment)):
+            output = self._model(given)
+        prediction = self._model.prediction
+        terms = self._loss(output, prediction.target(clean))
+        terms = {prediction.term + name: term for name, term in terms.items()}
         gradients = torch.autograd.grad(torch.stack(list(terms.values())).sum(), self._parameters)
         terms = {name: term.detach() for name, term in terms.items()}
         if "mse" not in terms:
-            terms["mse"] = F.mse_loss(self._model.image(output.detach()), target)
+            terms["mse"] = F.mse_loss(prediction.image(output.detach(), given), clean)
         return terms, gradients
 
 

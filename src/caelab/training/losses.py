@@ -8,10 +8,28 @@ from torch import Tensor
 Terms = dict[str, Tensor]
 Loss = Callable[[Tensor, Tensor], Terms]
 
+CHARBONNIER_WIDTH = 1e-3
+"""Differences below this are squared by Charbonnier's loss, in the unit of what is compared."""
+
 
 def mean_squared_error(output: Tensor, target: Tensor) -> Terms:
-    """Mean over all pixels and channels of the squared difference, of an image estimate in [0, 1] units."""
+    """Mean over all pixels and channels of the squared difference, in the unit of what is compared."""
     return {"mse": F.mse_loss(output, target)}
+
+
+def mean_absolute_error(output: Tensor, target: Tensor) -> Terms:
+    """Mean of the absolute difference: its minimiser is the median, not the mean."""
+    return {"l1": F.l1_loss(output, target)}
+
+
+def huber(output: Tensor, target: Tensor) -> Terms:
+    """Mean of half the square of the difference, but linear beyond 1 (Huber 1964)."""
+    return {"huber": F.huber_loss(output, target)}
+
+
+def charbonnier(output: Tensor, target: Tensor) -> Terms:
+    """Mean of √(d² + ε²), a smooth absolute difference (Charbonnier et al. 1994)."""
+    return {"charbonnier": ((output - target).square() + CHARBONNIER_WIDTH**2).sqrt().mean()}
 
 
 def binary_cross_entropy(logits: Tensor, target: Tensor) -> Terms:
@@ -22,7 +40,13 @@ def binary_cross_entropy(logits: Tensor, target: Tensor) -> Terms:
     return {"bce": F.binary_cross_entropy_with_logits(logits, target)}
 
 
-LOSSES: Mapping[str, Loss] = {"mse": mean_squared_error, "bce": binary_cross_entropy}
+LOSSES: Mapping[str, Loss] = {
+    "mse": mean_squared_error,
+    "l1": mean_absolute_error,
+    "huber": huber,
+    "charbonnier": charbonnier,
+    "bce": binary_cross_entropy,
+}
 """Every loss by the name it has in a run's configuration."""
 
 LOGIT_LOSSES = frozenset({"bce"})

@@ -5,9 +5,10 @@ from typing import Literal
 import numpy as np
 import torch
 
-Purpose = Literal["initialisation", "batches", "impairments"]
+Purpose = Literal["initialisation", "batches", "dropout"]
 
-_STREAMS: dict[Purpose, int] = {"initialisation": 1, "batches": 2, "impairments": 3}
+# Impairments and augmentation have the third, in impair.keys.
+_STREAMS: dict[Purpose, int] = {"initialisation": 1, "batches": 2, "dropout": 4}
 
 
 def generator_for(seed: int, purpose: Purpose, *moments: int) -> torch.Generator:

@@ -1,0 +1,32 @@
+"""What a network is trained for: what becomes of a clean image before the network is given it."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from caelab.impair import Impairment
+from caelab.impair.apply import impair
+from caelab.training.augment import augment
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """The way from a clean image to what the network is given.
+
+    Attributes:
+        impairment: What is done to the image.
+        flip: Whether training images are mirrored half of the time.
+        shift: Pixels by which training images are moved at most.
+    """
+
+    impairment: Impairment
+    flip: bool = False
+    shift: int = 0
+
+    def vary(self, images: Tensor, keys: Tensor) -> Tensor:
+        """Return training images as this epoch has them, clean, ``(N, C, H, W)``; ``keys`` as for ``impair``."""
+        return augment(images, keys, flip=self.flip, shift=self.shift)
+
+    def give(self, clean: Tensor, keys: Tensor) -> Tensor:
+        """Return what the network is given for clean images, ``(N, C', H, W)``; ``keys`` as for ``impair``."""
+        return impair(clean, self.impairment, keys)
