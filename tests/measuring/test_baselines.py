@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from caelab.measuring.baselines import PrincipalComponents, cached_principal_components
+from caelab.images import load_images, split_images
+from caelab.measuring.baselines import PrincipalComponents, cached_principal_components, patch_sides
 from caelab.training.pixels import Pixels
 
 RNG = np.random.default_rng(0)
@@ -38,7 +39,7 @@ def test_components_are_orthonormal() -> None:
 
 def test_large_images_are_refused() -> None:
     large = Pixels.of(np.zeros((2, 3, 64, 64), np.uint8), np.arange(2), device=torch.device("cpu"))
-    with pytest.raises(ValueError, match="12288 numbers are too large"):
+    with pytest.raises(ValueError, match="images of 12288 numbers are too large"):
         PrincipalComponents.fit(large)
 
 
@@ -50,7 +51,87 @@ def test_the_cache_gives_the_same_errors_and_survives_damage(tmp_path: Path) -> 
     np.testing.assert_array_equal(cached_principal_components(TRAIN, tmp_path, "k").errors(TEST, 20), fresh)
 
 
+def test_patches_and_whole_images_are_kept_apart(tmp_path: Path) -> None:
+    whole = cached_principal_components(TRAIN, tmp_path, "k").errors(TEST, 36)
+    for _ in range(2):  # fitted, then read
+        patched = cached_principal_components(TRAIN, tmp_path, "k", patch=3)
+        np.testing.assert_array_equal(
+            patched.errors(TEST, 36), PrincipalComponents.fit(TRAIN, patch=3).errors(TEST, 36)
+        )
+        assert patched.errors(TEST, 36).mean() > whole.mean()
+
+
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
     assert cached_principal_components(TRAIN, blocked, "k").errors(TEST, 20).shape == (100,)
+
+
+# By patch
+
+
+def cut(images: np.ndarray, side: int) -> np.ndarray:
+    """Return the patches of images ``(N, C, H, W)`` as rows, by plain loops."""
+    _, _, height, width = images.shape
+    return np.array(
+        [
+            image[:, top : top + side, left : left + side].ravel()
+            for image in images / 255
+            for top in range(0, height, side)
+            for left in range(0, width, side)
+        ]
+    )
+
+
+@pytest.mark.parametrize(("side", "kept"), [(1, 2), (2, 1), (2, 5), (3, 9)])
+def test_errors_by_patch_are_those_of_a_singular_value_decomposition(side: int, kept: int) -> None:
+    train, test = cut(IMAGES[:200], side), cut(IMAGES[200:], side)
+    centre = train.mean(0)
+    basis = np.linalg.svd(train - centre, full_matrices=False)[2][:kept]
+    squares = (np.clip(centre + (test - centre) @ basis.T @ basis, 0, 1) - test) ** 2
+    expected = squares.reshape(100, -1).mean(1)
+    fitted = PrincipalComponents.fit(TRAIN, patch=side)
+    np.testing.assert_allclose(fitted.errors(TEST, kept * (6 // side) ** 2), expected, rtol=1e-3, atol=1e-9)
+
+
+def test_a_patch_as_large_as_the_image_is_the_whole_image() -> None:
+    whole, patch = PrincipalComponents.fit(TRAIN), PrincipalComponents.fit(TRAIN, patch=6)
+    np.testing.assert_array_equal(whole.errors(TEST, 20), patch.errors(TEST, 20))
+
+
+def test_no_code_of_patches_beats_that_of_whole_images_it_was_fitted_on() -> None:
+    whole = PrincipalComponents.fit(TRAIN)
+    for side in (1, 2, 3):
+        by_patch = PrincipalComponents.fit(TRAIN, patch=side)
+        assert by_patch.errors(TRAIN, 36).mean() > whole.errors(TRAIN, 36).mean()
+
+
+@pytest.mark.parametrize("side", [0, 4, 12])
+def test_patches_that_do_not_tile_are_refused(side: int) -> None:
+    with pytest.raises(ValueError, match=f"{side}×{side} do not tile images of 6×6"):
+        PrincipalComponents.fit(TRAIN, patch=side)
+
+
+def test_a_code_that_cannot_be_shared_out_is_refused() -> None:
+    with pytest.raises(ValueError, match="37 numbers cannot be shared out evenly to 9 patches"):
+        PrincipalComponents.fit(TRAIN, patch=2).errors(TEST, 37)
+
+
+def test_which_patches_suit_a_code() -> None:
+    assert patch_sides((3, 32, 32), 768) == (2, 4, 8, 16)
+    assert patch_sides((3, 32, 32), 64) == (4, 8, 16)
+    assert patch_sides((3, 32, 32), 2048) == (1, 2, 4, 8, 16)
+    assert patch_sides((3, 32, 32), 3072) == ()
+    assert patch_sides((3, 24, 32), 768) == (1, 2, 4, 8)
+
+
+@pytest.mark.cifar10
+def test_linear_codes_of_cifar10(cifar10_path: Path) -> None:
+    """The figures are of all training images; a tenth of them is enough for patches."""
+    images = load_images(cifar10_path)
+    split = split_images(images)
+    train = Pixels.of(images.images, split.train[::10], device=torch.device("cpu"))
+    test = Pixels.of(images.images, split.test, device=torch.device("cpu"))
+    fitted = PrincipalComponents.fit(train, patch=4)
+    assert fitted.errors(test, 768).mean() == pytest.approx(0.000939, rel=0.01)
+    assert fitted.errors(test, 1024).mean() == pytest.approx(0.000426, rel=0.01)

@@ -16,32 +16,40 @@ from caelab.progress import progress
 from caelab.training.pixels import Pixels
 
 LARGEST_DIMENSION = 4096
-"""Numbers an image may have for a whole-image PCA; the covariance matrix has the square of it."""
+"""Numbers an image, or a patch, may have for its PCA; the covariance matrix has the square of it."""
 
 
 class PrincipalComponents:
     """Principal component analysis of whole images: the best linear code of every size (Eckart and Young 1936).
 
+    By patch it is the best linear *convolutional* code whose kernel is as large as its stride: the same components at
+    every place of the image.
+
     Attributes:
-        mean: ``float32 (D,)``, the mean image on [0, 1], flattened channels last.
+        mean: ``float32 (D,)``, the mean image or patch on [0, 1], flattened channels last.
         components: ``float32 (K, D)``, orthonormal rows, those of the largest variance first; K is D, or one less than
-            the images where they are fewer.
+            the images or patches where they are fewer.
+        patch: Pixels a side of the square patches that an image is cut into; ``None`` takes it whole.
     """
 
-    def __init__(self, mean: Tensor, components: Tensor) -> None:
+    def __init__(self, mean: Tensor, components: Tensor, *, patch: int | None = None) -> None:
         self.mean = mean
         self.components = components
+        self.patch = patch
 
     @classmethod
-    def fit(cls, pixels: Pixels) -> "PrincipalComponents":
+    def fit(cls, pixels: Pixels, *, patch: int | None = None) -> "PrincipalComponents":
         """Fit on a part of the images, which should be the training part.
 
         Raises:
-            ValueError: The images have more than ``LARGEST_DIMENSION`` numbers each.
+            ValueError: The images, or the patches, have more than ``LARGEST_DIMENSION`` numbers each, or the patches
+                do not tile the images.
         """
-        dimension = int(np.prod(pixels.shape))
+        patches = _count_patches(pixels.shape, patch)
+        dimension = int(np.prod(pixels.shape)) // patches
         if dimension > LARGEST_DIMENSION:
-            raise ValueError(f"images of {dimension} numbers are too large for a whole-image PCA")
+            what = "images" if patch is None else "patches"
+            raise ValueError(f"{what} of {dimension} numbers are too large for a PCA")
         mean = torch.zeros(dimension, dtype=torch.float64, device=pixels.device)
         second = torch.zeros(dimension, dimension, dtype=torch.float64, device=pixels.device)
         batches = pixels.batches(1024)
@@ -49,43 +57,85 @@ class PrincipalComponents:
         with progress("PCA, the linear code to compare with", len(batches) + eigenvectors) as bar:
             for chosen in batches:
                 # Whole numbers in [-128, 127]: 1,024 products of two add up to 2²⁴ at most, exact in float32.
-                flat = _flatten(pixels.batch(chosen)).mul_(255).round_().sub_(128)
-                mean += flat.sum(0)
-                second += flat.T @ flat
+                rows = _flatten(pixels.batch(chosen), patch).mul_(255).round_().sub_(128)
+                for flat in torch.split(rows, 1024):
+                    mean += flat.sum(0)
+                    second += flat.T @ flat
                 bar()
-            mean /= len(pixels)
-            covariance = (second / len(pixels) - torch.outer(mean, mean)) / 255**2
+            count = len(pixels) * patches
+            mean /= count
+            covariance = (second / count - torch.outer(mean, mean)) / 255**2
             _, vectors = torch.linalg.eigh(covariance)
             bar(eigenvectors)
-        rank = min(dimension, len(pixels) - 1)  # what lies beyond are directions that the images do not determine
-        return cls(((mean + 128) / 255).float(), vectors.flip(1).T[:rank].float().contiguous())
+        rank = min(dimension, count - 1)  # what lies beyond are directions that the images do not determine
+        return cls(((mean + 128) / 255).float(), vectors.flip(1).T[:rank].float().contiguous(), patch=patch)
 
     def errors(self, pixels: Pixels, size: int) -> np.ndarray:
-        """Return each image's MSE, clipped to [0, 1], when ``size`` numbers of it are kept: ``float64 (N,)``."""
-        kept = self.components[:size]
+        """Return each image's MSE, clipped to [0, 1], when ``size`` numbers of it are kept: ``float64 (N,)``.
+
+        Raises:
+            ValueError: ``size`` is not the same number for every patch.
+        """
+        patches = _count_patches(pixels.shape, self.patch)
+        if size % patches:
+            raise ValueError(f"a code of {size} numbers cannot be shared out evenly to {patches} patches")
+        kept = self.components[: size // patches]
         errors = []
         for chosen in pixels.batches(2048):
-            target = _flatten(pixels.batch(chosen))
+            target = _flatten(pixels.batch(chosen), self.patch)
             estimate = self.mean + (target - self.mean) @ kept.T @ kept
-            errors.append(squared_error(estimate.clamp(0, 1), target))
+            errors.append(squared_error(estimate.clamp(0, 1), target).view(-1, patches).mean(1))
         return torch.cat(errors).double().cpu().numpy()
 
 
-def cached_principal_components(pixels: Pixels, folder: Path, key: str) -> PrincipalComponents:
+def patch_sides(shape: tuple[int, int, int], size: int) -> tuple[int, ...]:
+    """Return the sides of square patches, smaller than the image ``(C, H, W)``, that a code of ``size`` numbers suits.
+
+    The patches tile the image, and each gets the same number of them, which is smaller than the patch's own.
+    """
+    channels, height, width = shape
+    sides = [side for side in range(1, min(height, width) + 1) if height % side == 0 == width % side]
+    counts = {side: _count_patches(shape, side) for side in sides}
+    return tuple(
+        side
+        for side, count in counts.items()
+        if count > 1 and size % count == 0 and 0 < size // count < channels * side * side
+    )
+
+
+def cached_principal_components(
+    pixels: Pixels, folder: Path, key: str, *, patch: int | None = None
+) -> PrincipalComponents:
     """Return the components fitted on ``pixels``, kept in ``folder`` under ``key``, as fitting takes some seconds.
 
     A cache that cannot be read is made again; one that cannot be written is done without.
     """
-    file = folder / f"pca-{key}.safetensors"
+    file = folder / f"pca-{key}{'' if patch is None else f'-patch{patch}'}.safetensors"
     try:
         kept = load_file(file, device=str(pixels.device))
-        return PrincipalComponents(kept["mean"], kept["components"])
+        return PrincipalComponents(kept["mean"], kept["components"], patch=patch)
     except (OSError, SafetensorError, KeyError):
-        fitted = PrincipalComponents.fit(pixels)
+        fitted = PrincipalComponents.fit(pixels, patch=patch)
     with contextlib.suppress(InputError), replacing(file) as temporary:
         save_file({"mean": fitted.mean.cpu(), "components": fitted.components.cpu()}, temporary)
     return fitted
 
 
-def _flatten(images: Tensor) -> Tensor:
-    return images.permute(0, 2, 3, 1).flatten(1)
+def _count_patches(shape: tuple[int, int, int], patch: int | None) -> int:
+    """Return how many square patches tile an image ``(C, H, W)``."""
+    _, height, width = shape
+    if patch is None:
+        return 1
+    if patch < 1 or height % patch or width % patch:
+        raise ValueError(f"patches of {patch}×{patch} do not tile images of {height}×{width}")
+    return (height // patch) * (width // patch)
+
+
+def _flatten(images: Tensor, patch: int | None) -> Tensor:
+    """Return images ``(N, C, H, W)`` as rows, channels last: ``(N, D)``, or ``(N · patches, D)`` image by image."""
+    rows = images.permute(0, 2, 3, 1)
+    if patch is None:
+        return rows.flatten(1)
+    count, height, width, channels = rows.shape
+    cut = rows.reshape(count, height // patch, patch, width // patch, patch, channels)
+    return cut.transpose(2, 3).reshape(-1, patch * patch * channels)

@@ -1,0 +1,1 @@
+"""The lab: what the exercises ask, answered from run directories and study results."""
