@@ -1,0 +1,146 @@
+"""A trained model → ONNX, for any number and size of images, compared with PyTorch before it is kept."""
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from caelab.errors import InputError
+from caelab.experiments.weights import ModelCard
+from caelab.files import replacing
+from caelab.impair import parse_impairment
+from caelab.photos.model import Geometry, geometry_of
+from caelab.photos.onnx_model import FORMAT, INPUT, OUTPUT, load_onnx
+from caelab.training.compose import ImageModel
+
+TOLERANCE = 1e-4
+"""Largest difference from PyTorch that is accepted, of a range of 1: a fortieth of a level of 8 bits."""
+
+
+def export_onnx(model: ImageModel, file: Path, *, card: ModelCard) -> float:
+    """Write ``model`` as ONNX, and return the largest difference from PyTorch that was found over several shapes.
+
+    The graph takes float32 (N, C, H, W) in [0, 1] and gives images in [0, 1]: normalisation, averaging over flips and
+    the merging of chroma are inside. N, H and W are free; sides that are no multiple of the network's stride are
+    made up by repeating the border and cut off again, inside too. A network with ``dense`` keeps its one size.
+    The file's metadata say what ``load_onnx`` needs, and hold the card.
+
+    Args:
+        model: On the CPU; it is put into evaluation mode.
+        file: What is written, atomically, weights included.
+        card: The model's.
+
+    Raises:
+        InputError: The extra packages are missing, the model cannot be exported, or the results differ.
+    """
+    channels = parse_impairment(card.impair).channels(card.channels)
+    geometry = geometry_of(card.network, channels=channels, size=card.size)
+    whole = _AnySize(model.eval(), geometry.multiple).eval()
+    try:
+        import onnxruntime  # noqa: F401 - to fail before the work
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise InputError("to export to ONNX, more packages are needed: pip install 'caelab[onnx]'") from error
+
+    graph = _translate(whole, channels=channels, geometry=geometry)
+    metadata = {
+        "format": FORMAT,
+        "card": json.dumps(asdict(card)),
+        "geometry": json.dumps(asdict(geometry)),
+        "channels": str(channels),
+        "network": card.network,
+        "task": f"impair {card.impair}, predict {card.predict}",
+    }
+    for key, value in metadata.items():
+        graph.metadata_props.add(key=key, value=value)
+    with replacing(file) as temporary:
+        temporary.write_bytes(graph.SerializeToString())
+        return _compare(whole, temporary, channels=channels, geometry=geometry, size=card.size)
+
+
+class _AnySize(nn.Module):
+    """The model, for sides that are no multiple of its stride too."""
+
+    def __init__(self, model: ImageModel, multiple: int) -> None:
+        super().__init__()
+        self.model, self.multiple = model, multiple
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C', H, W)."""
+        if self.multiple == 1:
+            return self.model.restore(images)
+        height, width = images.shape[2:]
+        padding = (0, -width % self.multiple, 0, -height % self.multiple)
+        return self.model.restore(F.pad(images, padding, mode="replicate"))[:, :, :height, :width]
+
+
+def _translate(whole: nn.Module, *, channels: int, geometry: Geometry) -> Any:
+    """The module as an ONNX ``ModelProto``, its free dimensions named."""
+    free = torch.export.Dim.DYNAMIC
+    names = {0: "batch"} if geometry.fixed else {0: "batch", 2: "height", 3: "width"}
+    # Sides that differ from one another and from the batch, or they would be taken for one and the same.
+    height, width = (geometry.fixed,) * 2 if geometry.fixed else (10 * geometry.multiple, 12 * geometry.multiple)
+    example = torch.rand(2, channels, height, width, generator=torch.Generator().manual_seed(0))
+    with warnings.catch_warnings(), _quiet(logging.getLogger("torch.onnx")):
+        warnings.simplefilter("ignore")  # the exporter's about its own use of torch
+        try:
+            program = torch.onnx.export(
+                whole,
+                (example,),
+                dynamo=True,
+                dynamic_shapes=(dict.fromkeys(names, free),),
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            raise InputError(f"the network cannot be exported to ONNX: {error}") from error
+    assert program is not None
+    proto = program.model_proto
+    del proto.graph.value_info[:]  # shapes in the exporter's names; onnxruntime finds them itself
+    for value in (*proto.graph.input, *proto.graph.output):
+        for axis, name in names.items():
+            value.type.tensor_type.shape.dim[axis].dim_param = name
+    return proto
+
+
+def _compare(whole: nn.Module, file: Path, *, channels: int, geometry: Geometry, size: int) -> float:
+    """The largest difference between PyTorch and onnxruntime over several shapes."""
+    loaded, _ = load_onnx(file)
+    side = size + 3 * geometry.multiple
+    shapes = [(1, size, size), (3, size, size)]
+    shapes += [] if geometry.fixed else [(2, side, size), (1, size + 1, 2 * size - 1), (1, 1, 1)]
+    generator = torch.Generator().manual_seed(1)
+    largest = 0.0
+    for count, height, width in shapes:
+        images = torch.rand(count, channels, height, width, generator=generator)
+        with torch.inference_mode():
+            expected = whole(images).numpy()
+        found = loaded(images.numpy())
+        difference = float(np.abs(found - expected).max()) if found.shape == expected.shape else float("inf")
+        if not difference <= TOLERANCE:
+            raise InputError(
+                f"exported to ONNX the model gives other results than PyTorch: they differ by up to {difference:.3g} "
+                f"for {count} images of {height}×{width}, and {TOLERANCE:g} is allowed. Nothing was written."
+            )
+        largest = max(largest, difference)
+    return largest
+
+
+@contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
