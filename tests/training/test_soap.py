@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from caelab.training.gradient import threads
 from caelab.training.soap import SOAP
 
 
@@ -140,6 +141,23 @@ def test_a_restored_state_continues_bit_for_bit(stop: int) -> None:
     restored = SOAP([other], lr=0.5)
     restored.load_state_dict(torch.load(file, weights_only=True))
     assert torch.equal(trained(one, optimizer, given[stop:]), trained(other, restored, given[stop:]))
+
+
+def test_threads_change_no_bit() -> None:
+    shapes = [(6, 4), (3, 5, 3, 3), (7,)]
+    given = [gradients(*shape, count=12) for shape in shapes]
+    ends = []
+    for count in (1, 2, 3):
+        start = [parameter(*shape) for shape in shapes]
+        optimizer = SOAP(start, lr=0.02)
+        with threads(count):
+            for step in range(12):
+                for one, drawn in zip(start, given, strict=True):
+                    one.grad = drawn[step].clone()
+                optimizer.step()
+        ends.append(start)
+    for other in ends[1:]:
+        assert all(torch.equal(one, same) for one, same in zip(ends[0], other, strict=True))
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (5,), (3, 1), (1, 4), (2, 3, 3, 3)])

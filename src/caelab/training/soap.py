@@ -8,6 +8,7 @@ Source: Vyas et al., *SOAP: Improving and Stabilizing Shampoo using Adam*, 2024 
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, overload
 
 import torch
@@ -76,6 +77,8 @@ class SOAP(torch.optim.Optimizer):
                 "max_dimension": max_dimension,
             },
         )
+        self._pool: ThreadPoolExecutor | None = None
+        self._pool_size = 0
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -85,18 +88,37 @@ class SOAP(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Update every parameter that has a gradient; returns the closure's loss when one is given."""
+        """Update every parameter that has a gradient; returns the closure's loss when one is given.
+
+        On a CPU the parameters are shared out among as many threads as PyTorch has, each of which works alone.
+        """
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    _update(parameter, parameter.grad, self.state[parameter], group)
+        updates = [
+            (parameter, parameter.grad, self.state[parameter], group)
+            for group in self.param_groups
+            for parameter in group["params"]
+            if parameter.grad is not None
+        ]
+        workers = torch.get_num_threads()
+        if workers == 1 or any(parameter.device.type != "cpu" for parameter, *_ in updates):
+            for update in updates:
+                _update(*update)
+        else:
+            updates.sort(key=lambda update: -update[0].numel())  # the longest first, so that all end together
+            list(self._threads(workers).map(lambda update: _update(*update), updates))
         return loss
 
+    def _threads(self, workers: int) -> ThreadPoolExecutor:
+        if self._pool is None or self._pool_size != workers:
+            self._pool = ThreadPoolExecutor(workers, "soap", initializer=torch.set_num_threads, initargs=(1,))
+            self._pool_size = workers
+        return self._pool
 
+
+@torch.no_grad()
 def _update(parameter: Tensor, gradient: Tensor, state: State, group: dict[str, Any]) -> None:
     """One step of one parameter, in place."""
     gradient = gradient.reshape(_sides(gradient, group["max_dimension"]))
