@@ -1,0 +1,100 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from caelab.commands.search import command
+from caelab.errors import InputError
+from caelab.experiments.config import RunConfig
+from caelab.experiments.search import Range, conduct_search, read_search
+
+pytest.importorskip("optuna", reason="Optuna is not installed: pip install 'caelab[search]'")
+
+TEXT = """
+[search]
+name = "tiny"
+trials = 3
+
+[base]
+network = "conv{width} pool conv2 | up conv3"
+data = "DATA"
+size = 16
+batch = 16
+epochs = 1
+
+[space]
+width = [2, 4]
+learning_rate = {low = 1e-3, high = 1e-2}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, pictures: Path) -> Path:
+    file = tmp_path / "tiny.toml"
+    file.write_text(TEXT.replace("DATA", str(pictures)))
+    return file
+
+
+def test_placeholders_and_options_make_a_run(recipe: Path) -> None:
+    search = read_search(recipe, options={"seed": 3})
+    assert search.space == {"width": (2, 4), "learning_rate": Range(low=1e-3, high=1e-2)}
+    config = search.config({"width": 4, "learning_rate": 0.005})
+    assert (config.network, config.learning_rate, config.seed) == ("conv4 pool conv2 | up conv3", 0.005, 3)
+
+
+def test_a_search_goes_on_where_it_was(recipe: Path, tmp_path: Path) -> None:
+    memory = tmp_path / "search.db"
+    first = list(conduct_search(read_search(recipe, options={}, trials=2), runs=tmp_path / "runs", file=memory))
+    more = list(conduct_search(read_search(recipe, options={}), runs=tmp_path / "runs", file=memory))
+    assert more[:2] == first
+    assert [trial.number for trial in more] == [0, 1, 2]
+    assert all(trial.error is not None and 0 < trial.error < 1 for trial in more)
+    assert all((tmp_path / "runs" / trial.run / "result.json").is_file() for trial in more)
+
+
+def test_another_search_is_refused(recipe: Path, tmp_path: Path) -> None:
+    memory = tmp_path / "search.db"
+    next(conduct_search(read_search(recipe, options={}, trials=1), runs=tmp_path / "runs", file=memory))
+    recipe.write_text(recipe.read_text().replace("[2, 4]", "[2, 5]"))
+    with pytest.raises(InputError, match="the memory of another search"):
+        next(conduct_search(read_search(recipe, options={}), runs=tmp_path / "runs", file=memory))
+
+
+def test_an_impossible_trial_fails_and_the_others_go_on(recipe: Path, tmp_path: Path) -> None:
+    recipe.write_text(recipe.read_text().replace("conv3", "conv{width}").replace("[2, 4]", "[3, 4]"))
+    search = read_search(recipe, options={}, trials=6)
+    errors = {trial.values["width"]: trial.error for trial in conduct_search(
+        search, runs=tmp_path / "runs", file=tmp_path / "search.db"
+    )}  # fmt: skip
+    assert errors[4] is None
+    assert errors[3] is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("[space]", "[places]"), "expected the tables"),
+        (("trials = 3", "trials = 0"), "expected whole numbers"),
+        (("trials = 3", "trails = 3"), "has no key trails"),
+        (("width = [2, 4]", ""), "lacks width"),
+        (("width = [2, 4]", "width = [2, 2]"), "different values"),
+        (("low = 1e-3", "low = 1"), "low < high"),
+        (("low = 1e-3", "low = 0"), "above 0 unless linear"),
+        (("width = [2, 4]", "width = [2, 4]\nlearning_rat = [1]"), "learning_rat: neither an option"),
+        (("network = ", "net = "), "expected network"),
+        (("[search]", "[search"), "cannot read the search"),
+        (("epochs = 1", "epochs = -1"), "--epochs -1"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_trained(recipe: Path, change: tuple[str, str], said: str) -> None:
+    recipe.write_text(recipe.read_text().replace(*change, 1))
+    with pytest.raises(InputError, match=said):
+        read_search(recipe, options={})
+
+
+def test_the_command_prints_the_best_first(recipe: Path, tmp_path: Path, small: Callable[..., RunConfig]) -> None:
+    answer = CliRunner().invoke(command, [str(recipe), "--runs", str(tmp_path / "runs")], catch_exceptions=False)
+    errors = [float(line.split()[1]) for line in answer.stdout.splitlines()]
+    assert errors == sorted(errors)
+    assert len(errors) == 3
