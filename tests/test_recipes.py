@@ -1,3 +1,4 @@
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -5,16 +6,66 @@ import pytest
 from caelab.commands.train import read_options
 from caelab.experiments.config import make_config
 from caelab.experiments.materials import describe_run
+from caelab.experiments.search import read_search
+from caelab.experiments.study import read_study
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
+STUDIES, SEARCHES = (
+    [recipe for recipe in RECIPES if kind in tomllib.loads(recipe.read_text(encoding="utf-8"))]
+    for kind in ("study", "search")
+)
+RUNS = [recipe for recipe in RECIPES if recipe not in STUDIES + SEARCHES]
 
 
-def test_there_are_recipes() -> None:
-    assert RECIPES
+def test_there_are_recipes_and_each_says_what_it_is_for() -> None:
+    assert RUNS
+    assert STUDIES
+    assert all(recipe.read_text(encoding="utf-8").startswith("# ") for recipe in RECIPES)
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
+@pytest.mark.parametrize("recipe", RUNS, ids=lambda recipe: recipe.stem)
 def test_every_recipe_is_a_run_that_could_begin(recipe: Path) -> None:
     config = make_config(read_options(recipe))
     assert describe_run(config).weights > 0
-    assert recipe.read_text().startswith("# ")
+
+
+@pytest.mark.parametrize("recipe", STUDIES, ids=lambda recipe: recipe.stem)
+def test_every_recipe_is_a_study_that_could_begin(recipe: Path) -> None:
+    study = read_study(recipe)  # which describes every network
+    assert study.name == recipe.stem
+    assert study.question
+    assert len(study.variants) > 1
+    assert all(describe_run(variant.config) == variant.description for variant in study.variants)
+
+
+@pytest.mark.parametrize("recipe", SEARCHES, ids=lambda recipe: recipe.stem)
+def test_every_recipe_is_a_search_that_could_begin(recipe: Path) -> None:
+    search = read_search(recipe, options={})
+    for pick in (0, -1):
+        values = {name: levels[pick] for name, levels in search.space.items() if isinstance(levels, tuple)}
+        ends = {name: (levels.low, levels.high)[pick] for name, levels in search.space.items() if name not in values}
+        assert describe_run(search.config({**values, **ends})).weights > 0
+
+
+def test_the_architectures_cover_the_exercise() -> None:
+    study = read_study(next(recipe for recipe in STUDIES if recipe.stem == "architectures"))
+    levels = {variant.factor for variant in study.variants}
+    assert levels >= {
+        "layers",
+        "channels",
+        "kernel",
+        "downsampling",
+        "padding",
+        "upsampling",
+        "code_activation",
+        "code",
+    }
+    codes = [variant.description.code for variant in study.variants if not variant.factor]
+    shapes = {code.shape for code in codes if code and code.size == 768}
+    assert shapes == {(3, 16, 16), (12, 8, 8), (48, 4, 4), (192, 2, 2), (768, 1, 1)}
+    sizes = {
+        variant.description.code.size
+        for variant in study.variants
+        if variant.factor == "code" and variant.description.code
+    }
+    assert sizes == {64, 128, 256, 512, 768, 2048}  # and the base's 1024

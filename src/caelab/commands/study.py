@@ -1,0 +1,136 @@
+"""``caelab study``: a family of networks, over seeds."""
+
+import dataclasses
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from caelab.commands.options import run_options
+from caelab.commands.study_view import plan_rows, plan_table, results_table, watching
+from caelab.errors import InputError
+from caelab.experiments.config import RunConfig
+from caelab.experiments.interrupt import Interrupted
+from caelab.experiments.study import Study, read_study
+
+if TYPE_CHECKING:
+    from caelab.experiments.conduct import Progress
+    from caelab.experiments.engines import Engine
+
+
+@click.command("study")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--seeds", metavar="N|N,N…", help="How many seeds, or which, parted by commas.  [default: the file's]")
+@click.option(
+    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="The study's folder, with results.csv.  [default: RUNS/study-NAME]"
+)
+@click.option(
+    "--engine",
+    "engine_name",
+    type=click.Choice(["this", "processes", "ray"]),
+    help="This process, local processes, or a Ray cluster.  [default: processes with --workers, else this]",
+)
+@click.option("--workers", type=click.IntRange(1), help="Local processes.  [default: one a GPU, or one for two cores]")
+@click.option(
+    "--threads", type=click.IntRange(1), help="CPU threads of a run.  [default: the cores, shared out; ray: 1]"
+)
+@click.option(
+    "--address", help="The Ray cluster's address.  [default: a cluster that runs here, else one of this machine]"
+)
+@click.option("--dry-run", is_flag=True, help="Print what would be trained, and train nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results, or the plan, as one JSON document.")
+@run_options(*(name for name in RunConfig.model_fields if name not in ("network", "seed")))
+def command(
+    file: Path,
+    seeds: str | None,
+    runs: Path,
+    out: Path | None,
+    engine_name: str | None,
+    workers: int | None,
+    threads: int | None,
+    address: str | None,
+    dry_run: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train the family of networks that FILE describes, such as recipes/architectures.toml.
+
+    Every run is a run directory like those of `caelab train`: finished ones are reused, interrupted ones go on where
+    they were, and one that fails does not stop the others. Options of a run go before those of the file's base.
+    """
+    engine_name = engine_name or ("processes" if workers else "this")
+    _check(engine_name, workers, address)
+    given = {name: value for name, value in options.items() if value is not None}
+    study = read_study(file, options=given, seeds=seeds)
+    if dry_run:
+        click.echo(_document(plan_rows(study)) if as_json else plan_table(study))
+        return
+
+    from caelab.experiments.conduct import conduct
+
+    engine = _engine(engine_name, workers, threads, address)
+    folder = out if out is not None else runs / f"study-{study.name}"
+    last = None
+    try:
+        with watching(study) as watch:
+            for progress in conduct(study, engine=engine, runs=runs, out=folder):
+                last = progress
+                watch(progress)
+    except KeyboardInterrupt as error:
+        raise Interrupted("the state is saved; the same command goes on from there") from error
+    assert last is not None
+    _conclude(study, last, folder, as_json=as_json)
+
+
+def _conclude(study: Study, progress: "Progress", folder: Path, *, as_json: bool) -> None:
+    in_order = {variant.label: index for index, variant in enumerate(study.variants)}
+    rows = sorted(progress.rows.values(), key=lambda row: (in_order[row.label], row.seed))
+    if as_json:
+        click.echo(_document([dataclasses.asdict(row) for row in rows]))
+    else:
+        click.echo(results_table(rows))
+        click.echo(f"results: {folder / 'results.csv'}")
+    if progress.failures:
+        for name, message in progress.failures.items():
+            run = progress.planned[name]
+            click.echo(f"failed: {run.variant.label}, seed {run.config.seed}: {message}", err=True)
+        sys.exit(1)
+
+
+def _check(engine: str, workers: int | None, address: str | None) -> None:
+    if workers and engine != "processes":
+        raise InputError(f"--workers goes with --engine processes, not {engine}.")
+    if address and engine != "ray":
+        raise InputError("--address goes with --engine ray.")
+
+
+def _engine(name: str, workers: int | None, threads: int | None, address: str | None) -> "Engine":
+    if name == "this":
+        import torch
+
+        from caelab.experiments.engines.this import ThisProcess
+
+        if threads is not None:
+            torch.set_num_threads(threads)
+        return ThisProcess()
+    if name == "processes":
+        from caelab.experiments.engines.processes import Processes
+
+        return Processes(workers=workers, threads=threads)
+    from caelab.experiments.engines.ray_cluster import RayCluster
+
+    return RayCluster(address=address, threads=threads or 1)
+
+
+def _document(rows: list[dict[str, Any]]) -> str:
+    finite = [
+        {name: None if isinstance(value, float) and math.isinf(value) else value for name, value in row.items()}
+        for row in rows
+    ]
+    return json.dumps(finite, indent=2, ensure_ascii=False)

@@ -1,0 +1,143 @@
+"""The engine of several local processes: each a fresh interpreter with its share of the threads, and of the GPUs."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+import torch
+
+from caelab.experiments.engines.job import Event, Failed, Job, Started, attempt
+from caelab.experiments.interrupt import Interrupted
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(kw_only=True)
+class _Worker:
+    slot: int
+    process: SpawnProcess
+    connection: Connection
+    job: Job | None = None
+
+
+class Processes:
+    """Trains as many jobs at the same time as there are workers.
+
+    A worker that is killed is replaced, and its job begun once more: it goes on from its checkpoint. A job that loses
+    two workers has failed.
+
+    Args:
+        workers: How many processes; by default one a GPU, or one for two cores.
+        threads: CPU threads of each; by default the cores, shared out.
+    """
+
+    def __init__(self, *, workers: int | None = None, threads: int | None = None) -> None:
+        cores = _cores()
+        self._devices = _devices()
+        self.workers = workers or len(self._devices) or max(1, cores // 2)
+        self.threads = threads or max(1, cores // self.workers)
+
+    def train(self, jobs: Sequence[Job], *, runs: Path) -> Generator[Event, None, None]:
+        """Train ``jobs``; see :class:`Engine`."""
+        waiting, bereft = deque(jobs), set[str]()
+        workers: list[_Worker] = []
+        try:
+            while waiting or any(worker.job for worker in workers):
+                idle = [worker for worker in workers if worker.job is None]
+                while waiting and (idle or len(workers) < self.workers):
+                    if not idle:
+                        idle.append(self._start(workers, runs))
+                    job = waiting.popleft()
+                    self._hand(idle.pop(), job)
+                    yield Started(job.name)
+                for ready in wait([worker.connection for worker in workers]):
+                    worker = next(worker for worker in workers if worker.connection is ready)
+                    busy_with, worker.job = worker.job, None
+                    try:
+                        event: Event = worker.connection.recv()
+                    except (EOFError, OSError):  # it ended
+                        worker.process.join()
+                        workers.remove(worker)
+                        if busy_with is None:
+                            continue
+                        if busy_with.name not in bereft:
+                            bereft.add(busy_with.name)
+                            waiting.appendleft(busy_with)
+                            continue
+                        end = _say_exit(worker.process.exitcode)
+                        event = Failed(busy_with.name, f"its worker ended twice, the second time with {end}.")
+                    yield event
+        finally:
+            for worker in workers:
+                worker.process.terminate()  # a run that is under way saves its state first
+            for worker in workers:
+                worker.process.join()
+
+    def _start(self, workers: list[_Worker], runs: Path) -> _Worker:
+        """Start a worker and put it among ``workers``."""
+        slot = min(set(range(self.workers)) - {worker.slot for worker in workers})
+        device = self._devices[slot % len(self._devices)] if self._devices else None
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_work, args=(theirs, runs, self.threads, device), name=f"worker-{slot}")
+        process.start()
+        theirs.close()  # else its end would never be noticed
+        worker = _Worker(slot=slot, process=process, connection=ours)
+        workers.append(worker)
+        return worker
+
+    @staticmethod
+    def _hand(worker: _Worker, job: Job) -> None:
+        worker.job = job
+        with contextlib.suppress(OSError):  # a worker that ended: waiting for its answer will tell
+            worker.connection.send(job)
+
+
+def _work(connection: Connection, runs: Path, threads: int, device: str | None) -> None:
+    """Train what comes through ``connection`` until it is closed."""
+    if hasattr(os, "setsid"):
+        os.setsid()  # Ctrl-C at the terminal is for the parent, which then asks each worker once
+    if device is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = device
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    torch.set_num_threads(threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with contextlib.suppress(EOFError, OSError, Interrupted):
+        while True:
+            job: Job = connection.recv()
+            connection.send(attempt(job, runs))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _devices() -> list[str]:
+    """The CUDA devices, as ``CUDA_VISIBLE_DEVICES`` names them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    named = [name.strip() for name in visible.split(",") if name.strip()]
+    count = torch.cuda.device_count()
+    return named[:count] if named else [str(index) for index in range(count)]
+
+
+def _say_exit(code: int | None) -> str:
+    if code is not None and code < 0:
+        return signal.Signals(-code).name
+    return f"exit code {code}"

@@ -1,0 +1,220 @@
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from caelab.errors import InputError
+from caelab.experiments.config import RunConfig
+from caelab.experiments.engines import Engine, Event, Failed, Finished, Job, Started
+from caelab.experiments.engines.processes import Processes
+from caelab.experiments.engines.ray_cluster import RayCluster, pack, train_remotely, unpack
+from caelab.experiments.engines.this import ThisProcess
+from caelab.experiments.materials import load_data
+from caelab.experiments.rundir import RunDirectory, run_name
+
+Small = Callable[..., RunConfig]
+Weights = dict[str, torch.Tensor]
+
+
+def job(config: RunConfig) -> Job:
+    images, _ = load_data(config)
+    return Job(name=run_name(config, config.key(images.source.fingerprint)), config=config)
+
+
+def weights(runs: Path, name: str) -> Weights:
+    return load_file(RunDirectory(runs / name).weights)
+
+
+def same(one: Weights, other: Weights) -> bool:
+    return set(one) == set(other) and all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def jobs(small: Small) -> list[Job]:
+    return [job(small()), job(small(seed=1))]
+
+
+@pytest.fixture
+def reference(jobs: list[Job], tmp_path: Path, one_thread: None) -> list[Weights]:
+    """The weights that this process trains."""
+    list(ThisProcess().train(jobs, runs=tmp_path / "reference"))
+    return [weights(tmp_path / "reference", one.name) for one in jobs]
+
+
+def finished(engine: Engine, jobs: list[Job], runs: Path) -> list[Event]:
+    events = list(engine.train(jobs, runs=runs))
+    assert {event.name for event in events if isinstance(event, Finished)} == {one.name for one in jobs}, events
+    return events
+
+
+def test_local_processes_train_the_same_weights(
+    jobs: list[Job], reference: list[Weights], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    events = finished(Processes(workers=2, threads=1), jobs, tmp_path)
+    assert events[:2] == [Started(jobs[0].name), Started(jobs[1].name)]
+    assert all(same(weights(tmp_path, one.name), expected) for one, expected in zip(jobs, reference, strict=True))
+    assert multiprocessing.active_children() == []
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_killed_worker_is_replaced_and_its_run_goes_on(small: Small, tmp_path: Path, one_thread: None) -> None:
+    long = job(small(epochs=30))
+    finished(ThisProcess(), [long], tmp_path / "reference")
+    killed = 0
+    checkpoint = RunDirectory(tmp_path / long.name).checkpoint
+    with closing(Processes(workers=1, threads=1).train([long], runs=tmp_path)) as events:
+        assert next(events) == Started(long.name)
+        kill_when_it_exists(checkpoint)
+        killed += 1
+        assert next(events) == Started(long.name)
+        assert next(events) == Finished(long.name)
+    assert killed == 1
+    assert same(weights(tmp_path, long.name), weights(tmp_path / "reference", long.name))
+
+
+def test_a_run_that_loses_two_workers_has_failed(small: Small, tmp_path: Path) -> None:
+    long, short = job(small(epochs=500)), job(small(epochs=1))
+    with closing(Processes(workers=1, threads=1).train([long, short], runs=tmp_path)) as events:
+        for _ in range(2):
+            assert next(events) == Started(long.name)
+            RunDirectory(tmp_path / long.name).checkpoint.unlink(missing_ok=True)
+            kill_when_it_exists(RunDirectory(tmp_path / long.name).checkpoint)
+        failed = next(events)
+        assert failed == Failed(long.name, "its worker ended twice, the second time with SIGKILL.")
+        assert list(events) == [Started(short.name), Finished(short.name)]
+
+
+def test_stopping_saves_what_is_under_way(small: Small, tmp_path: Path) -> None:
+    long = job(small(epochs=500))
+    directory = RunDirectory(tmp_path / long.name)
+    with closing(Processes(workers=1, threads=1).train([long], runs=tmp_path)) as events:
+        next(events)
+        wait_for(directory.checkpoint)
+        before = directory.checkpoint.stat().st_mtime_ns
+    assert multiprocessing.active_children() == []
+    saved = directory.load_checkpoint()
+    assert saved is not None
+    assert directory.checkpoint.stat().st_mtime_ns > before
+
+
+def test_the_threads_are_shared_out() -> None:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert cores is not None
+    for workers in (1, 2, 100):
+        assert Processes(workers=workers).threads == max(1, cores // workers)
+    assert Processes(workers=2, threads=3).threads == 3
+
+
+def test_the_wrong_data_are_a_failure(small: Small, tmp_path: Path) -> None:
+    other = Job(name="another-0123abcd", config=small(epochs=1))
+    (_, event) = ThisProcess().train([other], runs=tmp_path)
+    assert isinstance(event, Failed)
+    assert "the data here are not the study's" in event.message
+
+
+def test_a_fault_of_ours_is_a_failure_with_its_place(
+    small: Small, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fault(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("caelab.experiments.run.run", fault)
+    (_, event) = ThisProcess().train([job(small())], runs=tmp_path)
+    assert isinstance(event, Failed)
+    assert event.message.startswith("ZeroDivisionError: by zero (")
+    assert "test_engines.py, line" in event.message
+
+
+def test_without_ray_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match=r"--engine ray needs Ray: pip install 'caelab\[cluster\]'"):
+        RayCluster()
+
+
+def test_a_cluster_that_does_not_answer_is_said() -> None:
+    pytest.importorskip("ray", reason="Ray is not installed (the extra: cluster)")
+    with pytest.raises(InputError, match=r"no Ray cluster at 127\.0\.0\.1:9: .*refused.*`ray start --head`"):
+        RayCluster(address="127.0.0.1:9")
+
+
+def test_a_node_without_the_drivers_folder_goes_on_and_returns_everything(
+    small: Small, tmp_path: Path, one_thread: None
+) -> None:
+    one = job(small())
+    finished(ThisProcess(), [one], tmp_path)
+    begun = pack(tmp_path / one.name)
+    del begun["result.json"]
+    epochs = begun["epochs.csv"]
+    event, files = train_remotely(one, tmp_path / "not there", 1, begun)
+    assert event == Finished(one.name)
+    assert files["epochs.csv"] == epochs  # the times are in it: nothing was trained twice
+    unpack(files, tmp_path / "back" / one.name)
+    assert RunDirectory(tmp_path / "back" / one.name).finished
+    assert same(weights(tmp_path / "back", one.name), weights(tmp_path, one.name))
+    assert not (tmp_path / "not there").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_a_cluster_trains_the_same_weights_even_if_it_loses_a_node(
+    small: Small, jobs: list[Job], reference: list[Weights], tmp_path: Path
+) -> None:
+    ray = pytest.importorskip("ray", reason="Ray is not installed (the extra: cluster)")
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        lost = cluster.add_node(num_cpus=1)
+        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+        cluster.wait_for_nodes()
+        engine = RayCluster()
+        assert engine.workers == 2
+        finished(engine, jobs, tmp_path / "two")
+        assert all(
+            same(weights(tmp_path / "two", one.name), expected) for one, expected in zip(jobs, reference, strict=True)
+        )
+
+        longer = [job(small(epochs=60)), job(small(epochs=60, seed=1))]
+        finished(ThisProcess(), longer, tmp_path / "reference")
+        with closing(engine.train(longer, runs=tmp_path)) as events:
+            assert [next(events), next(events)] == [Started(one.name) for one in longer]
+            for one in longer:
+                wait_for(RunDirectory(tmp_path / one.name).checkpoint)
+            cluster.remove_node(lost, allow_graceful=False)
+            assert {event.name for event in events if isinstance(event, Finished)} == {one.name for one in longer}
+        for one in longer:
+            assert same(weights(tmp_path, one.name), weights(tmp_path / "reference", one.name))
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+def kill_when_it_exists(checkpoint: Path) -> None:
+    (worker,) = multiprocessing.active_children()
+    wait_for(checkpoint)
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.join()
+
+
+def wait_for(file: Path, *, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not file.exists():
+        assert time.monotonic() < deadline, f"{file} did not appear"
+        time.sleep(0.005)
