@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from caelab.errors import InputError
 from caelab.experiments.weights import FORMAT, ModelCard, compose_model, load_model, save_model
 from caelab.networks.build import build
+from caelab.training.bins import ColorBins
 from caelab.training.compose import ImageModel
 
 CPU = torch.device("cpu")
@@ -77,3 +79,53 @@ def test_weights_of_another_network_and_nan_are_said(tmp_path: Path, model: Imag
     rewrite(file, {"format": FORMAT, "card": json.dumps(card)}, tensors)
     with pytest.raises(InputError, match="not finite"):
         load_model(file, CPU)
+
+
+BINS_CARD = replace(
+    CARD,
+    network="conv4 pool conv2 | up conv8",
+    impair="gray",
+    predict="bins",
+    space="lab",
+    bins=ColorBins(
+        cells=tuple((row, column) for row in range(-1, 1) for column in range(-2, 2)),
+        frequencies=(0.1, 0.2, 0.1, 0.1, 0.1, 0.2, 0.1, 0.1),
+        rebalance=0.25,
+        temperature=0.5,
+    ),
+)
+
+
+def test_a_model_of_bins_comes_back_with_them(tmp_path: Path) -> None:
+    file = tmp_path / "weights.safetensors"
+    network = build(BINS_CARD.network, channels=1, generator=torch.Generator().manual_seed(3))
+    model = compose_model(network, BINS_CARD).eval()
+    save_model(file, model, BINS_CARD)
+    loaded, card = load_model(file, CPU)
+    assert card == BINS_CARD
+    images = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(loaded.restore(images), model.restore(images), rtol=0, atol=0)
+    torch.testing.assert_close(loaded.variants(images, 2), model.variants(images, 2), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "bins",
+    [None, {}, {"cells": [[0]], "frequencies": [1.0], "rebalance": 0.5, "temperature": 0.4}, [1, 2],
+     {"cells": [[0, 0]], "frequencies": [0.5, 0.5], "rebalance": 0.5, "temperature": 0.4}],
+)  # fmt: skip
+def test_damaged_bins_are_said(tmp_path: Path, bins: object) -> None:
+    file = tmp_path / "weights.safetensors"
+    network = build(BINS_CARD.network, channels=1, generator=torch.Generator().manual_seed(3))
+    save_model(file, compose_model(network, BINS_CARD), BINS_CARD)
+    rewrite(file, {"format": FORMAT, "card": json.dumps({**asdict(BINS_CARD), "bins": bins})})
+    with pytest.raises(InputError, match="metadata is damaged"):
+        load_model(file, CPU)
+
+
+def test_weights_of_before_there_were_bins_are_read(tmp_path: Path, model: ImageModel) -> None:
+    file = tmp_path / "weights.safetensors"
+    save_model(file, model, CARD)
+    told = asdict(CARD)
+    del told["bins"]
+    rewrite(file, {"format": FORMAT, "card": json.dumps(told)})
+    assert load_model(file, CPU)[1] == CARD

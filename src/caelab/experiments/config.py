@@ -33,6 +33,9 @@ class RunConfig(BaseModel):
         "pooled", description="80/10/10 of all images, or CIFAR-10's own test images kept apart."
     )
     split_seed: int = Field(0, ge=0, description="Seed of the shuffle before the split.")
+    limit: int | None = Field(
+        None, ge=1, description="Training images at most, chosen by the split's seed; none: all of them."
+    )
     normalise: Literal["range", "standard"] = Field(
         "standard",
         description="Pixels as they are in [0, 1], or less the training images' mean, divided by their deviation.",
@@ -40,14 +43,25 @@ class RunConfig(BaseModel):
     impair: str = Field(
         "none", description="What is done to the images that the network is given, such as gray or noise0.1+blur1."
     )
-    predict: Literal["rgb", "chroma"] = Field(
-        "rgb", description="The image itself, or two chroma planes that are merged with the given luminance."
+    predict: Literal["rgb", "chroma", "bins"] = Field(
+        "rgb",
+        description="The image itself; two chroma planes that are merged with the given luminance; or a distribution "
+        "over bins of them.",
     )
     space: Literal["ycbcr", "lab", "oklab"] = Field("ycbcr", description="The color space of those planes.")
+    bins: int = Field(104, ge=8, le=512, description="Bins of chroma, those that the training images fill most.")
+    rebalance: Finite = Field(
+        0.5, ge=0, lt=1, description="How far rare bins count more in the loss, in [0, 1): 0 not at all."
+    )
+    temperature: Finite = Field(
+        0.38, gt=0, description="Of the annealed mean of bins: 1 is the mean, towards 0 the most probable bin."
+    )
     flip: bool = Field(False, description="Mirror training images left and right half of the time.")
     shift: int = Field(0, ge=0, description="Pixels by which training images are moved at most, every time anew.")
-    loss: Literal["mse", "l1", "huber", "charbonnier", "bce"] = Field(
-        "mse", description="Squared, absolute, Huber's or Charbonnier's error, or binary cross-entropy of logits."
+    loss: Literal["mse", "l1", "huber", "charbonnier", "bce", "cross_entropy"] = Field(
+        "mse",
+        description="Squared, absolute, Huber's or Charbonnier's error, binary cross-entropy of logits, or the "
+        "cross-entropy of bins.",
     )
     optimizer: Literal["soap", "adamw", "adam"] = Field("soap", description="The optimizer.")
     learning_rate: Finite | None = Field(

@@ -6,18 +6,28 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from caelab.color import SPACES
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.experiments.weights import ModelCard, compose_model
-from caelab.images import ImageSet, Source, Split, channel_statistics, load_images, split_images
+from caelab.images import (
+    ImageSet,
+    Source,
+    Split,
+    channel_statistics,
+    limit_training,
+    load_images,
+    split_images,
+)
 from caelab.impair import image_keys, parse_impairment
 from caelab.impair.apply import gray
 from caelab.networks import Description, describe, require_image_output, resolve
 from caelab.networks.adapt import adapt
 from caelab.networks.build import build
 from caelab.networks.initialise import standardise, weighted_layers
+from caelab.training.bins import ColorBins, choose_bins
 from caelab.training.fit import Plan, TrainingState
-from caelab.training.losses import LOGIT_LOSSES, LOSSES
+from caelab.training.losses import CLASS_LOSSES, LOGIT_LOSSES, LOSSES
 from caelab.training.optimizers import make_optimizer
 from caelab.training.pixels import Pixels
 from caelab.training.randomness import generator_for
@@ -42,6 +52,7 @@ class Parts:
         std: The same; ones where the configuration leaves the range.
         given_mean: Of what the network is given, by channel.
         given_std: The same.
+        bins: Of the training part's chroma, where the network is to tell them apart.
     """
 
     train: Pixels
@@ -52,6 +63,7 @@ class Parts:
     std: tuple[float, ...]
     given_mean: tuple[float, ...]
     given_std: tuple[float, ...]
+    bins: ColorBins | None = None
 
 
 CHANNELS = 3
@@ -66,14 +78,15 @@ def describe_run(config: RunConfig) -> Description:
             is no luminance to merge chroma with.
     """
     impairment = parse_impairment(config.impair)
-    outputs = 2 if config.predict == "chroma" else CHANNELS
-    if config.predict == "chroma" and not impairment.keeps_luminance:
+    outputs = {"rgb": CHANNELS, "chroma": 2, "bins": config.bins}[config.predict]
+    if config.predict != "rgb" and not impairment.keeps_luminance:
         raise InputError(
-            f"--predict chroma needs the luminance as it was, and --impair {config.impair} changes it. Choose "
-            "--predict rgb, or --impair gray."
+            f"--predict {config.predict} needs the luminance as it was, and --impair {config.impair} changes it. "
+            "Choose --predict rgb, or --impair gray."
         )
     if config.predict == "chroma" and config.loss in LOGIT_LOSSES:
         raise InputError(f"--loss {config.loss} is one of images, not of chroma planes. Choose another loss.")
+    _require_consistent_bins(config)
     if config.shift >= config.size:
         raise InputError(f"--shift {config.shift} is not smaller than the images, {config.size} pixels.")
     given = impairment.channels(CHANNELS)
@@ -85,6 +98,21 @@ def describe_run(config: RunConfig) -> Description:
     return description
 
 
+def _require_consistent_bins(config: RunConfig) -> None:
+    """Raise unless bins and their options come with the loss of classes, and it with them."""
+    classes = " or ".join(f"--loss {name}" for name in sorted(CLASS_LOSSES))
+    if config.predict == "bins":
+        if config.loss not in CLASS_LOSSES:
+            raise InputError(f"--predict bins gives probabilities, and --loss {config.loss} takes none. Add {classes}.")
+        return
+    if config.loss in CLASS_LOSSES:
+        raise InputError(f"--loss {config.loss} is one of classes, not of pixel values. Add --predict bins.")
+    for name in ("bins", "rebalance", "temperature"):
+        value = getattr(config, name)
+        if value != RunConfig.model_fields[name].default:
+            raise InputError(f"--{name} {value:g} is an option of --predict bins, and this run has none.")
+
+
 def load_data(config: RunConfig) -> tuple[ImageSet, Split]:
     """Load and split the run's images.
 
@@ -93,6 +121,8 @@ def load_data(config: RunConfig) -> tuple[ImageSet, Split]:
     """
     images = load_images(None if config.data == "auto" else config.data, size=config.size)
     split = split_images(images, mode=config.split, seed=config.split_seed)
+    if config.limit is not None:
+        split = limit_training(split, config.limit, seed=config.split_seed)
     if config.batch > len(split.train):
         raise InputError(
             f"--batch {config.batch} is larger than the training part of the data, {len(split.train)} images. "
@@ -114,6 +144,15 @@ def place(images: ImageSet, split: Split, config: RunConfig, device: torch.devic
     if (given := parse_impairment(config.impair).channels(channels)) != channels:
         standard = config.normalise == "standard"
         given_mean, given_std = _gray_statistics(train) if standard else (mean[:given], std[:given])
+    bins = None
+    if config.predict == "bins":
+        bins = choose_bins(
+            train,
+            space=SPACES[config.space],
+            count=config.bins,
+            rebalance=config.rebalance,
+            temperature=config.temperature,
+        )
     return Parts(
         train=train,
         validation=Pixels.of(images.images, split.validation, device=device),
@@ -123,6 +162,7 @@ def place(images: ImageSet, split: Split, config: RunConfig, device: torch.devic
         std=std,
         given_mean=given_mean,
         given_std=given_std,
+        bins=bins,
     )
 
 
@@ -151,6 +191,7 @@ def make_card(config: RunConfig, description: Description, parts: Parts) -> Mode
         output_mean=parts.mean,
         output_std=parts.std,
         data=parts.source.name,
+        bins=parts.bins,
     )
 
 

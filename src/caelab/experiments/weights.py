@@ -14,12 +14,13 @@ from caelab.errors import InputError
 from caelab.files import replacing
 from caelab.impair import parse_impairment
 from caelab.networks.build import build
+from caelab.training.bins import ColorBins
 from caelab.training.compose import ImageModel
-from caelab.training.predictions import ChromaPrediction, LogitPrediction, Prediction, RgbPrediction
+from caelab.training.predictions import BinsPrediction, ChromaPrediction, LogitPrediction, Prediction, RgbPrediction
 
 FORMAT = "caelab-2"
 
-Predict = Literal["rgb", "logits", "chroma"]
+Predict = Literal["rgb", "logits", "chroma", "bins"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +30,9 @@ class ModelCard:
     Attributes:
         network: The network text, in full, as it is for the task.
         impair: What was done to the images that the network was given.
-        predict: What its output means: ``"rgb"``, ``"logits"`` or ``"chroma"``.
+        predict: What its output means: ``"rgb"``, ``"logits"``, ``"chroma"`` or ``"bins"``.
         space: The color space of chroma.
+        bins: Of chroma, where the output is a distribution over them.
         average_flips: Whether answers for mirror images are averaged.
         channels: Of the clean images.
         size: Height and width in pixels of the training images.
@@ -53,6 +55,7 @@ class ModelCard:
     output_mean: tuple[float, ...]
     output_std: tuple[float, ...]
     data: str
+    bins: ColorBins | None = None
 
 
 def make_prediction(card: ModelCard) -> Prediction:
@@ -62,6 +65,9 @@ def make_prediction(card: ModelCard) -> Prediction:
             return RgbPrediction(mean=card.output_mean, std=card.output_std)
         case "logits":
             return LogitPrediction(channels=card.channels)
+        case "bins":
+            assert card.bins is not None
+            return BinsPrediction(space=card.space, bins=card.bins)
     return ChromaPrediction(space=card.space)
 
 
@@ -100,7 +106,10 @@ def load_model(file: Path, device: torch.device) -> tuple[ImageModel, ModelCard]
     try:
         told: dict[str, Any] = json.loads(metadata["card"])
         tuples = {name: tuple(told[name]) for name in ("mean", "std", "output_mean", "output_std")}
-        card = ModelCard(**{**told, **tuples})
+        bins = _read_bins(told.get("bins"))
+        card = ModelCard(**{**told, **tuples, "bins": bins})
+        if (card.predict == "bins") != (bins is not None):
+            raise ValueError("bins of chroma belong to predict 'bins', and to nothing else")
         given = parse_impairment(card.impair).channels(card.channels)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{file}: the description in its metadata is damaged ({error}).") from error
@@ -112,3 +121,10 @@ def load_model(file: Path, device: torch.device) -> tuple[ImageModel, ModelCard]
     if not all(bool(torch.isfinite(value).all()) for value in tensors.values()):
         raise InputError(f"{file}: some weights are not finite numbers; the file is damaged or its training diverged.")
     return model.to(device).eval(), card
+
+
+def _read_bins(told: dict[str, Any] | None) -> ColorBins | None:
+    if told is None:
+        return None
+    cells = tuple((int(first), int(second)) for first, second in told["cells"])
+    return ColorBins(**{**told, "cells": cells, "frequencies": tuple(map(float, told["frequencies"]))})

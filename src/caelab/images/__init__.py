@@ -3,7 +3,7 @@
 from caelab.images.contactsheet import contact_sheet
 from caelab.images.imageset import ImageSet, Source
 from caelab.images.load import load_images
-from caelab.images.split import Split, split_images
+from caelab.images.split import Split, limit_training, split_images
 from caelab.images.summary import ChannelStatistics, Summary, channel_statistics, summarize
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Summary",
     "channel_statistics",
     "contact_sheet",
+    "limit_training",
     "load_images",
     "split_images",
     "summarize",

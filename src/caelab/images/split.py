@@ -80,6 +80,12 @@ def split_images(
     return split
 
 
+def limit_training(split: Split, count: int, *, seed: int) -> Split:
+    """Return the split with at most ``count`` training images; of a smaller count they are a part of a larger one's."""
+    chosen = np.random.default_rng(seed).permutation(split.train)[:count]
+    return Split(train=np.sort(chosen), validation=split.validation, test=split.test)
+
+
 def _allot(ends: NDArray[np.int64], shares: tuple[float, float, float]) -> NDArray[np.int8]:
     """Return the parts of images that are sorted by class, where the classes end at ``ends``.
 

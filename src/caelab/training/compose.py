@@ -5,11 +5,17 @@ given (N, C', H, W) ──► normalise ──► network ──► prediction �
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from caelab.errors import InputError
+from caelab.impair import image_keys
 from caelab.training.affine import affine
-from caelab.training.predictions import Prediction
+from caelab.training.predictions import BinsPrediction, Prediction
+
+VARIANT_TEMPERATURE = 0.6
+"""Of variants, where none is named. Training spreads each color over its neighbours; this narrows it again."""
 
 
 class ImageModel(nn.Module):
@@ -54,7 +60,47 @@ class ImageModel(nn.Module):
 
     def restore(self, given: Tensor) -> Tensor:
         """Return the image in [0, 1], ``float32 (N, C, H, W)``, for what is given."""
-        output = self(given)
+        return self.prediction.image(self._answer(given), given)
+
+    @torch.no_grad()
+    def variants(
+        self,
+        given: Tensor,
+        count: int,
+        *,
+        seed: int = 0,
+        temperature: float = VARIANT_TEMPERATURE,
+        rows: np.ndarray | None = None,
+    ) -> Tensor:
+        """Return several plausible images in [0, 1] for each that is given, ``float32 (N, count, C, H, W)``.
+
+        The same seed gives the same variants, and the first of more are those of fewer.
+
+        Args:
+            given: ``(N, C', H, W)``.
+            count: Variants of each image.
+            seed: Of chance, not negative.
+            temperature: Above 0; 1 draws from the model's own distribution, less leaves improbable colors out.
+            rows: A number for each image, ``int64 (N,)``, by which chance tells it from others; by default its place
+                in the batch.
+
+        Raises:
+            InputError: The model's prediction is no distribution, or the temperature is not above 0.
+        """
+        if not isinstance(self.prediction, BinsPrediction):
+            raise InputError("this model has one answer to an image: variants need one trained with --predict bins.")
+        if not temperature > 0:
+            raise InputError(f"a temperature of {temperature:g} leaves nothing to draw from: it must be above 0.")
+        output = self._answer(given)
+        rows = np.arange(len(given)) if rows is None else rows
+        drawn = []
+        for variant in range(count):
+            keys = torch.from_numpy(image_keys(rows, seed, variant)).to(given.device)
+            drawn.append(self.prediction.variant(output, given, keys, temperature=temperature))
+        return torch.stack(drawn, dim=1)
+
+    def _answer(self, given: Tensor) -> Tensor:
+        output: Tensor = self(given)
         if self.average_flips:
             output = (output + self(given.flip(3)).flip(3)) / 2
-        return self.prediction.image(output, given)
+        return output

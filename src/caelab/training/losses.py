@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 import torch.nn.functional as F
 from torch import Tensor
 
+from caelab.training.sparse_entropy import sparse_cross_entropy
+
 Terms = dict[str, Tensor]
 Loss = Callable[[Tensor, Tensor], Terms]
 
@@ -40,14 +42,30 @@ def binary_cross_entropy(logits: Tensor, target: Tensor) -> Terms:
     return {"bce": F.binary_cross_entropy_with_logits(logits, target)}
 
 
+def cross_entropy(logits: Tensor, target: Tensor) -> Terms:
+    """Mean over pixels of the cross-entropy in nats between a few classes' shares and logits ``(N, Q, H, W)``.
+
+    Args:
+        logits: Of Q classes.
+        target: ``(N, 2K, H, W)``: the numbers of K classes, and then what each of them counts. The shares of a pixel
+            need not add up to 1; their sum is the pixel's weight.
+    """
+    classes, shares = target.chunk(2, dim=1)
+    return {"cross_entropy": sparse_cross_entropy(logits, classes.long(), shares)}
+
+
 LOSSES: Mapping[str, Loss] = {
     "mse": mean_squared_error,
     "l1": mean_absolute_error,
     "huber": huber,
     "charbonnier": charbonnier,
     "bce": binary_cross_entropy,
+    "cross_entropy": cross_entropy,
 }
 """Every loss by the name it has in a run's configuration."""
 
 LOGIT_LOSSES = frozenset({"bce"})
 """The losses for which the network's output are logits."""
+
+CLASS_LOSSES = frozenset({"cross_entropy"})
+"""The losses for which the network's output are logits of classes, pixel by pixel."""

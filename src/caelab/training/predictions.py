@@ -3,6 +3,8 @@
 rgb       output ──► an image                                              compared with the clean image
 logits    output ──► logistic function ──► an image                        compared with the clean image
 chroma    output ──► two chroma planes, merged with the given luminance    compared with the clean image's planes
+bins      output ──► a distribution over bins of chroma ──► its annealed mean, merged with the given luminance
+                                                                           compared with the bins near the clean image's
 """
 
 from collections.abc import Sequence
@@ -14,6 +16,9 @@ from torch import Tensor, nn
 from caelab.color import SPACES, merge
 from caelab.impair.apply import gray
 from caelab.training.affine import affine
+from caelab.training.bins import ColorBins, from_cells, in_cells, nearest_bins, spread
+from caelab.training.sparse_entropy import cached
+from caelab.training.variants import colors_at, smooth_field
 
 
 class Prediction(Protocol):
@@ -113,3 +118,76 @@ class ChromaPrediction(nn.Module):
     def image(self, output: Tensor, given: Tensor) -> Tensor:
         """Merge the planes with the luma of ``given``, which has one channel, or three of which the luma counts."""
         return merge(gray(given).clamp(0, 1), output * self.space.chroma_scale, self.space, gamut="desaturate")
+
+
+class BinsPrediction(nn.Module):
+    """The output are logits of the bins of chroma, by pixel; the luma is the given one's (Zhang et al. 2016).
+
+    Where answers for mirror images are averaged, so are the logits: the distributions' geometric mean.
+    """
+
+    centres: Tensor
+    weights: Tensor
+    table: Tensor
+    term = "chroma_"
+
+    def __init__(self, *, space: str, bins: ColorBins) -> None:
+        super().__init__()
+        self.channels = len(bins.cells)
+        self.space = SPACES[space]
+        self.temperature = bins.temperature
+        centres = torch.tensor(bins.cells, dtype=torch.float32)
+        self.register_buffer("centres", centres, persistent=False)
+        self.register_buffer("weights", bins.weights(), persistent=False)
+        self.register_buffer("table", nearest_bins(centres), persistent=False)
+
+    def output(self, raw: Tensor) -> Tensor:
+        """Return the logits, ``(N, Q, H, W)``."""
+        return raw
+
+    def target(self, clean: Tensor) -> Tensor:
+        """Return the bins nearest to each color and their shares, times the weight of the first, for ``cross_entropy``.
+
+        ``(N, 2K, H, W)`` of K ``bins.NEIGHBORS``.
+        """
+        count, _, height, width = clean.shape
+        colors = in_cells(self.space.chroma(clean), self.space).movedim(1, -1).reshape(-1, 2)
+        bins, shares = spread(colors, self.centres, self.table)
+        shares = shares * self.weights.index_select(0, bins[:, 0]).unsqueeze(1)
+        return torch.cat([bins.to(shares.dtype), shares], dim=1).view(count, height, width, -1).movedim(-1, 1)
+
+    def image(self, output: Tensor, given: Tensor) -> Tensor:
+        """Merge the annealed mean of the distributions with the luma of ``given``, of one channel or three."""
+        return self.colored(self.annealed_mean(output), given)
+
+    def annealed_mean(self, logits: Tensor) -> Tensor:
+        """Return the mean color of the distributions sharpened by the temperature, in cells, ``(N, 2, H, W)``."""
+        count, _, height, width = logits.shape
+        rows = logits.movedim(1, -1).flatten(0, 2)
+        means = torch.cat([(part / self.temperature).softmax(1) @ self.centres for part in cached(rows)])
+        return means.view(count, height, width, 2).movedim(-1, 1)
+
+    def colored(self, cells: Tensor, given: Tensor) -> Tensor:
+        """Merge chroma in cells ``(N, 2, H, W)`` with the luma of ``given``: an image in [0, 1]."""
+        return merge(gray(given).clamp(0, 1), from_cells(cells, self.space), self.space, gamut="desaturate")
+
+    def variant(self, output: Tensor, given: Tensor, keys: Tensor, *, temperature: float) -> Tensor:
+        """Draw an image in [0, 1] from the distributions, whose luma is that of ``given``: see ``training.variants``.
+
+        What rebalancing added to rare bins is taken away again: colors come as often as the training images have them.
+
+        Args:
+            output: Logits, ``(N, Q, H, W)``.
+            given: Of one channel or three.
+            keys: ``int64 (N,)``, all that chance depends on.
+            temperature: Below 1, probable colors come more often than they should, and at 1 as often.
+        """
+        field = smooth_field(gray(given).clamp(0, 1), keys)
+        quantiles = torch.special.ndtr(field).clamp(1e-6, 1 - 1e-6)
+        rows, chances = (planes.movedim(1, -1).flatten(0, 2) for planes in (output, quantiles))
+        drawn = [
+            colors_at(((part - self.weights.log()) / temperature).softmax(1), self.centres, chance)
+            for part, chance in zip(cached(rows), cached(chances), strict=True)
+        ]
+        count, _, height, width = output.shape
+        return self.colored(torch.cat(drawn).view(count, height, width, 2).movedim(-1, 1), given)
