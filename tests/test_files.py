@@ -2,12 +2,13 @@ import contextlib
 import errno
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 
 from caelab.errors import InputError
-from caelab.files import replacing, require_space, write_text
+from caelab.files import find_files, replacing, require_space, write_text
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -49,3 +50,39 @@ def test_space_is_asked_of_the_nearest_folder_that_exists(tmp_path: Path) -> Non
     require_space(tmp_path / "not" / "yet", 1)
     with pytest.raises(InputError, match=r"too little disk for .*not/yet: 1000000000000000 MB are needed"):
         require_space(tmp_path / "not" / "yet", 10**21)
+
+
+def test_many_threads_leave_the_process_its_mask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from caelab import files
+
+    files._umask.cache_clear()
+    set_masks = []
+    real = os.umask
+    monkeypatch.setattr(os, "umask", lambda mask: (set_masks.append(mask), real(mask))[1])
+    threads = [threading.Thread(target=write_text, args=(tmp_path / str(number), "")) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set_masks) == 2
+    assert real(set_masks[1]) == set_masks[1]
+
+
+def test_files_are_found_once_by_suffix(tmp_path: Path) -> None:
+    for name in ("b.png", "a.PNG", ".hidden.png", "c.txt", "deep/d.jpg", ".hidden/e.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "deep" / "loop").symlink_to(tmp_path)
+    found = [str(path.relative_to(tmp_path)) for path in find_files(tmp_path, suffixes={".png", ".jpg"})]
+    assert found == ["a.PNG", "b.png", "deep/d.jpg"]
+    flat = find_files(tmp_path, suffixes={".png", ".jpg"}, recursive=False)
+    assert [path.name for path in flat] == ["a.PNG", "b.png"]
+
+
+def test_a_linked_folder_is_entered(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "e.png").touch()
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "elsewhere")
+    assert list(find_files(tmp_path / "in", suffixes={".png"})) == [tmp_path / "in" / "link" / "e.png"]

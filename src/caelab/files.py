@@ -1,15 +1,19 @@
-"""Files are written to a temporary name beside their place, then renamed: nothing is ever half-written."""
+"""Files are found once each, and written to a temporary name, then renamed: nothing is ever half-written."""
 
 import contextlib
+import functools
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from caelab.errors import InputError
+
+_UMASK_LOCK = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -35,7 +39,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(_permissions())
         temporary.replace(path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}. Nothing was left behind.") from error
@@ -79,7 +83,37 @@ def require_space(folder: Path, needed: int) -> None:
         )
 
 
+def find_files(folder: Path, *, suffixes: Collection[str], recursive: bool = True) -> Iterator[Path]:
+    """Yield the files in a folder by their suffix, sorted; hidden ones are left out, links are followed.
+
+    Args:
+        folder: Where to look.
+        suffixes: In lower case, with the dot; those of the files may be in any.
+        recursive: Also in the folders below, each of which is entered once, however links lead.
+    """
+    entered: set[tuple[int, int]] = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        identity = Path(place).stat()
+        if (identity.st_dev, identity.st_ino) in entered:
+            folders.clear()
+            continue
+        entered.add((identity.st_dev, identity.st_ino))
+        folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
+        for name in sorted(files):
+            path = Path(place, name)
+            if path.suffix.lower() in suffixes and not name.startswith(".") and path.is_file():
+                yield path
+
+
+def _permissions() -> int:
+    """What an ordinary new file gets."""
+    with _UMASK_LOCK:
+        return 0o666 & ~_umask()
+
+
+@functools.cache
 def _umask() -> int:
+    """The process's mask, which can only be read by changing it: once, and by one thread."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -1,6 +1,7 @@
 """What the tests of pictures share: color profiles, a scene, and models whose answers are known."""
 
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,3 +85,15 @@ def tinting() -> PictureModel:
 def gray_ramp() -> Image.Image:
     """All 256 grays, 16×16."""
     return Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
+
+
+@pytest.fixture(scope="session")
+def run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a finished run of a second: a reconstruction of 16×16 pictures."""
+    from caelab.experiments.config import RunConfig
+    from caelab.experiments.run import run as train
+
+    config = RunConfig(
+        network="conv4 pool conv2 | up conv3", data=str(pictures), size=16, batch=32, epochs=1, optimizer="adam"
+    )
+    return train(config, runs=tmp_path_factory.mktemp("runs")).path

@@ -4,10 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from caelab.errors import InputError
-from caelab.photos.sources import Job, find_jobs, pictures_in
+from caelab.photos.sources import Job, find_jobs
 
 
 @pytest.fixture
@@ -130,13 +129,21 @@ def test_loops_of_links_end(folder: Path) -> None:
     (folder / "deep" / "again").symlink_to(folder)
     (folder / "deep" / "self").symlink_to(folder / "deep" / "self")
     (folder / "other").symlink_to(folder / "deep")
-    found = list(pictures_in(folder, recursive=True))
-    assert len({os.path.realpath(path) for path in found}) == len(found) == 4
+    found = [job.source for job in find_jobs(["in"], recursive=True)]
+    assert len({os.path.realpath(path) for path in found if path}) == len(found) == 4
 
 
-def test_a_linked_folder_is_entered(folder: Path, tmp_path: Path) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    Image.new("L", (1, 1)).save(elsewhere / "e.png")
-    (folder / "link").symlink_to(elsewhere)
-    assert folder / "link" / "e.png" in list(pictures_in(folder, recursive=True))
+def test_earlier_results_are_no_sources(folder: Path) -> None:
+    before = find_jobs(["in"], suffix="-colorized", recursive=True)
+    for job in before:
+        for made in (job.target, job.comparison, job.numbered(2).target, job.numbered(12).comparison):
+            assert made
+            made.touch()
+    assert find_jobs(["in"], suffix="-colorized", recursive=True) == before
+    assert len(find_jobs(["in"], output="elsewhere", recursive=True)) == 5 * len(before)
+
+
+def test_a_file_is_no_folder_for_results(folder: Path) -> None:
+    Path("notes.txt").touch()
+    with pytest.raises(InputError, match=r"notes\.txt is a file, and no picture's"):
+        find_jobs(["in"], output="notes.txt")

@@ -1,6 +1,6 @@
 """Small tables for the terminal, plain text."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 
@@ -9,12 +9,25 @@ def errors_table(rows: Mapping[str, Mapping[str, Any]], *, heading: str) -> str:
     width = max(len(heading), *(len(name) for name in rows))
     lines = [f"{heading:<{width}}        MSE   PSNR, dB   PSNR of mean, dB        n"]
     lines += [
-        f"{name:<{width}}   {row['mse']:.6f} {_decibel(row['psnr']):>10} {_decibel(row['psnr_of_mean']):>18}"
+        f"{name:<{width}}   {row['mse']:.6f} {decibel(row['psnr']):>10} {decibel(row['psnr_of_mean']):>18}"
         f" {row['n']:>8}"
         for name, row in rows.items()
     ]
     return "\n".join(lines)
 
 
-def _decibel(value: float | None) -> str:
+def decibel(value: float | None) -> str:
+    """Return a PSNR as text; ``None``, which is what JSON makes of it, is infinite."""
     return "∞" if value is None else f"{value:.2f}"
+
+
+def columns(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Collection[str]) -> str:
+    """Return a table whose columns are aligned right, but for those whose headings are in ``left``."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if heading in left else cell.rjust(width)
+            for heading, cell, width in zip(header, row, widths, strict=True)
+        ).rstrip()
+        for row in (header, *rows)
+    )

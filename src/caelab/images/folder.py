@@ -1,8 +1,6 @@
 """A folder of pictures → images of one size, whatever the pictures are."""
 
-import os
 import warnings
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from caelab.errors import InputError
+from caelab.files import find_files
 from caelab.images.imageset import ImageSet, Source, fingerprint
 from caelab.progress import progress
 
@@ -43,7 +42,7 @@ def read_folder(folder: Path, *, size: int) -> ImageSet:
     Raises:
         InputError: There is no picture, more than a tenth are broken, or the images would take over 8 GiB.
     """
-    paths = list(_pictures(folder))
+    paths = list(find_files(folder, suffixes=SUFFIXES))
     if not paths:
         raise InputError(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))}), nor CIFAR-10. Name another one.")
     if len(paths) * 3 * size * size > MEMORY_LIMIT:
@@ -119,22 +118,6 @@ def to_rgb(picture: Image.Image) -> Image.Image:
     else:
         return picture.convert("RGB")
     return Image.fromarray(np.rint(values.clip(0, 255)).astype(np.uint8)).convert("RGB")
-
-
-def _pictures(folder: Path) -> Iterator[Path]:
-    """Yield the pictures in ``folder`` and below, sorted; links are followed, and every folder is entered once."""
-    entered: set[tuple[int, int]] = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
-        identity = os.stat(place)  # noqa: PTH116
-        if (identity.st_dev, identity.st_ino) in entered:
-            folders.clear()
-            continue
-        entered.add((identity.st_dev, identity.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            path = Path(place, name)
-            if path.suffix.lower() in SUFFIXES and not name.startswith(".") and path.is_file():
-                yield path
 
 
 def _classes(paths: list[Path]) -> tuple[tuple[str, ...], NDArray[np.int64] | None]:

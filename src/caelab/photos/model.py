@@ -35,11 +35,13 @@ class PictureModel:
             on 0), and else an image's 1 or 3 channels in [0, 1].
         channels: C: 1 for gray, 3 for RGB.
         geometry: The sizes that it takes.
+        size: Side in pixels of the images that it was trained on.
     """
 
     function: Callable[[Floats], Floats]
     channels: int = 3
     geometry: Geometry = Geometry()
+    size: int = 32
 
     def __call__(self, images: Floats) -> Floats:
         """Images (N, C, H, W) to images or chroma (N, C', H, W)."""

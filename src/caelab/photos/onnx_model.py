@@ -47,6 +47,7 @@ def load_onnx(file: Path, *, threads: int = 0) -> tuple[PictureModel, dict[str, 
         card = json.loads(metadata["card"])
         geometry = Geometry(**json.loads(metadata["geometry"]))
         channels = int(metadata["channels"])
+        size = int(card["size"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{file}: the description in its metadata is damaged ({error}).") from error
 
@@ -57,4 +58,4 @@ def load_onnx(file: Path, *, threads: int = 0) -> tuple[PictureModel, dict[str, 
             raise InputError(f"{file} cannot be applied to images of {images.shape}: {error}") from error
         return restored
 
-    return PictureModel(function=function, channels=channels, geometry=geometry), card
+    return PictureModel(function=function, channels=channels, geometry=geometry, size=size), card

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from caelab.errors import InputError
 from caelab.photos.luma import Floats
@@ -151,12 +151,10 @@ def _read(source: Path | bytes, name: str, pixel_limit: int) -> Picture:
         icc = opened.info.get("icc_profile") or None
         # Of the three, values come last: decoding may drop what the file says beside them.
         values, icc, value_notes = (read_sixteen(reopen), icc, []) if sixteen else _values(opened, icc)
-    values = _TURNS.get(orientation, np.asarray)(values)
-    channels = values.shape[2]
-    has_alpha = channels in (2, 4)
+    pixels, alpha = _apart(_TURNS.get(orientation, np.asarray)(values))
     return Picture(
-        pixels=np.ascontiguousarray(values[..., : channels - has_alpha]),
-        alpha=np.ascontiguousarray(values[..., -1]) if has_alpha else None,
+        pixels=pixels,
+        alpha=alpha,
         format=format_,
         icc=icc,
         exif=exif,
@@ -165,7 +163,23 @@ def _read(source: Path | bytes, name: str, pixel_limit: int) -> Picture:
     )
 
 
-def _values(opened: ImageFile.ImageFile, icc: bytes | None) -> tuple[Values, bytes | None, list[str]]:
+def picture_of(image: Image.Image) -> Picture:
+    """Return a Pillow image of any mode as a picture, upright, with its color profile but without its EXIF."""
+    upright = ImageOps.exif_transpose(image)
+    values, icc, notes = _values(upright, image.info.get("icc_profile") or None)
+    pixels, alpha = _apart(values)
+    return Picture(pixels=pixels, alpha=alpha, icc=icc, notes=tuple(notes))
+
+
+def _apart(values: Values) -> tuple[Values, Values | None]:
+    """Part (H, W, 1 to 4) into colors and alpha."""
+    channels = values.shape[2]
+    has_alpha = channels in (2, 4)
+    alpha = np.ascontiguousarray(values[..., -1]) if has_alpha else None
+    return np.ascontiguousarray(values[..., : channels - has_alpha]), alpha
+
+
+def _values(opened: Image.Image, icc: bytes | None) -> tuple[Values, bytes | None, list[str]]:
     """Decode to uint8 or uint16 (H, W, 1 to 4), with the profile that holds for the values, and notes."""
     opened.load()
     mode = opened.mode

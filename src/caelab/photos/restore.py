@@ -28,7 +28,11 @@ LONGEST = 8
 
 
 def colorize(
-    model: PictureModel, pictures: Sequence[Picture], *, scales: Sequence[int] = (32,), threads: int = 2
+    model: PictureModel,
+    pictures: Sequence[Picture],
+    *,
+    scales: Sequence[int] | None = None,
+    threads: int = 2,
 ) -> list[Picture]:
     """Color pictures; their luma stays as it is, within the rounding of their values.
 
@@ -38,7 +42,7 @@ def colorize(
     Args:
         model: Gray, or gray in three channels, to chroma or RGB, of which the chroma counts.
         pictures: Those of one size go through the network together. Colors that they have are not looked at.
-        scales: In pixels.
+        scales: In pixels; by default the size of the images that the model was trained on.
         threads: How many bring the colors to full size.
 
     Returns:
@@ -47,6 +51,7 @@ def colorize(
     Raises:
         InputError: A scale is smaller than 1, there is none, or the model gives nothing finite.
     """
+    scales = (model.size,) if scales is None else scales
     if not scales or min(scales) < 1:
         raise InputError("to colorize, at least one scale is needed, of 1 pixel or more.")
     prepared = [_srgb_gray(picture) for picture in pictures]
@@ -152,12 +157,12 @@ def _view_size(size: Size, *, scale: int, model: PictureModel) -> Size:
 def _view(picture: Picture, size: Size) -> Floats:
     """What the network is given: gray of sRGB, float32 (1, h, w) in [0, 1]."""
     seen = picture.reduced(size, Image.Resampling.LANCZOS)
-    if (profile := _wide(picture)) is not None:
+    if (profile := wide_profile(picture)) is not None:
         seen = profile.to_srgb(seen)
     return luma(_unit(seen))[None]
 
 
-def _wide(picture: Picture) -> ColorProfile | None:
+def wide_profile(picture: Picture) -> ColorProfile | None:
     """The profile of an RGB picture that is in no sRGB; one that cannot be used counts as sRGB."""
     if picture.icc is None or picture.pixels.shape[2] != 3:
         return None
@@ -195,7 +200,7 @@ def _averaged(predictions: Sequence[Floats]) -> Floats:
 
 def _colored(picture: Picture, planes: Floats, *, threads: int) -> Picture:
     height, width = picture.size
-    if (profile := _wide(picture)) is not None:
+    if (profile := wide_profile(picture)) is not None:
         # The same colors in the picture's own numbers, so that its luma in these stays as it is.
         gray = _view(picture, planes.shape[1:])[0]
         planes = chroma(_unit(profile.from_srgb(_quantised(merge(gray, planes), 255))))

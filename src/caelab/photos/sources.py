@@ -3,16 +3,21 @@
 import glob
 import itertools
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from caelab.errors import InputError
+from caelab.files import find_files
 from caelab.photos.encode import SUFFIX_FORMATS
 from caelab.photos.picture import printable
 
 STANDARD = "-"
 """Standard input, as a source; standard output, as a target."""
+
+COMPARISON = "-compare"
+"""Comes behind the stem of a result: the picture in which it stands beside its source."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +31,18 @@ class Job:
     def name(self) -> str:
         """What messages call the source."""
         return "standard input" if self.source is None else printable(str(self.source))
+
+    @property
+    def comparison(self) -> Path:
+        """Where the picture goes in which source and result stand beside one another; there must be a target."""
+        assert self.target is not None
+        return self.target.with_name(f"{self.target.stem}{COMPARISON}.png")
+
+    def numbered(self, number: int) -> "Job":
+        """Return the job of a variant, whose target's name ends in ``number``; there must be a target."""
+        assert self.target is not None
+        target = self.target.with_name(f"{self.target.stem}-{number}{self.target.suffix}")
+        return Job(source=self.source, target=target)
 
 
 @dataclass(frozen=True)
@@ -42,10 +59,10 @@ def find_jobs(
 ) -> list[Job]:
     """Find the pictures, and name each one's result.
 
-    Without ``output`` a result lies beside its source, named with ``suffix``; sources that end in it are then left out
-    of folders, being results of an earlier call. An ``output`` that has the suffix of a picture is the result of the
-    one source; any other is a folder, in which the structure below a folder that was named is repeated. A GIF's result
-    is a PNG.
+    Without ``output`` a result lies beside its source, named with ``suffix``; sources that end in it, or in what
+    variants and comparisons add to it, are then left out of folders, being results of an earlier call. An ``output``
+    that has the suffix of a picture is the result of the one source; any other is a folder, in which the structure
+    below a folder that was named is repeated. A GIF's result is a PNG.
 
     Args:
         inputs: Files, folders, patterns such as ``*.jpg`` and ``**/*.png``, or ``-``.
@@ -62,7 +79,8 @@ def find_jobs(
     if output is None:
         if not suffix:
             raise InputError("without an output folder, a suffix is needed, so that results do not replace sources.")
-        found = [each for each in found if each.root is None or not each.source.stem.endswith(suffix)]
+        earlier = re.compile(rf"{re.escape(suffix)}(-\d+)?({COMPARISON})?$")
+        found = [each for each in found if each.root is None or not earlier.search(each.source.stem)]
     if not found:
         raise InputError(f"no pictures in {', '.join(map(printable, inputs))}; known are {_known()}.")
     if output is not None and not Path(output).is_dir() and Path(output).suffix.lower() in SUFFIX_FORMATS:
@@ -71,33 +89,14 @@ def find_jobs(
         return [Job(source=found[0].source, target=Path(output))]
     if output is not None:
         folder = Path(output)
+        if folder.is_file():
+            raise InputError(f"{printable(output)} is a file, and no picture's. Name a folder, or another picture.")
         found = [each for each in found if not _is_result(each, folder)]
         jobs = [Job(source=each.source, target=folder / _renamed(each.within, "")) for each in found]
     else:
         jobs = [Job(source=each.source, target=_renamed(each.source, suffix)) for each in found]
     _refuse_collisions(jobs)
     return jobs
-
-
-def pictures_in(folder: Path, *, recursive: bool) -> Iterator[Path]:
-    """Yield the pictures in a folder by their suffix, sorted, hidden ones left out; links are followed.
-
-    Args:
-        folder: Where to look.
-        recursive: Also in the folders below, each of which is entered once, however links lead.
-    """
-    entered: set[tuple[int, int]] = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
-        identity = Path(place).stat()
-        if (identity.st_dev, identity.st_ino) in entered:
-            folders.clear()
-            continue
-        entered.add((identity.st_dev, identity.st_ino))
-        folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
-        for name in sorted(files):
-            path = Path(place, name)
-            if path.suffix.lower() in SUFFIX_FORMATS and not name.startswith(".") and path.is_file():
-                yield path
 
 
 def _standard(inputs: Sequence[str], output: str | None) -> Job:
@@ -112,7 +111,7 @@ def _standard(inputs: Sequence[str], output: str | None) -> Job:
 def _find(given: str, *, recursive: bool) -> Iterator[_Found]:
     path = Path(given)
     if path.is_dir():
-        for picture in pictures_in(path, recursive=recursive):
+        for picture in find_files(path, suffixes=SUFFIX_FORMATS, recursive=recursive):
             yield _Found(picture, picture.relative_to(path), path)
     elif path.exists():
         yield _Found(path, Path(path.name))

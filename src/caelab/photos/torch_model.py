@@ -1,13 +1,18 @@
 """A trained model of PyTorch as a function of arrays."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
+from torch import Tensor
 
+from caelab.errors import InputError
 from caelab.experiments.weights import ModelCard
 from caelab.impair import parse_impairment
 from caelab.photos.luma import Floats
 from caelab.photos.model import PictureModel, geometry_of
 from caelab.training.compose import ImageModel
+from caelab.training.predictions import BinsPrediction
 
 
 def torch_picture_model(model: ImageModel, card: ModelCard, device: torch.device) -> PictureModel:
@@ -16,14 +21,46 @@ def torch_picture_model(model: ImageModel, card: ModelCard, device: torch.device
     Raises:
         InputError: Its output has not the size of its input.
     """
+    return _picture_model(model, card, device, model.restore)
+
+
+def torch_variant_model(
+    model: ImageModel, card: ModelCard, device: torch.device, *, number: int, seed: int
+) -> PictureModel:
+    """Return the model that gives one of its plausible answers, the same for a picture whatever others are beside it.
+
+    Args:
+        model: With several answers.
+        card: The model's.
+        device: Where to compute.
+        number: Of the variant, counted from 0.
+        seed: Of chance.
+
+    Raises:
+        InputError: The model has one answer to an image, or its output has not the size of its input.
+    """
+    if not isinstance(model.prediction, BinsPrediction):
+        raise InputError("this model has one answer to a picture: variants need one trained with --predict bins.")
+
+    def draw(given: Tensor) -> Tensor:
+        # Chance tells images apart by their row; here it shall tell variants apart, and not a batch's pictures.
+        rows = np.full(len(given), number, np.int64)
+        return model.variants(given, 1, seed=seed, rows=rows)[:, 0]
+
+    return _picture_model(model, card, device, draw)
+
+
+def _picture_model(
+    model: ImageModel, card: ModelCard, device: torch.device, answer: Callable[[Tensor], Tensor]
+) -> PictureModel:
     channels = parse_impairment(card.impair).channels(card.channels)
-    model = model.to(device).eval()
+    model.to(device).eval()
 
     @torch.inference_mode()
     def function(images: Floats) -> Floats:
         given = torch.from_numpy(np.ascontiguousarray(images)).to(device)
-        restored = model.restore(given.contiguous(memory_format=torch.channels_last))
+        restored = answer(given.contiguous(memory_format=torch.channels_last))
         return restored.float().cpu().contiguous().numpy()
 
     geometry = geometry_of(card.network, channels=channels, size=card.size)
-    return PictureModel(function=function, channels=channels, geometry=geometry)
+    return PictureModel(function=function, channels=channels, geometry=geometry, size=card.size)

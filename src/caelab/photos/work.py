@@ -1,11 +1,13 @@
 """Many pictures, one after another: read, restored in batches, written; one that fails does not stop the rest."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from caelab.errors import InputError
+from caelab.photos.comparison import Comparison
 from caelab.photos.encode import encode, refuse_existing, write_picture
 from caelab.photos.picture import Picture, read_picture
 from caelab.photos.sources import Job
@@ -13,27 +15,43 @@ from caelab.photos.sources import Job
 TOGETHER_PIXELS = 2**20
 """Small pictures wait for one another up to so many pixels."""
 
+WRITERS = 8
+"""Threads that write results: they wait for the disk more than they compute."""
+
 INPUT_LIMIT = 2**30
 """Bytes that are read from standard input at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a job ended: ``error`` is the message where it failed, and ``notes`` what people should know."""
+    """How a job ended.
+
+    Attributes:
+        job: What was to be done.
+        error: The message where it failed.
+        notes: What people should know.
+        metrics: Of the result against the truth, where they were compared and the truth is known.
+    """
 
     job: Job
     error: str | None = None
     notes: tuple[str, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+Process = Callable[[Sequence[Picture]], list[Picture]]
+Compare = Callable[[Picture, Picture], Comparison]
 
 
 def work(
-    jobs: Sequence[Job], process: Callable[[Sequence[Picture]], list[Picture]], *, force: bool = False
+    jobs: Sequence[Job], process: Process, *, compare: Compare | None = None, force: bool = False
 ) -> Iterator[Outcome]:
     """Do every job, in order; the caller decides what failures mean.
 
     Args:
         jobs: What to read and to write.
         process: Turns pictures into as many results, such as ``colorize`` with a model.
+        compare: Draws what was read beside its result, to be written to the job's ``comparison``.
         force: Overwrite what exists.
 
     Yields:
@@ -43,24 +61,26 @@ def work(
     pixels = 0
     for job in jobs:
         try:
-            picture = _read(job, force=force)
+            picture = _read(job, compare=compare is not None, force=force)
         except InputError as error:
-            yield from _finish(waiting, process, force=force)
+            yield from _finish(waiting, process, compare, force=force)
             waiting, pixels = [], 0
             yield Outcome(job=job, error=str(error))
             continue
         size = picture.size[0] * picture.size[1]
         if waiting and pixels + size > TOGETHER_PIXELS:
-            yield from _finish(waiting, process, force=force)
+            yield from _finish(waiting, process, compare, force=force)
             waiting, pixels = [], 0
         waiting.append((job, picture))
         pixels += size
-    yield from _finish(waiting, process, force=force)
+    yield from _finish(waiting, process, compare, force=force)
 
 
-def _read(job: Job, *, force: bool) -> Picture:
+def _read(job: Job, *, compare: bool, force: bool) -> Picture:
     if job.target is not None:
         refuse_existing(job.target, force=force)  # before any work is done for it
+    if compare:
+        refuse_existing(job.comparison, force=force)
     if job.source is not None:
         return read_picture(job.source)
     content = sys.stdin.buffer.read(INPUT_LIMIT + 1)
@@ -70,7 +90,7 @@ def _read(job: Job, *, force: bool) -> Picture:
 
 
 def _finish(
-    waiting: Sequence[tuple[Job, Picture]], process: Callable[[Sequence[Picture]], list[Picture]], *, force: bool
+    waiting: Sequence[tuple[Job, Picture]], process: Process, compare: Compare | None, *, force: bool
 ) -> Iterator[Outcome]:
     if not waiting:
         return
@@ -79,17 +99,28 @@ def _finish(
     except (InputError, MemoryError) as error:
         if len(waiting) > 1:  # find out whose fault it is
             for one in waiting:
-                yield from _finish([one], process, force=force)
+                yield from _finish([one], process, compare, force=force)
         else:
             job = waiting[0][0]
             why = "it does not fit into memory. Reduce it." if isinstance(error, MemoryError) else str(error)
             yield Outcome(job=job, error=f"{job.name}: {why}", notes=waiting[0][1].notes)
         return
-    for (job, _), result in zip(waiting, results, strict=True):
+
+    def conclude(each: tuple[Job, Picture], result: Picture) -> Outcome:
+        job, picture = each
         try:
-            yield Outcome(job=job, notes=(*result.notes, *_write(job.target, result, force=force)))
+            notes = (*result.notes, *_write(job.target, result, force=force))
+            metrics = {}
+            if compare is not None:
+                comparison = compare(picture, result)
+                write_picture(job.comparison, comparison.picture, force=force)
+                metrics = comparison.metrics
+            return Outcome(job=job, notes=notes, metrics=metrics)
         except (InputError, MemoryError) as error:
-            yield Outcome(job=job, error=str(error) or f"{job.name} does not fit into memory.", notes=result.notes)
+            return Outcome(job=job, error=str(error) or f"{job.name} does not fit into memory.", notes=result.notes)
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        yield from pool.map(conclude, waiting, results)
 
 
 def _write(target: Path | None, picture: Picture, *, force: bool) -> tuple[str, ...]:

@@ -1,0 +1,320 @@
+"""The picture commands: what people type, and what they are told."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from caelab.cli import main
+from caelab.experiments.weights import ModelCard, compose_model, save_model
+from caelab.networks.build import build
+from caelab.photos import models
+from caelab.photos.luma import luma
+from caelab.training.bins import ColorBins
+
+CARD = ModelCard(
+    network="conv4 pool conv2 | up conv3", impair="none", predict="rgb", space="ycbcr", average_flips=False,
+    channels=3, size=16, mean=(0.0,) * 3, std=(1.0,) * 3, output_mean=(0.0,) * 3, output_std=(1.0,) * 3, data="nothing",
+)  # fmt: skip
+CHROMA = replace(CARD, network="conv4 pool conv2 | up conv2", impair="gray", predict="chroma", mean=(0.0,), std=(1.0,))
+CELLS = tuple((first, second) for first in (-3, 0, 3) for second in (-3, 0, 3))
+
+
+@dataclass(frozen=True)
+class Answer:
+    code: int
+    out: str
+    err: str
+
+
+Caelab = Callable[..., Answer]
+
+
+@pytest.fixture
+def caelab(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Caelab:
+    """Type a command."""
+
+    def call(*arguments: object) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["caelab", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return Answer(ended.value.code, said.out, said.err)
+
+    return call
+
+
+def put(file: Path, card: ModelCard) -> Path:
+    generator = torch.Generator().manual_seed(0)
+    network = build(card.network, channels=len(card.mean), size=card.size, generator=generator)
+    file.parent.mkdir(exist_ok=True)
+    save_model(file, compose_model(network, card), card)
+    return file
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models that ship, untrained."""
+    folder = tmp_path_factory.mktemp("shelf")
+    cards = {
+        "reference": CARD,
+        "colorize": CHROMA,
+        "colorful": replace(
+            CHROMA,
+            network="conv4 conv9",
+            predict="bins",
+            bins=ColorBins(cells=CELLS, frequencies=(1 / 9,) * 9, rebalance=0.5, temperature=0.38),
+        ),
+        "denoise": replace(CARD, impair="noise0.1"),
+        "sharpen": replace(CARD, impair="blur1.5"),
+    }
+    for name, card in cards.items():
+        put(folder / f"{name}.safetensors", card)
+        told = {
+            "impair": card.impair, "predict": card.predict, "network": card.network, "weights": 243,
+            "test": {"psnr": 24.5}, "baselines": {"pca-128": {"psnr": 27.25}, "copy": {"psnr": 20.0}},
+        }  # fmt: skip
+        (folder / f"{name}.json").write_text(json.dumps(told))
+    return folder
+
+
+@pytest.fixture
+def place(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a folder of pictures, one of them broken, and a gray one."""
+    monkeypatch.setattr(models, "FOLDER", shelf)
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    for name in ("a.png", "b.png", "deep/c.png"):
+        Image.fromarray(rng.integers(60, 200, (20, 26, 3)).astype(np.uint8)).save(tmp_path / "in" / name)
+    Image.fromarray(rng.integers(60, 200, (20, 26)).astype(np.uint8)).save(tmp_path / "gray.png")
+    return tmp_path
+
+
+def read(file: Path | str) -> np.ndarray:
+    with Image.open(file) as opened:
+        return np.asarray(opened)
+
+
+def files() -> list[str]:
+    return sorted(str(path) for path in Path().rglob("*") if path.is_file() and path.suffix == ".png")
+
+
+def test_a_folder_is_colorized_and_one_bad_file_does_not_stop_it(caelab: Caelab, place: Path) -> None:
+    (place / "in" / "broken.png").write_bytes(b"nothing")
+    answer = caelab("colorize", "in", "-r", "-o", "out", "--threads", 1)
+    assert answer.code == 1
+    assert answer.out.splitlines() == ["out/a.png", "out/b.png", "out/deep/c.png"]
+    assert answer.err.splitlines()[0].startswith("failed: in/broken.png is not a picture that can be read")
+    assert answer.err.splitlines()[-1] == "1 of 4 pictures failed"
+    assert len(answer.err.splitlines()) == 2
+    for name in ("a.png", "b.png", "deep/c.png"):
+        before, after = (luma(read(f"{folder}/{name}").astype(np.float32)) for folder in ("in", "out"))
+        assert np.abs(before - after).max() <= 0.51
+    again = caelab("colorize", "in", "-r", "-o", "out", "--json")
+    assert again.code == 1
+    told = json.loads(again.out)
+    assert told["failed"] == 4
+    assert told["pictures"][0]["error"] == "out/a.png exists already; --force overwrites."
+    assert told["pictures"][0]["target"] is None
+    (place / "in" / "broken.png").unlink()
+    assert caelab("colorize", "in", "-r", "-o", "out", "--force").code == 0
+
+
+def test_one_result_lies_beside_its_picture(caelab: Caelab, place: Path) -> None:
+    for command, suffix in (("denoise", "denoised"), ("reconstruct", "reconstructed"), ("colorize", "colorized")):
+        answer = caelab(command, "gray.png")
+        assert (answer.code, answer.out, answer.err) == (0, f"gray-{suffix}.png\n", "")
+        assert read(f"gray-{suffix}.png").shape == ((20, 26, 3) if command == "colorize" else (20, 26))
+    assert caelab("restore", "gray.png", "--impair", "blur1.5", "--suffix", "-x").out == "gray-x.png\n"
+
+
+def test_truth_is_measured_where_it_is_known(caelab: Caelab, place: Path) -> None:
+    answer = caelab("colorize", "in/a.png", "gray.png", "-o", "out", "--compare", "--json")
+    colored, gray = json.loads(answer.out)["pictures"]
+    assert colored["comparison"] == "out/a-compare.png"
+    truth, result = (read(file) / 255 for file in ("in/a.png", "out/a.png"))
+    assert colored["metrics"]["psnr"] == pytest.approx(-10 * np.log10(np.square(truth - result).mean()), abs=1e-3)
+    assert set(colored["metrics"]) == {"psnr", "ciede2000"}
+    assert gray["metrics"] == {}
+    assert Path("out/gray-compare.png").is_file()
+    assert read("out/a-compare.png").shape[1] > read("out/gray-compare.png").shape[1]  # the truth is a third panel
+
+    plain = caelab("reconstruct", "in/a.png", "--compare")
+    assert plain.out.startswith("in/a-reconstructed.png  PSNR ")
+    assert json.loads(caelab("denoise", "in/b.png", "--compare", "--json").out)["pictures"][0]["metrics"] == {}
+    taken = caelab("reconstruct", "in/a.png", "-o", "in/other.png", "--compare")
+    assert taken.code == 0
+    Path("in/other.png").unlink()
+    assert caelab("reconstruct", "in/a.png", "-o", "in/other.png", "--compare").code == 1  # other-compare.png is there
+    assert not Path("in/other.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("denoise", "--model", "colorize"), "the model colorize is not one to denoise pictures with: it was "),
+        (("denoise", "--model", "colorize"), "trained with --impair gray. Use it with `caelab colorize`, or name"),
+        (("colorize", "--model", "denoise"), "Use it with `caelab denoise`"),
+        (("reconstruct", "--model", "sharpen"), "Use it with `caelab restore`"),
+        (("restore", "--model", "reference"), "Use it with `caelab reconstruct`"),
+        (("restore", "--model", "sharpen", "--impair", "blur2"), "the model sharpen undoes blur1.5, not blur2"),
+        (("restore",), "say what was done to the pictures, --impair blur1.5, or name a model"),
+        (("restore", "--impair", "jpeg20"), "no model ships for --impair jpeg20 (there are some for blur1.5, noise"),
+        (("restore", "--impair", "gray"), "pictures with --impair gray are for `caelab colorize`"),
+        (("restore", "--impair", "mask0.2"), "a picture file cannot say which pixels are missing"),
+        (("restore", "--impair", "smudge"), "smudge"),
+        (("colorize", "--model", "colourize"), "there is no model 'colourize'. Did you mean colorize"),
+        (("colorize", "--model", "in"), "in is no finished run: it holds no weights.safetensors"),
+        (("colorize", "--model", "gray.png"), "cannot read weights from gray.png"),
+        (("colorize", "--scale", "32,x"), "--scale 32,x: give whole numbers of pixels from 1 to 1024"),
+        (("colorize", "--scale", "0"), "--scale 0"),
+        (("colorize", "--variants", "2"), "this model has one answer to a picture: variants need one trained with"),
+        (("colorize", "--runtime", "onnx"), "colorize has no ONNX file beside its weights. Make one, `caelab export"),
+        (("denoise", "-o", "notes.txt"), "notes.txt is a file, and no picture's"),
+        (("denoise", "-o", "-"), "only one picture goes to standard output, and in is no file"),
+        (("denoise", "--suffix", ""), "a suffix is needed"),
+        (("denoise", "nothing.png"), "there is no nothing.png"),
+        (("denoise", "-o", "one.png"), "2 pictures cannot go to the one file one.png"),
+    ],
+)  # fmt: skip
+def test_wrong_use_is_said_before_any_work(caelab: Caelab, place: Path, arguments: tuple[str, ...], said: str) -> None:
+    (place / "notes.txt").touch()
+    before = files()
+    answer = caelab(arguments[0], "in", *arguments[1:])
+    assert answer.code == 2
+    assert said in answer.err
+    assert answer.err.startswith("error: ")
+    assert answer.out == ""
+    assert files() == before
+
+
+def test_weights_that_are_not_finite_are_said(caelab: Caelab, place: Path) -> None:
+    file = put(place / "nan.safetensors", CHROMA)
+    tensors = load_file(file)
+    next(iter(tensors.values())).view(-1)[0] = torch.nan
+    from safetensors import safe_open
+
+    with safe_open(file, framework="pt") as opened:
+        metadata = opened.metadata()
+    save_file(tensors, file, metadata=metadata)
+    answer = caelab("colorize", "in", "--model", file)
+    assert answer.code == 2
+    assert "some weights are not finite numbers; the file is damaged or its training diverged" in answer.err
+
+
+def test_variants_differ_and_come_again(caelab: Caelab, place: Path) -> None:
+    answer = caelab("colorize", "gray.png", "--model", "colorful", "--variants", 3, "--seed", 5)
+    names = [f"gray-colorized-{number}.png" for number in (1, 2, 3)]
+    assert answer.out.splitlines() == names
+    drawn = [read(name) for name in names]
+    assert all((drawn[a] != drawn[b]).any() for a, b in ((0, 1), (0, 2), (1, 2)))
+    alone = caelab("colorize", "gray.png", "in", "--model", "colorful", "--variants", 2, "--seed", 5, "-o", "out")
+    assert alone.code == 0
+    assert [(read(f"out/gray-{number}.png") == drawn[number - 1]).all() for number in (1, 2)] == [True, True]
+    assert caelab("colorize", "gray.png", "--model", "colorful", "--variants", 1, "--seed", 6, "--force").code == 0
+    assert (read(names[0]) != drawn[0]).any()
+
+
+def test_what_cannot_be_written_fails_and_leaves_nothing(
+    caelab: Caelab, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "exists already" in caelab("denoise", "gray.png", "-o", "in/a.png").err
+    assert "has no suffix of a format that is written" in caelab("denoise", "gray.png", "-o", "x.gif").err
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, os.strerror(13))
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    before = files()
+    answer = caelab("denoise", "in", "-r")
+    assert answer.code == 1
+    assert answer.err.splitlines()[0] == (
+        "failed: cannot write in/a-denoised.png: Permission denied. Choose another place, or make it writable."
+    )
+    assert answer.err.splitlines()[-1] == "3 of 3 pictures failed"
+    assert files() == before
+
+
+def test_standard_input_and_output(caelab: Caelab, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def streams(content: bytes) -> io.BytesIO:
+        taken = io.BytesIO()
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(taken, write_through=True))
+        return taken
+
+    taken = streams(Path("gray.png").read_bytes())
+    assert caelab("colorize", "-").code == 0
+    assert read(io.BytesIO(taken.getvalue())).shape == (20, 26, 3)  # type: ignore[arg-type]
+    streams(b"nothing")
+    answer = caelab("colorize", "-")
+    assert answer.code == 1
+    assert answer.err.startswith("failed: standard input is not a picture that can be read")
+    for flag in ("--json", "--compare"):
+        streams(b"")
+        answer = caelab("colorize", "-", flag)
+        assert answer.code == 2
+        assert f"{flag} does not go with a picture on standard output" in answer.err
+    streams(b"")
+    assert "standard input can be read once" in caelab("colorize", "-", "-o", "x.png", "--variants", 2).err
+    streams(b"")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert "a picture would go to the terminal" in caelab("colorize", "-").err
+
+
+def test_models_are_listed_and_shown(caelab: Caelab, place: Path) -> None:
+    lines = caelab("models").out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == ["colorful", "colorize", "denoise", "reference", "sharpen"]
+    assert lines[2].split()[1:7] == ["gray", "chroma", "24.50", "27.25", "pca-128", "243"]
+    assert json.loads(caelab("models", "--json").out)["sharpen"]["impair"] == "blur1.5"
+    assert json.loads(caelab("models", "sharpen").out)["impair"] == "blur1.5"
+    answer = caelab("models", "sharpn")
+    assert answer.code == 2
+    assert "Did you mean sharpen?" in answer.err
+    assert caelab("models", "gray.png").code == 2
+    assert "is not a finished run" in caelab("models", "--add", "in", "new").err
+
+
+def test_a_model_is_exported_and_needs_no_torch_then(caelab: Caelab, place: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    answer = caelab("export", "colorize", "c.onnx", "--json")
+    assert answer.code == 0
+    told = json.loads(answer.out)
+    assert told["difference"] < 1e-4
+    assert told["bytes"] == Path("c.onnx").stat().st_size
+    assert "c.onnx exists already" in caelab("export", "colorize", "c.onnx").err
+    assert "should end in .onnx" in caelab("export", "colorize", "c.txt").err
+    assert "is an ONNX file already" in caelab("export", "c.onnx", "d.onnx").err
+    assert "no model 'colorise'" in caelab("export", "colorise", "d.onnx").err
+
+    caelab("colorize", "gray.png", "-o", "torch.png")
+    script = "import sys\nfrom caelab.cli import main\ntry: main()\nfinally: print('torch' in sys.modules)"
+    arguments = ["colorize", "gray.png", "-o", "onnx.png", "--compare", "--model", "c.onnx"]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.splitlines() == ["onnx.png", "False"]
+    assert np.abs(read("onnx.png").astype(int) - read("torch.png")).max() <= 1
+
+    several = caelab("colorize", "gray.png", "--model", "c.onnx", "--variants", 2)
+    assert several.code == 2
+    assert "gives one answer to a picture" in several.err
+    assert "PyTorch does not run" in caelab("colorize", "gray.png", "--model", "c.onnx", "--runtime", "torch").err
+    assert "Use it with `caelab colorize`" in caelab("denoise", "gray.png", "--model", "c.onnx").err
+    Path("c.onnx").write_bytes(Path("c.onnx").read_bytes()[:300])
+    damaged = caelab("colorize", "gray.png", "--model", "c.onnx")
+    assert damaged.code == 2
+    assert "c.onnx is no ONNX model, or damaged" in damaged.err
