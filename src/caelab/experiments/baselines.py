@@ -10,6 +10,7 @@ from caelab.experiments.config import RunConfig
 from caelab.experiments.materials import Parts
 from caelab.impair import parse_impairment
 from caelab.measuring.baselines import LARGEST_DIMENSION, cached_principal_components
+from caelab.measuring.classical_choice import cached_classical_measures
 from caelab.measuring.colorless import average_chroma, gray_copy, mean_chroma
 from caelab.measuring.metrics import Restore
 from caelab.measuring.restored import measure_restored
@@ -23,7 +24,9 @@ def baseline_measures(
     """Return the measures of each image, ``float64 (N,)``, of what a network is compared with.
 
     Where images are given as they are, PCA of its code's size, fitted on the training part; where they are gray, the
-    gray image itself, and the same mean chroma everywhere; else what was given.
+    gray image itself, and the same mean chroma everywhere; else what was given, and classical methods with parameters
+    chosen on validation images. These are measured on some of the images only, those that ``classical_choice.some``
+    takes.
     """
     impairment = parse_impairment(config.impair)
     if not impairment.steps:
@@ -37,7 +40,11 @@ def baseline_measures(
             "gray copy": lambda given: gray_copy(given.clamp(0, 1)),
             "mean chroma": lambda given: mean_chroma(given.clamp(0, 1), chroma, space),
         }
-    return {name: measure_restored(restore, measured, impairment) for name, restore in methods.items()}
+    baselines = {name: measure_restored(restore, measured, impairment) for name, restore in methods.items()}
+    classical = cached_classical_measures(
+        parts.validation, measured, impairment, Path(pooch.os_cache("caelab")), parts.source.fingerprint[:16]
+    )
+    return {**baselines, **classical}
 
 
 def linear_code_errors(
@@ -55,5 +62,7 @@ def linear_code_errors(
     if not sizes:
         return {}
     key = f"{parts.source.fingerprint[:16]}-{config.split}-{config.split_seed}"
+    if config.limit is not None:
+        key += f"-{len(parts.train)}"
     components = cached_principal_components(parts.train, Path(pooch.os_cache("caelab")), key)
     return {size: components.errors(measured, size) for size in sizes}
