@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 @click.option(
     "--address", help="The Ray cluster's address.  [default: a cluster that runs here, else one of this machine]"
 )
+@click.option("--report", is_flag=True, help="Then write report.html and report.md into the study's folder.")
+@click.option("--report-only", is_flag=True, help="Write them of the runs that are finished, and train nothing.")
 @click.option("--dry-run", is_flag=True, help="Print what would be trained, and train nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results, or the plan, as one JSON document.")
 @run_options(*(name for name in RunConfig.model_fields if name not in ("network", "seed")))
@@ -55,6 +58,8 @@ def command(
     workers: int | None,
     threads: int | None,
     address: str | None,
+    report: bool,
+    report_only: bool,
     dry_run: bool,
     as_json: bool,
     **options: Any,
@@ -71,11 +76,14 @@ def command(
     if dry_run:
         click.echo(_document(plan_rows(study)) if as_json else plan_table(study))
         return
+    folder = out if out is not None else runs / f"study-{study.name}"
+    if report_only:
+        _report(study, folder, runs)
+        return
 
     from caelab.experiments.conduct import conduct
 
     engine = _engine(engine_name, workers, threads, address)
-    folder = out if out is not None else runs / f"study-{study.name}"
     last = None
     try:
         with watching(study) as watch:
@@ -85,7 +93,19 @@ def command(
     except KeyboardInterrupt as error:
         raise Interrupted("the state is saved; the same command goes on from there") from error
     assert last is not None
+    if report and last.rows:
+        _report(study, folder, runs)
     _conclude(study, last, folder, as_json=as_json)
+
+
+def _report(study: Study, folder: Path, runs: Path) -> None:
+    """Write the report; that is talk, as the results are what the command prints."""
+    from caelab.lab.study_report import write_study_report
+
+    words = ["--report" if word == "--report-only" else word for word in sys.argv[1:]]
+    data = study.base.data if study.base.data != "auto" else None
+    html = write_study_report(folder, runs=runs, data=data, command=shlex.join(["caelab", *words]))
+    click.echo(f"report: {html}", err=True)
 
 
 def _conclude(study: Study, progress: "Progress", folder: Path, *, as_json: bool) -> None:

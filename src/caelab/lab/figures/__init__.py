@@ -1,0 +1,13 @@
+"""The figures of a study: each a function from its analysis to a drawing, with a caption computed from the same data.
+
+A function returns ``None`` where there is nothing to draw.
+"""
+
+from caelab.lab.figures.code_size import draw_code_size
+from caelab.lab.figures.effects import draw_effects
+from caelab.lab.figures.equal_size import draw_equal_size
+from caelab.lab.figures.front import draw_front
+from caelab.lab.figures.reconstructions import draw_reconstructions
+from caelab.lab.figures.style import Drawing
+
+__all__ = ["Drawing", "draw_code_size", "draw_effects", "draw_equal_size", "draw_front", "draw_reconstructions"]

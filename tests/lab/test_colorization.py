@@ -1,0 +1,201 @@
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from caelab.experiments.config import RunConfig
+from caelab.experiments.run import run
+from caelab.impair import parse_impairment
+from caelab.lab.album import Album
+from caelab.lab.colorization import colorization_sections
+from caelab.lab.document import Note, Paragraph, Picture, Section, Table
+from caelab.lab.finished import read_run
+from caelab.lab.restoration import compare, restoration_sections, write_restoration
+from caelab.lab.shortcoming_tables import Shortcomings, percent
+from caelab.lab.shortcomings import write_shortcomings
+from caelab.lab.strips import chroma_planes
+from caelab.lab.variants import find_variants
+from caelab.measuring.ambiguity import Ambiguity, AmbiguityBin
+from caelab.measuring.bleeding import Bleeding, Neighbors
+from caelab.measuring.hues import HueError
+from caelab.measuring.shortcomings import ClassError, ColorfulnessKept, InventedColor, ShiftedError
+from caelab.measuring.statistics import Interval
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Callable[..., Path]:
+    """Train a run of a second; the same options give the same directory."""
+    runs = tmp_path_factory.mktemp("runs")
+
+    def train(**options: Any) -> Path:
+        usual: dict[str, Any] = {
+            "network": "conv4 pool conv4 up conv3", "data": str(pictures), "size": 16, "batch": 16, "epochs": 1
+        }  # fmt: skip
+        return run(RunConfig(**{**usual, **options}), runs=runs).path
+
+    return train
+
+
+def blocks(sections: list[Section], kind: type) -> list[Any]:
+    return [block for section in sections for block in section.blocks if isinstance(block, kind)]
+
+
+def test_colorization_from_runs_to_sections(trained: Callable[..., Path]) -> None:
+    chroma = [trained(impair="gray", predict="chroma", seed=seed) for seed in (0, 1)]
+    flips = [trained(impair="gray", predict="chroma", flip=True, seed=seed) for seed in (0, 1)]
+    rgb = trained(impair="gray")
+    sections = colorization_sections([*chroma, *flips, rgb, trained()])
+    assert not blocks(sections, Note)
+    comparison, ideas, *others = blocks(sections, Table)
+    labels = {row[0]: row for row in comparison.rows}
+    assert labels.keys() == {"base", "flip", "predict rgb", "gray copy", "mean chroma", "the truth"}
+    mse = [read_run(path).mse for path in chroma]
+    assert labels["base"][1] == 2
+    assert labels["base"][3] == pytest.approx(np.mean(mse))
+    assert labels["gray copy"][3] == pytest.approx(read_run(rgb).result["baselines"]["gray copy"]["mse"])
+    assert [row[0] for row in ideas.rows] == ["flip", "predict rgb"]
+    ratio = math.prod(read_run(path).mse for path in flips) / math.prod(mse)
+    assert float(ideas.rows[0][2].split()[0]) == pytest.approx(math.sqrt(ratio), rel=0.01)
+    assert "n = 1" in ideas.rows[1][2]
+    assert {picture.name for picture in blocks(sections, Picture)} == {
+        "colors", "color-wins", "color-losses", "chroma-planes"
+    }  # fmt: skip
+    assert all(picture.data.startswith(b"\x89PNG") for picture in blocks(sections, Picture))
+    classes = next(table for table in others if table.columns[0].name == "class")
+    assert sorted(row[0] for row in classes.rows) == ["even", "odd"]
+    assert any("8×8 pixels that look alike" in each.text for each in blocks(sections, Paragraph))
+
+
+def test_runs_that_cannot_be_used_are_said(trained: Callable[..., Path], tmp_path: Path) -> None:
+    (section,) = colorization_sections([trained(), tmp_path / "nowhere"])
+    said = [note.text for note in section.blocks if isinstance(note, Note)]
+    assert said[0].endswith("nowhere.")
+    assert said[1] == "There is no finished run that gives colors to gray images."
+    other = trained(impair="gray", predict="chroma", split_seed=1)
+    sections = colorization_sections(
+        [other, *(trained(impair="gray", predict="chroma", seed=seed) for seed in (0, 1))], data=str(tmp_path)
+    )
+    first, *_, last = blocks(sections, Note)
+    assert first.text == f"{other.name} was measured on other test images."
+    assert last.text.startswith("Pictures and shortcomings are missing: ")
+
+
+def test_variants_are_named_by_what_they_change(trained: Callable[..., Path]) -> None:
+    runs = [
+        trained(impair="gray", predict="chroma"),
+        trained(impair="gray", predict="chroma", space="lab", ema=0.9),
+        trained(impair="gray", predict="chroma", network="conv5 conv3"),
+        trained(impair="gray", predict="chroma", seed=1),
+    ]
+    variants = find_variants([read_run(path) for path in runs])
+    assert [(each.label, len(each.runs)) for each in variants.all] == [
+        ("base", 2), ("space lab, ema 0.9", 1), ("conv5 conv3", 1)
+    ]  # fmt: skip
+    assert variants.base.effect(variants.base, "mse").ratio.estimate == 1
+    assert variants.base.by_seed("no such metric") == {}
+
+
+def test_restoration_stands_beside_classical_methods_on_the_same_images(trained: Callable[..., Path]) -> None:
+    paths = [trained(impair="downscale2", network="conv4 conv3", seed=seed) for seed in (0, 1)]
+    sections = restoration_sections([*paths, trained()])
+    assert not blocks(sections, Note)
+    (table,) = blocks(sections, Table)
+    methods = [row[1].split(",")[0] for row in table.rows]
+    assert methods[:2] == ["the network conv4 conv3", "as given"]
+    assert set(methods[2:]) == {"Lanczos", "back-projection"}
+    assert table.rows[0][2] == pytest.approx(np.mean([read_run(path).result["test"]["psnr"] for path in paths]))
+    assert {row[-1] for row in table.rows} == {12}
+    assert [picture.name for picture in blocks(sections, Picture)] == ["restored-downscale2"]
+    found = compare(parse_impairment("downscale2"), [read_run(path) for path in paths], Album())
+    for psnr, words in ((90.0, "dB above the best classical"), (1.0, "dB below the best classical")):
+        sure = dataclasses.replace(found, network={"psnr": Interval(low=psnr, estimate=psnr, high=psnr, n=3)})
+        assert words in write_restoration(sure)
+    unsure = dataclasses.replace(found, network={"psnr": Interval(low=1, estimate=30, high=90, n=3)})
+    assert "not to be told from the best classical method" in write_restoration(unsure)
+    (missing,) = restoration_sections([trained()])[0].blocks
+    assert missing == Note("There is no finished run that restores images.", "missing")
+
+
+def shortcomings(**changed: Any) -> Shortcomings:
+    def mean(low: float, high: float) -> Interval:
+        return Interval(low=low, estimate=(low + high) / 2, high=high, n=50)
+
+    usual = Shortcomings(
+        images=100,
+        colorfulness=ColorfulnessKept(ratio=0.5, quartiles=(0.3, 0.45, 0.7), n=99),
+        classes=(ClassError(name="frog", error=mean(3, 4)), ClassError(name="ship", error=mean(1, 2))),
+        hues=(
+            HueError(name="red", share=0.2, chroma_mse=0.01, kept=0.6),
+            HueError(name="blue", share=0.1, chroma_mse=0.02, kept=-0.1),
+            HueError(name="green", share=0.0001, chroma_mse=0.02, kept=-0.9),
+        ),
+        ambiguity=Ambiguity(
+            bins=(AmbiguityBin(spread=0.001, error=0.002, n=9), AmbiguityBin(spread=0.01, error=0.008, n=9)),
+            spread=0.005, error=0.004, neighbors_error=0.006, rank_correlation=0.5, n=18, training=99,
+        ),
+        bleeding=Bleeding(
+            edges=Neighbors(share=0.1, chroma_mse=0.004, contrast_kept=0.3),
+            flat=Neighbors(share=0.6, chroma_mse=0.002, contrast_kept=0.1),
+        ),
+        shifts=(
+            ShiftedError(scale=1, offset=0, chroma_mse=0.002, relative=0.6),
+            ShiftedError(scale=0.8, offset=0, chroma_mse=0.003, relative=1.2),
+        ),
+        invented=InventedColor(chroma=0.02, colorfulness_share=0.4, n=3, of=100),
+    )  # fmt: skip
+    return dataclasses.replace(usual, **changed)
+
+
+def test_sentences_follow_the_numbers() -> None:
+    colors, classes, hues, patches, growth, edges, shifts, gray = write_shortcomings(shortcomings())
+    assert "paler than the truth: 50%" in colors
+    assert "frog, 3.50 (95% interval 3.00 to 4.00; n = 50 images), is larger than for ship" in classes
+    assert "most is found where it is red, 60%, and least where it is blue, −10% (below zero" in hues
+    assert "80% of it" in patches
+    assert "grows with the ambiguity: from 0.00200 in the least ambiguous of 2 equal groups" in growth
+    assert "Colors run over edges" in edges
+    assert "2.0 times that of flat places" in edges
+    assert "multiplied by 0.8 it leaves the most of those tried, 120%, more than no color at all" in shifts
+    assert "The 3 of 100 test images that are gray to begin with get a chroma of 0.0200, 40%" in gray
+
+
+def test_sentences_do_not_say_what_the_numbers_do_not() -> None:
+    usual = shortcomings()
+    alike = tuple(ClassError(name=name, error=Interval(low=1, estimate=2, high=3, n=5)) for name in ("frog", "ship"))
+    said = write_shortcomings(
+        shortcomings(
+            colorfulness=ColorfulnessKept(ratio=1.2, quartiles=(1.0, 1.1, 1.3), n=9),
+            classes=alike,
+            ambiguity=None,
+            bleeding=Bleeding(
+                edges=dataclasses.replace(usual.bleeding.edges, contrast_kept=0.8), flat=usual.bleeding.flat
+            ),
+            shifts=(usual.shifts[0], ShiftedError(scale=1, offset=-0.1, chroma_mse=0.001, relative=0.5)),
+            invented=InventedColor(chroma=math.nan, colorfulness_share=math.nan, n=0, of=100),
+        )
+    )
+    text = "\n".join(said)
+    assert "more colorful than the truth" in text
+    assert "may or may not be larger" in text
+    assert "look alike" not in text
+    assert "Most of a change of color at an edge is found" in text
+    assert "does no harm" in text
+    assert "lowered by 0.1" in text
+    assert "None of 100 test images is gray" in text
+    assert "nan" not in text
+
+
+def test_chroma_planes_are_shown_one_by_one() -> None:
+    gray = np.full((1, 3, 2, 2), 0.3, np.float32)
+    assert all(np.allclose(plane, 0.5) for plane in chroma_planes(gray))
+    blue = np.broadcast_to(np.array([0.3, 0.3, 0.6], np.float32)[:, None, None], (1, 3, 2, 2)).copy()
+    of_blue, of_red = chroma_planes(blue)
+    assert of_blue[0, 2].min() > 0.5 > of_red[0, 0].max()
+
+
+def test_percent() -> None:
+    assert [percent(value) for value in (0.5, -0.5, 0.012, math.nan)] == ["50%", "−50%", "1.2%", "–"]
