@@ -10,10 +10,21 @@ from caelab import __version__
 from caelab.errors import InputError
 
 COMMANDS: Mapping[str, str] = {
+    "lab": "The whole lab: exercises 1, 2, 3, then the report.",
     "describe": "A network's layers: shapes, sizes, weights, cost.",
     "train": "Train one network and leave a run directory.",
+    "study": "Train a family of networks over seeds.",
+    "compare": "Runs in pairs on the same images, with intervals.",
+    "search": "Try options and networks, by the error on validation images.",
     "evaluate": "Measure a run or a weights file on other data.",
+    "report": "Runs and studies: one HTML file.",
     "data": "The images: what is found where, and what is in them.",
+    "colorize": "Colors for gray pictures of any size.",
+    "denoise": "Less noise in pictures of any size.",
+    "restore": "Undo blur, reduction, compression.",
+    "reconstruct": "See what an autoencoder keeps of pictures.",
+    "models": "The models that ship.",
+    "export": "A model as ONNX.",
 }
 """Every command, in the order of the help, and what the help says of it."""
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caelab.errors import InputError
-from caelab.images import ImageSet, Source, split_images
+from caelab.images import ImageSet, Source, Split, limit_training, split_images
 
 SOURCE = Source(name="folder", where="somewhere", note="", fingerprint="0")
 
@@ -103,3 +103,15 @@ def test_other_input_that_makes_no_sense() -> None:
         split_images(image_set(100), seed=-1)
     with pytest.raises(InputError, match="3 images of somewhere are too few: nothing is left for test"):
         split_images(image_set(3))
+
+
+def test_fewer_training_images_are_a_part_of_more_and_the_rest_stays() -> None:
+    split = Split(train=np.arange(0, 80), validation=np.arange(80, 90), test=np.arange(90, 100))
+    few, more = (limit_training(split, count, seed=3) for count in (10, 30))
+    assert len(few.train) == 10
+    assert set(few.train) < set(more.train) < set(split.train)
+    assert list(few.train) == sorted(few.train)
+    assert few.validation is split.validation
+    assert few.test is split.test
+    assert list(limit_training(split, 1000, seed=3).train) == list(split.train)
+    assert set(limit_training(split, 10, seed=4).train) != set(few.train)

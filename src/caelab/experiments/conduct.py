@@ -191,14 +191,19 @@ def _finished_row(run: PlannedRun, directory: RunDirectory) -> StudyRow | None:
         return None
 
 
-def _claim(study: Study, out: Path, planned: dict[str, PlannedRun], fingerprint: str) -> None:
-    """Make ``out`` this study's: one that grows by seeds, levels or networks stays itself."""
-    file = out / "study.json"
-    identity = {
+def identify(study: Study, fingerprint: str) -> dict[str, Any]:
+    """Return what a study's folder is known by: it may grow by seeds, levels and networks and stays the same study."""
+    return {
         "name": study.name,
         "base": study.base.model_dump(mode="json", exclude={"data", "seed", "device"}),
         "data": fingerprint,
     }
+
+
+def _claim(study: Study, out: Path, planned: dict[str, PlannedRun], fingerprint: str) -> None:
+    """Make ``out`` this study's: one that grows by seeds, levels or networks stays itself."""
+    file = out / "study.json"
+    identity = identify(study, fingerprint)
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file: a study needs a folder. Choose another --out.")
     if file.is_file():

@@ -1,0 +1,67 @@
+"""``caelab lab``: all exercises, then the report."""
+
+import shlex
+import webbrowser
+from pathlib import Path
+from typing import Any
+
+import click
+
+from caelab.commands.options import run_options
+from caelab.experiments.interrupt import Interrupted
+
+
+@click.command("lab")
+@click.option(
+    "--budget",
+    "budget_name",
+    type=click.Choice(["quick", "standard", "full"]),
+    help="Minutes, an hour, or a night.  [default: standard with CIFAR-10, else quick]",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs/lab"),
+    show_default=True,
+    help="The lab's folder, with the report.",
+)
+@click.option(
+    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are."
+)
+@click.option("--open", "open_report", is_flag=True, help="Show the report in the browser at the end.")
+@click.option("--dry-run", is_flag=True, help="Say what would be trained and how long it would take; train nothing.")
+@run_options("data", "split", "split_seed", "device")
+def command(budget_name: str | None, out: Path, runs: Path, open_report: bool, dry_run: bool, **options: Any) -> None:
+    """Run the whole lab: the reference network, architectures, colors for gray images; then write the report.
+
+    Every run is a run directory like those of `caelab train`. The same command again goes on where it was cut off, and
+    a larger budget uses what a smaller one trained, where both train it alike. The report is written from the run
+    directories: report.html, which needs nothing else, report.md and results.json.
+    """
+    from caelab.commands.lab_view import plan_text, watching
+    from caelab.experiments.config import make_config
+    from caelab.experiments.engines.this import ThisProcess
+    from caelab.lab.budgets import BUDGETS
+    from caelab.lab.lab import conduct_lab, prepare
+    from caelab.lab.report import write_report
+
+    given = {name: value for name, value in options.items() if value is not None}
+    base = make_config(given)
+    progress = prepare(base, BUDGETS[budget_name] if budget_name else None, runs=runs)
+    click.echo(plan_text(progress), err=not dry_run)
+    if dry_run:
+        return
+    words = ["caelab", "lab", "--budget", progress.budget.name]
+    for name, value in given.items():
+        words += ["--" + name.replace("_", "-"), str(value)]
+    try:
+        with watching(progress) as watch:
+            for state in conduct_lab(progress, engine=ThisProcess(), out=out, command=shlex.join(words)):
+                watch(state)
+    except KeyboardInterrupt as error:
+        raise Interrupted("the state is saved; the same command goes on from there") from error
+    click.echo("writing the report …", err=True)
+    report = write_report([out], out=out)
+    click.echo(f"report: {report}")
+    if open_report:
+        webbrowser.open(report.absolute().as_uri())

@@ -1,0 +1,34 @@
+"""``caelab report``: runs and studies in one HTML file."""
+
+import shlex
+import webbrowser
+from pathlib import Path
+
+import click
+
+
+@click.command("report")
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DIR...")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("report"), show_default=True, help="The report's folder."
+)
+@click.option(
+    "--runs", type=click.Path(path_type=Path), help="Where the runs of studies are.  [default: beside the study]"
+)
+@click.option("--data", help="Where the images are.  [default: where the runs had them]")
+@click.option("--open", "open_report", is_flag=True, help="Show the report in the browser.")
+def command(folders: tuple[Path, ...], out: Path, runs: Path | None, data: str | None, open_report: bool) -> None:
+    """Write a report of DIR..., run directories, studies' folders or labs' folders.
+
+    It leaves report.html, which needs nothing else, report.md with its pictures, and results.json with every number.
+    What is missing or damaged is named in the report, and the rest is reported.
+    """
+    from caelab.lab.report import write_report
+
+    words = ["caelab", "report", *map(str, folders)]
+    words += ["--runs", str(runs)] if runs else []
+    words += ["--data", data] if data else []
+    report = write_report(folders, out=out, runs=runs, data=data, command=shlex.join(words))
+    click.echo(f"report: {report}")
+    if open_report:
+        webbrowser.open(report.absolute().as_uri())

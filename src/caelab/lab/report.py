@@ -1,0 +1,261 @@
+"""The report: from runs and studies to one HTML file, a Markdown file and every number as JSON.
+
+folders ──► material ──► sections (an exercise a module) ──► Document ──► report.html · report.md · results.json
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from caelab import __version__
+from caelab.errors import InputError
+from caelab.experiments.rundir import finite
+from caelab.files import write_text
+from caelab.lab.album import Album
+from caelab.lab.architectures import Analysis, analyze
+from caelab.lab.colorization import colorization_sections
+from caelab.lab.corner import choose_networks, picture_tasks, study_points
+from caelab.lab.document import Document, Note, Section, Table
+from caelab.lab.exercise1 import network_sections
+from caelab.lab.exercise2 import size_sections
+from caelab.lab.exercise3 import lesson_sections
+from caelab.lab.finished import FinishedRun, groups, is_colorization, is_reconstruction, over_seeds
+from caelab.lab.front_page import data_section
+from caelab.lab.material import Material, StudyResults, gather
+from caelab.lab.render_html import render_html
+from caelab.lab.render_markdown import write_markdown
+from caelab.lab.sentences import mean_in_words
+from caelab.lab.study_report import study_sections
+from caelab.networks import describe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A report before it is written.
+
+    Attributes:
+        document: What it says.
+        corner: What the interactive corner shows: ``tasks`` and ``studies``, plain values.
+        results: Every number.
+    """
+
+    document: Document
+    corner: dict[str, Any]
+    results: dict[str, Any]
+
+
+def write_report(
+    paths: Sequence[Path], *, out: Path, runs: Path | None = None, data: str | None = None, command: str = ""
+) -> Path:
+    """Write ``report.html``, ``report.md`` with its pictures, and ``results.json`` into ``out``.
+
+    Args:
+        paths: Run directories, studies' folders, labs' folders.
+        out: Where to.
+        runs: Where the runs of studies are, if not where they say.
+        data: Where the images are, if not where the runs had them.
+        command: That repeats it.
+
+    Returns:
+        The HTML file.
+
+    Raises:
+        InputError: Nothing was found that a report could be made of, or ``out`` cannot be written to.
+    """
+    report = make_report(gather(paths, runs=runs), Album(data), command=command)
+    write_text(out / "results.json", json.dumps(finite(report.results), indent=1, ensure_ascii=False) + "\n")
+    write_markdown(report.document, out / "report.md")
+    html = out / "report.html"
+    write_text(html, render_html(report.document, report.corner))
+    return html
+
+
+def make_report(material: Material, album: Album, *, command: str = "") -> Report:
+    """Return the report of what was found."""
+    runs = material.all_runs
+    problems = list(material.problems)
+    studies, loose = _sorted_out(material)
+    reconstructing = groups(run for run in loose if is_reconstruction(run)) or _bases(studies)
+    colorizing = [run for run in loose if is_colorization(run)]
+    others = [run for run in loose if not is_reconstruction(run) and not is_colorization(run)]
+    main = reconstructing[0][0] if reconstructing else next(iter(runs.values()))
+    analyses = {study.name: analyze(study.rows) for study in studies}
+
+    sections = [data_section(list(runs.values()), main, material.lab, command, problems)]
+    if reconstructing:
+        sections += _part("Exercise 1: the network reconstructs", lambda: network_sections(reconstructing, album))
+    if reconstructing or studies:
+        network = describe(main.description.text, channels=main.description.input[0], size=main.description.input[1:])
+        sections += _part("Exercise 2: architectures", lambda: size_sections(network))
+    for study in studies:
+        sections += _part(f"2.2 {study.question or study.name}", partial(study_sections, study, album), depth=2)
+    if colorizing:
+        paths = [run.directory.path for run in colorizing]
+        sections += _part(
+            "Exercise 3: colors for gray images",
+            lambda: [*colorization_sections(paths, data=album.data), *lesson_sections(groups(colorizing))],
+        )
+    if others:
+        sections += _part("Other restorations", lambda: network_sections([others], album))
+    labels = {row.run: row.label for study in material.studies for row in study.rows}
+    tasks, unshown = picture_tasks(*_shown(reconstructing, studies, analyses, colorizing, labels), album)
+    problems += unshown
+    if problems:
+        notes = [Note(problem, "missing") for problem in problems]
+        sections.append(Section(title="What is missing", blocks=notes))
+    document = Document(
+        title="Convolutional autoencoders: the lab" if material.lab else "Convolutional autoencoders: a report",
+        lead=_lead(reconstructing, analyses, colorizing),
+        sections=sections,
+    )
+    points = [{"name": name, "points": study_points(analysis)} for name, analysis in analyses.items()]
+    corner = {"tasks": tasks, "studies": [study for study in points if study["points"]]}
+    return Report(document=document, corner=corner, results=_results(material, document, analyses, problems))
+
+
+def _part(title: str, make: Callable[[], Sequence[Section]], *, depth: int = 1) -> list[Section]:
+    """Return a part of the report: a heading, and its sections one level below."""
+    try:
+        made = list(make())
+    except InputError as error:
+        return [Section(title=title, blocks=[Note(f"This part is missing: {error}", "missing")], level=depth)]
+    highest = min((section.level for section in made), default=1)
+    lowered = [dataclasses.replace(section, level=section.level - highest + depth + 1) for section in made]
+    return [Section(title=title, blocks=[], level=depth), *lowered]
+
+
+def _sorted_out(material: Material) -> tuple[list[StudyResults], list[FinishedRun]]:
+    """Return the studies of several architectures, and all other runs."""
+    studies, loose = [], list(material.runs)
+    for study in material.studies:
+        if len({row.network for row in study.rows}) > 1 and all(map(is_reconstruction, study.runs.values())):
+            studies.append(study)
+        else:
+            loose += study.runs.values()
+    return studies, list({run.name: run for run in loose}.values())
+
+
+def _bases(studies: Sequence[StudyResults]) -> list[list[FinishedRun]]:
+    """Where there are studies alone, the first network of each stands for exercise 1."""
+    return [
+        group
+        for study in studies
+        if study.rows
+        for group in groups(study.runs[row.run] for row in study.rows if row.label == study.rows[0].label)
+    ]
+
+
+def _shown(
+    reconstructing: Sequence[Sequence[FinishedRun]],
+    studies: Sequence[StudyResults],
+    analyses: dict[str, Analysis],
+    colorizing: Sequence[FinishedRun],
+    labels: Mapping[str, str],
+) -> tuple[dict[str, FinishedRun], dict[str, FinishedRun]]:
+    """Return the networks of the interactive corner for both tasks, by what they are called."""
+    named: dict[str, FinishedRun] = {}
+    keep = []
+    for study in studies:
+        for row in study.rows:
+            if row.seed == study.rows[0].seed:
+                named.setdefault(row.label, study.runs[row.run])
+        best = analyses[study.name].best
+        keep += ["base", *([best.label] if best else [])]
+    for group in reconstructing:
+        if group[0].name not in {run.name for run in named.values()}:
+            named.setdefault(f"{group[0].config.network}, {len(group[0].epochs)} epochs", group[0])
+    colors = {labels.get(group[0].name) or _color_name(group[0]): group[0] for group in groups(colorizing)}
+    return choose_networks(named, keep=keep), choose_networks(colors)
+
+
+def _color_name(run: FinishedRun) -> str:
+    config = run.config
+    said = [config.network if len(config.network) < 24 else f"{config.network[:23]}…", config.predict]
+    said += [config.space] if config.predict != "rgb" and config.space != "ycbcr" else []
+    said += [config.loss] if config.loss != "mse" else []
+    flags = {"flips": config.flip, "shifts": config.shift, "mean of weights": config.ema}
+    said += [name for name, on in {**flags, "both flips": config.average_flips}.items() if on]
+    return ", ".join(said)
+
+
+def _lead(
+    reconstructing: Sequence[Sequence[FinishedRun]], analyses: dict[str, Analysis], colorizing: Sequence[FinishedRun]
+) -> str:
+    """What was found, in a few sentences."""
+    said = []
+    if reconstructing:
+        group = reconstructing[0]
+        said.append(
+            f"The network {group[0].description.text}, with {group[0].description.weights:,} weights, reconstructs "
+            f"{group[0].result['test']['n']:,} test images with a mean squared error of "
+            f"{mean_in_words(over_seeds(group))}."
+        )
+    for analysis in analyses.values():
+        if analysis.best is not None:
+            count = sum(bool(each.errors) for each in analysis.architectures)
+            said.append(
+                f"Of {count} architectures, {analysis.best.label} is the best by validation: "
+                f"{mean_in_words(analysis.best.mse)}."
+            )
+    if colorizing:
+        best = min(groups(colorizing), key=lambda group: group[0].result["validation_mse"])
+        gray = best[0].result["baselines"].get("gray copy", {}).get("mse")
+        beside = f", where the gray image itself has {gray:.5f}" if gray else ""
+        said.append(f"Colors for gray images: {mean_in_words(over_seeds(best))}{beside}.")
+    return " ".join(said)
+
+
+def _results(
+    material: Material, document: Document, analyses: dict[str, Analysis], problems: Sequence[str]
+) -> dict[str, Any]:
+    """Every number: what each run left, the studies' rows and answers, and the report's tables."""
+    return {
+        "caelab": __version__,
+        "lab": material.lab,
+        "problems": list(problems),
+        "runs": {
+            name: {
+                "config": run.config.model_dump(mode="json"),
+                "data": run.source,
+                "environment": run.environment,
+                "result": run.result,
+                "epochs": run.epochs,
+            }
+            for name, run in material.all_runs.items()
+        },
+        "studies": {
+            study.name: {
+                "question": study.question,
+                "planned": study.planned,
+                "rows": [dataclasses.asdict(row) for row in study.rows],
+                "analysis": _plain(analyses[study.name]) if study.name in analyses else None,
+            }
+            for study in material.studies
+        },
+        "tables": [
+            {
+                "section": section.title,
+                "caption": block.caption,
+                "columns": [column.name for column in block.columns],
+                "rows": [list(row) for row in block.rows],
+            }
+            for section in document.sections
+            for block in section.blocks
+            if isinstance(block, Table)
+        ],
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return nested dataclasses as what JSON can hold; a network of a study stands as its label within answers."""
+    if dataclasses.is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value

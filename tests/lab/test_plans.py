@@ -1,0 +1,38 @@
+"""The exercises' plans for every budget."""
+
+from caelab.experiments.config import RunConfig
+from caelab.lab import plans
+from caelab.lab.budgets import BUDGETS, cuts
+
+
+def test_budgets_name_networks_that_there_are() -> None:
+    base = RunConfig(data="photos")
+    for budget in BUDGETS.values():
+        labels = {variant.label for variant in plans.second(budget, base).variants}
+        assert labels >= set(budget.networks or ())
+        colored = {variant.label for variant in plans.third(budget, base, "reference").variants}
+        assert colored == set(budget.ideas or plans.IDEAS)
+    quick, standard, full = (plans.first(BUDGETS[name], base) for name in ("quick", "standard", "full"))
+    assert {*quick.seeds} <= {*standard.seeds} <= {*full.seeds}
+
+
+def test_exercise_1_is_the_run_that_caelab_train_reference_makes() -> None:
+    (variant,) = plans.first(BUDGETS["standard"], RunConfig()).variants
+    assert variant.config == RunConfig(network="reference", epochs=10)
+    base = plans.second(BUDGETS["standard"], RunConfig()).base
+    assert base.key("x") == variant.config.key("x")  # so that it is trained once
+
+
+def test_what_is_cut_is_said() -> None:
+    assert cuts(BUDGETS["full"]) == []
+    assert any("6,400 images" in said for said in cuts(BUDGETS["quick"]))
+    assert any("5 times" in said for said in cuts(BUDGETS["standard"]))
+    assert any("one seed" in said for said in cuts(BUDGETS["standard"]))
+
+
+def test_colorizers_take_gray_images_and_the_best_network() -> None:
+    best = "conv4 pool conv2 | up conv3"
+    study = plans.third(BUDGETS["full"], RunConfig(), best)
+    assert {variant.config.impair for variant in study.variants} == {"gray"}
+    assert study.base.network == best
+    assert {variant.description.input[0] for variant in study.variants} == {1}
