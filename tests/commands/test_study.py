@@ -1,3 +1,4 @@
+import functools
 import json
 import signal
 import subprocess
@@ -101,15 +102,25 @@ def test_wrong_input_is_said(write: Write, tmp_path: Path, words: tuple[str, ...
 @pytest.mark.parametrize("engine", [("--engine", "this"), ("--workers", "1")])
 def test_control_c_saves_the_state(write: Write, tmp_path: Path, engine: tuple[str, ...]) -> None:
     command = [sys.executable, "-m", "caelab", "study", str(write(epochs=500)), "--runs", str(tmp_path), *engine]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not (checkpoints := list(tmp_path.glob("*/checkpoint.pt"))):
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.01)
-    before = checkpoints[0].stat().st_mtime_ns
-    process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Tests that run in the background of a shell hand on that they ignore Ctrl-C.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not (checkpoints := list(tmp_path.glob("*/checkpoint.pt"))):
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.01)
+        before = checkpoints[0].stat().st_mtime_ns
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130, stderr
     assert "the same command goes on from there" in stderr
     assert "Traceback" not in stderr

@@ -173,6 +173,16 @@ def test_a_report_of_runs_alone(lab: Lab, tmp_path: Path) -> None:
         write_report([tmp_path], out=tmp_path / "none")
 
 
+def test_without_images_there_is_no_bitmap(lab: Lab, tmp_path: Path) -> None:
+    write_report([lab.out], out=tmp_path, runs=lab.runs, data="photos", images=False)
+    page = (tmp_path / "report.html").read_text()
+    assert 'src="data:image/png' in (lab.out / "report.html").read_text()
+    assert 'src="data:image/png' not in page  # what is left are figures' own maps, inside drawings
+    assert "Left out, as the images may not be passed on" in page
+    assert not list((tmp_path / "figures").glob("*.png"))
+    assert json.loads((tmp_path / "results.json").read_text())["runs"] == lab.results["runs"]
+
+
 def test_in_a_browser(lab: Lab) -> None:
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: the browser extra")
     browser_file = shutil.which("chromium") or shutil.which("google-chrome")

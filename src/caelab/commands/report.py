@@ -16,8 +16,16 @@ import click
     "--runs", type=click.Path(path_type=Path), help="Where the runs of studies are.  [default: beside the study]"
 )
 @click.option("--data", help="Where the images are.  [default: where the runs had them]")
+@click.option(
+    "--images/--no-images",
+    default=True,
+    show_default=True,
+    help="Show images of the data. Without, the report may be passed on where they may not.",
+)
 @click.option("--open", "open_report", is_flag=True, help="Show the report in the browser.")
-def command(folders: tuple[Path, ...], out: Path, runs: Path | None, data: str | None, open_report: bool) -> None:
+def command(
+    folders: tuple[Path, ...], out: Path, runs: Path | None, data: str | None, images: bool, open_report: bool
+) -> None:
     """Write a report of DIR..., run directories, studies' folders or labs' folders.
 
     It leaves report.html, which needs nothing else, report.md with its pictures, and results.json with every number.
@@ -28,7 +36,8 @@ def command(folders: tuple[Path, ...], out: Path, runs: Path | None, data: str |
     words = ["caelab", "report", *map(str, folders)]
     words += ["--runs", str(runs)] if runs else []
     words += ["--data", data] if data else []
-    report = write_report(folders, out=out, runs=runs, data=data, command=shlex.join(words))
+    words += [] if images else ["--no-images"]
+    report = write_report(folders, out=out, runs=runs, data=data, command=shlex.join(words), images=images)
     click.echo(f"report: {report}")
     if open_report:
         webbrowser.open(report.absolute().as_uri())

@@ -19,7 +19,7 @@ from caelab.lab.album import Album
 from caelab.lab.architectures import Analysis, analyze
 from caelab.lab.colorization import colorization_sections
 from caelab.lab.corner import choose_networks, picture_tasks, study_points
-from caelab.lab.document import Document, Note, Section, Table
+from caelab.lab.document import Block, Document, Note, Picture, Section, Table
 from caelab.lab.exercise1 import network_sections
 from caelab.lab.exercise2 import size_sections
 from caelab.lab.exercise3 import lesson_sections
@@ -28,6 +28,7 @@ from caelab.lab.front_page import data_section
 from caelab.lab.material import Material, StudyResults, gather
 from caelab.lab.render_html import render_html
 from caelab.lab.render_markdown import write_markdown
+from caelab.lab.restoration import restoration_sections
 from caelab.lab.sentences import mean_in_words
 from caelab.lab.study_report import study_sections
 from caelab.networks import describe
@@ -49,7 +50,13 @@ class Report:
 
 
 def write_report(
-    paths: Sequence[Path], *, out: Path, runs: Path | None = None, data: str | None = None, command: str = ""
+    paths: Sequence[Path],
+    *,
+    out: Path,
+    runs: Path | None = None,
+    data: str | None = None,
+    command: str = "",
+    images: bool = True,
 ) -> Path:
     """Write ``report.html``, ``report.md`` with its pictures, and ``results.json`` into ``out``.
 
@@ -59,6 +66,7 @@ def write_report(
         runs: Where the runs of studies are, if not where they say.
         data: Where the images are, if not where the runs had them.
         command: That repeats it.
+        images: Whether pictures of the data's own images are shown; those of CIFAR-10 may not be passed on.
 
     Returns:
         The HTML file.
@@ -67,6 +75,8 @@ def write_report(
         InputError: Nothing was found that a report could be made of, or ``out`` cannot be written to.
     """
     report = make_report(gather(paths, runs=runs), Album(data), command=command)
+    if not images:
+        report = without_images(report)
     write_text(out / "results.json", json.dumps(finite(report.results), indent=1, ensure_ascii=False) + "\n")
     write_markdown(report.document, out / "report.md")
     html = out / "report.html"
@@ -100,7 +110,8 @@ def make_report(material: Material, album: Album, *, command: str = "") -> Repor
             lambda: [*colorization_sections(paths, data=album.data), *lesson_sections(groups(colorizing))],
         )
     if others:
-        sections += _part("Other restorations", lambda: network_sections([others], album))
+        restored = [run.directory.path for run in others]
+        sections += _part("Other restorations", lambda: restoration_sections(restored, data=album.data))
     labels = {row.run: row.label for study in material.studies for row in study.rows}
     tasks, unshown = picture_tasks(*_shown(reconstructing, studies, analyses, colorizing, labels), album)
     problems += unshown
@@ -115,6 +126,26 @@ def make_report(material: Material, album: Album, *, command: str = "") -> Repor
     points = [{"name": name, "points": study_points(analysis)} for name, analysis in analyses.items()]
     corner = {"tasks": tasks, "studies": [study for study in points if study["points"]]}
     return Report(document=document, corner=corner, results=_results(material, document, analyses, problems))
+
+
+def without_images(report: Report) -> Report:
+    """Return the report without a pixel of the data: bitmaps show images, drawings do not."""
+
+    def left_out(block: Block) -> Block:
+        if isinstance(block, Picture) and block.format == "png":
+            return Note(f"Left out, as the images may not be passed on: {block.caption}")
+        return block
+
+    document = report.document
+    sections = [
+        dataclasses.replace(section, blocks=[left_out(block) for block in section.blocks])
+        for section in document.sections
+    ]
+    return dataclasses.replace(
+        report,
+        document=dataclasses.replace(document, sections=sections),
+        corner={**report.corner, "tasks": []},
+    )
 
 
 def _part(title: str, make: Callable[[], Sequence[Section]], *, depth: int = 1) -> list[Section]:
@@ -209,18 +240,26 @@ def _lead(
     return " ".join(said)
 
 
+def _without_place(source: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in source.items() if name != "where"}
+
+
 def _results(
     material: Material, document: Document, analyses: dict[str, Analysis], problems: Sequence[str]
 ) -> dict[str, Any]:
-    """Every number: what each run left, the studies' rows and answers, and the report's tables."""
+    """Every number: what each run left, the studies' rows and answers, and the report's tables.
+
+    Where the data lay is left out: it is of no use on another machine.
+    """
+    lab = material.lab
     return {
         "caelab": __version__,
-        "lab": material.lab,
+        "lab": lab and {**lab, "data": _without_place(lab.get("data", {}))},
         "problems": list(problems),
         "runs": {
             name: {
-                "config": run.config.model_dump(mode="json"),
-                "data": run.source,
+                "config": {**run.config.model_dump(mode="json"), "data": run.source.get("name")},
+                "data": _without_place(run.source),
                 "environment": run.environment,
                 "result": run.result,
                 "epochs": run.epochs,
