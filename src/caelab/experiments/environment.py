@@ -35,8 +35,9 @@ def describe_environment(device: torch.device, precision: torch.dtype) -> dict[s
 
 def peak_memory_bytes() -> int | None:
     """Return the largest resident size that this process has had, or ``None`` where the system does not tell."""
-    if sys.platform == "linux":  # where getrusage counts what the process was forked from, too
-        told = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
+    status = Path("/proc/self/status")
+    if status.is_file():  # on Linux, where getrusage counts what the process was forked from, too
+        told = re.search(r"VmHWM:\s*(\d+) kB", status.read_text(encoding="utf-8"))
         return int(told[1]) * 1024 if told else None
     try:
         import resource
