@@ -105,27 +105,28 @@ def test_it_solves_an_ill_conditioned_problem_that_adam_does_not() -> None:
 
 
 def test_a_tensor_of_three_sides_is_turned_by_kronecker_products() -> None:
-    """With sides longer than the limit: (output, input, place), each with a basis of its own."""
-    start = parameter(3, 4, 2, 2)
+    """With sides longer than the limit: (output, place, input), each with a basis of its own."""
+    start = parameter(3, 5, 2, 2)
     optimizer = SOAP([start], lr=0.01, refresh_every=1, max_dimension=8)
-    given = gradients(3, 4, 2, 2, count=6)
+    given = gradients(3, 5, 2, 2, count=6)
     trained(start, optimizer, given[:5])
     state = copy.deepcopy(optimizer.state[start])
-    assert [len(basis) for basis in state["bases"]] == [3, 4, 4]
+    assert [len(basis) for basis in state["bases"]] == [3, 4, 5]
     before = start.detach().clone()
     trained(start, optimizer, given[5:])
 
     now = optimizer.state[start]
-    gradient = given[5].reshape(3, 4, 4)
+    gradient = given[5].movedim(1, 3).reshape(3, 4, 5)
     for axis, covariance in enumerate(now["covariances"]):
         rows = gradient.movedim(axis, 0).flatten(1)
         expected = state["covariances"][axis] * (1 - 1 / 6) + rows @ rows.T / 6
         torch.testing.assert_close(covariance, expected)
-    turn = torch.kron(torch.kron(now["bases"][0], now["bases"][1]), now["bases"][2])
-    mean = (state["mean"] * 0.95 + gradient * 0.05).flatten() / (1 - 0.95**6)
+    turn, turn_before = (torch.kron(torch.kron(a, b), c) for a, b, c in (now["bases"], state["bases"]))
+    mean = (turn_before @ state["mean"].flatten() * 0.95 + gradient.flatten() * 0.05) / (1 - 0.95**6)
     root = (now["mean_square"].flatten() / (1 - 0.95**6)).sqrt() + 1e-8
     update = turn @ ((turn.T @ mean) / root)
-    torch.testing.assert_close(start.detach().flatten(), before.flatten() - 0.01 * update)
+    moved = (start.detach() - before).movedim(1, 3).flatten()
+    torch.testing.assert_close(moved, -0.01 * update)
 
 
 @pytest.mark.parametrize("stop", [1, 9, 10, 11, 25])

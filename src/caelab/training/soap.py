@@ -21,10 +21,11 @@ class SOAP(torch.optim.Optimizer):
     """Adam run in the slowly turning eigenbasis of every parameter's gradient covariance.
 
     A parameter of shape (m, ...) is treated as a matrix (m, n): a convolution's rows are its output channels, its
-    columns the (input channel, row, column) of the kernel. Where those are more than ``max_dimension``, it is a tensor
-    of three sides, (output channel, input channel, place in the kernel), each with a basis of its own. A vector is a
-    matrix (m, 1). A side of length 1, or longer than ``max_dimension``, keeps the identity as its basis; with all sides
-    so, SOAP is exactly Adam.
+    columns the (row, column, input channel) of the kernel. Where those are more than ``max_dimension``, it is a tensor
+    of three sides, (output channel, place in the kernel, input channel), each with a basis of its own: so they lie in
+    memory where channels are last, and all large products are of matrices. A vector is a matrix (m, 1). A side of
+    length 1, or longer than ``max_dimension``, keeps the identity as its basis; with all sides so, SOAP is exactly
+    Adam.
 
     All that a step depends on is in ``state_dict()`` as tensors, integers and lists of them: an optimizer restored from
     it continues bit for bit, and the file loads with ``torch.load(..., weights_only=True)``.
@@ -121,7 +122,7 @@ class SOAP(torch.optim.Optimizer):
 @torch.no_grad()
 def _update(parameter: Tensor, gradient: Tensor, state: State, group: dict[str, Any]) -> None:
     """One step of one parameter, in place."""
-    gradient = gradient.reshape(_sides(gradient, group["max_dimension"]))
+    gradient = _with_sides(gradient, group["max_dimension"])
     if not state:
         _start(state, gradient, group["max_dimension"])
     state["step"] += 1
@@ -132,44 +133,48 @@ def _update(parameter: Tensor, gradient: Tensor, state: State, group: dict[str, 
     keep = min(group["covariance_beta"], 1 - 1 / step)
     for axis, covariance in enumerate(state["covariances"]):
         if covariance is not None:
-            rows = gradient.movedim(axis, 0).reshape(len(covariance), -1)
+            rows = gradient.flatten(0, -2).T if axis == gradient.ndim - 1 else gradient.movedim(axis, 0).flatten(1)
             covariance.addmm_(rows, rows.T, beta=keep, alpha=1 - keep)
     if step % group["refresh_every"] == 1 or group["refresh_every"] == 1:
         _refresh(state)
 
-    bases = state["bases"]
-    state["mean"].lerp_(gradient, 1 - first_beta)
-    state["mean_square"].lerp_(_turn(gradient, bases).square_(), 1 - second_beta)
+    turned = _turn(gradient, state["bases"])
+    state["mean"].lerp_(turned, 1 - first_beta)
+    state["mean_square"].lerp_(turned.square_(), 1 - second_beta)
     root = (state["mean_square"] / (1 - second_beta**step)).sqrt_().add_(group["eps"])
-    update = _turn(state["mean"], bases).div_(root)
-    update = _turn(update, [None if basis is None else basis.T for basis in bases])
+    update = _turn_back(state["mean"] / root, state["bases"])
     if group["weight_decay"]:
         parameter.mul_(1 - group["lr"] * group["weight_decay"])
-    parameter.add_(update.reshape(parameter.shape), alpha=-group["lr"] / (1 - first_beta**step))
+    if parameter.ndim > 2:
+        update = update.view(parameter.movedim(1, -1).shape).movedim(-1, 1)
+    parameter.add_(update.view_as(parameter), alpha=-group["lr"] / (1 - first_beta**step))
 
 
-def _sides(gradient: Tensor, max_dimension: int) -> tuple[int, ...]:
-    """Return the sides of the matrix, or of the tensor, as which a parameter is treated."""
+def _with_sides(gradient: Tensor, max_dimension: int) -> Tensor:
+    """Return the gradient as a matrix or a tensor of three sides; without a copy where it has its channels last."""
     if gradient.ndim <= 1:
-        return (gradient.numel(), 1)
-    rows, columns = gradient.shape[0], gradient[0].numel()
-    if columns > max_dimension and gradient.ndim > 2:
-        return (rows, gradient.shape[1], columns // gradient.shape[1])
-    return (rows, columns)
+        return gradient.reshape(-1, 1)
+    if gradient.ndim == 2:
+        return gradient
+    gradient = gradient.movedim(1, -1)
+    if gradient[0].numel() > max_dimension:
+        return gradient.reshape(len(gradient), -1, gradient.shape[-1])
+    return gradient.reshape(len(gradient), -1)
 
 
 def _start(state: State, gradient: Tensor, max_dimension: int) -> None:
     """Zero moments and covariances, identity bases; None for a side that keeps the identity."""
     sides = [side if 1 < side <= max_dimension else None for side in gradient.shape]
     state["step"] = 0
-    state["mean"] = torch.zeros_like(gradient)
-    state["mean_square"] = torch.zeros_like(gradient)
+    state["mean"] = gradient.new_zeros(gradient.shape)
+    state["mean_square"] = gradient.new_zeros(gradient.shape)
     state["covariances"] = [None if side is None else gradient.new_zeros(side, side) for side in sides]
     state["bases"] = [None if side is None else torch.eye(side).to(gradient) for side in sides]
 
 
 def _refresh(state: State) -> None:
     """One power iteration and QR for each basis, its columns ordered by their variance, largest first."""
+    mean = _turn_back(state["mean"], state["bases"])
     for side, (covariance, basis) in enumerate(zip(state["covariances"], state["bases"], strict=True)):
         if covariance is None:
             continue
@@ -177,6 +182,7 @@ def _refresh(state: State) -> None:
         order = (basis * image).sum(dim=0).argsort(descending=True, stable=True)
         state["mean_square"] = state["mean_square"].index_select(side, order)
         state["bases"][side] = torch.linalg.qr(image[:, order])[0]
+    state["mean"] = _turn(mean, state["bases"])
 
 
 def _turn(tensor: Tensor, bases: Sequence[Tensor | None]) -> Tensor:
@@ -188,5 +194,10 @@ def _turn(tensor: Tensor, bases: Sequence[Tensor | None]) -> Tensor:
     if middle and middle[0] is not None:
         turned = middle[0].T @ turned
     if last is not None:
-        turned = turned @ last
+        turned = (turned.flatten(0, -2) @ last).view(tensor.shape)
     return turned.clone() if turned is tensor else turned
+
+
+def _turn_back(tensor: Tensor, bases: Sequence[Tensor | None]) -> Tensor:
+    """Undo :func:`_turn`."""
+    return _turn(tensor, [None if basis is None else basis.T for basis in bases])
