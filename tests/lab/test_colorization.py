@@ -98,6 +98,9 @@ def test_variants_are_named_by_what_they_change(trained: Callable[..., Path]) ->
     assert variants.base.effect(variants.base, "mse").ratio.estimate == 1
     assert variants.base.by_seed("no such metric") == {}
 
+    named = find_variants([read_run(path) for path in runs], {runs[0].name: "U-Net", runs[1].name: "U-Net, Lab"})
+    assert [each.label for each in named.all] == ["U-Net", "U-Net, Lab", "conv5 conv3"]
+
 
 def test_restoration_stands_beside_classical_methods_on_the_same_images(trained: Callable[..., Path]) -> None:
     paths = [trained(impair="downscale2", network="conv4 conv3", seed=seed) for seed in (0, 1)]

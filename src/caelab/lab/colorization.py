@@ -1,6 +1,6 @@
 """Exercise 3: colors for gray images. Runs side by side, what each idea does, pictures, and what is still bad."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +35,14 @@ ROWS = 6
 """Variants in a strip, at most: the best by validation."""
 
 
-def colorization_sections(runs: Sequence[Path], *, data: str | None = None) -> list[Section]:
+def colorization_sections(
+    runs: Sequence[Path], *, names: Mapping[str, str] | None = None, data: str | None = None
+) -> list[Section]:
     """Return the sections about runs that were given gray images; runs of other tasks are passed over.
 
     Args:
         runs: Run directories.
+        names: What runs are called, by the name of their folder.
         data: Where the images are, if not where the runs had them.
     """
     read, problems = read_runs(runs)
@@ -47,7 +50,7 @@ def colorization_sections(runs: Sequence[Path], *, data: str | None = None) -> l
     if not colorizing:
         problems.append("There is no finished run that gives colors to gray images.")
         return [Section(title="Colors for gray images", blocks=[Note(text, "missing") for text in problems])]
-    variants = find_variants(colorizing)
+    variants = find_variants(colorizing, names)
     missing = [Note(text, "missing") for text in (*problems, *variants.left_out)]
     sections = [Section(title="Colors for gray images", blocks=[*missing, *_comparison(variants)])]
     if len(variants.all) > 1:
@@ -69,7 +72,8 @@ def colorization_sections(runs: Sequence[Path], *, data: str | None = None) -> l
 def _comparison(variants: Variants) -> Iterable[Block]:
     first, best = variants.base.first, variants.best
     options = options_in_words(first)
-    yield Paragraph(f"The base is the network {network_name(first)}{', with ' + options if options else ''}:")
+    called = "" if variants.base.label == BASE else f"{variants.base.label}: "
+    yield Paragraph(f"The base is {called}the network {network_name(first)}{', with ' + options if options else ''}:")
     yield Code(first.description.text)
     ranked = sorted(variants.all, key=lambda each: each.mean("mse").estimate)
     yield Table(
@@ -131,7 +135,7 @@ def _ideas(variants: Variants) -> Iterable[Block]:
         rows.append((label, seeds, _ratio(mse.ratio), _ratio(chroma.ratio)))
     yield Table(
         columns=(
-            Column(name="in place of the base's", align="left"),
+            Column(name="beside the base", align="left"),
             Column(name="seeds"),
             Column(name="MSE, times the base's"),
             Column(name="chroma MSE, times the base's"),
@@ -143,9 +147,13 @@ def _ideas(variants: Variants) -> Iterable[Block]:
         certain = [label for label, mse, _ in effects if mse.ratio.side(1.0) == side]
         if certain:
             yield Paragraph(f"What {verb}, by the interval of the MSE: {'; '.join(certain)}.")
-    open_ended = [label for label, mse, _ in effects if not mse.ratio.side(1.0)]
-    if open_ended:
-        yield Paragraph(f"Undetermined, as the interval covers 1 or there is none: {'; '.join(open_ended)}.")
+    single = [label for label, mse, _ in effects if mse.ratio.undetermined]
+    covering = [label for label, mse, _ in effects if not mse.ratio.undetermined and not mse.ratio.side(1.0)]
+    if covering:
+        yield Paragraph(f"Undetermined, as the interval covers 1: {'; '.join(covering)}.")
+    if single:
+        which = "Everything here" if len(single) == len(effects) else "; ".join(single)
+        yield Paragraph(f"Undetermined, as one seed has no interval: {which}.")
 
 
 def _ratio(ratio: Interval) -> str | None:

@@ -103,17 +103,20 @@ def make_report(material: Material, album: Album, *, command: str = "") -> Repor
         sections += _part("Exercise 2: architectures", lambda: size_sections(network))
     for study in studies:
         sections += _part(f"2.2 {study.question or study.name}", partial(study_sections, study, album), depth=2)
+    names = {row.run: row.label for study in material.studies for row in study.rows}
     if colorizing:
         paths = [run.directory.path for run in colorizing]
         sections += _part(
             "Exercise 3: colors for gray images",
-            lambda: [*colorization_sections(paths, data=album.data), *lesson_sections(groups(colorizing))],
+            lambda: [
+                *colorization_sections(paths, names=names, data=album.data),
+                *lesson_sections(groups(colorizing)),
+            ],
         )
     if others:
         restored = [run.directory.path for run in others]
         sections += _part("Other restorations", lambda: restoration_sections(restored, data=album.data))
-    labels = {row.run: row.label for study in material.studies for row in study.rows}
-    tasks, unshown = picture_tasks(*_shown(reconstructing, studies, analyses, colorizing, labels), album)
+    tasks, unshown = picture_tasks(*_shown(reconstructing, studies, analyses, colorizing, names), album)
     problems += unshown
     if problems:
         notes = [Note(problem, "missing") for problem in problems]
@@ -185,7 +188,7 @@ def _shown(
     studies: Sequence[StudyResults],
     analyses: dict[str, Analysis],
     colorizing: Sequence[FinishedRun],
-    labels: Mapping[str, str],
+    names: Mapping[str, str],
 ) -> tuple[dict[str, FinishedRun], dict[str, FinishedRun]]:
     """Return the networks of the interactive corner for both tasks, by what they are called."""
     named: dict[str, FinishedRun] = {}
@@ -199,7 +202,7 @@ def _shown(
     for group in reconstructing:
         if group[0].name not in {run.name for run in named.values()}:
             named.setdefault(f"{group[0].config.network}, {len(group[0].epochs)} epochs", group[0])
-    colors = {labels.get(group[0].name) or _color_name(group[0]): group[0] for group in groups(colorizing)}
+    colors = {names.get(group[0].name) or _color_name(group[0]): group[0] for group in groups(colorizing)}
     return choose_networks(named, keep=keep), choose_networks(colors)
 
 

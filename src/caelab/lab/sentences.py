@@ -73,16 +73,26 @@ def _effects(analysis: Analysis) -> Iterable[str]:
     if not analysis.effects:
         yield "No level of a factor has been measured yet."
         return
-    for each in analysis.effects:
+    determined = [each for each in analysis.effects if not each.effect.ratio.undetermined]
+    for each in determined:
         yield _level(each, analysis.base)
-    count = sum(not each.effect.ratio.undetermined for each in analysis.effects)
-    if count > 1:
-        yield f"Of twenty such intervals about one misses the truth; there are {count} here."
+    if len(determined) > 1:
+        yield f"Of twenty such intervals about one misses the truth; there are {len(determined)} here."
+    if single := [each for each in analysis.effects if each.effect.ratio.undetermined]:
+        single.sort(key=lambda each: each.effect.ratio.estimate)
+        changes = [f"{_name(each)} {_signed(each.effect.ratio.estimate)}" for each in single]
+        yield (
+            f"Undetermined, as one seed has no interval: {_count(len(single), 'level')}. The test MSE changes by, from "
+            f"the largest fall to the largest rise: {'; '.join(changes)}."
+        )
+
+
+def _name(level: LevelEffect) -> str:
+    return f"{level.architecture.factor.replace('_', ' ')} {level.architecture.level}"
 
 
 def _level(level: LevelEffect, base: Architecture) -> str:
-    name = f"{level.architecture.factor.replace('_', ' ')} {level.architecture.level}"
-    return f"{_change(name, level.effect.ratio, _seeds(level.effect))}{_costs(level.architecture, base)}."
+    return f"{_change(_name(level), level.effect.ratio, _seeds(level.effect))}{_costs(level.architecture, base)}."
 
 
 def _change(what: str, ratio: Interval, evidence: str) -> str:

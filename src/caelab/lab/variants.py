@@ -22,7 +22,7 @@ class Variant:
     """Runs that differ in their seed alone.
 
     Attributes:
-        label: What it has that the base has not; ``"base"`` for that itself.
+        label: What it is called; without a name, what it has that the base has not, ``"base"`` for that itself.
         runs: By rising seed.
     """
 
@@ -71,10 +71,14 @@ class Variants:
         return min(self.all, key=lambda each: mean_interval(run.result["validation_mse"] for run in each.runs).estimate)
 
 
-def find_variants(runs: Sequence[FinishedRun]) -> Variants:
-    """Sort finished runs, at least one, into variants of the one that the others differ least from.
+def find_variants(runs: Sequence[FinishedRun], names: Mapping[str, str] | None = None) -> Variants:
+    """Sort finished runs into variants of the one that the others differ least from.
 
     Only runs with the same test images can be compared: those that most runs have.
+
+    Args:
+        runs: At least one.
+        names: What runs are called, by the name of their folder; others are called after what they differ in.
     """
     images, _ = Counter(run.images for run in runs).most_common(1)[0]
     left_out = tuple(f"{run.name} was measured on other test images." for run in runs if run.images != images)
@@ -86,7 +90,8 @@ def find_variants(runs: Sequence[FinishedRun]) -> Variants:
     labels: Counter[str] = Counter()
     variants = []
     for index in order:
-        label = differences(found[index][0], found[base][0]) or BASE
+        first = found[index][0]
+        label = (names or {}).get(first.name) or differences(first, found[base][0]) or BASE
         labels[label] += 1
         if labels[label] > 1:
             label = f"{label} ({labels[label]})"
