@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from caelab.impair import parse_impairment
+from caelab.training.averaging import running_mean
 from caelab.training.compose import ImageModel
 from caelab.training.fit import Plan, TrainedEpoch, TrainingDiverged, TrainingState, fit
 from caelab.training.losses import LOSSES
@@ -149,13 +150,13 @@ def test_bfloat16_learns_too() -> None:
 def test_averaged_weights_are_the_running_mean_and_survive_a_restart() -> None:
     def begin() -> TrainingState:
         state = make_state()
-        state.averaged = AveragedModel(state.model, multi_avg_fn=get_ema_multi_avg_fn(0.9))  # type: ignore[no-untyped-call]
+        state.averaged = AveragedModel(state.model, multi_avg_fn=running_mean(0.9))
         return state
 
     whole, expected = begin(), None
-    for _ in fit(whole, PIXELS, plan(epochs=1)):
+    for step, _ in enumerate(fit(whole, PIXELS, plan(epochs=1))):
         now = whole.model.network[0].weight.detach().double()  # type: ignore[index,union-attr]
-        expected = now.clone() if expected is None else 0.9 * expected + 0.1 * now
+        expected = now.clone() if expected is None else torch.lerp(now, expected, (1 + step) / (10 + step))
         if whole.step == 70 // 16:
             break
     kept = whole.evaluated.network[0].weight  # type: ignore[index]

@@ -58,6 +58,13 @@ class RunConfig(BaseModel):
     )
     flip: bool = Field(False, description="Mirror training images left and right half of the time.")
     shift: int = Field(0, ge=0, description="Pixels by which training images are moved at most, every time anew.")
+    zoom: Finite = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="How far training images are enlarged or reduced at most, every time anew: 0.25 for a factor "
+        "between 1/1.25 and 1.25.",
+    )
     loss: Literal["mse", "l1", "huber", "charbonnier", "bce", "cross_entropy"] = Field(
         "mse",
         description="Squared, absolute, Huber's or Charbonnier's error, binary cross-entropy of logits, or the "
@@ -87,7 +94,11 @@ class RunConfig(BaseModel):
         "afterwards, so that the trained network is exactly the text's.",
     )
     ema: Finite | None = Field(
-        None, gt=0, lt=1, description="Decay by step of a running mean of the weights, which is measured and kept."
+        None,
+        gt=0,
+        lt=1,
+        description="Decay by step of a running mean of the weights, which is measured and kept; smaller at first, so "
+        "that it reaches back over a ninth of the training at most.",
     )
     average_flips: bool = Field(
         False, description="Average the answers for an image and its mirror image wherever the network is measured."

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from caelab.color import SPACES
 from caelab.errors import InputError
@@ -25,6 +25,7 @@ from caelab.networks import Description, describe, require_image_output, resolve
 from caelab.networks.adapt import adapt
 from caelab.networks.build import build
 from caelab.networks.initialise import standardise, weighted_layers
+from caelab.training.averaging import running_mean
 from caelab.training.bins import ColorBins, choose_bins
 from caelab.training.fit import Plan, TrainingState
 from caelab.training.losses import CLASS_LOSSES, LOGIT_LOSSES, LOSSES
@@ -197,7 +198,7 @@ def make_card(config: RunConfig, description: Description, parts: Parts) -> Mode
 
 def make_task(config: RunConfig) -> Task:
     """Return what becomes of an image before the network is given it."""
-    return Task(impairment=parse_impairment(config.impair), flip=config.flip, shift=config.shift)
+    return Task(impairment=parse_impairment(config.impair), flip=config.flip, shift=config.shift, zoom=config.zoom)
 
 
 def make_state(config: RunConfig, description: Description, parts: Parts, device: torch.device) -> TrainingState:
@@ -226,8 +227,7 @@ def make_state(config: RunConfig, description: Description, parts: Parts, device
     )
     averaged = None
     if config.ema is not None:
-        mean = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
-        averaged = AveragedModel(model, multi_avg_fn=mean)
+        averaged = AveragedModel(model, multi_avg_fn=running_mean(config.ema))
     return TrainingState(model=model, optimizer=optimizer, averaged=averaged)
 
 
