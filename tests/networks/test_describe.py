@@ -153,7 +153,7 @@ def test_an_output_that_is_no_image(text: str, size: int, column: int, problem: 
             "x of 64×17×17 and f(x) of 128×16×16; pool made 64×8×8 of 64×17×17, with a rest",
             "Images of 32×32 or 36×36 pixels would do",
         ),
-        ("unet-color", (32, 28), 111, "f(x) of 96×8×6", "Images of 32×24 or 32×32 pixels would do"),
+        ("unet-color", (32, 28), 73, "f(x) of 96×8×6", "Images of 32×24 or 32×32 pixels would do"),
         ("conv4 (conv4s2 up)", 5, 7, "x of 4×5×5 and f(x) of 4×6×6", "Images of 4×4 or 6×6 pixels would do"),
         ("pool [conv4]", 5, None, "", ""),
         ("conv8 [pool conv8 pool up]", 5, 7, "with a rest", "Expected layers in the bracket that come back"),

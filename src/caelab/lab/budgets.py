@@ -49,12 +49,15 @@ BUDGETS: Mapping[str, Budget] = {
             "code 128", "code 2048", "16×16×3", "8×8×12", "4×4×48",
         ),
         color_epochs=4,
-        ideas=("best network, RGB", "best network, chroma", "U-Net, chroma", "U-Net, flips and shifts"),
+        ideas=("best network, RGB", "best network, chroma", "U-Net", "U-Net, flips, shifts and zoom"),
     ),
     "standard": Budget(
         name="standard",
         takes="about an hour on two cores with CIFAR-10",
-        ideas=("best network, RGB", "best network, chroma", "U-Net, chroma", "U-Net, flips and shifts", "U-Net, all"),
+        ideas=(
+            "best network, RGB", "best network, chroma",
+            "U-Net", "U-Net, flips, shifts and zoom", "U-Net, all together",
+        ),
     ),
     "full": Budget(
         name="full",

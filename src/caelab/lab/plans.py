@@ -13,33 +13,14 @@ from caelab.experiments.materials import describe_run
 from caelab.experiments.study import BASE, Study, Variant, read_study
 from caelab.lab.budgets import Budget
 
-BEST = "best"
-"""In ``IDEAS``: stands for the best network of exercise 2."""
+BEST_NETWORK: dict[str, dict[str, Any]] = {
+    "best network, RGB": {"predict": "rgb"},
+    "best network, chroma": {"predict": "chroma"},
+}
+"""What the best network of exercise 2 is asked for in exercise 3, by label."""
 
-_AUGMENTED: dict[str, Any] = {"flip": True, "shift": 4}
-
-IDEAS: dict[str, dict[str, Any]] = {
-    "best network, RGB": {"network": BEST},
-    "best network, chroma": {"network": BEST, "predict": "chroma"},
-    "U-Net, chroma": {"network": "unet-small", "predict": "chroma"},
-    "U-Net, flips and shifts": {"network": "unet-small", "predict": "chroma", **_AUGMENTED},
-    "U-Net, all": {
-        "network": "unet-small", "predict": "chroma", **_AUGMENTED, "ema": 0.999, "average_flips": True
-    },
-    "U-Net, RGB": {"network": "unet-small"},
-    "U-Net, averaged over flips": {"network": "unet-small", "predict": "chroma", "average_flips": True},
-    "U-Net, mean of weights": {"network": "unet-small", "predict": "chroma", "ema": 0.999},
-    "U-Net, weight decay": {"network": "unet-small", "predict": "chroma", "weight_decay": 0.1},
-    "U-Net, Lab": {"network": "unet-small", "predict": "chroma", "space": "lab"},
-    "U-Net, OkLab": {"network": "unet-small", "predict": "chroma", "space": "oklab"},
-    "U-Net, L1": {"network": "unet-small", "predict": "chroma", "loss": "l1"},
-    "U-Net, Huber": {"network": "unet-small", "predict": "chroma", "loss": "huber"},
-    "U-Net, bins": {"network": "unet-small", "predict": "bins", "space": "lab", "loss": "cross_entropy"},
-    "large U-Net, all": {
-        "network": "unet-color", "predict": "chroma", **_AUGMENTED, "ema": 0.999, "average_flips": True
-    },
-}  # fmt: skip
-"""Exercise 3's variants, gray images in: label → options of a run."""
+UNET = "U-Net"
+"""What the base of ``recipes/colorize-ideas.toml`` is called beside other networks."""
 
 
 def first(budget: Budget, base: RunConfig) -> Study:
@@ -68,10 +49,7 @@ def second(budget: Budget, base: RunConfig) -> Study:
     Raises:
         InputError: The recipe is missing, or its networks do not fit the images.
     """
-    told = {"epochs": budget.epochs, "limit": budget.limit}
-    options = base.model_dump(exclude={"network", "epochs", "limit", "seed"}, exclude_defaults=True)
-    given = {**options, **{name: value for name, value in told.items() if value is not None}}
-    study = read_study(_recipe("architectures.toml"), options=given)
+    study = _read("architectures.toml", base, epochs=budget.epochs, limit=budget.limit)
     allowed = budget.most_cost * study.variants[0].description.multiply_accumulates
     chosen = [
         variant
@@ -86,29 +64,40 @@ def second(budget: Budget, base: RunConfig) -> Study:
 
 
 def third(budget: Budget, base: RunConfig, best: str) -> Study:
-    """Return exercise 3: gray images in, color out.
+    """Return exercise 3: gray images in, color out; the best network of exercise 2, and the ideas on a U-Net.
 
     Args:
         budget: How much.
         base: The data, and where to compute.
         best: The network that exercise 2 found best by validation.
+
+    Raises:
+        InputError: ``recipes/colorize-ideas.toml`` is missing, or its networks do not fit the images.
     """
-    variants = []
-    for label, options in IDEAS.items():
-        if budget.ideas is None or label in budget.ideas:
-            network = best if options["network"] == BEST else options["network"]
-            config = _changed(
-                base, **{**options, "network": network}, impair="gray", epochs=budget.color_epochs, limit=budget.limit
-            )
-            if network.startswith("unet") and _bfloat16_is_fast():
-                config = _changed(config, precision="bfloat16")
-            variants.append(_variant(label, config))
+    precision = "bfloat16" if _bfloat16_is_fast() else "auto"
+    told = {"epochs": budget.color_epochs, "limit": budget.limit}
+    ideas = _read("colorize-ideas.toml", base, **told, precision=precision)
+    variants = [
+        _variant(label, _changed(base, **options, **told, network=best, impair="gray"))
+        for label, options in BEST_NETWORK.items()
+    ]
+    for idea in ideas.variants:
+        label = UNET if idea.label == BASE else f"{UNET}, {idea.label}"
+        variants.append(dataclasses.replace(idea, label=label))
+    chosen = [variant for variant in variants if budget.ideas is None or variant.label in budget.ideas]
     return Study(
         name="exercise-3",
         question="Which colors do gray images get, and what helps?",
         seeds=budget.color_seeds,
-        variants=tuple(variants),
+        variants=tuple(chosen),
     )
+
+
+def _read(recipe: str, base: RunConfig, **options: Any) -> Study:
+    """Read a study with these options, and what ``base`` says of data and device, before those of its file."""
+    given = base.model_dump(exclude={"network", "epochs", "limit", "seed"}, exclude_defaults=True)
+    told = {name: value for name, value in options.items() if value is not None}
+    return read_study(_recipe(recipe), options={**given, **told})
 
 
 def _changed(config: RunConfig, **changes: Any) -> RunConfig:

@@ -15,15 +15,14 @@ PRESETS = {
     ),
     "unet": "conv32 [pool conv64 [pool conv128 | conv128 up] conv64 up] conv32 conv3",
     "unet-color": (
-        "conv24:gelu [pool conv48:gelu (norm conv48:gelu conv48:none) "
-        "[pool conv96:gelu (norm conv96:gelu conv96:none) "
-        "[pool conv144:gelu (norm conv144:gelu conv144:none) context dropout0.2 "
-        "up conv96:gelu] conv96:gelu up conv48:gelu] conv48:gelu up conv24:gelu] conv24:gelu conv2"
+        "unshuffle2 conv48:gelu [pool conv96:gelu (norm conv96:gelu conv96:none) "
+        "[pool conv160:gelu 2*(norm conv160:gelu conv160:none) context dropout0.2 up conv96:gelu] "
+        "conv96:gelu up conv48:gelu] conv48:gelu conv8 shuffle2"
     ),
     "unet-small": (
-        "conv16:gelu [pool conv32:gelu [pool conv48:gelu (norm conv48:gelu conv48:none) "
-        "[pool conv80:gelu (norm conv80:gelu conv80:none) context dropout0.1 "
-        "up conv48:gelu] conv48:gelu up conv32:gelu] conv32:gelu up conv16:gelu] conv16:gelu conv2"
+        "unshuffle2 conv32:gelu [pool conv64:gelu (norm conv64:gelu conv64:none) "
+        "[pool conv96:gelu (norm conv96:gelu conv96:none) context dropout0.1 up conv64:gelu] "
+        "conv64:gelu up conv32:gelu] conv32:gelu conv8 shuffle2"
     ),
 }
 """Name → text, for images of 32×32 pixels; all but ``dense64`` take other sizes too, multiples of 4 or 8. They give an
@@ -32,8 +31,8 @@ other.
 
 ``reference``: nine layers, the code 16×8×8. ``strided``: strides and transposed convolutions, a linear code of
 12×8×8. ``dense64``: a linear code of 64 numbers. ``residual``: residual blocks and a linear code of 12×8×8.
-``unet``: skips run around the code. ``unet-color``: a deeper U-Net for colorization, with residual brackets, and the
-mean of the whole image and dropout at the bottom, 4×4; ``unet-small``: the same with 0.3 million weights, not 1.2.
+``unet``: skips run around the code. ``unet-color``: a U-Net for colorization that starts at half the resolution, with
+residual brackets, and the mean of the whole image and dropout at the bottom, 4×4; ``unet-small``: a narrower one.
 """
 
 
