@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from caelab.commands.options import run_options
 from caelab.commands.train import read_options
@@ -27,7 +28,9 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_run_is_shipped_with_its_card(shelf: Path, run: Path) -> None:
     made = ship(run, "tiny-16", onnx=False)
-    assert find_model("tiny-16").read_bytes() == (run / "weights.safetensors").read_bytes()
+    stored, trained = load_file(find_model("tiny-16")), load_file(run / "weights.safetensors")
+    assert stored.keys() == trained.keys()
+    assert all(np.array_equal(stored[name], trained[name].astype(np.float16)) for name in trained)
     assert sorted(file.name for file in shelf.iterdir()) == ["tiny-16.json", "tiny-16.safetensors"]
     card = shipped_models()["tiny-16"].card
     assert card == json.loads(json.dumps(made.card))
@@ -37,6 +40,15 @@ def test_a_run_is_shipped_with_its_card(shelf: Path, run: Path) -> None:
     errors = np.load(run / "per_image.npz")["mse"]
     assert card["sample"] == {"images": len(errors), "mse": float(errors.mean())}
     assert "Fine detail is lost: 128 numbers hold an image of 16×16 pixels." in card["limits"]
+
+
+def test_weights_keep_32_bits_where_16_would_change_an_image(
+    shelf: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipping, "ROUNDING", 0.0)
+    ship(run, "tiny-16", onnx=False)
+    stored, trained = load_file(find_model("tiny-16")), load_file(run / "weights.safetensors")
+    assert all(np.array_equal(stored[name], trained[name]) for name in trained)
 
 
 def test_a_card_is_a_recipe_and_says_nothing_of_places(shelf: Path, run: Path, pictures: Path) -> None:
@@ -102,6 +114,12 @@ def test_onnx_lies_beside(shelf: Path, run: Path, monkeypatch: pytest.MonkeyPatc
     images = np.random.default_rng(0).random((2, 3, 20, 24), np.float32)
     answers = [open_model("tiny", runtime=runtime, threads=1).model(images) for runtime in ("torch", "onnx")]  # type: ignore[arg-type]
     np.testing.assert_allclose(*answers, atol=1e-5)
+    graph = (shelf / "tiny.onnx").read_bytes()
+    assert b"tiny.safetensors" in graph  # which holds the weights
+    assert str(Path(shipping.__file__).parents[2]).encode() not in graph
+    (shelf.parent / "alone.onnx").write_bytes(graph)
+    with pytest.raises(InputError, match=r"alone\.onnx is no ONNX model, or damaged"):
+        open_model(shelf.parent / "alone.onnx")
     with pytest.raises(InputError, match="has no ONNX file beside its weights"):
         open_model(run, runtime="onnx")
     with pytest.raises(InputError, match="is an ONNX file, which PyTorch does not run"):

@@ -82,9 +82,9 @@ def compose_model(network: nn.Module, card: ModelCard) -> ImageModel:
     )
 
 
-def save_model(file: Path, model: ImageModel, card: ModelCard) -> None:
-    """Write a model, atomically, as safetensors with the card in its metadata."""
-    tensors = {name: value.detach().cpu().contiguous() for name, value in model.network.state_dict().items()}
+def save_model(file: Path, model: ImageModel, card: ModelCard, *, dtype: torch.dtype = torch.float32) -> None:
+    """Write a model, atomically, as safetensors of that type with the card in its metadata."""
+    tensors = {name: value.detach().cpu().to(dtype).contiguous() for name, value in model.network.state_dict().items()}
     with replacing(file) as temporary:
         save_file(tensors, temporary, metadata={"format": FORMAT, "card": json.dumps(asdict(card))})
 

@@ -25,8 +25,11 @@ from caelab.training.compose import ImageModel
 TOLERANCE = 1e-4
 """Largest difference from PyTorch that is accepted, of a range of 1: a fortieth of a level of 8 bits."""
 
+WEIGHTS = "model.network."
+"""What the exporter puts before the names of the network's weights."""
 
-def export_onnx(model: ImageModel, file: Path, *, card: ModelCard) -> float:
+
+def export_onnx(model: ImageModel, file: Path, *, card: ModelCard, weights: Path | None = None) -> float:
     """Write ``model`` as ONNX, and return the largest difference from PyTorch that was found over several shapes.
 
     The graph takes float32 (N, C, H, W) in [0, 1] and gives images in [0, 1]: normalisation, averaging over flips and
@@ -36,8 +39,10 @@ def export_onnx(model: ImageModel, file: Path, *, card: ModelCard) -> float:
 
     Args:
         model: On the CPU; it is put into evaluation mode.
-        file: What is written, atomically, weights included.
+        file: What is written, atomically.
         card: The model's.
+        weights: The model's own safetensors file, in the folder of ``file``, where the two shall stay together: the
+            graph refers to the weights in it. Without it they are in ``file``.
 
     Raises:
         InputError: The extra packages are missing, the model cannot be exported, or the results differ.
@@ -62,6 +67,8 @@ def export_onnx(model: ImageModel, file: Path, *, card: ModelCard) -> float:
     }
     for key, value in metadata.items():
         graph.metadata_props.add(key=key, value=value)
+    if weights is not None:
+        _refer(graph, weights)
     with replacing(file) as temporary:
         temporary.write_bytes(graph.SerializeToString())
         return _compare(whole, temporary, channels=channels, geometry=geometry, size=card.size)
@@ -107,10 +114,39 @@ def _translate(whole: nn.Module, *, channels: int, geometry: Geometry) -> Any:
     assert program is not None
     proto = program.model_proto
     del proto.graph.value_info[:]  # shapes in the exporter's names; onnxruntime finds them itself
+    for node in proto.graph.node:
+        del node.metadata_props[:]  # where in Python each came from
     for value in (*proto.graph.input, *proto.graph.output):
         for axis, name in names.items():
             value.type.tensor_type.shape.dim[axis].dim_param = name
     return proto
+
+
+def _refer(graph: Any, weights: Path) -> None:
+    """Let the graph read from a safetensors file what it holds of it: to ONNX, an offset and a length in some file."""
+    import onnx
+
+    with weights.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        stored: dict[str, Any] = json.loads(file.read(length))
+    kinds = {"F32": onnx.TensorProto.FLOAT, "F16": onnx.TensorProto.FLOAT16}
+    casts = []
+    for tensor in graph.graph.initializer:
+        told = stored.get(tensor.name.removeprefix(WEIGHTS))
+        if told is None or not tensor.name.startswith(WEIGHTS) or list(tensor.dims) != told["shape"]:
+            continue  # what the exporter has computed from weights, and constants
+        first, last = told["data_offsets"]
+        if told["dtype"] != "F32":
+            casts.append(onnx.helper.make_node("Cast", [f"{tensor.name}.stored"], [tensor.name], to=kinds["F32"]))
+            tensor.name = f"{tensor.name}.stored"
+        tensor.ClearField("raw_data")
+        tensor.data_type = kinds[told["dtype"]]
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        for key, value in {"location": weights.name, "offset": 8 + length + first, "length": last - first}.items():
+            tensor.external_data.add(key=key, value=str(value))
+    nodes = [*casts, *graph.graph.node]
+    del graph.graph.node[:]
+    graph.graph.node.extend(nodes)
 
 
 def _compare(whole: nn.Module, file: Path, *, channels: int, geometry: Geometry, size: int) -> float:

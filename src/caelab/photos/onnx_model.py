@@ -34,8 +34,9 @@ def load_onnx(file: Path, *, threads: int = 0) -> tuple[PictureModel, dict[str, 
     options.intra_op_num_threads = threads
     options.log_severity_level = 4  # what matters comes as an exception
     try:
-        content = file.read_bytes()
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        file.open("rb").close()
+        # By its path, as the weights may be in another file beside it.
+        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}.") from error
     except Exception as error:  # onnxruntime's own kinds have no common base

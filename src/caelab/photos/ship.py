@@ -1,10 +1,11 @@
 """A finished run → a model that ships: its weights, their card, and the same as ONNX."""
 
+import copy
 import json
 import re
 import shlex
-import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,20 @@ import torch
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.experiments.rundir import RunDirectory, finite, read_config
-from caelab.experiments.weights import load_model
-from caelab.files import replacing, write_text
+from caelab.experiments.weights import ModelCard, load_model, save_model
+from caelab.files import write_text
 from caelab.impair import parse_impairment
 from caelab.photos import models
 from caelab.photos.export import export_onnx
 from caelab.photos.models import ShippedModel
 from caelab.photos.opened import command_for
+from caelab.training.compose import ImageModel
 
 MOST_BYTES = 25_000_000
 """All that ships, together."""
+
+ROUNDING = 0.5 / 255
+"""What weights of 16 bits may change at most in an image in [0, 1]: half a level of 8 bits."""
 
 SAMPLE = 256
 """Of the first so many test images the error is kept, to be measured again in a test."""
@@ -41,7 +46,7 @@ LIMITS = {
 
 
 def ship(run: Path, name: str, *, onnx: bool = True, force: bool = False) -> ShippedModel:
-    """Put a run's model among those that ship, under a name.
+    """Put a run's model among those that ship, under a name: with weights of 16 bits, where that changes no image.
 
     The card holds the run's configuration under ``config``, as a run's ``config.json`` does: `caelab train --config
     CARD` trains it again.
@@ -49,7 +54,7 @@ def ship(run: Path, name: str, *, onnx: bool = True, force: bool = False) -> Shi
     Args:
         run: A finished run's directory.
         name: Lower case, digits and hyphens.
-        onnx: Whether to put the ONNX file beside.
+        onnx: Whether to put the ONNX file beside, which refers to the weights.
         force: Replace the model of that name.
 
     Raises:
@@ -64,19 +69,35 @@ def ship(run: Path, name: str, *, onnx: bool = True, force: bool = False) -> Shi
     if target.exists() and not force:
         raise InputError(f"a model called {name} ships already; --force replaces it.")
     model, told = load_model(directory.weights, torch.device("cpu"))
+    model, dtype = _rounded(model, told)
     card = _card(directory, name)
-    graph = target.with_suffix(".onnx")
-    with replacing(target) as weights:
-        shutil.copyfile(directory.weights, weights)
+    models.FOLDER.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".ship-", dir=models.FOLDER) as folder:
+        weights = Path(folder) / target.name
+        save_model(weights, model, told, dtype=dtype)
+        made = [weights]
         if onnx:
-            with replacing(graph) as exported:
-                export_onnx(model, exported, card=told)
-                _require_room(target, weights, exported)
-        else:
-            _require_room(target, weights)
-            graph.unlink(missing_ok=True)  # of the model that is replaced
+            made.append(weights.with_suffix(".onnx"))
+            export_onnx(model, made[-1], card=told, weights=weights)
+        _require_room(target, *made)
+        for file in made:
+            file.replace(models.FOLDER / file.name)
+    if not onnx:
+        target.with_suffix(".onnx").unlink(missing_ok=True)  # of the model that is replaced
     write_text(target.with_suffix(".json"), json.dumps(finite(card), indent=2, ensure_ascii=False) + "\n")
     return ShippedModel(name=name, weights=target, card=card)
+
+
+def _rounded(model: ImageModel, card: ModelCard) -> tuple[ImageModel, torch.dtype]:
+    """Return the model with weights of 16 bits, and their type; as it is where that would change its images."""
+    rounded = copy.deepcopy(model)
+    for parameter in rounded.parameters():
+        parameter.data = parameter.data.half().float()
+    channels = parse_impairment(card.impair).channels(card.channels)
+    images = torch.rand(16, channels, card.size, card.size, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        change = float((rounded.restore(images) - model.restore(images)).abs().max())
+    return (rounded, torch.float16) if change <= ROUNDING else (model, torch.float32)
 
 
 def _card(directory: RunDirectory, name: str) -> dict[str, Any]:
