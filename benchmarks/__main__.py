@@ -2,13 +2,14 @@
 
 from benchmarks.floor import FLOOR
 from benchmarks.inference import INFERENCE
+from benchmarks.pictures import PICTURES
 from benchmarks.quality import QUALITY
 from benchmarks.rounds import main
 from benchmarks.scale import SCALE
 from benchmarks.startup import STARTUP
 from benchmarks.training import TRAINING
 
-BENCHMARKS = (TRAINING, QUALITY, FLOOR, SCALE, INFERENCE, STARTUP)
+BENCHMARKS = (TRAINING, QUALITY, FLOOR, SCALE, INFERENCE, PICTURES, STARTUP)
 
 if __name__ == "__main__":
     main(BENCHMARKS, __doc__)

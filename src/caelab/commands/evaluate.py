@@ -10,7 +10,7 @@ from caelab.commands.tables import errors_table
 
 
 @click.command("evaluate")
-@click.argument("target", type=click.Path(path_type=Path))
+@click.argument("target")
 @click.option(
     "--part",
     type=click.Choice(["train", "validation", "test", "all"]),
@@ -20,16 +20,21 @@ from caelab.commands.tables import errors_table
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @run_options("data", "size", "split", "split_seed", "device", "precision")
-def command(target: Path, part: str, as_json: bool, **options: str | int | None) -> None:
-    """Measure TARGET, a run directory or a weights file, on images that --data names.
+def command(target: str, part: str, as_json: bool, **options: str | int | None) -> None:
+    """Measure TARGET, a run directory, a model that ships or a weights file, on images that --data names.
 
-    A run's own data, size and split are the default; a weights file's are those of `caelab train`. A linear code (PCA)
-    of the same size, fitted on the training part of the same data, stands beside it.
+    Data, size and split of the training are the default; a weights file's are those of `caelab train`. A linear code
+    (PCA) of the same size, fitted on the training part of the same data, stands beside it.
     """
     from caelab.experiments.evaluate import evaluate
+    from caelab.photos.models import find_model, shipped_models
 
     given = {name: value for name, value in options.items() if value is not None}
-    result = evaluate(target, part=part, options=given)
+    shipped = shipped_models().get(target)
+    if shipped is not None:  # on another split it would be tested on images that it was trained on
+        given = {name: shipped.card["config"][name] for name in ("data", "size", "split", "split_seed")} | given
+    path = Path(target)
+    result = evaluate(path if shipped is None and path.is_dir() else find_model(target), part=part, options=given)
     if as_json:
         click.echo(json.dumps(result, indent=2, ensure_ascii=False))
         return

@@ -1,0 +1,78 @@
+"""Coloring with the model that ships: the network alone, or the command on files, in a process of its own."""
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from skimage import data
+
+from benchmarks.tasks import Task
+
+MODEL = "colorize"
+
+
+def main() -> None:
+    """Measure and tell."""
+    task = Task.from_arguments()
+    if task.options["job"] == "network":
+        print(json.dumps(_network(task)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        given = Path(folder) / "given"
+        given.mkdir()
+        photograph = Image.fromarray(data.astronaut())
+        if task.options["job"] == "folder":
+            _crops(photograph, given, count=task.options["count"], seed=task.seed)
+        else:
+            width = task.options["width"]
+            photograph.resize((width, width * 3 // 4), Image.Resampling.BICUBIC).save(given / "a.jpg", quality=92)
+        print(json.dumps(_command(given, Path(folder) / "made", runtime=task.options["runtime"])))
+
+
+def _network(task: Task) -> dict[str, Any]:
+    from caelab.photos.opened import open_model
+
+    model = open_model(MODEL, runtime=task.options["runtime"]).model
+    images = np.random.default_rng(task.seed).random((task.batch or 512, 1, 32, 32), np.float32)
+    model(images)
+    count, started = 0, time.perf_counter()
+    while (passed := time.perf_counter() - started) < task.options["seconds"]:
+        model(images)
+        count += len(images)
+    return {"images_per_second": count / passed, "peak_memory": _peak(resource.RUSAGE_SELF)}
+
+
+def _crops(photograph: Image.Image, folder: Path, *, count: int, seed: int) -> None:
+    corners = np.random.default_rng(seed).integers(0, min(photograph.size) - 32, (count, 2))
+    for number, (left, top) in enumerate(corners.tolist()):
+        photograph.crop((left, top, left + 32, top + 32)).save(folder / f"{number:04}.png")
+
+
+def _command(given: Path, made: Path, *, runtime: str) -> dict[str, Any]:
+    count = len(list(given.iterdir()))
+    command = [sys.executable, "-m", "caelab", "colorize", str(given), "-o", str(made), "--runtime", runtime]
+    started = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    seconds = time.perf_counter() - started
+    if len(list(made.iterdir())) != count:
+        raise RuntimeError(f"of {count} pictures {len(list(made.iterdir()))} were made")
+    return {
+        "seconds": seconds,
+        "images_per_second": count / seconds,
+        "peak_memory": _peak(resource.RUSAGE_CHILDREN),
+    }
+
+
+def _peak(whose: int) -> int:
+    return resource.getrusage(whose).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""Colors for pictures: small ones through the network alone, a folder of them, and a photograph of 12 megapixels."""
+
+from collections.abc import Sequence
+
+from benchmarks import writing
+from benchmarks.benchmark import Benchmark, Column, Options
+from benchmarks.rounds import main
+from benchmarks.tasks import Contestant, Task, contestant_module
+
+
+def contestants(options: Options) -> Sequence[Contestant]:
+    """Every job on PyTorch and on onnxruntime."""
+    seconds = 0.5 if options.quick else 5.0
+    count = 20 if options.quick else 1_000
+    side = 400 if options.quick else 4_000
+    jobs = {
+        "network": ("32×32 pixels in memory, batch 512", {"seconds": seconds}),
+        "folder": (f"a folder of {count:,} files of 32×32 pixels", {"count": count}),
+        "photograph": (f"a photograph of {side:,}×{side * 3 // 4:,} pixels", {"width": side}),
+    }
+    return [
+        Contestant(
+            name=f"{job}-{runtime}",
+            label=label,
+            group=job_label,
+            arguments=contestant_module("caelab_pictures"),
+            task=Task(data="photos", batch=512, options={"job": job, "runtime": runtime, **told}),
+            needs=("onnxruntime",) if runtime == "onnx" else (),
+        )
+        for job, (job_label, told) in jobs.items()
+        for runtime, label in (("torch", "PyTorch"), ("onnx", "onnxruntime"))
+    ]
+
+
+PICTURES = Benchmark(
+    name="pictures",
+    title="Colors for pictures, with the model that ships",
+    about="In memory: gray → RGB by the network alone. Files: the whole command, `caelab colorize`, from the start of "
+    "its process to its end, with peak memory of that process; PNG and JPEG files, read and written.",
+    rounds=5,
+    contestants=contestants,
+    columns=(
+        Column("images/s", "images_per_second", writing.thousands, spread=True),
+        Column("seconds", "seconds", writing.seconds, spread=True),
+        Column("peak MB", "peak_memory", writing.megabytes),
+    ),
+)
+
+if __name__ == "__main__":
+    main((PICTURES,), __doc__)
