@@ -13,7 +13,7 @@ def contestants(options: Options) -> Sequence[Contestant]:
     seconds = 0.5 if options.quick else 5.0
     count = 20 if options.quick else 1_000
     side = 400 if options.quick else 4_000
-    jobs = {
+    jobs: dict[str, tuple[str, dict[str, float]]] = {
         "network": ("32×32 pixels in memory, batch 512", {"seconds": seconds}),
         "folder": (f"a folder of {count:,} files of 32×32 pixels", {"count": count}),
         "photograph": (f"a photograph of {side:,}×{side * 3 // 4:,} pixels", {"width": side}),

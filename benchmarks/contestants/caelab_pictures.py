@@ -27,7 +27,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         given = Path(folder) / "given"
         given.mkdir()
-        photograph = Image.fromarray(data.astronaut())
+        photograph = Image.fromarray(data.astronaut())  # type: ignore[no-untyped-call]
         if task.options["job"] == "folder":
             _crops(photograph, given, count=task.options["count"], seed=task.seed)
         else:

@@ -174,7 +174,7 @@ def test_truth_is_measured_where_it_is_known(caelab: Caelab, place: Path) -> Non
         (("restore",), "say what was done to the pictures, --impair blur1.5, or name a model"),
         (("restore", "--impair", "jpeg20"), "no model ships for --impair jpeg20 (there are some for blur1.5, noise"),
         (("restore", "--impair", "gray"), "pictures with --impair gray are for `caelab colorize`"),
-        (("restore", "--impair", "mask0.2"), "a picture file cannot say which pixels are missing"),
+        (("restore", "--impair", "mask0.2"), "no model ships for --impair mask0.2"),
         (("restore", "--impair", "smudge"), "smudge"),
         (("colorize", "--model", "colourize"), "there is no model 'colourize'. Did you mean colorize"),
         (("colorize", "--model", "in"), "in is no finished run: it holds no weights.safetensors"),

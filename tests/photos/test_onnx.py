@@ -190,7 +190,12 @@ def test_what_differs_from_pytorch_is_not_written(tmp_path: Path) -> None:
 
     whole = Stateful().eval()
     proto = export._translate(whole, channels=3, geometry=Geometry())
-    for key, value in {"format": FORMAT, "card": '{"size": 16}', "geometry": "{}", "channels": "3"}.items():
+    for key, value in {
+        "format": FORMAT,
+        "card": '{"size": 16, "impair": "none"}',
+        "geometry": "{}",
+        "channels": "3",
+    }.items():
         proto.metadata_props.add(key=key, value=value)
     file = tmp_path / "m.onnx"
     file.write_bytes(proto.SerializeToString())

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from caelab.errors import InputError
+from caelab.impair import parse_impairment
+from caelab.impair.language import MISSING
 from caelab.networks.build import build
 from caelab.photos.luma import chroma, luma, merge
 from caelab.photos.model import Geometry, PictureModel, geometry_of
@@ -211,6 +213,37 @@ def test_pictures_restored_together_are_as_alone(scene: np.ndarray) -> None:
         assert np.abs(result.pixels - expected).max() < 0.51
     tiled = restore(model, pictures[:1], tile=64)[0]
     assert np.array_equal(tiled.pixels, together[0].pixels)
+
+
+@pytest.mark.parametrize(("impair", "others_stay"), [("mask0.25", True), ("noise0.1+mask0.25", False)])
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_transparent_pixels_are_filled(scene: np.ndarray, impair: str, others_stay: bool, depth: type) -> None:
+    def function(images: Floats) -> Floats:
+        """What is missing becomes white, everything else a little darker."""
+        missing = images == np.float32(MISSING)
+        assert (missing.all(axis=1) == missing.any(axis=1)).all()
+        return np.where(missing, 1, images * np.float32(0.9))
+
+    most = np.iinfo(depth).max
+    pixels = scene.astype(depth) * (most // 255)
+    alpha = np.full(scene.shape[:2], most, depth)
+    alpha[10:20, 5:9], alpha[30:40] = 0, most // 2
+    picture = Picture(pixels=pixels, alpha=alpha)
+    model = PictureModel(function=function, impairment=parse_impairment(impair))
+    (result,) = restore(model, [picture], tile=64)
+    hole = alpha == 0
+    assert (result.pixels[hole] == most).all()
+    expected = pixels if others_stay else np.rint(pixels * 0.9)
+    assert np.abs(result.pixels[~hole].astype(int) - expected[~hole]).max() <= (0 if others_stay else 1)
+    assert result.alpha is not None
+    assert np.array_equal(result.alpha, np.where(hole, most, alpha))
+
+
+def test_a_picture_without_missing_pixels_is_refused_where_some_must_be(scene: np.ndarray) -> None:
+    model = PictureModel(function=lambda images: images, impairment=parse_impairment("mask0.25"))
+    for alpha in (None, np.ones(scene.shape[:2], np.uint8)):
+        with pytest.raises(InputError, match="no pixel is wholly transparent, so that none is missing"):
+            restore(model, [Picture(pixels=scene, alpha=alpha)])
 
 
 def test_nothing_finite_and_no_scale_are_refused(scene: np.ndarray) -> None:

@@ -17,21 +17,15 @@ def command(model: str | None, impair: str | None, **options: Any) -> None:
     """Undo what was done to PICTURES: files, folders, patterns, or - for standard input and output.
 
     The model is the one that ships for --impair, or --model. A large picture goes through the network in tiles that
-    overlap, without seams. Format, EXIF, color profile, transparency and 16 bits stay where the format has them.
+    overlap, without seams. Format, EXIF, color profile, transparency and 16 bits stay where the format has them. For a
+    model of missing pixels, --impair mask0.25, those are filled that are wholly transparent; all others stay as they
+    are.
     """
     from caelab.photos.restore import restore
 
     impairment = None if impair is None else parse_impairment(impair)
-    if impairment is not None:
-        _require_visible(impairment)
     name = model or _model_for(impairment)
     process_pictures(name, "restore", PictureOptions(**options), restore, compare=compare_unknown, undoing=impairment)
-
-
-def _require_visible(impairment: Impairment) -> None:
-    """Raise where a picture file cannot say what was done."""
-    if any(step.name == "mask" for step in impairment.steps):
-        raise InputError(f"--impair {impairment}: a picture file cannot say which pixels are missing.")
 
 
 def _model_for(impairment: Impairment | None) -> str:

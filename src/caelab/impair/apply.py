@@ -12,11 +12,8 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from caelab.color import luminance
-from caelab.impair.language import Impairment
+from caelab.impair.language import MISSING, Impairment
 from caelab.impair.randomness import normal, uniform
-
-MISSING = -0.5
-"""What ``mask`` puts where a pixel was taken away: no color, so that a network sees where; black when clipped."""
 
 
 def impair(images: Tensor, impairment: Impairment, keys: Tensor) -> Tensor:

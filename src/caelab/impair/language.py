@@ -32,6 +32,9 @@ class Kind:
     random: bool = False
 
 
+MISSING = -0.5
+"""What ``mask`` puts where a pixel was taken away: no color, so that a network sees where; black when clipped."""
+
 IMPAIRMENTS = {
     "gray": Kind(does="the BT.601 luma, one channel", example="gray"),
     "noise": Kind(
@@ -107,6 +110,11 @@ class Impairment:
     def keeps_luminance(self) -> bool:
         """Whether the luma of what comes out is that of the clean image, so that only chroma is to be found."""
         return all(step.name == "gray" for step in self.steps)
+
+    @property
+    def marks_missing(self) -> bool:
+        """Whether missing pixels are the last that was done, so that what comes out says where they are."""
+        return bool(self.steps) and self.steps[-1].name == "mask"
 
     def channels(self, channels: int) -> int:
         """Return how many channels come out where ``channels`` go in."""

@@ -25,7 +25,8 @@ from skimage.restoration import (
 from torch import Tensor
 
 from caelab.impair import Impairment
-from caelab.impair.apply import MISSING, blur, downscale
+from caelab.impair.apply import blur, downscale
+from caelab.impair.language import MISSING
 from caelab.measuring.metrics import Restore
 
 Picture = NDArray[np.float64]

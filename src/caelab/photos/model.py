@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from caelab.errors import InputError
+from caelab.impair import Impairment
 from caelab.networks import describe
 from caelab.photos.luma import Floats
 
@@ -36,12 +37,14 @@ class PictureModel:
         channels: C: 1 for gray, 3 for RGB.
         geometry: The sizes that it takes.
         size: Side in pixels of the images that it was trained on.
+        impairment: What it undoes.
     """
 
     function: Callable[[Floats], Floats]
     channels: int = 3
     geometry: Geometry = Geometry()
     size: int = 32
+    impairment: Impairment = Impairment()
 
     def __call__(self, images: Floats) -> Floats:
         """Images (N, C, H, W) to images or chroma (N, C', H, W)."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from caelab.errors import InputError
+from caelab.impair import parse_impairment
 from caelab.photos.luma import Floats
 from caelab.photos.model import Geometry, PictureModel
 
@@ -49,7 +50,8 @@ def load_onnx(file: Path, *, threads: int = 0) -> tuple[PictureModel, dict[str, 
         geometry = Geometry(**json.loads(metadata["geometry"]))
         channels = int(metadata["channels"])
         size = int(card["size"])
-    except (KeyError, TypeError, ValueError) as error:
+        impairment = parse_impairment(card["impair"])
+    except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
         raise InputError(f"{file}: the description in its metadata is damaged ({error}).") from error
 
     def function(images: Floats) -> Floats:
@@ -59,4 +61,5 @@ def load_onnx(file: Path, *, threads: int = 0) -> tuple[PictureModel, dict[str, 
             raise InputError(f"{file} cannot be applied to images of {images.shape}: {error}") from error
         return restored
 
-    return PictureModel(function=function, channels=channels, geometry=geometry, size=size), card
+    model = PictureModel(function=function, channels=channels, geometry=geometry, size=size, impairment=impairment)
+    return model, card

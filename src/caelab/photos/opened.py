@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from caelab.errors import InputError
-from caelab.impair import Impairment, parse_impairment
+from caelab.impair import Impairment
 from caelab.photos.model import PictureModel
 from caelab.photos.models import find_model
 from caelab.photos.picture import printable
@@ -24,14 +24,12 @@ class OpenedModel:
     Attributes:
         name: What people called it.
         model: The function.
-        impairment: What it was trained to undo.
         variant: Given a number, from 0, and a seed, returns the function with one of its plausible answers; raises
             ``InputError`` where it has but one.
     """
 
     name: str
     model: PictureModel
-    impairment: Impairment
     variant: Callable[[int, int], PictureModel]
 
 
@@ -69,14 +67,15 @@ def require_task(opened: OpenedModel, wanted: str, *, undoing: Impairment | None
     Raises:
         InputError: It is for another, which the message names.
     """
-    if undoing is not None and undoing != opened.impairment:
-        raise InputError(f"the model {opened.name} undoes {opened.impairment}, not {undoing}. Name another model.")
-    suited = command_for(opened.impairment)
+    undoes = opened.model.impairment
+    if undoing is not None and undoing != undoes:
+        raise InputError(f"the model {opened.name} undoes {undoes}, not {undoing}. Name another model.")
+    suited = command_for(undoes)
     if suited == wanted or (wanted == "restore" and suited == "denoise"):
         return
     raise InputError(
         f"the model {opened.name} is not one to {wanted} pictures with: it was trained with --impair "
-        f"{opened.impairment}. Use it with `caelab {suited}`, or name another model."
+        f"{undoes}. Use it with `caelab {suited}`, or name another model."
     )
 
 
@@ -105,24 +104,15 @@ def _open_weights(file: Path, name: str, *, threads: int | None, device: Device)
     def variant(number: int, seed: int) -> PictureModel:
         return torch_variant_model(model, card, where, number=number, seed=seed)
 
-    return OpenedModel(
-        name=name,
-        model=torch_picture_model(model, card, where),
-        impairment=parse_impairment(card.impair),
-        variant=variant,
-    )
+    return OpenedModel(name=name, model=torch_picture_model(model, card, where), variant=variant)
 
 
 def _open_onnx(file: Path, name: str, *, threads: int | None) -> OpenedModel:
     from caelab.photos.onnx_model import load_onnx
 
-    model, card = load_onnx(file, threads=threads or 0)
-    try:
-        impairment = parse_impairment(card["impair"])
-    except (KeyError, AttributeError, InputError) as error:
-        raise InputError(f"{name}: the description in its metadata is damaged ({error}).") from error
+    model, _ = load_onnx(file, threads=threads or 0)
 
     def variant(number: int, seed: int) -> PictureModel:  # noqa: ARG001
         raise InputError(f"{name} is an ONNX file, which gives one answer to a picture: variants need the weights.")
 
-    return OpenedModel(name=name, model=model, impairment=impairment, variant=variant)
+    return OpenedModel(name=name, model=model, variant=variant)

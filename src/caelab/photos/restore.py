@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from caelab.errors import InputError
+from caelab.impair.language import MISSING
 from caelab.photos.guided import GuidedChroma, Size
 from caelab.photos.luma import Floats, chroma, luma, merge
 from caelab.photos.model import PictureModel
@@ -74,6 +75,9 @@ def colorize(
 def restore(model: PictureModel, pictures: Sequence[Picture], *, tile: int = TILE) -> list[Picture]:
     """Apply an image → image model at full size: denoise, deblur, reconstruct. What is beside the pixels stays.
 
+    For a model of missing pixels those are missing that are wholly transparent. They are filled and become opaque;
+    where nothing but that is to be undone, all other pixels stay as they are.
+
     A gray picture is given to a model of RGB in three equal channels, of whose result the luma is kept; each channel of
     an RGB picture is given to a model of gray. Values are taken as they are, whatever the color profile.
 
@@ -83,8 +87,13 @@ def restore(model: PictureModel, pictures: Sequence[Picture], *, tile: int = TIL
         tile: Side in pixels of the tiles of large pictures.
 
     Raises:
-        InputError: The model gives nothing finite.
+        InputError: The model gives nothing finite, or no pixel of a picture is transparent where some must be.
     """
+    if model.impairment.marks_missing and any(picture.alpha is None or picture.alpha.all() for picture in pictures):
+        raise InputError(
+            "no pixel is wholly transparent, so that none is missing. Erase what is to be filled in a format that has "
+            "transparency, such as PNG."
+        )
     return [restored for group in _alike(pictures) for restored in _restore_alike(model, group, tile)]
 
 
@@ -92,6 +101,7 @@ def _restore_alike(model: PictureModel, pictures: Sequence[Picture], tile: int) 
     """Restore pictures of one size, type and channels: below one another they are a batch."""
     given = pictures[0].pixels.shape[2]
     results = [np.empty_like(picture.pixels) for picture in pictures]
+    marks = model.impairment.marks_missing
     height, width = pictures[0].size
 
     def function(images: Floats) -> Floats:
@@ -108,14 +118,32 @@ def _restore_alike(model: PictureModel, pictures: Sequence[Picture], tile: int) 
 
     def read(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Floats:
         parts = [picture.pixels[np.ix_(rows, columns)].transpose(2, 0, 1) for picture in pictures]
-        return np.concatenate(parts).astype(np.float32) * np.float32(1 / pictures[0].most)
+        values = np.concatenate(parts).astype(np.float32) * np.float32(1 / pictures[0].most)
+        if marks:
+            missing = [picture.alpha[np.ix_(rows, columns)] == 0 for picture in pictures if picture.alpha is not None]
+            values[np.repeat(missing, given, axis=0)] = MISSING
+        return values
 
     together = PictureModel(function=function, channels=given, geometry=model.geometry)
     for top, band in in_tiles(together, read, (height, width), tile=tile):
         for index, result in enumerate(results):
             part = band[index * given : (index + 1) * given].transpose(1, 2, 0)
             result[top : top + part.shape[0]] = _quantised(part, pictures[0].most)
-    return [replace(picture, pixels=pixels) for picture, pixels in zip(pictures, results, strict=True)]
+    made = zip(pictures, results, strict=True)
+    if marks:
+        return [_filled(picture, pixels, alone=len(model.impairment.steps) == 1) for picture, pixels in made]
+    return [replace(picture, pixels=pixels) for picture, pixels in made]
+
+
+def _filled(picture: Picture, pixels: Values, *, alone: bool) -> Picture:
+    """The picture without holes; of ``pixels`` only these count where nothing else was to be undone."""
+    assert picture.alpha is not None
+    missing = picture.alpha == 0
+    if alone:
+        pixels = np.where(missing[..., None], pixels, picture.pixels)
+    alpha = picture.alpha.copy()
+    alpha[missing] = picture.most
+    return replace(picture, pixels=pixels, alpha=alpha)
 
 
 def _alike(pictures: Iterable[Picture]) -> Iterable[list[Picture]]:

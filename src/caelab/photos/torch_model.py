@@ -53,7 +53,8 @@ def torch_variant_model(
 def _picture_model(
     model: ImageModel, card: ModelCard, device: torch.device, answer: Callable[[Tensor], Tensor]
 ) -> PictureModel:
-    channels = parse_impairment(card.impair).channels(card.channels)
+    impairment = parse_impairment(card.impair)
+    channels = impairment.channels(card.channels)
     model.to(device).eval()
 
     @torch.inference_mode()
@@ -63,4 +64,4 @@ def _picture_model(
         return restored.float().cpu().contiguous().numpy()
 
     geometry = geometry_of(card.network, channels=channels, size=card.size)
-    return PictureModel(function=function, channels=channels, geometry=geometry, size=card.size)
+    return PictureModel(function=function, channels=channels, geometry=geometry, size=card.size, impairment=impairment)
