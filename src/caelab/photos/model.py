@@ -1,7 +1,7 @@
 """What a network is to a picture: a function of arrays, and the sizes that it takes. No torch."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from caelab.errors import InputError
 from caelab.impair import Impairment
@@ -44,7 +44,7 @@ class PictureModel:
     channels: int = 3
     geometry: Geometry = Geometry()
     size: int = 32
-    impairment: Impairment = Impairment()
+    impairment: Impairment = field(default_factory=Impairment)
 
     def __call__(self, images: Floats) -> Floats:
         """Images (N, C, H, W) to images or chroma (N, C', H, W)."""
