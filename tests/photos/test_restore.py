@@ -116,6 +116,27 @@ def test_scales_are_averaged(scene: np.ndarray) -> None:
     np.testing.assert_allclose(chroma(result.pixels.astype(np.float32) / 255), 0.075, atol=1 / 255)
 
 
+@pytest.mark.parametrize(("size", "seen_at"), [((20, 30), 32), ((32, 32), 32), ((40, 60), 40), ((90, 130), 48)])
+def test_photographs_are_seen_larger_than_training_images(size: tuple[int, int], seen_at: int) -> None:
+    def function(images: Floats) -> Floats:
+        assert min(images.shape[2:]) == seen_at
+        return np.zeros((len(images), 2, *images.shape[2:]), np.float32)
+
+    model = PictureModel(function=function, channels=1, geometry=Geometry(multiple=2), size=32)
+    colorize(model, [Picture(pixels=np.full((*size, 1), 128, np.uint8))])
+
+
+def test_saturation_multiplies_the_chroma_and_leaves_the_luma(tinting: PictureModel, scene: np.ndarray) -> None:
+    middle = Picture(pixels=(scene[..., :1] // 2 + 64))
+    gray, plain, livelier = (
+        colorize(tinting, [middle], saturation=saturation)[0].pixels.astype(np.float32) / 255
+        for saturation in (0, 1, 1.5)
+    )
+    assert (np.ptp(gray, axis=2) < 1.5 / 255).all()
+    assert np.abs(chroma(livelier) - 1.5 * chroma(plain)).max() < 2 / 255
+    assert np.abs(luma(livelier) - luma(plain)).max() < 1.5 / 255
+
+
 def test_a_model_of_rgb_lends_its_chroma_alone(scene: np.ndarray) -> None:
     color = np.array([0.7, 0.5, 0.2], np.float32)
 

@@ -23,11 +23,20 @@ MODEL = "colorize"
     "--scale",
     metavar="N,N",
     help="Shorter sides, in pixels, at which the network sees a picture; what it says is averaged.  "
-    "[default: that of its training images]",
+    "[default: half as much again as its training images]",
+)
+@click.option(
+    "--saturation",
+    type=click.FloatRange(0, 10),
+    default=1.0,
+    show_default=True,
+    help="Multiplies the colors: more than 1 for a livelier picture, at the risk of livelier mistakes.",
 )
 @click.option("--variants", type=click.IntRange(1), help="So many plausible results, where the model has several.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the variants.")
-def command(model: str | None, scale: str | None, variants: int | None, seed: int, **options: Any) -> None:
+def command(
+    model: str | None, scale: str | None, saturation: float, variants: int | None, seed: int, **options: Any
+) -> None:
     """Color PICTURES: files, folders, patterns, or - for standard input and output.
 
     Sharpness and brightness stay as they are: the luma of the result is that of the picture. Format, EXIF, color
@@ -39,7 +48,9 @@ def command(model: str | None, scale: str | None, variants: int | None, seed: in
     chosen = PictureOptions(**options)
 
     def process(network: "PictureModel", pictures: "Sequence[Picture]") -> "list[Picture]":
-        return colorize(network, pictures, scales=scales, threads=chosen.threads or os.cpu_count() or 1)
+        return colorize(
+            network, pictures, scales=scales, saturation=saturation, threads=chosen.threads or os.cpu_count() or 1
+        )
 
     process_pictures(model or MODEL, "colorize", chosen, process, compare=_compare, variants=variants, seed=seed)
 

@@ -69,18 +69,23 @@ class Model:
         return f"<caelab model: {self.card.network}, impair {self.card.impair}, predict {self.card.predict}>"
 
     @overload
-    def restore(self, images: Image.Image, *, scales: Sequence[int] | None = None) -> Image.Image: ...
+    def restore(
+        self, images: Image.Image, *, scales: Sequence[int] | None = None, saturation: float = 1.0
+    ) -> Image.Image: ...
 
     @overload
-    def restore(self, images: Array, *, scales: Sequence[int] | None = None) -> Array: ...
+    def restore(self, images: Array, *, scales: Sequence[int] | None = None, saturation: float = 1.0) -> Array: ...
 
-    def restore(self, images: Image.Image | Array, *, scales: Sequence[int] | None = None) -> Image.Image | Array:
+    def restore(
+        self, images: Image.Image | Array, *, scales: Sequence[int] | None = None, saturation: float = 1.0
+    ) -> Image.Image | Array:
         """Undo what the model was trained to undo: colorize, denoise, reconstruct.
 
         Args:
             images: A picture, which comes back as one of its kind and depth; or a batch, which goes through the network
                 as it is and comes back as float32 (N, C, H, W) in [0, 1]. Models of gray are given the luma of RGB.
             scales: For pictures to be colorized, as for ``photos.restore.colorize``.
+            saturation: Likewise.
 
         Raises:
             InputError: The images have another form, or a size that the network does not take.
@@ -89,7 +94,7 @@ class Model:
             return self._model(self._batch(images))
         picture = picture_of(images) if isinstance(images, Image.Image) else _picture(images)
         if self._colorizes:
-            (result,) = colorize(self._model, [picture], scales=scales)
+            (result,) = colorize(self._model, [picture], scales=scales, saturation=saturation)
         else:
             (result,) = restore(self._model, [picture])
         values = result.pixels if result.alpha is None else np.dstack([result.pixels, result.alpha])

@@ -24,6 +24,10 @@ from caelab.photos.tiles import BATCH_PIXELS, TILE, in_tiles
 STRIP_PIXELS = 2**18
 """Colors are brought to full size so many pixels at a time: what is worked on stays in the processor's cache."""
 
+PHOTOGRAPH = 1.5
+"""Photographs are seen at so many times the size that the network was trained on: of 32, 48 and 64 pixels, 48 gave
+nine photographs of scikit-image and scikit-learn the least color difference (CIEDE2000 11.8, 11.3 and 12.0)."""
+
 LONGEST = 8
 """A view for the network is at most so many times longer than wide; longer pictures are squeezed for it."""
 
@@ -33,6 +37,7 @@ def colorize(
     pictures: Sequence[Picture],
     *,
     scales: Sequence[int] | None = None,
+    saturation: float = 1.0,
     threads: int = 2,
 ) -> list[Picture]:
     """Color pictures; their luma stays as it is, within the rounding of their values.
@@ -43,7 +48,9 @@ def colorize(
     Args:
         model: Gray, or gray in three channels, to chroma or RGB, of which the chroma counts.
         pictures: Those of one size go through the network together. Colors that they have are not looked at.
-        scales: In pixels; by default the size of the images that the model was trained on.
+        scales: In pixels; by default half as much again as the images that the model was trained on, but for pictures
+            that have no more pixels than these.
+        saturation: What the colors are multiplied by: those of a network that was trained by squared error are pale.
         threads: How many bring the colors to full size.
 
     Returns:
@@ -52,12 +59,11 @@ def colorize(
     Raises:
         InputError: A scale is smaller than 1, there is none, or the model gives nothing finite.
     """
-    scales = (model.size,) if scales is None else scales
-    if not scales or min(scales) < 1:
+    if scales is not None and (not scales or min(scales) < 1):
         raise InputError("to colorize, at least one scale is needed, of 1 pixel or more.")
     prepared = [_srgb_gray(picture) for picture in pictures]
     found: list[list[Floats]] = [[] for _ in pictures]
-    for scale in scales:
+    for scale in scales or (None,):
         sizes = [_view_size(picture.size, scale=scale, model=model) for picture in prepared]
         for size in dict.fromkeys(sizes):
             members = [index for index, own in enumerate(sizes) if own == size]
@@ -68,7 +74,8 @@ def colorize(
                 for index, planes in zip(batch, _predict(model, views), strict=True):
                     found[index].append(planes)
     return [
-        _colored(picture, _averaged(planes), threads=threads) for picture, planes in zip(prepared, found, strict=True)
+        _colored(picture, saturation * _averaged(planes), threads=threads)
+        for picture, planes in zip(prepared, found, strict=True)
     ]
 
 
@@ -173,10 +180,12 @@ def _srgb_gray(picture: Picture) -> Picture:
     return replace(picture, icc=None, pixels=np.rint(levels).astype(picture.pixels.dtype)[picture.pixels])
 
 
-def _view_size(size: Size, *, scale: int, model: PictureModel) -> Size:
+def _view_size(size: Size, *, scale: int | None, model: PictureModel) -> Size:
     if (fixed := model.geometry.fixed) is not None:
         return fixed, fixed
     multiple, shorter = model.geometry.multiple, min(size)
+    if scale is None:
+        scale = min(max(shorter, model.size), round(PHOTOGRAPH * model.size))
     wanted = (min(side * scale / shorter, LONGEST * scale) for side in size)
     height, width = (max(1, round(side / multiple)) * multiple for side in wanted)
     return height, width
