@@ -7,7 +7,9 @@ def seconds(value: float) -> str:
 
 
 def thousands(value: float) -> str:
-    """A count to three digits: 12,300."""
+    """A count to three digits: 12,300; a small rate with two decimals: 0.37."""
+    if value < 10:
+        return f"{value:.2f}"
     digits = max(0, len(str(int(value))) - 3)
     return f"{round(value, -digits):,.0f}"
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from benchmarks.benchmark import Benchmark, Column
-from benchmarks.contestants import caelab_fit, script
+from benchmarks.contestants import caelab_fit, caelab_pictures, script
 from benchmarks.contestants.record import Record
 from benchmarks.contestants.torch_networks import NETWORKS, count_weights
 from benchmarks.processes import measure
@@ -121,3 +121,22 @@ def test_benchmark_in_processes_of_their_own(
     assert absent["state"] == "not installed: no_such_package"
     assert results["data"] == ["synthetic"]
     assert "| absent | not installed: no_such_package |  |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"job": "network", "seconds": 0.0}, {"job": "folder", "count": 3}, {"job": "photograph", "width": 64}],
+    ids=lambda options: options["job"],
+)
+def test_coloring_tells_its_times(
+    options: dict[str, object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnxruntime")
+    task = Task(batch=2, options={**options, "runtime": "onnx"})
+    monkeypatch.setattr("sys.argv", ["name", task.as_json()])
+    caelab_pictures.main()
+    said = json.loads(capsys.readouterr().out)
+    assert said["peak_memory"] > 10_000_000
+    if options["job"] != "network":
+        assert 0 < said["seconds"] < 60
+        assert said["images_per_second"] * said["seconds"] == pytest.approx(options.get("count", 1))
