@@ -18,23 +18,27 @@ from caelab.commands.tables import errors_table
     show_default=True,
     help="Which images of the data to measure.",
 )
+@click.option("--fit", metavar="DATA", help="What baselines are fitted on, as --data has it.  [default: the same data]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @run_options("data", "size", "split", "split_seed", "device", "precision")
-def command(target: str, part: str, as_json: bool, **options: str | int | None) -> None:
+def command(target: str, part: str, fit: str | None, as_json: bool, **options: str | int | None) -> None:
     """Measure TARGET, a run directory, a model that ships or a weights file, on images that --data names.
 
-    Data, size and split of the training are the default; a weights file's are those of `caelab train`. A linear code
-    (PCA) of the same size, fitted on the training part of the same data, stands beside it.
+    Data, size and split of the training are the default; a weights file's are those of `caelab train`. The baselines of
+    its task stand beside it: a linear code (PCA) of the same size, the gray copy, classical filters.
     """
     from caelab.experiments.evaluate import evaluate
     from caelab.photos.models import find_model, shipped_models
 
     given = {name: value for name, value in options.items() if value is not None}
     shipped = shipped_models().get(target)
-    if shipped is not None:  # on another split it would be tested on images that it was trained on
-        given = {name: shipped.card["config"][name] for name in ("data", "size", "split", "split_seed")} | given
+    if shipped is not None:  # of its own data another split would hold images that it was trained on
+        told = ("size",) if "data" in given else ("data", "size", "split", "split_seed")
+        given = {name: shipped.card["config"][name] for name in told} | given
     path = Path(target)
-    result = evaluate(path if shipped is None and path.is_dir() else find_model(target), part=part, options=given)
+    result = evaluate(
+        path if shipped is None and path.is_dir() else find_model(target), part=part, fit=fit, options=given
+    )
     if as_json:
         click.echo(json.dumps(result, indent=2, ensure_ascii=False))
         return

@@ -45,18 +45,18 @@ def command(name: str | None, add: tuple[str, str] | None, *, onnx: bool, force:
 
 
 def _table(models: "Iterable[ShippedModel]") -> str:
-    header = ("", "undoes", "predicts", "PSNR, dB", "best baseline", "weights", "MB", "network")
+    header = ("", "undoes", "predicts", "PSNR of MSE, dB", "best baseline", "weights", "MB", "network")
     rows = []
     for model in models:
         card = model.card
-        best = max(card["baselines"].items(), key=lambda each: each[1]["psnr"] or math.inf, default=None)
+        best = max(card["baselines"].items(), key=lambda each: each[1]["psnr_of_mean"] or math.inf, default=None)
         rows.append(
             (
                 model.name,
                 card["impair"],
                 card["predict"],
-                decibel(card["test"]["psnr"]),
-                f"{decibel(best[1]['psnr'])} {best[0]}" if best else "–",
+                decibel(card["test"]["psnr_of_mean"]),
+                f"{decibel(best[1]['psnr_of_mean'])} {best[0]}" if best else "–",
                 f"{card['weights']:,}",
                 f"{model.weights.stat().st_size / 1e6:.2f}",
                 card["network"],

@@ -8,6 +8,7 @@ import pooch
 from caelab.color import SPACES
 from caelab.experiments.config import RunConfig
 from caelab.experiments.materials import Parts
+from caelab.images import Source
 from caelab.impair import parse_impairment
 from caelab.measuring.baselines import LARGEST_DIMENSION, cached_principal_components
 from caelab.measuring.classical_choice import cached_classical_measures
@@ -19,7 +20,7 @@ from caelab.training.pixels import Pixels
 
 
 def baseline_measures(
-    parts: Parts, measured: Pixels, description: Description, config: RunConfig
+    parts: Parts, measured: Pixels, description: Description, config: RunConfig, *, source: Source | None = None
 ) -> dict[str, dict[str, np.ndarray]]:
     """Return the measures of each image, ``float64 (N,)``, of what a network is compared with.
 
@@ -27,6 +28,13 @@ def baseline_measures(
     gray image itself, and the same mean chroma everywhere; else what was given, and classical methods with parameters
     chosen on validation images. These are measured on some of the images only, those that ``classical_choice.some``
     takes.
+
+    Args:
+        parts: What is fitted and chosen on.
+        measured: What is measured.
+        description: Of the network.
+        config: Of the run that ``parts`` are for.
+        source: Of ``measured``, where that is of other data.
     """
     impairment = parse_impairment(config.impair)
     if not impairment.steps:
@@ -42,7 +50,11 @@ def baseline_measures(
         }
     baselines = {name: measure_restored(restore, measured, impairment) for name, restore in methods.items()}
     classical = cached_classical_measures(
-        parts.validation, measured, impairment, Path(pooch.os_cache("caelab")), parts.source.fingerprint[:16]
+        parts.validation,
+        measured,
+        impairment,
+        Path(pooch.os_cache("caelab")),
+        "-".join(each.fingerprint[:16] for each in (parts.source, source) if each is not None),
     )
     return {**baselines, **classical}
 

@@ -19,12 +19,13 @@ from caelab.networks import describe, require_image_output
 from caelab.training.device import choose_device, choose_precision
 
 
-def evaluate(target: Path, *, part: str = "test", options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a model's errors on one part of some data, with the linear codes of its size beside.
+def evaluate(target: Path, *, part: str = "test", fit: str | None = None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a model's errors on one part of some data, with the baselines of its task beside.
 
     Args:
         target: A run directory or a weights file.
         part: ``"train"``, ``"validation"``, ``"test"`` or ``"all"``.
+        fit: Data on whose training and validation parts the baselines are fitted, if not those of the same data.
         options: Fields of the run's configuration that say which data and where to compute.
 
     Raises:
@@ -56,8 +57,13 @@ def evaluate(target: Path, *, part: str = "test", options: Mapping[str, Any]) ->
     with restoring(model, precision) as restore:
         each = [measure_restored(restore, pixels, impairment) for pixels in chosen]
     measures = {name: np.concatenate([one[name] for one in each]) for name in each[0]}
-    fair = part in ("validation", "test")  # baselines are fitted on the training part
-    baselines = baseline_measures(parts, chosen[0], description, config) if fair else {}
+    baselines = {}
+    if fit is not None and part != "all":
+        fitted = make_config({**settings, "impair": card.impair, "data": fit})
+        others = place(*load_data(fitted), fitted, device)
+        baselines = baseline_measures(others, chosen[0], description, fitted, source=parts.source)
+    elif part in ("validation", "test"):  # what was not fitted on
+        baselines = baseline_measures(parts, chosen[0], description, config)
     result: dict[str, Any] = finite(
         {
             "model": str(file),
