@@ -96,6 +96,18 @@ def test_evaluating_the_run_gives_its_result_again(finished: RunDirectory) -> No
     assert everything["baselines"] == {}
 
 
+def test_baselines_are_fitted_where_it_is_said(finished: RunDirectory, tmp_path: Path) -> None:
+    """Linear codes of noise keep hardly anything of images."""
+    generator = np.random.default_rng(0)
+    for number in range(300):
+        noise = generator.integers(0, 256, (16, 16, 3), np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{number}.png")
+    own, fitted = (evaluate(finished.path, fit=fit, options={}) for fit in (None, str(tmp_path)))
+    assert fitted["errors"] == own["errors"]
+    assert fitted["baselines"]["pca-128"]["n"] == own["errors"]["n"]
+    assert fitted["baselines"]["pca-128"]["mse"] > 1.2 * own["baselines"]["pca-128"]["mse"]
+
+
 def test_evaluating_on_images_that_do_not_fit_is_said(finished: RunDirectory) -> None:
     with pytest.raises(InputError, match="15"):
         evaluate(finished.path, options={"size": 15})
