@@ -84,7 +84,8 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
         put(folder / f"{name}.safetensors", card)
         told = {
             "impair": card.impair, "predict": card.predict, "network": card.network, "weights": 243,
-            "test": {"psnr_of_mean": 24.5}, "baselines": {"pca-128": {"psnr_of_mean": 27.25}, "copy": {"psnr_of_mean": 20.0}},
+            "test": {"psnr_of_mean": 24.5},
+            "baselines": {"pca-128": {"psnr_of_mean": 27.25}, "copy": {"psnr_of_mean": 20.0}},
         }  # fmt: skip
         (folder / f"{name}.json").write_text(json.dumps(told))
     return folder
