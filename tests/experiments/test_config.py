@@ -2,6 +2,7 @@ import pytest
 
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig, make_config
+from caelab.networks import PRESETS
 
 
 def test_a_configuration_is_stored_unmodified_and_repeats() -> None:
@@ -55,3 +56,12 @@ def test_the_learning_rate_suits_the_widest_layer() -> None:
     assert rate("conv32 conv3") == pytest.approx(8e-3 * 144 / 288)
     assert rate("conv32 conv3", learning_rate=0.5) == 0.5
     assert rate("pool up") == 8e-3
+
+
+def test_a_preset_that_changes_makes_other_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    named, spelled = RunConfig(network="unet-small"), RunConfig(network=PRESETS["unet-small"])
+    before = named.key("abc")
+    assert spelled.key("abc") == before
+    monkeypatch.setitem(PRESETS, "unet-small", "conv4 conv2")
+    assert named.key("abc") != before
+    assert spelled.key("abc") == before

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from caelab.errors import InputError
+from caelab.networks.presets import PRESETS
 
 DEFAULTS = 1
 """Counts the changes of defaults, so that a run of other defaults is another run."""
@@ -112,8 +113,12 @@ class RunConfig(BaseModel):
 
         Where the data lies does not matter, what it is does. Only what differs from the defaults is told, so that an
         option that is added later leaves the names of finished runs; a default that changes needs a new ``DEFAULTS``.
+        A preset counts by its text, so that it may change, but for the default's.
         """
-        told = f"{DEFAULTS} {self.model_dump_json(exclude={'data'}, exclude_defaults=True)} {fingerprint}"
+        config = self
+        if self.network != RunConfig.model_fields["network"].default:
+            config = self.model_copy(update={"network": PRESETS.get(self.network, self.network)})
+        told = f"{DEFAULTS} {config.model_dump_json(exclude={'data'}, exclude_defaults=True)} {fingerprint}"
         return hashlib.sha256(told.encode()).hexdigest()[:8]
 
 
