@@ -18,7 +18,7 @@ from caelab.lab.figures import (
     draw_front,
     draw_reconstructions,
 )
-from caelab.lab.figures.labels import label_points
+from caelab.lab.figures.labels import label_lines, label_points
 from caelab.lab.figures.style import new_axes, plain
 
 LINEAR = {"PCA, whole image": {64: 0.008, 256: 0.0026, 1024: 0.0002}, "PCA, 4×4 patches": {256: 0.005, 768: 0.001}}
@@ -191,3 +191,14 @@ def test_a_grid_of_reconstructions() -> None:
     shown = [axes.images[0].get_array() for axes in drawing.figure.axes]
     assert len(shown) == 6
     np.testing.assert_array_equal(shown[1], images[1].transpose(1, 2, 0))
+
+
+def test_labels_of_lines_that_are_close_stand_above_one_another() -> None:
+    figure, axes = new_axes(4)
+    axes.set_yscale("log")
+    axes.set_ylim(4e-4, 6e-3)
+    label_lines(axes, {"one": 5.3e-4, "another\nof two lines": 5.5e-4, "far away": 4e-3})
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    one, another, far = (text.get_window_extent(renderer) for text in axes.texts)
+    assert one.y1 < another.y0
+    assert far.y0 < axes.transData.transform((0, 4e-3))[1] < far.y1  # beside its line

@@ -8,7 +8,7 @@ from matplotlib.ticker import FixedLocator
 
 from caelab.experiments.pictures import BLUE, ORANGE
 from caelab.lab.architectures import Architecture, EqualSizeAnswer
-from caelab.lab.figures.labels import label_points
+from caelab.lab.figures.labels import label_lines, label_points
 from caelab.lab.figures.style import INK, Drawing, logarithmic, margin, new_axes
 from caelab.lab.sentences import significant
 
@@ -50,10 +50,9 @@ def draw_equal_size(answer: EqualSizeAnswer, linear: Mapping[str, float]) -> Dra
         if len(each.errors) > 1:
             axes.plot([_area(each)] * len(each.errors), list(each.errors.values()), "_", color=color, markersize=9)
         axes.plot(_area(each), each.mse.estimate, marker, color=color, markersize=7, markeredgecolor="white")
-    for style, (name, error) in zip(("-", (0, (5, 2)), (0, (1, 1.5))), linear.items(), strict=False):
+    for style, error in zip(("-", (0, (5, 2)), (0, (1, 1.5))), linear.values(), strict=False):
         axes.axhline(error, color=INK, linewidth=1.2, linestyle=style)
-        said = f"{name}\n{significant(error)}"
-        axes.text(1.01, error, said, transform=axes.get_yaxis_transform(), fontsize=8, va="center", color=INK)
+    label_lines(axes, {f"{name}\n{significant(error)}": error for name, error in linear.items()})
     axes.set_xlabel("shape of the code: height × width × channels")
     axes.set_ylabel("test MSE, pixels in [0, 1]")
     label_points(

@@ -1,6 +1,6 @@
 """Labels beside points that do not lie on points, lines of text or each other."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -77,6 +77,32 @@ def label_points(
                 "", point, xytext=(best[0] * 0.9, best[1] * 0.9), textcoords="offset points",
                 arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 3},
             )  # fmt: skip
+
+
+def label_lines(axes: Axes, heights: Mapping[str, float], *, size: float = 8) -> None:
+    """Write labels of horizontal lines to the right of the axes, moved up where they would lie on one another.
+
+    The axes must have their final limits and scales.
+
+    Args:
+        axes: Where to.
+        heights: Of each label's line, in the axes' data.
+        size: Of the letters, in points.
+    """
+    canvas = FigureCanvasAgg(axes.figure)  # type: ignore[arg-type]
+    canvas.draw()  # type: ignore[no-untyped-call]
+    renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]
+    lowest = -np.inf
+    for label, height in sorted(heights.items(), key=lambda each: each[1]):
+        text = axes.text(
+            1.01, height, label, transform=axes.get_yaxis_transform(), fontsize=size, va="center", color=INK,
+            linespacing=1.0,
+        )  # fmt: skip
+        box = text.get_window_extent(renderer)
+        if (up := lowest - box.y0) > 0:
+            middle = axes.transData.inverted().transform((box.x0, (box.y0 + box.y1) / 2 + up))[1]
+            text.set_position((1.01, middle))
+        lowest = text.get_window_extent(renderer).y1 + 1
 
 
 def _move(text: Any, offset: tuple[float, float]) -> None:
