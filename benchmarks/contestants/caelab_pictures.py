@@ -13,7 +13,9 @@ import numpy as np
 from PIL import Image
 from skimage import data
 
+from benchmarks.contestants.inferring import rate
 from benchmarks.tasks import Task
+from caelab.experiments.memory import peak_memory_bytes
 
 MODEL = "colorize"
 
@@ -42,11 +44,10 @@ def _network(task: Task) -> dict[str, Any]:
     model = open_model(MODEL, runtime=task.options["runtime"]).model
     images = np.random.default_rng(task.seed).random((task.batch or 512, 1, 32, 32), np.float32)
     model(images)
-    count, started = 0, time.perf_counter()
-    while (passed := time.perf_counter() - started) < task.options["seconds"]:
-        model(images)
-        count += len(images)
-    return {"images_per_second": count / passed, "peak_memory": _peak(resource.RUSAGE_SELF)}
+    return {
+        "images_per_second": rate(model, [images], task.options["seconds"]),
+        "peak_memory": peak_memory_bytes() or 0,
+    }
 
 
 def _crops(photograph: Image.Image, folder: Path, *, count: int, seed: int) -> None:
@@ -66,12 +67,10 @@ def _command(given: Path, made: Path, *, runtime: str) -> dict[str, Any]:
     return {
         "seconds": seconds,
         "images_per_second": count / seconds,
-        "peak_memory": _peak(resource.RUSAGE_CHILDREN),
+        # No less than this process itself, which is far smaller.
+        "peak_memory": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        * (1 if sys.platform == "darwin" else 1024),
     }
-
-
-def _peak(whose: int) -> int:
-    return resource.getrusage(whose).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 if __name__ == "__main__":

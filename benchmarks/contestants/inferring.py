@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def rates(
-    batches: Sequence[Any], *, encode: Callable[[Any], Tensor], decode: Callable[[Tensor], Tensor], seconds: float
+    batches: Sequence[Any], *, encode: "Callable[[Any], Tensor]", decode: "Callable[[Tensor], Tensor]", seconds: float
 ) -> dict[str, float]:
     """Return images per second of both halves, after a warm-up pass.
 
@@ -21,10 +22,11 @@ def rates(
     codes = [encode(batch) for batch in batches]
     for code in codes:
         decode(code)
-    return {"encode": _rate(encode, batches, seconds), "decode": _rate(decode, codes, seconds)}
+    return {"encode": rate(encode, batches, seconds), "decode": rate(decode, codes, seconds)}
 
 
-def _rate(function: Callable[[Any], Tensor], inputs: Sequence[Any], seconds: float) -> float:
+def rate(function: Callable[[Any], Any], inputs: Sequence[Any], seconds: float) -> float:
+    """Return images per second, of a function of batches to tensors or arrays; there is no warm-up."""
     done, started = 0, time.perf_counter()
     while time.perf_counter() - started < seconds:
         for each in inputs:

@@ -106,6 +106,8 @@ def test_baselines_are_fitted_where_it_is_said(finished: RunDirectory, tmp_path:
     assert fitted["errors"] == own["errors"]
     assert fitted["baselines"]["pca-128"]["n"] == own["errors"]["n"]
     assert fitted["baselines"]["pca-128"]["mse"] > 1.2 * own["baselines"]["pca-128"]["mse"]
+    with pytest.raises(InputError, match="--fit: baselines are measured on one part of the data"):
+        evaluate(finished.path, part="all", fit=str(tmp_path), options={})
 
 
 def test_evaluating_on_images_that_do_not_fit_is_said(finished: RunDirectory) -> None:

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from caelab.experiments.baselines import baseline_measures
 from caelab.experiments.config import RunConfig
-from caelab.experiments.environment import peak_memory_bytes
 from caelab.experiments.materials import Parts, make_card, peak_learning_rate
+from caelab.experiments.memory import peak_memory_bytes
 from caelab.experiments.pictures import ErrorCurve, choose_samples, draw_error, draw_samples
 from caelab.experiments.rundir import RunDirectory
 from caelab.experiments.weights import save_model

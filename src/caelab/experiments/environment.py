@@ -3,9 +3,7 @@
 import datetime
 import os
 import platform
-import re
 import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,20 +29,6 @@ def describe_environment(device: torch.device, precision: torch.dtype) -> dict[s
         "precision": str(precision).removeprefix("torch."),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-
-
-def peak_memory_bytes() -> int | None:
-    """Return the largest resident size that this process has had, or ``None`` where the system does not tell."""
-    status = Path("/proc/self/status")
-    if status.is_file():  # on Linux, where getrusage counts what the process was forked from, too
-        told = re.search(r"VmHWM:\s*(\d+) kB", status.read_text(encoding="utf-8"))
-        return int(told[1]) * 1024 if told else None
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _commit() -> str | None:

@@ -29,8 +29,10 @@ def evaluate(target: Path, *, part: str = "test", fit: str | None = None, option
         options: Fields of the run's configuration that say which data and where to compute.
 
     Raises:
-        InputError: There is no model, or the images do not fit it.
+        InputError: There is no model, the images do not fit it, or ``fit`` is given for all parts at once.
     """
+    if fit is not None and part == "all":
+        raise InputError("--fit: baselines are measured on one part of the data, and --part all is three. Choose one.")
     directory = RunDirectory(target)
     beneath: dict[str, Any] = {}
     file = target
@@ -58,7 +60,7 @@ def evaluate(target: Path, *, part: str = "test", fit: str | None = None, option
         each = [measure_restored(restore, pixels, impairment) for pixels in chosen]
     measures = {name: np.concatenate([one[name] for one in each]) for name in each[0]}
     baselines = {}
-    if fit is not None and part != "all":
+    if fit is not None:
         fitted = make_config({**settings, "impair": card.impair, "data": fit})
         others = place(*load_data(fitted), fitted, device)
         baselines = baseline_measures(others, chosen[0], description, fitted, source=parts.source)

@@ -26,7 +26,8 @@ STRIP_PIXELS = 2**18
 
 PHOTOGRAPH = 1.5
 """Photographs are seen at so many times the size that the network was trained on: of 32, 48 and 64 pixels, 48 gave
-nine photographs of scikit-image and scikit-learn the least color difference (CIEDE2000 11.8, 11.3 and 12.0)."""
+nine photographs of scikit-image and scikit-learn the least color difference (CIEDE2000 11.8, 11.3 and 12.0; ``python -m
+benchmarks.photographs``)."""
 
 LONGEST = 8
 """A view for the network is at most so many times longer than wide; longer pictures are squeezed for it."""
