@@ -26,7 +26,7 @@ Weights = dict[str, torch.Tensor]
 
 def job(config: RunConfig) -> Job:
     images, _ = load_data(config)
-    return Job(name=run_name(config, config.key(images.source.fingerprint)), config=config)
+    return Job(name=run_name(config, images.source.fingerprint), config=config)
 
 
 def weights(runs: Path, name: str) -> Weights:

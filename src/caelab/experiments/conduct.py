@@ -110,7 +110,7 @@ def conduct(study: Study, *, engine: Engine, runs: Path, out: Path) -> Iterator[
     del images
     planned = {}
     for variant, config in study.runs():
-        name = run_name(config, config.key(source.fingerprint))
+        name = run_name(config, source.fingerprint)
         planned[name] = PlannedRun(variant=variant, config=config, name=name)
     _claim(study, out, planned, source.fingerprint)
 

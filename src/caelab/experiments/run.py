@@ -72,10 +72,10 @@ def run(config: RunConfig, *, out: Path | None = None, runs: Path = Path("runs")
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
     images, split = load_data(config)
-    key = config.key(images.source.fingerprint)
-    directory = RunDirectory(out if out is not None else runs / run_name(config, key))
+    fingerprint = images.source.fingerprint
+    directory = RunDirectory(out if out is not None else runs / run_name(config, fingerprint))
     require_space(directory.path, 64_000_000 + 40 * description.weights)
-    directory.claim(config, key, asdict(images.source))
+    directory.claim(config, config.key(fingerprint), asdict(images.source))
     try:
         with filelock.FileLock(directory.lock, timeout=0):
             if not directory.finished:

@@ -119,10 +119,10 @@ class RunDirectory:
         return content
 
 
-def run_name(config: RunConfig, key: str) -> str:
-    """Return the folder name of a run: what the network is, in short, and the run's key."""
+def run_name(config: RunConfig, fingerprint: str) -> str:
+    """Return the folder name of a run: what the network is, in short, and the run's key with these images."""
     words = re.sub(r"[^A-Za-z0-9]+", "-", config.network).strip("-")
-    return f"{words[:40].strip('-')}-{key}"
+    return f"{words[:40].strip('-')}-{config.key(fingerprint)}"
 
 
 def read_config(run: Path) -> RunConfig:

@@ -95,7 +95,7 @@ class LabProgress:
             for variant, config in stage.study.runs():
                 expected = SECONDS_A_RUN + speed * config.epochs * self._epoch(config, variant.description)
                 total += expected
-                name = run_name(config, config.key(self.source.fingerprint))
+                name = run_name(config, self.source.fingerprint)
                 progress = stage.progress
                 if progress is None:
                     done += expected * (name in self.finished)
@@ -151,7 +151,7 @@ def prepare(base: RunConfig, budget: Budget | None = None, *, runs: Path) -> Lab
         name
         for stage in progress.stages
         for _, config in stage.study.runs()
-        if (runs / (name := run_name(config, config.key(source.fingerprint))) / "result.json").is_file()
+        if (runs / (name := run_name(config, source.fingerprint)) / "result.json").is_file()
     }
     return progress
 

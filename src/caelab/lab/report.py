@@ -31,6 +31,7 @@ from caelab.lab.render_markdown import write_markdown
 from caelab.lab.restoration import restoration_sections
 from caelab.lab.sentences import mean_in_words
 from caelab.lab.study_report import study_sections
+from caelab.lab.variants import find_variants
 from caelab.networks import describe
 
 
@@ -202,18 +203,8 @@ def _shown(
     for group in reconstructing:
         if group[0].name not in {run.name for run in named.values()}:
             named.setdefault(f"{group[0].config.network}, {len(group[0].epochs)} epochs", group[0])
-    colors = {names.get(group[0].name) or _color_name(group[0]): group[0] for group in groups(colorizing)}
+    colors = {variant.label: variant.first for variant in find_variants(colorizing, names).all} if colorizing else {}
     return choose_networks(named, keep=keep), choose_networks(colors)
-
-
-def _color_name(run: FinishedRun) -> str:
-    config = run.config
-    said = [config.network if len(config.network) < 24 else f"{config.network[:23]}…", config.predict]
-    said += [config.space] if config.predict != "rgb" and config.space != "ycbcr" else []
-    said += [config.loss] if config.loss != "mse" else []
-    flags = {"flips": config.flip, "shifts": config.shift, "mean of weights": config.ema}
-    said += [name for name, on in {**flags, "both flips": config.average_flips}.items() if on]
-    return ", ".join(said)
 
 
 def _lead(
