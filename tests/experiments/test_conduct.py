@@ -9,7 +9,8 @@ import pytest
 
 from caelab.errors import InputError
 from caelab.experiments import conduct as conduct_module
-from caelab.experiments.conduct import Progress, conduct
+from caelab.experiments.conduct import Progress, conduct, identify
+from caelab.experiments.config import RunConfig
 from caelab.experiments.engines import Event, Failed, Job
 from caelab.experiments.engines.this import ThisProcess
 from caelab.experiments.interrupt import Interrupted
@@ -167,6 +168,13 @@ def test_the_folder_of_another_study_is_left_alone(
     with pytest.raises(InputError, match=f"study holds another study: {said}. Choose another --out"):
         last(make(**changed), trained)
     assert {file: file.read_bytes() for file in (trained / "study").iterdir()} == before
+
+
+def test_only_what_differs_from_the_defaults_tells_studies_apart(make: Make) -> None:
+    base = identify(make(), "abc")["base"]
+    defaults = RunConfig().model_dump(mode="json")
+    assert base["epochs"] == 1
+    assert all(defaults[name] != value for name, value in base.items())
 
 
 def test_a_folder_that_is_no_study_is_left_alone(make: Make, tmp_path: Path) -> None:

@@ -192,10 +192,13 @@ def _finished_row(run: PlannedRun, directory: RunDirectory) -> StudyRow | None:
 
 
 def identify(study: Study, fingerprint: str) -> dict[str, Any]:
-    """Return what a study's folder is known by: it may grow by seeds, levels and networks and stays the same study."""
+    """Return what a study's folder is known by: it may grow by seeds, levels and networks and stays the same study.
+
+    Of the base's options those that are not the defaults count, so that one that is added later changes no study.
+    """
     return {
         "name": study.name,
-        "base": study.base.model_dump(mode="json", exclude={"data", "seed", "device"}),
+        "base": study.base.model_dump(mode="json", exclude={"data", "seed", "device"}, exclude_defaults=True),
         "data": fingerprint,
     }
 
@@ -232,11 +235,10 @@ def _difference(before: Any, now: dict[str, Any]) -> str:
         return "plan cannot be read"
     if before.get("name") != now["name"]:
         return f"name is {before.get('name')!r}, not {now['name']!r}"
-    base = before.get("base") or {}
-    changed = [name for name, value in now["base"].items() if base.get(name) != value]
-    if changed:
-        return ", ".join(f"{name} is {base.get(name)!r}, not {now['base'][name]!r}" for name in changed)
-    return "data are others"
+    defaults = RunConfig().model_dump(mode="json")
+    old, new = ({**defaults, **(identity.get("base") or {})} for identity in (before, now))
+    changed = [f"{name} is {old.get(name)!r}, not {value!r}" for name, value in new.items() if old.get(name) != value]
+    return ", ".join(changed) or "data are others"
 
 
 def _write(progress: Progress, out: Path) -> None:
