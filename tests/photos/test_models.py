@@ -81,6 +81,8 @@ def test_every_impairment_has_its_command(impairment: str, command: str) -> None
 
 
 def test_all_that_ships_is_small_and_has_a_card() -> None:
+    codes = [f"best-{size}" for size in (64, 128, 256, 512, 768, 1024)]
+    assert list(shipped_models()) == [*codes, "colorize", "denoise", "reference"]
     assert sum(file.stat().st_size for file in models.FOLDER.iterdir()) <= MOST_BYTES
     for shipped in shipped_models().values():
         _, card = load_model(shipped.weights, torch.device("cpu"))

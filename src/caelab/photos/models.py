@@ -1,6 +1,7 @@
 """What people name as a model → the file that holds it: a model that ships, a run directory, a file. No torch."""
 
 import difflib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,16 +32,20 @@ class ShippedModel:
 
 
 def shipped_models() -> dict[str, ShippedModel]:
-    """Return the models that ship, by name, sorted.
+    """Return the models that ship, by name, sorted; numbers in names by their value.
 
     Raises:
         InputError: A card is damaged.
     """
-    files = sorted(FOLDER.glob("*.safetensors"))
+    files = sorted(FOLDER.glob("*.safetensors"), key=_by_number)
     return {
         file.stem: ShippedModel(name=file.stem, weights=file, card=read_json(file.with_suffix(".json")))
         for file in files
     }
+
+
+def _by_number(file: Path) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", file.stem)]
 
 
 def find_model(name_or_path: str | Path) -> Path:
