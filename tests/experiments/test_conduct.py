@@ -10,7 +10,7 @@ import pytest
 from caelab.errors import InputError
 from caelab.experiments import conduct as conduct_module
 from caelab.experiments.conduct import Progress, conduct, identify
-from caelab.experiments.config import RunConfig
+from caelab.experiments.config import make_config
 from caelab.experiments.engines import Event, Failed, Job
 from caelab.experiments.engines.this import ThisProcess
 from caelab.experiments.interrupt import Interrupted
@@ -172,7 +172,7 @@ def test_the_folder_of_another_study_is_left_alone(
 
 def test_only_what_differs_from_the_defaults_tells_studies_apart(make: Make) -> None:
     base = identify(make(), "abc")["base"]
-    defaults = RunConfig().model_dump(mode="json")
+    defaults = make_config({}).model_dump(mode="json")
     assert base["epochs"] == 1
     assert all(defaults[name] != value for name, value in base.items())
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from caelab.errors import InputError
-from caelab.experiments.config import RunConfig
+from caelab.experiments.config import RunConfig, make_config
 from caelab.experiments.engines import Engine, Failed, Finished, Job, Started
 from caelab.experiments.materials import load_data
 from caelab.experiments.results import StudyRow, write_rows
@@ -235,7 +235,7 @@ def _difference(before: Any, now: dict[str, Any]) -> str:
         return "plan cannot be read"
     if before.get("name") != now["name"]:
         return f"name is {before.get('name')!r}, not {now['name']!r}"
-    defaults = RunConfig().model_dump(mode="json")
+    defaults = make_config({}).model_dump(mode="json")
     old, new = ({**defaults, **(identity.get("base") or {})} for identity in (before, now))
     changed = [f"{name} is {old.get(name)!r}, not {value!r}" for name, value in new.items() if old.get(name) != value]
     return ", ".join(changed) or "data are others"
