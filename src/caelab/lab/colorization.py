@@ -152,7 +152,7 @@ def _ideas(variants: Variants) -> Iterable[Block]:
     if covering:
         yield Paragraph(f"Undetermined, as the interval covers 1: {'; '.join(covering)}.")
     if single:
-        which = "Everything here" if len(single) == len(effects) else "; ".join(single)
+        which = "everything here" if len(single) == len(effects) else "; ".join(single)
         yield Paragraph(f"Undetermined, as one seed has no interval: {which}.")
 
 
