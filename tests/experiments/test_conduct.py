@@ -9,8 +9,7 @@ import pytest
 
 from caelab.errors import InputError
 from caelab.experiments import conduct as conduct_module
-from caelab.experiments.conduct import Progress, conduct, identify
-from caelab.experiments.config import make_config
+from caelab.experiments.conduct import Progress, conduct
 from caelab.experiments.engines import Event, Failed, Job
 from caelab.experiments.engines.this import ThisProcess
 from caelab.experiments.interrupt import Interrupted
@@ -170,11 +169,17 @@ def test_the_folder_of_another_study_is_left_alone(
     assert {file: file.read_bytes() for file in (trained / "study").iterdir()} == before
 
 
-def test_only_what_differs_from_the_defaults_tells_studies_apart(make: Make) -> None:
-    base = identify(make(), "abc")["base"]
-    defaults = make_config({}).model_dump(mode="json")
-    assert base["epochs"] == 1
-    assert all(defaults[name] != value for name, value in base.items())
+def test_an_option_that_is_added_later_leaves_a_study_what_it_was(make: Make, trained: Path) -> None:
+    file = trained / "study" / "study.json"
+    content = json.loads(file.read_text())
+    del content["identity"]["base"]["zoom"]
+    file.write_text(json.dumps(content))
+    last(make(), trained)
+    assert json.loads(file.read_text())["identity"]["base"]["zoom"] == 0
+    content["identity"]["data"] = "other"
+    file.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="its data are others"):
+        last(make(), trained)
 
 
 def test_a_folder_that_is_no_study_is_left_alone(make: Make, tmp_path: Path) -> None:

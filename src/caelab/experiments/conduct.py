@@ -192,13 +192,10 @@ def _finished_row(run: PlannedRun, directory: RunDirectory) -> StudyRow | None:
 
 
 def identify(study: Study, fingerprint: str) -> dict[str, Any]:
-    """Return what a study's folder is known by: it may grow by seeds, levels and networks and stays the same study.
-
-    Of the base's options those that are not the defaults count, so that one that is added later changes no study.
-    """
+    """Return what a study's folder is known by: it may grow by seeds, levels and networks and stays the same study."""
     return {
         "name": study.name,
-        "base": study.base.model_dump(mode="json", exclude={"data", "seed", "device"}, exclude_defaults=True),
+        "base": study.base.model_dump(mode="json", exclude={"data", "seed", "device"}),
         "data": fingerprint,
     }
 
@@ -210,11 +207,8 @@ def _claim(study: Study, out: Path, planned: dict[str, PlannedRun], fingerprint:
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file: a study needs a folder. Choose another --out.")
     if file.is_file():
-        before = read_json(file).get("identity")
-        if before != identity:
-            raise InputError(
-                f"{out} holds another study: its {_difference(before, identity)}. Choose another --out for this one."
-            )
+        if difference := _difference(read_json(file).get("identity"), identity):
+            raise InputError(f"{out} holds another study: its {difference}. Choose another --out for this one.")
     elif out.is_dir() and any(out.iterdir()):
         raise InputError(f"{out} is not empty and not a study. Choose a new or empty folder for --out.")
     content: dict[str, Any] = {
@@ -231,14 +225,16 @@ def _claim(study: Study, out: Path, planned: dict[str, PlannedRun], fingerprint:
 
 
 def _difference(before: Any, now: dict[str, Any]) -> str:
+    """Return in words how one study's identity is not the other's; an option that it does not state was the default."""
     if not isinstance(before, dict):
         return "plan cannot be read"
     if before.get("name") != now["name"]:
         return f"name is {before.get('name')!r}, not {now['name']!r}"
-    defaults = make_config({}).model_dump(mode="json")
-    old, new = ({**defaults, **(identity.get("base") or {})} for identity in (before, now))
-    changed = [f"{name} is {old.get(name)!r}, not {value!r}" for name, value in new.items() if old.get(name) != value]
-    return ", ".join(changed) or "data are others"
+    old = {**make_config({}).model_dump(mode="json"), **(before.get("base") or {})}
+    changed = [f"{name} is {old[name]!r}, not {value!r}" for name, value in now["base"].items() if old[name] != value]
+    if changed:
+        return ", ".join(changed)
+    return "" if before.get("data") == now["data"] else "data are others"
 
 
 def _write(progress: Progress, out: Path) -> None:
