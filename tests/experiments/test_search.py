@@ -53,6 +53,27 @@ def test_a_search_goes_on_where_it_was(recipe: Path, tmp_path: Path) -> None:
     assert all((tmp_path / "runs" / trial.run / "result.json").is_file() for trial in more)
 
 
+def test_a_trial_that_was_cut_off_is_tried_again_and_does_not_count(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search, places = read_search(recipe, options={}), {"runs": tmp_path / "runs", "file": tmp_path / "search.db"}
+    whole = [dict(trial.values) for trial in conduct_search(search, runs=places["runs"], file=tmp_path / "whole.db")]
+    assert next(conduct_search(search, **places)).values == whole[0]
+    for _ in range(2):
+        monkeypatch.setattr("caelab.experiments.run.run", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            list(conduct_search(search, **places))
+        monkeypatch.undo()
+    again = list(conduct_search(search, **places))
+    assert [trial.values for trial in again] == whole
+    assert len({repr(values) for values in whole}) == 3
+    assert all(trial.error is not None for trial in again)
+
+
+def _interrupted(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_another_search_is_refused(recipe: Path, tmp_path: Path) -> None:
     memory = tmp_path / "search.db"
     next(conduct_search(read_search(recipe, options={}, trials=1), runs=tmp_path / "runs", file=memory))
@@ -64,11 +85,12 @@ def test_another_search_is_refused(recipe: Path, tmp_path: Path) -> None:
 def test_an_impossible_trial_fails_and_the_others_go_on(recipe: Path, tmp_path: Path) -> None:
     recipe.write_text(recipe.read_text().replace("conv3", "conv{width}").replace("[2, 4]", "[3, 4]"))
     search = read_search(recipe, options={}, trials=6)
-    errors = {trial.values["width"]: trial.error for trial in conduct_search(
-        search, runs=tmp_path / "runs", file=tmp_path / "search.db"
-    )}  # fmt: skip
+    first = list(conduct_search(search, runs=tmp_path / "runs", file=tmp_path / "search.db"))
+    errors = {trial.values["width"]: trial.error for trial in first}
     assert errors[4] is None
     assert errors[3] is not None
+    again = conduct_search(search, runs=tmp_path / "runs", file=tmp_path / "search.db")
+    assert [trial.error is None for trial in again] == [trial.values["width"] == 4 for trial in first]
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig, make_config
 
 if TYPE_CHECKING:
     import optuna
+
+_WHY = "failed because"
+"""Attribute of a trial that failed, which one that was cut off has not."""
 
 Choices = tuple[int | float | str | bool, ...]
 
@@ -129,16 +134,15 @@ def conduct_search(search: Search, *, runs: Path, file: Path) -> Iterator[Trial]
 
     done = 0
     for trial in study.get_trials(deepcopy=False):
-        if trial.state.is_finished():
+        if trial.value is not None or _WHY in trial.user_attrs:
             done += 1
             yield Trial(
                 number=trial.number, values=trial.params, run=trial.user_attrs.get("run", ""), error=trial.value
             )
-        else:
-            study.tell(trial.number, state=_failed())  # cut off: its values are tried again
-            study.enqueue_trial(trial.params)
-            done += 1
+        elif not trial.state.is_finished():  # cut off: it does not count, and the next one is of the same values
+            study.tell(trial.number, state=_failed())
     while done < search.trials:
+        study.sampler = _sampler(search.seed, done)
         asked = study.ask()
         values = {name: _suggest(asked, name, levels) for name, levels in search.space.items()}
         error, where = None, ""
@@ -146,7 +150,8 @@ def conduct_search(search: Search, *, runs: Path, file: Path) -> Iterator[Trial]
             directory = run(search.config(values), runs=runs)
             where = directory.path.name
             error = float(directory.read(directory.result)["validation_mse"])
-        except (InputError, TrainingDiverged):
+        except (InputError, TrainingDiverged) as problem:
+            asked.set_user_attr(_WHY, str(problem))
             study.tell(asked, state=_failed())
         else:
             asked.set_user_attr("run", where)
@@ -165,7 +170,6 @@ def _open(search: Search, file: Path) -> "optuna.Study":
     study = optuna.create_study(
         storage=f"sqlite:///{file}",
         study_name=search.name,
-        sampler=optuna.samplers.TPESampler(seed=search.seed),
         load_if_exists=True,
     )
     told = repr((dict(search.base), dict(search.space)))
@@ -173,6 +177,14 @@ def _open(search: Search, file: Path) -> "optuna.Study":
         raise InputError(f"{file} is the memory of another search called {search.name}: choose another --out.")
     study.set_user_attr("search", told)
     return study
+
+
+def _sampler(seed: int, done: int) -> "optuna.samplers.BaseSampler":
+    """Return what chooses the next trial's values: they depend on the trials before it, however often it was asked."""
+    import optuna
+
+    entropy = np.random.SeedSequence([seed, done])
+    return optuna.samplers.TPESampler(seed=int(entropy.generate_state(1)[0]))
 
 
 def _failed() -> "optuna.trial.TrialState":
