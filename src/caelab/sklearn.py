@@ -142,7 +142,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
     def _prepare(self, images: NDArray[np.uint8]) -> tuple[Any, Any, Any, Any]:
         """The training state, the images, the plan and the network's description."""
         from caelab.experiments.config import make_config
-        from caelab.experiments.materials import make_plan, make_state, place
+        from caelab.experiments.materials import make_plan, make_state, place, require_labels
         from caelab.images.imageset import ImageSet, Source
         from caelab.images.split import Split
         from caelab.networks import describe, require_image_output, resolve
@@ -170,6 +170,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
             raise InputError(f"{description.text} has no code: a '|' that no bracket runs around must mark one.")
         source = Source(name="array", where="memory", note="", fingerprint="")
         whole = ImageSet(images=images, labels=None, classes=(), source=source, part=None, official_test=None)
+        require_labels(description, whole)
         # Only the training part is looked at; the others may not be empty.
         first = np.zeros(1, np.int64)
         split = Split(train=np.arange(len(images)), validation=first, test=first)

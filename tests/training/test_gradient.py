@@ -7,6 +7,7 @@ from torch import nn
 
 from caelab.impair import image_keys, parse_impairment
 from caelab.networks.build import build
+from caelab.networks.classifier import Classifier
 from caelab.training.compose import ImageModel
 from caelab.training.gradient import BatchGradient, threads
 from caelab.training.losses import LOSSES
@@ -15,7 +16,10 @@ from caelab.training.predictions import LogitPrediction, RgbPrediction
 from caelab.training.task import Task
 
 PIXELS = Pixels.of(
-    np.random.default_rng(0).integers(0, 256, (80, 3, 8, 8), dtype=np.uint8), np.arange(80), device=torch.device("cpu")
+    np.random.default_rng(0).integers(0, 256, (80, 3, 8, 8), dtype=np.uint8),
+    np.arange(80),
+    device=torch.device("cpu"),
+    labels=np.random.default_rng(1).integers(0, 4, 80),
 )
 
 
@@ -53,6 +57,42 @@ def test_shares_add_up_to_the_whole_batchs_gradient(count: int, loss: str) -> No
     assert terms["mse"].item() == pytest.approx(
         (output.sigmoid() - target).square().mean().item() if loss == "bce" else expected["mse"].item(), rel=1e-6
     )
+    for parameter, exact in zip(subject.parameters(), twin.parameters(), strict=True):
+        assert parameter.grad is not None
+        assert exact.grad is not None
+        torch.testing.assert_close(parameter.grad.double(), exact.grad, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_labels_count_beside_the_loss(count: int) -> None:
+    generator = torch.Generator().manual_seed(1)
+    network = build("conv4 classify4 pool conv5 | classify4 up conv3", size=8, generator=generator)
+    usual = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
+    subject = ImageModel(network, prediction=RgbPrediction(**usual), **usual)
+    twin = copy.deepcopy(subject).double()
+    chosen = torch.randperm(80, generator=torch.Generator().manual_seed(2))[:70]
+    with (
+        threads(count),
+        BatchGradient(
+            subject, LOSSES["mse"], NOTHING, PIXELS, batch=70, precision=torch.float32, seed=0, label_weight=0.25
+        ) as compute,
+    ):
+        terms = compute(chosen, KEYS[chosen], 0, 0)
+
+    target = PIXELS.batch(chosen).double().contiguous()
+    means: list[torch.Tensor] = []
+    for part in twin.modules():
+        if isinstance(part, Classifier):
+            part.register_forward_hook(lambda module, given, _: means.append(module.linear(given[0].mean((2, 3)))))
+    assert PIXELS.labels is not None
+    error = nn.functional.mse_loss(twin(target), target)
+    labels = PIXELS.labels[chosen]
+    told = torch.stack([-logits.flatten(1).log_softmax(1)[torch.arange(70), labels].mean() for logits in means]).sum()
+    (error + 0.25 * told).backward()
+    assert len(means) == 2
+    assert set(terms) == {"mse", "labels"}
+    assert terms["labels"].item() == pytest.approx(0.25 * told.item(), rel=1e-5)
+    assert terms["mse"].item() == pytest.approx(error.item(), rel=1e-6)
     for parameter, exact in zip(subject.parameters(), twin.parameters(), strict=True):
         assert parameter.grad is not None
         assert exact.grad is not None

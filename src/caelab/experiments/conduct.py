@@ -14,7 +14,7 @@ from typing import Any
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig, make_config
 from caelab.experiments.engines import Engine, Failed, Finished, Job, Started
-from caelab.experiments.materials import load_data
+from caelab.experiments.materials import load_data, require_labels
 from caelab.experiments.results import StudyRow, write_rows
 from caelab.experiments.rundir import RunDirectory, run_name
 from caelab.experiments.study import Study, Variant
@@ -102,11 +102,14 @@ def conduct(study: Study, *, engine: Engine, runs: Path, out: Path) -> Iterator[
         out: The study's folder.
 
     Raises:
-        InputError: The data cannot be had, ``out`` is another study's, or the disk is full.
+        InputError: The data cannot be had, or lack the classes that a network is to tell; ``out`` is another study's;
+            or the disk is full.
         Interrupted: Someone asked to stop; the state is saved.
     """
     images, _ = load_data(study.base)
     source = images.source
+    for variant in study.variants:
+        require_labels(variant.description, images)
     del images
     planned = {}
     for variant, config in study.runs():

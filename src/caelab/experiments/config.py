@@ -71,6 +71,12 @@ class RunConfig(BaseModel):
         description="Squared, absolute, Huber's or Charbonnier's error, binary cross-entropy of logits, or the "
         "cross-entropy of bins.",
     )
+    label_weight: Finite = Field(
+        0.1,
+        gt=0,
+        le=100,
+        description="What the labels' cross-entropy counts beside the loss, where the network has a classify.",
+    )
     optimizer: Literal["soap", "adamw", "adam"] = Field("soap", description="The optimizer.")
     learning_rate: Finite | None = Field(
         None, gt=0, description="Peak of the learning rate; none: 0.008, and less in proportion for wide layers."

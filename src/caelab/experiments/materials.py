@@ -96,6 +96,10 @@ def describe_run(config: RunConfig) -> Description:
         network = adapt(network, outputs=outputs)
     description = describe(network, channels=given, size=config.size)
     require_image_output(description, channels=outputs)
+    if config.label_weight != RunConfig.model_fields["label_weight"].default and not description.classifiers:
+        raise InputError(
+            f"--label-weight {config.label_weight:g} is an option of networks with a classify, and this one has none."
+        )
     return description
 
 
@@ -132,6 +136,25 @@ def load_data(config: RunConfig) -> tuple[ImageSet, Split]:
     return images, split
 
 
+def require_labels(description: Description, images: ImageSet) -> None:
+    """Raise unless the training images have the classes that the network is to tell.
+
+    Raises:
+        InputError: They have none, or another number.
+    """
+    for told in description.classifiers:
+        if images.labels is None:
+            raise InputError(
+                f"the network has a classify{told}, and the images of {images.source.where} have no classes. "
+                "Take it out, or choose other --data."
+            )
+        if told != len(images.classes):
+            raise InputError(
+                f"the network has a classify{told}, and the images of {images.source.where} are of "
+                f"{len(images.classes)} classes. Write classify{len(images.classes)}."
+            )
+
+
 def place(images: ImageSet, split: Split, config: RunConfig, device: torch.device) -> Parts:
     """Copy the parts to the device and measure the training part's normalisation."""
     channels = images.images.shape[1]
@@ -140,7 +163,7 @@ def place(images: ImageSet, split: Split, config: RunConfig, device: torch.devic
         statistics = channel_statistics(images.images, split.train)
         mean = statistics.mean
         std = tuple(value or 1.0 for value in statistics.std)  # a constant channel is only centred
-    train = Pixels.of(images.images, split.train, device=device)
+    train = Pixels.of(images.images, split.train, device=device, labels=images.labels)
     given_mean, given_std = mean, std
     if (given := parse_impairment(config.impair).channels(channels)) != channels:
         standard = config.normalise == "standard"
@@ -257,4 +280,5 @@ def make_plan(config: RunConfig, network: nn.Module, precision: torch.dtype) -> 
         clip=config.clip,
         precision=precision,
         seed=config.seed,
+        label_weight=config.label_weight,
     )

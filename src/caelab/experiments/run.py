@@ -15,7 +15,7 @@ from caelab.experiments.conclude import conclude
 from caelab.experiments.config import RunConfig
 from caelab.experiments.environment import describe_environment
 from caelab.experiments.interrupt import Interrupted, stop_requests
-from caelab.experiments.materials import Parts, describe_run, load_data, make_plan, make_state, place
+from caelab.experiments.materials import Parts, describe_run, load_data, make_plan, make_state, place, require_labels
 from caelab.experiments.rundir import RunDirectory, run_name
 from caelab.files import require_space
 from caelab.measuring.metrics import reconstruction_errors
@@ -72,6 +72,7 @@ def run(config: RunConfig, *, out: Path | None = None, runs: Path = Path("runs")
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
     images, split = load_data(config)
+    require_labels(description, images)
     fingerprint = images.source.fingerprint
     directory = RunDirectory(out if out is not None else runs / run_name(config, fingerprint))
     require_space(directory.path, 64_000_000 + 40 * description.weights)

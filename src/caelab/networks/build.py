@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from caelab.errors import InputError
 from caelab.networks import layers, shapes
+from caelab.networks.classifier import Classifier
 from caelab.networks.describe import describe
 from caelab.networks.dropout import Dropout
 from caelab.networks.initialise import Initialisation, initialise, weighted_layers
@@ -250,6 +251,8 @@ def _layer(layer: Layer, shape: Shape) -> nn.Module:
             return layers.Plain(SqueezeExcitation(shape[0], reduction=value), activation=activation)
         case "attend":
             return layers.Plain(SelfAttention(shape[0], heads=value), activation=activation)
+        case "classify":
+            return layers.Plain(Classifier(shape[0], classes=value), activation=activation)
         case "pool":
             return layers.Plain(nn.MaxPool2d(value), activation=activation)
         case "avgpool":

@@ -69,6 +69,7 @@ def describe(
         multiply_accumulates=sum(row.multiply_accumulates for row in walk.rows),
         multiply_accumulates_rewritten=sum(row.multiply_accumulates for row in walk.rows) - walk.saved,
         receptive_field=field.extent if field else None,
+        classifiers=tuple(walk.classifiers),
     )
     if output_channels is not None:
         require_image_output(description, channels=output_channels)
@@ -119,6 +120,7 @@ class _Walk:
         self.rows: list[LayerRow] = []
         self.code: Representation | None = None
         self.skip_around_code = False
+        self.classifiers: list[int] = []
         self.weights = 0
         self.saved = 0
 
@@ -155,6 +157,8 @@ class _Walk:
             raise self.fail(
                 f"a representation of {format_shape(after)}", layer.span, f"At most {MOST_VALUES} numbers are allowed."
             )
+        if layer.name == "classify":
+            self.classifiers.append(shapes.number(layer))
         weights = shapes.weight_count(layer, shape)
         self.weights += weights
         if self.weights > MOST_WEIGHTS:

@@ -64,6 +64,7 @@ class Description:
         multiply_accumulates: For one image, of the text taken literally.
         multiply_accumulates_rewritten: The same where each ``up conv`` is done by phase kernels.
         receptive_field: Of the output, in input pixels a side; ``None`` is the whole image.
+        classifiers: How many classes each ``classify`` tells.
     """
 
     text: str
@@ -77,6 +78,7 @@ class Description:
     multiply_accumulates: int
     multiply_accumulates_rewritten: int
     receptive_field: int | None
+    classifiers: tuple[int, ...]
 
     def as_dict(self) -> dict[str, object]:
         """Everything as JSON has it; spans are left out."""

@@ -152,13 +152,15 @@ def weight_count(layer: Layer, shape: Shape) -> int:
             return hidden * (channels + 1) + channels * (hidden + 1)
         case "attend":
             return 4 * channels * (channels + 1)
+        case "classify":
+            return number(layer) * (channels + 1)
     return 0
 
 
 def multiply_accumulates(layer: Layer, shape: Shape) -> int:
     """Multiply-accumulates of the layer's linear maps, taken literally, padding included, and of attention's products.
 
-    Other layers count 0.
+    Other layers count 0; so does ``classify``, as an answer does without it.
     """
     channels, height, width = shape
     match layer.name:

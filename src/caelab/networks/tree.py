@@ -51,6 +51,7 @@ KINDS = {
     "context": Kind(number=None),
     "excite": Kind(number="reduction"),
     "attend": Kind(number="heads", default=1, optional=True),
+    "classify": Kind(number="classes", least=2),
 }
 """The layers, by name. Convolutions are 3×3, stride 1, padding "same" unless letters say otherwise.
 
@@ -61,7 +62,8 @@ KINDS = {
 to 0 with that probability, and the others divided by 1 − p. Three words let every place know of the whole image:
 ``context`` adds a linear map of the channels' means, ``excite4`` scales every channel by a gate computed from the means
 through C / 4 hidden units (squeeze-and-excitation), ``attend4`` is self-attention over the positions with 4 heads, to
-be put in a residual: ``(norm attend4)``.
+be put in a residual: ``(norm attend4)``. ``classify10`` hands on what it is given; in training, a linear map of the
+channels' means tells which of 10 classes the image is of, a second task beside the first.
 """
 
 Span = tuple[int, int]

@@ -46,6 +46,7 @@ class Plan:
         clip: Largest norm of the gradient over all weights, or ``None``.
         precision: What convolutions compute in.
         seed: Of the batch order, and of what chance does to images and units.
+        label_weight: What the labels count where the network has a ``classify``.
     """
 
     epochs: int
@@ -58,6 +59,7 @@ class Plan:
     clip: float | None
     precision: torch.dtype
     seed: int
+    label_weight: float = 0.0
 
 
 @dataclass(kw_only=True)
@@ -142,7 +144,14 @@ def fit(state: TrainingState, images: Pixels, plan: Plan) -> Iterator[TrainedEpo
     serial = 1 if few else torch.get_num_threads()
     state.model.train()
     with BatchGradient(
-        state.model, plan.loss, plan.task, images, batch=plan.batch, precision=plan.precision, seed=plan.seed
+        state.model,
+        plan.loss,
+        plan.task,
+        images,
+        batch=plan.batch,
+        precision=plan.precision,
+        seed=plan.seed,
+        label_weight=plan.label_weight,
     ) as gradient:
         while state.epoch < plan.epochs:
             order = torch.randperm(len(images), generator=generator_for(plan.seed, "batches", state.epoch))

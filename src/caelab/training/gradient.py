@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from caelab.networks.classifier import classifying
 from caelab.networks.dropout import drawing_from
 from caelab.training.compose import ImageModel
 from caelab.training.device import autocast
@@ -40,6 +41,8 @@ class BatchGradient:
         batch: Images in a batch.
         precision: What convolutions compute in.
         seed: Of the run; dropout draws from it.
+        label_weight: What the cross-entropy of the labels, in nats, counts beside the loss, where the network has a
+            ``classify``.
     """
 
     def __init__(
@@ -52,9 +55,10 @@ class BatchGradient:
         batch: int,
         precision: torch.dtype,
         seed: int,
+        label_weight: float = 0.0,
     ) -> None:
         self._model, self._loss, self._task, self._images = model, loss, task, images
-        self._precision, self._seed = precision, seed
+        self._precision, self._seed, self._label_weight = precision, seed, label_weight
         self._parameters = list(model.parameters())
         threads = torch.get_num_threads()
         alone = images.device.type != "cpu" or any(isinstance(part, nn.BatchNorm2d) for part in model.modules())
@@ -96,16 +100,25 @@ class BatchGradient:
     def _share(self, chosen: Tensor, keys: Tensor, moment: tuple[int, ...]) -> tuple[Terms, tuple[Tensor, ...]]:
         clean = self._task.vary(self._images.batch(chosen), keys)
         given = self._task.give(clean, keys)
-        with autocast(clean.device, self._precision), drawing_from(generator_for(self._seed, "dropout", *moment)):
+        generator = generator_for(self._seed, "dropout", *moment)
+        with autocast(clean.device, self._precision), drawing_from(generator), classifying() as told:
             output = self._model(given)
         prediction = self._model.prediction
         terms = self._loss(output, prediction.target(clean))
         terms = {prediction.term + name: term for name, term in terms.items()}
+        if told:
+            terms["labels"] = self._label_weight * self._label_error(told, chosen)
         gradients = torch.autograd.grad(torch.stack(list(terms.values())).sum(), self._parameters)
         terms = {name: term.detach() for name, term in terms.items()}
         if "mse" not in terms:
             terms["mse"] = F.mse_loss(prediction.image(output.detach(), given), clean)
         return terms, gradients
+
+    def _label_error(self, told: list[Tensor], chosen: Tensor) -> Tensor:
+        """Return the cross-entropy of what classifiers told, in nats, added up over them."""
+        assert self._images.labels is not None
+        labels = self._images.labels.index_select(0, chosen)
+        return torch.stack([F.cross_entropy(logits.float(), labels) for logits in told]).sum()
 
 
 def _weighted_sum(shares: list[tuple[Tensor, ...]], weights: list[float]) -> tuple[Tensor, ...]:

@@ -11,31 +11,39 @@ class Pixels:
     A quarter of float32's memory, and a gather of whole images yields the layout in which convolutions are fastest.
     """
 
-    def __init__(self, flat: Tensor, rows: np.ndarray, shape: tuple[int, int, int]) -> None:
+    def __init__(
+        self, flat: Tensor, rows: np.ndarray, shape: tuple[int, int, int], labels: Tensor | None = None
+    ) -> None:
         """Keep ``flat``, ``uint8 (N, H·W·C)``.
 
         Args:
             flat: The pixels.
             rows: Where in the data set the images come from, ``int64 (N,)``.
             shape: ``(C, H, W)``.
+            labels: The images' classes, ``int64 (N,)`` on the same device; ``None`` where there are none.
         """
         self._flat = flat
         self.rows = rows
         self.shape = shape
+        self.labels = labels
 
     @classmethod
-    def of(cls, images: np.ndarray, rows: np.ndarray, *, device: torch.device) -> "Pixels":
-        """Copy ``images[rows]``, of ``uint8 (N, C, H, W)``, to ``device``."""
+    def of(
+        cls, images: np.ndarray, rows: np.ndarray, *, device: torch.device, labels: np.ndarray | None = None
+    ) -> "Pixels":
+        """Copy ``images[rows]``, of ``uint8 (N, C, H, W)``, to ``device``, and of their ``labels`` the same rows."""
         channels, height, width = images.shape[1:]
         stored = np.empty((len(rows), height, width, channels), np.uint8)
         for start in range(0, len(rows), 4096):
             stored[start : start + 4096] = images[rows[start : start + 4096]].transpose(0, 2, 3, 1)
-        return cls(torch.from_numpy(stored.reshape(len(rows), -1)).to(device), rows, (channels, height, width))
+        classes = None if labels is None else torch.from_numpy(labels[rows].astype(np.int64)).to(device)
+        return cls(torch.from_numpy(stored.reshape(len(rows), -1)).to(device), rows, (channels, height, width), classes)
 
     def at(self, positions: np.ndarray) -> "Pixels":
         """Return the images at these positions of this part, ``int64 (K,)``, as a part of its own."""
         chosen = torch.from_numpy(positions).to(self.device)
-        return Pixels(self._flat.index_select(0, chosen), self.rows[positions], self.shape)
+        labels = None if self.labels is None else self.labels.index_select(0, chosen)
+        return Pixels(self._flat.index_select(0, chosen), self.rows[positions], self.shape, labels)
 
     def __len__(self) -> int:
         return len(self.rows)
