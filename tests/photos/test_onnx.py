@@ -28,7 +28,7 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
 COLORIZER = ModelCard(
-    network="conv4 [pool conv4 context | up conv4] conv2",
+    network="conv4 [pool conv4 context classify3 dropout0.5 | up conv4] conv2",
     impair="gray",
     predict="chroma",
     space="ycbcr",
