@@ -32,6 +32,16 @@ def test_what_is_cut_is_said() -> None:
     assert any("one seed" in said for said in cuts(BUDGETS["standard"]))
 
 
+def test_ideas_that_tell_other_classes_than_the_images_have_are_left_out() -> None:
+    study = plans.third(BUDGETS["full"], RunConfig(), "reference")
+    (telling,) = [variant for variant in study.variants if variant.description.classifiers]
+    assert plans.possible(study, 10) == study
+    for classes in (0, 2, 11):
+        rest = plans.possible(study, classes).variants
+        assert {*study.variants} - {*rest} == {telling}
+        assert rest[0] == study.variants[0]
+
+
 def test_colorizers_take_gray_images_and_the_best_network() -> None:
     best = "conv4 pool conv2 | up conv3"
     study = plans.third(BUDGETS["full"], RunConfig(), best)

@@ -18,13 +18,11 @@ Watch = Callable[["LabProgress"], None]
 
 def plan_text(progress: "LabProgress") -> str:
     """Return what the lab would train, on which images, and how long that takes."""
-    from caelab.lab.budgets import cuts
-
     total, done = progress.seconds()
     source, budget = progress.source, progress.budget
     lines = [f"images: {source.name}, {source.where}" + (f"\nnote: {source.note}" if source.note else "")]
     lines.append(f"budget: {budget.name}, {budget.takes}")
-    lines += [f"  {said}" for said in cuts(budget)]
+    lines += [f"  {said}" for said in progress.cuts]
     for stage in progress.stages:
         study = stage.study
         runs = len(study.variants) * len(study.seeds)

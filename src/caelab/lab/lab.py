@@ -56,7 +56,9 @@ class LabProgress:
         budget: What it trains.
         images: Training images.
         source: Where they came from.
+        classes: That they are of; 0 where they have none.
         runs: Where run directories are.
+        impossible: Ideas of exercise 3 that tell other classes, and so are left out.
         finished: Names of the runs that were there before, for the estimate before an exercise begins.
         stages: By exercise.
     """
@@ -64,9 +66,19 @@ class LabProgress:
     budget: Budget
     images: int
     source: Source
+    classes: int
     runs: Path
+    impossible: tuple[str, ...] = ()
     finished: set[str] = field(default_factory=set)
     stages: list[Stage] = field(default_factory=list)
+
+    @property
+    def cuts(self) -> list[str]:
+        """What the budget leaves out, and what the images do not allow, a sentence each."""
+        said = cuts(self.budget)
+        if self.impossible:
+            said.append(f"Left out, as the images have no such classes: {'; '.join(self.impossible)}.")
+        return said
 
     @property
     def running(self) -> tuple[str, RunConfig, Description] | None:
@@ -134,7 +146,7 @@ def prepare(base: RunConfig, budget: Budget | None = None, *, runs: Path) -> Lab
     """
     with contextlib.redirect_stderr(io.StringIO()):  # what must be known of them is in the source's note
         images, split = load_data(base)
-    source, count = images.source, len(split.train)
+    source, count, classes = images.source, len(split.train), len(images.classes)
     del images
     place = {"cifar10": source.where, "photos": "photos"}.get(source.name, base.data)
     settled = base.model_copy(update={"data": place})
@@ -142,11 +154,14 @@ def prepare(base: RunConfig, budget: Budget | None = None, *, runs: Path) -> Lab
         budget = BUDGETS["standard" if source.name == "cifar10" else "quick"]
     if budget.limit is not None and budget.limit >= count:
         budget = replace(budget, limit=None)
-    progress = LabProgress(budget=budget, images=count, source=source, runs=runs)
+    progress = LabProgress(budget=budget, images=count, source=source, classes=classes, runs=runs)
     for study in (plans.first(budget, settled), plans.second(budget, settled)):
         progress.stages.append(Stage(study=study))
     # Which network is best is known after exercise 2: until then the reference network stands in, to tell the time.
-    progress.stages.append(Stage(study=plans.third(budget, settled, settled.network)))
+    planned = plans.third(budget, settled, settled.network)
+    ideas = plans.possible(planned, classes)
+    progress.impossible = tuple(variant.label for variant in planned.variants if variant not in ideas.variants)
+    progress.stages.append(Stage(study=ideas))
     progress.finished = {
         name
         for stage in progress.stages
@@ -178,7 +193,8 @@ def conduct_lab(progress: LabProgress, *, engine: Engine, out: Path, command: st
         if index == 2:
             rows = progress.stages[1].progress.rows.values() if progress.stages[1].progress else ()
             best = analyze(rows).best
-            stage.study = plans.third(progress.budget, base, best.network if best else base.network)
+            ideas = plans.third(progress.budget, base, best.network if best else base.network)
+            stage.study = plans.possible(ideas, progress.classes)
         folder = out / stage.study.name
         _clear(folder, identify(stage.study, progress.source.fingerprint))
         for state in conduct(stage.study, engine=engine, runs=progress.runs, out=folder):
@@ -199,7 +215,7 @@ def _record(progress: LabProgress, out: Path, command: str) -> None:
     content = {
         "budget": progress.budget.name,
         "takes": progress.budget.takes,
-        "cuts": cuts(progress.budget),
+        "cuts": progress.cuts,
         "command": command,
         "runs": str(progress.runs),
         "studies": [stage.study.name for stage in progress.stages],

@@ -93,6 +93,14 @@ def third(budget: Budget, base: RunConfig, best: str) -> Study:
     )
 
 
+def possible(study: Study, classes: int) -> Study:
+    """Return the study without the networks that are to tell classes which the images, of so many, have not."""
+    fitting = [
+        variant for variant in study.variants if all(told == classes for told in variant.description.classifiers)
+    ]
+    return dataclasses.replace(study, variants=tuple(fitting))
+
+
 def _read(recipe: str, base: RunConfig, **options: Any) -> Study:
     """Read a study with these options, and what ``base`` says of data and device, before those of its file."""
     given = base.model_dump(exclude={"network", "epochs", "limit", "seed"}, exclude_defaults=True)
