@@ -55,7 +55,7 @@ ENDINGS += [
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from(ENDINGS), min_size=1, max_size=5), st.integers(1, 3), st.integers(1, 9))
+@given(st.lists(st.sampled_from(ENDINGS), min_size=1, max_size=4), st.integers(1, 3), st.integers(1, 9))
 def test_what_is_adapted_has_the_outputs_and_what_has_them_is_left_alone(
     endings: list[str], inputs: int, outputs: int
 ) -> None:
