@@ -210,8 +210,8 @@ def _claim(study: Study, out: Path, planned: dict[str, PlannedRun], fingerprint:
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file: a study needs a folder. Choose another --out.")
     if file.is_file():
-        if difference := _difference(read_json(file).get("identity"), identity):
-            raise InputError(f"{out} holds another study: its {difference}. Choose another --out for this one.")
+        if said := difference(read_json(file).get("identity"), identity):
+            raise InputError(f"{out} holds another study: its {said}. Choose another --out for this one.")
     elif out.is_dir() and any(out.iterdir()):
         raise InputError(f"{out} is not empty and not a study. Choose a new or empty folder for --out.")
     content: dict[str, Any] = {
@@ -227,8 +227,13 @@ def _claim(study: Study, out: Path, planned: dict[str, PlannedRun], fingerprint:
     write_text(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def _difference(before: Any, now: dict[str, Any]) -> str:
-    """Return in words how one study's identity is not the other's; an option that it does not state was the default."""
+def difference(before: Any, now: dict[str, Any]) -> str:
+    """Return in words how what a folder holds, ``before``, is another study; ``""`` where it is the same.
+
+    Args:
+        before: An identity from :func:`identify`, as it was read; an option that it does not state was the default.
+        now: Another.
+    """
     if not isinstance(before, dict):
         return "plan cannot be read"
     if before.get("name") != now["name"]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from caelab.errors import InputError
-from caelab.experiments.conduct import Progress, conduct, identify
+from caelab.experiments.conduct import Progress, conduct, difference, identify
 from caelab.experiments.config import RunConfig
 from caelab.experiments.engines import Engine
 from caelab.experiments.materials import load_data
@@ -205,7 +205,7 @@ def conduct_lab(progress: LabProgress, *, engine: Engine, out: Path, command: st
 def _clear(folder: Path, identity: dict[str, Any]) -> None:
     """Remove what another budget derived from its runs; the runs themselves stay."""
     with contextlib.suppress(InputError):
-        if read_json(folder / "study.json").get("identity") == identity:
+        if not difference(read_json(folder / "study.json").get("identity"), identity):
             return
     for file in ("study.json", "results.csv", "failed.csv", "beside.json"):
         (folder / file).unlink(missing_ok=True)
