@@ -15,6 +15,7 @@ from caelab.lab.colorization import colorization_sections
 from caelab.lab.document import Note, Paragraph, Picture, Section, Table
 from caelab.lab.finished import read_run
 from caelab.lab.restoration import compare, restoration_sections, write_restoration
+from caelab.lab.several_colors import TEMPERATURES, SeveralColors, write_several_colors
 from caelab.lab.shortcoming_tables import Shortcomings, percent
 from caelab.lab.shortcomings import write_shortcomings
 from caelab.lab.strips import chroma_planes
@@ -58,6 +59,13 @@ def test_colorization_from_runs_to_sections(trained: Callable[..., Path]) -> Non
     assert labels["base"][3] == pytest.approx(np.mean(mse))
     assert labels["gray copy"][3] == pytest.approx(read_run(rgb).result["baselines"]["gray copy"]["mse"])
     assert [row[0] for row in ideas.rows] == ["flip", "predict rgb"]
+    (said,) = (each.text for each in blocks(sections, Paragraph) if "merged with the given" in each.text)
+    trained_rgb = read_run(rgb).result["test"]
+    trained_chroma = [read_run(path).result["test"] for path in chroma]
+    for name, column in {"MSE": "mse", "MAE, %": "mae", "within 5%, %": "accuracy5"}.items():
+        gain = trained_rgb[column] - np.mean([each[column] for each in trained_chroma])
+        better = gain < 0 if column == "accuracy5" else gain > 0
+        assert better == (name in said.partition(" not by ")[0] or "every metric" in said), said
     ratio = math.prod(read_run(path).mse for path in flips) / math.prod(mse)
     assert float(ideas.rows[0][2].split()[0]) == pytest.approx(math.sqrt(ratio), rel=0.01)
     assert "n = 1" in ideas.rows[1][2]
@@ -68,6 +76,36 @@ def test_colorization_from_runs_to_sections(trained: Callable[..., Path]) -> Non
     classes = next(table for table in others if table.columns[0].name == "class")
     assert sorted(row[0] for row in classes.rows) == ["even", "odd"]
     assert any("8×8 pixels that look alike" in each.text for each in blocks(sections, Paragraph))
+
+
+def test_several_plausible_colors_are_measured_and_shown(trained: Callable[..., Path]) -> None:
+    bins = trained(impair="gray", predict="bins", space="lab", loss="cross_entropy", network="conv4 conv3")
+    *_, section = colorization_sections([trained(impair="gray", predict="chroma"), bins])
+    assert section.title == "Several plausible colors"
+    (table,) = (block for block in section.blocks if isinstance(block, Table))
+    answer = next(row for row in table.rows if row[0] == "the one answer")
+    run = read_run(bins)
+    assert answer[1] == pytest.approx(run.mse, rel=1e-5)
+    assert table.rows[-1][-1] == pytest.approx(run.result["test"]["true_colorfulness"], rel=1e-5)
+    for row in table.rows[: len(TEMPERATURES)]:
+        assert row[1] > row[2] > row[3] > row[4]  # of more variants the best is better
+        assert row[1] == pytest.approx(row[5] + row[6] * 3 / 8, rel=1e-5)  # error = that of the mean + variance
+        assert row[6] > 0
+    (strip,) = (block for block in section.blocks if isinstance(block, Picture))
+    assert "variant" in strip.alt
+
+    found = SeveralColors(
+        images=10,
+        by_temperature={
+            each: {"mse": 0.5, "best_of_1_mse": 0.8, "best_of_4_mse": 0.4, "diversity": 0.4} for each in TEMPERATURES
+        },
+        true_colorfulness=30,
+        nearer=dict.fromkeys(TEMPERATURES, 0.25),
+    )
+    first, second = write_several_colors(found, "the base")
+    assert first.startswith("The base gives a distribution over colors.")
+    assert "for 25% of 10 test images" in first
+    assert "50% of what a variant differs from the truth by: the network is surer than it ought to be." in second
 
 
 def test_runs_that_cannot_be_used_are_said(trained: Callable[..., Path], tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import torch
 
 from caelab.errors import InputError
 from caelab.impair import parse_impairment
+from caelab.measuring.color_difference import colorfulness
 from caelab.measuring.diversity import best_of, measure_variants, pairwise_difference, variant_errors
 from caelab.measuring.metrics import reconstruction_errors
 from caelab.networks.build import build
@@ -80,7 +81,11 @@ def test_what_is_measured_is_what_the_model_gives(painter: ImageModel) -> None:
     np.testing.assert_allclose(measured["diversity"], pairwise_difference(variants), rtol=1e-4)
     np.testing.assert_allclose(measured["best_of_1_mse"], errors.mean(1), rtol=1e-4)
     np.testing.assert_allclose(measured["best_of_3_mse"], errors.amin(1), rtol=1e-4)
-    assert set(measured) == {"mse", "mean_mse", "diversity", "best_of_1_mse", "best_of_2_mse", "best_of_3_mse"}
+    colorful = [colorfulness(variants[:, number]) for number in range(3)]
+    np.testing.assert_allclose(measured["colorfulness"], torch.stack(colorful).mean(0), rtol=1e-4)
+    assert set(measured) == {
+        "mse", "mean_mse", "diversity", "colorfulness", "best_of_1_mse", "best_of_2_mse", "best_of_3_mse"
+    }  # fmt: skip
 
 
 def test_the_result_does_not_depend_on_the_batch(painter: ImageModel) -> None:

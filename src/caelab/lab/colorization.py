@@ -10,6 +10,7 @@ from caelab.lab.album import Album
 from caelab.lab.document import Block, Code, Column, Note, Paragraph, Section, Table
 from caelab.lab.finished import is_colorization, read_measures, read_runs
 from caelab.lab.sentences import mean_in_words, significant
+from caelab.lab.several_colors import several_colors_section
 from caelab.lab.shortcoming_tables import percent
 from caelab.lab.shortcomings import shortcoming_section
 from caelab.lab.strips import chroma_planes, draw_strips
@@ -27,6 +28,10 @@ METRICS = {
     "colorfulness": Column(name="colorfulness", format=".1f"),
 }
 """The metrics of the table, by name: means over the test images."""
+
+HIGHER_IS_BETTER = frozenset({"psnr_of_mean", "accuracy2", "accuracy5"})
+
+LOWER_IS_BETTER = frozenset({"mse", "mae", "chroma_mse", "ciede2000"})
 
 IMAGES = 10
 """Test images in a strip."""
@@ -60,6 +65,9 @@ def colorization_sections(
     try:
         sections.append(Section(title="The same images in color", blocks=list(_pictures(variants, album))))
         sections.append(shortcoming_section(best.first, album, _called(best)))
+        if several := [each for each in variants.all if each.first.config.predict == "bins"]:
+            drawn = min(several, key=_validation_error)
+            sections.append(several_colors_section(drawn.first, album, _called(drawn)))
     except InputError as error:
         note = Note(f"Pictures and shortcomings are missing: {error}", "missing")
         sections.append(Section(title="Pictures and shortcomings", blocks=[note]))
@@ -89,6 +97,8 @@ def _comparison(variants: Variants) -> Iterable[Block]:
         caption=_caption(variants),
     )
     yield Paragraph(_best(variants, best))
+    for rgb, chroma in variants.pairs("predict", "rgb", "chroma"):
+        yield Paragraph(write_rgb_against_chroma(rgb, chroma))
 
 
 def _caption(variants: Variants) -> str:
@@ -109,6 +119,27 @@ def _best(variants: Variants, best: Variant) -> str:
     ratio = best.mean("mse").estimate / gray
     verdict = f"That is {percent(ratio)} of the gray copy's, {significant(gray)}."
     return f"{said} {verdict if ratio < 1 else f'The gray copy, {significant(gray)}, is no worse.'}"
+
+
+def write_rgb_against_chroma(rgb: Variant, chroma: Variant) -> str:
+    """Return in which metrics merging chroma with the given luminance is better than predicting RGB."""
+    better, worse = [], []
+    for name, column in METRICS.items():
+        if name not in HIGHER_IS_BETTER | LOWER_IS_BETTER or not (rgb.by_seed(name) and chroma.by_seed(name)):
+            continue
+        before, after = rgb.mean(name).estimate, chroma.mean(name).estimate
+        if after > before if name in HIGHER_IS_BETTER else after < before:
+            better.append(column.name)
+        else:
+            worse.append(f"{column.name} ({significant(after)}, not {significant(before)})")
+    who = f"{_called(chroma)[0].upper()}{_called(chroma)[1:]}"
+    said = (
+        f"{who}, whose chroma is merged with the given luminance, is better than {_called(rgb)}, which predicts RGB, "
+    )
+    if not worse:
+        return f"{said}in every metric of the table."
+    reason = "Both see the same gray, so their colors may be alike; what RGB has to find besides is the luminance."
+    return f"{said}by {', '.join(better) or 'none of the metrics'}; not by {', '.join(worse)}. {reason}"
 
 
 def _numbers(variant: Variant) -> list[float | None]:
@@ -170,7 +201,7 @@ def _ratio(ratio: Interval) -> str | None:
 def _pictures(variants: Variants, album: Album) -> Iterable[Block]:
     best = variants.best
     count = len(album.test(best.first).pixels)
-    shown = sorted(variants.all, key=lambda each: float(each.first.result["validation_mse"]))[:ROWS]
+    shown = sorted(variants.all, key=_validation_error)[:ROWS]
     chosen = np.linspace(0, count - 1, min(IMAGES, count)).round().astype(np.int64)
     yield _strip(
         "colors", shown, chosen, album,
@@ -193,7 +224,12 @@ def _other(variants: Variants, best: Variant) -> Variant | None:
     others = [each for each in variants.all if each is not best]
     if not others or best is not variants.base:
         return variants.base if others else None
-    return min(others, key=lambda each: float(each.first.result["validation_mse"]))
+    return min(others, key=_validation_error)
+
+
+def _validation_error(variant: Variant) -> float:
+    """Return that of the run whose pictures are shown."""
+    return float(variant.first.result["validation_mse"])
 
 
 def _wins_and_losses(best: Variant, other: Variant, album: Album) -> Iterable[Block]:

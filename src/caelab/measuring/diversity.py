@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from caelab.impair import Impairment
+from caelab.measuring.color_difference import colorfulness
 from caelab.measuring.metrics import EVALUATION_SEED, estimates, restoring, squared_error
 from caelab.training.compose import ImageModel
 from caelab.training.device import autocast
@@ -62,7 +63,7 @@ def measure_variants(
 
     ``mse`` is the error of the model's one answer, beside which the others stand; ``mean_mse`` that of the variants'
     mean; ``best_of_1_mse`` the mean of the variants' errors, and ``best_of_2_mse`` and so on up to ``count`` see
-    :func:`best_of`; ``diversity`` see :func:`pairwise_difference`.
+    :func:`best_of`; ``diversity`` see :func:`pairwise_difference`; ``colorfulness`` is the variants' mean.
 
     Args:
         model: With ``--predict bins``.
@@ -89,8 +90,9 @@ def measure_variants(
                 squared_error(each.estimate, each.target).unsqueeze(1),
                 squared_error(variants.mean(1), each.target).unsqueeze(1),
                 pairwise_difference(variants).unsqueeze(1),
+                colorfulness(variants.flatten(0, 1)).view(-1, count).mean(1, keepdim=True),
                 best_of(variant_errors(variants, each.target).double()),
             ]
             measured.append(torch.cat(columns, dim=1).double().cpu())
-    names = ["mse", "mean_mse", "diversity", *(f"best_of_{k}_mse" for k in range(1, count + 1))]
+    names = ["mse", "mean_mse", "diversity", "colorfulness", *(f"best_of_{k}_mse" for k in range(1, count + 1))]
     return dict(zip(names, torch.cat(measured).numpy().T, strict=True))
