@@ -29,10 +29,6 @@ METRICS = {
 }
 """The metrics of the table, by name: means over the test images."""
 
-HIGHER_IS_BETTER = frozenset({"psnr_of_mean", "accuracy2", "accuracy5"})
-
-LOWER_IS_BETTER = frozenset({"mse", "mae", "chroma_mse", "ciede2000"})
-
 IMAGES = 10
 """Test images in a strip."""
 
@@ -97,8 +93,6 @@ def _comparison(variants: Variants) -> Iterable[Block]:
         caption=_caption(variants),
     )
     yield Paragraph(_best(variants, best))
-    for rgb, chroma in variants.pairs("predict", "rgb", "chroma"):
-        yield Paragraph(write_rgb_against_chroma(rgb, chroma))
 
 
 def _caption(variants: Variants) -> str:
@@ -119,27 +113,6 @@ def _best(variants: Variants, best: Variant) -> str:
     ratio = best.mean("mse").estimate / gray
     verdict = f"That is {percent(ratio)} of the gray copy's, {significant(gray)}."
     return f"{said} {verdict if ratio < 1 else f'The gray copy, {significant(gray)}, is no worse.'}"
-
-
-def write_rgb_against_chroma(rgb: Variant, chroma: Variant) -> str:
-    """Return in which metrics merging chroma with the given luminance is better than predicting RGB."""
-    better, worse = [], []
-    for name, column in METRICS.items():
-        if name not in HIGHER_IS_BETTER | LOWER_IS_BETTER or not (rgb.by_seed(name) and chroma.by_seed(name)):
-            continue
-        before, after = rgb.mean(name).estimate, chroma.mean(name).estimate
-        if after > before if name in HIGHER_IS_BETTER else after < before:
-            better.append(column.name)
-        else:
-            worse.append(f"{column.name} ({significant(after)}, not {significant(before)})")
-    who = f"{_called(chroma)[0].upper()}{_called(chroma)[1:]}"
-    said = (
-        f"{who}, whose chroma is merged with the given luminance, is better than {_called(rgb)}, which predicts RGB, "
-    )
-    if not worse:
-        return f"{said}in every metric of the table."
-    reason = "Both see the same gray, so their colors may be alike; what RGB has to find besides is the luminance."
-    return f"{said}by {', '.join(better) or 'none of the metrics'}; not by {', '.join(worse)}. {reason}"
 
 
 def _numbers(variant: Variant) -> list[float | None]:

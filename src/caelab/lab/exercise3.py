@@ -67,25 +67,35 @@ def _rgb_or_chroma(rgb: Group, chroma: Group) -> list[Block]:
         else:
             gains = (first - second) * (1 if metric.better == "lower" else -1)
         (better if gains > 0 else worse).append(name)
-        rows.append((f"{name}{f', {metric.unit}' if metric.unit else ''}", first, second, metric.better))
+        rows.append((f"{metric.title}{f', {metric.unit}' if metric.unit else ''}", first, second, metric.better))
     table = Table(
         columns=(Column("", align="left"), Column("RGB", ".5g"), Column("chroma", ".5g"), Column("better is")),
         rows=rows,
         caption=f"The network {rgb[0].config.network} with either prediction, means over "
         f"{rgb[0].result['test']['n']:,} test images and n = {len(rgb)} and {len(chroma)} seeds.",
     )
+    return [*map(Paragraph, write_rgb_or_chroma(rgb, better, worse)), table]
+
+
+def write_rgb_or_chroma(rgb: Group, better: Sequence[str], worse: Sequence[str]) -> Iterator[str]:
+    """Return what is to be said of the metrics in which chroma is better than RGB, and of those in which it is not."""
     if not worse:
-        said = "Chroma merged with the given luminance is better in every metric."
+        yield "Chroma merged with the given luminance is better in every metric."
     elif not better:
-        said = "RGB is better in every metric, although it has to find the luminance that it was given."
+        yield "RGB is better in every metric, although it has to find the luminance that it was given."
     else:
-        said = f"Chroma is better in {', '.join(better)}; RGB is better, or no worse, in {', '.join(worse)}."
-    why = (
-        "With chroma the luminance is copied, so that all of the error is one of color; a network that predicts RGB "
-        "has to pass the luminance through its bottleneck and loses detail there."
-    )
-    squeezed = rgb[0].description.code is not None and not rgb[0].description.skip_around_code
-    return [Paragraph(said), *([Paragraph(why)] if squeezed and not worse else []), table]
+        titles = [", ".join(METRICS[name].title for name in names) for names in (better, worse)]
+        yield f"Chroma is better in {titles[0]}; RGB is better, or no worse, in {titles[1]}."
+    if rgb[0].description.code is not None and not rgb[0].description.skip_around_code and not worse:
+        yield (
+            "With chroma the luminance is copied, so that all of the error is one of color; a network that predicts "
+            "RGB has to pass the luminance through its bottleneck and loses detail there."
+        )
+    elif better and worse and all(METRICS[name].color for name in worse):
+        yield (
+            "What RGB does no worse is of color alone, which both networks have to guess from the same gray: merging "
+            "saves the luminance, but finds no better colors."
+        )
 
 
 def _next_steps(best: Group, groups: Sequence[Group]) -> Iterator[str]:

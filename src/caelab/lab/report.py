@@ -54,6 +54,7 @@ def write_report(
     paths: Sequence[Path],
     *,
     out: Path,
+    names: Mapping[str, str] | None = None,
     runs: Path | None = None,
     data: str | None = None,
     command: str = "",
@@ -64,6 +65,7 @@ def write_report(
     Args:
         paths: Run directories, studies' folders, labs' folders.
         out: Where to.
+        names: What colorizing runs are called, by the name of their folder; those of studies have a label.
         runs: Where the runs of studies are, if not where they say.
         data: Where the images are, if not where the runs had them.
         command: That repeats it.
@@ -75,7 +77,7 @@ def write_report(
     Raises:
         InputError: Nothing was found that a report could be made of, or ``out`` cannot be written to.
     """
-    report = make_report(gather(paths, runs=runs), Album(data), command=command)
+    report = make_report(gather(paths, runs=runs), Album(data), names=names, command=command)
     if not images:
         report = without_images(report)
     write_text(out / "results.json", json.dumps(finite(report.results), indent=1, ensure_ascii=False) + "\n")
@@ -85,8 +87,10 @@ def write_report(
     return html
 
 
-def make_report(material: Material, album: Album, *, command: str = "") -> Report:
-    """Return the report of what was found."""
+def make_report(
+    material: Material, album: Album, *, names: Mapping[str, str] | None = None, command: str = ""
+) -> Report:
+    """Return the report of what was found; for the arguments see :func:`write_report`."""
     runs = material.all_runs
     problems = list(material.problems)
     studies, loose = _sorted_out(material)
@@ -104,7 +108,7 @@ def make_report(material: Material, album: Album, *, command: str = "") -> Repor
         sections += _part("Exercise 2: architectures", lambda: size_sections(network))
     for study in studies:
         sections += _part(f"2.2 {study.question or study.name}", partial(study_sections, study, album), depth=2)
-    names = {row.run: row.label for study in material.studies for row in study.rows}
+    names = {**{row.run: row.label for study in material.studies for row in study.rows}, **(names or {})}
     if colorizing:
         paths = [run.directory.path for run in colorizing]
         sections += _part(

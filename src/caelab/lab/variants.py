@@ -1,6 +1,5 @@
 """Runs of one task side by side: what they differ in, and what each difference does."""
 
-import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -70,15 +69,6 @@ class Variants:
     def best(self) -> Variant:
         """By mean validation error."""
         return min(self.all, key=lambda each: mean_interval(run.result["validation_mse"] for run in each.runs).estimate)
-
-    def pairs(self, option: str, one: object, other: object) -> list[tuple[Variant, Variant]]:
-        """Return the pairs of variants that differ in this option alone, and have these two values of it."""
-        return [
-            (first, second)
-            for first, second in itertools.permutations(self.all, 2)
-            if (getattr(first.first.config, option), getattr(second.first.config, option)) == (one, other)
-            and _differing(_told(first.first), _told(second.first)) == [option]
-        ]
 
 
 def find_variants(runs: Sequence[FinishedRun], names: Mapping[str, str] | None = None) -> Variants:

@@ -44,6 +44,7 @@ class Metric:
     """A metric of an estimate against its target.
 
     Attributes:
+        title: What a table calls it.
         function: ``(estimate, target)``, ``(N, C, H, W)`` both, → ``(N,)``.
         space: What the function takes: ``"rgb"`` in [0, 1], or a space of ``caelab.color``, to which 3-channel images
             are converted.
@@ -53,6 +54,7 @@ class Metric:
         definition: In one line.
     """
 
+    title: str
     function: Callable[[Tensor, Tensor], Tensor]
     space: Literal["rgb", "ycbcr", "lab"] = "rgb"
     color: bool = False
@@ -63,19 +65,29 @@ class Metric:
 
 METRICS = {
     "mse": Metric(
-        function=squared_error, better="lower", definition="mean squared error over pixels and channels on [0, 1]"
+        title="MSE",
+        function=squared_error,
+        better="lower",
+        definition="mean squared error over pixels and channels on [0, 1]",
     ),
-    "psnr": Metric(function=peak_ratio, unit="dB", better="higher", definition="−10·log10 of an image's MSE"),
+    "psnr": Metric(
+        title="PSNR", function=peak_ratio, unit="dB", better="higher", definition="−10·log10 of an image's MSE"
+    ),
     "ssim": Metric(
-        function=ssim, better="higher", definition="structural similarity, Gaussian window of 11 pixels, σ 1.5"
+        title="SSIM",
+        function=ssim,
+        better="higher",
+        definition="structural similarity, Gaussian window of 11 pixels, σ 1.5",
     ),
     "mae": Metric(
+        title="mean absolute error",
         function=absolute_error,
         unit="%",
         better="lower",
         definition="mean absolute error over pixels and channels, of the range",
     ),
     "chroma_mse": Metric(
+        title="chroma MSE",
         function=chroma_squared_error,
         space="ycbcr",
         color=True,
@@ -83,6 +95,7 @@ METRICS = {
         definition="mean squared error over pixels, Cb and Cr (BT.601, full range)",
     ),
     "ciede2000": Metric(
+        title="CIEDE2000",
         function=ciede2000,
         space="lab",
         color=True,
@@ -92,6 +105,7 @@ METRICS = {
     ),
     **{
         f"accuracy{tolerance}": Metric(
+            title=f"pixels within {tolerance}%",
             function=partial(color_accuracy, tolerance=tolerance),
             space="lab",
             color=True,
@@ -102,6 +116,7 @@ METRICS = {
         for tolerance in (2, 5)
     },
     "colorfulness": Metric(
+        title="colorfulness",
         function=lambda estimate, _: colorfulness(estimate),
         color=True,
         better="nearer",

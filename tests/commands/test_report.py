@@ -1,0 +1,49 @@
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from caelab.cli import caelab
+from caelab.errors import InputError
+
+
+def call(*words: object) -> Result:
+    return CliRunner().invoke(caelab, list(map(str, words)))
+
+
+@pytest.fixture(scope="module")
+def runs(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    home = tmp_path_factory.mktemp("report")
+    usual = ["conv4 conv3", "--data", pictures, "--size", 16, "--batch", 16, "--epochs", 1, "--impair", "gray"]
+    for predict in ("rgb", "chroma"):
+        answer = call("train", *usual, "--predict", predict, "--out", home / predict)
+        assert answer.exit_code == 0, answer.output
+    return {predict: home / predict for predict in ("rgb", "chroma")}
+
+
+def test_runs_are_called_by_the_names_they_are_given(runs: dict[str, Path], tmp_path: Path) -> None:
+    strange = tmp_path / "a=b"
+    strange.symlink_to(runs["chroma"])
+    answer = call("report", f"All of it={runs['rgb']}", strange, "--out", tmp_path / "report")
+    assert answer.exit_code == 0, answer.output
+    told = json.loads((tmp_path / "report" / "results.json").read_text())
+    (comparison,) = (table for table in told["tables"] if table["section"] == "Colors for gray images")
+    assert {row[0] for row in comparison["rows"]} >= {"All of it", "base"}
+    missing = call("report", f"All={tmp_path / 'nowhere'}", "--out", tmp_path / "none")
+    assert isinstance(missing.exception, InputError)
+    assert f"{tmp_path / 'nowhere'} is not a folder" in str(missing.exception)
+
+
+def test_rgb_and_chroma_are_compared_by_their_metrics_titles(runs: dict[str, Path], tmp_path: Path) -> None:
+    assert call("report", *runs.values(), "--out", tmp_path).exit_code == 0
+    told = json.loads((tmp_path / "results.json").read_text())
+    (table,) = (each for each in told["tables"] if each["section"].startswith("RGB, or chroma"))
+    rgb, chroma = (told["runs"][name]["result"]["test"] for name in ("rgb", "chroma"))
+    rows = {row[0]: row[1:] for row in table["rows"]}
+    assert rows["chroma MSE"] == [rgb["chroma_mse"], chroma["chroma_mse"], "lower"]
+    assert rows["pixels within 5%, %"] == [rgb["accuracy5"], chroma["accuracy5"], "higher"]
+    said = (tmp_path / "report.md").read_text(encoding="utf-8")
+    better = said.split("Chroma is better in ")[1].split("; RGB is better")[0].split(", ")
+    assert ("chroma MSE" in better) == (chroma["chroma_mse"] < rgb["chroma_mse"])
+    assert ("PSNR" in better) == (chroma["psnr"] > rgb["psnr"])
