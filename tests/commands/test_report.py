@@ -29,7 +29,7 @@ def test_runs_are_called_by_the_names_they_are_given(runs: dict[str, Path], tmp_
     assert answer.exit_code == 0, answer.output
     told = json.loads((tmp_path / "report" / "results.json").read_text())
     (comparison,) = (table for table in told["tables"] if table["section"] == "Colors for gray images")
-    assert {row[0] for row in comparison["rows"]} >= {"All of it", "base"}
+    assert {row[0] for row in comparison["rows"]} >= {"All of it", "predict chroma"}
     missing = call("report", f"All={tmp_path / 'nowhere'}", "--out", tmp_path / "none")
     assert isinstance(missing.exception, InputError)
     assert f"{tmp_path / 'nowhere'} is not a folder" in str(missing.exception)

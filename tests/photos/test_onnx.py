@@ -33,6 +33,7 @@ COLORIZER = ModelCard(
     predict="chroma",
     space="ycbcr",
     average_flips=True,
+    average_shift=2,
     channels=3,
     size=16,
     mean=(0.45,),

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch import nn
 
@@ -48,3 +49,27 @@ def test_averaged_flips_make_the_answer_the_mirror_images_mirror_image() -> None
     with torch.no_grad():
         torch.testing.assert_close(model.restore(IMAGES.flip(3)), model.restore(IMAGES).flip(3))
         assert not torch.allclose(model(IMAGES.flip(3)), model(IMAGES).flip(3))
+
+
+def shifting(network: nn.Module, shift: int) -> ImageModel:
+    return ImageModel(network, mean=MEAN, std=STD, prediction=RgbPrediction(mean=MEAN, std=STD), average_shift=shift)
+
+
+def test_an_averaged_shift_is_the_mean_where_both_images_have_the_pixel() -> None:
+    squares = nn.Sequential(nn.AvgPool2d(4), nn.Upsample(scale_factor=4))  # meets other squares when moved by 2
+    model, plain = shifting(squares, 2), shifting(squares, 0)
+    first = plain.restore(IMAGES)
+    moved = nn.functional.pad(IMAGES, (2, 0, 2, 0), mode="replicate")[:, :, : IMAGES.shape[2], : IMAGES.shape[3]]
+    second = plain.restore(moved)[:, :, 2:, 2:]
+    answer = model.restore(IMAGES)
+    torch.testing.assert_close(answer[:, :, :-2, :-2], (first[:, :, :-2, :-2] + second) / 2)
+    torch.testing.assert_close(answer[:, :, -2:], first[:, :, -2:])
+    torch.testing.assert_close(answer[:, :, :, -2:], first[:, :, :, -2:])
+    assert not torch.allclose(answer, first)
+
+
+@pytest.mark.parametrize("shift", [1, 3, 16])
+def test_a_network_that_is_the_same_everywhere_gives_the_same_answer(shift: int) -> None:
+    pointwise = nn.Conv2d(3, 3, 1)
+    with torch.no_grad():
+        torch.testing.assert_close(shifting(pointwise, shift).restore(IMAGES), shifting(pointwise, 0).restore(IMAGES))

@@ -110,6 +110,12 @@ class RunConfig(BaseModel):
     average_flips: bool = Field(
         False, description="Average the answers for an image and its mirror image wherever the network is measured."
     )
+    average_shift: int = Field(
+        0,
+        ge=0,
+        le=16,
+        description="Likewise for an image and the same moved by so many pixels down and to the right; 0: not at all.",
+    )
     seed: int = Field(0, ge=0, description="Seed of the initial weights, the batch order and all other chance.")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to compute.")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="What convolutions compute in.")

@@ -208,6 +208,7 @@ def make_card(config: RunConfig, description: Description, parts: Parts) -> Mode
         predict="logits" if config.loss in LOGIT_LOSSES else config.predict,
         space=config.space,
         average_flips=config.average_flips,
+        average_shift=config.average_shift,
         channels=parts.train.shape[0],
         size=parts.train.shape[1],
         mean=parts.given_mean,

@@ -34,6 +34,7 @@ class ModelCard:
         space: The color space of chroma.
         bins: Of chroma, where the output is a distribution over them.
         average_flips: Whether answers for mirror images are averaged.
+        average_shift: By how many pixels an image is moved for a second answer, averaged with the first; 0 for none.
         channels: Of the clean images.
         size: Height and width in pixels of the training images.
         mean: Of what is given, by channel, subtracted from [0, 1] pixels.
@@ -56,6 +57,7 @@ class ModelCard:
     output_std: tuple[float, ...]
     data: str
     bins: ColorBins | None = None
+    average_shift: int = 0
 
 
 def make_prediction(card: ModelCard) -> Prediction:
@@ -79,6 +81,7 @@ def compose_model(network: nn.Module, card: ModelCard) -> ImageModel:
         std=card.std,
         prediction=make_prediction(card),
         average_flips=card.average_flips,
+        average_shift=card.average_shift,
     )
 
 

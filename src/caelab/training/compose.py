@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from caelab.errors import InputError
@@ -27,6 +28,8 @@ class ImageModel(nn.Module):
         network: The module that the text describes.
         prediction: What its output means.
         average_flips: Whether :meth:`restore` averages the answers for the image and for its mirror image.
+        average_shift: By how many pixels, down and to the right, an image is moved for a second answer that
+            :meth:`restore` averages with the first; 0 for the first alone.
     """
 
     mean: Tensor
@@ -40,11 +43,13 @@ class ImageModel(nn.Module):
         std: Sequence[float],
         prediction: Prediction,
         average_flips: bool = False,
+        average_shift: int = 0,
     ) -> None:
         super().__init__()
         self.network = network
         self.prediction = prediction
         self.average_flips = average_flips
+        self.average_shift = average_shift
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32), persistent=False)
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32), persistent=False)
         self._identity = not any(mean) and all(value == 1 for value in std)
@@ -100,7 +105,18 @@ class ImageModel(nn.Module):
         return torch.stack(drawn, dim=1)
 
     def _answer(self, given: Tensor) -> Tensor:
-        output: Tensor = self(given)
+        output = self._shift_averaged(given)
         if self.average_flips:
-            output = (output + self(given.flip(3)).flip(3)) / 2
+            output = (output + self._shift_averaged(given.flip(3)).flip(3)) / 2
         return output
+
+    def _shift_averaged(self, given: Tensor) -> Tensor:
+        """The answer where the moved image lacks a pixel, elsewhere the mean of both: pooling meets other squares."""
+        output: Tensor = self(given)
+        if not self.average_shift:
+            return output
+        shift, (height, width) = self.average_shift, given.shape[2:]
+        moved = F.pad(given, (shift, 0, shift, 0), mode="replicate")[:, :, :height, :width]
+        other = self(moved)[:, :, shift:, shift:]
+        half = (other - output[:, :, :-shift, :-shift]) / 2
+        return output + F.pad(half, (0, shift, 0, shift))[:, :, :height, :width]
