@@ -150,6 +150,9 @@ def test_restoration_stands_beside_classical_methods_on_the_same_images(trained:
         assert words in write_restoration(sure)
     unsure = dataclasses.replace(found, network={"psnr": Interval(low=1, estimate=30, high=90, n=3)})
     assert "not to be told from the best classical method" in write_restoration(unsure)
+    named = restoration_sections(paths, names={paths[0].name: "Sharper"})
+    assert blocks(named, Table)[0].rows[0][1] == "Sharper"
+    assert " dB Sharper comes to " in blocks(named, Paragraph)[0].text
     (missing,) = restoration_sections([trained()])[0].blocks
     assert missing == Note("There is no finished run that restores images.", "missing")
 

@@ -28,7 +28,7 @@ def command(
 ) -> None:
     """Write a report of DIR..., run directories, studies' folders or labs' folders.
 
-    NAME is what a colorizing run is called in tables and pictures, instead of what sets it apart from the others.
+    NAME is what a colorizing or restoring run is called in tables and pictures, instead of by its network and options.
 
     It leaves report.html, which needs nothing else, report.md with its pictures, and results.json with every number.
     What is missing or damaged is named in the report, and the rest is reported.

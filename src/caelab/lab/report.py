@@ -65,7 +65,7 @@ def write_report(
     Args:
         paths: Run directories, studies' folders, labs' folders.
         out: Where to.
-        names: What colorizing runs are called, by the name of their folder; those of studies have a label.
+        names: What colorizing and restoring runs are called, by the name of their folder; a study's have labels.
         runs: Where the runs of studies are, if not where they say.
         data: Where the images are, if not where the runs had them.
         command: That repeats it.
@@ -120,7 +120,7 @@ def make_report(
         )
     if others:
         restored = [run.directory.path for run in others]
-        sections += _part("Other restorations", lambda: restoration_sections(restored, data=album.data))
+        sections += _part("Other restorations", lambda: restoration_sections(restored, names=names, data=album.data))
     tasks, unshown = picture_tasks(*_shown(reconstructing, studies, analyses, colorizing, names), album)
     problems += unshown
     if problems:

@@ -1,6 +1,6 @@
 """Networks that denoise, deblur, inpaint, upscale and mend JPEGs, beside the classical methods for the same."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,7 @@ class Restoration:
     Attributes:
         impairment: What was done to the images.
         variant: The network's runs.
+        called: What the network is called in tables and sentences.
         network: Its metrics by name, over seeds, on the images that the classical methods were measured on.
         baselines: Their metrics by name, the given images first, then by falling PSNR.
         images: How many images that are.
@@ -43,6 +44,7 @@ class Restoration:
 
     impairment: Impairment
     variant: Variant
+    called: str
     network: dict[str, Interval]
     baselines: dict[str, dict[str, float]]
     images: int
@@ -53,11 +55,14 @@ class Restoration:
         return next((name for name in self.baselines if name != GIVEN), None)
 
 
-def restoration_sections(runs: Sequence[Path], *, data: str | None = None) -> list[Section]:
+def restoration_sections(
+    runs: Sequence[Path], *, names: Mapping[str, str] | None = None, data: str | None = None
+) -> list[Section]:
     """Return the sections about restorations; runs of other tasks are passed over.
 
     Args:
         runs: Run directories.
+        names: What runs are called, by the name of their folder; others by their network.
         data: Where the images are, if not where the runs had them.
     """
     read, problems = read_runs(runs)
@@ -68,7 +73,7 @@ def restoration_sections(runs: Sequence[Path], *, data: str | None = None) -> li
     album, found, pictures = Album(data), [], []
     for text, alike in by_impairment.items():
         try:
-            restoration = compare(parse_impairment(text), alike, album)
+            restoration = compare(parse_impairment(text), alike, album, names)
             found.append(restoration)
             pictures.append(_strip(restoration, album))
         except InputError as error:
@@ -81,7 +86,9 @@ def restoration_sections(runs: Sequence[Path], *, data: str | None = None) -> li
     return [Section(title="Networks and classical methods", blocks=blocks)]
 
 
-def compare(impairment: Impairment, runs: Sequence[FinishedRun], album: Album) -> Restoration:
+def compare(
+    impairment: Impairment, runs: Sequence[FinishedRun], album: Album, names: Mapping[str, str] | None = None
+) -> Restoration:
     """Put the best by validation of several runs for an impairment beside the baselines that they state.
 
     Raises:
@@ -97,6 +104,7 @@ def compare(impairment: Impairment, runs: Sequence[FinishedRun], album: Album) -
     return Restoration(
         impairment=impairment,
         variant=variant,
+        called=(names or {}).get(variant.first.name) or f"the network {network_name(variant.first)}",
         network={
             metric: mean_interval(float(each[metric][positions].mean()) for each in measures)
             for metric in METRICS
@@ -112,10 +120,7 @@ def write_restoration(found: Restoration) -> str:
     network = found.network["psnr"]
     does = "; ".join(IMPAIRMENTS[step.name].does for step in found.impairment.steps)
     given = found.baselines[GIVEN]["psnr"]
-    said = (
-        f"{found.impairment} ({does}): from {significant(given)} dB the network {network_name(found.variant.first)} "
-        f"comes to {_decibels(network)}"
-    )
+    said = f"{found.impairment} ({does}): from {significant(given)} dB {found.called} comes to {_decibels(network)}"
     name = found.best_classical
     if name is None:
         return f"{said}. There is no classical method here to compare it with."
@@ -153,7 +158,7 @@ def _table(found: Sequence[Restoration]) -> Table:
 def _rows(found: Restoration) -> Iterable[tuple[str | int | float | None, ...]]:
     name = str(found.impairment)
     network = [found.network[metric].estimate if metric in found.network else None for metric in METRICS]
-    yield (name, f"the network {network_name(found.variant.first)}", *network, found.images)
+    yield (name, found.called, *network, found.images)
     for method, told in found.baselines.items():
         yield (name, method, *(told.get(metric) for metric in METRICS), int(told["n"]))
 
