@@ -6,10 +6,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from caelab.networks.build import build
 from caelab.photos.model import Geometry, PictureModel, geometry_of
 from caelab.photos.tiles import in_tiles, spans
+from caelab.training.compose import ImageModel
+from caelab.training.predictions import RgbPrediction
 
 Floats = NDArray[np.float32]
 
@@ -89,6 +92,27 @@ def test_a_networks_tiles_are_exactly_the_whole(text: str, size: tuple[int, int]
     whole = function(mirrored(image, model.geometry.multiple)[None])[0, :, : size[0], : size[1]]
     assert 2 <= np.abs(whole).max() < 2**22
     assert np.array_equal(tiled(model, image, tile=64), whole)
+
+
+def test_tiles_are_the_whole_where_answers_are_averaged_over_a_shift() -> None:
+    class Blocks(nn.Module):  # pool2 up2, exactly
+        def forward(self, images: Tensor) -> Tensor:
+            return nn.functional.interpolate(nn.functional.max_pool2d(images, 2), scale_factor=2)
+
+    averaging = ImageModel(
+        Blocks(), mean=(0.0,), std=(1.0,), prediction=RgbPrediction(mean=(0.0,), std=(1.0,)), average_shift=15
+    )
+
+    @torch.inference_mode()
+    def function(images: Floats) -> Floats:
+        return averaging.restore(torch.from_numpy(images)).numpy()
+
+    image = np.random.default_rng(0).random((1, 160, 160), np.float32)
+    geometry = geometry_of("pool up", channels=1, size=32, average_shift=15)
+    model = PictureModel(function=function, channels=1, geometry=geometry)
+    np.testing.assert_array_equal(tiled(model, image, tile=60), function(image[None])[0])
+    careless = PictureModel(function=function, channels=1, geometry=geometry_of("pool up", channels=1, size=32))
+    assert not np.array_equal(tiled(careless, image, tile=60), function(image[None])[0])
 
 
 def test_misaligned_tiles_would_differ() -> None:

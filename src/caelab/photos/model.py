@@ -51,13 +51,14 @@ class PictureModel:
         return self.function(images)
 
 
-def geometry_of(text: str, *, channels: int, size: int) -> Geometry:
+def geometry_of(text: str, *, channels: int, size: int, average_shift: int = 0) -> Geometry:
     """The geometry of a network of whose output height and width are the input's.
 
     Args:
         text: The network's text.
         channels: Of its images.
         size: Side in pixels of the images that it was trained on.
+        average_shift: By how many pixels the image is moved for a second answer, averaged with the first.
 
     Raises:
         NetworkError: The text is wrong.
@@ -70,7 +71,8 @@ def geometry_of(text: str, *, channels: int, size: int) -> Geometry:
         # Larger than the size it was trained on: the narrowest layers must have something left.
         first = -(-size // multiple)
         if all(_comes_back(text, channels, multiple * count) for count in range(first, first + 3)):
-            return Geometry(multiple=multiple, field=description.receptive_field)
+            field = description.receptive_field
+            return Geometry(multiple=multiple, field=None if field is None else field + average_shift)
     raise InputError(
         f"the network {description.text} gives back no image of the size it is given, whatever multiple of up to "
         f"{_MOST} pixels that is. Pictures need one that does, such as with padding 'same'."
