@@ -13,6 +13,7 @@ from caelab.impair import parse_impairment
 from caelab.lab.album import Album
 from caelab.lab.colorization import colorization_sections
 from caelab.lab.document import Note, Paragraph, Picture, Section, Table
+from caelab.lab.exercise3 import write_rgb_or_chroma
 from caelab.lab.finished import read_run
 from caelab.lab.restoration import compare, restoration_sections, write_restoration
 from caelab.lab.several_colors import TEMPERATURES, SeveralColors, write_several_colors
@@ -69,6 +70,20 @@ def test_colorization_from_runs_to_sections(trained: Callable[..., Path]) -> Non
     classes = next(table for table in others if table.columns[0].name == "class")
     assert sorted(row[0] for row in classes.rows) == ["even", "odd"]
     assert any("8×8 pixels that look alike" in each.text for each in blocks(sections, Paragraph))
+
+
+def test_why_rgb_is_better_or_worse_is_said_only_where_it_is_so(trained: Callable[..., Path]) -> None:
+    rgb = [read_run(trained(impair="gray", network="conv4 pool conv4 | up conv3"))]
+    skipping = [read_run(trained(impair="gray", network="conv4 conv3"))]
+    assert "every metric" in (said := list(write_rgb_or_chroma(rgb, ["mse", "chroma_mse"], [])))[0]
+    assert "through its bottleneck" in said[1]
+    assert len(list(write_rgb_or_chroma(skipping, ["mse", "chroma_mse"], []))) == 1
+    first, why = write_rgb_or_chroma(rgb, ["mse", "psnr"], ["chroma_mse"])
+    assert first == "Chroma is better in MSE, PSNR; RGB is better, or no worse, in chroma MSE."
+    assert why.startswith("What RGB does no worse is of color alone")
+    assert len(list(write_rgb_or_chroma(rgb, ["psnr"], ["mse", "chroma_mse"]))) == 1
+    (only,) = write_rgb_or_chroma(rgb, [], ["mse"])
+    assert only.startswith("RGB is better in every metric")
 
 
 def test_several_plausible_colors_are_measured_and_shown(trained: Callable[..., Path]) -> None:
