@@ -34,7 +34,7 @@ class ModelCard:
         space: The color space of chroma.
         bins: Of chroma, where the output is a distribution over them.
         average_flips: Whether answers for mirror images are averaged.
-        average_shift: By how many pixels an image is moved for a second answer, averaged with the first; 0 for none.
+        average_shift: By how many pixels an image is moved for more answers, averaged with the first; 0 for none.
         channels: Of the clean images.
         size: Height and width in pixels of the training images.
         mean: Of what is given, by channel, subtracted from [0, 1] pixels.

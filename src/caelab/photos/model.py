@@ -58,7 +58,7 @@ def geometry_of(text: str, *, channels: int, size: int, average_shift: int = 0) 
         text: The network's text.
         channels: Of its images.
         size: Side in pixels of the images that it was trained on.
-        average_shift: By how many pixels the image is moved for a second answer, averaged with the first.
+        average_shift: By how many pixels the image is moved for more answers, averaged with the first.
 
     Raises:
         NetworkError: The text is wrong.
@@ -72,7 +72,7 @@ def geometry_of(text: str, *, channels: int, size: int, average_shift: int = 0) 
         first = -(-size // multiple)
         if all(_comes_back(text, channels, multiple * count) for count in range(first, first + 3)):
             field = description.receptive_field
-            return Geometry(multiple=multiple, field=None if field is None else field + average_shift)
+            return Geometry(multiple=multiple, field=None if field is None else field + 2 * average_shift)
     raise InputError(
         f"the network {description.text} gives back no image of the size it is given, whatever multiple of up to "
         f"{_MOST} pixels that is. Pictures need one that does, such as with padding 'same'."

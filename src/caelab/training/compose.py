@@ -28,8 +28,8 @@ class ImageModel(nn.Module):
         network: The module that the text describes.
         prediction: What its output means.
         average_flips: Whether :meth:`restore` averages the answers for the image and for its mirror image.
-        average_shift: By how many pixels, down and to the right, an image is moved for a second answer that
-            :meth:`restore` averages with the first; 0 for the first alone.
+        average_shift: By how many pixels an image is moved, down and right, and up and left, for two more answers
+            that :meth:`restore` averages with the first; 0 for the first alone.
     """
 
     mean: Tensor
@@ -111,12 +111,21 @@ class ImageModel(nn.Module):
         return output
 
     def _shift_averaged(self, given: Tensor) -> Tensor:
-        """The answer where the moved image lacks a pixel, elsewhere the mean of both: pooling meets other squares."""
+        """The mean over the image as it is, moved down and right, and moved up and left: pooling meets other squares.
+
+        Each counts where it has the pixel.
+        """
         output: Tensor = self(given)
         if not self.average_shift:
             return output
         shift, (height, width) = self.average_shift, given.shape[2:]
-        moved = F.pad(given, (shift, 0, shift, 0), mode="replicate")[:, :, :height, :width]
-        other = self(moved)[:, :, shift:, shift:]
-        half = (other - output[:, :, :-shift, :-shift]) / 2
-        return output + F.pad(half, (0, shift, 0, shift))[:, :, :height, :width]
+        before, behind = (shift, 0, shift, 0), (0, shift, 0, shift)
+
+        def placed(part: Tensor, padding: tuple[int, ...]) -> Tensor:
+            return F.pad(part, padding)[:, :, :height, :width]
+
+        down: Tensor = self(F.pad(given, before, mode="replicate")[:, :, :height, :width])[:, :, shift:, shift:]
+        up: Tensor = self(F.pad(given, behind, mode="replicate")[:, :, shift:, shift:])[:, :, :-shift, :-shift]
+        total = output + placed(down, behind) + placed(up, before)
+        ones = torch.ones_like(down[:1, :1])
+        return total / (1 + placed(ones, behind) + placed(ones, before))
