@@ -17,6 +17,11 @@ from caelab.measuring.metrics import Estimate, estimates, restoring
 from caelab.training.pixels import Pixels
 
 
+def evenly(count: int, of: int) -> np.ndarray:
+    """Return ``count`` positions among ``of``, or all, evenly spaced from the first to the last, ``int64``."""
+    return np.linspace(0, of - 1, min(count, of)).round().astype(np.int64)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TestImages:
     """The test part of some images.

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from caelab.errors import InputError
-from caelab.lab.album import Album
+from caelab.lab.album import Album, evenly
 from caelab.lab.document import Block, Code, Column, Note, Paragraph, Section, Table
 from caelab.lab.finished import is_colorization, read_measures, read_runs
 from caelab.lab.sentences import mean_in_words, significant
@@ -175,7 +175,7 @@ def _pictures(variants: Variants, album: Album) -> Iterable[Block]:
     best = variants.best
     count = len(album.test(best.first).pixels)
     shown = sorted(variants.all, key=_validation_error)[:ROWS]
-    chosen = np.linspace(0, count - 1, min(IMAGES, count)).round().astype(np.int64)
+    chosen = evenly(IMAGES, count)
     yield _strip(
         "colors", shown, chosen, album,
         f"The same {len(chosen)} test images, evenly spaced: given in gray, colored, and as they were.",

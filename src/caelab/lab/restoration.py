@@ -9,7 +9,7 @@ import torch
 
 from caelab.errors import InputError
 from caelab.impair import IMPAIRMENTS, Impairment, parse_impairment
-from caelab.lab.album import Album
+from caelab.lab.album import Album, evenly
 from caelab.lab.document import Block, Column, Note, Paragraph, Section, Table
 from caelab.lab.finished import FinishedRun, is_colorization, is_reconstruction, read_measures, read_runs
 from caelab.lab.sentences import significant
@@ -166,7 +166,7 @@ def _rows(found: Restoration) -> Iterable[tuple[str | int | float | None, ...]]:
 def _strip(found: Restoration, album: Album) -> Block:
     run = found.variant.first
     pixels = album.test(run).pixels
-    chosen = np.linspace(0, len(pixels) - 1, min(IMAGES, len(pixels))).round().astype(np.int64)
+    chosen = evenly(IMAGES, len(pixels))
     pictures = album.pictures(run, chosen)
     rows = {"given": pictures["given"]}
     method = _classical(found)

@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from caelab.experiments.weights import load_model
 from caelab.impair import parse_impairment
-from caelab.lab.album import Album
+from caelab.lab.album import Album, evenly
 from caelab.lab.document import Block, Column, Paragraph, Section, Table
 from caelab.lab.finished import FinishedRun
 from caelab.lab.sentences import significant
@@ -84,7 +83,7 @@ def several_colors_section(run: FinishedRun, album: Album, label: str) -> Sectio
     """
     test = album.test(run).pixels
     model, card = load_model(run.directory.weights, torch.device("cpu"))
-    found = measure_several_colors(model, test.at(_evenly(IMAGES, len(test))), card.impair)
+    found = measure_several_colors(model, test.at(evenly(IMAGES, len(test))), card.impair)
     return Section(
         title="Several plausible colors",
         blocks=[
@@ -93,10 +92,6 @@ def several_colors_section(run: FinishedRun, album: Album, label: str) -> Sectio
             _strip(model, run, album, label),
         ],
     )
-
-
-def _evenly(count: int, of: int) -> np.ndarray:
-    return np.linspace(0, of - 1, min(count, of)).round().astype(np.int64)
 
 
 def write_several_colors(found: SeveralColors, label: str) -> Iterable[str]:
@@ -147,7 +142,7 @@ def _table(found: SeveralColors) -> Table:
 
 def _strip(model: ImageModel, run: FinishedRun, album: Album, label: str) -> Block:
     test = album.test(run).pixels
-    positions = _evenly(SHOWN, len(test))
+    positions = evenly(SHOWN, len(test))
     pictures = album.pictures(run, positions)
     given = torch.from_numpy(pictures["given"][:, :1])
     drawn = model.variants(given, VARIANTS, rows=test.rows[positions]).clamp(0, 1).numpy()

@@ -10,7 +10,7 @@ from caelab.color import SPACES
 from caelab.experiments.materials import load_data
 from caelab.experiments.weights import load_model
 from caelab.impair import parse_impairment
-from caelab.lab.album import Album
+from caelab.lab.album import Album, evenly
 from caelab.lab.document import Block, Paragraph, Section
 from caelab.lab.finished import FinishedRun, read_measures
 from caelab.lab.sentences import significant
@@ -51,7 +51,7 @@ def measure_shortcomings(run: FinishedRun, album: Album, *, seed: int = 0) -> Sh
         InputError: The images cannot be had, or weights or measures are damaged.
     """
     test, measures = album.test(run), read_measures(run)
-    positions = np.linspace(0, len(test.pixels) - 1, min(IMAGES, len(test.pixels))).round().astype(np.int64)
+    positions = evenly(IMAGES, len(test.pixels))
     some = test.pixels.at(positions)
     made = list(album.restored(run, positions))
     estimate, target = (torch.cat([getattr(one, name) for one in made]).float() for name in ("estimate", "target"))
