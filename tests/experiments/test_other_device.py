@@ -1,0 +1,121 @@
+"""What training does on a device that is not the host's.
+
+PyTorch's meta device computes shapes and holds no values: what reads one on the host raises, and so does what mixes
+devices. A step that runs there leaves a GPU nothing to wait for.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.optim.swa_utils import AveragedModel
+
+from caelab.experiments.config import make_config
+from caelab.experiments.materials import describe_run, make_plan, make_state, place
+from caelab.images import ImageSet, Source, Split
+from caelab.training.averaging import running_mean
+from caelab.training.fit import Plan, TrainingState, fit
+from caelab.training.optimizers import make_optimizer
+from caelab.training.pixels import Pixels
+
+STEPS, BATCH = 4, 8
+COUNT = STEPS * BATCH
+META = torch.device("meta")
+UNET = (
+    "unshuffle2 conv8:gelu [pool conv8:gelu (norm conv8:gelu conv8:none) context dropout0.1 up conv8:gelu] "
+    "conv8 shuffle2"
+)
+
+
+def image_set() -> tuple[ImageSet, Split]:
+    pixels = np.random.default_rng(0).integers(0, 256, (COUNT, 3, 16, 16), dtype=np.uint8)
+    source = Source(name="noise", where="a test", note="", fingerprint="0")
+    images = ImageSet(
+        images=pixels,
+        labels=np.arange(COUNT) % 10,
+        classes=tuple("abcdefghij"),
+        source=source,
+        part=None,
+        official_test=None,
+    )
+    every = np.arange(COUNT)
+    return images, Split(train=every, validation=every, test=every)
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "the reference network": {"network": "reference"},
+    "a running mean, a clipped gradient, weight decay": {
+        "network": "reference", "ema": 0.99, "clip": 1.0, "weight_decay": 0.1,
+    },
+    "AdamW, batch normalisation": {"network": "reference", "optimizer": "adamw", "batchnorm": True},
+    "noise and a mask": {"network": "residual", "impair": "noise0.1+mask0.25"},
+    "an image that is blurred, reduced and enlarged": {"network": "reference", "impair": "blur1.5+downscale2"},
+    "augmentation, dropout, chroma": {
+        "network": UNET, "impair": "gray", "predict": "chroma", "flip": True, "shift": 2, "zoom": 0.2,
+    },
+    "chroma in Lab, Huber's loss": {
+        "network": UNET, "impair": "gray", "predict": "chroma", "space": "lab", "loss": "huber",
+    },
+    "chroma in OkLab": {"network": UNET, "impair": "gray", "predict": "chroma", "space": "oklab"},
+    "bins": {
+        "network": UNET, "impair": "gray", "predict": "bins", "space": "lab", "loss": "cross_entropy", "bins": 16,
+    },
+    "labels": {"network": UNET.replace("context", "context classify10"), "impair": "gray", "predict": "chroma"},
+    "logits": {"network": "reference", "loss": "bce"},
+}  # fmt: skip
+
+
+def begin(options: dict[str, Any], device: torch.device) -> tuple[TrainingState, Pixels, Plan]:
+    """Return the state before the first step, the images and the plan, on the device."""
+    config = make_config({"size": 16, "batch": BATCH, "epochs": 2, **options})
+    description = describe_run(config)
+    images, split = image_set()
+    parts = place(images, split, config, torch.device("cpu"))
+    model = make_state(config, description, parts, torch.device("cpu")).model.to(device)
+    optimizer = make_optimizer(
+        config.optimizer, model.parameters(), learning_rate=0.01, weight_decay=config.weight_decay
+    )
+    averaged = AveragedModel(model, multi_avg_fn=running_mean(config.ema)) if config.ema else None
+    state = TrainingState(model=model, optimizer=optimizer, averaged=averaged)
+    there = Pixels.of(images.images, split.train, device=device, labels=images.labels)
+    return state, there, make_plan(config, model.network, torch.float32)
+
+
+def read_loss(output: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The squared error, which is looked at on the way."""
+    mse = (output - target).square().mean()
+    assert float(mse.detach()) >= 0
+    return {"mse": mse}
+
+
+def test_a_step_that_reads_a_number_is_found_out() -> None:
+    state, there, plan = begin({"network": "reference"}, META)
+    with pytest.raises(RuntimeError, match="meta tensors"):
+        next(fit(state, there, replace(plan, loss=read_loss)))
+
+
+@pytest.mark.parametrize("options", CASES.values(), ids=CASES)
+def test_a_step_asks_the_device_for_no_number(options: dict[str, Any]) -> None:
+    state, there, plan = begin(options, META)
+    steps = fit(state, there, plan)
+    for _ in range(STEPS - 1):  # after the last of an epoch the loss is looked at
+        assert next(steps) is None
+
+    assert state.sums
+    assert all(total.device == META for total in state.sums.values())
+    assert all(parameter.device == META for parameter in state.model.parameters())
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("options", CASES.values(), ids=CASES)
+def test_a_gpu_trains_as_the_cpu_does(options: dict[str, Any]) -> None:
+    terms = []
+    for device in ("cpu", "cuda"):
+        state, images, plan = begin(options, torch.device(device))
+        epochs = [epoch.terms for epoch in fit(state, images, plan) if epoch is not None]
+        terms.append(epochs[-1])
+    assert terms[0].keys() == terms[1].keys()
+    for name, value in terms[0].items():
+        assert terms[1][name] == pytest.approx(value, rel=0.02), name
