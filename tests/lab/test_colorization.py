@@ -108,7 +108,7 @@ def test_several_plausible_colors_are_measured_and_shown(trained: Callable[..., 
             each: {"mse": 0.5, "best_of_1_mse": 0.8, "best_of_4_mse": 0.4, "diversity": 0.4} for each in TEMPERATURES
         },
         true_colorfulness=30,
-        nearer=dict.fromkeys(TEMPERATURES, 0.25),
+        nearer=0.25,
     )
     first, second = write_several_colors(found, "the base")
     assert first.startswith("The base gives a distribution over colors.")

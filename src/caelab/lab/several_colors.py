@@ -15,6 +15,7 @@ from caelab.lab.shortcoming_tables import percent
 from caelab.lab.strips import draw_strips
 from caelab.measuring.color_difference import colorfulness
 from caelab.measuring.diversity import measure_variants
+from caelab.progress import progress
 from caelab.training.compose import VARIANT_TEMPERATURE, ImageModel
 from caelab.training.pixels import Pixels
 
@@ -39,13 +40,14 @@ class SeveralColors:
         images: How many.
         by_temperature: The metrics of ``measure_variants``, by name, for each temperature.
         true_colorfulness: The truth's.
-        nearer: Of the images, where the best variant is nearer to the truth than the one answer, by temperature.
+        nearer: Of the images, where the best variant at the usual temperature is nearer to the truth than the one
+            answer.
     """
 
     images: int
     by_temperature: dict[float, dict[str, float]]
     true_colorfulness: float
-    nearer: dict[float, float]
+    nearer: float
 
 
 def measure_several_colors(model: ImageModel, pixels: Pixels, impairment: str) -> SeveralColors:
@@ -54,12 +56,14 @@ def measure_several_colors(model: ImageModel, pixels: Pixels, impairment: str) -
     Raises:
         InputError: The model's prediction is no distribution.
     """
-    measured = {
-        temperature: measure_variants(
-            model, pixels, parse_impairment(impairment), count=VARIANTS, temperature=temperature
-        )
-        for temperature in TEMPERATURES
-    }
+    measured = {}
+    with progress("several plausible colors", len(TEMPERATURES), unit="temperatures") as bar:
+        for temperature in TEMPERATURES:
+            measured[temperature] = measure_variants(
+                model, pixels, parse_impairment(impairment), count=VARIANTS, temperature=temperature
+            )
+            bar()
+    usual = measured[VARIANT_TEMPERATURE]
     truth = [colorfulness(pixels.batch(chosen)) for chosen in pixels.batches(512)]
     return SeveralColors(
         images=len(pixels),
@@ -68,10 +72,7 @@ def measure_several_colors(model: ImageModel, pixels: Pixels, impairment: str) -
             for temperature, each in measured.items()
         },
         true_colorfulness=float(torch.cat(truth).mean()),
-        nearer={
-            temperature: float((each[f"best_of_{VARIANTS}_mse"] < each["mse"]).mean())
-            for temperature, each in measured.items()
-        },
+        nearer=float((usual[f"best_of_{VARIANTS}_mse"] < usual["mse"]).mean()),
     )
 
 
@@ -102,7 +103,7 @@ def write_several_colors(found: SeveralColors, label: str) -> Iterable[str]:
         f"{label[0].upper()}{label[1:]} gives a distribution over colors. Its one answer, the annealed mean, has an "
         f"MSE of {significant(one)}; a single variant, drawn at temperature {VARIANT_TEMPERATURE:g}, "
         f"{significant(single)}; the best of {VARIANTS}, chosen by someone who knows the truth, {significant(best)}. "
-        f"That best one is nearer to the truth than the one answer for {percent(found.nearer[VARIANT_TEMPERATURE])} of "
+        f"That best one is nearer to the truth than the one answer for {percent(found.nearer)} of "
         f"{found.images:,} test images."
     )
     own = found.by_temperature[1.0]

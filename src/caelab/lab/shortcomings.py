@@ -18,9 +18,10 @@ from caelab.lab.shortcoming_tables import Shortcomings, percent, shift_in_words,
 from caelab.measuring.ambiguity import SIDE, Ambiguity, ambiguity, cut_patches, middle, patches_at
 from caelab.measuring.bleeding import EDGE, Bleeding, bleeding
 from caelab.measuring.hues import HueError, hue_errors
-from caelab.measuring.metrics import restoring
+from caelab.measuring.metrics import estimates, restoring
 from caelab.measuring.shortcomings import (
     COLORLESS,
+    SHIFTS,
     ClassError,
     ColorfulnessKept,
     InventedColor,
@@ -30,6 +31,7 @@ from caelab.measuring.shortcomings import (
     invented_color,
     shifted_errors,
 )
+from caelab.progress import progress
 from caelab.training.pixels import Pixels
 
 IMAGES = 2000
@@ -53,14 +55,22 @@ def measure_shortcomings(run: FinishedRun, album: Album, *, seed: int = 0) -> Sh
     test, measures = album.test(run), read_measures(run)
     positions = evenly(IMAGES, len(test.pixels))
     some = test.pixels.at(positions)
-    made = list(album.restored(run, positions))
+    shifted = test.pixels.at(positions[:: -(-len(positions) // SHIFTED_IMAGES)])
+    model, card = load_model(run.directory.weights, torch.device("cpu"))
+    with (
+        progress("what is still bad", len(some) + len(SHIFTS) * len(shifted), unit="images") as bar,
+        restoring(model) as restore,
+    ):
+
+        def restore_and_tell(given: torch.Tensor) -> torch.Tensor:
+            bar(len(given))
+            return restore(given)
+
+        impairment = parse_impairment(card.impair)
+        made = list(estimates(restore_and_tell, some, impairment=impairment))
+        shifts = shifted_errors(restore_and_tell, shifted, impairment)
     estimate, target = (torch.cat([getattr(one, name) for one in made]).float() for name in ("estimate", "target"))
     errors, colorful, true = (measures.get(name) for name in ("chroma_mse", "colorfulness", "true_colorfulness"))
-    model, card = load_model(run.directory.weights, torch.device("cpu"))
-    with restoring(model) as restore:
-        shifts = shifted_errors(
-            restore, test.pixels.at(positions[:: -(-len(positions) // SHIFTED_IMAGES)]), parse_impairment(card.impair)
-        )
     return Shortcomings(
         images=len(positions),
         colorfulness=None if colorful is None or true is None else colorfulness_kept(colorful, true),
