@@ -229,6 +229,18 @@ def test_a_damaged_checkpoint_is_said(config: RunConfig, tmp_path: Path, monkeyp
     assert run(config, out=directory.path).finished
 
 
+def test_validation_images_may_train_instead(finished: RunDirectory, small: Small, tmp_path: Path) -> None:
+    usual = finished.read(finished.result)["images"]
+    done = run(small(epochs=1, validation=3), out=tmp_path / "run")
+    result = done.read(done.result)
+    assert result["images"] == {
+        "train": usual["train"] + usual["validation"] - 3, "validation": 3, "test": usual["test"],
+    }  # fmt: skip
+    again = evaluate(done.path, part="validation", options={})
+    assert again["errors"]["n"] == 3
+    assert again["errors"]["mse"] == pytest.approx(result["validation_mse"], rel=1e-5)
+
+
 def test_a_batch_larger_than_the_data_is_said(small: Small, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--batch 97 is larger than the training part of the data, 96 images"):
         run(small(batch=97), out=tmp_path / "run")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caelab.errors import InputError
-from caelab.images import ImageSet, Source, Split, limit_training, split_images
+from caelab.images import ImageSet, Source, Split, limit_training, limit_validation, split_images
 
 SOURCE = Source(name="folder", where="somewhere", note="", fingerprint="0")
 
@@ -115,3 +115,20 @@ def test_fewer_training_images_are_a_part_of_more_and_the_rest_stays() -> None:
     assert few.test is split.test
     assert list(limit_training(split, 1000, seed=3).train) == list(split.train)
     assert set(limit_training(split, 10, seed=4).train) != set(few.train)
+
+
+def test_fewer_validation_images_leave_more_for_training_and_the_same_test() -> None:
+    split = Split(train=np.arange(0, 60), validation=np.arange(60, 90), test=np.arange(90, 100))
+    few, more = (limit_validation(split, count, seed=3) for count in (5, 20))
+    assert len(few.validation) == 5
+    assert set(few.validation) < set(more.validation) < set(split.validation)
+    for one in (few, more):
+        assert list(np.union1d(one.train, one.validation)) == list(range(90))
+        assert len(one.train) + len(one.validation) == 90
+        assert list(one.train) == sorted(one.train)
+        assert list(one.validation) == sorted(one.validation)
+        assert one.test is split.test
+    every = limit_validation(split, 1000, seed=3)
+    assert list(every.train) == list(split.train)
+    assert list(every.validation) == list(split.validation)
+    assert set(limit_validation(split, 5, seed=4).validation) != set(few.validation)

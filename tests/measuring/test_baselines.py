@@ -45,10 +45,19 @@ def test_large_images_are_refused() -> None:
 
 def test_the_cache_gives_the_same_errors_and_survives_damage(tmp_path: Path) -> None:
     fresh = cached_principal_components(TRAIN, tmp_path, "k").errors(TEST, 20)
-    kept = cached_principal_components(TEST, tmp_path, "k").errors(TEST, 20)  # the key, not the pixels, decides
+    same_places = Pixels.of(255 - IMAGES, TRAIN.rows, device=torch.device("cpu"))
+    kept = cached_principal_components(same_places, tmp_path, "k").errors(TEST, 20)  # the key and the places decide
     np.testing.assert_array_equal(kept, fresh)
     next(tmp_path.iterdir()).write_bytes(b"damaged")
     np.testing.assert_array_equal(cached_principal_components(TRAIN, tmp_path, "k").errors(TEST, 20), fresh)
+
+
+def test_components_of_other_images_or_other_data_are_kept_apart(tmp_path: Path) -> None:
+    fewer = TRAIN.at(np.arange(100))
+    for pixels, key in ((TRAIN, "k"), (fewer, "k"), (fewer, "other")):
+        expected = PrincipalComponents.fit(pixels).errors(TEST, 20)
+        np.testing.assert_array_equal(cached_principal_components(pixels, tmp_path, key).errors(TEST, 20), expected)
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_patches_and_whole_images_are_kept_apart(tmp_path: Path) -> None:

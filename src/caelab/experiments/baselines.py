@@ -38,7 +38,7 @@ def baseline_measures(
     """
     impairment = parse_impairment(config.impair)
     if not impairment.steps:
-        linear = linear_code_errors(parts, measured, description, config)
+        linear = linear_code_errors(parts, measured, description)
         return {f"pca-{size}": {"mse": errors} for size, errors in linear.items()}
     methods: dict[str, Restore] = {"as given": lambda given: given.clamp(0, 1)}
     if impairment.channels(3) == 1:
@@ -59,9 +59,7 @@ def baseline_measures(
     return {**baselines, **classical}
 
 
-def linear_code_errors(
-    parts: Parts, measured: Pixels, description: Description, config: RunConfig
-) -> dict[int, np.ndarray]:
+def linear_code_errors(parts: Parts, measured: Pixels, description: Description) -> dict[int, np.ndarray]:
     """Return the errors of PCA, fitted on the training part, by the size of its code.
 
     There are none where the network names no code or a skip runs around it, where the images are too large for a
@@ -73,8 +71,6 @@ def linear_code_errors(
     sizes = sorted({size for size in (description.code.size, description.narrowest.size) if size < dimension})
     if not sizes:
         return {}
-    key = f"{parts.source.fingerprint[:16]}-{config.split}-{config.split_seed}"
-    if config.limit is not None:
-        key += f"-{len(parts.train)}"
-    components = cached_principal_components(parts.train, Path(pooch.os_cache("caelab")), key)
+    folder = Path(pooch.os_cache("caelab"))
+    components = cached_principal_components(parts.train, folder, parts.source.fingerprint[:16])
     return {size: components.errors(measured, size) for size in sizes}

@@ -34,6 +34,12 @@ class RunConfig(BaseModel):
         "pooled", description="80/10/10 of all images, or CIFAR-10's own test images kept apart."
     )
     split_seed: int = Field(0, ge=0, description="Seed of the shuffle before the split.")
+    validation: int | None = Field(
+        None,
+        ge=1,
+        description="Validation images at most, chosen by the split's seed, the others are trained on; none: all of "
+        "them.",
+    )
     limit: int | None = Field(
         None, ge=1, description="Training images at most, chosen by the split's seed; none: all of them."
     )

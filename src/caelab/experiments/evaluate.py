@@ -41,7 +41,8 @@ def evaluate(target: Path, *, part: str = "test", fit: str | None = None, option
         if not directory.finished:
             raise InputError(f"{target} is not a finished run: it has no {directory.result.name}. Train it first.")
         config = read_config(target)
-        beneath = {name: getattr(config, name) for name in ("data", "size", "split", "split_seed", "limit")}
+        told = ("data", "size", "split", "split_seed", "validation", "limit")
+        beneath = {name: getattr(config, name) for name in told}
     # The model's own text and normalisation are in the weights; the batch only has to fit into any data.
     settings = {**beneath, **options, "normalise": "range", "batch": 1}
     device = choose_device(make_config(settings).device)

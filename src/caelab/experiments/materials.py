@@ -16,6 +16,7 @@ from caelab.images import (
     Split,
     channel_statistics,
     limit_training,
+    limit_validation,
     load_images,
     split_images,
 )
@@ -126,6 +127,8 @@ def load_data(config: RunConfig) -> tuple[ImageSet, Split]:
     """
     images = load_images(None if config.data == "auto" else config.data, size=config.size)
     split = split_images(images, mode=config.split, seed=config.split_seed)
+    if config.validation is not None:
+        split = limit_validation(split, config.validation, seed=config.split_seed)
     if config.limit is not None:
         split = limit_training(split, config.limit, seed=config.split_seed)
     if config.batch > len(split.train):

@@ -28,7 +28,7 @@ from caelab.networks.language import spell_out
 BASE = "base"
 """The label of the base network."""
 
-FIXED = ("network", "data", "size", "split", "split_seed", "seed", "device")
+FIXED = ("network", "data", "size", "split", "split_seed", "validation", "seed", "device")
 """Options that are no factors: networks have tables of their own, and runs on other images cannot be compared."""
 
 SAME_THROUGHOUT = (

@@ -3,7 +3,7 @@
 from caelab.images.contactsheet import contact_sheet
 from caelab.images.imageset import ImageSet, Source
 from caelab.images.load import load_images
-from caelab.images.split import Split, limit_training, split_images
+from caelab.images.split import Split, limit_training, limit_validation, split_images
 from caelab.images.summary import ChannelStatistics, Summary, channel_statistics, summarize
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "channel_statistics",
     "contact_sheet",
     "limit_training",
+    "limit_validation",
     "load_images",
     "split_images",
     "summarize",

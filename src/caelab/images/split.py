@@ -86,6 +86,16 @@ def limit_training(split: Split, count: int, *, seed: int) -> Split:
     return Split(train=np.sort(chosen), validation=split.validation, test=split.test)
 
 
+def limit_validation(split: Split, count: int, *, seed: int) -> Split:
+    """Return the split with at most ``count`` validation images; the others join the training part.
+
+    Of a smaller count they are a part of a larger one's.
+    """
+    shuffled = np.random.default_rng(seed).permutation(split.validation)
+    train = np.concatenate([split.train, shuffled[count:]])
+    return Split(train=np.sort(train), validation=np.sort(shuffled[:count]), test=split.test)
+
+
 def _allot(ends: NDArray[np.int64], shares: tuple[float, float, float]) -> NDArray[np.int8]:
     """Return the parts of images that are sorted by class, where the classes end at ``ends``.
 

@@ -75,14 +75,16 @@ def measure_beside(
     Raises:
         InputError: The images cannot be had or are not those of the run, weights are damaged, or the disk is full.
     """
-    identity = {"images": list(map(str, run.images)), "limit": run.config.limit}
+    identity: dict[str, Any] = {"images": list(map(str, run.images)), "limit": run.config.limit}
+    if run.config.validation is not None:
+        identity["validation"] = run.config.validation
     beside = _read(file, identity)
     wanted = sorted({*SIZES, *sizes} - {*beside.sizes})
     unpriced = [each for each in coded if each.name not in beside.codes]
     if not wanted and not unpriced and beside.files:
         return beside
     parts = _parts(run, data)
-    for kind, line in _linear(parts, run, wanted).items():
+    for kind, line in _linear(parts, wanted).items():
         beside.linear[kind] = dict(sorted({**beside.linear.get(kind, {}), **line}.items()))
     beside.sizes = tuple(sorted({*beside.sizes, *wanted}))
     if not beside.files:
@@ -106,16 +108,14 @@ def _parts(run: FinishedRun, data: str | None) -> Parts:
     return place(images, split, config, torch.device("cpu"))
 
 
-def _linear(parts: Parts, run: FinishedRun, sizes: Sequence[int]) -> dict[str, dict[int, float]]:
+def _linear(parts: Parts, sizes: Sequence[int]) -> dict[str, dict[int, float]]:
     """Return the test MSE of the linear codes that there can be of these sizes, by kind and size."""
     shape = parts.train.shape
     dimension = int(np.prod(shape))
     chosen: dict[int | None, list[int]] = {None: [size for size in sizes if 0 < size < dimension <= LARGEST_DIMENSION]}
     for patch in PATCHES:
         chosen[patch] = [size for size in sizes if size and patch in patch_sides(shape, size)]
-    key = f"{parts.source.fingerprint[:16]}-{run.config.split}-{run.config.split_seed}"
-    if run.config.limit is not None:
-        key += f"-{len(parts.train)}"
+    key = parts.source.fingerprint[:16]
     lines: dict[str, dict[int, float]] = {}
     for side, suiting in chosen.items():
         if suiting:

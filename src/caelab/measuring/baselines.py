@@ -1,6 +1,7 @@
 """What is to be beaten: linear codes of the same size."""
 
 import contextlib
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -106,11 +107,13 @@ def patch_sides(shape: tuple[int, int, int], size: int) -> tuple[int, ...]:
 def cached_principal_components(
     pixels: Pixels, folder: Path, key: str, *, patch: int | None = None
 ) -> PrincipalComponents:
-    """Return the components fitted on ``pixels``, kept in ``folder`` under ``key``, as fitting takes some seconds.
+    """Return the components fitted on ``pixels``, kept in ``folder``, as fitting takes some seconds.
 
+    They are kept under ``key``, which names the data, and the places of the pixels' images in them.
     A cache that cannot be read is made again; one that cannot be written is done without.
     """
-    file = folder / f"pca-{key}{'' if patch is None else f'-patch{patch}'}.safetensors"
+    rows = hashlib.sha256(pixels.rows.tobytes()).hexdigest()[:16]
+    file = folder / f"pca-{key}-{rows}{'' if patch is None else f'-patch{patch}'}.safetensors"
     try:
         kept = load_file(file, device=str(pixels.device))
         return PrincipalComponents(kept["mean"], kept["components"], patch=patch)
