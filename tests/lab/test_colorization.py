@@ -15,6 +15,7 @@ from caelab.lab.colorization import colorization_sections
 from caelab.lab.document import Note, Paragraph, Picture, Section, Table
 from caelab.lab.exercise3 import write_rgb_or_chroma
 from caelab.lab.finished import read_run
+from caelab.lab.report import write_report
 from caelab.lab.restoration import compare, restoration_sections, write_restoration
 from caelab.lab.several_colors import TEMPERATURES, SeveralColors, write_several_colors
 from caelab.lab.shortcoming_tables import Shortcomings, percent
@@ -70,6 +71,21 @@ def test_colorization_from_runs_to_sections(trained: Callable[..., Path]) -> Non
     classes = next(table for table in others if table.columns[0].name == "class")
     assert sorted(row[0] for row in classes.rows) == ["even", "odd"]
     assert any("8×8 pixels that look alike" in each.text for each in blocks(sections, Paragraph))
+
+
+def test_other_numbers_of_training_and_validation_images_are_said(trained: Callable[..., Path], tmp_path: Path) -> None:
+    usual, more = (trained(impair="gray", predict="chroma", seed=2, **option) for option in ({}, {"validation": 3}))
+    write_report([usual, more], out=tmp_path)
+    said = (tmp_path / "report.md").read_text()
+    counts = [read_run(path).result["images"] for path in (usual, more)]
+    few, many = (each["train"] for each in counts)
+    assert f"| training images | {few} to {many}, not the same for all networks |" in said
+    assert f"| test images | {counts[0]['test']} |" in said
+    assert "(Not all have the same validation images.)" in said
+    write_report([usual], out=tmp_path)
+    said = (tmp_path / "report.md").read_text()
+    assert f"| training images | {few} |" in said
+    assert "same validation images" not in said
 
 
 def test_why_rgb_is_better_or_worse_is_said_only_where_it_is_so(trained: Callable[..., Path]) -> None:

@@ -107,6 +107,8 @@ def _caption(variants: Variants) -> str:
 
 def _best(variants: Variants, best: Variant) -> str:
     said = f"By validation {_called(best)} is best: test MSE {mean_in_words(best.mean('mse'))}."
+    if len({run.result["images"]["validation"] for variant in variants.all for run in variant.runs}) > 1:
+        said += " (Not all have the same validation images.)"
     gray = variants.base.first.result["baselines"].get("gray copy", {}).get("mse")
     if not gray:
         return said

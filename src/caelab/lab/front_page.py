@@ -45,7 +45,7 @@ def data_section(
         blocks.append(
             Note(f"{count} thing{'s are' if count > 1 else ' is'} missing or damaged; see the last section.", "missing")
         )
-    blocks += [_images(main), *_environment(runs, main)]
+    blocks += [_images(runs, main), *_environment(runs, main)]
     said = str(lab.get("command") or command)
     if said:
         blocks += [Paragraph("The command that repeats this:"), Code(said)]
@@ -61,16 +61,16 @@ def _not_cifar10(source: dict[str, str], note: str) -> str:
     )
 
 
-def _images(main: FinishedRun) -> Table:
-    counts, normalisation = main.result["images"], main.result["normalisation"]
+def _images(runs: Sequence[FinishedRun], main: FinishedRun) -> Table:
+    normalisation = main.result["normalisation"]
     size = main.config.size
     mean, std = (" ".join(f"{value:.4f}" for value in normalisation[name]) for name in ("mean", "std"))
     split = "official test images kept apart" if main.config.split == "official" else "80 / 10 / 10"
     rows = [
         ("images", f"{main.source['name']}, {size}×{size} pixels, RGB"),
-        ("training images", f"{counts['train']:,}"),
-        ("validation images", f"{counts['validation']:,}"),
-        ("test images", f"{counts['test']:,}"),
+        ("training images", _counts(runs, main, "train")),
+        ("validation images", _counts(runs, main, "validation")),
+        ("test images", _counts(runs, main, "test")),
         ("split", f"{split}, seed {main.config.split_seed}; stratified where there are classes"),
         ("mean of R, G, B", f"{mean} (training images; subtracted before the network)"),
         ("deviation of R, G, B", f"{std} (divided by; undone before any error is measured)"),
@@ -80,6 +80,12 @@ def _images(main: FinishedRun) -> Table:
         rows[5:7] = [("normalisation", "none: pixels stay in [0, 1]")]
     columns = (Column("data", align="left"), Column("", align="left"))
     return Table(columns=columns, rows=rows, caption="The images, their split, and the training part's statistics.")
+
+
+def _counts(runs: Sequence[FinishedRun], main: FinishedRun, part: str) -> str:
+    """Return how many images a part has; the smallest and the largest number where runs of the same test differ."""
+    counts = sorted({run.result["images"][part] for run in runs if run.images == main.images})
+    return f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}, not the same for all networks"
 
 
 def _environment(runs: Sequence[FinishedRun], main: FinishedRun) -> list[Block]:
