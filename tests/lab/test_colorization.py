@@ -47,6 +47,10 @@ def blocks(sections: list[Section], kind: type) -> list[Any]:
     return [block for section in sections for block in section.blocks if isinstance(block, kind)]
 
 
+def in_per_cent(cell: str) -> float:
+    return float(cell.split("%")[0].replace("−", "-"))
+
+
 def test_colorization_from_runs_to_sections(trained: Callable[..., Path]) -> None:
     chroma = [trained(impair="gray", predict="chroma", seed=seed) for seed in (0, 1)]
     flips = [trained(impair="gray", predict="chroma", flip=True, seed=seed) for seed in (0, 1)]
@@ -60,10 +64,14 @@ def test_colorization_from_runs_to_sections(trained: Callable[..., Path]) -> Non
     assert labels["base"][1] == 2
     assert labels["base"][3] == pytest.approx(np.mean(mse))
     assert labels["gray copy"][3] == pytest.approx(read_run(rgb).result["baselines"]["gray copy"]["mse"])
-    assert [row[0] for row in ideas.rows] == ["flip", "predict rgb"]
+    told = {row[0]: row for row in ideas.rows}
+    assert told.keys() == {"flip", "predict rgb"}
+    assert [column.name for column in ideas.columns[2:]] == ["MSE", "chroma MSE", "ΔE₀₀"]
     ratio = math.prod(read_run(path).mse for path in flips) / math.prod(mse)
-    assert float(ideas.rows[0][2].split()[0]) == pytest.approx(math.sqrt(ratio), rel=0.01)
-    assert "n = 1" in ideas.rows[1][2]
+    assert in_per_cent(told["flip"][2]) == pytest.approx(100 * (math.sqrt(ratio) - 1), abs=0.051)
+    assert "n = 1" in told["predict rgb"][2]
+    changes = [in_per_cent(row[2]) for row in ideas.rows]
+    assert changes == sorted(changes)
     assert {picture.name for picture in blocks(sections, Picture)} == {
         "colors", "color-wins", "color-losses", "chroma-planes"
     }  # fmt: skip

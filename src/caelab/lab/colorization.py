@@ -15,7 +15,6 @@ from caelab.lab.shortcoming_tables import percent
 from caelab.lab.shortcomings import shortcoming_section
 from caelab.lab.strips import chroma_planes, draw_strips
 from caelab.lab.variants import BASE, Variant, Variants, find_variants, network_name, options_in_words
-from caelab.measuring.statistics import Interval
 
 METRICS = {
     "mse": Column(name="MSE", format=".5f"),
@@ -28,6 +27,9 @@ METRICS = {
     "colorfulness": Column(name="colorfulness", format=".1f"),
 }
 """The metrics of the table, by name: means over the test images."""
+
+CHANGES = ("mse", "chroma_mse", "ciede2000")
+"""The metrics whose change is told of each idea: errors, less is better."""
 
 IMAGES = 10
 """Test images in a strip."""
@@ -134,40 +136,46 @@ def _called(variant: Variant) -> str:
 
 def _ideas(variants: Variants) -> Iterable[Block]:
     base = variants.base
-    effects = [(each.label, each.effect(base, "mse"), each.effect(base, "chroma_mse")) for each in variants.all[1:]]
-    rows = []
-    for label, mse, chroma in effects:
-        seeds = f"{min(mse.seeds)}{'' if mse.paired else ', not paired'}"
-        rows.append((label, seeds, _ratio(mse.ratio), _ratio(chroma.ratio)))
+    effects = [(each, each.effect(base, "mse").ratio) for each in variants.all[1:]]
+    effects.sort(key=lambda pair: pair[1].estimate)
     yield Table(
         columns=(
             Column(name="beside the base", align="left"),
             Column(name="seeds"),
-            Column(name="MSE, times the base's"),
-            Column(name="chroma MSE, times the base's"),
+            *(Column(name=METRICS[metric].name) for metric in CHANGES),
         ),
-        rows=rows,
-        caption="Geometric means over seeds with 95% intervals (Student's t); below 1 is better. One seed has none.",
+        rows=[(each.label, *_changes(each, base)) for each, _ in effects],
+        caption="How much more or less than the base's: of geometric means over seeds, with 95% intervals (Student's "
+        "t); below 0 is better. One seed has none.",
     )
     for side, verb in ((-1, "lowers the error"), (1, "raises the error")):
-        certain = [label for label, mse, _ in effects if mse.ratio.side(1.0) == side]
+        certain = [each.label for each, ratio in effects if ratio.side(1.0) == side]
         if certain:
             yield Paragraph(f"What {verb}, by the interval of the MSE: {'; '.join(certain)}.")
-    single = [label for label, mse, _ in effects if mse.ratio.undetermined]
-    covering = [label for label, mse, _ in effects if not mse.ratio.undetermined and not mse.ratio.side(1.0)]
+    single = [each.label for each, ratio in effects if ratio.undetermined]
+    covering = [each.label for each, ratio in effects if not ratio.undetermined and not ratio.side(1.0)]
     if covering:
-        yield Paragraph(f"Undetermined, as the interval covers 1: {'; '.join(covering)}.")
+        yield Paragraph(f"Undetermined, as the interval covers 0: {'; '.join(covering)}.")
     if single:
         which = "everything here" if len(single) == len(effects) else "; ".join(single)
         yield Paragraph(f"Undetermined, as one seed has no interval: {which}.")
 
 
-def _ratio(ratio: Interval) -> str | None:
-    if not np.isfinite(ratio.estimate):
-        return None
-    if ratio.undetermined:
-        return f"{significant(ratio.estimate)} (n = {ratio.n})"
-    return f"{significant(ratio.estimate)} ({significant(ratio.low)} to {significant(ratio.high)})"
+def _changes(variant: Variant, base: Variant) -> Iterable[str | None]:
+    effects = [variant.effect(base, metric) for metric in CHANGES]
+    yield f"{min(effects[0].seeds)}{'' if effects[0].paired else ', not paired'}"
+    for ratio in (each.ratio for each in effects):
+        if not np.isfinite(ratio.estimate):
+            yield None
+        elif ratio.undetermined:
+            yield f"{_change(ratio.estimate)} (n = {ratio.n})"
+        else:
+            yield f"{_change(ratio.estimate)} ({_change(ratio.low)} to {_change(ratio.high)})"
+
+
+def _change(ratio: float) -> str:
+    """Say how much more or less than 1 a ratio is, in per cent."""
+    return f"{100 * (ratio - 1):+.1f}%".replace("-", "−")
 
 
 # Pictures
