@@ -44,7 +44,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         batch: Images a step; all of them where there are fewer.
         optimizer: ``"soap"``, ``"adamw"`` or ``"adam"``.
         learning_rate: Its peak; ``None`` chooses one that suits the network.
-        loss: ``"mse"``, ``"l1"``, ``"huber"``, ``"charbonnier"``, ``"distance"`` or ``"bce"``.
+        loss: ``"mse"``, ``"l1"``, ``"huber"``, ``"charbonnier"`` or ``"bce"``.
         random_state: An integer fixes all chance.
         options: Further fields of a run's configuration (``experiments.config.RunConfig``), such as
             ``{"normalise": "range", "batchnorm": True}``.

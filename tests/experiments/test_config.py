@@ -32,7 +32,7 @@ def test_the_key_follows_what_is_trained_not_where_the_data_lies() -> None:
         ({"epochs": "ten"}, "--epochs ten: should be a valid integer."),
         ({"epoch": 3}, "--epoch 3: is no option of a run; did you mean --epochs?"),
         ({"zzz": 3}, "--zzz 3: is no option of a run."),
-        ({"loss": "mae"}, "--loss mae: should be 'mse', 'l1', 'huber', 'charbonnier', 'distance', "),
+        ({"loss": "mae"}, "--loss mae: should be 'mse', 'l1', 'huber', 'charbonnier', 'bce' or 'cross_entropy'."),
         ({"batch": 0, "epochs": 0}, "--batch 0: should be greater than or equal to 1; --epochs 0: should be"),
     ],
 )

@@ -241,6 +241,20 @@ def test_validation_images_may_train_instead(finished: RunDirectory, small: Smal
     assert again["errors"]["mse"] == pytest.approx(result["validation_mse"], rel=1e-5)
 
 
+def test_a_model_may_be_measured_with_its_answers_averaged_otherwise(small: Small, tmp_path: Path) -> None:
+    averaged = {"average_flips": True, "average_shift": 1}
+    plain, told = (run(small(epochs=1, **options), out=tmp_path / str(len(options))) for options in ({}, averaged))
+    errors = {each.path: each.read(each.result)["test"]["mse"] for each in (plain, told)}
+    assert errors[plain.path] != errors[told.path]  # the same weights
+    again = evaluate(plain.path, options=averaged)
+    assert again["errors"]["mse"] == pytest.approx(errors[told.path], rel=1e-6)
+    assert (again["average_flips"], again["average_shift"]) == (True, 1)
+    without = evaluate(told.path, options={"average_flips": False, "average_shift": 0})
+    assert without["errors"]["mse"] == pytest.approx(errors[plain.path], rel=1e-6)
+    with pytest.raises(InputError, match="--average-shift -1: should be greater than or equal to 0"):
+        evaluate(plain.path, options={"average_shift": -1})
+
+
 def test_a_batch_larger_than_the_data_is_said(small: Small, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--batch 97 is larger than the training part of the data, 96 images"):
         run(small(batch=97), out=tmp_path / "run")

@@ -20,27 +20,12 @@ def test_mse_is_the_mean_over_everything() -> None:
         ("l1", np.mean(np.abs(OUTPUT - TARGET))),
         ("huber", np.mean(scipy.special.huber(1, OUTPUT - TARGET))),
         ("charbonnier", np.mean(np.hypot(OUTPUT - TARGET, CHARBONNIER_WIDTH))),
-        ("distance", np.mean(scipy.special.pseudo_huber(1, np.linalg.norm(OUTPUT - TARGET, axis=1)))),
     ],
 )
 def test_robust_errors_are_scipys(name: str, expected: float) -> None:
     terms = LOSSES[name](torch.from_numpy(OUTPUT), torch.from_numpy(TARGET))
     assert list(terms) == [name]
     np.testing.assert_allclose(terms[name].item(), expected)
-
-
-def test_distance_is_the_same_in_whatever_direction_a_color_is_wrong() -> None:
-    turn = torch.from_numpy(np.linalg.qr(RNG.normal(size=(3, 3)))[0])
-    output, target = torch.from_numpy(OUTPUT), torch.from_numpy(TARGET)
-    turned = LOSSES["distance"](*(torch.einsum("dc,nchw->ndhw", turn, each) for each in (output, target)))
-    torch.testing.assert_close(turned, LOSSES["distance"](output, target))
-
-
-def test_distance_has_a_gradient_of_zero_where_nothing_differs() -> None:
-    output = torch.from_numpy(TARGET).clone().requires_grad_()
-    LOSSES["distance"](output, torch.from_numpy(TARGET))["distance"].backward()
-    assert output.grad is not None
-    assert not output.grad.any()
 
 
 def test_bce_is_the_cross_entropy_of_the_logistic_function() -> None:

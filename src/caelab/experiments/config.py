@@ -72,10 +72,10 @@ class RunConfig(BaseModel):
         description="How far training images are enlarged or reduced at most, every time anew: 0.25 for a factor "
         "between 1/1.25 and 1.25.",
     )
-    loss: Literal["mse", "l1", "huber", "charbonnier", "distance", "bce", "cross_entropy"] = Field(
+    loss: Literal["mse", "l1", "huber", "charbonnier", "bce", "cross_entropy"] = Field(
         "mse",
-        description="Squared, absolute, Huber's or Charbonnier's error, Huber's of the distance between colors, binary "
-        "cross-entropy of logits, or the cross-entropy of bins.",
+        description="Squared, absolute, Huber's or Charbonnier's error, binary cross-entropy of logits, or the "
+        "cross-entropy of bins.",
     )
     label_weight: Finite = Field(
         0.1,

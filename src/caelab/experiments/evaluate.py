@@ -26,7 +26,8 @@ def evaluate(target: Path, *, part: str = "test", fit: str | None = None, option
         target: A run directory or a weights file.
         part: ``"train"``, ``"validation"``, ``"test"`` or ``"all"``.
         fit: Data on whose training and validation parts the baselines are fitted, if not those of the same data.
-        options: Fields of the run's configuration that say which data and where to compute.
+        options: Fields of the run's configuration that say which data and where to compute; and over what answers are
+            averaged, if not as in training.
 
     Raises:
         InputError: There is no model, the images do not fit it, or ``fit`` is given for all parts at once.
@@ -47,6 +48,8 @@ def evaluate(target: Path, *, part: str = "test", fit: str | None = None, option
     settings = {**beneath, **options, "normalise": "range", "batch": 1}
     device = choose_device(make_config(settings).device)
     model, card = load_model(file, device)
+    model.average_flips = options.get("average_flips", card.average_flips)
+    model.average_shift = options.get("average_shift", card.average_shift)
     impairment = parse_impairment(card.impair)
     config = make_config({**settings, "impair": card.impair})
     precision = choose_precision(config.precision, device)
@@ -73,6 +76,8 @@ def evaluate(target: Path, *, part: str = "test", fit: str | None = None, option
             "network": card.network,
             "impair": card.impair,
             "predict": card.predict,
+            "average_flips": model.average_flips,
+            "average_shift": model.average_shift,
             "trained_on": card.data,
             "data": parts.source.name,
             "data_where": parts.source.where,

@@ -34,16 +34,6 @@ def charbonnier(output: Tensor, target: Tensor) -> Terms:
     return {"charbonnier": ((output - target).square() + CHARBONNIER_WIDTH**2).sqrt().mean()}
 
 
-def distance(output: Tensor, target: Tensor) -> Terms:
-    """Mean over pixels of √(1 + d²) − 1, where d is the Euclidean distance of two pixels over all channels.
-
-    Half the square of a small distance, but linear beyond about 1: the pseudo-Huber error (Hartley and Zisserman 2004,
-    appendix A6.8) of the color, not of each channel by itself. As to the eye, it does not matter in which direction a
-    color is wrong.
-    """
-    return {"distance": ((1 + (output - target).square().sum(1)).sqrt() - 1).mean()}
-
-
 def binary_cross_entropy(logits: Tensor, target: Tensor) -> Terms:
     """Mean cross-entropy in nats between pixel values in [0, 1], taken as probabilities, and logits.
 
@@ -69,7 +59,6 @@ LOSSES: Mapping[str, Loss] = {
     "l1": mean_absolute_error,
     "huber": huber,
     "charbonnier": charbonnier,
-    "distance": distance,
     "bce": binary_cross_entropy,
     "cross_entropy": cross_entropy,
 }
