@@ -243,7 +243,8 @@ def test_validation_images_may_train_instead(finished: RunDirectory, small: Smal
 
 def test_a_model_may_be_measured_with_its_answers_averaged_otherwise(small: Small, tmp_path: Path) -> None:
     averaged = {"average_flips": True, "average_shift": 1}
-    plain, told = (run(small(epochs=1, **options), out=tmp_path / str(len(options))) for options in ({}, averaged))
+    plain = run(small(epochs=1), out=tmp_path / "plain")
+    told = run(small(epochs=1, **averaged), out=tmp_path / "averaged")
     errors = {each.path: each.read(each.result)["test"]["mse"] for each in (plain, told)}
     assert errors[plain.path] != errors[told.path]  # the same weights
     again = evaluate(plain.path, options=averaged)

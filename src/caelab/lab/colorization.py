@@ -9,12 +9,13 @@ from caelab.errors import InputError
 from caelab.lab.album import Album, evenly
 from caelab.lab.document import Block, Code, Column, Note, Paragraph, Section, Table
 from caelab.lab.finished import is_colorization, read_measures, read_runs
-from caelab.lab.sentences import mean_in_words, significant
+from caelab.lab.sentences import change_in_words, mean_in_words, significant
 from caelab.lab.several_colors import several_colors_section
 from caelab.lab.shortcoming_tables import percent
 from caelab.lab.shortcomings import shortcoming_section
 from caelab.lab.strips import chroma_planes, draw_strips
 from caelab.lab.variants import BASE, Variant, Variants, find_variants, network_name, options_in_words
+from caelab.measuring.statistics import Effect, Interval
 
 METRICS = {
     "mse": Column(name="MSE", format=".5f"),
@@ -136,46 +137,42 @@ def _called(variant: Variant) -> str:
 
 def _ideas(variants: Variants) -> Iterable[Block]:
     base = variants.base
-    effects = [(each, each.effect(base, "mse").ratio) for each in variants.all[1:]]
-    effects.sort(key=lambda pair: pair[1].estimate)
+    ideas = [(each.label, [each.effect(base, metric) for metric in CHANGES]) for each in variants.all[1:]]
+    ideas.sort(key=lambda idea: idea[1][0].ratio.estimate)
     yield Table(
         columns=(
             Column(name="beside the base", align="left"),
             Column(name="seeds"),
             *(Column(name=METRICS[metric].name) for metric in CHANGES),
         ),
-        rows=[(each.label, *_changes(each, base)) for each, _ in effects],
+        rows=[(label, _seeds(effects[0]), *(_change(each.ratio) for each in effects)) for label, effects in ideas],
         caption="How much more or less than the base's: of geometric means over seeds, with 95% intervals (Student's "
         "t); below 0 is better. One seed has none.",
     )
+    ratios = [(label, effects[0].ratio) for label, effects in ideas]
     for side, verb in ((-1, "lowers the error"), (1, "raises the error")):
-        certain = [each.label for each, ratio in effects if ratio.side(1.0) == side]
+        certain = [label for label, ratio in ratios if ratio.side(1.0) == side]
         if certain:
             yield Paragraph(f"What {verb}, by the interval of the MSE: {'; '.join(certain)}.")
-    single = [each.label for each, ratio in effects if ratio.undetermined]
-    covering = [each.label for each, ratio in effects if not ratio.undetermined and not ratio.side(1.0)]
+    single = [label for label, ratio in ratios if ratio.undetermined]
+    covering = [label for label, ratio in ratios if not ratio.undetermined and not ratio.side(1.0)]
     if covering:
         yield Paragraph(f"Undetermined, as the interval covers 0: {'; '.join(covering)}.")
     if single:
-        which = "everything here" if len(single) == len(effects) else "; ".join(single)
+        which = "everything here" if len(single) == len(ratios) else "; ".join(single)
         yield Paragraph(f"Undetermined, as one seed has no interval: {which}.")
 
 
-def _changes(variant: Variant, base: Variant) -> Iterable[str | None]:
-    effects = [variant.effect(base, metric) for metric in CHANGES]
-    yield f"{min(effects[0].seeds)}{'' if effects[0].paired else ', not paired'}"
-    for ratio in (each.ratio for each in effects):
-        if not np.isfinite(ratio.estimate):
-            yield None
-        elif ratio.undetermined:
-            yield f"{_change(ratio.estimate)} (n = {ratio.n})"
-        else:
-            yield f"{_change(ratio.estimate)} ({_change(ratio.low)} to {_change(ratio.high)})"
+def _seeds(effect: Effect) -> str:
+    return f"{min(effect.seeds)}{'' if effect.paired else ', not paired'}"
 
 
-def _change(ratio: float) -> str:
-    """Say how much more or less than 1 a ratio is, in per cent."""
-    return f"{100 * (ratio - 1):+.1f}%".replace("-", "−")
+def _change(ratio: Interval) -> str | None:
+    if not np.isfinite(ratio.estimate):
+        return None
+    if ratio.undetermined:
+        return f"{change_in_words(ratio.estimate)} (n = {ratio.n})"
+    return f"{change_in_words(ratio.estimate)} ({change_in_words(ratio.low)} to {change_in_words(ratio.high)})"
 
 
 # Pictures

@@ -80,7 +80,7 @@ def _effects(analysis: Analysis) -> Iterable[str]:
         yield f"Of twenty such intervals about one misses the truth; there are {len(determined)} here."
     if single := [each for each in analysis.effects if each.effect.ratio.undetermined]:
         single.sort(key=lambda each: each.effect.ratio.estimate)
-        changes = [f"{_name(each)} {_signed(each.effect.ratio.estimate)}" for each in single]
+        changes = [f"{_name(each)} {change_in_words(each.effect.ratio.estimate)}" for each in single]
         yield (
             f"Undetermined, as one seed has no interval: {_count(len(single), 'level')}. The test MSE changes by, from "
             f"the largest fall to the largest rise: {'; '.join(changes)}."
@@ -99,12 +99,14 @@ def _change(what: str, ratio: Interval, evidence: str) -> str:
     """Say what ``what`` does to the test MSE, of which ``ratio`` is left."""
     side = ratio.side(1.0)
     if ratio.undetermined:
-        return f"{what}: undetermined ({evidence}, no interval); the test MSE changes by {_signed(ratio.estimate)}"
+        return (
+            f"{what}: undetermined ({evidence}, no interval); the test MSE changes by {change_in_words(ratio.estimate)}"
+        )
     if ratio.low == ratio.high == 1:
         return f"{what} leaves the test MSE exactly as it is ({evidence})"
     if side == 0:
-        interval = f"95% interval {_signed(ratio.low)} to {_signed(ratio.high)}; {evidence}"
-        return f"{what}: undetermined; the test MSE changes by {_signed(ratio.estimate)} ({interval})"
+        interval = f"95% interval {change_in_words(ratio.low)} to {change_in_words(ratio.high)}; {evidence}"
+        return f"{what}: undetermined; the test MSE changes by {change_in_words(ratio.estimate)} ({interval})"
     verb = "raises" if side > 0 else "lowers"
     near, far = (ratio.low, ratio.high) if side > 0 else (ratio.high, ratio.low)
     interval = f"95% interval {_size(near)} to {_size(far)}; {evidence}"
@@ -275,15 +277,16 @@ def mean_in_words(interval: Interval) -> str:
     return f"{significant(interval.estimate)} (95% interval {low} to {high}; {n})"
 
 
+def change_in_words(ratio: float) -> str:
+    """Return how much more or less than 1 a ratio is, in per cent with its sign."""
+    sign = "+" if ratio > 1 else "−" if ratio < 1 else ""
+    return f"{sign}{_size(ratio)}"
+
+
 def _size(ratio: float) -> str:
     """Return how far a ratio is from 1, in per cent."""
     per_cent = abs(ratio - 1) * 100
     return f"{significant(per_cent, 4 if ratio < 0.01 else 2)}%"
-
-
-def _signed(ratio: float) -> str:
-    sign = "+" if ratio > 1 else "−" if ratio < 1 else ""
-    return f"{sign}{_size(ratio)}"
 
 
 def _seeds(effect: Effect) -> str:
