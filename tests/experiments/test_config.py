@@ -2,6 +2,7 @@ import pytest
 
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig, make_config
+from caelab.experiments.materials import describe_run
 from caelab.networks import PRESETS
 
 
@@ -65,3 +66,15 @@ def test_a_preset_that_changes_makes_other_runs(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(PRESETS, "unet-small", "conv4 conv2")
     assert named.key("abc") != before
     assert spelled.key("abc") == before
+
+
+def test_a_delta_without_hubers_error_is_refused() -> None:
+    with pytest.raises(InputError, match=r"--huber-delta 0\.5 is an option of --loss huber, and this run has mse\."):
+        describe_run(RunConfig(huber_delta=0.5))
+    describe_run(RunConfig(huber_delta=0.5, loss="huber"))
+
+
+@pytest.mark.parametrize("options", [{"rotate": -1.0}, {"rotate": 181.0}, {"tone": 1.5}, {"huber_delta": 0.0}])
+def test_what_is_out_of_range_is_refused(options: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=f"--{next(iter(options)).replace('_', '-')} .*should be"):
+        make_config(options)

@@ -3,7 +3,7 @@ import pytest
 import scipy.special
 import torch
 
-from caelab.training.losses import CHARBONNIER_WIDTH, LOSSES
+from caelab.training.losses import CHARBONNIER_WIDTH, LOSSES, huber
 
 RNG = np.random.default_rng(0)
 OUTPUT, TARGET = RNG.normal(size=(3, 3, 4, 4)), RNG.uniform(size=(3, 3, 4, 4))
@@ -26,6 +26,12 @@ def test_robust_errors_are_scipys(name: str, expected: float) -> None:
     terms = LOSSES[name](torch.from_numpy(OUTPUT), torch.from_numpy(TARGET))
     assert list(terms) == [name]
     np.testing.assert_allclose(terms[name].item(), expected)
+
+
+@pytest.mark.parametrize("delta", [0.1, 0.5, 3.0])
+def test_huber_is_scipys_for_every_delta(delta: float) -> None:
+    loss = huber(torch.from_numpy(OUTPUT), torch.from_numpy(TARGET), delta=delta)["huber"]
+    np.testing.assert_allclose(loss.item(), np.mean(scipy.special.huber(delta, OUTPUT - TARGET)))
 
 
 def test_bce_is_the_cross_entropy_of_the_logistic_function() -> None:

@@ -72,10 +72,23 @@ class RunConfig(BaseModel):
         description="How far training images are enlarged or reduced at most, every time anew: 0.25 for a factor "
         "between 1/1.25 and 1.25.",
     )
+    rotate: Finite = Field(
+        0.0, ge=0, le=180, description="Degrees by which training images are turned at most, every time anew."
+    )
+    tone: Finite = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="How far training images are brightened or darkened at most, every time anew: 0.25 for values "
+        "raised to a power between 1/1.25 and 1.25.",
+    )
     loss: Literal["mse", "l1", "huber", "charbonnier", "bce", "cross_entropy"] = Field(
         "mse",
         description="Squared, absolute, Huber's or Charbonnier's error, binary cross-entropy of logits, or the "
         "cross-entropy of bins.",
+    )
+    huber_delta: Finite = Field(
+        1.0, gt=0, description="Differences up to this count squared in Huber's error, larger ones absolutely."
     )
     label_weight: Finite = Field(
         0.1,

@@ -1,6 +1,7 @@
 """What a run is made of before its first step: the parts of the data on the device, the network, the plan."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
@@ -29,7 +30,7 @@ from caelab.networks.initialise import standardise, weighted_layers
 from caelab.training.averaging import running_mean
 from caelab.training.bins import ColorBins, choose_bins
 from caelab.training.fit import Plan, TrainingState
-from caelab.training.losses import CLASS_LOSSES, LOGIT_LOSSES, LOSSES
+from caelab.training.losses import CLASS_LOSSES, LOGIT_LOSSES, LOSSES, huber
 from caelab.training.optimizers import make_optimizer
 from caelab.training.pixels import Pixels
 from caelab.training.randomness import generator_for
@@ -100,6 +101,10 @@ def describe_run(config: RunConfig) -> Description:
     if config.label_weight != RunConfig.model_fields["label_weight"].default and not description.classifiers:
         raise InputError(
             f"--label-weight {config.label_weight:g} is an option of networks with a classify, and this one has none."
+        )
+    if config.huber_delta != RunConfig.model_fields["huber_delta"].default and config.loss != "huber":
+        raise InputError(
+            f"--huber-delta {config.huber_delta:g} is an option of --loss huber, and this run has {config.loss}."
         )
     return description
 
@@ -225,7 +230,14 @@ def make_card(config: RunConfig, description: Description, parts: Parts) -> Mode
 
 def make_task(config: RunConfig) -> Task:
     """Return what becomes of an image before the network is given it."""
-    return Task(impairment=parse_impairment(config.impair), flip=config.flip, shift=config.shift, zoom=config.zoom)
+    return Task(
+        impairment=parse_impairment(config.impair),
+        flip=config.flip,
+        shift=config.shift,
+        zoom=config.zoom,
+        rotate=config.rotate,
+        tone=config.tone,
+    )
 
 
 def make_state(config: RunConfig, description: Description, parts: Parts, device: torch.device) -> TrainingState:
@@ -277,7 +289,7 @@ def make_plan(config: RunConfig, network: nn.Module, precision: torch.dtype) -> 
         epochs=config.epochs,
         batch=config.batch,
         task=make_task(config),
-        loss=LOSSES[config.loss],
+        loss=partial(huber, delta=config.huber_delta) if config.loss == "huber" else LOSSES[config.loss],
         learning_rate=peak_learning_rate(config, network),
         warmup=config.warmup,
         decay=config.decay,

@@ -24,9 +24,9 @@ def mean_absolute_error(output: Tensor, target: Tensor) -> Terms:
     return {"l1": F.l1_loss(output, target)}
 
 
-def huber(output: Tensor, target: Tensor) -> Terms:
-    """Mean of half the square of the difference, but linear beyond 1 (Huber 1964)."""
-    return {"huber": F.huber_loss(output, target)}
+def huber(output: Tensor, target: Tensor, *, delta: float = 1.0) -> Terms:
+    """Mean of half the square of the difference, but linear beyond ``delta`` (Huber 1964)."""
+    return {"huber": F.huber_loss(output, target, delta=delta)}
 
 
 def charbonnier(output: Tensor, target: Tensor) -> Terms:

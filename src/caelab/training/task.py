@@ -18,16 +18,22 @@ class Task:
         flip: Whether training images are mirrored half of the time.
         shift: Pixels by which training images are moved at most.
         zoom: How far they are enlarged or reduced at most, see ``augment``.
+        rotate: Degrees by which they are turned at most.
+        tone: How far their brightness is bent at most.
     """
 
     impairment: Impairment
     flip: bool = False
     shift: int = 0
     zoom: float = 0.0
+    rotate: float = 0.0
+    tone: float = 0.0
 
     def vary(self, images: Tensor, keys: Tensor) -> Tensor:
         """Return training images as this epoch has them, clean, ``(N, C, H, W)``; ``keys`` as for ``impair``."""
-        return augment(images, keys, flip=self.flip, shift=self.shift, zoom=self.zoom)
+        return augment(
+            images, keys, flip=self.flip, shift=self.shift, zoom=self.zoom, rotate=self.rotate, tone=self.tone
+        )
 
     def give(self, clean: Tensor, keys: Tensor) -> Tensor:
         """Return what the network is given for clean images, ``(N, C', H, W)``; ``keys`` as for ``impair``."""
