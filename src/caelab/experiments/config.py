@@ -133,8 +133,8 @@ class RunConfig(BaseModel):
         0,
         ge=0,
         le=16,
-        description="Likewise for an image and the same moved by so many pixels towards each of its corners; none for "
-        "0.",
+        description="Likewise for an image and the same moved by so many pixels, down and right, and up and left; none "
+        "for 0.",
     )
     seed: int = Field(0, ge=0, description="Seed of the initial weights, the batch order and all other chance.")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to compute.")

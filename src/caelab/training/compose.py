@@ -4,7 +4,6 @@ given (N, C', H, W) ──► normalise ──► network ──► prediction �
 """
 
 from collections.abc import Sequence
-from itertools import product
 
 import numpy as np
 import torch
@@ -29,8 +28,8 @@ class ImageModel(nn.Module):
         network: The module that the text describes.
         prediction: What its output means.
         average_flips: Whether :meth:`restore` averages the answers for the image and for its mirror image.
-        average_shift: By how many pixels an image is moved, up or down and left or right at once, for four more
-            answers that :meth:`restore` averages with the first; 0 for the first alone.
+        average_shift: By how many pixels an image is moved, down and right, and up and left, for two more answers
+            that :meth:`restore` averages with the first; 0 for the first alone.
     """
 
     mean: Tensor
@@ -112,22 +111,21 @@ class ImageModel(nn.Module):
         return output
 
     def _shift_averaged(self, given: Tensor) -> Tensor:
-        """The mean over the image as it is and moved towards its four corners, so that pooling meets other squares.
+        """The mean over the image as it is, moved down and right, and moved up and left: pooling meets other squares.
 
         Each counts where it has the pixel.
         """
-        total: Tensor = self(given)
+        output: Tensor = self(given)
         if not self.average_shift:
-            return total
+            return output
         shift, (height, width) = self.average_shift, given.shape[2:]
-        count = torch.ones_like(total[:1, :1])
+        before, behind = (shift, 0, shift, 0), (0, shift, 0, shift)
 
-        def window(padded: Tensor, row: int, column: int) -> Tensor:
-            return padded[:, :, shift + row : shift + row + height, shift + column : shift + column + width]
+        def placed(part: Tensor, padding: tuple[int, ...]) -> Tensor:
+            return F.pad(part, padding)[:, :, :height, :width]
 
-        bordered, alone = F.pad(given, (shift,) * 4, mode="replicate"), F.pad(count, (shift,) * 4)
-        for down, right in product((-shift, shift), repeat=2):
-            answer: Tensor = self(window(bordered, -down, -right))
-            total = total + window(F.pad(answer, (shift,) * 4), down, right)
-            count = count + window(alone, down, right)
-        return total / count
+        down: Tensor = self(F.pad(given, before, mode="replicate")[:, :, :height, :width])[:, :, shift:, shift:]
+        up: Tensor = self(F.pad(given, behind, mode="replicate")[:, :, shift:, shift:])[:, :, :-shift, :-shift]
+        total = output + placed(down, behind) + placed(up, before)
+        ones = torch.ones_like(down[:1, :1])
+        return total / (1 + placed(ones, behind) + placed(ones, before))
