@@ -46,7 +46,7 @@ def shortcoming_tables(found: Shortcomings) -> Iterable[Table]:
             caption="Chroma error by class, with its 95% interval over images.",
         )
     yield Table(
-        columns=(Column("true hue", align="left"), Column("of pixels", ".1%"), ERROR, Column("color found", ".0%")),
+        columns=(Column("true hue", align="left"), Column("of pixels", ".1%"), ERROR, Column("color found", "z.0%")),
         rows=[(hue.name, hue.share, _finite(hue.chroma_mse), _finite(hue.kept)) for hue in found.hues],
         caption=(
             f"By the hue of the truth, in {found.images:,} test images; pixels with a chroma below {LEAST_CHROMA:g} in "
