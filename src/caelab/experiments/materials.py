@@ -98,14 +98,10 @@ def describe_run(config: RunConfig) -> Description:
         network = adapt(network, outputs=outputs)
     description = describe(network, channels=given, size=config.size)
     require_image_output(description, channels=outputs)
-    if config.label_weight != RunConfig.model_fields["label_weight"].default and not description.classifiers:
-        raise InputError(
-            f"--label-weight {config.label_weight:g} is an option of networks with a classify, and this one has none."
-        )
-    if config.huber_delta != RunConfig.model_fields["huber_delta"].default and config.loss != "huber":
-        raise InputError(
-            f"--huber-delta {config.huber_delta:g} is an option of --loss huber, and this run has {config.loss}."
-        )
+    if not description.classifiers:
+        _require_default(config, "label_weight", "networks with a classify, and this one has none")
+    if config.loss != "huber":
+        _require_default(config, "huber_delta", f"--loss huber, and this run has {config.loss}")
     return description
 
 
@@ -119,9 +115,14 @@ def _require_consistent_bins(config: RunConfig) -> None:
     if config.loss in CLASS_LOSSES:
         raise InputError(f"--loss {config.loss} is one of classes, not of pixel values. Add --predict bins.")
     for name in ("bins", "rebalance", "temperature"):
-        value = getattr(config, name)
-        if value != RunConfig.model_fields[name].default:
-            raise InputError(f"--{name} {value:g} is an option of --predict bins, and this run has none.")
+        _require_default(config, name, "--predict bins, and this run has none")
+
+
+def _require_default(config: RunConfig, name: str, owner: str) -> None:
+    """Raise if an option was chosen that does nothing in this run; ``owner`` says what it belongs to."""
+    value = getattr(config, name)
+    if value != RunConfig.model_fields[name].default:
+        raise InputError(f"--{name.replace('_', '-')} {value:g} is an option of {owner}.")
 
 
 def load_data(config: RunConfig) -> tuple[ImageSet, Split]:
