@@ -74,7 +74,9 @@ def test_a_delta_without_hubers_error_is_refused() -> None:
     describe_run(RunConfig(huber_delta=0.5, loss="huber"))
 
 
-@pytest.mark.parametrize("options", [{"rotate": -1.0}, {"rotate": 181.0}, {"tone": 1.5}, {"huber_delta": 0.0}])
+@pytest.mark.parametrize(
+    "options", [{"rotate": -1.0}, {"rotate": 181.0}, {"tone": 1.5}, {"huber_delta": 0.0}, {"color_weight": -1.0}]
+)
 def test_what_is_out_of_range_is_refused(options: dict[str, float]) -> None:
     with pytest.raises(InputError, match=f"--{next(iter(options)).replace('_', '-')} .*should be"):
         make_config(options)

@@ -5,14 +5,16 @@ import pytest
 import torch
 from torch import nn
 
+from caelab.color import luminance
 from caelab.impair import image_keys, parse_impairment
 from caelab.networks.build import build
 from caelab.networks.classifier import Classifier
+from caelab.training.color_difference import color_difference
 from caelab.training.compose import ImageModel
 from caelab.training.gradient import BatchGradient, threads
 from caelab.training.losses import LOSSES
 from caelab.training.pixels import Pixels
-from caelab.training.predictions import LogitPrediction, RgbPrediction
+from caelab.training.predictions import ChromaPrediction, LogitPrediction, RgbPrediction
 from caelab.training.task import Task
 
 PIXELS = Pixels.of(
@@ -97,6 +99,36 @@ def test_labels_count_beside_the_loss(count: int) -> None:
         assert parameter.grad is not None
         assert exact.grad is not None
         torch.testing.assert_close(parameter.grad.double(), exact.grad, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_color_difference_counts_beside_the_loss(count: int) -> None:
+    generator = torch.Generator().manual_seed(1)
+    network = build("conv4 conv2:none", channels=1, size=8, generator=generator)
+    prediction = ChromaPrediction(space="ycbcr")
+    subject = ImageModel(network, prediction=prediction, mean=(0.5,), std=(0.25,))
+    twin = copy.deepcopy(subject).double()
+    chosen = torch.randperm(80, generator=torch.Generator().manual_seed(2))[:70]
+    task = Task(impairment=parse_impairment("gray"))
+    with (
+        threads(count),
+        BatchGradient(
+            subject, LOSSES["mse"], task, PIXELS, batch=70, precision=torch.float32, seed=0, color_weight=0.5
+        ) as compute,
+    ):
+        terms = compute(chosen, KEYS[chosen], 0, 0)
+
+    clean = PIXELS.batch(chosen).double().contiguous()
+    output = twin(luminance(clean))
+    error = nn.functional.mse_loss(output, prediction.target(clean))
+    difference = color_difference(prediction.image(output, luminance(clean)), clean)
+    (error + 0.5 * difference).backward()
+    assert set(terms) == {"chroma_mse", "color_difference", "mse"}
+    assert terms["color_difference"].item() == pytest.approx(0.5 * difference.item(), rel=1e-5)
+    for parameter, exact in zip(subject.parameters(), twin.parameters(), strict=True):
+        assert parameter.grad is not None
+        assert exact.grad is not None
+        torch.testing.assert_close(parameter.grad.double(), exact.grad, rtol=1e-3, atol=1e-5)
 
 
 def test_the_same_threads_give_the_same_bits() -> None:

@@ -96,6 +96,12 @@ class RunConfig(BaseModel):
         le=100,
         description="What the labels' cross-entropy counts beside the loss, where the network has a classify.",
     )
+    color_weight: Finite = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="What the color difference CIEDE2000 to the clean image counts beside the loss.",
+    )
     optimizer: Literal["soap", "adamw", "adam"] = Field("soap", description="The optimizer.")
     learning_rate: Finite | None = Field(
         None, gt=0, description="Peak of the learning rate; none: 0.008, and less in proportion for wide layers."

@@ -298,4 +298,5 @@ def make_plan(config: RunConfig, network: nn.Module, precision: torch.dtype) -> 
         precision=precision,
         seed=config.seed,
         label_weight=config.label_weight,
+        color_weight=config.color_weight,
     )

@@ -47,6 +47,7 @@ class Plan:
         precision: What convolutions compute in.
         seed: Of the batch order, and of what chance does to images and units.
         label_weight: What the labels count where the network has a ``classify``.
+        color_weight: What the color difference CIEDE2000 counts beside the loss.
     """
 
     epochs: int
@@ -60,6 +61,7 @@ class Plan:
     precision: torch.dtype
     seed: int
     label_weight: float = 0.0
+    color_weight: float = 0.0
 
 
 @dataclass(kw_only=True)
@@ -152,6 +154,7 @@ def fit(state: TrainingState, images: Pixels, plan: Plan) -> Iterator[TrainedEpo
         precision=plan.precision,
         seed=plan.seed,
         label_weight=plan.label_weight,
+        color_weight=plan.color_weight,
     ) as gradient:
         while state.epoch < plan.epochs:
             order = torch.randperm(len(images), generator=generator_for(plan.seed, "batches", state.epoch))

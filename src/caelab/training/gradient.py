@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from caelab.networks.classifier import classifying
 from caelab.networks.dropout import drawing_from
+from caelab.training.color_difference import color_difference
 from caelab.training.compose import ImageModel
 from caelab.training.device import autocast
 from caelab.training.losses import Loss, Terms
@@ -43,6 +44,7 @@ class BatchGradient:
         seed: Of the run; dropout draws from it.
         label_weight: What the cross-entropy of the labels, in nats, counts beside the loss, where the network has a
             ``classify``.
+        color_weight: What the color difference between the answer and the clean image counts beside the loss.
     """
 
     def __init__(
@@ -56,9 +58,11 @@ class BatchGradient:
         precision: torch.dtype,
         seed: int,
         label_weight: float = 0.0,
+        color_weight: float = 0.0,
     ) -> None:
         self._model, self._loss, self._task, self._images = model, loss, task, images
         self._precision, self._seed, self._label_weight = precision, seed, label_weight
+        self._color_weight = color_weight
         self._parameters = list(model.parameters())
         threads = torch.get_num_threads()
         alone = images.device.type != "cpu" or any(isinstance(part, nn.BatchNorm2d) for part in model.modules())
@@ -108,6 +112,8 @@ class BatchGradient:
         terms = {prediction.term + name: term for name, term in terms.items()}
         if told:
             terms["labels"] = self._label_weight * self._label_error(told, chosen)
+        if self._color_weight:
+            terms["color_difference"] = self._color_weight * color_difference(prediction.image(output, given), clean)
         gradients = torch.autograd.grad(torch.stack(list(terms.values())).sum(), self._parameters)
         terms = {name: term.detach() for name, term in terms.items()}
         if "mse" not in terms:

@@ -1,0 +1,82 @@
+"""The color difference CIEDE2000 as something to minimise."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from caelab.color import rgb_to_lab
+
+NOTICEABLE = 1.0
+"""Differences below this, which the eye hardly sees, count squared."""
+
+_TINY = 1e-8
+"""Added under roots and to divisors, so that gray has a gradient; the chroma of gray becomes a ten-thousandth."""
+
+
+def color_difference(estimate: Tensor, target: Tensor) -> Tensor:
+    """Return the mean over pixels of √(ΔE₀₀² + 1) − 1, a scalar, of RGB in [0, 1] ``(N, 3, H, W)`` twice."""
+    squared = squared_ciede2000(rgb_to_lab(estimate), rgb_to_lab(target))
+    return ((squared.clamp(min=0) + NOTICEABLE**2).sqrt() - NOTICEABLE).mean()
+
+
+def squared_ciede2000(estimate: Tensor, target: Tensor) -> Tensor:
+    """Return ΔE₀₀² by pixel, ``(N, H, W)``, of CIELAB ``(N, 3, H, W)`` twice (Sharma et al. 2005, equations 2–22).
+
+    Below zero by rounding, at most. The gradient is finite for all colors, equal ones and gray included. It takes what
+    corrects for gray (G), and what depends on lightness and mean hue (S_L, T, R_T), as constants.
+    """
+    lightness, a, b = estimate.unbind(1)
+    other_lightness, other_a, other_b = target.unbind(1)
+    with torch.no_grad():
+        stretch = 1 + 0.5 * (1 - _vividness((_chroma(a, b) + _chroma(other_a, other_b)) / 2))
+    a, other_a = stretch * a, stretch * other_a
+    chroma, other_chroma = _chroma(a, b), _chroma(other_a, other_b)
+    mean_chroma = (chroma + other_chroma) / 2
+    with torch.no_grad():
+        hue = torch.atan2(b / chroma + other_b / other_chroma, a / chroma + other_a / other_chroma)
+        hue_weight, rotation = _hue_weight(hue), _rotation(hue, mean_chroma)
+        middle = ((lightness + other_lightness) / 2 - 50).square()
+        lightness_weight = 1 + 0.015 * middle / (20 + middle).sqrt()
+
+    by_lightness = (lightness - other_lightness) / lightness_weight
+    by_chroma = (chroma - other_chroma) / (1 + 0.045 * mean_chroma)
+    by_hue = _hue_difference(a, b, other_a, other_b, chroma * other_chroma) / (1 + 0.015 * mean_chroma * hue_weight)
+    return by_lightness.square() + by_chroma.square() + by_hue.square() + rotation * by_chroma * by_hue
+
+
+def _chroma(a: Tensor, b: Tensor) -> Tensor:
+    return (a.square() + b.square() + _TINY).sqrt()
+
+
+def _vividness(chroma: Tensor) -> Tensor:
+    """Return 0 for gray and nearly 1 from a chroma of 50 on: √(C⁷ / (C⁷ + 25⁷))."""
+    power = (chroma / 25) ** 7
+    return (power / (power + 1)).sqrt()
+
+
+def _hue_difference(a: Tensor, b: Tensor, other_a: Tensor, other_b: Tensor, product: Tensor) -> Tensor:
+    """Return 2 √(C C′) sin(Δh / 2), from the products of the vectors (a, b): no angle, which gray would not have."""
+    inner, outer = a * other_a + b * other_b, other_a * b - other_b * a
+    near = inner > 0
+    acute = outer * (2 / (product + torch.where(near, inner, 0) + _TINY)).sqrt()
+    obtuse = (2 * (product - torch.where(near, 0, inner)) + _TINY).sqrt()
+    return torch.where(near, acute, torch.where(outer < 0, -obtuse, obtuse))
+
+
+def _hue_weight(hue: Tensor) -> Tensor:
+    """Return T of a mean hue in radians."""
+    return (
+        1
+        - 0.17 * (hue - math.radians(30)).cos()
+        + 0.24 * (2 * hue).cos()
+        + 0.32 * (3 * hue + math.radians(6)).cos()
+        - 0.20 * (4 * hue - math.radians(63)).cos()
+    )
+
+
+def _rotation(hue: Tensor, mean_chroma: Tensor) -> Tensor:
+    """Return R_T, which is for blue."""
+    degrees = hue.rad2deg().remainder(360)
+    angle = (60 * (-((degrees - 275) / 25).square()).exp()).deg2rad()
+    return -2 * _vividness(mean_chroma) * angle.sin()
