@@ -20,13 +20,13 @@ from caelab.commands.tables import errors_table
 )
 @click.option("--fit", metavar="DATA", help="What baselines are fitted on, as --data has it.  [default: the same data]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@run_options("data", "size", "split", "split_seed", "device", "precision", "average_flips", "average_shift")
+@run_options("data", "size", "split", "split_seed", "average_flips", "average_shift", default="as in training")
+@run_options("device", "precision")
 def command(target: str, part: str, fit: str | None, as_json: bool, **options: str | int | None) -> None:
     """Measure TARGET, a run directory, a model that ships or a weights file, on images that --data names.
 
-    Data, size and split of the training are the default; a weights file's are those of `caelab train`. Answers are
-    averaged over what they were in training, unless --average-flips or --average-shift say otherwise. The baselines of
-    its task stand beside it: a linear code (PCA) of the same size, the gray copy, classical filters.
+    A weights file's data, size and split are those of `caelab train`. The baselines of its task stand beside it: a
+    linear code (PCA) of the same size, the gray copy, classical filters.
     """
     from caelab.experiments.evaluate import evaluate
     from caelab.photos.models import find_model, shipped_models
