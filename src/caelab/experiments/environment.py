@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from caelab import __version__
+from caelab.networks.lanes.compiler import library
 
 
 def describe_environment(device: torch.device, precision: torch.dtype) -> dict[str, Any]:
@@ -26,9 +27,16 @@ def describe_environment(device: torch.device, precision: torch.dtype) -> dict[s
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "lanes": _lanes(device),
         "precision": str(precision).removeprefix("torch."),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def _lanes(device: torch.device) -> int | None:
+    """Return how many images the compiled loops of small networks take at once; ``None`` without them."""
+    loops = library() if device.type == "cpu" else None
+    return None if loops is None else int(loops.lanes())
 
 
 def _commit() -> str | None:

@@ -27,7 +27,7 @@ from caelab.training.fit import Plan, TrainedEpoch, TrainingState, fit
 CHECKPOINT_SECONDS = 60.0
 """Longest time between checkpoints inside an epoch; there is one after every epoch in any case."""
 
-COMPARABLE = ("torch", "processor", "threads", "device", "precision")
+COMPARABLE = ("torch", "processor", "threads", "device", "lanes", "precision")
 """What must be equal for a resumed run to give the same bits as an uninterrupted one."""
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from caelab.networks.classifier import classifying
 from caelab.networks.dropout import drawing_from
+from caelab.networks.lanes import InLanes
 from caelab.training.color_difference import color_difference
 from caelab.training.compose import ImageModel
 from caelab.training.device import autocast
@@ -64,12 +65,18 @@ class BatchGradient:
         self._precision, self._seed, self._label_weight = precision, seed, label_weight
         self._color_weight = color_weight
         self._parameters = list(model.parameters())
-        threads = torch.get_num_threads()
+        available = torch.get_num_threads()
         alone = images.device.type != "cpu" or any(isinstance(part, nn.BatchNorm2d) for part in model.modules())
-        self.shares = 1 if alone else max(1, min(threads, batch // SMALLEST_SHARE))
-        each = threads // self.shares
+        self.shares = 1 if alone else max(1, min(available, batch // SMALLEST_SHARE))
+        self._each = available // self.shares
         # PyTorch's number of threads is the calling thread's own.
-        self._pool = ThreadPoolExecutor(self.shares, "share", initializer=torch.set_num_threads, initargs=(each,))
+        self._pool = ThreadPoolExecutor(
+            max(1, self.shares - 1), "share", initializer=torch.set_num_threads, initargs=(self._each,)
+        )
+        channels, height, width = images.shape
+        given = (task.impairment.channels(channels), height, width)
+        compiled = None if alone or precision != torch.float32 else model.in_lanes(given)
+        self._answer: ImageModel | InLanes = model if compiled is None else compiled
 
     def __enter__(self) -> "BatchGradient":
         return self
@@ -92,7 +99,10 @@ class BatchGradient:
         else:
             parts = chosen.tensor_split(self.shares)
             moments = [(*moment, share) for share in range(self.shares)]
-            answers = list(self._pool.map(self._share, parts, keys.tensor_split(self.shares), moments))
+            shares = list(zip(parts, keys.tensor_split(self.shares), moments, strict=True))
+            others = [self._pool.submit(self._share, *share) for share in shares[1:]]
+            with threads(self._each):
+                answers = [self._share(*shares[0]), *(other.result() for other in others)]
             weights = [len(part) / len(chosen) for part in parts]
             told = [terms for terms, _ in answers]
             terms = {name: torch.stack([one[name] for one in told]) @ torch.tensor(weights) for name in told[0]}
@@ -106,7 +116,7 @@ class BatchGradient:
         given = self._task.give(clean, keys)
         generator = generator_for(self._seed, "dropout", *moment)
         with autocast(clean.device, self._precision), drawing_from(generator), classifying() as told:
-            output = self._model(given)
+            output = self._answer(given)
         prediction = self._model.prediction
         terms = self._loss(output, prediction.target(clean))
         terms = {prediction.term + name: term for name, term in terms.items()}

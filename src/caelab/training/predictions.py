@@ -32,6 +32,11 @@ class Prediction(Protocol):
     channels: int
     term: str
 
+    @property
+    def affine(self) -> tuple[Tensor, Tensor] | None:
+        """By what :meth:`output` multiplies each channel and what it adds, ``(C',)``; ``None`` if nothing."""
+        ...
+
     def output(self, raw: Tensor) -> Tensor:
         """Bring what the network gave, ``float32 (N, C', H, W)``, to the unit in which it is compared."""
         ...
@@ -51,6 +56,11 @@ class RgbPrediction(nn.Module):
     mean: Tensor
     std: Tensor
     term = ""
+
+    @property
+    def affine(self) -> tuple[Tensor, Tensor] | None:
+        """The deviation and the mean, unless they change nothing."""
+        return None if self._identity else (self.std, self.mean)
 
     def __init__(self, *, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
@@ -76,6 +86,7 @@ class LogitPrediction(nn.Module):
     """The output are logits of the pixel values, for binary cross-entropy."""
 
     term = ""
+    affine = None
 
     def __init__(self, *, channels: int) -> None:
         super().__init__()
@@ -101,6 +112,7 @@ class ChromaPrediction(nn.Module):
     """
 
     term = "chroma_"
+    affine = None
 
     def __init__(self, *, space: str) -> None:
         super().__init__()
@@ -130,6 +142,7 @@ class BinsPrediction(nn.Module):
     weights: Tensor
     table: Tensor
     term = "chroma_"
+    affine = None
 
     def __init__(self, *, space: str, bins: ColorBins) -> None:
         super().__init__()

@@ -1,0 +1,110 @@
+"""``lanes.c`` → a shared library for this very processor, compiled once and kept in the user's cache."""
+
+import ctypes
+import functools
+import hashlib
+import importlib.util
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pooch
+
+from caelab.errors import InputError
+from caelab.files import replacing
+from caelab.progress import progress
+
+SOURCE = Path(__file__).with_name("lanes.c")
+
+COMPILERS = ("cc", "gcc", "clang")
+"""Commands that are looked for, where ``CC`` names none."""
+
+FLAGS = ("-O3", "-std=gnu11", "-ffp-contract=fast", "-fPIC", "-shared")
+
+NATIVE = (("-march=native",), ("-mcpu=native",), ())
+"""How compilers are asked for this processor's own instructions; the first that is understood counts."""
+
+TIMEOUT = 120.0
+"""Seconds that a compiler may take; two or three are usual."""
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """Return the compiled loops; ``None`` where there is no C compiler, or it fails.
+
+    The environment variable ``CC`` names the compiler, with options if need be; empty, nothing is compiled. Without it
+    one is looked for on the path, and then the package ``ziglang`` of PyPI, which is one.
+    """
+    command = find_compiler()
+    if not command:
+        return None
+    try:
+        return load(command)
+    except (InputError, OSError, subprocess.SubprocessError):
+        return None
+
+
+def find_compiler() -> tuple[str, ...]:
+    """Return the command of a C compiler; empty if there is none, or none is wanted."""
+    if (chosen := os.environ.get("CC")) is not None:
+        return tuple(shlex.split(chosen))
+    for name in COMPILERS:
+        if found := shutil.which(name):
+            return (found,)
+    return (sys.executable, "-m", "ziglang", "cc") if importlib.util.find_spec("ziglang") else ()
+
+
+def load(command: Sequence[str]) -> ctypes.CDLL:
+    """Compile the loops, unless they are in the cache, and load them.
+
+    Args:
+        command: The compiler and its options, to which those for speed are added.
+
+    Raises:
+        InputError: The cache cannot be written to.
+        OSError: There is no such compiler, or what it made cannot be loaded.
+        SubprocessError: It fails, or takes too long.
+    """
+    path = Path(pooch.os_cache("caelab")) / f"lanes-{_key(command)}.so"
+    if not path.is_file():
+        with progress("compiling the loops of small networks, once", None), replacing(path) as temporary:
+            _compile(command, temporary)
+    loops = ctypes.CDLL(str(path))
+    pointer = ctypes.c_void_p
+    loops.forward.argtypes = loops.backward.argtypes = [pointer, ctypes.c_int64, *[pointer] * 5]
+    loops.forward.restype = loops.backward.restype = None
+    return loops
+
+
+def _compile(command: Sequence[str], path: Path) -> None:
+    for native in NATIVE:
+        answer = subprocess.run(
+            [*command, *FLAGS, *native, "-o", str(path), str(SOURCE)],
+            capture_output=True,
+            timeout=TIMEOUT,
+            check=native == NATIVE[-1],
+        )
+        if answer.returncode == 0:
+            return
+
+
+def _key(command: Sequence[str]) -> str:
+    """Return a name for all that the machine code depends on: a home may be shared by machines of several kinds."""
+    version = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=TIMEOUT, check=True)
+    parts = (SOURCE.read_text(encoding="utf-8"), *command, version.stdout, *FLAGS, platform.machine(), _features())
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _features() -> str:
+    """Return what the processor can do, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = ("model name", "flags", "Features", "CPU part")
+    return "\n".join(sorted({line for line in lines if line.split(":")[0].strip() in names}))

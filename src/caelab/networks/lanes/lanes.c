@@ -1,0 +1,696 @@
+/* Small convolutional networks forward and backward, an image in every lane of a vector.
+
+   Channels of 3, 8 or 12 leave the vector units of a processor half empty, and every operation by itself moves its
+   numbers through memory. Here the innermost axis of a tensor are LANES images, as in cuda-convnet (Krizhevsky 2012):
+
+       (groups, C, H, W, LANES)
+
+   so that any number of channels fills the vectors, and a group of images goes through the whole network while its
+   tensors are in the cache. A tensor has a border of zeros around its planes, which stands for every padding.
+
+   All that has weights is one correlation S between a big tensor and a small one,
+
+       small[o, y, x] = sum over (c, i, j) of weight[o, c, i, j] * big[c, y*stride + i*dilation - padding, x*...]
+
+   A convolution is S, a transposed convolution the transpose of S, each the other's backward pass; and both have the
+   same gradient of the weights. S is a correlation with steps between the positions read, its transpose one with steps
+   between the positions written, once for each phase of the stride. So there are two loops that matter, and
+   `correlate` and `accumulate` are they. Plain C with the vector extension of GCC and Clang; no header but the
+   standard ones. */
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__AVX512F__)
+#define LANES 16
+#define ALL(x) {x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}
+#define LOWER 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define UPPER 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#define ACROSS 4 /* Positions that are computed at once: with 4 channels, as many sums as registers can hold. */
+#elif defined(__AVX__)
+#define LANES 8
+#define ALL(x) {x, x, x, x, x, x, x, x}
+#define LOWER 0, 8, 1, 9, 2, 10, 3, 11
+#define UPPER 4, 12, 5, 13, 6, 14, 7, 15
+#define ACROSS 2
+#else
+#define LANES 4
+#define ALL(x) {x, x, x, x}
+#define LOWER 0, 4, 1, 5
+#define UPPER 2, 6, 3, 7
+#define ACROSS 4
+#endif
+#define DOWN 4        /* Channels that are computed at once. */
+#define MAX_TAPS 8192 /* Of a correlation: input channels times the kernel's area. */
+#define BAND 64       /* Positions whose sums are taken before the next taps: few enough for the first cache. */
+
+typedef float Lanes __attribute__((vector_size(4 * LANES), aligned(4 * LANES)));
+typedef int32_t Flags __attribute__((vector_size(4 * LANES)));
+typedef int8_t Places __attribute__((vector_size(LANES), aligned(LANES)));
+
+enum { CONVOLUTION, TRANSPOSED, MAXIMUM, AVERAGE, NEAREST, SHUFFLE, UNSHUFFLE };
+enum { NONE, RELU, LEAKY };
+
+#define SLOPE 0.01f /* Of LEAKY. */
+#define RECTIFIED 64 /* Added to a maximum's place where the activation's argument was not above zero. */
+
+/* A tensor of a group; `value` and `gradient` are places in floats, of the tape if it is kept, else of the scratch. */
+typedef struct {
+  int32_t channels, height, width, border, kept;
+  int64_t value, gradient;
+} Tensor;
+
+/* From tensor number `n` to tensor number `n + 1`. */
+typedef struct {
+  int32_t kind, kernel, stride, dilation, padding, activation, weighted;
+  int32_t side;           /* Of the kernel whose sums the weights are, of an upsampling's convolution; else 0. */
+  int64_t summed;         /* Of those sums, in floats of the scratch. */
+  int64_t places;         /* Of a maximum's places, in floats of the tape. */
+  int64_t forward, back;  /* Of the packed weights, in floats of the scratch. */
+  int64_t sums, bias_sums; /* Of the weights' gradient by lane, in floats of the scratch. */
+} Operation;
+
+/* A network, and the memory it has: `tape` for every group of images, `scratch` once. What it is given is scaled and
+   shifted by channel first, and what it answers last. */
+typedef struct {
+  int32_t count;
+  int64_t tape, scratch;
+  const Tensor *tensors;
+  const Operation *operations;
+  const float *given_scale, *given_shift, *answer_scale, *answer_shift;
+} Program;
+
+int32_t lanes(void) { return LANES; }
+int32_t max_taps(void) { return MAX_TAPS; }
+
+static inline int64_t row_of(const Tensor *t) { return (int64_t)(t->width + 2 * t->border) * LANES; }
+static inline int64_t plane_of(const Tensor *t) { return (t->height + 2 * t->border) * row_of(t); }
+static inline int64_t origin_of(const Tensor *t) { return t->border * (row_of(t) + LANES); }
+
+/* ---- the correlation ------------------------------------------------------------------------------------------- */
+
+static inline Flags either(Flags where, Flags this, Flags other) { return (where & this) | (~where & other); }
+static inline Lanes choose(Flags where, Lanes this, Lanes other) {
+  return (Lanes)either(where, (Flags)this, (Flags)other);
+}
+
+static inline __attribute__((always_inline)) Lanes rectified(Lanes x, const int activation) {
+  const Lanes zero = {0};
+  if (activation == RELU) return (Lanes)((Flags)x & (x > zero));
+  if (activation == LEAKY) return choose(x > zero, x, x * SLOPE);
+  return x;
+}
+
+/* `down` channels at `across` positions: all their sums stay in registers. */
+static inline __attribute__((always_inline)) void block(const int down, const int across, const float *in,
+                                                        int64_t in_step, const int32_t *offsets, int taps,
+                                                        const float *weights, const float *bias, int activation,
+                                                        float *out, int64_t out_plane, int64_t out_step) {
+  Lanes sums[DOWN][2 * ACROSS];
+#pragma GCC unroll 8
+  for (int c = 0; c < down; c++)
+#pragma GCC unroll 8
+    for (int x = 0; x < across; x++) sums[c][x] = (Lanes)ALL(bias[c]);
+  for (int t = 0; t < taps; t++) {
+    const float *at = in + offsets[t];
+    Lanes given[2 * ACROSS];
+#pragma GCC unroll 8
+    for (int x = 0; x < across; x++) given[x] = *(const Lanes *)(at + x * in_step);
+#pragma GCC unroll 8
+    for (int c = 0; c < down; c++) {
+      const Lanes weight = (Lanes)ALL(weights[t * down + c]);
+#pragma GCC unroll 8
+      for (int x = 0; x < across; x++) sums[c][x] += weight * given[x];
+    }
+  }
+#pragma GCC unroll 8
+  for (int c = 0; c < down; c++)
+#pragma GCC unroll 8
+    for (int x = 0; x < across; x++)
+      *(Lanes *)(out + c * out_plane + x * out_step) =
+          activation == NONE ? sums[c][x] : activation == RELU ? rectified(sums[c][x], RELU) : rectified(sums[c][x], LEAKY);
+}
+
+#define ROW(down, widest)                                                                                            \
+  static void row_##down(const float *in, int64_t in_step, const int32_t *offsets, int taps, const float *weights,   \
+                         const float *bias, int activation, float *out, int64_t out_plane, int64_t out_step,         \
+                         int columns) {                                                                              \
+    int x = 0;                                                                                                       \
+    for (; x + widest <= columns; x += widest)                                                                       \
+      block(down, widest, in + x * in_step, in_step, offsets, taps, weights, bias, activation, out + x * out_step,   \
+            out_plane, out_step);                                                                                    \
+    for (; x + 2 <= columns; x += 2)                                                                                 \
+      block(down, 2, in + x * in_step, in_step, offsets, taps, weights, bias, activation, out + x * out_step,        \
+            out_plane, out_step);                                                                                    \
+    for (; x < columns; x++)                                                                                         \
+      block(down, 1, in + x * in_step, in_step, offsets, taps, weights, bias, activation, out + x * out_step,        \
+            out_plane, out_step);                                                                                    \
+  }
+ROW(1, 2 * ACROSS)
+ROW(2, 2 * ACROSS)
+ROW(3, ACROSS)
+ROW(4, ACROSS)
+
+/* Every output channel at every position of a grid. */
+static void correlate(const float *in, int64_t in_row, int64_t in_step, const int32_t *offsets, int taps,
+                      const float *packed, const float *bias, int activation, float *out, int64_t out_plane,
+                      int64_t out_row, int64_t out_step, int channels, int rows, int columns) {
+  for (int y = 0; y < rows; y++)
+    for (int c = 0; c < channels; c += DOWN) {
+      const int down = channels - c < DOWN ? channels - c : DOWN;
+      const float *weights = packed + (int64_t)c * taps;
+      float *to = out + c * out_plane + y * out_row;
+      (down == 4 ? row_4 : down == 3 ? row_3 : down == 2 ? row_2 : row_1)(
+          in + y * in_row, in_step, offsets, taps, weights, bias + c, activation, to, out_plane, out_step, columns);
+    }
+}
+
+/* ---- the gradient of the weights ------------------------------------------------------------------------------- */
+
+/* Products of `deep` taps with `down` channels, added up over positions; the sums are in registers meanwhile. */
+static inline __attribute__((always_inline)) void products(const int deep, const int down, const float *big,
+                                                           int64_t big_row, int64_t big_step, const int32_t *offsets,
+                                                           const float *small, int64_t small_plane, int64_t small_row,
+                                                           int rows, int columns, Lanes *sums) {
+  Lanes local[4][DOWN];
+#pragma GCC unroll 8
+  for (int t = 0; t < deep; t++)
+#pragma GCC unroll 8
+    for (int c = 0; c < down; c++) local[t][c] = sums[t * down + c];
+  for (int y = 0; y < rows; y++)
+    for (int x = 0; x < columns; x++) {
+      const float *from = big + y * big_row + x * big_step, *with = small + y * small_row + x * LANES;
+      Lanes gradients[DOWN];
+#pragma GCC unroll 8
+      for (int c = 0; c < down; c++) gradients[c] = *(const Lanes *)(with + c * small_plane);
+#pragma GCC unroll 8
+      for (int t = 0; t < deep; t++) {
+        const Lanes value = *(const Lanes *)(from + offsets[t]);
+#pragma GCC unroll 8
+        for (int c = 0; c < down; c++) local[t][c] += value * gradients[c];
+      }
+    }
+#pragma GCC unroll 8
+  for (int t = 0; t < deep; t++)
+#pragma GCC unroll 8
+    for (int c = 0; c < down; c++) sums[t * down + c] = local[t][c];
+}
+
+#define TAPS(down)                                                                                                   \
+  static void taps_##down(const float *big, int64_t big_row, int64_t big_step, const int32_t *offsets, int taps,     \
+                          const float *small, int64_t small_plane, int64_t small_row, int rows, int columns,         \
+                          Lanes *sums) {                                                                             \
+    int t = 0;                                                                                                       \
+    for (; t + 4 <= taps; t += 4)                                                                                    \
+      products(4, down, big, big_row, big_step, offsets + t, small, small_plane, small_row, rows, columns,           \
+               sums + t * down);                                                                                     \
+    if (taps - t == 3)                                                                                               \
+      products(3, down, big, big_row, big_step, offsets + t, small, small_plane, small_row, rows, columns,           \
+               sums + t * down);                                                                                     \
+    else if (taps - t == 2)                                                                                          \
+      products(2, down, big, big_row, big_step, offsets + t, small, small_plane, small_row, rows, columns,           \
+               sums + t * down);                                                                                     \
+    else if (taps - t == 1)                                                                                          \
+      products(1, down, big, big_row, big_step, offsets + t, small, small_plane, small_row, rows, columns,           \
+               sums + t * down);                                                                                     \
+  }
+TAPS(1)
+TAPS(2)
+TAPS(3)
+TAPS(4)
+
+/* Adds to `sums`, by blocks of channels (taps, DOWN), the products over all positions; a band of rows at a time. */
+static void accumulate(const float *big, int64_t big_row, int64_t big_step, const int32_t *offsets, int taps,
+                       const float *small, int64_t small_plane, int64_t small_row, int channels, int rows, int columns,
+                       Lanes *sums) {
+  const int band = columns >= BAND ? 1 : BAND / columns;
+  for (int y = 0; y < rows; y += band)
+    for (int c = 0; c < channels; c += DOWN) {
+      const int down = channels - c < DOWN ? channels - c : DOWN;
+      (down == 4 ? taps_4 : down == 3 ? taps_3 : down == 2 ? taps_2 : taps_1)(
+          big + y * big_row, big_row, big_step, offsets, taps, small + c * small_plane + y * small_row, small_plane,
+          small_row, rows - y < band ? rows - y : band, columns, sums + (int64_t)c * taps);
+    }
+}
+
+/* ---- the correlation S of an operation with weights, and its transpose ------------------------------------------- */
+
+/* Where the taps (channel, row, column) of S lie in the big tensor. */
+static int taps_of(const Operation *op, const Tensor *big, int32_t *offsets) {
+  int taps = 0;
+  for (int c = 0; c < big->channels; c++)
+    for (int i = 0; i < op->kernel; i++)
+      for (int j = 0; j < op->kernel; j++)
+        offsets[taps++] = (int32_t)(c * plane_of(big) + (i * op->dilation - op->padding) * row_of(big) +
+                                    (j * op->dilation - op->padding) * LANES);
+  return taps;
+}
+
+/* The same for the transpose at the positions (phase_row, phase_column) modulo the stride: only some taps meet them.
+   `chosen` tells which of the kernel's places they are. */
+static int phase_taps(const Operation *op, const Tensor *small, int phase_row, int phase_column, int32_t *offsets,
+                      int32_t *chosen) {
+  int taps = 0;
+  for (int c = 0; c < small->channels; c++)
+    for (int i = 0; i < op->kernel; i++) {
+      const int y = phase_row + op->padding - i * op->dilation;
+      if (y % op->stride) continue;
+      for (int j = 0; j < op->kernel; j++) {
+        const int x = phase_column + op->padding - j * op->dilation;
+        if (x % op->stride) continue;
+        offsets[taps] = (int32_t)(c * plane_of(small) + y / op->stride * row_of(small) + x / op->stride * LANES);
+        chosen[taps++] = (c * op->kernel + i) * op->kernel + j;
+      }
+    }
+  return taps;
+}
+
+/* Upsampling and then convolving, weight[big, small, side, side], is a transposed convolution with sums of its taps. */
+static void add_taps(const Operation *op, const float *weight, int big, int small, float *sums) {
+  const int side = op->side, kernel = op->kernel, stride = op->stride;
+  memset(sums, 0, sizeof(float) * big * small * kernel * kernel);
+  for (int b = 0; b < big; b++)
+    for (int s = 0; s < small; s++)
+      for (int i = 0; i < side; i++)
+        for (int j = 0; j < side; j++, weight++)
+          for (int y = side - 1 - i; y < side - 1 - i + stride; y++)
+            for (int x = side - 1 - j; x < side - 1 - j + stride; x++)
+              sums[((int64_t)(s * big + b) * kernel + y) * kernel + x] += *weight;
+}
+
+static void add_taps_back(const Operation *op, float *weight, int big, int small, const float *sums) {
+  const int side = op->side, kernel = op->kernel, stride = op->stride;
+  for (int b = 0; b < big; b++)
+    for (int s = 0; s < small; s++)
+      for (int i = 0; i < side; i++)
+        for (int j = 0; j < side; j++, weight++) {
+          *weight = 0;
+          for (int y = side - 1 - i; y < side - 1 - i + stride; y++)
+            for (int x = side - 1 - j; x < side - 1 - j + stride; x++)
+              *weight += sums[((int64_t)(s * big + b) * kernel + y) * kernel + x];
+        }
+}
+
+static const float *weights_of(const Operation *op, const float *weight, const Tensor *big, const Tensor *small,
+                               float *scratch) {
+  if (!op->side) return weight;
+  add_taps(op, weight, big->channels, small->channels, scratch + op->summed);
+  return scratch + op->summed;
+}
+
+/* weight[small, big, kernel, kernel] → blocks of channels (taps, DOWN). */
+static void pack(const float *weight, float *packed, int channels, int taps) {
+  for (int c = 0; c < channels; c += DOWN) {
+    const int down = channels - c < DOWN ? channels - c : DOWN;
+    for (int t = 0; t < taps; t++)
+      for (int k = 0; k < down; k++) *packed++ = weight[(int64_t)(c + k) * taps + t];
+  }
+}
+
+static void pack_transposed(const Operation *op, const float *weight, float *packed, const Tensor *big,
+                            const Tensor *small) {
+  const int area = op->kernel * op->kernel;
+  int32_t offsets[MAX_TAPS], chosen[MAX_TAPS];
+  for (int r = 0; r < op->stride; r++)
+    for (int s = 0; s < op->stride; s++) {
+      const int taps = phase_taps(op, small, r, s, offsets, chosen);
+      for (int c = 0; c < big->channels; c += DOWN) {
+        const int down = big->channels - c < DOWN ? big->channels - c : DOWN;
+        for (int t = 0; t < taps; t++)
+          for (int k = 0; k < down; k++)
+            *packed++ = weight[((int64_t)(chosen[t] / area) * big->channels + c + k) * area + chosen[t] % area];
+      }
+    }
+}
+
+static void apply(const Operation *op, const Tensor *big, const float *in, const Tensor *small, float *out,
+                  const float *packed, const float *bias, int activation) {
+  int32_t offsets[MAX_TAPS];
+  const int taps = taps_of(op, big, offsets);
+  correlate(in + origin_of(big), op->stride * row_of(big), op->stride * LANES, offsets, taps, packed, bias, activation,
+            out + origin_of(small), plane_of(small), row_of(small), LANES, small->channels, small->height,
+            small->width);
+}
+
+static void apply_transposed(const Operation *op, const Tensor *small, const float *in, const Tensor *big, float *out,
+                             const float *packed, const float *bias, int activation) {
+  int32_t offsets[MAX_TAPS], chosen[MAX_TAPS];
+  for (int r = 0; r < op->stride; r++)
+    for (int s = 0; s < op->stride; s++) {
+      const int taps = phase_taps(op, small, r, s, offsets, chosen);
+      correlate(in + origin_of(small), row_of(small), LANES, offsets, taps, packed, bias, activation,
+                out + origin_of(big) + r * row_of(big) + s * LANES, plane_of(big), op->stride * row_of(big),
+                op->stride * LANES, big->channels, (big->height - r + op->stride - 1) / op->stride,
+                (big->width - s + op->stride - 1) / op->stride);
+      packed += (int64_t)taps * big->channels;
+    }
+}
+
+/* ---- the other operations ---------------------------------------------------------------------------------------- */
+
+static inline float *at(float *data, const Tensor *t, int c, int y, int x) {
+  return data + origin_of(t) + c * plane_of(t) + y * row_of(t) + (int64_t)x * LANES;
+}
+
+static inline __attribute__((always_inline)) void maximum_of(const int side, int activation, const Tensor *from,
+                                                             float *in, const Tensor *to, float *out,
+                                                             Places *places) {
+  for (int c = 0; c < to->channels; c++)
+    for (int y = 0; y < to->height; y++) {
+      Lanes *result = (Lanes *)at(out, to, c, y, 0);
+      for (int x = 0; x < to->width; x++) {
+        const float *corner = at(in, from, c, side * y, side * x);
+        Lanes best = *(const Lanes *)corner;
+        Flags place = {0};
+        for (int i = 0; i < side; i++)
+          for (int j = 0; j < side; j++) {
+            const Lanes other = *(const Lanes *)(corner + i * row_of(from) + j * LANES);
+            const Flags larger = other > best;
+            best = choose(larger, other, best);
+            place = either(larger, (Flags)ALL(i * side + j), place);
+          }
+        if (activation != NONE) place = either(best > (Lanes){0}, place, place + RECTIFIED);
+        result[x] = activation == RELU    ? rectified(best, RELU)
+                    : activation == LEAKY ? rectified(best, LEAKY)
+                                          : best;
+        *places++ = __builtin_convertvector(place, Places);
+      }
+    }
+}
+
+static inline __attribute__((always_inline)) void maximum_of_back(const int side, int activation, const Tensor *from,
+                                                                  float *in, const Tensor *to, float *out,
+                                                                  const Places *places) {
+  const float slope = activation == LEAKY ? SLOPE : 0.0f;
+  for (int c = 0; c < to->channels; c++)
+    for (int y = 0; y < to->height; y++) {
+      const Lanes *back = (const Lanes *)at(out, to, c, y, 0);
+      for (int x = 0; x < to->width; x++) {
+        float *corner = at(in, from, c, side * y, side * x);
+        const Flags place = __builtin_convertvector(*places++, Flags), where = place & (RECTIFIED - 1);
+        const Lanes gradient = activation == NONE ? back[x] : choose(place >= RECTIFIED, back[x] * slope, back[x]);
+        for (int i = 0; i < side; i++)
+          for (int j = 0; j < side; j++)
+            *(Lanes *)(corner + i * row_of(from) + j * LANES) =
+                (Lanes)((Flags)gradient & (where == (Flags)ALL(i * side + j)));
+      }
+    }
+}
+
+static void maximum(const Operation *op, const Tensor *from, float *in, const Tensor *to, float *out, Places *places) {
+  if (op->kernel == 2)
+    maximum_of(2, op->activation, from, in, to, out, places);
+  else
+    maximum_of(op->kernel, op->activation, from, in, to, out, places);
+}
+
+static void maximum_back(const Operation *op, const Tensor *from, float *in, const Tensor *to, float *out,
+                         const Places *places) {
+  if (op->kernel == 2)
+    maximum_of_back(2, op->activation, from, in, to, out, places);
+  else
+    maximum_of_back(op->kernel, op->activation, from, in, to, out, places);
+}
+
+/* Forward from `in` to `out`, or with `back` from the gradient `out` to the gradient `in`. */
+static void average(const Operation *op, const Tensor *from, float *in, const Tensor *to, float *out, int back) {
+  const int side = op->kernel;
+  const float share = 1.0f / (float)(side * side);
+  for (int c = 0; c < to->channels; c++)
+    for (int y = 0; y < to->height; y++)
+      for (int x = 0; x < to->width; x++) {
+        Lanes *mean = (Lanes *)at(out, to, c, y, x), sum = {0};
+        for (int k = 0; k < side * side; k++) {
+          Lanes *part = (Lanes *)at(in, from, c, side * y + k / side, side * x + k % side);
+          if (back)
+            *part = *mean * share;
+          else
+            sum += *part;
+        }
+        if (!back) *mean = sum * share;
+      }
+}
+
+static void nearest(const Operation *op, const Tensor *from, float *in, const Tensor *to, float *out, int back) {
+  const int side = op->kernel;
+  (void)to;
+  for (int c = 0; c < from->channels; c++)
+    for (int y = 0; y < from->height; y++)
+      for (int x = 0; x < from->width; x++) {
+        Lanes *one = (Lanes *)at(in, from, c, y, x), sum = {0};
+        for (int k = 0; k < side * side; k++) {
+          Lanes *copy = (Lanes *)at(out, to, c, side * y + k / side, side * x + k % side);
+          if (back)
+            sum += *copy;
+          else
+            *copy = *one;
+        }
+        if (back) *one = sum;
+      }
+}
+
+/* Channels to places: fine[c, y*r + i, x*r + j] is coarse[(c*r + i)*r + j, y, x]. */
+static void shuffle(int r, const Tensor *coarse, float *few, const Tensor *fine, float *many, int to_fine) {
+  for (int c = 0; c < fine->channels; c++)
+    for (int y = 0; y < fine->height; y++)
+      for (int x = 0; x < fine->width; x++) {
+        Lanes *here = (Lanes *)at(many, fine, c, y, x);
+        Lanes *there = (Lanes *)at(few, coarse, (c * r + y % r) * r + x % r, y / r, x / r);
+        if (to_fine)
+          *here = *there;
+        else
+          *there = *here;
+      }
+}
+
+/* The gradient through an activation, in place, by what it gave. */
+static void activation_back(int activation, const Tensor *t, float *value, float *gradient) {
+  const float slope = activation == LEAKY ? SLOPE : 0.0f;
+  for (int c = 0; c < t->channels; c++)
+    for (int y = 0; y < t->height; y++) {
+      const Lanes *given = (const Lanes *)at(value, t, c, y, 0);
+      Lanes *back = (Lanes *)at(gradient, t, c, y, 0);
+      for (int x = 0; x < t->width; x++) back[x] = choose(given[x] > (Lanes){0}, back[x], back[x] * slope);
+    }
+}
+
+static inline float added(const float *lanes) {
+  float sums[LANES];
+  memcpy(sums, lanes, sizeof(sums));
+  for (int half = LANES / 2; half; half /= 2)
+    for (int lane = 0; lane < half; lane++) sums[lane] += sums[lane + half];
+  return sums[0];
+}
+
+static void add_positions(const Tensor *t, float *gradient, Lanes *sums) {
+  for (int c = 0; c < t->channels; c++) {
+    Lanes sum[4] = {{0}};
+    for (int y = 0; y < t->height; y++) {
+      const Lanes *row = (const Lanes *)at(gradient, t, c, y, 0);
+      int x = 0;
+      for (; x + 4 <= t->width; x += 4)
+        for (int k = 0; k < 4; k++) sum[k] += row[x + k];
+      for (; x < t->width; x++) sum[0] += row[x];
+    }
+    sums[c] += (sum[0] + sum[1]) + (sum[2] + sum[3]);
+  }
+}
+
+/* ---- images in and out: (N, H, W, C) in memory, LANES of them at a time ------------------------------------------ */
+
+/* Rows to columns: interleaved with the row half a square away, as often as 2 is a factor, every number has moved. */
+static inline void turn(Lanes square[LANES]) {
+  for (int times = 1; times < LANES; times *= 2) {
+    Lanes next[LANES];
+    for (int k = 0; k < LANES / 2; k++) {
+      next[2 * k] = __builtin_shufflevector(square[k], square[k + LANES / 2], LOWER);
+      next[2 * k + 1] = __builtin_shufflevector(square[k], square[k + LANES / 2], UPPER);
+    }
+    memcpy(square, next, sizeof(next));
+  }
+}
+
+/* Goes through a tensor in the order in which an image's numbers lie. */
+typedef struct {
+  int channel, column;
+  float *pixel;
+} Walk;
+
+static inline Lanes *next_of(Walk *walk, const Tensor *t) {
+  float *here = walk->pixel + walk->channel * plane_of(t);
+  if (++walk->channel == t->channels) {
+    walk->channel = 0;
+    walk->pixel += LANES;
+    if (++walk->column == t->width) {
+      walk->column = 0;
+      walk->pixel += 2 * t->border * LANES;
+    }
+  }
+  return (Lanes *)here;
+}
+
+static inline void copy(void *to, const void *from, int length) {
+  if (length == LANES)
+    memcpy(to, from, sizeof(Lanes)); /* One instruction, as its length is known. */
+  else
+    memcpy(to, from, sizeof(float) * length);
+}
+
+/* Each channel has its own `scale` and `shift` on the way; without `shift` there is none. */
+static void images_in(const Tensor *t, const float *images, int count, const float *scale, const float *shift,
+                      float *data) {
+  const int size = t->channels * t->height * t->width;
+  Walk walk = {0, 0, data + origin_of(t)};
+  for (int start = 0; start < size; start += LANES) {
+    const int length = size - start < LANES ? size - start : LANES;
+    Lanes square[LANES] = {{0}};
+    for (int n = 0; n < count; n++) copy(&square[n], images + (int64_t)n * size + start, length);
+    turn(square);
+    for (int k = 0; k < length; k++) {
+      const int c = walk.channel;
+      *next_of(&walk, t) = square[k] * scale[c] + (shift ? shift[c] : 0.0f);
+    }
+  }
+}
+
+static void images_out(const Tensor *t, float *data, int count, const float *scale, const float *shift,
+                       float *images) {
+  const int size = t->channels * t->height * t->width;
+  Walk walk = {0, 0, data + origin_of(t)};
+  for (int start = 0; start < size; start += LANES) {
+    const int length = size - start < LANES ? size - start : LANES;
+    Lanes square[LANES] = {{0}};
+    for (int k = 0; k < length; k++) {
+      const int c = walk.channel;
+      square[k] = *next_of(&walk, t) * scale[c] + shift[c];
+    }
+    turn(square);
+    for (int n = 0; n < count; n++) copy(images + (int64_t)n * size + start, &square[n], length);
+  }
+}
+
+/* ---- a network ----------------------------------------------------------------------------------------------------- */
+
+static const float ZEROS[MAX_TAPS];
+
+static float *value_of(const Tensor *t, float *tape, float *scratch) { return (t->kept ? tape : scratch) + t->value; }
+
+/* `count` images through the network. `weights` has a pointer to the weights and one to the biases for each operation;
+   what backward() needs is left in `tape`. Borders in `tape` and `scratch` must be zero, and stay so. */
+void forward(const Program *program, int64_t count, const float *images, const float *const *weights, float *tape,
+             float *scratch, float *answers) {
+  const Tensor *tensors = program->tensors, *first = tensors, *last = tensors + program->count;
+  for (int n = 0; n < program->count; n++) {
+    const Operation *op = program->operations + n;
+    const Tensor *from = tensors + n, *to = from + 1;
+    if (op->kind == CONVOLUTION)
+      pack(weights[2 * n], scratch + op->forward, to->channels, from->channels * op->kernel * op->kernel);
+    if (op->kind == TRANSPOSED)
+      pack_transposed(op, weights_of(op, weights[2 * n], to, from, scratch), scratch + op->forward, to, from);
+  }
+  const int64_t given = first->channels * first->height * first->width;
+  const int64_t answered = last->channels * last->height * last->width;
+  for (int64_t start = 0; start < count; start += LANES, tape += program->tape) {
+    const int here = count - start < LANES ? (int)(count - start) : LANES;
+    images_in(first, images + start * given, here, program->given_scale, program->given_shift,
+              value_of(first, tape, scratch));
+    for (int n = 0; n < program->count; n++) {
+      const Operation *op = program->operations + n;
+      const Tensor *from = tensors + n, *to = from + 1;
+      float *in = value_of(from, tape, scratch), *out = value_of(to, tape, scratch);
+      const float *packed = scratch + op->forward, *bias = weights[2 * n + 1] ? weights[2 * n + 1] : ZEROS;
+      switch (op->kind) {
+        case CONVOLUTION: apply(op, from, in, to, out, packed, bias, op->activation); break;
+        case TRANSPOSED: apply_transposed(op, from, in, to, out, packed, bias, op->activation); break;
+        case MAXIMUM: maximum(op, from, in, to, out, (Places *)(tape + op->places)); break;
+        case AVERAGE: average(op, from, in, to, out, 0); break;
+        case NEAREST: nearest(op, from, in, to, out, 0); break;
+        case SHUFFLE: shuffle(op->kernel, from, in, to, out, 1); break;
+        case UNSHUFFLE: shuffle(op->kernel, to, out, from, in, 0); break;
+      }
+    }
+    images_out(last, value_of(last, tape, scratch), here, program->answer_scale, program->answer_shift,
+               answers + start * answered);
+  }
+}
+
+/* The gradient of the weights, into `gradients` with two pointers an operation, from that of the answers. */
+void backward(const Program *program, int64_t count, const float *answer_gradients, const float *const *weights,
+              float *tape, float *scratch, float *const *gradients) {
+  const Tensor *tensors = program->tensors, *last = tensors + program->count;
+  int first = 0; /* Below the first operation with weights, no gradient is needed. */
+  while (first < program->count && !program->operations[first].weighted) first++;
+  for (int n = 0; n < program->count; n++) {
+    const Operation *op = program->operations + n;
+    const Tensor *from = tensors + n, *to = from + 1;
+    const Tensor *big = op->kind == CONVOLUTION ? from : to, *small = op->kind == CONVOLUTION ? to : from;
+    if (!op->weighted) continue;
+    const int taps = big->channels * op->kernel * op->kernel;
+    memset(scratch + op->sums, 0, sizeof(Lanes) * taps * small->channels);
+    memset(scratch + op->bias_sums, 0, sizeof(Lanes) * to->channels);
+    if (n == first) continue;
+    if (op->kind == CONVOLUTION)
+      pack_transposed(op, weights[2 * n], scratch + op->back, big, small);
+    else
+      pack(weights_of(op, weights[2 * n], big, small, scratch), scratch + op->back, small->channels, taps);
+  }
+  const int64_t answered = last->channels * last->height * last->width;
+  const int64_t groups = (count + LANES - 1) / LANES;
+  for (int64_t group = groups - 1; group >= 0; group--) { /* The last group's tensors are still in the cache. */
+    const int64_t start = group * LANES;
+    const int here = count - start < LANES ? (int)(count - start) : LANES;
+    float *kept = tape + group * program->tape;
+    images_in(last, answer_gradients + start * answered, here, program->answer_scale, 0, scratch + last->gradient);
+    for (int n = program->count - 1; n >= first; n--) {
+      const Operation *op = program->operations + n;
+      const Tensor *from = tensors + n, *to = from + 1;
+      float *value = value_of(from, kept, scratch), *in = scratch + from->gradient, *out = scratch + to->gradient;
+      const float *packed = scratch + op->back;
+      Lanes *sums = (Lanes *)(scratch + op->sums);
+      int32_t offsets[MAX_TAPS];
+      if (op->weighted) {
+        if (op->activation != NONE) activation_back(op->activation, to, value_of(to, kept, scratch), out);
+        add_positions(to, out, (Lanes *)(scratch + op->bias_sums));
+      }
+      switch (op->kind) {
+        case CONVOLUTION: {
+          const int taps = taps_of(op, from, offsets);
+          accumulate(value + origin_of(from), op->stride * row_of(from), op->stride * LANES, offsets, taps,
+                     out + origin_of(to), plane_of(to), row_of(to), to->channels, to->height, to->width, sums);
+          if (n > first) apply_transposed(op, to, out, from, in, packed, ZEROS, NONE);
+          break;
+        }
+        case TRANSPOSED: {
+          const int taps = taps_of(op, to, offsets);
+          accumulate(out + origin_of(to), op->stride * row_of(to), op->stride * LANES, offsets, taps,
+                     value + origin_of(from), plane_of(from), row_of(from), from->channels, from->height, from->width,
+                     sums);
+          if (n > first) apply(op, to, out, from, in, packed, ZEROS, NONE);
+          break;
+        }
+        case MAXIMUM: maximum_back(op, from, in, to, out, (const Places *)(kept + op->places)); break;
+        case AVERAGE: average(op, from, in, to, out, 1); break;
+        case NEAREST: nearest(op, from, in, to, out, 1); break;
+        case SHUFFLE: shuffle(op->kernel, from, in, to, out, 0); break;
+        case UNSHUFFLE: shuffle(op->kernel, to, out, from, in, 1); break;
+      }
+    }
+  }
+  for (int n = first; n < program->count; n++) {
+    const Operation *op = program->operations + n;
+    const Tensor *from = tensors + n, *to = from + 1;
+    const Tensor *big = op->kind == CONVOLUTION ? from : to, *small = op->kind == CONVOLUTION ? to : from;
+    if (!op->weighted) continue;
+    const int taps = big->channels * op->kernel * op->kernel;
+    const float *sums = scratch + op->sums;
+    float *gradient = op->side ? scratch + op->summed : gradients[2 * n];
+    for (int c = 0; c < small->channels; c += DOWN) {
+      const int down = small->channels - c < DOWN ? small->channels - c : DOWN;
+      for (int t = 0; t < taps; t++)
+        for (int k = 0; k < down; k++, sums += LANES) gradient[(int64_t)(c + k) * taps + t] = added(sums);
+    }
+    if (op->side) add_taps_back(op, gradients[2 * n], big->channels, small->channels, gradient);
+    if (gradients[2 * n + 1])
+      for (int c = 0; c < to->channels; c++) gradients[2 * n + 1][c] = added(scratch + op->bias_sums + c * LANES);
+  }
+}

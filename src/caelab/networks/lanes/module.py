@@ -1,0 +1,145 @@
+"""A network computed by ``lanes.c``: the same function and the same parameters, faster where layers are narrow."""
+
+import ctypes
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from caelab.networks.build import Built
+from caelab.networks.lanes.compiler import library
+from caelab.networks.lanes.program import (
+    Affine,
+    Program,
+    make_program,
+    mean_width,
+    most_taps,
+    operations_of,
+    shapes_of,
+)
+
+WIDEST = 48
+"""Mean width up to which this is faster than PyTorch's convolutions (``benchmarks/NOTES.md``)."""
+
+
+class InLanes(nn.Module):
+    """Computes what a network computes, and its gradient, on the calling thread alone; several may call it at once.
+
+    Args:
+        network: Its parameters are used, not copied.
+        program: Its layers, laid out for ``loops``.
+        loops: The compiled ``lanes.c``.
+    """
+
+    def __init__(self, network: Built, program: Program, loops: ctypes.CDLL) -> None:
+        super().__init__()
+        self.network = network
+        self.program = program
+        self.loops = loops
+        self._free: dict[int, list[Tensor]] = {}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images ``float32 (N, C, H, W)`` through the network; their own gradient is not computed."""
+        weights: list[Tensor | None] = []
+        for operation in self.program.operations:
+            weights += (None, None) if operation.layer is None else (operation.layer.weight, operation.layer.bias)
+        answer: Tensor = _Pass.apply(self, x.detach(), *weights)  # type: ignore[no-untyped-call]
+        return answer
+
+    # The borders of tensors are zero in fresh memory and never written, so what was used before is as good. Threads
+    # may append to a list and pop from it at the same time.
+
+    def borrow(self, floats: int) -> Tensor:
+        """Return memory of this size, in which all borders are zero."""
+        try:
+            return self._free.setdefault(floats, []).pop()
+        except IndexError:
+            return torch.zeros(floats)
+
+    def give_back(self, *memory: Tensor) -> None:
+        """Let it be used again."""
+        for part in memory:
+            self._free[len(part)].append(part)
+
+
+def in_lanes(
+    network: Built, shape: tuple[int, int, int], *, given: Affine | None = None, answer: Affine | None = None
+) -> InLanes | None:
+    """Return the network as ``lanes.c`` computes it; ``None`` where it cannot, or PyTorch is as fast.
+
+    Args:
+        network: What is computed.
+        shape: (C, H, W) of the images.
+        given: By what each channel that the network is given is multiplied first, and what is added to it, ``(C,)``.
+        answer: The same for what the network answers, last.
+    """
+    if any(each.device.type != "cpu" or each.dtype != torch.float32 for each in network.parameters()):
+        return None
+    operations = operations_of(network)
+    if not operations or mean_width(operations, shapes_of(network, shape)) > WIDEST or (loops := library()) is None:
+        return None
+    return lay_out(network, shape, loops, given=given, answer=answer)
+
+
+def lay_out(
+    network: Built,
+    shape: tuple[int, int, int],
+    loops: ctypes.CDLL,
+    *,
+    given: Affine | None = None,
+    answer: Affine | None = None,
+) -> InLanes | None:
+    """Return the network as ``loops`` compute it, however wide; ``None`` if they cannot. As :func:`in_lanes`."""
+    operations, shapes = operations_of(network), shapes_of(network, shape)
+    if not operations or most_taps(operations, shapes) > loops.max_taps():
+        return None
+    return InLanes(network, make_program(operations, shapes, lanes=loops.lanes(), given=given, answer=answer), loops)
+
+
+class _Pass(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, network: InLanes, x: Tensor, *weights: Tensor | None) -> Tensor:
+        images = x.permute(0, 2, 3, 1).contiguous()
+        count = len(images)
+        groups = -(-count // network.loops.lanes())
+        dense = [None if weight is None else weight.detach().contiguous() for weight in weights]
+        tape, scratch = network.borrow(groups * network.program.tape), network.borrow(network.program.scratch)
+        channels, height, width = network.program.shapes[-1]
+        answers = torch.empty(count, height, width, channels)
+        network.loops.forward(
+            network.program.address,
+            count,
+            images.data_ptr(),
+            _pointers(dense),
+            tape.data_ptr(),
+            scratch.data_ptr(),
+            answers.data_ptr(),
+        )
+        network.give_back(scratch)
+        ctx.network, ctx.tape, ctx.count, ctx.weights = network, tape, count, dense
+        return answers.permute(0, 3, 1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        network: InLanes = ctx.network
+        back = gradient.permute(0, 2, 3, 1).contiguous()
+        gradients = [None if weight is None else torch.empty_like(weight) for weight in ctx.weights]
+        scratch = network.borrow(network.program.scratch)
+        network.loops.backward(
+            network.program.address,
+            ctx.count,
+            back.data_ptr(),
+            _pointers(ctx.weights),
+            ctx.tape.data_ptr(),
+            scratch.data_ptr(),
+            _pointers(gradients),
+        )
+        network.give_back(scratch, ctx.tape)
+        ctx.tape = None
+        return (None, None, *gradients)
+
+
+def _pointers(tensors: list[Tensor | None]) -> ctypes.Array[ctypes.c_void_p]:
+    return (ctypes.c_void_p * len(tensors))(*[None if each is None else each.data_ptr() for each in tensors])

@@ -1,0 +1,245 @@
+import copy
+import ctypes
+import math
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from caelab.errors import InputError
+from caelab.networks import describe
+from caelab.networks.build import Built, build
+from caelab.networks.lanes import InLanes, in_lanes
+from caelab.networks.lanes.compiler import FLAGS, SOURCE, find_compiler, library, load
+from caelab.networks.lanes.module import lay_out
+
+needs_compiler = pytest.mark.skipif(not find_compiler(), reason="there is no C compiler")
+
+NETWORKS = [
+    "conv8 pool conv12 pool conv16 | up conv12 up conv3",
+    "conv8k5 pool conv12k5 avgpool conv16k5:leaky | up conv12k5:leaky up conv3k5",
+    "conv8s2 conv12s2 conv16:none | deconv12k2s2 deconv8k4s2 conv3k1",
+    "conv8v pool conv12v pool conv64v | deconv12k6s3v deconv3k4s2v",
+    "unshuffle4 conv5d2 conv48k1 shuffle4",
+    "conv7 pool4 conv5 up4 conv9k7:none conv3",
+    "conv4 pool:relu conv6k2 pool:leaky conv2 | up4 up conv3",
+    "conv1 conv2 conv3",
+    "pool up conv3",
+]
+
+
+def network(text: str, size: int = 32) -> Built:
+    built = build(text, size=size, generator=torch.Generator().manual_seed(3))
+    for parameter in built.parameters():  # biases begin at zero, which would hide their errors
+        if parameter.dim() == 1:
+            nn.init.normal_(parameter, 0, 0.1, generator=torch.Generator().manual_seed(4))
+    return built.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def images(count: int, size: int = 32) -> Tensor:
+    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(5))
+
+
+def native() -> ctypes.CDLL:
+    loops = library()
+    assert loops is not None
+    return loops
+
+
+def compiled(built: Built, size: int = 32, loops: ctypes.CDLL | None = None) -> InLanes:
+    fast = lay_out(built, (3, size, size), loops or native())
+    assert fast is not None
+    return fast
+
+
+def pull(answer: Tensor, parameters: list[nn.Parameter]) -> list[Tensor]:
+    """Gradients of a random linear form of the answer."""
+    weights = torch.randn(answer.shape, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
+    return list(torch.autograd.grad((answer * weights.to(answer)).sum(), parameters))
+
+
+def require_exact(built: Built, fast: InLanes, x: Tensor) -> None:
+    """Compare with the float64 twin: the error must be rounding, relative to what is compared as a whole."""
+    twin = copy.deepcopy(built).double()
+    exact, answer = twin(x.double()), fast(x)
+    assert answer.shape == exact.shape
+    assert distance(answer, exact) < 2e-6
+    pairs = zip(pull(answer, list(built.parameters())), pull(exact, list(twin.parameters())), strict=True)
+    for gradient, expected in pairs:
+        assert distance(gradient, expected) < 2e-5
+
+
+def distance(one: Tensor, exact: Tensor) -> float:
+    return float((one.detach().double() - exact.detach()).norm() / exact.detach().norm().clamp_min(1e-30))
+
+
+@needs_compiler
+@pytest.mark.parametrize("text", NETWORKS)
+def test_answers_and_gradients_are_those_of_a_float64_twin(text: str) -> None:
+    built = network(text)
+    require_exact(built, compiled(built), images(37))
+
+
+@needs_compiler
+@pytest.mark.parametrize("options", ["-mno-avx512f", "-mno-avx"])
+def test_narrower_vectors_compute_the_same(options: str) -> None:
+    try:
+        loops = load((*find_compiler(), options))
+    except subprocess.SubprocessError:
+        pytest.skip(f"the compiler has no {options}")
+    assert loops.lanes() < 16
+    for text in NETWORKS[:4]:
+        built = network(text)
+        require_exact(built, compiled(built, loops=loops), images(13))
+
+
+LAYERS = st.one_of(
+    st.builds(
+        "conv{}k{}{}{}".format,
+        st.integers(1, 9),
+        st.integers(1, 5),
+        st.sampled_from(["", "s2", "s3", "d2", "v", "p2"]),
+        st.sampled_from(["", ":none", ":leaky"]),
+    ),
+    st.builds("up conv{}k{}".format, st.integers(1, 9), st.sampled_from([1, 3, 5])),
+    st.builds("deconv{}k{}s{}".format, st.integers(1, 9), st.integers(2, 4), st.integers(1, 2)),
+    st.sampled_from(["pool", "pool3", "avgpool", "up", "pool:relu", "unshuffle2"]),
+)
+
+
+@needs_compiler
+@settings(max_examples=60, deadline=None)
+@given(st.lists(LAYERS, min_size=1, max_size=5), st.integers(7, 16), st.integers(1, 20))
+def test_any_chain_of_layers_is_computed(layers: list[str], size: int, count: int) -> None:
+    text = " ".join([*layers, "conv3"])
+    try:
+        if max(math.prod(row.shape) for row in describe(text, size=size).rows) > 50_000:
+            return
+    except InputError:  # a shape that does not fit
+        return
+    built = network(text, size)
+    require_exact(built, compiled(built, size), images(count, size))
+
+
+@needs_compiler
+def test_an_image_s_answer_depends_on_no_other_image() -> None:
+    fast, x = compiled(network(NETWORKS[0])), images(37)
+    whole = fast(x)
+    for count in (1, 15, 16, 17, 36):
+        assert torch.equal(fast(x[:count]), whole[:count])
+
+
+@needs_compiler
+def test_normalisations_are_part_of_the_pass() -> None:
+    built, x = network("conv8 pool conv5 | up conv3"), images(20)
+    scale, shift = torch.tensor([2.0, 3.0, 0.5]), torch.tensor([-1.0, 0.25, 4.0])
+    fast = lay_out(built, (3, 32, 32), native(), given=(scale, shift), answer=(shift, scale))
+    assert fast is not None
+    twin = copy.deepcopy(built).double()
+    planes = [each.double().view(3, 1, 1) for each in (scale, shift)]
+    exact = twin(x.double() * planes[0] + planes[1]) * planes[1] + planes[0]
+    answer = fast(x)
+    assert distance(answer, exact) < 2e-6
+    for gradient, expected in zip(
+        pull(answer, list(built.parameters())), pull(exact, list(twin.parameters())), strict=True
+    ):
+        assert distance(gradient, expected) < 2e-5
+
+
+@needs_compiler
+def test_passes_do_not_disturb_each_other() -> None:
+    built, x = network(NETWORKS[0]), images(40)
+    fast, parameters = compiled(built), list(built.parameters())
+    expected = [pull(fast(part), parameters) for part in (x[:20], x[20:])]
+    first, second = fast(x[:20]), fast(x[20:])  # both forward, then both back
+    assert all(map(torch.equal, pull(first, parameters), expected[0]))
+    assert all(map(torch.equal, pull(second, parameters), expected[1]))
+
+    told: dict[int, list[bool]] = {0: [], 1: []}
+
+    def work(which: int) -> None:
+        for _ in range(20):
+            gradients = pull(fast(x[20 * which : 20 * which + 20]), parameters)
+            told[which].append(all(map(torch.equal, gradients, expected[which])))
+
+    threads = [threading.Thread(target=work, args=(which,)) for which in told]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert told == {0: [True] * 20, 1: [True] * 20}
+
+
+@needs_compiler
+def test_memory_is_used_again() -> None:
+    built = network(NETWORKS[0])
+    fast = compiled(built)
+    for _ in range(5):
+        pull(fast(images(20)), list(built.parameters()))
+    assert sum(len(free) for free in fast._free.values()) == 2  # a tape and a scratch
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "conv8:gelu conv3",
+        "conv8 (conv8) conv3",
+        "conv8 [pool conv8 up conv8] conv3",
+        "conv8 norm conv3",
+        "conv8 upbilinear pool conv3",
+        "pool8 up8 conv3",
+        "conv96 conv96 | conv96 conv3",
+        "pool dense12 | dense3h32w32",
+    ],
+)
+def test_what_it_cannot_compute_or_not_faster_is_left_to_pytorch(text: str) -> None:
+    assert in_lanes(network(text), (3, 32, 32)) is None
+
+
+def test_other_numbers_than_float32_are_left_to_pytorch() -> None:
+    assert in_lanes(network(NETWORKS[0]).double(), (3, 32, 32)) is None
+    assert in_lanes(network(NETWORKS[0]).to("meta"), (3, 32, 32)) is None
+
+
+@pytest.fixture
+def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """A cache of its own, and no library remembered; the cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    library.cache_clear()
+    yield tmp_path
+    library.cache_clear()
+
+
+@pytest.mark.parametrize("compiler", ["", "false", "no-such-compiler --really"])
+def test_without_a_compiler_pytorch_computes(fresh: Path, monkeypatch: pytest.MonkeyPatch, compiler: str) -> None:
+    monkeypatch.setenv("CC", compiler)
+    assert in_lanes(network(NETWORKS[0]), (3, 32, 32)) is None
+    assert not list(fresh.rglob("*.so"))
+
+
+@needs_compiler
+def test_it_is_compiled_once_for_each_compiler(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = shutil.which(find_compiler()[0])
+    assert command is not None
+    load((command,))
+    files = {file: file.stat().st_mtime_ns for file in fresh.rglob("*.so")}
+    assert len(files) == 1
+    monkeypatch.setenv("CC", command)
+    assert library() is not None
+    assert {file: file.stat().st_mtime_ns for file in fresh.rglob("*.so")} == files
+    load((command, "-DOTHER"))
+    assert len(list(fresh.rglob("*.so"))) == 2
+
+
+@needs_compiler
+def test_the_compiler_has_nothing_to_warn_of() -> None:
+    command = [*find_compiler(), *FLAGS, "-Wall", "-Wextra", "-Werror", "-fsyntax-only", str(SOURCE)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
