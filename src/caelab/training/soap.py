@@ -9,12 +9,15 @@ Source: Vyas et al., *SOAP: Improving and Stabilizing Shampoo using Adam*, 2024 
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, overload
 
 import torch
 from torch import Tensor
 
 State = dict[str, Any]
+Update = tuple[Tensor, State]
+"""A parameter that has a gradient, and what is known of it."""
 
 
 class SOAP(torch.optim.Optimizer):
@@ -91,25 +94,19 @@ class SOAP(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """Update every parameter that has a gradient; returns the closure's loss when one is given.
 
-        On a CPU the parameters are shared out among as many threads as PyTorch has, each of which works alone.
+        On a CPU a group's parameters are shared out among as many threads as PyTorch has, each of which works alone.
         """
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        updates = [
-            (parameter, parameter.grad, self.state[parameter], group)
-            for group in self.param_groups
-            for parameter in group["params"]
-            if parameter.grad is not None
-        ]
         workers = torch.get_num_threads()
-        if workers == 1 or any(parameter.device.type != "cpu" for parameter, *_ in updates):
-            for update in updates:
-                _update(*update)
-        else:
-            updates.sort(key=lambda update: -update[0].numel())  # the longest first, so that all end together
-            list(self._threads(workers).map(lambda update: _update(*update), updates))
+        for group in self.param_groups:
+            updates = [(each, self.state[each]) for each in group["params"] if each.grad is not None]
+            if workers == 1 or any(parameter.device.type != "cpu" for parameter, _ in updates):
+                _update(updates, group)
+            else:
+                list(self._threads(workers).map(partial(_update, group=group), _shares(updates, workers)))
         return loss
 
     def _threads(self, workers: int) -> ThreadPoolExecutor:
@@ -119,16 +116,51 @@ class SOAP(torch.optim.Optimizer):
         return self._pool
 
 
+def _shares(updates: list[Update], count: int) -> list[list[Update]]:
+    """Share updates out so that all take about as long: the longest first, each to who has least to do."""
+    shares: list[list[Update]] = [[] for _ in range(count)]
+    sizes = [0] * count
+    for update in sorted(updates, key=lambda update: -update[0].numel()):
+        least = sizes.index(min(sizes))
+        shares[least].append(update)
+        sizes[least] += update[0].numel()
+    return [share for share in shares if share]
+
+
 @torch.no_grad()
-def _update(parameter: Tensor, gradient: Tensor, state: State, group: dict[str, Any]) -> None:
-    """One step of one parameter, in place."""
-    gradient = _with_sides(gradient, group["max_dimension"])
+def _update(updates: list[Update], group: dict[str, Any]) -> None:
+    """One step of some parameters, in place."""
+    if not updates:
+        return
+    first_beta, second_beta = group["betas"]
+    states = [state for _, state in updates]
+    turned = [_observe(parameter, state, group) for parameter, state in updates]
+    means, squares = ([state[name] for state in states] for name in ("mean", "mean_square"))
+    # Operations on lists: most parameters are so small that calling takes longer than computing.
+    torch._foreach_lerp_(means, turned, 1 - first_beta)
+    torch._foreach_mul_(turned, turned)
+    torch._foreach_lerp_(squares, turned, 1 - second_beta)
+    roots = torch._foreach_div(squares, [1 - second_beta ** state["step"] for state in states])
+    torch._foreach_sqrt_(roots)
+    torch._foreach_add_(roots, group["eps"])
+    ratios = torch._foreach_div(means, roots)
+    for (parameter, state), ratio in zip(updates, ratios, strict=True):
+        update = _turn_back(ratio, state["bases"])
+        if group["weight_decay"]:
+            parameter.mul_(1 - group["lr"] * group["weight_decay"])
+        if parameter.ndim > 2:
+            update = update.view(parameter.movedim(1, -1).shape).movedim(-1, 1)
+        parameter.add_(update.view_as(parameter), alpha=-group["lr"] / (1 - first_beta ** state["step"]))
+
+
+def _observe(parameter: Tensor, state: State, group: dict[str, Any]) -> Tensor:
+    """Take a gradient into the covariances, refresh the bases if it is time, and return it turned into them."""
+    assert parameter.grad is not None
+    gradient = _with_sides(parameter.grad, group["max_dimension"])
     if not state:
         _start(state, gradient, group["max_dimension"])
     state["step"] += 1
     step = state["step"]
-    first_beta, second_beta = group["betas"]
-
     # The covariances are averages from the first step on, so that the first basis is already the gradient's own.
     keep = min(group["covariance_beta"], 1 - 1 / step)
     for axis, covariance in enumerate(state["covariances"]):
@@ -137,17 +169,7 @@ def _update(parameter: Tensor, gradient: Tensor, state: State, group: dict[str, 
             covariance.addmm_(rows, rows.T, beta=keep, alpha=1 - keep)
     if step % group["refresh_every"] == 1 or group["refresh_every"] == 1:
         _refresh(state)
-
-    turned = _turn(gradient, state["bases"])
-    state["mean"].lerp_(turned, 1 - first_beta)
-    state["mean_square"].lerp_(turned.square_(), 1 - second_beta)
-    root = (state["mean_square"] / (1 - second_beta**step)).sqrt_().add_(group["eps"])
-    update = _turn_back(state["mean"] / root, state["bases"])
-    if group["weight_decay"]:
-        parameter.mul_(1 - group["lr"] * group["weight_decay"])
-    if parameter.ndim > 2:
-        update = update.view(parameter.movedim(1, -1).shape).movedim(-1, 1)
-    parameter.add_(update.view_as(parameter), alpha=-group["lr"] / (1 - first_beta**step))
+    return _turn(gradient, state["bases"])
 
 
 def _with_sides(gradient: Tensor, max_dimension: int) -> Tensor:
