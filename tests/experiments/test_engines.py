@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
-from caelab.experiments.engines import Engine, Event, Failed, Finished, Job, Started
+from caelab.experiments.engines import Engine, Event, Failed, Finished, Job, Started, as_fits, processes
 from caelab.experiments.engines.processes import Processes
 from caelab.experiments.engines.ray_cluster import RayCluster, pack, train_remotely, unpack
 from caelab.experiments.engines.this import ThisProcess
@@ -111,6 +111,41 @@ def test_stopping_saves_what_is_under_way(small: Small, tmp_path: Path) -> None:
     saved = directory.load_checkpoint()
     assert saved is not None
     assert directory.checkpoint.stat().st_mtime_ns > before
+
+
+@pytest.mark.parametrize(
+    ("jobs", "cores", "gigabytes", "workers"),
+    [(1, 8, 64, 1), (3, 8, 64, 3), (9, 8, 64, 8), (9, 8, 8, 3), (9, 1, 64, 1), (9, 4, 1, 1), (0, 8, 64, 1)],
+)
+def test_there_are_as_many_workers_as_the_machine_has_room_for(
+    monkeypatch: pytest.MonkeyPatch, jobs: int, cores: int, gigabytes: int, workers: int
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(as_fits, "available_cores", lambda: cores)
+    monkeypatch.setattr(os, "sysconf", lambda name: {"SC_PHYS_PAGES": gigabytes * 10**6, "SC_PAGE_SIZE": 1000}[name])
+    assert as_fits.usual_workers(jobs) == workers
+
+
+@pytest.mark.parametrize(("gpus", "workers"), [(1, 1), (2, 2), (8, 5)])
+def test_a_gpu_has_a_worker_of_its_own(monkeypatch: pytest.MonkeyPatch, gpus: int, workers: int) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    assert as_fits.usual_workers(5) == workers
+
+
+def test_several_runs_are_trained_at_once_and_one_here(
+    jobs: list[Job], reference: list[Weights], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(as_fits, "usual_workers", lambda count: 2 if count > 1 else 1)
+    monkeypatch.setattr(processes, "available_cores", lambda: 2)
+    engine = as_fits.AsFits()
+    events = finished(engine, jobs, tmp_path)
+    assert events[:2] == [Started(jobs[0].name), Started(jobs[1].name)]
+    assert engine.workers == 2
+    assert all(same(weights(tmp_path, one.name), expected) for one, expected in zip(jobs, reference, strict=True))
+    assert finished(engine, jobs[:1], tmp_path / "alone") == [Started(jobs[0].name), Finished(jobs[0].name)]
+    assert engine.workers == 1
 
 
 def test_the_threads_are_shared_out() -> None:

@@ -40,7 +40,7 @@ def command(budget_name: str | None, out: Path, runs: Path, open_report: bool, d
     """
     from caelab.commands.lab_view import plan_text, watching
     from caelab.experiments.config import make_config
-    from caelab.experiments.engines.this import ThisProcess
+    from caelab.experiments.engines.as_fits import AsFits
     from caelab.lab.budgets import BUDGETS
     from caelab.lab.lab import conduct_lab, prepare
     from caelab.lab.report import write_report
@@ -56,7 +56,7 @@ def command(budget_name: str | None, out: Path, runs: Path, open_report: bool, d
         words += ["--" + name.replace("_", "-"), str(value)]
     try:
         with watching(progress) as watch:
-            for state in conduct_lab(progress, engine=ThisProcess(), out=out, command=shlex.join(words)):
+            for state in conduct_lab(progress, engine=AsFits(), out=out, command=shlex.join(words)):
                 watch(state)
     except KeyboardInterrupt as error:
         raise Interrupted("the state is saved; the same command goes on from there") from error

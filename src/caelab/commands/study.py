@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     "--engine",
     "engine_name",
     type=click.Choice(["this", "processes", "ray"]),
-    help="This process, local processes, or a Ray cluster.  [default: processes with --workers, else this]",
+    help="This process, local processes, or a Ray cluster.  [default: on a CPU a process a core, if runs are many]",
 )
 @click.option("--workers", type=click.IntRange(1), help="Local processes.  [default: one a GPU, or one for two cores]")
 @click.option(
@@ -69,7 +69,7 @@ def command(
     Every run is a run directory like those of `caelab train`: finished ones are reused, interrupted ones go on where
     they were, and one that fails does not stop the others. Options of a run go before those of the file's base.
     """
-    engine_name = engine_name or ("processes" if workers else "this")
+    engine_name = engine_name or ("processes" if workers else "this" if threads else None)
     _check(engine_name, workers, address)
     given = {name: value for name, value in options.items() if value is not None}
     study = read_study(file, options=given, seeds=seeds)
@@ -123,14 +123,18 @@ def _conclude(study: Study, progress: "Progress", folder: Path, *, as_json: bool
         sys.exit(1)
 
 
-def _check(engine: str, workers: int | None, address: str | None) -> None:
+def _check(engine: str | None, workers: int | None, address: str | None) -> None:
     if workers and engine != "processes":
         raise InputError(f"--workers goes with --engine processes, not {engine}.")
     if address and engine != "ray":
         raise InputError("--address goes with --engine ray.")
 
 
-def _engine(name: str, workers: int | None, threads: int | None, address: str | None) -> "Engine":
+def _engine(name: str | None, workers: int | None, threads: int | None, address: str | None) -> "Engine":
+    if name is None:
+        from caelab.experiments.engines.as_fits import AsFits
+
+        return AsFits()
     if name == "this":
         import torch
 

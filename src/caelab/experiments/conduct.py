@@ -132,6 +132,7 @@ def conduct(study: Study, *, engine: Engine, runs: Path, out: Path) -> Iterator[
     with closing(engine.train(jobs, runs=runs)) as events:
         for event in events:
             progress.latest = event.name
+            progress.workers = engine.workers
             match event:
                 case Started(name):
                     progress.running[name] = time.monotonic()

@@ -17,6 +17,7 @@ from caelab.errors import InputError
 from caelab.experiments.conduct import Progress, conduct, difference, identify
 from caelab.experiments.config import RunConfig
 from caelab.experiments.engines import Engine
+from caelab.experiments.engines.as_fits import usual_workers
 from caelab.experiments.materials import load_data
 from caelab.experiments.rundir import run_name
 from caelab.experiments.study import Study
@@ -46,6 +47,11 @@ class Stage:
 
     study: Study
     progress: Progress | None = None
+
+    @property
+    def workers(self) -> int:
+        """How many runs are trained at the same time, or will be."""
+        return self.progress.workers if self.progress else usual_workers(len(list(self.study.runs())))
 
 
 @dataclass(kw_only=True)
@@ -105,7 +111,8 @@ class LabProgress:
         speed = self._speed()
         for stage in self.stages:
             for variant, config in stage.study.runs():
-                expected = SECONDS_A_RUN + speed * config.epochs * self._epoch(config, variant.description)
+                training = speed * config.epochs * self._epoch(config, variant.description)
+                expected = (SECONDS_A_RUN + training) / stage.workers
                 total += expected
                 name = run_name(config, self.source.fingerprint)
                 progress = stage.progress
@@ -114,7 +121,7 @@ class LabProgress:
                 elif name in progress.rows or name in progress.failures:
                     done += expected
                 elif name in progress.running:
-                    done += min(0.95 * expected, time.monotonic() - progress.running[name])
+                    done += min(0.95 * expected, (time.monotonic() - progress.running[name]) / stage.workers)
         return total, done
 
     def _speed(self) -> float:

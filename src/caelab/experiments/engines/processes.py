@@ -40,7 +40,7 @@ class Processes:
     """
 
     def __init__(self, *, workers: int | None = None, threads: int | None = None) -> None:
-        cores = _cores()
+        cores = available_cores()
         self._devices = _devices()
         self.workers = workers or len(self._devices) or max(1, cores // 2)
         self.threads = threads or max(1, cores // self.workers)
@@ -123,7 +123,8 @@ def _end_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _cores() -> int:
+def available_cores() -> int:
+    """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

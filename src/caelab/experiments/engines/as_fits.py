@@ -1,0 +1,55 @@
+"""The engine that looks at the machine: on a CPU, a run a core where there are several runs."""
+
+import os
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+import torch
+
+from caelab.experiments.engines.job import Engine, Event, Job
+from caelab.experiments.engines.processes import Processes, available_cores
+from caelab.experiments.engines.this import ThisProcess
+
+BYTES_OF_A_WORKER = 2_500_000_000
+"""Memory that a worker may need, with its own copy of the images."""
+
+
+class AsFits:
+    """Trains with what brings all jobs to their end soonest.
+
+    On a CPU, threads that share a run's batches out wait for each other at every step; runs that have a core each do
+    not: two of them take less time than the same two one after the other with two threads. So there are as many
+    workers as cores, if there are so many jobs and so much memory. Where there are several GPUs, each has a worker;
+    with one, or on Apple's, this process trains.
+    """
+
+    def __init__(self) -> None:
+        self.workers = 1
+
+    def train(self, jobs: Sequence[Job], *, runs: Path) -> Generator[Event, None, None]:
+        """Train ``jobs``; see :class:`Engine`."""
+        engine = self._engine(len(jobs))
+        self.workers = engine.workers
+        yield from engine.train(jobs, runs=runs)
+
+    @staticmethod
+    def _engine(jobs: int) -> Engine:
+        workers = usual_workers(jobs)
+        return ThisProcess() if workers == 1 else Processes(workers=workers)
+
+
+def usual_workers(jobs: int) -> int:
+    """Return how many of these jobs are trained at the same time."""
+    if torch.cuda.is_available():
+        return max(1, min(jobs, torch.cuda.device_count()))
+    if torch.backends.mps.is_available():
+        return 1
+    return max(1, min(jobs, available_cores(), _memory() // BYTES_OF_A_WORKER))
+
+
+def _memory() -> int:
+    """Return the machine's memory in bytes; where the system does not tell, what two workers need."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return 2 * BYTES_OF_A_WORKER
