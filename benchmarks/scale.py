@@ -23,7 +23,7 @@ def contestants(options: Options) -> Sequence[Contestant]:
     sizes = (32, 64) if quick else (32, 64, 128, 256)
     batches = (128, 512) if quick else (128, 256, 512, 1024, 4096)
     threads = sorted({1, cores} if quick else {1, *(2**power for power in range(1, 6) if 2**power <= cores), cores})
-    processes = (1, 2) if quick else (1, 2, 4)
+    processes = (1, 2) if quick else (1, 2, 3, 4)
     return [
         *(_enter("images", f"{count:,} images", images=count) for count in counts),
         *(_enter("size", f"{size}×{size} pixels", images=_few(size), size=size, batch=32) for size in sizes),
@@ -63,6 +63,8 @@ def derive(answers: Mapping[str, Answer], contestants: Sequence[Contestant]) -> 
             answer["pixels_per_second"] = answer["images_per_second"] * each.task.size**2
             basis = first.setdefault(each.group, answer["pixels_per_second"])
             answer["relative"] = answer["pixels_per_second"] / basis
+            if each.group == "processes":
+                answer["together"] = each.copies / answer["relative"]
 
 
 SCALE = Benchmark(
@@ -72,13 +74,15 @@ SCALE = Benchmark(
         "caelab's defaults (batch 32 along the sizes). Rate of about 150 steps of 128 images after a warm-up. "
         "Relative: pixels per second by those of the first row on the axis; 1 or more means that time grows no faster "
         "than the work. Before the first epoch: imports, making the noise, split, copying. Memory: bytes of the images "
-        "twice, while they are copied. Processes share the cores; their rates are added."
+        "twice, while they are copied. Processes share the cores, one thread each where they are several; their rates "
+        "are added, and 'together' is how long they take by what one alone takes with all threads."
     ),
     rounds=3,
     contestants=contestants,
     columns=(
         Column("images/s", "images_per_second", writing.thousands, spread=True),
         Column("relative", "relative", writing.ratio),
+        Column("together, × one", "together", writing.ratio),
         Column("before the first epoch, s", "begun", writing.seconds),
         Column("peak MB", "peak_memory", writing.megabytes),
         Column("cores used", "cores", writing.one_decimal),

@@ -115,7 +115,17 @@ def test_stopping_saves_what_is_under_way(small: Small, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("jobs", "cores", "gigabytes", "workers"),
-    [(1, 8, 64, 1), (3, 8, 64, 3), (9, 8, 64, 8), (9, 8, 8, 3), (9, 1, 64, 1), (9, 4, 1, 1), (0, 8, 64, 1)],
+    [
+        (1, 8, 64, 1),
+        (3, 8, 64, 3),
+        (9, 8, 64, 9),
+        (16, 8, 64, 8),
+        (3, 2, 64, 3),
+        (9, 8, 8, 3),
+        (9, 1, 64, 1),
+        (9, 4, 1, 1),
+        (0, 8, 64, 1),
+    ],
 )
 def test_there_are_as_many_workers_as_the_machine_has_room_for(
     monkeypatch: pytest.MonkeyPatch, jobs: int, cores: int, gigabytes: int, workers: int

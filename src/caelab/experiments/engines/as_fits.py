@@ -19,8 +19,8 @@ class AsFits:
 
     On a CPU, threads that share a run's batches out wait for each other at every step; runs that have a core each do
     not: two of them take less time than the same two one after the other with two threads. So there are as many
-    workers as cores, if there are so many jobs and so much memory. Where there are several GPUs, each has a worker;
-    with one, or on Apple's, this process trains.
+    workers as cores, if there are so many jobs and so much memory, and as jobs, if these are fewer than two a core.
+    Where there are several GPUs, each has a worker; with one, or on Apple's, this process trains.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,9 @@ def usual_workers(jobs: int) -> int:
         return max(1, min(jobs, torch.cuda.device_count()))
     if torch.backends.mps.is_available():
         return 1
-    return max(1, min(jobs, available_cores(), _memory() // BYTES_OF_A_WORKER))
+    cores = available_cores()
+    at_once = jobs if cores > 1 and jobs < 2 * cores else cores  # else cores would be idle in a second round
+    return max(1, min(jobs, at_once, _memory() // BYTES_OF_A_WORKER))
 
 
 def _memory() -> int:
