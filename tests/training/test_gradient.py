@@ -9,6 +9,7 @@ from caelab.color import luminance
 from caelab.impair import image_keys, parse_impairment
 from caelab.networks.build import build
 from caelab.networks.classifier import Classifier
+from caelab.networks.lanes import InLanes
 from caelab.training.color_difference import color_difference
 from caelab.training.compose import ImageModel
 from caelab.training.gradient import BatchGradient, threads
@@ -63,6 +64,29 @@ def test_shares_add_up_to_the_whole_batchs_gradient(count: int, loss: str) -> No
         assert parameter.grad is not None
         assert exact.grad is not None
         torch.testing.assert_close(parameter.grad.double(), exact.grad, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_compiled_loops_give_the_gradient_of_pytorch(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    subject, chosen = model(), torch.arange(70)
+    gradients = []
+    for compiled in (True, False):
+        if not compiled:
+            monkeypatch.setattr(ImageModel, "in_lanes", lambda self, shape: None)
+        with threads(count), gradient(subject) as compute:
+            if compiled and not isinstance(compute._answer, InLanes):
+                pytest.skip("there is no C compiler")
+            assert compiled or compute._answer is subject
+            terms = compute(chosen, KEYS[chosen], 0, 0)
+        gradients.append([*(each.grad for each in subject.parameters() if each.grad is not None), terms["mse"]])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_too_few_images_to_fill_the_lanes_are_left_to_pytorch() -> None:
+    subject = model()
+    with gradient(subject, batch=15) as compute:
+        assert compute._answer is subject
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -21,7 +21,7 @@ from caelab.training.randomness import generator_for
 from caelab.training.task import Task
 
 SMALLEST_SHARE = 16
-"""Images that are worth a thread of their own."""
+"""Images that are worth a thread of their own, and that fill the lanes of the compiled loops."""
 
 
 class BatchGradient:
@@ -31,7 +31,8 @@ class BatchGradient:
     meeting in every operation: small operations do not pay for meeting, and where another program takes a core away,
     waiting for each other at every one of them costs many times what that program takes. The shares' gradients are
     added in a fixed order, so the same number of threads gives the same bits. Networks with batch normalisation, whose
-    statistics are the whole batch's, are not shared out, nor is anything on another device.
+    statistics are the whole batch's, are not shared out, nor is anything on another device. Small networks go through
+    compiled loops (``networks.lanes``), where there is a C compiler.
 
     Use it as a context manager: the threads end with the block.
 
@@ -75,7 +76,8 @@ class BatchGradient:
         )
         channels, height, width = images.shape
         given = (task.impairment.channels(channels), height, width)
-        compiled = None if alone or precision != torch.float32 else model.in_lanes(given)
+        suits = not alone and precision == torch.float32 and batch >= SMALLEST_SHARE
+        compiled = model.in_lanes(given) if suits else None
         self._answer: ImageModel | InLanes = model if compiled is None else compiled
 
     def __enter__(self) -> "BatchGradient":

@@ -19,6 +19,7 @@ from caelab.networks.build import Built, build
 from caelab.networks.lanes import InLanes, in_lanes
 from caelab.networks.lanes.compiler import FLAGS, SOURCE, find_compiler, library, load
 from caelab.networks.lanes.module import lay_out
+from caelab.networks.lanes.program import make_program, operations_of
 
 needs_compiler = pytest.mark.skipif(not find_compiler(), reason="there is no C compiler")
 
@@ -201,6 +202,15 @@ def test_memory_is_used_again() -> None:
 )
 def test_what_it_cannot_compute_or_not_faster_is_left_to_pytorch(text: str) -> None:
     assert in_lanes(network(text), (3, 32, 32)) is None
+
+
+def test_tensors_whose_places_32_bits_do_not_count_are_left_to_pytorch() -> None:
+    operations = operations_of(network("conv200 conv3"))
+    assert operations
+    shapes = [((3, side, side), (200, side, side), (3, side, side)) for side in (256, 1024)]
+    fits, too_large = (make_program(operations, each, lanes=16) for each in shapes)
+    assert fits is not None
+    assert too_large is None
 
 
 def test_other_numbers_than_float32_are_left_to_pytorch() -> None:

@@ -127,8 +127,9 @@ static inline __attribute__((always_inline)) void block(const int down, const in
   for (int c = 0; c < down; c++)
 #pragma GCC unroll 8
     for (int x = 0; x < across; x++)
-      *(Lanes *)(out + c * out_plane + x * out_step) =
-          activation == NONE ? sums[c][x] : activation == RELU ? rectified(sums[c][x], RELU) : rectified(sums[c][x], LEAKY);
+      *(Lanes *)(out + c * out_plane + x * out_step) = activation == RELU    ? rectified(sums[c][x], RELU)
+                                                       : activation == LEAKY ? rectified(sums[c][x], LEAKY)
+                                                                             : sums[c][x];
 }
 
 #define ROW(down, widest)                                                                                            \
@@ -569,7 +570,7 @@ static void images_out(const Tensor *t, float *data, int count, const float *sca
   }
 }
 
-/* ---- a network ----------------------------------------------------------------------------------------------------- */
+/* ---- a network --------------------------------------------------------------------------------------------------- */
 
 static const float ZEROS[MAX_TAPS];
 

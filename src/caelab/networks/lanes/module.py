@@ -94,7 +94,8 @@ def lay_out(
     operations, shapes = operations_of(network), shapes_of(network, shape)
     if not operations or most_taps(operations, shapes) > loops.max_taps():
         return None
-    return InLanes(network, make_program(operations, shapes, lanes=loops.lanes(), given=given, answer=answer), loops)
+    program = make_program(operations, shapes, lanes=loops.lanes(), given=given, answer=answer)
+    return None if program is None else InLanes(network, program, loops)
 
 
 class _Pass(torch.autograd.Function):

@@ -16,8 +16,13 @@ ALIGNMENT = 16
 
 ACTIVATIONS = {"none": 0, "relu": 1, "leaky": 2}
 CONVOLUTION, TRANSPOSED, MAXIMUM, AVERAGE, NEAREST, SHUFFLE, UNSHUFFLE = range(7)
-WIDEST_MAXIMUM = 7
+"""The kinds of operations, numbered as in ``lanes.c``."""
 
+WIDEST_MAXIMUM = 7
+"""Side of the largest maximum pooling: the place of the maximum is kept in a byte, with a flag."""
+
+LARGEST_TENSOR = 2**31
+"""Floats of a group's tensor, within which places are counted by 32 bits."""
 
 Affine = tuple[Tensor, Tensor]
 """Scale and shift by channel, each ``(C,)``."""
@@ -229,8 +234,8 @@ def make_program(
     lanes: int,
     given: Affine | None = None,
     answer: Affine | None = None,
-) -> Program:
-    """Lay everything out in memory, for vectors of ``lanes`` numbers.
+) -> Program | None:
+    """Lay everything out in memory, for vectors of ``lanes`` numbers; ``None`` if a tensor is too large.
 
     Args:
         operations: The layers.
@@ -250,6 +255,8 @@ def make_program(
             before is not None and before.layer is not None and before.activation != "none"
         )
         size = channels * (height + 2 * border) * (width + 2 * border) * lanes
+        if size >= LARGEST_TENSOR:
+            return None
         value = (tape if kept else scratch).take(size)
         tensors[place] = CTensor(channels, height, width, border, kept, value, scratch.take(size))
     coded = (COperation * len(operations))()
