@@ -110,9 +110,10 @@ class LabProgress:
         total = done = 0.0
         speed = self._speed()
         for stage in self.stages:
+            workers = stage.workers
             for variant, config in stage.study.runs():
                 training = speed * config.epochs * self._epoch(config, variant.description)
-                expected = (SECONDS_A_RUN + training) / stage.workers
+                expected = (SECONDS_A_RUN + training) / workers
                 total += expected
                 name = run_name(config, self.source.fingerprint)
                 progress = stage.progress
@@ -121,7 +122,7 @@ class LabProgress:
                 elif name in progress.rows or name in progress.failures:
                     done += expected
                 elif name in progress.running:
-                    done += min(0.95 * expected, (time.monotonic() - progress.running[name]) / stage.workers)
+                    done += min(0.95 * expected, (time.monotonic() - progress.running[name]) / workers)
         return total, done
 
     def _speed(self) -> float:

@@ -63,7 +63,12 @@ class ImageModel(nn.Module):
 
     def inputs(self, given: Tensor) -> Tensor:
         """Return what the network is given, normalised: the same shape."""
-        return given if self._identity else affine(given, 1 / self.std, -self.mean / self.std)
+        return given if self._affine is None else affine(given, *self._affine)
+
+    @property
+    def _affine(self) -> tuple[Tensor, Tensor] | None:
+        """By what normalising multiplies each channel and what it adds; ``None`` if it changes nothing."""
+        return None if self._identity else (1 / self.std, -self.mean / self.std)
 
     def in_lanes(self, shape: tuple[int, int, int]) -> InLanes | None:
         """Return what computes :meth:`forward` and its gradient faster on a CPU, where there is something.
@@ -73,8 +78,7 @@ class ImageModel(nn.Module):
         """
         if not isinstance(self.network, Built):
             return None
-        given = None if self._identity else (1 / self.std, -self.mean / self.std)
-        return in_lanes(self.network, shape, given=given, answer=self.prediction.affine)
+        return in_lanes(self.network, shape, given=self._affine, answer=self.prediction.affine)
 
     def restore(self, given: Tensor) -> Tensor:
         """Return the image in [0, 1], ``float32 (N, C, H, W)``, for what is given."""

@@ -57,11 +57,6 @@ class RgbPrediction(nn.Module):
     std: Tensor
     term = ""
 
-    @property
-    def affine(self) -> tuple[Tensor, Tensor] | None:
-        """The deviation and the mean, unless they change nothing."""
-        return None if self._identity else (self.std, self.mean)
-
     def __init__(self, *, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         self.channels = len(mean)
@@ -69,9 +64,14 @@ class RgbPrediction(nn.Module):
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32), persistent=False)
         self._identity = not any(mean) and all(value == 1 for value in std)
 
+    @property
+    def affine(self) -> tuple[Tensor, Tensor] | None:
+        """The deviation and the mean, unless they change nothing."""
+        return None if self._identity else (self.std, self.mean)
+
     def output(self, raw: Tensor) -> Tensor:
         """Undo the normalisation; the image is not clipped."""
-        return raw if self._identity else affine(raw, self.std, self.mean)
+        return raw if self.affine is None else affine(raw, *self.affine)
 
     def target(self, clean: Tensor) -> Tensor:
         """Return the clean image itself."""

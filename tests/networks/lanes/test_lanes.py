@@ -4,7 +4,7 @@ import math
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from caelab.networks.build import Built, build
 from caelab.networks.lanes import InLanes, in_lanes
 from caelab.networks.lanes.compiler import FLAGS, SOURCE, find_compiler, library, load
 from caelab.networks.lanes.module import lay_out
-from caelab.networks.lanes.program import make_program, operations_of
+from caelab.networks.lanes.program import Affine, Chain, chain_of, make_program
 
 needs_compiler = pytest.mark.skipif(not find_compiler(), reason="there is no C compiler")
 
@@ -54,8 +54,16 @@ def native() -> ctypes.CDLL:
     return loops
 
 
-def compiled(built: Built, size: int = 32, loops: ctypes.CDLL | None = None) -> InLanes:
-    fast = lay_out(built, (3, size, size), loops or native())
+def compiled(
+    built: Built,
+    size: int = 32,
+    loops: ctypes.CDLL | None = None,
+    given: Affine | None = None,
+    answer: Affine | None = None,
+) -> InLanes:
+    chain = chain_of(built, (3, size, size))
+    assert chain is not None
+    fast = lay_out(built, chain, loops or native(), given=given, answer=answer)
     assert fast is not None
     return fast
 
@@ -66,10 +74,12 @@ def pull(answer: Tensor, parameters: list[nn.Parameter]) -> list[Tensor]:
     return list(torch.autograd.grad((answer * weights.to(answer)).sum(), parameters))
 
 
-def require_exact(built: Built, fast: InLanes, x: Tensor) -> None:
+def require_exact(
+    built: Built, fast: InLanes, x: Tensor, around: Callable[[Built, Tensor], Tensor] = lambda twin, x: twin(x)
+) -> None:
     """Compare with the float64 twin: the error must be rounding, relative to what is compared as a whole."""
     twin = copy.deepcopy(built).double()
-    exact, answer = twin(x.double()), fast(x)
+    exact, answer = around(twin, x.double()), fast(x)
     assert answer.shape == exact.shape
     assert distance(answer, exact) < 2e-6
     pairs = zip(pull(answer, list(built.parameters())), pull(exact, list(twin.parameters())), strict=True)
@@ -141,17 +151,9 @@ def test_an_image_s_answer_depends_on_no_other_image() -> None:
 def test_normalisations_are_part_of_the_pass() -> None:
     built, x = network("conv8 pool conv5 | up conv3"), images(20)
     scale, shift = torch.tensor([2.0, 3.0, 0.5]), torch.tensor([-1.0, 0.25, 4.0])
-    fast = lay_out(built, (3, 32, 32), native(), given=(scale, shift), answer=(shift, scale))
-    assert fast is not None
-    twin = copy.deepcopy(built).double()
-    planes = [each.double().view(3, 1, 1) for each in (scale, shift)]
-    exact = twin(x.double() * planes[0] + planes[1]) * planes[1] + planes[0]
-    answer = fast(x)
-    assert distance(answer, exact) < 2e-6
-    for gradient, expected in zip(
-        pull(answer, list(built.parameters())), pull(exact, list(twin.parameters())), strict=True
-    ):
-        assert distance(gradient, expected) < 2e-5
+    one, other = (each.double().view(3, 1, 1) for each in (scale, shift))
+    fast = compiled(built, given=(scale, shift), answer=(shift, scale))
+    require_exact(built, fast, x, lambda twin, x: twin(x * one + other) * other + one)
 
 
 @needs_compiler
@@ -205,10 +207,11 @@ def test_what_it_cannot_compute_or_not_faster_is_left_to_pytorch(text: str) -> N
 
 
 def test_tensors_whose_places_32_bits_do_not_count_are_left_to_pytorch() -> None:
-    operations = operations_of(network("conv200 conv3"))
-    assert operations
+    chain = chain_of(network("conv200 conv3"), (3, 32, 32))
+    assert chain is not None
     shapes = [((3, side, side), (200, side, side), (3, side, side)) for side in (256, 1024)]
-    fits, too_large = (make_program(operations, each, lanes=16) for each in shapes)
+    chains = [Chain(operations=chain.operations, shapes=each) for each in shapes]
+    fits, too_large = (make_program(each, lanes=16) for each in chains)
     assert fits is not None
     assert too_large is None
 

@@ -28,14 +28,9 @@ class AsFits:
 
     def train(self, jobs: Sequence[Job], *, runs: Path) -> Generator[Event, None, None]:
         """Train ``jobs``; see :class:`Engine`."""
-        engine = self._engine(len(jobs))
-        self.workers = engine.workers
+        self.workers = usual_workers(len(jobs))
+        engine: Engine = ThisProcess() if self.workers == 1 else Processes(workers=self.workers)
         yield from engine.train(jobs, runs=runs)
-
-    @staticmethod
-    def _engine(jobs: int) -> Engine:
-        workers = usual_workers(jobs)
-        return ThisProcess() if workers == 1 else Processes(workers=workers)
 
 
 def usual_workers(jobs: int) -> int:

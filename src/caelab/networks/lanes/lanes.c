@@ -62,7 +62,7 @@ typedef struct {
 
 /* From tensor number `n` to tensor number `n + 1`. */
 typedef struct {
-  int32_t kind, kernel, stride, dilation, padding, activation, weighted;
+  int32_t kind, kernel, stride, dilation, padding, activation;
   int32_t side;           /* Of the kernel whose sums the weights are, of an upsampling's convolution; else 0. */
   int64_t summed;         /* Of those sums, in floats of the scratch. */
   int64_t places;         /* Of a maximum's places, in floats of the tape. */
@@ -70,11 +70,11 @@ typedef struct {
   int64_t sums, bias_sums; /* Of the weights' gradient by lane, in floats of the scratch. */
 } Operation;
 
-/* A network, and the memory it has: `tape` for every group of images, `scratch` once. What it is given is scaled and
-   shifted by channel first, and what it answers last. */
+/* A network, and the floats of the tape that a group of images takes. What it is given is scaled and shifted by channel
+   first, and what it answers last. */
 typedef struct {
   int32_t count;
-  int64_t tape, scratch;
+  int64_t tape;
   const Tensor *tensors;
   const Operation *operations;
   const float *given_scale, *given_shift, *answer_scale, *answer_shift;
@@ -235,6 +235,14 @@ static void accumulate(const float *big, int64_t big_row, int64_t big_step, cons
 }
 
 /* ---- the correlation S of an operation with weights, and its transpose ------------------------------------------- */
+
+static inline int has_weights(const Operation *op) { return op->kind == CONVOLUTION || op->kind == TRANSPOSED; }
+static inline const Tensor *big_of(const Operation *op, const Tensor *from) {
+  return op->kind == CONVOLUTION ? from : from + 1;
+}
+static inline const Tensor *small_of(const Operation *op, const Tensor *from) {
+  return op->kind == CONVOLUTION ? from + 1 : from;
+}
 
 /* Where the taps (channel, row, column) of S lie in the big tensor. */
 static int taps_of(const Operation *op, const Tensor *big, int32_t *offsets) {
@@ -620,12 +628,11 @@ void backward(const Program *program, int64_t count, const float *answer_gradien
               float *tape, float *scratch, float *const *gradients) {
   const Tensor *tensors = program->tensors, *last = tensors + program->count;
   int first = 0; /* Below the first operation with weights, no gradient is needed. */
-  while (first < program->count && !program->operations[first].weighted) first++;
+  while (first < program->count && !has_weights(program->operations + first)) first++;
   for (int n = 0; n < program->count; n++) {
     const Operation *op = program->operations + n;
-    const Tensor *from = tensors + n, *to = from + 1;
-    const Tensor *big = op->kind == CONVOLUTION ? from : to, *small = op->kind == CONVOLUTION ? to : from;
-    if (!op->weighted) continue;
+    const Tensor *to = tensors + n + 1, *big = big_of(op, tensors + n), *small = small_of(op, tensors + n);
+    if (!has_weights(op)) continue;
     const int taps = big->channels * op->kernel * op->kernel;
     memset(scratch + op->sums, 0, sizeof(Lanes) * taps * small->channels);
     memset(scratch + op->bias_sums, 0, sizeof(Lanes) * to->channels);
@@ -649,7 +656,7 @@ void backward(const Program *program, int64_t count, const float *answer_gradien
       const float *packed = scratch + op->back;
       Lanes *sums = (Lanes *)(scratch + op->sums);
       int32_t offsets[MAX_TAPS];
-      if (op->weighted) {
+      if (has_weights(op)) {
         if (op->activation != NONE) activation_back(op->activation, to, value_of(to, kept, scratch), out);
         add_positions(to, out, (Lanes *)(scratch + op->bias_sums));
       }
@@ -679,9 +686,8 @@ void backward(const Program *program, int64_t count, const float *answer_gradien
   }
   for (int n = first; n < program->count; n++) {
     const Operation *op = program->operations + n;
-    const Tensor *from = tensors + n, *to = from + 1;
-    const Tensor *big = op->kind == CONVOLUTION ? from : to, *small = op->kind == CONVOLUTION ? to : from;
-    if (!op->weighted) continue;
+    const Tensor *to = tensors + n + 1, *big = big_of(op, tensors + n), *small = small_of(op, tensors + n);
+    if (!has_weights(op)) continue;
     const int taps = big->channels * op->kernel * op->kernel;
     const float *sums = scratch + op->sums;
     float *gradient = op->side ? scratch + op->summed : gradients[2 * n];

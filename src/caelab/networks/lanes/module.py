@@ -9,15 +9,7 @@ from torch.autograd.function import once_differentiable
 
 from caelab.networks.build import Built
 from caelab.networks.lanes.compiler import library
-from caelab.networks.lanes.program import (
-    Affine,
-    Program,
-    make_program,
-    mean_width,
-    most_taps,
-    operations_of,
-    shapes_of,
-)
+from caelab.networks.lanes.program import Affine, Chain, Program, chain_of, make_program
 
 WIDEST = 48
 """Mean width up to which this is faster than PyTorch's convolutions (``benchmarks/NOTES.md``)."""
@@ -42,7 +34,7 @@ class InLanes(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images ``float32 (N, C, H, W)`` through the network; their own gradient is not computed."""
         weights: list[Tensor | None] = []
-        for operation in self.program.operations:
+        for operation in self.program.chain.operations:
             weights += (None, None) if operation.layer is None else (operation.layer.weight, operation.layer.bias)
         answer: Tensor = _Pass.apply(self, x.detach(), *weights)  # type: ignore[no-untyped-call]
         return answer
@@ -76,25 +68,22 @@ def in_lanes(
     """
     if any(each.device.type != "cpu" or each.dtype != torch.float32 for each in network.parameters()):
         return None
-    operations = operations_of(network)
-    if not operations or mean_width(operations, shapes_of(network, shape)) > WIDEST or (loops := library()) is None:
+    chain = chain_of(network, shape)
+    if chain is None or chain.mean_width > WIDEST or (loops := library()) is None:
         return None
-    return lay_out(network, shape, loops, given=given, answer=answer)
+    return lay_out(network, chain, loops, given=given, answer=answer)
 
 
 def lay_out(
-    network: Built,
-    shape: tuple[int, int, int],
-    loops: ctypes.CDLL,
-    *,
-    given: Affine | None = None,
-    answer: Affine | None = None,
+    network: Built, chain: Chain, loops: ctypes.CDLL, *, given: Affine | None = None, answer: Affine | None = None
 ) -> InLanes | None:
-    """Return the network as ``loops`` compute it, however wide; ``None`` if they cannot. As :func:`in_lanes`."""
-    operations, shapes = operations_of(network), shapes_of(network, shape)
-    if not operations or most_taps(operations, shapes) > loops.max_taps():
+    """Return the network, which is the chain, as ``loops`` compute it; ``None`` if it is too large for them.
+
+    Arguments as for :func:`in_lanes`.
+    """
+    if chain.most_taps > loops.max_taps():
         return None
-    program = make_program(operations, shapes, lanes=loops.lanes(), given=given, answer=answer)
+    program = make_program(chain, lanes=loops.lanes(), given=given, answer=answer)
     return None if program is None else InLanes(network, program, loops)
 
 
@@ -106,7 +95,7 @@ class _Pass(torch.autograd.Function):
         groups = -(-count // network.loops.lanes())
         dense = [None if weight is None else weight.detach().contiguous() for weight in weights]
         tape, scratch = network.borrow(groups * network.program.tape), network.borrow(network.program.scratch)
-        channels, height, width = network.program.shapes[-1]
+        channels, height, width = network.program.chain.shapes[-1]
         answers = torch.empty(count, height, width, channels)
         network.loops.forward(
             network.program.address,

@@ -4,6 +4,7 @@ import ctypes
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -41,10 +42,7 @@ class COperation(ctypes.Structure):
     """``Operation`` of ``lanes.c``."""
 
     _fields_ = (
-        *(
-            (name, ctypes.c_int32)
-            for name in ("kind", "kernel", "stride", "dilation", "padding", "activation", "weighted", "side")
-        ),
+        *((name, ctypes.c_int32) for name in ("kind", "kernel", "stride", "dilation", "padding", "activation", "side")),
         *((name, ctypes.c_int64) for name in ("summed", "places", "forward", "back", "sums", "bias_sums")),
     )
 
@@ -55,7 +53,6 @@ class CProgram(ctypes.Structure):
     _fields_ = (
         ("count", ctypes.c_int32),
         ("tape", ctypes.c_int64),
-        ("scratch", ctypes.c_int64),
         ("tensors", ctypes.c_void_p),
         ("operations", ctypes.c_void_p),
         *((name, ctypes.c_void_p) for name in ("given_scale", "given_shift", "answer_scale", "answer_shift")),
@@ -95,40 +92,66 @@ class _Memory:
         return place
 
 
+Shape = tuple[int, int, int]
+"""(C, H, W)."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class Program:
-    """What ``lanes.c`` is given.
+class Chain:
+    """A network whose layers are operations, one after the other.
 
     Attributes:
-        operations: One after the other; only these kinds of network can be put so.
-        shapes: Of the tensors between them, (C, H, W): one more.
-        tape: Floats that a group of images leaves for the way back.
-        scratch: Floats that are worked in.
-        structure: The same for C.
-        owned: What the structure points to.
+        operations: The layers.
+        shapes: Of the tensors between them, from the network's input to its answer: one more.
     """
 
     operations: tuple[Operation, ...]
-    shapes: tuple[tuple[int, int, int], ...]
-    tape: int
-    scratch: int
-    structure: CProgram = field(repr=False)
-    owned: tuple[object, ...] = field(repr=False)
+    shapes: tuple[Shape, ...]
+
+    def steps(self) -> Iterator[tuple[Operation, Shape, Shape]]:
+        """Yield each operation with the shape before it and the shape behind it."""
+        return zip(self.operations, self.shapes, self.shapes[1:], strict=False)
 
     @property
-    def address(self) -> int:
-        """Where the C structure is."""
-        return ctypes.addressof(self.structure)
+    def mean_width(self) -> float:
+        """The channels of the layers with weights, the geometric mean of a layer's two sides.
+
+        Each layer counts as its multiplications do.
+        """
+        total = weighted = 0.0
+        for operation, source, result in self.steps():
+            if operation.layer is not None:
+                small = source if operation.kind == TRANSPOSED else result
+                products = operation.kernel**2 * source[0] * result[0] * small[1] * small[2]
+                total += products
+                weighted += products * math.sqrt(source[0] * result[0])
+        return weighted / total if total else 0.0
+
+    @property
+    def most_taps(self) -> int:
+        """How many products are added up at most into one number, there or back."""
+        return max(
+            operation.kernel**2 * max(source[0], result[0]) if operation.layer is not None else 0
+            for operation, source, result in self.steps()
+        )
 
 
-def operations_of(network: Built) -> tuple[Operation, ...] | None:
-    """Return the network's layers as operations; ``None`` if one of them is of no kind that there is."""
+def chain_of(network: Built, shape: Shape) -> Chain | None:
+    """Return the network, given images of this shape, as a chain; ``None`` if a layer is of no kind that there is."""
     operations = []
     for layer in _layers(network):
         if (operation := _operation(layer)) is None:
             return None
         operations.append(operation)
-    return tuple(operations)
+    if not operations:
+        return None
+    x = torch.zeros(1, *shape)
+    shapes = [shape]
+    with torch.no_grad():
+        for layer in _layers(network):
+            x = layer(x)
+            shapes.append((x.shape[1], x.shape[2], x.shape[3]))
+    return Chain(operations=tuple(operations), shapes=tuple(shapes))
 
 
 def _layers(network: Built) -> Iterator[nn.Module]:
@@ -142,36 +165,16 @@ def _operation(layer: nn.Module) -> Operation | None:
         activation = "none" if layer.defers else layer.activation
         if layer.norm is not None or activation not in ACTIVATIONS:
             return None
+        weighted = partial(Operation, layer=layer, activation=activation)
         match layer:
-            case Convolution():
-                return Operation(
-                    kind=CONVOLUTION,
-                    layer=layer,
-                    kernel=layer.weight.shape[2],
-                    stride=layer.stride,
-                    dilation=layer.dilation,
-                    padding=layer.padding[0],
-                    activation=activation,
-                )
-            case TransposedConvolution():
-                return Operation(
-                    kind=TRANSPOSED,
-                    layer=layer,
-                    kernel=layer.weight.shape[2],
-                    stride=layer.stride,
-                    padding=layer.padding,
-                    activation=activation,
-                )
-            case UpConvolution():
-                return Operation(
-                    kind=TRANSPOSED,
-                    layer=layer,
-                    kernel=layer.kernel + layer.factor - 1,
-                    stride=layer.factor,
-                    padding=layer.kernel // 2,
-                    side=layer.kernel,
-                    activation=activation,
-                )
+            case Convolution(stride=stride, dilation=dilation, padding=(before, _)):
+                kernel = layer.weight.shape[2]
+                return weighted(kind=CONVOLUTION, kernel=kernel, stride=stride, dilation=dilation, padding=before)
+            case TransposedConvolution(stride=stride, padding=padding):
+                return weighted(kind=TRANSPOSED, kernel=layer.weight.shape[2], stride=stride, padding=padding)
+            case UpConvolution(kernel=side, factor=factor):
+                kernel, padding = side + factor - 1, side // 2
+                return weighted(kind=TRANSPOSED, kernel=kernel, stride=factor, padding=padding, side=side)
         return None
     return _weightless(layer) if isinstance(layer, Plain) else None
 
@@ -193,43 +196,35 @@ def _weightless(layer: Plain) -> Operation | None:
     return None
 
 
-def shapes_of(network: Built, shape: tuple[int, int, int]) -> tuple[tuple[int, int, int], ...]:
-    """Return the shapes (C, H, W) of a network's input and of what each of its layers gives."""
-    x = torch.zeros(1, *shape)
-    shapes = [shape]
-    with torch.no_grad():
-        for layer in _layers(network):
-            x = layer(x)
-            shapes.append((x.shape[1], x.shape[2], x.shape[3]))
-    return tuple(shapes)
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """What ``lanes.c`` is given.
 
-
-def mean_width(operations: tuple[Operation, ...], shapes: tuple[tuple[int, int, int], ...]) -> float:
-    """Return the channels of the layers with weights, the geometric mean of a layer's two sides.
-
-    Each layer counts as its multiplications do.
+    Attributes:
+        chain: The network.
+        scratch: Floats that are worked in.
+        structure: The same for C.
+        owned: What the structure points to.
     """
-    total = weighted = 0.0
-    for operation, source, result in zip(operations, shapes, shapes[1:], strict=False):
-        if operation.layer is not None:
-            small = source if operation.kind == TRANSPOSED else result
-            products = operation.kernel**2 * source[0] * result[0] * small[1] * small[2]
-            total += products
-            weighted += products * math.sqrt(source[0] * result[0])
-    return weighted / total if total else 0.0
 
+    chain: Chain
+    scratch: int
+    structure: CProgram = field(repr=False)
+    owned: tuple[object, ...] = field(repr=False)
 
-def most_taps(operations: tuple[Operation, ...], shapes: tuple[tuple[int, int, int], ...]) -> int:
-    """Return how many products are added up at most into one number, there or back."""
-    return max(
-        operation.kernel**2 * max(source[0], result[0]) if operation.layer is not None else 0
-        for operation, source, result in zip(operations, shapes, shapes[1:], strict=False)
-    )
+    @property
+    def tape(self) -> int:
+        """Floats that a group of images leaves for the way back."""
+        return int(self.structure.tape)
+
+    @property
+    def address(self) -> int:
+        """Where the C structure is."""
+        return ctypes.addressof(self.structure)
 
 
 def make_program(
-    operations: tuple[Operation, ...],
-    shapes: tuple[tuple[int, int, int], ...],
+    chain: Chain,
     *,
     lanes: int,
     given: Affine | None = None,
@@ -238,16 +233,15 @@ def make_program(
     """Lay everything out in memory, for vectors of ``lanes`` numbers; ``None`` if a tensor is too large.
 
     Args:
-        operations: The layers.
-        shapes: Of the tensors between them.
+        chain: The network.
         lanes: Numbers in a vector.
         given: By what each channel that the network is given is multiplied first, and what is added to it, ``(C,)``.
         answer: The same for what the network answers, last.
     """
     tape, scratch = _Memory(), _Memory()
-    borders = _borders(operations, shapes)
+    operations, shapes = chain.operations, chain.shapes
     tensors = (CTensor * len(shapes))()
-    for place, ((channels, height, width), border) in enumerate(zip(shapes, borders, strict=True)):
+    for place, ((channels, height, width), border) in enumerate(zip(shapes, _borders(chain), strict=True)):
         before = operations[place - 1] if place else None
         behind = operations[place] if place < len(operations) else None
         # What a layer with weights was given, and what an activation gave, is needed on the way back.
@@ -260,7 +254,7 @@ def make_program(
         value = (tape if kept else scratch).take(size)
         tensors[place] = CTensor(channels, height, width, border, kept, value, scratch.take(size))
     coded = (COperation * len(operations))()
-    for place, (operation, source, result) in enumerate(zip(operations, shapes, shapes[1:], strict=False)):
+    for place, (operation, source, result) in enumerate(chain.steps()):
         maxima = tape.take(result[0] * result[1] * result[2] * lanes // 4) if operation.kind == MAXIMUM else 0
         weights = operation.kernel**2 * source[0] * result[0] if operation.layer is not None else 0
         coded[place] = COperation(
@@ -270,7 +264,6 @@ def make_program(
             operation.dilation,
             operation.padding,
             ACTIVATIONS[operation.activation],
-            operation.layer is not None,
             operation.side,
             scratch.take(weights if operation.side else 0),
             maxima,
@@ -280,22 +273,14 @@ def make_program(
             scratch.take(result[0] * lanes if weights else 0),
         )
     affine = [*_floats(given, shapes[0][0]), *_floats(answer, shapes[-1][0])]
-    program = CProgram(
+    structure = CProgram(
         len(operations),
         tape.size,
-        scratch.size,
         ctypes.addressof(tensors),
         ctypes.addressof(coded),
         *(ctypes.addressof(floats) for floats in affine),
     )
-    return Program(
-        operations=operations,
-        shapes=shapes,
-        tape=tape.size,
-        scratch=scratch.size,
-        structure=program,
-        owned=(tensors, coded, *affine),
-    )
+    return Program(chain=chain, scratch=scratch.size, structure=structure, owned=(tensors, coded, *affine))
 
 
 def _floats(affine: Affine | None, channels: int) -> list[ctypes.Array[ctypes.c_float]]:
@@ -304,10 +289,11 @@ def _floats(affine: Affine | None, channels: int) -> list[ctypes.Array[ctypes.c_
     return [(ctypes.c_float * channels)(*each.tolist()) for each in (scale, shift)]
 
 
-def _borders(operations: tuple[Operation, ...], shapes: tuple[tuple[int, int, int], ...]) -> list[int]:
+def _borders(chain: Chain) -> list[int]:
     """Return how many zeros each tensor needs around it, for reading and for its gradient's being read."""
+    shapes = chain.shapes
     borders = [0] * len(shapes)
-    for place, operation in enumerate(operations):
+    for place, operation in enumerate(chain.operations):
         if operation.layer is None:
             continue
         big, small = (place + 1, place) if operation.kind == TRANSPOSED else (place, place + 1)
