@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -111,6 +111,22 @@ def test_narrower_vectors_compute_the_same(options: str) -> None:
         require_exact(built, compiled(built, loops=loops), images(13))
 
 
+def at_a_kink(built: Built, x: Tensor) -> bool:
+    """Whether a rectifier or a maximum is so near to changing its mind that rounding, a millionth, may do it.
+
+    What is linear moves to one side for a change of the weights, and to the other for the opposite one.
+    """
+    gradients = []
+    for change in (-1e-6, 0.0, 1e-6):
+        twin, generator = copy.deepcopy(built).double(), torch.Generator().manual_seed(7)
+        with torch.no_grad():
+            for parameter in twin.parameters():
+                parameter *= 1 + change * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        gradients.append(pull(twin(x.double()), list(twin.parameters())))
+    below, here, above = gradients
+    return any(distance(other, one) > 1e-5 for side in (below, above) for other, one in zip(side, here, strict=True))
+
+
 LAYERS = st.one_of(
     st.builds(
         "conv{}k{}{}{}".format,
@@ -127,6 +143,7 @@ LAYERS = st.one_of(
 
 @needs_compiler
 @settings(max_examples=60, deadline=None)
+@example(["up conv5k1", "up conv1k5", "deconv3k4s2"], 9, 3)  # at a kink
 @given(st.lists(LAYERS, min_size=1, max_size=5), st.integers(7, 16), st.integers(1, 20))
 def test_any_chain_of_layers_is_computed(layers: list[str], size: int, count: int) -> None:
     text = " ".join([*layers, "conv3"])
@@ -135,8 +152,9 @@ def test_any_chain_of_layers_is_computed(layers: list[str], size: int, count: in
             return
     except InputError:  # a shape that does not fit
         return
-    built = network(text, size)
-    require_exact(built, compiled(built, size), images(count, size))
+    built, x = network(text, size), images(count, size)
+    assume(not at_a_kink(built, x))
+    require_exact(built, compiled(built, size), x)
 
 
 @needs_compiler
@@ -178,6 +196,20 @@ def test_passes_do_not_disturb_each_other() -> None:
     for thread in threads:
         thread.join()
     assert told == {0: [True] * 20, 1: [True] * 20}
+
+
+@needs_compiler
+@pytest.mark.parametrize("text", ["conv4 conv3", "conv4 pool conv5:leaky | up conv3"])
+def test_what_is_no_number_is_not_rectified_away(text: str) -> None:
+    built = network(text)
+    with torch.no_grad():
+        next(built.parameters()).fill_(math.nan)
+    assert built(images(3)).isnan().all()
+    assert compiled(built)(images(3)).isnan().all()
+    x = images(3)
+    x[1, 0, 8, 8] = math.nan  # of one image, whose neighbours in the lanes stay numbers
+    unknown = compiled(network(text))(x).isnan().flatten(1).any(1)
+    assert unknown.tolist() == [False, True, False]
 
 
 @needs_compiler

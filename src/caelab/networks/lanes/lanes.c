@@ -96,7 +96,7 @@ static inline Lanes choose(Flags where, Lanes this, Lanes other) {
 
 static inline __attribute__((always_inline)) Lanes rectified(Lanes x, const int activation) {
   const Lanes zero = {0};
-  if (activation == RELU) return (Lanes)((Flags)x & (x > zero));
+  if (activation == RELU) return (Lanes)((Flags)x & ~(x <= zero)); /* What is no number stays so, and is noticed. */
   if (activation == LEAKY) return choose(x > zero, x, x * SLOPE);
   return x;
 }
@@ -374,7 +374,7 @@ static inline __attribute__((always_inline)) void maximum_of(const int side, int
         for (int i = 0; i < side; i++)
           for (int j = 0; j < side; j++) {
             const Lanes other = *(const Lanes *)(corner + i * row_of(from) + j * LANES);
-            const Flags larger = other > best;
+            const Flags larger = (other > best) | (other != other);
             best = choose(larger, other, best);
             place = either(larger, (Flags)ALL(i * side + j), place);
           }
