@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from skimage.color import deltaE_ciede2000, rgb2lab
 from torch import Tensor
 
-from caelab.training.color_difference import color_difference, squared_ciede2000
+from caelab.training.color_difference import color_difference, fourth_of_pixels, squared_ciede2000
 
 
 def image_of(colors: np.ndarray) -> Tensor:
@@ -72,3 +72,15 @@ def test_descending_ends_at_the_target() -> None:
         descent.step()
     assert float(loss.detach()) < 0.01
     assert float((estimate.detach() - target).abs().max()) < 0.02
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 6), (5, 3), (2, 2)])
+def test_four_steps_see_every_pixel_once(height: int, width: int) -> None:
+    images = torch.arange(2.0 * 3 * height * width).view(2, 3, height, width)
+    seen = torch.cat([fourth_of_pixels(images, step).flatten() for step in range(5, 9)])
+    assert torch.equal(seen.sort().values, images.flatten())
+
+
+def test_an_image_of_one_row_is_seen_too() -> None:
+    images = torch.rand(2, 3, 1, 4)
+    assert all(torch.equal(fourth_of_pixels(images, step), images[..., step % 2 :: 2]) for step in range(4))

@@ -126,7 +126,7 @@ def test_labels_count_beside_the_loss(count: int) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_the_color_difference_counts_beside_the_loss(count: int) -> None:
+def test_the_color_difference_counts_beside_the_loss_and_has_seen_all_pixels_after_four_steps(count: int) -> None:
     generator = torch.Generator().manual_seed(1)
     network = build("conv4 conv2:none", channels=1, size=8, generator=generator)
     prediction = ChromaPrediction(space="ycbcr")
@@ -134,25 +134,30 @@ def test_the_color_difference_counts_beside_the_loss(count: int) -> None:
     twin = copy.deepcopy(subject).double()
     chosen = torch.randperm(80, generator=torch.Generator().manual_seed(2))[:70]
     task = Task(impairment=parse_impairment("gray"))
+    parameters = list(subject.parameters())
+    told, found = [], []
     with (
         threads(count),
         BatchGradient(
             subject, LOSSES["mse"], task, PIXELS, batch=70, precision=torch.float32, seed=0, color_weight=0.5
         ) as compute,
     ):
-        terms = compute(chosen, KEYS[chosen], 0, 0)
+        for step in range(4):
+            told.append(compute(chosen, KEYS[chosen], 0, step))
+            found.append([parameter.grad.double() for parameter in parameters if parameter.grad is not None])
 
     clean = PIXELS.batch(chosen).double().contiguous()
     output = twin(luminance(clean))
     error = nn.functional.mse_loss(output, prediction.target(clean))
     difference = color_difference(prediction.image(output, luminance(clean)), clean)
     (error + 0.5 * difference).backward()
-    assert set(terms) == {"chroma_mse", "color_difference", "mse"}
-    assert terms["color_difference"].item() == pytest.approx(0.5 * difference.item(), rel=1e-5)
-    for parameter, exact in zip(subject.parameters(), twin.parameters(), strict=True):
-        assert parameter.grad is not None
+    assert all(set(terms) == {"chroma_mse", "color_difference", "mse"} for terms in told)
+    differences = torch.stack([terms["color_difference"] for terms in told])
+    assert differences.mean().item() == pytest.approx(0.5 * difference.item(), rel=1e-5)
+    assert len(differences.unique()) == 4
+    for place, exact in enumerate(twin.parameters()):
         assert exact.grad is not None
-        torch.testing.assert_close(parameter.grad.double(), exact.grad, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(sum(each[place] for each in found) / 4, exact.grad, rtol=1e-3, atol=1e-5)
 
 
 def test_the_same_threads_give_the_same_bits() -> None:

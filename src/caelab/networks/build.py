@@ -240,7 +240,7 @@ def _layer(layer: Layer, shape: Shape) -> nn.Module:
         case "dense":
             return layers.Dense(shapes.size_of(shape), (value, layer.height, layer.width), activation=activation)
         case "norm":
-            return layers.Plain(nn.GroupNorm(shapes.group_count(layer, shape[0]), shape[0]), activation=activation)
+            return layers.Plain(layers.GroupNorm(shapes.group_count(layer, shape[0]), shape[0]), activation=activation)
         case "batchnorm":
             return layers.Plain(nn.BatchNorm2d(shape[0]), activation=activation)
         case "dropout":

@@ -20,6 +20,15 @@ def color_difference(estimate: Tensor, target: Tensor) -> Tensor:
     return ((squared.clamp(min=0) + NOTICEABLE**2).sqrt() - NOTICEABLE).mean()
 
 
+def fourth_of_pixels(images: Tensor, step: int) -> Tensor:
+    """Return every second pixel of every second row, ``(N, C, ⌈H/2⌉, ⌈W/2⌉)`` or a pixel less; in four steps all.
+
+    Neighbours are so alike that a mean over them is nearly the mean over all, for a quarter of the time.
+    """
+    row, column = divmod(step % 4, 2)
+    return images[:, :, row % images.shape[2] :: 2, column % images.shape[3] :: 2]
+
+
 def squared_ciede2000(estimate: Tensor, target: Tensor) -> Tensor:
     """Return ΔE₀₀² by pixel, ``(N, H, W)``, of CIELAB ``(N, 3, H, W)`` twice (Sharma et al. 2005, equations 2–22).
 

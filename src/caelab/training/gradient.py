@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from caelab.networks.classifier import classifying
 from caelab.networks.dropout import drawing_from
 from caelab.networks.lanes import InLanes
-from caelab.training.color_difference import color_difference
+from caelab.training.color_difference import color_difference, fourth_of_pixels
 from caelab.training.compose import ImageModel
 from caelab.training.device import autocast
 from caelab.training.losses import Loss, Terms
@@ -46,7 +46,8 @@ class BatchGradient:
         seed: Of the run; dropout draws from it.
         label_weight: What the cross-entropy of the labels, in nats, counts beside the loss, where the network has a
             ``classify``.
-        color_weight: What the color difference between the answer and the clean image counts beside the loss.
+        color_weight: What the color difference between the answer and the clean image counts beside the loss. It is
+            measured on a fourth of the pixels, another one at every step.
     """
 
     def __init__(
@@ -125,7 +126,9 @@ class BatchGradient:
         if told:
             terms["labels"] = self._label_weight * self._label_error(told, chosen)
         if self._color_weight:
-            terms["color_difference"] = self._color_weight * color_difference(prediction.image(output, given), clean)
+            seen, of_given, of_clean = (fourth_of_pixels(each, moment[-2]) for each in (output, given, clean))
+            difference = color_difference(prediction.image(seen, of_given), of_clean)
+            terms["color_difference"] = self._color_weight * difference
         gradients = torch.autograd.grad(torch.stack(list(terms.values())).sum(), self._parameters)
         terms = {name: term.detach() for name, term in terms.items()}
         if "mse" not in terms:
