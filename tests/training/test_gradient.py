@@ -67,20 +67,28 @@ def test_shares_add_up_to_the_whole_batchs_gradient(count: int, loss: str) -> No
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_compiled_loops_give_the_gradient_of_pytorch(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("task", [NOTHING, Task(impairment=parse_impairment("noise0.1"), flip=True)])
+def test_compiled_loops_give_the_gradient_of_pytorch(count: int, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     subject, chosen = model(), torch.arange(70)
     gradients = []
     for compiled in (True, False):
         if not compiled:
             monkeypatch.setattr(ImageModel, "in_lanes", lambda self, shape: None)
-        with threads(count), gradient(subject) as compute:
+        with threads(count), gradient(subject, task=task) as compute:
             if compiled and not isinstance(compute._answer, InLanes):
                 pytest.skip("there is no C compiler")
+            assert (compute._learner is not None) == (compiled and task is NOTHING)
             assert compiled or compute._answer is subject
             terms = compute(chosen, KEYS[chosen], 0, 0)
         gradients.append([*(each.grad for each in subject.parameters() if each.grad is not None), terms["mse"]])
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["l1", "huber"])
+def test_only_the_squared_error_is_learnt_in_one_go(loss: str) -> None:
+    with gradient(model(), loss) as compute:
+        assert compute._learner is None
 
 
 def test_too_few_images_to_fill_the_lanes_are_left_to_pytorch() -> None:

@@ -14,15 +14,15 @@ class Pixels:
     def __init__(
         self, flat: Tensor, rows: np.ndarray, shape: tuple[int, int, int], labels: Tensor | None = None
     ) -> None:
-        """Keep ``flat``, ``uint8 (N, H·W·C)``.
+        """Keep ``flat``.
 
         Args:
-            flat: The pixels.
+            flat: The pixels, ``uint8 (N, H·W·C)``.
             rows: Where in the data set the images come from, ``int64 (N,)``.
             shape: ``(C, H, W)``.
             labels: The images' classes, ``int64 (N,)`` on the same device; ``None`` where there are none.
         """
-        self._flat = flat
+        self.flat = flat
         self.rows = rows
         self.shape = shape
         self.labels = labels
@@ -43,7 +43,7 @@ class Pixels:
         """Return the images at these positions of this part, ``int64 (K,)``, as a part of its own."""
         chosen = torch.from_numpy(positions).to(self.device)
         labels = None if self.labels is None else self.labels.index_select(0, chosen)
-        return Pixels(self._flat.index_select(0, chosen), self.rows[positions], self.shape, labels)
+        return Pixels(self.flat.index_select(0, chosen), self.rows[positions], self.shape, labels)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -51,7 +51,7 @@ class Pixels:
     @property
     def device(self) -> torch.device:
         """Where the bytes are."""
-        return self._flat.device
+        return self.flat.device
 
     def batch(self, chosen: Tensor | slice) -> Tensor:
         """Return images as ``float32 (N, C, H, W)`` in [0, 1], channels last in memory.
@@ -60,7 +60,7 @@ class Pixels:
             chosen: Positions within this part, an ``int64`` tensor on the same device, or a slice.
         """
         channels, height, width = self.shape
-        rows = self._flat[chosen] if isinstance(chosen, slice) else self._flat.index_select(0, chosen)
+        rows = self.flat[chosen] if isinstance(chosen, slice) else self.flat.index_select(0, chosen)
         return rows.to(torch.float32).div_(255).view(-1, height, width, channels).permute(0, 3, 1, 2)
 
     def batches(self, size: int) -> list[slice]:

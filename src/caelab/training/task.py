@@ -29,6 +29,11 @@ class Task:
     rotate: float = 0.0
     tone: float = 0.0
 
+    @property
+    def plain(self) -> bool:
+        """Whether the network is given the images as they are."""
+        return self == Task(impairment=Impairment())
+
     def vary(self, images: Tensor, keys: Tensor) -> Tensor:
         """Return training images as this epoch has them, clean, ``(N, C, H, W)``; ``keys`` as for ``impair``."""
         return augment(

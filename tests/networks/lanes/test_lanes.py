@@ -87,6 +87,26 @@ def require_exact(
         assert distance(gradient, expected) < 2e-5
 
 
+def require_learns(built: Built, fast: InLanes, count: int, scale: Tensor, shift: Tensor) -> None:
+    """Compare what is learnt in one go with the float64 twin's; the answer is scaled and shifted."""
+    generator = torch.Generator().manual_seed(8)
+    size = math.prod(fast.program.chain.shapes[0])
+    data = torch.randint(0, 256, (count + 5, size), dtype=torch.uint8, generator=generator)
+    rows = torch.randperm(count + 5, generator=generator)[:count]
+    error, gradients = fast.learn(data, rows)
+
+    channels, height, width = fast.program.chain.shapes[0]
+    x = (data[rows].double() / 255).view(count, height, width, channels).permute(0, 3, 1, 2)
+    twin = copy.deepcopy(built).double()
+    answer = twin(x) * scale.double().view(-1, 1, 1) + shift.double().view(-1, 1, 1)
+    exact = (answer - x).square().mean()
+    assert error == pytest.approx(exact.item(), rel=2e-6)
+    pairs = zip(gradients, torch.autograd.grad(exact, list(twin.parameters())), strict=True)
+    for gradient, expected in pairs:
+        assert gradient.shape == expected.shape
+        assert distance(gradient, expected) < 2e-5
+
+
 def distance(one: Tensor, exact: Tensor) -> float:
     return float((one.detach().double() - exact.detach()).norm() / exact.detach().norm().clamp_min(1e-30))
 
@@ -109,6 +129,7 @@ def test_narrower_vectors_compute_the_same(options: str) -> None:
     for text in NETWORKS[:4]:
         built = network(text)
         require_exact(built, compiled(built, loops=loops), images(13))
+        require_learns(built, compiled(built, loops=loops), 13, torch.ones(3), torch.zeros(3))
 
 
 def at_a_kink(built: Built, x: Tensor) -> bool:
@@ -154,7 +175,31 @@ def test_any_chain_of_layers_is_computed(layers: list[str], size: int, count: in
         return
     built, x = network(text, size), images(count, size)
     assume(not at_a_kink(built, x))
-    require_exact(built, compiled(built, size), x)
+    fast = compiled(built, size)
+    require_exact(built, fast, x)
+    if fast.keeps_shape:
+        require_learns(built, fast, count, torch.ones(3), torch.zeros(3))
+
+
+@needs_compiler
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 40])
+@pytest.mark.parametrize("text", [NETWORKS[0], NETWORKS[4], "pool up conv3"])
+def test_from_bytes_to_the_gradient_in_one_go(text: str, count: int) -> None:
+    built, scale, shift = network(text), torch.tensor([2.0, 0.5, 1.5]), torch.tensor([-0.5, 0.25, 0.0])
+    fast = compiled(built, answer=(scale, shift))
+    require_learns(built, fast, count, scale, shift)
+    data, rows = torch.randint(0, 256, (40, 3072), dtype=torch.uint8), torch.arange(count)
+    for one, other in zip(fast.learn(data, rows)[1], fast.learn(data, rows)[1], strict=True):
+        assert torch.equal(one, other)  # what was before in the memory has no say
+
+
+@needs_compiler
+def test_what_is_no_number_is_learnt_to_be_so() -> None:
+    built = network(NETWORKS[0])
+    with torch.no_grad():
+        next(built.parameters()).fill_(math.nan)
+    error, _ = compiled(built).learn(torch.zeros(3, 3072, dtype=torch.uint8), torch.arange(3))
+    assert math.isnan(error)
 
 
 @needs_compiler

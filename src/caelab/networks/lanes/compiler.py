@@ -78,6 +78,8 @@ def load(command: Sequence[str]) -> ctypes.CDLL:
     pointer = ctypes.c_void_p
     loops.forward.argtypes = loops.backward.argtypes = [pointer, ctypes.c_int64, *[pointer] * 5]
     loops.forward.restype = loops.backward.restype = None
+    loops.learn.argtypes = [pointer, ctypes.c_int64, *[pointer] * 6]
+    loops.learn.restype = ctypes.c_double
     return loops
 
 

@@ -47,6 +47,8 @@
 typedef float Lanes __attribute__((vector_size(4 * LANES), aligned(4 * LANES)));
 typedef int32_t Flags __attribute__((vector_size(4 * LANES)));
 typedef int8_t Places __attribute__((vector_size(LANES), aligned(LANES)));
+typedef uint8_t Bytes __attribute__((vector_size(LANES)));
+typedef double DoubleLanes __attribute__((vector_size(8 * LANES)));
 
 enum { CONVOLUTION, TRANSPOSED, MAXIMUM, AVERAGE, NEAREST, SHUFFLE, UNSHUFFLE };
 enum { NONE, RELU, LEAKY };
@@ -545,7 +547,24 @@ static inline void copy(void *to, const void *from, int length) {
     memcpy(to, from, sizeof(float) * length);
 }
 
-/* Each channel has its own `scale` and `shift` on the way; without `shift` there is none. */
+/* The next `length` numbers of every image. Each channel has its own `scale` and `shift` on the way; without `shift`
+   there is none. */
+static inline void put(Walk *walk, const Tensor *t, const Lanes *square, int length, const float *scale,
+                       const float *shift) {
+  for (int k = 0; k < length; k++) {
+    const int c = walk->channel;
+    *next_of(walk, t) = square[k] * scale[c] + (shift ? shift[c] : 0.0f);
+  }
+}
+
+static inline void get(Walk *walk, const Tensor *t, Lanes *square, int length, const float *scale,
+                       const float *shift) {
+  for (int k = 0; k < length; k++) {
+    const int c = walk->channel;
+    square[k] = *next_of(walk, t) * scale[c] + shift[c];
+  }
+}
+
 static void images_in(const Tensor *t, const float *images, int count, const float *scale, const float *shift,
                       float *data) {
   const int size = t->channels * t->height * t->width;
@@ -555,10 +574,7 @@ static void images_in(const Tensor *t, const float *images, int count, const flo
     Lanes square[LANES] = {{0}};
     for (int n = 0; n < count; n++) copy(&square[n], images + (int64_t)n * size + start, length);
     turn(square);
-    for (int k = 0; k < length; k++) {
-      const int c = walk.channel;
-      *next_of(&walk, t) = square[k] * scale[c] + (shift ? shift[c] : 0.0f);
-    }
+    put(&walk, t, square, length, scale, shift);
   }
 }
 
@@ -569,10 +585,7 @@ static void images_out(const Tensor *t, float *data, int count, const float *sca
   for (int start = 0; start < size; start += LANES) {
     const int length = size - start < LANES ? size - start : LANES;
     Lanes square[LANES] = {{0}};
-    for (int k = 0; k < length; k++) {
-      const int c = walk.channel;
-      square[k] = *next_of(&walk, t) * scale[c] + shift[c];
-    }
+    get(&walk, t, square, length, scale, shift);
     turn(square);
     for (int n = 0; n < count; n++) copy(images + (int64_t)n * size + start, &square[n], length);
   }
@@ -584,109 +597,106 @@ static const float ZEROS[MAX_TAPS];
 
 static float *value_of(const Tensor *t, float *tape, float *scratch) { return (t->kept ? tape : scratch) + t->value; }
 
-/* `count` images through the network. `weights` has a pointer to the weights and one to the biases for each operation;
-   what backward() needs is left in `tape`. Borders in `tape` and `scratch` must be zero, and stay so. */
-void forward(const Program *program, int64_t count, const float *images, const float *const *weights, float *tape,
-             float *scratch, float *answers) {
-  const Tensor *tensors = program->tensors, *first = tensors, *last = tensors + program->count;
+/* The way forward's weights, packed. */
+static void pack_forward(const Program *program, const float *const *weights, float *scratch) {
   for (int n = 0; n < program->count; n++) {
     const Operation *op = program->operations + n;
-    const Tensor *from = tensors + n, *to = from + 1;
+    const Tensor *from = program->tensors + n, *to = from + 1;
     if (op->kind == CONVOLUTION)
       pack(weights[2 * n], scratch + op->forward, to->channels, from->channels * op->kernel * op->kernel);
     if (op->kind == TRANSPOSED)
       pack_transposed(op, weights_of(op, weights[2 * n], to, from, scratch), scratch + op->forward, to, from);
   }
-  const int64_t given = first->channels * first->height * first->width;
-  const int64_t answered = last->channels * last->height * last->width;
-  for (int64_t start = 0; start < count; start += LANES, tape += program->tape) {
-    const int here = count - start < LANES ? (int)(count - start) : LANES;
-    images_in(first, images + start * given, here, program->given_scale, program->given_shift,
-              value_of(first, tape, scratch));
-    for (int n = 0; n < program->count; n++) {
-      const Operation *op = program->operations + n;
-      const Tensor *from = tensors + n, *to = from + 1;
-      float *in = value_of(from, tape, scratch), *out = value_of(to, tape, scratch);
-      const float *packed = scratch + op->forward, *bias = weights[2 * n + 1] ? weights[2 * n + 1] : ZEROS;
-      switch (op->kind) {
-        case CONVOLUTION: apply(op, from, in, to, out, packed, bias, op->activation); break;
-        case TRANSPOSED: apply_transposed(op, from, in, to, out, packed, bias, op->activation); break;
-        case MAXIMUM: maximum(op, from, in, to, out, (Places *)(tape + op->places)); break;
-        case AVERAGE: average(op, from, in, to, out, 0); break;
-        case NEAREST: nearest(op, from, in, to, out, 0); break;
-        case SHUFFLE: shuffle(op->kernel, from, in, to, out, 1); break;
-        case UNSHUFFLE: shuffle(op->kernel, to, out, from, in, 0); break;
-      }
+}
+
+/* A group of images, which are in the first tensor, to the last one. */
+static void group_forward(const Program *program, const float *const *weights, float *tape, float *scratch) {
+  for (int n = 0; n < program->count; n++) {
+    const Operation *op = program->operations + n;
+    const Tensor *from = program->tensors + n, *to = from + 1;
+    float *in = value_of(from, tape, scratch), *out = value_of(to, tape, scratch);
+    const float *packed = scratch + op->forward, *bias = weights[2 * n + 1] ? weights[2 * n + 1] : ZEROS;
+    switch (op->kind) {
+      case CONVOLUTION: apply(op, from, in, to, out, packed, bias, op->activation); break;
+      case TRANSPOSED: apply_transposed(op, from, in, to, out, packed, bias, op->activation); break;
+      case MAXIMUM: maximum(op, from, in, to, out, (Places *)(tape + op->places)); break;
+      case AVERAGE: average(op, from, in, to, out, 0); break;
+      case NEAREST: nearest(op, from, in, to, out, 0); break;
+      case SHUFFLE: shuffle(op->kernel, from, in, to, out, 1); break;
+      case UNSHUFFLE: shuffle(op->kernel, to, out, from, in, 0); break;
     }
-    images_out(last, value_of(last, tape, scratch), here, program->answer_scale, program->answer_shift,
-               answers + start * answered);
   }
 }
 
-/* The gradient of the weights, into `gradients` with two pointers an operation, from that of the answers. */
-void backward(const Program *program, int64_t count, const float *answer_gradients, const float *const *weights,
-              float *tape, float *scratch, float *const *gradients) {
-  const Tensor *tensors = program->tensors, *last = tensors + program->count;
-  int first = 0; /* Below the first operation with weights, no gradient is needed. */
+/* The first operation with weights: below it, no gradient is needed. */
+static int first_with_weights(const Program *program) {
+  int first = 0;
   while (first < program->count && !has_weights(program->operations + first)) first++;
-  for (int n = 0; n < program->count; n++) {
+  return first;
+}
+
+/* The way back's weights, packed, and sums of gradients that are zero. */
+static void pack_back(const Program *program, const float *const *weights, float *scratch) {
+  const int first = first_with_weights(program);
+  for (int n = first; n < program->count; n++) {
     const Operation *op = program->operations + n;
-    const Tensor *to = tensors + n + 1, *big = big_of(op, tensors + n), *small = small_of(op, tensors + n);
+    const Tensor *from = program->tensors + n, *big = big_of(op, from), *small = small_of(op, from);
     if (!has_weights(op)) continue;
     const int taps = big->channels * op->kernel * op->kernel;
     memset(scratch + op->sums, 0, sizeof(Lanes) * taps * small->channels);
-    memset(scratch + op->bias_sums, 0, sizeof(Lanes) * to->channels);
+    memset(scratch + op->bias_sums, 0, sizeof(Lanes) * from[1].channels);
     if (n == first) continue;
     if (op->kind == CONVOLUTION)
       pack_transposed(op, weights[2 * n], scratch + op->back, big, small);
     else
       pack(weights_of(op, weights[2 * n], big, small, scratch), scratch + op->back, small->channels, taps);
   }
-  const int64_t answered = last->channels * last->height * last->width;
-  const int64_t groups = (count + LANES - 1) / LANES;
-  for (int64_t group = groups - 1; group >= 0; group--) { /* The last group's tensors are still in the cache. */
-    const int64_t start = group * LANES;
-    const int here = count - start < LANES ? (int)(count - start) : LANES;
-    float *kept = tape + group * program->tape;
-    images_in(last, answer_gradients + start * answered, here, program->answer_scale, 0, scratch + last->gradient);
-    for (int n = program->count - 1; n >= first; n--) {
-      const Operation *op = program->operations + n;
-      const Tensor *from = tensors + n, *to = from + 1;
-      float *value = value_of(from, kept, scratch), *in = scratch + from->gradient, *out = scratch + to->gradient;
-      const float *packed = scratch + op->back;
-      Lanes *sums = (Lanes *)(scratch + op->sums);
-      int32_t offsets[MAX_TAPS];
-      if (has_weights(op)) {
-        if (op->activation != NONE) activation_back(op->activation, to, value_of(to, kept, scratch), out);
-        add_positions(to, out, (Lanes *)(scratch + op->bias_sums));
+}
+
+/* A group's gradient, which is in the last tensor's, back to the weights. */
+static void group_back(const Program *program, float *tape, float *scratch) {
+  const int first = first_with_weights(program);
+  for (int n = program->count - 1; n >= first; n--) {
+    const Operation *op = program->operations + n;
+    const Tensor *from = program->tensors + n, *to = from + 1;
+    float *value = value_of(from, tape, scratch), *in = scratch + from->gradient, *out = scratch + to->gradient;
+    const float *packed = scratch + op->back;
+    Lanes *sums = (Lanes *)(scratch + op->sums);
+    int32_t offsets[MAX_TAPS];
+    if (has_weights(op)) {
+      if (op->activation != NONE) activation_back(op->activation, to, value_of(to, tape, scratch), out);
+      add_positions(to, out, (Lanes *)(scratch + op->bias_sums));
+    }
+    switch (op->kind) {
+      case CONVOLUTION: {
+        const int taps = taps_of(op, from, offsets);
+        accumulate(value + origin_of(from), op->stride * row_of(from), op->stride * LANES, offsets, taps,
+                   out + origin_of(to), plane_of(to), row_of(to), to->channels, to->height, to->width, sums);
+        if (n > first) apply_transposed(op, to, out, from, in, packed, ZEROS, NONE);
+        break;
       }
-      switch (op->kind) {
-        case CONVOLUTION: {
-          const int taps = taps_of(op, from, offsets);
-          accumulate(value + origin_of(from), op->stride * row_of(from), op->stride * LANES, offsets, taps,
-                     out + origin_of(to), plane_of(to), row_of(to), to->channels, to->height, to->width, sums);
-          if (n > first) apply_transposed(op, to, out, from, in, packed, ZEROS, NONE);
-          break;
-        }
-        case TRANSPOSED: {
-          const int taps = taps_of(op, to, offsets);
-          accumulate(out + origin_of(to), op->stride * row_of(to), op->stride * LANES, offsets, taps,
-                     value + origin_of(from), plane_of(from), row_of(from), from->channels, from->height, from->width,
-                     sums);
-          if (n > first) apply(op, to, out, from, in, packed, ZEROS, NONE);
-          break;
-        }
-        case MAXIMUM: maximum_back(op, from, in, to, out, (const Places *)(kept + op->places)); break;
-        case AVERAGE: average(op, from, in, to, out, 1); break;
-        case NEAREST: nearest(op, from, in, to, out, 1); break;
-        case SHUFFLE: shuffle(op->kernel, from, in, to, out, 0); break;
-        case UNSHUFFLE: shuffle(op->kernel, to, out, from, in, 1); break;
+      case TRANSPOSED: {
+        const int taps = taps_of(op, to, offsets);
+        accumulate(out + origin_of(to), op->stride * row_of(to), op->stride * LANES, offsets, taps,
+                   value + origin_of(from), plane_of(from), row_of(from), from->channels, from->height, from->width,
+                   sums);
+        if (n > first) apply(op, to, out, from, in, packed, ZEROS, NONE);
+        break;
       }
+      case MAXIMUM: maximum_back(op, from, in, to, out, (const Places *)(tape + op->places)); break;
+      case AVERAGE: average(op, from, in, to, out, 1); break;
+      case NEAREST: nearest(op, from, in, to, out, 1); break;
+      case SHUFFLE: shuffle(op->kernel, from, in, to, out, 0); break;
+      case UNSHUFFLE: shuffle(op->kernel, to, out, from, in, 1); break;
     }
   }
-  for (int n = first; n < program->count; n++) {
+}
+
+/* Sums by lane, added up, to the gradients of the weights. */
+static void add_lanes(const Program *program, float *scratch, float *const *gradients) {
+  for (int n = 0; n < program->count; n++) {
     const Operation *op = program->operations + n;
-    const Tensor *to = tensors + n + 1, *big = big_of(op, tensors + n), *small = small_of(op, tensors + n);
+    const Tensor *from = program->tensors + n, *big = big_of(op, from), *small = small_of(op, from);
     if (!has_weights(op)) continue;
     const int taps = big->channels * op->kernel * op->kernel;
     const float *sums = scratch + op->sums;
@@ -698,6 +708,100 @@ void backward(const Program *program, int64_t count, const float *answer_gradien
     }
     if (op->side) add_taps_back(op, gradients[2 * n], big->channels, small->channels, gradient);
     if (gradients[2 * n + 1])
-      for (int c = 0; c < to->channels; c++) gradients[2 * n + 1][c] = added(scratch + op->bias_sums + c * LANES);
+      for (int c = 0; c < from[1].channels; c++) gradients[2 * n + 1][c] = added(scratch + op->bias_sums + c * LANES);
   }
+}
+
+static inline int64_t size_of(const Tensor *t) { return (int64_t)t->channels * t->height * t->width; }
+
+/* `count` images through the network. `weights` has a pointer to the weights and one to the biases for each operation;
+   what backward() needs is left in `tape`. Borders in `tape` and `scratch` must be zero, and stay so. */
+void forward(const Program *program, int64_t count, const float *images, const float *const *weights, float *tape,
+             float *scratch, float *answers) {
+  const Tensor *first = program->tensors, *last = first + program->count;
+  pack_forward(program, weights, scratch);
+  for (int64_t start = 0; start < count; start += LANES, tape += program->tape) {
+    const int here = count - start < LANES ? (int)(count - start) : LANES;
+    images_in(first, images + start * size_of(first), here, program->given_scale, program->given_shift,
+              value_of(first, tape, scratch));
+    group_forward(program, weights, tape, scratch);
+    images_out(last, value_of(last, tape, scratch), here, program->answer_scale, program->answer_shift,
+               answers + start * size_of(last));
+  }
+}
+
+/* The gradient of the weights, into `gradients` with two pointers an operation, from that of the answers. */
+void backward(const Program *program, int64_t count, const float *answer_gradients, const float *const *weights,
+              float *tape, float *scratch, float *const *gradients) {
+  const Tensor *last = program->tensors + program->count;
+  pack_back(program, weights, scratch);
+  const int64_t groups = (count + LANES - 1) / LANES;
+  for (int64_t group = groups - 1; group >= 0; group--) { /* The last group's tensors are still in the cache. */
+    const int64_t start = group * LANES;
+    const int here = count - start < LANES ? (int)(count - start) : LANES;
+    images_in(last, answer_gradients + start * size_of(last), here, program->answer_scale, 0,
+              scratch + last->gradient);
+    group_back(program, tape + group * program->tape, scratch);
+  }
+  add_lanes(program, scratch, gradients);
+}
+
+/* ---- an autoencoder, from bytes to the gradient of the weights ---------------------------------------------------- */
+
+/* LANES numbers of each image, in [0, 1]: a number in every row, an image in every lane. */
+static inline void pixels_at(const uint8_t *images, const int64_t *rows, int count, int64_t size, int64_t start,
+                             int length, Lanes square[LANES]) {
+  for (int n = 0; n < LANES; n++) {
+    Bytes bytes = {0};
+    if (n < count) memcpy(&bytes, images + rows[n] * size + start, length == LANES ? LANES : length);
+    square[n] = __builtin_convertvector(bytes, Lanes) * (1.0f / 255.0f);
+  }
+  turn(square);
+}
+
+/* Images through the network, which is to answer with them, and the gradient of the mean squared error. A group goes
+   forward and back at once, so that its tape is all that there is. Returns the sum of the squared errors.
+
+   images  bytes (H, W, C) of each
+   rows    which of them, `count` numbers */
+double learn(const Program *program, int64_t count, const uint8_t *images, const int64_t *rows,
+             const float *const *weights, float *tape, float *scratch, float *const *gradients) {
+  const Tensor *first = program->tensors, *last = first + program->count;
+  const int64_t size = size_of(first);
+  const float slope = 2.0f / (float)(count * size);
+  DoubleLanes total = {0};
+  pack_forward(program, weights, scratch);
+  pack_back(program, weights, scratch);
+  for (int64_t group = 0; group < count; group += LANES, rows += LANES) {
+    const int here = count - group < LANES ? (int)(count - group) : LANES;
+    Lanes square[LANES], present = {0};
+    for (int n = 0; n < here; n++) present[n] = 1;
+    Walk given = {0, 0, value_of(first, tape, scratch) + origin_of(first)};
+    for (int64_t start = 0; start < size; start += LANES) {
+      const int length = size - start < LANES ? (int)(size - start) : LANES;
+      pixels_at(images, rows, here, size, start, length, square);
+      put(&given, first, square, length, program->given_scale, program->given_shift);
+    }
+    group_forward(program, weights, tape, scratch);
+    Walk answer = {0, 0, value_of(last, tape, scratch) + origin_of(last)};
+    Walk back = {0, 0, scratch + last->gradient + origin_of(last)};
+    for (int64_t start = 0; start < size; start += LANES) {
+      const int length = size - start < LANES ? (int)(size - start) : LANES;
+      Lanes errors[LANES], sum = {0};
+      pixels_at(images, rows, here, size, start, length, square);
+      get(&answer, last, errors, length, program->answer_scale, program->answer_shift);
+      for (int k = 0; k < length; k++) {
+        errors[k] = (errors[k] - square[k]) * present;
+        sum += errors[k] * errors[k];
+        errors[k] *= slope;
+      }
+      put(&back, last, errors, length, program->answer_scale, 0);
+      total += __builtin_convertvector(sum, DoubleLanes);
+    }
+    group_back(program, tape, scratch);
+  }
+  add_lanes(program, scratch, gradients);
+  double errors = 0;
+  for (int lane = 0; lane < LANES; lane++) errors += total[lane];
+  return errors;
 }

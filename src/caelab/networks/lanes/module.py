@@ -33,11 +33,46 @@ class InLanes(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Images ``float32 (N, C, H, W)`` through the network; their own gradient is not computed."""
+        answer: Tensor = _Pass.apply(self, x.detach(), *self._weights())  # type: ignore[no-untyped-call]
+        return answer
+
+    @property
+    def keeps_shape(self) -> bool:
+        """Whether the network answers with images of the size that it is given."""
+        return self.program.chain.shapes[0] == self.program.chain.shapes[-1]
+
+    def learn(self, images: Tensor, rows: Tensor) -> tuple[float, tuple[Tensor, ...]]:
+        """Return the mean squared error of the images that the network answers with, and its gradient.
+
+        Both in one go, from bytes to the gradient by the network's parameters, in their order. The network must keep
+        the images' shape.
+
+        Args:
+            images: ``uint8 (M, H·W·C)``, meaning [0, 1].
+            rows: Which of them, ``int64 (N,)``.
+        """
+        weights = [None if weight is None else weight.detach().contiguous() for weight in self._weights()]
+        gradients = [None if weight is None else torch.empty_like(weight) for weight in weights]
+        tape, scratch = self.borrow(self.program.tape), self.borrow(self.program.scratch)
+        total: float = self.loops.learn(
+            self.program.address,
+            len(rows),
+            images.data_ptr(),
+            rows.data_ptr(),
+            _pointers(weights),
+            tape.data_ptr(),
+            scratch.data_ptr(),
+            _pointers(gradients),
+        )
+        self.give_back(tape, scratch)
+        return total / (len(rows) * images.shape[1]), tuple(each for each in gradients if each is not None)
+
+    def _weights(self) -> list[Tensor | None]:
+        """Weights and biases of each operation; where it has none, ``None``."""
         weights: list[Tensor | None] = []
         for operation in self.program.chain.operations:
             weights += (None, None) if operation.layer is None else (operation.layer.weight, operation.layer.bias)
-        answer: Tensor = _Pass.apply(self, x.detach(), *weights)  # type: ignore[no-untyped-call]
-        return answer
+        return weights
 
     # The borders of tensors are zero in fresh memory and never written, so what was used before is as good. Threads
     # may append to a list and pop from it at the same time.
