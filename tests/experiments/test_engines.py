@@ -158,6 +158,17 @@ def test_several_runs_are_trained_at_once_and_one_here(
     assert engine.workers == 1
 
 
+@pytest.mark.parametrize(("cores", "gigabytes", "workers"), [(8, 64, 8), (8, 8, 3), (1, 64, 1), (4, 1, 1)])
+def test_without_a_number_there_is_a_worker_a_core(
+    monkeypatch: pytest.MonkeyPatch, cores: int, gigabytes: int, workers: int
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(processes, "available_cores", lambda: cores)
+    monkeypatch.setattr(os, "sysconf", lambda name: {"SC_PHYS_PAGES": gigabytes * 10**6, "SC_PAGE_SIZE": 1000}[name])
+    engine = Processes()
+    assert (engine.workers, engine.threads) == (workers, cores // workers)
+
+
 def test_the_threads_are_shared_out() -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     assert cores is not None

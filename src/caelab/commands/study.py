@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     type=click.Choice(["this", "processes", "ray"]),
     help="This process, local processes, or a Ray cluster.  [default: on a CPU a process a core, if runs are many]",
 )
-@click.option("--workers", type=click.IntRange(1), help="Local processes.  [default: one a GPU, or one for two cores]")
+@click.option("--workers", type=click.IntRange(1), help="Local processes.  [default: one a GPU, or one a core]")
 @click.option(
     "--threads", type=click.IntRange(1), help="CPU threads of a run.  [default: the cores, shared out; ray: 1]"
 )

@@ -1,17 +1,13 @@
 """The engine that looks at the machine: on a CPU, a run a core where there are several runs."""
 
-import os
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import torch
 
 from caelab.experiments.engines.job import Engine, Event, Job
-from caelab.experiments.engines.processes import Processes, available_cores
+from caelab.experiments.engines.processes import Processes, available_cores, room_for_workers
 from caelab.experiments.engines.this import ThisProcess
-
-BYTES_OF_A_WORKER = 2_500_000_000
-"""Memory that a worker may need, with its own copy of the images."""
 
 
 class AsFits:
@@ -41,12 +37,4 @@ def usual_workers(jobs: int) -> int:
         return 1
     cores = available_cores()
     at_once = jobs if cores > 1 and jobs < 2 * cores else cores  # else cores would be idle in a second round
-    return max(1, min(jobs, at_once, _memory() // BYTES_OF_A_WORKER))
-
-
-def _memory() -> int:
-    """Return the machine's memory in bytes; where the system does not tell, what two workers need."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
-        return 2 * BYTES_OF_A_WORKER
+    return max(1, min(jobs, at_once, room_for_workers()))

@@ -17,6 +17,9 @@ import torch
 from caelab.experiments.engines.job import Event, Failed, Job, Started, attempt
 from caelab.experiments.interrupt import Interrupted
 
+BYTES_OF_A_WORKER = 2_500_000_000
+"""Memory that a worker may need, with its own copy of the images."""
+
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -35,14 +38,14 @@ class Processes:
     two workers has failed.
 
     Args:
-        workers: How many processes; by default one a GPU, or one for two cores.
+        workers: How many processes; by default one a GPU, or one a core, as far as memory goes.
         threads: CPU threads of each; by default the cores, shared out.
     """
 
     def __init__(self, *, workers: int | None = None, threads: int | None = None) -> None:
         cores = available_cores()
         self._devices = _devices()
-        self.workers = workers or len(self._devices) or max(1, cores // 2)
+        self.workers = workers or len(self._devices) or max(1, min(cores, room_for_workers()))
         self.threads = threads or max(1, cores // self.workers)
 
     def train(self, jobs: Sequence[Job], *, runs: Path) -> Generator[Event, None, None]:
@@ -128,6 +131,15 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def room_for_workers() -> int:
+    """Return for how many workers there is memory; where the system does not tell how much it has, two."""
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return 2
+    return memory // BYTES_OF_A_WORKER
 
 
 def _devices() -> list[str]:
