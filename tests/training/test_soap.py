@@ -1,5 +1,7 @@
 import copy
 import io
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -179,3 +181,17 @@ def test_every_shape_is_taken_and_stays_finite(shape: tuple[int, ...]) -> None:
 def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"must be .*, not"):
         SOAP([parameter(2, 2)], **wrong)  # type: ignore[arg-type]
+
+
+def test_the_machinery_of_torch_compile_is_not_imported() -> None:
+    code = """
+import sys, torch
+from caelab.training.soap import SOAP
+weight = torch.nn.Parameter(torch.ones(2, 3))
+optimizer = SOAP([weight])
+weight.grad = torch.ones(2, 3)
+optimizer.step()
+optimizer.load_state_dict(optimizer.state_dict())
+sys.exit("torch._dynamo" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -7,6 +7,7 @@
 Source: Vyas et al., *SOAP: Improving and Stabilizing Shampoo using Adam*, 2024 (arXiv 2409.11321), algorithm 3.
 """
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -83,6 +84,12 @@ class SOAP(torch.optim.Optimizer):
         )
         self._pool: ThreadPoolExecutor | None = None
         self._pool_size = 0
+
+    # PyTorch wraps these so that torch.compile leaves them alone, and imports its machinery for that: a second or more
+    # before the first step, for nothing. Here they are unwrapped.
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
 
     @overload
     def step(self, closure: None = None) -> None: ...
