@@ -1,4 +1,4 @@
-"""Time and memory against number of images, image size, batch, threads and processes: no faster than the work."""
+"""Time and memory against images, their size, batch, threads, processes and seeds: no faster than the work."""
 
 import math
 import os
@@ -33,6 +33,7 @@ def contestants(options: Options) -> Sequence[Contestant]:
             _enter("processes", f"{count} at once", copies=count, images=12_000, threads=max(1, cores // count))
             for count in processes
         ),
+        *(_study(count, options) for count in (1, 2, 3)),
     ]
 
 
@@ -54,11 +55,30 @@ def _enter(axis: str, label: str, *, copies: int = 1, **task: Any) -> Contestant
     )
 
 
+def _study(seeds: int, options: Options) -> Contestant:
+    """The whole command, with CIFAR-10 read, errors measured and pictures drawn."""
+    task = Task(
+        data=options.data,
+        images=options.images or (2_000 if options.quick else None),
+        epochs=1 if options.quick else 10,
+        options={"seeds": seeds},
+    )
+    return Contestant(
+        name=f"study-{seeds}",
+        label=f"`caelab study`, {seeds} seed{'s' * (seeds > 1)}, {task.epochs} epoch{'s' * (task.epochs > 1)} each",
+        group="study",
+        arguments=contestant_module("study"),
+        task=task,
+    )
+
+
 def derive(answers: Mapping[str, Answer], contestants: Sequence[Contestant]) -> None:
     """Add the rate in pixels per second, and its ratio to that of the first contestant on the axis."""
     first: dict[str, float] = {}
     for each in contestants:
         answer = answers[each.name]
+        if "command" in answer:
+            answer["together"] = answer["command"] / first.setdefault(each.group, answer["command"])
         if each.task and "images_per_second" in answer:
             answer["pixels_per_second"] = answer["images_per_second"] * each.task.size**2
             basis = first.setdefault(each.group, answer["pixels_per_second"])
@@ -75,7 +95,8 @@ SCALE = Benchmark(
         "Relative: pixels per second by those of the first row on the axis; 1 or more means that time grows no faster "
         "than the work. Before the first epoch: imports, making the noise, split, copying. Memory: bytes of the images "
         "twice, while they are copied. Processes share the cores, one thread each where they are several; their rates "
-        "are added, and 'together' is how long they take by what one alone takes with all threads."
+        "are added, and 'together' is how long they take by what one alone takes with all threads. A study is the "
+        "whole command, from its start to the table of its results, on CIFAR-10, whose PCA is there from before."
     ),
     rounds=3,
     contestants=contestants,
@@ -83,6 +104,7 @@ SCALE = Benchmark(
         Column("images/s", "images_per_second", writing.thousands, spread=True),
         Column("relative", "relative", writing.ratio),
         Column("together, × one", "together", writing.ratio),
+        Column("whole command, s", "command", writing.seconds, spread=True),
         Column("before the first epoch, s", "begun", writing.seconds),
         Column("peak MB", "peak_memory", writing.megabytes),
         Column("cores used", "cores", writing.one_decimal),

@@ -69,3 +69,12 @@ def test_scale_compares_pixels_per_second_with_the_first_of_the_axis() -> None:
     answers = {"s": {"images_per_second": 100.0}, "l": {"images_per_second": 30.0}}
     scale.derive(answers, [small, large])
     assert answers["l"]["relative"] == pytest.approx(1.2)
+
+
+def test_a_study_is_compared_with_that_of_one_seed() -> None:
+    options = Options(quick=True)
+    studies = [each for each in scale.contestants(options) if each.group == "study"]
+    assert [each.name for each in studies] == ["study-1", "study-2", "study-3"]
+    answers = {each.name: {"command": seconds} for each, seconds in zip(studies, (20.0, 24.0, 35.0), strict=True)}
+    scale.derive(answers, studies)
+    assert [answers[each.name]["together"] for each in studies] == [1.0, 1.2, 1.75]
