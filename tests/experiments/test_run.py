@@ -242,18 +242,27 @@ def test_validation_images_may_train_instead(finished: RunDirectory, small: Smal
 
 
 def test_a_model_may_be_measured_with_its_answers_averaged_otherwise(small: Small, tmp_path: Path) -> None:
-    averaged = {"average_flips": True, "average_shift": 1}
+    averaged = {"average_flips": True, "average_shift": 1, "average_enlarged": True}
     plain = run(small(epochs=1), out=tmp_path / "plain")
     told = run(small(epochs=1, **averaged), out=tmp_path / "averaged")
     errors = {each.path: each.read(each.result)["test"]["mse"] for each in (plain, told)}
     assert errors[plain.path] != errors[told.path]  # the same weights
     again = evaluate(plain.path, options=averaged)
     assert again["errors"]["mse"] == pytest.approx(errors[told.path], rel=1e-6)
-    assert (again["average_flips"], again["average_shift"]) == (True, 1)
-    without = evaluate(told.path, options={"average_flips": False, "average_shift": 0})
+    assert {name: again[name] for name in averaged} == averaged
+    without = evaluate(told.path, options={"average_flips": False, "average_shift": 0, "average_enlarged": False})
     assert without["errors"]["mse"] == pytest.approx(errors[plain.path], rel=1e-6)
     with pytest.raises(InputError, match="--average-shift -1: should be greater than or equal to 0"):
         evaluate(plain.path, options={"average_shift": -1})
+
+
+def test_a_network_that_takes_one_size_cannot_average_over_another(small: Small, tmp_path: Path) -> None:
+    fixed = "conv2k4s4 dense4:none | dense4h4w4 up4 conv3"
+    with pytest.raises(InputError, match="--average-enlarged: of images of 20×20 pixels, the output is 3×16×16"):
+        run(small(network=fixed, average_enlarged=True), out=tmp_path / "run")
+    plain = run(small(network=fixed, epochs=1), out=tmp_path / "plain")
+    with pytest.raises(InputError, match="--average-enlarged"):
+        evaluate(plain.path, options={"average_enlarged": True})
 
 
 def test_a_batch_larger_than_the_data_is_said(small: Small, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 CARD = ModelCard(
     network="conv4 pool conv2 | up conv3", impair="gray+noise0.1", predict="rgb", space="ycbcr", average_flips=True,
     channels=3, size=16, mean=(0.45,), std=(0.2,), output_mean=(0.5, 0.4, 0.3), output_std=(0.2, 0.3, 0.25),
-    data="photos", average_shift=2,
+    data="photos", average_shift=2, average_enlarged=True,
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from caelab.errors import InputError
-from caelab.networks import NetworkError, describe, require_image_output
+from caelab.networks import NetworkError, describe, require_enlargeable, require_image_output
 
 
 def test_the_reference_network() -> None:
@@ -243,3 +243,11 @@ def test_a_preset_misspelt() -> None:
     with pytest.raises(NetworkError, match="Did you mean reference") as caught:
         describe("refrence")
     assert caught.value.column == 1
+
+
+def test_what_can_be_enlarged_by_a_quarter() -> None:
+    require_enlargeable(describe("pool pool pool conv4 up8 conv3", size=32))
+    with pytest.raises(InputError, match="40×40 pixels, the output is 3×32×32, not the image's 3×40×40"):
+        require_enlargeable(describe("pool8 pool2 conv4 up8 up2 conv3", size=32))
+    with pytest.raises(InputError, match="30×32 pixels cannot be enlarged by a quarter"):
+        require_enlargeable(describe("conv3", size=(30, 32)))

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +97,19 @@ def test_it_gives_what_pytorch_gives(colorizer: Exported) -> None:
         np.testing.assert_allclose(loaded(images), expected, atol=TOLERANCE)
     odd = loaded(np.random.default_rng(0).random((1, 1, 7, 9), np.float32))
     assert odd.shape == (1, 3, 7, 9)
+
+
+def test_an_average_over_an_enlarged_image_is_exported_too(tmp_path: Path) -> None:
+    card = replace(COLORIZER, average_enlarged=True)
+    model, file = model_of(card), tmp_path / "enlarged.onnx"
+    assert export_onnx(model, file, card=card) <= TOLERANCE
+    loaded, _ = load_onnx(file, threads=1)
+    assert loaded.geometry == Geometry(multiple=8, field=None)
+    for shape in ((1, 1, 16, 16), (3, 1, 32, 24), (2, 1, 8, 64)):
+        images = np.random.default_rng(0).random(shape, np.float32)
+        with torch.inference_mode():
+            expected = model.restore(torch.from_numpy(images)).numpy()
+        np.testing.assert_allclose(loaded(images), expected, atol=TOLERANCE)
 
 
 def test_pictures_come_out_the_same(colorizer: Exported, scene: np.ndarray) -> None:

@@ -115,6 +115,23 @@ def test_tiles_are_the_whole_where_answers_are_averaged_over_a_shift() -> None:
     assert not np.array_equal(tiled(careless, image, tile=60), function(image[None])[0])
 
 
+def test_tiles_are_the_whole_where_answers_are_averaged_over_an_enlarged_image() -> None:
+    text = "pool conv4 up conv1"
+    network = build(text, channels=1, size=32, generator=torch.Generator().manual_seed(0))
+    plain = {"mean": (0.0,), "std": (1.0,)}
+    averaging = ImageModel(network, prediction=RgbPrediction(**plain), average_enlarged=True, **plain)
+
+    @torch.inference_mode()
+    def function(images: Floats) -> Floats:
+        return averaging.restore(torch.from_numpy(images)).numpy()
+
+    image = np.random.default_rng(0).random((1, 160, 160), np.float32)
+    geometry = geometry_of(text, channels=1, size=32, average_enlarged=True)
+    assert geometry.multiple == 8
+    model = PictureModel(function=function, channels=1, geometry=geometry)
+    np.testing.assert_allclose(tiled(model, image, tile=64), function(image[None])[0], atol=1e-5)
+
+
 def test_misaligned_tiles_would_differ() -> None:
     """The test above can fail: pooling at another phase gives something else."""
 

@@ -78,3 +78,32 @@ def test_a_network_that_is_the_same_everywhere_gives_the_same_answer(shift: int)
     pointwise = nn.Conv2d(3, 3, 1)
     with torch.no_grad():
         torch.testing.assert_close(shifting(pointwise, shift).restore(IMAGES), shifting(pointwise, 0).restore(IMAGES))
+
+
+def enlarging(network: nn.Module, **options: bool) -> ImageModel:
+    prediction = RgbPrediction(mean=MEAN, std=STD)
+    return ImageModel(network, mean=MEAN, std=STD, prediction=prediction, average_enlarged=True, **options)
+
+
+def test_an_enlarged_image_s_answer_is_reduced_again_and_averaged() -> None:
+    seen: list[torch.Tensor] = []
+    double = nn.Conv2d(3, 3, 3, padding=1)
+    double.register_forward_hook(lambda module, given, answer: seen.append(given[0]))
+    with torch.no_grad():
+        answer = enlarging(double).restore(IMAGES)
+        as_it_is, larger = seen
+        height, width = IMAGES.shape[2:]
+        assert larger.shape[2:] == (height * 5 // 4, width * 5 // 4)
+        reduced = nn.functional.interpolate(double(larger), size=(height, width), mode="bilinear")
+        scale, shift = torch.tensor(STD).view(3, 1, 1), torch.tensor(MEAN).view(3, 1, 1)
+        expected = ((2 * double(as_it_is) + reduced) / 3 * scale + shift).clamp(0, 1)
+    torch.testing.assert_close(answer, expected)
+
+
+def test_enlarging_leaves_what_is_smooth_and_keeps_mirror_images() -> None:
+    ramp = torch.linspace(0.2, 0.8, 32).expand(1, 3, 32, 32)
+    with torch.no_grad():
+        answer = enlarging(nn.Identity()).restore(ramp)
+        torch.testing.assert_close(answer[..., 4:-4], ramp[..., 4:-4], atol=1e-3, rtol=0)
+        model = enlarging(nn.Conv2d(3, 3, 3, padding=1), average_flips=True)
+        torch.testing.assert_close(model.restore(IMAGES.flip(3)), model.restore(IMAGES).flip(3))

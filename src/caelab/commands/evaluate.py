@@ -20,7 +20,8 @@ from caelab.commands.tables import errors_table
 )
 @click.option("--fit", metavar="DATA", help="What baselines are fitted on, as --data has it.  [default: the same data]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@run_options("data", "size", "split", "split_seed", "average_flips", "average_shift", default="as in training")
+@run_options("data", "size", "split", "split_seed", default="as in training")
+@run_options("average_flips", "average_shift", "average_enlarged", default="as in training")
 @run_options("device", "precision")
 def command(target: str, part: str, fit: str | None, as_json: bool, **options: str | int | None) -> None:
     """Measure TARGET, a run directory, a model that ships or a weights file, on images that --data names.

@@ -142,6 +142,7 @@ class RunConfig(BaseModel):
         description="Likewise for an image and the same moved by so many pixels, down and right, and up and left; none "
         "for 0.",
     )
+    average_enlarged: bool = Field(False, description="Likewise for an image and the same enlarged by a quarter.")
     seed: int = Field(0, ge=0, description="Seed of the initial weights, the batch order and all other chance.")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to compute.")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="What convolutions compute in.")

@@ -15,7 +15,7 @@ from caelab.experiments.weights import load_model
 from caelab.impair import parse_impairment
 from caelab.measuring.metrics import restoring, summarize_errors
 from caelab.measuring.restored import measure_restored
-from caelab.networks import describe, require_image_output
+from caelab.networks import describe, require_enlargeable, require_image_output
 from caelab.training.device import choose_device, choose_precision
 
 
@@ -50,6 +50,7 @@ def evaluate(target: Path, *, part: str = "test", fit: str | None = None, option
     model, card = load_model(file, device)
     model.average_flips = options.get("average_flips", card.average_flips)
     model.average_shift = options.get("average_shift", card.average_shift)
+    model.average_enlarged = options.get("average_enlarged", card.average_enlarged)
     impairment = parse_impairment(card.impair)
     config = make_config({**settings, "impair": card.impair})
     precision = choose_precision(config.precision, device)
@@ -57,6 +58,8 @@ def evaluate(target: Path, *, part: str = "test", fit: str | None = None, option
     height, width = images.images.shape[2:]
     description = describe(card.network, channels=impairment.channels(card.channels), size=(height, width))
     require_image_output(description, channels=model.prediction.channels)
+    if model.average_enlarged:
+        require_enlargeable(description, channels=model.prediction.channels)
 
     parts = place(images, split, config, device)
     chosen = [parts.train, parts.validation, parts.test] if part == "all" else [getattr(parts, part)]
@@ -78,6 +81,7 @@ def evaluate(target: Path, *, part: str = "test", fit: str | None = None, option
             "predict": card.predict,
             "average_flips": model.average_flips,
             "average_shift": model.average_shift,
+            "average_enlarged": model.average_enlarged,
             "trained_on": card.data,
             "data": parts.source.name,
             "data_where": parts.source.where,

@@ -23,7 +23,7 @@ from caelab.images import (
 )
 from caelab.impair import image_keys, parse_impairment
 from caelab.impair.apply import gray
-from caelab.networks import Description, describe, require_image_output, resolve
+from caelab.networks import Description, describe, require_enlargeable, require_image_output, resolve
 from caelab.networks.adapt import adapt
 from caelab.networks.build import build
 from caelab.networks.initialise import standardise, weighted_layers
@@ -98,6 +98,8 @@ def describe_run(config: RunConfig) -> Description:
         network = adapt(network, outputs=outputs)
     description = describe(network, channels=given, size=config.size)
     require_image_output(description, channels=outputs)
+    if config.average_enlarged:
+        require_enlargeable(description, channels=outputs)
     if not description.classifiers:
         _require_default(config, "label_weight", "networks with a classify, and this one has none")
     if config.loss != "huber":
@@ -218,6 +220,7 @@ def make_card(config: RunConfig, description: Description, parts: Parts) -> Mode
         space=config.space,
         average_flips=config.average_flips,
         average_shift=config.average_shift,
+        average_enlarged=config.average_enlarged,
         channels=parts.train.shape[0],
         size=parts.train.shape[1],
         mean=parts.given_mean,

@@ -35,6 +35,7 @@ class ModelCard:
         bins: Of chroma, where the output is a distribution over them.
         average_flips: Whether answers for mirror images are averaged.
         average_shift: By how many pixels an image is moved for more answers, averaged with the first; 0 for none.
+        average_enlarged: Whether the answer for an image enlarged by a quarter is averaged with that for the image.
         channels: Of the clean images.
         size: Height and width in pixels of the training images.
         mean: Of what is given, by channel, subtracted from [0, 1] pixels.
@@ -58,6 +59,7 @@ class ModelCard:
     data: str
     bins: ColorBins | None = None
     average_shift: int = 0
+    average_enlarged: bool = False
 
 
 def make_prediction(card: ModelCard) -> Prediction:
@@ -82,6 +84,7 @@ def compose_model(network: nn.Module, card: ModelCard) -> ImageModel:
         prediction=make_prediction(card),
         average_flips=card.average_flips,
         average_shift=card.average_shift,
+        average_enlarged=card.average_enlarged,
     )
 
 

@@ -4,7 +4,7 @@ Everything here but ``build`` does without torch; import that from ``caelab.netw
 """
 
 from caelab.networks.adapt import adapt
-from caelab.networks.describe import describe, require_image_output
+from caelab.networks.describe import describe, require_enlargeable, require_image_output
 from caelab.networks.description import Description, LayerRow, Representation
 from caelab.networks.language import Network, NetworkError, format_network, parse
 from caelab.networks.presets import PRESETS, resolve
@@ -20,6 +20,7 @@ __all__ = [
     "describe",
     "format_network",
     "parse",
+    "require_enlargeable",
     "require_image_output",
     "resolve",
 ]

@@ -108,6 +108,25 @@ def require_image_output(description: Description, *, channels: int = 3) -> None
     raise NetworkError(problem, text=description.text, span=culprit.span, expected=advice)
 
 
+def require_enlargeable(description: Description, *, channels: int = 3) -> None:
+    """Raise unless the network also takes its images enlarged by a quarter, and gives ``channels`` channels of them.
+
+    Raises:
+        InputError: It does not, or their sides are no multiples of 4.
+    """
+    inputs, height, width = description.input
+    if height % 4 or width % 4:
+        raise InputError(
+            f"--average-enlarged: images of {height}×{width} pixels cannot be enlarged by a quarter. The sides must be "
+            "multiples of 4."
+        )
+    size = (height * 5 // 4, width * 5 // 4)
+    try:
+        require_image_output(describe(description.text, channels=inputs, size=size), channels=channels)
+    except NetworkError as error:
+        raise InputError(f"--average-enlarged: of images of {size[0]}×{size[1]} pixels, {error}") from error
+
+
 class _Walk:
     """One way through the network, gathering rows.
 

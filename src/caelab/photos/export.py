@@ -48,7 +48,13 @@ def export_onnx(model: ImageModel, file: Path, *, card: ModelCard, weights: Path
         InputError: The extra packages are missing, the model cannot be exported, or the results differ.
     """
     channels = parse_impairment(card.impair).channels(card.channels)
-    geometry = geometry_of(card.network, channels=channels, size=card.size, average_shift=card.average_shift)
+    geometry = geometry_of(
+        card.network,
+        channels=channels,
+        size=card.size,
+        average_shift=card.average_shift,
+        average_enlarged=card.average_enlarged,
+    )
     whole = _AnySize(model.eval(), geometry.multiple).eval()
     try:
         import onnxruntime  # noqa: F401 - to fail before the work

@@ -12,6 +12,10 @@ _MOST = 64
 """Strides up to this are looked for."""
 
 
+_RESAMPLED = 8
+"""Pixels that enlarging and reducing again reach beyond a field: two and one to each side, and some to spare."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Geometry:
     """The sizes that a network takes.
@@ -51,7 +55,9 @@ class PictureModel:
         return self.function(images)
 
 
-def geometry_of(text: str, *, channels: int, size: int, average_shift: int = 0) -> Geometry:
+def geometry_of(
+    text: str, *, channels: int, size: int, average_shift: int = 0, average_enlarged: bool = False
+) -> Geometry:
     """The geometry of a network of whose output height and width are the input's.
 
     Args:
@@ -59,6 +65,7 @@ def geometry_of(text: str, *, channels: int, size: int, average_shift: int = 0) 
         channels: Of its images.
         size: Side in pixels of the images that it was trained on.
         average_shift: By how many pixels the image is moved for more answers, averaged with the first.
+        average_enlarged: Whether the answer for the image enlarged by a quarter is averaged with the first.
 
     Raises:
         NetworkError: The text is wrong.
@@ -72,7 +79,10 @@ def geometry_of(text: str, *, channels: int, size: int, average_shift: int = 0) 
         first = -(-size // multiple)
         if all(_comes_back(text, channels, multiple * count) for count in range(first, first + 3)):
             field = description.receptive_field
-            return Geometry(multiple=multiple, field=None if field is None else field + 2 * average_shift)
+            wider = 2 * average_shift + (_RESAMPLED if average_enlarged else 0)
+            # Of four times the multiple, five fourths are a multiple too.
+            multiple *= 4 if average_enlarged else 1
+            return Geometry(multiple=multiple, field=None if field is None else field + wider)
     raise InputError(
         f"the network {description.text} gives back no image of the size it is given, whatever multiple of up to "
         f"{_MOST} pixels that is. Pictures need one that does, such as with padding 'same'."

@@ -63,5 +63,11 @@ def _picture_model(
         restored = answer(given.contiguous(memory_format=torch.channels_last))
         return restored.float().cpu().contiguous().numpy()
 
-    geometry = geometry_of(card.network, channels=channels, size=card.size, average_shift=card.average_shift)
+    geometry = geometry_of(
+        card.network,
+        channels=channels,
+        size=card.size,
+        average_shift=card.average_shift,
+        average_enlarged=card.average_enlarged,
+    )
     return PictureModel(function=function, channels=channels, geometry=geometry, size=card.size, impairment=impairment)

@@ -17,6 +17,9 @@ from caelab.networks.lanes import InLanes, in_lanes
 from caelab.training.affine import affine
 from caelab.training.predictions import BinsPrediction, Prediction
 
+ENLARGED_SHARE = 1 / 3
+"""What the answer for an enlarged image counts beside that for the image as it is, chosen on validation images."""
+
 VARIANT_TEMPERATURE = 0.6
 """Of variants, where none is named. Training spreads each color over its neighbours; this narrows it again."""
 
@@ -32,6 +35,8 @@ class ImageModel(nn.Module):
         average_flips: Whether :meth:`restore` averages the answers for the image and for its mirror image.
         average_shift: By how many pixels an image is moved, down and right, and up and left, for two more answers
             that :meth:`restore` averages with the first; 0 for the first alone.
+        average_enlarged: Whether the answer for the image enlarged by a quarter, whose sides are to be multiples of 4,
+            is averaged with that for the image as it is.
     """
 
     mean: Tensor
@@ -46,12 +51,14 @@ class ImageModel(nn.Module):
         prediction: Prediction,
         average_flips: bool = False,
         average_shift: int = 0,
+        average_enlarged: bool = False,
     ) -> None:
         super().__init__()
         self.network = network
         self.prediction = prediction
         self.average_flips = average_flips
         self.average_shift = average_shift
+        self.average_enlarged = average_enlarged
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32), persistent=False)
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32), persistent=False)
         self._identity = not any(mean) and all(value == 1 for value in std)
@@ -122,9 +129,18 @@ class ImageModel(nn.Module):
         return torch.stack(drawn, dim=1)
 
     def _answer(self, given: Tensor) -> Tensor:
-        output = self._shift_averaged(given)
+        output = self._averaged(given)
         if self.average_flips:
-            output = (output + self._shift_averaged(given.flip(3)).flip(3)) / 2
+            output = (output + self._averaged(given.flip(3)).flip(3)) / 2
+        return output
+
+    def _averaged(self, given: Tensor) -> Tensor:
+        output = self._shift_averaged(given)
+        if self.average_enlarged:
+            height, width = given.shape[2:]
+            larger = F.interpolate(given, size=(height * 5 // 4, width * 5 // 4), mode="bicubic")
+            reduced = F.interpolate(self._shift_averaged(larger), size=(height, width), mode="bilinear")
+            output = output.lerp(reduced, ENLARGED_SHARE)
         return output
 
     def _shift_averaged(self, given: Tensor) -> Tensor:
