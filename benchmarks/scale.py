@@ -73,7 +73,7 @@ def _study(seeds: int, options: Options) -> Contestant:
 
 
 def derive(answers: Mapping[str, Answer], contestants: Sequence[Contestant]) -> None:
-    """Add the rate in pixels per second, and its ratio to that of the first contestant on the axis."""
+    """Add the rate in pixels per second, and how it, or a command's time, compares with the axis' first contestant."""
     first: dict[str, float] = {}
     for each in contestants:
         answer = answers[each.name]

@@ -18,8 +18,9 @@ from caelab.errors import InputError
 from caelab.experiments.weights import ModelCard
 from caelab.files import replacing
 from caelab.impair import parse_impairment
-from caelab.photos.model import Geometry, geometry_of
+from caelab.photos.model import Geometry
 from caelab.photos.onnx_model import FORMAT, INPUT, OUTPUT, load_onnx
+from caelab.photos.torch_model import geometry_of_card
 from caelab.training.compose import ImageModel
 
 TOLERANCE = 1e-4
@@ -48,13 +49,7 @@ def export_onnx(model: ImageModel, file: Path, *, card: ModelCard, weights: Path
         InputError: The extra packages are missing, the model cannot be exported, or the results differ.
     """
     channels = parse_impairment(card.impair).channels(card.channels)
-    geometry = geometry_of(
-        card.network,
-        channels=channels,
-        size=card.size,
-        average_shift=card.average_shift,
-        average_enlarged=card.average_enlarged,
-    )
+    geometry = geometry_of_card(card)
     whole = _AnySize(model.eval(), geometry.multiple).eval()
     try:
         import onnxruntime  # noqa: F401 - to fail before the work

@@ -10,7 +10,7 @@ from caelab.errors import InputError
 from caelab.experiments.weights import ModelCard
 from caelab.impair import parse_impairment
 from caelab.photos.luma import Floats
-from caelab.photos.model import PictureModel, geometry_of
+from caelab.photos.model import Geometry, PictureModel, geometry_of
 from caelab.training.compose import ImageModel
 from caelab.training.predictions import BinsPrediction
 
@@ -63,11 +63,20 @@ def _picture_model(
         restored = answer(given.contiguous(memory_format=torch.channels_last))
         return restored.float().cpu().contiguous().numpy()
 
-    geometry = geometry_of(
+    geometry = geometry_of_card(card)
+    return PictureModel(function=function, channels=channels, geometry=geometry, size=card.size, impairment=impairment)
+
+
+def geometry_of_card(card: ModelCard) -> Geometry:
+    """Return the sizes that a model takes, averaged answers included.
+
+    Raises:
+        InputError: Its network gives back no image of the size that it is given.
+    """
+    return geometry_of(
         card.network,
-        channels=channels,
+        channels=parse_impairment(card.impair).channels(card.channels),
         size=card.size,
         average_shift=card.average_shift,
         average_enlarged=card.average_enlarged,
     )
-    return PictureModel(function=function, channels=channels, geometry=geometry, size=card.size, impairment=impairment)

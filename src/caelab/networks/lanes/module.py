@@ -1,6 +1,7 @@
 """A network computed by ``lanes.c``: the same function and the same parameters, faster where layers are narrow."""
 
 import ctypes
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -51,8 +52,8 @@ class InLanes(nn.Module):
             images: ``uint8 (M, H·W·C)``, meaning [0, 1].
             rows: Which of them, ``int64 (N,)``.
         """
-        weights = [None if weight is None else weight.detach().contiguous() for weight in self._weights()]
-        gradients = [None if weight is None else torch.empty_like(weight) for weight in weights]
+        weights = _dense(self._weights())
+        gradients = _room_for(weights)
         tape, scratch = self.borrow(self.program.tape), self.borrow(self.program.scratch)
         total: float = self.loops.learn(
             self.program.address,
@@ -128,7 +129,7 @@ class _Pass(torch.autograd.Function):
         images = x.permute(0, 2, 3, 1).contiguous()
         count = len(images)
         groups = -(-count // network.loops.lanes())
-        dense = [None if weight is None else weight.detach().contiguous() for weight in weights]
+        dense = _dense(weights)
         tape, scratch = network.borrow(groups * network.program.tape), network.borrow(network.program.scratch)
         channels, height, width = network.program.chain.shapes[-1]
         answers = torch.empty(count, height, width, channels)
@@ -150,7 +151,7 @@ class _Pass(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         network: InLanes = ctx.network
         back = gradient.permute(0, 2, 3, 1).contiguous()
-        gradients = [None if weight is None else torch.empty_like(weight) for weight in ctx.weights]
+        gradients = _room_for(ctx.weights)
         scratch = network.borrow(network.program.scratch)
         network.loops.backward(
             network.program.address,
@@ -164,6 +165,16 @@ class _Pass(torch.autograd.Function):
         network.give_back(scratch, ctx.tape)
         ctx.tape = None
         return (None, None, *gradients)
+
+
+def _dense(weights: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """The weights as C reads them: one after the other in memory."""
+    return [None if weight is None else weight.detach().contiguous() for weight in weights]
+
+
+def _room_for(weights: list[Tensor | None]) -> list[Tensor | None]:
+    """Memory for their gradients."""
+    return [None if weight is None else torch.empty_like(weight) for weight in weights]
 
 
 def _pointers(tensors: list[Tensor | None]) -> ctypes.Array[ctypes.c_void_p]:
