@@ -25,7 +25,10 @@ def main() -> None:
     record = Record(task, weights=description.weights, data=images.source.name)
     del images
     state = make_state(config, description, parts, device)
-    plan = make_plan(config, state.model.network, choose_precision(config.precision, device))
+    precision = choose_precision(config.precision, device)
+    if config.precision == "bfloat16" and precision != torch.bfloat16:
+        raise SystemExit("this processor has no instructions for bfloat16")
+    plan = make_plan(config, state.model.network, precision)
     train(state, parts, plan, record)
     record.tell()
 

@@ -7,7 +7,7 @@ import time
 import torch
 
 from benchmarks.tasks import Task
-from caelab.training.device import choose_device
+from caelab.training.device import choose_device, has_bfloat16
 
 
 def rate(kind: torch.dtype, *, side: int, seconds: float, device: torch.device) -> float:
@@ -24,12 +24,15 @@ def rate(kind: torch.dtype, *, side: int, seconds: float, device: torch.device) 
 
 
 def main() -> None:
-    """Measure both and tell."""
+    """Measure both, if the processor has both, and tell."""
     options = Task.from_arguments().options
     device = choose_device("auto")
+    kinds = {"float32": torch.float32}
+    if device.type != "cpu" or has_bfloat16():
+        kinds["bfloat16"] = torch.bfloat16
     told = {
         name: rate(kind, side=options["side"], seconds=options["seconds"], device=device)
-        for name, kind in (("float32", torch.float32), ("bfloat16", torch.bfloat16))
+        for name, kind in kinds.items()
     }
     print(json.dumps(told))
 

@@ -1,8 +1,10 @@
+import platform
+
 import pytest
 import torch
 
 from caelab.errors import InputError
-from caelab.training.device import autocast, choose_device, choose_precision
+from caelab.training.device import autocast, choose_device, choose_precision, has_bfloat16
 
 
 def test_a_device_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,10 +21,39 @@ def test_auto_takes_the_fastest_that_is_there(monkeypatch: pytest.MonkeyPatch) -
     assert choose_device("auto").type == "cpu"
 
 
+@pytest.mark.parametrize(
+    ("machine", "instructions", "has"),
+    [
+        ("x86_64", {"torch.cpu._is_avx512_bf16_supported"}, True),
+        ("AMD64", {"torch.cpu._is_amx_tile_supported"}, True),
+        ("x86_64", {"torch.ops.mkldnn._is_mkldnn_bf16_supported"}, False),  # AVX-512 alone: slower than float32
+        ("aarch64", {"torch.ops.mkldnn._is_mkldnn_bf16_supported"}, True),
+        ("x86_64", set(), False),
+        ("arm64", set(), False),
+    ],
+)
+def test_bfloat16_is_for_processors_that_have_it(
+    machine: str,
+    instructions: set[str],
+    has: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    for name in (
+        "torch.cpu._is_avx512_bf16_supported",
+        "torch.cpu._is_amx_tile_supported",
+        "torch.ops.mkldnn._is_mkldnn_bf16_supported",
+    ):
+        monkeypatch.setattr(name, lambda name=name: name in instructions)
+    assert has_bfloat16() == has
+    assert choose_precision("bfloat16", torch.device("cpu")) == (torch.bfloat16 if has else torch.float32)
+    assert ("no instructions for bfloat16" in capsys.readouterr().err) == (not has)
+
+
 def test_precision() -> None:
     cpu = torch.device("cpu")
-    assert choose_precision("auto", cpu) == torch.float32
-    assert choose_precision("bfloat16", cpu) == torch.bfloat16
+    assert choose_precision("auto", cpu) == choose_precision("float32", cpu) == torch.float32
     weights = torch.ones(4, 4)
     with autocast(cpu, torch.bfloat16):
         assert (weights @ weights).dtype == torch.bfloat16

@@ -145,7 +145,10 @@ class RunConfig(BaseModel):
     average_enlarged: bool = Field(False, description="Likewise for an image and the same enlarged by a quarter.")
     seed: int = Field(0, ge=0, description="Seed of the initial weights, the batch order and all other chance.")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to compute.")
-    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="What convolutions compute in.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="What convolutions compute in; bfloat16 is float32 on a CPU without instructions for it.",
+    )
 
     def key(self, fingerprint: str) -> str:
         """Return eight hex digits that name this run on the data with that ``fingerprint``.

@@ -5,13 +5,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.experiments.materials import describe_run
 from caelab.experiments.study import BASE, Study, Variant, read_study
 from caelab.lab.budgets import Budget
+from caelab.training.device import has_bfloat16
 
 BEST_NETWORK: dict[str, dict[str, Any]] = {
     "best network, RGB": {"predict": "rgb"},
@@ -74,7 +73,7 @@ def third(budget: Budget, base: RunConfig, best: str) -> Study:
     Raises:
         InputError: ``recipes/colorize-ideas.toml`` is missing, or its networks do not fit the images.
     """
-    precision = "bfloat16" if _bfloat16_is_fast() else "auto"
+    precision = "bfloat16" if has_bfloat16() else "auto"
     told = {"epochs": budget.color_epochs, "limit": budget.limit}
     ideas = _read("colorize-ideas.toml", base, **told, precision=precision)
     variants = [
@@ -114,11 +113,6 @@ def _changed(config: RunConfig, **changes: Any) -> RunConfig:
 
 def _variant(label: str, config: RunConfig) -> Variant:
     return Variant(label=label, factor="", level="", config=config, description=describe_run(config))
-
-
-def _bfloat16_is_fast() -> bool:
-    """Whether this machine's CPU multiplies in bfloat16, which makes wide networks two to three times as fast."""
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def _recipe(name: str) -> Path:

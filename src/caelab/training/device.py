@@ -1,6 +1,8 @@
 """Where the arithmetic happens, and in which precision."""
 
 import contextlib
+import platform
+import sys
 from typing import Literal
 
 import torch
@@ -32,12 +34,27 @@ def choose_precision(choice: PrecisionChoice, device: torch.device) -> torch.dty
     """Return the type that convolutions compute in; weights and losses are always float32.
 
     ``"auto"`` is bfloat16 on CUDA devices that have it and float32 elsewhere: on the CPU, small networks spend
-    more on converting than bfloat16 products save (``benchmarks/NOTES.md``).
+    more on converting than bfloat16 products save (``benchmarks/NOTES.md``). ``"bfloat16"`` is float32, with a note on
+    stderr, on a CPU that would have to imitate it.
     """
     if choice == "auto":
         fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
         return torch.bfloat16 if fast else torch.float32
+    if choice == "bfloat16" and device.type == "cpu" and not has_bfloat16():
+        sys.stderr.write("note: this processor has no instructions for bfloat16; float32 is computed in instead.\n")
+        return torch.float32
     return torch.bfloat16 if choice == "bfloat16" else torch.float32
+
+
+def has_bfloat16() -> bool:
+    """Whether the CPU multiplies numbers in bfloat16 by instructions of its own.
+
+    Such CPUs train wide networks in it two to three times as fast as in float32; others imitate it, from 1.5 to some
+    hundred times as slowly (``benchmarks/NOTES.md``).
+    """
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> contextlib.AbstractContextManager[None]:
