@@ -26,21 +26,33 @@
 #define ALL(x) {x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}
 #define LOWER 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #define UPPER 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
-#define ACROSS 4 /* Positions that are computed at once: with 4 channels, as many sums as registers can hold. */
 #elif defined(__AVX__)
 #define LANES 8
 #define ALL(x) {x, x, x, x, x, x, x, x}
 #define LOWER 0, 8, 1, 9, 2, 10, 3, 11
 #define UPPER 4, 12, 5, 13, 6, 14, 7, 15
-#define ACROSS 2
 #else
 #define LANES 4
 #define ALL(x) {x, x, x, x}
 #define LOWER 0, 4, 1, 5
 #define UPPER 2, 6, 3, 7
-#define ACROSS 4
 #endif
-#define DOWN 4        /* Channels that are computed at once. */
+
+/* What is computed at once: DOWN channels, at ACROSS positions or for DEEP taps. Their sums, one factor of each kind and
+   one more must fit into the registers; compilers would rather read a factor from memory for every product, and wait
+   for it, so HELD tells them that it has changed since. */
+#define DOWN 4
+#if defined(__SSE__) && !defined(__AVX512F__)
+#define ACROSS 3
+#define WIDE 4 /* Positions at once where channels are only one or two. */
+#define DEEP 3
+#define HELD(x) __asm__("" : "+x"(x))
+#else
+#define ACROSS 4
+#define WIDE 8
+#define DEEP 4
+#define HELD(x)
+#endif
 #define MAX_TAPS 8192 /* Of a correlation: input channels times the kernel's area. */
 #define BAND 64       /* Positions whose sums are taken before the next taps: few enough for the first cache. */
 
@@ -108,14 +120,14 @@ static inline __attribute__((always_inline)) void block(const int down, const in
                                                         int64_t in_step, const int32_t *offsets, int taps,
                                                         const float *weights, const float *bias, int activation,
                                                         float *out, int64_t out_plane, int64_t out_step) {
-  Lanes sums[DOWN][2 * ACROSS];
+  Lanes sums[DOWN][WIDE];
 #pragma GCC unroll 8
   for (int c = 0; c < down; c++)
 #pragma GCC unroll 8
     for (int x = 0; x < across; x++) sums[c][x] = (Lanes)ALL(bias[c]);
   for (int t = 0; t < taps; t++) {
     const float *at = in + offsets[t];
-    Lanes given[2 * ACROSS];
+    Lanes given[WIDE];
 #pragma GCC unroll 8
     for (int x = 0; x < across; x++) given[x] = *(const Lanes *)(at + x * in_step);
 #pragma GCC unroll 8
@@ -149,8 +161,8 @@ static inline __attribute__((always_inline)) void block(const int down, const in
       block(down, 1, in + x * in_step, in_step, offsets, taps, weights, bias, activation, out + x * out_step,        \
             out_plane, out_step);                                                                                    \
   }
-ROW(1, 2 * ACROSS)
-ROW(2, 2 * ACROSS)
+ROW(1, WIDE)
+ROW(2, WIDE)
 ROW(3, ACROSS)
 ROW(4, ACROSS)
 
@@ -175,7 +187,7 @@ static inline __attribute__((always_inline)) void products(const int deep, const
                                                            int64_t big_row, int64_t big_step, const int32_t *offsets,
                                                            const float *small, int64_t small_plane, int64_t small_row,
                                                            int rows, int columns, Lanes *sums) {
-  Lanes local[4][DOWN];
+  Lanes local[DEEP][DOWN];
 #pragma GCC unroll 8
   for (int t = 0; t < deep; t++)
 #pragma GCC unroll 8
@@ -183,14 +195,18 @@ static inline __attribute__((always_inline)) void products(const int deep, const
   for (int y = 0; y < rows; y++)
     for (int x = 0; x < columns; x++) {
       const float *from = big + y * big_row + x * big_step, *with = small + y * small_row + x * LANES;
-      Lanes gradients[DOWN];
-#pragma GCC unroll 8
-      for (int c = 0; c < down; c++) gradients[c] = *(const Lanes *)(with + c * small_plane);
+      Lanes values[DEEP];
 #pragma GCC unroll 8
       for (int t = 0; t < deep; t++) {
-        const Lanes value = *(const Lanes *)(from + offsets[t]);
+        values[t] = *(const Lanes *)(from + offsets[t]);
+        HELD(values[t]);
+      }
 #pragma GCC unroll 8
-        for (int c = 0; c < down; c++) local[t][c] += value * gradients[c];
+      for (int c = 0; c < down; c++) {
+        Lanes gradient = *(const Lanes *)(with + c * small_plane);
+        HELD(gradient);
+#pragma GCC unroll 8
+        for (int t = 0; t < deep; t++) local[t][c] += values[t] * gradient;
       }
     }
 #pragma GCC unroll 8
@@ -204,8 +220,8 @@ static inline __attribute__((always_inline)) void products(const int deep, const
                           const float *small, int64_t small_plane, int64_t small_row, int rows, int columns,         \
                           Lanes *sums) {                                                                             \
     int t = 0;                                                                                                       \
-    for (; t + 4 <= taps; t += 4)                                                                                    \
-      products(4, down, big, big_row, big_step, offsets + t, small, small_plane, small_row, rows, columns,           \
+    for (; t + DEEP <= taps; t += DEEP)                                                                              \
+      products(DEEP, down, big, big_row, big_step, offsets + t, small, small_plane, small_row, rows, columns,        \
                sums + t * down);                                                                                     \
     if (taps - t == 3)                                                                                               \
       products(3, down, big, big_row, big_step, offsets + t, small, small_plane, small_row, rows, columns,           \
