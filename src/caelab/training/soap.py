@@ -152,12 +152,15 @@ def _update(updates: list[Update], group: dict[str, Any]) -> None:
     torch._foreach_add_(roots, group["eps"])
     ratios = torch._foreach_div(means, roots)
     for (parameter, state), ratio in zip(updates, ratios, strict=True):
-        update = _turn_back(ratio, state["bases"])
+        update = _turn(ratio, state["bases"], back=True)
         if group["weight_decay"]:
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
         if parameter.ndim > 2:
-            update = update.view(parameter.movedim(1, -1).shape).movedim(-1, 1)
-        parameter.add_(update.view_as(parameter), alpha=-group["lr"] / (1 - first_beta ** state["step"]))
+            rows, channels, *kernel = parameter.shape
+            update = update.view(rows, *kernel, channels).movedim(-1, 1)
+        else:
+            update = update.view(parameter.shape)
+        parameter.add_(update, alpha=-group["lr"] / (1 - first_beta ** state["step"]))
 
 
 def _observe(parameter: Tensor, state: State, group: dict[str, Any]) -> Tensor:
@@ -170,9 +173,8 @@ def _observe(parameter: Tensor, state: State, group: dict[str, Any]) -> Tensor:
     step = state["step"]
     # The covariances are averages from the first step on, so that the first basis is already the gradient's own.
     keep = min(group["covariance_beta"], 1 - 1 / step)
-    for axis, covariance in enumerate(state["covariances"]):
+    for covariance, rows in zip(state["covariances"], _unfoldings(gradient), strict=True):
         if covariance is not None:
-            rows = gradient.flatten(0, -2).T if axis == gradient.ndim - 1 else gradient.movedim(axis, 0).flatten(1)
             covariance.addmm_(rows, rows.T, beta=keep, alpha=1 - keep)
     if step % group["refresh_every"] == 1 or group["refresh_every"] == 1:
         _refresh(state)
@@ -185,10 +187,18 @@ def _with_sides(gradient: Tensor, max_dimension: int) -> Tensor:
         return gradient.reshape(-1, 1)
     if gradient.ndim == 2:
         return gradient
+    rows, channels = gradient.shape[:2]
     gradient = gradient.movedim(1, -1)
-    if gradient[0].numel() > max_dimension:
-        return gradient.reshape(len(gradient), -1, gradient.shape[-1])
-    return gradient.reshape(len(gradient), -1)
+    if gradient.numel() > max_dimension * rows:
+        return gradient.reshape(rows, -1, channels)
+    return gradient.reshape(rows, -1)
+
+
+def _unfoldings(tensor: Tensor) -> list[Tensor]:
+    """Return for each side the matrix whose rows it is; of a tensor in one piece, without a copy but of a middle."""
+    if tensor.ndim == 2:
+        return [tensor, tensor.T]
+    return [tensor.flatten(1), tensor.movedim(1, 0).flatten(1), tensor.flatten(0, -2).T]
 
 
 def _start(state: State, gradient: Tensor, max_dimension: int) -> None:
@@ -203,30 +213,29 @@ def _start(state: State, gradient: Tensor, max_dimension: int) -> None:
 
 def _refresh(state: State) -> None:
     """One power iteration and QR for each basis, its columns ordered by their variance, largest first."""
-    mean = _turn_back(state["mean"], state["bases"])
+    mean = _turn(state["mean"], state["bases"], back=True)
     for side, (covariance, basis) in enumerate(zip(state["covariances"], state["bases"], strict=True)):
         if covariance is None:
             continue
         image = covariance @ basis
         order = (basis * image).sum(dim=0).argsort(descending=True, stable=True)
         state["mean_square"] = state["mean_square"].index_select(side, order)
-        state["bases"][side] = torch.linalg.qr(image[:, order])[0]
+        state["bases"][side] = torch.linalg.qr(image.index_select(1, order))[0]
     state["mean"] = _turn(mean, state["bases"])
 
 
-def _turn(tensor: Tensor, bases: Sequence[Tensor | None]) -> Tensor:
-    """Multiply each side by its basis, transposed, as a new tensor; None stands for the identity."""
+# A matrix is not reshaped on the way: for a small one, every operation more takes as long as a product.
+
+
+def _turn(tensor: Tensor, bases: Sequence[Tensor | None], *, back: bool = False) -> Tensor:
+    """Multiply each side by its basis, transposed, or undo it with ``back``, as a new tensor; None is the identity."""
     first, *middle, last = bases
     turned = tensor
     if first is not None:
-        turned = (first.T @ turned.flatten(1)).view(tensor.shape)
+        matrix = first if back else first.T
+        turned = matrix @ turned if turned.ndim == 2 else (matrix @ turned.flatten(1)).view(tensor.shape)
     if middle and middle[0] is not None:
-        turned = middle[0].T @ turned
+        turned = (middle[0] if back else middle[0].T) @ turned
     if last is not None:
-        turned = (turned.flatten(0, -2) @ last).view(tensor.shape)
+        turned = turned @ (last.T if back else last)
     return turned.clone() if turned is tensor else turned
-
-
-def _turn_back(tensor: Tensor, bases: Sequence[Tensor | None]) -> Tensor:
-    """Undo :func:`_turn`."""
-    return _turn(tensor, [None if basis is None else basis.T for basis in bases])
