@@ -1,4 +1,4 @@
-"""Encoding and decoding with caelab's built network, channels last."""
+"""Encoding and decoding with a model of caelab's."""
 
 import json
 
@@ -9,8 +9,11 @@ from benchmarks.contestants.inferring import rates
 from benchmarks.tasks import Task
 from caelab.networks import resolve
 from caelab.networks.build import build
+from caelab.training.compose import ImageModel
 from caelab.training.device import choose_device
+from caelab.training.inference import Inference
 from caelab.training.pixels import Pixels
+from caelab.training.predictions import RgbPrediction
 
 
 @torch.inference_mode()
@@ -22,11 +25,14 @@ def main() -> None:
     size = images.images.shape[2]
     network = build(resolve(task.network), size=size, generator=torch.Generator().manual_seed(task.seed)).eval()
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    model = ImageModel(network, mean=mean, std=std, prediction=RgbPrediction(mean=mean, std=std))
+    inference = Inference(model.to(device))
     pixels = Pixels.of(images.images, split.train, device=device)
     said = rates(
         pixels.batches(task.batch or 512),
-        encode=lambda chosen: network.encode(pixels.batch(chosen)),
-        decode=lambda code: network.decode(code).clamp(0, 1),
+        encode=lambda chosen: inference.encode(pixels.batch(chosen)),
+        decode=inference.decode,
         seconds=task.options["seconds"],
     )
     print(json.dumps({**said, "data": images.source.name}))

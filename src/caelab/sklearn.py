@@ -108,7 +108,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
     def transform(self, X: Array) -> Array:  # noqa: N803
         """Encode images to codes, float32 (N, code size)."""
-        return self._apply(self._given(X), lambda images: self._network().encode(self.model_.inputs(images)).flatten(1))
+        return self._apply(self._given(X), lambda inference, images: inference.encode(images).flatten(1))
 
     def inverse_transform(self, X: Array) -> Array:  # noqa: N803
         """Decode codes (N, code size) to images in [0, 1], float32, of the form that ``fit`` was given."""
@@ -118,18 +118,13 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
             raise ValueError(
                 f"X has {codes.shape[1]} features, but the codes of {type(self).__name__} have {self._n_features_out}."
             )
-
-        def decode(code: Any) -> Any:
-            prediction = self.model_.prediction
-            return prediction.image(prediction.output(self._network().decode(code).float()), code)
-
-        images = self._apply(codes.reshape(-1, *self.code_shape_), decode)
+        images = self._apply(codes.reshape(-1, *self.code_shape_), lambda inference, code: inference.decode(code))
         return images if self.image_shape is None else images.reshape(len(images), -1)
 
     def score(self, X: Array, y: object = None) -> float:  # noqa: ARG002, N803
         """Return minus the mean squared error of the reconstructions on [0, 1]: higher is better."""
         given = self._given(X)
-        restored = self._apply(given, lambda images: self.model_.restore(images))
+        restored = self._apply(given, lambda inference, images: inference.restore(images))
         return -float(np.mean(np.square(restored - given, dtype=np.float64)))
 
     def __sklearn_tags__(self) -> Any:
@@ -186,9 +181,6 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         model.network = fold_batchnorm(model.network.eval())
         self.model_ = model.cpu().eval()
 
-    def _network(self) -> Any:
-        return self.model_.network
-
     def _shape_of(self, values: Array) -> tuple[int, int, int]:
         if values.ndim == 4:
             channels, height, width = values.shape[1:]
@@ -214,8 +206,13 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
     def _apply(self, values: Array, function: Any) -> Array:
         import torch
 
+        from caelab.training.inference import Inference
+
+        inference = Inference(self.model_)
         with torch.inference_mode():
-            parts = [function(torch.from_numpy(values[at : at + BATCH])) for at in range(0, len(values), BATCH)]
+            parts = [
+                function(inference, torch.from_numpy(values[at : at + BATCH])) for at in range(0, len(values), BATCH)
+            ]
         made: Array = torch.cat(parts).float().contiguous().numpy()
         return made
 

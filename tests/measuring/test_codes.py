@@ -24,6 +24,7 @@ from caelab.measuring.codes import (
 from caelab.measuring.metrics import reconstruction_errors
 from caelab.networks.build import build
 from caelab.training.compose import ImageModel
+from caelab.training.inference import Inference
 from caelab.training.pixels import Pixels
 from caelab.training.predictions import RgbPrediction
 
@@ -79,7 +80,7 @@ def test_a_constant_channel_keeps_its_value() -> None:
 
 def test_the_range_is_that_of_every_channel() -> None:
     low, high = code_range(exact(), TRAIN, batch=7)
-    codes = exact().network.encode(exact().inputs(TRAIN.batch(slice(None))))
+    codes = Inference(exact()).encode(TRAIN.batch(slice(None)))
     assert torch.equal(low, codes.amin((0, 2, 3))[:, None, None])
     assert torch.equal(high, codes.amax((0, 2, 3))[:, None, None])
     assert low.shape == (48, 1, 1)
@@ -124,7 +125,7 @@ def test_bytes_are_filled_up_to_whole_ones() -> None:
 def test_the_entropy_is_scipys_and_less_than_the_fixed_length() -> None:
     costs = code_costs(exact(), TRAIN, TEST, bits=(6, 4), batch=3)
     low, high = code_range(exact(), TRAIN)
-    codes = exact().network.encode(exact().inputs(TEST.batch(slice(None))))
+    codes = Inference(exact()).encode(TEST.batch(slice(None)))
     from scipy.stats import entropy
 
     for cost in costs[1:]:

@@ -15,8 +15,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from caelab.measuring.metrics import reconstruction_errors, restoring
-from caelab.networks.build import Built
 from caelab.training.compose import ImageModel
+from caelab.training.inference import Inference
 from caelab.training.pixels import Pixels
 
 FLOAT_BITS = 32
@@ -149,11 +149,10 @@ def entropy_bits(counts: Tensor) -> float:
 
 def _codes(model: ImageModel, pixels: Pixels, batch: int) -> Iterator[Tensor]:
     """Yield the codes of ``pixels``, ``float32 (N, C, H, W)``, with the model in evaluation mode."""
-    network = model.network
-    assert isinstance(network, Built)
+    inference = Inference(model)
     with restoring(model):
         for chosen in pixels.batches(batch):
-            yield network.encode(model.inputs(pixels.batch(chosen))).float()
+            yield inference.encode(pixels.batch(chosen))
 
 
 def _errors_with(quantizer: Quantizer, model: ImageModel, pixels: Pixels, batch: int) -> np.ndarray:

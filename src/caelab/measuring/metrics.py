@@ -13,6 +13,7 @@ from caelab.impair import Impairment, image_keys
 from caelab.impair.apply import impair
 from caelab.training.compose import ImageModel
 from caelab.training.device import autocast
+from caelab.training.inference import Inference
 from caelab.training.pixels import Pixels
 
 CLEAN = Impairment()
@@ -86,12 +87,12 @@ def estimates(
 @contextmanager
 def restoring(model: ImageModel, precision: torch.dtype = torch.float32) -> Iterator[Restore]:
     """Have the model in evaluation mode while the block runs, its convolutions computed in ``precision``."""
+    inference, training = Inference(model), model.training
 
     def restore(given: Tensor) -> Tensor:
         with autocast(given.device, precision):
-            return model.restore(given)
+            return inference.restore(given)
 
-    training = model.training
     model.eval()
     try:
         yield restore

@@ -32,7 +32,6 @@ from torch import Tensor
 from caelab.errors import InputError
 from caelab.experiments.weights import ModelCard, load_model
 from caelab.impair import parse_impairment
-from caelab.networks.build import Built
 from caelab.photos.luma import Floats, luma
 from caelab.photos.models import find_model
 from caelab.photos.opened import ONNX, Device, command_for
@@ -41,6 +40,7 @@ from caelab.photos.restore import colorize, restore
 from caelab.photos.torch_model import torch_picture_model
 from caelab.training.compose import ImageModel
 from caelab.training.device import choose_device
+from caelab.training.inference import Inference
 from caelab.training.predictions import LogitPrediction, RgbPrediction
 
 Array = NDArray[Any]
@@ -62,6 +62,7 @@ class Model:
         self.network = network
         self.card = card
         self._device = device
+        self._inference = Inference(network)
         self._model = torch_picture_model(network, card, device)
         self._colorizes = command_for(parse_impairment(card.impair)) == "colorize"
 
@@ -91,7 +92,7 @@ class Model:
             InputError: The images have another form, or a size that the network does not take.
         """
         if not isinstance(images, Image.Image) and np.ndim(images) == 4:
-            return self._model(self._batch(images))
+            return self._run(self._batch(images), self._inference.restore)
         picture = picture_of(images) if isinstance(images, Image.Image) else _picture(images)
         if self._colorizes:
             (result,) = colorize(self._model, [picture], scales=scales, saturation=saturation)
@@ -116,8 +117,7 @@ class Model:
         if isinstance(images, Image.Image) or np.ndim(images) != 4:
             picture = picture_of(images) if isinstance(images, Image.Image) else _picture(images)
             images = picture.values(slice(None)).transpose(2, 0, 1)[None]
-        encode = self._built().encode
-        return self._run(self._batch(images), lambda given: encode(self.network.inputs(given)))
+        return self._run(self._batch(images), self._inference.encode)
 
     def decode(self, code: Array) -> Floats:
         """Return the images of codes (N, c, h, w), float32 (N, C, H, W) in [0, 1].
@@ -128,19 +128,10 @@ class Model:
         prediction = self.network.prediction
         if not isinstance(prediction, RgbPrediction | LogitPrediction):
             raise InputError("a code of this model decodes to chroma, which is no image without the luma. Use restore.")
-        decode = self._built().decode
-
-        def answer(given: Tensor) -> Tensor:
-            return prediction.image(prediction.output(decode(given).float()), given)
-
         try:
-            return self._run(np.asarray(code, np.float32), answer)
+            return self._run(np.asarray(code, np.float32), self._inference.decode)
         except RuntimeError as error:
             raise InputError(f"a code of {np.shape(code)} is not one of {self.card.network}.") from error
-
-    def _built(self) -> Built:
-        assert isinstance(self.network.network, Built)
-        return self.network.network
 
     def _batch(self, images: Array) -> Floats:
         values = _batch(images, channels=self._model.channels)

@@ -3,7 +3,8 @@
 given (N, C', H, W) ──► normalise ──► network ──► prediction ──► image (N, C, H, W) in [0, 1]
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,13 +13,15 @@ from torch import Tensor, nn
 
 from caelab.errors import InputError
 from caelab.impair import image_keys
-from caelab.networks.build import Built
+from caelab.networks.build import Autoencoder, Built
 from caelab.networks.lanes import InLanes, in_lanes
 from caelab.training.affine import affine
 from caelab.training.predictions import BinsPrediction, Prediction
 
 ENLARGED_SHARE = 1 / 3
 """What the answer for an enlarged image counts beside that for the image as it is, chosen on validation images."""
+
+Part = Literal["whole", "encoder", "decoder"]
 
 VARIANT_TEMPERATURE = 0.6
 """Of variants, where none is named. Training spreads each color over its neighbours; this narrows it again."""
@@ -77,19 +80,30 @@ class ImageModel(nn.Module):
         """By what normalising multiplies each channel and what it adds; ``None`` if it changes nothing."""
         return None if self._identity else (1 / self.std, -self.mean / self.std)
 
-    def in_lanes(self, shape: tuple[int, int, int]) -> InLanes | None:
+    def in_lanes(self, shape: tuple[int, int, int], part: Part = "whole") -> InLanes | None:
         """Return what computes :meth:`forward` and its gradient faster on a CPU, where there is something.
 
         Args:
             shape: (C'', H, W) of what is given.
+            part: Of the way from what is given to the prediction's output: all, to the code, or from it.
         """
-        if not isinstance(self.network, Built):
-            return None
-        return in_lanes(self.network, shape, given=self._affine, answer=self.prediction.affine)
+        network, before, behind = self.network, self._affine, self.prediction.affine
+        if part == "whole" and isinstance(network, Built):
+            return in_lanes(network, shape, given=before, answer=behind)
+        if part == "encoder" and isinstance(network, Autoencoder):
+            return in_lanes(network.encoder, shape, given=before)
+        if part == "decoder" and isinstance(network, Autoencoder):
+            return in_lanes(network.decoder, shape, answer=behind)
+        return None
 
-    def restore(self, given: Tensor) -> Tensor:
-        """Return the image in [0, 1], ``float32 (N, C, H, W)``, for what is given."""
-        return self.prediction.image(self._answer(given), given)
+    def restore(self, given: Tensor, *, forward: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Return the image in [0, 1], ``float32 (N, C, H, W)``, for what is given.
+
+        Args:
+            given: ``(N, C', H, W)``.
+            forward: What computes :meth:`forward`; by default the model does.
+        """
+        return self.prediction.image(self._answer(given, forward or self), given)
 
     @torch.no_grad()
     def variants(
@@ -120,7 +134,7 @@ class ImageModel(nn.Module):
             raise InputError("this model has one answer to an image: variants need one trained with --predict bins.")
         if not temperature > 0:
             raise InputError(f"a temperature of {temperature:g} leaves nothing to draw from: it must be above 0.")
-        output = self._answer(given)
+        output = self._answer(given, self)
         rows = np.arange(len(given)) if rows is None else rows
         drawn = []
         for variant in range(count):
@@ -128,27 +142,27 @@ class ImageModel(nn.Module):
             drawn.append(self.prediction.variant(output, given, keys, temperature=temperature))
         return torch.stack(drawn, dim=1)
 
-    def _answer(self, given: Tensor) -> Tensor:
-        output = self._averaged(given)
+    def _answer(self, given: Tensor, forward: Callable[[Tensor], Tensor]) -> Tensor:
+        output = self._averaged(given, forward)
         if self.average_flips:
-            output = (output + self._averaged(given.flip(3)).flip(3)) / 2
+            output = (output + self._averaged(given.flip(3), forward).flip(3)) / 2
         return output
 
-    def _averaged(self, given: Tensor) -> Tensor:
-        output = self._shift_averaged(given)
+    def _averaged(self, given: Tensor, forward: Callable[[Tensor], Tensor]) -> Tensor:
+        output = self._shift_averaged(given, forward)
         if self.average_enlarged:
             height, width = given.shape[2:]
             larger = F.interpolate(given, size=(height * 5 // 4, width * 5 // 4), mode="bicubic")
-            reduced = F.interpolate(self._shift_averaged(larger), size=(height, width), mode="bilinear")
+            reduced = F.interpolate(self._shift_averaged(larger, forward), size=(height, width), mode="bilinear")
             output = output.lerp(reduced, ENLARGED_SHARE)
         return output
 
-    def _shift_averaged(self, given: Tensor) -> Tensor:
+    def _shift_averaged(self, given: Tensor, forward: Callable[[Tensor], Tensor]) -> Tensor:
         """The mean over the image as it is, moved down and right, and moved up and left: pooling meets other squares.
 
         Each counts where it has the pixel.
         """
-        output: Tensor = self(given)
+        output = forward(given)
         if not self.average_shift:
             return output
         shift, (height, width) = self.average_shift, given.shape[2:]
@@ -157,8 +171,8 @@ class ImageModel(nn.Module):
         def placed(part: Tensor, padding: tuple[int, ...]) -> Tensor:
             return F.pad(part, padding)[:, :, :height, :width]
 
-        down: Tensor = self(F.pad(given, before, mode="replicate")[:, :, :height, :width])[:, :, shift:, shift:]
-        up: Tensor = self(F.pad(given, behind, mode="replicate")[:, :, shift:, shift:])[:, :, :-shift, :-shift]
+        down = forward(F.pad(given, before, mode="replicate")[:, :, :height, :width])[:, :, shift:, shift:]
+        up = forward(F.pad(given, behind, mode="replicate")[:, :, shift:, shift:])[:, :, :-shift, :-shift]
         total = output + placed(down, behind) + placed(up, before)
         ones = torch.ones_like(down[:1, :1])
         return total / (1 + placed(ones, behind) + placed(ones, before))

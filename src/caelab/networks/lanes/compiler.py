@@ -76,7 +76,8 @@ def load(command: Sequence[str]) -> ctypes.CDLL:
             _compile(command, temporary)
     loops = ctypes.CDLL(str(path))
     pointer = ctypes.c_void_p
-    loops.forward.argtypes = loops.backward.argtypes = [pointer, ctypes.c_int64, *[pointer] * 5]
+    loops.backward.argtypes = [pointer, ctypes.c_int64, *[pointer] * 5]
+    loops.forward.argtypes = [*loops.backward.argtypes, ctypes.c_int32]
     loops.forward.restype = loops.backward.restype = None
     loops.learn.argtypes = [pointer, ctypes.c_int64, *[pointer] * 6]
     loops.learn.restype = ctypes.c_double

@@ -730,13 +730,14 @@ static void add_lanes(const Program *program, float *scratch, float *const *grad
 
 static inline int64_t size_of(const Tensor *t) { return (int64_t)t->channels * t->height * t->width; }
 
-/* `count` images through the network. `weights` has a pointer to the weights and one to the biases for each operation;
-   what backward() needs is left in `tape`. Borders in `tape` and `scratch` must be zero, and stay so. */
+/* `count` images through the network. `weights` has a pointer to the weights and one to the biases for each operation.
+   What backward() needs is left in `tape`, a group's behind the other's with `keep`, else each in the same place.
+   Borders in `tape` and `scratch` must be zero, and stay so. */
 void forward(const Program *program, int64_t count, const float *images, const float *const *weights, float *tape,
-             float *scratch, float *answers) {
+             float *scratch, float *answers, int32_t keep) {
   const Tensor *first = program->tensors, *last = first + program->count;
   pack_forward(program, weights, scratch);
-  for (int64_t start = 0; start < count; start += LANES, tape += program->tape) {
+  for (int64_t start = 0; start < count; start += LANES, tape += keep ? program->tape : 0) {
     const int here = count - start < LANES ? (int)(count - start) : LANES;
     images_in(first, images + start * size_of(first), here, program->given_scale, program->given_shift,
               value_of(first, tape, scratch));

@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -19,23 +20,69 @@ WIDEST = 48
 class InLanes(nn.Module):
     """Computes what a network computes, and its gradient, on the calling thread alone; several may call it at once.
 
+    Where no gradient is recorded, as many threads as PyTorch has share the images out.
+
     Args:
         network: Its parameters are used, not copied.
         program: Its layers, laid out for ``loops``.
         loops: The compiled ``lanes.c``.
     """
 
-    def __init__(self, network: Built, program: Program, loops: ctypes.CDLL) -> None:
+    def __init__(self, network: Built | nn.Sequential, program: Program, loops: ctypes.CDLL) -> None:
         super().__init__()
         self.network = network
         self.program = program
         self.loops = loops
         self._free: dict[int, list[Tensor]] = {}
+        self._pool: ThreadPoolExecutor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Images ``float32 (N, C, H, W)`` through the network; their own gradient is not computed."""
+        if not torch.is_grad_enabled():
+            return self._answer(x)
         answer: Tensor = _Pass.apply(self, x.detach(), *self._weights())  # type: ignore[no-untyped-call]
         return answer
+
+    def _answer(self, x: Tensor) -> Tensor:
+        images, weights, answers = _in_rows(x), _dense(self._weights()), self.room_for_answers(len(x))
+        shares = min(torch.get_num_threads(), -(-len(x) // self.loops.lanes()))
+        if shares <= 1:
+            self.answer(images, weights, answers)
+            return answers.permute(0, 3, 1, 2)
+        self._pool = self._pool or ThreadPoolExecutor(torch.get_num_threads(), "answer")
+        parts = zip(images.tensor_split(shares), answers.tensor_split(shares), strict=True)
+        for part in [self._pool.submit(self.answer, given, weights, room) for given, room in parts]:
+            part.result()
+        return answers.permute(0, 3, 1, 2)
+
+    def answer(self, images: Tensor, weights: list[Tensor | None], answers: Tensor, tape: Tensor | None = None) -> None:
+        """Have images go through the network.
+
+        Args:
+            images: ``float32 (N, H, W, C)``, one number after the other in memory, as are the others.
+            weights: Of each operation, and its biases.
+            answers: Where the network's answers go, ``float32 (N, H', W', C')``.
+            tape: Where what the way back needs is kept, for all images; by default it is not.
+        """
+        kept = tape is not None
+        room = self.borrow(self.program.tape) if tape is None else tape
+        scratch = self.borrow(self.program.scratch)
+        self.loops.forward(
+            self.program.address,
+            len(images),
+            images.data_ptr(),
+            _pointers(weights),
+            room.data_ptr(),
+            scratch.data_ptr(),
+            answers.data_ptr(),
+            kept,
+        )
+        self.give_back(scratch, *(() if kept else (room,)))
+
+    def room_for_answers(self, count: int) -> Tensor:
+        """Return memory for the answers to so many images, ``float32 (N, H, W, C)``."""
+        channels, height, width = self.program.chain.shapes[-1]
+        return torch.empty(count, height, width, channels)
 
     @property
     def keeps_shape(self) -> bool:
@@ -92,7 +139,11 @@ class InLanes(nn.Module):
 
 
 def in_lanes(
-    network: Built, shape: tuple[int, int, int], *, given: Affine | None = None, answer: Affine | None = None
+    network: Built | nn.Sequential,
+    shape: tuple[int, int, int],
+    *,
+    given: Affine | None = None,
+    answer: Affine | None = None,
 ) -> InLanes | None:
     """Return the network as ``lanes.c`` computes it; ``None`` where it cannot, or PyTorch is as fast.
 
@@ -111,7 +162,12 @@ def in_lanes(
 
 
 def lay_out(
-    network: Built, chain: Chain, loops: ctypes.CDLL, *, given: Affine | None = None, answer: Affine | None = None
+    network: Built | nn.Sequential,
+    chain: Chain,
+    loops: ctypes.CDLL,
+    *,
+    given: Affine | None = None,
+    answer: Affine | None = None,
 ) -> InLanes | None:
     """Return the network, which is the chain, as ``loops`` compute it; ``None`` if it is too large for them.
 
@@ -126,31 +182,21 @@ def lay_out(
 class _Pass(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, network: InLanes, x: Tensor, *weights: Tensor | None) -> Tensor:
-        images = x.permute(0, 2, 3, 1).contiguous()
-        count = len(images)
-        groups = -(-count // network.loops.lanes())
-        dense = _dense(weights)
-        tape, scratch = network.borrow(groups * network.program.tape), network.borrow(network.program.scratch)
-        channels, height, width = network.program.chain.shapes[-1]
-        answers = torch.empty(count, height, width, channels)
-        network.loops.forward(
-            network.program.address,
-            count,
-            images.data_ptr(),
-            _pointers(dense),
-            tape.data_ptr(),
-            scratch.data_ptr(),
-            answers.data_ptr(),
+        groups = -(-len(x) // network.loops.lanes())
+        dense, tape, answers = (
+            _dense(weights),
+            network.borrow(groups * network.program.tape),
+            network.room_for_answers(len(x)),
         )
-        network.give_back(scratch)
-        ctx.network, ctx.tape, ctx.count, ctx.weights = network, tape, count, dense
+        network.answer(_in_rows(x), dense, answers, tape)
+        ctx.network, ctx.tape, ctx.count, ctx.weights = network, tape, len(x), dense
         return answers.permute(0, 3, 1, 2)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         network: InLanes = ctx.network
-        back = gradient.permute(0, 2, 3, 1).contiguous()
+        back = _in_rows(gradient)
         gradients = _room_for(ctx.weights)
         scratch = network.borrow(network.program.scratch)
         network.loops.backward(
@@ -165,6 +211,11 @@ class _Pass(torch.autograd.Function):
         network.give_back(scratch, ctx.tape)
         ctx.tape = None
         return (None, None, *gradients)
+
+
+def _in_rows(images: Tensor) -> Tensor:
+    """The images as C reads them: ``(N, H, W, C)``, one number after the other in memory."""
+    return images.permute(0, 2, 3, 1).contiguous()
 
 
 def _dense(weights: Sequence[Tensor | None]) -> list[Tensor | None]:

@@ -136,8 +136,11 @@ class Chain:
         )
 
 
-def chain_of(network: Built, shape: Shape) -> Chain | None:
-    """Return the network, given images of this shape, as a chain; ``None`` if a layer is of no kind that there is."""
+def chain_of(network: Built | nn.Sequential, shape: Shape) -> Chain | None:
+    """Return a network or a half of one, given images of this shape, as a chain.
+
+    ``None`` if a layer is of no kind that there is.
+    """
     operations = []
     for layer in _layers(network):
         if (operation := _operation(layer)) is None:
@@ -154,9 +157,9 @@ def chain_of(network: Built, shape: Shape) -> Chain | None:
     return Chain(operations=tuple(operations), shapes=tuple(shapes))
 
 
-def _layers(network: Built) -> Iterator[nn.Module]:
+def _layers(network: Built | nn.Sequential) -> Iterator[nn.Module]:
     """Yield the layers one after the other; a bracket is one of them."""
-    for half in network.children():
+    for half in [network] if isinstance(network, nn.Sequential) else network.children():
         yield from half.children()
 
 

@@ -1,0 +1,117 @@
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from caelab.errors import InputError
+from caelab.networks.build import Built, build
+from caelab.networks.lanes.compiler import find_compiler
+from caelab.training.compose import ImageModel
+from caelab.training.gradient import threads
+from caelab.training.inference import Inference
+from caelab.training.predictions import RgbPrediction
+
+TEXT = "conv8 pool conv12k5 | up conv6:leaky conv3:none"
+
+
+def make_model(text: str = TEXT, *, channels: int = 3, average_shift: int = 0) -> ImageModel:
+    network = build(text, channels=channels, size=16, generator=torch.Generator().manual_seed(1))
+    mean, std = (0.4, 0.5, 0.6)[:channels], (0.2, 0.25, 0.3)[:channels]
+    prediction = RgbPrediction(mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
+    return ImageModel(network, mean=mean, std=std, prediction=prediction, average_shift=average_shift).eval()
+
+
+def images(count: int, size: int = 16, channels: int = 3) -> Tensor:
+    return torch.rand(count, channels, size, size, generator=torch.Generator().manual_seed(2))
+
+
+def refuse(*_: object) -> None:
+    raise AssertionError("PyTorch's layers were called")
+
+
+@pytest.mark.parametrize("average_shift", [0, 2])
+@pytest.mark.parametrize(("count", "size"), [(1, 16), (15, 16), (16, 16), (67, 16), (20, 24)])
+def test_answers_are_those_of_a_float64_twin(count: int, size: int, average_shift: int) -> None:
+    model = make_model(average_shift=average_shift)
+    inference, twin, given = Inference(model), copy.deepcopy(model).double(), images(count, size)
+    assert isinstance(twin.network, Built)
+    exact = twin.network.encode(twin.inputs(given.double()))
+    torch.testing.assert_close(inference.encode(given).double(), exact, rtol=1e-5, atol=1e-5)
+    decoded = twin.prediction.image(twin.prediction.output(twin.network.decode(exact)), exact)
+    torch.testing.assert_close(inference.decode(exact.float()).double(), decoded, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(inference.restore(given).double(), twin.restore(given.double()), rtol=1e-5, atol=1e-5)
+    assert not inference.restore(given).requires_grad
+
+
+@pytest.mark.skipif(not find_compiler(), reason="there is no C compiler")
+def test_small_networks_are_compiled_for_small_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    inference = Inference(make_model())
+    code = inference.encode(images(2))
+    monkeypatch.setattr(nn.Sequential, "forward", refuse)
+    inference.restore(images(2))
+    inference.decode(inference.encode(images(2)))
+    for few in (inference.restore, inference.encode):
+        with pytest.raises(AssertionError, match="PyTorch"):
+            few(images(1, size=66))
+    with pytest.raises(AssertionError, match="PyTorch"):
+        inference.decode(torch.zeros(1, 12, 33, 33))  # a small code of a large image
+    with pytest.raises(AssertionError, match="PyTorch"), torch.autocast("cpu", torch.bfloat16):
+        inference.restore(images(2))
+    with pytest.raises(AssertionError, match="PyTorch"):
+        inference.decode(code.double())
+
+
+def test_an_image_s_answer_depends_on_no_other_image() -> None:
+    inference, given = Inference(make_model()), images(37)
+    for answer in (inference.restore, inference.encode):
+        whole = answer(given)
+        for count in (1, 15, 16, 17):
+            torch.testing.assert_close(answer(given[:count]), whole[:count], rtol=0, atol=0)
+
+
+def test_any_number_of_threads_gives_the_same_bits() -> None:
+    inference, given = Inference(make_model()), images(70)
+    answers = []
+    for count in (1, 2, 5):
+        with threads(count):
+            answers.append(inference.restore(given))
+    assert torch.equal(answers[0], answers[1])
+    assert torch.equal(answers[0], answers[2])
+
+
+def test_weights_are_read_where_they_are() -> None:
+    model = make_model()
+    inference, given = Inference(model), images(20)
+    before = inference.restore(given)
+    model.load_state_dict({name: 0.5 * value for name, value in model.state_dict().items()})
+    after = inference.restore(given)
+    assert (before - after).abs().max() > 0.01
+    torch.testing.assert_close(after, model.restore(given).detach(), rtol=1e-5, atol=1e-5)
+
+
+def test_hooks_are_called() -> None:
+    model = make_model()
+    inference, given = Inference(model), images(20)
+    plain = inference.restore(given)
+    handle = model.network.get_submodule("encoder").register_forward_hook(lambda _module, _inputs, code: 0 * code)
+    torch.testing.assert_close(inference.restore(given), model.restore(given).detach())
+    assert (inference.restore(given) - plain).abs().max() > 0.01
+    handle.remove()
+    assert torch.equal(inference.restore(given), plain)
+
+
+@pytest.mark.parametrize("text", ["conv8 (conv8) conv3", "conv64 conv64 | conv3", "conv8:gelu | conv3"])
+def test_other_networks_are_pytorch_s(text: str) -> None:
+    model = make_model(text)
+    assert torch.equal(Inference(model).restore(images(20)), model.restore(images(20)))
+    if "|" not in text:
+        with pytest.raises(InputError, match="cannot be split"):
+            Inference(model).encode(images(20))
+
+
+def test_what_is_given_may_have_other_channels() -> None:
+    model = make_model("conv8 pool | up conv3", channels=1)
+    torch.testing.assert_close(
+        Inference(model).restore(images(20, channels=1)), model.restore(images(20, channels=1)).detach()
+    )
