@@ -33,7 +33,7 @@ class InLanes(nn.Module):
         self.network = network
         self.program = program
         self.loops = loops
-        self._free: dict[int, list[Tensor]] = {}
+        self.tapes, self.scratches = _Memory(), _Memory()
         self._pool: ThreadPoolExecutor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,8 +65,8 @@ class InLanes(nn.Module):
             tape: Where what the way back needs is kept, for all images; by default it is not.
         """
         kept = tape is not None
-        room = self.borrow(self.program.tape) if tape is None else tape
-        scratch = self.borrow(self.program.scratch)
+        room = self.tapes.borrow(self.program.tape) if tape is None else tape
+        scratch = self.scratches.borrow(self.program.scratch)
         self.loops.forward(
             self.program.address,
             len(images),
@@ -77,7 +77,9 @@ class InLanes(nn.Module):
             answers.data_ptr(),
             kept,
         )
-        self.give_back(scratch, *(() if kept else (room,)))
+        self.scratches.give_back(scratch)
+        if not kept:
+            self.tapes.give_back(room)
 
     def room_for_answers(self, count: int) -> Tensor:
         """Return memory for the answers to so many images, ``float32 (N, H, W, C)``."""
@@ -101,7 +103,7 @@ class InLanes(nn.Module):
         """
         weights = _dense(self._weights())
         gradients = _room_for(weights)
-        tape, scratch = self.borrow(self.program.tape), self.borrow(self.program.scratch)
+        tape, scratch = self.tapes.borrow(self.program.tape), self.scratches.borrow(self.program.scratch)
         total: float = self.loops.learn(
             self.program.address,
             len(rows),
@@ -112,7 +114,8 @@ class InLanes(nn.Module):
             scratch.data_ptr(),
             _pointers(gradients),
         )
-        self.give_back(tape, scratch)
+        self.tapes.give_back(tape)
+        self.scratches.give_back(scratch)
         return total / (len(rows) * images.shape[1]), tuple(each for each in gradients if each is not None)
 
     def _weights(self) -> list[Tensor | None]:
@@ -121,21 +124,6 @@ class InLanes(nn.Module):
         for operation in self.program.chain.operations:
             weights += (None, None) if operation.layer is None else (operation.layer.weight, operation.layer.bias)
         return weights
-
-    # The borders of tensors are zero in fresh memory and never written, so what was used before is as good. Threads
-    # may append to a list and pop from it at the same time.
-
-    def borrow(self, floats: int) -> Tensor:
-        """Return memory of this size, in which all borders are zero."""
-        try:
-            return self._free.setdefault(floats, []).pop()
-        except IndexError:
-            return torch.zeros(floats)
-
-    def give_back(self, *memory: Tensor) -> None:
-        """Let it be used again."""
-        for part in memory:
-            self._free[len(part)].append(part)
 
 
 def in_lanes(
@@ -179,13 +167,35 @@ def lay_out(
     return None if program is None else InLanes(network, program, loops)
 
 
+class _Memory:
+    """Memory of one layout, which is lent out and used again.
+
+    The borders of its tensors are zero in fresh memory and never written, so what was used before is as good. Threads
+    may append to a list and pop from it at the same time.
+    """
+
+    def __init__(self) -> None:
+        self._free: dict[int, list[Tensor]] = {}
+
+    def borrow(self, floats: int) -> Tensor:
+        """Return memory of this size, in which all borders are zero."""
+        try:
+            return self._free.setdefault(floats, []).pop()
+        except IndexError:
+            return torch.zeros(floats)
+
+    def give_back(self, memory: Tensor) -> None:
+        """Let it be used again."""
+        self._free[len(memory)].append(memory)
+
+
 class _Pass(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, network: InLanes, x: Tensor, *weights: Tensor | None) -> Tensor:
         groups = -(-len(x) // network.loops.lanes())
         dense, tape, answers = (
             _dense(weights),
-            network.borrow(groups * network.program.tape),
+            network.tapes.borrow(groups * network.program.tape),
             network.room_for_answers(len(x)),
         )
         network.answer(_in_rows(x), dense, answers, tape)
@@ -198,7 +208,7 @@ class _Pass(torch.autograd.Function):
         network: InLanes = ctx.network
         back = _in_rows(gradient)
         gradients = _room_for(ctx.weights)
-        scratch = network.borrow(network.program.scratch)
+        scratch = network.scratches.borrow(network.program.scratch)
         network.loops.backward(
             network.program.address,
             ctx.count,
@@ -208,7 +218,8 @@ class _Pass(torch.autograd.Function):
             scratch.data_ptr(),
             _pointers(gradients),
         )
-        network.give_back(scratch, ctx.tape)
+        network.scratches.give_back(scratch)
+        network.tapes.give_back(ctx.tape)
         ctx.tape = None
         return (None, None, *gradients)
 
