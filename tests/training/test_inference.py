@@ -9,7 +9,7 @@ from caelab.networks.build import Built, build
 from caelab.networks.lanes.compiler import find_compiler
 from caelab.training.compose import ImageModel
 from caelab.training.gradient import threads
-from caelab.training.inference import Inference
+from caelab.training.inference import MOST_SIZES, Inference
 from caelab.training.predictions import RgbPrediction
 
 TEXT = "conv8 pool conv12k5 | up conv6:leaky conv3:none"
@@ -115,3 +115,10 @@ def test_what_is_given_may_have_other_channels() -> None:
     torch.testing.assert_close(
         Inference(model).restore(images(20, channels=1)), model.restore(images(20, channels=1)).detach()
     )
+
+
+def test_many_sizes_do_not_add_up() -> None:
+    inference = Inference(make_model())
+    for size in range(8, 60, 2):
+        assert inference.restore(images(2, size)).shape == (2, 3, size, size)
+        assert len(inference._compiled) <= MOST_SIZES

@@ -22,6 +22,7 @@ ENLARGED_SHARE = 1 / 3
 """What the answer for an enlarged image counts beside that for the image as it is, chosen on validation images."""
 
 Part = Literal["whole", "encoder", "decoder"]
+"""Of a network's way from image to image."""
 
 VARIANT_TEMPERATURE = 0.6
 """Of variants, where none is named. Training spreads each color over its neighbours; this narrows it again."""

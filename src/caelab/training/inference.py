@@ -16,11 +16,15 @@ The number of images has no say, so that an image's answer is the same to the la
 """
 
 
+MOST_SIZES = 8
+"""Sizes of images for which loops and the memory they work in are kept."""
+
+
 class Inference:
     """Computes what a model computes, small networks by compiled loops (``networks.lanes``), on all threads.
 
-    The loops are made for every size of images that comes, and kept. They read the model's weights where they are, so
-    these may change in between. A network with forward hooks is PyTorch's, which calls them.
+    The loops are made for every size of images that comes, and kept for the next. They read the model's weights where
+    they are, so these may change in between. A network with forward hooks is PyTorch's, which calls them.
 
     Args:
         model: Used as it is, in evaluation mode or not.
@@ -70,6 +74,8 @@ class Inference:
 
     def _loops(self, part: Part, shape: torch.Size) -> InLanes | None:
         if (part, shape) not in self._compiled:
+            if len(self._compiled) >= MOST_SIZES:
+                self._compiled.clear()
             channels, height, width = shape
             compiled = self.model.in_lanes((channels, height, width), part) if height * width <= MOST_PIXELS else None
             if compiled is not None and any(h * w > MOST_PIXELS for _, h, w in compiled.program.chain.shapes):
