@@ -92,7 +92,7 @@ class Model:
             InputError: The images have another form, or a size that the network does not take.
         """
         if not isinstance(images, Image.Image) and np.ndim(images) == 4:
-            return self._run(self._batch(images), self._inference.restore)
+            return self._model(self._batch(images))
         picture = picture_of(images) if isinstance(images, Image.Image) else _picture(images)
         if self._colorizes:
             (result,) = colorize(self._model, [picture], scales=scales, saturation=saturation)

@@ -12,6 +12,7 @@ from caelab.impair import parse_impairment
 from caelab.photos.luma import Floats
 from caelab.photos.model import Geometry, PictureModel, geometry_of
 from caelab.training.compose import ImageModel
+from caelab.training.inference import Inference
 from caelab.training.predictions import BinsPrediction
 
 
@@ -21,7 +22,7 @@ def torch_picture_model(model: ImageModel, card: ModelCard, device: torch.device
     Raises:
         InputError: Its output has not the size of its input.
     """
-    return _picture_model(model, card, device, model.restore)
+    return _picture_model(model, card, device, Inference(model).restore)
 
 
 def torch_variant_model(

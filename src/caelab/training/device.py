@@ -40,10 +40,12 @@ def choose_precision(choice: PrecisionChoice, device: torch.device) -> torch.dty
     if choice == "auto":
         fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
         return torch.bfloat16 if fast else torch.float32
-    if choice == "bfloat16" and device.type == "cpu" and not has_bfloat16():
+    if choice == "float32":
+        return torch.float32
+    if device.type == "cpu" and not has_bfloat16():
         sys.stderr.write("note: this processor has no instructions for bfloat16; float32 is computed in instead.\n")
         return torch.float32
-    return torch.bfloat16 if choice == "bfloat16" else torch.float32
+    return torch.bfloat16
 
 
 def has_bfloat16() -> bool:

@@ -15,7 +15,6 @@ MOST_PIXELS = 64 * 64
 The number of images has no say, so that an image's answer is the same to the last bit, whatever others are beside it.
 """
 
-
 MOST_SIZES = 8
 """Sizes of images for which loops and the memory they work in are kept."""
 
@@ -57,9 +56,8 @@ class Inference:
             InputError: The network has no code that holds all its decoder needs.
         """
         decode, prediction = self._built.decode, self.model.prediction
-        return prediction.image(
-            self._answer("decoder", lambda code: prediction.output(decode(code).float()), code), code
-        )
+        output = self._answer("decoder", lambda code: prediction.output(decode(code).float()), code)
+        return prediction.image(output, code)
 
     @property
     def _built(self) -> Built:
@@ -67,7 +65,7 @@ class Inference:
         return self.model.network
 
     def _answer(self, part: Part, otherwise: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        plain = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+        plain = x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
         hooked = any(each._forward_hooks or each._forward_pre_hooks for each in self.model.network.modules())
         compiled = self._loops(part, x.shape[1:]) if plain and not hooked and x.ndim == 4 else None
         return otherwise(x) if compiled is None else compiled(x)

@@ -195,7 +195,7 @@ def _with_sides(gradient: Tensor, max_dimension: int) -> Tensor:
 
 
 def _unfoldings(tensor: Tensor) -> list[Tensor]:
-    """Return for each side the matrix whose rows it is; of a tensor in one piece, without a copy but of a middle."""
+    """Return for each side the matrix that has it for its rows; only that of a middle side is a copy."""
     if tensor.ndim == 2:
         return [tensor, tensor.T]
     return [tensor.flatten(1), tensor.movedim(1, 0).flatten(1), tensor.flatten(0, -2).T]
@@ -224,13 +224,11 @@ def _refresh(state: State) -> None:
     state["mean"] = _turn(mean, state["bases"])
 
 
-# A matrix is not reshaped on the way: for a small one, every operation more takes as long as a product.
-
-
 def _turn(tensor: Tensor, bases: Sequence[Tensor | None], *, back: bool = False) -> Tensor:
     """Multiply each side by its basis, transposed, or undo it with ``back``, as a new tensor; None is the identity."""
     first, *middle, last = bases
     turned = tensor
+    # A matrix is not reshaped on the way: for a small one, every operation more takes as long as a product.
     if first is not None:
         matrix = first if back else first.T
         turned = matrix @ turned if turned.ndim == 2 else (matrix @ turned.flatten(1)).view(tensor.shape)

@@ -38,9 +38,9 @@
 #define UPPER 2, 6, 3, 7
 #endif
 
-/* What is computed at once: DOWN channels, at ACROSS positions or for DEEP taps. Their sums, one factor of each kind and
-   one more must fit into the registers; compilers would rather read a factor from memory for every product, and wait
-   for it, so HELD tells them that it has changed since. */
+/* What is computed at once: DOWN channels, at ACROSS positions or for DEEP taps. Their sums, the
+   factors of the positions or taps, and one channel's must fit into the registers. Compilers would rather read a factor
+   from memory for every product; HELD has them believe that the register's is another by now. */
 #define DOWN 4
 #if defined(__SSE__) && !defined(__AVX512F__)
 #define ACROSS 3
