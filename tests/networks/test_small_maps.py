@@ -12,7 +12,8 @@ from torch import Tensor
 
 from caelab.networks import small_maps
 from caelab.networks.build import build
-from caelab.networks.small_maps import MOST_PIXELS, convolve, weight_gradient
+from caelab.networks.convolve import convolve
+from caelab.networks.small_maps import MOST_PIXELS, weight_gradient
 
 
 @settings(deadline=None)

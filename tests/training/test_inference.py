@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from caelab.errors import InputError
 from caelab.networks.build import Built, build
-from caelab.networks.lanes.compiler import find_compiler
+from caelab.networks.compiler import find_compiler
 from caelab.training.compose import ImageModel
 from caelab.training.gradient import threads
 from caelab.training.inference import MOST_SIZES, Inference

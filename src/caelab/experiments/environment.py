@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from caelab import __version__
-from caelab.networks.lanes.compiler import library
+from caelab.networks.lanes.loops import library
 
 
 def describe_environment(device: torch.device, precision: torch.dtype) -> dict[str, Any]:

@@ -10,12 +10,19 @@ MOST_PIXELS = 36
 """Height × width up to which the product is faster, in bfloat16 (measured: 8×8 is even, 4×4 2.5 to 5 times)."""
 
 
-def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
-    """Return ``F.conv2d(x, weight, bias, padding=padding)``, and let its gradient be found faster where it can be.
+def suits(x: Tensor, weight: Tensor) -> bool:
+    """Tell whether :func:`convolve` is faster than ``F.conv2d``: half precision, on a CPU, with a gradient to come."""
+    trained = torch.is_grad_enabled() and weight.requires_grad
+    small = x.shape[2] * x.shape[3] <= MOST_PIXELS and weight.shape[-1] > 1
+    return small and trained and x.device.type == "cpu" and _dtype(x) in (torch.bfloat16, torch.float16)
 
-    In half precision on a CPU, the weights' gradient of small maps is one product of matrices,
-    (N·H'·W', C')ᵀ · (N·H'·W', K²·C): each output pixel's gradient by the patch that it was computed from. oneDNN goes
-    through the pixels of an image, which are too few to fill its matrix units.
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
+    """Return ``F.conv2d(x, weight, bias, padding=padding)``, and let its gradient be found faster.
+
+    The weights' gradient of small maps is one product of matrices, (N·H'·W', C')ᵀ · (N·H'·W', K²·C): each output
+    pixel's gradient by the patch that it was computed from. oneDNN goes through the pixels of an image, which are too
+    few to fill its matrix units.
 
     Args:
         x: ``(N, C, H, W)``.
@@ -23,14 +30,14 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Te
         bias: ``(C',)`` or ``None``.
         padding: Zeros around the input.
     """
-    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
-    small = x.shape[2] * x.shape[3] <= MOST_PIXELS and weight.shape[-1] > 1
-    trained = torch.is_grad_enabled() and weight.requires_grad
-    if not (small and trained and x.device.type == "cpu" and dtype in (torch.bfloat16, torch.float16)):
-        return F.conv2d(x, weight, bias, padding=padding)
+    dtype = _dtype(x)
     bias = None if bias is None else bias.to(dtype)
     y: Tensor = _SmallConvolution.apply(x.to(dtype), weight.to(dtype), bias, padding)  # type: ignore[no-untyped-call]
     return y
+
+
+def _dtype(x: Tensor) -> torch.dtype:
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
 
 
 class _SmallConvolution(torch.autograd.Function):

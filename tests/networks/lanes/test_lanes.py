@@ -1,7 +1,6 @@
 import copy
 import ctypes
 import math
-import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -16,8 +15,9 @@ from torch import Tensor, nn
 from caelab.errors import InputError
 from caelab.networks import describe
 from caelab.networks.build import Built, build
+from caelab.networks.compiler import find_compiler, load
 from caelab.networks.lanes import InLanes, in_lanes
-from caelab.networks.lanes.compiler import FLAGS, SOURCE, find_compiler, library, load
+from caelab.networks.lanes.loops import SOURCE, declared, library
 from caelab.networks.lanes.module import lay_out
 from caelab.networks.lanes.program import Affine, Chain, chain_of, make_program
 
@@ -122,7 +122,7 @@ def test_answers_and_gradients_are_those_of_a_float64_twin(text: str) -> None:
 @pytest.mark.parametrize("options", ["-mno-avx512f", "-mno-avx"])
 def test_narrower_vectors_compute_the_same(options: str) -> None:
     try:
-        loops = load((*find_compiler(), options))
+        loops = declared(load(SOURCE, (*find_compiler(), options)))
     except subprocess.SubprocessError:
         pytest.skip(f"the compiler has no {options}")
     assert loops.lanes() < 16
@@ -216,7 +216,7 @@ def test_memory_of_one_layout_is_not_used_for_another(options: tuple[str, ...]) 
     # With 16 lanes, four groups' tape is as long as the scratch: borders of one are not borders of the other.
     built, x = network("conv3k5 pool conv3k3 | up conv3", 8), images(64, 8)
     try:
-        fast = compiled(built, 8, load((*find_compiler(), *options)))
+        fast = compiled(built, 8, declared(load(SOURCE, (*find_compiler(), *options))))
     except subprocess.SubprocessError:
         pytest.skip("the compiler has no such option")
     for count in (64, 64, 9, 33, 64):
@@ -339,24 +339,3 @@ def test_without_a_compiler_pytorch_computes(fresh: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("CC", compiler)
     assert in_lanes(network(NETWORKS[0]), (3, 32, 32)) is None
     assert not list(fresh.rglob("*.so"))
-
-
-@needs_compiler
-def test_it_is_compiled_once_for_each_compiler(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    command = shutil.which(find_compiler()[0])
-    assert command is not None
-    load((command,))
-    files = {file: file.stat().st_mtime_ns for file in fresh.rglob("*.so")}
-    assert len(files) == 1
-    monkeypatch.setenv("CC", command)
-    assert library() is not None
-    assert {file: file.stat().st_mtime_ns for file in fresh.rglob("*.so")} == files
-    load((command, "-DOTHER"))
-    assert len(list(fresh.rglob("*.so"))) == 2
-
-
-@needs_compiler
-def test_the_compiler_has_nothing_to_warn_of() -> None:
-    command = [*find_compiler(), *FLAGS, "-Wall", "-Wextra", "-Werror", "-fsyntax-only", str(SOURCE)]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert answer.returncode == 0, answer.stderr

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from caelab.networks.build import Built
-from caelab.networks.lanes.compiler import library
+from caelab.networks.lanes.loops import library
 from caelab.networks.lanes.program import Affine, Chain, Program, chain_of, make_program
 
 WIDEST = 48

@@ -1,7 +1,6 @@
-"""``lanes.c`` → a shared library for this very processor, compiled once and kept in the user's cache."""
+"""C source → a shared library for this very processor, compiled once and kept in the user's cache."""
 
 import ctypes
-import functools
 import hashlib
 import importlib.util
 import os
@@ -10,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,8 +18,6 @@ import pooch
 from caelab.errors import InputError
 from caelab.files import replacing
 from caelab.progress import progress
-
-SOURCE = Path(__file__).with_name("lanes.c")
 
 COMPILERS = ("cc", "gcc", "clang")
 """Commands that are looked for, where ``CC`` names none."""
@@ -32,10 +30,11 @@ NATIVE = (("-march=native",), ("-mcpu=native",), ())
 TIMEOUT = 120.0
 """Seconds that a compiler may take; two or three are usual."""
 
+_one_at_a_time = threading.Lock()
 
-@functools.cache
-def library() -> ctypes.CDLL | None:
-    """Return the compiled loops; ``None`` where there is no C compiler, or it fails.
+
+def compiled(source: Path) -> ctypes.CDLL | None:
+    """Return the library of a C source; ``None`` where there is no C compiler, or it fails.
 
     The environment variable ``CC`` names the compiler, with options if need be; empty, nothing is compiled. Without it
     one is looked for on the path, and then the package ``ziglang`` of PyPI, which is one.
@@ -44,7 +43,8 @@ def library() -> ctypes.CDLL | None:
     if not command:
         return None
     try:
-        return load(command)
+        with _one_at_a_time:  # lest every thread of a training compile the same
+            return load(source, command)
     except (InputError, OSError, subprocess.SubprocessError):
         return None
 
@@ -59,10 +59,11 @@ def find_compiler() -> tuple[str, ...]:
     return (sys.executable, "-m", "ziglang", "cc") if importlib.util.find_spec("ziglang") else ()
 
 
-def load(command: Sequence[str]) -> ctypes.CDLL:
-    """Compile the loops, unless they are in the cache, and load them.
+def load(source: Path, command: Sequence[str]) -> ctypes.CDLL:
+    """Compile a source, unless its library is in the cache, and load it.
 
     Args:
+        source: A C file that needs no other.
         command: The compiler and its options, to which those for speed are added.
 
     Raises:
@@ -70,24 +71,17 @@ def load(command: Sequence[str]) -> ctypes.CDLL:
         OSError: There is no such compiler, or what it made cannot be loaded.
         SubprocessError: It fails, or takes too long.
     """
-    path = Path(pooch.os_cache("caelab")) / f"lanes-{_key(command)}.so"
+    path = Path(pooch.os_cache("caelab")) / f"{source.stem}-{_key(source, command)}.so"
     if not path.is_file():
-        with progress("compiling the loops of small networks, once", None), replacing(path) as temporary:
-            _compile(command, temporary)
-    loops = ctypes.CDLL(str(path))
-    pointer = ctypes.c_void_p
-    loops.backward.argtypes = [pointer, ctypes.c_int64, *[pointer] * 5]
-    loops.forward.argtypes = [*loops.backward.argtypes, ctypes.c_int32]
-    loops.forward.restype = loops.backward.restype = None
-    loops.learn.argtypes = [pointer, ctypes.c_int64, *[pointer] * 6]
-    loops.learn.restype = ctypes.c_double
-    return loops
+        with progress(f"compiling {source.name}, once", None), replacing(path) as temporary:
+            _compile(source, command, temporary)
+    return ctypes.CDLL(str(path))
 
 
-def _compile(command: Sequence[str], path: Path) -> None:
+def _compile(source: Path, command: Sequence[str], path: Path) -> None:
     for native in NATIVE:
         answer = subprocess.run(
-            [*command, *FLAGS, *native, "-o", str(path), str(SOURCE)],
+            [*command, *FLAGS, *native, "-o", str(path), str(source)],
             capture_output=True,
             timeout=TIMEOUT,
             check=native == NATIVE[-1],
@@ -96,10 +90,10 @@ def _compile(command: Sequence[str], path: Path) -> None:
             return
 
 
-def _key(command: Sequence[str]) -> str:
+def _key(source: Path, command: Sequence[str]) -> str:
     """Return a name for all that the machine code depends on: a home may be shared by machines of several kinds."""
     version = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=TIMEOUT, check=True)
-    parts = (SOURCE.read_text(encoding="utf-8"), *command, version.stdout, *FLAGS, platform.machine(), _features())
+    parts = (source.read_text(encoding="utf-8"), *command, version.stdout, *FLAGS, platform.machine(), _features())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 

@@ -1,0 +1,27 @@
+"""``lanes.c``, compiled and declared."""
+
+import ctypes
+import functools
+from pathlib import Path
+
+from caelab.networks.compiler import compiled
+
+SOURCE = Path(__file__).with_name("lanes.c")
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """Return the compiled loops; ``None`` where there is no C compiler, or it fails."""
+    loops = compiled(SOURCE)
+    return None if loops is None else declared(loops)
+
+
+def declared(loops: ctypes.CDLL) -> ctypes.CDLL:
+    """Tell what the functions of ``lanes.c`` are given and return."""
+    pointer = ctypes.c_void_p
+    loops.backward.argtypes = [pointer, ctypes.c_int64, *[pointer] * 5]
+    loops.forward.argtypes = [*loops.backward.argtypes, ctypes.c_int32]
+    loops.forward.restype = loops.backward.restype = None
+    loops.learn.argtypes = [pointer, ctypes.c_int64, *[pointer] * 6]
+    loops.learn.restype = ctypes.c_double
+    return loops

@@ -1,0 +1,39 @@
+"""``winograd.c``, compiled and declared."""
+
+import ctypes
+import functools
+from pathlib import Path
+
+from caelab.networks.compiler import compiled
+
+SOURCE = Path(__file__).with_name("winograd.c")
+
+
+class Convolution(ctypes.Structure):
+    """``Convolution`` of ``winograd.c``."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_int64)
+        for name in ("height", "width", "channels", "padding", "out_height", "out_width", "outputs")
+    )
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """Return the compiled loops; ``None`` where there is no C compiler, or it fails."""
+    loops = compiled(SOURCE)
+    return None if loops is None else declared(loops)
+
+
+def declared(loops: ctypes.CDLL) -> ctypes.CDLL:
+    """Tell what the functions of ``winograd.c`` are given and return."""
+    pointer, number = ctypes.c_void_p, ctypes.c_int64
+    convolution = ctypes.POINTER(Convolution)
+    for size in (loops.tiles, loops.kernel_floats, loops.scratch_floats):
+        size.argtypes, size.restype = [convolution], number
+    for change in (loops.kernel, loops.kernel_transposed, loops.kernel_gradient):
+        change.argtypes, change.restype = [convolution, pointer, pointer], None
+    loops.convolve.argtypes = [convolution, number, number, *[pointer] * 5]
+    loops.by_images.argtypes = loops.by_kernel.argtypes = [convolution, number, number, *[pointer] * 4]
+    loops.convolve.restype = loops.by_images.restype = loops.by_kernel.restype = None
+    return loops
