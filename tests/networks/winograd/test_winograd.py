@@ -148,8 +148,10 @@ WIDE = {"count": 8, "channels": 32, "side": 8, "outputs": 32, "kernel": 3, "padd
         ({}, True),
         ({"kernel": 1, "padding": 0}, False),
         ({"kernel": 5}, False),
-        ({"channels": 3}, False),
-        ({"outputs": 3}, False),
+        ({"channels": 7, "outputs": 99}, False),
+        ({"channels": 99, "outputs": 7}, False),
+        ({"channels": 16, "outputs": 16}, False),
+        ({"channels": 8, "outputs": 48}, True),
         ({"side": 2, "count": 99}, False),
         ({"count": 1}, False),
         ({"count": 0}, False),
@@ -195,7 +197,7 @@ def test_without_a_compiler_the_library_computes(monkeypatch: pytest.MonkeyPatch
     "text",
     [
         "unshuffle2 conv24 (conv24:gelu conv24:none) | conv48 shuffle4 conv3",
-        "conv16:gelu [pool conv32:gelu (norm conv32:gelu conv32:none) up conv16:gelu] conv16:gelu conv3",
+        "conv16:gelu [pool conv32:gelu (norm conv32:gelu conv32:none) up conv16:gelu] conv24:gelu conv3",
         "conv16 pool conv24:elu pool conv32:elu | up conv24:elu up conv16:elu conv3",
     ],
 )

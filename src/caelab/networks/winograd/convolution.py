@@ -15,8 +15,11 @@ from torch.autograd.function import once_differentiable
 
 from caelab.networks.winograd.loops import Convolution, library
 
-FEWEST_CHANNELS = 16
-"""Channels in and out from which this is faster than the library's convolution (``benchmarks/NOTES.md``)."""
+FEWEST_CHANNELS = 8
+"""Channels in, and out, from which this is faster than the library's convolution (``benchmarks.convolutions``)."""
+
+FEWEST_PAIRS = 384
+"""Channels in times channels out from which it is: with fewer, the way to the other basis and back is too much."""
 
 FEWEST_TILES = 16
 """Tiles of all images from which it is: the kernel is taken to the other basis once for all of them."""
@@ -44,6 +47,7 @@ def suits(x: Tensor, weight: Tensor, *, outputs: int, kernel: int, padding: int)
     return (
         kernel == 3
         and min(inputs, outputs) >= FEWEST_CHANNELS
+        and inputs * outputs >= FEWEST_PAIRS
         and count * tiles >= FEWEST_TILES
         and 9 * height * width >= LEAST_GAIN * 36 * tiles
         and x.device.type == weight.device.type == "cpu"
