@@ -122,3 +122,45 @@ def test_many_sizes_do_not_add_up() -> None:
     for size in range(8, 60, 2):
         assert inference.restore(images(2, size)).shape == (2, 3, size, size)
         assert len(inference._compiled) <= MOST_SIZES
+
+
+WIDE = "unshuffle2 conv96:gelu (norm conv96:gelu conv96:none) conv12k1:none | conv96:gelu conv12 shuffle2"
+
+
+@pytest.mark.parametrize(("count", "size", "shares"), [(31, 32, 1), (33, 32, 2), (70, 32, 3), (2, 128, 2), (1, 256, 1)])
+def test_threads_share_the_images_of_a_wide_network(count: int, size: int, shares: int) -> None:
+    model, given = make_model(WIDE), images(count, size)
+    inference, calls = Inference(model), []
+    forward = model.forward
+
+    def counted(x: Tensor) -> Tensor:
+        calls.append((len(x), torch.get_num_threads(), torch.is_grad_enabled()))
+        return forward(x)
+
+    model.forward = counted  # type: ignore[method-assign]
+    with threads(3):
+        answer = inference.restore(given)
+    assert len(calls) == shares
+    assert sum(length for length, _, _ in calls) == count
+    assert {(number, gradient) for _, number, gradient in calls} == {(3 if shares == 1 else 1, False)}
+    twin = copy.deepcopy(make_model(WIDE)).double()
+    torch.testing.assert_close(answer.double(), twin.restore(given.double()), rtol=1e-4, atol=1e-4)
+
+
+def test_a_network_in_training_mode_is_not_shared_out() -> None:
+    model = make_model("conv96 batchnorm conv3").train()
+    with threads(2):
+        answer = Inference(model).restore(images(64, 32))
+    torch.testing.assert_close(
+        answer, make_model("conv96 batchnorm conv3").train().restore(images(64, 32)).detach(), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_codes_of_a_wide_network_are_shared_out_too() -> None:
+    model, given = make_model(WIDE), images(48, 32)
+    assert isinstance(model.network, Built)
+    with threads(2):
+        code = Inference(model).encode(given)
+        decoded = Inference(model).decode(code)
+    torch.testing.assert_close(code, model.network.encode(model.inputs(given)).detach(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(decoded, model.restore(given).detach(), rtol=1e-4, atol=1e-4)

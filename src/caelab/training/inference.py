@@ -1,6 +1,7 @@
 """A model in use: answers without gradients, as fast as they can be had."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
@@ -18,9 +19,15 @@ The number of images has no say, so that an image's answer is the same to the la
 MOST_SIZES = 8
 """Sizes of images for which loops and the memory they work in are kept."""
 
+SMALLEST_SHARE = 16 * 32 * 32
+"""Pixels that are worth a thread of their own."""
+
 
 class Inference:
     """Computes what a model computes, small networks by compiled loops (``networks.lanes``), on all threads.
+
+    Other networks are shared out as in training: each thread takes some of the images through all of the network,
+    instead of all of them meeting in every operation.
 
     The loops are made for every size of images that comes, and kept for the next. They read the model's weights where
     they are, so these may change in between. A network with forward hooks is PyTorch's, which calls them.
@@ -32,6 +39,7 @@ class Inference:
     def __init__(self, model: ImageModel) -> None:
         self.model = model
         self._compiled: dict[tuple[Part, torch.Size], InLanes | None] = {}
+        self._pool: ThreadPoolExecutor | None = None
 
     @torch.no_grad()
     def restore(self, given: Tensor) -> Tensor:
@@ -67,8 +75,28 @@ class Inference:
     def _answer(self, part: Part, otherwise: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         plain = x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
         hooked = any(each._forward_hooks or each._forward_pre_hooks for each in self.model.network.modules())
-        compiled = self._loops(part, x.shape[1:]) if plain and not hooked and x.ndim == 4 else None
-        return otherwise(x) if compiled is None else compiled(x)
+        if not plain or hooked or x.ndim != 4 or x.device.type != "cpu":
+            return otherwise(x)
+        compiled = self._loops(part, x.shape[1:])
+        if compiled is not None:
+            return compiled(x)
+        # In training mode chance, or what others are beside it, may have a say in an image's answer.
+        return otherwise(x) if self.model.training else self._shared_out(otherwise, x)
+
+    def _shared_out(self, answer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        count, _, height, width = x.shape
+        shares = min(torch.get_num_threads(), count, count * height * width // SMALLEST_SHARE)
+        if shares <= 1:
+            return answer(x)
+
+        def share(images: Tensor) -> Tensor:
+            with torch.no_grad():  # a thread's own, as is the number of threads
+                return answer(images)
+
+        self._pool = self._pool or ThreadPoolExecutor(
+            torch.get_num_threads(), "answer", initializer=torch.set_num_threads, initargs=(1,)
+        )
+        return torch.cat(list(self._pool.map(share, x.tensor_split(shares))))
 
     def _loops(self, part: Part, shape: torch.Size) -> InLanes | None:
         if (part, shape) not in self._compiled:

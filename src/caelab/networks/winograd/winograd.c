@@ -43,7 +43,7 @@
 #define STEP 4 /* From a tile to the next, and its outputs' side. */
 #define TAPS 3 /* The kernel's side. */
 #define PLACES (SIDE * SIDE)
-#define SOME 64 /* A multiple of DOWN. */
+#define SOME 32 /* A multiple of DOWN. */
 #define PANEL (ACROSS * LANES)
 #define APART 16 /* Floats between one place's matrix and the next's, lest all fall into the same lines of the cache. */
 
