@@ -79,7 +79,8 @@ class Inference:
             return otherwise(x)
         compiled = self._loops(part, x.shape[1:])
         if compiled is not None:
-            return compiled(x)
+            answer: Tensor = compiled(x)
+            return answer
         # In training mode chance, or what others are beside it, may have a say in an image's answer.
         return otherwise(x) if self.model.training else self._shared_out(otherwise, x)
 
