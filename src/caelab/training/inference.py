@@ -73,9 +73,9 @@ class Inference:
         return self.model.network
 
     def _answer(self, part: Part, otherwise: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        plain = x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+        plain = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
         hooked = any(each._forward_hooks or each._forward_pre_hooks for each in self.model.network.modules())
-        if not plain or hooked or x.ndim != 4 or x.device.type != "cpu":
+        if not plain or hooked or x.ndim != 4:
             return otherwise(x)
         compiled = self._loops(part, x.shape[1:])
         if compiled is not None:

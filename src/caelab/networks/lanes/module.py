@@ -12,6 +12,7 @@ from torch.autograd.function import once_differentiable
 from caelab.networks.build import Built
 from caelab.networks.lanes.loops import library
 from caelab.networks.lanes.program import Affine, Chain, Program, chain_of, make_program
+from caelab.networks.rows import in_rows
 
 WIDEST = 48
 """Mean width up to which this is faster than PyTorch's convolutions (``benchmarks/NOTES.md``)."""
@@ -44,7 +45,7 @@ class InLanes(nn.Module):
         return answer
 
     def _answer(self, x: Tensor) -> Tensor:
-        images, weights, answers = _in_rows(x), _dense(self._weights()), self.room_for_answers(len(x))
+        images, weights, answers = in_rows(x), _dense(self._weights()), self.room_for_answers(len(x))
         shares = min(torch.get_num_threads(), -(-len(x) // self.loops.lanes()))
         if shares <= 1:
             self.answer(images, weights, answers)
@@ -198,7 +199,7 @@ class _Pass(torch.autograd.Function):
             network.tapes.borrow(groups * network.program.tape),
             network.room_for_answers(len(x)),
         )
-        network.answer(_in_rows(x), dense, answers, tape)
+        network.answer(in_rows(x), dense, answers, tape)
         ctx.network, ctx.tape, ctx.count, ctx.weights = network, tape, len(x), dense
         return answers.permute(0, 3, 1, 2)
 
@@ -206,7 +207,7 @@ class _Pass(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         network: InLanes = ctx.network
-        back = _in_rows(gradient)
+        back = in_rows(gradient)
         gradients = _room_for(ctx.weights)
         scratch = network.scratches.borrow(network.program.scratch)
         network.loops.backward(
@@ -222,11 +223,6 @@ class _Pass(torch.autograd.Function):
         network.tapes.give_back(ctx.tape)
         ctx.tape = None
         return (None, None, *gradients)
-
-
-def _in_rows(images: Tensor) -> Tensor:
-    """The images as C reads them: ``(N, H, W, C)``, one number after the other in memory."""
-    return images.permute(0, 2, 3, 1).contiguous()
 
 
 def _dense(weights: Sequence[Tensor | None]) -> list[Tensor | None]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from caelab.networks.rows import in_rows
 from caelab.networks.winograd.loops import Convolution, library
 
 FEWEST_CHANNELS = 8
@@ -84,7 +85,7 @@ class _Winograd(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
         loops = _loops()
-        images, dense = _in_rows(x), weight.contiguous()
+        images, dense = in_rows(x), weight.contiguous()
         bias = None if bias is None else bias.contiguous()
         shape = _shape_of(images, dense, padding)
         kernel = _memory("kernel", loops.kernel_floats(shape))
@@ -106,7 +107,7 @@ class _Winograd(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         images, weight = ctx.saved_tensors
         by_x, by_weight, by_bias, _ = ctx.needs_input_grad
-        rows = _in_rows(gradient)
+        rows = in_rows(gradient)
         return (
             _by_images(ctx.shape, images, weight, rows) if by_x else None,
             _by_weight(ctx.shape, images, weight, rows) if by_weight else None,
@@ -161,11 +162,6 @@ def _shape_of(images: Tensor, weight: Tensor, padding: int) -> Convolution:
     return Convolution(
         height, width, channels, padding, height + 2 * padding - 2, width + 2 * padding - 2, weight.shape[0]
     )
-
-
-def _in_rows(images: Tensor) -> Tensor:
-    """The images as C reads them: ``(N, H, W, C)``, one number after the other in memory."""
-    return images.permute(0, 2, 3, 1).contiguous()
 
 
 def _parts(count: int, smallest: int) -> list[range]:
