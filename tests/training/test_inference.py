@@ -148,12 +148,11 @@ def test_threads_share_the_images_of_a_wide_network(count: int, size: int, share
 
 
 def test_a_network_in_training_mode_is_not_shared_out() -> None:
-    model = make_model("conv96 batchnorm conv3").train()
-    with threads(2):
-        answer = Inference(model).restore(images(64, 32))
-    torch.testing.assert_close(
-        answer, make_model("conv96 batchnorm conv3").train().restore(images(64, 32)).detach(), rtol=1e-4, atol=1e-4
-    )
+    text = "conv96 batchnorm conv3"
+    with threads(2), torch.no_grad():  # the sums of batch statistics round otherwise with other threads
+        answer = Inference(make_model(text).train()).restore(images(64, 32))
+        whole = make_model(text).train().restore(images(64, 32))
+    assert torch.equal(answer, whole)
 
 
 def test_codes_of_a_wide_network_are_shared_out_too() -> None:
