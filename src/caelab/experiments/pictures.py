@@ -18,6 +18,9 @@ from caelab.measuring.metrics import psnr
 # Okabe and Ito's palette, which colour-blind people can tell apart.
 BLUE, ORANGE, GREEN, GRAY = "#0072B2", "#D55E00", "#009E73", "#666666"
 
+_GAP = 0.09
+"""Between images, as a share of their height."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorCurve:
@@ -106,19 +109,14 @@ def draw_samples(
         footnote: About the data.
     """
     blocks, count = errors.shape
-    figure = Figure(figsize=(1.05 * count, (1.05 * len(rows) + 0.42) * blocks + 0.7), layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.04, hspace=0.0)  # type: ignore[union-attr,call-arg]
+    figure = Figure(figsize=(1.05 * count + 0.3, (1.05 * len(rows) + 0.47) * blocks + 0.7), layout="constrained")
     figure.suptitle(title, fontsize=11, wrap=True)
-    parts = np.ravel(np.asarray(figure.subfigures(blocks, 1)))
-    for part, label, block in zip(parts, labels, range(blocks), strict=True):
-        part.suptitle(label, fontsize=10, x=0.01, ha="left")
-        grid = part.subplots(len(rows), count, squeeze=False)
-        for axes, (name, images) in zip(grid, rows.items(), strict=True):
-            for column in range(count):
-                _show(axes[column], images[block, column])
-            axes[0].set_ylabel(name, fontsize=8.5)
-        for column in range(count):
-            grid[-1, column].set_xlabel(f"{float(psnr(errors[block, column])):.1f} dB", fontsize=8.5)
+    grid = figure.subplots(blocks, 1, squeeze=False)
+    for axes, label, block in zip(grid[:, 0], labels, range(blocks), strict=True):
+        axes.set_title(label, fontsize=10, loc="left")
+        across, down = _show(axes, [images[block] for images in rows.values()])
+        axes.set_xticks(across, [f"{float(psnr(error)):.1f} dB" for error in errors[block]], fontsize=8.5)
+        axes.set_yticks(down, list(rows), fontsize=8.5, rotation=90, va="center")
     _footnote(figure, footnote)
     save_figure(figure, file)
 
@@ -141,12 +139,22 @@ def save_figure(figure: Figure, *files: Path) -> None:
             figure.savefig(temporary, dpi=150, metadata=metadata)
 
 
-def _show(axes: Axes, image: np.ndarray) -> None:
-    axes.imshow(image.transpose(1, 2, 0), interpolation="nearest", vmin=0, vmax=1, cmap="gray")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+def _show(axes: Axes, rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Show rows of images ``(K, 1 or 3, H, W)`` in one picture, white between them; where columns and rows lie in it.
+
+    Axes for every image would look the same and take seconds.
+    """
+    count, _, height, width = rows[0].shape
+    gap = max(1, round(_GAP * height))
+    tops, lefts = np.arange(len(rows)) * (height + gap), np.arange(count) * (width + gap)
+    picture = np.ones((tops[-1] + height, lefts[-1] + width, 3), np.float32)
+    for top, images in zip(tops, rows, strict=True):
+        for left, image in zip(lefts, images, strict=True):
+            picture[top : top + height, left : left + width] = image.transpose(1, 2, 0)
+    axes.imshow(picture, interpolation="nearest")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return lefts + (width - 1) / 2, tops + (height - 1) / 2
 
 
 def _footnote(figure: Figure, text: str) -> None:
