@@ -1,12 +1,16 @@
 """What all tests share: an isolated cache, and small data to train on."""
 
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from caelab.cli import main
 
 CIFAR10 = os.environ.get("CAELAB_DATA")
 
@@ -38,6 +42,24 @@ def cifar10_path() -> Path:
     """Where real CIFAR-10 is; only for tests marked ``cifar10``."""
     assert CIFAR10
     return Path(CIFAR10)
+
+
+@pytest.fixture
+def caelab(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command line in this process: a new one takes seconds to import PyTorch."""
+
+    def caelab(*arguments: object) -> subprocess.CompletedProcess[str]:
+        words = ["caelab", *map(str, arguments)]
+        monkeypatch.setattr(sys, "argv", words)
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        told = capfd.readouterr()
+        return subprocess.CompletedProcess(words, int(ended.value.code or 0), told.out, told.err)
+
+    return caelab
 
 
 def smooth_images(count: int, size: int, seed: int = 0) -> np.ndarray:

@@ -3,6 +3,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,16 +14,20 @@ from caelab.cli import COMMANDS
 NETWORK = "conv4 pool conv2 | up conv3"
 
 
-def caelab(*arguments: object, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+Answer = subprocess.CompletedProcess[str]
+Call = Callable[..., Answer]
+
+
+def process(*arguments: object) -> Answer:
     command = [sys.executable, "-m", "caelab", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 def small(pictures: Path, *arguments: object) -> tuple[object, ...]:
     return ("train", NETWORK, "--data", pictures, "--size", 16, "--batch", 16, "--epochs", 2, *arguments)
 
 
-def assert_wrong_input(answer: subprocess.CompletedProcess[str], said: str) -> None:
+def assert_wrong_input(answer: Answer, said: str) -> None:
     assert answer.returncode == 2, answer
     assert said in answer.stderr
     assert "Traceback" not in answer.stderr
@@ -33,7 +38,7 @@ def test_help_names_every_command_and_is_instant() -> None:
     times = []
     for _ in range(5):
         started = time.perf_counter()
-        answer = caelab("--help")
+        answer = process("--help")
         times.append(time.perf_counter() - started)
     assert answer.returncode == 0
     assert all(name in answer.stdout for name in COMMANDS)
@@ -54,17 +59,17 @@ def test_help_and_describe_do_without_torch() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(command: str) -> None:
+def test_every_command_explains_itself(caelab: Call, command: str) -> None:
     answer = caelab(command, "--help")
     assert answer.returncode == 0
     assert answer.stdout.startswith(f"Usage: caelab {command}")
 
 
-def test_version() -> None:
+def test_version(caelab: Call) -> None:
     assert caelab("--version").stdout == f"caelab, version {__version__}\n"
 
 
-def test_describe_prints_a_table_or_one_document() -> None:
+def test_describe_prints_a_table_or_one_document(caelab: Call) -> None:
     assert "4,911" in caelab("describe", "reference").stdout
     told = json.loads(caelab("describe", "reference", "--json").stdout)
     assert told["weights"] == 4911
@@ -73,15 +78,15 @@ def test_describe_prints_a_table_or_one_document() -> None:
 
 
 def test_a_wrong_network_is_shown_with_a_caret() -> None:
-    answer = caelab("describe", "conv8 pol conv16 | up conv3")
+    answer = process("describe", "conv8 pol conv16 | up conv3")
     assert_wrong_input(answer, "conv8 pol conv16 | up conv3")
     lines = answer.stderr.splitlines()
     caret = next(number for number, line in enumerate(lines) if "^" in line)
     assert lines[caret].index("^") == lines[caret - 1].index("pol")
 
 
-def test_a_run_from_the_command_line(pictures: Path, tmp_path: Path) -> None:
-    answer = caelab(*small(pictures, "--runs", tmp_path, "--json"))
+def test_a_run_from_the_command_line(caelab: Call, pictures: Path, tmp_path: Path) -> None:
+    answer = process(*small(pictures, "--runs", tmp_path, "--json"))
     assert answer.returncode == 0, answer.stderr
     assert answer.stderr == ""  # quiet where nobody watches
     result = json.loads(answer.stdout)
@@ -102,7 +107,7 @@ def test_a_run_from_the_command_line(pictures: Path, tmp_path: Path) -> None:
     assert " 120\n" in table.stdout
 
 
-def test_a_recipe_lies_beneath_the_options(pictures: Path, tmp_path: Path) -> None:
+def test_a_recipe_lies_beneath_the_options(caelab: Call, pictures: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(f'network = "{NETWORK}"\nsize = 16\nbatch = 16\nepochs = 7\ndata = "{pictures}"\n')
     answer = caelab("train", "--config", recipe, "--epochs", 1, "--out", tmp_path / "run", "--json")
@@ -127,19 +132,19 @@ def test_a_recipe_lies_beneath_the_options(pictures: Path, tmp_path: Path) -> No
     ],
 )
 def test_wrong_options_leave_nothing_behind(
-    pictures: Path, tmp_path: Path, arguments: tuple[object, ...], said: str
+    caelab: Call, pictures: Path, tmp_path: Path, arguments: tuple[object, ...], said: str
 ) -> None:
     assert_wrong_input(caelab(*small(pictures, "--out", tmp_path / "run", *arguments)), said)
     assert not (tmp_path / "run").exists()
 
 
-def test_a_file_in_the_way_is_said(pictures: Path, tmp_path: Path) -> None:
+def test_a_file_in_the_way_is_said(caelab: Call, pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     assert_wrong_input(caelab(*small(pictures, "--out", tmp_path / "file")), "is a file: a run needs a folder")
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_diverging_run_fails_without_a_traceback(pictures: Path, tmp_path: Path) -> None:
+def test_a_diverging_run_fails_without_a_traceback(caelab: Call, pictures: Path, tmp_path: Path) -> None:
     answer = caelab(*small(pictures, "--out", tmp_path / "run", "--learning-rate", "1e30", "--optimizer", "adam"))
     assert answer.returncode == 1
     assert answer.stderr.startswith("failed: the loss is not a finite number in epoch 1")
@@ -150,7 +155,7 @@ def test_control_c_saves_and_exits_130(pictures: Path, tmp_path: Path) -> None:
     import signal
 
     arguments = small(pictures, "--out", tmp_path / "run", "--epochs", 5000, "--optimizer", "adam")
-    process = subprocess.Popen(
+    training = subprocess.Popen(
         [sys.executable, "-m", "caelab", *map(str, arguments)],
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -159,15 +164,15 @@ def test_control_c_saves_and_exits_130(pictures: Path, tmp_path: Path) -> None:
     deadline = time.monotonic() + 60
     while not (tmp_path / "run" / "checkpoint.pt").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
+    training.send_signal(signal.SIGINT)
+    _, said = training.communicate(timeout=60)
+    assert training.returncode == 130
     assert "the same command goes on from there" in said
     assert (tmp_path / "run" / "checkpoint.pt").exists()
     assert not (tmp_path / "run" / "result.json").exists()
 
 
-def test_data_says_what_there_is(pictures: Path, tmp_path: Path) -> None:
+def test_data_says_what_there_is(caelab: Call, pictures: Path, tmp_path: Path) -> None:
     told = json.loads(
         caelab("data", "--data", pictures, "--size", 16, "--json", "--sheet", tmp_path / "sheet.png").stdout
     )

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,6 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from caelab.cli import main
 from caelab.experiments.weights import ModelCard, compose_model, save_model
 from caelab.networks.build import build
 from caelab.photos import models
@@ -31,29 +30,7 @@ CHROMA = replace(CARD, network="conv4 pool conv2 | up conv2", impair="gray", pre
 CELLS = tuple((first, second) for first in (-3, 0, 3) for second in (-3, 0, 3))
 
 
-@dataclass(frozen=True)
-class Answer:
-    code: int
-    out: str
-    err: str
-
-
-Caelab = Callable[..., Answer]
-
-
-@pytest.fixture
-def caelab(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Caelab:
-    """Type a command."""
-
-    def call(*arguments: object) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["caelab", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return Answer(ended.value.code, said.out, said.err)
-
-    return call
+Caelab = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def put(file: Path, card: ModelCard) -> Path:
@@ -116,35 +93,35 @@ def files() -> list[str]:
 def test_a_folder_is_colorized_and_one_bad_file_does_not_stop_it(caelab: Caelab, place: Path) -> None:
     (place / "in" / "broken.png").write_bytes(b"nothing")
     answer = caelab("colorize", "in", "-r", "-o", "out", "--threads", 1)
-    assert answer.code == 1
-    assert answer.out.splitlines() == ["out/a.png", "out/b.png", "out/deep/c.png"]
-    assert answer.err.splitlines()[0].startswith("failed: in/broken.png is not a picture that can be read")
-    assert answer.err.splitlines()[-1] == "1 of 4 pictures failed"
-    assert len(answer.err.splitlines()) == 2
+    assert answer.returncode == 1
+    assert answer.stdout.splitlines() == ["out/a.png", "out/b.png", "out/deep/c.png"]
+    assert answer.stderr.splitlines()[0].startswith("failed: in/broken.png is not a picture that can be read")
+    assert answer.stderr.splitlines()[-1] == "1 of 4 pictures failed"
+    assert len(answer.stderr.splitlines()) == 2
     for name in ("a.png", "b.png", "deep/c.png"):
         before, after = (luma(read(f"{folder}/{name}").astype(np.float32)) for folder in ("in", "out"))
         assert np.abs(before - after).max() <= 0.51
     again = caelab("colorize", "in", "-r", "-o", "out", "--json")
-    assert again.code == 1
-    told = json.loads(again.out)
+    assert again.returncode == 1
+    told = json.loads(again.stdout)
     assert told["failed"] == 4
     assert told["pictures"][0]["error"] == "out/a.png exists already; --force overwrites."
     assert told["pictures"][0]["target"] is None
     (place / "in" / "broken.png").unlink()
-    assert caelab("colorize", "in", "-r", "-o", "out", "--force").code == 0
+    assert caelab("colorize", "in", "-r", "-o", "out", "--force").returncode == 0
 
 
 def test_one_result_lies_beside_its_picture(caelab: Caelab, place: Path) -> None:
     for command, suffix in (("denoise", "denoised"), ("reconstruct", "reconstructed"), ("colorize", "colorized")):
         answer = caelab(command, "gray.png")
-        assert (answer.code, answer.out, answer.err) == (0, f"gray-{suffix}.png\n", "")
+        assert (answer.returncode, answer.stdout, answer.stderr) == (0, f"gray-{suffix}.png\n", "")
         assert read(f"gray-{suffix}.png").shape == ((20, 26, 3) if command == "colorize" else (20, 26))
-    assert caelab("restore", "gray.png", "--impair", "blur1.5", "--suffix", "-x").out == "gray-x.png\n"
+    assert caelab("restore", "gray.png", "--impair", "blur1.5", "--suffix", "-x").stdout == "gray-x.png\n"
 
 
 def test_truth_is_measured_where_it_is_known(caelab: Caelab, place: Path) -> None:
     answer = caelab("colorize", "in/a.png", "gray.png", "-o", "out", "--compare", "--json")
-    colored, gray = json.loads(answer.out)["pictures"]
+    colored, gray = json.loads(answer.stdout)["pictures"]
     assert colored["comparison"] == "out/a-compare.png"
     truth, result = (read(file) / 255 for file in ("in/a.png", "out/a.png"))
     assert colored["metrics"]["psnr"] == pytest.approx(-10 * np.log10(np.square(truth - result).mean()), abs=1e-3)
@@ -154,12 +131,13 @@ def test_truth_is_measured_where_it_is_known(caelab: Caelab, place: Path) -> Non
     assert read("out/a-compare.png").shape[1] > read("out/gray-compare.png").shape[1]  # the truth is a third panel
 
     plain = caelab("reconstruct", "in/a.png", "--compare")
-    assert plain.out.startswith("in/a-reconstructed.png  PSNR ")
-    assert json.loads(caelab("denoise", "in/b.png", "--compare", "--json").out)["pictures"][0]["metrics"] == {}
+    assert plain.stdout.startswith("in/a-reconstructed.png  PSNR ")
+    assert json.loads(caelab("denoise", "in/b.png", "--compare", "--json").stdout)["pictures"][0]["metrics"] == {}
     taken = caelab("reconstruct", "in/a.png", "-o", "in/other.png", "--compare")
-    assert taken.code == 0
+    assert taken.returncode == 0
     Path("in/other.png").unlink()
-    assert caelab("reconstruct", "in/a.png", "-o", "in/other.png", "--compare").code == 1  # other-compare.png is there
+    taken = caelab("reconstruct", "in/a.png", "-o", "in/other.png", "--compare")
+    assert taken.returncode == 1  # other-compare.png is there
     assert not Path("in/other.png").exists()
 
 
@@ -195,10 +173,10 @@ def test_wrong_use_is_said_before_any_work(caelab: Caelab, place: Path, argument
     (place / "notes.txt").touch()
     before = files()
     answer = caelab(arguments[0], "in", *arguments[1:])
-    assert answer.code == 2
-    assert said in answer.err
-    assert answer.err.startswith("error: ")
-    assert answer.out == ""
+    assert answer.returncode == 2
+    assert said in answer.stderr
+    assert answer.stderr.startswith("error: ")
+    assert answer.stdout == ""
     assert files() == before
 
 
@@ -212,28 +190,30 @@ def test_weights_that_are_not_finite_are_said(caelab: Caelab, place: Path) -> No
         metadata = opened.metadata()
     save_file(tensors, file, metadata=metadata)
     answer = caelab("colorize", "in", "--model", file)
-    assert answer.code == 2
-    assert "some weights are not finite numbers; the file is damaged or its training diverged" in answer.err
+    assert answer.returncode == 2
+    assert "some weights are not finite numbers; the file is damaged or its training diverged" in answer.stderr
 
 
 def test_variants_differ_and_come_again(caelab: Caelab, place: Path) -> None:
     answer = caelab("colorize", "gray.png", "--model", "colorful", "--variants", 3, "--seed", 5)
     names = [f"gray-colorized-{number}.png" for number in (1, 2, 3)]
-    assert answer.out.splitlines() == names
+    assert answer.stdout.splitlines() == names
     drawn = [read(name) for name in names]
     assert all((drawn[a] != drawn[b]).any() for a, b in ((0, 1), (0, 2), (1, 2)))
     alone = caelab("colorize", "gray.png", "in", "--model", "colorful", "--variants", 2, "--seed", 5, "-o", "out")
-    assert alone.code == 0
+    assert alone.returncode == 0
     assert [(read(f"out/gray-{number}.png") == drawn[number - 1]).all() for number in (1, 2)] == [True, True]
-    assert caelab("colorize", "gray.png", "--model", "colorful", "--variants", 1, "--seed", 6, "--force").code == 0
+    assert (
+        caelab("colorize", "gray.png", "--model", "colorful", "--variants", 1, "--seed", 6, "--force").returncode == 0
+    )
     assert (read(names[0]) != drawn[0]).any()
 
 
 def test_what_cannot_be_written_fails_and_leaves_nothing(
     caelab: Caelab, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "exists already" in caelab("denoise", "gray.png", "-o", "in/a.png").err
-    assert "has no suffix of a format that is written" in caelab("denoise", "gray.png", "-o", "x.gif").err
+    assert "exists already" in caelab("denoise", "gray.png", "-o", "in/a.png").stderr
+    assert "has no suffix of a format that is written" in caelab("denoise", "gray.png", "-o", "x.gif").stderr
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, os.strerror(13))
@@ -241,11 +221,11 @@ def test_what_cannot_be_written_fails_and_leaves_nothing(
     monkeypatch.setattr(tempfile, "mkstemp", refuse)
     before = files()
     answer = caelab("denoise", "in", "-r")
-    assert answer.code == 1
-    assert answer.err.splitlines()[0] == (
+    assert answer.returncode == 1
+    assert answer.stderr.splitlines()[0] == (
         "failed: cannot write in/a-denoised.png: Permission denied. Choose another place, or make it writable."
     )
-    assert answer.err.splitlines()[-1] == "3 of 3 pictures failed"
+    assert answer.stderr.splitlines()[-1] == "3 of 3 pictures failed"
     assert files() == before
 
 
@@ -257,49 +237,49 @@ def test_standard_input_and_output(caelab: Caelab, place: Path, monkeypatch: pyt
         return taken
 
     taken = streams(Path("gray.png").read_bytes())
-    assert caelab("colorize", "-").code == 0
+    assert caelab("colorize", "-").returncode == 0
     assert read(io.BytesIO(taken.getvalue())).shape == (20, 26, 3)  # type: ignore[arg-type]
     streams(b"nothing")
     answer = caelab("colorize", "-")
-    assert answer.code == 1
-    assert answer.err.startswith("failed: standard input is not a picture that can be read")
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("failed: standard input is not a picture that can be read")
     for flag in ("--json", "--compare"):
         streams(b"")
         answer = caelab("colorize", "-", flag)
-        assert answer.code == 2
-        assert f"{flag} does not go with a picture on standard output" in answer.err
+        assert answer.returncode == 2
+        assert f"{flag} does not go with a picture on standard output" in answer.stderr
     streams(b"")
-    assert "standard input can be read once" in caelab("colorize", "-", "-o", "x.png", "--variants", 2).err
+    assert "standard input can be read once" in caelab("colorize", "-", "-o", "x.png", "--variants", 2).stderr
     streams(b"")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    assert "a picture would go to the terminal" in caelab("colorize", "-").err
+    assert "a picture would go to the terminal" in caelab("colorize", "-").stderr
 
 
 def test_models_are_listed_and_shown(caelab: Caelab, place: Path) -> None:
-    lines = caelab("models").out.splitlines()
+    lines = caelab("models").stdout.splitlines()
     assert [line.split()[0] for line in lines[1:]] == ["colorful", "colorize", "denoise", "reference", "sharpen"]
     assert lines[2].split()[1:7] == ["gray", "chroma", "24.50", "27.25", "pca-128", "243"]
-    assert json.loads(caelab("models", "--json").out)["sharpen"]["impair"] == "blur1.5"
-    assert json.loads(caelab("models", "sharpen").out)["impair"] == "blur1.5"
+    assert json.loads(caelab("models", "--json").stdout)["sharpen"]["impair"] == "blur1.5"
+    assert json.loads(caelab("models", "sharpen").stdout)["impair"] == "blur1.5"
     answer = caelab("models", "sharpn")
-    assert answer.code == 2
-    assert "Did you mean sharpen?" in answer.err
-    assert caelab("models", "gray.png").code == 2
-    assert "is not a finished run" in caelab("models", "--add", "in", "new").err
+    assert answer.returncode == 2
+    assert "Did you mean sharpen?" in answer.stderr
+    assert caelab("models", "gray.png").returncode == 2
+    assert "is not a finished run" in caelab("models", "--add", "in", "new").stderr
 
 
 def test_a_model_is_exported_and_needs_no_torch_then(caelab: Caelab, place: Path) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     answer = caelab("export", "colorize", "c.onnx", "--json")
-    assert answer.code == 0
-    told = json.loads(answer.out)
+    assert answer.returncode == 0
+    told = json.loads(answer.stdout)
     assert told["difference"] < 1e-4
     assert told["bytes"] == Path("c.onnx").stat().st_size
-    assert "c.onnx exists already" in caelab("export", "colorize", "c.onnx").err
-    assert "should end in .onnx" in caelab("export", "colorize", "c.txt").err
-    assert "is an ONNX file already" in caelab("export", "c.onnx", "d.onnx").err
-    assert "no model 'colorise'" in caelab("export", "colorise", "d.onnx").err
+    assert "c.onnx exists already" in caelab("export", "colorize", "c.onnx").stderr
+    assert "should end in .onnx" in caelab("export", "colorize", "c.txt").stderr
+    assert "is an ONNX file already" in caelab("export", "c.onnx", "d.onnx").stderr
+    assert "no model 'colorise'" in caelab("export", "colorise", "d.onnx").stderr
 
     caelab("colorize", "gray.png", "-o", "torch.png")
     script = "import sys\nfrom caelab.cli import main\ntry: main()\nfinally: print('torch' in sys.modules)"
@@ -311,11 +291,11 @@ def test_a_model_is_exported_and_needs_no_torch_then(caelab: Caelab, place: Path
     assert np.abs(read("onnx.png").astype(int) - read("torch.png")).max() <= 1
 
     several = caelab("colorize", "gray.png", "--model", "c.onnx", "--variants", 2)
-    assert several.code == 2
-    assert "gives one answer to a picture" in several.err
-    assert "PyTorch does not run" in caelab("colorize", "gray.png", "--model", "c.onnx", "--runtime", "torch").err
-    assert "Use it with `caelab colorize`" in caelab("denoise", "gray.png", "--model", "c.onnx").err
+    assert several.returncode == 2
+    assert "gives one answer to a picture" in several.stderr
+    assert "PyTorch does not run" in caelab("colorize", "gray.png", "--model", "c.onnx", "--runtime", "torch").stderr
+    assert "Use it with `caelab colorize`" in caelab("denoise", "gray.png", "--model", "c.onnx").stderr
     Path("c.onnx").write_bytes(Path("c.onnx").read_bytes()[:300])
     damaged = caelab("colorize", "gray.png", "--model", "c.onnx")
-    assert damaged.code == 2
-    assert "c.onnx is no ONNX model, or damaged" in damaged.err
+    assert damaged.returncode == 2
+    assert "c.onnx is no ONNX model, or damaged" in damaged.stderr

@@ -12,11 +12,7 @@ import pytest
 from caelab.experiments.results import read_rows
 
 Write = Callable[..., Path]
-
-
-def caelab(*arguments: object, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "caelab", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+Call = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -30,7 +26,7 @@ def write(pictures: Path, tmp_path: Path) -> Write:
     return write
 
 
-def test_a_dry_run_prints_the_plan_and_trains_nothing(write: Write, tmp_path: Path) -> None:
+def test_a_dry_run_prints_the_plan_and_trains_nothing(caelab: Call, write: Write, tmp_path: Path) -> None:
     file = write("kernel = [1, 5]")
     answer = caelab("study", file, "--runs", tmp_path / "runs", "--dry-run", "--seeds", "0,7")
     assert answer.returncode == 0
@@ -45,7 +41,7 @@ def test_a_dry_run_prints_the_plan_and_trains_nothing(write: Write, tmp_path: Pa
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_study_from_the_command_line(write: Write, tmp_path: Path) -> None:
+def test_a_study_from_the_command_line(caelab: Call, write: Write, tmp_path: Path) -> None:
     words = ("study", write('optimizer = ["adamw"]'), "--runs", tmp_path / "runs", "--threads", 1)
     answer = caelab(*words)
     assert answer.returncode == 0, answer.stderr
@@ -71,7 +67,7 @@ def test_a_study_from_the_command_line(write: Write, tmp_path: Path) -> None:
     assert told[0]["code_shape"] == [2, 8, 8]
 
 
-def test_a_failed_run_ends_with_exit_code_1_and_the_rest_is_there(write: Write, tmp_path: Path) -> None:
+def test_a_failed_run_ends_with_exit_code_1_and_the_rest_is_there(caelab: Call, write: Write, tmp_path: Path) -> None:
     answer = caelab("study", write("learning_rate = [1e30]"), "--runs", tmp_path, "--optimizer", "adam", "--json")
     assert answer.returncode == 1
     assert [row["label"] for row in json.loads(answer.stdout)] == ["base"]
@@ -90,7 +86,7 @@ def test_a_failed_run_ends_with_exit_code_1_and_the_rest_is_there(write: Write, 
         (("--data", "/nowhere"), "there is no /nowhere"),
     ],
 )
-def test_wrong_input_is_said(write: Write, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+def test_wrong_input_is_said(caelab: Call, write: Write, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
     answer = caelab("study", write(), "--runs", tmp_path / "runs", *words)
     assert answer.returncode == 2
     assert said in answer.stderr
