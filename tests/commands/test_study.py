@@ -112,7 +112,7 @@ def test_control_c_saves_the_state(write: Write, tmp_path: Path, engine: tuple[s
             assert time.monotonic() < deadline
             assert process.poll() is None
             time.sleep(0.01)
-        before = checkpoints[0].stat().st_mtime_ns
+        checkpoints[0].unlink()
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=60)
     finally:
@@ -121,4 +121,4 @@ def test_control_c_saves_the_state(write: Write, tmp_path: Path, engine: tuple[s
     assert "the same command goes on from there" in stderr
     assert "Traceback" not in stderr
     assert stdout == ""
-    assert checkpoints[0].stat().st_mtime_ns > before
+    assert checkpoints[0].is_file()

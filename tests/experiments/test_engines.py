@@ -106,11 +106,9 @@ def test_stopping_saves_what_is_under_way(small: Small, tmp_path: Path) -> None:
     with closing(Processes(workers=1, threads=1).train([long], runs=tmp_path)) as events:
         next(events)
         wait_for(directory.checkpoint)
-        before = directory.checkpoint.stat().st_mtime_ns
+        directory.checkpoint.unlink()  # a time would not tell two that are written within the clock's tick
     assert multiprocessing.active_children() == []
-    saved = directory.load_checkpoint()
-    assert saved is not None
-    assert directory.checkpoint.stat().st_mtime_ns > before
+    assert directory.load_checkpoint() is not None
 
 
 @pytest.mark.parametrize(
