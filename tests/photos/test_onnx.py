@@ -100,7 +100,7 @@ def test_it_gives_what_pytorch_gives(colorizer: Exported) -> None:
 
 
 def test_an_average_over_an_enlarged_image_is_exported_too(tmp_path: Path) -> None:
-    card = replace(COLORIZER, average_flips=False, average_shift=0, average_enlarged=True)
+    card = replace(COLORIZER, average_enlarged=True)
     model, file = model_of(card), tmp_path / "enlarged.onnx"
     assert export_onnx(model, file, card=card) <= TOLERANCE
     loaded, _ = load_onnx(file, threads=1)
