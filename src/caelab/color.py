@@ -7,6 +7,7 @@ kornia is imported where it is needed: it takes a third of a second, and most ru
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import torch
@@ -166,7 +167,14 @@ def desaturate(rgb: Tensor, luma: Tensor) -> Tensor:
 
 
 def _mix(matrix: tuple[tuple[float, ...], ...], image: Tensor, *, inverse: bool = False) -> Tensor:
+    # On a GPU a copy from the host would be waited for at every call.
+    weights = _weights if image.device.type == "cpu" else _kept_weights
+    return torch.einsum("ij,njhw->nihw", weights(matrix, inverse, image.dtype, image.device), image)
+
+
+def _weights(matrix: tuple[tuple[float, ...], ...], inverse: bool, dtype: torch.dtype, device: torch.device) -> Tensor:
     weights = torch.tensor(matrix, dtype=torch.float64)
-    if inverse:
-        weights = torch.linalg.inv(weights)
-    return torch.einsum("ij,njhw->nihw", weights.to(image), image)
+    return (torch.linalg.inv(weights) if inverse else weights).to(device, dtype)
+
+
+_kept_weights = cache(_weights)

@@ -4,6 +4,7 @@ PyTorch's meta device computes shapes and holds no values: what reads one on the
 devices. A step that runs there leaves a GPU nothing to wait for.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,14 +12,19 @@ import numpy as np
 import pytest
 import torch
 from torch.optim.swa_utils import AveragedModel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from caelab.experiments.config import make_config
 from caelab.experiments.materials import describe_run, make_plan, make_state, place
 from caelab.images import ImageSet, Source, Split
 from caelab.training.averaging import running_mean
 from caelab.training.fit import Plan, TrainingState, fit
+from caelab.training.gradient import BatchGradient
+from caelab.training.losses import Terms
 from caelab.training.optimizers import make_optimizer
 from caelab.training.pixels import Pixels
+from caelab.training.step import Step
 
 STEPS, BATCH = 4, 8
 COUNT = STEPS * BATCH
@@ -106,6 +112,38 @@ def test_a_step_asks_the_device_for_no_number(options: dict[str, Any]) -> None:
     assert state.sums
     assert all(total.device == META for total in state.sums.values())
     assert all(parameter.device == META for parameter in state.model.parameters())
+
+
+class NothingOfTheHost(TorchDispatchMode):
+    """Raises where an operation is given a tensor of the host, or makes one: none may be in a recorded step."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        answer = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves((args, kwargs, answer)):
+            if isinstance(tensor, torch.Tensor) and tensor.device != META:
+                raise AssertionError(f"{func} meets a tensor on {tensor.device}")
+        return answer
+
+
+def watched(function: Callable[[], Terms]) -> Callable[[], Terms]:
+    with NothingOfTheHost():
+        told = function()
+    return lambda: told
+
+
+@pytest.mark.parametrize("options", CASES.values(), ids=CASES)
+def test_a_step_that_is_recorded_is_the_devices_alone(options: dict[str, Any]) -> None:
+    state, there, plan = begin(options, META)
+    state.model.train()
+    gradient = BatchGradient(state.model, plan.loss, plan.task, there, batch=BATCH, precision=plan.precision, seed=0)
+    step = Step(gradient, state.optimizer, list(state.model.parameters()), clip=plan.clip, record=watched)
+    chosen = torch.arange(BATCH, device=META)
+    for number in range(24):
+        step(chosen, chosen, 0, number)
+    recorded = "adamw" not in options.values() and "dropout" not in options["network"]
+    assert (step._replay is not None) == recorded
 
 
 @pytest.mark.gpu

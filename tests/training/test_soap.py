@@ -195,3 +195,28 @@ optimizer.load_state_dict(optimizer.state_dict())
 sys.exit("torch._dynamo" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_steps_are_alike_from_the_twentieth_on_but_for_refreshes() -> None:
+    start = parameter(6, 5)
+    optimizer = SOAP([start], refresh_every=10, covariance_beta=0.95)
+    alike = []
+    for number, gradient in enumerate(gradients(6, 5, count=45), 1):
+        if optimizer.steady:
+            alike.append(number)
+        trained(start, optimizer, [gradient])
+    assert alike == [number for number in range(20, 46) if number % 10 != 1]
+    assert not SOAP([parameter(2, 2)], refresh_every=1).steady
+
+
+def test_an_update_by_numbers_in_a_tensor_is_the_update() -> None:
+    given = gradients(6, 5, 3, count=30)
+    one, other = parameter(6, 5, 3), parameter(6, 5, 3)
+    plain, told = (SOAP([each], lr=0.01, weight_decay=0.3) for each in (one, other))
+    trained(one, plain, given)
+    for gradient in given:
+        other.grad = gradient.clone()
+        told.count()
+        assert told.numbers.shape == (1, 3)
+        told.update(told.numbers)
+    torch.testing.assert_close(other, one, rtol=1e-5, atol=1e-6)  # the numbers are of single precision

@@ -39,7 +39,7 @@ def gray(images: Tensor) -> Tensor:
 
 def blur(images: Tensor, deviation: float) -> Tensor:
     """Convolve with a Gaussian cut off at 4 deviations; the image is mirrored at its border, outermost pixels twice."""
-    rows, columns = (_blur_matrix(size, deviation).to(images) for size in images.shape[2:])
+    rows, columns = (_blur_matrix(size, deviation, images.dtype, images.device) for size in images.shape[2:])
     return rows @ images @ columns.T
 
 
@@ -88,9 +88,9 @@ _STREAMS = {name: stream for stream, name in enumerate(_FUNCTIONS)}
 
 
 @lru_cache(maxsize=16)
-def _blur_matrix(size: int, deviation: float) -> Tensor:
-    """Return the linear map that blurs a line of ``size`` pixels, ``float64 (size, size)``."""
-    return torch.from_numpy(gaussian_filter1d(np.eye(size), deviation, axis=0))
+def _blur_matrix(size: int, deviation: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return the linear map that blurs a line of ``size`` pixels, ``(size, size)``."""
+    return torch.from_numpy(gaussian_filter1d(np.eye(size), deviation, axis=0)).to(device, dtype)
 
 
 def _through_jpeg(image: np.ndarray, quality: int) -> np.ndarray:

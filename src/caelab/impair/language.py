@@ -21,6 +21,7 @@ class Kind:
         whole: Whether the strength is a whole number.
         example: The word with a usual strength.
         random: Whether it draws random numbers.
+        on_host: Whether the CPU does it, wherever the images are.
     """
 
     does: str
@@ -30,6 +31,7 @@ class Kind:
     high: float = 0.0
     whole: bool = False
     random: bool = False
+    on_host: bool = False
 
 
 MISSING = -0.5
@@ -75,6 +77,7 @@ IMPAIRMENTS = {
         high=100,
         whole=True,
         example="jpeg20",
+        on_host=True,
     ),
 }
 """The impairments, by word; ``none`` is the empty one."""
@@ -105,6 +108,11 @@ class Impairment:
     def random(self) -> bool:
         """Whether it differs from image to image and epoch to epoch."""
         return any(IMPAIRMENTS[step.name].random for step in self.steps)
+
+    @property
+    def on_host(self) -> bool:
+        """Whether the CPU does a part of it, wherever the images are."""
+        return any(IMPAIRMENTS[step.name].on_host for step in self.steps)
 
     @property
     def keeps_luminance(self) -> bool:

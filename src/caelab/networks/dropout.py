@@ -46,7 +46,7 @@ class Dropout(nn.Module):
         generator = _GENERATOR.get()
         device = x.device if generator is None else generator.device
         drawn = torch.rand(*x.shape[:2], 1, 1, generator=generator, device=device)
-        kept = (drawn >= self.probability).to(x.device, x.dtype)
+        kept = (drawn >= self.probability).to(x.device, x.dtype, non_blocking=True)
         return x * (kept / (1 - self.probability))
 
     def extra_repr(self) -> str:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from caelab.networks.classifier import classifying
-from caelab.networks.dropout import drawing_from
+from caelab.networks.dropout import Dropout, drawing_from
 from caelab.networks.lanes import InLanes
 from caelab.training.color_difference import color_difference, fourth_of_pixels
 from caelab.training.compose import ImageModel
@@ -84,6 +84,20 @@ class BatchGradient:
         reproduces = task.plain and loss is mean_squared_error and isinstance(model.prediction, RgbPrediction)
         one_go = reproduces and not color_weight and compiled is not None and compiled.keeps_shape
         self._learner = compiled if one_go else None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the images are."""
+        return self._images.device
+
+    @property
+    def of_tensors_alone(self) -> bool:
+        """Whether the operations are the same for every batch, and none has a part that comes from the host.
+
+        Masks of dropout do, as do JPEGs; and the color difference is measured on other pixels at each step.
+        """
+        drops = any(isinstance(part, Dropout) and part.probability for part in self._model.modules())
+        return not drops and not self._color_weight and not self._task.impairment.on_host
 
     def __enter__(self) -> "BatchGradient":
         return self

@@ -97,7 +97,6 @@ class SOAP(torch.optim.Optimizer):
     @overload
     def step(self, closure: Callable[[], float]) -> float: ...
 
-    @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """Update every parameter that has a gradient; returns the closure's loss when one is given.
 
@@ -107,14 +106,64 @@ class SOAP(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        workers = torch.get_num_threads()
+        self.count()
+        self.update()
+        return loss
+
+    def count(self) -> None:
+        """Begin a step: count it for every parameter that has a gradient, and lay out the state of those that are new.
+
+        With :meth:`update` this is :meth:`step`. What a GPU records is the update alone.
+        """
         for group in self.param_groups:
-            updates = [(each, self.state[each]) for each in group["params"] if each.grad is not None]
-            if workers == 1 or any(parameter.device.type != "cpu" for parameter, _ in updates):
+            for parameter, state in self._updates(group):
+                if not state:
+                    assert parameter.grad is not None
+                    _start(state, _with_sides(parameter.grad, group["max_dimension"]), group["max_dimension"])
+                state["step"] += 1
+
+    @torch.no_grad()
+    def update(self, numbers: Tensor | None = None) -> None:
+        """Do the arithmetic of the step that was counted.
+
+        Args:
+            numbers: :attr:`numbers`, on the parameters' device, where they are to be read when the update's operations
+                are replayed; by default they are part of the operations.
+        """
+        workers = torch.get_num_threads()
+        for place, group in enumerate(self.param_groups):
+            updates = self._updates(group)
+            if numbers is not None:
+                _update(updates, group, tuple(numbers[place].unbind()))
+            elif workers == 1 or any(parameter.device.type != "cpu" for parameter, _ in updates):
                 _update(updates, group)
             else:
                 list(self._threads(workers).map(partial(_update, group=group), _shares(updates, workers)))
-        return loss
+
+    @property
+    def steady(self) -> bool:
+        """Whether the next step is one of those that are alike: the same operations on the same tensors.
+
+        Not so are the first ones, and those in which bases are refreshed.
+        """
+        steps = {self.state.get(each, {}).get("step", 0) for group in self.param_groups for each in group["params"]}
+        step = max(steps) + 1
+        return len(steps) == 1 and all(
+            not _refreshes(step, group) and _kept(step, group) == group["covariance_beta"]
+            for group in self.param_groups
+        )
+
+    @property
+    def numbers(self) -> Tensor:
+        """By what steps that are alike differ, ``float32 (groups, 3)`` on the CPU: see :func:`_numbers`."""
+        rows = []
+        for group in self.param_groups:
+            rates, shares, decay = _numbers(self._updates(group)[:1], group)
+            rows.append([rates[0], shares[0], decay])
+        return torch.tensor(rows)
+
+    def _updates(self, group: dict[str, Any]) -> list[Update]:
+        return [(each, self.state[each]) for each in group["params"] if each.grad is not None]
 
     def _threads(self, workers: int) -> ThreadPoolExecutor:
         if self._pool is None or self._pool_size != workers:
@@ -135,48 +184,69 @@ def _shares(updates: list[Update], count: int) -> list[list[Update]]:
 
 
 @torch.no_grad()
-def _update(updates: list[Update], group: dict[str, Any]) -> None:
+def _update(
+    updates: list[Update], group: dict[str, Any], numbers: tuple[list[float] | Tensor, ...] | None = None
+) -> None:
     """One step of some parameters, in place."""
     if not updates:
         return
+    rates, shares, decay = numbers or _numbers(updates, group)
     first_beta, second_beta = group["betas"]
-    states = [state for _, state in updates]
+    parameters, states = [parameter for parameter, _ in updates], [state for _, state in updates]
     turned = [_observe(parameter, state, group) for parameter, state in updates]
     means, squares = ([state[name] for state in states] for name in ("mean", "mean_square"))
     # Operations on lists: most parameters are so small that calling takes longer than computing.
     torch._foreach_lerp_(means, turned, 1 - first_beta)
     torch._foreach_mul_(turned, turned)
     torch._foreach_lerp_(squares, turned, 1 - second_beta)
-    roots = torch._foreach_div(squares, [1 - second_beta ** state["step"] for state in states])
+    roots = torch._foreach_div(squares, shares)
     torch._foreach_sqrt_(roots)
     torch._foreach_add_(roots, group["eps"])
     ratios = torch._foreach_div(means, roots)
-    for (parameter, state), ratio in zip(updates, ratios, strict=True):
-        update = _turn(ratio, state["bases"], back=True)
-        if group["weight_decay"]:
-            parameter.mul_(1 - group["lr"] * group["weight_decay"])
-        if parameter.ndim > 2:
-            rows, channels, *kernel = parameter.shape
-            update = update.view(rows, *kernel, channels).movedim(-1, 1)
-        else:
-            update = update.view(parameter.shape)
-        parameter.add_(update, alpha=-group["lr"] / (1 - first_beta ** state["step"]))
+    torch._foreach_mul_(ratios, rates)
+    if group["weight_decay"]:
+        torch._foreach_mul_(parameters, decay)
+    torch._foreach_sub_(
+        parameters,
+        [
+            _as(parameter, _turn(ratio, state["bases"], back=True))
+            for (parameter, state), ratio in zip(updates, ratios, strict=True)
+        ],
+    )
+
+
+def _numbers(updates: list[Update], group: dict[str, Any]) -> tuple[list[float], list[float], float]:
+    """Return all that steps depend on beside tensors, once they are steady.
+
+    These are, for each parameter, the step size with the first moment's bias undone, and by what the second moment is
+    divided to undo its own; and for all by what weights decay.
+    """
+    first_beta, second_beta = group["betas"]
+    steps = [state["step"] for _, state in updates]
+    rates = [group["lr"] / (1 - first_beta**step) for step in steps]
+    return rates, [1 - second_beta**step for step in steps], 1 - group["lr"] * group["weight_decay"]
+
+
+def _kept(step: int, group: dict[str, Any]) -> float:
+    """Return what a covariance keeps: it is an average from the first step on, so that so is the first basis."""
+    beta: float = group["covariance_beta"]
+    return min(beta, 1 - 1 / step)
+
+
+def _refreshes(step: int, group: dict[str, Any]) -> bool:
+    every: int = group["refresh_every"]
+    return every == 1 or step % every == 1
 
 
 def _observe(parameter: Tensor, state: State, group: dict[str, Any]) -> Tensor:
     """Take a gradient into the covariances, refresh the bases if it is time, and return it turned into them."""
     assert parameter.grad is not None
     gradient = _with_sides(parameter.grad, group["max_dimension"])
-    if not state:
-        _start(state, gradient, group["max_dimension"])
-    state["step"] += 1
-    step = state["step"]
-    # The covariances are averages from the first step on, so that the first basis is already the gradient's own.
-    keep = min(group["covariance_beta"], 1 - 1 / step)
+    keep = _kept(state["step"], group)
     for covariance, rows in zip(state["covariances"], _unfoldings(gradient), strict=True):
         if covariance is not None:
             covariance.addmm_(rows, rows.T, beta=keep, alpha=1 - keep)
-    if step % group["refresh_every"] == 1 or group["refresh_every"] == 1:
+    if _refreshes(state["step"], group):
         _refresh(state)
     return _turn(gradient, state["bases"])
 
@@ -192,6 +262,14 @@ def _with_sides(gradient: Tensor, max_dimension: int) -> Tensor:
     if gradient.numel() > max_dimension * rows:
         return gradient.reshape(rows, -1, channels)
     return gradient.reshape(rows, -1)
+
+
+def _as(parameter: Tensor, update: Tensor) -> Tensor:
+    """Undo :func:`_with_sides`: return the update in the parameter's shape."""
+    if parameter.ndim <= 2:
+        return update.view(parameter.shape)
+    rows, channels, *kernel = parameter.shape
+    return update.view(rows, *kernel, channels).movedim(-1, 1)
 
 
 def _unfoldings(tensor: Tensor) -> list[Tensor]:
@@ -212,16 +290,16 @@ def _start(state: State, gradient: Tensor, max_dimension: int) -> None:
 
 
 def _refresh(state: State) -> None:
-    """One power iteration and QR for each basis, its columns ordered by their variance, largest first."""
+    """One power iteration and QR for each basis, in place, its columns ordered by their variance, largest first."""
     mean = _turn(state["mean"], state["bases"], back=True)
     for side, (covariance, basis) in enumerate(zip(state["covariances"], state["bases"], strict=True)):
         if covariance is None:
             continue
         image = covariance @ basis
         order = (basis * image).sum(dim=0).argsort(descending=True, stable=True)
-        state["mean_square"] = state["mean_square"].index_select(side, order)
-        state["bases"][side] = torch.linalg.qr(image.index_select(1, order))[0]
-    state["mean"] = _turn(mean, state["bases"])
+        state["mean_square"].copy_(state["mean_square"].index_select(side, order))
+        basis.copy_(torch.linalg.qr(image.index_select(1, order))[0])
+    state["mean"].copy_(_turn(mean, state["bases"]))
 
 
 def _turn(tensor: Tensor, bases: Sequence[Tensor | None], *, back: bool = False) -> Tensor:
