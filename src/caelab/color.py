@@ -167,7 +167,8 @@ def desaturate(rgb: Tensor, luma: Tensor) -> Tensor:
 
 
 def _mix(matrix: tuple[tuple[float, ...], ...], image: Tensor, *, inverse: bool = False) -> Tensor:
-    # On a GPU a copy from the host would be waited for at every call.
+    # On a GPU a copy from the host would be waited for at every call. On a CPU there is none to save, and what was made
+    # while a model is exported must not be kept.
     weights = _weights if image.device.type == "cpu" else _kept_weights
     return torch.einsum("ij,njhw->nihw", weights(matrix, inverse, image.dtype, image.device), image)
 

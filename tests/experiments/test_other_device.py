@@ -138,7 +138,8 @@ def test_a_step_that_is_recorded_is_the_devices_alone(options: dict[str, Any]) -
     state, there, plan = begin(options, META)
     state.model.train()
     gradient = BatchGradient(state.model, plan.loss, plan.task, there, batch=BATCH, precision=plan.precision, seed=0)
-    step = Step(gradient, state.optimizer, list(state.model.parameters()), clip=plan.clip, record=watched)
+    parameters = list(state.model.parameters())
+    step = Step(gradient, state.optimizer, parameters, clip=plan.clip, updating=1, record=watched)
     chosen = torch.arange(BATCH, device=META)
     for number in range(24):
         step(chosen, chosen, 0, number)

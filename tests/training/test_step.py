@@ -72,7 +72,9 @@ class Run:
         )
         parameters = list(self.model.parameters())
         self.recorded = self.replayed = 0
-        self.step = Step(gradient, self.optimizer, parameters, clip=clip, record=record(self) if record else None)
+        self.step = Step(
+            gradient, self.optimizer, parameters, clip=clip, updating=1, record=record(self) if record else None
+        )
         self.taken = 0
 
     def take(self, count: int = 1) -> list[float]:

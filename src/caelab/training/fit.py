@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from caelab.impair import image_keys
 from caelab.training.compose import ImageModel
-from caelab.training.gradient import BatchGradient
+from caelab.training.gradient import BatchGradient, threads
 from caelab.training.losses import Loss
 from caelab.training.pixels import Pixels
 from caelab.training.randomness import generator_for
@@ -22,6 +22,9 @@ from caelab.training.task import Task
 
 FINITE_CHECK_STEPS = 200
 """How often the loss is brought to the host to see that it is finite; every step would stall a GPU."""
+
+FEW_WEIGHTS = 100_000
+"""Fewer weights than this are updated by one thread: threads that met would outlive the update and be in the way."""
 
 
 class TrainingDiverged(RuntimeError):
@@ -138,6 +141,9 @@ def fit(state: TrainingState, images: Pixels, plan: Plan) -> Iterator[TrainedEpo
     """
     steps = len(images) // plan.batch
     warmup = round(plan.warmup * steps * plan.epochs)
+    parameters = list(state.model.parameters())
+    few = sum(parameter.numel() for parameter in parameters) < FEW_WEIGHTS
+    serial = 1 if few else torch.get_num_threads()
     state.model.train()
     with BatchGradient(
         state.model,
@@ -150,7 +156,7 @@ def fit(state: TrainingState, images: Pixels, plan: Plan) -> Iterator[TrainedEpo
         label_weight=plan.label_weight,
         color_weight=plan.color_weight,
     ) as gradient:
-        take_step = Step(gradient, state.optimizer, list(state.model.parameters()), clip=plan.clip)
+        take_step = Step(gradient, state.optimizer, parameters, clip=plan.clip, updating=serial)
         while state.epoch < plan.epochs:
             order = torch.randperm(len(images), generator=generator_for(plan.seed, "batches", state.epoch))
             order = order.to(images.device)
@@ -165,7 +171,8 @@ def fit(state: TrainingState, images: Pixels, plan: Plan) -> Iterator[TrainedEpo
                 chosen = order[state.step * plan.batch : (state.step + 1) * plan.batch]
                 terms = take_step(chosen, keys[chosen], state.epoch, state.step)
                 if state.averaged is not None:
-                    state.averaged.update_parameters(state.model)
+                    with threads(serial):
+                        state.averaged.update_parameters(state.model)
 
                 state.sums = {name: state.sums.get(name, 0) + term for name, term in terms.items()}
                 state.step += 1

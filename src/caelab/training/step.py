@@ -1,7 +1,7 @@
 """One step of training: a batch's gradient, and the update. On CUDA devices it is recorded once, and replayed."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -10,9 +10,6 @@ from torch.optim import Optimizer
 from caelab.training.gradient import BatchGradient, threads
 from caelab.training.losses import Terms
 from caelab.training.soap import SOAP
-
-FEW_WEIGHTS = 100_000
-"""Fewer weights than this are updated by one thread: threads that met would outlive the update and be in the way."""
 
 WARMUP = 3
 """Steps that are done as Python comes to them before one is recorded: libraries lay things out at their first calls."""
@@ -35,6 +32,7 @@ class Step:
         optimizer: Of the parameters.
         parameters: Of the model.
         clip: Largest norm of the gradient over all weights, or ``None``.
+        updating: CPU threads that do the update.
         record: What records; by default CUDA's graphs where the images are on such a device.
     """
 
@@ -42,14 +40,14 @@ class Step:
         self,
         gradient: BatchGradient,
         optimizer: Optimizer,
-        parameters: list[Tensor],
+        parameters: Sequence[Tensor],
         *,
         clip: float | None,
+        updating: int,
         record: Recorder | None = None,
     ) -> None:
         self._gradient, self._optimizer, self._parameters, self._clip = gradient, optimizer, parameters, clip
-        few = sum(parameter.numel() for parameter in parameters) < FEW_WEIGHTS
-        self._threads = 1 if few else torch.get_num_threads()
+        self._updating = updating
         record = record or (cuda_graph if gradient.device.type == "cuda" else None)
         self._record = record if gradient.of_tensors_alone and isinstance(optimizer, SOAP) else None
         self._done = 0
@@ -70,7 +68,7 @@ class Step:
             return self._replayed(self._record, optimizer, chosen, keys)
         self._done += 1
         terms = self._gradient(chosen, keys, epoch, number)
-        with threads(self._threads):
+        with threads(self._updating):
             self._limit()
             optimizer.step()
         return terms
@@ -81,21 +79,26 @@ class Step:
         self._places = self._places or tuple(each.to(chosen.device, copy=True) for each in given)
         for place, value in zip(self._places, given, strict=True):
             place.copy_(value, non_blocking=True)
+        if self._replay is None:
+            self._replay = self._recorded(record, optimizer)
+        return self._replay()
+
+    def _recorded(self, record: Recorder, optimizer: SOAP) -> Callable[[], Terms]:
+        """Return what does a steady step with what lies in its places; if it cannot be recorded, this one only."""
 
         def arithmetic() -> Terms:
-            terms = self._gradient(self._places[0], self._places[1], 0, 0)
+            chosen, keys, numbers = self._places
+            terms = self._gradient(chosen, keys, 0, 0)
             self._limit()
-            optimizer.update(self._places[2])
+            optimizer.update(numbers)
             return terms
 
-        if self._replay is None:
-            try:
-                self._replay = record(arithmetic)
-            except RuntimeError as error:
-                sys.stderr.write(f"note: the step is not recorded as a CUDA graph, and so slower: {error}\n")
-                self._record = None
-                return arithmetic()
-        return self._replay()
+        try:
+            return record(arithmetic)
+        except RuntimeError as error:
+            sys.stderr.write(f"note: the step is not recorded as a CUDA graph, and so slower: {error}\n")
+            self._record = None
+            return arithmetic
 
     def _limit(self) -> None:
         if self._clip is not None:
