@@ -22,7 +22,7 @@ from caelab.progress import progress
 COMPILERS = ("cc", "gcc", "clang")
 """Commands that are looked for, where ``CC`` names none."""
 
-FLAGS = ("-O3", "-std=gnu11", "-ffp-contract=fast", "-fPIC", "-shared")
+FLAGS = ("-O3", "-std=gnu11", "-ffp-contract=fast", "-fno-math-errno", "-fPIC", "-shared")
 
 NATIVE = (("-march=native",), ("-mcpu=native",), ())
 """How compilers are asked for this processor's own instructions; the first that is understood counts."""

@@ -16,6 +16,8 @@ from typing import Any, overload
 import torch
 from torch import Tensor
 
+from caelab.training.soap.loops import Numbers, SmallMatrix, small_matrix
+
 State = dict[str, Any]
 Update = tuple[Tensor, State]
 """A parameter that has a gradient, and what is known of it."""
@@ -82,8 +84,18 @@ class SOAP(torch.optim.Optimizer):
                 "max_dimension": max_dimension,
             },
         )
+        self._begin()
+
+    def _begin(self) -> None:
+        """Lay out what is neither configuration nor state, and made again where it is missing."""
         self._pool: ThreadPoolExecutor | None = None
         self._pool_size = 0
+        self._small: dict[Tensor, SmallMatrix] = {}
+
+    def __setstate__(self, state: State) -> None:
+        """Take over what was copied, unpickled or loaded."""
+        super().__setstate__(state)
+        self._begin()
 
     # PyTorch wraps these so that torch.compile leaves them alone, and imports its machinery for that: a second or more
     # before the first step, for nothing. Here they are unwrapped.
@@ -136,9 +148,9 @@ class SOAP(torch.optim.Optimizer):
             if numbers is not None:
                 _update(updates, group, tuple(numbers[place].unbind()))
             elif workers == 1 or any(parameter.device.type != "cpu" for parameter, _ in updates):
-                _update(updates, group)
+                self._update(updates, group)
             else:
-                list(self._threads(workers).map(partial(_update, group=group), _shares(updates, workers)))
+                list(self._threads(workers).map(partial(self._update, group=group), _shares(updates, workers)))
 
     @property
     def steady(self) -> bool:
@@ -164,6 +176,25 @@ class SOAP(torch.optim.Optimizer):
 
     def _updates(self, group: dict[str, Any]) -> list[Update]:
         return [(each, self.state[each]) for each in group["params"] if each.grad is not None]
+
+    def _update(self, updates: list[Update], group: dict[str, Any]) -> None:
+        _update([(each, state) for each, state in updates if not self._update_small(each, state, group)], group)
+
+    def _update_small(self, parameter: Tensor, state: State, group: dict[str, Any]) -> bool:
+        """Do the step of a small matrix by compiled loops; return whether it was one."""
+        small = self._small.get(parameter)
+        if small is None or not small.is_of(parameter, state):
+            small = small_matrix(parameter, _with_sides(parameter.detach(), group["max_dimension"]), state)
+            if small is None:
+                return False
+            self._small[parameter] = small
+        assert parameter.grad is not None
+        small.observe(parameter.grad, _kept(state["step"], group))
+        if _refreshes(state["step"], group):
+            _refresh(state)
+        (rate,), (share,), decay = _numbers([(parameter, state)], group)
+        small.update(parameter.grad, Numbers(*group["betas"], rate, share, group["eps"], decay))
+        return True
 
     def _threads(self, workers: int) -> ThreadPoolExecutor:
         if self._pool is None or self._pool_size != workers:
