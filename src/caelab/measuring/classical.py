@@ -14,14 +14,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
-from skimage.restoration import (
-    denoise_bilateral,
-    denoise_nl_means,
-    denoise_tv_chambolle,
-    denoise_wavelet,
-    inpaint_biharmonic,
-    wiener,
-)
+from skimage import restoration
 from torch import Tensor
 
 from caelab.impair import Impairment
@@ -89,7 +82,7 @@ def _by_image(function: Callable[[Picture], Picture]) -> Restore:
 def _denoising(deviation: float) -> dict[str, ClassicalMethod]:
     def nonlocal_means(share: float) -> Restore:
         return _by_image(
-            partial(denoise_nl_means, patch_size=3, patch_distance=6, h=share * deviation, channel_axis=-1)
+            partial(restoration.denoise_nl_means, patch_size=3, patch_distance=6, h=share * deviation, channel_axis=-1)
         )
 
     return {
@@ -115,7 +108,9 @@ def _wavelets(picture: Picture, *, deviation: float) -> Picture:
     restored = np.zeros_like(picture)
     for down, right in _SHIFTS:
         shifted = np.roll(picture, (down, right), (0, 1))
-        denoised = denoise_wavelet(shifted, sigma=deviation, convert2ycbcr=picture.shape[2] == 3, channel_axis=-1)
+        denoised = restoration.denoise_wavelet(
+            shifted, sigma=deviation, convert2ycbcr=picture.shape[2] == 3, channel_axis=-1
+        )
         restored += np.roll(denoised, (-down, -right), (0, 1)) / len(_SHIFTS)
     return restored
 
@@ -124,7 +119,7 @@ def _total_variation(weights: tuple[float, ...]) -> ClassicalMethod:
     """Chambolle 2004, over all channels together."""
 
     def make(weight: float) -> Restore:
-        return _by_image(partial(denoise_tv_chambolle, weight=weight, max_num_iter=60, channel_axis=-1))
+        return _by_image(partial(restoration.denoise_tv_chambolle, weight=weight, max_num_iter=60, channel_axis=-1))
 
     return ClassicalMethod(make=make, parameter="weight", grid=weights)
 
@@ -135,7 +130,7 @@ def _bilateral(deviations: tuple[float, ...]) -> ClassicalMethod:
     def make(deviation: float) -> Restore:
         def restore(picture: Picture) -> Picture:
             lowest = picture.min()  # only differences count, but scikit-image takes no negative numbers
-            smooth: Picture = lowest + denoise_bilateral(
+            smooth: Picture = lowest + restoration.denoise_bilateral(
                 picture - lowest, sigma_color=deviation, sigma_spatial=1, mode="symmetric", channel_axis=-1
             )
             return smooth
@@ -174,7 +169,7 @@ def _wiener(picture: Picture, *, deviation: float, balance: float) -> Picture:
     point[..., height, width] = 1
     kernel = blur(point, deviation)[0, 0].numpy()
     planes = [
-        wiener(plane, kernel, balance, clip=False)  # type: ignore[no-untyped-call]
+        restoration.wiener(plane, kernel, balance, clip=False)  # type: ignore[no-untyped-call]
         for plane in mirrored.transpose(2, 0, 1)
     ]
     return np.stack(planes, axis=-1)[:height, :width]
@@ -200,7 +195,7 @@ def _inpaint(picture: Picture) -> Picture:
     missing = picture[..., 0] == MISSING
     if missing.all():
         return np.full_like(picture, 0.5)
-    filled: Picture = inpaint_biharmonic(picture.clip(0, 1), missing, channel_axis=-1)
+    filled: Picture = restoration.inpaint_biharmonic(picture.clip(0, 1), missing, channel_axis=-1)
     return filled
 
 

@@ -34,8 +34,10 @@ class Pixels:
         """Copy ``images[rows]``, of ``uint8 (N, C, H, W)``, to ``device``, and of their ``labels`` the same rows."""
         channels, height, width = images.shape[1:]
         stored = np.empty((len(rows), height, width, channels), np.uint8)
-        for start in range(0, len(rows), 4096):
-            stored[start : start + 4096] = images[rows[start : start + 4096]].transpose(0, 2, 3, 1)
+        for start in range(0, len(rows), 512):  # few enough to stay in the cache until all channels are written
+            chosen = images[rows[start : start + 512]]
+            for channel in range(channels):  # numpy moves a plane at a time five times faster than whole images
+                stored[start : start + 512, ..., channel] = chosen[:, channel]
         classes = None if labels is None else torch.from_numpy(labels[rows].astype(np.int64)).to(device)
         return cls(torch.from_numpy(stored.reshape(len(rows), -1)).to(device), rows, (channels, height, width), classes)
 
