@@ -13,12 +13,13 @@ from safetensors.torch import load_file
 
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
-from caelab.experiments.engines import Engine, Event, Failed, Finished, Job, Started, as_fits, processes
+from caelab.experiments.engines import Engine, Event, Failed, Finished, Job, Started, as_fits, fresh, processes
 from caelab.experiments.engines.processes import Processes
 from caelab.experiments.engines.ray_cluster import RayCluster, pack, train_remotely, unpack
 from caelab.experiments.engines.this import ThisProcess
 from caelab.experiments.materials import load_data
 from caelab.experiments.rundir import RunDirectory, run_name
+from caelab.networks.compiler import find_compiler
 
 Small = Callable[..., RunConfig]
 Weights = dict[str, torch.Tensor]
@@ -71,6 +72,29 @@ def test_local_processes_train_the_same_weights(
     assert all(same(weights(tmp_path, one.name), expected) for one, expected in zip(jobs, reference, strict=True))
     assert multiprocessing.active_children() == []
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(not fresh.FORKS, reason="workers are new interpreters here")
+def test_workers_have_what_a_run_needs_from_the_start() -> None:
+    fresh.get_ready()
+    fresh.get_ready()
+    with fresh.context().Pool(1) as pool:
+        assert pool.apply(eval, (f"{fresh.PRELOADED!r} in __import__('sys').modules",))
+        assert pool.apply(eval, ("__import__('threading').active_count()",)) <= 2
+
+
+@pytest.mark.skipif(not find_compiler(), reason="there is no C compiler")
+@pytest.mark.parametrize("compiler", ["", None])
+def test_workers_have_this_process_s_environment_and_not_an_older_one(
+    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiler: str | None
+) -> None:
+    fresh.get_ready()
+    if compiler is not None:
+        monkeypatch.setenv("CC", compiler)  # nothing is compiled
+    one = job(small(epochs=1))
+    finished(Processes(workers=1, threads=1), [one], tmp_path)
+    directory = RunDirectory(tmp_path / one.name)
+    assert (directory.read(directory.environment)["lanes"] is None) == (compiler == "")
 
 
 def test_a_killed_worker_is_replaced_and_its_run_goes_on(small: Small, tmp_path: Path, one_thread: None) -> None:

@@ -81,6 +81,10 @@ def command(
         _report(study, folder, runs)
         return
 
+    if engine_name in (None, "processes") and len(study.variants) * len(study.seeds) > 1:
+        from caelab.experiments.engines import fresh
+
+        fresh.get_ready()  # while this process imports torch and reads the data
     from caelab.experiments.conduct import conduct
 
     engine = _engine(engine_name, workers, threads, address)

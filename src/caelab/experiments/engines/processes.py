@@ -1,4 +1,4 @@
-"""The engine of several local processes: each a fresh interpreter with its share of the threads, and of the GPUs."""
+"""The engine of several local processes: each with its share of the threads, and of the GPUs."""
 
 import contextlib
 import multiprocessing
@@ -9,11 +9,12 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
 
+from caelab.experiments.engines import fresh
 from caelab.experiments.engines.job import Event, Failed, Job, Started, attempt
 from caelab.experiments.interrupt import Interrupted
 
@@ -26,7 +27,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 @dataclass(kw_only=True)
 class _Worker:
     slot: int
-    process: SpawnProcess
+    process: BaseProcess
     connection: Connection
     job: Job | None = None
 
@@ -88,9 +89,13 @@ class Processes:
         """Start a worker and put it among ``workers``."""
         slot = min(set(range(self.workers)) - {worker.slot for worker in workers})
         device = self._devices[slot % len(self._devices)] if self._devices else None
-        context = multiprocessing.get_context("spawn")
+        context = fresh.context()
         ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, runs, self.threads, device), name=f"worker-{slot}")
+        environment = dict(os.environ)
+        if device is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = device
+        environment.update(dict.fromkeys(THREAD_VARIABLES, str(self.threads)))
+        process = context.Process(target=_work, args=(theirs, runs, self.threads, environment), name=f"worker-{slot}")
         process.start()
         theirs.close()  # else its end would never be noticed
         worker = _Worker(slot=slot, process=process, connection=ours)
@@ -104,13 +109,12 @@ class Processes:
             worker.connection.send(job)
 
 
-def _work(connection: Connection, runs: Path, threads: int, device: str | None) -> None:
+def _work(connection: Connection, runs: Path, threads: int, environment: dict[str, str]) -> None:
     """Train what comes through ``connection`` until it is closed."""
     if hasattr(os, "setsid"):
         os.setsid()  # Ctrl-C at the terminal is for the parent, which then asks each worker once
-    if device is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = device
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    os.environ.clear()  # it may have been forked from a server that is older than the environment
+    os.environ.update(environment)
     torch.set_num_threads(threads)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(EOFError, OSError, Interrupted):
