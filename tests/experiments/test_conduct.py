@@ -16,6 +16,7 @@ from caelab.experiments.interrupt import Interrupted
 from caelab.experiments.results import read_rows
 from caelab.experiments.rundir import RunDirectory
 from caelab.experiments.study import Study, read_study
+from caelab.images import ImageSet
 
 Make = Callable[..., Study]
 
@@ -28,13 +29,13 @@ class Recording:
     given: list[str] = field(default_factory=list)
     workers: int = 1
 
-    def train(self, jobs: Sequence[Job], *, runs: Path) -> Generator[Event, None, None]:
+    def train(self, jobs: Sequence[Job], *, runs: Path, images: ImageSet | None = None) -> Generator[Event, None, None]:
         self.given += [job.name for job in jobs]
         for job in jobs:
             if message := self.failing.get(job.config.optimizer):
                 yield Failed(job.name, message)
             else:
-                yield from ThisProcess().train([job], runs=runs)
+                yield from ThisProcess().train([job], runs=runs, images=images)
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +229,9 @@ def test_an_interrupted_study_goes_on(make: Make, tmp_path: Path) -> None:
     assert len(read_rows(tmp_path / "study" / "results.csv")) == 1
 
     class Interrupting(Recording):
-        def train(self, jobs: Sequence[Job], *, runs: Path) -> Generator[Event, None, None]:
+        def train(
+            self, jobs: Sequence[Job], *, runs: Path, images: ImageSet | None = None
+        ) -> Generator[Event, None, None]:
             self.given += [job.name for job in jobs]
             raise Interrupted("stopped")
             yield

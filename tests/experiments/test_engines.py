@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import time
@@ -95,6 +96,22 @@ def test_workers_have_this_process_s_environment_and_not_an_older_one(
     finished(Processes(workers=1, threads=1), [one], tmp_path)
     directory = RunDirectory(tmp_path / one.name)
     assert (directory.read(directory.environment)["lanes"] is None) == (compiler == "")
+
+
+@pytest.mark.parametrize("engine", [ThisProcess(), Processes(workers=2, threads=1)])
+def test_images_that_are_at_hand_are_not_loaded_again(
+    small: Small, pictures: Path, reference: list[Weights], tmp_path: Path, engine: Engine
+) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(pictures, moved)
+    configs = [small(data=str(moved)), small(data=str(moved), seed=1)]
+    images, _ = load_data(configs[0])
+    jobs = [Job(name=run_name(config, images.source.fingerprint), config=config) for config in configs]
+    shutil.rmtree(moved)
+    assert isinstance(list(engine.train(jobs, runs=tmp_path))[-1], Failed)
+    events = list(engine.train(jobs, runs=tmp_path, images=images))
+    assert {event.name for event in events if isinstance(event, Finished)} == {one.name for one in jobs}, events
+    assert all(same(weights(tmp_path, one.name), expected) for one, expected in zip(jobs, reference, strict=True))
 
 
 def test_a_killed_worker_is_replaced_and_its_run_goes_on(small: Small, tmp_path: Path, one_thread: None) -> None:

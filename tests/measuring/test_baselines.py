@@ -5,7 +5,12 @@ import pytest
 import torch
 
 from caelab.images import load_images, split_images
-from caelab.measuring.baselines import PrincipalComponents, cached_principal_components, patch_sides
+from caelab.measuring.baselines import (
+    PrincipalComponents,
+    cached_code_errors,
+    cached_principal_components,
+    patch_sides,
+)
 from caelab.training.pixels import Pixels
 
 RNG = np.random.default_rng(0)
@@ -74,6 +79,45 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
     assert cached_principal_components(TRAIN, blocked, "k").errors(TEST, 20).shape == (100,)
+
+
+def test_errors_are_kept_and_survive_damage(tmp_path: Path) -> None:
+    def errors() -> dict[int, np.ndarray]:
+        return cached_code_errors(TRAIN, TEST, (20, 36), tmp_path, key="k", measured_key="k")
+
+    components = PrincipalComponents.fit(TRAIN)
+    expected = {size: components.errors(TEST, size) for size in (20, 36)}
+    np.testing.assert_equal(errors(), expected)
+    (kept,) = tmp_path.glob("*-20-of-*.npy")
+    changed = np.arange(len(TEST), dtype=np.float64)
+    np.save(kept, changed)
+    np.testing.assert_equal(errors(), {**expected, 20: changed})  # it was not computed again
+    for damage in (b"damaged", b"", kept.read_bytes()[:-8], b"\x93NUMPY\x01\x00"):
+        kept.write_bytes(damage)
+        np.testing.assert_equal(errors(), expected)
+    np.save(kept, changed[:-1])
+    np.testing.assert_equal(errors(), expected)
+
+
+def test_errors_of_other_images_or_other_data_are_kept_apart(tmp_path: Path) -> None:
+    fewer, key = TRAIN.at(np.arange(100)), "k"
+    for fitted, measured, names in (
+        (TRAIN, TEST, (key, key)),
+        (fewer, TEST, (key, key)),
+        (fewer, TEST.at(np.arange(50)), (key, key)),
+        (fewer, Pixels.of(255 - IMAGES, TEST.rows, device=torch.device("cpu")), (key, "other")),
+    ):
+        expected = PrincipalComponents.fit(fitted).errors(measured, 20)
+        for _ in range(2):  # computed, then read
+            told = cached_code_errors(fitted, measured, (20,), tmp_path, key=names[0], measured_key=names[1])
+            np.testing.assert_array_equal(told[20], expected)
+
+
+def test_errors_that_cannot_be_kept_are_computed(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    told = cached_code_errors(TRAIN, TEST, (20,), blocked, key="k", measured_key="k")
+    np.testing.assert_array_equal(told[20], PrincipalComponents.fit(TRAIN).errors(TEST, 20))
 
 
 # By patch

@@ -10,7 +10,7 @@ from caelab.experiments.config import RunConfig
 from caelab.experiments.materials import Parts
 from caelab.images import Source
 from caelab.impair import parse_impairment
-from caelab.measuring.baselines import LARGEST_DIMENSION, cached_principal_components
+from caelab.measuring.baselines import LARGEST_DIMENSION, cached_code_errors
 from caelab.measuring.classical_choice import cached_classical_measures
 from caelab.measuring.colorless import average_chroma, gray_copy, mean_chroma
 from caelab.measuring.metrics import Restore
@@ -38,7 +38,7 @@ def baseline_measures(
     """
     impairment = parse_impairment(config.impair)
     if not impairment.steps:
-        linear = linear_code_errors(parts, measured, description)
+        linear = linear_code_errors(parts, measured, description, source=source)
         return {f"pca-{size}": {"mse": errors} for size, errors in linear.items()}
     methods: dict[str, Restore] = {"as given": lambda given: given.clamp(0, 1)}
     if impairment.channels(3) == 1:
@@ -59,7 +59,9 @@ def baseline_measures(
     return {**baselines, **classical}
 
 
-def linear_code_errors(parts: Parts, measured: Pixels, description: Description) -> dict[int, np.ndarray]:
+def linear_code_errors(
+    parts: Parts, measured: Pixels, description: Description, *, source: Source | None = None
+) -> dict[int, np.ndarray]:
     """Return the errors of PCA, fitted on the training part, by the size of its code.
 
     There are none where the network names no code or a skip runs around it, where the images are too large for a
@@ -69,8 +71,6 @@ def linear_code_errors(parts: Parts, measured: Pixels, description: Description)
     if description.code is None or description.skip_around_code or dimension > LARGEST_DIMENSION:
         return {}
     sizes = sorted({size for size in (description.code.size, description.narrowest.size) if size < dimension})
-    if not sizes:
-        return {}
+    key, measured_key = (each.fingerprint[:16] for each in (parts.source, source or parts.source))
     folder = Path(pooch.os_cache("caelab"))
-    components = cached_principal_components(parts.train, folder, parts.source.fingerprint[:16])
-    return {size: components.errors(measured, size) for size in sizes}
+    return cached_code_errors(parts.train, measured, sizes, folder, key=key, measured_key=measured_key)

@@ -110,7 +110,6 @@ def conduct(study: Study, *, engine: Engine, runs: Path, out: Path) -> Iterator[
     source = images.source
     for variant in study.variants:
         require_labels(variant.description, images)
-    del images
     planned = {}
     for variant, config in study.runs():
         name = run_name(config, source.fingerprint)
@@ -129,7 +128,7 @@ def conduct(study: Study, *, engine: Engine, runs: Path, out: Path) -> Iterator[
     yield progress
 
     jobs = [Job(name=run.name, config=run.config) for run in left]
-    with closing(engine.train(jobs, runs=runs)) as events:
+    with closing(engine.train(jobs, runs=runs, images=images)) as events:
         for event in events:
             progress.latest = event.name
             progress.workers = engine.workers

@@ -127,13 +127,14 @@ def _require_default(config: RunConfig, name: str, owner: str) -> None:
         raise InputError(f"--{name.replace('_', '-')} {value:g} is an option of {owner}.")
 
 
-def load_data(config: RunConfig) -> tuple[ImageSet, Split]:
-    """Load and split the run's images.
+def load_data(config: RunConfig, images: ImageSet | None = None) -> tuple[ImageSet, Split]:
+    """Load and split the run's images; those given are not loaded again.
 
     Raises:
         InputError: They cannot be had, or a batch is larger than the training part.
     """
-    images = load_images(None if config.data == "auto" else config.data, size=config.size)
+    if images is None:
+        images = load_images(None if config.data == "auto" else config.data, size=config.size)
     split = split_images(images, mode=config.split, seed=config.split_seed)
     if config.validation is not None:
         split = limit_validation(split, config.validation, seed=config.split_seed)

@@ -18,6 +18,7 @@ from caelab.experiments.interrupt import Interrupted, stop_requests
 from caelab.experiments.materials import Parts, describe_run, load_data, make_plan, make_state, place, require_labels
 from caelab.experiments.rundir import RunDirectory, run_name
 from caelab.files import require_space
+from caelab.images import ImageSet
 from caelab.measuring.metrics import reconstruction_errors
 from caelab.networks import Description
 from caelab.progress import Bar, progress
@@ -52,7 +53,9 @@ class Memory:
         return len(self.records) - self.best_epoch
 
 
-def run(config: RunConfig, *, out: Path | None = None, runs: Path = Path("runs")) -> RunDirectory:
+def run(
+    config: RunConfig, *, out: Path | None = None, runs: Path = Path("runs"), images: ImageSet | None = None
+) -> RunDirectory:
     """Train what ``config`` says, measure it on the test part once, and return the run directory.
 
     A finished run is returned as it is; one that was cut off goes on from its last checkpoint and ends, on the same
@@ -62,6 +65,7 @@ def run(config: RunConfig, *, out: Path | None = None, runs: Path = Path("runs")
         config: The run.
         out: The run directory; by default a folder in ``runs`` named by the network and the run's key.
         runs: Where run directories are put.
+        images: What the configuration names as its data, if it is loaded already.
 
     Raises:
         InputError: Something in the configuration, the data or the folder is wrong.
@@ -71,7 +75,7 @@ def run(config: RunConfig, *, out: Path | None = None, runs: Path = Path("runs")
     description = describe_run(config)
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
-    images, split = load_data(config)
+    images, split = load_data(config, images)
     require_labels(description, images)
     fingerprint = images.source.fingerprint
     directory = RunDirectory(out if out is not None else runs / run_name(config, fingerprint))

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -112,8 +113,7 @@ def cached_principal_components(
     They are kept under ``key``, which names the data, and the places of the pixels' images in them.
     A cache that cannot be read is made again; one that cannot be written is done without.
     """
-    rows = hashlib.sha256(pixels.rows.tobytes()).hexdigest()[:16]
-    file = folder / f"pca-{key}-{rows}{'' if patch is None else f'-patch{patch}'}.safetensors"
+    file = folder / f"{_name(pixels, key)}{'' if patch is None else f'-patch{patch}'}.safetensors"
     try:
         kept = load_file(file, device=str(pixels.device))
         return PrincipalComponents(kept["mean"], kept["components"], patch=patch)
@@ -122,6 +122,40 @@ def cached_principal_components(
     with contextlib.suppress(InputError), replacing(file) as temporary:
         save_file({"mean": fitted.mean.cpu(), "components": fitted.components.cpu()}, temporary)
     return fitted
+
+
+def cached_code_errors(
+    pixels: Pixels, measured: Pixels, sizes: Iterable[int], folder: Path, *, key: str, measured_key: str
+) -> dict[int, np.ndarray]:
+    """Return the errors, ``float64 (N,)``, of whole-image PCA fitted on ``pixels``, by the numbers that it keeps.
+
+    Both the components and the errors are kept in ``folder``: a study's runs are all measured beside the same ones.
+
+    Args:
+        pixels: What is fitted on.
+        measured: What is measured.
+        sizes: Numbers that are kept of an image.
+        folder: The cache; what cannot be read there is made again, what cannot be written is done without.
+        key: Names the data that ``pixels`` are of.
+        measured_key: Names the data that ``measured`` are of.
+    """
+    errors: dict[int, np.ndarray] = {}
+    components: PrincipalComponents | None = None
+    for size in sizes:
+        file = folder / f"{_name(pixels, key)}-{size}-of-{_name(measured, measured_key)}.npy"
+        with contextlib.suppress(OSError, ValueError), file.open("rb") as stream:
+            errors[size] = np.lib.format.read_array(stream)
+        if size not in errors or errors[size].shape != (len(measured),):
+            components = components or cached_principal_components(pixels, folder, key)
+            errors[size] = components.errors(measured, size)
+            with contextlib.suppress(InputError), replacing(file) as temporary, temporary.open("wb") as written:
+                np.save(written, errors[size])
+    return errors
+
+
+def _name(pixels: Pixels, key: str) -> str:
+    """Return what files of the cache are called after: the data, and which of their images."""
+    return f"pca-{key}-{hashlib.sha256(pixels.rows.tobytes()).hexdigest()[:16]}"
 
 
 def _count_patches(shape: tuple[int, int, int], patch: int | None) -> int:

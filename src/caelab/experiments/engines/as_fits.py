@@ -8,6 +8,7 @@ import torch
 from caelab.experiments.engines.job import Engine, Event, Job
 from caelab.experiments.engines.processes import Processes, available_cores, room_for_workers
 from caelab.experiments.engines.this import ThisProcess
+from caelab.images import ImageSet
 
 
 class AsFits:
@@ -22,11 +23,11 @@ class AsFits:
     def __init__(self) -> None:
         self.workers = 1
 
-    def train(self, jobs: Sequence[Job], *, runs: Path) -> Generator[Event, None, None]:
+    def train(self, jobs: Sequence[Job], *, runs: Path, images: ImageSet | None = None) -> Generator[Event, None, None]:
         """Train ``jobs``; see :class:`Engine`."""
         self.workers = usual_workers(len(jobs))
         engine: Engine = ThisProcess() if self.workers == 1 else Processes(workers=self.workers)
-        yield from engine.train(jobs, runs=runs)
+        yield from engine.train(jobs, runs=runs, images=images)
 
 
 def usual_workers(jobs: int) -> int:

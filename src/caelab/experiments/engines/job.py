@@ -11,6 +11,7 @@ from typing import Protocol
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.experiments.interrupt import Interrupted
+from caelab.images import ImageSet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,19 +54,24 @@ class Engine(Protocol):
     def workers(self) -> int:
         """How many jobs are trained at the same time."""
 
-    def train(self, jobs: Sequence[Job], *, runs: Path) -> Generator[Event, None, None]:
+    def train(self, jobs: Sequence[Job], *, runs: Path, images: ImageSet | None = None) -> Generator[Event, None, None]:
         """Train ``jobs``, begun in their order, into folders of ``runs``; yield what happens as it happens.
 
         A job that fails does not stop the others. Closing the iterator stops all work; what was under way goes on
         from its checkpoint when it is trained again.
+
+        Args:
+            jobs: What to train.
+            runs: Where run directories are put.
+            images: The data that the jobs name, if they are loaded already; an engine may do without.
 
         Raises:
             Interrupted: Someone asked to stop; the state is saved.
         """
 
 
-def attempt(job: Job, runs: Path) -> Finished | Failed:
-    """Train a job in this process, without a word on stderr.
+def attempt(job: Job, runs: Path, images: ImageSet | None = None) -> Finished | Failed:
+    """Train a job in this process, on ``images`` or what it names, without a word on stderr.
 
     Raises:
         Interrupted: Someone asked to stop; the state is saved.
@@ -75,7 +81,7 @@ def attempt(job: Job, runs: Path) -> Finished | Failed:
 
     try:
         with contextlib.redirect_stderr(io.StringIO()):
-            directory = run(job.config, runs=runs)
+            directory = run(job.config, runs=runs, images=images)
     except Interrupted:
         raise
     except (InputError, TrainingDiverged) as error:

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Generator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -17,6 +18,8 @@ import torch
 from caelab.experiments.engines import fresh
 from caelab.experiments.engines.job import Event, Failed, Job, Started, attempt
 from caelab.experiments.interrupt import Interrupted
+from caelab.images import ImageSet
+from caelab.images.lent import LentImages, lent
 
 BYTES_OF_A_WORKER = 2_500_000_000
 """Memory that a worker may need, with its own copy of the images."""
@@ -49,8 +52,12 @@ class Processes:
         self.workers = workers or len(self._devices) or max(1, min(cores, room_for_workers()))
         self.threads = threads or max(1, cores // self.workers)
 
-    def train(self, jobs: Sequence[Job], *, runs: Path) -> Generator[Event, None, None]:
+    def train(self, jobs: Sequence[Job], *, runs: Path, images: ImageSet | None = None) -> Generator[Event, None, None]:
         """Train ``jobs``; see :class:`Engine`."""
+        with nullcontext() if images is None or not jobs else lent(images) as at_hand:
+            yield from self._train(jobs, runs, at_hand)
+
+    def _train(self, jobs: Sequence[Job], runs: Path, images: LentImages | None) -> Generator[Event, None, None]:
         waiting, bereft = deque(jobs), set[str]()
         workers: list[_Worker] = []
         try:
@@ -58,7 +65,7 @@ class Processes:
                 idle = [worker for worker in workers if worker.job is None]
                 while waiting and (idle or len(workers) < self.workers):
                     if not idle:
-                        idle.append(self._start(workers, runs))
+                        idle.append(self._start(workers, runs, images))
                     job = waiting.popleft()
                     self._hand(idle.pop(), job)
                     yield Started(job.name)
@@ -85,7 +92,7 @@ class Processes:
             for worker in workers:
                 worker.process.join()
 
-    def _start(self, workers: list[_Worker], runs: Path) -> _Worker:
+    def _start(self, workers: list[_Worker], runs: Path, images: LentImages | None) -> _Worker:
         """Start a worker and put it among ``workers``."""
         slot = min(set(range(self.workers)) - {worker.slot for worker in workers})
         device = self._devices[slot % len(self._devices)] if self._devices else None
@@ -95,7 +102,9 @@ class Processes:
         if device is not None:
             environment["CUDA_VISIBLE_DEVICES"] = device
         environment.update(dict.fromkeys(THREAD_VARIABLES, str(self.threads)))
-        process = context.Process(target=_work, args=(theirs, runs, self.threads, environment), name=f"worker-{slot}")
+        process = context.Process(
+            target=_work, args=(theirs, runs, images, self.threads, environment), name=f"worker-{slot}"
+        )
         process.start()
         theirs.close()  # else its end would never be noticed
         worker = _Worker(slot=slot, process=process, connection=ours)
@@ -109,7 +118,9 @@ class Processes:
             worker.connection.send(job)
 
 
-def _work(connection: Connection, runs: Path, threads: int, environment: dict[str, str]) -> None:
+def _work(
+    connection: Connection, runs: Path, images: LentImages | None, threads: int, environment: dict[str, str]
+) -> None:
     """Train what comes through ``connection`` until it is closed."""
     if hasattr(os, "setsid"):
         os.setsid()  # Ctrl-C at the terminal is for the parent, which then asks each worker once
@@ -117,10 +128,11 @@ def _work(connection: Connection, runs: Path, threads: int, environment: dict[st
     os.environ.update(environment)
     torch.set_num_threads(threads)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    at_hand = None if images is None else images.borrow()
     with contextlib.suppress(EOFError, OSError, Interrupted):
         while True:
             job: Job = connection.recv()
-            connection.send(attempt(job, runs))
+            connection.send(attempt(job, runs, at_hand))
 
 
 def _end_with_parent() -> None:

@@ -11,6 +11,7 @@ from caelab.errors import InputError
 from caelab.experiments.engines.job import Event, Failed, Finished, Job, Started, attempt
 from caelab.experiments.rundir import RunDirectory
 from caelab.files import replacing
+from caelab.images import ImageSet
 
 MOST_RETRIES = 3
 """How often a job that lost its node or its worker is taken up elsewhere."""
@@ -60,8 +61,14 @@ class RayCluster:
         if self.workers < 1:
             raise InputError(f"the Ray cluster has {resources.get('CPU', 0):g} CPUs, too few for --threads {threads}.")
 
-    def train(self, jobs: Sequence[Job], *, runs: Path) -> Generator[Event, None, None]:
-        """Train ``jobs``; see :class:`Engine`."""
+    def train(
+        self,
+        jobs: Sequence[Job],
+        *,
+        runs: Path,
+        images: ImageSet | None = None,  # noqa: ARG002
+    ) -> Generator[Event, None, None]:
+        """Train ``jobs``, each on data that its node loads; see :class:`Engine`."""
         ray, runs = self._ray, runs.absolute()
         remote = ray.remote(
             num_cpus=self.threads, num_gpus=self.gpus, max_retries=MOST_RETRIES, retry_exceptions=False

@@ -4,6 +4,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from caelab.experiments.engines.job import Event, Job, Started, attempt
+from caelab.images import ImageSet
 
 
 class ThisProcess:
@@ -11,8 +12,8 @@ class ThisProcess:
 
     workers = 1
 
-    def train(self, jobs: Sequence[Job], *, runs: Path) -> Generator[Event, None, None]:
+    def train(self, jobs: Sequence[Job], *, runs: Path, images: ImageSet | None = None) -> Generator[Event, None, None]:
         """Train ``jobs`` one after the other; see :class:`Engine`."""
         for job in jobs:
             yield Started(job.name)
-            yield attempt(job, runs)
+            yield attempt(job, runs, images)
