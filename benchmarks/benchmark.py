@@ -87,7 +87,7 @@ def row(contestant: Contestant, answers: Sequence[Answer]) -> dict[str, Any]:
     """Return a contestant's row of the results: whether it was measured, the summary, and every answer."""
     failed = next((answer["failed"] for answer in answers if "failed" in answer), None)
     missing = next((answer["missing"] for answer in answers if "missing" in answer), None)
-    state = f"not installed: {missing}" if missing else f"failed: {failed}" if failed else "measured"
+    state = f"missing: {missing}" if missing else f"failed: {failed}" if failed else "measured"
     return {
         "name": contestant.name,
         "label": contestant.label,

@@ -14,7 +14,7 @@ def test_summary_has_median_spread_and_count_of_numbers_that_all_answers_have() 
     ("answers", "state"),
     [
         ([{"seconds": 1.0}], "measured"),
-        ([{"missing": "keras"}], "not installed: keras"),
+        ([{"missing": "keras"}], "missing: keras"),
         ([{"seconds": 1.0}, {"failed": "exit code 1: no"}], "failed: exit code 1: no"),
     ],
 )

@@ -118,9 +118,9 @@ def test_benchmark_in_processes_of_their_own(
     caelab, absent = results["rows"]
     assert caelab["values"]["seconds"]["n"] == 1
     assert caelab["answers"][0]["wall"] > 0
-    assert absent["state"] == "not installed: no_such_package"
+    assert absent["state"] == "missing: no_such_package"
     assert results["data"] == ["synthetic"]
-    assert "| absent | not installed: no_such_package |  |" in capsys.readouterr().out
+    assert "| absent | missing: no_such_package |  |" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

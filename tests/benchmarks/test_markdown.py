@@ -43,7 +43,7 @@ def test_table() -> None:
         "|  |  | s/epoch | weights | n |",
         "|---|---|---:|---:|---:|",
         "| small | the a | 2.0 (1.0–3.0) |  | 3 |",
-        "|  | the b | not installed: keras, jax |  |  |",
+        "|  | the b | missing: keras, jax |  |  |",
         "| large | the c\\|d | 2.0 | 9 | 1 |",
     ]
     assert lines[-1].startswith("How it was done. Medians (lowest–highest)")
