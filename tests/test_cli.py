@@ -179,3 +179,30 @@ def test_data_says_what_there_is(caelab: Call, pictures: Path, tmp_path: Path) -
     assert told["counts"] == {"train": 96, "validation": 12, "test": 12}
     assert (tmp_path / "sheet.png").stat().st_size > 1000
     assert_wrong_input(caelab("data", "--data", tmp_path / "nowhere"), "nowhere")
+
+
+def test_control_c_that_was_swallowed_on_the_way_is_no_fault() -> None:
+    """As an import does that is interrupted, and then fails otherwise."""
+    code = """
+import contextlib, signal, sys, types, click
+from caelab.cli import main
+
+@click.command()
+def command():
+    with contextlib.suppress(KeyboardInterrupt):
+        if "press" in sys.argv[0]:
+            signal.raise_signal(signal.SIGINT)
+    raise RecursionError("half of a library")
+
+sys.modules["caelab.commands.describe"] = types.SimpleNamespace(command=command)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.argv = [sys.argv[1], "describe"]
+main()
+"""
+    pressed, not_pressed = (
+        subprocess.run([sys.executable, "-c", code, name], capture_output=True, text=True, check=False)
+        for name in ("pressed", "not")
+    )
+    assert (pressed.returncode, pressed.stdout, pressed.stderr) == (130, "", "interrupted\n")
+    assert not_pressed.returncode == 1
+    assert "RecursionError: half of a library" in not_pressed.stderr

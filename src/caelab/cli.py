@@ -1,8 +1,10 @@
 """The command line. A command's module is imported when the command is called, so that help is instant."""
 
 import importlib
+import signal
 import sys
 from collections.abc import Mapping
+from typing import NoReturn
 
 import click
 
@@ -60,6 +62,14 @@ def caelab() -> None:
 
 def main() -> None:
     """Run a command and exit: 0 done, 1 failed, 2 the input was wrong, 130 interrupted with the state saved."""
+    pressed: list[int] = []
+
+    def interrupt(number: int, _: object) -> NoReturn:
+        pressed.append(number)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
     try:
         caelab(prog_name="caelab", standalone_mode=False)
         sys.stdout.flush()
@@ -75,22 +85,30 @@ def main() -> None:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stderr.close()
         code = 1
-    except RuntimeError as error:
-        code = _runtime_failure(error)
+    except Exception as error:
+        code = _failure(error, interrupted=bool(pressed))
     else:
         code = 0
     sys.exit(code)
 
 
-def _runtime_failure(error: RuntimeError) -> int:
-    """Say what a run that stopped itself has to say; anything else is a fault of ours and keeps its traceback."""
+def _failure(error: Exception, *, interrupted: bool) -> int:
+    """Say what a run that stopped itself has to say; anything else is a fault of ours and keeps its traceback.
+
+    NumPy, whose import is interrupted, goes on and fails otherwise.
+    """
     from caelab.experiments.interrupt import Interrupted
-    from caelab.training.fit import TrainingDiverged
 
     if isinstance(error, Interrupted):
         click.echo(f"interrupted: {error}", err=True)
         return 130
-    if isinstance(error, TrainingDiverged):
-        click.echo(f"failed: {error}", err=True)
-        return 1
+    if interrupted:
+        click.echo("interrupted", err=True)
+        return 130
+    if isinstance(error, RuntimeError):
+        from caelab.training.fit import TrainingDiverged
+
+        if isinstance(error, TrainingDiverged):
+            click.echo(f"failed: {error}", err=True)
+            return 1
     raise error

@@ -71,6 +71,10 @@ def command(
     """
     engine_name = engine_name or ("processes" if workers else "this" if threads else None)
     _check(engine_name, workers, address)
+    if engine_name in (None, "processes") and not (dry_run or report_only):
+        from caelab.experiments.engines import fresh
+
+        fresh.get_ready()  # while this process imports torch and reads the data
     given = {name: value for name, value in options.items() if value is not None}
     study = read_study(file, options=given, seeds=seeds)
     if dry_run:
@@ -81,10 +85,6 @@ def command(
         _report(study, folder, runs)
         return
 
-    if engine_name in (None, "processes") and len(study.variants) * len(study.seeds) > 1:
-        from caelab.experiments.engines import fresh
-
-        fresh.get_ready()  # while this process imports torch and reads the data
     from caelab.experiments.conduct import conduct
 
     engine = _engine(engine_name, workers, threads, address)

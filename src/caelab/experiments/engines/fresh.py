@@ -5,6 +5,7 @@ unknown, and each worker is a new interpreter that imports it all again.
 """
 
 import multiprocessing
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -21,15 +22,23 @@ def context() -> "ForkServerContext | SpawnContext":
     """Return what makes workers, in :mod:`multiprocessing`'s terms."""
     if not FORKS:
         return multiprocessing.get_context("spawn")
-    forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload([PRELOADED])
-    return forks
+    get_ready()
+    return multiprocessing.get_context("forkserver")
 
 
 def get_ready() -> None:
-    """Let the server import what it needs while this process does something else."""
-    if FORKS:
-        from multiprocessing import forkserver
+    """Let the server import what it needs while this process does something else.
 
-        context()
+    Ctrl-C, which a terminal sends to all processes, is for this one alone: the server and its workers do not get it.
+    """
+    if not FORKS:
+        return
+    from multiprocessing import forkserver, resource_tracker
+
+    resource_tracker.ensure_running()  # the server would start it, and it lets Ctrl-C through again
+    forkserver.set_forkserver_preload([PRELOADED])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
         forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
