@@ -128,8 +128,8 @@ def _work(
     os.environ.update(environment)
     torch.set_num_threads(threads)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    at_hand = None if images is None else images.borrow()
-    with contextlib.suppress(EOFError, OSError, Interrupted):
+    with contextlib.suppress(EOFError, OSError, Interrupted):  # the parent has gone, and with it what it lent
+        at_hand = None if images is None else images.borrow()
         while True:
             job: Job = connection.recv()
             connection.send(attempt(job, runs, at_hand))
