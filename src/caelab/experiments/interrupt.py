@@ -11,6 +11,22 @@ class Interrupted(RuntimeError):
 
 
 @contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let a Ctrl-C of the main thread wait until the block has ended; for blocks that must be whole or not begun."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
+
+
+@contextlib.contextmanager
 def stop_requests() -> Iterator[threading.Event]:
     """Yield an event that SIGINT and SIGTERM set while the block runs.
 

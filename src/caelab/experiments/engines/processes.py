@@ -17,7 +17,7 @@ import torch
 
 from caelab.experiments.engines import fresh
 from caelab.experiments.engines.job import Event, Failed, Job, Started, attempt
-from caelab.experiments.interrupt import Interrupted
+from caelab.experiments.interrupt import Interrupted, uninterrupted
 from caelab.images import ImageSet
 from caelab.images.lent import LentImages, lent
 
@@ -65,7 +65,8 @@ class Processes:
                 idle = [worker for worker in workers if worker.job is None]
                 while waiting and (idle or len(workers) < self.workers):
                     if not idle:
-                        idle.append(self._start(workers, runs, images))
+                        with uninterrupted():  # else there could be a worker that nobody knows
+                            idle.append(self._start(workers, runs, images))
                     job = waiting.popleft()
                     self._hand(idle.pop(), job)
                     yield Started(job.name)
