@@ -1,6 +1,5 @@
 import functools
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -66,41 +65,6 @@ def test_a_study_from_the_command_line(caelab: Call, write: Write, tmp_path: Pat
     told = json.loads(again.stdout)
     assert [(row["label"], row["test_mse"]) for row in told] == [(row.label, row.test_mse) for row in rows]
     assert told[0]["code_shape"] == [2, 8, 8]
-
-
-@pytest.mark.parametrize("seconds", [1.0, 2.0, 3.0])
-def test_control_c_at_the_start_is_one_line(write: Write, tmp_path: Path, seconds: float) -> None:
-    """A terminal sends it to all processes: also to those that workers come from, whatever they are just doing."""
-    command = [
-        sys.executable,
-        "-m",
-        "caelab",
-        "study",
-        str(write(epochs=500)),
-        "--runs",
-        str(tmp_path),
-        "--workers",
-        "2",
-    ]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
-    )
-    try:
-        time.sleep(seconds)
-        os.killpg(process.pid, signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    # To a shell both are 130: Python ends by the signal itself where that fell into an `exec` of a library.
-    assert process.returncode in (130, -signal.SIGINT), stderr
-    assert stderr.splitlines()[-1].startswith("interrupted")
-    assert "Traceback" not in stderr
-    assert stdout == ""
 
 
 def test_a_failed_run_ends_with_exit_code_1_and_the_rest_is_there(caelab: Call, write: Write, tmp_path: Path) -> None:
