@@ -1,6 +1,7 @@
 """C source → a shared library for this very processor, compiled once and kept in the user's cache."""
 
 import ctypes
+import functools
 import hashlib
 import importlib.util
 import os
@@ -10,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pooch
@@ -47,6 +48,24 @@ def compiled(source: Path) -> ctypes.CDLL | None:
             return load(source, command)
     except (InputError, OSError, subprocess.SubprocessError):
         return None
+
+
+def library_of(source: Path, declared: Callable[[ctypes.CDLL], ctypes.CDLL]) -> Callable[[], ctypes.CDLL | None]:
+    """Return what returns the library of a C source, compiled when it is first asked for, and kept.
+
+    It returns ``None`` where there is no C compiler, or it fails.
+
+    Args:
+        source: A C file that needs no other.
+        declared: Tells what the library's functions are given and return, and returns it.
+    """
+
+    @functools.cache
+    def library() -> ctypes.CDLL | None:
+        loops = compiled(source)
+        return None if loops is None else declared(loops)
+
+    return library
 
 
 def find_compiler() -> tuple[str, ...]:

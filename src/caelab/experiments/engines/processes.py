@@ -7,7 +7,6 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Generator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -54,7 +53,7 @@ class Processes:
 
     def train(self, jobs: Sequence[Job], *, runs: Path, images: ImageSet | None = None) -> Generator[Event, None, None]:
         """Train ``jobs``; see :class:`Engine`."""
-        with nullcontext() if images is None or not jobs else lent(images) as at_hand:
+        with contextlib.nullcontext() if images is None or not jobs else lent(images) as at_hand:
             yield from self._train(jobs, runs, at_hand)
 
     def _train(self, jobs: Sequence[Job], runs: Path, images: LentImages | None) -> Generator[Event, None, None]:

@@ -1,19 +1,11 @@
 """``lanes.c``, compiled and declared."""
 
 import ctypes
-import functools
 from pathlib import Path
 
-from caelab.networks.compiler import compiled
+from caelab.networks.compiler import library_of
 
 SOURCE = Path(__file__).with_name("lanes.c")
-
-
-@functools.cache
-def library() -> ctypes.CDLL | None:
-    """Return the compiled loops; ``None`` where there is no C compiler, or it fails."""
-    loops = compiled(SOURCE)
-    return None if loops is None else declared(loops)
 
 
 def declared(loops: ctypes.CDLL) -> ctypes.CDLL:
@@ -25,3 +17,7 @@ def declared(loops: ctypes.CDLL) -> ctypes.CDLL:
     loops.learn.argtypes = [pointer, ctypes.c_int64, *[pointer] * 6]
     loops.learn.restype = ctypes.c_double
     return loops
+
+
+library = library_of(SOURCE, declared)
+"""Returns the compiled loops; ``None`` where there is no C compiler, or it fails."""

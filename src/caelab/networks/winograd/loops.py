@@ -1,10 +1,9 @@
 """``winograd.c``, compiled and declared."""
 
 import ctypes
-import functools
 from pathlib import Path
 
-from caelab.networks.compiler import compiled
+from caelab.networks.compiler import library_of
 
 SOURCE = Path(__file__).with_name("winograd.c")
 
@@ -16,13 +15,6 @@ class Convolution(ctypes.Structure):
         (name, ctypes.c_int64)
         for name in ("height", "width", "channels", "padding", "out_height", "out_width", "outputs")
     )
-
-
-@functools.cache
-def library() -> ctypes.CDLL | None:
-    """Return the compiled loops; ``None`` where there is no C compiler, or it fails."""
-    loops = compiled(SOURCE)
-    return None if loops is None else declared(loops)
 
 
 def declared(loops: ctypes.CDLL) -> ctypes.CDLL:
@@ -37,3 +29,7 @@ def declared(loops: ctypes.CDLL) -> ctypes.CDLL:
     loops.by_images.argtypes = loops.by_kernel.argtypes = [convolution, number, number, *[pointer] * 4]
     loops.convolve.restype = loops.by_images.restype = loops.by_kernel.restype = None
     return loops
+
+
+library = library_of(SOURCE, declared)
+"""Returns the compiled loops; ``None`` where there is no C compiler, or it fails."""

@@ -1,14 +1,13 @@
 """``matrix.c``, compiled and declared: the step of one small matrix."""
 
 import ctypes
-import functools
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from caelab.networks.compiler import compiled
+from caelab.networks.compiler import library_of
 
 SOURCE = Path(__file__).with_name("matrix.c")
 
@@ -63,13 +62,21 @@ class SmallMatrix:
         return parameter.data_ptr() == self._parameter.parameter and state["mean"] is self._kept["mean"]
 
     def observe(self, gradient: Tensor, keep: float) -> None:
-        """Take a gradient of the parameter's shape into the covariances, which keep so much of themselves."""
-        gradient = gradient.contiguous()
+        """Take a gradient into the covariances, which keep so much of themselves.
+
+        Args:
+            gradient: Of the parameter's shape, contiguous.
+            keep: Between 0 and 1.
+        """
         self._loops.observe(self._self, gradient.data_ptr(), self._taps, keep, self._scratch.data_ptr())
 
     def update(self, gradient: Tensor, numbers: Numbers) -> None:
-        """Move the parameter, and the moments, by Adam's step in the bases."""
-        gradient = gradient.contiguous()
+        """Move the parameter, and the moments, by Adam's step in the bases.
+
+        Args:
+            gradient: As for :meth:`observe`.
+            numbers: Of the step.
+        """
         self._loops.update(self._self, gradient.data_ptr(), self._taps, ctypes.byref(numbers), self._scratch.data_ptr())
 
 
@@ -92,13 +99,6 @@ def small_matrix(parameter: Tensor, matrix: Tensor, state: dict[str, Any]) -> Sm
     return SmallMatrix(loops, parameter, matrix, state)
 
 
-@functools.cache
-def library() -> ctypes.CDLL | None:
-    """Return the compiled loops; ``None`` where there is no C compiler, or it fails."""
-    loops = compiled(SOURCE)
-    return None if loops is None else declared(loops)
-
-
 def declared(loops: ctypes.CDLL) -> ctypes.CDLL:
     """Tell what the functions of ``matrix.c`` are given and return."""
     pointer, parameter = ctypes.c_void_p, ctypes.POINTER(_Parameter)
@@ -107,6 +107,10 @@ def declared(loops: ctypes.CDLL) -> ctypes.CDLL:
     loops.update.argtypes = [parameter, pointer, ctypes.c_int64, ctypes.POINTER(Numbers), pointer]
     loops.observe.restype = loops.update.restype = None
     return loops
+
+
+library = library_of(SOURCE, declared)
+"""Returns the compiled loops; ``None`` where there is no C compiler, or it fails."""
 
 
 def _addresses(matrices: list[Tensor | None]) -> Any:

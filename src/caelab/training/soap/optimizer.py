@@ -148,9 +148,9 @@ class SOAP(torch.optim.Optimizer):
             if numbers is not None:
                 _update(updates, group, tuple(numbers[place].unbind()))
             elif workers == 1 or any(parameter.device.type != "cpu" for parameter, _ in updates):
-                self._update(updates, group)
+                self._update_share(updates, group)
             else:
-                list(self._threads(workers).map(partial(self._update, group=group), _shares(updates, workers)))
+                list(self._threads(workers).map(partial(self._update_share, group=group), _shares(updates, workers)))
 
     @property
     def steady(self) -> bool:
@@ -177,7 +177,7 @@ class SOAP(torch.optim.Optimizer):
     def _updates(self, group: dict[str, Any]) -> list[Update]:
         return [(each, self.state[each]) for each in group["params"] if each.grad is not None]
 
-    def _update(self, updates: list[Update], group: dict[str, Any]) -> None:
+    def _update_share(self, updates: list[Update], group: dict[str, Any]) -> None:
         _update([(each, state) for each, state in updates if not self._update_small(each, state, group)], group)
 
     def _update_small(self, parameter: Tensor, state: State, group: dict[str, Any]) -> bool:
@@ -189,11 +189,12 @@ class SOAP(torch.optim.Optimizer):
                 return False
             self._small[parameter] = small
         assert parameter.grad is not None
-        small.observe(parameter.grad, _kept(state["step"], group))
+        gradient = parameter.grad.contiguous()
+        small.observe(gradient, _kept(state["step"], group))
         if _refreshes(state["step"], group):
             _refresh(state)
         (rate,), (share,), decay = _numbers([(parameter, state)], group)
-        small.update(parameter.grad, Numbers(*group["betas"], rate, share, group["eps"], decay))
+        small.update(gradient, Numbers(*group["betas"], rate, share, group["eps"], decay))
         return True
 
     def _threads(self, workers: int) -> ThreadPoolExecutor:
