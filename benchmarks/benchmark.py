@@ -66,9 +66,15 @@ class Benchmark:
 
 
 def summarize(answers: Sequence[Answer]) -> dict[str, dict[str, float]]:
-    """Return median, lowest and highest of every number that all the answers have, and how many there are."""
+    """Return median, lowest and highest of every number that all the answers have, and how many
+    there are.
+    """
     numbers = [
-        {key: value for key, value in answer.items() if isinstance(value, int | float) and not isinstance(value, bool)}
+        {
+            key: value
+            for key, value in answer.items()
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        }
         for answer in answers
     ]
     keys = [key for key in numbers[0] if all(key in each for each in numbers)] if numbers else []
@@ -84,7 +90,9 @@ def summarize(answers: Sequence[Answer]) -> dict[str, dict[str, float]]:
 
 
 def row(contestant: Contestant, answers: Sequence[Answer]) -> dict[str, Any]:
-    """Return a contestant's row of the results: whether it was measured, the summary, and every answer."""
+    """Return a contestant's row of the results: whether it was measured, the summary, and every
+    answer.
+    """
     failed = next((answer["failed"] for answer in answers if "failed" in answer), None)
     missing = next((answer["missing"] for answer in answers if "missing" in answer), None)
     state = f"missing: {missing}" if missing else f"failed: {failed}" if failed else "measured"

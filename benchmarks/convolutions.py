@@ -1,4 +1,6 @@
-"""Convolutions of many channels in float32: PyTorch's, and caelab's with a fourth of the multiplications."""
+"""Convolutions of many channels in float32: PyTorch's, and caelab's with a fourth of the
+multiplications.
+"""
 
 from collections.abc import Sequence
 
@@ -21,7 +23,8 @@ SHAPES = (
     (4, 96, 96, 8),
     (1, 48, 48, 128),
 )
-"""Images, channels in, channels out, and side of the maps; the first six as networks for 32×32 have them."""
+"""Images, channels in, channels out, and side of the maps; the first six as networks for 32×32 have
+them."""
 
 
 def contestants(options: Options) -> Sequence[Contestant]:
@@ -41,9 +44,9 @@ CONVOLUTIONS = Benchmark(
     name="convolutions",
     title="Convolutions of many channels, 3×3, float32",
     about=(
-        "Milliseconds on one thread, as in training, where each thread takes its share of a batch: forward, and with "
-        "the gradients by images and weights. Images channels last. PyTorch's `conv2d` and `caelab.networks.winograd` "
-        "take turns in one process."
+        "Milliseconds on one thread, as in training, where each thread takes its share of a batch:"
+        " forward, and with the gradients by images and weights. Images channels last. PyTorch's"
+        " `conv2d` and `caelab.kernels.winograd` take turns in one process."
     ),
     rounds=3,
     contestants=contestants,

@@ -11,7 +11,8 @@ from benchmarks.training import IMAGES
 from caelab.networks import describe
 
 PASSES = 3
-"""Forward, gradient by the input, gradient by the weights: each takes the layer's multiply-accumulates once."""
+"""Forward, gradient by the input, gradient by the weights: each takes the layer's
+multiply-accumulates once."""
 
 
 def operations(network: str) -> float:
@@ -48,7 +49,9 @@ def contestants(options: Options) -> Sequence[Contestant]:
 
 
 def derive(answers: Mapping[str, Answer], contestants: Sequence[Contestant]) -> None:
-    """Add the floor in seconds at this round's rate, and the share of that rate which training reached."""
+    """Add the floor in seconds at this round's rate, and the share of that rate which training
+    reached.
+    """
     rates = answers.get("products", {})
     for each in contestants:
         answer, amount = answers[each.name], each.given.get("operations")
@@ -63,10 +66,11 @@ FLOOR = Benchmark(
     name="floor",
     title="The floor: an epoch's arithmetic at the machine's own rate",
     about=(
-        "Rate: products of 2048×2048 matrices in torch, in the same round. Arithmetic of an epoch: the network's "
-        "multiply-accumulates (`caelab describe`, up conv rewritten) × 2 × 3 passes × 48,000 images. What can be saved "
-        "is counted (the padding's zeros, the first layer's gradient by the image); bytes moved are not. "
-        "More than 100%: the convolutions run faster than torch's products of matrices, which are no floor for them."
+        "Rate: products of 2048×2048 matrices in torch, in the same round. Arithmetic of an epoch:"
+        " the network's multiply-accumulates (`caelab describe`, up conv rewritten) × 2 × 3 passes"
+        " × 48,000 images. What can be saved is counted (the padding's zeros, the first layer's"
+        " gradient by the image); bytes moved are not. More than 100%: the convolutions run faster"
+        " than torch's products of matrices, which are no floor for them."
     ),
     rounds=5,
     contestants=contestants,

@@ -20,7 +20,9 @@ def table(benchmark: Benchmark, results: Mapping[str, Any]) -> str:
     rows: Sequence[Mapping[str, Any]] = results["rows"]
     grouped = any(each["group"] for each in rows)
     lines = [f"**{benchmark.title}**", ""]
-    lines += _line([*(["", ""] if grouped else [""]), *(column.heading for column in benchmark.columns), "n"])
+    lines += _line(
+        [*(["", ""] if grouped else [""]), *(column.heading for column in benchmark.columns), "n"]
+    )
     lines += ["|---" * (1 + grouped) + "|---:" * (len(benchmark.columns) + 1) + "|"]
     group = None
     for each in rows:
@@ -54,12 +56,16 @@ def environment_line(results: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
     device = environment["device"] if environment["device"] != "cpu" else "CPU"
     settings = results["settings"]
-    remark = f" Measured on at most {settings['images']:,} training images." if settings["images"] else ""
+    remark = (
+        f" Measured on at most {settings['images']:,} training images."
+        if settings["images"]
+        else ""
+    )
     remark += " **Quick run: not for comparing.**" if settings["quick"] else ""
     return (
-        f"Medians (lowest–highest) over n interleaved rounds. {device}: {environment['processor']}, "
-        f"{environment['cores']} cores; data: {', '.join(results['data']) or 'none'}; {versions}; "
-        f"{environment['started'][:10]}.{remark}"
+        f"Medians (lowest–highest) over n interleaved rounds. {device}: {environment['processor']},"
+        f" {environment['cores']} cores; data: {', '.join(results['data']) or 'none'}; {versions};"
+        f" {environment['started'][:10]}.{remark}"
     )
 
 
@@ -68,7 +74,11 @@ def all_tables(folder: Path) -> str:
     from benchmarks.__main__ import BENCHMARKS
 
     files = [(each, folder / f"{each.name}.json") for each in BENCHMARKS]
-    found = [(each, json.loads(file.read_text(encoding="utf-8"))) for each, file in files if file.is_file()]
+    found = [
+        (each, json.loads(file.read_text(encoding="utf-8")))
+        for each, file in files
+        if file.is_file()
+    ]
     return "\n".join(table(each, results) for each, results in found)
 
 
@@ -88,7 +98,9 @@ def put_between_marks(text: str, tables: str) -> str:
 def main() -> None:
     """Print the tables, or put them into a file between the marks."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.markdown", description=main.__doc__)
-    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder of results [%(default)s]")
+    parser.add_argument(
+        "--results", type=Path, default=RESULTS, help="the folder of results [%(default)s]"
+    )
     parser.add_argument("--into", type=Path, help=f"a file that has {BEGIN} and {END}")
     options = parser.parse_args()
     tables = all_tables(options.results)

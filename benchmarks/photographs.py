@@ -1,6 +1,8 @@
-"""Photographs of scikit-image and scikit-learn, colored at several scales: how far from the truth, in CIEDE2000.
+"""Photographs of scikit-image and scikit-learn, colored at several scales: how far from the truth,
+in CIEDE2000.
 
-``python -m benchmarks.photographs`` prints a Markdown table, with the gray pictures and a sepia tint beside.
+``python -m benchmarks.photographs`` prints a Markdown table, with the gray pictures and a sepia
+tint beside.
 """
 
 import numpy as np
@@ -8,12 +10,20 @@ from PIL import Image
 from skimage import data
 from sklearn.datasets import load_sample_images
 
-from caelab.photos.comparison import compare, without_color
-from caelab.photos.opened import open_model
-from caelab.photos.picture import Picture, Values
-from caelab.photos.restore import colorize
+from caelab.pictures.comparison import compare, without_color
+from caelab.pictures.open_model import open_model
+from caelab.pictures.picture import Picture, Values
+from caelab.pictures.restore import colorize
 
-NAMES = ("astronaut", "coffee", "chelsea", "rocket", "immunohistochemistry", "retina", "hubble_deep_field")
+NAMES = (
+    "astronaut",
+    "coffee",
+    "chelsea",
+    "rocket",
+    "immunohistochemistry",
+    "retina",
+    "hubble_deep_field",
+)
 SCALES = ((32,), (48,), (64,), (96,), (32, 64), (48, 96))
 SEPIA = (1.07, 0.98, 0.8)
 LONGEST = 480
@@ -39,9 +49,14 @@ def main() -> None:
     print("|---" + "|---:" * (len(truths) + 1) + "|")
     for way, results in ways.items():
         found = [
-            compare(grays[name], results[name], truth=truth).metrics["ciede2000"] for name, truth in truths.items()
+            compare(grays[name], results[name], truth=truth).metrics["ciede2000"]
+            for name, truth in truths.items()
         ]
-        print(f"| {way} | " + " | ".join(f"{value:.1f}" for value in [*found, float(np.mean(found))]) + " |")
+        print(
+            f"| {way} | "
+            + " | ".join(f"{value:.1f}" for value in [*found, float(np.mean(found))])
+            + " |"
+        )
 
 
 def _photographs() -> dict[str, Values]:

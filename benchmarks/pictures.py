@@ -1,4 +1,6 @@
-"""Colors for pictures: small ones through the network alone, a folder of them, and a photograph of 12 megapixels."""
+"""Colors for pictures: small ones through the network alone, a folder of them, and a photograph of
+12 megapixels.
+"""
 
 from collections.abc import Sequence
 
@@ -35,8 +37,11 @@ def contestants(options: Options) -> Sequence[Contestant]:
 PICTURES = Benchmark(
     name="pictures",
     title="Colors for pictures, with the model that ships",
-    about="In memory: gray → RGB by the network alone. Files: the whole command, `caelab colorize`, from the start of "
-    "its process to its end, with peak memory of that process; PNG and JPEG files, read and written.",
+    about=(
+        "In memory: gray → RGB by the network alone. Files: the whole command, `caelab colorize`,"
+        " from the start of its process to its end, with peak memory of that process; PNG and JPEG"
+        " files, read and written."
+    ),
     rounds=5,
     contestants=contestants,
     columns=(

@@ -26,8 +26,8 @@ Answer = dict[str, Any]
 def measure(contestant: Contestant, *, timeout: float = 3600.0) -> Answer:
     """Run a contestant once and return what it measured.
 
-    Beside what the contestant says, the answer has ``wall`` (seconds from start to end of the process) and
-    ``peak_memory`` (bytes of the whole process tree, each shared page counted once).
+    Beside what the contestant says, the answer has ``wall`` (seconds from start to end of the
+    process) and ``peak_memory`` (bytes of the whole process tree, each shared page counted once).
     """
     missing = [package for package in contestant.needs if importlib.util.find_spec(package) is None]
     if missing:
@@ -52,7 +52,9 @@ class _Running:
 
     def __enter__(self) -> "_Running":
         self.output, self.talk = tempfile.TemporaryFile("w+"), tempfile.TemporaryFile("w+")
-        path = os.pathsep.join(filter(None, [str(ROOT), str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
+        path = os.pathsep.join(
+            filter(None, [str(ROOT), str(ROOT / "src"), os.environ.get("PYTHONPATH")])
+        )
         self.started = time.time()
         command = [sys.executable, *self.contestant.arguments]
         if self.contestant.task:
@@ -108,14 +110,19 @@ def _together(answers: list[Answer]) -> Answer:
             return answer
     if len(answers) == 1:
         return first
-    added = {key: sum(answer[key] for answer in answers) for key in ("images_per_second", "peak_memory", "cores")}
+    added = {
+        key: sum(answer[key] for answer in answers)
+        for key in ("images_per_second", "peak_memory", "cores")
+    }
     return {**first, **added, "wall": max(answer["wall"] for answer in answers)}
 
 
 def tree_memory(pid: int) -> int:
-    """Return the bytes that a process and its descendants occupy, shared pages counted once; 0 if unknown.
+    """Return the bytes that a process and its descendants occupy, shared pages counted once; 0 if
+    unknown.
 
-    It is the sum of the proportional set sizes that Linux tells; elsewhere the contestant's own peak has to do.
+    It is the sum of the proportional set sizes that Linux tells; elsewhere the contestant's own
+    peak has to do.
     """
     total = 0
     for each in _tree(pid):

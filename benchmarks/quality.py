@@ -11,17 +11,24 @@ from benchmarks.tasks import Contestant, Task, contestant_module
 
 TARGET = 0.0052
 PATIENCE = 2
-"""A public solution that has not arrived after so many times its published epochs never does, for us."""
+"""A public solution that has not arrived after so many times its published epochs never does, for
+us."""
 
 SHORT_BATCH = 64
-"""Of caelab's shortest schedule: more updates in its one epoch, by whose end the learning rate has fallen to zero."""
+"""Of caelab's shortest schedule: more updates in its one epoch, by whose end the learning rate has
+fallen to zero."""
 
 BASIS = "script-32"
 
 
 def contestants(options: Options) -> Sequence[Contestant]:
     """Two public solutions with their published settings, and caelab; a round is a seed."""
-    task = Task(data=options.data, images=options.images, target=1.0 if options.quick else TARGET, limit=900.0)
+    task = Task(
+        data=options.data,
+        images=options.images,
+        target=1.0 if options.quick else TARGET,
+        limit=900.0,
+    )
     if options.quick:
         task = replace(task, images=options.images or 2_000)
     script, caelab = contestant_module("script"), contestant_module("caelab_fit")
@@ -38,7 +45,12 @@ def contestants(options: Options) -> Sequence[Contestant]:
             arguments=script,
             task=replace(task, learning_rate=1e-3, batch=1024, epochs=PATIENCE * 20),
         ),
-        Contestant(name="caelab", label="**caelab**, its defaults", arguments=caelab, task=replace(task, epochs=10)),
+        Contestant(
+            name="caelab",
+            label="**caelab**, its defaults",
+            arguments=caelab,
+            task=replace(task, epochs=10),
+        ),
         Contestant(
             name="caelab-short",
             label="**caelab**, --epochs 1",
@@ -55,7 +67,9 @@ def contestants(options: Options) -> Sequence[Contestant]:
 
 
 def derive(answers: Mapping[str, Answer], _contestants: Sequence[Contestant]) -> None:
-    """Add how many times sooner than public solution 1 each arrived; later than the end where that never did."""
+    """Add how many times sooner than public solution 1 each arrived; later than the end where that
+    never did.
+    """
     basis = answers.get(BASIS, {})
     reference = basis.get("to_target", basis.get("looked_until"))
     for answer in answers.values():
@@ -67,10 +81,11 @@ QUALITY = Benchmark(
     name="quality",
     title=f"Time to quality: seconds until the test MSE of the reference network is ≤ {TARGET}",
     about=(
-        "Wall time from the start of the process: imports, reading CIFAR-10 from disk, training. The test error is "
-        "looked at four times an epoch, for everyone; that time is taken out. Every round has another seed. Public "
-        "solutions are the usual script with the settings that were published, and may take twice their epochs; an "
-        "empty cell: some seed did not arrive, and 'lowest' says how far it came."
+        "Wall time from the start of the process: imports, reading CIFAR-10 from disk, training."
+        " The test error is looked at four times an epoch, for everyone; that time is taken out."
+        " Every round has another seed. Public solutions are the usual script with the settings"
+        " that were published, and may take twice their epochs; an empty cell: some seed did not"
+        " arrive, and 'lowest' says how far it came."
     ),
     rounds=3,
     contestants=contestants,

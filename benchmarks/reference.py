@@ -1,6 +1,8 @@
-"""The reference network's test error over seeds: ``python -m benchmarks.reference --seeds 5 recipes/reference.toml``.
+"""The reference network's test error over seeds: ``python -m benchmarks.reference --seeds 5
+recipes/reference.toml``.
 
-Each recipe is trained once a seed by the package itself; runs that are there are reused. Prints a Markdown table.
+Each recipe is trained once a seed by the package itself; runs that are there are reused. Prints a
+Markdown table.
 """
 
 import argparse
@@ -12,7 +14,7 @@ import scipy.stats
 from caelab.commands.train import read_options
 from caelab.experiments.config import make_config
 from caelab.experiments.run import run
-from caelab.experiments.rundir import RunDirectory
+from caelab.experiments.run_directory import RunDirectory
 
 
 def interval(values: list[float]) -> str:
@@ -32,7 +34,10 @@ def row(recipe: Path, directories: list[RunDirectory]) -> str:
     memory = max(result["peak_memory_bytes"] or 0 for result in results) / 1e6
     spread = f"{min(errors):.5f}–{max(errors):.5f}"
     epochs = results[0]["epochs"]
-    return f"| `{recipe}` | {epochs} | {len(errors)} | {interval(errors)} | {spread} | {seconds:.1f} | {memory:.0f} |"
+    return (
+        f"| `{recipe}` | {epochs} | {len(errors)} | {interval(errors)} | {spread} | {seconds:.1f} |"
+        f" {memory:.0f} |"
+    )
 
 
 def main() -> None:
@@ -47,16 +52,23 @@ def main() -> None:
     lines = []
     for recipe in given.recipes:
         configs = [
-            make_config({**read_options(recipe), "data": given.data, "seed": seed}) for seed in range(given.seeds)
+            make_config({**read_options(recipe), "data": given.data, "seed": seed})
+            for seed in range(given.seeds)
         ]
         directories = [run(config, runs=given.runs) for config in configs]
         lines.append(row(recipe, directories))
-    print("| recipe | epochs | seeds | test MSE, mean ± 95% | range | s/epoch, median | peak memory, MB |")
+    print(
+        "| recipe | epochs | seeds | test MSE, mean ± 95% | range | s/epoch, median | peak memory,"
+        " MB |"
+    )
     print("|---|---|---|---|---|---|---|")
     print("\n".join(lines))
     last = directories[-1]
     baselines = last.read(last.result)["baselines"]
-    print("\nPCA: " + ", ".join(f"{name[4:]} numbers {errors['mse']:.6f}" for name, errors in baselines.items()))
+    print(
+        "\nPCA: "
+        + ", ".join(f"{name[4:]} numbers {errors['mse']:.6f}" for name, errors in baselines.items())
+    )
     told = last.read(last.environment)
     names = ("device", "processor", "threads", "torch", "python", "caelab", "commit")
     print("Measured on " + ", ".join(f"{name} {told[name]}" for name in names))

@@ -1,4 +1,6 @@
-"""Round by round: every contestant has its turn, then all of them again; then results and table are written."""
+"""Round by round: every contestant has its turn, then all of them again; then results and table are
+written.
+"""
 
 import argparse
 import json
@@ -20,7 +22,9 @@ PEERS = ("keras", "tensorflow", "tensorflow-cpu", "jax", "lightning")
 
 
 def run(benchmark: Benchmark, options: Options) -> Iterator[dict[str, Any]]:
-    """Measure a benchmark; yield the results so far after every round, so that a long run may be cut off."""
+    """Measure a benchmark; yield the results so far after every round, so that a long run may be
+    cut off.
+    """
     chosen = [
         each
         for each in benchmark.contestants(options)
@@ -42,34 +46,49 @@ def run(benchmark: Benchmark, options: Options) -> Iterator[dict[str, Any]]:
             "benchmark": benchmark.name,
             "environment": environment(),
             "settings": {**asdict(options), "rounds": rounds, "load_before_rounds": list(loads)},
-            "data": sorted({str(each["data"]) for said in answers.values() for each in said if "data" in each}),
+            "data": sorted(
+                {str(each["data"]) for said in answers.values() for each in said if "data" in each}
+            ),
             "rows": [row(each, answers[each.name]) for each in chosen],
         }
 
 
 def _turned(contestants: Sequence[Contestant], turn: int) -> list[Contestant]:
-    """Each round begins with another contestant, so that none is always first or behind the same one's heat."""
+    """Each round begins with another contestant, so that none is always first or behind the same
+    one's heat.
+    """
     start = turn * 2 % max(1, len(contestants))
     return [*contestants[start:], *contestants[:start]]
 
 
 def _seeded(contestant: Contestant, turn: int) -> Contestant:
     """Each round has another seed."""
-    return replace(contestant, task=replace(contestant.task, seed=turn)) if contestant.task else contestant
+    return (
+        replace(contestant, task=replace(contestant.task, seed=turn))
+        if contestant.task
+        else contestant
+    )
 
 
-def _say(benchmark: Benchmark, turn: int, rounds: int, contestant: Contestant, answer: Answer) -> None:
-    brief = ", ".join(f"{key} {value:.4g}" for key, value in answer.items() if isinstance(value, int | float))
+def _say(
+    benchmark: Benchmark, turn: int, rounds: int, contestant: Contestant, answer: Answer
+) -> None:
+    brief = ", ".join(
+        f"{key} {value:.4g}" for key, value in answer.items() if isinstance(value, int | float)
+    )
     brief = brief or ", ".join(f"{key}: {value}" for key, value in answer.items())
-    print(f"{benchmark.name} {turn + 1}/{rounds}  {contestant.group} {contestant.label}: {brief}", file=sys.stderr)
+    print(
+        f"{benchmark.name} {turn + 1}/{rounds}  {contestant.group} {contestant.label}: {brief}",
+        file=sys.stderr,
+    )
 
 
 def environment() -> dict[str, Any]:
     """Return the device and the versions of everything that takes part."""
     import torch
 
+    from caelab.device import choose_device
     from caelab.experiments.environment import describe_environment
-    from caelab.training.device import choose_device
 
     described = describe_environment(choose_device("auto"), torch.float32)
     del described["precision"]  # every contestant has its own
@@ -83,17 +102,33 @@ def environment() -> dict[str, Any]:
 
 
 def read_options(description: str) -> tuple[Options, Path]:
-    """Read the command line that all benchmarks share: how much to measure, and where results go."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few images, one round: only to see that it works")
+    """Read the command line that all benchmarks share: how much to measure, and where results
+    go.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="few images, one round: only to see that it works"
+    )
     parser.add_argument("--rounds", type=int, help="turns of every contestant")
     parser.add_argument("--images", type=int, help="training images at most")
-    parser.add_argument("--data", default="cifar10", help="as for caelab train, or synthetic [%(default)s]")
-    parser.add_argument("--only", nargs="+", default=[], help="names of contestants, or parts of them")
-    parser.add_argument("--out", type=Path, help="folder of the results [benchmarks/results, or its quick/]")
+    parser.add_argument(
+        "--data", default="cifar10", help="as for caelab train, or synthetic [%(default)s]"
+    )
+    parser.add_argument(
+        "--only", nargs="+", default=[], help="names of contestants, or parts of them"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="folder of the results [benchmarks/results, or its quick/]"
+    )
     given = parser.parse_args()
     options = Options(
-        quick=given.quick, rounds=given.rounds, images=given.images, data=given.data, only=tuple(given.only)
+        quick=given.quick,
+        rounds=given.rounds,
+        images=given.images,
+        data=given.data,
+        only=tuple(given.only),
     )
     return options, given.out or (RESULTS / "quick" if given.quick else RESULTS)
 

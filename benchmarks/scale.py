@@ -1,4 +1,6 @@
-"""Time and memory against images, their size, batch, threads, processes and seeds: no faster than the work."""
+"""Time and memory against images, their size, batch, threads, processes and seeds: no faster than
+the work.
+"""
 
 import math
 import os
@@ -22,15 +24,31 @@ def contestants(options: Options) -> Sequence[Contestant]:
     counts = (2_000, 8_000) if quick else (6_000, 48_000, 200_000, 1_000_000)
     sizes = (32, 64) if quick else (32, 64, 128, 256)
     batches = (128, 512) if quick else (128, 256, 512, 1024, 4096)
-    threads = sorted({1, cores} if quick else {1, *(2**power for power in range(1, 6) if 2**power <= cores), cores})
+    threads = sorted(
+        {1, cores}
+        if quick
+        else {1, *(2**power for power in range(1, 6) if 2**power <= cores), cores}
+    )
     processes = (1, 2) if quick else (1, 2, 3, 4)
     return [
         *(_enter("images", f"{count:,} images", images=count) for count in counts),
-        *(_enter("size", f"{size}×{size} pixels", images=_few(size), size=size, batch=32) for size in sizes),
-        *(_enter("batch", f"batch {batch}", images=24_000, batch=batch) for batch in batches),
-        *(_enter("threads", f"{count} thread{'s' * (count > 1)}", images=12_000, threads=count) for count in threads),
         *(
-            _enter("processes", f"{count} at once", copies=count, images=12_000, threads=max(1, cores // count))
+            _enter("size", f"{size}×{size} pixels", images=_few(size), size=size, batch=32)
+            for size in sizes
+        ),
+        *(_enter("batch", f"batch {batch}", images=24_000, batch=batch) for batch in batches),
+        *(
+            _enter("threads", f"{count} thread{'s' * (count > 1)}", images=12_000, threads=count)
+            for count in threads
+        ),
+        *(
+            _enter(
+                "processes",
+                f"{count} at once",
+                copies=count,
+                images=12_000,
+                threads=max(1, cores // count),
+            )
             for count in processes
         ),
         *(_study(count, options) for count in (1, 2, 3)),
@@ -38,7 +56,9 @@ def contestants(options: Options) -> Sequence[Contestant]:
 
 
 def _few(size: int) -> int:
-    """As many images as make 150 steps of 32 at 32×32 pixels, and fewer of larger ones, but 10 steps at least."""
+    """As many images as make 150 steps of 32 at 32×32 pixels, and fewer of larger ones, but 10
+    steps at least.
+    """
     return max(320, STEPS * 32 * 32**2 // size**2)
 
 
@@ -50,7 +70,12 @@ def _enter(axis: str, label: str, *, copies: int = 1, **task: Any) -> Contestant
         label=label,
         group=axis,
         arguments=contestant_module("caelab_fit"),
-        task=Task(data="synthetic", steps=steps, epochs=1 + math.ceil(steps * batch / task["images"]), **task),
+        task=Task(
+            data="synthetic",
+            steps=steps,
+            epochs=1 + math.ceil(steps * batch / task["images"]),
+            **task,
+        ),
         copies=copies,
     )
 
@@ -65,7 +90,10 @@ def _study(seeds: int, options: Options) -> Contestant:
     )
     return Contestant(
         name=f"study-{seeds}",
-        label=f"`caelab study`, {seeds} seed{'s' * (seeds > 1)}, {task.epochs} epoch{'s' * (task.epochs > 1)} each",
+        label=(
+            f"`caelab study`, {seeds} seed{'s' * (seeds > 1)}, {task.epochs}"
+            f" epoch{'s' * (task.epochs > 1)} each"
+        ),
         group="study",
         arguments=contestant_module("study"),
         task=task,
@@ -73,7 +101,9 @@ def _study(seeds: int, options: Options) -> Contestant:
 
 
 def derive(answers: Mapping[str, Answer], contestants: Sequence[Contestant]) -> None:
-    """Add the rate in pixels per second, and how it, or a command's time, compares with the axis' first contestant."""
+    """Add the rate in pixels per second, and how it, or a command's time, compares with the axis'
+    first contestant.
+    """
     first: dict[str, float] = {}
     for each in contestants:
         answer = answers[each.name]
@@ -91,12 +121,14 @@ SCALE = Benchmark(
     name="scale",
     title="Scale: the reference network on noise",
     about=(
-        "caelab's defaults (batch 32 along the sizes). Rate of about 150 steps of 128 images after a warm-up. "
-        "Relative: pixels per second by those of the first row on the axis; 1 or more means that time grows no faster "
-        "than the work. Before the first epoch: imports, making the noise, split, copying. Memory: bytes of the images "
-        "twice, while they are copied. Processes share the cores, one thread each where they are several; their rates "
-        "are added, and 'together' is how long they take by what one alone takes with all threads. A study is the "
-        "whole command, from its start to the table of its results, on CIFAR-10, whose PCA is there from before."
+        "caelab's defaults (batch 32 along the sizes). Rate of about 150 steps of 128 images after"
+        " a warm-up. Relative: pixels per second by those of the first row on the axis; 1 or more"
+        " means that time grows no faster than the work. Before the first epoch: imports, making"
+        " the noise, split, copying. Memory: bytes of the images twice, while they are copied."
+        " Processes share the cores, one thread each where they are several; their rates are added,"
+        " and 'together' is how long they take by what one alone takes with all threads. A study is"
+        " the whole command, from its start to the table of its results, on CIFAR-10, whose PCA is"
+        " there from before."
     ),
     rounds=3,
     contestants=contestants,

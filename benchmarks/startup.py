@@ -15,7 +15,9 @@ def contestants(options: Options) -> Sequence[Contestant]:
     return [
         Contestant(name="help", label="`caelab --help`", arguments=("-m", "caelab", "--help")),
         Contestant(
-            name="describe", label="`caelab describe reference`", arguments=("-m", "caelab", "describe", "reference")
+            name="describe",
+            label="`caelab describe reference`",
+            arguments=("-m", "caelab", "describe", "reference"),
         ),
         Contestant(
             name="script",
@@ -33,7 +35,9 @@ def contestants(options: Options) -> Sequence[Contestant]:
 
 
 def derive(answers: Mapping[str, Answer], contestants: Sequence[Contestant]) -> None:
-    """Take the time of a plain command from its process, that of training from where its first epoch began."""
+    """Take the time of a plain command from its process, that of training from where its first
+    epoch began.
+    """
     for each in contestants:
         answer = answers[each.name]
         told = answer.get("begun" if each.task else "wall")
@@ -44,7 +48,10 @@ def derive(answers: Mapping[str, Answer], contestants: Sequence[Contestant]) -> 
 STARTUP = Benchmark(
     name="startup",
     title="Start-up",
-    about="Wall time from the start of the process; training reads all of CIFAR-10 from disk first. Files are warm.",
+    about=(
+        "Wall time from the start of the process; training reads all of CIFAR-10 from disk first."
+        " Files are warm."
+    ),
     rounds=7,
     contestants=contestants,
     columns=(Column("seconds", "ready", writing.seconds, spread=True),),

@@ -25,7 +25,8 @@ class Task:
         learning_rate: Of Adam; caelab keeps its own.
         seed: Of initial weights and batch order.
         threads: CPU threads; the library's own choice where ``None``.
-        target: Stop as soon as the test error is no higher; it is then looked at four times an epoch.
+        target: Stop as soon as the test error is no higher; it is then looked at four times an
+            epoch.
         limit: Stop after so many seconds in any case; looked at with the target.
         options: What only this contestant understands.
         started: ``time.time()`` when the process was started; filled in by whoever starts it.
@@ -64,8 +65,8 @@ class Contestant:
         name: Unique within a benchmark.
         label: For people.
         arguments: What follows ``python`` on the command line.
-        task: Given to the process as its last argument; ``None`` for a plain command, of which only time and memory
-            are measured.
+        task: Given to the process as its last argument; ``None`` for a plain command, of which only
+            time and memory are measured.
         needs: Packages that must be there.
         environment: Variables to set for the process.
         copies: Run so many at once and add up their rates.

@@ -10,7 +10,8 @@ from benchmarks.rounds import main
 from benchmarks.tasks import EPOCH, Contestant, Task, contestant_module
 
 IMAGES = {"reference": EPOCH, "residual": 6_000}
-"""Images of the measured epoch, by network; the residual network would take minutes for all of them."""
+"""Images of the measured epoch, by network; the residual network would take minutes for all of
+them."""
 
 BASIS = "script-32"
 """The contestant with which the others are compared."""
@@ -25,7 +26,13 @@ def contestants(options: Options) -> Sequence[Contestant]:
 
 def _field(network: str, options: Options) -> Sequence[Contestant]:
     def enter(
-        name: str, label: str, module: str, *, needs: Sequence[str] = (), backend: str = "", **task: Any
+        name: str,
+        label: str,
+        module: str,
+        *,
+        needs: Sequence[str] = (),
+        backend: str = "",
+        **task: Any,
     ) -> Contestant:
         images = options.images or (2_000 if options.quick else IMAGES[network])
         return Contestant(
@@ -39,7 +46,10 @@ def _field(network: str, options: Options) -> Sequence[Contestant]:
         )
 
     return [
-        *(enter(f"script-{size}", f"usual script, batch {size}", "script", batch=size) for size in (32, 64)),
+        *(
+            enter(f"script-{size}", f"usual script, batch {size}", "script", batch=size)
+            for size in (32, 64)
+        ),
         *(
             enter(
                 f"keras-{backend}",
@@ -51,7 +61,13 @@ def _field(network: str, options: Options) -> Sequence[Contestant]:
             )
             for backend, title in (("tensorflow", "TensorFlow"), ("jax", "JAX"), ("torch", "torch"))
         ),
-        enter("lightning", "Lightning, usual Dataset, batch 64", "lightning_fit", needs=("lightning",), batch=64),
+        enter(
+            "lightning",
+            "Lightning, usual Dataset, batch 64",
+            "lightning_fit",
+            needs=("lightning",),
+            batch=64,
+        ),
         enter(
             "lightning-memory",
             "Lightning, tensors in memory, batch 128",
@@ -60,7 +76,10 @@ def _field(network: str, options: Options) -> Sequence[Contestant]:
             batch=128,
             options={"memory": True},
         ),
-        *(enter(f"caelab-{size}", f"caelab, batch {size}", "caelab_fit", batch=size) for size in (32, 64)),
+        *(
+            enter(f"caelab-{size}", f"caelab, batch {size}", "caelab_fit", batch=size)
+            for size in (32, 64)
+        ),
         enter("caelab", "**caelab**, its defaults", "caelab_fit"),
         enter("caelab-bf16", "caelab, bfloat16", "caelab_fit", options={"precision": "bfloat16"}),
         enter("caelab-256", "caelab, batch 256", "caelab_fit", batch=256),
@@ -79,12 +98,12 @@ TRAINING = Benchmark(
     name="training",
     title="Training: one epoch of 48,000 images of CIFAR-10",
     about=(
-        "Same split, same network, float32 (but where bfloat16 is said); mean squared error; "
-        "Adam, but caelab its default optimizer. Each in a process of its own; the "
-        "second epoch is measured, the first is the warm-up. The reference network is measured on all 48,000 images, "
-        "the residual one on 6,000 and scaled (with it the start of loaders' workers, some tenths of a second an "
-        "epoch). No validation. Memory: peak of the whole process tree, shared pages "
-        "once. Cores: processor time by wall time."
+        "Same split, same network, float32 (but where bfloat16 is said); mean squared error; Adam,"
+        " but caelab its default optimizer. Each in a process of its own; the second epoch is"
+        " measured, the first is the warm-up. The reference network is measured on all 48,000"
+        " images, the residual one on 6,000 and scaled (with it the start of loaders' workers, some"
+        " tenths of a second an epoch). No validation. Memory: peak of the whole process tree,"
+        " shared pages once. Cores: processor time by wall time."
     ),
     rounds=3,
     contestants=contestants,

@@ -63,7 +63,8 @@ def caelab(
 
 
 def smooth_images(count: int, size: int, seed: int = 0) -> np.ndarray:
-    """Return ``uint8 (N, 3, size, size)`` of random colour gradients, which a small network can learn."""
+    """Return ``uint8 (N, 3, size, size)`` of random colour gradients, which a small network can
+    learn."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:size, 0:size] / size
     corner, across, down = (rng.uniform(0, 1, (count, 3, 1, 1)) for _ in range(3))

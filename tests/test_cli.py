@@ -24,7 +24,19 @@ def process(*arguments: object) -> Answer:
 
 
 def small(pictures: Path, *arguments: object) -> tuple[object, ...]:
-    return ("train", NETWORK, "--data", pictures, "--size", 16, "--batch", 16, "--epochs", 2, *arguments)
+    return (
+        "train",
+        NETWORK,
+        "--data",
+        pictures,
+        "--size",
+        16,
+        "--batch",
+        16,
+        "--epochs",
+        2,
+        *arguments,
+    )
 
 
 def assert_wrong_input(answer: Answer, said: str) -> None:
@@ -54,7 +66,9 @@ def test_help_and_describe_do_without_torch() -> None:
         "    except SystemExit: pass\n"
         "print('torch' in sys.modules, file=sys.stderr)\n"
     )
-    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert answer.stderr.splitlines()[-1] == "False"
 
 
@@ -102,21 +116,30 @@ def test_a_run_from_the_command_line(caelab: Call, pictures: Path, tmp_path: Pat
 
     evaluated = json.loads(caelab("evaluate", run, "--json").stdout)
     assert evaluated["errors"]["mse"] == pytest.approx(result["test"]["mse"], rel=1e-5)
-    table = caelab("evaluate", run / "weights.safetensors", "--data", pictures, "--size", 16, "--part", "all")
+    table = caelab(
+        "evaluate", run / "weights.safetensors", "--data", pictures, "--size", 16, "--part", "all"
+    )
     assert "all images" in table.stdout
     assert " 120\n" in table.stdout
 
 
 def test_a_recipe_lies_beneath_the_options(caelab: Call, pictures: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.toml"
-    recipe.write_text(f'network = "{NETWORK}"\nsize = 16\nbatch = 16\nepochs = 7\ndata = "{pictures}"\n')
+    recipe.write_text(
+        f'network = "{NETWORK}"\nsize = 16\nbatch = 16\nepochs = 7\ndata = "{pictures}"\n'
+    )
     answer = caelab("train", "--config", recipe, "--epochs", 1, "--out", tmp_path / "run", "--json")
     assert json.loads(answer.stdout)["epochs"] == 1
     recipe.write_text("epoch = 7\n")
-    assert_wrong_input(caelab("train", "--config", recipe), "--epoch 7: is no option of a run; did you mean --epochs?")
+    assert_wrong_input(
+        caelab("train", "--config", recipe),
+        "--epoch 7: is no option of a run; did you mean --epochs?",
+    )
     recipe.write_text("epochs = = 7\n")
     assert_wrong_input(caelab("train", "--config", recipe), "cannot read the recipe")
-    assert_wrong_input(caelab("train", "--config", tmp_path / "none.toml"), "cannot read the recipe")
+    assert_wrong_input(
+        caelab("train", "--config", tmp_path / "none.toml"), "cannot read the recipe"
+    )
 
 
 @pytest.mark.parametrize(
@@ -140,12 +163,20 @@ def test_wrong_options_leave_nothing_behind(
 
 def test_a_file_in_the_way_is_said(caelab: Call, pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    assert_wrong_input(caelab(*small(pictures, "--out", tmp_path / "file")), "is a file: a run needs a folder")
+    assert_wrong_input(
+        caelab(*small(pictures, "--out", tmp_path / "file")), "is a file: a run needs a folder"
+    )
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_diverging_run_fails_without_a_traceback(caelab: Call, pictures: Path, tmp_path: Path) -> None:
-    answer = caelab(*small(pictures, "--out", tmp_path / "run", "--learning-rate", "1e30", "--optimizer", "adam"))
+def test_a_diverging_run_fails_without_a_traceback(
+    caelab: Call, pictures: Path, tmp_path: Path
+) -> None:
+    answer = caelab(
+        *small(
+            pictures, "--out", tmp_path / "run", "--learning-rate", "1e30", "--optimizer", "adam"
+        )
+    )
     assert answer.returncode == 1
     assert answer.stderr.startswith("failed: the loss is not a finite number in epoch 1")
     assert "Traceback" not in answer.stderr
@@ -174,7 +205,9 @@ def test_control_c_saves_and_exits_130(pictures: Path, tmp_path: Path) -> None:
 
 def test_data_says_what_there_is(caelab: Call, pictures: Path, tmp_path: Path) -> None:
     told = json.loads(
-        caelab("data", "--data", pictures, "--size", 16, "--json", "--sheet", tmp_path / "sheet.png").stdout
+        caelab(
+            "data", "--data", pictures, "--size", 16, "--json", "--sheet", tmp_path / "sheet.png"
+        ).stdout
     )
     assert told["counts"] == {"train": 96, "validation": 12, "test": 12}
     assert (tmp_path / "sheet.png").stat().st_size > 1000
@@ -200,7 +233,9 @@ sys.argv = [sys.argv[1], "describe"]
 main()
 """
     pressed, not_pressed = (
-        subprocess.run([sys.executable, "-c", code, name], capture_output=True, text=True, check=False)
+        subprocess.run(
+            [sys.executable, "-c", code, name], capture_output=True, text=True, check=False
+        )
         for name in ("pressed", "not")
     )
     assert (pressed.returncode, pressed.stdout, pressed.stderr) == (130, "", "interrupted\n")

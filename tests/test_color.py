@@ -19,7 +19,9 @@ def column(*colors: tuple[float, ...]) -> Tensor:
 
 
 CORNERS = column(*itertools.product((0.0, 1.0), repeat=3))
-GRID = column(*itertools.product((0.0, 1e-4, 0.002, 0.04045, 0.1, 0.33, 0.5, 0.77, 0.9, 1.0), repeat=3))
+GRID = column(
+    *itertools.product((0.0, 1e-4, 0.002, 0.04045, 0.1, 0.33, 0.5, 0.77, 0.9, 1.0), repeat=3)
+)
 
 unit = st.floats(0, 1)
 chromas = st.floats(-0.5, 0.5)
@@ -28,7 +30,9 @@ colors = st.tuples(unit, unit, unit)
 
 @EVERY_SPACE
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 2e-6), (torch.float32, 2e-5)])
-def test_back_and_forth_is_the_identity(space: ColorSpace, dtype: torch.dtype, tolerance: float) -> None:
+def test_back_and_forth_is_the_identity(
+    space: ColorSpace, dtype: torch.dtype, tolerance: float
+) -> None:
     rgb = GRID.to(dtype)
     converted = space.from_rgb(rgb)
     assert converted.dtype == dtype
@@ -48,14 +52,20 @@ def test_gray_has_no_chroma_and_all_the_lightness(space: ColorSpace) -> None:
 
 @EVERY_SPACE
 def test_gradients_are_those_of_finite_differences(space: ColorSpace) -> None:
-    rgb = torch.rand(1, 3, 3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 0.8 + 0.1
+    rgb = (
+        torch.rand(1, 3, 3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        * 0.8
+        + 0.1
+    )
     torch.autograd.gradcheck(space.from_rgb, rgb.requires_grad_())
     torch.autograd.gradcheck(space.to_rgb, space.from_rgb(rgb).detach().requires_grad_())
 
 
 @EVERY_SPACE
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_gradients_are_finite_at_black_white_and_every_corner(space: ColorSpace, dtype: torch.dtype) -> None:
+def test_gradients_are_finite_at_black_white_and_every_corner(
+    space: ColorSpace, dtype: torch.dtype
+) -> None:
     rgb = CORNERS.to(dtype).clone().requires_grad_()
     converted = space.from_rgb(rgb)
     (slope,) = torch.autograd.grad(converted.sum(), rgb)
@@ -67,9 +77,15 @@ def test_gradients_are_finite_at_black_white_and_every_corner(space: ColorSpace,
 
 def test_ycbcr_and_lab_are_scikit_images() -> None:
     rgb = GRID[0].movedim(0, -1).numpy()
-    studio = SPACES["ycbcr"].from_rgb(GRID)[0].movedim(0, -1).numpy() * [219, 224, 224] + [16, 128, 128]
+    studio = SPACES["ycbcr"].from_rgb(GRID)[0].movedim(0, -1).numpy() * [219, 224, 224] + [
+        16,
+        128,
+        128,
+    ]
     np.testing.assert_allclose(studio, rgb2ycbcr(rgb), atol=2e-3)
-    np.testing.assert_allclose(SPACES["lab"].from_rgb(GRID)[0].movedim(0, -1).numpy(), rgb2lab(rgb), atol=1e-4)
+    np.testing.assert_allclose(
+        SPACES["lab"].from_rgb(GRID)[0].movedim(0, -1).numpy(), rgb2lab(rgb), atol=1e-4
+    )
 
 
 def test_chroma_of_ycbcr_fills_its_range() -> None:
@@ -79,13 +95,24 @@ def test_chroma_of_ycbcr_fills_its_range() -> None:
 
 def test_oklab_is_that_of_css_color_4() -> None:
     primaries = column((1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1))
-    stated = column((0.62796, 0.22486, 0.12585), (0.86644, -0.23389, 0.17950), (0.45201, -0.03246, -0.31153), (1, 0, 0))
+    stated = column(
+        (0.62796, 0.22486, 0.12585),
+        (0.86644, -0.23389, 0.17950),
+        (0.45201, -0.03246, -0.31153),
+        (1, 0, 0),
+    )
     assert (SPACES["oklab"].from_rgb(primaries) - stated).abs().max() < 1e-5
 
 
 def test_luminance_is_of_bt601_and_not_of_bt709() -> None:
-    assert luminance(column((1, 0, 0), (0, 1, 0), (0, 0, 1))).flatten().tolist() == [0.299, 0.587, 0.114]
-    assert abs(luminance(GRID)[0, 0].numpy() - rgb2gray(GRID[0].movedim(0, -1).numpy())).max() > 0.05
+    assert luminance(column((1, 0, 0), (0, 1, 0), (0, 0, 1))).flatten().tolist() == [
+        0.299,
+        0.587,
+        0.114,
+    ]
+    assert (
+        abs(luminance(GRID)[0, 0].numpy() - rgb2gray(GRID[0].movedim(0, -1).numpy())).max() > 0.05
+    )
 
 
 @EVERY_SPACE
@@ -99,12 +126,16 @@ def test_no_chroma_gives_the_gray_image(space: ColorSpace, gamut: str) -> None:
 @pytest.mark.parametrize("gamut", ["clip", "desaturate"])
 def test_the_chroma_of_a_picture_on_its_own_luma_is_the_picture(gamut: str) -> None:
     ycbcr = SPACES["ycbcr"]
-    assert (merge(luminance(GRID), ycbcr.chroma(GRID), ycbcr, gamut=gamut) - GRID).abs().max() < 1e-12
+    assert (
+        merge(luminance(GRID), ycbcr.chroma(GRID), ycbcr, gamut=gamut) - GRID
+    ).abs().max() < 1e-12
 
 
 @EVERY_SPACE
 @given(luma=unit, cb=st.floats(-8, 8), cr=st.floats(-8, 8))
-def test_desaturation_keeps_the_luma_to_rounding(space: ColorSpace, luma: float, cb: float, cr: float) -> None:
+def test_desaturation_keeps_the_luma_to_rounding(
+    space: ColorSpace, luma: float, cb: float, cr: float
+) -> None:
     plane = torch.full((1, 1, 1, 1), luma)
     chroma = torch.tensor([cb, cr]).view(1, 2, 1, 1) * space.chroma_scale
     merged = merge(plane, chroma, space, gamut="desaturate")
@@ -113,8 +144,14 @@ def test_desaturation_keeps_the_luma_to_rounding(space: ColorSpace, luma: float,
 
 
 @given(luma=unit, rgb=st.tuples(*[st.floats(-3, 3)] * 3))
-def test_desaturation_is_no_stronger_than_it_must_be(luma: float, rgb: tuple[float, float, float]) -> None:
-    ycbcr, color, plane = SPACES["ycbcr"], column(rgb), torch.full((1, 1, 1, 1), luma, dtype=torch.float64)
+def test_desaturation_is_no_stronger_than_it_must_be(
+    luma: float, rgb: tuple[float, float, float]
+) -> None:
+    ycbcr, color, plane = (
+        SPACES["ycbcr"],
+        column(rgb),
+        torch.full((1, 1, 1, 1), luma, dtype=torch.float64),
+    )
     result, wanted = desaturate(color, plane), ycbcr.chroma(color)
     exact = ycbcr.to_rgb(torch.cat([plane, wanted], 1))
     if 0 <= exact.min() <= exact.max() <= 1:
@@ -129,7 +166,9 @@ def test_desaturation_is_no_stronger_than_it_must_be(luma: float, rgb: tuple[flo
 def test_desaturation_has_finite_gradients_everywhere() -> None:
     rgb = (CORNERS * 3 - 1).requires_grad_()
     for luma in (0.0, 0.5, 1.0):
-        (slope,) = torch.autograd.grad(desaturate(rgb, torch.full_like(rgb[:, :1], luma)).sum(), rgb)
+        (slope,) = torch.autograd.grad(
+            desaturate(rgb, torch.full_like(rgb[:, :1], luma)).sum(), rgb
+        )
         assert slope.isfinite().all()
 
 
@@ -137,7 +176,9 @@ def test_less_than_a_quarter_of_the_box_of_ycbcr_is_a_color() -> None:
     box = torch.rand(1, 3, 400, 500, generator=torch.Generator().manual_seed(0))
     rgb = SPACES["ycbcr"].to_rgb(torch.cat([box[:, :1], box[:, 1:] - 0.5], 1))
     inside = ((rgb >= 0) & (rgb <= 1)).all(1).double().mean()
-    assert float(inside) == pytest.approx(0.587 / (1.772 * 1.402), abs=0.003)  # the determinant of the matrix
+    assert float(inside) == pytest.approx(
+        0.587 / (1.772 * 1.402), abs=0.003
+    )  # the determinant of the matrix
 
 
 @given(luma=unit, cb=chromas, cr=chromas)
@@ -149,14 +190,22 @@ def test_clipping_moves_the_luma_by_less_than_a_third(luma: float, cb: float, cr
 
 @pytest.mark.parametrize(("luma", "chroma"), [(0.0, 0.5), (1.0, -0.5)])
 def test_clipping_moves_the_luma_most_at_black_and_white(luma: float, chroma: float) -> None:
-    merged = merge(torch.full((1, 1, 1, 1), luma), torch.full((1, 2, 1, 1), chroma), SPACES["ycbcr"])
-    assert abs(float(luminance(merged)) - luma) == pytest.approx(0.299 * 0.701 + 0.114 * 0.886, abs=1e-6)
+    merged = merge(
+        torch.full((1, 1, 1, 1), luma), torch.full((1, 2, 1, 1), chroma), SPACES["ycbcr"]
+    )
+    assert abs(float(luminance(merged)) - luma) == pytest.approx(
+        0.299 * 0.701 + 0.114 * 0.886, abs=1e-6
+    )
 
 
 @given(truth=colors, estimate=st.tuples(*[st.floats(-3, 3)] * 3))
-def test_clipping_never_moves_away_from_the_truth(truth: tuple[float, ...], estimate: tuple[float, ...]) -> None:
+def test_clipping_never_moves_away_from_the_truth(
+    truth: tuple[float, ...], estimate: tuple[float, ...]
+) -> None:
     ycbcr, wild = SPACES["ycbcr"], column(estimate)
     luma = luminance(column(truth))
     unclipped = ycbcr.to_rgb(torch.cat([luma, ycbcr.chroma(wild)], 1))
     merged = merge(luma, ycbcr.chroma(wild), ycbcr)
-    assert (merged - column(truth)).square().sum() <= (unclipped - column(truth)).square().sum() + 1e-12
+    assert (merged - column(truth)).square().sum() <= (
+        unclipped - column(truth)
+    ).square().sum() + 1e-12

@@ -28,7 +28,9 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_permissions_are_those_of_an_ordinary_file(tmp_path: Path) -> None:
     (tmp_path / "ordinary").write_text("")
     write_text(tmp_path / "ours", "")
-    assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == stat.S_IMODE((tmp_path / "ordinary").stat().st_mode)
+    assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == stat.S_IMODE(
+        (tmp_path / "ordinary").stat().st_mode
+    )
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
@@ -48,18 +50,25 @@ def test_a_place_that_is_no_folder_is_said(tmp_path: Path) -> None:
 
 def test_space_is_asked_of_the_nearest_folder_that_exists(tmp_path: Path) -> None:
     require_space(tmp_path / "not" / "yet", 1)
-    with pytest.raises(InputError, match=r"too little disk for .*not/yet: 1000000000000000 MB are needed"):
+    with pytest.raises(
+        InputError, match=r"too little disk for .*not/yet: 1000000000000000 MB are needed"
+    ):
         require_space(tmp_path / "not" / "yet", 10**21)
 
 
-def test_many_threads_leave_the_process_its_mask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_threads_leave_the_process_its_mask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from caelab import files
 
     files._umask.cache_clear()
     set_masks = []
     real = os.umask
     monkeypatch.setattr(os, "umask", lambda mask: (set_masks.append(mask), real(mask))[1])
-    threads = [threading.Thread(target=write_text, args=(tmp_path / str(number), "")) for number in range(8)]
+    threads = [
+        threading.Thread(target=write_text, args=(tmp_path / str(number), ""))
+        for number in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -74,7 +83,9 @@ def test_files_are_found_once_by_suffix(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "deep" / "loop").symlink_to(tmp_path)
-    found = [str(path.relative_to(tmp_path)) for path in find_files(tmp_path, suffixes={".png", ".jpg"})]
+    found = [
+        str(path.relative_to(tmp_path)) for path in find_files(tmp_path, suffixes={".png", ".jpg"})
+    ]
     assert found == ["a.PNG", "b.png", "deep/d.jpg"]
     flat = find_files(tmp_path, suffixes={".png", ".jpg"}, recursive=False)
     assert [path.name for path in flat] == ["a.PNG", "b.png"]
@@ -85,4 +96,6 @@ def test_a_linked_folder_is_entered(tmp_path: Path) -> None:
     (tmp_path / "elsewhere" / "e.png").touch()
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "link").symlink_to(tmp_path / "elsewhere")
-    assert list(find_files(tmp_path / "in", suffixes={".png"})) == [tmp_path / "in" / "link" / "e.png"]
+    assert list(find_files(tmp_path / "in", suffixes={".png"})) == [
+        tmp_path / "in" / "link" / "e.png"
+    ]

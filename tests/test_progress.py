@@ -19,7 +19,9 @@ def test_it_is_silent_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize("unit", ["steps", "bytes"])
-def test_a_terminal_sees_the_label_and_what_is_said(monkeypatch: pytest.MonkeyPatch, unit: str) -> None:
+def test_a_terminal_sees_the_label_and_what_is_said(
+    monkeypatch: pytest.MonkeyPatch, unit: str
+) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     with progress("working", 10, done=4, unit=unit) as bar:

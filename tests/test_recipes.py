@@ -5,8 +5,8 @@ import pytest
 
 from caelab.commands.train import read_options
 from caelab.experiments.config import make_config
-from caelab.experiments.materials import describe_run
 from caelab.experiments.search import read_search
+from caelab.experiments.setup import describe_run
 from caelab.experiments.study import read_study
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
@@ -42,8 +42,14 @@ def test_every_recipe_is_a_study_that_could_begin(recipe: Path) -> None:
 def test_every_recipe_is_a_search_that_could_begin(recipe: Path) -> None:
     search = read_search(recipe, options={})
     for pick in (0, -1):
-        values = {name: levels[pick] for name, levels in search.space.items() if isinstance(levels, tuple)}
-        ends = {name: (levels.low, levels.high)[pick] for name, levels in search.space.items() if name not in values}
+        values = {
+            name: levels[pick] for name, levels in search.space.items() if isinstance(levels, tuple)
+        }
+        ends = {
+            name: (levels.low, levels.high)[pick]
+            for name, levels in search.space.items()
+            if name not in values
+        }
         assert describe_run(search.config({**values, **ends})).weights > 0
 
 

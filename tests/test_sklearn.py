@@ -1,4 +1,5 @@
-"""The estimator keeps scikit-learn's conventions: scikit-learn's own checks where they are about no data, ours else."""
+"""The estimator keeps scikit-learn's conventions: scikit-learn's own checks where they are about no
+data, ours else."""
 
 import doctest
 import pickle
@@ -29,7 +30,9 @@ def images(count: int = 24, size: int = 8, channels: int = 3) -> np.ndarray:
 
 
 def make(**changed: object) -> ConvolutionalAutoencoder:
-    return ConvolutionalAutoencoder(**{"network": NETWORK, "epochs": 2, "batch": 8, "random_state": 0, **changed})
+    return ConvolutionalAutoencoder(
+        **{"network": NETWORK, "epochs": 2, "batch": 8, "random_state": 0, **changed}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -96,16 +99,22 @@ def test_the_random_state_decides(fitted: ConvolutionalAutoencoder) -> None:
     np.testing.assert_array_equal(clone(fitted).fit(images()).transform(images()), codes)
     assert np.abs(make(random_state=1).fit(images()).transform(images()) - codes).max() > 1e-3
     again = make().fit(images(16))
-    np.testing.assert_array_equal(again.fit(images()).transform(images()), codes)  # fitted anew, whatever was before
+    np.testing.assert_array_equal(
+        again.fit(images()).transform(images()), codes
+    )  # fitted anew, whatever was before
 
 
 def test_it_is_pickled_whole(fitted: ConvolutionalAutoencoder) -> None:
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).transform(images()), fitted.transform(images()))
+    np.testing.assert_array_equal(
+        pickle.loads(pickle.dumps(fitted)).transform(images()), fitted.transform(images())
+    )
 
 
 def test_rows_of_numbers_in_a_pipeline() -> None:
     flat = images().reshape(24, -1)
-    halved = FunctionTransformer(lambda values: values / 2, lambda values: values * 2, check_inverse=False)
+    halved = FunctionTransformer(
+        lambda values: values / 2, lambda values: values * 2, check_inverse=False
+    )
     pipeline = make_pipeline(halved, make(image_shape=(3, 8, 8)), StandardScaler())
     codes = pipeline.fit_transform(flat)
     assert codes.shape == (24, 32)
@@ -129,7 +138,10 @@ def test_what_is_wrong_is_a_value_error(fitted: ConvolutionalAutoencoder) -> Non
     broken[0, 0, 0, 0] = np.nan
     cases = [
         (lambda: fitted.transform(images(size=10)), r"expecting 192 features as input"),
-        (lambda: fitted.inverse_transform(np.zeros((1, 31))), "X has 31 features, but the codes .* have 32"),
+        (
+            lambda: fitted.inverse_transform(np.zeros((1, 31))),
+            "X has 31 features, but the codes .* have 32",
+        ),
         (lambda: make().fit(images() * 2), "floats in \\[0, 1\\]"),
         (lambda: make().fit((images() * 9).astype(int)), "images are uint8"),
         (lambda: make().fit(broken), "NaN"),

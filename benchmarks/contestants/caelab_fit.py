@@ -7,10 +7,10 @@ import torch
 from benchmarks.contestants.data import images_and_split
 from benchmarks.contestants.record import Record
 from benchmarks.tasks import Task
+from caelab.device import choose_device, choose_precision
 from caelab.experiments.config import RunConfig, make_config
-from caelab.experiments.materials import Parts, describe_run, make_plan, make_state, place
-from caelab.measuring.metrics import reconstruction_errors
-from caelab.training.device import choose_device, choose_precision
+from caelab.experiments.setup import Parts, describe_run, make_plan, make_state, place
+from caelab.metrics.image_errors import reconstruction_errors
 from caelab.training.fit import Plan, TrainingState, fit
 
 
@@ -54,7 +54,9 @@ def train(state: TrainingState, parts: Parts, plan: Plan, record: Record) -> Non
     done = 0
 
     def error() -> float:
-        return float(reconstruction_errors(state.model, parts.test, precision=plan.precision).mean())
+        return float(
+            reconstruction_errors(state.model, parts.test, precision=plan.precision).mean()
+        )
 
     record.begin()
     for epoch in fit(state, parts.train, plan):

@@ -7,13 +7,13 @@ import torch
 from benchmarks.contestants.data import images_and_split
 from benchmarks.contestants.inferring import rates
 from benchmarks.tasks import Task
+from caelab.data.pixels import Pixels
+from caelab.device import choose_device
+from caelab.models.image_model import ImageModel
+from caelab.models.inference import Inference
+from caelab.models.prediction_heads import RgbPrediction
 from caelab.networks import resolve
 from caelab.networks.build import build
-from caelab.training.compose import ImageModel
-from caelab.training.device import choose_device
-from caelab.training.inference import Inference
-from caelab.training.pixels import Pixels
-from caelab.training.predictions import RgbPrediction
 
 
 @torch.inference_mode()
@@ -23,7 +23,9 @@ def main() -> None:
     device = choose_device("auto")
     images, split = images_and_split(task)
     size = images.images.shape[2]
-    network = build(resolve(task.network), size=size, generator=torch.Generator().manual_seed(task.seed)).eval()
+    network = build(
+        resolve(task.network), size=size, generator=torch.Generator().manual_seed(task.seed)
+    ).eval()
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     model = ImageModel(network, mean=mean, std=std, prediction=RgbPrediction(mean=mean, std=std))

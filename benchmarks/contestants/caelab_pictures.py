@@ -1,4 +1,6 @@
-"""Coloring with the model that ships: the network alone, or the command on files, in a process of its own."""
+"""Coloring with the model that ships: the network alone, or the command on files, in a process of
+its own.
+"""
 
 import json
 import resource
@@ -15,7 +17,7 @@ from skimage import data
 
 from benchmarks.contestants.inferring import rate
 from benchmarks.tasks import Task
-from caelab.experiments.memory import peak_memory_bytes
+from caelab.experiments.peak_memory import peak_memory_bytes
 
 MODEL = "colorize"
 
@@ -34,12 +36,14 @@ def main() -> None:
             _crops(photograph, given, count=task.options["count"], seed=task.seed)
         else:
             width = task.options["width"]
-            photograph.resize((width, width * 3 // 4), Image.Resampling.BICUBIC).save(given / "a.jpg", quality=92)
+            photograph.resize((width, width * 3 // 4), Image.Resampling.BICUBIC).save(
+                given / "a.jpg", quality=92
+            )
         print(json.dumps(_command(given, Path(folder) / "made", runtime=task.options["runtime"])))
 
 
 def _network(task: Task) -> dict[str, Any]:
-    from caelab.photos.opened import open_model
+    from caelab.pictures.open_model import open_model
 
     model = open_model(MODEL, runtime=task.options["runtime"]).model
     images = np.random.default_rng(task.seed).random((task.batch or 512, 1, 32, 32), np.float32)
@@ -58,7 +62,17 @@ def _crops(photograph: Image.Image, folder: Path, *, count: int, seed: int) -> N
 
 def _command(given: Path, made: Path, *, runtime: str) -> dict[str, Any]:
     count = len(list(given.iterdir()))
-    command = [sys.executable, "-m", "caelab", "colorize", str(given), "-o", str(made), "--runtime", runtime]
+    command = [
+        sys.executable,
+        "-m",
+        "caelab",
+        "colorize",
+        str(given),
+        "-o",
+        str(made),
+        "--runtime",
+        runtime,
+    ]
     started = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     seconds = time.perf_counter() - started
@@ -68,8 +82,10 @@ def _command(given: Path, made: Path, *, runtime: str) -> dict[str, Any]:
         "seconds": seconds,
         "images_per_second": count / seconds,
         # No less than this process itself, which is far smaller.
-        "peak_memory": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-        * (1 if sys.platform == "darwin" else 1024),
+        "peak_memory": (
+            resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+            * (1 if sys.platform == "darwin" else 1024)
+        ),
     }
 
 

@@ -10,11 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.tasks import Task
-from caelab.networks import winograd
+from caelab.kernels import winograd
 
 
 def interleaved(ways: dict[str, Callable[[], object]], seconds: float) -> dict[str, float]:
-    """Return the median milliseconds of each way, which take turns for so many seconds, three times at least."""
+    """Return the median milliseconds of each way, which take turns for so many seconds, three times
+    at least.
+    """
     times: dict[str, list[float]] = {name: [] for name in ways}
     until = time.perf_counter() + seconds
     while time.perf_counter() < until or len(next(iter(times.values()))) < 4:
@@ -31,8 +33,13 @@ def main() -> None:
     count, inputs, outputs, side = options["shape"]
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(count, inputs, side, side, generator=generator).contiguous(memory_format=torch.channels_last)
-    weight, bias = torch.randn(outputs, inputs, 3, 3, generator=generator), torch.randn(outputs, generator=generator)
+    x = torch.randn(count, inputs, side, side, generator=generator).contiguous(
+        memory_format=torch.channels_last
+    )
+    weight, bias = (
+        torch.randn(outputs, inputs, 3, 3, generator=generator),
+        torch.randn(outputs, generator=generator),
+    )
     leaves = [each.requires_grad_() for each in (x, weight, bias)]
     towards = torch.ones(count, outputs, side, side).contiguous(memory_format=torch.channels_last)
 
@@ -46,8 +53,12 @@ def main() -> None:
         return torch.autograd.grad(convolved(), leaves, towards)
 
     with torch.no_grad():
-        told = interleaved({"library_forward": library, "caelab_forward": caelab}, options["seconds"])
-    told |= interleaved({"library": lambda: back(library), "caelab": lambda: back(caelab)}, options["seconds"])
+        told = interleaved(
+            {"library_forward": library, "caelab_forward": caelab}, options["seconds"]
+        )
+    told |= interleaved(
+        {"library": lambda: back(library), "caelab": lambda: back(caelab)}, options["seconds"]
+    )
     told["gain_forward"] = told["library_forward"] / told["caelab_forward"]
     told["gain"] = told["library"] / told["caelab"]
     print(json.dumps(told))

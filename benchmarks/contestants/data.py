@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.tasks import Task
-from caelab.images import ImageSet, Source, Split, load_images, split_images
+from caelab.data import ImageSet, Source, Split, load_images, split_images
 
 
 def images_and_split(task: Task) -> tuple[ImageSet, Split]:
-    """Return the task's images, and the default split with no more training images than asked for."""
+    """Return the task's images, and the default split with no more training images than asked
+    for.
+    """
     if task.data == "synthetic":
         images = synthetic(round((task.images or 1000) / 0.8), task.size)
     else:
@@ -23,13 +25,18 @@ def synthetic(count: int, size: int) -> ImageSet:
     """Return noise, for measuring time and memory only."""
     pixels = np.random.default_rng(0).integers(0, 256, (count, 3, size, size), np.uint8)
     source = Source(name="synthetic", where="noise", note="", fingerprint=f"noise-{count}-{size}")
-    return ImageSet(images=pixels, labels=None, classes=(), source=source, part=None, official_test=None)
+    return ImageSet(
+        images=pixels, labels=None, classes=(), source=source, part=None, official_test=None
+    )
 
 
 def train_and_test(task: Task) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
-    """Return training and test images, ``uint8 (N, H, W, 3)`` as most libraries have them, and the data's name."""
+    """Return training and test images, ``uint8 (N, H, W, 3)`` as most libraries have them, and the
+    data's name.
+    """
     images, split = images_and_split(task)
     train, test = (
-        np.ascontiguousarray(images.images[rows].transpose(0, 2, 3, 1)) for rows in (split.train, split.test)
+        np.ascontiguousarray(images.images[rows].transpose(0, 2, 3, 1))
+        for rows in (split.train, split.test)
     )
     return train, test, images.source.name

@@ -9,7 +9,11 @@ if TYPE_CHECKING:
 
 
 def rates(
-    batches: Sequence[Any], *, encode: "Callable[[Any], Tensor]", decode: "Callable[[Tensor], Tensor]", seconds: float
+    batches: Sequence[Any],
+    *,
+    encode: "Callable[[Any], Tensor]",
+    decode: "Callable[[Tensor], Tensor]",
+    seconds: float,
 ) -> dict[str, float]:
     """Return images per second of both halves, after a warm-up pass.
 
@@ -26,7 +30,9 @@ def rates(
 
 
 def rate(function: Callable[[Any], Any], inputs: Sequence[Any], seconds: float) -> float:
-    """Return images per second, of a function of batches to tensors or arrays; there is no warm-up."""
+    """Return images per second, of a function of batches to tensors or arrays; there is no
+    warm-up.
+    """
     done, started = 0, time.perf_counter()
     while time.perf_counter() - started < seconds:
         for each in inputs:

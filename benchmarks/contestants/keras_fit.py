@@ -23,9 +23,13 @@ class Rearranged(layers.Layer):
         _, height, width, channels = x.shape
         if self.to_channels:
             x = ops.reshape(x, (-1, height // 4, 4, width // 4, 4, channels))
-            return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, height // 4, width // 4, 16 * channels))
+            return ops.reshape(
+                ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, height // 4, width // 4, 16 * channels)
+            )
         x = ops.reshape(x, (-1, height, width, 4, 4, channels // 16))
-        return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, 4 * height, 4 * width, channels // 16))
+        return ops.reshape(
+            ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, 4 * height, 4 * width, channels // 16)
+        )
 
 
 def _conv(channels: int, activation: str | None = "relu", kernel: int = 3) -> layers.Layer:
@@ -83,7 +87,14 @@ def main() -> None:
     model.compile(optimizer=keras.optimizers.Adam(task.learning_rate), loss="mse")
     record = Record(task, weights=model.count_params(), data=name)
     clock = Clock(record, len(images))
-    history = model.fit(images, images, batch_size=task.batch or 32, epochs=task.epochs, verbose=0, callbacks=[clock])
+    history = model.fit(
+        images,
+        images,
+        batch_size=task.batch or 32,
+        epochs=task.epochs,
+        verbose=0,
+        callbacks=[clock],
+    )
     record.said["train_mse"] = float(history.history["loss"][-1])
     record.tell()
 

@@ -1,4 +1,6 @@
-"""Lightning: the usual Dataset with two workers that stay, or tensors in memory (``options: {"memory": true}``)."""
+"""Lightning: the usual Dataset with two workers that stay, or tensors in memory (``options:
+{"memory": true}``).
+"""
 
 import logging
 import warnings
@@ -77,7 +79,11 @@ def main() -> None:
         loader = DataLoader(InMemory(images), batch_size=batch, shuffle=True)
     else:
         loader = DataLoader(
-            Pictures(train), batch_size=batch, shuffle=True, num_workers=WORKERS, persistent_workers=True
+            Pictures(train),
+            batch_size=batch,
+            shuffle=True,
+            num_workers=WORKERS,
+            persistent_workers=True,
         )
     trainer = lightning.Trainer(
         max_epochs=task.epochs,

@@ -7,11 +7,13 @@ import time
 import torch
 
 from benchmarks.tasks import Task
-from caelab.training.device import choose_device, has_bfloat16
+from caelab.device import choose_device, has_bfloat16
 
 
 def rate(kind: torch.dtype, *, side: int, seconds: float, device: torch.device) -> float:
-    """Return the median rate of products of two ``side``×``side`` matrices, in FLOP/s: 2·side³ each."""
+    """Return the median rate of products of two ``side``×``side`` matrices, in FLOP/s: 2·side³
+    each.
+    """
     left, right = (torch.randn(side, side, device=device).to(kind) for _ in range(2))
     rates: list[float] = []
     until = time.perf_counter() + seconds

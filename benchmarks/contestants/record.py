@@ -8,16 +8,18 @@ import time
 from collections.abc import Callable
 
 from benchmarks.tasks import EPOCH, Task
-from caelab.experiments.memory import peak_memory_bytes
+from caelab.experiments.peak_memory import peak_memory_bytes
 
 LOOKS = 4
 """How often an epoch the test error is looked at on the way to a target."""
 
 
 class Record:
-    """The clock of a contestant: wall and processor time by epoch, and the test error on the way to a target.
+    """The clock of a contestant: wall and processor time by epoch, and the test error on the way to
+    a target.
 
-    The time of looking at the test error is taken out of the time to the target; it is no part of training.
+    The time of looking at the test error is taken out of the time to the target; it is no part of
+    training.
     """
 
     def __init__(self, task: Task, *, weights: int, data: str) -> None:
@@ -36,7 +38,9 @@ class Record:
     def end(self, images: int) -> None:
         """An epoch over so many images has ended."""
         _wait_for_device()
-        self.epochs.append((time.perf_counter() - self._wall, _processor_seconds() - self._cpu, images))
+        self.epochs.append(
+            (time.perf_counter() - self._wall, _processor_seconds() - self._cpu, images)
+        )
 
     def elapsed(self) -> float:
         """Seconds since the process was started, without those of looking at the test error."""
@@ -49,7 +53,9 @@ class Record:
         return step * LOOKS // steps > (step - 1) * LOOKS // steps
 
     def look(self, measure: Callable[[], float]) -> bool:
-        """Look at the test error; return whether training may stop: the target is reached, or time is up."""
+        """Look at the test error; return whether training may stop: the target is reached, or time
+        is up.
+        """
         _wait_for_device()
         now, started = self.elapsed(), time.time()
         error = measure()
@@ -64,7 +70,9 @@ class Record:
         """Print everything as one line of JSON: the process's answer."""
         if self.looks:
             self.said.update(
-                looks=self.looks, best=min(error for _, error in self.looks), looked_until=self.looks[-1][0]
+                looks=self.looks,
+                best=min(error for _, error in self.looks),
+                looked_until=self.looks[-1][0],
             )
         elif self.epochs:
             measured = self.epochs[1:] or self.epochs
@@ -82,7 +90,9 @@ class Record:
 
 
 def _processor_seconds() -> float:
-    """Of this process and of those of its children that have ended, such as a loader's workers after an epoch."""
+    """Of this process and of those of its children that have ended, such as a loader's workers
+    after an epoch.
+    """
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 

@@ -1,4 +1,6 @@
-"""The usual script: a Dataset of PIL images → tensor, a DataLoader with two workers, Adam, the default layout."""
+"""The usual script: a Dataset of PIL images → tensor, a DataLoader with two workers, Adam, the
+default layout.
+"""
 
 import numpy as np
 import torch
@@ -16,7 +18,9 @@ WORKERS = 2
 
 
 class Pictures(Dataset[Tensor]):
-    """Images as torchvision's CIFAR-10 with ``ToTensor`` gives them: array → PIL → array → tensor, one at a time."""
+    """Images as torchvision's CIFAR-10 with ``ToTensor`` gives them: array → PIL → array → tensor,
+    one at a time.
+    """
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
         self.pixels = pixels
@@ -40,7 +44,9 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     train, test, name = train_and_test(task)
     model = NETWORKS[task.network]().to(device)
-    loader = DataLoader(Pictures(train), batch_size=task.batch or 32, shuffle=True, num_workers=WORKERS)
+    loader = DataLoader(
+        Pictures(train), batch_size=task.batch or 32, shuffle=True, num_workers=WORKERS
+    )
     optimizer = torch.optim.Adam(model.parameters(), lr=task.learning_rate)
     criterion = nn.MSELoss()
     record = Record(task, weights=count_weights(model), data=name)
@@ -69,10 +75,18 @@ def main() -> None:
 
 @torch.no_grad()
 def test_error(model: nn.Module, test: NDArray[np.uint8], device: torch.device) -> float:
-    """Return the mean squared error over all pixels of the test images, the output clipped to [0, 1]."""
+    """Return the mean squared error over all pixels of the test images, the output clipped to [0,
+    1].
+    """
     errors = []
     for start in range(0, len(test), 500):
-        images = torch.from_numpy(test[start : start + 500]).to(device).permute(0, 3, 1, 2).float().div(255)
+        images = (
+            torch.from_numpy(test[start : start + 500])
+            .to(device)
+            .permute(0, 3, 1, 2)
+            .float()
+            .div(255)
+        )
         errors.append((model(images).clamp(0, 1) - images).square().mean((1, 2, 3)))
     return float(torch.cat(errors).double().mean())
 

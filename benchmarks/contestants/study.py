@@ -1,4 +1,6 @@
-"""A whole study of the reference network over some seeds, as one types it: from the command to its table."""
+"""A whole study of the reference network over some seeds, as one types it: from the command to its
+table.
+"""
 
 import json
 import subprocess
@@ -27,7 +29,9 @@ def main() -> None:
     seeds = list(range(task.seed, task.seed + task.options["seeds"]))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "study.toml")
-        file.write_text(STUDY.format(seeds=seeds, network=task.network, epochs=task.epochs), encoding="utf-8")
+        file.write_text(
+            STUDY.format(seeds=seeds, network=task.network, epochs=task.epochs), encoding="utf-8"
+        )
         limit = [] if task.images is None else ["--limit", str(task.images)]
         command = ["caelab", "study", str(file), "--runs", folder, "--data", task.data, *limit]
         started = time.perf_counter()

@@ -54,7 +54,9 @@ def reference() -> Autoencoder:
 
 
 def residual() -> Autoencoder:
-    """``caelab``'s preset ``residual``: two residual blocks each way, a linear code of 12×8×8 = 768."""
+    """``caelab``'s preset ``residual``: two residual blocks each way, a linear code of 12×8×8 =
+    768.
+    """
     encoder = nn.Sequential(
         nn.PixelUnshuffle(4),
         nn.Conv2d(48, 96, 3, padding=1),

@@ -1,4 +1,6 @@
-"""The command line. A command's module is imported when the command is called, so that help is instant."""
+"""The command line. A command's module is imported when the command is called, so that help is
+instant.
+"""
 
 import importlib
 import signal
@@ -51,17 +53,22 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.command(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(__version__, prog_name="caelab")
 def caelab() -> None:
     """Run the convolutional-autoencoder workbench.
 
-    Describe a network in a line of text, train it, measure it honestly. The result goes to stdout, the talk to stderr.
+    Describe a network in a line of text, train it, measure it honestly. The result goes to stdout,
+    the talk to stderr.
     """
 
 
 def main() -> None:
-    """Run a command and exit: 0 done, 1 failed, 2 the input was wrong, 130 interrupted with the state saved."""
+    """Run a command and exit: 0 done, 1 failed, 2 the input was wrong, 130 interrupted with the
+    state saved.
+    """
     pressed: list[int] = []
 
     def interrupt(number: int, _: object) -> NoReturn:
@@ -93,7 +100,8 @@ def main() -> None:
 
 
 def _failure(error: Exception, *, interrupted: bool) -> int:
-    """Say what a run that stopped itself has to say; anything else is a fault of ours and keeps its traceback.
+    """Say what a run that stopped itself has to say; anything else is a fault of ours and keeps its
+    traceback.
 
     NumPy, whose import is interrupted, goes on and fails otherwise.
     """

@@ -1,4 +1,6 @@
-"""Files are found once each, and written to a temporary name, then renamed: nothing is ever half-written."""
+"""Files are found once each, and written to a temporary name, then renamed: nothing is ever
+half-written.
+"""
 
 import contextlib
 import functools
@@ -18,17 +20,21 @@ _UMASK_LOCK = threading.Lock()
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; rename it to ``path`` on success, remove it on any error.
+    """Yield a temporary path beside ``path``; rename it to ``path`` on success, remove it on any
+    error.
 
-    The temporary name keeps the suffix, so that writers that choose a format by it are not misled. The data is
-    flushed to the disk before the rename, so a crash leaves either the old file or the new one.
+    The temporary name keeps the suffix, so that writers that choose a format by it are not misled.
+    The data is flushed to the disk before the rename, so a crash leaves either the old file or the
+    new one.
 
     Raises:
         InputError: The folder cannot be written to, or the disk is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
+        )
     except OSError as error:
         raise InputError(
             f"cannot write {path}: {error.strerror}. Choose another place, or make it writable."
@@ -42,7 +48,9 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.chmod(_permissions())
         temporary.replace(path)
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}. Nothing was left behind.") from error
+        raise InputError(
+            f"cannot write {path}: {error.strerror or error}. Nothing was left behind."
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -78,13 +86,16 @@ def require_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(existing).free
     if free < needed:
         raise InputError(
-            f"too little disk for {folder}: {needed / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are free. "
-            "Free some, or choose another place."
+            f"too little disk for {folder}: {needed / 1e6:.0f} MB are needed and {free / 1e6:.0f}"
+            " MB are free. Free some, or choose another place."
         )
 
 
-def find_files(folder: Path, *, suffixes: Collection[str], recursive: bool = True) -> Iterator[Path]:
-    """Yield the files in a folder by their suffix, sorted; hidden ones are left out, links are followed.
+def find_files(
+    folder: Path, *, suffixes: Collection[str], recursive: bool = True
+) -> Iterator[Path]:
+    """Yield the files in a folder by their suffix, sorted; hidden ones are left out, links are
+    followed.
 
     Args:
         folder: Where to look.

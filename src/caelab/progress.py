@@ -45,9 +45,20 @@ def progress(label: str, total: float | None, *, done: float = 0, unit: str = ""
     )
 
     amounts: tuple[ProgressColumn, ...] = (
-        (DownloadColumn(), TransferSpeedColumn()) if unit == "bytes" else (MofNCompleteColumn(), TextColumn(unit))
+        (DownloadColumn(), TransferSpeedColumn())
+        if unit == "bytes"
+        else (MofNCompleteColumn(), TextColumn(unit))
     )
-    columns = (TextColumn("{task.description}"), BarColumn(), *amounts, TimeRemainingColumn(), TextColumn("left"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        *amounts,
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=total, completed=int(done))
-        yield Bar(lambda amount: bar.advance(task, amount), lambda text: bar.console.print(text, highlight=False))
+        yield Bar(
+            lambda amount: bar.advance(task, amount),
+            lambda text: bar.console.print(text, highlight=False),
+        )

@@ -34,8 +34,9 @@ BATCH = 512
 class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A convolutional autoencoder that keeps scikit-learn's conventions.
 
-    Images are (N, C, H, W), or (N, C·H·W) with ``image_shape``; uint8, or floats in [0, 1]. For training they are
-    rounded to 8 bits. Codes are float32 (N, code size), flattened in the order of ``code_shape_``.
+    Images are (N, C, H, W), or (N, C·H·W) with ``image_shape``; uint8, or floats in [0, 1]. For
+    training they are rounded to 8 bits. Codes are float32 (N, code size), flattened in the order of
+    ``code_shape_``.
 
     Args:
         network: A network text with ``|``, or a preset's name.
@@ -50,8 +51,10 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
             ``{"normalise": "range", "batchnorm": True}``.
 
     Attributes:
-        model_: The trained network between normalisation and prediction, a ``torch.nn.Module`` in evaluation mode.
-        history_: One record an epoch: the mean of each loss term over its steps, seconds, learning rate.
+        model_: The trained network between normalisation and prediction, a ``torch.nn.Module`` in
+            evaluation mode.
+        history_: One record an epoch: the mean of each loss term over its steps, seconds, learning
+            rate.
         image_shape_: (C, H, W).
         code_shape_: (c, h, w).
         n_features_in_: C·H·W.
@@ -84,7 +87,8 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         """Train on images; ``y`` is not looked at.
 
         Raises:
-            ValueError: The images have another form, hold numbers not finite or outside [0, 1], or an option is wrong.
+            ValueError: The images have another form, hold numbers not finite or outside [0, 1], or
+                an option is wrong.
         """
         from caelab.training.fit import fit
 
@@ -96,7 +100,12 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         except InputError as error:
             raise ValueError(str(error)) from error
         self.history_ = [
-            {"epoch": done.epoch, "seconds": done.seconds, "learning_rate": done.learning_rate, **done.terms}
+            {
+                "epoch": done.epoch,
+                "seconds": done.seconds,
+                "learning_rate": done.learning_rate,
+                **done.terms,
+            }
             for done in fit(state, train, plan)
             if done is not None
         ]
@@ -108,21 +117,30 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
     def transform(self, X: Array) -> Array:  # noqa: N803
         """Encode images to codes, float32 (N, code size)."""
-        return self._apply(self._given(X), lambda inference, images: inference.encode(images).flatten(1))
+        return self._apply(
+            self._given(X), lambda inference, images: inference.encode(images).flatten(1)
+        )
 
     def inverse_transform(self, X: Array) -> Array:  # noqa: N803
-        """Decode codes (N, code size) to images in [0, 1], float32, of the form that ``fit`` was given."""
+        """Decode codes (N, code size) to images in [0, 1], float32, of the form that ``fit`` was
+        given.
+        """
         check_is_fitted(self)
         codes = check_array(X, dtype=np.float32)
         if codes.shape[1] != self._n_features_out:
             raise ValueError(
-                f"X has {codes.shape[1]} features, but the codes of {type(self).__name__} have {self._n_features_out}."
+                f"X has {codes.shape[1]} features, but the codes of {type(self).__name__} have"
+                f" {self._n_features_out}."
             )
-        images = self._apply(codes.reshape(-1, *self.code_shape_), lambda inference, code: inference.decode(code))
+        images = self._apply(
+            codes.reshape(-1, *self.code_shape_), lambda inference, code: inference.decode(code)
+        )
         return images if self.image_shape is None else images.reshape(len(images), -1)
 
     def score(self, X: Array, y: object = None) -> float:  # noqa: ARG002, N803
-        """Return minus the mean squared error of the reconstructions on [0, 1]: higher is better."""
+        """Return minus the mean squared error of the reconstructions on [0, 1]: higher is
+        better.
+        """
         given = self._given(X)
         restored = self._apply(given, lambda inference, images: inference.restore(images))
         return -float(np.mean(np.square(restored - given, dtype=np.float64)))
@@ -136,13 +154,13 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
     def _prepare(self, images: NDArray[np.uint8]) -> tuple[Any, Any, Any, Any]:
         """The training state, the images, the plan and the network's description."""
+        from caelab.data.image_set import ImageSet, Source
+        from caelab.data.split import Split
+        from caelab.device import choose_device, choose_precision
         from caelab.experiments.config import make_config
-        from caelab.experiments.materials import make_plan, make_state, place, require_labels
-        from caelab.images.imageset import ImageSet, Source
-        from caelab.images.split import Split
+        from caelab.experiments.setup import make_plan, make_state, place, require_labels
         from caelab.networks import describe, require_image_output, resolve
         from caelab.networks.adapt import adapt
-        from caelab.training.device import choose_device, choose_precision
 
         channels, height, width = images.shape[1:]
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -158,13 +176,19 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         config = make_config({**given, **(self.options or {})})
         text = resolve(self.network)
         description = describe(
-            text if channels == 3 else adapt(text, outputs=channels), channels=channels, size=(height, width)
+            text if channels == 3 else adapt(text, outputs=channels),
+            channels=channels,
+            size=(height, width),
         )
         require_image_output(description, channels=channels)
         if description.code is None or description.skip_around_code:
-            raise InputError(f"{description.text} has no code: a '|' that no bracket runs around must mark one.")
+            raise InputError(
+                f"{description.text} has no code: a '|' that no bracket runs around must mark one."
+            )
         source = Source(name="array", where="memory", note="", fingerprint="")
-        whole = ImageSet(images=images, labels=None, classes=(), source=source, part=None, official_test=None)
+        whole = ImageSet(
+            images=images, labels=None, classes=(), source=source, part=None, official_test=None
+        )
         require_labels(description, whole)
         # Only the training part is looked at; the others may not be empty.
         first = np.zeros(1, np.int64)
@@ -186,9 +210,15 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
             channels, height, width = values.shape[1:]
             return channels, height, width
         if self.image_shape is None:
-            raise ValueError(f"images are (N, C, H, W), not {values.shape}; for rows of numbers give image_shape.")
+            raise ValueError(
+                f"images are (N, C, H, W), not {values.shape}; for rows of numbers give"
+                " image_shape."
+            )
         if int(np.prod(self.image_shape)) != values.shape[1]:
-            raise ValueError(f"X has {values.shape[1]} features, which image_shape {self.image_shape} does not make.")
+            raise ValueError(
+                f"X has {values.shape[1]} features, which image_shape {self.image_shape} does not"
+                " make."
+            )
         return self.image_shape
 
     def _given(self, values: Array) -> Array:
@@ -196,22 +226,25 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         check_is_fitted(self)
         values = _checked(values)
         features = int(np.prod(values.shape[1:]))
-        if features != self.n_features_in_ or (values.ndim == 4 and values.shape[1:] != self.image_shape_):
+        if features != self.n_features_in_ or (
+            values.ndim == 4 and values.shape[1:] != self.image_shape_
+        ):
             raise ValueError(
-                f"X has {features} features {values.shape[1:]}, but {type(self).__name__} is expecting "
-                f"{self.n_features_in_} features as input, {self.image_shape_}."
+                f"X has {features} features {values.shape[1:]}, but {type(self).__name__} is"
+                f" expecting {self.n_features_in_} features as input, {self.image_shape_}."
             )
         return _unit(values).reshape(-1, *self.image_shape_)
 
     def _apply(self, values: Array, function: Any) -> Array:
         import torch
 
-        from caelab.training.inference import Inference
+        from caelab.models.inference import Inference
 
         inference = Inference(self.model_)
         with torch.inference_mode():
             parts = [
-                function(inference, torch.from_numpy(values[at : at + BATCH])) for at in range(0, len(values), BATCH)
+                function(inference, torch.from_numpy(values[at : at + BATCH]))
+                for at in range(0, len(values), BATCH)
             ]
         made: Array = torch.cat(parts).float().contiguous().numpy()
         return made
@@ -224,7 +257,10 @@ def _checked(values: Array) -> Array:
     if checked.dtype != np.uint8 and (
         not np.issubdtype(checked.dtype, np.floating) or checked.min() < 0 or checked.max() > 1
     ):
-        raise ValueError(f"images are uint8, or floats in [0, 1]; these are {checked.dtype}, and some lie elsewhere.")
+        raise ValueError(
+            f"images are uint8, or floats in [0, 1]; these are {checked.dtype}, and some lie"
+            " elsewhere."
+        )
     return checked
 
 

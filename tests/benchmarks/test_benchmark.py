@@ -6,7 +6,11 @@ from benchmarks import floor, scale, training
 
 
 def test_summary_has_median_spread_and_count_of_numbers_that_all_answers_have() -> None:
-    answers = [{"seconds": 3.0, "data": "noise", "extra": 1}, {"seconds": 1.0, "data": "noise"}, {"seconds": 2.5}]
+    answers = [
+        {"seconds": 3.0, "data": "noise", "extra": 1},
+        {"seconds": 1.0, "data": "noise"},
+        {"seconds": 2.5},
+    ]
     assert summarize(answers) == {"seconds": {"median": 2.5, "low": 1.0, "high": 3.0, "n": 3}}
 
 
@@ -75,6 +79,9 @@ def test_a_study_is_compared_with_that_of_one_seed() -> None:
     options = Options(quick=True)
     studies = [each for each in scale.contestants(options) if each.group == "study"]
     assert [each.name for each in studies] == ["study-1", "study-2", "study-3"]
-    answers = {each.name: {"command": seconds} for each, seconds in zip(studies, (20.0, 24.0, 35.0), strict=True)}
+    answers = {
+        each.name: {"command": seconds}
+        for each, seconds in zip(studies, (20.0, 24.0, 35.0), strict=True)
+    }
     scale.derive(answers, studies)
     assert [answers[each.name]["together"] for each in studies] == [1.0, 1.2, 1.75]

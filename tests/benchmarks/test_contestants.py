@@ -34,10 +34,14 @@ def test_pictures_are_the_pixels_by_255() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (3, 4, 5, 3), np.uint8)
     picture = script.Pictures(pixels)[1]
     assert picture.is_contiguous()
-    np.testing.assert_array_equal(picture.numpy(), pixels[1].transpose(2, 0, 1).astype(np.float32) / np.float32(255))
+    np.testing.assert_array_equal(
+        picture.numpy(), pixels[1].transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+    )
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Python 3.12: the loader's workers fork beside threads
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning"
+)  # Python 3.12: the loader's workers fork beside threads
 @pytest.mark.parametrize("contestant", [script, caelab_fit])
 def test_training_tells_its_times(
     contestant: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -89,9 +93,13 @@ def test_looks_are_spread_over_the_epoch() -> None:
 
 
 def test_missing_and_failing_contestants_are_told_apart() -> None:
-    absent = Contestant(name="a", label="A", arguments=contestant_module("keras_fit"), needs=("no_such_package",))
+    absent = Contestant(
+        name="a", label="A", arguments=contestant_module("keras_fit"), needs=("no_such_package",)
+    )
     assert measure(absent) == {"missing": "no_such_package"}
-    failing = Contestant(name="b", label="B", arguments=("-c", "raise SystemExit('that was nothing')"))
+    failing = Contestant(
+        name="b", label="B", arguments=("-c", "raise SystemExit('that was nothing')")
+    )
     assert measure(failing) == {"failed": "exit code 1: that was nothing"}
 
 
@@ -104,13 +112,17 @@ def test_benchmark_in_processes_of_their_own(
         about="",
         rounds=1,
         contestants=lambda _: [
-            Contestant(name="caelab", label="caelab", arguments=contestant_module("caelab_fit"), task=TASK),
+            Contestant(
+                name="caelab", label="caelab", arguments=contestant_module("caelab_fit"), task=TASK
+            ),
             Contestant(name="absent", label="absent", arguments=(), needs=("no_such_package",)),
             Contestant(name="left-out", label="left out", arguments=("-c", "raise SystemExit(1)")),
         ],
         columns=(Column("s/epoch", "seconds", "{:.2f}".format),),
     )
-    monkeypatch.setattr("sys.argv", ["benchmarks", "--only", "caelab", "absent", "--out", str(tmp_path)])
+    monkeypatch.setattr(
+        "sys.argv", ["benchmarks", "--only", "caelab", "absent", "--out", str(tmp_path)]
+    )
     with pytest.raises(SystemExit) as exit_info:
         rounds.main([benchmark], "")
     assert exit_info.value.code == 0
@@ -125,7 +137,11 @@ def test_benchmark_in_processes_of_their_own(
 
 @pytest.mark.parametrize(
     "options",
-    [{"job": "network", "seconds": 0.0}, {"job": "folder", "count": 3}, {"job": "photograph", "width": 64}],
+    [
+        {"job": "network", "seconds": 0.0},
+        {"job": "folder", "count": 3},
+        {"job": "photograph", "width": 64},
+    ],
     ids=lambda options: options["job"],
 )
 def test_coloring_tells_its_times(

@@ -11,7 +11,10 @@ BENCHMARK = Benchmark(
     about="How it was done.",
     rounds=3,
     contestants=lambda _: (),
-    columns=(Column("s/epoch", "seconds", "{:.1f}".format, spread=True), Column("weights", "weights", "{:.0f}".format)),
+    columns=(
+        Column("s/epoch", "seconds", "{:.1f}".format, spread=True),
+        Column("weights", "weights", "{:.0f}".format),
+    ),
 )
 
 
@@ -23,7 +26,12 @@ def results(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "cores": 2,
         "started": "2026-01-02T03:04:05+00:00",
     }
-    return {"environment": environment, "settings": {"quick": False, "images": None}, "data": ["noise"], "rows": rows}
+    return {
+        "environment": environment,
+        "settings": {"quick": False, "images": None},
+        "data": ["noise"],
+        "rows": rows,
+    }
 
 
 def enter(name: str, group: str, *answers: dict[str, Any]) -> dict[str, Any]:
@@ -32,7 +40,13 @@ def enter(name: str, group: str, *answers: dict[str, Any]) -> dict[str, Any]:
 
 def test_table() -> None:
     rows = [
-        enter("a", "small", {"seconds": 1.0, "weights": 7}, {"seconds": 3.0, "weights": 7}, {"seconds": 2.0}),
+        enter(
+            "a",
+            "small",
+            {"seconds": 1.0, "weights": 7},
+            {"seconds": 3.0, "weights": 7},
+            {"seconds": 2.0},
+        ),
         enter("b", "small", {"missing": "keras, jax"}),
         enter("c|d", "large", {"seconds": 2.0, "weights": 9}),
     ]
@@ -51,7 +65,10 @@ def test_table() -> None:
 
 
 def test_what_was_not_measured_in_full_is_marked() -> None:
-    quick = {**results([enter("a", "", {"seconds": 1.0})]), "settings": {"quick": True, "images": 6000}}
+    quick = {
+        **results([enter("a", "", {"seconds": 1.0})]),
+        "settings": {"quick": True, "images": 6000},
+    }
     assert (
         table(BENCHMARK, quick)
         .strip()
@@ -66,7 +83,9 @@ def test_put_between_marks_replaces_what_was_there_and_again() -> None:
     assert put_between_marks(once, "new table\n") == once
 
 
-@pytest.mark.parametrize("text", ["", BEGIN, f"{END} {BEGIN}", f"{BEGIN} {END} {END}", f"{BEGIN} {BEGIN} {END}"])
+@pytest.mark.parametrize(
+    "text", ["", BEGIN, f"{END} {BEGIN}", f"{BEGIN} {END} {END}", f"{BEGIN} {BEGIN} {END}"]
+)
 def test_put_between_marks_wants_both_marks_once(text: str) -> None:
     with pytest.raises(ValueError, match="once each"):
         put_between_marks(text, "")

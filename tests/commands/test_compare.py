@@ -20,7 +20,10 @@ def call(*words: object) -> Result:
 def study(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a study's file, its two runs and its report."""
     home = tmp_path_factory.mktemp("compare")
-    base = f'network = "conv4 pool conv2 | up conv3"\ndata = "{pictures}"\nsize = 16\nbatch = 16\nepochs = 1'
+    base = (
+        f'network = "conv4 pool conv2 | up conv3"\ndata = "{pictures}"\nsize = 16\nbatch ='
+        " 16\nepochs = 1"
+    )
     (home / "tiny.toml").write_text(f"[base]\n{base}\n[factors]\nkernel = [1]\n", encoding="utf-8")
     answer = call("study", home / "tiny.toml", "--runs", home / "runs", "--report")
     assert answer.exit_code == 0, answer.output
@@ -36,7 +39,9 @@ def test_two_runs(study: Path) -> None:
     answer = call("compare", first, second, "--picture", study / "differ.png")
     assert answer.exit_code == 0, answer.output
     lines = answer.stdout.splitlines()
-    means = [json.loads((run / "result.json").read_text())["test"]["mse"] for run in (first, second)]
+    means = [
+        json.loads((run / "result.json").read_text())["test"]["mse"] for run in (first, second)
+    ]
     assert lines[0].endswith("(12 test images, lower is better)")
     assert lines[1].split()[:2] == [first.name, f"{means[0]:.6f}"]
     assert f"{means[0] - means[1]:+.6f}" in lines[5]
@@ -58,7 +63,10 @@ def test_wrong_input_is_said(study: Path) -> None:
     for words, said in [
         ((), "takes two runs or more"),
         ((run, run.with_name("none")), "there is no run"),
-        ((run, run, "--metric", "beauty"), "--metric beauty: there is no such metric. There are: mse, psnr"),
+        (
+            (run, run, "--metric", "beauty"),
+            "--metric beauty: there is no such metric. There are: mse, psnr",
+        ),
     ]:
         answer = call("compare", *words)
         assert isinstance(answer.exception, InputError)
@@ -69,7 +77,9 @@ def test_wrong_input_is_said(study: Path) -> None:
 def test_a_report_without_training(study: Path) -> None:
     report = study / "runs" / "study-tiny" / "report.md"
     report.unlink()
-    answer = call("study", study / "tiny.toml", "--runs", study / "runs", "--report-only", "--seeds", 2)
+    answer = call(
+        "study", study / "tiny.toml", "--runs", study / "runs", "--report-only", "--seeds", 2
+    )
     assert answer.exit_code == 0, answer.output
     assert "--report --seeds 2" in report.read_text(encoding="utf-8")
     assert len(list(study.glob("runs/*/result.json"))) == 2

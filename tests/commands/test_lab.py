@@ -11,16 +11,25 @@ from caelab.cli import caelab
 from caelab.commands.lab_view import plan_text, watching
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
-from caelab.experiments.engines.this import ThisProcess
-from caelab.lab import plans
+from caelab.experiments.engines.serial import ThisProcess
+from caelab.lab import studies
 from caelab.lab.budgets import Budget
-from caelab.lab.lab import conduct_lab, prepare
+from caelab.lab.runner import conduct_lab, prepare
 
 RECIPE = '[base]\nnetwork = "conv4 pool conv2 | up conv3"\n[networks]\nother = "conv4 conv3"\n'
 
 
 def test_a_dry_run_says_what_and_how_long_and_trains_nothing(tmp_path: Path) -> None:
-    words = ["lab", "--data", "photos", "--dry-run", "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "lab")]
+    words = [
+        "lab",
+        "--data",
+        "photos",
+        "--dry-run",
+        "--runs",
+        str(tmp_path / "runs"),
+        "--out",
+        str(tmp_path / "lab"),
+    ]
     answer = CliRunner().invoke(caelab, words, catch_exceptions=False)
     assert answer.exit_code == 0
     assert "images: photos" in answer.stdout
@@ -42,12 +51,22 @@ def test_a_folder_of_nothing_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_line_a_run_and_the_plan_knows_what_is_there(
-    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(RECIPE)
-    monkeypatch.setattr(plans, "_recipe", lambda _: recipe)
-    budget = Budget(name="tiny", takes="seconds", epochs=1, seeds=(0,), color_epochs=1, ideas=("best network, RGB",))
+    monkeypatch.setattr(studies, "_recipe", lambda _: recipe)
+    budget = Budget(
+        name="tiny",
+        takes="seconds",
+        epochs=1,
+        seeds=(0,),
+        color_epochs=1,
+        ideas=("best network, RGB",),
+    )
     base = RunConfig(network="conv4 pool conv2 | up conv3", data=str(pictures), size=16, batch=16)
     progress = prepare(base, budget, runs=tmp_path / "runs")
     assert "exercise-2: 2 networks, 2 runs" in plan_text(progress)

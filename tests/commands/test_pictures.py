@@ -16,17 +16,24 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from caelab.experiments.weights import ModelCard, compose_model, save_model
+from caelab.models.color_bins import ColorBins
+from caelab.models.weights_file import ModelCard, compose_model, save_model
 from caelab.networks.build import build
-from caelab.photos import models
-from caelab.photos.luma import luma
-from caelab.training.bins import ColorBins
+from caelab.pictures import model_files
+from caelab.pictures.luma import luma
 
 CARD = ModelCard(
     network="conv4 pool conv2 | up conv3", impair="none", predict="rgb", space="ycbcr", average_flips=False,
     channels=3, size=16, mean=(0.0,) * 3, std=(1.0,) * 3, output_mean=(0.0,) * 3, output_std=(1.0,) * 3, data="nothing",
 )  # fmt: skip
-CHROMA = replace(CARD, network="conv4 pool conv2 | up conv2", impair="gray", predict="chroma", mean=(0.0,), std=(1.0,))
+CHROMA = replace(
+    CARD,
+    network="conv4 pool conv2 | up conv2",
+    impair="gray",
+    predict="chroma",
+    mean=(0.0,),
+    std=(1.0,),
+)
 CELLS = tuple((first, second) for first in (-3, 0, 3) for second in (-3, 0, 3))
 
 
@@ -71,12 +78,14 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def place(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with a folder of pictures, one of them broken, and a gray one."""
-    monkeypatch.setattr(models, "FOLDER", shelf)
+    monkeypatch.setattr(model_files, "FOLDER", shelf)
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     (tmp_path / "in" / "deep").mkdir(parents=True)
     for name in ("a.png", "b.png", "deep/c.png"):
-        Image.fromarray(rng.integers(60, 200, (20, 26, 3)).astype(np.uint8)).save(tmp_path / "in" / name)
+        Image.fromarray(rng.integers(60, 200, (20, 26, 3)).astype(np.uint8)).save(
+            tmp_path / "in" / name
+        )
     Image.fromarray(rng.integers(60, 200, (20, 26)).astype(np.uint8)).save(tmp_path / "gray.png")
     return tmp_path
 
@@ -87,19 +96,27 @@ def read(file: Path | str) -> np.ndarray:
 
 
 def files() -> list[str]:
-    return sorted(str(path) for path in Path().rglob("*") if path.is_file() and path.suffix == ".png")
+    return sorted(
+        str(path) for path in Path().rglob("*") if path.is_file() and path.suffix == ".png"
+    )
 
 
-def test_a_folder_is_colorized_and_one_bad_file_does_not_stop_it(caelab: Caelab, place: Path) -> None:
+def test_a_folder_is_colorized_and_one_bad_file_does_not_stop_it(
+    caelab: Caelab, place: Path
+) -> None:
     (place / "in" / "broken.png").write_bytes(b"nothing")
     answer = caelab("colorize", "in", "-r", "-o", "out", "--threads", 1)
     assert answer.returncode == 1
     assert answer.stdout.splitlines() == ["out/a.png", "out/b.png", "out/deep/c.png"]
-    assert answer.stderr.splitlines()[0].startswith("failed: in/broken.png is not a picture that can be read")
+    assert answer.stderr.splitlines()[0].startswith(
+        "failed: in/broken.png is not a picture that can be read"
+    )
     assert answer.stderr.splitlines()[-1] == "1 of 4 pictures failed"
     assert len(answer.stderr.splitlines()) == 2
     for name in ("a.png", "b.png", "deep/c.png"):
-        before, after = (luma(read(f"{folder}/{name}").astype(np.float32)) for folder in ("in", "out"))
+        before, after = (
+            luma(read(f"{folder}/{name}").astype(np.float32)) for folder in ("in", "out")
+        )
         assert np.abs(before - after).max() <= 0.51
     again = caelab("colorize", "in", "-r", "-o", "out", "--json")
     assert again.returncode == 1
@@ -112,11 +129,20 @@ def test_a_folder_is_colorized_and_one_bad_file_does_not_stop_it(caelab: Caelab,
 
 
 def test_one_result_lies_beside_its_picture(caelab: Caelab, place: Path) -> None:
-    for command, suffix in (("denoise", "denoised"), ("reconstruct", "reconstructed"), ("colorize", "colorized")):
+    for command, suffix in (
+        ("denoise", "denoised"),
+        ("reconstruct", "reconstructed"),
+        ("colorize", "colorized"),
+    ):
         answer = caelab(command, "gray.png")
         assert (answer.returncode, answer.stdout, answer.stderr) == (0, f"gray-{suffix}.png\n", "")
-        assert read(f"gray-{suffix}.png").shape == ((20, 26, 3) if command == "colorize" else (20, 26))
-    assert caelab("restore", "gray.png", "--impair", "blur1.5", "--suffix", "-x").stdout == "gray-x.png\n"
+        assert read(f"gray-{suffix}.png").shape == (
+            (20, 26, 3) if command == "colorize" else (20, 26)
+        )
+    assert (
+        caelab("restore", "gray.png", "--impair", "blur1.5", "--suffix", "-x").stdout
+        == "gray-x.png\n"
+    )
 
 
 def test_truth_is_measured_where_it_is_known(caelab: Caelab, place: Path) -> None:
@@ -124,15 +150,24 @@ def test_truth_is_measured_where_it_is_known(caelab: Caelab, place: Path) -> Non
     colored, gray = json.loads(answer.stdout)["pictures"]
     assert colored["comparison"] == "out/a-compare.png"
     truth, result = (read(file) / 255 for file in ("in/a.png", "out/a.png"))
-    assert colored["metrics"]["psnr"] == pytest.approx(-10 * np.log10(np.square(truth - result).mean()), abs=1e-3)
+    assert colored["metrics"]["psnr"] == pytest.approx(
+        -10 * np.log10(np.square(truth - result).mean()), abs=1e-3
+    )
     assert set(colored["metrics"]) == {"psnr", "ciede2000"}
     assert gray["metrics"] == {}
     assert Path("out/gray-compare.png").is_file()
-    assert read("out/a-compare.png").shape[1] > read("out/gray-compare.png").shape[1]  # the truth is a third panel
+    assert (
+        read("out/a-compare.png").shape[1] > read("out/gray-compare.png").shape[1]
+    )  # the truth is a third panel
 
     plain = caelab("reconstruct", "in/a.png", "--compare")
     assert plain.stdout.startswith("in/a-reconstructed.png  PSNR ")
-    assert json.loads(caelab("denoise", "in/b.png", "--compare", "--json").stdout)["pictures"][0]["metrics"] == {}
+    assert (
+        json.loads(caelab("denoise", "in/b.png", "--compare", "--json").stdout)["pictures"][0][
+            "metrics"
+        ]
+        == {}
+    )
     taken = caelab("reconstruct", "in/a.png", "-o", "in/other.png", "--compare")
     assert taken.returncode == 0
     Path("in/other.png").unlink()
@@ -169,7 +204,9 @@ def test_truth_is_measured_where_it_is_known(caelab: Caelab, place: Path) -> Non
         (("denoise", "-o", "one.png"), "2 pictures cannot go to the one file one.png"),
     ],
 )  # fmt: skip
-def test_wrong_use_is_said_before_any_work(caelab: Caelab, place: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_wrong_use_is_said_before_any_work(
+    caelab: Caelab, place: Path, arguments: tuple[str, ...], said: str
+) -> None:
     (place / "notes.txt").touch()
     before = files()
     answer = caelab(arguments[0], "in", *arguments[1:])
@@ -191,7 +228,10 @@ def test_weights_that_are_not_finite_are_said(caelab: Caelab, place: Path) -> No
     save_file(tensors, file, metadata=metadata)
     answer = caelab("colorize", "in", "--model", file)
     assert answer.returncode == 2
-    assert "some weights are not finite numbers; the file is damaged or its training diverged" in answer.stderr
+    assert (
+        "some weights are not finite numbers; the file is damaged or its training diverged"
+        in answer.stderr
+    )
 
 
 def test_variants_differ_and_come_again(caelab: Caelab, place: Path) -> None:
@@ -200,11 +240,29 @@ def test_variants_differ_and_come_again(caelab: Caelab, place: Path) -> None:
     assert answer.stdout.splitlines() == names
     drawn = [read(name) for name in names]
     assert all((drawn[a] != drawn[b]).any() for a, b in ((0, 1), (0, 2), (1, 2)))
-    alone = caelab("colorize", "gray.png", "in", "--model", "colorful", "--variants", 2, "--seed", 5, "-o", "out")
+    alone = caelab(
+        "colorize",
+        "gray.png",
+        "in",
+        "--model",
+        "colorful",
+        "--variants",
+        2,
+        "--seed",
+        5,
+        "-o",
+        "out",
+    )
     assert alone.returncode == 0
-    assert [(read(f"out/gray-{number}.png") == drawn[number - 1]).all() for number in (1, 2)] == [True, True]
+    assert [(read(f"out/gray-{number}.png") == drawn[number - 1]).all() for number in (1, 2)] == [
+        True,
+        True,
+    ]
     assert (
-        caelab("colorize", "gray.png", "--model", "colorful", "--variants", 1, "--seed", 6, "--force").returncode == 0
+        caelab(
+            "colorize", "gray.png", "--model", "colorful", "--variants", 1, "--seed", 6, "--force"
+        ).returncode
+        == 0
     )
     assert (read(names[0]) != drawn[0]).any()
 
@@ -213,7 +271,10 @@ def test_what_cannot_be_written_fails_and_leaves_nothing(
     caelab: Caelab, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "exists already" in caelab("denoise", "gray.png", "-o", "in/a.png").stderr
-    assert "has no suffix of a format that is written" in caelab("denoise", "gray.png", "-o", "x.gif").stderr
+    assert (
+        "has no suffix of a format that is written"
+        in caelab("denoise", "gray.png", "-o", "x.gif").stderr
+    )
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, os.strerror(13))
@@ -222,14 +283,18 @@ def test_what_cannot_be_written_fails_and_leaves_nothing(
     before = files()
     answer = caelab("denoise", "in", "-r")
     assert answer.returncode == 1
-    assert answer.stderr.splitlines()[0] == (
-        "failed: cannot write in/a-denoised.png: Permission denied. Choose another place, or make it writable."
+    assert (
+        answer.stderr.splitlines()[0]
+        == "failed: cannot write in/a-denoised.png: Permission denied. Choose another place, or"
+        " make it writable."
     )
     assert answer.stderr.splitlines()[-1] == "3 of 3 pictures failed"
     assert files() == before
 
 
-def test_standard_input_and_output(caelab: Caelab, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_input_and_output(
+    caelab: Caelab, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def streams(content: bytes) -> io.BytesIO:
         taken = io.BytesIO()
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
@@ -249,7 +314,10 @@ def test_standard_input_and_output(caelab: Caelab, place: Path, monkeypatch: pyt
         assert answer.returncode == 2
         assert f"{flag} does not go with a picture on standard output" in answer.stderr
     streams(b"")
-    assert "standard input can be read once" in caelab("colorize", "-", "-o", "x.png", "--variants", 2).stderr
+    assert (
+        "standard input can be read once"
+        in caelab("colorize", "-", "-o", "x.png", "--variants", 2).stderr
+    )
     streams(b"")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert "a picture would go to the terminal" in caelab("colorize", "-").stderr
@@ -257,7 +325,13 @@ def test_standard_input_and_output(caelab: Caelab, place: Path, monkeypatch: pyt
 
 def test_models_are_listed_and_shown(caelab: Caelab, place: Path) -> None:
     lines = caelab("models").stdout.splitlines()
-    assert [line.split()[0] for line in lines[1:]] == ["colorful", "colorize", "denoise", "reference", "sharpen"]
+    assert [line.split()[0] for line in lines[1:]] == [
+        "colorful",
+        "colorize",
+        "denoise",
+        "reference",
+        "sharpen",
+    ]
     assert lines[2].split()[1:7] == ["gray", "chroma", "24.50", "27.25", "pca-128", "243"]
     assert json.loads(caelab("models", "--json").stdout)["sharpen"]["impair"] == "blur1.5"
     assert json.loads(caelab("models", "sharpen").stdout)["impair"] == "blur1.5"
@@ -282,10 +356,17 @@ def test_a_model_is_exported_and_needs_no_torch_then(caelab: Caelab, place: Path
     assert "no model 'colorise'" in caelab("export", "colorise", "d.onnx").stderr
 
     caelab("colorize", "gray.png", "-o", "torch.png")
-    script = "import sys\nfrom caelab.cli import main\ntry: main()\nfinally: print('torch' in sys.modules)"
+    script = (
+        "import sys\nfrom caelab.cli import main\ntry: main()\nfinally: print('torch' in"
+        " sys.modules)"
+    )
     arguments = ["colorize", "gray.png", "-o", "onnx.png", "--compare", "--model", "c.onnx"]
     done = subprocess.run(
-        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", script, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     )
     assert done.stdout.splitlines() == ["onnx.png", "False"]
     assert np.abs(read("onnx.png").astype(int) - read("torch.png")).max() <= 1
@@ -293,8 +374,13 @@ def test_a_model_is_exported_and_needs_no_torch_then(caelab: Caelab, place: Path
     several = caelab("colorize", "gray.png", "--model", "c.onnx", "--variants", 2)
     assert several.returncode == 2
     assert "gives one answer to a picture" in several.stderr
-    assert "PyTorch does not run" in caelab("colorize", "gray.png", "--model", "c.onnx", "--runtime", "torch").stderr
-    assert "Use it with `caelab colorize`" in caelab("denoise", "gray.png", "--model", "c.onnx").stderr
+    assert (
+        "PyTorch does not run"
+        in caelab("colorize", "gray.png", "--model", "c.onnx", "--runtime", "torch").stderr
+    )
+    assert (
+        "Use it with `caelab colorize`" in caelab("denoise", "gray.png", "--model", "c.onnx").stderr
+    )
     Path("c.onnx").write_bytes(Path("c.onnx").read_bytes()[:300])
     damaged = caelab("colorize", "gray.png", "--model", "c.onnx")
     assert damaged.returncode == 2

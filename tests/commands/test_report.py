@@ -15,7 +15,19 @@ def call(*words: object) -> Result:
 @pytest.fixture(scope="module")
 def runs(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     home = tmp_path_factory.mktemp("report")
-    usual = ["conv4 conv3", "--data", pictures, "--size", 16, "--batch", 16, "--epochs", 1, "--impair", "gray"]
+    usual = [
+        "conv4 conv3",
+        "--data",
+        pictures,
+        "--size",
+        16,
+        "--batch",
+        16,
+        "--epochs",
+        1,
+        "--impair",
+        "gray",
+    ]
     for predict in ("rgb", "chroma"):
         answer = call("train", *usual, "--predict", predict, "--out", home / predict)
         assert answer.exit_code == 0, answer.output
@@ -28,14 +40,18 @@ def test_runs_are_called_by_the_names_they_are_given(runs: dict[str, Path], tmp_
     answer = call("report", f"All of it={runs['rgb']}", strange, "--out", tmp_path / "report")
     assert answer.exit_code == 0, answer.output
     told = json.loads((tmp_path / "report" / "results.json").read_text())
-    (comparison,) = (table for table in told["tables"] if table["section"] == "Colors for gray images")
+    (comparison,) = (
+        table for table in told["tables"] if table["section"] == "Colors for gray images"
+    )
     assert {row[0] for row in comparison["rows"]} >= {"All of it", "predict chroma"}
     missing = call("report", f"All={tmp_path / 'nowhere'}", "--out", tmp_path / "none")
     assert isinstance(missing.exception, InputError)
     assert f"{tmp_path / 'nowhere'} is not a folder" in str(missing.exception)
 
 
-def test_rgb_and_chroma_are_compared_by_their_metrics_titles(runs: dict[str, Path], tmp_path: Path) -> None:
+def test_rgb_and_chroma_are_compared_by_their_metrics_titles(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
     assert call("report", *runs.values(), "--out", tmp_path).exit_code == 0
     told = json.loads((tmp_path / "results.json").read_text())
     (table,) = (each for each in told["tables"] if each["section"].startswith("RGB, or chroma"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from caelab.experiments.results import read_rows
+from caelab.experiments.study_results import read_rows
 
 Write = Callable[..., Path]
 Call = Callable[..., subprocess.CompletedProcess[str]]
@@ -18,7 +18,10 @@ Call = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def write(pictures: Path, tmp_path: Path) -> Write:
     def write(factors: str = "", *, epochs: int = 1) -> Path:
-        base = f'network = "conv4 pool conv2 | up conv3"\ndata = "{pictures}"\nsize = 16\nbatch = 16\nepochs = {epochs}'
+        base = (
+            f'network = "conv4 pool conv2 | up conv3"\ndata = "{pictures}"\nsize = 16\nbatch ='
+            f" 16\nepochs = {epochs}"
+        )
         file = tmp_path / "tiny.toml"
         file.write_text(f"[base]\n{base}\n[factors]\n{factors}\n", encoding="utf-8")
         return file
@@ -26,11 +29,16 @@ def write(pictures: Path, tmp_path: Path) -> Write:
     return write
 
 
-def test_a_dry_run_prints_the_plan_and_trains_nothing(caelab: Call, write: Write, tmp_path: Path) -> None:
+def test_a_dry_run_prints_the_plan_and_trains_nothing(
+    caelab: Call, write: Write, tmp_path: Path
+) -> None:
     file = write("kernel = [1, 5]")
     answer = caelab("study", file, "--runs", tmp_path / "runs", "--dry-run", "--seeds", "0,7")
     assert answer.returncode == 0
-    assert "kernel 5   128        128      659   2.8  conv4k5 pool conv2k5 | up conv3k5" in answer.stdout
+    assert (
+        "kernel 5   128        128      659   2.8  conv4k5 pool conv2k5 | up conv3k5"
+        in answer.stdout
+    )
     assert "3 networks × seeds 0, 7 = 6 runs" in answer.stdout
     rows = json.loads(caelab("study", file, "--dry-run", "--json").stdout)
     assert [(row["label"], row["code_size"], row["weights"]) for row in rows] == [
@@ -59,19 +67,35 @@ def test_a_study_from_the_command_line(caelab: Call, write: Write, tmp_path: Pat
     again = caelab(*words, "--json")
     assert (
         again.stderr
-        == "2 done (2 from before), 0 running, 0 left; best " + lines[2].split("best ")[1].removesuffix(")") + "\n"
+        == "2 done (2 from before), 0 running, 0 left; best "
+        + lines[2].split("best ")[1].removesuffix(")")
+        + "\n"
     )
     rows = read_rows(tmp_path / "runs" / "study-tiny" / "results.csv")
     told = json.loads(again.stdout)
-    assert [(row["label"], row["test_mse"]) for row in told] == [(row.label, row.test_mse) for row in rows]
+    assert [(row["label"], row["test_mse"]) for row in told] == [
+        (row.label, row.test_mse) for row in rows
+    ]
     assert told[0]["code_shape"] == [2, 8, 8]
 
 
-def test_a_failed_run_ends_with_exit_code_1_and_the_rest_is_there(caelab: Call, write: Write, tmp_path: Path) -> None:
-    answer = caelab("study", write("learning_rate = [1e30]"), "--runs", tmp_path, "--optimizer", "adam", "--json")
+def test_a_failed_run_ends_with_exit_code_1_and_the_rest_is_there(
+    caelab: Call, write: Write, tmp_path: Path
+) -> None:
+    answer = caelab(
+        "study",
+        write("learning_rate = [1e30]"),
+        "--runs",
+        tmp_path,
+        "--optimizer",
+        "adam",
+        "--json",
+    )
     assert answer.returncode == 1
     assert [row["label"] for row in json.loads(answer.stdout)] == ["base"]
-    assert answer.stderr.splitlines()[-1].startswith("failed: learning rate 1e+30, seed 0: the loss is not a finite")
+    assert answer.stderr.splitlines()[-1].startswith(
+        "failed: learning rate 1e+30, seed 0: the loss is not a finite"
+    )
     assert "Traceback" not in answer.stderr
     assert (tmp_path / "study-tiny" / "failed.csv").is_file()
 
@@ -80,13 +104,18 @@ def test_a_failed_run_ends_with_exit_code_1_and_the_rest_is_there(caelab: Call, 
     ("words", "said"),
     [
         (("--seeds", "1.5"), "seeds '1.5': expected different whole numbers from 0 on"),
-        (("--engine", "this", "--workers", "2"), "--workers goes with --engine processes, not this"),
+        (
+            ("--engine", "this", "--workers", "2"),
+            "--workers goes with --engine processes, not this",
+        ),
         (("--address", "auto"), "--address goes with --engine ray"),
         (("--epochs", "0"), "base: --epochs 0: should be greater than or equal to 1"),
         (("--data", "/nowhere"), "there is no /nowhere"),
     ],
 )
-def test_wrong_input_is_said(caelab: Call, write: Write, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+def test_wrong_input_is_said(
+    caelab: Call, write: Write, tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
     answer = caelab("study", write(), "--runs", tmp_path / "runs", *words)
     assert answer.returncode == 2
     assert said in answer.stderr
@@ -97,7 +126,16 @@ def test_wrong_input_is_said(caelab: Call, write: Write, tmp_path: Path, words: 
 
 @pytest.mark.parametrize("engine", [("--engine", "this"), ("--workers", "1")])
 def test_control_c_saves_the_state(write: Write, tmp_path: Path, engine: tuple[str, ...]) -> None:
-    command = [sys.executable, "-m", "caelab", "study", str(write(epochs=500)), "--runs", str(tmp_path), *engine]
+    command = [
+        sys.executable,
+        "-m",
+        "caelab",
+        "study",
+        str(write(epochs=500)),
+        "--runs",
+        str(tmp_path),
+        *engine,
+    ]
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,

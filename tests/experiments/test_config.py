@@ -2,7 +2,7 @@ import pytest
 
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig, make_config
-from caelab.experiments.materials import describe_run
+from caelab.experiments.setup import describe_run
 from caelab.networks import PRESETS
 
 
@@ -15,7 +15,12 @@ def test_a_configuration_is_stored_unmodified_and_repeats() -> None:
 def test_the_key_follows_what_is_trained_not_where_the_data_lies() -> None:
     config = RunConfig()
     assert config.key("abc") == RunConfig(data="/elsewhere").key("abc")
-    others = [RunConfig(seed=1), RunConfig(network="conv3"), RunConfig(epochs=11), RunConfig(split="official")]
+    others = [
+        RunConfig(seed=1),
+        RunConfig(network="conv3"),
+        RunConfig(epochs=11),
+        RunConfig(split="official"),
+    ]
     keys = {config.key("abc"), config.key("abd"), *(other.key("abc") for other in others)}
     assert len(keys) == 6
 
@@ -33,8 +38,14 @@ def test_the_key_follows_what_is_trained_not_where_the_data_lies() -> None:
         ({"epochs": "ten"}, "--epochs ten: should be a valid integer."),
         ({"epoch": 3}, "--epoch 3: is no option of a run; did you mean --epochs?"),
         ({"zzz": 3}, "--zzz 3: is no option of a run."),
-        ({"loss": "mae"}, "--loss mae: should be 'mse', 'l1', 'huber', 'charbonnier', 'bce' or 'cross_entropy'."),
-        ({"batch": 0, "epochs": 0}, "--batch 0: should be greater than or equal to 1; --epochs 0: should be"),
+        (
+            {"loss": "mae"},
+            "--loss mae: should be 'mse', 'l1', 'huber', 'charbonnier', 'bce' or 'cross_entropy'.",
+        ),
+        (
+            {"batch": 0, "epochs": 0},
+            "--batch 0: should be greater than or equal to 1; --epochs 0: should be",
+        ),
     ],
 )
 def test_every_wrong_option_is_named(options: dict[str, object], said: str) -> None:
@@ -46,7 +57,7 @@ def test_every_wrong_option_is_named(options: dict[str, object], said: str) -> N
 def test_the_learning_rate_suits_the_widest_layer() -> None:
     import torch
 
-    from caelab.experiments.materials import peak_learning_rate
+    from caelab.experiments.setup import peak_learning_rate
     from caelab.networks.build import build
 
     def rate(text: str, **options: float) -> float:
@@ -69,13 +80,22 @@ def test_a_preset_that_changes_makes_other_runs(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_delta_without_hubers_error_is_refused() -> None:
-    with pytest.raises(InputError, match=r"--huber-delta 0\.5 is an option of --loss huber, and this run has mse\."):
+    with pytest.raises(
+        InputError, match=r"--huber-delta 0\.5 is an option of --loss huber, and this run has mse\."
+    ):
         describe_run(RunConfig(huber_delta=0.5))
     describe_run(RunConfig(huber_delta=0.5, loss="huber"))
 
 
 @pytest.mark.parametrize(
-    "options", [{"rotate": -1.0}, {"rotate": 181.0}, {"tone": 1.5}, {"huber_delta": 0.0}, {"color_weight": -1.0}]
+    "options",
+    [
+        {"rotate": -1.0},
+        {"rotate": 181.0},
+        {"tone": 1.5},
+        {"huber_delta": 0.0},
+        {"color_weight": -1.0},
+    ],
 )
 def test_what_is_out_of_range_is_refused(options: dict[str, float]) -> None:
     with pytest.raises(InputError, match=f"--{next(iter(options)).replace('_', '-')} .*should be"):

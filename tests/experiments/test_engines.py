@@ -14,13 +14,23 @@ from safetensors.torch import load_file
 
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
-from caelab.experiments.engines import Engine, Event, Failed, Finished, Job, Started, as_fits, fresh, processes
+from caelab.experiments.engines import (
+    Engine,
+    Event,
+    Failed,
+    Finished,
+    Job,
+    Started,
+    auto,
+    forkserver,
+    processes,
+)
 from caelab.experiments.engines.processes import Processes
 from caelab.experiments.engines.ray_cluster import RayCluster, pack, train_remotely, unpack
-from caelab.experiments.engines.this import ThisProcess
-from caelab.experiments.materials import load_data
-from caelab.experiments.rundir import RunDirectory, run_name
-from caelab.networks.compiler import find_compiler
+from caelab.experiments.engines.serial import ThisProcess
+from caelab.experiments.run_directory import RunDirectory, run_name
+from caelab.experiments.setup import load_data
+from caelab.kernels.compiler import find_compiler
 
 Small = Callable[..., RunConfig]
 Weights = dict[str, torch.Tensor]
@@ -36,7 +46,9 @@ def weights(runs: Path, name: str) -> Weights:
 
 
 def same(one: Weights, other: Weights) -> bool:
-    return set(one) == set(other) and all(torch.equal(value, other[name]) for name, value in one.items())
+    return set(one) == set(other) and all(
+        torch.equal(value, other[name]) for name, value in one.items()
+    )
 
 
 @pytest.fixture
@@ -61,7 +73,9 @@ def reference(jobs: list[Job], tmp_path: Path, one_thread: None) -> list[Weights
 
 def finished(engine: Engine, jobs: list[Job], runs: Path) -> list[Event]:
     events = list(engine.train(jobs, runs=runs))
-    assert {event.name for event in events if isinstance(event, Finished)} == {one.name for one in jobs}, events
+    assert {event.name for event in events if isinstance(event, Finished)} == {
+        one.name for one in jobs
+    }, events
     return events
 
 
@@ -70,17 +84,20 @@ def test_local_processes_train_the_same_weights(
 ) -> None:
     events = finished(Processes(workers=2, threads=1), jobs, tmp_path)
     assert events[:2] == [Started(jobs[0].name), Started(jobs[1].name)]
-    assert all(same(weights(tmp_path, one.name), expected) for one, expected in zip(jobs, reference, strict=True))
+    assert all(
+        same(weights(tmp_path, one.name), expected)
+        for one, expected in zip(jobs, reference, strict=True)
+    )
     assert multiprocessing.active_children() == []
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.skipif(not fresh.FORKS, reason="workers are new interpreters here")
+@pytest.mark.skipif(not forkserver.FORKS, reason="workers are new interpreters here")
 def test_workers_have_what_a_run_needs_from_the_start() -> None:
-    fresh.get_ready()
-    fresh.get_ready()
-    with fresh.context().Pool(1) as pool:
-        assert pool.apply(eval, (f"{fresh.PRELOADED!r} in __import__('sys').modules",))
+    forkserver.get_ready()
+    forkserver.get_ready()
+    with forkserver.context().Pool(1) as pool:
+        assert pool.apply(eval, (f"{forkserver.PRELOADED!r} in __import__('sys').modules",))
         assert pool.apply(eval, ("__import__('threading').active_count()",)) <= 2
 
 
@@ -89,7 +106,7 @@ def test_workers_have_what_a_run_needs_from_the_start() -> None:
 def test_workers_have_this_process_s_environment_and_not_an_older_one(
     small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiler: str | None
 ) -> None:
-    fresh.get_ready()
+    forkserver.get_ready()
     if compiler is not None:
         monkeypatch.setenv("CC", compiler)  # nothing is compiled
     one = job(small(epochs=1))
@@ -106,15 +123,24 @@ def test_images_that_are_at_hand_are_not_loaded_again(
     shutil.copytree(pictures, moved)
     configs = [small(data=str(moved)), small(data=str(moved), seed=1)]
     images, _ = load_data(configs[0])
-    jobs = [Job(name=run_name(config, images.source.fingerprint), config=config) for config in configs]
+    jobs = [
+        Job(name=run_name(config, images.source.fingerprint), config=config) for config in configs
+    ]
     shutil.rmtree(moved)
     assert isinstance(list(engine.train(jobs, runs=tmp_path))[-1], Failed)
     events = list(engine.train(jobs, runs=tmp_path, images=images))
-    assert {event.name for event in events if isinstance(event, Finished)} == {one.name for one in jobs}, events
-    assert all(same(weights(tmp_path, one.name), expected) for one, expected in zip(jobs, reference, strict=True))
+    assert {event.name for event in events if isinstance(event, Finished)} == {
+        one.name for one in jobs
+    }, events
+    assert all(
+        same(weights(tmp_path, one.name), expected)
+        for one, expected in zip(jobs, reference, strict=True)
+    )
 
 
-def test_a_killed_worker_is_replaced_and_its_run_goes_on(small: Small, tmp_path: Path, one_thread: None) -> None:
+def test_a_killed_worker_is_replaced_and_its_run_goes_on(
+    small: Small, tmp_path: Path, one_thread: None
+) -> None:
     long = job(small(epochs=30))
     finished(ThisProcess(), [long], tmp_path / "reference")
     killed = 0
@@ -171,39 +197,53 @@ def test_there_are_as_many_workers_as_the_machine_has_room_for(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    monkeypatch.setattr(as_fits, "available_cores", lambda: cores)
-    monkeypatch.setattr(os, "sysconf", lambda name: {"SC_PHYS_PAGES": gigabytes * 10**6, "SC_PAGE_SIZE": 1000}[name])
-    assert as_fits.usual_workers(jobs) == workers
+    monkeypatch.setattr(auto, "available_cores", lambda: cores)
+    monkeypatch.setattr(
+        os, "sysconf", lambda name: {"SC_PHYS_PAGES": gigabytes * 10**6, "SC_PAGE_SIZE": 1000}[name]
+    )
+    assert auto.usual_workers(jobs) == workers
 
 
 @pytest.mark.parametrize(("gpus", "workers"), [(1, 1), (2, 2), (8, 5)])
-def test_a_gpu_has_a_worker_of_its_own(monkeypatch: pytest.MonkeyPatch, gpus: int, workers: int) -> None:
+def test_a_gpu_has_a_worker_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, gpus: int, workers: int
+) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    assert as_fits.usual_workers(5) == workers
+    assert auto.usual_workers(5) == workers
 
 
 def test_several_runs_are_trained_at_once_and_one_here(
     jobs: list[Job], reference: list[Weights], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(as_fits, "usual_workers", lambda count: 2 if count > 1 else 1)
+    monkeypatch.setattr(auto, "usual_workers", lambda count: 2 if count > 1 else 1)
     monkeypatch.setattr(processes, "available_cores", lambda: 2)
-    engine = as_fits.AsFits()
+    engine = auto.AsFits()
     events = finished(engine, jobs, tmp_path)
     assert events[:2] == [Started(jobs[0].name), Started(jobs[1].name)]
     assert engine.workers == 2
-    assert all(same(weights(tmp_path, one.name), expected) for one, expected in zip(jobs, reference, strict=True))
-    assert finished(engine, jobs[:1], tmp_path / "alone") == [Started(jobs[0].name), Finished(jobs[0].name)]
+    assert all(
+        same(weights(tmp_path, one.name), expected)
+        for one, expected in zip(jobs, reference, strict=True)
+    )
+    assert finished(engine, jobs[:1], tmp_path / "alone") == [
+        Started(jobs[0].name),
+        Finished(jobs[0].name),
+    ]
     assert engine.workers == 1
 
 
-@pytest.mark.parametrize(("cores", "gigabytes", "workers"), [(8, 64, 8), (8, 8, 3), (1, 64, 1), (4, 1, 1)])
+@pytest.mark.parametrize(
+    ("cores", "gigabytes", "workers"), [(8, 64, 8), (8, 8, 3), (1, 64, 1), (4, 1, 1)]
+)
 def test_without_a_number_there_is_a_worker_a_core(
     monkeypatch: pytest.MonkeyPatch, cores: int, gigabytes: int, workers: int
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(processes, "available_cores", lambda: cores)
-    monkeypatch.setattr(os, "sysconf", lambda name: {"SC_PHYS_PAGES": gigabytes * 10**6, "SC_PAGE_SIZE": 1000}[name])
+    monkeypatch.setattr(
+        os, "sysconf", lambda name: {"SC_PHYS_PAGES": gigabytes * 10**6, "SC_PAGE_SIZE": 1000}[name]
+    )
     engine = Processes()
     assert (engine.workers, engine.threads) == (workers, cores // workers)
 
@@ -218,7 +258,7 @@ def test_the_threads_are_shared_out() -> None:
 
 def test_the_wrong_data_are_a_failure(small: Small, tmp_path: Path) -> None:
     other = Job(name="another-0123abcd", config=small(epochs=1))
-    (_, event) = ThisProcess().train([other], runs=tmp_path)
+    _, event = ThisProcess().train([other], runs=tmp_path)
     assert isinstance(event, Failed)
     assert "the data here are not the study's" in event.message
 
@@ -230,7 +270,7 @@ def test_a_fault_of_ours_is_a_failure_with_its_place(
         raise ZeroDivisionError("by zero")
 
     monkeypatch.setattr("caelab.experiments.run.run", fault)
-    (_, event) = ThisProcess().train([job(small())], runs=tmp_path)
+    _, event = ThisProcess().train([job(small())], runs=tmp_path)
     assert isinstance(event, Failed)
     assert event.message.startswith("ZeroDivisionError: by zero (")
     assert "test_engines.py, line" in event.message
@@ -238,13 +278,17 @@ def test_a_fault_of_ours_is_a_failure_with_its_place(
 
 def test_without_ray_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(InputError, match=r"--engine ray needs Ray: pip install 'caelab\[cluster\]'"):
+    with pytest.raises(
+        InputError, match=r"--engine ray needs Ray: pip install 'caelab\[cluster\]'"
+    ):
         RayCluster()
 
 
 def test_a_cluster_that_does_not_answer_is_said() -> None:
     pytest.importorskip("ray", reason="Ray is not installed (the extra: cluster)")
-    with pytest.raises(InputError, match=r"no Ray cluster at 127\.0\.0\.1:9: .*refused.*`ray start --head`"):
+    with pytest.raises(
+        InputError, match=r"no Ray cluster at 127\.0\.0\.1:9: .*refused.*`ray start --head`"
+    ):
         RayCluster(address="127.0.0.1:9")
 
 
@@ -266,7 +310,9 @@ def test_a_node_without_the_drivers_folder_goes_on_and_returns_everything(
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::FutureWarning", "ignore::DeprecationWarning"
+)
 def test_a_cluster_trains_the_same_weights_even_if_it_loses_a_node(
     small: Small, jobs: list[Job], reference: list[Weights], tmp_path: Path
 ) -> None:
@@ -282,7 +328,8 @@ def test_a_cluster_trains_the_same_weights_even_if_it_loses_a_node(
         assert engine.workers == 2
         finished(engine, jobs, tmp_path / "two")
         assert all(
-            same(weights(tmp_path / "two", one.name), expected) for one, expected in zip(jobs, reference, strict=True)
+            same(weights(tmp_path / "two", one.name), expected)
+            for one, expected in zip(jobs, reference, strict=True)
         )
 
         longer = [job(small(epochs=60)), job(small(epochs=60, seed=1))]
@@ -292,7 +339,9 @@ def test_a_cluster_trains_the_same_weights_even_if_it_loses_a_node(
             for one in longer:
                 wait_for(RunDirectory(tmp_path / one.name).checkpoint)
             cluster.remove_node(lost, allow_graceful=False)
-            assert {event.name for event in events if isinstance(event, Finished)} == {one.name for one in longer}
+            assert {event.name for event in events if isinstance(event, Finished)} == {
+                one.name for one in longer
+            }
         for one in longer:
             assert same(weights(tmp_path, one.name), weights(tmp_path / "reference", one.name))
     finally:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from caelab.errors import InputError
 from caelab.experiments.factors import TRANSFORMATIONS, Level, transform
 from caelab.networks import PRESETS, describe, format_network, parse
-from caelab.networks.language import spell_out
+from caelab.networks.printer import spell_out
 
 REFERENCE = PRESETS["reference"]
 
@@ -24,13 +24,23 @@ def changed(text: str, factor: str, level: Level) -> str:
         ("channels", 0.001, "conv1 pool conv1 pool conv1 | up conv1 up conv3"),
         ("downsampling", "strided", "conv8s2 conv12s2 conv16 | up conv12 up conv3"),
         ("downsampling", "average", "conv8 avgpool conv12 avgpool conv16 | up conv12 up conv3"),
-        ("upsampling", "bilinear", "conv8 pool conv12 pool conv16 | upbilinear conv12 upbilinear conv3"),
+        (
+            "upsampling",
+            "bilinear",
+            "conv8 pool conv12 pool conv16 | upbilinear conv12 upbilinear conv3",
+        ),
         ("upsampling", "transposed", "conv8 pool conv12 pool conv16 | deconv12k4s2 deconv3k4s2"),
-        ("upsampling", "shuffle", "conv8 pool conv12 pool conv16 | conv48 shuffle2 conv12 shuffle2"),
+        (
+            "upsampling",
+            "shuffle",
+            "conv8 pool conv12 pool conv16 | conv48 shuffle2 conv12 shuffle2",
+        ),
         ("code_activation", "none", "conv8 pool conv12 pool conv16:none | up conv12 up conv3"),
     ],
 )
-def test_the_reference_network_with_one_thing_changed(factor: str, level: Level, expected: str) -> None:
+def test_the_reference_network_with_one_thing_changed(
+    factor: str, level: Level, expected: str
+) -> None:
     assert changed(REFERENCE, factor, level) == expected
 
 
@@ -40,30 +50,67 @@ def test_the_reference_network_with_one_thing_changed(factor: str, level: Level,
         ("2*(conv4 conv3)", "kernel", 5, "2*(conv4k5 conv3k5)"),
         ("2*[conv4] conv3", "channels", 2, "2*[conv8] conv3"),
         ("conv4s2 conv8d2 | up3:relu conv3", "kernel", 5, "conv4s2 conv8k5d2 | up3:relu conv3k5"),
-        ("[conv4 pool3 conv4 | up3] conv3", "downsampling", "strided", "[conv4s3 conv4 | up3] conv3"),
+        (
+            "[conv4 pool3 conv4 | up3] conv3",
+            "downsampling",
+            "strided",
+            "[conv4s3 conv4 | up3] conv3",
+        ),
         ("conv4 avgpool | up conv3", "downsampling", "max", "conv4 pool | up conv3"),
-        ("conv4 pool | up4 conv3:gelu", "upsampling", "shuffle", "conv4 pool | conv48:gelu shuffle4"),
+        (
+            "conv4 pool | up4 conv3:gelu",
+            "upsampling",
+            "shuffle",
+            "conv4 pool | conv48:gelu shuffle4",
+        ),
         ("conv4 pool | up3 conv3k5", "upsampling", "transposed", "conv4 pool | deconv3k7s3"),
-        ("dense64 pool | dense3h32w32", "code_activation", "tanh", "dense64:tanh pool | dense3h32w32"),
+        (
+            "dense64 pool | dense3h32w32",
+            "code_activation",
+            "tanh",
+            "dense64:tanh pool | dense3h32w32",
+        ),
     ],
 )
-def test_brackets_repetitions_and_options(text: str, factor: str, level: Level, expected: str) -> None:
+def test_brackets_repetitions_and_options(
+    text: str, factor: str, level: Level, expected: str
+) -> None:
     assert changed(text, factor, level) == expected
 
 
 @pytest.mark.parametrize(
     ("text", "factor", "level", "said"),
     [
-        ("pool conv4 | up conv3", "downsampling", "strided", "no convolution of stride 1 stands before pool"),
-        ("conv4s2 pool3 | conv3", "downsampling", "strided", "no convolution of stride 1 stands before pool3"),
+        (
+            "pool conv4 | up conv3",
+            "downsampling",
+            "strided",
+            "no convolution of stride 1 stands before pool",
+        ),
+        (
+            "conv4s2 pool3 | conv3",
+            "downsampling",
+            "strided",
+            "no convolution of stride 1 stands before pool3",
+        ),
         ("conv4 pool | conv3 up", "upsampling", "shuffle", "no convolution follows up"),
-        ("conv4 pool | up conv3v", "upsampling", "transposed", "no convolution of stride 1, padding same, follows up"),
+        (
+            "conv4 pool | up conv3v",
+            "upsampling",
+            "transposed",
+            "no convolution of stride 1, padding same, follows up",
+        ),
         ("conv4 conv3", "code_activation", "relu", "the network has no code"),
         ("conv4 (conv4) | conv3", "code_activation", "relu", "not made by a single convolution"),
         (REFERENCE, "kernel", 0, "0 is no level of kernel: expected a whole number from 1 on"),
         (REFERENCE, "kernel", True, "True is no level of kernel"),
         (REFERENCE, "channels", -1, "-1 is no level of channels"),
-        (REFERENCE, "upsampling", "cubic", "expected one of nearest, bilinear, transposed, shuffle"),
+        (
+            REFERENCE,
+            "upsampling",
+            "cubic",
+            "expected one of nearest, bilinear, transposed, shuffle",
+        ),
     ],
 )
 def test_what_cannot_be_changed_is_said(text: str, factor: str, level: Level, said: str) -> None:
@@ -97,7 +144,13 @@ def test_strides_in_place_of_pooling_keep_the_weights() -> None:
 
 @pytest.mark.parametrize(
     ("factor", "level"),
-    [("kernel", 3), ("channels", 1), ("downsampling", "max"), ("upsampling", "nearest"), ("code_activation", "relu")],
+    [
+        ("kernel", 3),
+        ("channels", 1),
+        ("downsampling", "max"),
+        ("upsampling", "nearest"),
+        ("code_activation", "relu"),
+    ],
 )
 def test_every_factor_has_a_level_that_is_the_reference_network(factor: str, level: Level) -> None:
     assert factor in TRANSFORMATIONS

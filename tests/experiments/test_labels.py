@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from caelab.errors import InputError
-from caelab.experiments.conduct import conduct
 from caelab.experiments.config import RunConfig
-from caelab.experiments.engines.this import ThisProcess
+from caelab.experiments.engines.serial import ThisProcess
 from caelab.experiments.run import run
 from caelab.experiments.study import read_study
-from caelab.experiments.weights import load_model
+from caelab.experiments.study_runner import conduct
+from caelab.models.weights_file import load_model
 from caelab.sklearn import ConvolutionalAutoencoder
 
 NETWORK = "conv4 pool conv6 classify2 | up conv3"
@@ -32,25 +32,39 @@ def test_a_run_learns_the_labels_beside_the_images(
     assert model.restore(torch.rand(1, 3, 16, 16)).shape == (1, 3, 16, 16)
 
 
-def test_images_that_have_not_these_classes_are_refused(small: Callable[..., RunConfig], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"classify7, and the images of .* are of 2 classes\. Write classify2\."):
+def test_images_that_have_not_these_classes_are_refused(
+    small: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    with pytest.raises(
+        InputError, match=r"classify7, and the images of .* are of 2 classes\. Write classify2\."
+    ):
         run(small(network=NETWORK.replace("classify2", "classify7")), out=tmp_path / "run")
-    with pytest.raises(InputError, match=r"classify2, and the images of .* have no classes\. Take it out, or"):
+    with pytest.raises(
+        InputError, match=r"classify2, and the images of .* have no classes\. Take it out, or"
+    ):
         run(small(network=NETWORK, data="photos", size=32), out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_study_says_so_before_it_trains(pictures: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "study.toml"
-    recipe.write_text('[base]\nnetwork = "conv4 conv3"\n[networks]\n"labels" = "conv4 classify9 conv3"\n')
-    study = read_study(recipe, options={"data": str(pictures), "size": 16, "epochs": 1, "batch": 16})
+    recipe.write_text(
+        '[base]\nnetwork = "conv4 conv3"\n[networks]\n"labels" = "conv4 classify9 conv3"\n'
+    )
+    study = read_study(
+        recipe, options={"data": str(pictures), "size": 16, "epochs": 1, "batch": 16}
+    )
     with pytest.raises(InputError, match="classify9"):
         next(conduct(study, engine=ThisProcess(), runs=tmp_path / "runs", out=tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
-def test_a_weight_without_labels_is_refused(small: Callable[..., RunConfig], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"--label-weight 0\.5 is an option of networks with a classify"):
+def test_a_weight_without_labels_is_refused(
+    small: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    with pytest.raises(
+        InputError, match=r"--label-weight 0\.5 is an option of networks with a classify"
+    ):
         run(small(label_weight=0.5), out=tmp_path / "run")
 
 

@@ -1,7 +1,7 @@
 """What training does on a device that is not the host's.
 
-PyTorch's meta device computes shapes and holds no values: what reads one on the host raises, and so does what mixes
-devices. A step that runs there leaves a GPU nothing to wait for.
+PyTorch's meta device computes shapes and holds no values: what reads one on the host raises, and so
+does what mixes devices. A step that runs there leaves a GPU nothing to wait for.
 """
 
 from collections.abc import Callable
@@ -15,23 +15,23 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from caelab.data import ImageSet, Source, Split
+from caelab.data.pixels import Pixels
 from caelab.experiments.config import make_config
-from caelab.experiments.materials import describe_run, make_plan, make_state, place
-from caelab.images import ImageSet, Source, Split
-from caelab.training.averaging import running_mean
+from caelab.experiments.setup import describe_run, make_plan, make_state, place
 from caelab.training.fit import Plan, TrainingState, fit
 from caelab.training.gradient import BatchGradient
 from caelab.training.losses import Terms
 from caelab.training.optimizers import make_optimizer
-from caelab.training.pixels import Pixels
 from caelab.training.step import Step
+from caelab.training.weight_averaging import running_mean
 
 STEPS, BATCH = 4, 8
 COUNT = STEPS * BATCH
 META = torch.device("meta")
 UNET = (
-    "unshuffle2 conv8:gelu [pool conv8:gelu (norm conv8:gelu conv8:none) context dropout0.1 up conv8:gelu] "
-    "conv8 shuffle2"
+    "unshuffle2 conv8:gelu [pool conv8:gelu (norm conv8:gelu conv8:none) context dropout0.1 up"
+    " conv8:gelu] conv8 shuffle2"
 )
 
 
@@ -115,10 +115,15 @@ def test_a_step_asks_the_device_for_no_number(options: dict[str, Any]) -> None:
 
 
 class NothingOfTheHost(TorchDispatchMode):
-    """Raises where an operation is given a tensor of the host, or makes one: none may be in a recorded step."""
+    """Raises where an operation is given a tensor of the host, or makes one: none may be in a
+    recorded step."""
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         answer = func(*args, **(kwargs or {}))
         for tensor in tree_leaves((args, kwargs, answer)):
@@ -137,7 +142,9 @@ def watched(function: Callable[[], Terms]) -> Callable[[], Terms]:
 def test_a_step_that_is_recorded_is_the_devices_alone(options: dict[str, Any]) -> None:
     state, there, plan = begin(options, META)
     state.model.train()
-    gradient = BatchGradient(state.model, plan.loss, plan.task, there, batch=BATCH, precision=plan.precision, seed=0)
+    gradient = BatchGradient(
+        state.model, plan.loss, plan.task, there, batch=BATCH, precision=plan.precision, seed=0
+    )
     parameters = list(state.model.parameters())
     step = Step(gradient, state.optimizer, parameters, clip=plan.clip, updating=1, record=watched)
     chosen = torch.arange(BATCH, device=META)

@@ -15,14 +15,14 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from caelab.data import load_images, split_images
 from caelab.errors import InputError
 from caelab.experiments import run as run_module
 from caelab.experiments.config import RunConfig
 from caelab.experiments.evaluate import evaluate
 from caelab.experiments.interrupt import Interrupted
 from caelab.experiments.run import run
-from caelab.experiments.rundir import RunDirectory
-from caelab.images import load_images, split_images
+from caelab.experiments.run_directory import RunDirectory
 from caelab.networks import describe
 from caelab.training.fit import TrainingDiverged
 
@@ -36,12 +36,18 @@ FILES = {
 
 def same_weights(one: RunDirectory, other: RunDirectory) -> bool:
     first, second = load_file(one.weights), load_file(other.weights)
-    return set(first) == set(second) and all(torch.equal(value, second[name]) for name, value in first.items())
+    return set(first) == set(second) and all(
+        torch.equal(value, second[name]) for name, value in first.items()
+    )
 
 
 def without_times(directory: RunDirectory) -> dict[str, object]:
     result = directory.read(directory.result)
-    return {name: value for name, value in result.items() if "seconds" not in name and "memory" not in name}
+    return {
+        name: value
+        for name, value in result.items()
+        if "seconds" not in name and "memory" not in name
+    }
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +96,9 @@ def test_evaluating_the_run_gives_its_result_again(finished: RunDirectory) -> No
     assert again["errors"]["mse"] == pytest.approx(result["test"]["mse"], rel=1e-5)
     assert again["baselines"]["pca-128"] == pytest.approx(result["baselines"]["pca-128"], rel=1e-4)
     everything = evaluate(
-        finished.weights, part="all", options={"data": finished.read(finished.config)["config"]["data"], "size": 16}
+        finished.weights,
+        part="all",
+        options={"data": finished.read(finished.config)["config"]["data"], "size": 16},
     )
     assert everything["errors"]["n"] == 120
     assert everything["baselines"] == {}
@@ -117,7 +125,9 @@ def test_evaluating_on_images_that_do_not_fit_is_said(finished: RunDirectory) ->
         evaluate(finished.path.parent, options={})
 
 
-def test_the_same_configuration_gives_the_same_bits(finished: RunDirectory, config: RunConfig, tmp_path: Path) -> None:
+def test_the_same_configuration_gives_the_same_bits(
+    finished: RunDirectory, config: RunConfig, tmp_path: Path
+) -> None:
     other = run(config, runs=tmp_path)
     assert other.path.parent == tmp_path
     assert same_weights(finished, other)
@@ -126,9 +136,17 @@ def test_the_same_configuration_gives_the_same_bits(finished: RunDirectory, conf
 
 
 def test_a_finished_run_is_not_trained_again(finished: RunDirectory, config: RunConfig) -> None:
-    before = {entry.name: entry.stat().st_mtime_ns for entry in finished.path.iterdir() if entry.name != ".lock"}
+    before = {
+        entry.name: entry.stat().st_mtime_ns
+        for entry in finished.path.iterdir()
+        if entry.name != ".lock"
+    }
     run(config, out=finished.path)
-    after = {entry.name: entry.stat().st_mtime_ns for entry in finished.path.iterdir() if entry.name != ".lock"}
+    after = {
+        entry.name: entry.stat().st_mtime_ns
+        for entry in finished.path.iterdir()
+        if entry.name != ".lock"
+    }
     assert before == after
 
 
@@ -210,7 +228,9 @@ def test_a_run_under_way_is_left_alone(config: RunConfig, tmp_path: Path) -> Non
         run(config, out=tmp_path / "run")
 
 
-def test_a_damaged_checkpoint_is_said(config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_checkpoint_is_said(
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     directory = RunDirectory(tmp_path / "run")
     inner = run_module.conclude
 
@@ -229,7 +249,9 @@ def test_a_damaged_checkpoint_is_said(config: RunConfig, tmp_path: Path, monkeyp
     assert run(config, out=directory.path).finished
 
 
-def test_validation_images_may_train_instead(finished: RunDirectory, small: Small, tmp_path: Path) -> None:
+def test_validation_images_may_train_instead(
+    finished: RunDirectory, small: Small, tmp_path: Path
+) -> None:
     usual = finished.read(finished.result)["images"]
     done = run(small(epochs=1, validation=3), out=tmp_path / "run")
     result = done.read(done.result)
@@ -241,7 +263,9 @@ def test_validation_images_may_train_instead(finished: RunDirectory, small: Smal
     assert again["errors"]["mse"] == pytest.approx(result["validation_mse"], rel=1e-5)
 
 
-def test_a_model_may_be_measured_with_its_answers_averaged_otherwise(small: Small, tmp_path: Path) -> None:
+def test_a_model_may_be_measured_with_its_answers_averaged_otherwise(
+    small: Small, tmp_path: Path
+) -> None:
     averaged = {"average_flips": True, "average_shift": 1, "average_enlarged": True}
     plain = run(small(epochs=1), out=tmp_path / "plain")
     told = run(small(epochs=1, **averaged), out=tmp_path / "averaged")
@@ -250,15 +274,23 @@ def test_a_model_may_be_measured_with_its_answers_averaged_otherwise(small: Smal
     again = evaluate(plain.path, options=averaged)
     assert again["errors"]["mse"] == pytest.approx(errors[told.path], rel=1e-6)
     assert {name: again[name] for name in averaged} == averaged
-    without = evaluate(told.path, options={"average_flips": False, "average_shift": 0, "average_enlarged": False})
+    without = evaluate(
+        told.path, options={"average_flips": False, "average_shift": 0, "average_enlarged": False}
+    )
     assert without["errors"]["mse"] == pytest.approx(errors[plain.path], rel=1e-6)
-    with pytest.raises(InputError, match="--average-shift -1: should be greater than or equal to 0"):
+    with pytest.raises(
+        InputError, match="--average-shift -1: should be greater than or equal to 0"
+    ):
         evaluate(plain.path, options={"average_shift": -1})
 
 
-def test_a_network_that_takes_one_size_cannot_average_over_another(small: Small, tmp_path: Path) -> None:
+def test_a_network_that_takes_one_size_cannot_average_over_another(
+    small: Small, tmp_path: Path
+) -> None:
     fixed = "conv2k4s4 dense4:none | dense4h4w4 up4 conv3"
-    with pytest.raises(InputError, match="--average-enlarged: of images of 20×20 pixels, the output is 3×16×16"):
+    with pytest.raises(
+        InputError, match="--average-enlarged: of images of 20×20 pixels, the output is 3×16×16"
+    ):
         run(small(network=fixed, average_enlarged=True), out=tmp_path / "run")
     plain = run(small(network=fixed, epochs=1), out=tmp_path / "plain")
     with pytest.raises(InputError, match="--average-enlarged"):
@@ -266,7 +298,9 @@ def test_a_network_that_takes_one_size_cannot_average_over_another(small: Small,
 
 
 def test_a_batch_larger_than_the_data_is_said(small: Small, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--batch 97 is larger than the training part of the data, 96 images"):
+    with pytest.raises(
+        InputError, match="--batch 97 is larger than the training part of the data, 96 images"
+    ):
         run(small(batch=97), out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -276,8 +310,12 @@ def test_too_little_disk_is_said_before_anything_is_written(
 ) -> None:
     import shutil
 
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 10**6))
-    with pytest.raises(InputError, match=r"too little disk for .*: 64 MB are needed and 1 MB are free"):
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 10**6)
+    )
+    with pytest.raises(
+        InputError, match=r"too little disk for .*: 64 MB are needed and 1 MB are free"
+    ):
         run(config, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -288,18 +326,24 @@ def test_an_output_that_is_no_image_is_said(small: Small, tmp_path: Path) -> Non
     assert not (tmp_path / "run").exists()
 
 
-def test_binary_cross_entropy_runs_and_its_weights_remember_it(small: Small, tmp_path: Path) -> None:
+def test_binary_cross_entropy_runs_and_its_weights_remember_it(
+    small: Small, tmp_path: Path
+) -> None:
     directory = run(small(loss="bce"), out=tmp_path / "run")
     epochs = directory.read_epochs()
     assert {"train_bce", "train_mse"} <= set(epochs[0])
     again = evaluate(directory.path, options={})
-    assert again["errors"]["mse"] == pytest.approx(directory.read(directory.result)["test"]["mse"], rel=1e-5)
+    assert again["errors"]["mse"] == pytest.approx(
+        directory.read(directory.result)["test"]["mse"], rel=1e-5
+    )
 
 
 def test_a_folder_that_cannot_be_written_to_is_said(
     config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object, **__: object) -> None:  # the superuser may write anywhere, so permissions would not do
+    def refuse(
+        *_: object, **__: object
+    ) -> None:  # the superuser may write anywhere, so permissions would not do
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr("tempfile.mkstemp", refuse)
@@ -313,7 +357,9 @@ def test_what_a_resumed_run_met_anew_is_written_down(
 ) -> None:
     directory = RunDirectory(tmp_path / "run")
     inner = run_module.conclude
-    monkeypatch.setattr(run_module, "conclude", lambda *_: (_ for _ in ()).throw(OSError("cut off")))
+    monkeypatch.setattr(
+        run_module, "conclude", lambda *_: (_ for _ in ()).throw(OSError("cut off"))
+    )
     with pytest.raises(OSError, match="cut off"):
         run(config, out=directory.path)
     told = json.loads(directory.environment.read_text())

@@ -40,13 +40,23 @@ def test_placeholders_and_options_make_a_run(recipe: Path) -> None:
     search = read_search(recipe, options={"seed": 3})
     assert search.space == {"width": (2, 4), "learning_rate": Range(low=1e-3, high=1e-2)}
     config = search.config({"width": 4, "learning_rate": 0.005})
-    assert (config.network, config.learning_rate, config.seed) == ("conv4 pool conv2 | up conv3", 0.005, 3)
+    assert (config.network, config.learning_rate, config.seed) == (
+        "conv4 pool conv2 | up conv3",
+        0.005,
+        3,
+    )
 
 
 def test_a_search_goes_on_where_it_was(recipe: Path, tmp_path: Path) -> None:
     memory = tmp_path / "search.db"
-    first = list(conduct_search(read_search(recipe, options={}, trials=2), runs=tmp_path / "runs", file=memory))
-    more = list(conduct_search(read_search(recipe, options={}), runs=tmp_path / "runs", file=memory))
+    first = list(
+        conduct_search(
+            read_search(recipe, options={}, trials=2), runs=tmp_path / "runs", file=memory
+        )
+    )
+    more = list(
+        conduct_search(read_search(recipe, options={}), runs=tmp_path / "runs", file=memory)
+    )
     assert more[:2] == first
     assert [trial.number for trial in more] == [0, 1, 2]
     assert all(trial.error is not None and 0 < trial.error < 1 for trial in more)
@@ -56,8 +66,14 @@ def test_a_search_goes_on_where_it_was(recipe: Path, tmp_path: Path) -> None:
 def test_a_trial_that_was_cut_off_is_tried_again_and_does_not_count(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    search, places = read_search(recipe, options={}), {"runs": tmp_path / "runs", "file": tmp_path / "search.db"}
-    whole = [dict(trial.values) for trial in conduct_search(search, runs=places["runs"], file=tmp_path / "whole.db")]
+    search, places = (
+        read_search(recipe, options={}),
+        {"runs": tmp_path / "runs", "file": tmp_path / "search.db"},
+    )
+    whole = [
+        dict(trial.values)
+        for trial in conduct_search(search, runs=places["runs"], file=tmp_path / "whole.db")
+    ]
     assert next(conduct_search(search, **places)).values == whole[0]
     for _ in range(2):
         monkeypatch.setattr("caelab.experiments.run.run", _interrupted)
@@ -76,21 +92,29 @@ def _interrupted(*_: object, **__: object) -> None:
 
 def test_another_search_is_refused(recipe: Path, tmp_path: Path) -> None:
     memory = tmp_path / "search.db"
-    next(conduct_search(read_search(recipe, options={}, trials=1), runs=tmp_path / "runs", file=memory))
+    next(
+        conduct_search(
+            read_search(recipe, options={}, trials=1), runs=tmp_path / "runs", file=memory
+        )
+    )
     recipe.write_text(recipe.read_text().replace("[2, 4]", "[2, 5]"))
     with pytest.raises(InputError, match="the memory of another search"):
         next(conduct_search(read_search(recipe, options={}), runs=tmp_path / "runs", file=memory))
 
 
 def test_an_impossible_trial_fails_and_the_others_go_on(recipe: Path, tmp_path: Path) -> None:
-    recipe.write_text(recipe.read_text().replace("conv3", "conv{width}").replace("[2, 4]", "[3, 4]"))
+    recipe.write_text(
+        recipe.read_text().replace("conv3", "conv{width}").replace("[2, 4]", "[3, 4]")
+    )
     search = read_search(recipe, options={}, trials=6)
     first = list(conduct_search(search, runs=tmp_path / "runs", file=tmp_path / "search.db"))
     errors = {trial.values["width"]: trial.error for trial in first}
     assert errors[4] is None
     assert errors[3] is not None
     again = conduct_search(search, runs=tmp_path / "runs", file=tmp_path / "search.db")
-    assert [trial.error is None for trial in again] == [trial.values["width"] == 4 for trial in first]
+    assert [trial.error is None for trial in again] == [
+        trial.values["width"] == 4 for trial in first
+    ]
 
 
 @pytest.mark.parametrize(
@@ -103,20 +127,29 @@ def test_an_impossible_trial_fails_and_the_others_go_on(recipe: Path, tmp_path: 
         (("width = [2, 4]", "width = [2, 2]"), "different values"),
         (("low = 1e-3", "low = 1"), "low < high"),
         (("low = 1e-3", "low = 0"), "above 0 unless linear"),
-        (("width = [2, 4]", "width = [2, 4]\nlearning_rat = [1]"), "learning_rat: neither an option"),
+        (
+            ("width = [2, 4]", "width = [2, 4]\nlearning_rat = [1]"),
+            "learning_rat: neither an option",
+        ),
         (("network = ", "net = "), "expected network"),
         (("[search]", "[search"), "cannot read the search"),
         (("epochs = 1", "epochs = -1"), "--epochs -1"),
     ],
 )
-def test_what_is_wrong_is_said_before_anything_is_trained(recipe: Path, change: tuple[str, str], said: str) -> None:
+def test_what_is_wrong_is_said_before_anything_is_trained(
+    recipe: Path, change: tuple[str, str], said: str
+) -> None:
     recipe.write_text(recipe.read_text().replace(*change, 1))
     with pytest.raises(InputError, match=said):
         read_search(recipe, options={})
 
 
-def test_the_command_prints_the_best_first(recipe: Path, tmp_path: Path, small: Callable[..., RunConfig]) -> None:
-    answer = CliRunner().invoke(command, [str(recipe), "--runs", str(tmp_path / "runs")], catch_exceptions=False)
+def test_the_command_prints_the_best_first(
+    recipe: Path, tmp_path: Path, small: Callable[..., RunConfig]
+) -> None:
+    answer = CliRunner().invoke(
+        command, [str(recipe), "--runs", str(tmp_path / "runs")], catch_exceptions=False
+    )
     errors = [float(line.split()[1]) for line in answer.stdout.splitlines()]
     assert errors == sorted(errors)
     assert len(errors) == 3

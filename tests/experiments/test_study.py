@@ -54,7 +54,10 @@ def based(text: str) -> str:
 def test_a_whole_study(write: Write) -> None:
     study = read_study(write(WHOLE))
     assert (study.name, study.question, study.seeds) == ("small", "What is best?", (0, 4))
-    told = {variant.label: (variant.factor, variant.level, variant.description.text) for variant in study.variants}
+    told = {
+        variant.label: (variant.factor, variant.level, variant.description.text)
+        for variant in study.variants
+    }
     reference = "conv8 pool conv12 pool conv16 | up conv12 up conv3"
     assert told == {
         "base": ("", "", reference),
@@ -66,10 +69,16 @@ def test_a_whole_study(write: Write) -> None:
         "slow": ("", "", reference),
     }
     options = {variant.label: variant.config for variant in study.variants}
-    assert options["base"].network == "reference"  # so that it is the run that `caelab train reference` leaves
+    assert (
+        options["base"].network == "reference"
+    )  # so that it is the run that `caelab train reference` leaves
     assert options["layers 1 pooling"].network == "conv8 pool conv16 | up conv3"
     assert {config.epochs for label, config in options.items() if label != "slow"} == {3}
-    assert (options["batch 64"].batch, options["slow"].optimizer, options["slow"].epochs) == (64, "adam", 20)
+    assert (options["batch 64"].batch, options["slow"].optimizer, options["slow"].epochs) == (
+        64,
+        "adam",
+        20,
+    )
 
 
 def test_seed_by_seed_the_base_first_then_by_cost(write: Write) -> None:
@@ -88,7 +97,9 @@ def test_options_and_seeds_go_before_the_files(write: Write) -> None:
 
 def test_networks_are_adapted_to_the_task(write: Write) -> None:
     study = read_study(write(WHOLE), options={"impair": "gray", "predict": "chroma"})
-    assert {(variant.description.input[0], variant.description.output[0]) for variant in study.variants} == {(1, 2)}
+    assert {
+        (variant.description.input[0], variant.description.output[0]) for variant in study.variants
+    } == {(1, 2)}
 
 
 def test_the_least_a_study_needs(write: Write) -> None:
@@ -99,14 +110,40 @@ def test_the_least_a_study_needs(write: Write) -> None:
 
 @pytest.mark.parametrize(
     ("given", "seeds"),
-    [("3", (0, 1, 2)), ("0,4", (0, 4)), ("4,", (4,)), (" 1 , 0 ", (1, 0)), (2, (0, 1)), ([7, 5], (7, 5))],
+    [
+        ("3", (0, 1, 2)),
+        ("0,4", (0, 4)),
+        ("4,", (4,)),
+        (" 1 , 0 ", (1, 0)),
+        (2, (0, 1)),
+        ([7, 5], (7, 5)),
+    ],
 )
 def test_seeds(given: object, seeds: tuple[int, ...]) -> None:
     assert read_seeds(given) == seeds
 
 
 @pytest.mark.parametrize(
-    "given", ["0", "-1", "1.5", "one", "", "1,1", "0,,1", 0, -2, True, 1.0, [], [1.0], ["0"], [True], [0, 0], {}]
+    "given",
+    [
+        "0",
+        "-1",
+        "1.5",
+        "one",
+        "",
+        "1,1",
+        "0,,1",
+        0,
+        -2,
+        True,
+        1.0,
+        [],
+        [1.0],
+        ["0"],
+        [True],
+        [0, 0],
+        {},
+    ],
 )
 def test_seeds_that_are_none(given: object) -> None:
     with pytest.raises(InputError, match="expected different whole numbers from 0 on"):
@@ -120,35 +157,71 @@ def test_seeds_that_are_none(given: object) -> None:
             "[study]\nsedes = [0]\n" + based(""),
             "line 2, [study] sedes: [study] has no key 'sedes'. Did you mean seeds?",
         ),
-        (based("epoch = 3"), "line 3, [base] epoch: [base] has no key 'epoch'. Did you mean epochs?"),
+        (
+            based("epoch = 3"),
+            "line 3, [base] epoch: [base] has no key 'epoch'. Did you mean epochs?",
+        ),
         (based("seed = 3"), "line 3, [base] seed: [base] has no key 'seed'."),
-        (based('[networks]\na = { network = "conv3", seed = 1 }'), "a: seed: this is the same for a whole study"),
-        (based('[networks]\na = { network = "conv3", epoch = 1 }'), "a: --epoch 1: is no option of a run"),
-        (based("[factor]\nkernel = [1]"), "line 3, a study has no table 'factor'. Did you mean factors?"),
+        (
+            based('[networks]\na = { network = "conv3", seed = 1 }'),
+            "a: seed: this is the same for a whole study",
+        ),
+        (
+            based('[networks]\na = { network = "conv3", epoch = 1 }'),
+            "a: --epoch 1: is no option of a run",
+        ),
+        (
+            based("[factor]\nkernel = [1]"),
+            "line 3, a study has no table 'factor'. Did you mean factors?",
+        ),
         (
             based("[factors]\nkernle = [1]"),
             "line 4, [factors] kernle: there is no factor 'kernle'. Did you mean kernel?",
         ),
-        (based("[factors]\nseed = [1]"), "line 4, [factors] seed: this is the same for a whole study"),
+        (
+            based("[factors]\nseed = [1]"),
+            "line 4, [factors] seed: this is the same for a whole study",
+        ),
         (based("[factors]\nkernel = 5"), "line 4, [factors] kernel: expected a list of levels"),
         (based("[factors]\nkernel = []"), "line 4, [factors] kernel: expected a list of levels"),
         (based("[factors]\nkernel = [-5]"), "kernel -5: -5 is no level of kernel"),
-        (based("[factors]\nkernel = [1, 3]"), "kernel 3: the same run as base; leave one of them out."),
+        (
+            based("[factors]\nkernel = [1, 3]"),
+            "kernel 3: the same run as base; leave one of them out.",
+        ),
         (based("[factors]\nbatch = [64, 64]"), "batch 64: this label is used twice."),
-        (based("[factors]\nbatch = [0]"), "batch 0: --batch 0: should be greater than or equal to 1"),
-        (based('[networks]\n"kernel 5" = "conv3"\n[factors]\nkernel = [5]'), "kernel 5: this label is used twice."),
+        (
+            based("[factors]\nbatch = [0]"),
+            "batch 0: --batch 0: should be greater than or equal to 1",
+        ),
+        (
+            based('[networks]\n"kernel 5" = "conv3"\n[factors]\nkernel = [5]'),
+            "kernel 5: this label is used twice.",
+        ),
         (
             based('[networks]\na = "conv4:relu | conv3"\nb = "conv4 | conv3:none"'),
             "b: the same run as a; leave one of them out.",
         ),
         (based("[networks]\na = 3"), "a: --network 3: should be a valid string"),
-        (based('[networks]\na = "conv8 pol"'), "a: unknown layer 'pol', at column 7:\n\n    conv8 pol\n          ^^^"),
-        (based('[networks]\na = "conv8 pool | conv3"'), "a: the output is 3×16×16, not the image's 3×32×32"),
+        (
+            based('[networks]\na = "conv8 pol"'),
+            "a: unknown layer 'pol', at column 7:\n\n    conv8 pol\n          ^^^",
+        ),
+        (
+            based('[networks]\na = "conv8 pool | conv3"'),
+            "a: the output is 3×16×16, not the image's 3×32×32",
+        ),
         (based('[factors.padding]\n"valid" = "conv3v"'), "padding valid: the output is 3×30×30"),
         ("networks = 3\n" + based(""), "line 1, networks should be a table: [networks]."),
-        ("[study]\nname = 'a/b'\n" + based(""), "line 2, [study] name: 'a/b': expected letters, digits, - and _."),
+        (
+            "[study]\nname = 'a/b'\n" + based(""),
+            "line 2, [study] name: 'a/b': expected letters, digits, - and _.",
+        ),
         ("[study]\nquestion = 3\n" + based(""), "line 2, [study] question: expected a text."),
-        ("[study]\nseeds = [0, 'x']\n" + based(""), "line 2, [study] seeds: seeds [0, 'x']: expected different whole"),
+        (
+            "[study]\nseeds = [0, 'x']\n" + based(""),
+            "line 2, [study] seeds: seeds [0, 'x']: expected different whole",
+        ),
         ("[study]\n", "[base]: expected network = …"),
         ("[base]\nnetwork = 'conv4'", "base: the output is 4×32×32"),
     ],
@@ -160,7 +233,9 @@ def test_what_is_wrong_is_said_with_its_place(write: Write, text: str, said: str
 
 
 def test_all_problems_are_said_together(write: Write) -> None:
-    told = problems(write, based('[factors]\nkernel = [4, 0, 3]\nkernle = [1]\n[networks]\na = "conv8 pol"'))
+    told = problems(
+        write, based('[factors]\nkernel = [4, 0, 3]\nkernle = [1]\n[networks]\na = "conv8 pol"')
+    )
     assert "some.toml: 4 problems; nothing was trained." in told
     for said in (
         "kernel 0: 0 is no level",

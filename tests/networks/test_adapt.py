@@ -38,12 +38,23 @@ def test_presets_serve_every_task_and_are_left_alone_for_their_own(name: str) ->
     own = 2 if name in ("unet-color", "unet-small") else 3
     assert adapt(name, outputs=own) == PRESETS[name]
     for inputs, outputs in ((1, 3), (1, 2), (3, 3), (4, 626)):
-        found = describe(adapt(name, inputs=inputs, outputs=outputs), channels=inputs, output_channels=outputs)
+        found = describe(
+            adapt(name, inputs=inputs, outputs=outputs), channels=inputs, output_channels=outputs
+        )
         assert [row.kind for row in found.rows] == [row.kind for row in describe(name).rows]
     assert adapt(adapt(name, outputs=7), outputs=own) == PRESETS[name]
 
 
-ENDINGS = ["conv5", "up", "pool", "norm1", "context", "dropout0.1", "conv9k1 shuffle3", "conv4 shuffle2 unshuffle2"]
+ENDINGS = [
+    "conv5",
+    "up",
+    "pool",
+    "norm1",
+    "context",
+    "dropout0.1",
+    "conv9k1 shuffle3",
+    "conv4 shuffle2 unshuffle2",
+]
 ENDINGS += [
     "conv3 (conv4 conv3)",
     "conv3 2*(conv4 norm1 conv3)",
@@ -55,7 +66,9 @@ ENDINGS += [
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from(ENDINGS), min_size=1, max_size=4), st.integers(1, 3), st.integers(1, 9))
+@given(
+    st.lists(st.sampled_from(ENDINGS), min_size=1, max_size=4), st.integers(1, 3), st.integers(1, 9)
+)
 def test_what_is_adapted_has_the_outputs_and_what_has_them_is_left_alone(
     endings: list[str], inputs: int, outputs: int
 ) -> None:
@@ -77,10 +90,28 @@ def test_what_is_adapted_has_the_outputs_and_what_has_them_is_left_alone(
     ("text", "outputs", "column", "problem", "expected"),
     [
         ("conv8 [conv8]", 2, 7, "the network ends in a skip", "a convolution behind the bracket"),
-        ("conv8 ([conv8] up)", 2, 8, "the network ends in a skip", "a convolution behind the bracket"),
-        ("conv8 unshuffle2", 2, 7, "2 channels are needed behind unshuffle2", "a multiple of 2² = 4"),
+        (
+            "conv8 ([conv8] up)",
+            2,
+            8,
+            "the network ends in a skip",
+            "a convolution behind the bracket",
+        ),
+        (
+            "conv8 unshuffle2",
+            2,
+            7,
+            "2 channels are needed behind unshuffle2",
+            "a multiple of 2² = 4",
+        ),
         ("conv8 norm4", 2, 7, "2 channels are not a multiple of 4 groups", "a layer that fits"),
-        ("conv8 (norm attend4)", 2, 13, "2 channels are not a multiple of 4 heads", "a layer that fits"),
+        (
+            "conv8 (norm attend4)",
+            2,
+            13,
+            "2 channels are not a multiple of 4 heads",
+            "a layer that fits",
+        ),
         ("conv8 excite4 up", 2, 7, "not a multiple of the reduction 4", "a layer that fits"),
         (
             "pool up",
@@ -94,7 +125,9 @@ def test_what_is_adapted_has_the_outputs_and_what_has_them_is_left_alone(
         ("conv8 konv3", 2, 7, "unknown layer 'konv'", "Did you mean conv?"),
     ],
 )
-def test_what_cannot_be_adapted_says_why(text: str, outputs: int, column: int, problem: str, expected: str) -> None:
+def test_what_cannot_be_adapted_says_why(
+    text: str, outputs: int, column: int, problem: str, expected: str
+) -> None:
     with pytest.raises(NetworkError) as caught:
         adapt(text, outputs=outputs)
     assert problem in str(caught.value)

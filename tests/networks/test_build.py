@@ -10,13 +10,39 @@ from torch import Tensor, nn
 from caelab.errors import InputError
 from caelab.networks import PRESETS, NetworkError, describe, shapes
 from caelab.networks.build import Autoencoder, build, fold_batchnorm
-from caelab.networks.layers import Convolution, Dense, Plain, ResidualBlock, SkipBlock, TransposedConvolution, Weighted
-from caelab.networks.wholeimage import SelfAttention
+from caelab.networks.global_layers import SelfAttention
+from caelab.networks.modules import (
+    Convolution,
+    Dense,
+    Plain,
+    ResidualBlock,
+    SkipBlock,
+    TransposedConvolution,
+    Weighted,
+)
 
 WORDS = [
-    *("conv4", "conv3k1s2:none", "conv5k4", "conv2k2d2", "conv4k5s3:tanh", "conv6v", "conv3p2:silu", "conv4k4s2"),
+    *(
+        "conv4",
+        "conv3k1s2:none",
+        "conv5k4",
+        "conv2k2d2",
+        "conv4k5s3:tanh",
+        "conv6v",
+        "conv3p2:silu",
+        "conv4k4s2",
+    ),
     *("deconv3k2s2", "deconv4s2:elu", "deconv4k2s3", "deconv2v", "deconv4k5s2"),
-    *("pool", "pool3", "avgpool", "up", "up3", "upbilinear", "conv4:none shuffle2", "conv8 shuffle2:sigmoid"),
+    *(
+        "pool",
+        "pool3",
+        "avgpool",
+        "up",
+        "up3",
+        "upbilinear",
+        "conv4:none shuffle2",
+        "conv8 shuffle2:sigmoid",
+    ),
     *(
         "unshuffle2",
         "norm",
@@ -36,7 +62,15 @@ WORDS = [
         "2*conv3",
         "2*[conv2:leaky]",
     ),
-    *("context", "context:gelu", "conv4 excite2", "excite1:relu", "attend", "conv4 (norm attend2)", "dropout0.3"),
+    *(
+        "context",
+        "context:gelu",
+        "conv4 excite2",
+        "excite1:relu",
+        "attend",
+        "conv4 (norm attend2)",
+        "dropout0.3",
+    ),
     *("conv4 2*(conv4)", "conv4 3*(2*conv4:softplus)"),
 ]
 
@@ -60,13 +94,19 @@ def _build(text: str, *, seed: int = 0, **options) -> nn.Module:
     return build(text, generator=torch.Generator().manual_seed(seed), **options)
 
 
-def _images(channels: int, size: tuple[int, int], count: int = 2, dtype: torch.dtype = torch.float32) -> Tensor:
-    return torch.rand(count, channels, *size, generator=torch.Generator().manual_seed(1), dtype=dtype)
+def _images(
+    channels: int, size: tuple[int, int], count: int = 2, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    return torch.rand(
+        count, channels, *size, generator=torch.Generator().manual_seed(1), dtype=dtype
+    )
 
 
 @settings(max_examples=40, deadline=None)
 @given(buildable())
-def test_shapes_weights_and_costs_are_those_of_the_description(case: tuple[str, int, tuple[int, int]]) -> None:
+def test_shapes_weights_and_costs_are_those_of_the_description(
+    case: tuple[str, int, tuple[int, int]],
+) -> None:
     text, channels, size = case
     found = describe(text, channels=channels, size=size)
     with pytest.MonkeyPatch.context() as patch:
@@ -79,7 +119,11 @@ def test_shapes_weights_and_costs_are_those_of_the_description(case: tuple[str, 
         if isinstance(module, SelfAttention):
             costs[0] += 2 * output[0, 0].numel() ** 2 * output.shape[1]
         else:
-            pixels = {Convolution: output[0, 0].numel(), TransposedConvolution: inputs[0][0, 0].numel(), Dense: 1}
+            pixels = {
+                Convolution: output[0, 0].numel(),
+                TransposedConvolution: inputs[0][0, 0].numel(),
+                Dense: 1,
+            }
             costs[0] += module.weight.numel() * pixels[type(module)]
 
     def observe(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -89,7 +133,10 @@ def test_shapes_weights_and_costs_are_those_of_the_description(case: tuple[str, 
     for name, module in network.named_modules():
         if isinstance(module, Weighted | SelfAttention):
             module.register_forward_hook(count)
-        if isinstance(module, Weighted | Plain | ResidualBlock | SkipBlock) and ".function." not in name:
+        if (
+            isinstance(module, Weighted | Plain | ResidualBlock | SkipBlock)
+            and ".function." not in name
+        ):
             module.register_forward_hook(observe)
     network(_images(channels, size))
     assert seen == [(row.shape, row.multiply_accumulates) for row in found.rows]
@@ -98,7 +145,9 @@ def test_shapes_weights_and_costs_are_those_of_the_description(case: tuple[str, 
 
 @settings(max_examples=40, deadline=None)
 @given(buildable())
-def test_the_rewrite_changes_neither_function_nor_gradients_nor_names(case: tuple[str, int, tuple[int, int]]) -> None:
+def test_the_rewrite_changes_neither_function_nor_gradients_nor_names(
+    case: tuple[str, int, tuple[int, int]],
+) -> None:
     text, channels, size = case
     rewritten = _build(text, channels=channels, size=size).double().eval()
     with pytest.MonkeyPatch.context() as patch:
@@ -133,7 +182,9 @@ def test_batch_normalisation_folds_away_exactly(case: tuple[str, int, tuple[int,
     images = _images(channels, size, dtype=torch.float64)
     torch.testing.assert_close(folded(images), network(images), rtol=1e-10, atol=1e-11)
     plain = _build(text, channels=channels, size=size)
-    assert {n: v.shape for n, v in folded.state_dict().items()} == {n: v.shape for n, v in plain.state_dict().items()}
+    assert {n: v.shape for n, v in folded.state_dict().items()} == {
+        n: v.shape for n, v in plain.state_dict().items()
+    }
     torch.testing.assert_close(dict(network.state_dict()), before, rtol=0, atol=0)
 
 
@@ -149,7 +200,9 @@ def test_the_reference_network_is_torchs_own_layers() -> None:
         nn.init.normal_(parameter, std=0.2, generator=generator)
     w1, b1, w2, b2, w3, b3, w4, b4, w5, b5 = network.parameters()
     x = _images(3, (32, 32), dtype=torch.float64)
-    code = F.relu(F.conv2d(F.max_pool2d(F.relu(F.conv2d(x, w1, b1, padding=1)), 2), w2, b2, padding=1))
+    code = F.relu(
+        F.conv2d(F.max_pool2d(F.relu(F.conv2d(x, w1, b1, padding=1)), 2), w2, b2, padding=1)
+    )
     code = F.relu(F.conv2d(F.max_pool2d(code, 2), w3, b3, padding=1))
     y = F.relu(F.conv2d(F.interpolate(code, scale_factor=2), w4, b4, padding=1))
     y = F.conv2d(F.interpolate(y, scale_factor=2), w5, b5, padding=1)
@@ -157,7 +210,9 @@ def test_the_reference_network_is_torchs_own_layers() -> None:
     torch.testing.assert_close(network.decode(code), y)
     torch.testing.assert_close(network(x), y)
     parameters = list(network.parameters())
-    gradients = [torch.autograd.grad(output.square().sum(), parameters) for output in (network(x), y)]
+    gradients = [
+        torch.autograd.grad(output.square().sum(), parameters) for output in (network(x), y)
+    ]
     torch.testing.assert_close(*gradients)
 
 
@@ -172,7 +227,9 @@ def test_the_reference_network_is_torchs_own_layers() -> None:
         ("conv4 avgpool conv3", False),
     ],
 )
-def test_rectifying_moves_behind_the_pooling_where_that_is_the_same(text: str, deferring: bool) -> None:
+def test_rectifying_moves_behind_the_pooling_where_that_is_the_same(
+    text: str, deferring: bool
+) -> None:
     network = _build(text).double()
     convolution, pool = network.layers[0], network.layers[1]
     assert convolution.defers == deferring
@@ -187,7 +244,9 @@ def test_rectifying_moves_behind_the_pooling_where_that_is_the_same(text: str, d
 @pytest.mark.parametrize("factor", [2, 3, 4])
 @pytest.mark.parametrize("outputs", [3, 9])
 @pytest.mark.parametrize("size", [(1, 1), (2, 5)])
-def test_up_convolution_at_the_borders(kernel: int, factor: int, outputs: int, size: tuple[int, int]) -> None:
+def test_up_convolution_at_the_borders(
+    kernel: int, factor: int, outputs: int, size: tuple[int, int]
+) -> None:
     network = _build(f"up{factor} conv{outputs}k{kernel}", channels=2, size=size).double()
     nn.init.normal_(network.layers[0].bias, generator=torch.Generator().manual_seed(1))
     assert network.layers[0].few == (outputs == 3)
@@ -198,7 +257,8 @@ def test_up_convolution_at_the_borders(kernel: int, factor: int, outputs: int, s
 
 
 @pytest.mark.parametrize(
-    "text", ["up:relu conv3", "up conv3k2", "up conv3v", "up conv3d2", "up conv3s2", "upbilinear conv3"]
+    "text",
+    ["up:relu conv3", "up conv3k2", "up conv3v", "up conv3d2", "up conv3s2", "upbilinear conv3"],
 )
 def test_what_cannot_be_rewritten_is_left(text: str) -> None:
     assert next(iter(_build(text).layers.named_children()))[0] == "0"
@@ -225,12 +285,17 @@ def test_a_network_without_dense_takes_other_sizes_and_layouts() -> None:
     ordinary = network(images)
     assert ordinary.shape == images.shape
     network = network.to(memory_format=torch.channels_last)
-    torch.testing.assert_close(network(images.contiguous(memory_format=torch.channels_last)), ordinary)
+    torch.testing.assert_close(
+        network(images.contiguous(memory_format=torch.channels_last)), ordinary
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
-    [("conv8 conv3", "it has no '|'"), ("conv8 [conv8 | conv8] conv3", "a bracket runs around its '|'")],
+    [
+        ("conv8 conv3", "it has no '|'"),
+        ("conv8 [conv8 | conv8] conv3", "a bracket runs around its '|'"),
+    ],
 )
 def test_a_network_that_cannot_be_split_says_so(text: str, why: str) -> None:
     network = _build(text)
@@ -250,11 +315,15 @@ def test_a_misfit_is_refused_before_anything_is_built() -> None:
 
 def test_batch_normalisation_stands_before_each_activation_but_the_last() -> None:
     network = _build("conv4 conv4:none dense4 | dense4h2w2:tanh up conv3:sigmoid", batchnorm=True)
-    normed = [name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)]
+    normed = [
+        name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)
+    ]
     assert normed == ["encoder.0.norm", "encoder.2.norm", "decoder.0.norm"]
     # In training, what goes into the activation has mean 0 and variance 1 in every channel.
     captured = []
-    network.encoder[0].norm.register_forward_hook(lambda module, inputs, output: captured.append(output))
+    network.encoder[0].norm.register_forward_hook(
+        lambda module, inputs, output: captured.append(output)
+    )
     network(_images(3, (32, 32), count=8))
     torch.testing.assert_close(captured[0].mean((0, 2, 3)), torch.zeros(4), atol=1e-5, rtol=0)
     torch.testing.assert_close(captured[0].var((0, 2, 3)), torch.ones(4), atol=1e-2, rtol=0)
@@ -262,7 +331,9 @@ def test_batch_normalisation_stands_before_each_activation_but_the_last() -> Non
 
 def test_batch_normalisation_keeps_out_of_the_layers_that_see_the_whole_image() -> None:
     network = _build("conv4 excite2 context (attend2) conv4 conv3", batchnorm=True)
-    normed = [name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)]
+    normed = [
+        name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)
+    ]
     assert normed == ["layers.0.norm", "layers.4.norm"]
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from caelab.networks import adapt, describe
 from caelab.networks.build import build
 from caelab.networks.classifier import Classifier, classifying
-from caelab.networks.initialise import standardise
+from caelab.networks.initialize import standardise
 
 TEXT = "conv4 pool conv6 classify5 | up conv3"
 
@@ -27,7 +27,9 @@ def test_the_network_answers_as_without() -> None:
         {
             name: value
             for (name, value), kept in zip(
-                network.state_dict().items(), [".linear." not in name for name in network.state_dict()], strict=True
+                network.state_dict().items(),
+                [".linear." not in name for name in network.state_dict()],
+                strict=True,
             )
             if kept
         }
@@ -45,7 +47,10 @@ def test_it_tells_a_linear_map_of_the_mean() -> None:
     with classifying() as told:
         assert classifier(x) is x
     (logits,) = told
-    expected = x.double().mean((2, 3)) @ classifier.linear.weight.double().T + classifier.linear.bias.double()
+    expected = (
+        x.double().mean((2, 3)) @ classifier.linear.weight.double().T
+        + classifier.linear.bias.double()
+    )
     torch.testing.assert_close(logits.double(), expected, rtol=1e-5, atol=1e-5)
 
 
@@ -63,12 +68,16 @@ def test_nothing_is_told_outside_and_each_thread_is_told_its_own() -> None:
         return [tuple(logits.shape) for logits in told]
 
     with ThreadPoolExecutor(2) as pool:
-        assert list(pool.map(tell, range(1, 30))) == [[(count, 5), (count, 3)] for count in range(1, 30)]
+        assert list(pool.map(tell, range(1, 30))) == [
+            [(count, 5), (count, 3)] for count in range(1, 30)
+        ]
 
 
 def test_standardising_leaves_it_as_it_was_drawn() -> None:
     network = _network()
-    before = {name: value.clone() for name, value in network.state_dict().items() if ".linear." in name}
+    before = {
+        name: value.clone() for name, value in network.state_dict().items() if ".linear." in name
+    }
     standardise(network, _images(50))
     assert len(before) == 2
     for name, value in before.items():
@@ -88,6 +97,8 @@ def test_it_is_described_and_adapted() -> None:
     assert adapt("conv4 conv3 classify4", outputs=2) == "conv4 conv2 classify4"
 
 
-@pytest.mark.parametrize("text", ["conv4 classify2 conv3", "conv4 conv3 classify2", "classify2 conv3"])
+@pytest.mark.parametrize(
+    "text", ["conv4 classify2 conv3", "conv4 conv3 classify2", "classify2 conv3"]
+)
 def test_the_last_convolution_is_linear_wherever_it_stands(text: str) -> None:
     assert _network(text)(_images(2)).min() < 0

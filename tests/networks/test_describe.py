@@ -1,4 +1,5 @@
-"""What a network is, by arithmetic alone; against hand calculation here, against torch in test_build.py."""
+"""What a network is, by arithmetic alone; against hand calculation here, against torch in
+test_build.py."""
 
 import json
 import time
@@ -15,7 +16,11 @@ def test_the_reference_network() -> None:
     assert len(found.rows) == 9
     assert found.rows[0].size == 8 * 32 * 32 == 8192
     assert found.code is not None
-    assert (found.code.shape, found.code.size, found.code.where) == ((16, 8, 8), 1024, "behind 5, conv16")
+    assert (found.code.shape, found.code.size, found.code.where) == (
+        (16, 8, 8),
+        1024,
+        "behind 5, conv16",
+    )
     assert (found.narrowest.shape, found.narrowest.size) == ((12, 8, 8), 768)
     assert found.narrowest.where == "behind 4, pool"
     assert found.weights == 4911
@@ -34,7 +39,10 @@ def test_the_reference_network() -> None:
     ]
     # The two up conv pairs take 2.25 times fewer: 16 where 36 were.
     upsampling = 12 * 256 * 144 + 3 * 1024 * 108
-    assert found.multiply_accumulates - found.multiply_accumulates_rewritten == upsampling - upsampling * 16 // 36
+    assert (
+        found.multiply_accumulates - found.multiply_accumulates_rewritten
+        == upsampling - upsampling * 16 // 36
+    )
 
 
 @pytest.mark.parametrize(
@@ -90,7 +98,12 @@ def test_a_code_at_the_beginning_of_a_bracket_is_its_input() -> None:
     ("text", "size", "column", "problem"),
     [
         ("conv8 pool pool", 3, 12, "pool does not fit: a window of 2×2 on 8×1×1"),
-        ("conv8 conv8k5v", 4, 7, "conv8k5v does not fit: a kernel 5 wide on 8×4×4 with 0 of padding"),
+        (
+            "conv8 conv8k5v",
+            4,
+            7,
+            "conv8k5v does not fit: a kernel 5 wide on 8×4×4 with 0 of padding",
+        ),
         ("deconv8p9", 4, 1, "a padding of 9 leaves nothing of 3×4×4"),
         ("deconv8k4", 4, 1, "stride 1 and an even kernel"),
         ("conv8 shuffle3", 4, 7, "8 channels are not a multiple of 3² = 9"),
@@ -99,7 +112,12 @@ def test_a_code_at_the_beginning_of_a_bracket_is_its_input() -> None:
         ("conv8 excite3", 4, 7, "8 channels are not a multiple of the reduction 3"),
         ("conv8 excite16", 4, 7, "8 channels are not a multiple of the reduction 16"),
         ("conv8 (norm attend3)", 4, 13, "8 channels are not a multiple of 3 heads"),
-        ("conv8 attend2", 64, 7, "64×64 positions have 33,554,432 attention weights, of at most 16,777,216"),
+        (
+            "conv8 attend2",
+            64,
+            7,
+            "64×64 positions have 33,554,432 attention weights, of at most 16,777,216",
+        ),
         ("conv8 (conv4)", 4, 7, "the residual adds x of 8×4×4 and f(x) of 4×4×4"),
         ("conv8 2*[pool]", 4, 9, "the skip concatenates x of 8×4×4 and f(x) of 8×2×2"),
         ("conv8 up65536", 4, 7, "a representation of 8×262144×262144"),
@@ -107,7 +125,9 @@ def test_a_code_at_the_beginning_of_a_bracket_is_its_input() -> None:
         ("conv1 30*[batchnorm]", 8, 11, "a representation"),
     ],
 )
-def test_the_caret_stands_under_what_does_not_fit(text: str, size: int, column: int, problem: str) -> None:
+def test_the_caret_stands_under_what_does_not_fit(
+    text: str, size: int, column: int, problem: str
+) -> None:
     with pytest.raises(NetworkError) as caught:
         describe(text, size=size)
     assert problem in str(caught.value)
@@ -117,15 +137,29 @@ def test_the_caret_stands_under_what_does_not_fit(text: str, size: int, column: 
 @pytest.mark.parametrize(
     ("text", "size", "column", "problem", "advice"),
     [
-        ("reference", 30, 19, "pool made 12×7×7 of 12×15×15, with a rest", "28×28 or 32×32 pixels would do"),
-        ("reference", (32, 33), 7, "the output is 3×32×32, not the image's 3×32×33", "32×32 or 32×36 pixels would do"),
+        (
+            "reference",
+            30,
+            19,
+            "pool made 12×7×7 of 12×15×15, with a rest",
+            "28×28 or 32×32 pixels would do",
+        ),
+        (
+            "reference",
+            (32, 33),
+            7,
+            "the output is 3×32×32, not the image's 3×32×33",
+            "32×32 or 32×36 pixels would do",
+        ),
         ("conv8s2 up conv3", 7, 1, "conv8s2 made 8×4×4 of 3×7×7", "6×6 or 8×8 pixels would do"),
         ("conv8 pool conv3", 32, 12, "the output is 3×16×16", "a further up would do"),
         ("conv8 conv4 up", 32, 13, "the output is 4×64×64", "as much upsampling as downsampling"),
         ("conv8 conv4 norm", 32, 7, "the output is 4×32×32", "such as conv3"),
     ],
 )
-def test_an_output_that_is_no_image(text: str, size: int, column: int, problem: str, advice: str) -> None:
+def test_an_output_that_is_no_image(
+    text: str, size: int, column: int, problem: str, advice: str
+) -> None:
     found = describe(text, size=size)
     with pytest.raises(NetworkError) as caught:
         require_image_output(found)
@@ -154,9 +188,21 @@ def test_an_output_that_is_no_image(text: str, size: int, column: int, problem: 
             "Images of 32×32 or 36×36 pixels would do",
         ),
         ("unet-color", (32, 28), 73, "f(x) of 96×8×6", "Images of 32×24 or 32×32 pixels would do"),
-        ("conv4 (conv4s2 up)", 5, 7, "x of 4×5×5 and f(x) of 4×6×6", "Images of 4×4 or 6×6 pixels would do"),
+        (
+            "conv4 (conv4s2 up)",
+            5,
+            7,
+            "x of 4×5×5 and f(x) of 4×6×6",
+            "Images of 4×4 or 6×6 pixels would do",
+        ),
         ("pool [conv4]", 5, None, "", ""),
-        ("conv8 [pool conv8 pool up]", 5, 7, "with a rest", "Expected layers in the bracket that come back"),
+        (
+            "conv8 [pool conv8 pool up]",
+            5,
+            7,
+            "with a rest",
+            "Expected layers in the bracket that come back",
+        ),
     ],
 )
 def test_skips_and_residuals_that_do_not_fit_odd_sizes_name_sizes_that_do(
@@ -205,7 +251,9 @@ def test_large_networks_are_described_soon(text: str) -> None:
     assert time.process_time() - begun < 5
 
 
-@pytest.mark.parametrize("text", ["16*up 16*pool", "1000*[batchnorm]", "up65536 pool65536", "conv9k65535"])
+@pytest.mark.parametrize(
+    "text", ["16*up 16*pool", "1000*[batchnorm]", "up65536 pool65536", "conv9k65535"]
+)
 def test_hostile_networks_are_refused_at_once(text: str) -> None:
     begun = time.process_time()
     with pytest.raises(NetworkError, match="At most"):
@@ -232,7 +280,18 @@ def test_the_dictionary_is_json_and_complete() -> None:
 def test_the_table_names_code_and_narrowest() -> None:
     lines = describe("reference").as_table().splitlines()
     assert lines[7].split() == ["4", "pool", "12×8×8", "768", "10", "←", "the", "narrowest"]
-    assert lines[8].split() == ["5", "conv16", "16×8×8", "1,024", "1,744", "110,592", "18", "←", "the", "code"]
+    assert lines[8].split() == [
+        "5",
+        "conv16",
+        "16×8×8",
+        "1,024",
+        "1,744",
+        "110,592",
+        "18",
+        "←",
+        "the",
+        "code",
+    ]
     assert "weights     4,911" in lines
     assert "← the code, the narrowest" in describe("residual").as_table()
 
@@ -247,7 +306,9 @@ def test_a_preset_misspelt() -> None:
 
 def test_what_can_be_enlarged_by_a_quarter() -> None:
     require_enlargeable(describe("pool pool pool conv4 up8 conv3", size=32))
-    with pytest.raises(InputError, match="40×40 pixels, the output is 3×32×32, not the image's 3×40×40"):
+    with pytest.raises(
+        InputError, match="40×40 pixels, the output is 3×32×32, not the image's 3×40×40"
+    ):
         require_enlargeable(describe("pool8 pool2 conv4 up8 up2 conv3", size=32))
     with pytest.raises(InputError, match="30×32 pixels cannot be enlarged by a quarter"):
         require_enlargeable(describe("conv3", size=(30, 32)))

@@ -24,8 +24,12 @@ def pairs(seed: int, count: int = 2000) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_it_is_the_published_difference(dtype: torch.dtype) -> None:
     first, second = pairs(0)
-    found = squared_ciede2000(image_of(first).to(dtype), image_of(second).to(dtype)).clamp(min=0).sqrt()
-    np.testing.assert_allclose(found.numpy().ravel(), deltaE_ciede2000(first, second), atol=2e-2, rtol=1e-4)
+    found = (
+        squared_ciede2000(image_of(first).to(dtype), image_of(second).to(dtype)).clamp(min=0).sqrt()
+    )
+    np.testing.assert_allclose(
+        found.numpy().ravel(), deltaE_ciede2000(first, second), atol=2e-2, rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("grays", [(True, False), (False, True), (True, True)])
@@ -45,15 +49,21 @@ def test_a_difference_counts_absolutely_and_a_small_one_squared() -> None:
         lab = [rgb2lab(some.movedim(1, -1).numpy()) for some in (target + change, target)]
         expected = np.hypot(deltaE_ciede2000(*lab), 1).mean() - 1
         assert float(color_difference(target + change, target)) == pytest.approx(expected, rel=1e-2)
-        ratio = color_difference(target + change / 2, target) / color_difference(target + change, target)
+        ratio = color_difference(target + change / 2, target) / color_difference(
+            target + change, target
+        )
         assert float(ratio) == pytest.approx(2**-power, rel=0.2)
 
 
 @given(
-    st.lists(st.tuples(*[st.sampled_from([0.0, 1e-6, 0.5, 0.500001, 1.0])] * 6), min_size=1, max_size=8),
+    st.lists(
+        st.tuples(*[st.sampled_from([0.0, 1e-6, 0.5, 0.500001, 1.0])] * 6), min_size=1, max_size=8
+    ),
     st.sampled_from([torch.float32, torch.float64]),
 )
-def test_every_pair_of_colors_has_a_gradient(colors: list[tuple[float, ...]], dtype: torch.dtype) -> None:
+def test_every_pair_of_colors_has_a_gradient(
+    colors: list[tuple[float, ...]], dtype: torch.dtype
+) -> None:
     estimate, target = torch.tensor(colors, dtype=dtype).T[None, :, None].split(3, dim=1)
     estimate.requires_grad_()
     (gradient,) = torch.autograd.grad(color_difference(estimate, target), estimate)
@@ -83,4 +93,6 @@ def test_four_steps_see_every_pixel_once(height: int, width: int) -> None:
 
 def test_an_image_of_one_row_is_seen_too() -> None:
     images = torch.rand(2, 3, 1, 4)
-    assert all(torch.equal(fourth_of_pixels(images, step), images[..., step % 2 :: 2]) for step in range(4))
+    assert all(
+        torch.equal(fourth_of_pixels(images, step), images[..., step % 2 :: 2]) for step in range(4)
+    )

@@ -8,16 +8,16 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from caelab.impair import parse_impairment
-from caelab.training.averaging import running_mean
-from caelab.training.compose import ImageModel
+from caelab.data.pixels import Pixels
+from caelab.degrade import parse_impairment
+from caelab.models.image_model import ImageModel
+from caelab.models.prediction_heads import LogitPrediction, RgbPrediction
 from caelab.training.fit import Plan, TrainedEpoch, TrainingDiverged, TrainingState, fit
 from caelab.training.losses import LOSSES
 from caelab.training.optimizers import OPTIMIZERS, make_optimizer
-from caelab.training.pixels import Pixels
-from caelab.training.predictions import LogitPrediction, RgbPrediction
 from caelab.training.randomness import generator_for
 from caelab.training.task import Task
+from caelab.training.weight_averaging import running_mean
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (70, 3, 8, 8), dtype=np.uint8)
 NOTHING = Task(impairment=parse_impairment("none"))
@@ -25,7 +25,9 @@ PIXELS = Pixels.of(IMAGES, np.arange(70), device=torch.device("cpu"))
 
 
 def make_state(optimizer: str = "adam", *, logits: bool = False) -> TrainingState:
-    network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 3, 3, padding=1))
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 3, 3, padding=1)
+    )
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -34,7 +36,10 @@ def make_state(optimizer: str = "adam", *, logits: bool = False) -> TrainingStat
     prediction = LogitPrediction(channels=3) if logits else RgbPrediction(**usual)
     model = ImageModel(network, prediction=prediction, **usual)
     return TrainingState(
-        model=model, optimizer=make_optimizer(optimizer, model.parameters(), learning_rate=0.01, weight_decay=0.0)
+        model=model,
+        optimizer=make_optimizer(
+            optimizer, model.parameters(), learning_rate=0.01, weight_decay=0.0
+        ),
     )
 
 
@@ -75,7 +80,8 @@ def test_one_step_agrees_with_a_float64_twin_written_by_hand() -> None:
         expected = parameter.detach() - rate * clipped / (clipped.abs() + 1e-8)  # Adam's first step
         name = next(name for name, other in twin.named_parameters() if other is parameter)
         trained = dict(state.model.named_parameters())[name].detach().double()
-        # Where a gradient is zero but for rounding (a bias before batch normalisation), its sign is arbitrary.
+        # Where a gradient is zero but for rounding (a bias before batch normalisation), its sign is
+        # arbitrary.
         sure = clipped.abs() > 1e-6
         torch.testing.assert_close(trained[sure], expected[sure], rtol=0, atol=1e-6)
 
@@ -103,7 +109,9 @@ def test_the_epochs_term_is_the_mean_over_its_steps() -> None:
 
 
 def test_every_loss_reports_the_mse_of_images() -> None:
-    epochs = [epoch for epoch in fit(make_state(logits=True), PIXELS, plan(loss=LOSSES["bce"])) if epoch]
+    epochs = [
+        epoch for epoch in fit(make_state(logits=True), PIXELS, plan(loss=LOSSES["bce"])) if epoch
+    ]
     assert all(set(epoch.terms) == {"bce", "mse"} for epoch in epochs)
     assert 0 < epochs[-1].terms["mse"] < 0.2
 
@@ -137,7 +145,10 @@ def test_the_seed_of_batches_changes_the_result() -> None:
 
 
 def test_a_loss_that_is_not_finite_stops_with_advice() -> None:
-    with pytest.raises(TrainingDiverged, match=r"not a finite number in epoch 1, by step 4\. The learning rate 1e\+30"):
+    with pytest.raises(
+        TrainingDiverged,
+        match=r"not a finite number in epoch 1, by step 4\. The learning rate 1e\+30",
+    ):
         list(fit(make_state(), PIXELS, plan(learning_rate=1e30)))
 
 
@@ -156,7 +167,9 @@ def test_averaged_weights_are_the_running_mean_and_survive_a_restart() -> None:
     whole, expected = begin(), None
     for step, _ in enumerate(fit(whole, PIXELS, plan(epochs=1))):
         now = whole.model.network[0].weight.detach().double()  # type: ignore[index,union-attr]
-        expected = now.clone() if expected is None else torch.lerp(now, expected, (1 + step) / (10 + step))
+        expected = (
+            now.clone() if expected is None else torch.lerp(now, expected, (1 + step) / (10 + step))
+        )
         if whole.step == 70 // 16:
             break
     kept = whole.evaluated.network[0].weight  # type: ignore[index]

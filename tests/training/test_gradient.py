@@ -6,16 +6,16 @@ import torch
 from torch import nn
 
 from caelab.color import luminance
-from caelab.impair import image_keys, parse_impairment
+from caelab.data.pixels import Pixels
+from caelab.degrade import image_keys, parse_impairment
+from caelab.models.image_model import ImageModel
+from caelab.models.prediction_heads import ChromaPrediction, LogitPrediction, RgbPrediction
 from caelab.networks.build import build
 from caelab.networks.classifier import Classifier
-from caelab.networks.lanes import InLanes
+from caelab.networks.simd_network import InLanes
 from caelab.training.color_difference import color_difference
-from caelab.training.compose import ImageModel
 from caelab.training.gradient import BatchGradient, threads
 from caelab.training.losses import LOSSES
-from caelab.training.pixels import Pixels
-from caelab.training.predictions import ChromaPrediction, LogitPrediction, RgbPrediction
 from caelab.training.task import Task
 
 PIXELS = Pixels.of(
@@ -38,8 +38,12 @@ KEYS = torch.from_numpy(image_keys(PIXELS.rows, 0, 0))
 NOTHING = Task(impairment=parse_impairment("none"))
 
 
-def gradient(subject: ImageModel, loss: str = "mse", batch: int = 70, task: Task = NOTHING) -> BatchGradient:
-    return BatchGradient(subject, LOSSES[loss], task, PIXELS, batch=batch, precision=torch.float32, seed=0)
+def gradient(
+    subject: ImageModel, loss: str = "mse", batch: int = 70, task: Task = NOTHING
+) -> BatchGradient:
+    return BatchGradient(
+        subject, LOSSES[loss], task, PIXELS, batch=batch, precision=torch.float32, seed=0
+    )
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
@@ -58,7 +62,12 @@ def test_shares_add_up_to_the_whole_batchs_gradient(count: int, loss: str) -> No
     expected[loss].backward()  # type: ignore[no-untyped-call]
     assert terms[loss].item() == pytest.approx(expected[loss].item(), rel=1e-6)
     assert terms["mse"].item() == pytest.approx(
-        (output.sigmoid() - target).square().mean().item() if loss == "bce" else expected["mse"].item(), rel=1e-6
+        (
+            (output.sigmoid() - target).square().mean().item()
+            if loss == "bce"
+            else expected["mse"].item()
+        ),
+        rel=1e-6,
     )
     for parameter, exact in zip(subject.parameters(), twin.parameters(), strict=True):
         assert parameter.grad is not None
@@ -67,8 +76,12 @@ def test_shares_add_up_to_the_whole_batchs_gradient(count: int, loss: str) -> No
 
 
 @pytest.mark.parametrize("count", [1, 2])
-@pytest.mark.parametrize("task", [NOTHING, Task(impairment=parse_impairment("noise0.1"), flip=True)])
-def test_compiled_loops_give_the_gradient_of_pytorch(count: int, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "task", [NOTHING, Task(impairment=parse_impairment("noise0.1"), flip=True)]
+)
+def test_compiled_loops_give_the_gradient_of_pytorch(
+    count: int, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
     subject, chosen = model(), torch.arange(70)
     gradients = []
     for compiled in (True, False):
@@ -80,7 +93,9 @@ def test_compiled_loops_give_the_gradient_of_pytorch(count: int, task: Task, mon
             assert (compute._learner is not None) == (compiled and task is NOTHING)
             assert compiled or compute._answer is subject
             terms = compute(chosen, KEYS[chosen], 0, 0)
-        gradients.append([*(each.grad for each in subject.parameters() if each.grad is not None), terms["mse"]])
+        gradients.append(
+            [*(each.grad for each in subject.parameters() if each.grad is not None), terms["mse"]]
+        )
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
@@ -108,7 +123,14 @@ def test_labels_count_beside_the_loss(count: int) -> None:
     with (
         threads(count),
         BatchGradient(
-            subject, LOSSES["mse"], NOTHING, PIXELS, batch=70, precision=torch.float32, seed=0, label_weight=0.25
+            subject,
+            LOSSES["mse"],
+            NOTHING,
+            PIXELS,
+            batch=70,
+            precision=torch.float32,
+            seed=0,
+            label_weight=0.25,
         ) as compute,
     ):
         terms = compute(chosen, KEYS[chosen], 0, 0)
@@ -117,11 +139,15 @@ def test_labels_count_beside_the_loss(count: int) -> None:
     means: list[torch.Tensor] = []
     for part in twin.modules():
         if isinstance(part, Classifier):
-            part.register_forward_hook(lambda module, given, _: means.append(module.linear(given[0].mean((2, 3)))))
+            part.register_forward_hook(
+                lambda module, given, _: means.append(module.linear(given[0].mean((2, 3))))
+            )
     assert PIXELS.labels is not None
     error = nn.functional.mse_loss(twin(target), target)
     labels = PIXELS.labels[chosen]
-    told = torch.stack([-logits.flatten(1).log_softmax(1)[torch.arange(70), labels].mean() for logits in means]).sum()
+    told = torch.stack(
+        [-logits.flatten(1).log_softmax(1)[torch.arange(70), labels].mean() for logits in means]
+    ).sum()
     (error + 0.25 * told).backward()
     assert len(means) == 2
     assert set(terms) == {"mse", "labels"}
@@ -134,7 +160,9 @@ def test_labels_count_beside_the_loss(count: int) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_the_color_difference_counts_beside_the_loss_and_has_seen_all_pixels_after_four_steps(count: int) -> None:
+def test_the_color_difference_counts_beside_the_loss_and_has_seen_all_pixels_after_four_steps(
+    count: int,
+) -> None:
     generator = torch.Generator().manual_seed(1)
     network = build("conv4 conv2:none", channels=1, size=8, generator=generator)
     prediction = ChromaPrediction(space="ycbcr")
@@ -147,12 +175,21 @@ def test_the_color_difference_counts_beside_the_loss_and_has_seen_all_pixels_aft
     with (
         threads(count),
         BatchGradient(
-            subject, LOSSES["mse"], task, PIXELS, batch=70, precision=torch.float32, seed=0, color_weight=0.5
+            subject,
+            LOSSES["mse"],
+            task,
+            PIXELS,
+            batch=70,
+            precision=torch.float32,
+            seed=0,
+            color_weight=0.5,
         ) as compute,
     ):
         for step in range(4):
             told.append(compute(chosen, KEYS[chosen], 0, step))
-            found.append([parameter.grad.double() for parameter in parameters if parameter.grad is not None])
+            found.append(
+                [parameter.grad.double() for parameter in parameters if parameter.grad is not None]
+            )
 
     clean = PIXELS.batch(chosen).double().contiguous()
     output = twin(luminance(clean))
@@ -165,7 +202,9 @@ def test_the_color_difference_counts_beside_the_loss_and_has_seen_all_pixels_aft
     assert len(differences.unique()) == 4
     for place, exact in enumerate(twin.parameters()):
         assert exact.grad is not None
-        torch.testing.assert_close(sum(each[place] for each in found) / 4, exact.grad, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(
+            sum(each[place] for each in found) / 4, exact.grad, rtol=1e-3, atol=1e-5
+        )
 
 
 def test_the_same_threads_give_the_same_bits() -> None:
@@ -197,7 +236,10 @@ def test_what_fails_in_a_thread_fails_here() -> None:
             raise ArithmeticError("broken")
 
     subject = ImageModel(
-        Broken(), mean=(0.0,) * 3, std=(1.0,) * 3, prediction=RgbPrediction(mean=(0.0,) * 3, std=(1.0,) * 3)
+        Broken(),
+        mean=(0.0,) * 3,
+        std=(1.0,) * 3,
+        prediction=RgbPrediction(mean=(0.0,) * 3, std=(1.0,) * 3),
     )
     with threads(2), gradient(subject) as compute, pytest.raises(ArithmeticError, match="broken"):
         compute(torch.arange(64), KEYS[:64], 0, 0)
@@ -220,7 +262,9 @@ def test_chance_does_not_depend_on_how_the_batch_is_shared_out(count: int) -> No
         terms = compute(chosen, KEYS[chosen], 0, 0)
     clean = task.vary(PIXELS.batch(chosen), KEYS[chosen])
     given = task.give(clean, KEYS[chosen])
-    assert terms["mse"].item() == pytest.approx(LOSSES["mse"](subject(given), clean)["mse"].item(), rel=1e-5)
+    assert terms["mse"].item() == pytest.approx(
+        LOSSES["mse"](subject(given), clean)["mse"].item(), rel=1e-5
+    )
     assert not torch.equal(given, clean)
 
 
@@ -230,6 +274,8 @@ def test_dropout_is_the_same_for_the_same_moment_and_another_for_another() -> No
     subject = ImageModel(network, prediction=RgbPrediction(**usual), **usual).train()
     chosen = torch.arange(64)
     with threads(2), gradient(subject) as compute:
-        first, again, later = (compute(chosen, KEYS[chosen], *moment)["mse"] for moment in ((1, 2), (1, 2), (1, 3)))
+        first, again, later = (
+            compute(chosen, KEYS[chosen], *moment)["mse"] for moment in ((1, 2), (1, 2), (1, 3))
+        )
     assert torch.equal(first, again)
     assert not torch.equal(first, later)

@@ -6,7 +6,13 @@ from caelab.training.randomness import generator_for
 
 
 def test_streams_are_repeatable_and_apart() -> None:
-    asked = [(0, "batches"), (0, "initialisation"), (1, "batches"), (0, "batches", 1), (0, "batches", 1, 2)]
+    asked = [
+        (0, "batches"),
+        (0, "initialisation"),
+        (1, "batches"),
+        (0, "batches", 1),
+        (0, "batches", 1, 2),
+    ]
     drawn = [torch.rand(8, generator=generator_for(*one)) for one in asked]  # type: ignore[arg-type]
     again = [torch.rand(8, generator=generator_for(*one)) for one in asked]  # type: ignore[arg-type]
     assert all(torch.equal(first, second) for first, second in zip(drawn, again, strict=True))

@@ -21,4 +21,6 @@ def test_factor_rises_to_one_and_never_reaches_zero(steps: int, share: float, de
 def test_linear_and_cosine_meet_half_way() -> None:
     assert rate_factor(50, steps=100, warmup=0, decay="linear") == pytest.approx(0.5)
     assert rate_factor(50, steps=100, warmup=0, decay="cosine") == pytest.approx(0.5)
-    assert rate_factor(75, steps=100, warmup=0, decay="cosine") == pytest.approx((1 - math.sqrt(0.5)) / 2)
+    assert rate_factor(75, steps=100, warmup=0, decay="cosine") == pytest.approx(
+        (1 - math.sqrt(0.5)) / 2
+    )

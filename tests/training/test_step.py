@@ -1,7 +1,8 @@
 """A step that is recorded and replayed, as a GPU does it.
 
-There is no GPU where most tests run. What its graph of a step needs is tested without one: that all recorded
-operations are the same for every step, by recording them on the CPU with PyTorch's own tracer and replaying the trace.
+There is no GPU where most tests run. What its graph of a step needs is tested without one: that all
+recorded operations are the same for every step, by recording them on the CPU with PyTorch's own
+tracer and replaying the trace.
 """
 
 import copy
@@ -13,14 +14,14 @@ import pytest
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from caelab.impair import image_keys, parse_impairment
+from caelab.data.pixels import Pixels
+from caelab.degrade import image_keys, parse_impairment
+from caelab.models.image_model import ImageModel
+from caelab.models.prediction_heads import RgbPrediction
 from caelab.networks.build import build
-from caelab.training.compose import ImageModel
 from caelab.training.gradient import BatchGradient, threads
 from caelab.training.losses import LOSSES, Terms
 from caelab.training.optimizers import make_optimizer
-from caelab.training.pixels import Pixels
-from caelab.training.predictions import RgbPrediction
 from caelab.training.step import Step
 from caelab.training.task import Task
 
@@ -58,7 +59,9 @@ class Run:
     ) -> None:
         built = build(network, size=8, generator=torch.Generator().manual_seed(1))
         self.model = ImageModel(built, prediction=RgbPrediction(**USUAL), **USUAL).to(device)
-        self.optimizer = make_optimizer(optimizer, self.model.parameters(), learning_rate=0.01, weight_decay=0.1)
+        self.optimizer = make_optimizer(
+            optimizer, self.model.parameters(), learning_rate=0.01, weight_decay=0.1
+        )
         self.images = Pixels(PIXELS.flat.to(device), PIXELS.rows, PIXELS.shape)
         gradient = BatchGradient(
             self.model,
@@ -73,7 +76,12 @@ class Run:
         parameters = list(self.model.parameters())
         self.recorded = self.replayed = 0
         self.step = Step(
-            gradient, self.optimizer, parameters, clip=clip, updating=1, record=record(self) if record else None
+            gradient,
+            self.optimizer,
+            parameters,
+            clip=clip,
+            updating=1,
+            record=record(self) if record else None,
         )
         self.taken = 0
 
@@ -95,13 +103,18 @@ class Run:
     def tensors(self) -> list[torch.Tensor]:
         """Everything that lasts from step to step."""
         states = self.optimizer.state.values()
-        lists = [value if isinstance(value, list) else [value] for state in states for value in state.values()]
+        lists = [
+            value if isinstance(value, list) else [value]
+            for state in states
+            for value in state.values()
+        ]
         kept = [each for some in lists for each in some if isinstance(each, torch.Tensor)]
         return [*self.model.parameters(), *self.model.buffers(), *kept]
 
 
 def tracing(run: Run) -> Callable[[Callable[[], Terms]], Callable[[], Terms]]:
-    """Return what records as a GPU does: operations are taken down, not done, and replayed on the same tensors."""
+    """Return what records as a GPU does: operations are taken down, not done, and replayed on the
+    same tensors."""
 
     def record(function: Callable[[], Terms]) -> Callable[[], Terms]:
         run.recorded += 1
@@ -183,7 +196,9 @@ def test_a_resumed_run_records_anew_and_goes_on_alike() -> None:
     assert resumed.replayed > 0
 
 
-def test_what_cannot_be_recorded_is_said_once_and_done_as_ever(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_recorded_is_said_once_and_done_as_ever(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with threads(1):
         plain, run = Run(), Run(failing)
         assert run.take(STEPS) == pytest.approx(plain.take(STEPS), rel=1e-4)
@@ -197,7 +212,9 @@ def test_on_a_cpu_nothing_is_recorded() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("options", CASES.values(), ids=CASES)
-def test_a_cuda_graph_does_what_its_operations_do(options: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_cuda_graph_does_what_its_operations_do(
+    options: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     plain, replayed = Run(failing, device="cuda", **options), Run(device="cuda", **options)
     expected = plain.take(STEPS)
     capsys.readouterr()

@@ -7,8 +7,8 @@ import click
 from caelab.commands.picture_options import PictureOptions, picture_options, process_pictures
 
 if TYPE_CHECKING:
-    from caelab.photos.comparison import Comparison
-    from caelab.photos.picture import Picture
+    from caelab.pictures.comparison import Comparison
+    from caelab.pictures.picture import Picture
 
 MODEL = "denoise"
 
@@ -18,16 +18,18 @@ MODEL = "denoise"
 def command(model: str | None, **options: Any) -> None:
     """Take noise out of PICTURES: files, folders, patterns, or - for standard input and output.
 
-    A large picture goes through the network in tiles that overlap, without seams. Format, EXIF, color profile,
-    transparency and 16 bits stay where the format has them.
+    A large picture goes through the network in tiles that overlap, without seams. Format, EXIF,
+    color profile, transparency and 16 bits stay where the format has them.
     """
-    from caelab.photos.restore import restore
+    from caelab.pictures.restore import restore
 
-    process_pictures(model or MODEL, "denoise", PictureOptions(**options), restore, compare=compare_unknown)
+    process_pictures(
+        model or MODEL, "denoise", PictureOptions(**options), restore, compare=compare_unknown
+    )
 
 
 def compare_unknown(source: "Picture", result: "Picture") -> "Comparison":
     """Draw a result beside its source where nobody knows the truth."""
-    from caelab.photos.comparison import compare
+    from caelab.pictures.comparison import compare
 
     return compare(source, result)

@@ -18,32 +18,48 @@ from caelab.commands.tables import errors_table
     show_default=True,
     help="Which images of the data to measure.",
 )
-@click.option("--fit", metavar="DATA", help="What baselines are fitted on, as --data has it.  [default: the same data]")
+@click.option(
+    "--fit",
+    metavar="DATA",
+    help="What baselines are fitted on, as --data has it.  [default: the same data]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @run_options("data", "size", "split", "split_seed", default="as in training")
 @run_options("average_flips", "average_shift", "average_enlarged", default="as in training")
 @run_options("device", "precision")
-def command(target: str, part: str, fit: str | None, as_json: bool, **options: str | int | None) -> None:
-    """Measure TARGET, a run directory, a model that ships or a weights file, on images that --data names.
+def command(
+    target: str, part: str, fit: str | None, as_json: bool, **options: str | int | None
+) -> None:
+    """Measure TARGET, a run directory, a model that ships or a weights file, on images that --data
+    names.
 
-    A weights file's data, size and split are those of `caelab train`. The baselines of its task stand beside it: a
-    linear code (PCA) of the same size, the gray copy, classical filters.
+    A weights file's data, size and split are those of `caelab train`. The baselines of its task
+    stand beside it: a linear code (PCA) of the same size, the gray copy, classical filters.
     """
     from caelab.experiments.evaluate import evaluate
-    from caelab.photos.models import find_model, shipped_models
+    from caelab.pictures.model_files import find_model, shipped_models
 
     given = {name: value for name, value in options.items() if value is not None}
     shipped = shipped_models().get(target)
-    if shipped is not None:  # of its own data another split would hold images that it was trained on
+    if (
+        shipped is not None
+    ):  # of its own data another split would hold images that it was trained on
         told = ("size",) if "data" in given else ("data", "size", "split", "split_seed")
         given = {name: shipped.card["config"][name] for name in told} | given
     path = Path(target)
     result = evaluate(
-        path if shipped is None and path.is_dir() else find_model(target), part=part, fit=fit, options=given
+        path if shipped is None and path.is_dir() else find_model(target),
+        part=part,
+        fit=fit,
+        options=given,
     )
     if as_json:
         click.echo(json.dumps(result, indent=2, ensure_ascii=False))
         return
-    click.echo(errors_table({"network": result["errors"], **result["baselines"]}, heading=f"{part} images"))
+    click.echo(
+        errors_table({"network": result["errors"], **result["baselines"]}, heading=f"{part} images")
+    )
     click.echo(f"network: {result['network']}")
-    click.echo(f"data: {result['data']}" + (f" ({result['data_note']})" if result["data_note"] else ""))
+    click.echo(
+        f"data: {result['data']}" + (f" ({result['data_note']})" if result["data_note"] else "")
+    )

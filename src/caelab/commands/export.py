@@ -16,11 +16,11 @@ from caelab.errors import InputError
 def command(model: str, file: Path, *, force: bool, as_json: bool) -> None:
     """Write MODEL (one that ships, a run or a weights file) to FILE, as ONNX.
 
-    The graph takes any number of images in [0, 1] of any size; normalisation and what the output means are inside. Its
-    results are compared with PyTorch's over several shapes before it is kept.
+    The graph takes any number of images in [0, 1] of any size; normalisation and what the output
+    means are inside. Its results are compared with PyTorch's over several shapes before it is kept.
     """
-    from caelab.photos.encode import refuse_existing
-    from caelab.photos.models import find_model
+    from caelab.pictures.encode import refuse_existing
+    from caelab.pictures.model_files import find_model
 
     weights = find_model(model)
     if weights.suffix == ".onnx":
@@ -31,13 +31,21 @@ def command(model: str, file: Path, *, force: bool, as_json: bool) -> None:
 
     import torch
 
-    from caelab.experiments.weights import load_model
-    from caelab.photos.export import export_onnx
+    from caelab.models.weights_file import load_model
+    from caelab.pictures.export import export_onnx
 
     network, card = load_model(weights, torch.device("cpu"))
     difference = export_onnx(network, file, card=card)
     if as_json:
-        told = {"file": str(file), "network": card.network, "difference": difference, "bytes": file.stat().st_size}
+        told = {
+            "file": str(file),
+            "network": card.network,
+            "difference": difference,
+            "bytes": file.stat().st_size,
+        }
         click.echo(json.dumps(told, indent=2, ensure_ascii=False))
         return
-    click.echo(f"{file}: {file.stat().st_size / 1e6:.2f} MB, differs from PyTorch by {difference:.1g} at most")
+    click.echo(
+        f"{file}: {file.stat().st_size / 1e6:.2f} MB, differs from PyTorch by {difference:.1g} at"
+        " most"
+    )

@@ -26,24 +26,38 @@ from caelab.experiments.interrupt import Interrupted
     help="The lab's folder, with the report.",
 )
 @click.option(
-    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are."
+    "--runs",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Where runs are.",
 )
-@click.option("--open", "open_report", is_flag=True, help="Show the report in the browser at the end.")
-@click.option("--dry-run", is_flag=True, help="Say what would be trained and how long it would take; train nothing.")
+@click.option(
+    "--open", "open_report", is_flag=True, help="Show the report in the browser at the end."
+)
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say what would be trained and how long it would take; train nothing.",
+)
 @run_options("data", "split", "split_seed", "device")
-def command(budget_name: str | None, out: Path, runs: Path, open_report: bool, dry_run: bool, **options: Any) -> None:
-    """Run the whole lab: the reference network, architectures, colors for gray images; then write the report.
+def command(
+    budget_name: str | None, out: Path, runs: Path, open_report: bool, dry_run: bool, **options: Any
+) -> None:
+    """Run the whole lab: the reference network, architectures, colors for gray images; then write
+    the report.
 
-    Every run is a run directory like those of `caelab train`. The same command again goes on where it was cut off, and
-    a larger budget uses what a smaller one trained, where both train it alike. The report is written from the run
-    directories: report.html, which needs nothing else, report.md and results.json.
+    Every run is a run directory like those of `caelab train`. The same command again goes on where
+    it was cut off, and a larger budget uses what a smaller one trained, where both train it alike.
+    The report is written from the run directories: report.html, which needs nothing else, report.md
+    and results.json.
     """
     from caelab.commands.lab_view import plan_text, watching
     from caelab.experiments.config import make_config
-    from caelab.experiments.engines.as_fits import AsFits
+    from caelab.experiments.engines.auto import AsFits
     from caelab.lab.budgets import BUDGETS
-    from caelab.lab.lab import conduct_lab, prepare
-    from caelab.lab.report import write_report
+    from caelab.lab.runner import conduct_lab, prepare
+    from caelab.report.report import write_report
 
     given = {name: value for name, value in options.items() if value is not None}
     base = make_config(given)

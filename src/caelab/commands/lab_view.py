@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from caelab.lab.lab import LabProgress, Stage
+    from caelab.lab.runner import LabProgress, Stage
 
 Watch = Callable[["LabProgress"], None]
 """Takes up the progress whenever something happened."""
@@ -20,13 +20,17 @@ def plan_text(progress: "LabProgress") -> str:
     """Return what the lab would train, on which images, and how long that takes."""
     total, done = progress.seconds()
     source, budget = progress.source, progress.budget
-    lines = [f"images: {source.name}, {source.where}" + (f"\nnote: {source.note}" if source.note else "")]
+    lines = [
+        f"images: {source.name}, {source.where}" + (f"\nnote: {source.note}" if source.note else "")
+    ]
     lines.append(f"budget: {budget.name}, {budget.takes}")
     lines += [f"  {said}" for said in progress.cuts]
     for stage in progress.stages:
         study = stage.study
         runs = len(study.variants) * len(study.seeds)
-        lines.append(f"{study.name}: {_count(len(study.variants), 'network')}, {_count(runs, 'run')}")
+        lines.append(
+            f"{study.name}: {_count(len(study.variants), 'network')}, {_count(runs, 'run')}"
+        )
     there = len(progress.finished)
     lines.append(
         f"about {_duration(max(0.0, total - done))} to go"
@@ -38,7 +42,9 @@ def plan_text(progress: "LabProgress") -> str:
 
 @contextlib.contextmanager
 def watching(progress: "LabProgress") -> Iterator[Watch]:
-    """Show progress on stderr while the block runs: a live display at a terminal, else a line a run."""
+    """Show progress on stderr while the block runs: a live display at a terminal, else a line a
+    run.
+    """
     if not sys.stderr.isatty():
         yield _Lines()
         return
@@ -69,12 +75,19 @@ class _Lines:
         new = [name for name in (*state.rows, *state.failures) if name not in self.told]
         self.told.update(new)
         if not state.latest:  # just begun
-            click.echo(f"{stage.study.name}: {len(state.planned)} runs, {state.reused} from before", err=True)
+            click.echo(
+                f"{stage.study.name}: {len(state.planned)} runs, {state.reused} from before",
+                err=True,
+            )
             return
         for name in new:
             planned = state.planned[name]
             label = f"{planned.variant.label}, seed {planned.config.seed}"
-            said = f"failed: {state.failures[name]}" if name in state.failures else _result(state.rows[name])
+            said = (
+                f"failed: {state.failures[name]}"
+                if name in state.failures
+                else _result(state.rows[name])
+            )
             click.echo(f"{stage.study.name}: {label}: {said}  ({_left(progress)})", err=True)
 
 
@@ -98,9 +111,13 @@ def _live(progress: "LabProgress") -> Any:
     table.add_column("")
     table.add_column("")
     for stage in progress.stages:
-        table.add_row(Text(stage.study.name, style="bold" if stage is progress.current else ""), _stage(stage))
+        table.add_row(
+            Text(stage.study.name, style="bold" if stage is progress.current else ""), _stage(stage)
+        )
     head = Text(f"the lab: {done / total:.0%}, {_left(progress)}", style="bold")
-    return Group(head, ProgressBar(total=total, completed=done, width=60), table, Text(_running(progress)))
+    return Group(
+        head, ProgressBar(total=total, completed=done, width=60), table, Text(_running(progress))
+    )
 
 
 def _stage(stage: "Stage") -> str:
@@ -108,7 +125,11 @@ def _stage(stage: "Stage") -> str:
     if state is None:
         return f"{len(stage.study.variants) * len(stage.study.seeds)} runs to come"
     failed = f", {len(state.failures)} failed" if state.failures else ""
-    best = f"; best {state.best.label}, validation MSE {state.best.validation_mse:.6f}" if state.best else ""
+    best = (
+        f"; best {state.best.label}, validation MSE {state.best.validation_mse:.6f}"
+        if state.best
+        else ""
+    )
     return f"{len(state.rows)} of {len(state.planned)} runs{failed}{best}"
 
 
@@ -119,12 +140,18 @@ def _running(progress: "LabProgress") -> str:
         return ""
     for name, began in list(stage.progress.running.items()):
         planned = stage.progress.planned[name]
-        said = f"{planned.variant.label}, seed {planned.config.seed}, {_duration(time.monotonic() - began)}"
+        said = (
+            f"{planned.variant.label}, seed {planned.config.seed},"
+            f" {_duration(time.monotonic() - began)}"
+        )
         with contextlib.suppress(OSError, ValueError, KeyError, IndexError):
             with (progress.runs / name / "epochs.csv").open(encoding="utf-8", newline="") as file:
                 last = list(csv.DictReader(file))[-1]
             error = float(last["validation_mse"])
-            said += f", epoch {float(last['epoch']):.0f} of {planned.config.epochs}, validation MSE {error:.6f}"
+            said += (
+                f", epoch {float(last['epoch']):.0f} of {planned.config.epochs}, validation MSE"
+                f" {error:.6f}"
+            )
         return said
     return ""
 
@@ -135,4 +162,6 @@ def _count(count: int, noun: str) -> str:
 
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
+    return (
+        f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
+    )

@@ -20,12 +20,14 @@ def run_options(*names: str, default: str | None = None) -> Callable[[FunctionT]
         names: Of the fields.
         default: What the help says of options that are not given, if not the field's own default.
 
-    An option that is not given is ``None``, so that a configuration file can lie beneath; ranges are checked when the
-    configuration is made, with one kind of message for files and options.
+    An option that is not given is ``None``, so that a configuration file can lie beneath; ranges
+    are checked when the configuration is made, with one kind of message for files and options.
     """
 
     def add(function: FunctionT) -> FunctionT:
-        for name in reversed(names or [name for name in RunConfig.model_fields if name != "network"]):
+        for name in reversed(
+            names or [name for name in RunConfig.model_fields if name != "network"]
+        ):
             function = _option(name, RunConfig.model_fields[name], default)(function)
         return function
 
@@ -40,7 +42,9 @@ def _option(name: str, field: FieldInfo, default: str | None) -> Callable[[Funct
         declared = f"{flag}/--no-{name.replace('_', '-')}"
         return click.option(declared, name, default=None, help=described)
     if typing.get_origin(kinds[0]) is typing.Literal:
-        return click.option(flag, name, type=click.Choice(typing.get_args(kinds[0])), help=described)
+        return click.option(
+            flag, name, type=click.Choice(typing.get_args(kinds[0])), help=described
+        )
     metavar = {int: "N", float: "X", str: "TEXT"}[kinds[0]]
     return click.option(flag, name, type=kinds[0], metavar=metavar, help=described)
 

@@ -13,12 +13,12 @@ from caelab.errors import InputError
 from caelab.progress import progress
 
 if TYPE_CHECKING:
-    from caelab.impair import Impairment
-    from caelab.photos.model import PictureModel
-    from caelab.photos.opened import Device, OpenedModel, Runtime
-    from caelab.photos.picture import Picture
-    from caelab.photos.sources import Job
-    from caelab.photos.work import Compare, Outcome
+    from caelab.degrade import Impairment
+    from caelab.pictures.batch import Compare, Outcome
+    from caelab.pictures.inputs import Job
+    from caelab.pictures.open_model import Device, OpenedModel, Runtime
+    from caelab.pictures.picture import Picture
+    from caelab.pictures.picture_model import PictureModel
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -40,7 +40,8 @@ class PictureOptions:
 
 
 def picture_options(*, suffix: str, model: str | None) -> Callable[[FunctionT], FunctionT]:
-    """Add the options; the command gets ``inputs``, ``model`` and the rest of :class:`PictureOptions` by name.
+    """Add the options; the command gets ``inputs``, ``model`` and the rest of
+    :class:`PictureOptions` by name.
 
     Args:
         suffix: Default of --suffix.
@@ -49,14 +50,33 @@ def picture_options(*, suffix: str, model: str | None) -> Callable[[FunctionT], 
     default = f"  [default: {model}]" if model else ""
     options = [
         click.argument("inputs", nargs=-1, required=True, metavar="PICTURES..."),
-        click.option("--model", help=f"A model that ships, a run, a weights file or an ONNX file.{default}"),
-        click.option("-o", "--output", metavar="PATH", help="A folder, a file, or -.  [default: beside each picture]"),
-        click.option("--suffix", default=suffix, show_default=True, help="Of a result beside its picture."),
+        click.option(
+            "--model", help=f"A model that ships, a run, a weights file or an ONNX file.{default}"
+        ),
+        click.option(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="A folder, a file, or -.  [default: beside each picture]",
+        ),
+        click.option(
+            "--suffix", default=suffix, show_default=True, help="Of a result beside its picture."
+        ),
         click.option("-r", "--recursive", is_flag=True, help="Look into folders in folders."),
         click.option("--force", is_flag=True, help="Overwrite what exists."),
-        click.option("--compare", is_flag=True, help="Also write each result beside its picture, with numbers."),
-        click.option("--runtime", type=click.Choice(["torch", "onnx"]), help="[default: what the model's file is for]"),
-        click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: all cores]"),
+        click.option(
+            "--compare",
+            is_flag=True,
+            help="Also write each result beside its picture, with numbers.",
+        ),
+        click.option(
+            "--runtime",
+            type=click.Choice(["torch", "onnx"]),
+            help="[default: what the model's file is for]",
+        ),
+        click.option(
+            "--threads", type=click.IntRange(1), help="CPU threads.  [default: all cores]"
+        ),
         click.option(
             "--device",
             type=click.Choice(["auto", "cpu", "cuda", "mps"]),
@@ -64,7 +84,9 @@ def picture_options(*, suffix: str, model: str | None) -> Callable[[FunctionT], 
             show_default=True,
             help="Where PyTorch computes.",
         ),
-        click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON document."),
+        click.option(
+            "--json", "as_json", is_flag=True, help="Print what was done as one JSON document."
+        ),
     ]
 
     def add(function: FunctionT) -> FunctionT:
@@ -101,13 +123,17 @@ def process_pictures(
     Raises:
         InputError: Nothing can be done at all.
     """
-    from caelab.photos.opened import open_model, require_task
-    from caelab.photos.sources import find_jobs
-    from caelab.photos.work import work
+    from caelab.pictures.batch import work
+    from caelab.pictures.inputs import find_jobs
+    from caelab.pictures.open_model import open_model, require_task
 
-    jobs = find_jobs(options.inputs, output=options.output, suffix=options.suffix, recursive=options.recursive)
+    jobs = find_jobs(
+        options.inputs, output=options.output, suffix=options.suffix, recursive=options.recursive
+    )
     _check(jobs, options, variants)
-    opened = open_model(name, runtime=options.runtime, threads=options.threads, device=options.device)
+    opened = open_model(
+        name, runtime=options.runtime, threads=options.threads, device=options.device
+    )
     require_task(opened, task, undoing=undoing)
     outcomes: list[Outcome] = []
     with progress(task, len(jobs) * (variants or 1), unit="pictures") as bar:
@@ -143,13 +169,25 @@ def _passes(
 def _check(jobs: Sequence["Job"], options: PictureOptions, variants: int | None) -> None:
     to_stdout = any(job.target is None for job in jobs)
     if to_stdout and sys.stdout.isatty():
-        raise InputError("a picture would go to the terminal. Redirect standard output, or name a file: --output FILE.")
-    wanted = {"--json": options.as_json, "--compare": options.compare, "--variants": variants is not None}
+        raise InputError(
+            "a picture would go to the terminal. Redirect standard output, or name a file: --output"
+            " FILE."
+        )
+    wanted = {
+        "--json": options.as_json,
+        "--compare": options.compare,
+        "--variants": variants is not None,
+    }
     for flag, chosen in wanted.items():
         if to_stdout and chosen:
-            raise InputError(f"{flag} does not go with a picture on standard output. Name a file: --output FILE.")
+            raise InputError(
+                f"{flag} does not go with a picture on standard output. Name a file: --output FILE."
+            )
     if variants is not None and any(job.source is None for job in jobs):
-        raise InputError("--variants reads a picture several times, and standard input can be read once. Name a file.")
+        raise InputError(
+            "--variants reads a picture several times, and standard input can be read once. Name a"
+            " file."
+        )
 
 
 def _warn(outcome: "Outcome") -> None:
@@ -162,7 +200,7 @@ def _warn(outcome: "Outcome") -> None:
 
 def _list(outcomes: Sequence["Outcome"]) -> None:
     """The results' paths, when the bar is gone."""
-    from caelab.photos.picture import printable
+    from caelab.pictures.picture import printable
 
     for outcome in outcomes:
         if outcome.error is None and outcome.job.target is not None:
@@ -184,5 +222,8 @@ def _told(outcome: "Outcome", *, compared: bool) -> dict[str, Any]:
         "error": outcome.error,
         "notes": list(outcome.notes),
         # JSON has no infinity: nothing differs.
-        "metrics": {name: None if value == float("inf") else value for name, value in outcome.metrics.items()},
+        "metrics": {
+            name: None if value == float("inf") else value
+            for name, value in outcome.metrics.items()
+        },
     }

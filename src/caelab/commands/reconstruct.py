@@ -7,8 +7,8 @@ import click
 from caelab.commands.picture_options import PictureOptions, picture_options, process_pictures
 
 if TYPE_CHECKING:
-    from caelab.photos.comparison import Comparison
-    from caelab.photos.picture import Picture
+    from caelab.pictures.comparison import Comparison
+    from caelab.pictures.picture import Picture
 
 MODEL = "reference"
 
@@ -16,17 +16,20 @@ MODEL = "reference"
 @click.command("reconstruct")
 @picture_options(suffix="-reconstructed", model=MODEL)
 def command(model: str | None, **options: Any) -> None:
-    """See what an autoencoder keeps of PICTURES: files, folders, patterns, or - for standard input and output.
+    """See what an autoencoder keeps of PICTURES: files, folders, patterns, or - for standard input
+    and output.
 
-    A large picture goes through the network in tiles that overlap, without seams. Format, EXIF, color profile,
-    transparency and 16 bits stay where the format has them.
+    A large picture goes through the network in tiles that overlap, without seams. Format, EXIF,
+    color profile, transparency and 16 bits stay where the format has them.
     """
-    from caelab.photos.restore import restore
+    from caelab.pictures.restore import restore
 
-    process_pictures(model or MODEL, "reconstruct", PictureOptions(**options), restore, compare=_compare)
+    process_pictures(
+        model or MODEL, "reconstruct", PictureOptions(**options), restore, compare=_compare
+    )
 
 
 def _compare(source: "Picture", result: "Picture") -> "Comparison":
-    from caelab.photos.comparison import compare
+    from caelab.pictures.comparison import compare
 
     return compare(source, result, truth=source)

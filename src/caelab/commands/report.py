@@ -10,10 +10,16 @@ import click
 @click.command("report")
 @click.argument("folders", nargs=-1, required=True, metavar="[NAME=]DIR...")
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("report"), show_default=True, help="The report's folder."
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("report"),
+    show_default=True,
+    help="The report's folder.",
 )
 @click.option(
-    "--runs", type=click.Path(path_type=Path), help="Where the runs of studies are.  [default: beside the study]"
+    "--runs",
+    type=click.Path(path_type=Path),
+    help="Where the runs of studies are.  [default: beside the study]",
 )
 @click.option("--data", help="Where the images are.  [default: where the runs had them]")
 @click.option(
@@ -24,16 +30,22 @@ import click
 )
 @click.option("--open", "open_report", is_flag=True, help="Show the report in the browser.")
 def command(
-    folders: tuple[str, ...], out: Path, runs: Path | None, data: str | None, images: bool, open_report: bool
+    folders: tuple[str, ...],
+    out: Path,
+    runs: Path | None,
+    data: str | None,
+    images: bool,
+    open_report: bool,
 ) -> None:
     """Write a report of DIR..., run directories, studies' folders or labs' folders.
 
-    NAME is what a colorizing or restoring run is called in tables and pictures, instead of by its network and options.
+    NAME is what a colorizing or restoring run is called in tables and pictures, instead of by its
+    network and options.
 
-    It leaves report.html, which needs nothing else, report.md with its pictures, and results.json with every number.
-    What is missing or damaged is named in the report, and the rest is reported.
+    It leaves report.html, which needs nothing else, report.md with its pictures, and results.json
+    with every number. What is missing or damaged is named in the report, and the rest is reported.
     """
-    from caelab.lab.report import write_report
+    from caelab.report.report import write_report
 
     named = [_named(folder) for folder in folders]
     words = ["caelab", "report", *folders]

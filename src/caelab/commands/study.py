@@ -18,36 +18,66 @@ from caelab.experiments.interrupt import Interrupted
 from caelab.experiments.study import Study, read_study
 
 if TYPE_CHECKING:
-    from caelab.experiments.conduct import Progress
     from caelab.experiments.engines import Engine
+    from caelab.experiments.study_runner import Progress
 
 
 @click.command("study")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--seeds", metavar="N|N,N…", help="How many seeds, or which, parted by commas.  [default: the file's]")
 @click.option(
-    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are."
+    "--seeds",
+    metavar="N|N,N…",
+    help="How many seeds, or which, parted by commas.  [default: the file's]",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="The study's folder, with results.csv.  [default: RUNS/study-NAME]"
+    "--runs",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Where runs are.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The study's folder, with results.csv.  [default: RUNS/study-NAME]",
 )
 @click.option(
     "--engine",
     "engine_name",
     type=click.Choice(["this", "processes", "ray"]),
-    help="This process, local processes, or a Ray cluster.  [default: on a CPU a process a core, if runs are many]",
+    help=(
+        "This process, local processes, or a Ray cluster.  [default: on a CPU a process a core, if"
+        " runs are many]"
+    ),
 )
-@click.option("--workers", type=click.IntRange(1), help="Local processes.  [default: one a GPU, or one a core]")
 @click.option(
-    "--threads", type=click.IntRange(1), help="CPU threads of a run.  [default: the cores, shared out; ray: 1]"
+    "--workers",
+    type=click.IntRange(1),
+    help="Local processes.  [default: one a GPU, or one a core]",
 )
 @click.option(
-    "--address", help="The Ray cluster's address.  [default: a cluster that runs here, else one of this machine]"
+    "--threads",
+    type=click.IntRange(1),
+    help="CPU threads of a run.  [default: the cores, shared out; ray: 1]",
 )
-@click.option("--report", is_flag=True, help="Then write report.html and report.md into the study's folder.")
-@click.option("--report-only", is_flag=True, help="Write them of the runs that are finished, and train nothing.")
+@click.option(
+    "--address",
+    help=(
+        "The Ray cluster's address.  [default: a cluster that runs here, else one of this machine]"
+    ),
+)
+@click.option(
+    "--report", is_flag=True, help="Then write report.html and report.md into the study's folder."
+)
+@click.option(
+    "--report-only",
+    is_flag=True,
+    help="Write them of the runs that are finished, and train nothing.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would be trained, and train nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the results, or the plan, as one JSON document.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the results, or the plan, as one JSON document."
+)
 @run_options(*(name for name in RunConfig.model_fields if name not in ("network", "seed")))
 def command(
     file: Path,
@@ -66,15 +96,16 @@ def command(
 ) -> None:
     """Train the family of networks that FILE describes, such as recipes/architectures.toml.
 
-    Every run is a run directory like those of `caelab train`: finished ones are reused, interrupted ones go on where
-    they were, and one that fails does not stop the others. Options of a run go before those of the file's base.
+    Every run is a run directory like those of `caelab train`: finished ones are reused, interrupted
+    ones go on where they were, and one that fails does not stop the others. Options of a run go
+    before those of the file's base.
     """
     engine_name = engine_name or ("processes" if workers else "this" if threads else None)
     _check(engine_name, workers, address)
     if engine_name in (None, "processes") and not (dry_run or report_only):
-        from caelab.experiments.engines import fresh
+        from caelab.experiments.engines import forkserver
 
-        fresh.get_ready()  # while this process imports torch and reads the data
+        forkserver.get_ready()  # while this process imports torch and reads the data
     given = {name: value for name, value in options.items() if value is not None}
     study = read_study(file, options=given, seeds=seeds)
     if dry_run:
@@ -85,7 +116,7 @@ def command(
         _report(study, folder, runs)
         return
 
-    from caelab.experiments.conduct import conduct
+    from caelab.experiments.study_runner import conduct
 
     engine = _engine(engine_name, workers, threads, address)
     last = None
@@ -104,7 +135,7 @@ def command(
 
 def _report(study: Study, folder: Path, runs: Path) -> None:
     """Write the report; that is talk, as the results are what the command prints."""
-    from caelab.lab.study_report import write_study_report
+    from caelab.report.study_report import write_study_report
 
     words = ["--report" if word == "--report-only" else word for word in sys.argv[1:]]
     data = study.base.data if study.base.data != "auto" else None
@@ -134,15 +165,17 @@ def _check(engine: str | None, workers: int | None, address: str | None) -> None
         raise InputError("--address goes with --engine ray.")
 
 
-def _engine(name: str | None, workers: int | None, threads: int | None, address: str | None) -> "Engine":
+def _engine(
+    name: str | None, workers: int | None, threads: int | None, address: str | None
+) -> "Engine":
     if name is None:
-        from caelab.experiments.engines.as_fits import AsFits
+        from caelab.experiments.engines.auto import AsFits
 
         return AsFits()
     if name == "this":
         import torch
 
-        from caelab.experiments.engines.this import ThisProcess
+        from caelab.experiments.engines.serial import ThisProcess
 
         if threads is not None:
             torch.set_num_threads(threads)
@@ -158,7 +191,10 @@ def _engine(name: str | None, workers: int | None, threads: int | None, address:
 
 def _document(rows: list[dict[str, Any]]) -> str:
     finite = [
-        {name: None if isinstance(value, float) and math.isinf(value) else value for name, value in row.items()}
+        {
+            name: None if isinstance(value, float) and math.isinf(value) else value
+            for name, value in row.items()
+        }
         for row in rows
     ]
     return json.dumps(finite, indent=2, ensure_ascii=False)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from caelab.experiments.results import StudyRow
 from caelab.experiments.study import Study
+from caelab.experiments.study_results import StudyRow
 
 if TYPE_CHECKING:
-    from caelab.experiments.conduct import Progress
+    from caelab.experiments.study_runner import Progress
 
 BEST_SHOWN = 8
 """Finished networks in the live table."""
@@ -60,7 +60,14 @@ def plan_table(study: Study) -> str:
     seeds = ", ".join(map(str, study.seeds))
     runs = f"{len(rows)} networks × seeds {seeds} = {len(rows) * len(study.seeds)} runs"
     return "\n".join(
-        [*table, "", f"{runs}; a seed costs {sum(map(cost, rows)):.0f} times the base's multiply-accumulates"]
+        [
+            *table,
+            "",
+            (
+                f"{runs}; a seed costs {sum(map(cost, rows)):.0f} times the base's"
+                " multiply-accumulates"
+            ),
+        ]
     )
 
 
@@ -81,12 +88,15 @@ def results_table(rows: Sequence[StudyRow]) -> str:
                 str(len(same)),
             )
         )
-    return "\n".join(_table(("", "code", "weights", "s/epoch", "test MSE", "PSNR, dB", "seeds"), cells))
+    return "\n".join(
+        _table(("", "code", "weights", "s/epoch", "test MSE", "PSNR, dB", "seeds"), cells)
+    )
 
 
 @contextlib.contextmanager
 def watching(study: Study) -> Iterator[Callable[["Progress"], None]]:
-    """Show progress on stderr while the block runs: a live table for a person at a terminal, else a line a run.
+    """Show progress on stderr while the block runs: a live table for a person at a terminal, else a
+    line a run.
 
     Yields:
         What takes up the progress whenever something happened.
@@ -123,8 +133,19 @@ def _live(study: Study, progress: "Progress") -> Any:
     for heading in ("seed", "code", "weights", "s/epoch", "validation MSE", "test MSE", ""):
         table.add_column(heading, justify="right")
     for row in sorted(progress.rows.values(), key=lambda row: row.validation_mse)[:BEST_SHOWN]:
-        numbers = (f"{row.seconds_per_epoch:.1f}", f"{row.validation_mse:.6f}", f"{row.test_mse:.6f}")
-        table.add_row(Text(row.label), str(row.seed), _number(row.code_size), _number(row.weights), *numbers, "")
+        numbers = (
+            f"{row.seconds_per_epoch:.1f}",
+            f"{row.validation_mse:.6f}",
+            f"{row.test_mse:.6f}",
+        )
+        table.add_row(
+            Text(row.label),
+            str(row.seed),
+            _number(row.code_size),
+            _number(row.weights),
+            *numbers,
+            "",
+        )
     for name, began in list(progress.running.items()):
         run = progress.planned[name]
         code, weights = run.variant.description.code, run.variant.description.weights
@@ -133,10 +154,16 @@ def _live(study: Study, progress: "Progress") -> Any:
             "", "", "", f"running {_duration(time.monotonic() - began)}", style="bold",
         )  # fmt: skip
     failures = [
-        Text(f"failed: {progress.planned[name].variant.label}: {message.splitlines()[0]}", style="red", overflow="fold")
+        Text(
+            f"failed: {progress.planned[name].variant.label}: {message.splitlines()[0]}",
+            style="red",
+            overflow="fold",
+        )
         for name, message in list(progress.failures.items())[-3:]
     ]
-    return Group(Text(f"{study.name}: {_counts(progress)}", style="bold"), Text(""), table, *failures)
+    return Group(
+        Text(f"{study.name}: {_counts(progress)}", style="bold"), Text(""), table, *failures
+    )
 
 
 def _say(progress: "Progress") -> None:
@@ -147,7 +174,10 @@ def _say(progress: "Progress") -> None:
     label, seed = progress.planned[name].variant.label, progress.planned[name].config.seed
     if name in progress.rows:
         row = progress.rows[name]
-        errors = f"validation {row.validation_mse:.6f}  test {row.test_mse:.6f}  {row.seconds_per_epoch:.1f} s an epoch"
+        errors = (
+            f"validation {row.validation_mse:.6f}  test {row.test_mse:.6f} "
+            f" {row.seconds_per_epoch:.1f} s an epoch"
+        )
         click.echo(f"{label}, seed {seed}: {errors}  ({_counts(progress)})", err=True)
     elif name in progress.failures:
         click.echo(f"{label}, seed {seed}: failed: {progress.failures[name]}", err=True)
@@ -161,14 +191,16 @@ def _counts(progress: "Progress") -> str:
     time_left = f"; about {_duration(seconds)} left" if seconds is not None and more else ""
     best_so_far = f"; best {best.label}, {best.validation_mse:.6f}" if best else ""
     return (
-        f"{len(progress.rows)} done{reused}, {len(progress.running)} running, {len(progress.left)} left{failed}"
-        f"{time_left}{best_so_far}"
+        f"{len(progress.rows)} done{reused}, {len(progress.running)} running, {len(progress.left)}"
+        f" left{failed}{time_left}{best_so_far}"
     )
 
 
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
+    return (
+        f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
+    )
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

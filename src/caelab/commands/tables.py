@@ -9,8 +9,8 @@ def errors_table(rows: Mapping[str, Mapping[str, Any]], *, heading: str) -> str:
     width = max(len(heading), *(len(name) for name in rows))
     lines = [f"{heading:<{width}}        MSE   PSNR, dB   PSNR of mean, dB        n"]
     lines += [
-        f"{name:<{width}}   {row['mse']:.6f} {decibel(row['psnr']):>10} {decibel(row['psnr_of_mean']):>18}"
-        f" {row['n']:>8}"
+        f"{name:<{width}}   {row['mse']:.6f} {decibel(row['psnr']):>10}"
+        f" {decibel(row['psnr_of_mean']):>18} {row['n']:>8}"
         for name, row in rows.items()
     ]
     return "\n".join(lines)
@@ -22,7 +22,9 @@ def decibel(value: float | None) -> str:
 
 
 def columns(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Collection[str]) -> str:
-    """Return a table whose columns are aligned right, but for those whose headings are in ``left``."""
+    """Return a table whose columns are aligned right, but for those whose headings are in
+    ``left``.
+    """
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     return "\n".join(
         "  ".join(

@@ -23,10 +23,16 @@ from caelab.files import read_json
     help="Options from a recipe (.toml) or from a run's config.json; options given here go before.",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="The run directory.  [default: a folder of its own in --runs]"
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The run directory.  [default: a folder of its own in --runs]",
 )
 @click.option(
-    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are put."
+    "--runs",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Where runs are put.",
 )
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: all cores]")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
@@ -42,11 +48,13 @@ def command(
 ) -> None:
     """Train NETWORK (a text, or a preset's name) and leave a run directory.
 
-    It holds the weights that were best on the validation images, their error on the test images, the error by epoch
-    and pictures of reconstructions. The same command again returns at once when the run is finished, and goes on where
-    it was when it was cut off.
+    It holds the weights that were best on the validation images, their error on the test images,
+    the error by epoch and pictures of reconstructions. The same command again returns at once when
+    the run is finished, and goes on where it was when it was cut off.
     """
-    given = {name: value for name, value in {"network": network, **options}.items() if value is not None}
+    given = {
+        name: value for name, value in {"network": network, **options}.items() if value is not None
+    }
     config = make_config({**(read_options(file) if file else {}), **given})
 
     import torch

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from caelab import __version__
-from caelab.networks.lanes.loops import library
+from caelab.kernels.simd.bindings import library
 
 
 def describe_environment(device: torch.device, precision: torch.dtype) -> dict[str, Any]:
@@ -34,13 +34,23 @@ def describe_environment(device: torch.device, precision: torch.dtype) -> dict[s
 
 
 def _lanes(device: torch.device) -> int | None:
-    """Return how many images the compiled loops of small networks take at once; ``None`` without them."""
+    """Return how many images the compiled loops of small networks take at once; ``None`` without
+    them.
+    """
     loops = library() if device.type == "cpu" else None
     return None if loops is None else int(loops.lanes())
 
 
 def _commit() -> str | None:
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    command = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=12",
+    ]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -51,6 +61,8 @@ def _commit() -> str | None:
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+        return next(
+            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
+        )
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()

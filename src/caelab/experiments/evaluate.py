@@ -6,45 +6,56 @@ from typing import Any
 
 import numpy as np
 
+from caelab.degrade import parse_impairment
+from caelab.device import choose_device, choose_precision
 from caelab.errors import InputError
-from caelab.experiments.baselines import baseline_measures
 from caelab.experiments.config import make_config
-from caelab.experiments.materials import load_data, place
-from caelab.experiments.rundir import RunDirectory, finite, read_config
-from caelab.experiments.weights import load_model
-from caelab.impair import parse_impairment
-from caelab.measuring.metrics import restoring, summarize_errors
-from caelab.measuring.restored import measure_restored
+from caelab.experiments.run_baselines import baseline_measures
+from caelab.experiments.run_directory import RunDirectory, finite, read_config
+from caelab.experiments.setup import load_data, place
+from caelab.metrics.evaluate import measure_restored
+from caelab.metrics.image_errors import restoring, summarize_errors
+from caelab.models.weights_file import load_model
 from caelab.networks import describe, require_enlargeable, require_image_output
-from caelab.training.device import choose_device, choose_precision
 
 
-def evaluate(target: Path, *, part: str = "test", fit: str | None = None, options: Mapping[str, Any]) -> dict[str, Any]:
+def evaluate(
+    target: Path, *, part: str = "test", fit: str | None = None, options: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return a model's errors on one part of some data, with the baselines of its task beside.
 
     Args:
         target: A run directory or a weights file.
         part: ``"train"``, ``"validation"``, ``"test"`` or ``"all"``.
-        fit: Data on whose training and validation parts the baselines are fitted, if not those of the same data.
-        options: Fields of the run's configuration that say which data and where to compute; and over what answers are
-            averaged, if not as in training.
+        fit: Data on whose training and validation parts the baselines are fitted, if not those of
+            the same data.
+        options: Fields of the run's configuration that say which data and where to compute; and
+            over what answers are averaged, if not as in training.
 
     Raises:
-        InputError: There is no model, the images do not fit it, or ``fit`` is given for all parts at once.
+        InputError: There is no model, the images do not fit it, or ``fit`` is given for all parts
+            at once.
     """
     if fit is not None and part == "all":
-        raise InputError("--fit: baselines are measured on one part of the data, and --part all is three. Choose one.")
+        raise InputError(
+            "--fit: baselines are measured on one part of the data, and --part all is three. Choose"
+            " one."
+        )
     directory = RunDirectory(target)
     beneath: dict[str, Any] = {}
     file = target
     if target.is_dir():
         file = directory.weights
         if not directory.finished:
-            raise InputError(f"{target} is not a finished run: it has no {directory.result.name}. Train it first.")
+            raise InputError(
+                f"{target} is not a finished run: it has no {directory.result.name}. Train it"
+                " first."
+            )
         config = read_config(target)
         told = ("data", "size", "split", "split_seed", "validation", "limit")
         beneath = {name: getattr(config, name) for name in told}
-    # The model's own text and normalisation are in the weights; the batch only has to fit into any data.
+    # The model's own text and normalisation are in the weights; the batch only has to fit into any
+    # data.
     settings = {**beneath, **options, "normalise": "range", "batch": 1}
     device = choose_device(make_config(settings).device)
     model, card = load_model(file, device)
@@ -56,13 +67,17 @@ def evaluate(target: Path, *, part: str = "test", fit: str | None = None, option
     precision = choose_precision(config.precision, device)
     images, split = load_data(config)
     height, width = images.images.shape[2:]
-    description = describe(card.network, channels=impairment.channels(card.channels), size=(height, width))
+    description = describe(
+        card.network, channels=impairment.channels(card.channels), size=(height, width)
+    )
     require_image_output(description, channels=model.prediction.channels)
     if model.average_enlarged:
         require_enlargeable(description, channels=model.prediction.channels)
 
     parts = place(images, split, config, device)
-    chosen = [parts.train, parts.validation, parts.test] if part == "all" else [getattr(parts, part)]
+    chosen = (
+        [parts.train, parts.validation, parts.test] if part == "all" else [getattr(parts, part)]
+    )
     with restoring(model, precision) as restore:
         each = [measure_restored(restore, pixels, impairment) for pixels in chosen]
     measures = {name: np.concatenate([one[name] for one in each]) for name in each[0]}

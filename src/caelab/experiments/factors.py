@@ -1,14 +1,26 @@
-"""What a study may vary: transformations of a network's tree, each with a name and levels. No torch.
+"""What a study may vary: transformations of a network's tree, each with a name and levels. No
+torch.
 
-A transformation changes one thing everywhere in the network and leaves the rest, so that a level's effect is that
-thing's. One that finds nothing to change returns the network as it was: the study then refuses it as the base's twin.
+A transformation changes one thing everywhere in the network and leaves the rest, so that a level's
+effect is that thing's. One that finds nothing to change returns the network as it was: the study
+then refuses it as the base's twin.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from caelab.errors import InputError
-from caelab.networks.language import ACTIVATIONS, KINDS, Item, Layer, Network, Repeat, Residual, Skip, format_layer
+from caelab.networks.printer import (
+    ACTIVATIONS,
+    KINDS,
+    Item,
+    Layer,
+    Network,
+    Repeat,
+    Residual,
+    Skip,
+    format_layer,
+)
 from caelab.networks.shapes import number
 
 Level = str | int | float | bool
@@ -22,7 +34,8 @@ class Transformation:
     Attributes:
         levels: What the levels are, for people.
         accepts: Whether a value is a level.
-        apply: (network, level) → network; raises ``InputError`` where the network has no place for it.
+        apply: (network, level) → network; raises ``InputError`` where the network has no place for
+            it.
     """
 
     levels: str
@@ -49,7 +62,11 @@ def transform(network: Network, factor: str, level: Level) -> Network:
 
 def _kernel(network: Network, level: Level) -> Network:
     def change(layer: Layer) -> Layer:
-        return replace(layer, kernel=int(level)) if layer.name == "conv" and layer.stride == 1 else layer
+        return (
+            replace(layer, kernel=int(level))
+            if layer.name == "conv" and layer.stride == 1
+            else layer
+        )
 
     return Network(items=_each(network.items, change))
 
@@ -80,8 +97,15 @@ def _strided(items: tuple[Item, ...]) -> tuple[Item, ...]:
             changed.append(item)
             continue
         before = changed[-1] if changed else None
-        if not isinstance(before, Layer) or before.name != "conv" or before.stride > 1 or item.activation:
-            raise InputError(f"no convolution of stride 1 stands before {format_layer(item)} to take its stride.")
+        if (
+            not isinstance(before, Layer)
+            or before.name != "conv"
+            or before.stride > 1
+            or item.activation
+        ):
+            raise InputError(
+                f"no convolution of stride 1 stands before {format_layer(item)} to take its stride."
+            )
         changed[-1] = replace(before, stride=number(item))
     return tuple(changed)
 
@@ -99,7 +123,9 @@ def _upsampling(network: Network, level: Level) -> Network:
             before = changed[-1] if changed else None
             if isinstance(before, Layer) and before.name in ("up", "upbilinear"):
                 if not _follows_plainly(before, item):
-                    raise InputError(f"no convolution of stride 1, padding same, follows {format_layer(before)}.")
+                    raise InputError(
+                        f"no convolution of stride 1, padding same, follows {format_layer(before)}."
+                    )
                 changed[-1:] = learned(before, item)
             else:
                 changed.append(item)
@@ -111,22 +137,31 @@ def _upsampling(network: Network, level: Level) -> Network:
 
 
 def _follows_plainly(up: Layer, item: Item) -> bool:
-    plain = isinstance(item, Layer) and item.name == "conv" and (item.stride, item.dilation) == (1, 1)
+    plain = (
+        isinstance(item, Layer) and item.name == "conv" and (item.stride, item.dilation) == (1, 1)
+    )
     return plain and isinstance(item, Layer) and item.padding is None and not up.activation
 
 
 def _transposed(up: Layer, convolution: Item) -> list[Item]:
-    """``up conv12`` → ``deconv12k4s2``: with K + S − 1 weights a side the former is a special case of the latter."""
+    """``up conv12`` → ``deconv12k4s2``: with K + S − 1 weights a side the former is a special case
+    of the latter.
+    """
     assert isinstance(convolution, Layer)
     factor = number(up)
-    return [replace(convolution, name="deconv", kernel=convolution.kernel + factor - 1, stride=factor)]
+    return [
+        replace(convolution, name="deconv", kernel=convolution.kernel + factor - 1, stride=factor)
+    ]
 
 
 def _shuffled(up: Layer, convolution: Item) -> list[Item]:
     """``up conv12`` → ``conv48 shuffle2``: each of the S² positions has weights of its own."""
     assert isinstance(convolution, Layer)
     factor = number(up)
-    return [replace(convolution, number=number(convolution) * factor**2), Layer(name="shuffle", number=factor)]
+    return [
+        replace(convolution, number=number(convolution) * factor**2),
+        Layer(name="shuffle", number=factor),
+    ]
 
 
 def _code_activation(network: Network, level: Level) -> Network:
@@ -140,7 +175,10 @@ def _code_activation(network: Network, level: Level) -> Network:
         if KINDS[item.name].weighted:
             changed = replace(item, activation=str(level))
             return Network(items=(*network.items[:index], changed, *network.items[index + 1 :]))
-    raise InputError("the code is not made by a single convolution or dense layer, so it has no activation to change.")
+    raise InputError(
+        "the code is not made by a single convolution or dense layer, so it has no activation to"
+        " change."
+    )
 
 
 def _renaming(old: str, new: str) -> Callable[[Layer], Layer]:
@@ -161,11 +199,18 @@ def _layers(items: tuple[Item, ...]) -> Iterator[Layer]:
 
 def _each(items: tuple[Item, ...], change: Callable[[Layer], Layer]) -> tuple[Item, ...]:
     """The items with every layer changed, in brackets and repetitions too."""
-    return _sequences(items, lambda inner: tuple(change(item) if isinstance(item, Layer) else item for item in inner))
+    return _sequences(
+        items,
+        lambda inner: tuple(change(item) if isinstance(item, Layer) else item for item in inner),
+    )
 
 
-def _sequences(items: tuple[Item, ...], change: Callable[[tuple[Item, ...]], tuple[Item, ...]]) -> tuple[Item, ...]:
-    """The items with every sequence changed, inner ones first; a repetition of what became several is written out."""
+def _sequences(
+    items: tuple[Item, ...], change: Callable[[tuple[Item, ...]], tuple[Item, ...]]
+) -> tuple[Item, ...]:
+    """The items with every sequence changed, inner ones first; a repetition of what became several
+    is written out.
+    """
     inner: list[Item] = []
     for item in items:
         match item:
@@ -173,7 +218,11 @@ def _sequences(items: tuple[Item, ...], change: Callable[[tuple[Item, ...]], tup
                 inner.append(replace(item, items=_sequences(item.items, change)))
             case Repeat():
                 repeated = _sequences((item.item,), change)
-                inner += [replace(item, item=repeated[0])] if len(repeated) == 1 else repeated * item.count
+                inner += (
+                    [replace(item, item=repeated[0])]
+                    if len(repeated) == 1
+                    else repeated * item.count
+                )
             case _:
                 inner.append(item)
     return change(tuple(inner))
@@ -198,15 +247,18 @@ def _named(names: tuple[str, ...], apply: Callable[[Network, Level], Network]) -
 
 TRANSFORMATIONS: Mapping[str, Transformation] = {
     "kernel": Transformation(levels="a whole number from 1 on", accepts=_whole, apply=_kernel),
-    "channels": Transformation(levels="a number that multiplies them", accepts=_multiplier, apply=_channels),
+    "channels": Transformation(
+        levels="a number that multiplies them", accepts=_multiplier, apply=_channels
+    ),
     "downsampling": _named(("max", "average", "strided"), _downsampling),
     "upsampling": _named(("nearest", "bilinear", "transposed", "shuffle"), _upsampling),
     "code_activation": _named(ACTIVATIONS, _code_activation),
 }
 """The factors that work on the tree, by name.
 
-``kernel``: the side of every convolution of stride 1. ``channels``: those of every layer with weights but the last,
-multiplied and rounded. ``downsampling``: the kind of pooling, or the convolution before it takes its stride.
-``upsampling``: how ``up`` fills in; or ``up conv`` becomes one transposed convolution, or a convolution and a pixel
-shuffle. ``code_activation``: what follows the layer that makes the code.
+``kernel``: the side of every convolution of stride 1. ``channels``: those of every layer with
+weights but the last, multiplied and rounded. ``downsampling``: the kind of pooling, or the
+convolution before it takes its stride. ``upsampling``: how ``up`` fills in; or ``up conv`` becomes
+one transposed convolution, or a convolution and a pixel shuffle. ``code_activation``: what follows
+the layer that makes the code.
 """

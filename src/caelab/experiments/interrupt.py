@@ -12,7 +12,9 @@ class Interrupted(RuntimeError):
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let a Ctrl-C of the main thread wait until the block has ended; for blocks that must be whole or not begun."""
+    """Let a Ctrl-C of the main thread wait until the block has ended; for blocks that must be whole
+    or not begun.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -30,8 +32,8 @@ def uninterrupted() -> Iterator[None]:
 def stop_requests() -> Iterator[threading.Event]:
     """Yield an event that SIGINT and SIGTERM set while the block runs.
 
-    A second SIGINT acts as if there were no handler. Outside the main thread, where Python allows no handlers, the
-    event is never set.
+    A second SIGINT acts as if there were no handler. Outside the main thread, where Python allows
+    no handlers, the event is never set.
     """
     requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -44,7 +46,9 @@ def stop_requests() -> Iterator[threading.Event]:
             signal.raise_signal(number)
         requested.set()
 
-    previous = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {
+        number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield requested
     finally:

@@ -10,19 +10,27 @@ from typing import Any
 import filelock
 import torch
 
+from caelab.data import ImageSet
+from caelab.device import choose_device, choose_precision
 from caelab.errors import InputError
-from caelab.experiments.conclude import conclude
 from caelab.experiments.config import RunConfig
 from caelab.experiments.environment import describe_environment
+from caelab.experiments.finalize import conclude
 from caelab.experiments.interrupt import Interrupted, stop_requests
-from caelab.experiments.materials import Parts, describe_run, load_data, make_plan, make_state, place, require_labels
-from caelab.experiments.rundir import RunDirectory, run_name
+from caelab.experiments.run_directory import RunDirectory, run_name
+from caelab.experiments.setup import (
+    Parts,
+    describe_run,
+    load_data,
+    make_plan,
+    make_state,
+    place,
+    require_labels,
+)
 from caelab.files import require_space
-from caelab.images import ImageSet
-from caelab.measuring.metrics import reconstruction_errors
+from caelab.metrics.image_errors import reconstruction_errors
 from caelab.networks import Description
 from caelab.progress import Bar, progress
-from caelab.training.device import choose_device, choose_precision
 from caelab.training.fit import Plan, TrainedEpoch, TrainingState, fit
 
 CHECKPOINT_SECONDS = 60.0
@@ -33,7 +41,9 @@ COMPARABLE = ("torch", "processor", "threads", "device", "lanes", "precision")
 
 
 class Memory:
-    """What a run remembers beside the training state: its epochs, and the best weights by validation."""
+    """What a run remembers beside the training state: its epochs, and the best weights by
+    validation.
+    """
 
     def __init__(self) -> None:
         self.records: list[dict[str, float]] = []
@@ -54,16 +64,21 @@ class Memory:
 
 
 def run(
-    config: RunConfig, *, out: Path | None = None, runs: Path = Path("runs"), images: ImageSet | None = None
+    config: RunConfig,
+    *,
+    out: Path | None = None,
+    runs: Path = Path("runs"),
+    images: ImageSet | None = None,
 ) -> RunDirectory:
     """Train what ``config`` says, measure it on the test part once, and return the run directory.
 
-    A finished run is returned as it is; one that was cut off goes on from its last checkpoint and ends, on the same
-    machine's CPU, with the same bits as if it had not been.
+    A finished run is returned as it is; one that was cut off goes on from its last checkpoint and
+    ends, on the same machine's CPU, with the same bits as if it had not been.
 
     Args:
         config: The run.
-        out: The run directory; by default a folder in ``runs`` named by the network and the run's key.
+        out: The run directory; by default a folder in ``runs`` named by the network and the run's
+            key.
         runs: Where run directories are put.
         images: What the configuration names as its data, if it is loaded already.
 
@@ -92,10 +107,19 @@ def run(
                 _train(config, plan, state, memory, parts, directory)
                 state.model.load_state_dict(memory.best_weights)
                 conclude(
-                    directory, config, description, state.model, parts, memory.records, memory.best_epoch, precision
+                    directory,
+                    config,
+                    description,
+                    state.model,
+                    parts,
+                    memory.records,
+                    memory.best_epoch,
+                    precision,
                 )
     except filelock.Timeout as error:
-        raise InputError(f"{directory.path} is being trained by another process. Wait for it, or stop it.") from error
+        raise InputError(
+            f"{directory.path} is being trained by another process. Wait for it, or stop it."
+        ) from error
     return directory
 
 
@@ -123,7 +147,12 @@ def _begin(
 
 
 def _train(
-    config: RunConfig, plan: Plan, state: TrainingState, memory: Memory, parts: Parts, directory: RunDirectory
+    config: RunConfig,
+    plan: Plan,
+    state: TrainingState,
+    memory: Memory,
+    parts: Parts,
+    directory: RunDirectory,
 ) -> None:
     steps = len(parts.train) // plan.batch
     done = state.epoch * steps + state.step
@@ -146,18 +175,29 @@ def _train(
             else:
                 _validate(epoch, plan, state, memory, parts, bar)
                 directory.write_epochs(memory.records)
-            if stop.is_set() or epoch is not None or time.monotonic() - saved_at > CHECKPOINT_SECONDS:
+            if (
+                stop.is_set()
+                or epoch is not None
+                or time.monotonic() - saved_at > CHECKPOINT_SECONDS
+            ):
                 save()
             if stop.is_set():
-                raise Interrupted(f"stopped in epoch {state.epoch + 1}; the same command goes on from there")
+                raise Interrupted(
+                    f"stopped in epoch {state.epoch + 1}; the same command goes on from there"
+                )
             if epoch is not None and _ended_early(config, memory):
                 return
 
 
-def _validate(epoch: TrainedEpoch, plan: Plan, state: TrainingState, memory: Memory, parts: Parts, bar: Bar) -> None:
+def _validate(
+    epoch: TrainedEpoch, plan: Plan, state: TrainingState, memory: Memory, parts: Parts, bar: Bar
+) -> None:
     error = float(
         reconstruction_errors(
-            state.evaluated, parts.validation, impairment=plan.task.impairment, precision=plan.precision
+            state.evaluated,
+            parts.validation,
+            impairment=plan.task.impairment,
+            precision=plan.precision,
         ).mean()
     )
     record = {
@@ -170,8 +210,8 @@ def _validate(epoch: TrainedEpoch, plan: Plan, state: TrainingState, memory: Mem
     memory.add(record, state)
     mark = "  best" if memory.waited() == 0 else ""
     bar.say(
-        f"epoch {epoch.epoch:>3}/{plan.epochs}  train {epoch.terms['mse']:.5f}  validation {error:.5f}  "
-        f"{epoch.seconds:.1f} s{mark}"
+        f"epoch {epoch.epoch:>3}/{plan.epochs}  train {epoch.terms['mse']:.5f}  validation"
+        f" {error:.5f}  {epoch.seconds:.1f} s{mark}"
     )
 
 

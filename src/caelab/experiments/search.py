@@ -5,9 +5,10 @@
     [space]    width = [16, 32]                              one of these
                learning_rate = {low = 1e-4, high = 1e-2}     in between, on a logarithmic scale unless linear = true
 
-A name in ``[space]`` is an option of a run, or a placeholder in the network's text. The search remembers its trials in
-a file (Optuna's, SQLite), so that it goes on where it was; which to try next, its tree-structured Parzen estimator says
-(Bergstra et al. 2011; Akiba et al. 2019, arXiv 1907.10902).
+A name in ``[space]`` is an option of a run, or a placeholder in the network's text. The search
+remembers its trials in a file (Optuna's, SQLite), so that it goes on where it was; which to try
+next, its tree-structured Parzen estimator says (Bergstra et al. 2011; Akiba et al. 2019, arXiv
+1907.10902).
 """
 
 import re
@@ -72,7 +73,9 @@ class Search:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """A finished trial: its number, its values, its run, and the error on validation images (``None``: it failed)."""
+    """A finished trial: its number, its values, its run, and the error on validation images
+    (``None``: it failed).
+    """
 
     number: int
     values: Mapping[str, Any]
@@ -81,7 +84,8 @@ class Trial:
 
 
 def read_search(file: Path, *, options: Mapping[str, Any], trials: int | None = None) -> Search:
-    """Read a search's file; ``options`` go before those of ``[base]``, ``trials`` before those of ``[search]``.
+    """Read a search's file; ``options`` go before those of ``[base]``, ``trials`` before those of
+    ``[search]``.
 
     Raises:
         InputError: The file cannot be read, or something in it is wrong.
@@ -92,33 +96,51 @@ def read_search(file: Path, *, options: Mapping[str, Any], trials: int | None = 
         raise InputError(f"cannot read the search {file}: {error}") from error
     unknown = [name for name in content if name not in ("search", "base", "space")]
     if unknown or not all(isinstance(table, dict) for table in content.values()):
-        raise InputError(f"{file}: expected the tables [search], [base] and [space], not {', '.join(unknown)}.")
+        raise InputError(
+            f"{file}: expected the tables [search], [base] and [space], not {', '.join(unknown)}."
+        )
     told, base = content.get("search", {}), {**content.get("base", {}), **options}
     if strange := [name for name in told if name not in ("name", "trials", "seed")]:
-        raise InputError(f"{file}: [search] has no key {', '.join(strange)}; it has name, trials and seed.")
+        raise InputError(
+            f"{file}: [search] has no key {', '.join(strange)}; it has name, trials and seed."
+        )
     count, seed = trials or told.get("trials", 20), told.get("seed", 0)
     if not isinstance(count, int) or count < 1 or not isinstance(seed, int) or seed < 0:
-        raise InputError(f"{file}: [search] trials {count!r} and seed {seed!r}: expected whole numbers.")
+        raise InputError(
+            f"{file}: [search] trials {count!r} and seed {seed!r}: expected whole numbers."
+        )
     if not isinstance(base.get("network"), str):
-        raise InputError(f'{file}: [base] expected network = "…", with placeholders such as {{width}}.')
-    space = {name: _read_levels(file, name, levels) for name, levels in content.get("space", {}).items()}
+        raise InputError(
+            f'{file}: [base] expected network = "…", with placeholders such as {{width}}.'
+        )
+    space = {
+        name: _read_levels(file, name, levels) for name, levels in content.get("space", {}).items()
+    }
     placeholders = set(re.findall(r"\{(\w+)\}", base["network"]))
     if not space or (missing := placeholders - set(space)):
-        raise InputError(f"{file}: [space] lacks {', '.join(sorted(missing)) if space else 'anything to try'}.")
-    if lost := [name for name in space if name not in placeholders and name not in RunConfig.model_fields]:
         raise InputError(
-            f"{file}: [space] {', '.join(lost)}: neither an option of a run nor a placeholder of the network's text."
+            f"{file}: [space] lacks {', '.join(sorted(missing)) if space else 'anything to try'}."
         )
-    search = Search(name=str(told.get("name", file.stem)), trials=count, seed=seed, base=base, space=space)
+    if lost := [
+        name for name in space if name not in placeholders and name not in RunConfig.model_fields
+    ]:
+        raise InputError(
+            f"{file}: [space] {', '.join(lost)}: neither an option of a run nor a placeholder of"
+            " the network's text."
+        )
+    search = Search(
+        name=str(told.get("name", file.stem)), trials=count, seed=seed, base=base, space=space
+    )
     search.config({name: _some(levels) for name, levels in space.items()})
     return search
 
 
 def conduct_search(search: Search, *, runs: Path, file: Path) -> Iterator[Trial]:
-    """Train trial after trial until there are as many as the search has; yield the earlier ones first.
+    """Train trial after trial until there are as many as the search has; yield the earlier ones
+    first.
 
-    A trial that was cut off is started again, and its run goes on from its checkpoint. One whose network is impossible
-    or whose training diverges counts as failed, and the search goes on.
+    A trial that was cut off is started again, and its run goes on from its checkpoint. One whose
+    network is impossible or whose training diverges counts as failed, and the search goes on.
 
     Args:
         search: What is searched.
@@ -137,9 +159,14 @@ def conduct_search(search: Search, *, runs: Path, file: Path) -> Iterator[Trial]
         if trial.value is not None or _WHY in trial.user_attrs:
             done += 1
             yield Trial(
-                number=trial.number, values=trial.params, run=trial.user_attrs.get("run", ""), error=trial.value
+                number=trial.number,
+                values=trial.params,
+                run=trial.user_attrs.get("run", ""),
+                error=trial.value,
             )
-        elif not trial.state.is_finished():  # cut off: it does not count, and the next one is of the same values
+        elif (
+            not trial.state.is_finished()
+        ):  # cut off: it does not count, and the next one is of the same values
             study.tell(trial.number, state=_failed())
     while done < search.trials:
         study.sampler = _sampler(search.seed, done)
@@ -174,13 +201,17 @@ def _open(search: Search, file: Path) -> "optuna.Study":
     )
     told = repr((dict(search.base), dict(search.space)))
     if study.user_attrs.setdefault("search", told) != told:
-        raise InputError(f"{file} is the memory of another search called {search.name}: choose another --out.")
+        raise InputError(
+            f"{file} is the memory of another search called {search.name}: choose another --out."
+        )
     study.set_user_attr("search", told)
     return study
 
 
 def _sampler(seed: int, done: int) -> "optuna.samplers.BaseSampler":
-    """Return what chooses the next trial's values: they depend on the trials before it, however often it was asked."""
+    """Return what chooses the next trial's values: they depend on the trials before it, however
+    often it was asked.
+    """
     import optuna
 
     entropy = np.random.SeedSequence([seed, done])
@@ -211,8 +242,8 @@ def _read_levels(file: Path, name: str, told: Any) -> Choices | Range:
         ):
             return found
     raise InputError(
-        f"{file}: [space] {name}: expected a list of different values, or {{low = …, high = …}} with low < high, both "
-        "above 0 unless linear = true."
+        f"{file}: [space] {name}: expected a list of different values, or {{low = …, high = …}}"
+        " with low < high, both above 0 unless linear = true."
     )
 
 

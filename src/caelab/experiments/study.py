@@ -23,16 +23,18 @@ from caelab.errors import InputError
 from caelab.experiments.config import RunConfig, make_config
 from caelab.experiments.factors import TRANSFORMATIONS, Level, transform
 from caelab.networks import PRESETS, Description, format_network, parse, resolve
-from caelab.networks.language import spell_out
+from caelab.networks.printer import spell_out
 
 BASE = "base"
 """The label of the base network."""
 
 FIXED = ("network", "data", "size", "split", "split_seed", "validation", "seed", "device")
-"""Options that are no factors: networks have tables of their own, and runs on other images cannot be compared."""
+"""Options that are no factors: networks have tables of their own, and runs on other images cannot
+be compared."""
 
 SAME_THROUGHOUT = (
-    "this is the same for a whole study; networks go into [networks] or [factors.NAME], seeds into [study]."
+    "this is the same for a whole study; networks go into [networks] or [factors.NAME], seeds into"
+    " [study]."
 )
 
 TABLES: Mapping[str, tuple[str, ...] | None] = {
@@ -80,11 +82,14 @@ class Study:
     def runs(self) -> Iterator[tuple[Variant, RunConfig]]:
         """Yield every run in the order in which it should be trained.
 
-        Seed by seed, so that a study that is cut short has answers about all architectures rather than certainty about
-        a few. Within a seed the base comes first, as everything is compared with it, and then what costs little, so
-        that most of the answers are there early.
+        Seed by seed, so that a study that is cut short has answers about all architectures rather
+        than certainty about a few. Within a seed the base comes first, as everything is compared
+        with it, and then what costs little, so that most of the answers are there early.
         """
-        costs = [variant.description.multiply_accumulates * variant.config.epochs for variant in self.variants]
+        costs = [
+            variant.description.multiply_accumulates * variant.config.epochs
+            for variant in self.variants
+        ]
         order = sorted(range(1, len(costs)), key=costs.__getitem__)
         for seed in self.seeds:
             for index in (0, *order):
@@ -92,7 +97,9 @@ class Study:
                 yield variant, variant.config.model_copy(update={"seed": seed})
 
 
-def read_study(file: Path, *, options: Mapping[str, Any] | None = None, seeds: str | None = None) -> Study:
+def read_study(
+    file: Path, *, options: Mapping[str, Any] | None = None, seeds: str | None = None
+) -> Study:
     """Read a study's file and describe all its networks.
 
     Args:
@@ -101,8 +108,8 @@ def read_study(file: Path, *, options: Mapping[str, Any] | None = None, seeds: s
         seeds: Go before those of ``[study]``: a count, or seeds parted by commas.
 
     Raises:
-        InputError: The file cannot be read or something in it is wrong; everything that is wrong is named with its
-            place in the file, or its label.
+        InputError: The file cannot be read or something in it is wrong; everything that is wrong is
+            named with its place in the file, or its label.
     """
     try:
         text = file.read_text(encoding="utf-8")
@@ -120,7 +127,8 @@ def read_study(file: Path, *, options: Mapping[str, Any] | None = None, seeds: s
 
 
 def read_seeds(value: object) -> tuple[int, ...]:
-    """Return the seeds: ``3`` or ``"3"`` are 0, 1, 2; ``[0, 4]`` or ``"0,4"`` (and ``"4,"``) are those.
+    """Return the seeds: ``3`` or ``"3"`` are 0, 1, 2; ``[0, 4]`` or ``"0,4"`` (and ``"4,"``) are
+    those.
 
     Raises:
         InputError: They are not different whole numbers from 0 on, or there are none.
@@ -135,9 +143,15 @@ def read_seeds(value: object) -> tuple[int, ...]:
         listed = range(value)
     else:
         listed = value if isinstance(value, list) else [value]
-    seeds = [seed for seed in listed if isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0]
+    seeds = [
+        seed
+        for seed in listed
+        if isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0
+    ]
     if not seeds or len(seeds) < len(listed) or len(set(seeds)) < len(seeds):
-        raise InputError(f"seeds {given!r}: expected different whole numbers from 0 on, or how many of them.")
+        raise InputError(
+            f"seeds {given!r}: expected different whole numbers from 0 on, or how many of them."
+        )
     return tuple(seeds)
 
 
@@ -156,15 +170,23 @@ class _Reader:
         name = told.get("name", self.file.stem)
         question = told.get("question", "")
         if not isinstance(name, str) or not re.fullmatch(r"[\w-]{1,64}", name):
-            self.problems.append(f"{self.place('study', 'name')}{name!r}: expected letters, digits, - and _.")
+            self.problems.append(
+                f"{self.place('study', 'name')}{name!r}: expected letters, digits, - and _."
+            )
         if not isinstance(question, str):
             self.problems.append(f"{self.place('study', 'question')}expected a text.")
         chosen: tuple[int, ...] = ()
         try:
             chosen = read_seeds(told.get("seeds", [0]) if seeds is None else seeds)
         except InputError as error:
-            self.problems.append(f"{self.place('study', 'seeds') if seeds is None else '--'}{error}")
-        base = {name: value for name, value in self.table("base").items() if name in RunConfig.model_fields}
+            self.problems.append(
+                f"{self.place('study', 'seeds') if seeds is None else '--'}{error}"
+            )
+        base = {
+            name: value
+            for name, value in self.table("base").items()
+            if name in RunConfig.model_fields
+        }
         given = {**base, **options}
         if not self.add(BASE, "", "", given):
             return None
@@ -197,7 +219,7 @@ class _Reader:
 
     def add(self, label: str, factor: str, level: str, options: Mapping[str, Any]) -> bool:
         """Take up a variant; whether it could be."""
-        from caelab.experiments.materials import describe_run
+        from caelab.experiments.setup import describe_run
 
         try:
             config = make_config(options)
@@ -207,16 +229,24 @@ class _Reader:
             return False
         if config.network not in PRESETS:  # however it was spaced
             config = config.model_copy(update={"network": format_network(parse(config.network))})
-        twin = format_network(spell_out(parse(description.text))) + config.model_dump_json(exclude={"network"})
+        twin = format_network(spell_out(parse(description.text))) + config.model_dump_json(
+            exclude={"network"}
+        )
         if label in {variant.label for variant in self.variants}:
             self.problems.append(f"{label}: this label is used twice.")
         elif twin in self.twins:
-            self.problems.append(f"{label}: the same run as {self.twins[twin]}; leave one of them out.")
+            self.problems.append(
+                f"{label}: the same run as {self.twins[twin]}; leave one of them out."
+            )
         self.twins.setdefault(twin, label)
-        self.variants.append(Variant(label=label, factor=factor, level=level, config=config, description=description))
+        self.variants.append(
+            Variant(label=label, factor=factor, level=level, config=config, description=description)
+        )
         return True
 
-    def add_told(self, label: str, factor: str, level: str, given: Mapping[str, Any], told: Any) -> None:
+    def add_told(
+        self, label: str, factor: str, level: str, given: Mapping[str, Any], told: Any
+    ) -> None:
         """Take up a network that the file tells: a text, or a table of options."""
         options = told if isinstance(told, dict) else {"network": told}
         if fixed := [name for name in FIXED if name in options and name != "network"]:
@@ -227,9 +257,13 @@ class _Reader:
     def check_keys(self) -> None:
         for table, content in self.content.items():
             if table not in TABLES:
-                self.problems.append(f"{self.place('', table)}{_unknown(table, TABLES, 'a study has no table')}")
+                self.problems.append(
+                    f"{self.place('', table)}{_unknown(table, TABLES, 'a study has no table')}"
+                )
             elif not isinstance(content, dict):
-                self.problems.append(f"{self.place('', table)}{table} should be a table: [{table}].")
+                self.problems.append(
+                    f"{self.place('', table)}{table} should be a table: [{table}]."
+                )
             elif (keys := TABLES[table]) is not None:
                 self.problems += [
                     f"{self.place(table, key)}{_unknown(key, keys, f'[{table}] has no key')}"
@@ -237,7 +271,9 @@ class _Reader:
                     if key not in keys
                 ]
         if "network" not in self.table("base"):
-            self.problems.append("[base]: expected network = …, the network that all others are compared with.")
+            self.problems.append(
+                "[base]: expected network = …, the network that all others are compared with."
+            )
 
     def table(self, name: str) -> dict[str, Any]:
         content = self.content.get(name, {})

@@ -1,1 +1,1 @@
-"""The lab: what the exercises ask, answered from run directories and study results."""
+"""The lab: the three exercises as studies, for a budget, and their report."""

@@ -79,13 +79,21 @@ def cuts(budget: Budget) -> list[str]:
     if budget.limit is not None:
         said.append(f"Networks are trained on {budget.limit:,} images at most.")
     if budget.epochs < BUDGETS["standard"].epochs:
-        said.append(f"Networks are trained for {budget.epochs} epochs, colorizers for {budget.color_epochs}.")
+        said.append(
+            f"Networks are trained for {budget.epochs} epochs, colorizers for"
+            f" {budget.color_epochs}."
+        )
     if budget.networks is not None:
         said.append(f"Of exercise 2's networks {len(budget.networks)} are trained.")
     elif budget.most_cost < float("inf"):
-        said.append(f"Networks of more than {budget.most_cost:g} times the reference network's cost are left out.")
+        said.append(
+            f"Networks of more than {budget.most_cost:g} times the reference network's cost are"
+            " left out."
+        )
     if len(budget.study_seeds) == 1:
-        said.append("Exercises 2 and 3 have one seed, so that effects have no intervals over seeds.")
+        said.append(
+            "Exercises 2 and 3 have one seed, so that effects have no intervals over seeds."
+        )
     if budget.ideas is not None:
         said.append(f"Of exercise 3's variants {len(budget.ideas)} are trained.")
     return said

@@ -1,8 +1,9 @@
 """A network's text → a ``torch.nn.Module`` that computes exactly that.
 
-Exact rewrites live here and never in the text: ``up conv`` becomes one convolution at low resolution
-(``layers.UpConvolution``), ReLU moves behind a maximum pooling, where a quarter of the numbers is left, and batch
-normalisation for training is folded into the weights afterwards (``fold_batchnorm``).
+Exact rewrites live here and never in the text: ``up conv`` becomes one convolution at low
+resolution (``layers.UpConvolution``), ReLU moves behind a maximum pooling, where a quarter of the
+numbers is left, and batch normalisation for training is folded into the weights afterwards
+(``fold_batchnorm``).
 """
 
 import copy
@@ -13,22 +14,23 @@ import torch
 from torch import Tensor, nn
 
 from caelab.errors import InputError
-from caelab.networks import layers, shapes
+from caelab.networks import modules, shapes
 from caelab.networks.classifier import Classifier
 from caelab.networks.describe import describe
 from caelab.networks.dropout import Dropout
-from caelab.networks.initialise import Initialisation, initialise, weighted_layers
-from caelab.networks.language import CodeMark, Item, Layer, Network, Residual, Skip, parse, spell_out
+from caelab.networks.global_layers import GlobalContext, SelfAttention, SqueezeExcitation
+from caelab.networks.initialize import Initialisation, initialise, weighted_layers
+from caelab.networks.printer import CodeMark, Item, Layer, Network, Residual, Skip, parse, spell_out
 from caelab.networks.shapes import Shape
-from caelab.networks.wholeimage import GlobalContext, SelfAttention, SqueezeExcitation
 
 
 class Built(nn.Module):
     """A built network.
 
     Attributes:
-        text: The network's text, in the canonical way. Keys of the state dict are the places in it, counted from 0
-            with repetitions written out, such as ``encoder.2.weight`` or ``decoder.1.bias``.
+        text: The network's text, in the canonical way. Keys of the state dict are the places in it,
+            counted from 0 with repetitions written out, such as ``encoder.2.weight`` or
+            ``decoder.1.bias``.
     """
 
     def __init__(self, text: str) -> None:
@@ -95,8 +97,14 @@ class Undivided(Built):
         self._refuse()
 
     def _refuse(self) -> NoReturn:
-        why = "a bracket runs around its '|'" if "|" in self.text else "it has no '|' to mark the code"
-        raise InputError(f"the network {self.text} cannot be split into encoder and decoder: {why}.")
+        why = (
+            "a bracket runs around its '|'"
+            if "|" in self.text
+            else "it has no '|' to mark the code"
+        )
+        raise InputError(
+            f"the network {self.text} cannot be split into encoder and decoder: {why}."
+        )
 
 
 def build(
@@ -108,14 +116,17 @@ def build(
     batchnorm: bool = False,
     initialisation: Initialisation = "kaiming",
 ) -> Built:
-    """Build ``network`` on the CPU in float32, its weights drawn from ``generator`` and from nothing else.
+    """Build ``network`` on the CPU in float32, its weights drawn from ``generator`` and from
+    nothing else.
 
     Args:
         network: A text, the name of a preset, or what ``parse`` gave.
         channels: Channels C of the images.
-        size: Their size in pixels, or (height, width). A network without ``dense`` takes other sizes too.
+        size: Their size in pixels, or (height, width). A network without ``dense`` takes other
+            sizes too.
         generator: A CPU generator; the same state gives the same weights.
-        batchnorm: Put batch normalisation before every activation but the last layer's, for ``fold_batchnorm``.
+        batchnorm: Put batch normalisation before every activation but the last layer's, for
+            ``fold_batchnorm``.
         initialisation: How the weights begin.
 
     Raises:
@@ -140,10 +151,12 @@ def build(
 
 
 def fold_batchnorm(module: Built) -> Built:
-    """Copy ``module`` with the batch normalisation of ``build(batchnorm=True)`` folded into the weights.
+    """Copy ``module`` with the batch normalisation of ``build(batchnorm=True)`` folded into the
+    weights.
 
-    The copy is the plain network of the text, with the state dict's keys of ``build(batchnorm=False)``, and computes
-    what ``module`` computes in ``eval`` mode, to rounding. A ``batchnorm`` written in the text stays.
+    The copy is the plain network of the text, with the state dict's keys of
+    ``build(batchnorm=False)``, and computes what ``module`` computes in ``eval`` mode, to rounding.
+    A ``batchnorm`` written in the text stays.
     """
     folded = copy.deepcopy(module)
     for layer in weighted_layers(folded):
@@ -157,7 +170,9 @@ def _sequence(items: tuple[Item, ...], shape: Shape) -> tuple[nn.Sequential, Sha
 
 
 def _fill(sequence: nn.Sequential, items: tuple[Item, ...], shape: Shape) -> Shape:
-    """Append the modules of ``items`` to ``sequence``, named by their places; the shape behind them."""
+    """Append the modules of ``items`` to ``sequence``, named by their places; the shape behind
+    them.
+    """
     place = 0
     while place < len(items):
         item = items[place]
@@ -167,7 +182,7 @@ def _fill(sequence: nn.Sequential, items: tuple[Item, ...], shape: Shape) -> Sha
                 place += 1
                 sequence.add_module(
                     str(place),
-                    layers.UpConvolution(
+                    modules.UpConvolution(
                         shape[0],
                         shapes.number(following),
                         kernel=following.kernel,
@@ -180,11 +195,11 @@ def _fill(sequence: nn.Sequential, items: tuple[Item, ...], shape: Shape) -> Sha
                 sequence.add_module(str(place), _layer(item, shape))
                 shape = shapes.output_shape(item, shape)
             case Residual():
-                block: nn.Sequential = layers.ResidualBlock()
+                block: nn.Sequential = modules.ResidualBlock()
                 shape = _fill(block, item.items, shape)
                 sequence.add_module(str(place), block)
             case Skip():
-                block = layers.SkipBlock()
+                block = modules.SkipBlock()
                 before = shape[0]
                 channels, height, width = _fill(block, item.items, shape)
                 shape = (before + channels, height, width)
@@ -196,14 +211,16 @@ def _fill(sequence: nn.Sequential, items: tuple[Item, ...], shape: Shape) -> Sha
 
 
 def _pool_before_rectifying(network: Built) -> None:
-    """Let maximum poolings do the rectifying of the layer before: max and a rising function commute."""
+    """Let maximum poolings do the rectifying of the layer before: max and a rising function
+    commute.
+    """
     for sequence in network.modules():
         if isinstance(sequence, nn.Sequential):
             for layer, pool in itertools.pairwise(sequence):
                 if (
-                    isinstance(layer, layers.Weighted)
+                    isinstance(layer, modules.Weighted)
                     and layer.activation in ("relu", "leaky")
-                    and isinstance(pool, layers.Plain)
+                    and isinstance(pool, modules.Plain)
                     and isinstance(pool.function, nn.MaxPool2d)
                     and pool.activation == "none"
                 ):
@@ -217,7 +234,7 @@ def _layer(layer: Layer, shape: Shape) -> nn.Module:
     value = shapes.number(layer)
     match layer.name:
         case "conv":
-            return layers.Convolution(
+            return modules.Convolution(
                 shape[0],
                 value,
                 kernel=layer.kernel,
@@ -228,7 +245,7 @@ def _layer(layer: Layer, shape: Shape) -> nn.Module:
             )
         case "deconv":
             padding, output_padding = shapes.transposed_padding(layer)
-            return layers.TransposedConvolution(
+            return modules.TransposedConvolution(
                 shape[0],
                 value,
                 kernel=layer.kernel,
@@ -238,29 +255,38 @@ def _layer(layer: Layer, shape: Shape) -> nn.Module:
                 activation=activation,
             )
         case "dense":
-            return layers.Dense(shapes.size_of(shape), (value, layer.height, layer.width), activation=activation)
+            return modules.Dense(
+                shapes.size_of(shape), (value, layer.height, layer.width), activation=activation
+            )
         case "norm":
-            return layers.Plain(layers.GroupNorm(shapes.group_count(layer, shape[0]), shape[0]), activation=activation)
+            return modules.Plain(
+                modules.GroupNorm(shapes.group_count(layer, shape[0]), shape[0]),
+                activation=activation,
+            )
         case "batchnorm":
-            return layers.Plain(nn.BatchNorm2d(shape[0]), activation=activation)
+            return modules.Plain(nn.BatchNorm2d(shape[0]), activation=activation)
         case "dropout":
-            return layers.Plain(Dropout(layer.probability), activation=activation)
+            return modules.Plain(Dropout(layer.probability), activation=activation)
         case "context":
-            return layers.Plain(GlobalContext(shape[0]), activation=activation)
+            return modules.Plain(GlobalContext(shape[0]), activation=activation)
         case "excite":
-            return layers.Plain(SqueezeExcitation(shape[0], reduction=value), activation=activation)
+            return modules.Plain(
+                SqueezeExcitation(shape[0], reduction=value), activation=activation
+            )
         case "attend":
-            return layers.Plain(SelfAttention(shape[0], heads=value), activation=activation)
+            return modules.Plain(SelfAttention(shape[0], heads=value), activation=activation)
         case "classify":
-            return layers.Plain(Classifier(shape[0], classes=value), activation=activation)
+            return modules.Plain(Classifier(shape[0], classes=value), activation=activation)
         case "pool":
-            return layers.Plain(nn.MaxPool2d(value), activation=activation)
+            return modules.Plain(nn.MaxPool2d(value), activation=activation)
         case "avgpool":
-            return layers.Plain(nn.AvgPool2d(value), activation=activation)
+            return modules.Plain(nn.AvgPool2d(value), activation=activation)
         case "up":
-            return layers.Plain(nn.Upsample(scale_factor=value, mode="nearest"), activation=activation)
+            return modules.Plain(
+                nn.Upsample(scale_factor=value, mode="nearest"), activation=activation
+            )
         case "shuffle":
-            return layers.Plain(nn.PixelShuffle(value), activation=activation)
+            return modules.Plain(nn.PixelShuffle(value), activation=activation)
         case "unshuffle":
-            return layers.Plain(nn.PixelUnshuffle(value), activation=activation)
-    return layers.Plain(nn.Upsample(scale_factor=value, mode="bilinear"), activation=activation)
+            return modules.Plain(nn.PixelUnshuffle(value), activation=activation)
+    return modules.Plain(nn.Upsample(scale_factor=value, mode="bilinear"), activation=activation)

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 
 from torch import Tensor, nn
 
-from caelab.networks.layers import Dense
+from caelab.networks.modules import Dense
 
 _TOLD: ContextVar[list[Tensor] | None] = ContextVar("told", default=None)
 
@@ -27,11 +27,12 @@ def classifying() -> Iterator[list[Tensor]]:
 
 
 class Classifier(nn.Module):
-    """``classify``: x itself; and, inside :func:`classifying`, the logits W·mean(x) + b, the mean over all positions.
+    """``classify``: x itself; and, inside :func:`classifying`, the logits W·mean(x) + b, the mean
+    over all positions.
 
-    Where labels are known in training, their cross-entropy makes the representation one of things, and not only of
-    textures: the joint training of a colorizer and a classifier of Iizuka et al. (2016, ACM TOG 35(4) 110). An answer
-    needs neither the labels nor the map.
+    Where labels are known in training, their cross-entropy makes the representation one of things,
+    and not only of textures: the joint training of a colorizer and a classifier of Iizuka et al.
+    (2016, ACM TOG 35(4) 110). An answer needs neither the labels nor the map.
     """
 
     def __init__(self, channels: int, *, classes: int) -> None:

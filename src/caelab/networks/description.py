@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from caelab.networks.ast import Span
 from caelab.networks.shapes import Shape, format_shape, size_of
-from caelab.networks.tree import Span
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,14 +12,16 @@ class LayerRow:
     """One layer, or the end of a bracket, and the representation behind it.
 
     Attributes:
-        text: The layer as written, with the activation that follows where it is not the text's default.
+        text: The layer as written, with the activation that follows where it is not the text's
+            default.
         kind: The layer's name; ``residual`` or ``skip`` at the end of a bracket.
         shape: (C, H, W) behind it.
         size: C·H·W, in numbers.
         weights: Weights and biases.
-        multiply_accumulates: Of its linear maps for one image, taken literally, padding included, and of attention's
-            products; biases, norms, pooling, means and interpolation count 0.
-        receptive_field: Input pixels a side that can move one number here; ``None`` is the whole image.
+        multiply_accumulates: Of its linear maps for one image, taken literally, padding included,
+            and of attention's products; biases, norms, pooling, means and interpolation count 0.
+        receptive_field: Input pixels a side that can move one number here; ``None`` is the whole
+            image.
         depth: How many brackets it stands in.
         remainder: Pixels a side that its stride left over.
         span: Its place in the description's text.
@@ -39,7 +41,9 @@ class LayerRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Representation:
-    """A tensor on the way. ``row`` counts rows from 1 and is the one it stands behind; 0 is the input."""
+    """A tensor on the way. ``row`` counts rows from 1 and is the one it stands behind; 0 is the
+    input.
+    """
 
     shape: Shape
     size: int
@@ -57,8 +61,8 @@ class Description:
         output: (C, H, W) of what comes out.
         rows: The layers, in order, repetitions written out.
         code: The representation at ``|``; ``None`` without one.
-        narrowest: The smallest representation between input and output that everything passes through: what has a
-            residual or a skip running around it does not count.
+        narrowest: The smallest representation between input and output that everything passes
+            through: what has a residual or a skip running around it does not count.
         skip_around_code: Whether a bracket runs around the code: then it is no bottleneck.
         weights: All weights and biases.
         multiply_accumulates: For one image, of the text taken literally.
@@ -95,19 +99,34 @@ class Description:
         return {key: plain(value) for key, value in vars(self).items()}
 
     def as_table(self) -> str:
-        """A table in plain text, a row a layer, with the code and the narrowest representation named below."""
+        """A table in plain text, a row a layer, with the code and the narrowest representation
+        named below.
+        """
         cells: list[tuple[str, ...]] = [("", "layer", "shape", "size", "weights", "MACs", "field")]
-        cells.append(("", "input", format_shape(self.input), _count(size_of(self.input)), "", "", ""))
+        cells.append(
+            ("", "input", format_shape(self.input), _count(size_of(self.input)), "", "", "")
+        )
         for index, row in enumerate(self.rows, 1):
             field = "all" if row.receptive_field is None else str(row.receptive_field)
-            costs = [_count(cost) if cost else "" for cost in (row.weights, row.multiply_accumulates)]
+            costs = [
+                _count(cost) if cost else "" for cost in (row.weights, row.multiply_accumulates)
+            ]
             cells.append(
-                (str(index), "  " * row.depth + row.text, format_shape(row.shape), _count(row.size), *costs, field)
+                (
+                    str(index),
+                    "  " * row.depth + row.text,
+                    format_shape(row.shape),
+                    _count(row.size),
+                    *costs,
+                    field,
+                )
             )
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         marks = {self.narrowest.row: "  ← the narrowest"}
         if self.code:
-            marks[self.code.row] = "  ← the code" + (", the narrowest" if self.code.row in marks else "")
+            marks[self.code.row] = "  ← the code" + (
+                ", the narrowest" if self.code.row in marks else ""
+            )
         lines = []
         for index, row_cells in enumerate(cells):
             padded = [
@@ -120,7 +139,9 @@ class Description:
     def _summary(self) -> list[str]:
         lines = []
         if self.code:
-            around = " A bracket runs around it: it is no bottleneck." if self.skip_around_code else ""
+            around = (
+                " A bracket runs around it: it is no bottleneck." if self.skip_around_code else ""
+            )
             lines.append(f"code        {_represented(self.code)}.{around}")
         lines.append(f"narrowest   {_represented(self.narrowest)}.")
         lines.append(f"weights     {_count(self.weights)}")

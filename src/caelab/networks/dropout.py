@@ -12,10 +12,11 @@ _GENERATOR: ContextVar[torch.Generator | None] = ContextVar("generator", default
 
 @contextmanager
 def drawing_from(generator: torch.Generator) -> Iterator[None]:
-    """Let every :class:`Dropout` that runs in this thread, while the block does, draw from ``generator``.
+    """Let every :class:`Dropout` that runs in this thread, while the block does, draw from
+    ``generator``.
 
-    Threads that train at once need generators of their own: shared, one would give each of them other numbers every
-    time. The backward pass draws nothing.
+    Threads that train at once need generators of their own: shared, one would give each of them
+    other numbers every time. The backward pass draws nothing.
     """
     token = _GENERATOR.set(generator)
     try:
@@ -25,14 +26,16 @@ def drawing_from(generator: torch.Generator) -> Iterator[None]:
 
 
 class Dropout(nn.Module):
-    """``dropout``: in training, channels of single images become 0 with ``probability`` p, the others x / (1 − p).
+    """``dropout``: in training, channels of single images become 0 with ``probability`` p, the
+    others x / (1 − p).
 
-    In evaluation it is the identity. Whole channels are dropped, not single numbers, because neighbours in a feature
-    map are so alike that they would make up for each other (Tompson et al. 2015, arXiv 1411.4280); behind ``dense64``,
-    where a channel is one number, this is the dropout of Srivastava et al. (2014).
+    In evaluation it is the identity. Whole channels are dropped, not single numbers, because
+    neighbours in a feature map are so alike that they would make up for each other (Tompson et al.
+    2015, arXiv 1411.4280); behind ``dense64``, where a channel is one number, this is the dropout
+    of Srivastava et al. (2014).
 
-    Numbers come from the generator of :func:`drawing_from`, and are the same on every device if that is a CPU's;
-    outside of it they come from torch's global generator.
+    Numbers come from the generator of :func:`drawing_from`, and are the same on every device if
+    that is a CPU's; outside of it they come from torch's global generator.
     """
 
     def __init__(self, probability: float) -> None:

@@ -3,7 +3,7 @@
 import difflib
 import re
 
-from caelab.networks.language import KINDS, NetworkError
+from caelab.networks.printer import KINDS, NetworkError
 
 PRESETS = {
     "reference": "conv8 pool conv12 pool conv16 | up conv12 up conv3",
@@ -25,14 +25,15 @@ PRESETS = {
         "conv64:gelu up conv32:gelu] conv32:gelu conv8 shuffle2"
     ),
 }
-"""Name → text, for images of 32×32 pixels; all but ``dense64`` take other sizes too, multiples of 4 or 8. They give an
-RGB image, but for the two that are made for colorization, whose two channels are chroma; ``adapt`` makes either the
-other.
+"""Name → text, for images of 32×32 pixels; all but ``dense64`` take other sizes too, multiples of 4
+or 8. They give an RGB image, but for the two that are made for colorization, whose two channels are
+chroma; ``adapt`` makes either the other.
 
-``reference``: nine layers, the code 16×8×8. ``strided``: strides and transposed convolutions, a linear code of
-12×8×8. ``dense64``: a linear code of 64 numbers. ``residual``: residual blocks and a linear code of 12×8×8.
-``unet``: skips run around the code. ``unet-color``: a U-Net for colorization that starts at half the resolution, with
-residual brackets, and the mean of the whole image and dropout at the bottom, 4×4; ``unet-small``: a narrower one.
+``reference``: nine layers, the code 16×8×8. ``strided``: strides and transposed convolutions, a
+linear code of 12×8×8. ``dense64``: a linear code of 64 numbers. ``residual``: residual blocks and a
+linear code of 12×8×8. ``unet``: skips run around the code. ``unet-color``: a U-Net for colorization
+that starts at half the resolution, with residual brackets, and the mean of the whole image and
+dropout at the bottom, 4×4; ``unet-small``: a narrower one.
 """
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from caelab.networks.tree import KINDS, Layer
+from caelab.networks.ast import KINDS, Layer
 
 Shape = tuple[int, int, int]
 """Channels, height, width."""
@@ -12,11 +12,14 @@ Margins = tuple[int, int]
 
 
 MOST_PAIRS = 2**24
-"""Most attention weights, heads · positions², of one ``attend`` on one image: 64×64 positions with one head."""
+"""Most attention weights, heads · positions², of one ``attend`` on one image: 64×64 positions with
+one head."""
 
 
 class MisfitError(ValueError):
-    """A layer, or a bracket, does not fit the shape it is given. The caller knows the place in the text."""
+    """A layer, or a bracket, does not fit the shape it is given. The caller knows the place in the
+    text.
+    """
 
 
 def format_shape(shape: Shape) -> str:
@@ -30,15 +33,18 @@ def size_of(shape: Shape) -> int:
 
 
 def number(layer: Layer) -> int:
-    """The layer's whole number, where it has one (channels, window, heads, …); its default where none is written."""
+    """The layer's whole number, where it has one (channels, window, heads, …); its default where
+    none is written.
+    """
     return layer.number or KINDS[layer.name].default or 0
 
 
 def convolution_padding(layer: Layer) -> Margins:
     """Zeros around the input of a ``conv``.
 
-    "Same" puts (K − 1)·D zeros around at stride 1, the odd one after, so that the size stays; at larger strides
-    ⌊(K − 1)·D / 2⌋ on either side, so that a multiple of the stride is divided by it.
+    "Same" puts (K − 1)·D zeros around at stride 1, the odd one after, so that the size stays; at
+    larger strides ⌊(K − 1)·D / 2⌋ on either side, so that a multiple of the stride is divided by
+    it.
     """
     if layer.padding is not None:
         return layer.padding, layer.padding
@@ -48,9 +54,11 @@ def convolution_padding(layer: Layer) -> Margins:
 
 
 def transposed_padding(layer: Layer) -> tuple[int, int]:
-    """Padding P and output padding O of a ``deconv``, whose output has (W − 1)·S + K − 2P + O pixels a side.
+    """Padding P and output padding O of a ``deconv``, whose output has (W − 1)·S + K − 2P + O
+    pixels a side.
 
-    "Same" makes that W·S: P = ⌈(K − S) / 2⌉ (not below 0), O = S − K + 2P. A number or ``v`` is P, with O = 0.
+    "Same" makes that W·S: P = ⌈(K − S) / 2⌉ (not below 0), O = S − K + 2P. A number or ``v`` is P,
+    with O = 0.
 
     Raises:
         MisfitError: Stride 1 with an even kernel has no symmetric "same".
@@ -60,12 +68,17 @@ def transposed_padding(layer: Layer) -> tuple[int, int]:
     padding = max(0, -((layer.stride - layer.kernel) // 2))
     output_padding = layer.stride - layer.kernel + 2 * padding
     if output_padding and layer.stride == 1:
-        raise MisfitError("deconv of stride 1 and an even kernel: use an odd kernel, or write the padding (v or p)")
+        raise MisfitError(
+            "deconv of stride 1 and an even kernel: use an odd kernel, or write the padding (v"
+            " or p)"
+        )
     return padding, output_padding
 
 
 def group_count(layer: Layer, channels: int) -> int:
-    """Groups of a ``norm``: its number; without one, the most that divide C, at least 4 channels each, at most 32."""
+    """Groups of a ``norm``: its number; without one, the most that divide C, at least 4 channels
+    each, at most 32.
+    """
     if layer.number is not None:
         return layer.number
     most = max(1, min(32, channels // 4))
@@ -75,7 +88,8 @@ def group_count(layer: Layer, channels: int) -> int:
 def output_shape(layer: Layer, shape: Shape) -> Shape:
     """The shape after ``layer`` is applied to ``shape``.
 
-    A convolution's side is ⌊(W − K + 2P) / S⌋ + 1, with K = (k − 1)·D + 1 where it is dilated; a pool's ⌊W / S⌋.
+    A convolution's side is ⌊(W − K + 2P) / S⌋ + 1, with K = (k − 1)·D + 1 where it is dilated; a
+    pool's ⌊W / S⌋.
 
     Raises:
         MisfitError: The layer does not fit; the message says why.
@@ -91,11 +105,15 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:
             extent = (layer.kernel - 1) * layer.dilation + 1
             margin = sum(convolution_padding(layer))
             if min(height, width) + margin < extent:
-                raise MisfitError(f"a kernel {extent} wide on {format_shape(shape)} with {margin} of padding")
+                raise MisfitError(
+                    f"a kernel {extent} wide on {format_shape(shape)} with {margin} of padding"
+                )
             return value, *sides(lambda side: (side + margin - extent) // layer.stride + 1)
         case "deconv":
             padding, extra = transposed_padding(layer)
-            grown = sides(lambda side: (side - 1) * layer.stride + layer.kernel - 2 * padding + extra)
+            grown = sides(
+                lambda side: (side - 1) * layer.stride + layer.kernel - 2 * padding + extra
+            )
             if min(grown) < 1:
                 raise MisfitError(f"a padding of {padding} leaves nothing of {format_shape(shape)}")
             return value, *grown
@@ -109,7 +127,9 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:
             return channels, *sides(lambda side: side * value)
         case "shuffle":
             if channels % value**2:
-                raise MisfitError(f"{channels} channels are not a multiple of {value}² = {value**2}")
+                raise MisfitError(
+                    f"{channels} channels are not a multiple of {value}² = {value**2}"
+                )
             return channels // value**2, *sides(lambda side: side * value)
         case "unshuffle":
             if height % value or width % value:
@@ -122,12 +142,17 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:
         case "attend" if channels % value:
             raise MisfitError(f"{channels} channels are not a multiple of {value} heads")
         case "attend" if (pairs := value * (height * width) ** 2) > MOST_PAIRS:
-            raise MisfitError(f"{height}×{width} positions have {pairs:,} attention weights, of at most {MOST_PAIRS:,}")
+            raise MisfitError(
+                f"{height}×{width} positions have {pairs:,} attention weights, of at most"
+                f" {MOST_PAIRS:,}"
+            )
     return shape
 
 
 def remainder(layer: Layer, shape: Shape) -> int:
-    """Pixels at the right or lower border that the layer's stride leaves out and a decoder cannot bring back."""
+    """Pixels at the right or lower border that the layer's stride leaves out and a decoder cannot
+    bring back.
+    """
     if layer.name in ("pool", "avgpool"):
         return max(side % number(layer) for side in shape[1:])
     if layer.name == "conv" and layer.padding is None and layer.stride > 1:
@@ -158,7 +183,8 @@ def weight_count(layer: Layer, shape: Shape) -> int:
 
 
 def multiply_accumulates(layer: Layer, shape: Shape) -> int:
-    """Multiply-accumulates of the layer's linear maps, taken literally, padding included, and of attention's products.
+    """Multiply-accumulates of the layer's linear maps, taken literally, padding included, and of
+    attention's products.
 
     Other layers count 0; so does ``classify``, as an answer does without it.
     """
@@ -181,7 +207,9 @@ def multiply_accumulates(layer: Layer, shape: Shape) -> int:
 
 
 def merges(first: Layer, second: Layer) -> bool:
-    """Whether ``first second`` is an ``up conv`` that ``build`` rewrites: one convolution at low resolution."""
+    """Whether ``first second`` is an ``up conv`` that ``build`` rewrites: one convolution at low
+    resolution.
+    """
     return (
         first.name == "up"
         and first.activation in (None, "none")

@@ -11,29 +11,36 @@ NOTICEABLE = 1.0
 """Differences below this, which the eye hardly sees, count squared."""
 
 _TINY = 1e-8
-"""Added under roots and to divisors, so that gray has a gradient; the chroma of gray becomes a ten-thousandth."""
+"""Added under roots and to divisors, so that gray has a gradient; the chroma of gray becomes a
+ten-thousandth."""
 
 
 def color_difference(estimate: Tensor, target: Tensor) -> Tensor:
-    """Return the mean over pixels of √(ΔE₀₀² + 1) − 1, a scalar, of RGB in [0, 1] ``(N, 3, H, W)`` twice."""
+    """Return the mean over pixels of √(ΔE₀₀² + 1) − 1, a scalar, of RGB in [0, 1] ``(N, 3, H, W)``
+    twice.
+    """
     squared = squared_ciede2000(rgb_to_lab(estimate), rgb_to_lab(target))
     return ((squared.clamp(min=0) + NOTICEABLE**2).sqrt() - NOTICEABLE).mean()
 
 
 def fourth_of_pixels(images: Tensor, step: int) -> Tensor:
-    """Return every second pixel of every second row, ``(N, C, ⌈H/2⌉, ⌈W/2⌉)`` or a pixel less; in four steps all.
+    """Return every second pixel of every second row, ``(N, C, ⌈H/2⌉, ⌈W/2⌉)`` or a pixel less; in
+    four steps all.
 
-    Neighbours are so alike that a mean over them is nearly the mean over all, for a quarter of the time.
+    Neighbours are so alike that a mean over them is nearly the mean over all, for a quarter of the
+    time.
     """
     row, column = divmod(step % 4, 2)
     return images[:, :, row % images.shape[2] :: 2, column % images.shape[3] :: 2]
 
 
 def squared_ciede2000(estimate: Tensor, target: Tensor) -> Tensor:
-    """Return ΔE₀₀² by pixel, ``(N, H, W)``, of CIELAB ``(N, 3, H, W)`` twice (Sharma et al. 2005, equations 2–22).
+    """Return ΔE₀₀² by pixel, ``(N, H, W)``, of CIELAB ``(N, 3, H, W)`` twice (Sharma et al. 2005,
+    equations 2–22).
 
-    Below zero by rounding, at most. The gradient is finite for all colors, equal ones and gray included. It takes what
-    corrects for gray (G), and what depends on lightness and mean hue (S_L, T, R_T), as constants.
+    Below zero by rounding, at most. The gradient is finite for all colors, equal ones and gray
+    included. It takes what corrects for gray (G), and what depends on lightness and mean hue (S_L,
+    T, R_T), as constants.
     """
     lightness, a, b = estimate.unbind(1)
     other_lightness, other_a, other_b = target.unbind(1)
@@ -50,8 +57,12 @@ def squared_ciede2000(estimate: Tensor, target: Tensor) -> Tensor:
 
     by_lightness = (lightness - other_lightness) / lightness_weight
     by_chroma = (chroma - other_chroma) / (1 + 0.045 * mean_chroma)
-    by_hue = _hue_difference(a, b, other_a, other_b, chroma * other_chroma) / (1 + 0.015 * mean_chroma * hue_weight)
-    return by_lightness.square() + by_chroma.square() + by_hue.square() + rotation * by_chroma * by_hue
+    by_hue = _hue_difference(a, b, other_a, other_b, chroma * other_chroma) / (
+        1 + 0.015 * mean_chroma * hue_weight
+    )
+    return (
+        by_lightness.square() + by_chroma.square() + by_hue.square() + rotation * by_chroma * by_hue
+    )
 
 
 def _chroma(a: Tensor, b: Tensor) -> Tensor:
@@ -64,8 +75,12 @@ def _vividness(chroma: Tensor) -> Tensor:
     return (power / (power + 1)).sqrt()
 
 
-def _hue_difference(a: Tensor, b: Tensor, other_a: Tensor, other_b: Tensor, product: Tensor) -> Tensor:
-    """Return 2 √(C C′) sin(Δh / 2), from the products of the vectors (a, b): no angle, which gray would not have."""
+def _hue_difference(
+    a: Tensor, b: Tensor, other_a: Tensor, other_b: Tensor, product: Tensor
+) -> Tensor:
+    """Return 2 √(C C′) sin(Δh / 2), from the products of the vectors (a, b): no angle, which gray
+    would not have.
+    """
     inner, outer = a * other_a + b * other_b, other_a * b - other_b * a
     near = inner > 0
     acute = outer * (2 / (product + torch.where(near, inner, 0) + _TINY)).sqrt()

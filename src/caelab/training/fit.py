@@ -1,4 +1,6 @@
-"""THE training loop: a generator. Progress, checkpoints, early stopping and interruption are written around it."""
+"""THE training loop: a generator. Progress, checkpoints, early stopping and interruption are
+written around it.
+"""
 
 import math
 import time
@@ -10,21 +12,23 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from caelab.impair import image_keys
-from caelab.training.compose import ImageModel
+from caelab.data.pixels import Pixels
+from caelab.degrade import image_keys
+from caelab.models.image_model import ImageModel
 from caelab.training.gradient import BatchGradient, threads
 from caelab.training.losses import Loss
-from caelab.training.pixels import Pixels
 from caelab.training.randomness import generator_for
 from caelab.training.schedule import rate_factor
 from caelab.training.step import Step
 from caelab.training.task import Task
 
 FINITE_CHECK_STEPS = 200
-"""How often the loss is brought to the host to see that it is finite; every step would stall a GPU."""
+"""How often the loss is brought to the host to see that it is finite; every step would stall a
+GPU."""
 
 FEW_WEIGHTS = 100_000
-"""Fewer weights than this are updated by one thread: threads that met would outlive the update and be in the way."""
+"""Fewer weights than this are updated by one thread: threads that met would outlive the update and
+be in the way."""
 
 
 class TrainingDiverged(RuntimeError):
@@ -37,7 +41,8 @@ class Plan:
 
     Attributes:
         epochs: Passes through the training images.
-        batch: Images a step; what remains of an epoch below a full batch is left for another epoch's shuffle.
+        batch: Images a step; what remains of an epoch below a full batch is left for another
+            epoch's shuffle.
         task: What becomes of an image before the network is given it.
         loss: Its terms are summed and minimised.
         learning_rate: The peak of the schedule.
@@ -66,7 +71,8 @@ class Plan:
 
 @dataclass(kw_only=True)
 class TrainingState:
-    """Everything that changes while the loop runs; saved and restored, the loop goes on as if never stopped.
+    """Everything that changes while the loop runs; saved and restored, the loop goes on as if never
+    stopped.
 
     Attributes:
         averaged: The running mean of the weights, where one is kept.
@@ -132,7 +138,8 @@ class TrainedEpoch:
 
 
 def fit(state: TrainingState, images: Pixels, plan: Plan) -> Iterator[TrainedEpoch | None]:
-    """Train ``state`` in place; yield ``None`` after each step and a :class:`TrainedEpoch` after each epoch.
+    """Train ``state`` in place; yield ``None`` after each step and a :class:`TrainedEpoch` after
+    each epoch.
 
     At every yield ``state`` is complete: it may be saved, and the loop left for good.
 
@@ -158,13 +165,19 @@ def fit(state: TrainingState, images: Pixels, plan: Plan) -> Iterator[TrainedEpo
     ) as gradient:
         take_step = Step(gradient, state.optimizer, parameters, clip=plan.clip, updating=serial)
         while state.epoch < plan.epochs:
-            order = torch.randperm(len(images), generator=generator_for(plan.seed, "batches", state.epoch))
+            order = torch.randperm(
+                len(images), generator=generator_for(plan.seed, "batches", state.epoch)
+            )
             order = order.to(images.device)
-            keys = torch.from_numpy(image_keys(images.rows, plan.seed, state.epoch)).to(images.device)
+            keys = torch.from_numpy(image_keys(images.rows, plan.seed, state.epoch)).to(
+                images.device
+            )
             while state.step < steps:
                 started = time.perf_counter()
                 done = state.epoch * steps + state.step
-                factor = rate_factor(done, steps=steps * plan.epochs, warmup=warmup, decay=plan.decay)
+                factor = rate_factor(
+                    done, steps=steps * plan.epochs, warmup=warmup, decay=plan.decay
+                )
                 for group in state.optimizer.param_groups:
                     group["lr"] = plan.learning_rate * factor
 
@@ -177,13 +190,17 @@ def fit(state: TrainingState, images: Pixels, plan: Plan) -> Iterator[TrainedEpo
                 state.sums = {name: state.sums.get(name, 0) + term for name, term in terms.items()}
                 state.step += 1
                 if state.step % FINITE_CHECK_STEPS == 0 or state.step == steps:
-                    _require_finite(state, plan)  # waits for the device, so that the epoch's time is whole
+                    _require_finite(
+                        state, plan
+                    )  # waits for the device, so that the epoch's time is whole
                 state.seconds += time.perf_counter() - started
                 yield None
 
             means = {name: float(total) / steps for name, total in state.sums.items()}
             rate = state.optimizer.param_groups[0]["lr"]
-            finished = TrainedEpoch(epoch=state.epoch + 1, seconds=state.seconds, learning_rate=rate, terms=means)
+            finished = TrainedEpoch(
+                epoch=state.epoch + 1, seconds=state.seconds, learning_rate=rate, terms=means
+            )
             state.epoch, state.step, state.seconds, state.sums = state.epoch + 1, 0, 0.0, {}
             yield finished
 
@@ -191,6 +208,7 @@ def fit(state: TrainingState, images: Pixels, plan: Plan) -> Iterator[TrainedEpo
 def _require_finite(state: TrainingState, plan: Plan) -> None:
     if not all(math.isfinite(float(total)) for total in state.sums.values()):
         raise TrainingDiverged(
-            f"the loss is not a finite number in epoch {state.epoch + 1}, by step {state.step}. The learning rate "
-            f"{plan.learning_rate:g} is probably too high for this network: try a third of it, or --clip 1."
+            f"the loss is not a finite number in epoch {state.epoch + 1}, by step {state.step}. The"
+            f" learning rate {plan.learning_rate:g} is probably too high for this network: try a"
+            " third of it, or --clip 1."
         )

@@ -9,15 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from caelab.data.pixels import Pixels
+from caelab.device import autocast
+from caelab.models.image_model import ImageModel
+from caelab.models.prediction_heads import RgbPrediction
 from caelab.networks.classifier import classifying
 from caelab.networks.dropout import Dropout, drawing_from
-from caelab.networks.lanes import InLanes
+from caelab.networks.simd_network import InLanes
 from caelab.training.color_difference import color_difference, fourth_of_pixels
-from caelab.training.compose import ImageModel
-from caelab.training.device import autocast
 from caelab.training.losses import Loss, Terms, mean_squared_error
-from caelab.training.pixels import Pixels
-from caelab.training.predictions import RgbPrediction
 from caelab.training.randomness import generator_for
 from caelab.training.task import Task
 
@@ -28,12 +28,14 @@ SMALLEST_SHARE = 16
 class BatchGradient:
     """Computes a batch's loss terms, and leaves their sum's gradient in the parameters.
 
-    On a CPU each thread takes its share of the batch through the whole network and back, alone, instead of all of them
-    meeting in every operation: small operations do not pay for meeting, and where another program takes a core away,
-    waiting for each other at every one of them costs many times what that program takes. The shares' gradients are
-    added in a fixed order, so the same number of threads gives the same bits. Networks with batch normalisation, whose
-    statistics are the whole batch's, are not shared out, nor is anything on another device. Small networks go through
-    compiled loops (``networks.lanes``), where there is a C compiler; plain autoencoders in one go, from bytes.
+    On a CPU each thread takes its share of the batch through the whole network and back, alone,
+    instead of all of them meeting in every operation: small operations do not pay for meeting, and
+    where another program takes a core away, waiting for each other at every one of them costs many
+    times what that program takes. The shares' gradients are added in a fixed order, so the same
+    number of threads gives the same bits. Networks with batch normalisation, whose statistics are
+    the whole batch's, are not shared out, nor is anything on another device. Small networks go
+    through compiled loops (``networks.lanes``), where there is a C compiler; plain autoencoders in
+    one go, from bytes.
 
     Use it as a context manager: the threads end with the block.
 
@@ -45,10 +47,10 @@ class BatchGradient:
         batch: Images in a batch.
         precision: What convolutions compute in.
         seed: Of the run; dropout draws from it.
-        label_weight: What the cross-entropy of the labels, in nats, counts beside the loss, where the network has a
-            ``classify``.
-        color_weight: What the color difference between the answer and the clean image counts beside the loss. It is
-            measured on a fourth of the pixels, another one at every step.
+        label_weight: What the cross-entropy of the labels, in nats, counts beside the loss, where
+            the network has a ``classify``.
+        color_weight: What the color difference between the answer and the clean image counts beside
+            the loss. It is measured on a fourth of the pixels, another one at every step.
     """
 
     def __init__(
@@ -69,19 +71,28 @@ class BatchGradient:
         self._color_weight = color_weight
         self._parameters = list(model.parameters())
         available = torch.get_num_threads()
-        alone = images.device.type != "cpu" or any(isinstance(part, nn.BatchNorm2d) for part in model.modules())
+        alone = images.device.type != "cpu" or any(
+            isinstance(part, nn.BatchNorm2d) for part in model.modules()
+        )
         self.shares = 1 if alone else max(1, min(available, batch // SMALLEST_SHARE))
         self._each = available // self.shares
         # PyTorch's number of threads is the calling thread's own.
         self._pool = ThreadPoolExecutor(
-            max(1, self.shares - 1), "share", initializer=torch.set_num_threads, initargs=(self._each,)
+            max(1, self.shares - 1),
+            "share",
+            initializer=torch.set_num_threads,
+            initargs=(self._each,),
         )
         channels, height, width = images.shape
         given = (task.impairment.channels(channels), height, width)
         suits = not alone and precision == torch.float32 and batch >= SMALLEST_SHARE
         compiled = model.in_lanes(given) if suits else None
         self._answer: ImageModel | InLanes = model if compiled is None else compiled
-        reproduces = task.plain and loss is mean_squared_error and isinstance(model.prediction, RgbPrediction)
+        reproduces = (
+            task.plain
+            and loss is mean_squared_error
+            and isinstance(model.prediction, RgbPrediction)
+        )
         one_go = reproduces and not color_weight and compiled is not None and compiled.keeps_shape
         self._learner = compiled if one_go else None
 
@@ -92,23 +103,31 @@ class BatchGradient:
 
     @property
     def of_tensors_alone(self) -> bool:
-        """Whether the operations are the same for every batch, and none has a part that comes from the host.
+        """Whether the operations are the same for every batch, and none has a part that comes from
+        the host.
 
-        Masks of dropout do, as do JPEGs; and the color difference is measured on other pixels at each step.
+        Masks of dropout do, as do JPEGs; and the color difference is measured on other pixels at
+        each step.
         """
-        drops = any(isinstance(part, Dropout) and part.probability for part in self._model.modules())
+        drops = any(
+            isinstance(part, Dropout) and part.probability for part in self._model.modules()
+        )
         return not drops and not self._color_weight and not self._task.impairment.on_host
 
     def __enter__(self) -> "BatchGradient":
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._pool.shutdown()
 
     def __call__(self, chosen: Tensor, keys: Tensor, *moment: int) -> Terms:
-        """Return the batch's loss terms, and ``mse`` of its clipped images in any case, without a graph.
+        """Return the batch's loss terms, and ``mse`` of its clipped images in any case, without a
+        graph.
 
         Args:
             chosen: Positions of the batch's images, ``int64 (N,)``.
@@ -126,20 +145,29 @@ class BatchGradient:
                 answers = [self._share(*shares[0]), *(other.result() for other in others)]
             weights = [len(part) / len(chosen) for part in parts]
             told = [terms for terms, _ in answers]
-            terms = {name: torch.stack([one[name] for one in told]) @ torch.tensor(weights) for name in told[0]}
+            terms = {
+                name: torch.stack([one[name] for one in told]) @ torch.tensor(weights)
+                for name in told[0]
+            }
             gradients = _weighted_sum([gradients for _, gradients in answers], weights)
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
             parameter.grad = gradient
         return terms
 
-    def _share(self, chosen: Tensor, keys: Tensor, moment: tuple[int, ...]) -> tuple[Terms, tuple[Tensor, ...]]:
+    def _share(
+        self, chosen: Tensor, keys: Tensor, moment: tuple[int, ...]
+    ) -> tuple[Terms, tuple[Tensor, ...]]:
         if self._learner is not None:
             error, gradients = self._learner.learn(self._images.flat, chosen)
             return {"mse": torch.tensor(error)}, gradients
         clean = self._task.vary(self._images.batch(chosen), keys)
         given = self._task.give(clean, keys)
         generator = generator_for(self._seed, "dropout", *moment)
-        with autocast(clean.device, self._precision), drawing_from(generator), classifying() as told:
+        with (
+            autocast(clean.device, self._precision),
+            drawing_from(generator),
+            classifying() as told,
+        ):
             output = self._answer(given)
         prediction = self._model.prediction
         terms = self._loss(output, prediction.target(clean))
@@ -147,7 +175,9 @@ class BatchGradient:
         if told:
             terms["labels"] = self._label_weight * self._label_error(told, chosen)
         if self._color_weight:
-            seen, of_given, of_clean = (fourth_of_pixels(each, moment[-2]) for each in (output, given, clean))
+            seen, of_given, of_clean = (
+                fourth_of_pixels(each, moment[-2]) for each in (output, given, clean)
+            )
             difference = color_difference(prediction.image(seen, of_given), of_clean)
             terms["color_difference"] = self._color_weight * difference
         gradients = torch.autograd.grad(torch.stack(list(terms.values())).sum(), self._parameters)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import torch.nn.functional as F
 from torch import Tensor
 
-from caelab.training.sparse_entropy import sparse_cross_entropy
+from caelab.kernels.sparse_cross_entropy import sparse_cross_entropy
 
 Terms = dict[str, Tensor]
 Loss = Callable[[Tensor, Tensor], Terms]
@@ -15,7 +15,9 @@ CHARBONNIER_WIDTH = 1e-3
 
 
 def mean_squared_error(output: Tensor, target: Tensor) -> Terms:
-    """Mean over all pixels and channels of the squared difference, in the unit of what is compared."""
+    """Mean over all pixels and channels of the squared difference, in the unit of what is
+    compared.
+    """
     return {"mse": F.mse_loss(output, target)}
 
 
@@ -35,7 +37,8 @@ def charbonnier(output: Tensor, target: Tensor) -> Terms:
 
 
 def binary_cross_entropy(logits: Tensor, target: Tensor) -> Terms:
-    """Mean cross-entropy in nats between pixel values in [0, 1], taken as probabilities, and logits.
+    """Mean cross-entropy in nats between pixel values in [0, 1], taken as probabilities, and
+    logits.
 
     Its minimum is not zero but the entropy of the pixel values.
     """
@@ -43,12 +46,13 @@ def binary_cross_entropy(logits: Tensor, target: Tensor) -> Terms:
 
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Terms:
-    """Mean over pixels of the cross-entropy in nats between a few classes' shares and logits ``(N, Q, H, W)``.
+    """Mean over pixels of the cross-entropy in nats between a few classes' shares and logits ``(N,
+    Q, H, W)``.
 
     Args:
         logits: Of Q classes.
-        target: ``(N, 2K, H, W)``: the numbers of K classes, and then what each of them counts. The shares of a pixel
-            need not add up to 1; their sum is the pixel's weight.
+        target: ``(N, 2K, H, W)``: the numbers of K classes, and then what each of them counts. The
+            shares of a pixel need not add up to 1; their sum is the pixel's weight.
     """
     classes, shares = target.chunk(2, dim=1)
     return {"cross_entropy": sparse_cross_entropy(logits, classes.long(), shares)}

@@ -16,7 +16,8 @@ DECAYS: Mapping[str, Decay] = {
 def rate_factor(step: int, *, steps: int, warmup: int, decay: str) -> float:
     """Return the learning rate's factor in (0, 1] for ``step`` in ``0 … steps − 1``.
 
-    The first ``warmup`` steps rise linearly to 1; then ``decay`` falls towards (never reaching) 0 at ``steps``.
+    The first ``warmup`` steps rise linearly to 1; then ``decay`` falls towards (never reaching) 0
+    at ``steps``.
     """
     if step < warmup:
         return (step + 1) / warmup

@@ -1,4 +1,6 @@
-"""One step of training: a batch's gradient, and the update. On CUDA devices it is recorded once, and replayed."""
+"""One step of training: a batch's gradient, and the update. On CUDA devices it is recorded once,
+and replayed.
+"""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -12,20 +14,23 @@ from caelab.training.losses import Terms
 from caelab.training.soap import SOAP
 
 WARMUP = 3
-"""Steps that are done as Python comes to them before one is recorded: libraries lay things out at their first calls."""
+"""Steps that are done as Python comes to them before one is recorded: libraries lay things out at
+their first calls."""
 
 Recorder = Callable[[Callable[[], Terms]], Callable[[], Terms]]
-"""Takes a function's operations on tensors down, and returns what does them once more, on the same tensors."""
+"""Takes a function's operations on tensors down, and returns what does them once more, on the same
+tensors."""
 
 
 class Step:
     """Takes steps: ``terms = step(chosen, keys, epoch, number)``.
 
-    Every operation that Python asks of a GPU takes it some microseconds, and a small network's step has hundreds that
-    take the GPU less. Steps that are alike are therefore recorded as a CUDA graph, which is launched in one go. Alike
-    are those of SOAP between two refreshes of its bases, where nothing that a step is made of comes from the host but
-    the images' positions and keys, and what ``SOAP.numbers`` tells: these have their places on the device. Other steps,
-    and everything on other devices, are done as Python comes to them.
+    Every operation that Python asks of a GPU takes it some microseconds, and a small network's step
+    has hundreds that take the GPU less. Steps that are alike are therefore recorded as a CUDA
+    graph, which is launched in one go. Alike are those of SOAP between two refreshes of its bases,
+    where nothing that a step is made of comes from the host but the images' positions and keys, and
+    what ``SOAP.numbers`` tells: these have their places on the device. Other steps, and everything
+    on other devices, are done as Python comes to them.
 
     Args:
         gradient: Of a batch.
@@ -46,7 +51,12 @@ class Step:
         updating: int,
         record: Recorder | None = None,
     ) -> None:
-        self._gradient, self._optimizer, self._parameters, self._clip = gradient, optimizer, parameters, clip
+        self._gradient, self._optimizer, self._parameters, self._clip = (
+            gradient,
+            optimizer,
+            parameters,
+            clip,
+        )
         self._updating = updating
         record = record or (cuda_graph if gradient.device.type == "cuda" else None)
         self._record = record if gradient.of_tensors_alone and isinstance(optimizer, SOAP) else None
@@ -64,7 +74,12 @@ class Step:
             number: Of the step, in the epoch.
         """
         optimizer = self._optimizer
-        if self._record and isinstance(optimizer, SOAP) and optimizer.steady and self._done >= WARMUP:
+        if (
+            self._record
+            and isinstance(optimizer, SOAP)
+            and optimizer.steady
+            and self._done >= WARMUP
+        ):
             return self._replayed(self._record, optimizer, chosen, keys)
         self._done += 1
         terms = self._gradient(chosen, keys, epoch, number)
@@ -84,7 +99,9 @@ class Step:
         return self._replay()
 
     def _recorded(self, record: Recorder, optimizer: SOAP) -> Callable[[], Terms]:
-        """Return what does a steady step with what lies in its places; if it cannot be recorded, this one only."""
+        """Return what does a steady step with what lies in its places; if it cannot be recorded,
+        this one only.
+        """
 
         def arithmetic() -> Terms:
             chosen, keys, numbers = self._places
@@ -96,7 +113,9 @@ class Step:
         try:
             return record(arithmetic)
         except RuntimeError as error:
-            sys.stderr.write(f"note: the step is not recorded as a CUDA graph, and so slower: {error}\n")
+            sys.stderr.write(
+                f"note: the step is not recorded as a CUDA graph, and so slower: {error}\n"
+            )
             self._record = None
             return arithmetic
 
@@ -106,7 +125,8 @@ class Step:
 
 
 def cuda_graph(function: Callable[[], Terms]) -> Callable[[], Terms]:
-    """Record a function's operations on the current CUDA device, without doing them; return what does them.
+    """Record a function's operations on the current CUDA device, without doing them; return what
+    does them.
 
     Each time it returns the same tensors, with other values.
 

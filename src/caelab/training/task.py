@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from caelab.impair import Impairment
-from caelab.impair.apply import impair
-from caelab.training.augment import augment
+from caelab.degrade import Impairment
+from caelab.degrade.apply import impair
+from caelab.training.augmentation import augment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +35,21 @@ class Task:
         return self == Task(impairment=Impairment())
 
     def vary(self, images: Tensor, keys: Tensor) -> Tensor:
-        """Return training images as this epoch has them, clean, ``(N, C, H, W)``; ``keys`` as for ``impair``."""
+        """Return training images as this epoch has them, clean, ``(N, C, H, W)``; ``keys`` as for
+        ``impair``.
+        """
         return augment(
-            images, keys, flip=self.flip, shift=self.shift, zoom=self.zoom, rotate=self.rotate, tone=self.tone
+            images,
+            keys,
+            flip=self.flip,
+            shift=self.shift,
+            zoom=self.zoom,
+            rotate=self.rotate,
+            tone=self.tone,
         )
 
     def give(self, clean: Tensor, keys: Tensor) -> Tensor:
-        """Return what the network is given for clean images, ``(N, C', H, W)``; ``keys`` as for ``impair``."""
+        """Return what the network is given for clean images, ``(N, C', H, W)``; ``keys`` as for
+        ``impair``.
+        """
         return impair(clean, self.impairment, keys)

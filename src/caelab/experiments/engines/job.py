@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from caelab.data import ImageSet
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.experiments.interrupt import Interrupted
-from caelab.images import ImageSet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,16 +54,20 @@ class Engine(Protocol):
     def workers(self) -> int:
         """How many jobs are trained at the same time."""
 
-    def train(self, jobs: Sequence[Job], *, runs: Path, images: ImageSet | None = None) -> Generator[Event, None, None]:
-        """Train ``jobs``, begun in their order, into folders of ``runs``; yield what happens as it happens.
+    def train(
+        self, jobs: Sequence[Job], *, runs: Path, images: ImageSet | None = None
+    ) -> Generator[Event, None, None]:
+        """Train ``jobs``, begun in their order, into folders of ``runs``; yield what happens as it
+        happens.
 
-        A job that fails does not stop the others. Closing the iterator stops all work; what was under way goes on
-        from its checkpoint when it is trained again.
+        A job that fails does not stop the others. Closing the iterator stops all work; what was
+        under way goes on from its checkpoint when it is trained again.
 
         Args:
             jobs: What to train.
             runs: Where run directories are put.
-            images: The data that the jobs name, if they are loaded already; an engine may do without.
+            images: The data that the jobs name, if they are loaded already; an engine may do
+                without.
 
         Raises:
             Interrupted: Someone asked to stop; the state is saved.
@@ -88,7 +92,12 @@ def attempt(job: Job, runs: Path, images: ImageSet | None = None) -> Finished | 
         return Failed(job.name, str(error))
     except Exception as error:  # whatever befalls one run, the others go on
         place = traceback.extract_tb(error.__traceback__)[-1]
-        return Failed(job.name, f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})")
+        return Failed(
+            job.name, f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})"
+        )
     if directory.path.name != job.name:
-        return Failed(job.name, f"the data here are not the study's: the run came out as {directory.path.name}.")
+        return Failed(
+            job.name,
+            f"the data here are not the study's: the run came out as {directory.path.name}.",
+        )
     return Finished(job.name)

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import torch
 
-from caelab.experiments.engines import fresh
+from caelab.data import ImageSet
+from caelab.data.shared_memory import LentImages, lent
+from caelab.experiments.engines import forkserver
 from caelab.experiments.engines.job import Event, Failed, Job, Started, attempt
 from caelab.experiments.interrupt import Interrupted, uninterrupted
-from caelab.images import ImageSet
-from caelab.images.lent import LentImages, lent
 
 BYTES_OF_A_WORKER = 2_500_000_000
 """Memory that a worker may need, with its own copy of the images."""
@@ -37,8 +37,8 @@ class _Worker:
 class Processes:
     """Trains as many jobs at the same time as there are workers.
 
-    A worker that is killed is replaced, and its job begun once more: it goes on from its checkpoint. A job that loses
-    two workers has failed.
+    A worker that is killed is replaced, and its job begun once more: it goes on from its
+    checkpoint. A job that loses two workers has failed.
 
     Args:
         workers: How many processes; by default one a GPU, or one a core, as far as memory goes.
@@ -51,12 +51,16 @@ class Processes:
         self.workers = workers or len(self._devices) or max(1, min(cores, room_for_workers()))
         self.threads = threads or max(1, cores // self.workers)
 
-    def train(self, jobs: Sequence[Job], *, runs: Path, images: ImageSet | None = None) -> Generator[Event, None, None]:
+    def train(
+        self, jobs: Sequence[Job], *, runs: Path, images: ImageSet | None = None
+    ) -> Generator[Event, None, None]:
         """Train ``jobs``; see :class:`Engine`."""
         with contextlib.nullcontext() if images is None or not jobs else lent(images) as at_hand:
             yield from self._train(jobs, runs, at_hand)
 
-    def _train(self, jobs: Sequence[Job], runs: Path, images: LentImages | None) -> Generator[Event, None, None]:
+    def _train(
+        self, jobs: Sequence[Job], runs: Path, images: LentImages | None
+    ) -> Generator[Event, None, None]:
         waiting, bereft = deque(jobs), set[str]()
         workers: list[_Worker] = []
         try:
@@ -84,7 +88,9 @@ class Processes:
                             waiting.appendleft(busy_with)
                             continue
                         end = _say_exit(worker.process.exitcode)
-                        event = Failed(busy_with.name, f"its worker ended twice, the second time with {end}.")
+                        event = Failed(
+                            busy_with.name, f"its worker ended twice, the second time with {end}."
+                        )
                     yield event
         finally:
             for worker in workers:
@@ -96,14 +102,16 @@ class Processes:
         """Start a worker and put it among ``workers``."""
         slot = min(set(range(self.workers)) - {worker.slot for worker in workers})
         device = self._devices[slot % len(self._devices)] if self._devices else None
-        context = fresh.context()
+        context = forkserver.context()
         ours, theirs = context.Pipe()
         environment = dict(os.environ)
         if device is not None:
             environment["CUDA_VISIBLE_DEVICES"] = device
         environment.update(dict.fromkeys(THREAD_VARIABLES, str(self.threads)))
         process = context.Process(
-            target=_work, args=(theirs, runs, images, self.threads, environment), name=f"worker-{slot}"
+            target=_work,
+            args=(theirs, runs, images, self.threads, environment),
+            name=f"worker-{slot}",
         )
         process.start()
         theirs.close()  # else its end would never be noticed
@@ -119,7 +127,11 @@ class Processes:
 
 
 def _work(
-    connection: Connection, runs: Path, images: LentImages | None, threads: int, environment: dict[str, str]
+    connection: Connection,
+    runs: Path,
+    images: LentImages | None,
+    threads: int,
+    environment: dict[str, str],
 ) -> None:
     """Train what comes through ``connection`` until it is closed."""
     if hasattr(os, "setsid"):
@@ -128,7 +140,9 @@ def _work(
     os.environ.update(environment)
     torch.set_num_threads(threads)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with contextlib.suppress(EOFError, OSError, Interrupted):  # the parent has gone, and with it what it lent
+    with contextlib.suppress(
+        EOFError, OSError, Interrupted
+    ):  # the parent has gone, and with it what it lent
         at_hand = None if images is None else images.borrow()
         while True:
             job: Job = connection.recv()
@@ -150,7 +164,9 @@ def available_cores() -> int:
 
 
 def room_for_workers() -> int:
-    """Return for how many workers there is memory; where the system does not tell how much it has, two."""
+    """Return for how many workers there is memory; where the system does not tell how much it has,
+    two.
+    """
     try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # Windows has no sysconf

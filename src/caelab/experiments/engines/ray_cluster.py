@@ -7,11 +7,11 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
+from caelab.data import ImageSet
 from caelab.errors import InputError
 from caelab.experiments.engines.job import Event, Failed, Finished, Job, Started, attempt
-from caelab.experiments.rundir import RunDirectory
+from caelab.experiments.run_directory import RunDirectory
 from caelab.files import replacing
-from caelab.images import ImageSet
 
 MOST_RETRIES = 3
 """How often a job that lost its node or its worker is taken up elsewhere."""
@@ -29,11 +29,13 @@ Files = dict[str, bytes]
 class RayCluster:
     """Trains on every node of a Ray cluster at the same time; caelab and the data must be there.
 
-    A job whose node is lost is begun again elsewhere. It goes on from its checkpoint where the nodes share the folder
-    of the runs, and else from what was there when the study began. Finished run directories come back whole.
+    A job whose node is lost is begun again elsewhere. It goes on from its checkpoint where the
+    nodes share the folder of the runs, and else from what was there when the study began. Finished
+    run directories come back whole.
 
     Args:
-        address: Of the cluster, as ``ray.init`` has it; by default one that runs here, else a new one of this machine.
+        address: Of the cluster, as ``ray.init`` has it; by default one that runs here, else a new
+            one of this machine.
         threads: CPUs of each run.
 
     Raises:
@@ -53,13 +55,19 @@ class RayCluster:
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             except (OSError, ValueError, RuntimeError) as error:
                 raise InputError(
-                    f"no Ray cluster at {address or 'this machine'}: {error}. Start one with `ray start --head`."
+                    f"no Ray cluster at {address or 'this machine'}: {error}. Start one with `ray"
+                    " start --head`."
                 ) from error
         resources: dict[str, float] = self._ray.cluster_resources()
         self.gpus = 1 if resources.get("GPU", 0) >= 1 else 0
-        self.workers = int(min(resources.get("CPU", 0) // threads, resources["GPU"] if self.gpus else 10**6))
+        self.workers = int(
+            min(resources.get("CPU", 0) // threads, resources["GPU"] if self.gpus else 10**6)
+        )
         if self.workers < 1:
-            raise InputError(f"the Ray cluster has {resources.get('CPU', 0):g} CPUs, too few for --threads {threads}.")
+            raise InputError(
+                f"the Ray cluster has {resources.get('CPU', 0):g} CPUs, too few for --threads"
+                f" {threads}."
+            )
 
     def train(
         self,
@@ -71,7 +79,10 @@ class RayCluster:
         """Train ``jobs``, each on data that its node loads; see :class:`Engine`."""
         ray, runs = self._ray, runs.absolute()
         remote = ray.remote(
-            num_cpus=self.threads, num_gpus=self.gpus, max_retries=MOST_RETRIES, retry_exceptions=False
+            num_cpus=self.threads,
+            num_gpus=self.gpus,
+            max_retries=MOST_RETRIES,
+            retry_exceptions=False,
         )(train_remotely)
         waiting = list(reversed(jobs))
         under_way: dict[object, Job] = {}
@@ -87,7 +98,10 @@ class RayCluster:
                 try:
                     event, files = ray.get(ready)
                 except ray.exceptions.RayError as error:
-                    yield Failed(job.name, f"the cluster lost it {MOST_RETRIES + 1} times: {_first_line(error)}")
+                    yield Failed(
+                        job.name,
+                        f"the cluster lost it {MOST_RETRIES + 1} times: {_first_line(error)}",
+                    )
                     continue
                 if isinstance(event, Finished) and not RunDirectory(runs / job.name).finished:
                     unpack(files, runs / job.name)
@@ -104,7 +118,8 @@ def train_remotely(job: Job, runs: Path, threads: int, begun: Files) -> tuple[Ev
 
     Args:
         job: The run.
-        runs: The driver's folder of runs; where it is not to be seen from this node, a temporary one is taken.
+        runs: The driver's folder of runs; where it is not to be seen from this node, a temporary
+            one is taken.
         threads: CPU threads.
         begun: The files of an interrupted run to go on from.
     """
@@ -123,11 +138,16 @@ def train_remotely(job: Job, runs: Path, threads: int, begun: Files) -> tuple[Ev
 def pack(directory: Path) -> Files:
     """Return the files of a run directory, but its lock."""
     lock = RunDirectory(directory).lock
-    return {file.name: file.read_bytes() for file in directory.iterdir() if file.is_file() and file != lock}
+    return {
+        file.name: file.read_bytes()
+        for file in directory.iterdir()
+        if file.is_file() and file != lock
+    }
 
 
 def unpack(files: Files, directory: Path) -> None:
-    """Write the files of a run directory, its result last, so that it is not finished before it is whole.
+    """Write the files of a run directory, its result last, so that it is not finished before it is
+    whole.
 
     Raises:
         InputError: They cannot be written.

@@ -1,0 +1,125 @@
+"""Fetches CIFAR-10 from its authors' server."""
+
+import os
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pooch
+
+from caelab.errors import InputError
+from caelab.files import require_space
+from caelab.progress import progress
+
+URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
+URL_VARIABLE = "CAELAB_CIFAR10_URL"
+MD5 = "c58f30108f718f92721af3b95e74349a"
+ARCHIVE = "cifar-10-python.tar.gz"
+BYTES = 170_498_071
+
+RETRIES = 2
+CONNECT_SECONDS = 3.0
+READ_SECONDS = 20.0
+REACH_SECONDS = 6.0
+"""In all, for name, connection and first answer: after that the machine counts as offline."""
+
+
+class UnreachableError(Exception):
+    """The server cannot be reached, or broke off every time; the message says which."""
+
+
+class _Bar:
+    """What pooch calls a progress bar."""
+
+    total: float = 0
+
+    def __init__(self, advance: Callable[[float], None]) -> None:
+        self._advance = advance
+        self._done = 0.0
+
+    def update(self, amount: float) -> None:
+        self._done += amount
+        self._advance(amount)
+
+    def reset(self) -> None:
+        self._advance(-self._done)
+        self._done = 0.0
+
+    def close(self) -> None:
+        """Do nothing: the block that opened the bar closes it."""
+
+
+def download_cifar10(folder: Path, *, url: str | None = None) -> Path:
+    """Fetch ``cifar-10-python.tar.gz`` into ``folder``, check it, and give its path; a broken
+    attempt leaves nothing.
+
+    Args:
+        folder: Made where it does not exist.
+        url: Instead of ``CAELAB_CIFAR10_URL``, or of the official address.
+
+    Raises:
+        UnreachableError: The server cannot be reached within seconds, or breaks off three times.
+        InputError: What it gives has another checksum, the disk is too full, or the folder cannot
+            be written to.
+    """
+    url = url or os.environ.get(URL_VARIABLE) or URL
+    require_reachable(url)
+    require_space(folder, BYTES)
+    pooch.get_logger().setLevel("ERROR")
+    with progress("fetching CIFAR-10", BYTES, unit="bytes") as advance:
+        fetcher = pooch.create(
+            path=folder,
+            base_url="",
+            registry={ARCHIVE: f"md5:{MD5}"},
+            urls={ARCHIVE: url},
+            retry_if_failed=RETRIES,
+        )
+        downloader = pooch.HTTPDownloader(
+            progressbar=_Bar(advance), timeout=(CONNECT_SECONDS, READ_SECONDS)
+        )
+        try:
+            return Path(fetcher.fetch(ARCHIVE, downloader=downloader))
+        except ValueError as error:
+            raise InputError(
+                f"what {url} gives is not CIFAR-10: its MD5 is not {MD5}. Nothing was kept. Try"
+                f" later, or fetch {ARCHIVE} elsewhere and name it as the data."
+            ) from error
+        except OSError as error:
+            # Errors of the network are OSErrors of requests, without the number that the operating
+            # system gives.
+            if error.errno is None:
+                raise UnreachableError(f"{url} broke off ({type(error).__name__})") from error
+            raise InputError(
+                f"cannot write to {folder}: {error.strerror}. Choose another cache folder."
+            ) from error
+
+
+def require_reachable(url: str) -> None:
+    """Ask for the head of ``url``; a machine without a network is told from one with a slow one in
+    a few seconds.
+
+    Raises:
+        UnreachableError: No answer in time, or an answer that it is not there.
+    """
+    outcome = ["no answer"]
+
+    def ask() -> None:
+        try:
+            with urllib.request.urlopen(
+                urllib.request.Request(url, method="HEAD"), timeout=CONNECT_SECONDS
+            ):
+                outcome[0] = ""
+        except urllib.error.HTTPError as error:
+            error.close()
+            outcome[0] = "" if error.code in (405, 501) else f"HTTP {error.code}"
+        except (OSError, ValueError) as error:
+            outcome[0] = str(getattr(error, "reason", error))
+
+    # The look-up of a name has no timeout of its own, so it runs where it can be left behind.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(REACH_SECONDS)
+    if outcome[0]:
+        raise UnreachableError(f"{url} cannot be reached ({outcome[0]})")

@@ -1,0 +1,128 @@
+"""The one way in: whatever people name, or nothing → an ``ImageSet``."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pooch
+
+from caelab.data.builtin_photos import load_photos
+from caelab.data.cifar10 import SIZE, find_cifar10, read_cifar10
+from caelab.data.download import ARCHIVE, UnreachableError, download_cifar10
+from caelab.data.folder import read_folder
+from caelab.data.image_set import ImageSet
+from caelab.errors import InputError
+
+DATA_VARIABLE = "CAELAB_DATA"
+SIZE_LIMIT = 1024
+
+
+def load_images(
+    data: str | Path | None = None,
+    *,
+    size: int = 32,
+    cache: Path | None = None,
+    download: bool = True,
+) -> ImageSet:
+    """Load images. What people must know about them goes to stderr, and stays in ``source.note``.
+
+    Args:
+        data: A path: a folder or ``.tar.gz`` of CIFAR-10 (the python, binary or Matlab layout), or
+            a folder of pictures. ``"cifar10"`` insists on CIFAR-10; ``"photos"`` are the built-in
+            photos. ``None`` or ``"auto"`` takes ``CAELAB_DATA``, else the first CIFAR-10 that is
+            found on the machine, else downloads it, else takes the built-in photos.
+        size: Side of the images, in pixels, for pictures and photos; CIFAR-10 has 32.
+        cache: Where a download is kept; by default the user's cache folder.
+        download: Whether to download at all.
+
+    Raises:
+        InputError: There is no such data, it is damaged, or the size does not fit.
+    """
+    if not 1 <= size <= SIZE_LIMIT:
+        raise InputError(f"the size is {size}; it must be from 1 to {SIZE_LIMIT} pixels.")
+    images = _load(
+        data, size=size, cache=cache or Path(pooch.os_cache("caelab")), download=download
+    )
+    if images.source.note:
+        sys.stderr.write(f"note: {images.source.note}\n")
+    return images
+
+
+def _load(data: str | Path | None, *, size: int, cache: Path, download: bool) -> ImageSet:
+    named = os.environ.get(DATA_VARIABLE) if data in (None, "", "auto") else data
+    if named == "photos":
+        return load_photos(size=size)
+    if named not in (None, "", "auto", "cifar10"):
+        return _load_path(
+            named, size=size, origin="" if named is data else f" (which {DATA_VARIABLE} names)"
+        )
+
+    if size != SIZE:
+        raise InputError(
+            f"CIFAR-10 has {SIZE}×{SIZE} pixels, not {size}×{size}. Name a folder of pictures, or"
+            " photos."
+        )
+    found = next(filter(None, map(find_cifar10, _usual_places(cache))), None)
+    if found:
+        return read_cifar10(found)
+    try:
+        if not download:
+            raise UnreachableError("downloading is switched off")
+        return read_cifar10(download_cifar10(cache))
+    except UnreachableError as error:
+        if named == "cifar10":
+            raise InputError(
+                f"CIFAR-10 is not on this machine, and {error}. Fetch {ARCHIVE} on another machine"
+                f" and name its path as the data or in {DATA_VARIABLE}; or take the built-in"
+                " photos: photos."
+            ) from error
+        return load_photos(
+            note=(
+                "these are the built-in photos, not CIFAR-10: it is not on this machine, and"
+                f" {error}"
+            )
+        )
+
+
+def _load_path(named: str | Path, *, size: int, origin: str) -> ImageSet:
+    try:
+        path = Path(named).expanduser()
+        path.stat()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(
+            f"there is no {named}{origin}. Name a folder, an archive of CIFAR-10, cifar10, or"
+            " photos."
+        ) from error
+    found = find_cifar10(path)
+    if found:
+        if size != SIZE:
+            raise InputError(
+                f"{found} is CIFAR-10, which has {SIZE}×{SIZE} pixels, not {size}×{size}."
+            )
+        return read_cifar10(found)
+    if not path.is_dir():
+        raise InputError(
+            f"{path} is neither a folder nor a .tar.gz of CIFAR-10. Name one of these."
+        )
+    return read_folder(path, size=size)
+
+
+def _usual_places(cache: Path) -> Iterator[Path]:
+    """Where CIFAR-10 may lie: what the environment names, our cache, and where torchvision and
+    Keras keep it.
+    """
+    with contextlib.suppress(RuntimeError):  # ~ of an unknown user
+        yield Path(os.environ.get(DATA_VARIABLE) or cache).expanduser()
+    yield from (cache, Path("data"), Path("datasets"))
+    with contextlib.suppress(RuntimeError):  # a user without a home
+        home = Path.home()
+        keras = Path(os.environ.get("KERAS_HOME", home / ".keras")) / "datasets"
+        yield from (home / "data", home / "datasets", home / ".torchvision")
+        # Keras names its archive after the folder, and its newer versions unpack one level deeper.
+        yield from (
+            keras,
+            keras / "cifar-10-batches-py-target",
+            keras / "cifar-10-batches-py.tar.gz",
+        )

@@ -1,0 +1,150 @@
+"""The end of a run: the weights folded and saved, the test part measured once, the pictures
+drawn.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from caelab.data.pixels import Pixels
+from caelab.degrade import Impairment, parse_impairment
+from caelab.experiments.config import RunConfig
+from caelab.experiments.peak_memory import peak_memory_bytes
+from caelab.experiments.run_baselines import baseline_measures
+from caelab.experiments.run_directory import RunDirectory
+from caelab.experiments.run_figures import ErrorCurve, choose_samples, draw_error, draw_samples
+from caelab.experiments.setup import Parts, make_card, peak_learning_rate
+from caelab.files import replacing
+from caelab.metrics.evaluate import measure_restored
+from caelab.metrics.image_errors import estimates, psnr, restoring, summarize_errors
+from caelab.models.image_model import ImageModel
+from caelab.models.weights_file import save_model
+from caelab.networks import Description
+from caelab.networks.build import Built, fold_batchnorm
+
+SAMPLES = 8
+"""Images in each block of ``samples.png``."""
+
+
+def conclude(
+    directory: RunDirectory,
+    config: RunConfig,
+    description: Description,
+    model: ImageModel,
+    parts: Parts,
+    records: Sequence[dict[str, float]],
+    best_epoch: int,
+    precision: torch.dtype,
+) -> None:
+    """Write everything that a finished run leaves; ``result.json`` last.
+
+    Args:
+        directory: Where to.
+        config: The run.
+        description: Of its network.
+        model: With the best weights by validation, batch normalisation not yet folded.
+        parts: The data.
+        records: The rows of ``epochs.csv``.
+        best_epoch: The epoch that the weights are from.
+        precision: What convolutions compute in.
+    """
+    assert isinstance(model.network, Built)
+    model.network = fold_batchnorm(model.network.eval())
+    card = make_card(config, description, parts)
+    save_model(directory.weights, model, card)
+
+    impairment = parse_impairment(card.impair)
+    with restoring(model, precision) as restore:
+        measures = measure_restored(restore, parts.test, impairment)
+    errors = measures["mse"]
+    baselines = baseline_measures(parts, parts.test, description, config)
+    with replacing(directory.per_image) as temporary, temporary.open("wb") as file:
+        arrays: dict[str, Any] = {"index": parts.test.rows, "psnr": psnr(errors), **measures}
+        np.savez_compressed(file, **arrays)
+
+    footnote = _footnote(parts)
+    title = f"{config.network}, {len(records)} epochs on {parts.source.name}"
+    draw_error(
+        ErrorCurve(
+            title=title,
+            records=records,
+            best_epoch=best_epoch,
+            test_error=float(errors.mean()),
+            baselines={name: float(each["mse"].mean()) for name, each in baselines.items()},
+            footnote=footnote,
+        ),
+        directory.error,
+        directory.error.with_suffix(".png"),
+    )
+    _draw_samples(
+        directory, model, parts.test, impairment, errors, precision, title=title, footnote=footnote
+    )
+    result: dict[str, Any] = {
+        "network": description.text,
+        "code_size": description.code.size if description.code else None,
+        "narrowest_size": description.narrowest.size,
+        "skip_around_code": description.skip_around_code,
+        "weights": description.weights,
+        "multiply_accumulates": description.multiply_accumulates,
+        "impair": card.impair,
+        "predict": card.predict,
+        "test": summarize_errors(**measures),
+        "validation_mse": records[best_epoch - 1]["validation_mse"],
+        "best_epoch": best_epoch,
+        "epochs": len(records),
+        "baselines": {name: summarize_errors(**each) for name, each in baselines.items()},
+        "images": {name: len(getattr(parts, name)) for name in ("train", "validation", "test")},
+        "data": parts.source.name,
+        "data_note": parts.source.note,
+        "normalisation": {"mean": parts.mean, "std": parts.std},
+        "peak_learning_rate": peak_learning_rate(config, model.network),
+        "seconds": sum(record["seconds"] for record in records),
+        "seconds_per_epoch": float(np.median([record["seconds"] for record in records])),
+        "peak_memory_bytes": peak_memory_bytes(),
+    }
+    directory.write(directory.result, result)
+
+
+def _draw_samples(
+    directory: RunDirectory,
+    model: ImageModel,
+    test: Pixels,
+    impairment: Impairment,
+    errors: np.ndarray,
+    precision: torch.dtype,
+    *,
+    title: str,
+    footnote: str,
+) -> None:
+    chosen = choose_samples(errors, min(SAMPLES, len(errors)))
+    with restoring(model, precision) as restore:
+        (made,) = estimates(
+            restore, test.at(chosen.ravel()), impairment=impairment, batch=chosen.size
+        )
+
+    def blocks(images: Tensor) -> np.ndarray:
+        return images.float().cpu().numpy().reshape(*chosen.shape, *images.shape[1:])
+
+    rows = {"original": blocks(made.target), "network": blocks(made.estimate)}
+    if impairment.steps:
+        rows = {"given": blocks(made.given.clamp(0, 1)), **rows}
+    draw_samples(
+        directory.samples,
+        rows=rows,
+        errors=errors[chosen],
+        labels=("smallest errors of the test images", "median", "largest errors"),
+        title=f"{title}: test MSE {errors.mean():.5f}",
+        footnote=footnote,
+    )
+
+
+def _footnote(parts: Parts) -> str:
+    counts = (
+        f"{len(parts.train)} training, {len(parts.validation)} validation, {len(parts.test)} test"
+        " images"
+    )
+    note = f" · {parts.source.note}" if parts.source.note else ""
+    return f"{parts.source.name}: {counts}{note}"

@@ -1,0 +1,200 @@
+"""A finished run → a model that ships: its weights, their card, and the same as ONNX."""
+
+import copy
+import json
+import re
+import shlex
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+
+from caelab.degrade import parse_impairment
+from caelab.errors import InputError
+from caelab.experiments.config import RunConfig
+from caelab.experiments.run_directory import RunDirectory, finite, read_config
+from caelab.files import write_text
+from caelab.models.image_model import ImageModel
+from caelab.models.weights_file import ModelCard, load_model, save_model
+from caelab.pictures import model_files
+from caelab.pictures.export import export_onnx
+from caelab.pictures.model_files import ShippedModel
+from caelab.pictures.open_model import command_for
+
+MOST_BYTES = 25_000_000
+"""All that ships, together."""
+
+ROUNDING = 0.5 / 255
+"""What weights of 16 bits may change at most in an image in [0, 1]: half a level of 8 bits."""
+
+SAMPLE = 256
+"""Of the first so many test images the error is kept, to be measured again in a test."""
+
+ENVIRONMENT = (
+    "caelab",
+    "commit",
+    "python",
+    "torch",
+    "numpy",
+    "processor",
+    "threads",
+    "device",
+    "precision",
+)
+"""What the card keeps of a run's environment."""
+
+LIMITS = {
+    "reconstruct": "Fine detail is lost: {values:,} numbers hold an image of {size}×{size} pixels.",
+    "denoise": (
+        "Made for {impair}; of other kinds and strengths of noise it removes less, or takes detail"
+        " along."
+    ),
+    "restore": "Made for {impair}; what was damaged otherwise comes out little better, or worse.",
+    "colorize": (
+        "Colors are plausible, not true: where many are possible they tend to brown and gray, and"
+        " small things take the color of what is around them."
+    ),
+}
+"""Of each picture command's models."""
+
+
+def ship(run: Path, name: str, *, onnx: bool = True, force: bool = False) -> ShippedModel:
+    """Put a run's model among those that ship, under a name: with weights of 16 bits, where that
+    changes no image.
+
+    The card holds the run's configuration under ``config``, as a run's ``config.json`` does:
+    `caelab train --config CARD` trains it again.
+
+    Args:
+        run: A finished run's directory.
+        name: Lower case, digits and hyphens.
+        onnx: Whether to put the ONNX file beside, which refers to the weights.
+        force: Replace the model of that name.
+
+    Raises:
+        InputError: The run is not finished, the name is none or taken, or all together become
+            larger than 25 MB.
+    """
+    if not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", name):
+        raise InputError(
+            f"'{name}' is no name for a model: lower case, digits and hyphens, such as best-64."
+        )
+    directory = RunDirectory(run)
+    if not directory.finished:
+        raise InputError(
+            f"{run} is not a finished run: it has no {directory.result.name}. Train it first."
+        )
+    target = model_files.FOLDER / f"{name}.safetensors"
+    if target.exists() and not force:
+        raise InputError(f"a model called {name} ships already; --force replaces it.")
+    model, told = load_model(directory.weights, torch.device("cpu"))
+    model, dtype = _rounded(model, told)
+    card = _card(directory, name)
+    model_files.FOLDER.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".ship-", dir=model_files.FOLDER) as folder:
+        weights = Path(folder) / target.name
+        save_model(weights, model, told, dtype=dtype)
+        made = [weights]
+        if onnx:
+            made.append(weights.with_suffix(".onnx"))
+            export_onnx(model, made[-1], card=told, weights=weights)
+        _require_room(target, *made)
+        for file in made:
+            file.replace(model_files.FOLDER / file.name)
+    if not onnx:
+        target.with_suffix(".onnx").unlink(missing_ok=True)  # of the model that is replaced
+    write_text(
+        target.with_suffix(".json"), json.dumps(finite(card), indent=2, ensure_ascii=False) + "\n"
+    )
+    return ShippedModel(name=name, weights=target, card=card)
+
+
+def _rounded(model: ImageModel, card: ModelCard) -> tuple[ImageModel, torch.dtype]:
+    """Return the model with weights of 16 bits, and their type; as it is where that would change
+    its images.
+    """
+    rounded = copy.deepcopy(model)
+    for parameter in rounded.parameters():
+        parameter.data = parameter.data.half().float()
+    channels = parse_impairment(card.impair).channels(card.channels)
+    images = torch.rand(
+        16, channels, card.size, card.size, generator=torch.Generator().manual_seed(0)
+    )
+    with torch.inference_mode():
+        change = float((rounded.restore(images) - model.restore(images)).abs().max())
+    return (rounded, torch.float16) if change <= ROUNDING else (model, torch.float32)
+
+
+def _card(directory: RunDirectory, name: str) -> dict[str, Any]:
+    config, result = read_config(directory.path), directory.read(directory.result)
+    data = result["data"]
+    environment = directory.read(directory.environment)
+    with np.load(directory.per_image) as measured:
+        errors = measured["mse"][:SAMPLE]
+    told = {
+        # Where the data lay is nobody's business; its name is enough to find it again.
+        "config": {
+            **config.model_dump(mode="json"),
+            "data": data if data in ("cifar10", "photos") else "auto",
+        },
+        "name": name,
+        "network": result["network"],
+        "code_size": result["code_size"],
+        "weights": result["weights"],
+        "impair": config.impair,
+        "predict": config.predict,
+        "trained_on": f"{result['images']['train']:,} images of {data}",
+    }
+    return {
+        **told,
+        "command": train_command(RunConfig(**told["config"])),
+        "test": result["test"],
+        "baselines": result["baselines"],
+        "sample": {"images": len(errors), "mse": float(errors.mean())},
+        "limits": _limits(result, config),
+        "licence": "Apache-2.0",
+        "environment": {key: environment.get(key) for key in ENVIRONMENT},
+    }
+
+
+def train_command(config: RunConfig) -> str:
+    """Return the command that trains a configuration: what differs from the defaults, and the
+    data.
+    """
+    words = ["caelab", "train", config.network, "--data", config.data]
+    for name, value in config.model_dump(
+        exclude_defaults=True, exclude={"network", "data"}
+    ).items():
+        flag = name.replace("_", "-")
+        words += (
+            [f"--{flag}" if value else f"--no-{flag}"]
+            if isinstance(value, bool)
+            else [f"--{flag}", str(value)]
+        )
+    return shlex.join(words)
+
+
+def _limits(result: dict[str, Any], config: RunConfig) -> str:
+    of_task = LIMITS[command_for(parse_impairment(config.impair))].format(
+        values=result["narrowest_size"], size=config.size, impair=config.impair
+    )
+    learned = f"Learned from {config.size}×{config.size} images of {result['data']} alone"
+    classes = (
+        ", photographs of ten classes of animals and vehicles"
+        if result["data"] == "cifar10"
+        else ""
+    )
+    return f"{learned}{classes}; other subjects come out less well. {of_task}"
+
+
+def _require_room(target: Path, *made: Path) -> None:
+    others = [file for file in target.parent.glob("[!.]*") if file.stem != target.stem]
+    total = sum(file.stat().st_size for file in (*others, *made))
+    if total > MOST_BYTES:
+        raise InputError(
+            f"with {target.stem} all models together would take {total / 1e6:.1f} MB, and"
+            f" {MOST_BYTES / 1e6:.0f} are the limit. Leave its ONNX file out (--no-onnx), or choose"
+            " a smaller network."
+        )

@@ -1,0 +1,170 @@
+"""The run directory: everything a run leaves behind, and all that a report, a comparison or a page
+may look at.
+"""
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from caelab.errors import InputError
+from caelab.experiments.config import RunConfig, make_config
+from caelab.files import read_json, replacing, write_text
+
+
+class RunDirectory:
+    """The files of one run, by name.
+
+    ``config.json`` is written first and ``result.json`` last: a directory with the latter is a
+    finished run.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.json"
+        self.environment = path / "environment.json"
+        self.epochs = path / "epochs.csv"
+        self.result = path / "result.json"
+        self.per_image = path / "per_image.npz"
+        self.weights = path / "weights.safetensors"
+        self.checkpoint = path / "checkpoint.pt"
+        self.samples = path / "samples.png"
+        self.error = path / "error.svg"
+        self.lock = path / ".lock"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run ended and its result was written."""
+        return self.result.is_file()
+
+    def claim(self, config: RunConfig, key: str, source: dict[str, str]) -> None:
+        """Make the directory this run's, or see that it already is.
+
+        Raises:
+            InputError: It is a file, another run's, or not empty and no run's.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"{self.path} is a file: a run needs a folder. Choose another --out.")
+        if self.config.is_file():
+            owner = self.read(self.config).get("key")
+            if owner != key:
+                raise InputError(
+                    f"{self.path} holds another run ({owner}; this one is {key}): its configuration"
+                    " or its data differ. Choose another --out, or none: then every run gets its"
+                    " own folder."
+                )
+            return
+        if self.path.is_dir() and any(
+            entry.name != self.lock.name for entry in self.path.iterdir()
+        ):
+            raise InputError(
+                f"{self.path} is not empty and not a run. Choose a new or empty folder for --out."
+            )
+        self.write(
+            self.config, {"key": key, "config": config.model_dump(mode="json"), "data": source}
+        )
+
+    def write(self, file: Path, content: dict[str, Any]) -> None:
+        """Write a JSON document; numbers that are not finite become ``null``."""
+        write_text(file, json.dumps(finite(content), indent=2, ensure_ascii=False) + "\n")
+
+    def read(self, file: Path) -> dict[str, Any]:
+        """Read a JSON document.
+
+        Raises:
+            InputError: The file is missing or damaged.
+        """
+        return read_json(file)
+
+    def write_epochs(self, records: Sequence[dict[str, float]]) -> None:
+        """Write ``epochs.csv``: one row an epoch, whole, so that a resumed run leaves no double
+        row.
+        """
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(records[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(
+            {name: f"{value:.8g}" for name, value in record.items()} for record in records
+        )
+        write_text(self.epochs, text.getvalue())
+
+    def read_epochs(self) -> list[dict[str, float]]:
+        """Read ``epochs.csv``.
+
+        Raises:
+            InputError: The file is missing or damaged.
+        """
+        try:
+            with self.epochs.open(encoding="utf-8", newline="") as file:
+                records = [
+                    {name: float(value) for name, value in row.items()}
+                    for row in csv.DictReader(file)
+                ]
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"cannot read {self.epochs}: {error}. Train the run again.") from error
+        if not records:
+            raise InputError(f"cannot read {self.epochs}: it has no rows. Train the run again.")
+        return records
+
+    def save_checkpoint(self, content: dict[str, Any]) -> None:
+        """Save what a resumed run needs: tensors and plain values."""
+        with replacing(self.checkpoint) as temporary:
+            torch.save(content, temporary)
+
+    def load_checkpoint(self) -> dict[str, Any] | None:
+        """Return the checkpoint, or ``None`` where there is none.
+
+        It is loaded as data, never as code (``weights_only``).
+
+        Raises:
+            InputError: The file is damaged.
+        """
+        if not self.checkpoint.is_file():
+            return None
+        try:
+            content: dict[str, Any] = torch.load(
+                self.checkpoint, map_location="cpu", weights_only=True
+            )
+        except Exception as error:
+            raise InputError(
+                f"{self.checkpoint} is damaged ({type(error).__name__}). Delete it to train this"
+                " run from the start."
+            ) from error
+        return content
+
+
+def run_name(config: RunConfig, fingerprint: str) -> str:
+    """Return the folder name of a run: what the network is, in short, and the run's key with these
+    images.
+    """
+    words = re.sub(r"[^A-Za-z0-9]+", "-", config.network).strip("-")
+    return f"{words[:40].strip('-')}-{config.key(fingerprint)}"
+
+
+def read_config(run: Path) -> RunConfig:
+    """Return the configuration of the run in folder ``run``.
+
+    Raises:
+        InputError: There is none, or it is damaged.
+    """
+    content = read_json(run / "config.json").get("config")
+    if not isinstance(content, dict):
+        raise InputError(f"{run / 'config.json'} holds no configuration under 'config'.")
+    return make_config(content)
+
+
+def finite(value: Any) -> Any:
+    """Return ``value`` with every number that is not finite replaced by ``None``, as JSON has no
+    such numbers.
+    """
+    if isinstance(value, dict):
+        return {name: finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,334 @@
+"""What a run is made of before its first step: the parts of the data on the device, the network,
+the plan.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from caelab.color import SPACES
+from caelab.data import (
+    ImageSet,
+    Source,
+    Split,
+    channel_statistics,
+    limit_training,
+    limit_validation,
+    load_images,
+    split_images,
+)
+from caelab.data.pixels import Pixels
+from caelab.degrade import image_keys, parse_impairment
+from caelab.degrade.apply import gray
+from caelab.errors import InputError
+from caelab.experiments.config import RunConfig
+from caelab.models.color_bins import ColorBins, choose_bins
+from caelab.models.weights_file import ModelCard, compose_model
+from caelab.networks import (
+    Description,
+    describe,
+    require_enlargeable,
+    require_image_output,
+    resolve,
+)
+from caelab.networks.adapt import adapt
+from caelab.networks.build import build
+from caelab.networks.initialize import standardise, weighted_layers
+from caelab.training.fit import Plan, TrainingState
+from caelab.training.losses import CLASS_LOSSES, LOGIT_LOSSES, LOSSES, huber
+from caelab.training.optimizers import make_optimizer
+from caelab.training.randomness import generator_for
+from caelab.training.task import Task
+from caelab.training.weight_averaging import running_mean
+
+REFERENCE_RATE = 8e-3
+"""Peak of the learning rate that suits the reference network, chosen on validation images."""
+
+REFERENCE_FAN_IN = 144
+"""Numbers that the widest layer of the reference network adds up into one: 16 channels of 3×3."""
+
+STANDARDISING_IMAGES = 512
+"""Training images by which the initial weights are rescaled."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The three parts of the data, as bytes on the device, and the normalisation that the training
+    part gave.
+
+    Attributes:
+        mean: Of the clean images by channel, on [0, 1]; zeros where the configuration leaves the
+            range.
+        std: The same; ones where the configuration leaves the range.
+        given_mean: Of what the network is given, by channel.
+        given_std: The same.
+        bins: Of the training part's chroma, where the network is to tell them apart.
+    """
+
+    train: Pixels
+    validation: Pixels
+    test: Pixels
+    source: Source
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    given_mean: tuple[float, ...]
+    given_std: tuple[float, ...]
+    bins: ColorBins | None = None
+
+
+CHANNELS = 3
+"""Of the clean images."""
+
+
+def describe_run(config: RunConfig) -> Description:
+    """Return the description of the run's network, adapted to its task, for color images of the
+    run's size.
+
+    Raises:
+        InputError: The text is wrong, its output is not an image of that size, the impairment
+            cannot be read, or there is no luminance to merge chroma with.
+    """
+    impairment = parse_impairment(config.impair)
+    outputs = {"rgb": CHANNELS, "chroma": 2, "bins": config.bins}[config.predict]
+    if config.predict != "rgb" and not impairment.keeps_luminance:
+        raise InputError(
+            f"--predict {config.predict} needs the luminance as it was, and --impair"
+            f" {config.impair} changes it. Choose --predict rgb, or --impair gray."
+        )
+    if config.predict == "chroma" and config.loss in LOGIT_LOSSES:
+        raise InputError(
+            f"--loss {config.loss} is one of images, not of chroma planes. Choose another loss."
+        )
+    _require_consistent_bins(config)
+    if config.shift >= config.size:
+        raise InputError(
+            f"--shift {config.shift} is not smaller than the images, {config.size} pixels."
+        )
+    given = impairment.channels(CHANNELS)
+    network = resolve(config.network)
+    if outputs != CHANNELS or given != CHANNELS or config.network.strip() != network:
+        network = adapt(network, outputs=outputs)
+    description = describe(network, channels=given, size=config.size)
+    require_image_output(description, channels=outputs)
+    if config.average_enlarged:
+        require_enlargeable(description, channels=outputs)
+    if not description.classifiers:
+        _require_default(config, "label_weight", "networks with a classify, and this one has none")
+    if config.loss != "huber":
+        _require_default(config, "huber_delta", f"--loss huber, and this run has {config.loss}")
+    return description
+
+
+def _require_consistent_bins(config: RunConfig) -> None:
+    """Raise unless bins and their options come with the loss of classes, and it with them."""
+    classes = " or ".join(f"--loss {name}" for name in sorted(CLASS_LOSSES))
+    if config.predict == "bins":
+        if config.loss not in CLASS_LOSSES:
+            raise InputError(
+                f"--predict bins gives probabilities, and --loss {config.loss} takes none. Add"
+                f" {classes}."
+            )
+        return
+    if config.loss in CLASS_LOSSES:
+        raise InputError(
+            f"--loss {config.loss} is one of classes, not of pixel values. Add --predict bins."
+        )
+    for name in ("bins", "rebalance", "temperature"):
+        _require_default(config, name, "--predict bins, and this run has none")
+
+
+def _require_default(config: RunConfig, name: str, owner: str) -> None:
+    """Raise if an option was chosen that does nothing in this run; ``owner`` says what it belongs
+    to.
+    """
+    value = getattr(config, name)
+    if value != RunConfig.model_fields[name].default:
+        raise InputError(f"--{name.replace('_', '-')} {value:g} is an option of {owner}.")
+
+
+def load_data(config: RunConfig, images: ImageSet | None = None) -> tuple[ImageSet, Split]:
+    """Load and split the run's images; those given are not loaded again.
+
+    Raises:
+        InputError: They cannot be had, or a batch is larger than the training part.
+    """
+    if images is None:
+        images = load_images(None if config.data == "auto" else config.data, size=config.size)
+    split = split_images(images, mode=config.split, seed=config.split_seed)
+    if config.validation is not None:
+        split = limit_validation(split, config.validation, seed=config.split_seed)
+    if config.limit is not None:
+        split = limit_training(split, config.limit, seed=config.split_seed)
+    if config.batch > len(split.train):
+        raise InputError(
+            f"--batch {config.batch} is larger than the training part of the data,"
+            f" {len(split.train)} images. Choose a smaller batch."
+        )
+    return images, split
+
+
+def require_labels(description: Description, images: ImageSet) -> None:
+    """Raise unless the training images have the classes that the network is to tell.
+
+    Raises:
+        InputError: They have none, or another number.
+    """
+    for told in description.classifiers:
+        if images.labels is None:
+            raise InputError(
+                f"the network has a classify{told}, and the images of {images.source.where} have no"
+                " classes. Take it out, or choose other --data."
+            )
+        if told != len(images.classes):
+            raise InputError(
+                f"the network has a classify{told}, and the images of {images.source.where} are of "
+                f"{len(images.classes)} classes. Write classify{len(images.classes)}."
+            )
+
+
+def place(images: ImageSet, split: Split, config: RunConfig, device: torch.device) -> Parts:
+    """Copy the parts to the device and measure the training part's normalisation."""
+    channels = images.images.shape[1]
+    mean, std = (0.0,) * channels, (1.0,) * channels
+    if config.normalise == "standard":
+        statistics = channel_statistics(images.images, split.train)
+        mean = statistics.mean
+        std = tuple(value or 1.0 for value in statistics.std)  # a constant channel is only centred
+    train = Pixels.of(images.images, split.train, device=device, labels=images.labels)
+    given_mean, given_std = mean, std
+    if (given := parse_impairment(config.impair).channels(channels)) != channels:
+        standard = config.normalise == "standard"
+        given_mean, given_std = _gray_statistics(train) if standard else (mean[:given], std[:given])
+    bins = None
+    if config.predict == "bins":
+        bins = choose_bins(
+            train,
+            space=SPACES[config.space],
+            count=config.bins,
+            rebalance=config.rebalance,
+            temperature=config.temperature,
+        )
+    return Parts(
+        train=train,
+        validation=Pixels.of(images.images, split.validation, device=device),
+        test=Pixels.of(images.images, split.test, device=device),
+        source=images.source,
+        mean=mean,
+        std=std,
+        given_mean=given_mean,
+        given_std=given_std,
+        bins=bins,
+    )
+
+
+def _gray_statistics(pixels: Pixels) -> tuple[tuple[float], tuple[float]]:
+    """Return the mean and the deviation of the luma over all pixels."""
+    sums = [
+        torch.stack([luma.mean(), luma.square().mean()]) * len(luma)
+        for luma in (gray(pixels.batch(chosen)).double() for chosen in pixels.batches(1024))
+    ]
+    mean, square = (torch.stack(sums).sum(0) / len(pixels)).tolist()
+    return (mean,), (max(0.0, square - mean**2) ** 0.5 or 1.0,)
+
+
+def make_card(config: RunConfig, description: Description, parts: Parts) -> ModelCard:
+    """Return what must be known to use the run's weights."""
+    return ModelCard(
+        network=description.text,
+        impair=str(parse_impairment(config.impair)),
+        predict="logits" if config.loss in LOGIT_LOSSES else config.predict,
+        space=config.space,
+        average_flips=config.average_flips,
+        average_shift=config.average_shift,
+        average_enlarged=config.average_enlarged,
+        channels=parts.train.shape[0],
+        size=parts.train.shape[1],
+        mean=parts.given_mean,
+        std=parts.given_std,
+        output_mean=parts.mean,
+        output_std=parts.std,
+        data=parts.source.name,
+        bins=parts.bins,
+    )
+
+
+def make_task(config: RunConfig) -> Task:
+    """Return what becomes of an image before the network is given it."""
+    return Task(
+        impairment=parse_impairment(config.impair),
+        flip=config.flip,
+        shift=config.shift,
+        zoom=config.zoom,
+        rotate=config.rotate,
+        tone=config.tone,
+    )
+
+
+def make_state(
+    config: RunConfig, description: Description, parts: Parts, device: torch.device
+) -> TrainingState:
+    """Return the state before the first step."""
+    generator = generator_for(config.seed, "initialisation")
+    network = build(
+        description.text,
+        channels=description.input[0],
+        size=parts.train.shape[1:],
+        generator=generator,
+        batchnorm=config.batchnorm,
+        initialisation="default" if config.initialisation == "default" else "kaiming",
+    )
+    model = compose_model(network, make_card(config, description, parts))
+    model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if config.initialisation == "data":
+        chosen = torch.randperm(len(parts.train), generator=generator)[:STANDARDISING_IMAGES]
+        keys = torch.from_numpy(image_keys(parts.train.rows[chosen.numpy()], config.seed))
+        given = make_task(config).give(parts.train.batch(chosen.to(device)), keys.to(device))
+        standardise(model.network, model.inputs(given))
+    optimizer = make_optimizer(
+        config.optimizer,
+        model.parameters(),
+        learning_rate=peak_learning_rate(config, network),
+        weight_decay=config.weight_decay,
+    )
+    averaged = None
+    if config.ema is not None:
+        averaged = AveragedModel(model, multi_avg_fn=running_mean(config.ema))
+    return TrainingState(model=model, optimizer=optimizer, averaged=averaged)
+
+
+def peak_learning_rate(config: RunConfig, network: nn.Module) -> float:
+    """Return the configuration's learning rate, or one that suits the network's widest layer.
+
+    An entry of an update is about as large as the learning rate, so a layer's answer moves by about
+    the rate times the numbers it adds up: beyond the reference network's widest, the rate falls as
+    the fan-in grows (Yang et al. 2022, arXiv 2203.03466, table 8).
+    """
+    if config.learning_rate is not None:
+        return config.learning_rate
+    widest = max((layer.fan_in for layer in weighted_layers(network)), default=REFERENCE_FAN_IN)
+    return REFERENCE_RATE * min(1.0, REFERENCE_FAN_IN / widest)
+
+
+def make_plan(config: RunConfig, network: nn.Module, precision: torch.dtype) -> Plan:
+    """Return what the loop needs to know."""
+    return Plan(
+        epochs=config.epochs,
+        batch=config.batch,
+        task=make_task(config),
+        loss=(
+            partial(huber, delta=config.huber_delta)
+            if config.loss == "huber"
+            else LOSSES[config.loss]
+        ),
+        learning_rate=peak_learning_rate(config, network),
+        warmup=config.warmup,
+        decay=config.decay,
+        clip=config.clip,
+        precision=precision,
+        seed=config.seed,
+        label_weight=config.label_weight,
+        color_weight=config.color_weight,
+    )

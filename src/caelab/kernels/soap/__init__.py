@@ -1,0 +1,1 @@
+"""The update of SOAP for small matrices, in compiled loops."""

@@ -1,0 +1,342 @@
+"""The layers as torch modules: images (N, C, H, W) in, images out.
+
+Layers with weights share one form, activation(norm(map(x))), in ``Weighted``. Their parameters are
+left uninitialised: ``initialise`` fills them from an explicit generator.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from caelab.kernels import winograd
+from caelab.kernels.conv_dispatch import convolve
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A function applied number by number, and the gain that keeps the variance through it (He et
+    al. 2015).
+    """
+
+    function: Callable[[Tensor], Tensor]
+    gain: float
+
+
+ACTIVATIONS = {
+    "none": Activation(lambda x: x, 1.0),
+    "relu": Activation(F.relu, sqrt(2)),
+    "leaky": Activation(F.leaky_relu, sqrt(2 / (1 + 0.01**2))),
+    # The smooth rectifiers are treated as rectifiers, as usual.
+    "elu": Activation(F.elu, sqrt(2)),
+    "gelu": Activation(F.gelu, sqrt(2)),
+    "silu": Activation(F.silu, sqrt(2)),
+    "mish": Activation(F.mish, sqrt(2)),
+    "softplus": Activation(F.softplus, sqrt(2)),
+    "tanh": Activation(torch.tanh, 5 / 3),
+    "sigmoid": Activation(torch.sigmoid, 1.0),
+}
+"""The activations of the language, by name."""
+
+
+class Weighted(nn.Module):
+    """A linear map with weights, then (in training) a norm that can be folded away, then an
+    activation.
+
+    Attributes:
+        weight: The map's weights.
+        bias: Its biases, one a channel; ``None`` while ``norm`` is there, which has its own.
+        norm: Batch normalisation over the channels, or ``None``.
+        activation: The activation's name.
+        fan_in: How many numbers are added up into one output number.
+        channels: Channels of the output.
+        defers: Whether the activation is left to the maximum pooling that follows (``build`` sets
+            it).
+    """
+
+    bias: nn.Parameter | None
+    norm: nn.BatchNorm2d | None
+
+    def __init__(
+        self, *, weight: tuple[int, ...], biases: int, channels: int, fan_in: float, activation: str
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(weight))
+        self.bias = nn.Parameter(torch.empty(biases))
+        self.norm = None
+        self.channels = channels
+        self.defers = False
+        self.activation = activation
+        self.fan_in = fan_in
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C', H', W')."""
+        x = self.map(x)
+        if self.norm is not None:
+            x = self.norm(x)
+        return x if self.defers else ACTIVATIONS[self.activation].function(x)
+
+    def map(self, x: Tensor) -> Tensor:
+        """The linear map alone."""
+        raise NotImplementedError
+
+    def add_norm(self) -> None:
+        """Put batch normalisation between the map and the activation; the biases, of no effect
+        then, go.
+        """
+        self.norm = nn.BatchNorm2d(self.channels)
+        self.bias = None
+
+    @torch.no_grad()
+    def fold_norm(self) -> None:
+        """Replace batch normalisation, as it is in ``eval`` mode, by other weights and biases;
+        exact to rounding.
+        """
+        if (norm := self.norm) is None:
+            return
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        # In float64, so that one rounding is all that folding costs.
+        scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+        self.rescale(scale, norm.bias.double() - norm.running_mean.double() * scale)
+        self.norm = None
+
+    @torch.no_grad()
+    def rescale(self, scale: Tensor, shift: Tensor) -> None:
+        """Let the map be ``scale · weight(x) + shift`` by channel, both (C',), whatever its biases
+        were.
+        """
+        repeats = self.weight.shape[0] // self.channels if isinstance(self, Dense) else 1
+        axis = 1 if isinstance(self, TransposedConvolution) else 0
+        along = [1] * self.weight.dim()
+        along[axis] = -1
+        self.weight.copy_(self.weight * scale.repeat_interleave(repeats).view(along))
+        self.bias = nn.Parameter(shift.repeat_interleave(repeats).to(self.weight.dtype))
+
+    def extra_repr(self) -> str:
+        """Shape of the weights and activation, for ``print(module)``."""
+        return f"{tuple(self.weight.shape)}, activation={self.activation}"
+
+
+class Convolution(Weighted):
+    """``conv``: weight (C', C, K, K); ``before`` and ``after`` are the zeros around the input."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        kernel: int,
+        stride: int = 1,
+        dilation: int = 1,
+        padding: tuple[int, int],
+        activation: str,
+    ) -> None:
+        super().__init__(
+            weight=(outputs, inputs, kernel, kernel),
+            biases=outputs,
+            channels=outputs,
+            fan_in=inputs * kernel**2,
+            activation=activation,
+        )
+        self.stride, self.dilation, self.padding = stride, dilation, padding
+
+    def map(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C', H', W')."""
+        before, after = self.padding
+        if before != after:
+            x, before = F.pad(x, (before, after, before, after)), 0
+        if self.stride == self.dilation == 1:
+            return convolve(x, self.weight, self.bias, before)
+        return F.conv2d(x, self.weight, self.bias, self.stride, before, self.dilation)
+
+
+class TransposedConvolution(Weighted):
+    """``deconv``: weight (C, C', K, K), as torch has it."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        kernel: int,
+        stride: int,
+        padding: int,
+        output_padding: int,
+        activation: str,
+    ) -> None:
+        super().__init__(
+            weight=(inputs, outputs, kernel, kernel),
+            biases=outputs,
+            channels=outputs,
+            fan_in=inputs * max(1.0, kernel / stride) ** 2,
+            activation=activation,
+        )
+        self.stride, self.padding, self.output_padding = stride, padding, output_padding
+
+    def map(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C', H', W')."""
+        return F.conv_transpose2d(
+            x, self.weight, self.bias, self.stride, self.padding, self.output_padding
+        )
+
+
+class UpConvolution(Weighted):
+    """``up conv``: the same weights (C', C, K, K), K odd, and the same function, mostly without the
+    upsampled tensor.
+
+    Upsampling by S and then convolving meets each input pixel with a sum of neighbouring weights, a
+    sum that depends on the output pixel's phase (its position modulo S). The sums are a fixed
+    linear map of the weights, so gradients flow. There are three forms; the fastest one is taken
+    (measured on a CPU, channels last, forward and backward):
+
+    - few output channels, or half precision: all S² phases as channels of one convolution at low
+      resolution, then shuffled into place;
+    - where it suits ``winograd``, which needs 9 multiplications: upsampled, then convolved;
+    - else: one transposed convolution of stride S with K + S − 1 weights a side. For K = 3, S = 2
+      it takes 16 multiplications where 36 were needed.
+    """
+
+    phases: Tensor
+    spread: Tensor
+
+    def __init__(
+        self, inputs: int, outputs: int, *, kernel: int, factor: int, activation: str
+    ) -> None:
+        super().__init__(
+            weight=(outputs, inputs, kernel, kernel),
+            biases=outputs,
+            channels=outputs,
+            fan_in=inputs * kernel**2,
+            activation=activation,
+        )
+        self.kernel, self.factor = kernel, factor
+        self.few = outputs <= 8
+        reach = kernel // 2
+        self.margin = -(-reach // factor)
+        # Along one side: which weight (the last axis) is part of which sum.
+        phases = torch.zeros(factor, 2 * self.margin + 1, kernel)
+        spread = torch.zeros(kernel + factor - 1, kernel)
+        for tap in range(kernel):
+            for phase in range(factor):
+                phases[phase, (phase + tap - reach) // factor + self.margin, tap] = 1
+                spread[kernel - 1 - tap + phase, tap] = 1
+        # Along both sides, as matrices (K², sums).
+        self.register_buffer(
+            "phases", torch.einsum("raj,sbk->jkrsab", phases, phases).reshape(kernel**2, -1), False
+        )
+        self.register_buffer(
+            "spread", torch.einsum("aj,bk->jkab", spread, spread).reshape(kernel**2, -1), False
+        )
+
+    def map(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C', S·H, S·W)."""
+        if self.few or x.dtype in (torch.bfloat16, torch.float16):
+            return self.convolve_phases(x)
+        if winograd.suits(
+            x, self.weight, outputs=self.channels, kernel=self.kernel, padding=self.kernel // 2
+        ):
+            return convolve(
+                F.interpolate(x, scale_factor=self.factor), self.weight, self.bias, self.kernel // 2
+            )
+        return self.convolve_transposed(x)
+
+    def convolve_phases(self, x: Tensor) -> Tensor:
+        """Convolve once for all phases, as channels, and shuffle them into place."""
+        outputs, inputs, _, _ = self.weight.shape
+        count, _, height, width = x.shape
+        factor, side = self.factor, 2 * self.margin + 1
+        sums = (self.weight.flatten(2) @ self.phases).view(outputs, inputs, factor**2, side, side)
+        kernel = sums.permute(2, 0, 1, 3, 4).reshape(factor**2 * outputs, inputs, side, side)
+        bias = None if self.bias is None else self.bias.repeat(factor**2)
+        y = convolve(x, kernel, bias, self.margin)
+        # One copy, from and to channels last: F.pixel_shuffle wants the phases innermost and is
+        # slower.
+        y = y.permute(0, 2, 3, 1).reshape(count, height, width, factor, factor, outputs)
+        y = y.permute(0, 1, 3, 2, 4, 5).reshape(count, factor * height, factor * width, outputs)
+        return y.permute(0, 3, 1, 2)
+
+    def convolve_transposed(self, x: Tensor) -> Tensor:
+        """Convolve once, transposed, with the phases' sums as taps."""
+        side = self.kernel + self.factor - 1
+        sums = (self.weight.flatten(2) @ self.spread).view(*self.weight.shape[:2], side, side)
+        return F.conv_transpose2d(x, sums.transpose(0, 1), self.bias, self.factor, self.kernel // 2)
+
+
+class Dense(Weighted):
+    """``dense``: every number of x into every number of an image of ``shape`` (C', H', W')."""
+
+    def __init__(self, inputs: int, shape: tuple[int, int, int], *, activation: str) -> None:
+        outputs = shape[0] * shape[1] * shape[2]
+        super().__init__(
+            weight=(outputs, inputs),
+            biases=outputs,
+            channels=shape[0],
+            fan_in=inputs,
+            activation=activation,
+        )
+        self.shape = shape
+
+    def map(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C', H', W')."""
+        return F.linear(x.flatten(1), self.weight, self.bias).view(-1, *self.shape)
+
+
+class Plain(nn.Module):
+    """A layer without a linear map of its own, and its activation (``none`` unless written)."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor], *, activation: str) -> None:
+        super().__init__()
+        self.function, self.activation = function, activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C', H', W')."""
+        return ACTIVATIONS[self.activation].function(self.function(x))
+
+    def extra_repr(self) -> str:
+        """Name the activation, for ``print(module)``."""
+        return f"activation={self.activation}"
+
+
+class GroupNorm(nn.GroupNorm):
+    """``norm``: half precision is normalised in float32, which is more exact, and on a CPU
+    faster.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C, H, W)."""
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        y = F.group_norm(
+            x.to(dtype), self.num_groups, self.weight.to(dtype), self.bias.to(dtype), self.eps
+        )
+        return y.to(x.dtype)
+
+
+class ResidualBlock(nn.Sequential):
+    """``( … )``: x + f(x), shapes equal."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C, H, W)."""
+        y: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
+        return x + y
+
+
+class SkipBlock(nn.Sequential):
+    """``[ … ]``: x and f(x), concatenated over channels, x first."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C + C', H, W)."""
+        y: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
+        if y.requires_grad:
+            y.register_hook(_compact)  # type: ignore[no-untyped-call]
+        return torch.cat([x, y], 1)
+
+
+def _compact(gradient: Tensor) -> Tensor:
+    """Copy a part of a concatenation's gradient, whose numbers lie apart: what follows would go one
+    by one.
+    """
+    return gradient.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,1 @@
+"""The two libraries that compute a network for pictures: PyTorch and onnxruntime."""

@@ -1,0 +1,134 @@
+"""A model's file → a function of pictures, on PyTorch or onnxruntime, and what it was trained to
+undo.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from caelab.degrade import Impairment
+from caelab.errors import InputError
+from caelab.pictures.model_files import find_model
+from caelab.pictures.picture import printable
+from caelab.pictures.picture_model import PictureModel
+
+Runtime = Literal["torch", "onnx"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+ONNX = ".onnx"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedModel:
+    """A model that is ready for pictures.
+
+    Attributes:
+        name: What people called it.
+        model: The function.
+        variant: Given a number, from 0, and a seed, returns the function with one of its plausible
+            answers; raises ``InputError`` where it has but one.
+    """
+
+    name: str
+    model: PictureModel
+    variant: Callable[[int, int], PictureModel]
+
+
+def open_model(
+    name_or_path: str | Path,
+    *,
+    runtime: Runtime | None = None,
+    threads: int | None = None,
+    device: Device = "auto",
+) -> OpenedModel:
+    """Open a model. On onnxruntime, torch is not imported.
+
+    Args:
+        name_or_path: As for ``find_model``.
+        runtime: By default what the file is for. ``"onnx"`` takes the ONNX file that lies beside
+            weights.
+        threads: By default as many as there are cores.
+        device: Where PyTorch computes; onnxruntime takes the CPU.
+
+    Raises:
+        InputError: There is no such model, or it is damaged, or not for this runtime.
+    """
+    file, name = find_model(name_or_path), printable(str(name_or_path))
+    if runtime == "onnx" and file.suffix != ONNX:
+        if not file.with_suffix(ONNX).is_file():
+            raise InputError(
+                f"{name} has no ONNX file beside its weights. Make one, `caelab export {name}"
+                " FILE.onnx`, and name it."
+            )
+        file = file.with_suffix(ONNX)
+    if file.suffix != ONNX:
+        return _open_weights(file, name, threads=threads, device=device)
+    if runtime == "torch":
+        raise InputError(
+            f"{name} is an ONNX file, which PyTorch does not run. Leave out --runtime torch."
+        )
+    return _open_onnx(file, name, threads=threads)
+
+
+def require_task(opened: OpenedModel, wanted: str, *, undoing: Impairment | None = None) -> None:
+    """Raise unless the model is for the picture command ``wanted``, and undoes what is to be
+    undone.
+
+    Raises:
+        InputError: It is for another, which the message names.
+    """
+    undoes = opened.model.impairment
+    if undoing is not None and undoing != undoes:
+        raise InputError(
+            f"the model {opened.name} undoes {undoes}, not {undoing}. Name another model."
+        )
+    suited = command_for(undoes)
+    if suited == wanted or (wanted == "restore" and suited == "denoise"):
+        return
+    raise InputError(
+        f"the model {opened.name} is not one to {wanted} pictures with: it was trained with"
+        f" --impair {undoes}. Use it with `caelab {suited}`, or name another model."
+    )
+
+
+def command_for(impairment: Impairment) -> str:
+    """Return the picture command that undoes an impairment."""
+    steps = {step.name for step in impairment.steps}
+    if not steps:
+        return "reconstruct"
+    if "gray" in steps:
+        return "colorize"
+    return "denoise" if steps == {"noise"} else "restore"
+
+
+def _open_weights(file: Path, name: str, *, threads: int | None, device: Device) -> OpenedModel:
+    import torch
+
+    from caelab.device import choose_device
+    from caelab.models.weights_file import load_model
+    from caelab.pictures.backends.torch import torch_picture_model, torch_variant_model
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    where = choose_device(device)
+    model, card = load_model(file, where)
+
+    def variant(number: int, seed: int) -> PictureModel:
+        return torch_variant_model(model, card, where, number=number, seed=seed)
+
+    return OpenedModel(name=name, model=torch_picture_model(model, card, where), variant=variant)
+
+
+def _open_onnx(file: Path, name: str, *, threads: int | None) -> OpenedModel:
+    from caelab.pictures.backends.onnx import load_onnx
+
+    model, _ = load_onnx(file, threads=threads or 0)
+
+    def variant(number: int, seed: int) -> PictureModel:  # noqa: ARG001
+        raise InputError(
+            f"{name} is an ONNX file, which gives one answer to a picture: variants need the"
+            " weights."
+        )
+
+    return OpenedModel(name=name, model=model, variant=variant)

@@ -1,0 +1,150 @@
+"""Registries: the kinds of a family (layers, degradations, losses …) by name, and the plug-ins that
+add kinds.
+
+Each family has a base class with a class attribute ``registry``. A kind is a subclass with a
+``name``; the decorator :func:`register` adds it to its family. Plug-ins are Python files that call
+``register``: those that the environment variable ``CAELAB_PLUGINS`` lists, and the entry points of
+the group ``caelab.plugins``.
+"""
+
+import difflib
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from caelab.errors import InputError
+
+KindT = TypeVar("KindT")
+
+PLUGINS_VARIABLE = "CAELAB_PLUGINS"
+"""Environment variable with the plug-in files, separated as in ``PATH``. Worker processes inherit
+it."""
+
+
+class Registry(Mapping[str, type[KindT]], Generic[KindT]):
+    """The kinds of one family by name, in the order in which they were registered.
+
+    Looking up an unknown name, and iterating, load the plug-ins first.
+
+    Args:
+        family: What one kind is called in messages, such as ``"layer"``.
+        pattern: Regular expression that the whole name of a kind must match.
+    """
+
+    def __init__(self, family: str, *, pattern: str = "[a-z][a-z0-9_]*") -> None:
+        self.family = family
+        self.pattern = pattern
+        self._kinds: dict[str, type[KindT]] = {}
+
+    def register(self, kind: type[KindT]) -> type[KindT]:
+        """Add ``kind`` under its ``name`` and return it.
+
+        Raises:
+            InputError: The name is missing, malformed or taken by another kind.
+        """
+        name = getattr(kind, "name", None)
+        if not isinstance(name, str) or not re.fullmatch(self.pattern, name):
+            raise InputError(
+                f"the {self.family} {kind.__qualname__} has the name {name!r}: "
+                f"its class attribute `name` must match {self.pattern}."
+            )
+        taken = self._kinds.get(name)
+        if taken is not None and _origin(taken) != _origin(kind):
+            raise InputError(
+                f"the {self.family} name '{name}' is taken by {_origin(taken)}: "
+                f"{_origin(kind)} must choose another `name`."
+            )
+        self._kinds[name] = kind
+        return kind
+
+    def __getitem__(self, name: str) -> type[KindT]:
+        if name not in self._kinds:
+            load_plugins()
+        return self._kinds[name]
+
+    def __iter__(self) -> Iterator[str]:
+        load_plugins()
+        return iter(self._kinds)
+
+    def __len__(self) -> int:
+        load_plugins()
+        return len(self._kinds)
+
+    def closest(self, name: str) -> str | None:
+        """Return the registered name that is most like ``name``, or ``None`` if none is."""
+        return next(iter(difflib.get_close_matches(name.lower(), list(self), n=1)), None)
+
+
+def register(kind: Any) -> Any:
+    """Add a user's class to the registry of its family; use it as a class decorator.
+
+    Args:
+        kind: A subclass of a family's base class, such as ``caelab.LayerKind``.
+
+    Returns:
+        ``kind`` itself.
+
+    Raises:
+        InputError: ``kind`` belongs to no family, or its name is malformed or taken.
+    """
+    registry = getattr(kind, "registry", None)
+    if not isinstance(kind, type) or not isinstance(registry, Registry):
+        raise InputError(
+            f"cannot register {getattr(kind, '__qualname__', repr(kind))}: it must be a class"
+            " derived from the base class of a family, such as caelab.LayerKind."
+        )
+    return registry.register(kind)
+
+
+_loaded: set[str] = set()
+
+
+def load_plugins() -> None:
+    """Import every plug-in that was not imported before.
+
+    Raises:
+        InputError: A plug-in is missing or fails while it is imported.
+    """
+    for place in filter(None, os.environ.get(PLUGINS_VARIABLE, "").split(os.pathsep)):
+        path = Path(place).resolve()
+        if str(path) not in _loaded:
+            _loaded.add(str(path))
+            _import_file(path)
+    if "entry points" not in _loaded:
+        _loaded.add("entry points")
+        for entry in entry_points(group="caelab.plugins"):
+            try:
+                entry.load()
+            except Exception as error:
+                raise _broken(
+                    f"{entry.name} ({entry.value})", error, "Mend or uninstall it."
+                ) from error
+
+
+def _import_file(path: Path) -> None:
+    name = f"caelab_plugin_{re.sub(r'[^A-Za-z0-9_]', '_', path.stem)}"
+    try:
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise ImportError("it is not a Python file")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # pickle and dataclasses look their module up
+        spec.loader.exec_module(module)
+    except Exception as error:
+        _loaded.discard(str(path))
+        advice = f"Mend it, or take it out of {PLUGINS_VARIABLE}."
+        raise _broken(str(path), error, advice) from error
+
+
+def _broken(what: str, error: Exception, advice: str) -> InputError:
+    return InputError(f"the plug-in {what} fails: {type(error).__name__}: {error}. {advice}")
+
+
+def _origin(kind: type) -> str:
+    """Name where a class comes from; a module that is imported twice gives the same class twice."""
+    return f"{kind.__module__}.{kind.__qualname__}"

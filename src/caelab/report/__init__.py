@@ -1,0 +1,1 @@
+"""Reports: what the exercises ask, answered from run directories and study results."""

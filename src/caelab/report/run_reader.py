@@ -1,0 +1,174 @@
+"""Finished runs, read from their directories; whatever is missing or damaged is said, never made
+up.
+"""
+
+import json
+import math
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from caelab.errors import InputError
+from caelab.experiments.config import RunConfig
+from caelab.experiments.run_directory import RunDirectory, read_config
+from caelab.experiments.setup import describe_run
+from caelab.metrics.statistics import Interval, mean_interval
+from caelab.networks import Description
+
+NOT_OF_THE_GROUP = ("seed", "device", "data")
+"""Options in which the runs of a group may differ; the data's fingerprint is compared instead of
+its place."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedRun:
+    """What a finished run left, but for its weights and pictures.
+
+    Attributes:
+        directory: Where it is.
+        config: The run.
+        description: Of its network, as it was adapted to the task.
+        result: ``result.json``.
+        epochs: The rows of ``epochs.csv``.
+        environment: ``environment.json``.
+        source: Where the images came from, with their fingerprint.
+    """
+
+    directory: RunDirectory
+    config: RunConfig
+    description: Description
+    result: dict[str, Any]
+    epochs: list[dict[str, float]]
+    environment: dict[str, Any]
+    source: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return self.directory.path.name
+
+    @property
+    def mse(self) -> float:
+        """Mean squared error of the test images."""
+        return float(self.result["test"]["mse"])
+
+    @property
+    def images(self) -> tuple[str, int, str, int]:
+        """What must be equal for two runs to have the same test images."""
+        return (
+            self.source["fingerprint"],
+            self.config.size,
+            self.config.split,
+            self.config.split_seed,
+        )
+
+
+def read_run(path: Path) -> FinishedRun:
+    """Read a finished run.
+
+    Raises:
+        InputError: Something is missing or damaged; the message says what.
+    """
+    directory = RunDirectory(path)
+    if not path.is_dir():
+        raise InputError(f"there is no run {path}.")
+    config = read_config(path)
+    if not directory.finished:
+        raise InputError(
+            f"{path} is not finished: it has no {directory.result.name}. Train it to the end."
+        )
+    run = FinishedRun(
+        directory=directory,
+        config=config,
+        description=describe_run(config),
+        result=directory.read(directory.result),
+        epochs=directory.read_epochs(),
+        environment=directory.read(directory.environment),
+        source=directory.read(directory.config).get("data") or {},
+    )
+    try:
+        told = (
+            run.result["test"]["mse"],
+            run.result["validation_mse"],
+            run.result["seconds_per_epoch"],
+        )
+        whole = all(isinstance(number, int | float) and math.isfinite(number) for number in told)
+        whole = whole and all(
+            isinstance(run.result[name], dict) for name in ("baselines", "images", "normalisation")
+        )
+        whole = (
+            whole and isinstance(run.result["test"]["n"], int) and bool(run.source["fingerprint"])
+        )
+        whole = whole and all("validation_mse" in row and "train_mse" in row for row in run.epochs)
+    except (KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise InputError(
+            f"{path} is damaged: {directory.result.name} lacks numbers that every run states."
+        )
+    if not directory.weights.is_file():
+        raise InputError(f"{path} is damaged: {directory.weights.name} is missing.")
+    return run
+
+
+def read_runs(paths: Iterable[Path]) -> tuple[list[FinishedRun], list[str]]:
+    """Return the runs that can be read, each once, and what is wrong with the others."""
+    runs, problems = [], []
+    for path in dict.fromkeys(path.resolve() for path in paths):
+        try:
+            runs.append(read_run(path))
+        except InputError as error:
+            problems.append(str(error))
+    return runs, problems
+
+
+def read_measures(run: FinishedRun) -> dict[str, np.ndarray]:
+    """Return ``per_image.npz``: the metrics of each test image, ``(N,)``, and their ``index``.
+
+    Raises:
+        InputError: It is missing or damaged.
+    """
+    file = run.directory.per_image
+    try:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
+            measures = {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(f"cannot read {file}: {error}") from error
+    if "mse" not in measures or len(measures["mse"]) != run.result["test"]["n"]:
+        raise InputError(
+            f"{file} is damaged: it should hold {run.result['test']['n']} images' errors."
+        )
+    return measures
+
+
+def groups(runs: Iterable[FinishedRun]) -> list[list[FinishedRun]]:
+    """Gather runs that differ in their seed alone, in order of first appearance; within a group by
+    seed.
+    """
+    found: dict[str, list[FinishedRun]] = {}
+    for run in runs:
+        told = run.config.model_dump(mode="json", exclude=set(NOT_OF_THE_GROUP))
+        key = json.dumps(
+            [{**told, "network": run.description.text}, run.source["fingerprint"]], sort_keys=True
+        )
+        found.setdefault(key, []).append(run)
+    return [sorted(group, key=lambda run: run.config.seed) for group in found.values()]
+
+
+def over_seeds(group: Sequence[FinishedRun]) -> Interval:
+    """Return the mean test MSE of a group, with its interval over seeds."""
+    return mean_interval(run.mse for run in group)
+
+
+def is_reconstruction(run: FinishedRun) -> bool:
+    """Whether the network was given the images as they are."""
+    return bool(run.result.get("impair", "none") == "none")
+
+
+def is_colorization(run: FinishedRun) -> bool:
+    """Whether the network was given gray images."""
+    return str(run.result.get("impair", "")) == "gray"

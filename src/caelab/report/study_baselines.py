@@ -1,0 +1,172 @@
+"""What stands beside a study's networks: linear codes of their sizes, and what codes cost in bytes.
+
+Measuring takes the images themselves and some minutes, so it is kept in a file in the study's
+folder, and only what is missing there is measured.
+"""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pooch
+import torch
+
+from caelab.baselines.codecs import CodeCost, FileCost, code_costs, jpeg_costs, webp_costs
+from caelab.baselines.pca import LARGEST_DIMENSION, cached_principal_components, patch_sides
+from caelab.errors import InputError
+from caelab.experiments.setup import Parts, load_data, place
+from caelab.files import read_json, write_text
+from caelab.models.weights_file import load_model
+from caelab.progress import progress
+from caelab.report.run_reader import FinishedRun
+
+WHOLE = "PCA, whole image"
+
+SIZES = (64, 128, 256, 512, 768, 1024, 1536, 2048)
+"""Of linear codes, beside those that the study's networks have."""
+
+PATCHES = (4, 8)
+"""Sides of the patches of linear codes by patch."""
+
+RANGE_IMAGES = 8192
+"""Training images that give the ranges in which codes are quantised."""
+
+FILE_IMAGES = 1000
+"""Test images that are stored as JPEG and WebP, the first of the part: at every quality that takes
+a while."""
+
+
+@dataclass(kw_only=True)
+class Beside:
+    """What was measured on the test images.
+
+    Attributes:
+        sizes: For which linear codes were asked; not every size suits every kind.
+        linear: Test MSE of linear codes by their size, for each kind.
+        files: JPEG and WebP at every quality.
+        codes: What the codes of some runs cost at several precisions, by the run's name.
+    """
+
+    sizes: tuple[int, ...] = ()
+    linear: dict[str, dict[int, float]] = field(default_factory=dict)
+    files: tuple[FileCost, ...] = ()
+    codes: dict[str, tuple[CodeCost, ...]] = field(default_factory=dict)
+
+    def linear_at(self, size: int) -> dict[str, float]:
+        """Return the test MSE of the linear codes of one size, by kind."""
+        return {name: line[size] for name, line in self.linear.items() if size in line}
+
+
+def measure_beside(
+    file: Path,
+    *,
+    run: FinishedRun,
+    sizes: Sequence[int],
+    coded: Sequence[FinishedRun],
+    data: str | None = None,
+) -> Beside:
+    """Measure what ``file`` does not hold yet, write it there, and return everything.
+
+    Args:
+        file: What was measured before; one that is missing, damaged or of other images is made
+            anew.
+        run: Any of the study's: it says which images, and which split.
+        sizes: Of the networks' codes.
+        coded: Runs whose codes are to be priced; each has a code that no bracket runs around.
+        data: Where the images are, if not where the run had them.
+
+    Raises:
+        InputError: The images cannot be had or are not those of the run, weights are damaged, or
+            the disk is full.
+    """
+    identity: dict[str, Any] = {"images": list(map(str, run.images)), "limit": run.config.limit}
+    if run.config.validation is not None:
+        identity["validation"] = run.config.validation
+    beside = _read(file, identity)
+    wanted = sorted({*SIZES, *sizes} - {*beside.sizes})
+    unpriced = [each for each in coded if each.name not in beside.codes]
+    if not wanted and not unpriced and beside.files:
+        return beside
+    parts = _parts(run, data)
+    for kind, line in _linear(parts, wanted).items():
+        beside.linear[kind] = dict(sorted({**beside.linear.get(kind, {}), **line}.items()))
+    beside.sizes = tuple(sorted({*beside.sizes, *wanted}))
+    if not beside.files:
+        some = parts.test.at(np.arange(min(FILE_IMAGES, len(parts.test))))
+        beside.files = (*jpeg_costs(some), *webp_costs(some))
+    ranging = parts.train.at(
+        np.linspace(0, len(parts.train) - 1, min(RANGE_IMAGES, len(parts.train))).astype(np.int64)
+    )
+    with progress("what the codes cost", len(unpriced), unit="networks") as bar:
+        for each in unpriced:
+            model, _ = load_model(each.directory.weights, parts.test.device)
+            beside.codes[each.name] = code_costs(model, ranging, parts.test)
+            bar()
+    _write(file, identity, beside)
+    return beside
+
+
+def _parts(run: FinishedRun, data: str | None) -> Parts:
+    config = run.config if data is None else run.config.model_copy(update={"data": data})
+    images, split = load_data(config)
+    if images.source.fingerprint != run.source["fingerprint"]:
+        raise InputError(
+            f"the images at {images.source.where} are not those that {run.name} was trained on."
+        )
+    return place(images, split, config, torch.device("cpu"))
+
+
+def _linear(parts: Parts, sizes: Sequence[int]) -> dict[str, dict[int, float]]:
+    """Return the test MSE of the linear codes that there can be of these sizes, by kind and
+    size.
+    """
+    shape = parts.train.shape
+    dimension = int(np.prod(shape))
+    chosen: dict[int | None, list[int]] = {
+        None: [size for size in sizes if 0 < size < dimension <= LARGEST_DIMENSION]
+    }
+    for patch in PATCHES:
+        chosen[patch] = [size for size in sizes if size and patch in patch_sides(shape, size)]
+    key = parts.source.fingerprint[:16]
+    lines: dict[str, dict[int, float]] = {}
+    for side, suiting in chosen.items():
+        if suiting:
+            components = cached_principal_components(
+                parts.train, Path(pooch.os_cache("caelab")), key, patch=side
+            )
+            kind = WHOLE if side is None else f"PCA, {side}×{side} patches"
+            lines[kind] = {
+                size: float(components.errors(parts.test, size).mean()) for size in suiting
+            }
+    return lines
+
+
+def _write(file: Path, identity: dict[str, Any], beside: Beside) -> None:
+    content = {"identity": identity, **dataclasses.asdict(beside)}
+    write_text(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _read(file: Path, identity: dict[str, Any]) -> Beside:
+    """Return what the file holds; nothing where it is missing, damaged or of other images."""
+    try:
+        content = read_json(file)
+        if content["identity"] != identity:
+            return Beside()
+        return Beside(
+            sizes=tuple(map(int, content["sizes"])),
+            linear={
+                str(kind): {int(size): float(mse) for size, mse in line.items()}
+                for kind, line in content["linear"].items()
+            },
+            files=tuple(FileCost(**cost) for cost in content["files"]),
+            codes={
+                str(name): tuple(CodeCost(**cost) for cost in costs)
+                for name, costs in content["codes"].items()
+            },
+        )
+    except (InputError, KeyError, TypeError, ValueError, AttributeError):
+        return Beside()

@@ -1,0 +1,407 @@
+"""SOAP: Adam in the eigenbasis of Shampoo's preconditioner, for networks small enough that
+curvature is cheap.
+
+    gradient G (m, n) ──► covariances  L ← E[G Gᵀ],  R ← E[Gᵀ G]
+                          eigenbases   P of L,  Q of R      (refreshed every few steps by one power iteration and a QR)
+                          Adam on      PᵀGQ                 update  = P · Adam · Qᵀ
+
+Source: Vyas et al., *SOAP: Improving and Stabilizing Shampoo using Adam*, 2024 (arXiv 2409.11321),
+algorithm 3.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, overload
+
+import torch
+from torch import Tensor
+
+from caelab.kernels.soap.bindings import Numbers, SmallMatrix, small_matrix
+
+State = dict[str, Any]
+Update = tuple[Tensor, State]
+"""A parameter that has a gradient, and what is known of it."""
+
+
+class SOAP(torch.optim.Optimizer):
+    """Adam run in the slowly turning eigenbasis of every parameter's gradient covariance.
+
+    A parameter of shape (m, ...) is treated as a matrix (m, n): a convolution's rows are its output
+    channels, its columns the (row, column, input channel) of the kernel. Where those are more than
+    ``max_dimension``, it is a tensor of three sides, (output channel, place in the kernel, input
+    channel), each with a basis of its own: so they lie in memory where channels are last, and all
+    large products are of matrices. A vector is a matrix (m, 1). A side of length 1, or longer than
+    ``max_dimension``, keeps the identity as its basis; with all sides so, SOAP is exactly Adam.
+
+    All that a step depends on is in ``state_dict()`` as tensors, integers and lists of them: an
+    optimizer restored from it continues bit for bit, and the file loads with ``torch.load(...,
+    weights_only=True)``.
+
+    Cost a step of a matrix: four products with the bases and two covariance updates, O(mn(m + n)) a
+    parameter; a refresh adds O(m³ + n³). Memory: 2(m² + n²) + 2mn numbers a parameter.
+
+    Args:
+        params: Parameters or parameter groups, as for every ``torch.optim`` optimizer.
+        lr: Step size; an update's entries are of about this size in the eigenbasis, as with Adam.
+        betas: Decay of the first and second moments, each in [0, 1).
+        covariance_beta: Decay of the two covariances, in [0, 1).
+        eps: Added to the root of the second moment.
+        weight_decay: Decoupled decay (AdamW's), multiplied by ``lr``.
+        refresh_every: Steps between refreshes of the bases, at least 1.
+        max_dimension: The longest side that gets a basis of its own.
+
+    Raises:
+        ValueError: An argument is out of its range.
+
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        *,
+        lr: float = 1e-2,
+        betas: tuple[float, float] = (0.95, 0.95),
+        covariance_beta: float = 0.95,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        refresh_every: int = 10,
+        max_dimension: int = 640,
+    ) -> None:
+        if not lr >= 0 or not eps > 0 or not weight_decay >= 0:
+            raise ValueError(
+                f"lr and weight_decay must be >= 0 and eps > 0, not {lr}, {weight_decay}, {eps}"
+            )
+        if not all(0 <= beta < 1 for beta in (*betas, covariance_beta)):
+            raise ValueError(f"every beta must be in [0, 1), not {betas}, {covariance_beta}")
+        if refresh_every < 1:
+            raise ValueError(f"refresh_every must be at least 1, not {refresh_every}")
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "covariance_beta": covariance_beta,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "refresh_every": refresh_every,
+                "max_dimension": max_dimension,
+            },
+        )
+        self._begin()
+
+    def _begin(self) -> None:
+        """Lay out what is neither configuration nor state, and made again where it is missing."""
+        self._pool: ThreadPoolExecutor | None = None
+        self._pool_size = 0
+        self._small: dict[Tensor, SmallMatrix] = {}
+
+    def __setstate__(self, state: State) -> None:
+        """Take over what was copied, unpickled or loaded."""
+        super().__setstate__(state)
+        self._begin()
+
+    # PyTorch wraps these so that torch.compile leaves them alone, and imports its machinery for
+    # that: a second or more before the first step, for nothing. Here they are unwrapped.
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Update every parameter that has a gradient; returns the closure's loss when one is given.
+
+        On a CPU a group's parameters are shared out among as many threads as PyTorch has, each of
+        which works alone.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        self.count()
+        self.update()
+        return loss
+
+    def count(self) -> None:
+        """Begin a step: count it for every parameter that has a gradient, and lay out the state of
+        those that are new.
+
+        With :meth:`update` this is :meth:`step`. What a GPU records is the update alone.
+        """
+        for group in self.param_groups:
+            for parameter, state in self._updates(group):
+                if not state:
+                    assert parameter.grad is not None
+                    _start(
+                        state,
+                        _with_sides(parameter.grad, group["max_dimension"]),
+                        group["max_dimension"],
+                    )
+                state["step"] += 1
+
+    @torch.no_grad()
+    def update(self, numbers: Tensor | None = None) -> None:
+        """Do the arithmetic of the step that was counted.
+
+        Args:
+            numbers: :attr:`numbers`, on the parameters' device, where they are to be read when the
+                update's operations are replayed; by default they are part of the operations.
+        """
+        workers = torch.get_num_threads()
+        for place, group in enumerate(self.param_groups):
+            updates = self._updates(group)
+            if numbers is not None:
+                _update(updates, group, tuple(numbers[place].unbind()))
+            elif workers == 1 or any(parameter.device.type != "cpu" for parameter, _ in updates):
+                self._update_share(updates, group)
+            else:
+                list(
+                    self._threads(workers).map(
+                        partial(self._update_share, group=group), _shares(updates, workers)
+                    )
+                )
+
+    @property
+    def steady(self) -> bool:
+        """Whether the next step is one of those that are alike: the same operations on the same
+        tensors.
+
+        Not so are the first ones, and those in which bases are refreshed.
+        """
+        steps = {
+            self.state.get(each, {}).get("step", 0)
+            for group in self.param_groups
+            for each in group["params"]
+        }
+        step = max(steps) + 1
+        return len(steps) == 1 and all(
+            not _refreshes(step, group) and _kept(step, group) == group["covariance_beta"]
+            for group in self.param_groups
+        )
+
+    @property
+    def numbers(self) -> Tensor:
+        """By what steps that are alike differ, ``float32 (groups, 3)`` on the CPU: see
+        :func:`_numbers`.
+        """
+        rows = []
+        for group in self.param_groups:
+            rates, shares, decay = _numbers(self._updates(group)[:1], group)
+            rows.append([rates[0], shares[0], decay])
+        return torch.tensor(rows)
+
+    def _updates(self, group: dict[str, Any]) -> list[Update]:
+        return [(each, self.state[each]) for each in group["params"] if each.grad is not None]
+
+    def _update_share(self, updates: list[Update], group: dict[str, Any]) -> None:
+        _update(
+            [
+                (each, state)
+                for each, state in updates
+                if not self._update_small(each, state, group)
+            ],
+            group,
+        )
+
+    def _update_small(self, parameter: Tensor, state: State, group: dict[str, Any]) -> bool:
+        """Do the step of a small matrix by compiled loops; return whether it was one."""
+        small = self._small.get(parameter)
+        if small is None or not small.is_of(parameter, state):
+            small = small_matrix(
+                parameter, _with_sides(parameter.detach(), group["max_dimension"]), state
+            )
+            if small is None:
+                return False
+            self._small[parameter] = small
+        assert parameter.grad is not None
+        gradient = parameter.grad.contiguous()
+        small.observe(gradient, _kept(state["step"], group))
+        if _refreshes(state["step"], group):
+            _refresh(state)
+        (rate,), (share,), decay = _numbers([(parameter, state)], group)
+        small.update(gradient, Numbers(*group["betas"], rate, share, group["eps"], decay))
+        return True
+
+    def _threads(self, workers: int) -> ThreadPoolExecutor:
+        if self._pool is None or self._pool_size != workers:
+            self._pool = ThreadPoolExecutor(
+                workers, "soap", initializer=torch.set_num_threads, initargs=(1,)
+            )
+            self._pool_size = workers
+        return self._pool
+
+
+def _shares(updates: list[Update], count: int) -> list[list[Update]]:
+    """Share updates out so that all take about as long: the longest first, each to who has least to
+    do.
+    """
+    shares: list[list[Update]] = [[] for _ in range(count)]
+    sizes = [0] * count
+    for update in sorted(updates, key=lambda update: -update[0].numel()):
+        least = sizes.index(min(sizes))
+        shares[least].append(update)
+        sizes[least] += update[0].numel()
+    return [share for share in shares if share]
+
+
+@torch.no_grad()
+def _update(
+    updates: list[Update],
+    group: dict[str, Any],
+    numbers: tuple[list[float] | Tensor, ...] | None = None,
+) -> None:
+    """One step of some parameters, in place."""
+    if not updates:
+        return
+    rates, shares, decay = numbers or _numbers(updates, group)
+    first_beta, second_beta = group["betas"]
+    parameters, states = [parameter for parameter, _ in updates], [state for _, state in updates]
+    turned = [_observe(parameter, state, group) for parameter, state in updates]
+    means, squares = ([state[name] for state in states] for name in ("mean", "mean_square"))
+    # Operations on lists: most parameters are so small that calling takes longer than computing.
+    torch._foreach_lerp_(means, turned, 1 - first_beta)
+    torch._foreach_mul_(turned, turned)
+    torch._foreach_lerp_(squares, turned, 1 - second_beta)
+    roots = torch._foreach_div(squares, shares)
+    torch._foreach_sqrt_(roots)
+    torch._foreach_add_(roots, group["eps"])
+    ratios = torch._foreach_div(means, roots)
+    torch._foreach_mul_(ratios, rates)
+    if group["weight_decay"]:
+        torch._foreach_mul_(parameters, decay)
+    torch._foreach_sub_(
+        parameters,
+        [
+            _as(parameter, _turn(ratio, state["bases"], back=True))
+            for (parameter, state), ratio in zip(updates, ratios, strict=True)
+        ],
+    )
+
+
+def _numbers(
+    updates: list[Update], group: dict[str, Any]
+) -> tuple[list[float], list[float], float]:
+    """Return all that steps depend on beside tensors, once they are steady.
+
+    These are, for each parameter, the step size with the first moment's bias undone, and by what
+    the second moment is divided to undo its own; and for all by what weights decay.
+    """
+    first_beta, second_beta = group["betas"]
+    steps = [state["step"] for _, state in updates]
+    rates = [group["lr"] / (1 - first_beta**step) for step in steps]
+    return rates, [1 - second_beta**step for step in steps], 1 - group["lr"] * group["weight_decay"]
+
+
+def _kept(step: int, group: dict[str, Any]) -> float:
+    """Return what a covariance keeps: it is an average from the first step on, so that so is the
+    first basis.
+    """
+    beta: float = group["covariance_beta"]
+    return min(beta, 1 - 1 / step)
+
+
+def _refreshes(step: int, group: dict[str, Any]) -> bool:
+    every: int = group["refresh_every"]
+    return every == 1 or step % every == 1
+
+
+def _observe(parameter: Tensor, state: State, group: dict[str, Any]) -> Tensor:
+    """Take a gradient into the covariances, refresh the bases if it is time, and return it turned
+    into them.
+    """
+    assert parameter.grad is not None
+    gradient = _with_sides(parameter.grad, group["max_dimension"])
+    keep = _kept(state["step"], group)
+    for covariance, rows in zip(state["covariances"], _unfoldings(gradient), strict=True):
+        if covariance is not None:
+            covariance.addmm_(rows, rows.T, beta=keep, alpha=1 - keep)
+    if _refreshes(state["step"], group):
+        _refresh(state)
+    return _turn(gradient, state["bases"])
+
+
+def _with_sides(gradient: Tensor, max_dimension: int) -> Tensor:
+    """Return the gradient as a matrix or a tensor of three sides; without a copy where it has its
+    channels last.
+    """
+    if gradient.ndim <= 1:
+        return gradient.reshape(-1, 1)
+    if gradient.ndim == 2:
+        return gradient
+    rows, channels = gradient.shape[:2]
+    gradient = gradient.movedim(1, -1)
+    if gradient.numel() > max_dimension * rows:
+        return gradient.reshape(rows, -1, channels)
+    return gradient.reshape(rows, -1)
+
+
+def _as(parameter: Tensor, update: Tensor) -> Tensor:
+    """Undo :func:`_with_sides`: return the update in the parameter's shape."""
+    if parameter.ndim <= 2:
+        return update.view(parameter.shape)
+    rows, channels, *kernel = parameter.shape
+    return update.view(rows, *kernel, channels).movedim(-1, 1)
+
+
+def _unfoldings(tensor: Tensor) -> list[Tensor]:
+    """Return for each side the matrix that has it for its rows; only that of a middle side is a
+    copy.
+    """
+    if tensor.ndim == 2:
+        return [tensor, tensor.T]
+    return [tensor.flatten(1), tensor.movedim(1, 0).flatten(1), tensor.flatten(0, -2).T]
+
+
+def _start(state: State, gradient: Tensor, max_dimension: int) -> None:
+    """Zero moments and covariances, identity bases; None for a side that keeps the identity."""
+    sides = [side if 1 < side <= max_dimension else None for side in gradient.shape]
+    state["step"] = 0
+    state["mean"] = gradient.new_zeros(gradient.shape)
+    state["mean_square"] = gradient.new_zeros(gradient.shape)
+    state["covariances"] = [
+        None if side is None else gradient.new_zeros(side, side) for side in sides
+    ]
+    state["bases"] = [None if side is None else torch.eye(side).to(gradient) for side in sides]
+
+
+def _refresh(state: State) -> None:
+    """One power iteration and QR for each basis, in place, its columns ordered by their variance,
+    largest first.
+    """
+    mean = _turn(state["mean"], state["bases"], back=True)
+    for side, (covariance, basis) in enumerate(
+        zip(state["covariances"], state["bases"], strict=True)
+    ):
+        if covariance is None:
+            continue
+        image = covariance @ basis
+        order = (basis * image).sum(dim=0).argsort(descending=True, stable=True)
+        state["mean_square"].copy_(state["mean_square"].index_select(side, order))
+        basis.copy_(torch.linalg.qr(image.index_select(1, order))[0])
+    state["mean"].copy_(_turn(mean, state["bases"]))
+
+
+def _turn(tensor: Tensor, bases: Sequence[Tensor | None], *, back: bool = False) -> Tensor:
+    """Multiply each side by its basis, transposed, or undo it with ``back``, as a new tensor; None
+    is the identity.
+    """
+    first, *middle, last = bases
+    turned = tensor
+    # A matrix is not reshaped on the way: for a small one, every operation more takes as long as a
+    # product.
+    if first is not None:
+        matrix = first if back else first.T
+        turned = (
+            matrix @ turned if turned.ndim == 2 else (matrix @ turned.flatten(1)).view(tensor.shape)
+        )
+    if middle and middle[0] is not None:
+        turned = (middle[0] if back else middle[0].T) @ turned
+    if last is not None:
+        turned = turned @ (last.T if back else last)
+    return turned.clone() if turned is tensor else turned

@@ -1,0 +1,249 @@
+import io
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from caelab.baselines.codecs import (
+    FLOAT_BITS,
+    FileCost,
+    Quantizer,
+    code_costs,
+    code_range,
+    entropy_bits,
+    error_at,
+    jpeg_costs,
+    webp_costs,
+)
+from caelab.data.pixels import Pixels
+from caelab.errors import InputError
+from caelab.metrics.image_errors import reconstruction_errors
+from caelab.models.image_model import ImageModel
+from caelab.models.inference import Inference
+from caelab.models.prediction_heads import RgbPrediction
+from caelab.networks.build import build
+
+RNG = np.random.default_rng(0)
+SMOOTH = np.clip(
+    128
+    + np.cumsum(np.cumsum(RNG.normal(0, 1.5, (40, 3, 32, 32)), axis=2), axis=3)
+    + np.cumsum(RNG.normal(0, 6, (40, 1, 32, 32)), axis=3),
+    0,
+    255,
+).astype(np.uint8)
+TRAIN = Pixels.of(SMOOTH, np.arange(30), device=torch.device("cpu"))
+TEST = Pixels.of(SMOOTH, np.arange(30, 40), device=torch.device("cpu"))
+
+
+def model(text: str) -> ImageModel:
+    network = build(text, generator=torch.Generator().manual_seed(0))
+    mean, std = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
+    return ImageModel(network, mean=mean, std=std, prediction=RgbPrediction(mean=mean, std=std))
+
+
+def exact() -> ImageModel:
+    """A model whose code is the image itself, 4×4 patches as channels."""
+    return model("unshuffle4 | shuffle4")
+
+
+# Quantisation
+
+
+@settings(max_examples=50, deadline=None)  # torch's first steps are slow
+@given(st.integers(1, 8), st.floats(-10, 10), st.floats(1e-3, 20))
+def test_quantised_values_are_within_half_a_step(bits: int, low: float, width: float) -> None:
+    smallest, largest = torch.tensor([[[low]]]), torch.tensor([[[low + width]]])
+    quantizer = Quantizer.of_range(smallest, largest, bits=bits)
+    code = torch.linspace(low, low + width, 101).view(1, 1, 1, 101)
+    levels = quantizer.levels(code)
+    values = quantizer.values(levels)
+    assert (levels.min(), levels.max()) == (0, 2**bits - 1)
+    assert (values - code).abs().max() <= width / (2**bits - 1) / 2 + 5e-6  # float32 near 10
+    torch.testing.assert_close(quantizer.values(quantizer.levels(values)), values, rtol=0, atol=0)
+
+
+def test_what_is_out_of_range_goes_to_the_ends() -> None:
+    quantizer = Quantizer.of_range(torch.zeros(1, 1, 1), torch.ones(1, 1, 1), bits=4)
+    assert quantizer.levels(torch.tensor([[[[-3.0, 7.0]]]])).flatten().tolist() == [0, 15]
+
+
+def test_a_constant_channel_keeps_its_value() -> None:
+    quantizer = Quantizer.of_range(
+        torch.full((2, 1, 1), -0.3), torch.tensor([-0.3, 1]).view(2, 1, 1), bits=4
+    )
+    code = torch.full((5, 2, 3, 3), -0.3)
+    torch.testing.assert_close(quantizer.values(quantizer.levels(code)), code)
+
+
+def test_the_range_is_that_of_every_channel() -> None:
+    low, high = code_range(exact(), TRAIN, batch=7)
+    codes = Inference(exact()).encode(TRAIN.batch(slice(None)))
+    assert torch.equal(low, codes.amin((0, 2, 3))[:, None, None])
+    assert torch.equal(high, codes.amax((0, 2, 3))[:, None, None])
+    assert low.shape == (48, 1, 1)
+
+
+# What a code costs
+
+
+def test_an_image_of_its_own_code_costs_its_bytes_and_floats_four_times_that() -> None:
+    costs = code_costs(exact(), TRAIN, TEST, bits=(8, 6, 4), batch=7)
+    assert [cost.bits for cost in costs] == [FLOAT_BITS, 8, 6, 4]
+    assert [cost.bytes for cost in costs] == [4 * 3072, 3072, 2304, 1536]
+    assert [cost.larger_than_image for cost in costs] == [True, True, False, False]
+    assert {(cost.numbers, cost.image_bytes, cost.n) for cost in costs} == {(3072, 3072, 10)}
+    assert costs[0].mse < 1e-12
+    assert costs[0].entropy_bytes is None
+
+
+def test_a_reference_code_of_floats_is_larger_than_the_image() -> None:
+    costs = code_costs(model("reference"), TRAIN, TEST)
+    assert costs[0].numbers == 1024
+    assert costs[0].bytes == 4096
+    assert costs[0].larger_than_image
+
+
+def test_fewer_bits_leave_the_error_of_their_steps() -> None:
+    """The code is the image here, so the error is a uniform rounding error, step² / 12 of every
+    channel."""
+    _, eight, six, four = code_costs(exact(), TRAIN, TRAIN)
+    low, high = code_range(exact(), TRAIN)
+    std = torch.tensor([0.2, 0.3, 0.25]).repeat_interleave(16)[
+        :, None, None
+    ]  # unshuffle4: 16 places of each colour
+    for cost in (six, four):
+        step = (high - low) * std / (2**cost.bits - 1)
+        assert cost.mse == pytest.approx(float(step.square().mean()) / 12, rel=0.1)
+    assert eight.mse < six.mse < four.mse
+
+
+def test_bytes_are_filled_up_to_whole_ones() -> None:
+    costs = code_costs(model("dense5:none | dense3072 shuffle32"), TRAIN, TEST, bits=(6, 4))
+    assert [cost.bytes for cost in costs] == [20, 4, 3]
+
+
+def test_the_entropy_is_scipys_and_less_than_the_fixed_length() -> None:
+    costs = code_costs(exact(), TRAIN, TEST, bits=(6, 4), batch=3)
+    low, high = code_range(exact(), TRAIN)
+    codes = Inference(exact()).encode(TEST.batch(slice(None)))
+    from scipy.stats import entropy
+
+    for cost in costs[1:]:
+        levels = Quantizer.of_range(low, high, bits=cost.bits).levels(codes)
+        bits = [entropy(np.bincount(levels[:, channel].flatten()), base=2) for channel in range(48)]
+        assert cost.entropy_bytes == pytest.approx(sum(bits) * 64 / 8)
+        assert cost.entropy_bytes < cost.bytes
+
+
+def test_entropy_by_hand() -> None:
+    assert entropy_bits(torch.tensor([[4, 4, 0, 0], [8, 0, 0, 0]])) == pytest.approx(8)
+    assert entropy_bits(torch.tensor([[1, 1, 1, 1]])) == pytest.approx(8)
+
+
+def test_measuring_leaves_the_model_as_it_was() -> None:
+    measured = model("reference").train()
+    before = reconstruction_errors(measured, TEST)
+    code_costs(measured, TRAIN, TEST, bits=(2,))
+    assert measured.training
+    np.testing.assert_array_equal(reconstruction_errors(measured, TEST), before)
+
+
+@pytest.mark.parametrize("text", ["conv8 conv3", "[unshuffle4 | shuffle4] conv3"])
+def test_a_network_without_a_code_of_its_own_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="cannot be split into encoder and decoder"):
+        code_costs(model(text), TRAIN, TEST)
+
+
+# Image formats
+
+
+def test_a_quality_is_what_pillow_makes_of_it() -> None:
+    half, full = jpeg_costs(TEST, qualities=(60,))
+    assert (half.setting, full.setting) == ("quality 60, 4:2:0", "quality 60, 4:4:4")
+    for cost, subsampling in ((half, 2), (full, 0)):
+        sizes, errors = [], []
+        for image in SMOOTH[30:].transpose(0, 2, 3, 1):
+            file = io.BytesIO()
+            Image.fromarray(image).save(file, "JPEG", quality=60, subsampling=subsampling)
+            sizes.append(file.tell())
+            errors.append(np.mean((np.asarray(Image.open(file)) / 255 - image / 255) ** 2))
+        assert cost.bytes == np.mean(sizes)
+        assert cost.mse == pytest.approx(np.mean(errors))
+        assert cost.n == 10
+
+
+def test_the_payload_is_what_differs_between_files() -> None:
+    """Header and payload of JPEG, and nothing of WebP's dimensions, come apart by comparing whole
+    files."""
+    files = []
+    for image in SMOOTH[:10].transpose(0, 2, 3, 1):
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "JPEG", quality=60, subsampling="4:2:0")
+        files.append(file.getvalue())
+    shared = next(place for place in itertools.count() if len({data[place] for data in files}) > 1)
+    half, _ = jpeg_costs(
+        Pixels.of(SMOOTH, np.arange(10), device=torch.device("cpu")), qualities=(60,)
+    )
+    header = half.bytes - half.payload_bytes
+    assert header == pytest.approx(
+        623 + 2
+    )  # markers, quantisation and Huffman tables of T.81; the end marker
+    assert 623 <= shared < 626  # the first payload bytes may agree by chance
+
+
+def test_webp_is_cheaper_and_has_a_lossless_mode() -> None:
+    costs = webp_costs(TEST, qualities=(30, 90))
+    assert [cost.setting for cost in costs] == ["quality 30", "quality 90", "lossless"]
+    low, high, lossless = costs
+    assert low.bytes < high.bytes
+    assert low.mse > high.mse > lossless.mse == 0
+    assert [cost.bytes - cost.payload_bytes for cost in costs] == pytest.approx([27, 27, 25])
+
+
+def test_a_larger_quality_costs_more_and_errs_less() -> None:
+    costs = jpeg_costs(TEST, qualities=(10, 50, 95))[:3]
+    for better in ("bytes", "payload_bytes"):
+        values = [getattr(cost, better) for cost in costs]
+        assert values == sorted(values)
+    errors = [cost.mse for cost in costs]
+    assert errors == sorted(errors, reverse=True)
+
+
+def point(size: float, mse: float) -> FileCost:
+    return FileCost(format="JPEG", setting="", bytes=size, payload_bytes=size - 10, mse=mse, n=1)
+
+
+def test_the_error_between_settings_lies_on_the_convex_hull() -> None:
+    costs = [
+        point(100, 8.0),
+        point(200, 2.0),
+        point(150, 7.0),
+        point(300, 1.0),
+        point(250, 3.0),
+        point(400, 1.0),
+    ]
+    wanted = {99: None, 100: 8.0, 150: 5.0, 200: 2.0, 250: 1.5, 300: 1.0, 5000: 1.0}
+    assert {size: error_at(costs, size, count="bytes") for size in wanted} == wanted
+    assert error_at(costs, 140, count="payload_bytes") == 5.0
+    assert error_at([], 100, count="bytes") is None
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 50), st.integers(0, 50)), min_size=1, max_size=12),
+    st.integers(1, 60),
+)
+def test_no_mixture_of_two_settings_is_better(
+    points: list[tuple[int, int]], available: int
+) -> None:
+    found = error_at([point(*pair) for pair in points], available, count="bytes")
+    best = math.inf
+    for (size, mse), (other, other_mse) in itertools.product(points, repeat=2):
+        if size <= available:
+            share = 0.0 if other <= size else min(1.0, (available - size) / (other - size))
+            best = min(best, mse + share * (other_mse - mse))
+    assert found is None if math.isinf(best) else found == pytest.approx(best)

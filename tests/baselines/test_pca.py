@@ -1,0 +1,211 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from caelab.baselines.pca import (
+    PrincipalComponents,
+    cached_code_errors,
+    cached_principal_components,
+    patch_sides,
+)
+from caelab.data import load_images, split_images
+from caelab.data.pixels import Pixels
+
+RNG = np.random.default_rng(0)
+# Correlated colours: a few directions hold most of the variance.
+LATENT = (
+    RNG.normal(size=(300, 10)) @ RNG.normal(size=(10, 3 * 6 * 6)) * 8
+    + RNG.normal(size=(300, 108))
+    + 128
+)
+IMAGES = np.clip(LATENT, 0, 255).astype(np.uint8).reshape(300, 3, 6, 6)
+TRAIN = Pixels.of(IMAGES, np.arange(200), device=torch.device("cpu"))
+TEST = Pixels.of(IMAGES, np.arange(200, 300), device=torch.device("cpu"))
+
+
+@pytest.mark.parametrize("size", [1, 7, 50, 107])
+def test_errors_are_those_of_a_singular_value_decomposition(size: int) -> None:
+    train, test = (
+        IMAGES[rows].reshape(len(IMAGES[rows]), -1) / 255
+        for rows in (slice(0, 200), slice(200, 300))
+    )
+    centre = train.mean(0)
+    basis = np.linalg.svd(train - centre, full_matrices=False)[2][:size]
+    expected = np.mean(
+        (np.clip(centre + (test - centre) @ basis.T @ basis, 0, 1) - test) ** 2, axis=1
+    )
+    np.testing.assert_allclose(
+        PrincipalComponents.fit(TRAIN).errors(TEST, size), expected, rtol=1e-3, atol=1e-9
+    )
+
+
+def test_more_numbers_never_hurt_on_the_images_it_was_fitted_on() -> None:
+    fitted = PrincipalComponents.fit(TRAIN)
+    means = [fitted.errors(TRAIN, size).mean() for size in range(0, 109, 12)]
+    assert means == sorted(means, reverse=True)
+    assert means[-1] < 1e-10
+
+
+def test_components_are_orthonormal() -> None:
+    components = PrincipalComponents.fit(TRAIN).components
+    torch.testing.assert_close(components @ components.T, torch.eye(108), atol=1e-5, rtol=0)
+
+
+def test_large_images_are_refused() -> None:
+    large = Pixels.of(np.zeros((2, 3, 64, 64), np.uint8), np.arange(2), device=torch.device("cpu"))
+    with pytest.raises(ValueError, match="images of 12288 numbers are too large"):
+        PrincipalComponents.fit(large)
+
+
+def test_the_cache_gives_the_same_errors_and_survives_damage(tmp_path: Path) -> None:
+    fresh = cached_principal_components(TRAIN, tmp_path, "k").errors(TEST, 20)
+    same_places = Pixels.of(255 - IMAGES, TRAIN.rows, device=torch.device("cpu"))
+    kept = cached_principal_components(same_places, tmp_path, "k").errors(
+        TEST, 20
+    )  # the key and the places decide
+    np.testing.assert_array_equal(kept, fresh)
+    next(tmp_path.iterdir()).write_bytes(b"damaged")
+    np.testing.assert_array_equal(
+        cached_principal_components(TRAIN, tmp_path, "k").errors(TEST, 20), fresh
+    )
+
+
+def test_components_of_other_images_or_other_data_are_kept_apart(tmp_path: Path) -> None:
+    fewer = TRAIN.at(np.arange(100))
+    for pixels, key in ((TRAIN, "k"), (fewer, "k"), (fewer, "other")):
+        expected = PrincipalComponents.fit(pixels).errors(TEST, 20)
+        np.testing.assert_array_equal(
+            cached_principal_components(pixels, tmp_path, key).errors(TEST, 20), expected
+        )
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_patches_and_whole_images_are_kept_apart(tmp_path: Path) -> None:
+    whole = cached_principal_components(TRAIN, tmp_path, "k").errors(TEST, 36)
+    for _ in range(2):  # fitted, then read
+        patched = cached_principal_components(TRAIN, tmp_path, "k", patch=3)
+        np.testing.assert_array_equal(
+            patched.errors(TEST, 36), PrincipalComponents.fit(TRAIN, patch=3).errors(TEST, 36)
+        )
+        assert patched.errors(TEST, 36).mean() > whole.mean()
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    assert cached_principal_components(TRAIN, blocked, "k").errors(TEST, 20).shape == (100,)
+
+
+def test_errors_are_kept_and_survive_damage(tmp_path: Path) -> None:
+    def errors() -> dict[int, np.ndarray]:
+        return cached_code_errors(TRAIN, TEST, (20, 36), tmp_path, key="k", measured_key="k")
+
+    components = PrincipalComponents.fit(TRAIN)
+    expected = {size: components.errors(TEST, size) for size in (20, 36)}
+    np.testing.assert_equal(errors(), expected)
+    (kept,) = tmp_path.glob("*-20-of-*.npy")
+    changed = np.arange(len(TEST), dtype=np.float64)
+    np.save(kept, changed)
+    np.testing.assert_equal(errors(), {**expected, 20: changed})  # it was not computed again
+    for damage in (b"damaged", b"", kept.read_bytes()[:-8], b"\x93NUMPY\x01\x00"):
+        kept.write_bytes(damage)
+        np.testing.assert_equal(errors(), expected)
+    np.save(kept, changed[:-1])
+    np.testing.assert_equal(errors(), expected)
+
+
+def test_errors_of_other_images_or_other_data_are_kept_apart(tmp_path: Path) -> None:
+    fewer, key = TRAIN.at(np.arange(100)), "k"
+    for fitted, measured, names in (
+        (TRAIN, TEST, (key, key)),
+        (fewer, TEST, (key, key)),
+        (fewer, TEST.at(np.arange(50)), (key, key)),
+        (fewer, Pixels.of(255 - IMAGES, TEST.rows, device=torch.device("cpu")), (key, "other")),
+    ):
+        expected = PrincipalComponents.fit(fitted).errors(measured, 20)
+        for _ in range(2):  # computed, then read
+            told = cached_code_errors(
+                fitted, measured, (20,), tmp_path, key=names[0], measured_key=names[1]
+            )
+            np.testing.assert_array_equal(told[20], expected)
+
+
+def test_errors_that_cannot_be_kept_are_computed(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    told = cached_code_errors(TRAIN, TEST, (20,), blocked, key="k", measured_key="k")
+    np.testing.assert_array_equal(told[20], PrincipalComponents.fit(TRAIN).errors(TEST, 20))
+
+
+# By patch
+
+
+def cut(images: np.ndarray, side: int) -> np.ndarray:
+    """Return the patches of images ``(N, C, H, W)`` as rows, by plain loops."""
+    _, _, height, width = images.shape
+    return np.array(
+        [
+            image[:, top : top + side, left : left + side].ravel()
+            for image in images / 255
+            for top in range(0, height, side)
+            for left in range(0, width, side)
+        ]
+    )
+
+
+@pytest.mark.parametrize(("side", "kept"), [(1, 2), (2, 1), (2, 5), (3, 9)])
+def test_errors_by_patch_are_those_of_a_singular_value_decomposition(side: int, kept: int) -> None:
+    train, test = cut(IMAGES[:200], side), cut(IMAGES[200:], side)
+    centre = train.mean(0)
+    basis = np.linalg.svd(train - centre, full_matrices=False)[2][:kept]
+    squares = (np.clip(centre + (test - centre) @ basis.T @ basis, 0, 1) - test) ** 2
+    expected = squares.reshape(100, -1).mean(1)
+    fitted = PrincipalComponents.fit(TRAIN, patch=side)
+    np.testing.assert_allclose(
+        fitted.errors(TEST, kept * (6 // side) ** 2), expected, rtol=1e-3, atol=1e-9
+    )
+
+
+def test_a_patch_as_large_as_the_image_is_the_whole_image() -> None:
+    whole, patch = PrincipalComponents.fit(TRAIN), PrincipalComponents.fit(TRAIN, patch=6)
+    np.testing.assert_array_equal(whole.errors(TEST, 20), patch.errors(TEST, 20))
+
+
+def test_no_code_of_patches_beats_that_of_whole_images_it_was_fitted_on() -> None:
+    whole = PrincipalComponents.fit(TRAIN)
+    for side in (1, 2, 3):
+        by_patch = PrincipalComponents.fit(TRAIN, patch=side)
+        assert by_patch.errors(TRAIN, 36).mean() > whole.errors(TRAIN, 36).mean()
+
+
+@pytest.mark.parametrize("side", [0, 4, 12])
+def test_patches_that_do_not_tile_are_refused(side: int) -> None:
+    with pytest.raises(ValueError, match=f"{side}×{side} do not tile images of 6×6"):
+        PrincipalComponents.fit(TRAIN, patch=side)
+
+
+def test_a_code_that_cannot_be_shared_out_is_refused() -> None:
+    with pytest.raises(ValueError, match="37 numbers cannot be shared out evenly to 9 patches"):
+        PrincipalComponents.fit(TRAIN, patch=2).errors(TEST, 37)
+
+
+def test_which_patches_suit_a_code() -> None:
+    assert patch_sides((3, 32, 32), 768) == (2, 4, 8, 16)
+    assert patch_sides((3, 32, 32), 64) == (4, 8, 16)
+    assert patch_sides((3, 32, 32), 2048) == (1, 2, 4, 8, 16)
+    assert patch_sides((3, 32, 32), 3072) == ()
+    assert patch_sides((3, 24, 32), 768) == (1, 2, 4, 8)
+
+
+@pytest.mark.cifar10
+def test_linear_codes_of_cifar10(cifar10_path: Path) -> None:
+    """The figures are of all training images; a tenth of them is enough for patches."""
+    images = load_images(cifar10_path)
+    split = split_images(images)
+    train = Pixels.of(images.images, split.train[::10], device=torch.device("cpu"))
+    test = Pixels.of(images.images, split.test, device=torch.device("cpu"))
+    fitted = PrincipalComponents.fit(train, patch=4)
+    assert fitted.errors(test, 768).mean() == pytest.approx(0.000939, rel=0.01)
+    assert fitted.errors(test, 1024).mean() == pytest.approx(0.000426, rel=0.01)

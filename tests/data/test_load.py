@@ -1,0 +1,161 @@
+"""What is taken when this or that, or nothing, is named."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from caelab.data import builtin_photos, load, load_images
+from caelab.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def _quick_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(builtin_photos, "PHOTOS", builtin_photos.PHOTOS[-1:])
+
+
+@pytest.fixture
+def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """No data anywhere: an empty home and working folder, and a cache folder (given) that does not
+    exist yet."""
+    monkeypatch.delenv("CAELAB_DATA", raising=False)
+    monkeypatch.delenv("KERAS_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CAELAB_CIFAR10_URL", "http://127.0.0.1:9/nothing")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The places that CIFAR-10 is read from, instead of reading it."""
+    places: list[Path] = []
+
+    def remember(path: Path) -> object:
+        places.append(path.absolute())
+        return builtin_photos.load_photos()
+
+    monkeypatch.setattr(load, "read_cifar10", remember)
+    return places
+
+
+def test_offline_the_photos_are_taken_and_it_is_said(
+    bare_machine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = load_images(cache=bare_machine)
+    assert images.source.name == "photos"
+    assert images.source.note.startswith(
+        "these are the built-in photos, not CIFAR-10: it is not on this machine, and"
+    )
+    assert "cannot be reached" in images.source.note
+    captured = capsys.readouterr()
+    assert captured.err == f"note: {images.source.note}\n"
+    assert captured.out == ""
+    assert not bare_machine.exists()
+
+
+def test_photos_by_name_need_no_words(
+    bare_machine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert load_images("photos").source.note == ""
+    assert capsys.readouterr().err == ""
+
+
+def test_insisting_on_cifar10(bare_machine: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        load_images("cifar10", cache=bare_machine)
+    message = str(caught.value)
+    assert (
+        "CIFAR-10 is not on this machine, and http://127.0.0.1:9/nothing cannot be reached"
+        in message
+    )
+    assert "CAELAB_DATA" in message
+    with pytest.raises(InputError, match="downloading is switched off"):
+        load_images("cifar10", cache=bare_machine, download=False)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "cache/cifar-10-python.tar.gz",
+        "cache/cifar-10-batches-py/test_batch",
+        "data/cifar-10-batches-py/data_batch_1",
+        "data/cifar-10-binary.tar.gz",
+        ".keras/datasets/cifar-10-batches-py/test_batch",
+        ".keras/datasets/cifar-10-batches-py.tar.gz",
+        ".keras/datasets/cifar-10-batches-py-target/cifar-10-batches-py/test_batch",
+    ],
+)
+@pytest.mark.parametrize("data", [None, "auto", "cifar10"])
+def test_where_it_is_looked_for(
+    place: str, data: str | None, bare_machine: Path, read: list[Path]
+) -> None:
+    file = bare_machine.parent / place
+    file.parent.mkdir(parents=True)
+    file.touch()
+    load_images(data, cache=bare_machine)
+    assert read == [file if place.endswith("gz") else file.parent]
+
+
+def test_the_environment_comes_first(
+    bare_machine: Path, read: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for folder in ("named", "data"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "cifar-10-python.tar.gz").touch()
+    monkeypatch.setenv("CAELAB_DATA", str(tmp_path / "named"))
+    load_images(cache=bare_machine)
+    load_images("cifar10", cache=bare_machine)
+    assert read == [tmp_path / "named" / "cifar-10-python.tar.gz"] * 2
+
+
+def test_the_environment_may_name_pictures_or_photos(
+    bare_machine: Path, read: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    Image.new("RGB", (9, 9), "red").save(tmp_path / "mine" / "a.png")
+    monkeypatch.setenv("CAELAB_DATA", "~/mine")
+    assert load_images(size=16).images.shape == (1, 3, 16, 16)
+    with pytest.raises(InputError, match="CIFAR-10 is not on this machine"):
+        load_images("cifar10", cache=bare_machine)
+    monkeypatch.setenv("CAELAB_DATA", "photos")
+    assert load_images().source.name == "photos"
+    monkeypatch.setenv("CAELAB_DATA", str(tmp_path / "gone"))
+    with pytest.raises(InputError, match=r"there is no .*gone \(which CAELAB_DATA names\)"):
+        load_images()
+
+
+def test_a_damaged_find_is_no_reason_for_photos(bare_machine: Path) -> None:
+    place = bare_machine / "cifar-10-batches-py"
+    place.mkdir(parents=True)
+    (place / "data_batch_1").write_bytes(b"\x80\x02}U\x06labels](")
+    for data in (None, "cifar10"):
+        with pytest.raises(InputError, match="data_batch_1 is not a batch of CIFAR-10"):
+            load_images(data, cache=bare_machine)
+
+
+def test_cifar10_has_one_size(bare_machine: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="CIFAR-10 has 32×32 pixels, not 64×64"):
+        load_images(size=64, cache=bare_machine)
+    (tmp_path / "data_batch_1").touch()
+    with pytest.raises(InputError, match="which has 32×32 pixels, not 64×64"):
+        load_images(tmp_path, size=64)
+
+
+@pytest.mark.parametrize("size", [0, -1, 1025])
+def test_sizes_that_make_no_sense(size: int) -> None:
+    with pytest.raises(InputError, match=f"the size is {size}; it must be from 1 to 1024"):
+        load_images("photos", size=size)
+
+
+@pytest.mark.parametrize("name", ["nowhere", "~nobody-of-this-name/data", "a\0b", "x" * 5000])
+def test_paths_that_are_not_there(name: str, bare_machine: Path) -> None:
+    with pytest.raises(InputError, match="there is no"):
+        load_images(name)
+
+
+def test_a_file_that_is_no_archive(tmp_path: Path) -> None:
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    with pytest.raises(InputError, match=r"neither a folder nor a \.tar\.gz of CIFAR-10"):
+        load_images(tmp_path / "array.npy")

@@ -1,0 +1,134 @@
+"""A run that classifies chroma, from its options to its variants."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from caelab.errors import InputError
+from caelab.experiments import run as run_module
+from caelab.experiments.config import RunConfig
+from caelab.experiments.evaluate import evaluate
+from caelab.experiments.interrupt import Interrupted
+from caelab.experiments.run import run
+from caelab.experiments.run_directory import RunDirectory
+from caelab.experiments.setup import describe_run
+from caelab.models.weights_file import load_model
+
+Small = Callable[..., RunConfig]
+
+
+def bins_config(small: Small, **changed: object) -> RunConfig:
+    usual = {
+        "impair": "gray",
+        "predict": "bins",
+        "loss": "cross_entropy",
+        "bins": 24,
+        "space": "ycbcr",
+        "epochs": 2,
+    }
+    return small(**{**usual, **changed})
+
+
+@pytest.fixture(scope="module")
+def finished(small: Small, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    return run(bins_config(small), out=tmp_path_factory.mktemp("bins") / "run")
+
+
+def test_the_network_is_given_a_channel_a_bin(small: Small) -> None:
+    assert describe_run(bins_config(small, network="unet-color", size=32)).output == (24, 32, 32)
+
+
+def test_it_learns_and_says_both_its_loss_and_its_error(finished: RunDirectory) -> None:
+    first, *_, last = finished.read_epochs()
+    assert last["train_chroma_cross_entropy"] < first["train_chroma_cross_entropy"]
+    assert last["train_chroma_cross_entropy"] < np.log(24) * 1.1
+    result = finished.read(finished.result)
+    assert result["predict"] == "bins"
+    assert 0 < result["test"]["mse"] < 0.2
+
+
+def test_evaluating_the_run_gives_its_result_again(finished: RunDirectory) -> None:
+    again = evaluate(finished.path, options={})
+    assert again["errors"] == pytest.approx(finished.read(finished.result)["test"], rel=1e-4)
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bits(
+    finished: RunDirectory, small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit, steps = run_module.fit, 0
+
+    def interrupting(*arguments: object) -> object:
+        nonlocal steps
+        for epoch in fit(*arguments):  # type: ignore[arg-type]
+            steps += 1
+            if steps == 4:
+                signal.raise_signal(signal.SIGINT)
+            yield epoch
+
+    monkeypatch.setattr(run_module, "fit", interrupting)
+    with pytest.raises(Interrupted):
+        run(bins_config(small), out=tmp_path / "run")
+    resumed = run(bins_config(small), out=tmp_path / "run")
+    whole, after = load_file(finished.weights), load_file(resumed.weights)
+    assert whole.keys() == after.keys()
+    assert all(torch.equal(value, after[name]) for name, value in whole.items())
+    assert finished.read(finished.result)["test"] == resumed.read(resumed.result)["test"]
+
+
+def test_the_weights_alone_give_variants(finished: RunDirectory) -> None:
+    model, card = load_model(finished.weights, torch.device("cpu"))
+    assert card.bins is not None
+    assert len(card.bins.cells) == 24
+    gray = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    drawn = model.variants(gray, 4, seed=1)
+    assert drawn.shape == (2, 4, 3, 16, 16)
+    assert torch.equal(drawn, model.variants(gray, 4, seed=1))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            {"loss": "mse"},
+            (
+                "--predict bins gives probabilities, and --loss mse takes none. Add --loss"
+                " cross_entropy."
+            ),
+        ),
+        ({"loss": "bce"}, "--loss bce takes none"),
+        ({"impair": "noise0.1"}, "--predict bins needs the luminance as it was"),
+        (
+            {"predict": "chroma"},
+            "--loss cross_entropy is one of classes, not of pixel values. Add --predict bins.",
+        ),
+        ({"predict": "rgb"}, "--loss cross_entropy is one of classes"),
+        (
+            {"predict": "chroma", "loss": "mse"},
+            "--bins 24 is an option of --predict bins, and this run has none.",
+        ),
+        (
+            {"predict": "rgb", "loss": "mse", "bins": 104, "temperature": 1.0},
+            "--temperature 1 is an option of",
+        ),
+        (
+            {"predict": "rgb", "loss": "mse", "bins": 104, "rebalance": 0.0},
+            "--rebalance 0 is an option of",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_said(
+    small: Small, options: dict[str, object], said: str
+) -> None:
+    with pytest.raises(InputError) as raised:
+        describe_run(bins_config(small, **options))
+    assert said in str(raised.value)
+
+
+def test_runs_without_bins_keep_their_keys() -> None:
+    assert RunConfig().key("abc") == "bfddb55a"
+    assert RunConfig(impair="gray", predict="chroma", space="lab").key("abc") == "59108f7e"

@@ -1,0 +1,293 @@
+import json
+import shutil
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from caelab.data import ImageSet
+from caelab.errors import InputError
+from caelab.experiments import study_runner as conduct_module
+from caelab.experiments.engines import Event, Failed, Job
+from caelab.experiments.engines.serial import ThisProcess
+from caelab.experiments.interrupt import Interrupted
+from caelab.experiments.run_directory import RunDirectory
+from caelab.experiments.study import Study, read_study
+from caelab.experiments.study_results import read_rows
+from caelab.experiments.study_runner import Progress, conduct
+
+Make = Callable[..., Study]
+
+
+@dataclass
+class Recording:
+    """Trains in this process and remembers what it was given; fails the runs named."""
+
+    failing: dict[str, str] = field(default_factory=dict)
+    given: list[str] = field(default_factory=list)
+    workers: int = 1
+
+    def train(
+        self, jobs: Sequence[Job], *, runs: Path, images: ImageSet | None = None
+    ) -> Generator[Event, None, None]:
+        self.given += [job.name for job in jobs]
+        for job in jobs:
+            if message := self.failing.get(job.config.optimizer):
+                yield Failed(job.name, message)
+            else:
+                yield from ThisProcess().train([job], runs=runs, images=images)
+
+
+@pytest.fixture(scope="module")
+def make(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """Make a study of one base and, unless told otherwise, one other run."""
+
+    def make(
+        *, factors: str = "kernel = [1]", seeds: str = "1", name: str = "small", **options: object
+    ) -> Study:
+        file = tmp_path_factory.mktemp("studies") / f"{name}.toml"
+        file.write_text(
+            f'[base]\nnetwork = "conv4 pool conv2 | up conv3"\n[factors]\n{factors}\n',
+            encoding="utf-8",
+        )
+        usual = {"data": str(pictures), "size": 16, "batch": 16, "epochs": 1}
+        return read_study(file, options={**usual, **options}, seeds=seeds)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def original(make: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished study, to be copied."""
+    folder = tmp_path_factory.mktemp("original")
+    last(make(), folder)
+    return folder
+
+
+@pytest.fixture
+def trained(original: Path, tmp_path: Path) -> Path:
+    """The folder of a finished study."""
+    return shutil.copytree(original, tmp_path / "trained")
+
+
+def last(
+    study: Study, folder: Path, engine: Recording | None = None, *, out: Path | None = None
+) -> Progress:
+    steps = list(
+        conduct(
+            study, engine=engine or Recording(), runs=folder / "runs", out=out or folder / "study"
+        )
+    )
+    return steps[-1]
+
+
+def test_a_study_leaves_its_runs_and_their_rows(make: Make, tmp_path: Path) -> None:
+    study = make()
+    steps = [
+        (len(progress.rows), len(progress.running), len(progress.left))
+        for progress in conduct(
+            study, engine=ThisProcess(), runs=tmp_path / "runs", out=tmp_path / "study"
+        )
+    ]
+    assert steps == [(0, 0, 2), (0, 1, 1), (1, 0, 1), (1, 1, 0), (2, 0, 0)]
+    rows = read_rows(tmp_path / "study" / "results.csv")
+    assert [(row.label, row.factor, row.level, row.seed) for row in rows] == [
+        ("base", "", "", 0),
+        ("kernel 1", "kernel", "1", 0),
+    ]
+    base = rows[0]
+    directory = RunDirectory(tmp_path / "runs" / base.run)
+    result = directory.read(directory.result)
+    assert (base.network, base.code_size, base.code_shape) == (
+        "conv4 pool conv2 | up conv3",
+        128,
+        (2, 8, 8),
+    )
+    assert (base.weights, base.multiply_accumulates) == (
+        result["weights"],
+        result["multiply_accumulates"],
+    )
+    assert (base.test_mse, base.test_psnr) == (result["test"]["mse"], result["test"]["psnr"])
+    assert (base.validation_mse, base.epochs) == (result["validation_mse"], 1)
+    plan = json.loads((tmp_path / "study" / "study.json").read_text())
+    assert [run["run"] for run in plan["runs"]] == [row.run for row in rows]
+
+
+def test_what_is_finished_is_reused_and_a_study_may_grow(make: Make, trained: Path) -> None:
+    again = Recording()
+    progress = last(make(), trained, again)
+    assert (again.given, progress.reused, progress.left) == ([], 2, [])
+
+    grown = Recording()
+    progress = last(make(seeds="2"), trained, grown)
+    assert (len(grown.given), progress.reused) == (2, 2)
+    assert [(row.label, row.seed) for row in read_rows(trained / "study" / "results.csv")] == [
+        (label, seed) for seed in (0, 1) for label in ("base", "kernel 1")
+    ]
+
+
+def test_a_failure_is_written_down_and_the_rest_goes_on(make: Make, tmp_path: Path) -> None:
+    study = make(factors='optimizer = ["adam", "adamw"]')
+    progress = last(study, tmp_path, Recording(failing={"adam": "the loss is not finite"}))
+    assert [row.label for row in read_rows(tmp_path / "study" / "results.csv")] == [
+        "base",
+        "optimizer adamw",
+    ]
+    header, failure = (tmp_path / "study" / "failed.csv").read_text().splitlines()
+    assert header == "label,seed,run,message"
+    assert failure.startswith("optimizer adam,0,")
+    assert failure.endswith(",the loss is not finite")
+    assert list(progress.failures.values()) == ["the loss is not finite"]
+
+    last(study, tmp_path)
+    assert len(read_rows(tmp_path / "study" / "results.csv")) == 3
+    assert not (tmp_path / "study" / "failed.csv").exists()
+
+
+def test_a_run_that_diverges_is_a_failure(make: Make, tmp_path: Path) -> None:
+    study = make(factors="learning_rate = [1e30]", optimizer="adam")
+    progress = last(study, tmp_path)
+    assert ["try a third of it" in message for message in progress.failures.values()] == [True]
+    assert len(progress.rows) == 1
+
+
+def test_a_damaged_results_file_is_written_anew(make: Make, trained: Path) -> None:
+    results = trained / "study" / "results.csv"
+    whole = results.read_text()
+    results.write_text(whole[: len(whole) - 30])
+    engine = Recording()
+    last(make(), trained, engine)
+    assert engine.given == []
+    assert results.read_text() == whole
+
+
+@pytest.mark.parametrize("damaged", ["result.json", "epochs.csv", "weights.safetensors"])
+def test_a_damaged_run_is_trained_anew(make: Make, trained: Path, damaged: str) -> None:
+    before = read_rows(trained / "study" / "results.csv")[0]
+    name = before.run
+    file = trained / "runs" / name / damaged
+    if damaged == "weights.safetensors":
+        file.unlink()
+    else:
+        file.write_text('{"test": {}}' if damaged == "result.json" else "epoch\n")
+    engine = Recording()
+    after = last(make(), trained, engine)
+    assert engine.given == [name]
+    assert after.rows[name].test_mse == before.test_mse
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"epochs": 2}, "its epochs is 1, not 2"),
+        ({"name": "other"}, "its name is 'small', not 'other'"),
+        ({"split_seed": 1}, "its split_seed is 0, not 1"),
+    ],
+)
+def test_the_folder_of_another_study_is_left_alone(
+    make: Make, trained: Path, changed: dict[str, object], said: str
+) -> None:
+    before = {file: file.read_bytes() for file in (trained / "study").iterdir()}
+    with pytest.raises(
+        InputError, match=f"study holds another study: {said}. Choose another --out"
+    ):
+        last(make(**changed), trained)
+    assert {file: file.read_bytes() for file in (trained / "study").iterdir()} == before
+
+
+def test_an_option_that_is_added_later_leaves_a_study_what_it_was(
+    make: Make, trained: Path
+) -> None:
+    file = trained / "study" / "study.json"
+    content = json.loads(file.read_text())
+    del content["identity"]["base"]["zoom"]
+    file.write_text(json.dumps(content))
+    last(make(), trained)
+    assert json.loads(file.read_text())["identity"]["base"]["zoom"] == 0
+    content["identity"]["data"] = "other"
+    file.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="its data are others"):
+        last(make(), trained)
+
+
+def test_a_folder_that_is_no_study_is_left_alone(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    with pytest.raises(InputError, match="is not empty and not a study"):
+        last(make(), tmp_path, out=tmp_path / "mine")
+    with pytest.raises(InputError, match="is a file: a study needs a folder"):
+        last(make(), tmp_path, out=tmp_path / "mine" / "letter.txt")
+    assert [file.name for file in (tmp_path / "mine").iterdir()] == ["letter.txt"]
+
+
+def test_too_little_disk_is_said_before_anything_is_trained(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 10**6)
+    )
+    engine = Recording()
+    with pytest.raises(
+        InputError, match=r"too little disk for .*runs: 4 MB are needed and 1 MB are free"
+    ):
+        last(make(), tmp_path, engine)
+    assert engine.given == []
+
+
+def test_a_disk_that_fills_up_loses_nothing(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner, calls = conduct_module.write_rows, 0
+
+    def full(file: Path, rows: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise InputError(
+                f"cannot write {file}: No space left on device. Nothing was left behind."
+            )
+        inner(file, rows)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(conduct_module, "write_rows", full)
+    with pytest.raises(InputError, match="No space left on device"):
+        last(make(), tmp_path)
+    assert len(read_rows(tmp_path / "study" / "results.csv")) == 1
+    engine = Recording()
+    assert last(make(), tmp_path, engine).reused == 2
+
+
+def test_an_interrupted_study_goes_on(make: Make, tmp_path: Path) -> None:
+    study = make()
+    with closing(
+        conduct(study, engine=ThisProcess(), runs=tmp_path / "runs", out=tmp_path / "study")
+    ) as steps:
+        while len(next(steps).rows) < 1:
+            pass
+    assert len(read_rows(tmp_path / "study" / "results.csv")) == 1
+
+    class Interrupting(Recording):
+        def train(
+            self, jobs: Sequence[Job], *, runs: Path, images: ImageSet | None = None
+        ) -> Generator[Event, None, None]:
+            self.given += [job.name for job in jobs]
+            raise Interrupted("stopped")
+            yield
+
+    engine = Interrupting()
+    with pytest.raises(Interrupted):
+        last(study, tmp_path, engine)
+    assert len(engine.given) == 1
+    assert len(last(study, tmp_path).rows) == 2
+
+
+def test_the_time_left_follows_the_cost_of_the_most_similar_run(make: Make, trained: Path) -> None:
+    progress = last(make(), trained)
+    assert progress.seconds_left() == 0
+    base, kernel = progress.rows.values()
+    del progress.rows[kernel.run]
+    expected = base.seconds_per_epoch * kernel.multiply_accumulates / base.multiply_accumulates
+    assert progress.seconds_left() == pytest.approx(expected)
+    del progress.rows[base.run]
+    assert progress.seconds_left() is None

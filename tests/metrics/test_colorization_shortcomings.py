@@ -1,0 +1,87 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from caelab.color import SPACES, gray_rgb
+from caelab.data.pixels import Pixels
+from caelab.degrade import parse_impairment
+from caelab.metrics.colorization_shortcomings import (
+    SHIFTS,
+    colorfulness_kept,
+    errors_by_class,
+    invented_color,
+    shifted_errors,
+)
+
+GRAY = parse_impairment("gray")
+
+
+def tinted(luma: Tensor, cb: float, cr: float) -> Tensor:
+    chroma = torch.tensor([cb, cr]).view(1, 2, 1, 1).expand(len(luma), 2, *luma.shape[2:])
+    return SPACES["ycbcr"].to_rgb(torch.cat([luma, chroma], dim=1))
+
+
+def pixels(cb: float = 0.05, cr: float = -0.05) -> Pixels:
+    luma = torch.linspace(0.3, 0.6, 64).view(1, 1, 8, 8).expand(6, 1, 8, 8)
+    images = tinted(luma, cb, cr).mul(255).round().byte().numpy()
+    return Pixels.of(images, np.arange(6), device=torch.device("cpu"))
+
+
+def test_colorfulness_is_compared_image_by_image_where_there_is_any() -> None:
+    kept = colorfulness_kept(np.array([10.0, 10, 30, 1]), np.array([20.0, 40, 40, 0]))
+    assert kept.ratio == pytest.approx(51 / 100)
+    assert kept.quartiles == pytest.approx((0.375, 0.5, 0.625))
+    assert kept.n == 3
+    none = colorfulness_kept(np.ones(2), np.zeros(2))
+    assert none.n == 0
+    assert math.isnan(none.ratio)
+
+
+def test_classes_are_sorted_by_error_and_those_without_images_left_out() -> None:
+    errors, labels = np.array([1.0, 3, 10, 12, 11]), np.array([0, 0, 2, 2, 2])
+    worst, best = errors_by_class(errors, labels, ("cat", "dog", "frog"))
+    assert (worst.name, worst.error.estimate, worst.error.n) == ("frog", 11, 3)
+    assert (best.name, best.error.estimate, best.error.n) == ("cat", 2, 2)
+    assert worst.error.low < 11 < worst.error.high
+
+
+def test_the_gray_copy_leaves_all_of_its_own_error_whatever_the_brightness() -> None:
+    found = shifted_errors(gray_rgb, pixels(), GRAY)
+    assert [(each.scale, each.offset) for each in found] == list(SHIFTS)
+    assert [each.relative for each in found] == pytest.approx([1] * len(SHIFTS), abs=1e-5)
+    usual, darker, *_ = found
+    assert usual.chroma_mse == pytest.approx(0.05**2, rel=0.05)
+    assert darker.chroma_mse == pytest.approx(0.8**2 * usual.chroma_mse, rel=1e-4)
+
+
+def test_one_who_knows_the_color_errs_only_where_the_chroma_changed() -> None:
+    found = {
+        (each.scale, each.offset): each.relative
+        for each in shifted_errors(lambda luma: tinted(luma, 0.05, -0.05), pixels(), GRAY)
+    }
+    assert found[1.0, 0.0] == pytest.approx(0, abs=2e-3)  # bytes are rounded
+    assert found[1.0, 0.1] == pytest.approx(0, abs=2e-3)
+    assert found[0.8, 0.0] == pytest.approx(0.25**2, rel=0.1)  # 0.2 of 0.8 too much
+    assert found[1.2, 0.0] == pytest.approx((0.2 / 1.2) ** 2, rel=0.1)
+
+
+def test_images_without_color_have_no_relative_error() -> None:
+    gray = Pixels.of(np.full((2, 3, 4, 4), 128, np.uint8), np.arange(2), device=torch.device("cpu"))
+    assert all(
+        math.isnan(each.relative) or each.relative >= 0
+        for each in shifted_errors(gray_rgb, gray, GRAY)
+    )
+
+
+def test_invented_color_is_that_of_images_that_had_none() -> None:
+    luma = torch.full((4, 1, 4, 4), 0.5)
+    target = torch.cat([gray_rgb(luma[:2]), tinted(luma[:2], 0.1, 0.1)])
+    estimate = torch.cat([tinted(luma[:1], 0.04, 0.04), gray_rgb(luma[:1]), gray_rgb(luma[:2])])
+    found = invented_color(estimate, target)
+    assert (found.n, found.of) == (2, 4)
+    assert found.chroma == pytest.approx(0.02, abs=1e-5)
+    assert found.colorfulness_share == pytest.approx(0.02 / 0.05, rel=1e-4)
+    assert invented_color(estimate[2:], target[2:]).n == 0

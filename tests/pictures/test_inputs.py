@@ -1,0 +1,173 @@
+"""Which pictures are meant, and where their results go."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from caelab.errors import InputError
+from caelab.pictures.inputs import Job, find_jobs
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory: in/{a.png, b.JPG, notes.txt, .hidden.png, deep/c.gif,
+    deep/deeper/a.png}."""
+    monkeypatch.chdir(tmp_path)
+    root = tmp_path / "in"
+    (root / "deep" / "deeper").mkdir(parents=True)
+    for name in ("a.png", "b.JPG", "notes.txt", ".hidden.png", "deep/c.gif", "deep/deeper/a.png"):
+        (root / name).touch()
+    return root
+
+
+def named(jobs: list[Job]) -> dict[str, str]:
+    return {str(job.source): str(job.target) for job in jobs}
+
+
+def test_a_result_lies_beside_its_source(folder: Path) -> None:
+    assert named(find_jobs(["in/a.png", "in/deep/c.gif"], suffix="-x")) == {
+        "in/a.png": "in/a-x.png",
+        "in/deep/c.gif": "in/deep/c-x.png",
+    }
+
+
+def test_folders(folder: Path) -> None:
+    assert named(find_jobs(["in"], suffix="-x")) == {
+        "in/a.png": "in/a-x.png",
+        "in/b.JPG": "in/b-x.JPG",
+    }
+    assert named(find_jobs(["in"], output="out", recursive=True)) == {
+        "in/a.png": "out/a.png",
+        "in/b.JPG": "out/b.JPG",
+        "in/deep/c.gif": "out/deep/c.png",
+        "in/deep/deeper/a.png": "out/deep/deeper/a.png",
+    }
+
+
+def test_results_of_an_earlier_call_are_no_sources(folder: Path) -> None:
+    for job in find_jobs(["in"], suffix="-x"):
+        assert job.target is not None
+        job.target.touch()
+    assert set(named(find_jobs(["in"], suffix="-x"))) == {"in/a.png", "in/b.JPG"}
+    assert set(named(find_jobs(["in/*"], suffix="-x"))) == {"in/a.png", "in/b.JPG"}
+    assert named(find_jobs(["in/a-x.png"], suffix="-x")) == {
+        "in/a-x.png": "in/a-x-x.png"
+    }  # asked for by name
+    (folder / "out").mkdir()
+    (folder / "out" / "z.png").touch()
+    assert "in/out/z.png" not in named(find_jobs(["in"], output="in/out", recursive=True))
+    assert "in/out/z.png" not in named(find_jobs(["in/**/*.png"], output="in/out"))
+    assert named(find_jobs(["in/out/z.png"], output="in/out")) == {"in/out/z.png": "in/out/z.png"}
+    assert named(find_jobs(["in/out"], output="in/out")) == {"in/out/z.png": "in/out/z.png"}
+
+
+def test_patterns(folder: Path) -> None:
+    assert named(find_jobs(["in/*.png"], output="out")) == {"in/a.png": "out/a.png"}
+    assert named(find_jobs(["in/**/*.png"], output="out")) == {
+        "in/a.png": "out/a.png",
+        "in/deep/deeper/a.png": "out/deep/deeper/a.png",
+    }
+    (folder / "a[1].png").touch()  # a file that is there is no pattern
+    assert named(find_jobs(["in/a[1].png"], output="out")) == {"in/a[1].png": "out/a[1].png"}
+    assert named(find_jobs([str(folder / "*.png")], output="out", suffix="")).keys() == {
+        str(folder / "a.png"), str(folder / "a[1].png"),
+    }  # fmt: skip
+
+
+def test_one_file_to_one_file(folder: Path) -> None:
+    assert named(find_jobs(["in/a.png"], output="out.tiff")) == {"in/a.png": "out.tiff"}
+    Path("folder.png").mkdir()
+    assert named(find_jobs(["in/a.png"], output="folder.png")) == {"in/a.png": "folder.png/a.png"}
+    with pytest.raises(
+        InputError, match=r"2 pictures cannot go to the one file out\.png\. Name a folder\."
+    ):
+        find_jobs(["in"], output="out.png")
+
+
+def test_standard_input_and_output(folder: Path) -> None:
+    assert find_jobs(["-"]) == [Job(source=None, target=None)]
+    assert find_jobs(["-"], output="-") == [Job(source=None, target=None)]
+    assert find_jobs(["-"], output="x.png") == [Job(source=None, target=Path("x.png"))]
+    assert find_jobs(["in/a.png"], output="-") == [Job(source=Path("in/a.png"), target=None)]
+    assert Job(source=None, target=None).name == "standard input"
+    with pytest.raises(InputError, match="stands for one picture"):
+        find_jobs(["-", "in/a.png"])
+    with pytest.raises(
+        InputError, match="only one picture goes to standard output, and in is no file"
+    ):
+        find_jobs(["in"], output="-")
+
+
+def test_the_same_picture_twice_is_one(folder: Path) -> None:
+    assert len(find_jobs(["in/a.png", "in/a.png"])) == 1
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (
+            ["in/a.png", "in/deep/deeper/a.png"],
+            "in/a.png and in/deep/deeper/a.png would both be written to out/a.png",
+        ),
+        (["in/a.png", "in/A.PNG"], "in/a.png and in/A.PNG would both be written to out/A.PNG"),
+        (["in/d.gif", "in/d.png"], "in/d.gif and in/d.png would both be written to out/d.png"),
+    ],
+)
+def test_two_sources_never_have_one_result(folder: Path, inputs: list[str], message: str) -> None:
+    for name in inputs:
+        Path(name).touch()
+    with pytest.raises(InputError) as caught:
+        find_jobs(inputs, output="out")
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "options", "message"),
+    [
+        (["in/none.png"], {}, r"there is no in/none\.png"),
+        (["in/*.bmp"], {}, r"nothing is called like in/\*\.bmp"),
+        (
+            ["in/deep/deeper"],
+            {"suffix": ""},
+            "a suffix is needed, so that results do not replace sources",
+        ),
+        (["empty"], {}, r"no pictures in empty; known are \.avif \.bmp"),
+        (["in/no\nthing"], {}, r"there is no in/no\\nthing"),
+    ],
+)
+def test_what_is_not_there_is_said(
+    folder: Path, inputs: list[str], options: dict[str, str], message: str
+) -> None:
+    Path("empty").mkdir()
+    with pytest.raises(InputError, match=message):
+        find_jobs(inputs, **options)  # type: ignore[arg-type]
+
+
+def test_loops_of_links_end(folder: Path) -> None:
+    (folder / "deep" / "again").symlink_to(folder)
+    (folder / "deep" / "self").symlink_to(folder / "deep" / "self")
+    (folder / "other").symlink_to(folder / "deep")
+    found = [job.source for job in find_jobs(["in"], recursive=True)]
+    assert len({os.path.realpath(path) for path in found if path}) == len(found) == 4
+
+
+def test_earlier_results_are_no_sources(folder: Path) -> None:
+    before = find_jobs(["in"], suffix="-colorized", recursive=True)
+    for job in before:
+        for made in (
+            job.target,
+            job.comparison,
+            job.numbered(2).target,
+            job.numbered(12).comparison,
+        ):
+            assert made
+            made.touch()
+    assert find_jobs(["in"], suffix="-colorized", recursive=True) == before
+    assert len(find_jobs(["in"], output="elsewhere", recursive=True)) == 5 * len(before)
+
+
+def test_a_file_is_no_folder_for_results(folder: Path) -> None:
+    Path("notes.txt").touch()
+    with pytest.raises(InputError, match=r"notes\.txt is a file, and no picture's"):
+        find_jobs(["in"], output="notes.txt")

@@ -1,0 +1,147 @@
+"""A run becomes a model that ships: whole, with a card from which it can be trained again."""
+
+import json
+import shlex
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from caelab.commands.options import run_options
+from caelab.commands.train import read_options
+from caelab.errors import InputError
+from caelab.experiments import publish as shipping
+from caelab.experiments.config import RunConfig, make_config
+from caelab.experiments.publish import ship, train_command
+from caelab.experiments.run_directory import read_config
+from caelab.pictures import model_files
+from caelab.pictures.model_files import find_model, shipped_models
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(model_files, "FOLDER", tmp_path / "shelf")
+    return tmp_path / "shelf"
+
+
+def test_a_run_is_shipped_with_its_card(shelf: Path, run: Path) -> None:
+    made = ship(run, "tiny-16", onnx=False)
+    stored, trained = load_file(find_model("tiny-16")), load_file(run / "weights.safetensors")
+    assert stored.keys() == trained.keys()
+    assert all(np.array_equal(stored[name], trained[name].astype(np.float16)) for name in trained)
+    assert sorted(file.name for file in shelf.iterdir()) == ["tiny-16.json", "tiny-16.safetensors"]
+    card = shipped_models()["tiny-16"].card
+    assert card == json.loads(json.dumps(made.card))
+    result = json.loads((run / "result.json").read_text())
+    assert card["test"] == result["test"]
+    assert card["baselines"] == result["baselines"]
+    errors = np.load(run / "per_image.npz")["mse"]
+    assert card["sample"] == {"images": len(errors), "mse": float(errors.mean())}
+    assert "Fine detail is lost: 128 numbers hold an image of 16×16 pixels." in card["limits"]
+
+
+def test_weights_keep_32_bits_where_16_would_change_an_image(
+    shelf: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipping, "ROUNDING", 0.0)
+    ship(run, "tiny-16", onnx=False)
+    stored, trained = load_file(find_model("tiny-16")), load_file(run / "weights.safetensors")
+    assert all(np.array_equal(stored[name], trained[name]) for name in trained)
+
+
+def test_a_card_is_a_recipe_and_says_nothing_of_places(
+    shelf: Path, run: Path, pictures: Path
+) -> None:
+    ship(run, "tiny", onnx=False)
+    text = (shelf / "tiny.json").read_text()
+    assert str(pictures) not in text
+    assert str(Path.home()) not in text
+    again = make_config(read_options(shelf / "tiny.json"))
+    assert again.model_dump(exclude={"data"}) == read_config(run).model_dump(exclude={"data"})
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"network": "conv8 [pool conv8 | up] conv3:none", "impair": "gray", "predict": "chroma"},
+        {
+            "average_flips": True,
+            "batchnorm": True,
+            "ema": 0.999,
+            "learning_rate": 2e-3,
+            "normalise": "range",
+        },
+    ],
+)
+def test_the_command_is_the_configuration(changed: dict[str, object]) -> None:
+    config = RunConfig(**{"data": "cifar10", **changed})  # type: ignore[arg-type]
+    words = shlex.split(train_command(config))
+    assert words[:2] == ["caelab", "train"]
+    told: dict[str, object] = {}
+
+    @click.command()
+    @click.argument("network")
+    @run_options()
+    def read(**options: object) -> None:
+        told.update({name: value for name, value in options.items() if value is not None})
+
+    read(words[2:], standalone_mode=False)
+    assert make_config(told) == config
+
+
+def test_what_cannot_be_shipped_is_said_and_leaves_nothing(
+    shelf: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match="'Best 64' is no name for a model"):
+        ship(run, "Best 64")
+    (tmp_path / "unfinished").mkdir()
+    with pytest.raises(InputError, match="is not a finished run"):
+        ship(tmp_path / "unfinished", "tiny")
+    monkeypatch.setattr(shipping, "MOST_BYTES", 1000)
+    with pytest.raises(InputError, match=r"all models together would take 0\.0 MB"):
+        ship(run, "tiny", onnx=False)
+    assert not list(shelf.glob("*"))
+
+
+def test_a_name_is_taken_once(shelf: Path, run: Path) -> None:
+    ship(run, "tiny", onnx=False)
+    with pytest.raises(InputError, match="a model called tiny ships already; --force replaces it"):
+        ship(run, "tiny", onnx=False)
+    ship(run, "tiny", onnx=False, force=True)
+
+
+def test_onnx_lies_beside(shelf: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    from caelab.pictures.open_model import open_model
+
+    made = ship(run, "tiny")
+    images = np.random.default_rng(0).random((2, 3, 20, 24), np.float32)
+    answers = [
+        open_model("tiny", runtime=runtime, threads=1).model(images)
+        for runtime in ("torch", "onnx")
+    ]  # type: ignore[arg-type]
+    np.testing.assert_allclose(*answers, atol=1e-5)
+    graph = (shelf / "tiny.onnx").read_bytes()
+    assert b"tiny.safetensors" in graph  # which holds the weights
+    assert str(Path(shipping.__file__).parents[2]).encode() not in graph
+    (shelf.parent / "alone.onnx").write_bytes(graph)
+    with pytest.raises(InputError, match=r"alone\.onnx is no ONNX model, or damaged"):
+        open_model(shelf.parent / "alone.onnx")
+    with pytest.raises(InputError, match="has no ONNX file beside its weights"):
+        open_model(run, runtime="onnx")
+    with pytest.raises(InputError, match="is an ONNX file, which PyTorch does not run"):
+        open_model(shelf / "tiny.onnx", runtime="torch")
+
+    before = {file.name: file.read_bytes() for file in shelf.iterdir()}
+    monkeypatch.setattr(
+        shipping, "MOST_BYTES", made.weights.stat().st_size + 1000
+    )  # room for the weights alone
+    with pytest.raises(InputError, match="Leave its ONNX file out"):
+        ship(run, "tiny", force=True)
+    assert {file.name: file.read_bytes() for file in shelf.iterdir()} == before
+    ship(run, "tiny", force=True, onnx=False)
+    assert not (shelf / "tiny.onnx").exists()

@@ -1,0 +1,329 @@
+"""Colors are added and the luma stays; whatever else a picture has stays too."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from caelab.degrade import parse_impairment
+from caelab.degrade.parser import MISSING
+from caelab.errors import InputError
+from caelab.networks.build import build
+from caelab.pictures.luma import chroma, luma, merge
+from caelab.pictures.picture import Picture
+from caelab.pictures.picture_model import Geometry, PictureModel, geometry_of
+from caelab.pictures.restore import colorize, restore
+
+Floats = NDArray[np.float32]
+
+
+def wild(images: Floats) -> Floats:
+    """Chroma far outside every gamut, that changes with place and luma."""
+    y, x = np.mgrid[0 : images.shape[2], 0 : images.shape[3]].astype(np.float32)
+    return np.concatenate([np.sin(7 * images + x), np.cos(5 * images + y)], axis=1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    height=st.integers(1, 90),
+    width=st.integers(1, 90),
+    channels=st.sampled_from([1, 3]),
+    depth=st.sampled_from([np.uint8, np.uint16]),
+    scales=st.sampled_from([(32,), (8,), (5, 16)]),
+    seed=st.integers(0, 99),
+)
+def test_the_luma_stays_within_rounding(
+    height: int, width: int, channels: int, depth: type, scales: tuple[int, ...], seed: int
+) -> None:
+    most = np.iinfo(depth).max
+    pixels = (
+        np.random.default_rng(seed).integers(0, most + 1, (height, width, channels)).astype(depth)
+    )
+    model = PictureModel(function=wild, channels=1, geometry=Geometry(multiple=4))
+    (result,) = colorize(model, [Picture(pixels=pixels)], scales=scales)
+    assert result.pixels.shape == (height, width, 3)
+    assert result.pixels.dtype == depth
+    before, after = (
+        luma(values.astype(np.float32) / most) * most for values in (pixels, result.pixels)
+    )
+    assert np.abs(before - after).max() <= 0.5 + most * 1e-6
+    assert np.ptp(result.pixels.astype(int), axis=2).max() > 0 or np.isin(pixels, [0, most]).all()
+
+
+def test_chroma_is_the_models(tinting: PictureModel, scene: np.ndarray) -> None:
+    middle = Picture(pixels=(scene[..., :1] // 2 + 64))
+    (result,) = colorize(tinting, [middle])
+    found = chroma(result.pixels.astype(np.float32) / 255)
+    assert np.abs(found - np.array([0.08, -0.11]).reshape(2, 1, 1)).max() < 1.5 / 255
+
+
+def test_a_small_picture_gets_exactly_what_the_network_says() -> None:
+    network = build(
+        "conv4 pool conv4 | up conv2", channels=1, generator=torch.Generator().manual_seed(0)
+    ).eval()
+    seen = []
+
+    @torch.inference_mode()
+    def function(images: Floats) -> Floats:
+        seen.append(images.shape)
+        return network(torch.from_numpy(images)).numpy() * 0.1
+
+    geometry = geometry_of("conv4 pool conv4 | up conv2", channels=1, size=32)
+    model = PictureModel(function=function, channels=1, geometry=geometry)
+    rng = np.random.default_rng(0)
+    pictures = [
+        Picture(pixels=rng.integers(0, 256, (32, 32, 3)).astype(np.uint8)) for _ in range(5)
+    ]
+    results = colorize(model, pictures)
+    assert seen == [(5, 1, 32, 32)]
+    for picture, result in zip(pictures, results, strict=True):
+        gray = luma(picture.pixels.astype(np.float32) / 255)
+        expected = merge(gray, function(gray[None, None])[0])
+        assert np.abs(result.pixels - expected * 255).max() < 0.51
+
+
+def test_pictures_of_many_sizes_come_back_in_order(
+    tinting: PictureModel, scene: np.ndarray
+) -> None:
+    parts = [scene[:40, :40], scene[:60], scene[20:60, 30:70], scene[:, :50]]
+    pictures = [Picture(pixels=np.ascontiguousarray(part)) for part in parts]
+    for picture, result in zip(pictures, colorize(tinting, pictures), strict=True):
+        assert result.size == picture.size
+        alone = colorize(tinting, [picture])[0]
+        assert np.array_equal(result.pixels, alone.pixels)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 5001), (5001, 7), (33, 500)])
+def test_views_fit_the_network(size: tuple[int, int]) -> None:
+    seen = []
+
+    def function(images: Floats) -> Floats:
+        seen.append(images.shape[2:])
+        return np.zeros((len(images), 2, *images.shape[2:]), np.float32)
+
+    model = PictureModel(function=function, channels=1, geometry=Geometry(multiple=8))
+    gray = np.random.default_rng(0).integers(0, 256, (*size, 1)).astype(np.uint8)
+    (result,) = colorize(model, [Picture(pixels=gray)], scales=(64, 32))
+    assert np.array_equal(result.pixels, gray.repeat(3, axis=2))
+    for scale, (height, width) in zip((64, 32), seen, strict=True):
+        assert height % 8 == width % 8 == 0
+        assert min(height, width) == scale
+        assert max(height, width) <= 8 * scale
+
+
+def test_scales_are_averaged(scene: np.ndarray) -> None:
+    def function(images: Floats) -> Floats:
+        return np.full(
+            (len(images), 2, *images.shape[2:]), images.shape[2] / 640, np.float32
+        )  # 0.05 and 0.1
+
+    model = PictureModel(function=function, channels=1, geometry=Geometry(multiple=2))
+    picture = Picture(pixels=np.full((90, 130, 1), 128, np.uint8))
+    (result,) = colorize(model, [picture], scales=(32, 64))
+    np.testing.assert_allclose(chroma(result.pixels.astype(np.float32) / 255), 0.075, atol=1 / 255)
+
+
+@pytest.mark.parametrize(
+    ("size", "seen_at"), [((20, 30), 32), ((32, 32), 32), ((40, 60), 40), ((90, 130), 48)]
+)
+def test_photographs_are_seen_larger_than_training_images(
+    size: tuple[int, int], seen_at: int
+) -> None:
+    def function(images: Floats) -> Floats:
+        assert min(images.shape[2:]) == seen_at
+        return np.zeros((len(images), 2, *images.shape[2:]), np.float32)
+
+    model = PictureModel(function=function, channels=1, geometry=Geometry(multiple=2), size=32)
+    colorize(model, [Picture(pixels=np.full((*size, 1), 128, np.uint8))])
+
+
+def test_saturation_multiplies_the_chroma_and_leaves_the_luma(
+    tinting: PictureModel, scene: np.ndarray
+) -> None:
+    middle = Picture(pixels=(scene[..., :1] // 2 + 64))
+    gray, plain, livelier = (
+        colorize(tinting, [middle], saturation=saturation)[0].pixels.astype(np.float32) / 255
+        for saturation in (0, 1, 1.5)
+    )
+    assert (np.ptp(gray, axis=2) < 1.5 / 255).all()
+    assert np.abs(chroma(livelier) - 1.5 * chroma(plain)).max() < 2 / 255
+    assert np.abs(luma(livelier) - luma(plain)).max() < 1.5 / 255
+
+
+def test_a_model_of_rgb_lends_its_chroma_alone(scene: np.ndarray) -> None:
+    color = np.array([0.7, 0.5, 0.2], np.float32)
+
+    def function(images: Floats) -> Floats:
+        assert (images[:, :1] == images).all()
+        return np.broadcast_to(color.reshape(1, 3, 1, 1), images.shape)
+
+    model = PictureModel(function=function, channels=3)
+    (result,) = colorize(model, [Picture(pixels=np.full((50, 50, 1), 120, np.uint8))])
+    expected = merge(np.float32([120 / 255]), chroma(color[None])) * 255
+    assert np.abs(result.pixels - expected).max() < 0.51
+
+
+def test_what_is_beside_the_pixels_stays(
+    tinting: PictureModel, scene: np.ndarray, wide_profile: bytes
+) -> None:
+    alpha = np.arange(90 * 130, dtype=np.uint8).reshape(90, 130)
+    picture = Picture(
+        pixels=scene,
+        alpha=alpha,
+        format="TIFF",
+        icc=wide_profile,
+        exif=b"Exif\0\0x",
+        notes=("first",),
+    )
+    identity = PictureModel(function=lambda images: images)
+    for result in (colorize(tinting, [picture])[0], restore(identity, [picture])[0]):
+        assert result.alpha is alpha
+        assert (result.format, result.icc, result.exif) == ("TIFF", wide_profile, b"Exif\0\0x")
+        assert result.notes == ("first",)
+
+
+def test_in_a_wide_gamut_the_colors_look_the_same_and_the_numbers_keep_their_luma(
+    tinting: PictureModel, wide_profile: bytes, scene: np.ndarray
+) -> None:
+    gray = scene[..., :1] // 2 + 64
+    plain = colorize(tinting, [Picture(pixels=gray)])[0].pixels
+    wide = colorize(tinting, [Picture(pixels=gray.repeat(3, axis=2), icc=wide_profile)])[0].pixels
+    assert np.abs(luma(wide.astype(np.float32)) - gray[..., 0]).max() <= 0.51
+    assert np.abs(wide.astype(int) - plain).max() > 4  # other numbers …
+    transform = ImageCms.buildTransform(
+        ImageCms.ImageCmsProfile(io.BytesIO(wide_profile)),
+        ImageCms.createProfile("sRGB"),
+        "RGB",
+        "RGB",
+    )
+    shown = np.asarray(ImageCms.applyTransform(Image.fromarray(wide), transform))
+    assert (
+        np.abs(chroma(shown / np.float32(255)) - chroma(plain / np.float32(255))).max() < 0.02
+    )  # … of one color
+
+
+def test_gray_of_another_curve_is_brought_to_srgb(
+    tinting: PictureModel, linear_gray_profile: bytes
+) -> None:
+    for depth in (np.uint8, np.uint16):
+        most = np.iinfo(depth).max
+        picture = Picture(
+            pixels=np.full((40, 40, 1), round(0.214 * most), depth), icc=linear_gray_profile
+        )
+        (result,) = colorize(tinting, [picture])
+        assert result.icc is None
+        # 21.4% of the light are 50% of sRGB's range.
+        np.testing.assert_allclose(luma(result.pixels.astype(np.float32) / most), 0.5, atol=0.006)
+
+
+def test_a_profile_that_cannot_be_used_is_kept_or_said(
+    tinting: PictureModel, scene: np.ndarray
+) -> None:
+    (color,) = colorize(tinting, [Picture(pixels=scene, icc=b"no profile")])
+    assert color.icc == b"no profile"
+    assert np.array_equal(color.pixels, colorize(tinting, [Picture(pixels=scene)])[0].pixels)
+    (gray,) = colorize(tinting, [Picture(pixels=scene[..., :1], icc=b"no profile")])
+    assert gray.icc is None
+    assert "the picture was taken for sRGB" in gray.notes[0]
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("model_channels", [1, 3])
+def test_the_identity_changes_nothing(depth: type, channels: int, model_channels: int) -> None:
+    def function(images: Floats) -> Floats:
+        assert images.shape[1] == model_channels
+        return images
+
+    most = np.iinfo(depth).max
+    rng = np.random.default_rng(0)
+    pictures = [
+        Picture(pixels=rng.integers(0, most + 1, (*size, channels)).astype(depth))
+        for size in ((50, 40), (50, 40), (130, 150), (1, 1))
+    ]
+    model = PictureModel(
+        function=function, channels=model_channels, geometry=Geometry(multiple=4, field=9)
+    )
+    for picture, result in zip(pictures, restore(model, pictures, tile=64), strict=True):
+        difference = np.abs(result.pixels.astype(int) - picture.pixels)
+        assert difference.max() <= (0 if model_channels == channels or most == 255 else 1)
+
+
+def test_pictures_restored_together_are_as_alone(scene: np.ndarray) -> None:
+    def blurred(images: Floats) -> Floats:
+        padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)))
+        return (padded[:, :, :-2, 1:-1] + padded[:, :, 2:, 1:-1] + padded[:, :, 1:-1, 1:-1]) / 3
+
+    counts = []
+
+    def function(images: Floats) -> Floats:
+        counts.append(len(images))
+        return blurred(images)
+
+    model = PictureModel(function=function, geometry=Geometry(field=3))
+    pictures = [
+        Picture(pixels=np.ascontiguousarray(np.roll(scene, shift, 1))) for shift in range(4)
+    ]
+    together = restore(model, pictures)
+    assert counts == [4]
+    for picture, result in zip(pictures, together, strict=True):
+        expected = blurred(picture.pixels.transpose(2, 0, 1)[None].astype(np.float32))[0].transpose(
+            1, 2, 0
+        )
+        assert np.abs(result.pixels - expected).max() < 0.51
+    tiled = restore(model, pictures[:1], tile=64)[0]
+    assert np.array_equal(tiled.pixels, together[0].pixels)
+
+
+@pytest.mark.parametrize(
+    ("impair", "others_stay"), [("mask0.25", True), ("noise0.1+mask0.25", False)]
+)
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_transparent_pixels_are_filled(
+    scene: np.ndarray, impair: str, others_stay: bool, depth: type
+) -> None:
+    def function(images: Floats) -> Floats:
+        """What is missing becomes white, everything else a little darker."""
+        missing = images == np.float32(MISSING)
+        assert (missing.all(axis=1) == missing.any(axis=1)).all()
+        return np.where(missing, 1, images * np.float32(0.9))
+
+    most = np.iinfo(depth).max
+    pixels = scene.astype(depth) * (most // 255)
+    alpha = np.full(scene.shape[:2], most, depth)
+    alpha[10:20, 5:9], alpha[30:40] = 0, most // 2
+    picture = Picture(pixels=pixels, alpha=alpha)
+    model = PictureModel(function=function, impairment=parse_impairment(impair))
+    (result,) = restore(model, [picture], tile=64)
+    hole = alpha == 0
+    assert (result.pixels[hole] == most).all()
+    expected = pixels if others_stay else np.rint(pixels * 0.9)
+    assert np.abs(result.pixels[~hole].astype(int) - expected[~hole]).max() <= (
+        0 if others_stay else 1
+    )
+    assert result.alpha is not None
+    assert np.array_equal(result.alpha, np.where(hole, most, alpha))
+
+
+def test_a_picture_without_missing_pixels_is_refused_where_some_must_be(scene: np.ndarray) -> None:
+    model = PictureModel(function=lambda images: images, impairment=parse_impairment("mask0.25"))
+    for alpha in (None, np.ones(scene.shape[:2], np.uint8)):
+        with pytest.raises(
+            InputError, match="no pixel is wholly transparent, so that none is missing"
+        ):
+            restore(model, [Picture(pixels=scene, alpha=alpha)])
+
+
+def test_nothing_finite_and_no_scale_are_refused(scene: np.ndarray) -> None:
+    broken = PictureModel(function=lambda images: images * np.float32("nan"))
+    for way in (colorize, restore):
+        with pytest.raises(InputError, match="values that are not finite; its weights are damaged"):
+            way(broken, [Picture(pixels=scene)])
+    for scales in ((), (0,)):
+        with pytest.raises(InputError, match="at least one scale is needed"):
+            colorize(broken, [Picture(pixels=scene)], scales=scales)

@@ -1,0 +1,53 @@
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from caelab.experiments.engines.serial import ThisProcess
+from caelab.experiments.study import read_study
+from caelab.experiments.study_results import read_rows
+from caelab.experiments.study_runner import conduct
+
+STUDY = """
+[study]
+question = "Which is better?"
+[base]
+network = "conv4 pool conv2 | up conv3"
+data = "{data}"
+size = 16
+batch = 16
+epochs = 1
+[factors]
+kernel = [1]
+[networks]
+skip = "conv4 [pool conv2 | up] conv3"
+"""
+
+
+@dataclass(frozen=True)
+class SmallStudy:
+    """A study of three networks and two seeds, trained on 96 small pictures; only to be read."""
+
+    file: Path
+    runs: Path
+    folder: Path
+
+    def run(self, label: str, seed: int = 0) -> Path:
+        """The folder of one run."""
+        rows = read_rows(self.folder / "results.csv")
+        return self.runs / next(row.run for row in rows if (row.label, row.seed) == (label, seed))
+
+
+@pytest.fixture(scope="session")
+def small_study(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> SmallStudy:
+    home = tmp_path_factory.mktemp("study")
+    file = home / "tiny.toml"
+    file.write_text(STUDY.format(data=pictures), encoding="utf-8")
+    study = SmallStudy(file=file, runs=home / "runs", folder=home / "runs" / "study-tiny")
+    progress = list(
+        conduct(
+            read_study(file, seeds="2"), engine=ThisProcess(), runs=study.runs, out=study.folder
+        )
+    )
+    assert len(progress[-1].rows) == 6
+    return study

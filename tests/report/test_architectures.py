@@ -1,0 +1,321 @@
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from caelab.experiments.study_results import StudyRow
+from caelab.report.architectures import COSTS, Architecture, analyze, summarize
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator of its own for every test, whatever ran before."""
+    return np.random.default_rng(0)
+
+
+def rows(
+    label: str,
+    errors: Mapping[int, float] | Sequence[float],
+    *,
+    factor: str = "",
+    level: str = "",
+    code: tuple[int, int, int] | None = (16, 8, 8),
+    weights: int = 5000,
+    macs: int = 1_000_000,
+    network: str = "",
+    narrowest: int | None = None,
+    skip: bool = False,
+    seconds: float = 4.0,
+) -> list[StudyRow]:
+    """Return the rows of one network, an error a seed."""
+    size = math.prod(code) if code else None
+    by_seed = errors if isinstance(errors, Mapping) else dict(enumerate(errors))
+    return [
+        StudyRow(
+            label=label,
+            factor=factor,
+            level=level,
+            network=network or f"network of {label}",
+            seed=seed,
+            run=f"{label}-{seed}",
+            code_size=size,
+            code_shape=code,
+            narrowest=narrowest or size or 768,
+            skip_around_code=skip,
+            weights=weights,
+            multiply_accumulates=macs,
+            seconds_per_epoch=seconds,
+            epochs=10,
+            validation_mse=error,
+            test_mse=error,
+            test_psnr=20.0,
+        )
+        for seed, error in by_seed.items()
+    ]
+
+
+BASE = rows("base", [0.0040, 0.0042, 0.0041])
+
+
+def power_study(
+    exponent: float, *, count: int = 8, noise: float = 0.0, seeds: int = 1
+) -> list[StudyRow]:
+    """Return networks whose error is a power of the code size, while the costs go their own
+    ways."""
+    rng = np.random.default_rng(1)
+    study = []
+    for place in range(count):
+        size = 64 * 2**place
+        errors = 0.3 * size**exponent * np.exp(rng.normal(0, noise, seeds))
+        weights, macs = (int(value) for value in rng.integers(1000, 100_000, 2))
+        study += rows(
+            f"code {size}",
+            [float(error) for error in errors],
+            code=(size // 64, 8, 8),
+            weights=weights,
+            macs=macs,
+        )
+    return study
+
+
+SHAPES = {
+    "16×16×3": (3, 16, 16),
+    "8×8×12": (12, 8, 8),
+    "4×4×48": (48, 4, 4),
+    "2×2×192": (192, 2, 2),
+}
+
+
+def shape_study(
+    factor_per_doubling: float, *, seeds: int = 3, spread: float = 0.01
+) -> list[StudyRow]:
+    rng = np.random.default_rng(2)
+    study = []
+    for label, code in SHAPES.items():
+        mean = 0.004 * factor_per_doubling ** math.log2(code[1] * code[2])
+        study += rows(
+            label, [float(mean * math.exp(rng.normal(0, spread))) for _ in range(seeds)], code=code
+        )
+    return study
+
+
+# Architectures
+
+
+def test_rows_are_gathered_by_label() -> None:
+    study = [
+        *BASE,
+        *rows("kernel 5", [0.003, math.nan, 0.0], factor="kernel", level="5"),
+        *rows("base", {7: 0.0045}),
+    ]
+    base, kernel = summarize(study)
+    assert (base.label, base.errors) == ("base", {0: 0.0040, 1: 0.0042, 2: 0.0041, 7: 0.0045})
+    assert base.mse.estimate == pytest.approx(0.0042)
+    assert (base.area, base.failed, kernel.failed) == (64, 0, 2)
+    assert kernel.errors == {0: 0.003}
+    assert kernel.mse.undetermined
+
+
+def test_effects_are_those_of_a_paired_test_of_logarithms() -> None:
+    level = [0.0035, 0.0031, 0.0036]
+    (found,) = analyze([*BASE, *rows("kernel 5", level, factor="kernel", level="5")]).effects
+    expected = stats.ttest_rel(
+        np.log(level), np.log([0.0040, 0.0042, 0.0041])
+    ).confidence_interval()
+    assert (found.effect.ratio.low, found.effect.ratio.high) == pytest.approx(
+        tuple(np.exp(expected))
+    )
+    assert found.architecture.level == "5"
+
+
+def test_the_base_and_explicit_networks_are_no_levels() -> None:
+    analysis = analyze([*BASE, *rows("other", [0.002, 0.003])])
+    assert analysis.base is not None
+    assert analysis.effects == ()
+
+
+@pytest.mark.parametrize(
+    "study", [[], rows("kernel 5", [0.003], factor="kernel", level="5"), rows("base", [math.nan])]
+)
+def test_without_a_base_there_are_no_effects(study: list[StudyRow]) -> None:
+    analysis = analyze(study)
+    assert analysis.base is None
+    assert analysis.effects == ()
+
+
+def test_the_best_is_chosen_by_validation() -> None:
+    lucky = rows("lucky on test", [0.001])
+    unlucky = [
+        StudyRow(**{**vars(row), "validation_mse": 0.0005})
+        for row in rows("best on validation", [0.002])
+    ]
+    best = analyze([*lucky, *unlucky, *rows("failed", [math.nan])]).best
+    assert best is not None
+    assert best.label == "best on validation"
+
+
+# Code size
+
+
+def test_a_power_of_the_code_size_is_found_again() -> None:
+    answer = analyze(power_study(-0.6, noise=0.05)).code_size
+    assert answer.spearman.side(0) == -1
+    assert answer.pearson.side(0) == -1
+    assert answer.law.exponent.estimate == pytest.approx(-0.6, abs=0.05)
+    assert answer.law.exponent.side(-0.6) == 0
+    assert answer.partial_spearman.n == 8
+
+
+def test_what_has_no_bottleneck_is_left_out_and_named() -> None:
+    study = power_study(-0.6, count=6)
+    around = rows("u-net", [0.00001], skip=True, code=(1, 8, 8))
+    without = rows("plain", [0.00001], code=None)
+    answer = analyze([*study, *around, *without]).code_size
+    assert [each.label for each in answer.architectures] == [row.label for row in study]
+    assert (answer.skipped, answer.codeless) == (("u-net",), ("plain",))
+    assert answer.law.exponent.estimate == pytest.approx(-0.6)
+
+
+def test_a_network_counts_once() -> None:
+    """Another batch size is another level, and no other network."""
+    study = [*BASE, *rows("batch 64", [0.003], factor="batch", level="64", network=BASE[0].network)]
+    analysis = analyze(study)
+    assert [each.label for each in analysis.code_size.architectures] == ["base"]
+    assert len(analysis.effects) == 1
+
+
+def test_what_the_weights_explain_is_not_the_code_sizes_doing(rng: np.random.Generator) -> None:
+    study = []
+    for place in range(40):
+        weights = round(1000 * 1.2**place)
+        error, excess = np.exp(rng.normal(0, (0.1, 0.3)))
+        size = round(8 * 1.1**place * excess)
+        macs = int(rng.integers(1000, 100_000))
+        study += rows(
+            f"{place}", [0.1 * weights**-0.3 * error], code=(size, 1, 1), weights=weights, macs=macs
+        )
+    answer = analyze(study).code_size
+    assert answer.pearson.side(-0.8) == -1
+    assert answer.spearman.side(-0.8) == -1
+    assert answer.partial_pearson.side(0) == 0
+    assert answer.partial_spearman.side(0) == 0
+
+
+# Equal size
+
+
+def test_area_is_measured_by_doublings_over_seeds() -> None:
+    answer = analyze(shape_study(0.8, spread=0.02)).equal_size
+    assert [each.label for each in answer.maps] == ["2×2×192", "4×4×48", "8×8×12", "16×16×3"]
+    assert [each.label for each in answer.ranking] == ["16×16×3", "8×8×12", "4×4×48", "2×2×192"]
+    assert answer.per_doubling.estimate == pytest.approx(0.8, rel=0.02)
+    assert answer.per_doubling.side(1) == -1
+    assert answer.per_doubling.n == 3
+    for step in answer.steps:
+        assert step.effect.ratio.estimate == pytest.approx(
+            0.64, rel=0.1
+        )  # each step is two doublings
+
+
+def test_only_comparable_codes_are_compared() -> None:
+    study = [
+        *rows("code 768", [0.1] * 3, factor="code", level="768", code=(12, 8, 8)),
+        *shape_study(0.8),
+        *rows("dense", [0.001] * 3, code=(768, 1, 1)),
+        *rows("u-net", [0.0001] * 3, code=(12, 8, 8), skip=True),
+        *rows("8×8×12 again", [0.1] * 3, code=(12, 8, 8), network="network of 8×8×12"),
+        *rows("base", [0.1] * 3),
+    ]
+    answer = analyze(study).equal_size
+    assert [each.label for each in answer.maps] == ["2×2×192", "4×4×48", "8×8×12", "16×16×3"]
+    assert {each.label for each in answer.ranking} == {*SHAPES, "code 768", "dense", "8×8×12 again"}
+    assert analyze(study, equal_size=1024).equal_size.maps == (answer_base(study),)
+
+
+def answer_base(study: list[StudyRow]) -> Architecture:
+    return next(each for each in summarize(study) if each.label == "base")
+
+
+def test_levels_of_factors_serve_where_there_are_no_explicit_networks() -> None:
+    study = [
+        StudyRow(**{**vars(row), "factor": "shape", "level": row.label}) for row in shape_study(0.8)
+    ]
+    assert len(analyze(study).equal_size.maps) == 4
+
+
+def test_only_seeds_that_all_have_give_a_slope() -> None:
+    study = [row for row in shape_study(0.8) if (row.label, row.seed) != ("4×4×48", 1)]
+    assert analyze(study).equal_size.per_doubling.n == 2
+    apart = [
+        row for row in shape_study(0.8, seeds=4) if (row.seed % 2 == 0) == (row.label == "4×4×48")
+    ]
+    assert math.isnan(analyze(apart).equal_size.per_doubling.estimate)
+
+
+# Pareto fronts
+
+
+def test_fronts_hold_what_is_not_beaten() -> None:
+    study = [
+        *rows("large and good", [0.001], weights=9000, macs=10, seconds=1.0),
+        *rows("small and bad", [0.004], weights=10, macs=10, seconds=2.0),
+        *rows("between", [0.002], weights=100, macs=10, seconds=3.0),
+        *rows("beaten", [0.003], weights=100, macs=10, seconds=4.0),
+        *rows("failed", [math.nan], weights=1, macs=1, seconds=0.1),
+    ]
+    fronts = {
+        front.cost: [each.label for each in front.architectures] for front in analyze(study).fronts
+    }
+    assert fronts == {
+        "weights": ["small and bad", "between", "large and good"],
+        "multiply_accumulates": ["large and good"],
+        "seconds_per_epoch": ["large and good"],
+    }
+    assert set(fronts) == set(COSTS)
+
+
+# Anything
+
+
+ERROR = st.one_of(st.floats(1e-6, 1), st.sampled_from([math.nan, math.inf, 0.0, 0.004]))
+NETWORK = st.tuples(
+    st.lists(ERROR, min_size=1, max_size=3),
+    st.sampled_from(["", "kernel"]),
+    st.sampled_from([None, (12, 8, 8), (48, 4, 4), (768, 1, 1), (3, 16, 16), (16, 8, 8)]),
+    st.integers(0, 10**6),
+    st.booleans(),
+)
+STUDY = st.lists(NETWORK, max_size=9).map(
+    lambda networks: [
+        row
+        for place, (errors, factor, code, cost, skip) in enumerate(networks)
+        for row in rows(
+            "base" if place == 0 else f"n{place}",
+            errors,
+            factor=factor if place else "",
+            level=str(place),
+            code=code,
+            weights=cost,
+            macs=cost // 2,
+            skip=skip and code is not None,
+        )
+    ]
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(STUDY)
+def test_any_study_has_an_analysis(study: list[StudyRow]) -> None:
+    analysis = analyze(study)
+    measured = [each for each in analysis.architectures if each.errors]
+    assert sum(len(each.errors) + each.failed for each in analysis.architectures) == len(study)
+    assert (analysis.best is None) == (not measured)
+    assert all(math.isfinite(each.effect.difference.estimate) for each in analysis.effects)
+    for front in analysis.fronts:
+        assert bool(front.architectures) == bool(measured)
+        errors = [each.mse.estimate for each in front.architectures]
+        assert errors == sorted(errors, reverse=True)

@@ -1,0 +1,77 @@
+"""The page: valid HTML that asks for nothing from outside, whatever the texts hold."""
+
+import json
+import re
+
+import html5lib
+
+from caelab.report.document import Code, Column, Document, Note, Paragraph, Picture, Section, Table
+from caelab.report.render_html import render_html
+
+NASTY = "</script><b onload=\"x\"> & 'quoted' <!-- ü × −"
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="4" height="4"/>'
+
+
+def document() -> Document:
+    table = Table(
+        columns=(Column("a", align="left"), Column(NASTY, ".2f")),
+        rows=[(NASTY, 1.234), ("b", None)],
+        caption=NASTY,
+    )
+    picture = Picture(name="p", data=SVG, format="svg", caption=NASTY, alt=NASTY)
+    blocks = [Paragraph(NASTY), Note(NASTY, "missing"), Code(NASTY), table, picture]
+    levels = [
+        Section(title=f"Level {level}", blocks=[Paragraph("x")], level=level)
+        for level in range(1, 8)
+    ]
+    return Document(
+        title=NASTY,
+        lead=NASTY,
+        sections=[Section(title=NASTY, blocks=blocks), Section(title=NASTY, blocks=[]), *levels],
+    )
+
+
+def corner() -> dict[str, object]:
+    return {"tasks": [], "studies": [{"name": NASTY, "points": []}]}
+
+
+def parse(page: str) -> html5lib.HTMLParser:
+    parser = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False)
+    parser.tree_found = parser.parse(page)
+    return parser
+
+
+def test_the_page_is_valid_and_texts_stay_texts() -> None:
+    tree = parse(render_html(document(), corner())).tree_found
+    assert tree.find(".//h1").text == NASTY
+    assert tree.find(".//main//p").text == NASTY
+    assert tree.find(".//main//img").get("alt") == NASTY
+    cells = [cell.text for cell in tree.iter("td")]
+    assert cells == [NASTY, "1.23", "b", "–"]
+    embedded = next(each for each in tree.iter("script") if each.get("id") == "corner-data")
+    assert json.loads(embedded.text) == corner()
+
+
+def test_links_lead_to_headings_and_each_anchor_is_there_once() -> None:
+    tree = parse(render_html(document(), corner())).tree_found
+    anchors = [each.get("id") for each in tree.iter() if each.get("id")]
+    assert len(set(anchors)) == len(anchors)
+    targets = [each.get("href")[1:] for each in tree.iter("a")]
+    assert set(targets) <= set(anchors)
+    assert len(targets) == len(set(targets))
+
+
+def test_nothing_is_asked_for_from_outside() -> None:
+    page = render_html(document(), corner())
+    told = re.findall(
+        r"""(?:src|href|action|srcset)\s*=\s*["']([^"']*)|url\(([^)]*)\)|@import|fetch\(|XMLHttp""",
+        page,
+    )
+    assert all(first.startswith(("data:", "#")) for first, _ in told if first)
+    assert not any(second for _, second in told)
+
+
+def test_without_a_corner_there_is_no_script() -> None:
+    tree = parse(render_html(document(), {"tasks": [], "studies": []})).tree_found
+    assert tree.find(".//script") is None
+    assert tree.find(".//*[@id='try-it']") is None

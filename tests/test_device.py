@@ -1,0 +1,69 @@
+import platform
+
+import pytest
+import torch
+
+from caelab.device import autocast, choose_device, choose_precision, has_bfloat16
+from caelab.errors import InputError
+
+
+def test_a_device_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(
+        InputError, match=r"--device cuda: there is no such device here; PyTorch finds .*cpu"
+    ):
+        choose_device("cuda")
+
+
+def test_auto_takes_the_fastest_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("auto").type == "cuda"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert choose_device("auto").type == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("machine", "instructions", "has"),
+    [
+        ("x86_64", {"torch.cpu._is_avx512_bf16_supported"}, True),
+        ("AMD64", {"torch.cpu._is_amx_tile_supported"}, True),
+        (
+            "x86_64",
+            {"torch.ops.mkldnn._is_mkldnn_bf16_supported"},
+            False,
+        ),  # AVX-512 alone: slower than float32
+        ("aarch64", {"torch.ops.mkldnn._is_mkldnn_bf16_supported"}, True),
+        ("x86_64", set(), False),
+        ("arm64", set(), False),
+    ],
+)
+def test_bfloat16_is_for_processors_that_have_it(
+    machine: str,
+    instructions: set[str],
+    has: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    for name in (
+        "torch.cpu._is_avx512_bf16_supported",
+        "torch.cpu._is_amx_tile_supported",
+        "torch.ops.mkldnn._is_mkldnn_bf16_supported",
+    ):
+        monkeypatch.setattr(name, lambda name=name: name in instructions)
+    assert has_bfloat16() == has
+    assert choose_precision("bfloat16", torch.device("cpu")) == (
+        torch.bfloat16 if has else torch.float32
+    )
+    assert ("no instructions for bfloat16" in capsys.readouterr().err) == (not has)
+
+
+def test_precision() -> None:
+    cpu = torch.device("cpu")
+    assert choose_precision("auto", cpu) == choose_precision("float32", cpu) == torch.float32
+    weights = torch.ones(4, 4)
+    with autocast(cpu, torch.bfloat16):
+        assert (weights @ weights).dtype == torch.bfloat16
+    with autocast(cpu, torch.float32):
+        assert (weights @ weights).dtype == torch.float32
