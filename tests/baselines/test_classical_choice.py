@@ -14,7 +14,7 @@ from caelab.baselines.classical_choice import (
 )
 from caelab.data import load_images, split_images
 from caelab.data.pixels import Pixels
-from caelab.degrade import parse_impairment
+from caelab.degrade.degradation import parse_degradation
 from caelab.metrics.evaluate import measure_restored
 from caelab.progress import Bar
 
@@ -43,34 +43,34 @@ def test_the_parameter_is_the_best_of_the_grid() -> None:
         parameter="value",
         grid=(1, 2, 3, 5),
     )
-    assert choose_parameter(method, pixels(6, 0), parse_impairment("noise0.1"), QUIET) == 3
+    assert choose_parameter(method, pixels(6, 0), parse_degradation("noise0.1"), QUIET) == 3
     assert method.label("method", 3) == "method, value 3"
     assert ClassicalMethod(make=method.make).label("method", 0) == "method"
 
 
 def test_what_is_measured_is_the_chosen_method_on_the_images() -> None:
-    impairment = parse_impairment("downscale2")
-    measures = measure_classical(pixels(20, 1), pixels(30, 2), impairment)
+    degradation = parse_degradation("downscale2")
+    measures = measure_classical(pixels(20, 1), pixels(30, 2), degradation)
     assert next(iter(measures)) == "Lanczos"
-    lanczos = classical_methods(impairment)["Lanczos"]
-    expected = measure_restored(lanczos.make(0), pixels(30, 2), impairment)
+    lanczos = classical_methods(degradation)["Lanczos"]
+    expected = measure_restored(lanczos.make(0), pixels(30, 2), degradation)
     for name, values in expected.items():
         np.testing.assert_allclose(measures["Lanczos"][name], values, rtol=1e-5)
 
 
-def test_what_is_kept_is_used_unless_images_or_impairment_differ(
+def test_what_is_kept_is_used_unless_images_or_degradation_differ(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
 
     def measure(
-        validation: Pixels, measured: Pixels, impairment: object
+        validation: Pixels, measured: Pixels, degradation: object
     ) -> dict[str, dict[str, np.ndarray]]:
-        calls.append(str(impairment))
+        calls.append(str(degradation))
         return {"total variation, weight 0.08": {"mse": np.array([0.1, 0.2])}}
 
     monkeypatch.setattr(classical_choice, "measure_classical", measure)
-    noise = parse_impairment("noise0.1")
+    noise = parse_degradation("noise0.1")
     first = cached_classical_measures(pixels(4, 0), pixels(5, 1), noise, tmp_path, "data")
     again = cached_classical_measures(pixels(4, 0), pixels(5, 1), noise, tmp_path, "data")
     assert calls == ["noise0.1"]
@@ -78,7 +78,7 @@ def test_what_is_kept_is_used_unless_images_or_impairment_differ(
     np.testing.assert_array_equal(again["total variation, weight 0.08"]["mse"], [0.1, 0.2])
     cached_classical_measures(pixels(4, 0), pixels(6, 1), noise, tmp_path, "data")
     cached_classical_measures(
-        pixels(4, 0), pixels(5, 1), parse_impairment("noise0.2"), tmp_path, "data"
+        pixels(4, 0), pixels(5, 1), parse_degradation("noise0.2"), tmp_path, "data"
     )
     assert calls == ["noise0.1", "noise0.1", "noise0.2"]
 
@@ -88,7 +88,7 @@ def test_what_is_kept_is_used_unless_images_or_impairment_differ(
     assert len(calls) == 4
     assert (
         cached_classical_measures(
-            pixels(4, 0), pixels(5, 1), parse_impairment("gray"), tmp_path, "data"
+            pixels(4, 0), pixels(5, 1), parse_degradation("gray"), tmp_path, "data"
         )
         == {}
     )
@@ -102,10 +102,10 @@ def test_on_cifar10_denoising_is_as_measured_elsewhere(cifar10_path: Path) -> No
     validation, test = (
         Pixels.of(images.images, rows, device=CPU) for rows in (split.validation, split.test)
     )
-    impairment = parse_impairment("noise0.1")
-    measures = measure_classical(validation, test, impairment)
+    degradation = parse_degradation("noise0.1")
+    measures = measure_classical(validation, test, degradation)
     given = measure_restored(
-        lambda noisy: noisy.clamp(0, 1), classical_choice.some(test, 500), impairment
+        lambda noisy: noisy.clamp(0, 1), classical_choice.some(test, 500), degradation
     )
     reached = {name.split(",")[0]: float(each["psnr"].mean()) for name, each in measures.items()}
     assert given["psnr"].mean() == pytest.approx(20.3, abs=0.1)

@@ -9,10 +9,13 @@ from scipy.stats import kstest
 from torch import Tensor
 
 from caelab.color import luminance
-from caelab.degrade import IMPAIRMENTS, image_keys, parse_impairment
-from caelab.degrade.apply import MISSING, impair
+from caelab.degrade.apply import degrade
+from caelab.degrade.degradation import parse_degradation
+from caelab.degrade.kinds import MISSING, DegradationKind, ImageRandom
+from caelab.errors import InputError
+from caelab.randomness import image_keys
 
-EXAMPLES = ["none", *(kind.example for kind in IMPAIRMENTS.values())]
+EXAMPLES = ["none", *(kind.example() for kind in DegradationKind.registry.values())]
 COMPOSED = [
     "gray+noise0.05",
     "noise0.1+gray",
@@ -33,11 +36,11 @@ def pictures(count: int = 7, channels: int = 3, height: int = 16, width: int = 1
 
 
 def keys_of(count: int, *moments: int, seed: int = 0) -> Tensor:
-    return torch.from_numpy(image_keys(np.arange(count), seed, *moments))
+    return image_keys(np.arange(count), seed, *moments)
 
 
 def done(text: str, images: Tensor, keys: Tensor) -> Tensor:
-    return impair(images, parse_impairment(text), keys)
+    return degrade(images, parse_degradation(text), keys)
 
 
 @EVERY
@@ -46,11 +49,11 @@ def done(text: str, images: Tensor, keys: Tensor) -> Tensor:
 def test_contract_shape_type_range_and_layout(
     text: str, channels: int, size: tuple[int, int]
 ) -> None:
-    impairment, images = parse_impairment(text), pictures(3, channels, *size)
+    degradation, images = parse_degradation(text), pictures(3, channels, *size)
     before = images.clone()
     for dtype in (torch.float32, torch.float64):
-        result = impair(images.to(dtype), impairment, keys_of(3))
-        assert result.shape == (3, impairment.channels(channels), *size)
+        result = degrade(images.to(dtype), degradation, keys_of(3))
+        assert result.shape == (3, degradation.channels(channels), *size)
         assert result.dtype == dtype
         assert result.is_contiguous(memory_format=torch.channels_last)
         assert result.isfinite().all()
@@ -60,7 +63,7 @@ def test_contract_shape_type_range_and_layout(
 
 
 @EVERY
-def test_contract_an_image_is_impaired_alike_in_every_batch(text: str) -> None:
+def test_contract_an_image_is_degraded_alike_in_every_batch(text: str) -> None:
     images, keys = pictures(), keys_of(7)
     whole = done(text, images, keys)
     assert torch.equal(done(text, images, keys), whole)
@@ -72,7 +75,7 @@ def test_contract_an_image_is_impaired_alike_in_every_batch(text: str) -> None:
 
 
 @EVERY
-def test_contract_random_impairments_are_fresh_in_every_epoch_and_for_every_image_and_seed(
+def test_contract_random_degradations_are_fresh_in_every_epoch_and_for_every_image_and_seed(
     text: str,
 ) -> None:
     images = pictures(1).expand(7, -1, -1, -1)
@@ -83,7 +86,7 @@ def test_contract_random_impairments_are_fresh_in_every_epoch_and_for_every_imag
     same = [torch.equal(evaluation, other) for other in others] + [
         torch.equal(evaluation[0], evaluation[1])
     ]
-    assert same == [not parse_impairment(text).random] * 4
+    assert same == [not parse_degradation(text).random] * 4
 
 
 @EVERY
@@ -100,7 +103,7 @@ def test_contract_luminance_is_kept_where_it_is_said_to_be(text: str) -> None:
     images = pictures()
     result = done(text, images, keys_of(7))
     luma = luminance(result) if result.shape[1] == 3 else result
-    assert torch.equal(luma, luminance(images)) == parse_impairment(text).keeps_luminance
+    assert torch.equal(luma, luminance(images)) == parse_degradation(text).keeps_luminance
 
 
 def test_none_is_the_identity() -> None:
@@ -198,3 +201,40 @@ def test_a_gpu_gives_the_same(text: str) -> None:
     images, keys = pictures(), keys_of(7)
     given = done(text, images.cuda(), keys.cuda()).cpu()
     torch.testing.assert_close(given, done(text, images, keys), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "kind", list(DegradationKind.registry.values()), ids=lambda kind: kind.name
+)
+def test_contract_kinds_that_stay_on_the_device_are_differentiable(
+    kind: type[DegradationKind],
+) -> None:
+    images = pictures(2, 3, 6, 5).double() * 0.8 + 0.1
+    if kind.on_host:
+        assert not done(kind.example(), images.requires_grad_(), keys_of(2)).requires_grad
+        return
+    assert torch.autograd.gradcheck(
+        lambda inside: done(kind.example(), inside, keys_of(2)), images.requires_grad_()
+    )
+
+
+def test_kinds_draw_numbers_of_their_own_by_name() -> None:
+    names = ("noise", "mask", "rain", "snow")
+    kinds = [type(name, (DegradationKind,), {"name": name, "random": True})() for name in names]
+    drawn = torch.stack([kind.random_numbers(keys_of(50)).normal(500).flatten() for kind in kinds])
+    assert (torch.corrcoef(drawn) - torch.eye(4)).abs().max() < 0.03
+
+
+class Cropped(DegradationKind):
+    name = "cropped"
+
+    def apply(self, images: Tensor, strength: float, random: ImageRandom) -> Tensor:
+        return images[..., 1:]
+
+
+def test_a_kind_that_returns_another_shape_than_promised_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(DegradationKind.registry._kinds, "cropped", Cropped)
+    with pytest.raises(InputError, match=r"cropped .*\(7, 3, 16, 11\).*\(7, 3, 16, 12\).*Cropped"):
+        done("cropped", pictures(), keys_of(7))

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from caelab.color import SPACES, gray_rgb
 from caelab.data.pixels import Pixels
-from caelab.degrade import parse_impairment
+from caelab.degrade.degradation import parse_degradation
 from caelab.metrics.colorization_shortcomings import (
     SHIFTS,
     colorfulness_kept,
@@ -16,7 +16,7 @@ from caelab.metrics.colorization_shortcomings import (
     shifted_errors,
 )
 
-GRAY = parse_impairment("gray")
+GRAY = parse_degradation("gray")
 
 
 def tinted(luma: Tensor, cb: float, cr: float) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from caelab.data.pixels import Pixels
-from caelab.degrade import parse_impairment
+from caelab.degrade.degradation import parse_degradation
 from caelab.errors import InputError
 from caelab.metrics.color_difference import colorfulness
 from caelab.metrics.diversity import best_of, measure_variants, pairwise_difference, variant_errors
@@ -20,7 +20,7 @@ VARIANTS = torch.rand(
     3, 5, 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64
 )
 TARGET = torch.rand(3, 3, 4, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-GRAY = parse_impairment("gray")
+GRAY = parse_degradation("gray")
 PIXELS = Pixels.of(
     np.random.default_rng(0).integers(0, 256, (10, 3, 8, 8), dtype=np.uint8),
     np.array([7, 3, 1, 9, 0, 2]),
@@ -87,7 +87,7 @@ def test_what_is_measured_is_what_the_model_gives(painter: ImageModel) -> None:
     measured = measure_variants(painter, PIXELS, GRAY, count=3, temperature=0.8, seed=5)
     assert painter.training
     np.testing.assert_allclose(
-        measured["mse"], reconstruction_errors(painter, PIXELS, impairment=GRAY)
+        measured["mse"], reconstruction_errors(painter, PIXELS, degradation=GRAY)
     )
     painter.eval()
     target = PIXELS.batch(slice(0, 6))

@@ -3,12 +3,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from caelab.degrade import image_keys
 from caelab.models.color_sampling import REACH_OF_LUMA, REACH_OF_SIDE, colors_at, smooth_field
+from caelab.randomness import image_keys
 
 
 def keys(count: int, seed: int = 0) -> Tensor:
-    return torch.from_numpy(image_keys(np.arange(count), seed))
+    return image_keys(np.arange(count), seed)
 
 
 FLAT = torch.full((3000, 1, 8, 8), 0.5)

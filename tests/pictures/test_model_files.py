@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from caelab.data.pixels import Pixels
-from caelab.degrade import parse_impairment
+from caelab.degrade.degradation import parse_degradation
 from caelab.errors import InputError
 from caelab.experiments.publish import MOST_BYTES
 from caelab.metrics.evaluate import measure_restored
@@ -69,7 +69,7 @@ def test_a_damaged_card_is_said(shelf: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("impairment", "command"),
+    ("degradation", "command"),
     [
         ("none", "reconstruct"),
         ("gray", "colorize"),
@@ -79,8 +79,8 @@ def test_a_damaged_card_is_said(shelf: Path) -> None:
         ("jpeg20", "restore"),
     ],
 )
-def test_every_impairment_has_its_command(impairment: str, command: str) -> None:
-    assert command_for(parse_impairment(impairment)) == command
+def test_every_degradation_has_its_command(degradation: str, command: str) -> None:
+    assert command_for(parse_degradation(degradation)) == command
 
 
 def test_all_that_ships_is_small_and_has_a_card() -> None:
@@ -121,7 +121,7 @@ def test_the_error_is_what_the_card_says(shipped: ShippedModel, cifar10_path: Pa
     test = Pixels.of(images.images, split.test[: sample["images"]], device=device)
     model, card = load_model(shipped.weights, device)
     with restoring(model) as restore:
-        errors = measure_restored(restore, test, parse_impairment(card.impair))["mse"]
+        errors = measure_restored(restore, test, parse_degradation(card.impair))["mse"]
     assert len(errors) == sample["images"]
     exact = shipped.card["environment"]["precision"] == "float32"
     assert errors.mean() == pytest.approx(sample["mse"], rel=1e-3 if exact else 3e-2)

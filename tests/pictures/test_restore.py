@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from caelab.degrade import parse_impairment
-from caelab.degrade.parser import MISSING
+from caelab.degrade.degradation import parse_degradation
+from caelab.degrade.kinds import MISSING
 from caelab.errors import InputError
 from caelab.networks.build import build
 from caelab.pictures.luma import chroma, luma, merge
@@ -298,7 +298,7 @@ def test_transparent_pixels_are_filled(
     alpha = np.full(scene.shape[:2], most, depth)
     alpha[10:20, 5:9], alpha[30:40] = 0, most // 2
     picture = Picture(pixels=pixels, alpha=alpha)
-    model = PictureModel(function=function, impairment=parse_impairment(impair))
+    model = PictureModel(function=function, degradation=parse_degradation(impair))
     (result,) = restore(model, [picture], tile=64)
     hole = alpha == 0
     assert (result.pixels[hole] == most).all()
@@ -311,7 +311,7 @@ def test_transparent_pixels_are_filled(
 
 
 def test_a_picture_without_missing_pixels_is_refused_where_some_must_be(scene: np.ndarray) -> None:
-    model = PictureModel(function=lambda images: images, impairment=parse_impairment("mask0.25"))
+    model = PictureModel(function=lambda images: images, degradation=parse_degradation("mask0.25"))
     for alpha in (None, np.ones(scene.shape[:2], np.uint8)):
         with pytest.raises(
             InputError, match="no pixel is wholly transparent, so that none is missing"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from caelab.degrade import parse_impairment
+from caelab.degrade.degradation import parse_degradation
 from caelab.experiments.config import RunConfig
 from caelab.experiments.run import run
 from caelab.metrics.ambiguity import Ambiguity, AmbiguityBin
@@ -212,7 +212,7 @@ def test_restoration_stands_beside_classical_methods_on_the_same_images(
     )
     assert {row[-1] for row in table.rows} == {12}
     assert [picture.name for picture in blocks(sections, Picture)] == ["restored-downscale2"]
-    found = compare(parse_impairment("downscale2"), [read_run(path) for path in paths], Album())
+    found = compare(parse_degradation("downscale2"), [read_run(path) for path in paths], Album())
     for psnr, words in (
         (90.0, "dB above the best classical"),
         (1.0, "dB below the best classical"),

@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
-from caelab.degrade import image_keys
+from caelab.randomness import image_keys
 from caelab.training.augmentation import augment
 
 IMAGES = torch.rand(200, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-KEYS = torch.from_numpy(image_keys(np.arange(200), 1, 2))
+KEYS = image_keys(np.arange(200), 1, 2)
 
 
 def test_without_augmentation_images_are_handed_on() -> None:

@@ -9,18 +9,18 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from caelab.data.pixels import Pixels
-from caelab.degrade import parse_impairment
+from caelab.degrade.degradation import parse_degradation
 from caelab.models.image_model import ImageModel
 from caelab.models.prediction_heads import LogitPrediction, RgbPrediction
+from caelab.randomness import generator_for
 from caelab.training.fit import Plan, TrainedEpoch, TrainingDiverged, TrainingState, fit
 from caelab.training.losses import LOSSES
 from caelab.training.optimizers import OPTIMIZERS, make_optimizer
-from caelab.training.randomness import generator_for
 from caelab.training.task import Task
 from caelab.training.weight_averaging import running_mean
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (70, 3, 8, 8), dtype=np.uint8)
-NOTHING = Task(impairment=parse_impairment("none"))
+NOTHING = Task(degradation=parse_degradation("none"))
 PIXELS = Pixels.of(IMAGES, np.arange(70), device=torch.device("cpu"))
 
 

@@ -7,12 +7,13 @@ from torch import nn
 
 from caelab.color import luminance
 from caelab.data.pixels import Pixels
-from caelab.degrade import image_keys, parse_impairment
+from caelab.degrade.degradation import parse_degradation
 from caelab.models.image_model import ImageModel
 from caelab.models.prediction_heads import ChromaPrediction, LogitPrediction, RgbPrediction
 from caelab.networks.build import build
 from caelab.networks.classifier import Classifier
 from caelab.networks.simd_network import InLanes
+from caelab.randomness import image_keys
 from caelab.training.color_difference import color_difference
 from caelab.training.gradient import BatchGradient, threads
 from caelab.training.losses import LOSSES
@@ -34,8 +35,8 @@ def model(*, batchnorm: bool = False, logits: bool = False) -> ImageModel:
     return ImageModel(network, prediction=prediction, **usual)
 
 
-KEYS = torch.from_numpy(image_keys(PIXELS.rows, 0, 0))
-NOTHING = Task(impairment=parse_impairment("none"))
+KEYS = image_keys(PIXELS.rows, 0, 0)
+NOTHING = Task(degradation=parse_degradation("none"))
 
 
 def gradient(
@@ -77,7 +78,7 @@ def test_shares_add_up_to_the_whole_batchs_gradient(count: int, loss: str) -> No
 
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize(
-    "task", [NOTHING, Task(impairment=parse_impairment("noise0.1"), flip=True)]
+    "task", [NOTHING, Task(degradation=parse_degradation("noise0.1"), flip=True)]
 )
 def test_compiled_loops_give_the_gradient_of_pytorch(
     count: int, task: Task, monkeypatch: pytest.MonkeyPatch
@@ -169,7 +170,7 @@ def test_the_color_difference_counts_beside_the_loss_and_has_seen_all_pixels_aft
     subject = ImageModel(network, prediction=prediction, mean=(0.5,), std=(0.25,))
     twin = copy.deepcopy(subject).double()
     chosen = torch.randperm(80, generator=torch.Generator().manual_seed(2))[:70]
-    task = Task(impairment=parse_impairment("gray"))
+    task = Task(degradation=parse_degradation("gray"))
     parameters = list(subject.parameters())
     told, found = [], []
     with (
@@ -255,7 +256,7 @@ def test_the_callers_threads_are_left_as_they_were() -> None:
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_chance_does_not_depend_on_how_the_batch_is_shared_out(count: int) -> None:
-    task = Task(impairment=parse_impairment("noise0.2"), flip=True, shift=1)
+    task = Task(degradation=parse_degradation("noise0.2"), flip=True, shift=1)
     chosen = torch.arange(64)
     subject = model()
     with threads(count), gradient(subject, task=task) as compute:

@@ -15,10 +15,11 @@ import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from caelab.data.pixels import Pixels
-from caelab.degrade import image_keys, parse_impairment
+from caelab.degrade.degradation import parse_degradation
 from caelab.models.image_model import ImageModel
 from caelab.models.prediction_heads import RgbPrediction
 from caelab.networks.build import build
+from caelab.randomness import image_keys
 from caelab.training.gradient import BatchGradient, threads
 from caelab.training.losses import LOSSES, Terms
 from caelab.training.optimizers import make_optimizer
@@ -66,7 +67,7 @@ class Run:
         gradient = BatchGradient(
             self.model,
             LOSSES["mse"],
-            Task(impairment=parse_impairment(impair)),
+            Task(degradation=parse_degradation(impair)),
             self.images,
             batch=BATCH,
             precision=torch.float32,
@@ -91,7 +92,7 @@ class Run:
         for _ in range(count):
             generator = torch.Generator().manual_seed(self.taken)
             chosen = torch.randperm(COUNT, generator=generator)[:BATCH]
-            keys = torch.from_numpy(image_keys(PIXELS.rows[chosen.numpy()], 0, self.taken))
+            keys = image_keys(PIXELS.rows[chosen.numpy()], 0, self.taken)
             self.optimizer.param_groups[0]["lr"] = 0.01 / (1 + 0.1 * self.taken)
             device = self.images.device
             terms = self.step(chosen.to(device), keys.to(device), 0, self.taken)

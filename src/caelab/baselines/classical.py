@@ -1,7 +1,7 @@
-"""What images were restored with before there were networks, impairment by impairment.
+"""What images were restored with before there were networks, degradation by degradation.
 
 Every method has at most one parameter, chosen on validation images (``classical_choice``); what
-else it could be told is said where it is fixed. Methods get to know the impairment itself: the
+else it could be told is said where it is fixed. Methods get to know the degradation itself: the
 deviation of the noise, the kernel of the blur, the pixels that are missing.
 """
 
@@ -17,9 +17,8 @@ from PIL import Image
 from skimage import restoration
 from torch import Tensor
 
-from caelab.degrade import Impairment
-from caelab.degrade.apply import blur, downscale
-from caelab.degrade.parser import MISSING
+from caelab.degrade.degradation import Degradation
+from caelab.degrade.kinds import MISSING, blur, downscale
 from caelab.metrics.image_errors import Restore
 
 Picture = NDArray[np.float64]
@@ -45,12 +44,12 @@ class ClassicalMethod:
         return f"{name}, {self.parameter} {value:g}" if self.parameter else name
 
 
-def classical_methods(impairment: Impairment) -> dict[str, ClassicalMethod]:
-    """Return the methods for an impairment, by name; none for ``gray``.
+def classical_methods(degradation: Degradation) -> dict[str, ClassicalMethod]:
+    """Return the methods for a degradation, by name; none for ``gray``.
 
-    Of impairments of several steps there are methods for a blur and then noise.
+    Of degradations of several steps there are methods for a blur and then noise.
     """
-    strengths = {step.name: step.strength or 0.0 for step in impairment.steps}
+    strengths = {step.name: step.strength or 0.0 for step in degradation.steps}
     match tuple(strengths):
         case ("noise",):
             return _denoising(strengths["noise"])
@@ -268,7 +267,7 @@ def _back_project(given: Tensor, *, factor: int, iterations: int) -> Tensor:
 
 
 def _small(given: Tensor, factor: int) -> Tensor:
-    """Return the small image that ``impair.apply.downscale`` enlarged, as far as it was not
+    """Return the small image that ``degrade.kinds.downscale`` enlarged, as far as it was not
     clipped.
     """
     height, width = given.shape[2:]

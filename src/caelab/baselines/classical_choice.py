@@ -3,7 +3,7 @@ once for all runs.
 
 Most of them take milliseconds an image, seconds or minutes for a part. So they are measured on some
 of its images, evenly spaced, and what they reach is kept: it depends on the images and the
-impairment, not on any network.
+degradation, not on any network.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from caelab.baselines.classical import ClassicalMethod, classical_methods
 from caelab.data.pixels import Pixels
-from caelab.degrade import Impairment
+from caelab.degrade.degradation import Degradation
 from caelab.errors import InputError
 from caelab.files import replacing
 from caelab.metrics.evaluate import measure_restored
@@ -53,7 +53,7 @@ def some(pixels: Pixels, most: int) -> Pixels:
 
 
 def choose_parameter(
-    method: ClassicalMethod, pixels: Pixels, impairment: Impairment, bar: Bar
+    method: ClassicalMethod, pixels: Pixels, degradation: Degradation, bar: Bar
 ) -> float:
     """Return the value of the grid with the highest mean PSNR of these images, which should be
     validation images.
@@ -61,26 +61,26 @@ def choose_parameter(
     if len(method.grid) == 1:
         return method.grid[0]
     ratios = [
-        measure_restored(_ticking(method.make(value), bar), pixels, impairment)["psnr"].mean()
+        measure_restored(_ticking(method.make(value), bar), pixels, degradation)["psnr"].mean()
         for value in method.grid
     ]
     return method.grid[int(np.argmax(ratios))]
 
 
 def measure_classical(
-    validation: Pixels, measured: Pixels, impairment: Impairment
+    validation: Pixels, measured: Pixels, degradation: Degradation
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Return the measures, ``float64 (N,)`` by name, of each method for this impairment.
+    """Return the measures, ``float64 (N,)`` by name, of each method for this degradation.
 
     Args:
         validation: By some of which each method's parameter is chosen.
         measured: Some of which are measured: see ``some``.
-        impairment: What was done to the images.
+        degradation: What was done to the images.
 
     Returns:
         By the method's name with its parameter, such as ``"total variation, weight 0.08"``.
     """
-    methods = classical_methods(impairment)
+    methods = classical_methods(degradation)
     choosing, chosen = some(validation, CHOOSING), some(measured, MEASURED)
     tries = sum(len(method.grid) for method in methods.values() if len(method.grid) > 1)
     measures = {}
@@ -88,23 +88,23 @@ def measure_classical(
         "classical methods", tries * len(choosing) + len(methods) * len(chosen), unit="images"
     ) as bar:
         for name, method in methods.items():
-            value = choose_parameter(method, choosing, impairment, bar)
+            value = choose_parameter(method, choosing, degradation, bar)
             measures[method.label(name, value)] = measure_restored(
-                _ticking(method.make(value), bar), chosen, impairment
+                _ticking(method.make(value), bar), chosen, degradation
             )
     return measures
 
 
 def cached_classical_measures(
-    validation: Pixels, measured: Pixels, impairment: Impairment, folder: Path, key: str
+    validation: Pixels, measured: Pixels, degradation: Degradation, folder: Path, key: str
 ) -> dict[str, dict[str, np.ndarray]]:
     """Return ``measure_classical``, kept in ``folder`` under ``key``, which names the data.
 
     A cache that cannot be read is made again; one that cannot be written is done without.
     """
-    if not classical_methods(impairment):
+    if not classical_methods(degradation):
         return {}
-    digest = hashlib.sha256(f"{_ROUND} {CHOOSING} {MEASURED} {impairment}".encode())
+    digest = hashlib.sha256(f"{_ROUND} {CHOOSING} {MEASURED} {degradation}".encode())
     for pixels in (validation, measured):
         digest.update(repr(pixels.shape).encode() + pixels.rows.tobytes())
     file = folder / f"classical-{key}-{digest.hexdigest()[:16]}.npz"
@@ -116,7 +116,7 @@ def cached_classical_measures(
                 measures.setdefault(method, {})[metric] = kept[name]
             return measures
     except (OSError, ValueError, zipfile.BadZipFile):
-        measures = measure_classical(validation, measured, impairment)
+        measures = measure_classical(validation, measured, degradation)
     with (
         contextlib.suppress(InputError),
         replacing(file) as temporary,

@@ -13,7 +13,7 @@ from caelab.errors import InputError
 from caelab.progress import progress
 
 if TYPE_CHECKING:
-    from caelab.degrade import Impairment
+    from caelab.degrade.degradation import Degradation
     from caelab.pictures.batch import Compare, Outcome
     from caelab.pictures.inputs import Job
     from caelab.pictures.open_model import Device, OpenedModel, Runtime
@@ -104,7 +104,7 @@ def process_pictures(
     process: Callable[["PictureModel", Sequence["Picture"]], list["Picture"]],
     *,
     compare: "Compare",
-    undoing: "Impairment | None" = None,
+    undoing: "Degradation | None" = None,
     variants: int | None = None,
     seed: int = 0,
 ) -> None:

@@ -6,7 +6,7 @@ import click
 
 from caelab.commands.denoise import compare_unknown
 from caelab.commands.picture_options import PictureOptions, picture_options, process_pictures
-from caelab.degrade import Impairment, parse_impairment
+from caelab.degrade.degradation import Degradation, parse_degradation
 from caelab.errors import InputError
 
 
@@ -25,36 +25,36 @@ def command(model: str | None, impair: str | None, **options: Any) -> None:
     """
     from caelab.pictures.restore import restore
 
-    impairment = None if impair is None else parse_impairment(impair)
-    name = model or _model_for(impairment)
+    degradation = None if impair is None else parse_degradation(impair)
+    name = model or _model_for(degradation)
     process_pictures(
         name,
         "restore",
         PictureOptions(**options),
         restore,
         compare=compare_unknown,
-        undoing=impairment,
+        undoing=degradation,
     )
 
 
-def _model_for(impairment: Impairment | None) -> str:
-    """The model that ships for an impairment."""
+def _model_for(degradation: Degradation | None) -> str:
+    """The model that ships for a degradation."""
     from caelab.pictures.model_files import shipped_models
     from caelab.pictures.open_model import command_for
 
-    if impairment is None:
+    if degradation is None:
         raise InputError(
             "say what was done to the pictures, --impair blur1.5, or name a model, --model RUN."
         )
-    if (suited := command_for(impairment)) in ("colorize", "reconstruct"):
-        raise InputError(f"pictures with --impair {impairment} are for `caelab {suited}`.")
+    if (suited := command_for(degradation)) in ("colorize", "reconstruct"):
+        raise InputError(f"pictures with --impair {degradation} are for `caelab {suited}`.")
     shipped = {name: model.card["impair"] for name, model in shipped_models().items()}
     for name, undoes in shipped.items():
-        if undoes == str(impairment):
+        if undoes == str(degradation):
             return name
     known = ", ".join(sorted({each for each in shipped.values() if each not in ("none", "gray")}))
     raise InputError(
-        f"no model ships for --impair {impairment}"
+        f"no model ships for --impair {degradation}"
         f" ({f'there are some for {known}' if known else 'nor for others'}). Train one, caelab"
-        f" train NETWORK --impair {impairment}, and name its run: --model RUN."
+        f" train NETWORK --impair {degradation}, and name its run: --model RUN."
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from caelab.degrade import parse_impairment
+from caelab.degrade.degradation import parse_degradation
 from caelab.device import choose_device, choose_precision
 from caelab.errors import InputError
 from caelab.experiments.config import make_config
@@ -62,13 +62,13 @@ def evaluate(
     model.average_flips = options.get("average_flips", card.average_flips)
     model.average_shift = options.get("average_shift", card.average_shift)
     model.average_enlarged = options.get("average_enlarged", card.average_enlarged)
-    impairment = parse_impairment(card.impair)
+    degradation = parse_degradation(card.impair)
     config = make_config({**settings, "impair": card.impair})
     precision = choose_precision(config.precision, device)
     images, split = load_data(config)
     height, width = images.images.shape[2:]
     description = describe(
-        card.network, channels=impairment.channels(card.channels), size=(height, width)
+        card.network, channels=degradation.channels(card.channels), size=(height, width)
     )
     require_image_output(description, channels=model.prediction.channels)
     if model.average_enlarged:
@@ -79,7 +79,7 @@ def evaluate(
         [parts.train, parts.validation, parts.test] if part == "all" else [getattr(parts, part)]
     )
     with restoring(model, precision) as restore:
-        each = [measure_restored(restore, pixels, impairment) for pixels in chosen]
+        each = [measure_restored(restore, pixels, degradation) for pixels in chosen]
     measures = {name: np.concatenate([one[name] for one in each]) for name in each[0]}
     baselines = {}
     if fit is not None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from caelab.data.pixels import Pixels
-from caelab.degrade import Impairment, parse_impairment
+from caelab.degrade.degradation import Degradation, parse_degradation
 from caelab.experiments.config import RunConfig
 from caelab.experiments.peak_memory import peak_memory_bytes
 from caelab.experiments.run_baselines import baseline_measures
@@ -56,9 +56,9 @@ def conclude(
     card = make_card(config, description, parts)
     save_model(directory.weights, model, card)
 
-    impairment = parse_impairment(card.impair)
+    degradation = parse_degradation(card.impair)
     with restoring(model, precision) as restore:
-        measures = measure_restored(restore, parts.test, impairment)
+        measures = measure_restored(restore, parts.test, degradation)
     errors = measures["mse"]
     baselines = baseline_measures(parts, parts.test, description, config)
     with replacing(directory.per_image) as temporary, temporary.open("wb") as file:
@@ -80,7 +80,7 @@ def conclude(
         directory.error.with_suffix(".png"),
     )
     _draw_samples(
-        directory, model, parts.test, impairment, errors, precision, title=title, footnote=footnote
+        directory, model, parts.test, degradation, errors, precision, title=title, footnote=footnote
     )
     result: dict[str, Any] = {
         "network": description.text,
@@ -112,7 +112,7 @@ def _draw_samples(
     directory: RunDirectory,
     model: ImageModel,
     test: Pixels,
-    impairment: Impairment,
+    degradation: Degradation,
     errors: np.ndarray,
     precision: torch.dtype,
     *,
@@ -122,14 +122,14 @@ def _draw_samples(
     chosen = choose_samples(errors, min(SAMPLES, len(errors)))
     with restoring(model, precision) as restore:
         (made,) = estimates(
-            restore, test.at(chosen.ravel()), impairment=impairment, batch=chosen.size
+            restore, test.at(chosen.ravel()), degradation=degradation, batch=chosen.size
         )
 
     def blocks(images: Tensor) -> np.ndarray:
         return images.float().cpu().numpy().reshape(*chosen.shape, *images.shape[1:])
 
     rows = {"original": blocks(made.target), "network": blocks(made.estimate)}
-    if impairment.steps:
+    if degradation.steps:
         rows = {"given": blocks(made.given.clamp(0, 1)), **rows}
     draw_samples(
         directory.samples,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from caelab.degrade import parse_impairment
+from caelab.degrade.degradation import parse_degradation
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.experiments.run_directory import RunDirectory, finite, read_config
@@ -118,7 +118,7 @@ def _rounded(model: ImageModel, card: ModelCard) -> tuple[ImageModel, torch.dtyp
     rounded = copy.deepcopy(model)
     for parameter in rounded.parameters():
         parameter.data = parameter.data.half().float()
-    channels = parse_impairment(card.impair).channels(card.channels)
+    channels = parse_degradation(card.impair).channels(card.channels)
     images = torch.rand(
         16, channels, card.size, card.size, generator=torch.Generator().manual_seed(0)
     )
@@ -177,7 +177,7 @@ def train_command(config: RunConfig) -> str:
 
 
 def _limits(result: dict[str, Any], config: RunConfig) -> str:
-    of_task = LIMITS[command_for(parse_impairment(config.impair))].format(
+    of_task = LIMITS[command_for(parse_degradation(config.impair))].format(
         values=result["narrowest_size"], size=config.size, impair=config.impair
     )
     learned = f"Learned from {config.size}×{config.size} images of {result['data']} alone"

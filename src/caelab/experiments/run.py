@@ -196,7 +196,7 @@ def _validate(
         reconstruction_errors(
             state.evaluated,
             parts.validation,
-            impairment=plan.task.impairment,
+            degradation=plan.task.degradation,
             precision=plan.precision,
         ).mean()
     )

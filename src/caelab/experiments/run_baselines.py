@@ -11,7 +11,7 @@ from caelab.baselines.pca import LARGEST_DIMENSION, cached_code_errors
 from caelab.color import SPACES
 from caelab.data import Source
 from caelab.data.pixels import Pixels
-from caelab.degrade import parse_impairment
+from caelab.degrade.degradation import parse_degradation
 from caelab.experiments.config import RunConfig
 from caelab.experiments.setup import Parts
 from caelab.metrics.evaluate import measure_restored
@@ -41,12 +41,12 @@ def baseline_measures(
         config: Of the run that ``parts`` are for.
         source: Of ``measured``, where that is of other data.
     """
-    impairment = parse_impairment(config.impair)
-    if not impairment.steps:
+    degradation = parse_degradation(config.impair)
+    if not degradation.steps:
         linear = linear_code_errors(parts, measured, description, source=source)
         return {f"pca-{size}": {"mse": errors} for size, errors in linear.items()}
     methods: dict[str, Restore] = {"as given": lambda given: given.clamp(0, 1)}
-    if impairment.channels(3) == 1:
+    if degradation.channels(3) == 1:
         space = SPACES["ycbcr"]
         chroma = average_chroma(parts.train, space)
         methods = {
@@ -54,12 +54,12 @@ def baseline_measures(
             "mean chroma": lambda given: mean_chroma(given.clamp(0, 1), chroma, space),
         }
     baselines = {
-        name: measure_restored(restore, measured, impairment) for name, restore in methods.items()
+        name: measure_restored(restore, measured, degradation) for name, restore in methods.items()
     }
     classical = cached_classical_measures(
         parts.validation,
         measured,
-        impairment,
+        degradation,
         Path(pooch.os_cache("caelab")),
         "-".join(each.fingerprint[:16] for each in (parts.source, source) if each is not None),
     )

@@ -21,8 +21,8 @@ from caelab.data import (
     split_images,
 )
 from caelab.data.pixels import Pixels
-from caelab.degrade import image_keys, parse_impairment
-from caelab.degrade.apply import gray
+from caelab.degrade.degradation import parse_degradation
+from caelab.degrade.kinds import gray
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.models.color_bins import ColorBins, choose_bins
@@ -37,10 +37,10 @@ from caelab.networks import (
 from caelab.networks.adapt import adapt
 from caelab.networks.build import build
 from caelab.networks.initialize import standardise, weighted_layers
+from caelab.randomness import generator_for, image_keys
 from caelab.training.fit import Plan, TrainingState
 from caelab.training.losses import CLASS_LOSSES, LOGIT_LOSSES, LOSSES, huber
 from caelab.training.optimizers import make_optimizer
-from caelab.training.randomness import generator_for
 from caelab.training.task import Task
 from caelab.training.weight_averaging import running_mean
 
@@ -88,12 +88,12 @@ def describe_run(config: RunConfig) -> Description:
     run's size.
 
     Raises:
-        InputError: The text is wrong, its output is not an image of that size, the impairment
+        InputError: The text is wrong, its output is not an image of that size, the degradation
             cannot be read, or there is no luminance to merge chroma with.
     """
-    impairment = parse_impairment(config.impair)
+    degradation = parse_degradation(config.impair)
     outputs = {"rgb": CHANNELS, "chroma": 2, "bins": config.bins}[config.predict]
-    if config.predict != "rgb" and not impairment.keeps_luminance:
+    if config.predict != "rgb" and not degradation.keeps_luminance:
         raise InputError(
             f"--predict {config.predict} needs the luminance as it was, and --impair"
             f" {config.impair} changes it. Choose --predict rgb, or --impair gray."
@@ -107,7 +107,7 @@ def describe_run(config: RunConfig) -> Description:
         raise InputError(
             f"--shift {config.shift} is not smaller than the images, {config.size} pixels."
         )
-    given = impairment.channels(CHANNELS)
+    given = degradation.channels(CHANNELS)
     network = resolve(config.network)
     if outputs != CHANNELS or given != CHANNELS or config.network.strip() != network:
         network = adapt(network, outputs=outputs)
@@ -199,7 +199,7 @@ def place(images: ImageSet, split: Split, config: RunConfig, device: torch.devic
         std = tuple(value or 1.0 for value in statistics.std)  # a constant channel is only centred
     train = Pixels.of(images.images, split.train, device=device, labels=images.labels)
     given_mean, given_std = mean, std
-    if (given := parse_impairment(config.impair).channels(channels)) != channels:
+    if (given := parse_degradation(config.impair).channels(channels)) != channels:
         standard = config.normalise == "standard"
         given_mean, given_std = _gray_statistics(train) if standard else (mean[:given], std[:given])
     bins = None
@@ -238,7 +238,7 @@ def make_card(config: RunConfig, description: Description, parts: Parts) -> Mode
     """Return what must be known to use the run's weights."""
     return ModelCard(
         network=description.text,
-        impair=str(parse_impairment(config.impair)),
+        impair=str(parse_degradation(config.impair)),
         predict="logits" if config.loss in LOGIT_LOSSES else config.predict,
         space=config.space,
         average_flips=config.average_flips,
@@ -258,7 +258,7 @@ def make_card(config: RunConfig, description: Description, parts: Parts) -> Mode
 def make_task(config: RunConfig) -> Task:
     """Return what becomes of an image before the network is given it."""
     return Task(
-        impairment=parse_impairment(config.impair),
+        degradation=parse_degradation(config.impair),
         flip=config.flip,
         shift=config.shift,
         zoom=config.zoom,
@@ -271,7 +271,7 @@ def make_state(
     config: RunConfig, description: Description, parts: Parts, device: torch.device
 ) -> TrainingState:
     """Return the state before the first step."""
-    generator = generator_for(config.seed, "initialisation")
+    generator = generator_for(config.seed, "initialization")
     network = build(
         description.text,
         channels=description.input[0],
@@ -284,7 +284,7 @@ def make_state(
     model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if config.initialisation == "data":
         chosen = torch.randperm(len(parts.train), generator=generator)[:STANDARDISING_IMAGES]
-        keys = torch.from_numpy(image_keys(parts.train.rows[chosen.numpy()], config.seed))
+        keys = image_keys(parts.train.rows[chosen.numpy()], config.seed)
         given = make_task(config).give(parts.train.batch(chosen.to(device)), keys.to(device))
         standardise(model.network, model.inputs(given))
     optimizer = make_optimizer(

@@ -10,11 +10,12 @@ import torch
 
 from caelab.color import SPACES, gray_rgb, luminance
 from caelab.data.pixels import Pixels
-from caelab.degrade import Impairment, image_keys
-from caelab.degrade.apply import impair
+from caelab.degrade.apply import degrade
+from caelab.degrade.degradation import Degradation
 from caelab.metrics.color_difference import chroma_squared_error
 from caelab.metrics.image_errors import EVALUATION_SEED, Restore
 from caelab.metrics.statistics import Interval, mean_interval
+from caelab.randomness import image_keys
 
 COLORLESS = 0.01
 """Root of the mean square of Cb and Cr, below which an image is taken for a gray one."""
@@ -109,7 +110,7 @@ def errors_by_class(
 
 @torch.no_grad()
 def shifted_errors(
-    restore: Restore, pixels: Pixels, impairment: Impairment
+    restore: Restore, pixels: Pixels, degradation: Degradation
 ) -> tuple[ShiftedError, ...]:
     """Return the error for each of ``SHIFTS``: images are changed, made gray and given; see
     ``ShiftedError``.
@@ -119,10 +120,8 @@ def shifted_errors(
         totals = np.zeros(2)
         for chosen in pixels.batches(256):
             target = (pixels.batch(chosen) * scale + offset).clamp(0, 1)
-            keys = torch.from_numpy(image_keys(pixels.rows[chosen], EVALUATION_SEED)).to(
-                pixels.device
-            )
-            guesses = (restore(impair(target, impairment, keys)), gray_rgb(luminance(target)))
+            keys = image_keys(pixels.rows[chosen], EVALUATION_SEED).to(pixels.device)
+            guesses = (restore(degrade(target, degradation, keys)), gray_rgb(luminance(target)))
             truth = SPACES["ycbcr"].from_rgb(target)
             totals += [
                 float(chroma_squared_error(SPACES["ycbcr"].from_rgb(each), truth).sum())

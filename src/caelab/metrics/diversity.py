@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from caelab.data.pixels import Pixels
-from caelab.degrade import Impairment
+from caelab.degrade.degradation import Degradation
 from caelab.device import autocast
 from caelab.metrics.color_difference import colorfulness
 from caelab.metrics.image_errors import EVALUATION_SEED, estimates, restoring, squared_error
@@ -57,7 +57,7 @@ def best_of(errors: Tensor) -> Tensor:
 def measure_variants(
     model: ImageModel,
     pixels: Pixels,
-    impairment: Impairment,
+    degradation: Degradation,
     *,
     count: int,
     temperature: float,
@@ -75,7 +75,7 @@ def measure_variants(
     Args:
         model: With ``--predict bins``.
         pixels: The images to be measured.
-        impairment: What is done to them.
+        degradation: What is done to them.
         count: Variants of each.
         temperature: See ``ImageModel.variants``.
         seed: Of the variants.
@@ -87,7 +87,7 @@ def measure_variants(
     """
     measured: list[Tensor] = []
     with restoring(model, precision) as restore:
-        made = estimates(restore, pixels, impairment=impairment, batch=batch)
+        made = estimates(restore, pixels, degradation=degradation, batch=batch)
         for chosen, each in zip(pixels.batches(batch), made, strict=True):
             with autocast(each.given.device, precision):
                 variants = model.variants(

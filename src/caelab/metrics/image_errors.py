@@ -10,14 +10,15 @@ import torch
 from torch import Tensor
 
 from caelab.data.pixels import Pixels
-from caelab.degrade import Impairment, image_keys
-from caelab.degrade.apply import impair
+from caelab.degrade.apply import degrade
+from caelab.degrade.degradation import Degradation
 from caelab.device import autocast
 from caelab.models.image_model import ImageModel
 from caelab.models.inference import Inference
+from caelab.randomness import image_keys
 
-CLEAN = Impairment()
-"""No impairment."""
+CLEAN = Degradation()
+"""No degradation."""
 
 EVALUATION_SEED = 0
 """Of what chance does to images that are measured: the same for all models, so that they are
@@ -78,16 +79,16 @@ classical method."""
 
 @torch.no_grad()
 def estimates(
-    restore: Restore, pixels: Pixels, *, impairment: Impairment = CLEAN, batch: int = 512
+    restore: Restore, pixels: Pixels, *, degradation: Degradation = CLEAN, batch: int = 512
 ) -> Iterator[Estimate]:
-    """Yield what becomes of impaired images, batch by batch in order.
+    """Yield what becomes of degraded images, batch by batch in order.
 
     What chance does to an image is the same in every evaluation, of whatever method.
     """
     for chosen in pixels.batches(batch):
         target = pixels.batch(chosen)
-        keys = torch.from_numpy(image_keys(pixels.rows[chosen], EVALUATION_SEED)).to(pixels.device)
-        given = impair(target, impairment, keys)
+        keys = image_keys(pixels.rows[chosen], EVALUATION_SEED).to(pixels.device)
+        given = degrade(target, degradation, keys)
         yield Estimate(estimate=restore(given), target=target, given=given)
 
 
@@ -113,12 +114,12 @@ def reconstruction_errors(
     model: ImageModel,
     pixels: Pixels,
     *,
-    impairment: Impairment = CLEAN,
+    degradation: Degradation = CLEAN,
     batch: int = 512,
     precision: torch.dtype = torch.float32,
 ) -> np.ndarray:
     """Return every image's MSE on clipped [0, 1] pixels, ``float64 (N,)``."""
     with restoring(model, precision) as restore:
-        made = estimates(restore, pixels, impairment=impairment, batch=batch)
+        made = estimates(restore, pixels, degradation=degradation, batch=batch)
         errors = [squared_error(each.estimate, each.target) for each in made]
     return torch.cat(errors).double().cpu().numpy()

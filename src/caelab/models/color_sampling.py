@@ -15,7 +15,7 @@ import math
 import torch
 from torch import Tensor
 
-from caelab.degrade.randomness import normal
+from caelab.randomness import normal
 
 REACH_OF_SIDE = 0.25
 """Distance over which the field stays alike, as a share of the image's longer side."""
@@ -27,7 +27,7 @@ _WAVES = 32
 """Of which the field is the sum."""
 
 _STREAM = 33
-"""Of random numbers; impairments and augmentation have those below."""
+"""Of random numbers; degradations and augmentation have those below."""
 
 
 def smooth_field(luma: Tensor, keys: Tensor) -> Tensor:
@@ -40,7 +40,7 @@ def smooth_field(luma: Tensor, keys: Tensor) -> Tensor:
 
     Args:
         luma: ``(N, 1, H, W)`` in [0, 1].
-        keys: ``int64 (N,)``, all that chance depends on, from ``impair.image_keys``.
+        keys: ``int64 (N,)``, all that chance depends on, from ``randomness.image_keys``.
     """
     count, _, height, width = luma.shape
     rows, columns = (

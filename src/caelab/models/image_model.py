@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from caelab.degrade import image_keys
 from caelab.errors import InputError
 from caelab.models.affine import affine
 from caelab.models.prediction_heads import BinsPrediction, Prediction
 from caelab.networks.build import Autoencoder, Built
 from caelab.networks.simd_network import InLanes, in_lanes
+from caelab.randomness import image_keys
 
 ENLARGED_SHARE = 1 / 3
 """What the answer for an enlarged image counts beside that for the image as it is, chosen on
@@ -157,7 +157,7 @@ class ImageModel(nn.Module):
         rows = np.arange(len(given)) if rows is None else rows
         drawn = []
         for variant in range(count):
-            keys = torch.from_numpy(image_keys(rows, seed, variant)).to(given.device)
+            keys = image_keys(rows, seed, variant).to(given.device)
             drawn.append(self.prediction.variant(output, given, keys, temperature=temperature))
         return torch.stack(drawn, dim=1)
 

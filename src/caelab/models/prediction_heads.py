@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from caelab.color import SPACES, merge
-from caelab.degrade.apply import gray
+from caelab.degrade.kinds import gray
 from caelab.kernels.sparse_cross_entropy import cached
 from caelab.models.affine import affine
 from caelab.models.color_bins import ColorBins, from_cells, in_cells, nearest_bins, spread

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from caelab.degrade import parse_impairment
+from caelab.degrade.degradation import parse_degradation
 from caelab.errors import InputError
 from caelab.files import replacing
 from caelab.models.color_bins import ColorBins
@@ -134,7 +134,7 @@ def load_model(file: Path, device: torch.device) -> tuple[ImageModel, ModelCard]
         card = ModelCard(**{**told, **tuples, "bins": bins})
         if (card.predict == "bins") != (bins is not None):
             raise ValueError("bins of chroma belong to predict 'bins', and to nothing else")
-        given = parse_impairment(card.impair).channels(card.channels)
+        given = parse_degradation(card.impair).channels(card.channels)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{file}: the description in its metadata is damaged ({error})."

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from caelab.degrade import parse_impairment
+from caelab.degrade.degradation import parse_degradation
 from caelab.errors import InputError
 from caelab.files import replacing
 from caelab.models.image_model import ImageModel
@@ -56,7 +56,7 @@ def export_onnx(
         InputError: The extra packages are missing, the model cannot be exported, or the results
             differ.
     """
-    channels = parse_impairment(card.impair).channels(card.channels)
+    channels = parse_degradation(card.impair).channels(card.channels)
     geometry = geometry_of_card(card)
     whole = _AnySize(model.eval(), geometry.multiple).eval()
     try:

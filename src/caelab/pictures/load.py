@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from caelab.degrade import parse_impairment
+from caelab.degrade.degradation import parse_degradation
 from caelab.device import choose_device
 from caelab.errors import InputError
 from caelab.models.image_model import ImageModel
@@ -65,7 +65,7 @@ class Model:
         self._device = device
         self._inference = Inference(network)
         self._model = torch_picture_model(network, card, device)
-        self._colorizes = command_for(parse_impairment(card.impair)) == "colorize"
+        self._colorizes = command_for(parse_degradation(card.impair)) == "colorize"
 
     def __repr__(self) -> str:
         return (

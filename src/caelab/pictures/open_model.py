@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from caelab.degrade import Impairment
+from caelab.degrade.degradation import Degradation
 from caelab.errors import InputError
 from caelab.pictures.model_files import find_model
 from caelab.pictures.picture import printable
@@ -71,14 +71,14 @@ def open_model(
     return _open_onnx(file, name, threads=threads)
 
 
-def require_task(opened: OpenedModel, wanted: str, *, undoing: Impairment | None = None) -> None:
+def require_task(opened: OpenedModel, wanted: str, *, undoing: Degradation | None = None) -> None:
     """Raise unless the model is for the picture command ``wanted``, and undoes what is to be
     undone.
 
     Raises:
         InputError: It is for another, which the message names.
     """
-    undoes = opened.model.impairment
+    undoes = opened.model.degradation
     if undoing is not None and undoing != undoes:
         raise InputError(
             f"the model {opened.name} undoes {undoes}, not {undoing}. Name another model."
@@ -92,9 +92,9 @@ def require_task(opened: OpenedModel, wanted: str, *, undoing: Impairment | None
     )
 
 
-def command_for(impairment: Impairment) -> str:
-    """Return the picture command that undoes an impairment."""
-    steps = {step.name for step in impairment.steps}
+def command_for(degradation: Degradation) -> str:
+    """Return the picture command that undoes a degradation."""
+    steps = {step.name for step in degradation.steps}
     if not steps:
         return "reconstruct"
     if "gray" in steps:

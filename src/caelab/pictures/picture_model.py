@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from caelab.degrade import Impairment
+from caelab.degrade.degradation import Degradation
 from caelab.errors import InputError
 from caelab.networks import describe
 from caelab.pictures.luma import Floats
@@ -43,14 +43,14 @@ class PictureModel:
         channels: C: 1 for gray, 3 for RGB.
         geometry: The sizes that it takes.
         size: Side in pixels of the images that it was trained on.
-        impairment: What it undoes.
+        degradation: What it undoes.
     """
 
     function: Callable[[Floats], Floats]
     channels: int = 3
     geometry: Geometry = Geometry()
     size: int = 32
-    impairment: Impairment = field(default_factory=Impairment)
+    degradation: Degradation = field(default_factory=Degradation)
 
     def __call__(self, images: Floats) -> Floats:
         """Images (N, C, H, W) to images or chroma (N, C', H, W)."""

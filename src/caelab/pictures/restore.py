@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from caelab.degrade.parser import MISSING
+from caelab.degrade.kinds import MISSING
 from caelab.errors import InputError
 from caelab.pictures.color_profile import ColorProfile
 from caelab.pictures.joint_bilateral import GuidedChroma, Size
@@ -106,7 +106,7 @@ def restore(model: PictureModel, pictures: Sequence[Picture], *, tile: int = TIL
         InputError: The model gives nothing finite, or no pixel of a picture is transparent where
             some must be.
     """
-    if model.impairment.marks_missing and any(
+    if model.degradation.marks_missing and any(
         picture.alpha is None or picture.alpha.all() for picture in pictures
     ):
         raise InputError(
@@ -122,7 +122,7 @@ def _restore_alike(model: PictureModel, pictures: Sequence[Picture], tile: int) 
     """Restore pictures of one size, type and channels: below one another they are a batch."""
     given = pictures[0].pixels.shape[2]
     results = [np.empty_like(picture.pixels) for picture in pictures]
-    marks = model.impairment.marks_missing
+    marks = model.degradation.marks_missing
     height, width = pictures[0].size
 
     def function(images: Floats) -> Floats:
@@ -159,7 +159,7 @@ def _restore_alike(model: PictureModel, pictures: Sequence[Picture], tile: int) 
     made = zip(pictures, results, strict=True)
     if marks:
         return [
-            _filled(picture, pixels, alone=len(model.impairment.steps) == 1)
+            _filled(picture, pixels, alone=len(model.degradation.steps) == 1)
             for picture, pixels in made
         ]
     return [replace(picture, pixels=pixels) for picture, pixels in made]

@@ -236,9 +236,9 @@ def _notes(runs: Mapping[str, FinishedRun]) -> list[str]:
             " training may differ more"
         )
     ]
-    impairments = dict.fromkeys(str(run.result.get("impair", "none")) for run in runs.values())
-    if len(impairments) > 1:
-        notes.append(f"the networks were not given the same: {', '.join(impairments)}")
+    degradations = dict.fromkeys(str(run.result.get("impair", "none")) for run in runs.values())
+    if len(degradations) > 1:
+        notes.append(f"the networks were not given the same: {', '.join(degradations)}")
     return notes
 
 

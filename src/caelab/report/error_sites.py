@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from caelab.degrade.apply import gray
+from caelab.degrade.kinds import gray
 from caelab.metrics.image_errors import Estimate
 
 BANDS = 8

@@ -11,7 +11,7 @@ import torch
 
 from caelab.baselines.classical import classical_methods
 from caelab.baselines.classical_choice import MEASURED, spread
-from caelab.degrade import IMPAIRMENTS, Impairment, parse_impairment
+from caelab.degrade.degradation import Degradation, parse_degradation
 from caelab.errors import InputError
 from caelab.metrics.image_errors import Restore, estimates
 from caelab.metrics.statistics import Interval, mean_interval
@@ -43,10 +43,10 @@ IMAGES = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Restoration:
-    """The best network for an impairment beside what needs no training.
+    """The best network for a degradation beside what needs no training.
 
     Attributes:
-        impairment: What was done to the images.
+        degradation: What was done to the images.
         variant: The network's runs.
         called: What the network is called in tables and sentences.
         network: Its metrics by name, over seeds, on the images that the classical methods were
@@ -55,7 +55,7 @@ class Restoration:
         images: How many images that are.
     """
 
-    impairment: Impairment
+    degradation: Degradation
     variant: Variant
     called: str
     network: dict[str, Interval]
@@ -80,13 +80,13 @@ def restoration_sections(
     """
     read, problems = read_runs(runs)
     restoring = [run for run in read if not is_reconstruction(run) and not is_colorization(run)]
-    by_impairment: dict[str, list[FinishedRun]] = {}
+    by_degradation: dict[str, list[FinishedRun]] = {}
     for run in restoring:
-        by_impairment.setdefault(str(run.result["impair"]), []).append(run)
+        by_degradation.setdefault(str(run.result["impair"]), []).append(run)
     album, found, pictures = Album(data), [], []
-    for text, alike in by_impairment.items():
+    for text, alike in by_degradation.items():
         try:
-            restoration = compare(parse_impairment(text), alike, album, names)
+            restoration = compare(parse_degradation(text), alike, album, names)
             found.append(restoration)
             pictures.append(_strip(restoration, album))
         except InputError as error:
@@ -100,12 +100,12 @@ def restoration_sections(
 
 
 def compare(
-    impairment: Impairment,
+    degradation: Degradation,
     runs: Sequence[FinishedRun],
     album: Album,
     names: Mapping[str, str] | None = None,
 ) -> Restoration:
-    """Put the best by validation of several runs for an impairment beside the baselines that they
+    """Put the best by validation of several runs for a degradation beside the baselines that they
     state.
 
     Raises:
@@ -119,7 +119,7 @@ def compare(
         positions = spread(len(pixels), MEASURED, pixels.shape[1] * pixels.shape[2])
     measures = [read_measures(run) for run in variant.runs]
     return Restoration(
-        impairment=impairment,
+        degradation=degradation,
         variant=variant,
         called=(names or {}).get(variant.first.name)
         or f"the network {network_name(variant.first)}",
@@ -136,12 +136,12 @@ def compare(
 
 
 def write_restoration(found: Restoration) -> str:
-    """Return what the numbers say of one impairment."""
+    """Return what the numbers say of one degradation."""
     network = found.network["psnr"]
-    does = "; ".join(IMPAIRMENTS[step.name].does for step in found.impairment.steps)
+    does = "; ".join(step.kind.does for step in found.degradation.steps)
     given = found.baselines[GIVEN]["psnr"]
     said = (
-        f"{found.impairment} ({does}): from {significant(given)} dB {found.called} comes to"
+        f"{found.degradation} ({does}): from {significant(given)} dB {found.called} comes to"
         f" {_decibels(network)}"
     )
     name = found.best_classical
@@ -165,7 +165,7 @@ def _decibels(psnr: Interval) -> str:
 def _table(found: Sequence[Restoration]) -> Table:
     return Table(
         columns=(
-            Column("impairment", align="left"),
+            Column("degradation", align="left"),
             Column("method", align="left"),
             *METRICS.values(),
             Column("images", ","),
@@ -180,7 +180,7 @@ def _table(found: Sequence[Restoration]) -> Table:
 
 
 def _rows(found: Restoration) -> Iterable[tuple[str | int | float | None, ...]]:
-    name = str(found.impairment)
+    name = str(found.degradation)
     network = [
         found.network[metric].estimate if metric in found.network else None for metric in METRICS
     ]
@@ -197,19 +197,19 @@ def _strip(found: Restoration, album: Album) -> Block:
     rows = {"given": pictures["given"]}
     method = _classical(found)
     if method is not None and found.best_classical:
-        made = estimates(method, pixels.at(chosen), impairment=found.impairment)
+        made = estimates(method, pixels.at(chosen), degradation=found.degradation)
         rows[found.best_classical] = torch.cat([one.estimate for one in made]).numpy()
     rows |= {"the network": pictures["estimate"], "truth": pictures["target"]}
     return draw_strips(
         rows,
-        caption=f"{found.impairment}: the same {len(chosen)} test images, evenly spaced.",
+        caption=f"{found.degradation}: the same {len(chosen)} test images, evenly spaced.",
         alt=f"Rows of {len(chosen)} small pictures: {', '.join(rows)}.",
-    ).picture(f"restored-{str(found.impairment).replace('+', '-').replace('.', '')}", "png")
+    ).picture(f"restored-{str(found.degradation).replace('+', '-').replace('.', '')}", "png")
 
 
 def _classical(found: Restoration) -> Restore | None:
     """Return the best classical method with the parameter that was chosen."""
-    for name, method in classical_methods(found.impairment).items():
+    for name, method in classical_methods(found.degradation).items():
         for value in method.grid:
             if method.label(name, value) == found.best_classical:
                 return method.make(value)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from caelab.data.pixels import Pixels
-from caelab.degrade import parse_impairment
+from caelab.degrade.degradation import parse_degradation
 from caelab.metrics.color_difference import colorfulness
 from caelab.metrics.diversity import measure_variants
 from caelab.models.image_model import VARIANT_TEMPERATURE, ImageModel
@@ -52,7 +52,7 @@ class SeveralColors:
     nearer: float
 
 
-def measure_several_colors(model: ImageModel, pixels: Pixels, impairment: str) -> SeveralColors:
+def measure_several_colors(model: ImageModel, pixels: Pixels, degradation: str) -> SeveralColors:
     """Draw variants of every image at each temperature, and measure them.
 
     Raises:
@@ -62,7 +62,11 @@ def measure_several_colors(model: ImageModel, pixels: Pixels, impairment: str) -
     with progress("several plausible colors", len(TEMPERATURES), unit="temperatures") as bar:
         for temperature in TEMPERATURES:
             measured[temperature] = measure_variants(
-                model, pixels, parse_impairment(impairment), count=VARIANTS, temperature=temperature
+                model,
+                pixels,
+                parse_degradation(degradation),
+                count=VARIANTS,
+                temperature=temperature,
             )
             bar()
     usual = measured[VARIANT_TEMPERATURE]

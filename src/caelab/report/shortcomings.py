@@ -10,7 +10,7 @@ import torch
 
 from caelab.color import SPACES
 from caelab.data.pixels import Pixels
-from caelab.degrade import parse_impairment
+from caelab.degrade.degradation import parse_degradation
 from caelab.experiments.setup import load_data
 from caelab.metrics.ambiguity import SIDE, Ambiguity, ambiguity, cut_patches, middle, patches_at
 from caelab.metrics.bleeding import EDGE, Bleeding, bleeding
@@ -74,9 +74,9 @@ def measure_shortcomings(run: FinishedRun, album: Album, *, seed: int = 0) -> Sh
             bar(len(given))
             return restore(given)
 
-        impairment = parse_impairment(card.impair)
-        made = list(estimates(restore_and_tell, some, impairment=impairment))
-        shifts = shifted_errors(restore_and_tell, shifted, impairment)
+        degradation = parse_degradation(card.impair)
+        made = list(estimates(restore_and_tell, some, degradation=degradation))
+        shifts = shifted_errors(restore_and_tell, shifted, degradation)
     estimate, target = (
         torch.cat([getattr(one, name) for one in made]).float() for name in ("estimate", "target")
     )

@@ -10,7 +10,7 @@ import torch
 
 from caelab.data import load_images, split_images
 from caelab.data.pixels import Pixels
-from caelab.degrade import parse_impairment
+from caelab.degrade.degradation import parse_degradation
 from caelab.errors import InputError
 from caelab.metrics.image_errors import Estimate, estimates, restoring
 from caelab.models.weights_file import load_model
@@ -98,7 +98,7 @@ class Album:
             pixels = pixels.at(positions)
         model, card = load_model(run.directory.weights, torch.device("cpu"))
         with restoring(model) as restore:
-            yield from estimates(restore, pixels, impairment=parse_impairment(card.impair))
+            yield from estimates(restore, pixels, degradation=parse_degradation(card.impair))
 
     def pictures(self, run: FinishedRun, positions: np.ndarray) -> dict[str, np.ndarray]:
         """Return ``given``, ``estimate`` and ``target`` of the test images at ``positions``:

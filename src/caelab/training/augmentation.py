@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from caelab.degrade.randomness import uniform
+from caelab.randomness import uniform
 
 _STREAM = 32
-"""Of random numbers; impairments have those below."""
+"""Of random numbers; degradations have those below."""
 
 
 def augment(
@@ -29,7 +29,7 @@ def augment(
 
     Args:
         images: ``(N, C, H, W)`` in [0, 1].
-        keys: ``int64 (N,)`` on the same device, from ``impair.image_keys``: all that chance depends
+        keys: ``int64 (N,)`` on the same device, from ``randomness.image_keys``: all that chance depends
             on.
         flip: Whether to mirror left and right.
         shift: Whole pixels by which it is moved at most; smaller than the image.

@@ -13,11 +13,10 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from caelab.data.pixels import Pixels
-from caelab.degrade import image_keys
 from caelab.models.image_model import ImageModel
+from caelab.randomness import generator_for, image_keys
 from caelab.training.gradient import BatchGradient, threads
 from caelab.training.losses import Loss
-from caelab.training.randomness import generator_for
 from caelab.training.schedule import rate_factor
 from caelab.training.step import Step
 from caelab.training.task import Task
@@ -169,9 +168,7 @@ def fit(state: TrainingState, images: Pixels, plan: Plan) -> Iterator[TrainedEpo
                 len(images), generator=generator_for(plan.seed, "batches", state.epoch)
             )
             order = order.to(images.device)
-            keys = torch.from_numpy(image_keys(images.rows, plan.seed, state.epoch)).to(
-                images.device
-            )
+            keys = image_keys(images.rows, plan.seed, state.epoch).to(images.device)
             while state.step < steps:
                 started = time.perf_counter()
                 done = state.epoch * steps + state.step

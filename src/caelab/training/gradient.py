@@ -16,9 +16,9 @@ from caelab.models.prediction_heads import RgbPrediction
 from caelab.networks.classifier import classifying
 from caelab.networks.dropout import Dropout, drawing_from
 from caelab.networks.simd_network import InLanes
+from caelab.randomness import generator_for
 from caelab.training.color_difference import color_difference, fourth_of_pixels
 from caelab.training.losses import Loss, Terms, mean_squared_error
-from caelab.training.randomness import generator_for
 from caelab.training.task import Task
 
 SMALLEST_SHARE = 16
@@ -84,7 +84,7 @@ class BatchGradient:
             initargs=(self._each,),
         )
         channels, height, width = images.shape
-        given = (task.impairment.channels(channels), height, width)
+        given = (task.degradation.channels(channels), height, width)
         suits = not alone and precision == torch.float32 and batch >= SMALLEST_SHARE
         compiled = model.in_lanes(given) if suits else None
         self._answer: ImageModel | InLanes = model if compiled is None else compiled
@@ -112,7 +112,7 @@ class BatchGradient:
         drops = any(
             isinstance(part, Dropout) and part.probability for part in self._model.modules()
         )
-        return not drops and not self._color_weight and not self._task.impairment.on_host
+        return not drops and not self._color_weight and not self._task.degradation.on_host
 
     def __enter__(self) -> "BatchGradient":
         return self

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from caelab.degrade import Impairment
-from caelab.degrade.apply import impair
+from caelab.degrade.apply import degrade
+from caelab.degrade.degradation import Degradation
 from caelab.training.augmentation import augment
 
 
@@ -14,7 +14,7 @@ class Task:
     """The way from a clean image to what the network is given.
 
     Attributes:
-        impairment: What is done to the image.
+        degradation: What is done to the image.
         flip: Whether training images are mirrored half of the time.
         shift: Pixels by which training images are moved at most.
         zoom: How far they are enlarged or reduced at most, see ``augment``.
@@ -22,7 +22,7 @@ class Task:
         tone: How far their brightness is bent at most.
     """
 
-    impairment: Impairment
+    degradation: Degradation
     flip: bool = False
     shift: int = 0
     zoom: float = 0.0
@@ -32,7 +32,7 @@ class Task:
     @property
     def plain(self) -> bool:
         """Whether the network is given the images as they are."""
-        return self == Task(impairment=Impairment())
+        return self == Task(degradation=Degradation())
 
     def vary(self, images: Tensor, keys: Tensor) -> Tensor:
         """Return training images as this epoch has them, clean, ``(N, C, H, W)``; ``keys`` as for
@@ -52,4 +52,4 @@ class Task:
         """Return what the network is given for clean images, ``(N, C', H, W)``; ``keys`` as for
         ``impair``.
         """
-        return impair(clean, self.impairment, keys)
+        return degrade(clean, self.degradation, keys)

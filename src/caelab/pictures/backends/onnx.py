@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from caelab.degrade import parse_impairment
+from caelab.degrade.degradation import parse_degradation
 from caelab.errors import InputError
 from caelab.pictures.luma import Floats
 from caelab.pictures.picture_model import Geometry, PictureModel
@@ -56,7 +56,7 @@ def load_onnx(file: Path, *, threads: int = 0) -> tuple[PictureModel, dict[str, 
         geometry = Geometry(**json.loads(metadata["geometry"]))
         channels = int(metadata["channels"])
         size = int(card["size"])
-        impairment = parse_impairment(card["impair"])
+        degradation = parse_degradation(card["impair"])
     except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
         raise InputError(
             f"{file}: the description in its metadata is damaged ({error})."
@@ -72,6 +72,6 @@ def load_onnx(file: Path, *, threads: int = 0) -> tuple[PictureModel, dict[str, 
         return restored
 
     model = PictureModel(
-        function=function, channels=channels, geometry=geometry, size=size, impairment=impairment
+        function=function, channels=channels, geometry=geometry, size=size, degradation=degradation
     )
     return model, card

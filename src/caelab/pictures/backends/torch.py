@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from caelab.degrade import parse_impairment
+from caelab.degrade.degradation import parse_degradation
 from caelab.errors import InputError
 from caelab.models.image_model import ImageModel
 from caelab.models.inference import Inference
@@ -59,8 +59,8 @@ def torch_variant_model(
 def _picture_model(
     model: ImageModel, card: ModelCard, device: torch.device, answer: Callable[[Tensor], Tensor]
 ) -> PictureModel:
-    impairment = parse_impairment(card.impair)
-    channels = impairment.channels(card.channels)
+    degradation = parse_degradation(card.impair)
+    channels = degradation.channels(card.channels)
     model.to(device).eval()
 
     @torch.inference_mode()
@@ -75,7 +75,7 @@ def _picture_model(
         channels=channels,
         geometry=geometry,
         size=card.size,
-        impairment=impairment,
+        degradation=degradation,
     )
 
 
@@ -87,7 +87,7 @@ def geometry_of_card(card: ModelCard) -> Geometry:
     """
     return geometry_of(
         card.network,
-        channels=parse_impairment(card.impair).channels(card.channels),
+        channels=parse_degradation(card.impair).channels(card.channels),
         size=card.size,
         average_shift=card.average_shift,
         average_enlarged=card.average_enlarged,

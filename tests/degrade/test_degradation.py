@@ -5,31 +5,38 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caelab.degrade import IMPAIRMENTS, Impairment, Step, parse_impairment
+from caelab.degrade.degradation import Degradation, DegradationStep, parse_degradation
+from caelab.degrade.kinds import DegradationKind
 from caelab.errors import InputError
+
+KINDS = DegradationKind.registry
 
 
 def strengths(name: str) -> st.SearchStrategy[float | None]:
-    kind = IMPAIRMENTS[name]
-    if kind.strength is None:
+    kind = KINDS[name]
+    spec = kind.strength
+    if spec is None:
         return st.none()
-    if kind.whole:
-        return st.integers(int(kind.low), int(kind.high)).map(float)
-    return st.floats(kind.low, kind.high)
+    if spec.whole:
+        return st.integers(int(spec.low), int(spec.high)).map(float)
+    return st.floats(spec.low, spec.high)
 
 
-impairments = st.permutations(list(IMPAIRMENTS)).flatmap(
+degradations = st.permutations(list(KINDS)).flatmap(
     lambda names: st.integers(0, len(names)).flatmap(
         lambda count: st.tuples(
-            *(st.builds(Step, name=st.just(n), strength=strengths(n)) for n in names[:count])
-        ).map(lambda steps: Impairment(steps=steps))
+            *(
+                st.builds(DegradationStep, name=st.just(n), strength=strengths(n))
+                for n in names[:count]
+            )
+        ).map(lambda steps: Degradation(steps=steps))
     )
 )
 
 
-@given(impairments)
-def test_what_is_printed_is_read_back(impairment: Impairment) -> None:
-    assert parse_impairment(str(impairment)) == impairment
+@given(degradations)
+def test_what_is_printed_is_read_back(degradation: Degradation) -> None:
+    assert parse_degradation(str(degradation)) == degradation
 
 
 @pytest.mark.parametrize(
@@ -46,7 +53,7 @@ def test_what_is_printed_is_read_back(impairment: Impairment) -> None:
     ],
 )
 def test_texts_that_mean_the_same_have_one_canonical_text(text: str, canonical: str) -> None:
-    assert str(parse_impairment(text)) == canonical
+    assert str(parse_degradation(text)) == canonical
 
 
 THERE = "The words are none, gray, noise0.1, blur1.5, mask0.25, downscale2, jpeg20; + joins them."
@@ -60,25 +67,25 @@ JPEG = "It is a whole number from 1 to 100 (quality of libjpeg), such as jpeg20.
         ("", f"a word is missing, at column 1. {THERE}"),
         ("gray+", f"a word is missing, at column 6. {THERE}"),
         ("gray++jpeg20", f"a word is missing, at column 6. {THERE}"),
-        ("sepia", f"there is no impairment 'sepia', at column 1. {THERE}"),
+        ("sepia", f"there is no degradation 'sepia', at column 1. {THERE}"),
         (
             "gray+niose0.1",
-            f"there is no impairment 'niose0.1', at column 6. Did you mean noise0.1? {THERE}",
+            f"there is no degradation 'niose0.1', at column 6. Did you mean noise0.1? {THERE}",
         ),
-        ("Gray", f"there is no impairment 'Gray', at column 1. {THERE}"),
-        ("nonne", f"there is no impairment 'nonne', at column 1. Did you mean none? {THERE}"),
+        ("Gray", f"there is no degradation 'Gray', at column 1. {THERE}"),
+        ("nonne", f"there is no degradation 'nonne', at column 1. Did you mean none? {THERE}"),
         (
             "gray + none",
-            "none stands beside another impairment, at column 8. It stands alone, or is left out.",
+            "none is joined to another degradation, at column 8. Write it alone, or leave it out.",
         ),
-        ("none5", f"there is no impairment 'none5', at column 1. Did you mean none? {THERE}"),
+        ("none5", f"there is no degradation 'none5', at column 1. Did you mean none? {THERE}"),
         (
             "none+gray",
-            "none stands beside another impairment, at column 1. It stands alone, or is left out.",
+            "none is joined to another degradation, at column 1. Write it alone, or leave it out.",
         ),
         (
             "gray+blur1+ gray",
-            "gray is there twice, at column 13. Each impairment may be there once.",
+            "gray occurs twice, at column 13. Each degradation may occur once.",
         ),
         ("gray2", "gray takes no strength, but has '2', at column 1. Write gray."),
         (
@@ -100,8 +107,8 @@ JPEG = "It is a whole number from 1 to 100 (quality of libjpeg), such as jpeg20.
 )
 def test_errors_say_what_where_and_what_there_is(text: str, problem: str) -> None:
     with pytest.raises(InputError) as caught:
-        parse_impairment(text)
-    assert str(caught.value) == f"the impairment {text!r} cannot be read: {problem}"
+        parse_degradation(text)
+    assert str(caught.value) == f"the degradation {text!r} cannot be read: {problem}"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +116,7 @@ def test_errors_say_what_where_and_what_there_is(text: str, problem: str) -> Non
 )
 def test_strengths_that_are_no_number_or_out_of_range_are_refused(strength: str) -> None:
     with pytest.raises(InputError, match=r"such as noise0\.1\.$"):
-        parse_impairment(f"noise{strength}")
+        parse_degradation(f"noise{strength}")
 
 
 @given(
@@ -120,15 +127,15 @@ def test_strengths_that_are_no_number_or_out_of_range_are_refused(strength: str)
 )
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
-        impairment = parse_impairment(text)
+        degradation = parse_degradation(text)
     except InputError:
         return
-    assert parse_impairment(str(impairment)) == impairment
+    assert parse_degradation(str(degradation)) == degradation
 
 
 def test_a_long_text_makes_a_short_message() -> None:
     with pytest.raises(InputError) as caught:
-        parse_impairment("x" * 100_000)
+        parse_degradation("x" * 100_000)
     assert len(str(caught.value)) < 400
 
 
@@ -143,20 +150,20 @@ def test_a_long_text_makes_a_short_message() -> None:
         ("jpeg5", False, False, 3),
     ],
 )
-def test_an_impairment_knows_what_it_does(
+def test_an_degradation_knows_what_it_does(
     text: str, random: bool, keeps_luminance: bool, channels: int
 ) -> None:
-    impairment = parse_impairment(text)
-    assert (impairment.random, impairment.keeps_luminance) == (random, keeps_luminance)
-    assert (impairment.channels(3), impairment.channels(1)) == (channels, 1)
+    degradation = parse_degradation(text)
+    assert (degradation.random, degradation.keeps_luminance) == (random, keeps_luminance)
+    assert (degradation.channels(3), degradation.channels(1)) == (channels, 1)
 
 
 def test_every_word_has_an_example_that_can_be_read() -> None:
-    assert [parse_impairment(kind.example).steps[0].name for kind in IMPAIRMENTS.values()] == list(
-        IMPAIRMENTS
+    assert [parse_degradation(kind.example()).steps[0].name for kind in KINDS.values()] == list(
+        KINDS
     )
 
 
 def test_the_language_needs_no_torch() -> None:
-    code = "import sys, caelab.degrade; sys.exit('torch' in sys.modules)"
+    code = "import sys, caelab.degrade.degradation as d; d.parse_degradation('gray+jpeg20'); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

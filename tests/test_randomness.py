@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -5,14 +6,13 @@ import pytest
 import torch
 from scipy.stats import chisquare, kstest
 
-from caelab.degrade import image_keys
-from caelab.degrade.randomness import normal, uniform
+from caelab.randomness import generator_for, image_keys, normal, uniform
 
 IMAGES, NUMBERS = 400, 2048
 
 
 def keys(seed: int = 0, *moments: int, count: int = IMAGES) -> torch.Tensor:
-    return torch.from_numpy(image_keys(np.arange(count), seed, *moments))
+    return image_keys(np.arange(count), seed, *moments)
 
 
 def largest_correlation(first: torch.Tensor, second: torch.Tensor) -> float:
@@ -98,3 +98,25 @@ def test_the_numbers_are_the_same_in_every_version() -> None:
         [-1.704416, 0.08869895, -0.03856941],
         rtol=1e-5,
     )
+
+
+def test_streams_are_repeatable_and_apart() -> None:
+    asked = [
+        (0, "batches"),
+        (0, "initialization"),
+        (1, "batches"),
+        (0, "batches", 1),
+        (0, "batches", 1, 2),
+    ]
+    drawn = [torch.rand(8, generator=generator_for(*one)) for one in asked]  # type: ignore[arg-type]
+    again = [torch.rand(8, generator=generator_for(*one)) for one in asked]  # type: ignore[arg-type]
+    assert all(torch.equal(first, second) for first, second in zip(drawn, again, strict=True))
+    assert not any(torch.equal(first, second) for first, second in itertools.combinations(drawn, 2))
+
+
+def test_the_global_generator_is_left_alone() -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(4)
+    torch.manual_seed(0)
+    torch.rand(4, generator=generator_for(3, "dropout"))
+    assert torch.equal(torch.rand(4), expected)

@@ -1,0 +1,151 @@
+"""The language of degradations: ``gray+noise0.1`` ↔ a frozen description, without PyTorch."""
+
+import difflib
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from caelab.degrade.kinds import DegradationKind
+from caelab.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class DegradationStep:
+    """One word of a degradation.
+
+    Attributes:
+        name: Name of a registered ``DegradationKind``.
+        strength: The number after the name; ``None`` where the kind takes none.
+    """
+
+    name: str
+    strength: float | None = None
+
+    def __str__(self) -> str:
+        if self.strength is None:
+            return self.name
+        return self.name + np.format_float_positional(self.strength, trim="-")
+
+    @property
+    def kind(self) -> DegradationKind:
+        """The kind that the name stands for."""
+        return DegradationKind.registry[self.name]()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Degradation:
+    """What a network's input has lost against the clean image: steps, done from left to right.
+
+    ``str(degradation)`` is its canonical text.
+
+    Attributes:
+        steps: The steps; none at all is the degradation ``none``.
+    """
+
+    steps: tuple[DegradationStep, ...] = ()
+
+    def __str__(self) -> str:
+        return "+".join(map(str, self.steps)) or "none"
+
+    @property
+    def random(self) -> bool:
+        """Whether it differs from image to image and epoch to epoch."""
+        return any(step.kind.random for step in self.steps)
+
+    @property
+    def on_host(self) -> bool:
+        """Whether the CPU computes a part of it, wherever the images are."""
+        return any(step.kind.on_host for step in self.steps)
+
+    @property
+    def keeps_luminance(self) -> bool:
+        """Whether the result's luma is the clean image's, so that only chroma is lost."""
+        return all(step.kind.keeps_luminance for step in self.steps)
+
+    @property
+    def marks_missing(self) -> bool:
+        """Whether the result says which pixels are missing: nothing changes them afterwards."""
+        return bool(self.steps) and self.steps[-1].kind.marks_missing
+
+    def channels(self, channels: int) -> int:
+        """Return the number of channels of the result for images of ``channels`` channels."""
+        for step in self.steps:
+            channels = step.kind.channels(channels)
+        return channels
+
+
+def parse_degradation(text: str) -> Degradation:
+    """Read ``none``, or words joined by ``+``, which are done from left to right.
+
+    >>> parse_degradation("gray + noise0.050").steps[1]
+    DegradationStep(name='noise', strength=0.05)
+    >>> print(parse_degradation("gray + noise0.050"))
+    gray+noise0.05
+
+    Raises:
+        InputError: A word is unknown, occurs twice, lacks its strength or has one out of range; or
+            ``none`` is not alone.
+    """
+    if text.strip() == "none":
+        return Degradation()
+    steps: list[DegradationStep] = []
+    column = 1
+    for part in text.split("+"):
+        try:
+            step = _read_step(part.strip())
+            if step.name in (earlier.name for earlier in steps):
+                raise _WordError(f"{step.name} occurs twice", "Each degradation may occur once.")
+        except _WordError as error:
+            problem, advice = error.args
+            start = column + len(part) - len(part.lstrip())
+            raise InputError(
+                f"the degradation {_quoted(text)} cannot be read: {problem}, at column {start}."
+                f" {advice}"
+            ) from error
+        steps.append(step)
+        column += len(part) + 1
+    return Degradation(steps=tuple(steps))
+
+
+class _WordError(Exception):
+    """A word is wrong; the arguments are the problem and the advice."""
+
+
+def _read_step(word: str) -> DegradationStep:
+    if word == "none":
+        raise _WordError(
+            "none is joined to another degradation", "Write it alone, or leave it out."
+        )
+    name, digits = re.fullmatch("([a-z]*)(.*)", word, re.DOTALL).groups()  # type: ignore[union-attr]
+    registry = DegradationKind.registry
+    if name not in registry:
+        examples = {"none": "none"} | {key: kind.example() for key, kind in registry.items()}
+        near = difflib.get_close_matches(name, examples, n=1)
+        hint = f"Did you mean {examples[near[0]]}? " if near else ""
+        raise _WordError(
+            f"there is no degradation {_quoted(word)}" if word else "a word is missing",
+            f"{hint}The words are {', '.join(examples.values())}; + joins them.",
+        )
+    kind = registry[name]
+    spec = kind.strength
+    if spec is None:
+        if digits:
+            raise _WordError(
+                f"{name} takes no strength, but has {_quoted(digits)}", f"Write {name}."
+            )
+        return DegradationStep(name=name)
+    strength = float(digits) if re.fullmatch(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", digits) else -1.0
+    if not spec.low <= strength <= spec.high or (spec.whole and strength != int(strength)):
+        raise _WordError(
+            f"{name} has the strength {_quoted(digits)}"
+            if digits
+            else f"{name} lacks its strength",
+            f"It is a {'whole ' if spec.whole else ''}number from {spec.low:g} to {spec.high:g}"
+            f" ({spec.unit}), such as {kind.example()}.",
+        )
+    return DegradationStep(name=name, strength=strength)
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:59] + "…")

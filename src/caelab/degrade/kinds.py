@@ -1,0 +1,278 @@
+"""The kinds of degradation, a class each; a user's own class joins them with ``@register``.
+
+PyTorch is imported where images are degraded: reading the text of a degradation does without.
+"""
+
+import hashlib
+import io
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from PIL import Image
+from scipy.ndimage import gaussian_filter1d
+
+from caelab.registry import Registry, register
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+MISSING = -0.5
+"""Value of missing pixels. It is no color, so that a network sees where they are; clipped, it is
+black."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strength:
+    """The number after a degradation's name.
+
+    Attributes:
+        unit: What the number is, with its unit.
+        low: Smallest strength.
+        high: Largest strength.
+        example: A usual strength.
+        whole: Whether the strength is a whole number.
+    """
+
+    unit: str
+    low: float
+    high: float
+    example: float
+    whole: bool = False
+
+
+@dataclass(frozen=True)
+class ImageRandom:
+    """Random numbers for a batch of images: each image's own, the same ones in every batch.
+
+    Attributes:
+        keys: Keys of the images, ``int64 (N,)``; see :func:`caelab.randomness.image_keys`.
+        stream: Number from 0 to 63; different streams are independent.
+    """
+
+    keys: "Tensor"
+    stream: int = 0
+
+    def uniform(self, *shape: int) -> "Tensor":
+        """Return numbers that are uniform in (0, 1], ``float32 (N, *shape)``."""
+        from caelab.randomness import uniform
+
+        return uniform(self.keys, int(np.prod(shape)), self.stream).view(-1, *shape)
+
+    def normal(self, *shape: int) -> "Tensor":
+        """Return standard normal numbers, ``float32 (N, *shape)``."""
+        from caelab.randomness import normal
+
+        return normal(self.keys, int(np.prod(shape)), self.stream).view(-1, *shape)
+
+
+class DegradationKind:
+    """Base class of the degradations; a subclass describes one and applies it.
+
+    Attributes:
+        name: Word in texts such as ``gray+noise0.1``: small letters.
+        does: What it does, in the third person, in one line.
+        strength: The number after the word; ``None`` if it takes none.
+        random: Whether it draws random numbers: other ones for each image and each epoch.
+        on_host: Whether the CPU computes it, wherever the images are.
+        keeps_luminance: Whether the result's luma is the clean image's, so that only chroma is lost.
+        marks_missing: Whether the result says which pixels are missing, by the value ``MISSING``.
+        stream: Number of its random numbers' stream; ``None`` derives one from the name.
+    """
+
+    registry: ClassVar["Registry[DegradationKind]"] = Registry(
+        "degradation", pattern="(?!none$)[a-z]+"
+    )
+    name: ClassVar[str]
+    does: ClassVar[str] = ""
+    strength: ClassVar[Strength | None] = None
+    random: ClassVar[bool] = False
+    on_host: ClassVar[bool] = False
+    keeps_luminance: ClassVar[bool] = False
+    marks_missing: ClassVar[bool] = False
+    stream: ClassVar[int | None] = None
+
+    @classmethod
+    def example(cls) -> str:
+        """Return the word with a usual strength."""
+        return cls.name + (f"{cls.strength.example:g}" if cls.strength else "")
+
+    def channels(self, channels: int) -> int:
+        """Return the number of channels of the result for images of ``channels`` channels."""
+        return channels
+
+    def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
+        """Degrade images; the result may share memory with them.
+
+        Args:
+            images: ``(N, C, H, W)``, floating point, C = 1 or 3. They are in [0, 1] unless a
+                degradation before this one has left that range.
+            strength: The number of the text; 0 where the kind takes none.
+            random: Source of all random numbers.
+
+        Returns:
+            Degraded images of the same size and type, ``(N, channels(C), H, W)``.
+        """
+        raise NotImplementedError(f"{type(self).__qualname__} must define `apply`")
+
+    def random_numbers(self, keys: "Tensor") -> ImageRandom:
+        """Return the random numbers of this kind for images with these keys, ``int64 (N,)``."""
+        if self.stream is not None:
+            return ImageRandom(keys, self.stream)
+        # A salted key is as good as another image's key: there are too few streams to hash into.
+        digest = hashlib.sha256(self.name.encode()).digest()
+        return ImageRandom(keys ^ int.from_bytes(digest[:8], "little", signed=True))
+
+
+@register
+class Gray(DegradationKind):
+    """BT.601 luma; images of one channel stay as they are."""
+
+    name = "gray"
+    does = "keeps the BT.601 luma only, one channel"
+    keeps_luminance = True
+
+    def channels(self, channels: int) -> int:
+        """Return 1."""
+        return 1
+
+    def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
+        """Return the luma, ``(N, 1, H, W)``."""
+        return gray(images)
+
+
+@register
+class Noise(DegradationKind):
+    """Additive Gaussian noise."""
+
+    name = "noise"
+    does = "adds Gaussian noise, not clipped"
+    strength = Strength(unit="standard deviation, on [0, 1]", low=0.001, high=1, example=0.1)
+    random = True
+    stream = 1  # this and the mask's keep runs repeatable that were made before streams had names
+
+    def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
+        """Return images plus noise, not clipped."""
+        channels, height, width = images.shape[1:]
+        drawn = random.normal(height, width, channels).permute(0, 3, 1, 2)
+        return images + drawn.to(images.dtype) * strength
+
+
+@register
+class Blur(DegradationKind):
+    """Gaussian blur."""
+
+    name = "blur"
+    does = "blurs by a Gaussian, the image mirrored at its border"
+    strength = Strength(unit="standard deviation in pixels", low=0.1, high=32, example=1.5)
+
+    def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
+        """Return blurred images."""
+        return blur(images, strength)
+
+
+@register
+class Mask(DegradationKind):
+    """Missing pixels."""
+
+    name = "mask"
+    does = "removes pixels, all channels of each, and sets them to −0.5"
+    strength = Strength(unit="probability", low=0.01, high=0.99, example=0.25)
+    random = True
+    marks_missing = True
+    stream = 3
+
+    def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
+        """Return images in which missing pixels are ``MISSING``."""
+        missing = random.uniform(1, *images.shape[2:]) <= strength
+        return images.masked_fill(missing, MISSING)
+
+
+@register
+class Downscale(DegradationKind):
+    """Lost resolution."""
+
+    name = "downscale"
+    does = "averages squares of pixels and enlarges the result to the old size, bicubic"
+    strength = Strength(unit="factor", low=2, high=32, example=2, whole=True)
+
+    def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
+        """Return images of the same size without their fine detail."""
+        return downscale(images, int(strength))
+
+
+@register
+class Jpeg(DegradationKind):
+    """JPEG compression by libjpeg, chroma at half the resolution (4:2:0)."""
+
+    name = "jpeg"
+    does = "writes the image as a JPEG and reads it back"
+    strength = Strength(unit="quality of libjpeg", low=1, high=100, example=20, whole=True)
+    on_host = True
+
+    def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
+        """Return images in [0, 1], in multiples of 1/255."""
+        import torch
+
+        clipped = images.detach().clamp(0, 1).mul(255).round().byte()
+        pixels = clipped.permute(0, 2, 3, 1).cpu().numpy()
+        read = np.stack([_through_jpeg(image, int(strength)) for image in pixels])
+        restored = torch.from_numpy(read).to(images.device).permute(0, 3, 1, 2)
+        return restored.to(images.dtype).div_(255)
+
+
+def gray(images: "Tensor") -> "Tensor":
+    """Return the BT.601 luma, ``(N, 1, H, W)``, of images ``(N, 1 or 3, H, W)``."""
+    from caelab.color import luminance
+
+    return images if images.shape[1] == 1 else luminance(images)
+
+
+def blur(images: "Tensor", deviation: float) -> "Tensor":
+    """Convolve ``(N, C, H, W)`` with a Gaussian that is cut off at 4 standard deviations.
+
+    The image is mirrored at its border, the outermost pixels twice.
+    """
+    rows, columns = (
+        _blur_matrix(size, deviation, images.dtype, images.device) for size in images.shape[2:]
+    )
+    return rows @ images @ columns.T
+
+
+def downscale(images: "Tensor", factor: int) -> "Tensor":
+    """Average squares of ``factor`` pixels and enlarge the result to the old size.
+
+    The interpolation is bicubic (Keys' a = −0.5), clipped to [0, 1]. Where a side is no multiple
+    of the factor, the squares become rectangles of slightly less that share pixels.
+
+    Args:
+        images: ``(N, C, H, W)``, clipped to [0, 1] first.
+        factor: Pixels on a side of a square.
+    """
+    import torch.nn.functional as F
+
+    height, width = images.shape[2:]
+    small = F.adaptive_avg_pool2d(images.clamp(0, 1), (-(-height // factor), -(-width // factor)))
+    return F.interpolate(small, size=(height, width), mode="bicubic", antialias=True).clamp(0, 1)
+
+
+@lru_cache(maxsize=16)
+def _blur_matrix(
+    size: int, deviation: float, dtype: "torch.dtype", device: "torch.device"
+) -> "Tensor":
+    """Return the linear map that blurs a line of ``size`` pixels, ``(size, size)``."""
+    import torch
+
+    return torch.from_numpy(gaussian_filter1d(np.eye(size), deviation, axis=0)).to(device, dtype)
+
+
+def _through_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+    """Return what a JPEG keeps of ``uint8 (H, W, C)``."""
+    file = io.BytesIO()
+    Image.fromarray(image.squeeze(2) if image.shape[2] == 1 else image).save(
+        file, "JPEG", quality=quality
+    )
+    with Image.open(file) as opened:
+        return np.asarray(opened).reshape(image.shape)
