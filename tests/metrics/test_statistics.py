@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from caelab.metrics.statistics import (
-    FEWEST_ARCHITECTURES,
+    MIN_ARCHITECTURES,
     Interval,
     compare_pairs,
     effect,
@@ -363,10 +363,10 @@ def test_exponents_are_covered_as_often_as_they_should_be(rng: np.random.Generat
     assert np.mean(covered) == pytest.approx(0.95, abs=0.035)
 
 
-@pytest.mark.parametrize("count", range(FEWEST_ARCHITECTURES + 1))
+@pytest.mark.parametrize("count", range(MIN_ARCHITECTURES + 1))
 def test_few_architectures_have_no_interval(count: int) -> None:
     x, y = SIZES[:count] * (1 + np.arange(count)), MSE[:count]
-    enough = count >= FEWEST_ARCHITECTURES
+    enough = count >= MIN_ARCHITECTURES
     for interval in (spearman(x, y), pearson_log(x, y), power_law(x, y).exponent):
         assert interval.undetermined is not enough
         assert interval.n == count

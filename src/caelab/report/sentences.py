@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from caelab.metrics.statistics import FEWEST_ARCHITECTURES, Effect, Interval
+from caelab.metrics.statistics import MIN_ARCHITECTURES, Effect, Interval
 from caelab.report.architectures import (
     COSTS,
     Analysis,
@@ -174,7 +174,7 @@ def _code_size(answer: CodeSizeAnswer) -> Iterable[str]:
                 f"The larger the code, the {'larger' if side > 0 else 'smaller'} the error:"
                 f" {ranks}."
             )
-        elif count < FEWEST_ARCHITECTURES:
+        elif count < MIN_ARCHITECTURES:
             yield f"{question}: {networks} are too few for an interval; {ranks}."
         else:
             yield f"{question}: {ranks}."
