@@ -1,225 +1,287 @@
-"""Color spaces: sRGB to a lightness and two chroma planes, and back; and what to do with colors
-outside sRGB.
+"""Color spaces, luminance, merging of chroma with luminance, and colors outside sRGB.
 
-Images are ``(N, 3, H, W)``, float32 or float64, on any device; every conversion is differentiable,
-black included. RGB is sRGB: gamma-encoded, in [0, 1], BT.709 primaries, white D65. No conversion
-clips; :func:`merge` does. kornia is imported where it is needed: it takes a third of a second, and
-most runs do without.
+Every function takes NumPy arrays or PyTorch tensors and returns the kind it was given. Images are
+floating point, ``(..., C, H, W)``: the channels are the third axis from the end, whatever comes
+before. RGB is sRGB: gamma-encoded values in [0, 1], BT.709 primaries, white point D65. Conversions
+do not clip; :func:`merge` does. On tensors all of them are differentiable, black included.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ArrayT = TypeVar("ArrayT", NDArray[np.floating[Any]], "Tensor")
+
+Matrix = tuple[tuple[float, ...], ...]
 
 _RED, _GREEN, _BLUE = 0.299, 0.587, 0.114
+"""Weights of ITU-R BT.601's luma."""
 
-_OKLAB_CONES = (
+_XYZ: Matrix = (
+    (0.412453 / 0.95047, 0.357580 / 0.95047, 0.180423 / 0.95047),
+    (0.212671, 0.715160, 0.072169),
+    (0.019334 / 1.08883, 0.119193 / 1.08883, 0.950227 / 1.08883),
+)
+"""Linear sRGB to CIE XYZ (ITU-R BT.709), each relative to the white D65, 2° observer."""
+
+_LAB_LINEAR, _LAB_SLOPE, _LAB_OFFSET = 0.008856, 7.787, 4 / 29
+"""CIELAB's cube root is a straight line below this share of white (CIE 15:2004)."""
+
+_OKLAB_CONES: Matrix = (
     (0.4122214708, 0.5363325363, 0.0514459929),
     (0.2119034982, 0.6806995451, 0.1073969566),
     (0.0883024619, 0.2817188376, 0.6299787005),
 )
-_OKLAB = (
+"""Linear sRGB to cone responses (Ottosson 2020, bottosson.github.io/posts/oklab)."""
+
+_OKLAB: Matrix = (
     (0.2104542553, 0.7936177850, -0.0040720468),
     (1.9779984951, -2.4285922050, 0.4505937099),
     (0.0259040371, 0.7827717662, -0.8086757660),
 )
-"""From linear sRGB to cone responses, and from their cube roots to OkLab (Ottosson 2020,
-bottosson.github.io)."""
+"""Cube roots of cone responses to OkLab."""
 
 _DARKEST_CONE = 1e-6
-"""Below this cone response OkLab's cube root, steep without bound at 0, is continued by its chord
-to 0."""
+"""Below this cone response OkLab's cube root, infinitely steep at 0, is replaced by its chord."""
+
+_TINY = 1e-12
+"""Smaller offsets from gray do not limit the saturation; keeps the divisor from 0."""
 
 
-def luminance(rgb: Tensor) -> Tensor:
-    """Return the ITU-R BT.601 luma Y′ = 0.299 R′ + 0.587 G′ + 0.114 B′, ``(N, 3, H, W)`` → ``(N, 1,
-    H, W)``.
+def _inverse(matrix: Matrix) -> Matrix:
+    return tuple(map(tuple, np.linalg.inv(matrix).tolist()))
 
-    It is the weighted sum of *gamma-encoded* values in [0, 1], which is what "grayscale" means to
-    Pillow, OpenCV and JPEG; strictly a luma, as luminance is a sum of linear light. A gray pixel
-    (v, v, v) has the luma v.
+
+_XYZ_INVERSE, _OKLAB_CONES_INVERSE, _OKLAB_INVERSE = map(_inverse, (_XYZ, _OKLAB_CONES, _OKLAB))
+
+
+def luminance(image: ArrayT) -> ArrayT:
+    """Compute the ITU-R BT.601 luma, the usual grayscale image.
+
+    Y′ = 0.299 R′ + 0.587 G′ + 0.114 B′ is a weighted sum of *gamma-encoded* values, as in Pillow,
+    OpenCV and JPEG; strictly it is a luma, because luminance is a sum of linear light. A gray
+    pixel (v, v, v) has the luma v.
+
+    Args:
+        image: RGB ``(..., 3, H, W)``; a gray image ``(..., 1, H, W)`` is returned as it is.
+
+    Returns:
+        The luma, ``(..., 1, H, W)``, in the range of the input.
+
+    >>> luminance(np.array([1.0, 0.5, 0.0]).reshape(3, 1, 1)).item()
+    0.5925
     """
-    red, green, blue = rgb.unbind(1)
-    return (_RED * red + _GREEN * green + _BLUE * blue).unsqueeze(1)
+    if image.shape[-3] == 1:
+        return image
+    red, green, blue = _planes(image)
+    luma: ArrayT = (_RED * red + _GREEN * green + _BLUE * blue)[..., None, :, :]
+    return luma
 
 
-def gray_rgb(luma: Tensor) -> Tensor:
-    """Return the gray image of a luma, ``(N, 1, H, W)`` → ``(N, 3, H, W)``: a view, all channels
-    the same.
+def gray_rgb(luma: ArrayT) -> ArrayT:
+    """Repeat a luma ``(..., 1, H, W)`` in three channels ``(..., 3, H, W)``, as a view."""
+    shape = (*luma.shape[:-3], 3, *luma.shape[-2:])
+    gray: ArrayT = _library(luma).broadcast_to(luma, shape)
+    return gray
+
+
+def rgb_to_ycbcr(rgb: ArrayT) -> ArrayT:
+    """Convert sRGB to full-range YCbCr (ITU-R BT.601, as in JPEG), both ``(..., 3, H, W)``.
+
+    Y′ lies in [0, 1]; Cb = (B′ − Y′) / 1.772 and Cr = (R′ − Y′) / 1.402 lie in [−0.5, 0.5] and are
+    0 for gray.
+
+    >>> red = np.array([1.0, 0.0, 0.0]).reshape(3, 1, 1)
+    >>> rgb_to_ycbcr(red).ravel().round(3).tolist()
+    [0.299, -0.169, 0.5]
     """
-    return luma.expand(-1, 3, -1, -1)
+    red, green, blue = _planes(rgb)
+    luma = _RED * red + _GREEN * green + _BLUE * blue
+    return _stack(rgb, luma, (blue - luma) / (2 * (1 - _BLUE)), (red - luma) / (2 * (1 - _RED)))
 
 
-def rgb_to_ycbcr(rgb: Tensor) -> Tensor:
-    """Return Y′ in [0, 1] and Cb, Cr in [−0.5, 0.5], 0 for gray: ITU-R BT.601, full range
-    (JPEG).
-    """
-    luma = luminance(rgb).squeeze(1)
-    red, _, blue = rgb.unbind(1)
-    return torch.stack(
-        [luma, (blue - luma) / (2 * (1 - _BLUE)), (red - luma) / (2 * (1 - _RED))], dim=1
-    )
-
-
-def ycbcr_to_rgb(ycbcr: Tensor) -> Tensor:
-    """Invert :func:`rgb_to_ycbcr`."""
-    luma, cb, cr = ycbcr.unbind(1)
+def ycbcr_to_rgb(ycbcr: ArrayT) -> ArrayT:
+    """Convert full-range YCbCr (ITU-R BT.601) to sRGB without clipping, both ``(..., 3, H, W)``."""
+    luma, cb, cr = _planes(ycbcr)
     blue, red = luma + 2 * (1 - _BLUE) * cb, luma + 2 * (1 - _RED) * cr
-    return torch.stack([red, (luma - _RED * red - _BLUE * blue) / _GREEN, blue], dim=1)
+    return _stack(ycbcr, red, (luma - _RED * red - _BLUE * blue) / _GREEN, blue)
 
 
-def rgb_to_lab(rgb: Tensor) -> Tensor:
-    """Return CIELAB (1976; D65, 2° observer): L in [0, 100], a and b within ±110 for sRGB, 0 for
-    gray.
+def rgb_to_lab(rgb: ArrayT) -> ArrayT:
+    """Convert sRGB to CIELAB (CIE 1976; D65, 2° observer), both ``(..., 3, H, W)``.
+
+    L lies in [0, 100]; a and b lie within ±110 for sRGB and are 0 for gray.
+
+    >>> rgb_to_lab(np.ones((3, 1, 1))).ravel().round(2).tolist()[0]
+    100.0
     """
-    from kornia.color import rgb_to_lab as convert
-
-    return convert(rgb)
-
-
-def lab_to_rgb(lab: Tensor) -> Tensor:
-    """Invert :func:`rgb_to_lab`."""
-    from kornia.color import lab_to_rgb as convert
-
-    return convert(lab, clip=False)
+    xyz = _mix(_XYZ, _to_linear(rgb))
+    root = xyz.clip(_LAB_LINEAR) ** (1 / 3)
+    line = _LAB_SLOPE * xyz + _LAB_OFFSET
+    x, y, z = _planes(_library(xyz).where(xyz > _LAB_LINEAR, root, line))
+    return _stack(rgb, 116 * y - 16, 500 * (x - y), 200 * (y - z))
 
 
-def rgb_to_oklab(rgb: Tensor) -> Tensor:
-    """Return OkLab (Ottosson 2020): L in [0, 1], a and b within ±0.33 for sRGB, 0 for gray."""
-    from kornia.color import rgb_to_linear_rgb
-
-    cones = _mix(_OKLAB_CONES, rgb_to_linear_rgb(rgb))
-    roots = cones.sign() * cones.abs().clamp(min=_DARKEST_CONE) ** (1 / 3)
-    return _mix(
-        _OKLAB, torch.where(cones.abs() > _DARKEST_CONE, roots, cones * _DARKEST_CONE ** (-2 / 3))
-    )
-
-
-def oklab_to_rgb(oklab: Tensor) -> Tensor:
-    """Invert :func:`rgb_to_oklab`."""
-    from kornia.color import linear_rgb_to_rgb
-
-    roots = _mix(_OKLAB, oklab, inverse=True)
-    cones = torch.where(
-        roots.abs() > _DARKEST_CONE ** (1 / 3), roots**3, roots * _DARKEST_CONE ** (2 / 3)
-    )
-    return linear_rgb_to_rgb(_mix(_OKLAB_CONES, cones, inverse=True))
+def lab_to_rgb(lab: ArrayT) -> ArrayT:
+    """Convert CIELAB (D65, 2° observer) to sRGB without clipping, both ``(..., 3, H, W)``."""
+    lightness, a, b = _planes(lab)
+    y = (lightness + 16) / 116
+    roots = _stack(lab, y + a / 500, y, (y - b / 200).clip(0))
+    dark = roots <= _LAB_SLOPE * _LAB_LINEAR + _LAB_OFFSET
+    xyz: ArrayT = _library(lab).where(dark, (roots - _LAB_OFFSET) / _LAB_SLOPE, roots**3)
+    return _from_linear(_mix(_XYZ_INVERSE, xyz))
 
 
-@dataclass(frozen=True, kw_only=True)
+def rgb_to_oklab(rgb: ArrayT) -> ArrayT:
+    """Convert sRGB to OkLab (Ottosson 2020), both ``(..., 3, H, W)``.
+
+    L lies in [0, 1]; a and b lie within ±0.33 for sRGB and are 0 for gray.
+
+    >>> rgb_to_oklab(np.ones((3, 1, 1))).ravel().round(3).tolist()[0]
+    1.0
+    """
+    cones = _mix(_OKLAB_CONES, _to_linear(rgb))
+    dark = abs(cones) <= _DARKEST_CONE
+    root = abs(cones).clip(_DARKEST_CONE) ** (1 / 3) * _library(rgb).sign(cones)
+    roots: ArrayT = _library(rgb).where(dark, cones * _DARKEST_CONE ** (-2 / 3), root)
+    return _mix(_OKLAB, roots)
+
+
+def oklab_to_rgb(oklab: ArrayT) -> ArrayT:
+    """Convert OkLab to sRGB without clipping, both ``(..., 3, H, W)``."""
+    roots = _mix(_OKLAB_INVERSE, oklab)
+    dark = abs(roots) <= _DARKEST_CONE ** (1 / 3)
+    cones: ArrayT = _library(oklab).where(dark, roots * _DARKEST_CONE ** (2 / 3), roots**3)
+    return _from_linear(_mix(_OKLAB_CONES_INVERSE, cones))
+
+
+@dataclass(frozen=True)
 class ColorSpace:
-    """A space whose plane 0 is the lightness and whose planes 1 and 2 are the chroma, 0 for gray.
+    """A space whose channel 0 is the lightness and whose channels 1 and 2 are chroma, 0 for gray.
 
     Attributes:
-        name: The word for it.
-        from_rgb: sRGB → this space, ``(N, 3, H, W)`` both.
-        to_rgb: The inverse; what lies outside sRGB comes out outside [0, 1].
+        name: Name of the space.
+        from_rgb: Conversion from sRGB, ``(..., 3, H, W)`` both.
+        to_rgb: Inverse conversion; colors outside sRGB lie outside [0, 1].
         lightness_range: Lightness of white; black has 0.
-        chroma_scale: A typical deviation of the chroma from gray, in the space's unit (the root of
-            its mean square over the training images of CIFAR-10): divided by it, both planes
-            together have about unit variance.
+        chroma_scale: Root mean square of the chroma over CIFAR-10's training images, in the
+            space's unit: chroma divided by it has about unit variance.
     """
 
     name: str
-    from_rgb: Callable[[Tensor], Tensor]
-    to_rgb: Callable[[Tensor], Tensor]
+    from_rgb: Callable[[Any], Any]
+    to_rgb: Callable[[Any], Any]
     lightness_range: float
     chroma_scale: float
 
-    def chroma(self, rgb: Tensor) -> Tensor:
-        """Return the two chroma planes of an image, ``(N, 3, H, W)`` → ``(N, 2, H, W)``."""
-        return self.from_rgb(rgb)[:, 1:]
+    def chroma(self, rgb: ArrayT) -> ArrayT:
+        """Return the two chroma channels of sRGB, ``(..., 3, H, W)`` to ``(..., 2, H, W)``."""
+        planes: ArrayT = self.from_rgb(rgb)[..., 1:, :, :]
+        return planes
 
 
 SPACES = {
-    space.name: space
-    for space in (
-        ColorSpace(
-            name="ycbcr",
-            from_rgb=rgb_to_ycbcr,
-            to_rgb=ycbcr_to_rgb,
-            lightness_range=1.0,
-            chroma_scale=0.06,
-        ),
-        ColorSpace(
-            name="lab",
-            from_rgb=rgb_to_lab,
-            to_rgb=lab_to_rgb,
-            lightness_range=100.0,
-            chroma_scale=14.0,
-        ),
-        ColorSpace(
-            name="oklab",
-            from_rgb=rgb_to_oklab,
-            to_rgb=oklab_to_rgb,
-            lightness_range=1.0,
-            chroma_scale=0.036,
-        ),
-    )
+    "ycbcr": ColorSpace("ycbcr", rgb_to_ycbcr, ycbcr_to_rgb, 1.0, 0.06),
+    "lab": ColorSpace("lab", rgb_to_lab, lab_to_rgb, 100.0, 14.0),
+    "oklab": ColorSpace("oklab", rgb_to_oklab, oklab_to_rgb, 1.0, 0.036),
 }
-"""The color spaces, by name."""
+"""Color spaces by name."""
 
 Gamut = Literal["clip", "desaturate"]
 """What :func:`merge` does with a color outside sRGB."""
 
 
-def merge(luma: Tensor, chroma: Tensor, space: ColorSpace, *, gamut: Gamut = "clip") -> Tensor:
-    """Put chroma on a luma: ``(N, 1, H, W)`` and ``(N, 2, H, W)`` → RGB in [0, 1], ``(N, 3, H,
-    W)``.
+def merge(luma: ArrayT, chroma: ArrayT, space: ColorSpace, *, gamut: Gamut = "clip") -> ArrayT:
+    """Combine a luma and chroma channels to sRGB in [0, 1].
 
-    The lightness is that of the gray pixel of this luma. In YCbCr that is the luma itself; in Lab
-    and OkLab a color and a gray of the same lightness differ in luma, and so does the result.
-
-    Args:
-        luma: BT.601 luma in [0, 1].
-        chroma: The two chroma planes, in the space's unit, of any size: most combinations are no
-            color of sRGB (of YCbCr's own box only 23.6% are).
-        space: Where the chroma is from.
-        gamut: ``"clip"`` clips each channel: the nearest color of sRGB, which moves the luma by up
-            to 0.31 (the chroma of magenta on black). ``"desaturate"`` keeps the luma to rounding,
-            see :func:`desaturate`.
-    """
-    lightness = space.from_rgb(gray_rgb(luma))[:, :1]
-    rgb = space.to_rgb(torch.cat([lightness, chroma], dim=1))
-    return rgb.clamp(0, 1) if gamut == "clip" else desaturate(rgb, luma)
-
-
-def desaturate(rgb: Tensor, luma: Tensor) -> Tensor:
-    """Return the colors of this luma that have the hue of ``rgb`` and the largest share of its
-    chroma sRGB has.
-
-    The chroma of YCbCr is kept where luma and chroma are a color of sRGB, and otherwise scaled
-    down, towards the gray of the same luma, until they are.
+    The lightness of the result is that of the gray pixel with this luma. In YCbCr that is the luma
+    itself; in CIELAB and OkLab a color and a gray of equal lightness differ in luma.
 
     Args:
-        rgb: Any values, ``(N, 3, H, W)``; its own luma does not matter.
-        luma: BT.601 luma in [0, 1], ``(N, 1, H, W)``; the result has it, to rounding.
+        luma: BT.601 luma in [0, 1], ``(..., 1, H, W)``.
+        chroma: Channels 1 and 2 of ``space``, in its unit, ``(..., 2, H, W)``. Any values are
+            allowed; most are no color of sRGB (23.6% of YCbCr's box are).
+        space: Color space of ``chroma``.
+        gamut: ``"clip"`` clips each channel: the nearest color of sRGB, which changes the luma by
+            up to 0.31 (the chroma of magenta on black). ``"desaturate"`` keeps the luma, see
+            :func:`desaturate`.
+
+    Returns:
+        sRGB in [0, 1], ``(..., 3, H, W)``.
+
+    >>> gray, planes = np.full((1, 2, 2), 0.5), np.zeros((2, 2, 2))
+    >>> merge(gray, planes, SPACES["ycbcr"]).shape
+    (3, 2, 2)
     """
-    chroma = rgb - luminance(rgb)  # of no luma: luma + share · chroma has the luma for every share
-    room = torch.where(chroma > 0, 1 - luma, luma)
-    outside = chroma.abs() > room
-    share = torch.where(outside, room / torch.where(outside, chroma.abs(), 1), 1).amin(
-        dim=1, keepdim=True
-    )
-    return (luma + share * chroma).clamp(0, 1)
+    lightness = luma if space.name == "ycbcr" else space.from_rgb(gray_rgb(luma))[..., :1, :, :]
+    rgb: ArrayT = space.to_rgb(_library(luma).concatenate([lightness, chroma], -3))
+    return rgb.clip(0, 1) if gamut == "clip" else desaturate(rgb, luma)
 
 
-def _mix(matrix: tuple[tuple[float, ...], ...], image: Tensor, *, inverse: bool = False) -> Tensor:
-    # On a GPU a copy from the host would be waited for at every call. On a CPU there is none to
-    # save, and what was made while a model is exported must not be kept.
-    weights = _weights if image.device.type == "cpu" else _kept_weights
-    return torch.einsum("ij,njhw->nihw", weights(matrix, inverse, image.dtype, image.device), image)
+def desaturate(rgb: ArrayT, luma: ArrayT) -> ArrayT:
+    """Draw colors toward the gray of their luma until they lie in sRGB.
+
+    The YCbCr chroma of ``rgb`` is kept where it makes a color of sRGB with ``luma``, and otherwise
+    scaled down until it does: hue and luma stay, saturation gives way.
+
+    Args:
+        rgb: Any values, ``(..., 3, H, W)``; their own luma does not matter.
+        luma: BT.601 luma in [0, 1], ``(..., 1, H, W)``; the result has it, to rounding.
+
+    Returns:
+        sRGB in [0, 1], ``(..., 3, H, W)``.
+    """
+    xp = _library(rgb)
+    # The offset from gray has the luma 0, so gray + share · offset has the same luma for any share.
+    offset = rgb - luminance(rgb)
+    red, green, blue = _planes(offset)
+    above = xp.maximum(xp.maximum(red, green), blue).clip(_TINY)[..., None, :, :]
+    below = -xp.minimum(xp.minimum(red, green), blue).clip(None, -_TINY)[..., None, :, :]
+    share = xp.minimum((1 - luma) / above, luma / below).clip(None, 1)
+    result: ArrayT = (luma + share * offset).clip(0, 1)
+    return result
 
 
-def _weights(
-    matrix: tuple[tuple[float, ...], ...], inverse: bool, dtype: torch.dtype, device: torch.device
-) -> Tensor:
-    weights = torch.tensor(matrix, dtype=torch.float64)
-    return (torch.linalg.inv(weights) if inverse else weights).to(device, dtype)
+def _library(array: ArrayT) -> Any:
+    """Return the library of an array. A tensor exists only where torch is imported already."""
+    return np if isinstance(array, np.ndarray) else sys.modules["torch"]
 
 
-_kept_weights = cache(_weights)
+def _planes(image: ArrayT) -> Any:
+    """Split ``(..., 3, H, W)`` into an iterable of its channels ``(..., H, W)``."""
+    return _library(image).moveaxis(image, -3, 0)
+
+
+def _stack(kind: ArrayT, *planes: Any) -> ArrayT:
+    """Join channels ``(..., H, W)`` to ``(..., C, H, W)``, an array of the library of ``kind``."""
+    image: ArrayT = _library(kind).stack(planes, -3)
+    return image
+
+
+def _mix(matrix: Matrix, image: ArrayT) -> ArrayT:
+    """Multiply the channels of every pixel by a 3×3 matrix, ``(..., 3, H, W)`` both."""
+    # Scalars instead of an array of weights, which a GPU would wait for at every call.
+    first, second, third = _planes(image)
+    return _stack(image, *(a * first + b * second + c * third for a, b, c in matrix))
+
+
+def _to_linear(rgb: ArrayT) -> ArrayT:
+    """Decode sRGB's gamma (IEC 61966-2-1)."""
+    # The clip keeps the power's gradient finite where `where` does not choose it.
+    power = ((rgb.clip(0.04045) + 0.055) / 1.055) ** 2.4
+    linear: ArrayT = _library(rgb).where(rgb > 0.04045, power, rgb / 12.92)
+    return linear
+
+
+def _from_linear(linear: ArrayT) -> ArrayT:
+    """Encode linear light with sRGB's gamma (IEC 61966-2-1)."""
+    power = 1.055 * linear.clip(0.0031308) ** (1 / 2.4) - 0.055
+    rgb: ArrayT = _library(linear).where(linear > 0.0031308, power, 12.92 * linear)
+    return rgb
