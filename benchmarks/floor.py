@@ -8,7 +8,7 @@ from benchmarks.processes import Answer
 from benchmarks.rounds import main
 from benchmarks.tasks import EPOCH, Contestant, Task, contestant_module
 from benchmarks.training import IMAGES
-from caelab.networks import describe
+from caelab.networks import describe, parse
 
 PASSES = 3
 """Forward, gradient by the input, gradient by the weights: each takes the layer's
@@ -17,7 +17,7 @@ multiply-accumulates once."""
 
 def operations(network: str) -> float:
     """Return the floating-point operations of an epoch of training, with ``up conv`` rewritten."""
-    return float(describe(network).multiply_accumulates_rewritten) * 2 * PASSES * EPOCH
+    return float(describe(parse(network)).multiply_accumulates_rewritten) * 2 * PASSES * EPOCH
 
 
 def contestants(options: Options) -> Sequence[Contestant]:

@@ -12,7 +12,7 @@ from caelab.device import choose_device
 from caelab.models.image_model import ImageModel
 from caelab.models.inference import Inference
 from caelab.models.prediction_heads import RgbPrediction
-from caelab.networks import resolve
+from caelab.networks import parse
 from caelab.networks.build import build
 
 
@@ -24,7 +24,7 @@ def main() -> None:
     images, split = images_and_split(task)
     size = images.images.shape[2]
     network = build(
-        resolve(task.network), size=size, generator=torch.Generator().manual_seed(task.seed)
+        parse(task.network), size=size, generator=torch.Generator().manual_seed(task.seed)
     ).eval()
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)

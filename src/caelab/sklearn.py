@@ -159,7 +159,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         from caelab.device import choose_device, choose_precision
         from caelab.experiments.config import make_config
         from caelab.experiments.setup import make_plan, make_state, place, require_labels
-        from caelab.networks import describe, require_image_output, resolve
+        from caelab.networks import describe, parse, require_image_output
         from caelab.networks.adapt import adapt
 
         channels, height, width = images.shape[1:]
@@ -174,9 +174,9 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
             "seed": seed,
         }
         config = make_config({**given, **(self.options or {})})
-        text = resolve(self.network)
+        network = parse(self.network)
         description = describe(
-            text if channels == 3 else adapt(text, outputs=channels),
+            network if channels == 3 else adapt(network, outputs=channels),
             channels=channels,
             size=(height, width),
         )

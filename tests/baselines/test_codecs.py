@@ -27,6 +27,7 @@ from caelab.models.image_model import ImageModel
 from caelab.models.inference import Inference
 from caelab.models.prediction_heads import RgbPrediction
 from caelab.networks.build import build
+from caelab.networks.parser import parse
 
 RNG = np.random.default_rng(0)
 SMOOTH = np.clip(
@@ -41,7 +42,7 @@ TEST = Pixels.of(SMOOTH, np.arange(30, 40), device=torch.device("cpu"))
 
 
 def model(text: str) -> ImageModel:
-    network = build(text, generator=torch.Generator().manual_seed(0))
+    network = build(parse(text), generator=torch.Generator().manual_seed(0))
     mean, std = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
     return ImageModel(network, mean=mean, std=std, prediction=RgbPrediction(mean=mean, std=std))
 

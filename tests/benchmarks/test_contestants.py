@@ -15,6 +15,7 @@ from benchmarks.tasks import Contestant, Task, contestant_module
 
 from benchmarks import rounds
 from caelab.networks import describe
+from caelab.networks.parser import parse
 
 TASK = Task(data="synthetic", images=64, batch=32, threads=1)
 
@@ -22,7 +23,7 @@ TASK = Task(data="synthetic", images=64, batch=32, threads=1)
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_plain_networks_are_those_of_the_text(name: str) -> None:
     model = NETWORKS[name]()
-    description = describe(name)
+    description = describe(parse(name))
     assert count_weights(model) == description.weights
     images = torch.rand(2, 3, 32, 32)
     assert model(images).shape == images.shape

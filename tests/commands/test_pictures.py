@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from caelab.models.color_bins import ColorBins
 from caelab.models.weights_file import ModelCard, compose_model, save_model
 from caelab.networks.build import build
+from caelab.networks.parser import parse
 from caelab.pictures import model_files
 from caelab.pictures.luma import luma
 
@@ -42,7 +43,9 @@ Caelab = Callable[..., subprocess.CompletedProcess[str]]
 
 def put(file: Path, card: ModelCard) -> Path:
     generator = torch.Generator().manual_seed(0)
-    network = build(card.network, channels=len(card.mean), size=card.size, generator=generator)
+    network = build(
+        parse(card.network), channels=len(card.mean), size=card.size, generator=generator
+    )
     file.parent.mkdir(exist_ok=True)
     save_model(file, compose_model(network, card), card)
     return file

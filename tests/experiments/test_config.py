@@ -4,6 +4,7 @@ from caelab.errors import InputError
 from caelab.experiments.config import RunConfig, make_config
 from caelab.experiments.setup import describe_run
 from caelab.networks import PRESETS
+from caelab.networks.parser import parse
 
 
 def test_a_configuration_is_stored_unmodified_and_repeats() -> None:
@@ -61,7 +62,9 @@ def test_the_learning_rate_suits_the_widest_layer() -> None:
     from caelab.networks.build import build
 
     def rate(text: str, **options: float) -> float:
-        return peak_learning_rate(RunConfig(**options), build(text, generator=torch.Generator()))
+        return peak_learning_rate(
+            RunConfig(**options), build(parse(text), generator=torch.Generator())
+        )
 
     assert rate("conv8 pool conv12 pool conv16 | up conv12 up conv3") == 8e-3
     assert rate("conv4 conv3") == 8e-3  # never more

@@ -4,14 +4,14 @@ from hypothesis import strategies as st
 
 from caelab.errors import InputError
 from caelab.experiments.factors import TRANSFORMATIONS, Level, transform
-from caelab.networks import PRESETS, describe, format_network, parse
-from caelab.networks.printer import spell_out
+from caelab.networks import PRESETS, describe, parse
+from caelab.networks.ast import spell_out
 
 REFERENCE = PRESETS["reference"]
 
 
 def changed(text: str, factor: str, level: Level) -> str:
-    return format_network(transform(parse(text), factor, level))
+    return str(transform(parse(text), factor, level))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_what_cannot_be_changed_is_said(text: str, factor: str, level: Level, sa
 
 @given(st.sampled_from(sorted(PRESETS)), st.sampled_from([1, 3, 5, 7]))
 def test_a_kernel_leaves_all_shapes(name: str, kernel: int) -> None:
-    before, after = describe(name), describe(changed(PRESETS[name], "kernel", kernel))
+    before, after = describe(parse(name)), describe(parse(changed(PRESETS[name], "kernel", kernel)))
     assert [row.shape for row in before.rows] == [row.shape for row in after.rows]
 
 
@@ -128,14 +128,17 @@ def test_a_kernel_leaves_all_shapes(name: str, kernel: int) -> None:
 def test_multiplied_channels_multiply_the_code(first: int, second: int) -> None:
     together = changed(REFERENCE, "channels", first * second)
     assert changed(changed(REFERENCE, "channels", first), "channels", second) == together
-    code, wider = describe(REFERENCE).code, describe(together).code
+    code, wider = describe(parse(REFERENCE)).code, describe(parse(together)).code
     assert code is not None
     assert wider is not None
     assert wider.size == code.size * first * second
 
 
 def test_strides_in_place_of_pooling_keep_the_weights() -> None:
-    before, after = describe(REFERENCE), describe(changed(REFERENCE, "downsampling", "strided"))
+    before, after = (
+        describe(parse(REFERENCE)),
+        describe(parse(changed(REFERENCE, "downsampling", "strided"))),
+    )
     assert (before.weights, before.code.size if before.code else 0) == (
         after.weights,
         after.code.size if after.code else 0,

@@ -24,6 +24,7 @@ from caelab.experiments.interrupt import Interrupted
 from caelab.experiments.run import run
 from caelab.experiments.run_directory import RunDirectory
 from caelab.networks import describe
+from caelab.networks.parser import parse
 from caelab.training.fit import TrainingDiverged
 
 Small = Callable[..., RunConfig]
@@ -87,7 +88,7 @@ def test_the_saved_network_is_the_texts_alone(finished: RunDirectory) -> None:
     assert sorted(value.numel() for value in load_file(finished.weights).values()) == sorted(
         [4 * 3 * 9, 4, 2 * 4 * 9, 2, 3 * 2 * 9, 3]
     )
-    assert describe("conv4 pool conv2 | up conv3", size=16).weights == 112 + 74 + 57
+    assert describe(parse("conv4 pool conv2 | up conv3"), size=16).weights == 112 + 74 + 57
 
 
 def test_evaluating_the_run_gives_its_result_again(finished: RunDirectory) -> None:

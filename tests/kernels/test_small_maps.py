@@ -15,6 +15,7 @@ from caelab.kernels import small_maps
 from caelab.kernels.conv_dispatch import convolve
 from caelab.kernels.small_maps import MOST_PIXELS, weight_gradient
 from caelab.networks.build import build
+from caelab.networks.parser import parse
 
 
 @settings(deadline=None)
@@ -112,7 +113,7 @@ def test_elsewhere_it_is_left_to_the_library(
     "text", ["conv8 conv3", "[pool conv6:gelu up conv5] conv3", "(norm conv3 conv3) up conv3k5"]
 )
 def test_a_network_in_half_precision_has_the_gradients_of_its_float64_twin(text: str) -> None:
-    network = build(text, channels=3, size=6, generator=torch.Generator().manual_seed(0))
+    network = build(parse(text), channels=3, size=6, generator=torch.Generator().manual_seed(0))
     twin = copy.deepcopy(network).double()
     images = torch.randn(16, 3, 6, 6, generator=torch.Generator().manual_seed(1))
     with torch.autocast("cpu", torch.bfloat16):

@@ -15,6 +15,7 @@ from caelab.models.color_bins import ColorBins
 from caelab.models.image_model import ImageModel
 from caelab.models.prediction_heads import BinsPrediction, ChromaPrediction, Prediction
 from caelab.networks.build import build
+from caelab.networks.parser import parse
 
 VARIANTS = torch.rand(
     3, 5, 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64
@@ -30,7 +31,7 @@ PIXELS = Pixels.of(
 
 def model(prediction: Prediction) -> ImageModel:
     network = build(
-        f"conv4 dropout0.5 conv{prediction.channels}",
+        parse(f"conv4 dropout0.5 conv{prediction.channels}"),
         channels=1,
         generator=torch.Generator().manual_seed(2),
     )

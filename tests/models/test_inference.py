@@ -10,13 +10,16 @@ from caelab.models.image_model import ImageModel
 from caelab.models.inference import MOST_SIZES, Inference
 from caelab.models.prediction_heads import RgbPrediction
 from caelab.networks.build import Built, build
+from caelab.networks.parser import parse
 from caelab.training.gradient import threads
 
 TEXT = "conv8 pool conv12k5 | up conv6:leaky conv3:none"
 
 
 def make_model(text: str = TEXT, *, channels: int = 3, average_shift: int = 0) -> ImageModel:
-    network = build(text, channels=channels, size=16, generator=torch.Generator().manual_seed(1))
+    network = build(
+        parse(text), channels=channels, size=16, generator=torch.Generator().manual_seed(1)
+    )
     mean, std = (0.4, 0.5, 0.6)[:channels], (0.2, 0.25, 0.3)[:channels]
     prediction = RgbPrediction(mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
     return ImageModel(

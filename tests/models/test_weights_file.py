@@ -11,6 +11,7 @@ from caelab.models.color_bins import ColorBins
 from caelab.models.image_model import ImageModel
 from caelab.models.weights_file import FORMAT, ModelCard, compose_model, load_model, save_model
 from caelab.networks.build import build
+from caelab.networks.parser import parse
 
 CPU = torch.device("cpu")
 CARD = ModelCard(
@@ -23,7 +24,7 @@ CARD = ModelCard(
 @pytest.fixture
 def model() -> ImageModel:
     return compose_model(
-        build(CARD.network, channels=1, generator=torch.Generator().manual_seed(3)), CARD
+        build(parse(CARD.network), channels=1, generator=torch.Generator().manual_seed(3)), CARD
     )
 
 
@@ -105,7 +106,9 @@ BINS_CARD = replace(
 
 def test_a_model_of_bins_comes_back_with_them(tmp_path: Path) -> None:
     file = tmp_path / "weights.safetensors"
-    network = build(BINS_CARD.network, channels=1, generator=torch.Generator().manual_seed(3))
+    network = build(
+        parse(BINS_CARD.network), channels=1, generator=torch.Generator().manual_seed(3)
+    )
     model = compose_model(network, BINS_CARD).eval()
     save_model(file, model, BINS_CARD)
     loaded, card = load_model(file, CPU)
@@ -124,7 +127,9 @@ def test_a_model_of_bins_comes_back_with_them(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_damaged_bins_are_said(tmp_path: Path, bins: object) -> None:
     file = tmp_path / "weights.safetensors"
-    network = build(BINS_CARD.network, channels=1, generator=torch.Generator().manual_seed(3))
+    network = build(
+        parse(BINS_CARD.network), channels=1, generator=torch.Generator().manual_seed(3)
+    )
     save_model(file, compose_model(network, BINS_CARD), BINS_CARD)
     rewrite(file, {"format": FORMAT, "card": json.dumps({**asdict(BINS_CARD), "bins": bins})})
     with pytest.raises(InputError, match="metadata is damaged"):

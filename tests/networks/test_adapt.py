@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caelab.networks import PRESETS, NetworkError, adapt, describe
+from caelab.networks.parser import parse
 
 
 @pytest.mark.parametrize(
@@ -30,19 +31,21 @@ from caelab.networks import PRESETS, NetworkError, adapt, describe
     ],
 )
 def test_the_last_channels_are_rewritten(text: str, outputs: int, adapted: str) -> None:
-    assert adapt(text, outputs=outputs) == adapted
+    assert str(adapt(parse(text), outputs=outputs)) == adapted
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_serve_every_task_and_are_left_alone_for_their_own(name: str) -> None:
     own = 2 if name in ("unet-color", "unet-small") else 3
-    assert adapt(name, outputs=own) == PRESETS[name]
+    assert str(adapt(parse(name), outputs=own)) == PRESETS[name]
     for inputs, outputs in ((1, 3), (1, 2), (3, 3), (4, 626)):
         found = describe(
-            adapt(name, inputs=inputs, outputs=outputs), channels=inputs, output_channels=outputs
+            adapt(parse(name), inputs=inputs, outputs=outputs),
+            channels=inputs,
+            output_channels=outputs,
         )
-        assert [row.kind for row in found.rows] == [row.kind for row in describe(name).rows]
-    assert adapt(adapt(name, outputs=7), outputs=own) == PRESETS[name]
+        assert [row.kind for row in found.rows] == [row.kind for row in describe(parse(name)).rows]
+    assert str(adapt(adapt(parse(name), outputs=7), outputs=own)) == PRESETS[name]
 
 
 ENDINGS = [
@@ -74,12 +77,12 @@ def test_what_is_adapted_has_the_outputs_and_what_has_them_is_left_alone(
 ) -> None:
     text = " ".join(["conv3", *endings])
     try:
-        found = describe(text, channels=inputs, size=36)
+        found = describe(parse(text), channels=inputs, size=36)
     except NetworkError:
         return
-    assert adapt(text, inputs=inputs, outputs=found.output[0]) == text
+    assert str(adapt(parse(text), inputs=inputs, outputs=found.output[0])) == text
     try:
-        adapted = adapt(text, inputs=inputs, outputs=outputs)
+        adapted = adapt(parse(text), inputs=inputs, outputs=outputs)
     except NetworkError as error:
         assert "unshuffle2" in text and "multiple of 2²" in str(error)  # noqa: PT017, PT018
         return
@@ -129,7 +132,7 @@ def test_what_cannot_be_adapted_says_why(
     text: str, outputs: int, column: int, problem: str, expected: str
 ) -> None:
     with pytest.raises(NetworkError) as caught:
-        adapt(text, outputs=outputs)
+        adapt(parse(text), outputs=outputs)
     assert problem in str(caught.value)
     assert expected in str(caught.value)
     assert caught.value.column == column

@@ -20,6 +20,7 @@ from caelab.networks.modules import (
     TransposedConvolution,
     Weighted,
 )
+from caelab.networks.parser import parse
 
 WORDS = [
     *(
@@ -82,7 +83,7 @@ def buildable(draw: st.DrawFn) -> tuple[str, int, tuple[int, int]]:
     for word in draw(st.lists(st.sampled_from(WORDS), min_size=1, max_size=6)):
         longer = f"{text} {word}".strip()
         try:
-            found = describe(longer, channels=channels, size=size)
+            found = describe(parse(longer), channels=channels, size=size)
         except NetworkError:
             continue
         if found.multiply_accumulates < 500_000 and max(row.size for row in found.rows) < 20_000:
@@ -91,7 +92,7 @@ def buildable(draw: st.DrawFn) -> tuple[str, int, tuple[int, int]]:
 
 
 def _build(text: str, *, seed: int = 0, **options) -> nn.Module:
-    return build(text, generator=torch.Generator().manual_seed(seed), **options)
+    return build(parse(text), generator=torch.Generator().manual_seed(seed), **options)
 
 
 def _images(
@@ -108,7 +109,7 @@ def test_shapes_weights_and_costs_are_those_of_the_description(
     case: tuple[str, int, tuple[int, int]],
 ) -> None:
     text, channels, size = case
-    found = describe(text, channels=channels, size=size)
+    found = describe(parse(text), channels=channels, size=size)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shapes, "merges", lambda first, second: False)  # a module for every row
         network = _build(text, channels=channels, size=size)
@@ -267,11 +268,11 @@ def test_what_cannot_be_rewritten_is_left(text: str) -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_give_an_image_or_its_chroma_back(name: str) -> None:
     inputs, outputs = (1, 2) if name in ("unet-color", "unet-small") else (3, 3)
-    found = describe(name, channels=inputs, output_channels=outputs)
+    found = describe(parse(name), channels=inputs, output_channels=outputs)
     network = _build(name, channels=inputs)
     images = _images(inputs, (32, 32))
     assert network(images).shape == (2, outputs, 32, 32)
-    assert network.text == found.text
+    assert str(network.tree) == found.text
     if isinstance(network, Autoencoder):
         assert found.code is not None
         code = network.encode(images)

@@ -8,6 +8,7 @@ from caelab.networks import adapt, describe
 from caelab.networks.build import build
 from caelab.networks.classifier import Classifier, classifying
 from caelab.networks.initialize import standardise
+from caelab.networks.parser import parse
 
 TEXT = "conv4 pool conv6 classify5 | up conv3"
 
@@ -17,7 +18,7 @@ def _images(count: int, *, seed: int = 0) -> Tensor:
 
 
 def _network(text: str = TEXT) -> nn.Module:
-    return build(text, size=8, generator=torch.Generator().manual_seed(1))
+    return build(parse(text), size=8, generator=torch.Generator().manual_seed(1))
 
 
 def test_the_network_answers_as_without() -> None:
@@ -86,15 +87,15 @@ def test_standardising_leaves_it_as_it_was_drawn() -> None:
 
 
 def test_it_is_described_and_adapted() -> None:
-    description = describe(TEXT, size=8)
+    description = describe(parse(TEXT), size=8)
     (row,) = [row for row in description.rows if row.kind == "classify"]
     assert (row.shape, row.weights, row.multiply_accumulates) == ((6, 4, 4), 5 * 6 + 5, 0)
     assert description.classifiers == (5,)
-    assert describe("conv4 2*classify7 conv3").classifiers == (7, 7)
-    assert describe("conv3").classifiers == ()
+    assert describe(parse("conv4 2*classify7 conv3")).classifiers == (7, 7)
+    assert describe(parse("conv3")).classifiers == ()
     weights = sum(parameter.numel() for parameter in _network().parameters())
     assert description.weights == weights
-    assert adapt("conv4 conv3 classify4", outputs=2) == "conv4 conv2 classify4"
+    assert str(adapt(parse("conv4 conv3 classify4"), outputs=2)) == "conv4 conv2 classify4"
 
 
 @pytest.mark.parametrize(

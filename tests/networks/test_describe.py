@@ -8,10 +8,11 @@ import pytest
 
 from caelab.errors import InputError
 from caelab.networks import NetworkError, describe, require_enlargeable, require_image_output
+from caelab.networks.parser import parse
 
 
 def test_the_reference_network() -> None:
-    found = describe("reference")
+    found = describe(parse("reference"))
     assert found.text == "conv8 pool conv12 pool conv16 | up conv12 up conv3"
     assert len(found.rows) == 9
     assert found.rows[0].size == 8 * 32 * 32 == 8192
@@ -73,23 +74,23 @@ def test_the_reference_network() -> None:
     ],
 )
 def test_shapes(text: str, size: int | tuple[int, int], shape: tuple[int, int, int]) -> None:
-    assert describe(text, size=size).output == shape
+    assert describe(parse(text), size=size).output == shape
 
 
 def test_what_a_bracket_runs_around_is_no_bottleneck() -> None:
-    unet = describe("unet")
+    unet = describe(parse("unet"))
     assert unet.skip_around_code
     assert unet.code is not None
     assert unet.code.shape == (128, 8, 8)
     assert unet.narrowest.size == 32 * 32 * 32
     assert "no bottleneck" in unet.as_table()
-    residual = describe("conv8 (conv2 | conv8)")
+    residual = describe(parse("conv8 (conv2 | conv8)"))
     assert residual.skip_around_code
     assert residual.narrowest.row == 1
 
 
 def test_a_code_at_the_beginning_of_a_bracket_is_its_input() -> None:
-    found = describe("(| conv3)", channels=3)
+    found = describe(parse("(| conv3)"), channels=3)
     assert found.code is not None
     assert (found.code.shape, found.code.where, found.code.row) == ((3, 32, 32), "the input", 0)
 
@@ -129,7 +130,7 @@ def test_the_caret_stands_under_what_does_not_fit(
     text: str, size: int, column: int, problem: str
 ) -> None:
     with pytest.raises(NetworkError) as caught:
-        describe(text, size=size)
+        describe(parse(text), size=size)
     assert problem in str(caught.value)
     assert caught.value.column == column
 
@@ -160,14 +161,14 @@ def test_the_caret_stands_under_what_does_not_fit(
 def test_an_output_that_is_no_image(
     text: str, size: int, column: int, problem: str, advice: str
 ) -> None:
-    found = describe(text, size=size)
+    found = describe(parse(text), size=size)
     with pytest.raises(NetworkError) as caught:
         require_image_output(found)
     assert problem in str(caught.value)
     assert advice in str(caught.value)
     assert caught.value.column == column
     with pytest.raises(NetworkError, match="the output is"):
-        describe(text, size=size, output_channels=3)
+        describe(parse(text), size=size, output_channels=3)
 
 
 @pytest.mark.parametrize(
@@ -209,10 +210,10 @@ def test_skips_and_residuals_that_do_not_fit_odd_sizes_name_sizes_that_do(
     text: str, size: int | tuple[int, int], column: int | None, problem: str, advice: str
 ) -> None:
     if column is None:  # a rest before the bracket is none of its business
-        assert describe(text, size=size).output == (7, 2, 2)
+        assert describe(parse(text), size=size).output == (7, 2, 2)
         return
     with pytest.raises(NetworkError) as caught:
-        describe(text, size=size)
+        describe(parse(text), size=size)
     assert problem in str(caught.value)
     assert str(caught.value).split("\n")[-1].startswith(advice)
     assert caught.value.column == column
@@ -228,26 +229,26 @@ def test_skips_and_residuals_that_do_not_fit_odd_sizes_name_sizes_that_do(
     ],
 )
 def test_what_a_word_for_the_whole_image_costs(text: str, weights: int, cost: int) -> None:
-    found = describe(text, channels=12, size=(3, 5))
+    found = describe(parse(text), channels=12, size=(3, 5))
     assert found.output == (12, 3, 5)
     assert (found.weights, found.multiply_accumulates) == (weights, cost)
     assert found.receptive_field == (1 if text == "dropout0.5" else None)
 
 
 def test_an_output_with_other_channels_than_the_input() -> None:
-    assert describe("conv8 conv2", channels=1, output_channels=2).output == (2, 32, 32)
+    assert describe(parse("conv8 conv2"), channels=1, output_channels=2).output == (2, 32, 32)
 
 
 @pytest.mark.parametrize(("channels", "size"), [(0, 32), (3, 0), (3, (32, -1)), (3, 100_000)])
 def test_absurd_images_are_refused(channels: int, size: int | tuple[int, int]) -> None:
     with pytest.raises(InputError, match="an image of"):
-        describe("reference", channels=channels, size=size)
+        describe(parse("reference"), channels=channels, size=size)
 
 
 @pytest.mark.parametrize("text", ["up250 1900*conv1k1", "1999*conv1:none", "400*(conv3 (up pool))"])
 def test_large_networks_are_described_soon(text: str) -> None:
     begun = time.process_time()
-    assert len(describe(text, channels=3, size=32).rows) > 1_800
+    assert len(describe(parse(text), channels=3, size=32).rows) > 1_800
     assert time.process_time() - begun < 5
 
 
@@ -257,12 +258,12 @@ def test_large_networks_are_described_soon(text: str) -> None:
 def test_hostile_networks_are_refused_at_once(text: str) -> None:
     begun = time.process_time()
     with pytest.raises(NetworkError, match="At most"):
-        describe(text, channels=3, size=32)
+        describe(parse(text), channels=3, size=32)
     assert time.process_time() - begun < 1
 
 
 def test_the_dictionary_is_json_and_complete() -> None:
-    found = json.loads(json.dumps(describe("reference").as_dict()))
+    found = json.loads(json.dumps(describe(parse("reference")).as_dict()))
     assert found["code"]["shape"] == [16, 8, 8]
     assert found["rows"][3] == {
         "text": "pool",
@@ -278,7 +279,7 @@ def test_the_dictionary_is_json_and_complete() -> None:
 
 
 def test_the_table_names_code_and_narrowest() -> None:
-    lines = describe("reference").as_table().splitlines()
+    lines = describe(parse("reference")).as_table().splitlines()
     assert lines[7].split() == ["4", "pool", "12×8×8", "768", "10", "←", "the", "narrowest"]
     assert lines[8].split() == [
         "5",
@@ -293,22 +294,22 @@ def test_the_table_names_code_and_narrowest() -> None:
         "code",
     ]
     assert "weights     4,911" in lines
-    assert "← the code, the narrowest" in describe("residual").as_table()
+    assert "← the code, the narrowest" in describe(parse("residual")).as_table()
 
 
 def test_a_preset_misspelt() -> None:
     with pytest.raises(NetworkError, match="Did you mean unet-color"):
-        describe("unet-colour")
+        describe(parse("unet-colour"))
     with pytest.raises(NetworkError, match="Did you mean reference") as caught:
-        describe("refrence")
+        describe(parse("refrence"))
     assert caught.value.column == 1
 
 
 def test_what_can_be_enlarged_by_a_quarter() -> None:
-    require_enlargeable(describe("pool pool pool conv4 up8 conv3", size=32))
+    require_enlargeable(describe(parse("pool pool pool conv4 up8 conv3"), size=32))
     with pytest.raises(
         InputError, match="40×40 pixels, the output is 3×32×32, not the image's 3×40×40"
     ):
-        require_enlargeable(describe("pool8 pool2 conv4 up8 up2 conv3", size=32))
+        require_enlargeable(describe(parse("pool8 pool2 conv4 up8 up2 conv3"), size=32))
     with pytest.raises(InputError, match="30×32 pixels cannot be enlarged by a quarter"):
-        require_enlargeable(describe("conv3", size=(30, 32)))
+        require_enlargeable(describe(parse("conv3"), size=(30, 32)))

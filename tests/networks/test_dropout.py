@@ -8,6 +8,7 @@ from torch import Tensor
 
 from caelab.networks.build import build
 from caelab.networks.dropout import Dropout, drawing_from
+from caelab.networks.parser import parse
 
 
 def _generator(seed: int = 0) -> torch.Generator:
@@ -28,9 +29,9 @@ def test_whole_channels_are_dropped_and_the_mean_is_kept(probability: float) -> 
 
 
 def test_in_evaluation_it_is_the_identity_and_draws_nothing() -> None:
-    network = build("conv4 dropout0.9 conv3", generator=_generator(), size=4)
+    network = build(parse("conv4 dropout0.9 conv3"), generator=_generator(), size=4)
     images = torch.rand(2, 3, 4, 4, generator=_generator(1))
-    without = build("conv4 conv3", generator=_generator(), size=4)
+    without = build(parse("conv4 conv3"), generator=_generator(), size=4)
     state, generator = torch.get_rng_state(), _generator(5)
     with drawing_from(generator):
         torch.testing.assert_close(network.eval()(images), without(images), rtol=0, atol=0)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from caelab.networks.build import build
 from caelab.networks.global_layers import GlobalContext, SelfAttention, SqueezeExcitation
+from caelab.networks.parser import parse
 
 
 def _filled(module: nn.Module) -> nn.Module:
@@ -98,7 +99,7 @@ def test_channels_last_in_is_channels_last_out_and_the_same_function(
     word: str, precision: torch.dtype
 ) -> None:
     network = build(
-        f"conv8 {word}", channels=8, size=6, generator=torch.Generator().manual_seed(0)
+        parse(f"conv8 {word}"), channels=8, size=6, generator=torch.Generator().manual_seed(0)
     ).eval()
     layer = network.layers[1]
     last = {"memory_format": torch.channels_last}
@@ -122,7 +123,7 @@ def test_channels_last_in_is_channels_last_out_and_the_same_function(
 
 def test_gradients_flow_to_every_weight() -> None:
     network = build(
-        "conv8 (norm attend2) excite2 context conv3",
+        parse("conv8 (norm attend2) excite2 context conv3"),
         size=6,
         generator=torch.Generator().manual_seed(0),
     )

@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 
+from caelab.networks.ast import ACTIVATIONS
 from caelab.networks.build import build
 from caelab.networks.initialize import standardise, weighted_layers
 from caelab.networks.modules import ACTIVATIONS as FUNCTIONS
-from caelab.networks.printer import ACTIVATIONS
+from caelab.networks.parser import parse
 
 
 def _generator(seed: int = 0) -> torch.Generator:
@@ -18,7 +19,7 @@ def _generator(seed: int = 0) -> torch.Generator:
 def test_only_the_generator_is_drawn_from(initialisation) -> None:
     state = torch.get_rng_state()
     once, again, other = (
-        build("unet", generator=_generator(seed), initialisation=initialisation).state_dict()
+        build(parse("unet"), generator=_generator(seed), initialisation=initialisation).state_dict()
         for seed in (0, 0, 1)
     )
     assert torch.equal(torch.get_rng_state(), state)
@@ -27,8 +28,8 @@ def test_only_the_generator_is_drawn_from(initialisation) -> None:
 
 
 def test_the_rewrite_and_batch_normalisation_draw_the_same_weights() -> None:
-    plain = build("reference", generator=_generator())
-    normed = build("reference", generator=_generator(), batchnorm=True)
+    plain = build(parse("reference"), generator=_generator())
+    normed = build(parse("reference"), generator=_generator(), batchnorm=True)
     for one, other in zip(weighted_layers(plain), weighted_layers(normed), strict=True):
         assert torch.equal(one.weight, other.weight)
 
@@ -44,7 +45,7 @@ def test_the_rewrite_and_batch_normalisation_draw_the_same_weights() -> None:
     ],
 )
 def test_kaiming_variances(text: str, variance: float) -> None:
-    first, last = weighted_layers(build(text, size=8, generator=_generator()))
+    first, last = weighted_layers(build(parse(text), size=8, generator=_generator()))
     assert first.weight.var().item() == pytest.approx(variance, rel=0.15)
     assert last.weight.var().item() == pytest.approx(1 / (64 * 9), rel=0.15)
     assert first.bias is not None
@@ -52,13 +53,13 @@ def test_kaiming_variances(text: str, variance: float) -> None:
 
 
 def test_the_variance_survives_a_deep_rectified_network() -> None:
-    network = build("20*conv64 conv64", size=16, generator=_generator())
+    network = build(parse("20*conv64 conv64"), size=16, generator=_generator())
     images = torch.randn(4, 3, 16, 16, generator=_generator(1))
     assert 0.05 < network(images).var() < 5
 
 
 def test_residual_brackets_begin_small() -> None:
-    plain = build("conv32 4*(conv32 conv32) conv3", generator=_generator(), size=8)
+    plain = build(parse("conv32 4*(conv32 conv32) conv3"), generator=_generator(), size=8)
     lasts = [plain.layers[place][1].weight for place in range(1, 5)]
     firsts = [plain.layers[place][0].weight for place in range(1, 5)]
     for weight in lasts:
@@ -70,7 +71,7 @@ def test_residual_brackets_begin_small() -> None:
 @pytest.mark.parametrize("initialisation", ["kaiming", "default"])
 def test_context_begins_as_the_identity(initialisation) -> None:
     network = build(
-        "conv8 context conv3", generator=_generator(), initialisation=initialisation, size=8
+        parse("conv8 context conv3"), generator=_generator(), initialisation=initialisation, size=8
     )
     x = torch.randn(2, 8, 8, 8, generator=_generator(1))
     assert torch.equal(network.layers[1](x), x)
@@ -83,7 +84,7 @@ def test_the_default_is_torchs_own() -> None:
         lambda: nn.Linear(64, 6),
     ]
     network = build(
-        "conv8k5s2 deconv4k2s2 avgpool2 dense6",
+        parse("conv8k5s2 deconv4k2s2 avgpool2 dense6"),
         size=8,
         generator=_generator(),
         initialisation="default",
@@ -132,7 +133,7 @@ def answers(
 @torch.no_grad()
 def test_standardised_layers_answer_with_mean_0_and_variance_1(text: str, initialisation) -> None:
     generator = torch.Generator().manual_seed(4)
-    module = build(text, generator=generator, initialisation=initialisation)
+    module = build(parse(text), generator=generator, initialisation=initialisation)
     images = torch.randn(64, 3, 32, 32, generator=generator) * 3 + 1
     standardise(module, images)
     *inner, last = answers(module, images)
@@ -145,7 +146,7 @@ def test_standardised_layers_answer_with_mean_0_and_variance_1(text: str, initia
 
 @torch.no_grad()
 def test_standardising_keeps_residual_brackets_small_and_constant_channels_as_they_are() -> None:
-    module = build("conv4 2*(conv4 conv4) conv3", generator=torch.Generator().manual_seed(0))
+    module = build(parse("conv4 2*(conv4 conv4) conv3"), generator=torch.Generator().manual_seed(0))
     first = weighted_layers(module)[0]
     first.weight[2] = 0
     images = torch.randn(64, 3, 16, 16, generator=torch.Generator().manual_seed(1))
@@ -157,7 +158,9 @@ def test_standardising_keeps_residual_brackets_small_and_constant_channels_as_th
 
 def test_what_sees_the_whole_image_begins_standardised_too_and_context_as_the_identity() -> None:
     module = build(
-        "conv8 (norm attend2) excite2 context dropout0.5 conv3", generator=_generator(), size=8
+        parse("conv8 (norm attend2) excite2 context dropout0.5 conv3"),
+        generator=_generator(),
+        size=8,
     )
     images = torch.randn(64, 3, 8, 8, generator=_generator(1)) * 3 + 1
     state = torch.get_rng_state()
@@ -172,7 +175,7 @@ def test_what_sees_the_whole_image_begins_standardised_too_and_context_as_the_id
 
 
 def test_standardising_leaves_batch_normalisation_alone() -> None:
-    module = build("conv4 conv3", generator=torch.Generator().manual_seed(0), batchnorm=True)
+    module = build(parse("conv4 conv3"), generator=torch.Generator().manual_seed(0), batchnorm=True)
     before = weighted_layers(module)[0].weight.clone()
     standardise(module, torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(1)))
     assert torch.equal(weighted_layers(module)[0].weight, before)

@@ -5,7 +5,8 @@ import time
 import pytest
 
 from caelab.errors import InputError
-from caelab.networks.printer import NetworkError, parse
+from caelab.networks.ast import NetworkError
+from caelab.networks.parser import parse
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,13 @@ import torch
 
 from caelab.networks import describe
 from caelab.networks.build import build
+from caelab.networks.parser import parse
 
 
 def _extent(text: str, size: int) -> int:
     """The largest extent, over output columns near the middle, of the input columns with a
     gradient."""
-    network = build(text, channels=1, size=size, generator=torch.Generator()).double()
+    network = build(parse(text), channels=1, size=size, generator=torch.Generator()).double()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.uniform_(
@@ -50,7 +51,7 @@ def _extent(text: str, size: int) -> int:
     ],
 )
 def test_receptive_field_is_what_gradients_say(text: str, field: int) -> None:
-    assert _extent(text, 48) == describe(text, channels=1, size=48).receptive_field == field
+    assert _extent(text, 48) == describe(parse(text), channels=1, size=48).receptive_field == field
 
 
 @pytest.mark.parametrize(
@@ -64,11 +65,11 @@ def test_receptive_field_is_what_gradients_say(text: str, field: int) -> None:
     ],
 )
 def test_norms_and_dense_layers_see_the_whole_image(text: str) -> None:
-    assert describe(text, channels=1, size=48).receptive_field is None
+    assert describe(parse(text), channels=1, size=48).receptive_field is None
     assert _extent(text, 48) == 48
 
 
 def test_an_upsampled_field_is_the_largest_over_phases() -> None:
     # The usual formula gives the average: 24 for the reference network, whose phases see 22 to 26
     # pixels.
-    assert describe("reference").receptive_field == 26
+    assert describe(parse("reference")).receptive_field == 26

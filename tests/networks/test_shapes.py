@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caelab.networks.printer import Layer
+from caelab.networks.ast import Layer
 from caelab.networks.shapes import group_count
 
 

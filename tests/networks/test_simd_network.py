@@ -17,6 +17,7 @@ from caelab.kernels.compiler import find_compiler, load
 from caelab.kernels.simd.bindings import SOURCE, declared, library
 from caelab.networks import describe
 from caelab.networks.build import Built, build
+from caelab.networks.parser import parse
 from caelab.networks.simd_network import InLanes, in_lanes, lay_out
 from caelab.networks.simd_program import Affine, Chain, chain_of, make_program
 
@@ -36,7 +37,7 @@ NETWORKS = [
 
 
 def network(text: str, size: int = 32) -> Built:
-    built = build(text, size=size, generator=torch.Generator().manual_seed(3))
+    built = build(parse(text), size=size, generator=torch.Generator().manual_seed(3))
     for parameter in built.parameters():  # biases begin at zero, which would hide their errors
         if parameter.dim() == 1:
             nn.init.normal_(parameter, 0, 0.1, generator=torch.Generator().manual_seed(4))
@@ -187,7 +188,7 @@ LAYERS = st.one_of(
 def test_any_chain_of_layers_is_computed(layers: list[str], size: int, count: int) -> None:
     text = " ".join([*layers, "conv3"])
     try:
-        if max(math.prod(row.shape) for row in describe(text, size=size).rows) > 50_000:
+        if max(math.prod(row.shape) for row in describe(parse(text), size=size).rows) > 50_000:
             return
     except InputError:  # a shape that does not fit
         return

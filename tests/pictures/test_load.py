@@ -14,6 +14,7 @@ import caelab
 from caelab.errors import InputError
 from caelab.models.weights_file import ModelCard, compose_model, save_model
 from caelab.networks.build import build
+from caelab.networks.parser import parse
 from caelab.pictures import load as loaded
 from caelab.pictures.load import Model
 from caelab.pictures.luma import luma
@@ -26,7 +27,9 @@ def make(file: Path, network: str, *, impair: str = "none", predict: str = "rgb"
         network=network, impair=impair, predict=predict, space="ycbcr", average_flips=False, channels=3, size=16,
         mean=mean, std=(0.25,) * len(mean), output_mean=(0.4, 0.5, 0.6), output_std=(0.2, 0.25, 0.3), data="nothing",
     )  # fmt: skip
-    built = build(network, channels=len(mean), size=16, generator=torch.Generator().manual_seed(0))
+    built = build(
+        parse(network), channels=len(mean), size=16, generator=torch.Generator().manual_seed(0)
+    )
     save_model(file, compose_model(built, card), card)
     return caelab.load(file, device="cpu")
 

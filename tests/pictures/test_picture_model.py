@@ -2,6 +2,7 @@ import pytest
 
 from caelab.errors import InputError
 from caelab.networks import PRESETS, describe
+from caelab.networks.parser import parse
 from caelab.pictures.picture_model import Geometry, geometry_of
 
 
@@ -18,17 +19,20 @@ from caelab.pictures.picture_model import Geometry, geometry_of
     ],
 )
 def test_geometry(text: str, expected: Geometry) -> None:
-    assert geometry_of(text, channels=3, size=32) == expected
+    assert geometry_of(parse(text), channels=3, size=32) == expected
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name != "dense64"])
 def test_every_multiple_comes_back_and_nothing_in_between(name: str) -> None:
-    multiple = geometry_of(PRESETS[name], channels=3, size=32).multiple
-    assert describe(PRESETS[name], channels=3, size=multiple * 9).output[1:] == (multiple * 9,) * 2
+    multiple = geometry_of(parse(PRESETS[name]), channels=3, size=32).multiple
+    assert (
+        describe(parse(PRESETS[name]), channels=3, size=multiple * 9).output[1:]
+        == (multiple * 9,) * 2
+    )
     with pytest.raises(InputError):
-        assert describe(PRESETS[name], channels=3, size=multiple * 9 + 1, output_channels=3)
+        assert describe(parse(PRESETS[name]), channels=3, size=multiple * 9 + 1, output_channels=3)
 
 
 def test_a_network_that_gives_back_another_size_is_refused() -> None:
     with pytest.raises(InputError, match="gives back no image of the size it is given"):
-        geometry_of("conv8 pool conv3", channels=3, size=32)
+        geometry_of(parse("conv8 pool conv3"), channels=3, size=32)

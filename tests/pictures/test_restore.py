@@ -14,6 +14,7 @@ from caelab.degrade.degradation import parse_degradation
 from caelab.degrade.kinds import MISSING
 from caelab.errors import InputError
 from caelab.networks.build import build
+from caelab.networks.parser import parse
 from caelab.pictures.luma import chroma, luma, merge
 from caelab.pictures.picture import Picture
 from caelab.pictures.picture_model import Geometry, PictureModel, geometry_of
@@ -64,7 +65,7 @@ def test_chroma_is_the_models(tinting: PictureModel, scene: np.ndarray) -> None:
 
 def test_a_small_picture_gets_exactly_what_the_network_says() -> None:
     network = build(
-        "conv4 pool conv4 | up conv2", channels=1, generator=torch.Generator().manual_seed(0)
+        parse("conv4 pool conv4 | up conv2"), channels=1, generator=torch.Generator().manual_seed(0)
     ).eval()
     seen = []
 
@@ -73,7 +74,7 @@ def test_a_small_picture_gets_exactly_what_the_network_says() -> None:
         seen.append(images.shape)
         return network(torch.from_numpy(images)).numpy() * 0.1
 
-    geometry = geometry_of("conv4 pool conv4 | up conv2", channels=1, size=32)
+    geometry = geometry_of(parse("conv4 pool conv4 | up conv2"), channels=1, size=32)
     model = PictureModel(function=function, channels=1, geometry=geometry)
     rng = np.random.default_rng(0)
     pictures = [

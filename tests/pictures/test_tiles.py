@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from caelab.models.image_model import ImageModel
 from caelab.models.prediction_heads import RgbPrediction
 from caelab.networks.build import build
+from caelab.networks.parser import parse
 from caelab.pictures.picture_model import Geometry, PictureModel, geometry_of
 from caelab.pictures.tiles import in_tiles, spans
 
@@ -85,7 +86,7 @@ def test_tiles_cover_a_side_and_their_weights_add_up_to_one(
 )
 @pytest.mark.parametrize("size", [(150, 203), (37, 300)])
 def test_a_networks_tiles_are_exactly_the_whole(text: str, size: tuple[int, int]) -> None:
-    network = build(text, generator=torch.Generator().manual_seed(1)).eval()
+    network = build(parse(text), generator=torch.Generator().manual_seed(1)).eval()
     rng = np.random.default_rng(0)
     with torch.no_grad():  # of small integers every sum is exact, in whatever order a library adds
         for parameter in network.parameters():
@@ -97,7 +98,7 @@ def test_a_networks_tiles_are_exactly_the_whole(text: str, size: tuple[int, int]
     def function(images: Floats) -> Floats:
         return network(torch.from_numpy(images)).numpy()
 
-    model = PictureModel(function=function, geometry=geometry_of(text, channels=3, size=32))
+    model = PictureModel(function=function, geometry=geometry_of(parse(text), channels=3, size=32))
     whole = function(mirrored(image, model.geometry.multiple)[None])[0, :, : size[0], : size[1]]
     assert 2 <= np.abs(whole).max() < 2**22
     assert np.array_equal(tiled(model, image, tile=64), whole)
@@ -121,18 +122,18 @@ def test_tiles_are_the_whole_where_answers_are_averaged_over_a_shift() -> None:
         return averaging.restore(torch.from_numpy(images)).numpy()
 
     image = np.random.default_rng(0).random((1, 160, 160), np.float32)
-    geometry = geometry_of("pool up", channels=1, size=32, average_shift=15)
+    geometry = geometry_of(parse("pool up"), channels=1, size=32, average_shift=15)
     model = PictureModel(function=function, channels=1, geometry=geometry)
     np.testing.assert_array_equal(tiled(model, image, tile=60), function(image[None])[0])
     careless = PictureModel(
-        function=function, channels=1, geometry=geometry_of("pool up", channels=1, size=32)
+        function=function, channels=1, geometry=geometry_of(parse("pool up"), channels=1, size=32)
     )
     assert not np.array_equal(tiled(careless, image, tile=60), function(image[None])[0])
 
 
 def test_tiles_are_the_whole_where_answers_are_averaged_over_an_enlarged_image() -> None:
     text = "pool conv4 up conv1"
-    network = build(text, channels=1, size=32, generator=torch.Generator().manual_seed(0))
+    network = build(parse(text), channels=1, size=32, generator=torch.Generator().manual_seed(0))
     plain = {"mean": (0.0,), "std": (1.0,)}
     averaging = ImageModel(
         network, prediction=RgbPrediction(**plain), average_enlarged=True, **plain
@@ -143,7 +144,7 @@ def test_tiles_are_the_whole_where_answers_are_averaged_over_an_enlarged_image()
         return averaging.restore(torch.from_numpy(images)).numpy()
 
     image = np.random.default_rng(0).random((1, 160, 160), np.float32)
-    geometry = geometry_of(text, channels=1, size=32, average_enlarged=True)
+    geometry = geometry_of(parse(text), channels=1, size=32, average_enlarged=True)
     assert geometry.multiple == 8
     model = PictureModel(function=function, channels=1, geometry=geometry)
     np.testing.assert_allclose(tiled(model, image, tile=64), function(image[None])[0], atol=1e-5)

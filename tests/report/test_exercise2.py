@@ -4,13 +4,14 @@ import re
 
 import pytest
 
-from caelab.networks import PRESETS, describe, resolve
+from caelab.networks import PRESETS, describe
+from caelab.networks.parser import parse
 from caelab.report.document import Paragraph, Table
 from caelab.report.exercise2 import size_sections
 
 
 def texts(network: str) -> tuple[str, Table]:
-    (section,) = size_sections(describe(network))
+    (section,) = size_sections(describe(parse(network)))
     (table,) = [block for block in section.blocks if isinstance(block, Table)]
     return " ".join(block.text for block in section.blocks if isinstance(block, Paragraph)), table
 
@@ -19,7 +20,7 @@ def texts(network: str) -> tuple[str, Table]:
     "network", [*PRESETS, "conv8v pool conv12k5s2 | deconv12k6s3v up4 conv3", "conv6k4d2 conv3"]
 )
 def test_every_calculation_comes_out(network: str) -> None:
-    description = describe(resolve(network), channels=1 if "-" in network else 3)
+    description = describe(parse(network), channels=1 if "-" in network else 3)
     (section,) = size_sections(description)
     (table,) = [block for block in section.blocks if isinstance(block, Table)]
     assert [row[-1] for row in table.rows] == [row.size for row in description.rows]

@@ -12,6 +12,7 @@ from caelab.models.image_model import ImageModel
 from caelab.models.prediction_heads import ChromaPrediction, LogitPrediction, RgbPrediction
 from caelab.networks.build import build
 from caelab.networks.classifier import Classifier
+from caelab.networks.parser import parse
 from caelab.networks.simd_network import InLanes
 from caelab.randomness import image_keys
 from caelab.training.color_difference import color_difference
@@ -29,7 +30,9 @@ PIXELS = Pixels.of(
 
 def model(*, batchnorm: bool = False, logits: bool = False) -> ImageModel:
     generator = torch.Generator().manual_seed(1)
-    network = build("conv4 pool conv5 | up conv3", size=8, generator=generator, batchnorm=batchnorm)
+    network = build(
+        parse("conv4 pool conv5 | up conv3"), size=8, generator=generator, batchnorm=batchnorm
+    )
     usual = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
     prediction = LogitPrediction(channels=3) if logits else RgbPrediction(**usual)
     return ImageModel(network, prediction=prediction, **usual)
@@ -116,7 +119,9 @@ def test_too_few_images_to_fill_the_lanes_are_left_to_pytorch() -> None:
 @pytest.mark.parametrize("count", [1, 3])
 def test_labels_count_beside_the_loss(count: int) -> None:
     generator = torch.Generator().manual_seed(1)
-    network = build("conv4 classify4 pool conv5 | classify4 up conv3", size=8, generator=generator)
+    network = build(
+        parse("conv4 classify4 pool conv5 | classify4 up conv3"), size=8, generator=generator
+    )
     usual = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
     subject = ImageModel(network, prediction=RgbPrediction(**usual), **usual)
     twin = copy.deepcopy(subject).double()
@@ -165,7 +170,7 @@ def test_the_color_difference_counts_beside_the_loss_and_has_seen_all_pixels_aft
     count: int,
 ) -> None:
     generator = torch.Generator().manual_seed(1)
-    network = build("conv4 conv2:none", channels=1, size=8, generator=generator)
+    network = build(parse("conv4 conv2:none"), channels=1, size=8, generator=generator)
     prediction = ChromaPrediction(space="ycbcr")
     subject = ImageModel(network, prediction=prediction, mean=(0.5,), std=(0.25,))
     twin = copy.deepcopy(subject).double()
@@ -270,7 +275,9 @@ def test_chance_does_not_depend_on_how_the_batch_is_shared_out(count: int) -> No
 
 
 def test_dropout_is_the_same_for_the_same_moment_and_another_for_another() -> None:
-    network = build("conv8 dropout0.5 conv3", size=8, generator=torch.Generator().manual_seed(1))
+    network = build(
+        parse("conv8 dropout0.5 conv3"), size=8, generator=torch.Generator().manual_seed(1)
+    )
     usual = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
     subject = ImageModel(network, prediction=RgbPrediction(**usual), **usual).train()
     chosen = torch.arange(64)

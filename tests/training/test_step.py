@@ -19,6 +19,7 @@ from caelab.degrade.degradation import parse_degradation
 from caelab.models.image_model import ImageModel
 from caelab.models.prediction_heads import RgbPrediction
 from caelab.networks.build import build
+from caelab.networks.parser import parse
 from caelab.randomness import image_keys
 from caelab.training.gradient import BatchGradient, threads
 from caelab.training.losses import LOSSES, Terms
@@ -58,7 +59,7 @@ class Run:
         device: str = "cpu",
         color_weight: float = 0.0,
     ) -> None:
-        built = build(network, size=8, generator=torch.Generator().manual_seed(1))
+        built = build(parse(network), size=8, generator=torch.Generator().manual_seed(1))
         self.model = ImageModel(built, prediction=RgbPrediction(**USUAL), **USUAL).to(device)
         self.optimizer = make_optimizer(
             optimizer, self.model.parameters(), learning_rate=0.01, weight_decay=0.1

@@ -4,7 +4,7 @@ import json
 
 import click
 
-from caelab.networks import describe, resolve
+from caelab.networks import describe, parse
 
 
 @click.command("describe")
@@ -32,5 +32,5 @@ def command(network: str, size: int, channels: int, as_json: bool) -> None:
     reference. The code is the representation at '|', the narrowest the smallest one; both are
     named, as people mean either by the latent size.
     """
-    description = describe(resolve(network), channels=channels, size=size)
+    description = describe(parse(network), channels=channels, size=size)
     click.echo(json.dumps(description.as_dict(), indent=2) if as_json else description.as_table())

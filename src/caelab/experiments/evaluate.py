@@ -16,7 +16,8 @@ from caelab.experiments.setup import load_data, place
 from caelab.metrics.evaluate import measure_restored
 from caelab.metrics.image_errors import restoring, summarize_errors
 from caelab.models.weights_file import load_model
-from caelab.networks import describe, require_enlargeable, require_image_output
+from caelab.networks.describe import describe, require_enlargeable, require_image_output
+from caelab.networks.parser import parse
 
 
 def evaluate(
@@ -68,7 +69,7 @@ def evaluate(
     images, split = load_data(config)
     height, width = images.images.shape[2:]
     description = describe(
-        card.network, channels=degradation.channels(card.channels), size=(height, width)
+        parse(card.network), channels=degradation.channels(card.channels), size=(height, width)
     )
     require_image_output(description, channels=model.prediction.channels)
     if model.average_enlarged:

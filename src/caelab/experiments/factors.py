@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from caelab.errors import InputError
-from caelab.networks.printer import (
+from caelab.networks.ast import (
     ACTIVATIONS,
     KINDS,
     Item,

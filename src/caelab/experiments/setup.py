@@ -27,16 +27,13 @@ from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.models.color_bins import ColorBins, choose_bins
 from caelab.models.weights_file import ModelCard, compose_model
-from caelab.networks import (
-    Description,
-    describe,
-    require_enlargeable,
-    require_image_output,
-    resolve,
-)
 from caelab.networks.adapt import adapt
 from caelab.networks.build import build
+from caelab.networks.describe import describe, require_enlargeable, require_image_output
+from caelab.networks.description import Description
 from caelab.networks.initialize import standardise, weighted_layers
+from caelab.networks.parser import parse
+from caelab.networks.presets import PRESETS
 from caelab.randomness import generator_for, image_keys
 from caelab.training.fit import Plan, TrainingState
 from caelab.training.losses import CLASS_LOSSES, LOGIT_LOSSES, LOSSES, huber
@@ -108,8 +105,8 @@ def describe_run(config: RunConfig) -> Description:
             f"--shift {config.shift} is not smaller than the images, {config.size} pixels."
         )
     given = degradation.channels(CHANNELS)
-    network = resolve(config.network)
-    if outputs != CHANNELS or given != CHANNELS or config.network.strip() != network:
+    network = parse(config.network)
+    if outputs != CHANNELS or given != CHANNELS or config.network.strip() in PRESETS:
         network = adapt(network, outputs=outputs)
     description = describe(network, channels=given, size=config.size)
     require_image_output(description, channels=outputs)
@@ -273,7 +270,7 @@ def make_state(
     """Return the state before the first step."""
     generator = generator_for(config.seed, "initialization")
     network = build(
-        description.text,
+        description.network,
         channels=description.input[0],
         size=parts.train.shape[1:],
         generator=generator,

@@ -22,8 +22,10 @@ from typing import Any
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig, make_config
 from caelab.experiments.factors import TRANSFORMATIONS, Level, transform
-from caelab.networks import PRESETS, Description, format_network, parse, resolve
-from caelab.networks.printer import spell_out
+from caelab.networks.ast import spell_out
+from caelab.networks.description import Description
+from caelab.networks.parser import parse
+from caelab.networks.presets import PRESETS
 
 BASE = "base"
 """The label of the base network."""
@@ -190,7 +192,7 @@ class _Reader:
         given = {**base, **options}
         if not self.add(BASE, "", "", given):
             return None
-        network = parse(resolve(self.variants[0].config.network))
+        network = parse(self.variants[0].config.network)
         for factor, levels in self.table("factors").items():
             if isinstance(levels, dict):
                 for level, network_told in levels.items():
@@ -208,7 +210,7 @@ class _Reader:
                 changed = {factor: level}
                 if factor in TRANSFORMATIONS:
                     try:
-                        changed = {"network": format_network(transform(network, factor, level))}
+                        changed = {"network": str(transform(network, factor, level))}
                     except InputError as error:
                         self.problems.append(f"{label}: {error}")
                         continue
@@ -228,10 +230,8 @@ class _Reader:
             self.problems.append(f"{label}: {error}")
             return False
         if config.network not in PRESETS:  # however it was spaced
-            config = config.model_copy(update={"network": format_network(parse(config.network))})
-        twin = format_network(spell_out(parse(description.text))) + config.model_dump_json(
-            exclude={"network"}
-        )
+            config = config.model_copy(update={"network": str(parse(config.network))})
+        twin = str(spell_out(description.network)) + config.model_dump_json(exclude={"network"})
         if label in {variant.label for variant in self.variants}:
             self.problems.append(f"{label}: this label is used twice.")
         elif twin in self.twins:

@@ -25,6 +25,7 @@ from caelab.models.prediction_heads import (
     RgbPrediction,
 )
 from caelab.networks.build import build
+from caelab.networks.parser import parse
 
 FORMAT = "caelab-2"
 
@@ -140,7 +141,8 @@ def load_model(file: Path, device: torch.device) -> tuple[ImageModel, ModelCard]
             f"{file}: the description in its metadata is damaged ({error})."
         ) from error
     model = compose_model(
-        build(card.network, channels=given, size=card.size, generator=torch.Generator()), card
+        build(parse(card.network), channels=given, size=card.size, generator=torch.Generator()),
+        card,
     )
     try:
         model.network.load_state_dict(tensors)

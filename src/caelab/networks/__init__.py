@@ -1,13 +1,14 @@
-"""Networks: text ↔ description ↔ ``torch.nn.Module``.
+"""Networks: text ↔ tree → description, ``torch.nn.Module``.
 
 Everything here but ``build`` does without torch; import that from ``caelab.networks.build``.
 """
 
 from caelab.networks.adapt import adapt
+from caelab.networks.ast import Network, NetworkError
 from caelab.networks.describe import describe, require_enlargeable, require_image_output
 from caelab.networks.description import Description, LayerRow, Representation
+from caelab.networks.parser import parse
 from caelab.networks.presets import PRESETS, resolve
-from caelab.networks.printer import Network, NetworkError, format_network, parse
 
 __all__ = [
     "PRESETS",
@@ -18,7 +19,6 @@ __all__ = [
     "Representation",
     "adapt",
     "describe",
-    "format_network",
     "parse",
     "require_enlargeable",
     "require_image_output",

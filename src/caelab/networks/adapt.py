@@ -10,9 +10,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from caelab.networks import shapes
-from caelab.networks.parser import MOST_NUMBER
-from caelab.networks.presets import resolve
-from caelab.networks.printer import (
+from caelab.networks.ast import (
     KINDS,
     CodeMark,
     Item,
@@ -23,14 +21,13 @@ from caelab.networks.printer import (
     Residual,
     Skip,
     Span,
-    format_network,
-    parse,
 )
+from caelab.networks.parser import MOST_NUMBER
 from caelab.networks.shapes import MisfitError
 
 
-def adapt(network: str, *, outputs: int, inputs: int = 3) -> str:
-    """Return the text of ``network`` with ``outputs`` channels at its end; the same text where it
+def adapt(network: Network, *, outputs: int, inputs: int = 3) -> Network:
+    """Return ``network`` with ``outputs`` channels at its end; the same network where it
     has them.
 
     ``conv48 shuffle4`` (3 channels) becomes ``conv32 shuffle4`` for 2. Where the text ends in a
@@ -38,18 +35,18 @@ def adapt(network: str, *, outputs: int, inputs: int = 3) -> str:
     ``3*conv8``, only the last copy changes.
 
     Args:
-        network: A text, or the name of a preset, that fits its own task.
+        network: A tree that fits its own task.
         outputs: Channels C' of what comes out.
         inputs: Channels C of the images. They matter only to a text of which nothing can be
             rewritten.
 
     Raises:
-        NetworkError: The text is wrong, or cannot be adapted: it ends in a skip, whose channels are
+        NetworkError: The network cannot be adapted: it ends in a skip, whose channels are
             partly those that it is given; a layer behind the last convolution does not fit; or
             there is no convolution.
     """
-    text = format_network(parse(resolve(network)))
-    items, needed = _Adapter(text).backwards(parse(text).items, outputs)
+    text = network.text
+    items, needed = _Adapter(text).backwards(network.items, outputs)
     if needed is not None and needed != inputs:
         raise NetworkError(
             f"the network would need {needed} channels at its beginning for {outputs} at its end,"
@@ -58,7 +55,7 @@ def adapt(network: str, *, outputs: int, inputs: int = 3) -> str:
             span=(0, len(text)),
             expected="Expected a conv, deconv or dense layer, whose channels can be chosen.",
         )
-    return format_network(Network(items=items))
+    return Network(items=items)
 
 
 class _Adapter:

@@ -1,9 +1,19 @@
-"""The parts a network's text is made of: what each name means, and the frozen description that is
-built of them.
+"""The network language: one line of text is the architecture, and a frozen tree is its meaning.
+
+    network  := sequence ["|" sequence]                 "|" marks the code: encoder | decoder
+    item     := layer | "(" sequence ")" | "[" sequence "]" | COUNT "*" item
+    layer    := NAME [NUMBER] {LETTER NUMBER} [":" ACTIVATION]
+
+``( … )`` is a residual, x + f(x); ``[ … ]`` a skip, x and f(x) concatenated over channels. ``COUNT
+* item`` stands for copies with weights of their own. The code mark may stand inside nested brackets
+(then the brackets run around the code), once in a text, and never inside a repetition. Layers are
+separated by blanks; elsewhere blanks do not matter.
 """
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import assert_never
 
 from caelab.errors import InputError
 
@@ -149,17 +159,114 @@ Item = Layer | Residual | Skip | Repeat | CodeMark
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A whole network: its items in order, the code mark among them (or inside a bracket, or
-    nowhere).
+    """A whole network; ``str(network)`` is its text in the canonical form.
+
+    Attributes:
+        items: The items in order, the code mark among them (or inside a bracket, or nowhere). Their
+            spans are positions in ``text``.
+        text: The canonical text: one blank between items, letters in order, defaults left out.
     """
 
     items: tuple[Item, ...]
+    text: str = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Printing moves every span, so that an error about a changed tree points into its own text.
+        text, items = _locate(self.items, 0)
+        object.__setattr__(self, "text", text)
+        object.__setattr__(self, "items", items)
+
+    def __str__(self) -> str:
+        return self.text
 
     @property
     def halves(self) -> tuple[tuple[Item, ...], tuple[Item, ...]] | None:
         """Encoder and decoder, where the mark stands outside all brackets; ``None`` elsewhere."""
         marks = [index for index, item in enumerate(self.items) if isinstance(item, CodeMark)]
         return (self.items[: marks[0]], self.items[marks[0] + 1 :]) if marks else None
+
+
+def format_layer(layer: Layer) -> str:
+    """Print one layer in the canonical form."""
+    kind = KINDS[layer.name]
+    word = layer.name
+    if kind.decimal:
+        word += f"{layer.probability:.4f}".rstrip("0").rstrip(".")
+    elif layer.number is not None and layer.number != kind.default:
+        word += str(layer.number)
+    defaults = Layer(name=layer.name)
+    for letter in kind.letters:
+        if letter == "v":
+            word += "v" if layer.padding == 0 else ""
+            continue
+        value = getattr(layer, LETTERS[letter])
+        if value != getattr(defaults, LETTERS[letter]) and not (letter == "p" and value == 0):
+            word += f"{letter}{value}"
+    return word if layer.activation is None else f"{word}:{layer.activation}"
+
+
+def _locate(items: tuple[Item, ...], start: int) -> tuple[str, tuple[Item, ...]]:
+    """Print ``items`` from the position ``start`` on; return the text and the items with spans."""
+    words: list[str] = []
+    located: list[Item] = []
+    for item in items:
+        match item:
+            case Layer():
+                word = format_layer(item)
+            case Residual() | Skip():
+                opening, closing = "()" if isinstance(item, Residual) else "[]"
+                inner, inner_items = _locate(item.items, start + 1)
+                word = f"{opening}{inner}{closing}"
+                item = replace(item, items=inner_items)
+            case Repeat():
+                count = f"{item.count}*"
+                inner, (inner_item,) = _locate((item.item,), start + len(count))
+                word = count + inner
+                item = replace(item, item=inner_item)
+            case CodeMark():
+                word = "|"
+            case _:
+                assert_never(item)
+        words.append(word)
+        located.append(replace(item, span=(start, start + len(word))))
+        start += len(word) + 1
+    return " ".join(words), tuple(located)
+
+
+def unroll(items: tuple[Item, ...]) -> Iterator[Layer | Residual | Skip | CodeMark]:
+    """Yield the items with repetitions written out; those inside brackets stay repetitions."""
+    for item in items:
+        if isinstance(item, Repeat):
+            for _ in range(item.count):
+                yield from unroll((item.item,))
+        else:
+            yield item
+
+
+def spell_out(network: Network) -> Network:
+    """Write out every repetition and every activation, so that each layer says all that it does.
+
+    ReLU follows a convolution or dense layer that names no activation, except the last one of the
+    network, which is linear; nothing follows other layers.
+    """
+    last_is_met = False
+
+    def backwards(items: tuple[Item, ...]) -> tuple[Item, ...]:
+        nonlocal last_is_met
+        spelled: list[Item] = []
+        for item in reversed(list(unroll(items))):
+            if isinstance(item, Layer):
+                weighted = KINDS[item.name].weighted
+                default = "relu" if weighted and last_is_met else "none"
+                last_is_met = last_is_met or weighted
+                spelled.append(replace(item, activation=item.activation or default))
+            elif isinstance(item, CodeMark):
+                spelled.append(item)
+            else:
+                spelled.append(replace(item, items=backwards(item.items)))
+        return tuple(reversed(spelled))
+
+    return Network(items=backwards(network.items))
 
 
 class NetworkError(InputError):

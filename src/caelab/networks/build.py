@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from caelab.errors import InputError
 from caelab.networks import modules, shapes
+from caelab.networks.ast import CodeMark, Item, Layer, Network, Residual, Skip, spell_out
 from caelab.networks.classifier import Classifier
 from caelab.networks.describe import describe
 from caelab.networks.dropout import Dropout
 from caelab.networks.global_layers import GlobalContext, SelfAttention, SqueezeExcitation
 from caelab.networks.initialize import Initialisation, initialise, weighted_layers
-from caelab.networks.printer import CodeMark, Item, Layer, Network, Residual, Skip, parse, spell_out
 from caelab.networks.shapes import Shape
 
 
@@ -28,14 +28,13 @@ class Built(nn.Module):
     """A built network.
 
     Attributes:
-        text: The network's text, in the canonical way. Keys of the state dict are the places in it,
-            counted from 0 with repetitions written out, such as ``encoder.2.weight`` or
-            ``decoder.1.bias``.
+        tree: The network's tree. Keys of the state dict are the positions of its layers, counted
+            from 0 with repetitions written out, such as ``encoder.2.weight`` or ``decoder.1.bias``.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
-        self.text = text
+        self.tree = network
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (N, C, H, W) through the whole network."""
@@ -61,8 +60,8 @@ class Built(nn.Module):
 class Autoencoder(Built):
     """A network in two halves, parted by ``|``."""
 
-    def __init__(self, text: str, encoder: nn.Sequential, decoder: nn.Sequential) -> None:
-        super().__init__(text)
+    def __init__(self, network: Network, encoder: nn.Sequential, decoder: nn.Sequential) -> None:
+        super().__init__(network)
         self.encoder, self.decoder = encoder, decoder
 
     def encode(self, x: Tensor) -> Tensor:
@@ -79,8 +78,8 @@ class Autoencoder(Built):
 class Undivided(Built):
     """A network that cannot be cut in two: without ``|``, or with skips or residuals around it."""
 
-    def __init__(self, text: str, whole: nn.Sequential) -> None:
-        super().__init__(text)
+    def __init__(self, network: Network, whole: nn.Sequential) -> None:
+        super().__init__(network)
         self.layers = whole
 
     def forward(self, x: Tensor) -> Tensor:
@@ -99,16 +98,16 @@ class Undivided(Built):
     def _refuse(self) -> NoReturn:
         why = (
             "a bracket runs around its '|'"
-            if "|" in self.text
+            if "|" in self.tree.text
             else "it has no '|' to mark the code"
         )
         raise InputError(
-            f"the network {self.text} cannot be split into encoder and decoder: {why}."
+            f"the network {self.tree} cannot be split into encoder and decoder: {why}."
         )
 
 
 def build(
-    network: str | Network,
+    network: Network,
     *,
     channels: int = 3,
     size: int | tuple[int, int] = 32,
@@ -120,7 +119,7 @@ def build(
     nothing else.
 
     Args:
-        network: A text, the name of a preset, or what ``parse`` gave.
+        network: The network's tree, as ``parse`` returns it.
         channels: Channels C of the images.
         size: Their size in pixels, or (height, width). A network without ``dense`` takes other
             sizes too.
@@ -130,17 +129,17 @@ def build(
         initialisation: How the weights begin.
 
     Raises:
-        NetworkError: The text is wrong, or a shape does not fit.
+        NetworkError: A shape does not fit.
     """
     description = describe(network, channels=channels, size=size)
-    plan = spell_out(parse(description.text))
+    plan = spell_out(network)
     built: Built
     if plan.halves:
         encoder, code = _sequence(plan.halves[0], description.input)
         decoder, _ = _sequence(plan.halves[1], code)
-        built = Autoencoder(description.text, encoder, decoder)
+        built = Autoencoder(network, encoder, decoder)
     else:
-        built = Undivided(description.text, _sequence(plan.items, description.input)[0])
+        built = Undivided(network, _sequence(plan.items, description.input)[0])
     if batchnorm:
         for layer in weighted_layers(built)[:-1]:
             if layer.activation != "none":

@@ -8,9 +8,7 @@ rounded down. Two of them have names: the **code**, where the text has its ``|``
 
 from caelab.errors import InputError
 from caelab.networks import receptive_field, shapes
-from caelab.networks.description import Description, LayerRow, Representation
-from caelab.networks.presets import resolve
-from caelab.networks.printer import (
+from caelab.networks.ast import (
     CodeMark,
     Item,
     Layer,
@@ -19,10 +17,10 @@ from caelab.networks.printer import (
     Residual,
     Skip,
     Span,
-    format_network,
-    parse,
-    spell_out,
+    format_layer,
+    unroll,
 )
+from caelab.networks.description import Description, LayerRow, Representation
 from caelab.networks.receptive_field import Field
 from caelab.networks.shapes import MisfitError, Shape, format_shape, size_of
 
@@ -31,7 +29,7 @@ MOST_WEIGHTS = 10**9
 
 
 def describe(
-    network: str | Network,
+    network: Network,
     *,
     channels: int = 3,
     size: int | tuple[int, int] = 32,
@@ -40,14 +38,14 @@ def describe(
     """Describe a network on images of C ``channels`` and ``size`` pixels, or (height, width).
 
     Args:
-        network: A text, the name of a preset, or what ``parse`` gave.
+        network: The network's tree, as ``parse`` returns it.
         channels: Channels C of the images.
         size: Their size in pixels.
         output_channels: If given, the output must be an image of the input's size with that many
             channels.
 
     Raises:
-        NetworkError: The text is wrong, a shape does not fit, or the network is absurdly large;
+        NetworkError: A shape does not fit, or the network is absurdly large;
             with a caret.
         InputError: ``channels`` or ``size`` is not positive.
     """
@@ -57,13 +55,12 @@ def describe(
             f"an image of {channels} channels and {height}×{width} pixels: each must be at least 1,"
             f" and their product at most {MOST_VALUES}."
         )
-    text = format_network(parse(resolve(network)) if isinstance(network, str) else network)
-    walk = _Walk(text, image=(channels, height, width))
-    items = spell_out(parse(text)).items
-    output, field = walk.sequence(items, (channels, height, width), receptive_field.INPUT, depth=0)
+    image = (channels, height, width)
+    walk = _Walk(network, image=image)
+    output, field = walk.sequence(network.items, image, receptive_field.INPUT, depth=0)
     description = Description(
-        text=text,
-        input=(channels, height, width),
+        network=network,
+        input=image,
         output=output,
         rows=tuple(walk.rows),
         code=walk.code,
@@ -108,7 +105,7 @@ def require_image_output(description: Description, *, channels: int = 3) -> None
         if lossy is not None:
             culprit = rows[lossy]
             problem += _name_rest(rows, lossy, description.input)
-        sizes = _sizes_that_fit(description.text, description.input)
+        sizes = _sizes_that_fit(description.network, description.input)
         if sizes:
             advice = f"Images of {' or '.join(sizes)} pixels would do. "
         elif height % description.output[1] == width % description.output[2] == 0:
@@ -137,7 +134,7 @@ def require_enlargeable(description: Description, *, channels: int = 3) -> None:
     size = (height * 5 // 4, width * 5 // 4)
     try:
         require_image_output(
-            describe(description.text, channels=inputs, size=size), channels=channels
+            describe(description.network, channels=inputs, size=size), channels=channels
         )
     except NetworkError as error:
         raise InputError(
@@ -152,8 +149,8 @@ class _Walk:
     instead.
     """
 
-    def __init__(self, text: str, *, image: Shape | None = None) -> None:
-        self.text = text
+    def __init__(self, network: Network, *, image: Shape | None = None) -> None:
+        self.network = network
         self.image = image
         self.rows: list[LayerRow] = []
         self.code: Representation | None = None
@@ -163,13 +160,13 @@ class _Walk:
         self.saved = 0
 
     def fail(self, problem: str, span: Span, expected: str) -> NetworkError:
-        return NetworkError(problem, text=self.text, span=span, expected=expected)
+        return NetworkError(problem, text=self.network.text, span=span, expected=expected)
 
     def sequence(
         self, items: tuple[Item, ...], shape: Shape, field: Field | None, *, depth: int
     ) -> tuple[Shape, Field | None]:
         previous: Item | None = None
-        for item in items:
+        for item in unroll(items):
             match item:
                 case Layer():
                     if isinstance(previous, Layer) and shapes.merges(previous, item):
@@ -195,7 +192,7 @@ class _Walk:
         except MisfitError as error:
             expected = f"The layer is given {format_shape(shape)} (channels×height×width)."
             raise self.fail(
-                f"{self.text[slice(*layer.span)]} does not fit: {error}", layer.span, expected
+                f"{format_layer(layer)} does not fit: {error}", layer.span, expected
             ) from error
         if size_of(after) > MOST_VALUES:
             raise self.fail(
@@ -214,7 +211,7 @@ class _Walk:
         field = receptive_field.through(layer, field)
         self.rows.append(
             LayerRow(
-                text=self.text[slice(*layer.span)],
+                text=format_layer(layer),
                 kind=layer.name,
                 shape=after,
                 size=size_of(after),
@@ -248,7 +245,7 @@ class _Walk:
             )
             if lossy is not None and self.image:
                 problem += _name_rest(self.rows, lossy, self.image)
-                if sizes := _sizes_that_fit(self.text, self.image):
+                if sizes := _sizes_that_fit(self.network, self.image):
                     expected = f"Images of {' or '.join(sizes)} pixels would do. {expected}"
             raise self.fail(problem, bracket.span, expected)
         after = shape if kind == "residual" else (shape[0] + inner[0], *inner[1:])
@@ -299,12 +296,11 @@ def _name_rest(rows: list[LayerRow] | tuple[LayerRow, ...], index: int, image: S
     )
 
 
-def _sizes_that_fit(text: str, image: Shape) -> list[str]:
+def _sizes_that_fit(network: Network, image: Shape) -> list[str]:
     """The nearest smaller and larger image sizes, if any within 64 pixels, that come out as they
     went in.
     """
     channels, height, width = image
-    items = spell_out(parse(text)).items
     found = []
     for step in (-1, 1):
         sides = []
@@ -314,7 +310,9 @@ def _sizes_that_fit(text: str, image: Shape) -> list[str]:
                     break
                 try:
                     shape = (channels, candidate, candidate)
-                    output, _ = _Walk(text).sequence(items, shape, receptive_field.INPUT, depth=0)
+                    output, _ = _Walk(network).sequence(
+                        network.items, shape, receptive_field.INPUT, depth=0
+                    )
                 except NetworkError:
                     continue
                 if output[1 + axis] == candidate:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from caelab.networks.ast import Span
+from caelab.networks.ast import Network, Span
 from caelab.networks.shapes import Shape, format_shape, size_of
 
 
@@ -56,7 +56,7 @@ class Description:
     """What ``describe`` finds.
 
     Attributes:
-        text: The network in the canonical way.
+        network: The network's tree.
         input: (C, H, W) of the images.
         output: (C, H, W) of what comes out.
         rows: The layers, in order, repetitions written out.
@@ -71,7 +71,7 @@ class Description:
         classifiers: How many classes each ``classify`` tells.
     """
 
-    text: str
+    network: Network
     input: Shape
     output: Shape
     rows: tuple[LayerRow, ...]
@@ -83,6 +83,11 @@ class Description:
     multiply_accumulates_rewritten: int
     receptive_field: int | None
     classifiers: tuple[int, ...]
+
+    @property
+    def text(self) -> str:
+        """The network's text in the canonical form."""
+        return str(self.network)
 
     def as_dict(self) -> dict[str, object]:
         """Everything as JSON has it; spans are left out."""
@@ -96,7 +101,8 @@ class Description:
                 return {key: plain(inner) for key, inner in value.items() if key != "span"}
             return value
 
-        return {key: plain(value) for key, value in vars(self).items()}
+        found = {key: plain(value) for key, value in vars(self).items() if key != "network"}
+        return {"text": self.text, **found}
 
     def as_table(self) -> str:
         """A table in plain text, a row a layer, with the code and the narrowest representation

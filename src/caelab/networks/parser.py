@@ -19,6 +19,7 @@ from caelab.networks.ast import (
     Skip,
     Span,
 )
+from caelab.networks.presets import resolve
 
 MOST_CHARACTERS = 10_000
 MOST_LAYERS = 2_000
@@ -28,12 +29,12 @@ PROBABILITY = r"0(\.[0-9]{1,4})?"
 
 
 def parse(text: str) -> Network:
-    """Read a network's text.
+    """Read a network's text, or the name of a preset.
 
     Raises:
         NetworkError: The text is not a network, or goes beyond the limits (``MOST_…`` above).
     """
-    return _Parser(text).network()
+    return _Parser(resolve(text)).network()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import difflib
 import re
 
-from caelab.networks.printer import KINDS, NetworkError
+from caelab.networks.ast import KINDS, NetworkError
 
 PRESETS = {
     "reference": "conv8 pool conv12 pool conv16 | up conv12 up conv3",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import gcd, lcm
 
-from caelab.networks.printer import Layer
+from caelab.networks.ast import Layer
 from caelab.networks.shapes import convolution_padding, number, transposed_padding
 
 

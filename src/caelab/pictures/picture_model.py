@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from caelab.degrade.degradation import Degradation
 from caelab.errors import InputError
-from caelab.networks import describe
+from caelab.networks.ast import Network
+from caelab.networks.describe import describe
 from caelab.pictures.luma import Floats
 
 _MOST = 64
@@ -58,12 +59,17 @@ class PictureModel:
 
 
 def geometry_of(
-    text: str, *, channels: int, size: int, average_shift: int = 0, average_enlarged: bool = False
+    network: Network,
+    *,
+    channels: int,
+    size: int,
+    average_shift: int = 0,
+    average_enlarged: bool = False,
 ) -> Geometry:
     """The geometry of a network of whose output height and width are the input's.
 
     Args:
-        text: The network's text.
+        network: The network's tree.
         channels: Of its images.
         size: Side in pixels of the images that it was trained on.
         average_shift: By how many pixels the image is moved for more answers, averaged with the
@@ -72,16 +78,18 @@ def geometry_of(
             the first.
 
     Raises:
-        NetworkError: The text is wrong.
+        NetworkError: A shape does not fit.
         InputError: No multiple up to 64 comes out of the network as large as it went in.
     """
-    description = describe(text, channels=channels, size=size)
+    description = describe(network, channels=channels, size=size)
     if any(row.kind == "dense" for row in description.rows):
         return Geometry(field=None, fixed=size)
     for multiple in range(1, _MOST + 1):
         # Larger than the size it was trained on: the narrowest layers must have something left.
         first = -(-size // multiple)
-        if all(_comes_back(text, channels, multiple * count) for count in range(first, first + 3)):
+        if all(
+            _comes_back(network, channels, multiple * count) for count in range(first, first + 3)
+        ):
             field = description.receptive_field
             wider = 2 * average_shift + (_RESAMPLED if average_enlarged else 0)
             # Of four times the multiple, five fourths are a multiple too.
@@ -94,8 +102,8 @@ def geometry_of(
     )
 
 
-def _comes_back(text: str, channels: int, size: int) -> bool:
+def _comes_back(network: Network, channels: int, size: int) -> bool:
     try:
-        return describe(text, channels=channels, size=size).output[1:] == (size, size)
+        return describe(network, channels=channels, size=size).output[1:] == (size, size)
     except InputError:
         return False

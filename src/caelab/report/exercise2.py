@@ -4,9 +4,8 @@ of the code.
 
 from collections.abc import Iterator, Sequence
 
-from caelab.networks import Description, parse
-from caelab.networks.ast import CodeMark, Item, Layer, Network, Repeat
-from caelab.networks.printer import spell_out
+from caelab.networks.ast import CodeMark, Item, Layer, Network, Repeat, spell_out
+from caelab.networks.description import Description
 from caelab.networks.shapes import convolution_padding, format_shape, number, transposed_padding
 from caelab.report.document import Block, Column, Paragraph, Section, Table
 
@@ -15,7 +14,7 @@ FORMULA = "((W − K + 2P) / S + 1)² · C"
 
 def size_sections(description: Description) -> list[Section]:
     """Return the formula applied to every layer of a network, and the sizes that have a name."""
-    layers = list(_layers(spell_out(parse(description.text))))
+    layers = list(_layers(spell_out(description.network)))
     rows, shape = [], description.input
     remaining = iter(layers)
     for index, row in enumerate(description.rows, 1):

@@ -119,7 +119,7 @@ def make_report(
         )
     if reconstructing or studies:
         network = describe(
-            main.description.text,
+            main.description.network,
             channels=main.description.input[0],
             size=main.description.input[1:],
         )

@@ -139,7 +139,7 @@ def _told(run: FinishedRun) -> dict[str, Any]:
     """Return the options by which runs differ; one network that was adapted to several predictions
     counts as one.
     """
-    network = adapt(run.description.text, outputs=CHANNELS)
+    network = str(adapt(run.description.network, outputs=CHANNELS))
     return {**run.config.model_dump(exclude=set(NOT_OF_THE_GROUP)), "network": network}
 
 

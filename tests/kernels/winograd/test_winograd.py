@@ -20,6 +20,7 @@ from caelab.kernels.conv_dispatch import convolve as chosen
 from caelab.kernels.winograd import convolution, convolve, suits
 from caelab.kernels.winograd.bindings import SOURCE, Convolution, declared, library
 from caelab.networks.build import build
+from caelab.networks.parser import parse
 
 pytestmark = pytest.mark.skipif(not find_compiler(), reason="there is no C compiler")
 
@@ -260,7 +261,7 @@ def test_without_a_compiler_the_library_computes(monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_a_wide_network_has_the_gradients_of_its_float64_twin(text: str) -> None:
-    network = build(text, channels=3, size=16, generator=torch.Generator().manual_seed(0))
+    network = build(parse(text), channels=3, size=16, generator=torch.Generator().manual_seed(0))
     twin = copy.deepcopy(network).double()
     images = normal(16, 3, 16, 16)
     with patch.object(convolution._Winograd, "apply", wraps=convolution._Winograd.apply) as apply:

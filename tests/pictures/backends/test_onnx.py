@@ -14,6 +14,7 @@ from caelab.errors import InputError
 from caelab.models.image_model import ImageModel
 from caelab.models.weights_file import ModelCard, compose_model
 from caelab.networks.build import build
+from caelab.networks.parser import parse
 from caelab.pictures import export
 from caelab.pictures.backends.onnx import FORMAT, load_onnx
 from caelab.pictures.backends.torch import torch_picture_model
@@ -62,7 +63,10 @@ DENSE = ModelCard(
 def model_of(card: ModelCard) -> ImageModel:
     given = 1 if card.impair == "gray" else 3
     network = build(
-        card.network, channels=given, size=card.size, generator=torch.Generator().manual_seed(0)
+        parse(card.network),
+        channels=given,
+        size=card.size,
+        generator=torch.Generator().manual_seed(0),
     )
     return compose_model(network, card).eval()
 

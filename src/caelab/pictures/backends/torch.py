@@ -12,6 +12,7 @@ from caelab.models.image_model import ImageModel
 from caelab.models.inference import Inference
 from caelab.models.prediction_heads import BinsPrediction
 from caelab.models.weights_file import ModelCard
+from caelab.networks.parser import parse
 from caelab.pictures.luma import Floats
 from caelab.pictures.picture_model import Geometry, PictureModel, geometry_of
 
@@ -86,7 +87,7 @@ def geometry_of_card(card: ModelCard) -> Geometry:
         InputError: Its network gives back no image of the size that it is given.
     """
     return geometry_of(
-        card.network,
+        parse(card.network),
         channels=parse_degradation(card.impair).channels(card.channels),
         size=card.size,
         average_shift=card.average_shift,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caelab.networks.printer import (
+from caelab.networks.ast import (
     ACTIVATIONS,
     KINDS,
     CodeMark,
@@ -17,10 +17,9 @@ from caelab.networks.printer import (
     Repeat,
     Residual,
     Skip,
-    format_network,
-    parse,
     spell_out,
 )
+from caelab.networks.parser import parse
 
 
 @st.composite
@@ -85,14 +84,14 @@ def networks(draw: st.DrawFn) -> Network:
 
 @given(networks())
 def test_printing_and_parsing_are_inverse(network: Network) -> None:
-    text = format_network(network)
+    text = str(network)
     assert parse(text) == network
-    assert format_network(parse(text)) == text
+    assert str(parse(text)) == text
 
 
 @given(networks(), st.randoms(use_true_random=False))
 def test_blanks_between_items_do_not_matter(network: Network, random) -> None:
-    text = format_network(network)
+    text = str(network)
     spaced = "".join(
         (
             character
@@ -119,13 +118,13 @@ def test_blanks_between_items_do_not_matter(network: Network, random) -> None:
     ],
 )
 def test_canonical_text(text: str, canonical: str) -> None:
-    assert format_network(parse(text)) == canonical
+    assert str(parse(text)) == canonical
 
 
 def test_every_activation_and_repetition_is_written_out() -> None:
     spelled = spell_out(parse("2*conv8 pool [conv4:gelu | 2*(norm conv5)] 2*conv3 up"))
     assert (
-        format_network(spelled)
+        str(spelled)
         == "conv8:relu conv8:relu pool:none [conv4:gelu | (norm:none conv5:relu) (norm:none"
         " conv5:relu)] conv3:relu conv3:none up:none"
     )
@@ -134,23 +133,20 @@ def test_every_activation_and_repetition_is_written_out() -> None:
 def test_layers_that_see_the_whole_image_leave_the_last_convolution_linear() -> None:
     spelled = spell_out(parse("conv8 conv8 context excite2 (norm attend) dropout0.1"))
     assert (
-        format_network(spelled)
+        str(spelled)
         == "conv8:relu conv8:none context:none excite2:none (norm:none attend:none) dropout0.1:none"
     )
 
 
 def test_the_last_layer_with_weights_may_stand_deep_inside() -> None:
     spelled = spell_out(parse("conv8 [(conv3 dense2:tanh deconv3) shuffle2]"))
-    assert (
-        format_network(spelled)
-        == "conv8:relu [(conv3:relu dense2:tanh deconv3:none) shuffle2:none]"
-    )
+    assert str(spelled) == "conv8:relu [(conv3:relu dense2:tanh deconv3:none) shuffle2:none]"
 
 
 def test_halves() -> None:
     network = parse("conv8 pool | up conv3")
     assert network.halves is not None
-    assert [format_network(Network(items=half)) for half in network.halves] == [
+    assert [str(Network(items=half)) for half in network.halves] == [
         "conv8 pool",
         "up conv3",
     ]
@@ -160,7 +156,7 @@ def test_halves() -> None:
 
 def test_the_language_and_the_description_need_no_torch() -> None:
     code = (
-        "import sys, caelab.networks as n; n.describe(n.adapt('unet', outputs=2)).as_table(); "
+        "import sys, caelab.networks as n; n.describe(n.adapt(n.parse('unet'), outputs=2)).as_table(); "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
