@@ -1,9 +1,11 @@
 import io
+import logging
 import sys
 
 import pytest
 
-from caelab.progress import progress
+from caelab.commands.messages import NoteHandler
+from caelab.progress import hidden, progress
 
 
 class Terminal(io.StringIO):
@@ -16,6 +18,33 @@ def test_it_is_silent_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -
         bar()
         bar.say("a line")
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_hidden_bar_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with hidden(), progress("working", 3) as bar:
+        bar()
+        bar.say("a line")
+    assert terminal.getvalue() == ""
+    with progress("working", 3):
+        pass
+    assert "working" in terminal.getvalue()
+
+
+def test_a_note_appears_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    logger, handler = logging.getLogger("caelab"), NoteHandler()
+    logger.addHandler(handler)
+    try:
+        with progress("working", 3) as bar:
+            logging.getLogger("caelab.somewhere").warning("it is %s", "cold")
+            logging.getLogger("caelab.somewhere").warning("it is %s", "cold")
+            bar()
+    finally:
+        logger.removeHandler(handler)
+    assert terminal.getvalue().count("note: it is cold\n") == 1
 
 
 @pytest.mark.parametrize("unit", ["steps", "bytes"])

@@ -1,16 +1,17 @@
-"""The command line. A command's module is imported when the command is called, so that help is
-instant.
-"""
+"""The command line. A command is imported when it is called, so that the help is instant."""
 
 import importlib
+import logging
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import NoReturn
 
 import click
 
 from caelab import __version__
+from caelab.commands.messages import NoteHandler, with_flags
 from caelab.errors import InputError
 
 COMMANDS: Mapping[str, str] = {
@@ -30,11 +31,14 @@ COMMANDS: Mapping[str, str] = {
     "models": "The models that ship.",
     "export": "A model as ONNX.",
 }
-"""Every command, in the order of the help, and what the help says of it."""
+"""Every command with its line in the help, in the order of the help."""
 
 
 class Commands(click.Group):
     """A group whose commands live in ``caelab.commands``, a module each with a ``command``."""
+
+    called: click.Command | None = None
+    """Command that was imported last; errors name its flags."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Return the commands' names in the order of the help."""
@@ -44,8 +48,8 @@ class Commands(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"caelab.commands.{cmd_name}").command
-        return command
+        self.called = importlib.import_module(f"caelab.commands.{cmd_name}").command
+        return self.called
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the table of commands without importing them."""
@@ -60,13 +64,15 @@ class Commands(click.Group):
 def caelab() -> None:
     """Run the convolutional-autoencoder workbench.
 
-    Describe a network in a line of text, train it, measure it honestly. The result goes to stdout,
-    the talk to stderr.
+    Describe a network in a line of text, train it, measure it honestly. Results go to stdout,
+    progress and messages to stderr.
     """
 
 
 def main() -> None:
-    """Run a command and exit: 0 done, 1 failed, 2 the input was wrong, 130 interrupted with the
+    """Run a command and exit.
+
+    The exit code is 0 for done, 1 for failed, 2 for wrong input, and 130 for interrupted with the
     state saved.
     """
     pressed: list[int] = []
@@ -78,18 +84,19 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, interrupt)
     try:
-        caelab(prog_name="caelab", standalone_mode=False)
+        with _notes_on_stderr():
+            caelab(prog_name="caelab", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         code = error.exit_code
     except InputError as error:
-        click.echo(f"error: {error}", err=True)
+        _say("error", error)
         code = 2
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         code = 130
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         sys.stderr.close()
         code = 1
     except Exception as error:
@@ -99,16 +106,30 @@ def main() -> None:
     sys.exit(code)
 
 
-def _failure(error: Exception, *, interrupted: bool) -> int:
-    """Say what a run that stopped itself has to say; anything else is a fault of ours and keeps its
-    traceback.
+@contextmanager
+def _notes_on_stderr() -> Iterator[None]:
+    logger, handler = logging.getLogger("caelab"), NoteHandler()
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
-    NumPy, whose import is interrupted, goes on and fails otherwise.
+
+def _say(outcome: str, error: Exception) -> None:
+    click.echo(f"{outcome}: {with_flags(str(error), caelab.called)}", err=True)
+
+
+def _failure(error: Exception, *, interrupted: bool) -> int:
+    """Print why a run ended and return the exit code; raise any other error with its traceback.
+
+    Where ``interrupted``, any error counts as the interruption: NumPy, whose import is interrupted,
+    continues and fails in another way.
     """
     from caelab.experiments.interrupt import Interrupted
 
     if isinstance(error, Interrupted):
-        click.echo(f"interrupted: {error}", err=True)
+        _say("interrupted", error)
         return 130
     if interrupted:
         click.echo("interrupted", err=True)
@@ -117,6 +138,6 @@ def _failure(error: Exception, *, interrupted: bool) -> int:
         from caelab.training.fit import TrainingDiverged
 
         if isinstance(error, TrainingDiverged):
-            click.echo(f"failed: {error}", err=True)
+            _say("failed", error)
             return 1
     raise error

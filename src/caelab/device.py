@@ -1,8 +1,8 @@
 """Where the arithmetic happens, and in which precision."""
 
 import contextlib
+import logging
 import platform
-import sys
 from typing import Literal
 
 import torch
@@ -11,6 +11,8 @@ from caelab.errors import InputError
 
 DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
 PrecisionChoice = Literal["auto", "float32", "bfloat16"]
+
+_log = logging.getLogger(__name__)
 
 
 def choose_device(choice: DeviceChoice) -> torch.device:
@@ -29,8 +31,8 @@ def choose_device(choice: DeviceChoice) -> torch.device:
     if not available[choice]:
         present = ", ".join(name for name, here in available.items() if here)
         raise InputError(
-            f"--device {choice}: there is no such device here; PyTorch finds {present}. Use"
-            " --device auto."
+            f"`device` {choice}: there is no such device here; PyTorch finds {present}. Use"
+            " `device` auto."
         )
     return torch.device(choice)
 
@@ -40,7 +42,7 @@ def choose_precision(choice: PrecisionChoice, device: torch.device) -> torch.dty
 
     ``"auto"`` is bfloat16 on CUDA devices that have it and float32 elsewhere: on the CPU, small
     networks spend more on converting than bfloat16 products save (``benchmarks/NOTES.md``).
-    ``"bfloat16"`` is float32, with a note on stderr, on a CPU that would have to imitate it.
+    ``"bfloat16"`` is float32, with a logged warning, on a CPU that would have to imitate it.
     """
     if choice == "auto":
         fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
@@ -48,9 +50,8 @@ def choose_precision(choice: PrecisionChoice, device: torch.device) -> torch.dty
     if choice == "float32":
         return torch.float32
     if device.type == "cpu" and not has_bfloat16():
-        sys.stderr.write(
-            "note: this processor has no instructions for bfloat16; float32 is computed in"
-            " instead.\n"
+        _log.warning(
+            "this processor has no bfloat16 instructions: convolutions are computed in float32."
         )
         return torch.float32
     return torch.bfloat16

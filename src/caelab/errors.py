@@ -1,9 +1,11 @@
-"""The errors that are the user's to mend."""
+"""Errors that the user can mend."""
 
 
 class InputError(Exception):
-    """What was given is wrong: a file, a text, an option.
+    """An input is wrong: a file, a text or a parameter.
 
-    The command line prints the message without a traceback and exits with code 2. The message is
-    one paragraph that says what was wrong, where (file, column), and what to do.
+    The message is one paragraph that says what was wrong, where (file, column), and what to do.
+    It names parameters in backticks, by the name of the argument or by the path in the
+    configuration: "`loss.kind` cross_entropy needs `target.kind` bins". The command line puts its
+    flags in their place, prints the message without a traceback and exits with code 2.
     """

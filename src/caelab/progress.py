@@ -1,8 +1,10 @@
-"""Progress for a person at a terminal: on stderr, with the time left; silent everywhere else."""
+"""Progress bars for a person at a terminal: on stderr, with the time left; silent elsewhere."""
 
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+
+_hidden = False
 
 
 class Bar:
@@ -19,44 +21,47 @@ class Bar:
 
 
 @contextlib.contextmanager
+def hidden() -> Iterator[None]:
+    """Show no bars while the block runs, for instance because several runs share a terminal."""
+    global _hidden
+    before, _hidden = _hidden, True
+    try:
+        yield
+    finally:
+        _hidden = before
+
+
+@contextlib.contextmanager
 def progress(label: str, total: float | None, *, done: float = 0, unit: str = "") -> Iterator[Bar]:
     """Show a bar with the time left while the block runs; quiet when stderr is not a terminal.
 
     Args:
-        label: What is being done, in a few words.
-        total: The amount of work, or ``None`` where it is not known.
-        done: How much of it was done before (a resumed run).
+        label: Name of the work, in a few words.
+        total: Amount of work; ``None`` if it is not known.
+        done: Amount of work done before, by a run that is resumed.
         unit: ``"bytes"`` shows amounts and rate as file sizes; anything else shows counts.
     """
-    if not sys.stderr.isatty():
+    if _hidden or not sys.stderr.isatty():
         yield Bar(lambda _: None, lambda _: None)
         return
 
+    from rich import progress as columns
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        MofNCompleteColumn,
-        Progress,
-        ProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
 
-    amounts: tuple[ProgressColumn, ...] = (
-        (DownloadColumn(), TransferSpeedColumn())
+    amounts: tuple[columns.ProgressColumn, ...] = (
+        (columns.DownloadColumn(), columns.TransferSpeedColumn())
         if unit == "bytes"
-        else (MofNCompleteColumn(), TextColumn(unit))
+        else (columns.MofNCompleteColumn(), columns.TextColumn(unit))
     )
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
+    with columns.Progress(
+        columns.TextColumn("{task.description}"),
+        columns.BarColumn(),
         *amounts,
-        TimeRemainingColumn(),
-        TextColumn("left"),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        columns.TimeRemainingColumn(),
+        columns.TextColumn("left"),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
         task = bar.add_task(label, total=total, completed=int(done))
         yield Bar(
             lambda amount: bar.advance(task, amount),

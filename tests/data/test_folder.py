@@ -208,7 +208,7 @@ def test_loops_of_links_end(tmp_path: Path) -> None:
     assert len(load_images(tmp_path).images) == 2
 
 
-def test_broken_pictures_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_broken_pictures_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     make_folder(tmp_path, [f"{index:02}.png" for index in range(20)])
     whole = (tmp_path / "07.png").read_bytes()
     (tmp_path / "07.png").write_bytes(whole[: len(whole) // 2])
@@ -216,7 +216,7 @@ def test_broken_pictures_are_counted(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert images.images[:, 0, 0, 0].tolist() == [*range(7), *range(8, 20)]
     assert "1 of 20 pictures" in images.source.note
     assert "(07.png)" in images.source.note
-    assert capsys.readouterr().err == f"note: {images.source.note}\n"
+    assert caplog.messages == [images.source.note]
 
 
 def test_too_many_broken_pictures(tmp_path: Path) -> None:

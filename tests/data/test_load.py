@@ -41,7 +41,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def test_offline_the_photos_are_taken_and_it_is_said(
-    bare_machine: Path, capsys: pytest.CaptureFixture[str]
+    bare_machine: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     images = load_images(cache=bare_machine)
     assert images.source.name == "photos"
@@ -49,17 +49,13 @@ def test_offline_the_photos_are_taken_and_it_is_said(
         "these are the built-in photos, not CIFAR-10: it is not on this machine, and"
     )
     assert "cannot be reached" in images.source.note
-    captured = capsys.readouterr()
-    assert captured.err == f"note: {images.source.note}\n"
-    assert captured.out == ""
+    assert caplog.messages == [images.source.note]
     assert not bare_machine.exists()
 
 
-def test_photos_by_name_need_no_words(
-    bare_machine: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_photos_by_name_need_no_words(bare_machine: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert load_images("photos").source.note == ""
-    assert capsys.readouterr().err == ""
+    assert caplog.messages == []
 
 
 def test_insisting_on_cifar10(bare_machine: Path) -> None:

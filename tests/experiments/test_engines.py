@@ -256,6 +256,25 @@ def test_the_threads_are_shared_out() -> None:
     assert Processes(workers=2, threads=3).threads == 3
 
 
+@pytest.mark.parametrize("engine", [ThisProcess(), Processes(workers=1, threads=1)])
+def test_warnings_of_a_run_come_with_its_event(
+    small: Small,
+    pictures: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    engine: Engine,
+) -> None:
+    shutil.copytree(pictures, tmp_path / "data")
+    (tmp_path / "data" / "even" / "000.png").write_bytes(b"broken")
+    one = job(small(data=str(tmp_path / "data"), epochs=1))
+    capfd.readouterr()
+    *_, event = engine.train([one], runs=tmp_path)
+    assert isinstance(event, Finished)
+    (note,) = event.notes
+    assert "1 of 120 pictures" in note
+    assert capfd.readouterr() == ("", "")
+
+
 def test_the_wrong_data_are_a_failure(small: Small, tmp_path: Path) -> None:
     other = Job(name="another-0123abcd", config=small(epochs=1))
     _, event = ThisProcess().train([other], runs=tmp_path)

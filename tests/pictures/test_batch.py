@@ -87,7 +87,7 @@ def test_what_exists_is_left_alone_before_any_work(folder: Path, tmp_path: Path)
 
     jobs = find_jobs([str(folder)], output=str(out))
     errors = [outcome.error for outcome in work(jobs, process)]
-    assert errors[1] == f"{out / '1.png'} exists already; --force overwrites."
+    assert errors[1] == f"{out / '1.png'} exists already; `force` overwrites."
     assert seen == [0, 3, 5]
     assert (out / "1.png").read_text() == "mine"
     done = [outcome.error is None for outcome in work(jobs, process, force=True)]

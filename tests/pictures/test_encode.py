@@ -165,7 +165,7 @@ def test_nothing_is_overwritten_unless_it_is_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.png"
     assert write_picture(path, picture) == ()
     before = path.read_bytes()
-    with pytest.raises(InputError, match="exists already; --force overwrites"):
+    with pytest.raises(InputError, match="exists already; `force` overwrites"):
         write_picture(path, picture)
     assert path.read_bytes() == before
     write_picture(path, Picture(pixels=np.full((4, 4, 3), 9, np.uint8)), force=True)

@@ -199,13 +199,13 @@ def test_a_resumed_run_records_anew_and_goes_on_alike() -> None:
 
 
 def test_what_cannot_be_recorded_is_said_once_and_done_as_ever(
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     with threads(1):
         plain, run = Run(), Run(failing)
         assert run.take(STEPS) == pytest.approx(plain.take(STEPS), rel=1e-4)
     assert run.recorded == 1
-    assert capsys.readouterr().err.count("not recorded as a CUDA graph") == 1
+    assert caplog.text.count("not recorded as a CUDA graph") == 1
 
 
 def test_on_a_cpu_nothing_is_recorded() -> None:
@@ -215,11 +215,11 @@ def test_on_a_cpu_nothing_is_recorded() -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("options", CASES.values(), ids=CASES)
 def test_a_cuda_graph_does_what_its_operations_do(
-    options: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    options: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     plain, replayed = Run(failing, device="cuda", **options), Run(device="cuda", **options)
     expected = plain.take(STEPS)
-    capsys.readouterr()
+    caplog.clear()
     assert replayed.take(STEPS) == pytest.approx(expected, rel=1e-3)
-    assert "not recorded" not in capsys.readouterr().err
+    assert "not recorded" not in caplog.text
     assert replayed.step._replay is not None

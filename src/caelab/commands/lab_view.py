@@ -20,9 +20,7 @@ def plan_text(progress: "LabProgress") -> str:
     """Return what the lab would train, on which images, and how long that takes."""
     total, done = progress.seconds()
     source, budget = progress.source, progress.budget
-    lines = [
-        f"images: {source.name}, {source.where}" + (f"\nnote: {source.note}" if source.note else "")
-    ]
+    lines = [f"images: {source.name}, {source.where}"]
     lines.append(f"budget: {budget.name}, {budget.takes}")
     lines += [f"  {said}" for said in progress.cuts]
     for stage in progress.stages:
@@ -52,12 +50,13 @@ def watching(progress: "LabProgress") -> Iterator[Watch]:
     from rich.console import Console
     from rich.live import Live
 
-    # The stream as it is now: runs in this process have theirs taken away.
-    console = Console(file=sys.stderr)
     with Live(
-        get_renderable=lambda: _live(progress), console=console, refresh_per_second=2, transient=True,
-        redirect_stdout=False, redirect_stderr=False,
-    ):  # fmt: skip
+        get_renderable=lambda: _live(progress),
+        console=Console(stderr=True),
+        refresh_per_second=2,
+        transient=True,
+        redirect_stdout=False,
+    ):
         yield lambda _: None
 
 

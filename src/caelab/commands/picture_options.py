@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from caelab.commands.messages import with_flags
 from caelab.errors import InputError
 from caelab.progress import progress
 
@@ -195,7 +196,7 @@ def _warn(outcome: "Outcome") -> None:
     for note in outcome.notes:
         click.echo(f"{outcome.job.name}: {note}", err=True)
     if outcome.error is not None:
-        click.echo(f"failed: {outcome.error}", err=True)
+        click.echo(f"failed: {with_flags(outcome.error)}", err=True)
 
 
 def _list(outcomes: Sequence["Outcome"]) -> None:
@@ -219,7 +220,7 @@ def _told(outcome: "Outcome", *, compared: bool) -> dict[str, Any]:
         "source": job.name,
         "target": str(job.target) if done else None,
         "comparison": str(job.comparison) if done and compared else None,
-        "error": outcome.error,
+        "error": outcome.error and with_flags(outcome.error),
         "notes": list(outcome.notes),
         # JSON has no infinity: nothing differs.
         "metrics": {

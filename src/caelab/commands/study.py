@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from caelab.commands.messages import with_flags
 from caelab.commands.options import run_options
 from caelab.commands.study_view import plan_rows, plan_table, results_table, watching
 from caelab.errors import InputError
@@ -154,7 +155,10 @@ def _conclude(study: Study, progress: "Progress", folder: Path, *, as_json: bool
     if progress.failures:
         for name, message in progress.failures.items():
             run = progress.planned[name]
-            click.echo(f"failed: {run.variant.label}, seed {run.config.seed}: {message}", err=True)
+            click.echo(
+                f"failed: {run.variant.label}, seed {run.config.seed}: {with_flags(message)}",
+                err=True,
+            )
         sys.exit(1)
 
 

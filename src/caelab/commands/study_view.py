@@ -114,12 +114,13 @@ def watching(study: Study) -> Iterator[Callable[["Progress"], None]]:
     def render() -> RenderableType:
         return _live(study, latest[0]) if latest else Text("reading the data …")
 
-    # The stream as it is now: runs in this process have theirs taken away.
-    console = Console(file=sys.stderr)
     with Live(
-        get_renderable=render, console=console, refresh_per_second=2, transient=True,
-        redirect_stdout=False, redirect_stderr=False,
-    ):  # fmt: skip
+        get_renderable=render,
+        console=Console(stderr=True),
+        refresh_per_second=2,
+        transient=True,
+        redirect_stdout=False,
+    ):
         yield lambda progress: latest.__setitem__(slice(None), [progress])
 
 

@@ -1,8 +1,8 @@
 """The one way in: whatever people name, or nothing → an ``ImageSet``."""
 
 import contextlib
+import logging
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from caelab.errors import InputError
 DATA_VARIABLE = "CAELAB_DATA"
 SIZE_LIMIT = 1024
 
+_log = logging.getLogger(__name__)
+
 
 def load_images(
     data: str | Path | None = None,
@@ -26,7 +28,7 @@ def load_images(
     cache: Path | None = None,
     download: bool = True,
 ) -> ImageSet:
-    """Load images. What people must know about them goes to stderr, and stays in ``source.note``.
+    """Load images; a note about them is logged as a warning and kept in ``source.note``.
 
     Args:
         data: A path: a folder or ``.tar.gz`` of CIFAR-10 (the python, binary or Matlab layout), or
@@ -46,7 +48,7 @@ def load_images(
         data, size=size, cache=cache or Path(pooch.os_cache("caelab")), download=download
     )
     if images.source.note:
-        sys.stderr.write(f"note: {images.source.note}\n")
+        _log.warning("%s", images.source.note)
     return images
 
 

@@ -5,6 +5,7 @@ are written.
 import csv
 import io
 import json
+import logging
 import math
 import time
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from caelab.experiments.setup import load_data, require_labels
 from caelab.experiments.study import Study, Variant
 from caelab.experiments.study_results import StudyRow, write_rows
 from caelab.files import read_json, require_space, write_text
+
+_log = logging.getLogger(__name__)
 
 BYTES_OF_A_RUN = 2_000_000
 """What a run directory takes besides weights, optimizer and checkpoint."""
@@ -146,7 +149,9 @@ def conduct(study: Study, *, engine: Engine, runs: Path, out: Path) -> Iterator[
                     progress.running.pop(name, None)
                     progress.failures[name] = message
                     _write(progress, out)
-                case Finished(name):
+                case Finished(name, notes):
+                    for note in notes:
+                        _log.warning("%s", note)
                     progress.running.pop(name, None)
                     progress.rows[name] = read_row(planned[name], RunDirectory(runs / name))
                     _write(progress, out)

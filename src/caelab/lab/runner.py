@@ -5,7 +5,6 @@ plans ──► conduct (a study an exercise) ──► run directories ──�
 """
 
 import contextlib
-import io
 import json
 import statistics
 import time
@@ -161,10 +160,7 @@ def prepare(base: RunConfig, budget: Budget | None = None, *, runs: Path) -> Lab
     Raises:
         InputError: The images cannot be had, or a network does not fit them.
     """
-    with contextlib.redirect_stderr(
-        io.StringIO()
-    ):  # what must be known of them is in the source's note
-        images, split = load_data(base)
+    images, split = load_data(base)
     source, count, classes = images.source, len(split.train), len(images.classes)
     del images
     place = {"cifar10": source.where, "photos": "photos"}.get(source.name, base.data)

@@ -68,7 +68,7 @@ def refuse_existing(path: Path, *, force: bool) -> None:
         InputError: It is there.
     """
     if path.is_dir() or (not force and (path.exists() or path.is_symlink())):
-        what = "is a folder" if path.is_dir() else "exists already; --force overwrites"
+        what = "is a folder" if path.is_dir() else "exists already; `force` overwrites"
         raise InputError(f"{printable(str(path))} {what}.")
 
 

@@ -1,7 +1,5 @@
 """Test images, and what trained networks make of them."""
 
-import contextlib
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -70,10 +68,7 @@ class Album:
 
     def _load(self, run: FinishedRun) -> TestImages:
         named = self.data or run.config.data
-        with contextlib.redirect_stderr(
-            io.StringIO()
-        ):  # what is to be known of them is in the note
-            images = load_images(None if named == "auto" else named, size=run.config.size)
+        images = load_images(None if named == "auto" else named, size=run.config.size)
         if images.source.fingerprint != run.source["fingerprint"]:
             raise InputError(
                 f"the images at {images.source.where} are not those that {run.name} was trained on."

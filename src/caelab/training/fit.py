@@ -207,5 +207,5 @@ def _require_finite(state: TrainingState, plan: Plan) -> None:
         raise TrainingDiverged(
             f"the loss is not a finite number in epoch {state.epoch + 1}, by step {state.step}. The"
             f" learning rate {plan.learning_rate:g} is probably too high for this network: try a"
-            " third of it, or --clip 1."
+            " third of it, or `clip` 1."
         )

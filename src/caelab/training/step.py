@@ -2,7 +2,7 @@
 and replayed.
 """
 
-import sys
+import logging
 from collections.abc import Callable, Sequence
 
 import torch
@@ -12,6 +12,8 @@ from torch.optim import Optimizer
 from caelab.training.gradient import BatchGradient, threads
 from caelab.training.losses import Terms
 from caelab.training.soap import SOAP
+
+_log = logging.getLogger(__name__)
 
 WARMUP = 3
 """Steps that are done as Python comes to them before one is recorded: libraries lay things out at
@@ -113,9 +115,7 @@ class Step:
         try:
             return record(arithmetic)
         except RuntimeError as error:
-            sys.stderr.write(
-                f"note: the step is not recorded as a CUDA graph, and so slower: {error}\n"
-            )
+            _log.warning("the step is not recorded as a CUDA graph, and so slower: %s", error)
             self._record = None
             return arithmetic
 

@@ -1,9 +1,9 @@
 """What engines are given and what they tell."""
 
 import contextlib
-import io
+import logging
 import traceback
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +12,7 @@ from caelab.data import ImageSet
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.experiments.interrupt import Interrupted
+from caelab.progress import hidden
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +32,10 @@ class Started:
 
 @dataclass(frozen=True)
 class Finished:
-    """The job's run directory is complete."""
+    """The job's run directory is complete; the notes are the warnings that it logged."""
 
     name: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Engine(Protocol):
 
 
 def attempt(job: Job, runs: Path, images: ImageSet | None = None) -> Finished | Failed:
-    """Train a job in this process, on ``images`` or what it names, without a word on stderr.
+    """Train a job in this process, on ``images`` or what it names, and write nothing to stderr.
 
     Raises:
         Interrupted: Someone asked to stop; the state is saved.
@@ -84,7 +86,7 @@ def attempt(job: Job, runs: Path, images: ImageSet | None = None) -> Finished | 
     from caelab.training.fit import TrainingDiverged
 
     try:
-        with contextlib.redirect_stderr(io.StringIO()):
+        with hidden(), _collected_warnings() as notes:
             directory = run(job.config, runs=runs, images=images)
     except Interrupted:
         raise
@@ -100,4 +102,18 @@ def attempt(job: Job, runs: Path, images: ImageSet | None = None) -> Finished | 
             job.name,
             f"the data here are not the study's: the run came out as {directory.path.name}.",
         )
-    return Finished(job.name)
+    return Finished(job.name, tuple(notes))
+
+
+@contextlib.contextmanager
+def _collected_warnings() -> Iterator[list[str]]:
+    """Keep the library's warnings from being shown; collect their messages."""
+    messages: list[str] = []
+    logger, collector = logging.getLogger("caelab"), logging.Handler()
+    collector.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
+    handlers, propagate = logger.handlers, logger.propagate
+    logger.handlers, logger.propagate = [collector], False
+    try:
+        yield messages
+    finally:
+        logger.handlers, logger.propagate = handlers, propagate

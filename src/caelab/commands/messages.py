@@ -1,0 +1,47 @@
+"""Messages of the library, which name parameters, in the words of the command line."""
+
+import logging
+import re
+
+import click
+
+PARAMETER = re.compile(r"`([a-z_]+(?:\.[a-z_]+)*)`")
+"""Name of a parameter in a message of the library, such as ```loss.kind```."""
+
+
+def with_flags(message: str, command: click.Command | None = None) -> str:
+    """Replace the parameters that a message names in backticks by the options of a command.
+
+    Args:
+        message: Message of the library, such as "`size` 0: should be at least 1".
+        command: Command whose options are named; by default the one that is running.
+
+    Returns:
+        The message, such as "--size 0: should be at least 1". A name that is no parameter of the
+        command stays as it is.
+    """
+    if command is None:
+        context = click.get_current_context(silent=True)
+        command = context.command if context else None
+    flags = {
+        name: option.opts[-1]
+        for option in (command.params if command else [])
+        if isinstance(option, click.Option)
+        for name in (option.name, getattr(option, "parameter", None))
+    }
+    return PARAMETER.sub(lambda found: flags.get(found[1], found[0]), message)
+
+
+class NoteHandler(logging.Handler):
+    """Shows the library's warnings on stderr as notes, each of them once, above a progress bar."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._shown: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show a warning that was not shown before."""
+        message = record.getMessage()
+        if message not in self._shown:
+            self._shown.add(message)
+            click.echo(f"note: {with_flags(message)}", err=True)
