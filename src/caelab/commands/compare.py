@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from caelab.experiments.run_directory import finite
-
 if TYPE_CHECKING:
     from caelab.report.comparison import Comparison
+
+_CAUTION = (
+    "the intervals and p-values hold for other images; another seed of the training may differ more"
+)
 
 
 @click.command("compare")
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     default="mse",
     show_default=True,
     metavar="NAME",
-    help="What to compare: mse, psnr, or another that the runs were measured by.",
+    help="What to compare: mse, psnr, or another metric of the runs.",
 )
 @click.option(
     "--picture",
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 @click.option(
     "--data",
     metavar="TEXT",
-    help="Where the images of the picture are.  [default: where the runs had them]",
+    help="Source of the images in the picture.  [default: that of the runs]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(
@@ -41,30 +43,34 @@ def command(
 
     The difference of two means comes with its 95% interval over images (bootstrap) and a p-value
     (sign flips) that is corrected for the number of pairs (Holm).
+
+    Example: caelab compare runs/a runs/b --metric psnr --picture differences.png
     """
-    from caelab.errors import InputError
-    from caelab.metrics.image_metrics import METRICS
     from caelab.report.comparison import compare_runs, draw_differences
 
-    if metric not in METRICS:
-        raise InputError(
-            f"--metric {metric}: there is no such metric. There are: {', '.join(METRICS)}."
-        )
     comparison = compare_runs(runs, metric=metric)
     if picture is not None:
         draw_differences(comparison, picture, data=data)
+    notes = [_CAUTION]
+    if len(comparison.degradations) > 1:
+        notes.append(
+            f"the networks undo different degradations: {', '.join(comparison.degradations)}"
+        )
     if as_json:
-        click.echo(json.dumps(finite(_document(comparison)), indent=2, ensure_ascii=False))
+        document = _document(comparison)
+        click.echo(json.dumps({**document, "notes": notes}, indent=2, ensure_ascii=False))
         return
     click.echo("\n".join([*_means(comparison), "", *_differences(comparison)]))
-    for note in comparison.notes:
+    for note in notes:
         click.echo(f"note: {note}", err=True)
     if picture is not None:
         click.echo(f"picture: {picture}")
 
 
 def _document(comparison: "Comparison") -> dict[str, object]:
-    return {
+    from caelab.experiments.run_directory import finite
+
+    document = {
         "metric": comparison.metric,
         "unit": comparison.unit,
         "better": comparison.better,
@@ -79,44 +85,35 @@ def _document(comparison: "Comparison") -> dict[str, object]:
             for name, run in comparison.runs.items()
         },
         "pairs": [
-            {**dataclasses.asdict(pair.comparison), "better": pair.better}
+            {**dataclasses.asdict(pair), "better": comparison.winner(pair)}
             for pair in comparison.pairs
         ],
-        "notes": list(comparison.notes),
     }
+    return dict(finite(document))
 
 
 def _means(comparison: "Comparison") -> list[str]:
     unit = f", {comparison.unit}" if comparison.unit else ""
-    heading = f"mean {comparison.metric}{unit}"
     width = max(map(len, comparison.runs))
     count = len(next(iter(comparison.values.values())))
-    lines = [
-        (
-            f"{'':<{width}}  {heading:>14}   network  ({count:,} test images, {comparison.better} is"
-            " better)"
-        )
-    ]
-    return lines + [
-        f"{name:<{width}}  {comparison.values[name].mean():>14.6f}   {run.description.text}, seed"
-        f" {run.config.seed}"
-        for name, run in comparison.runs.items()
-    ]
+    head = f"{'':<{width}}  {f'mean {comparison.metric}{unit}':>14}   network"
+    lines = [f"{head}  ({count:,} test images, {comparison.better} is better)"]
+    for name, run in comparison.runs.items():
+        mean = comparison.values[name].mean()
+        network = f"{run.description.text}, seed {run.config.seed}"
+        lines.append(f"{name:<{width}}  {mean:>14.6f}   {network}")
+    return lines
 
 
 def _differences(comparison: "Comparison") -> list[str]:
-    names = [f"{pair.comparison.first} − {pair.comparison.second}" for pair in comparison.pairs]
+    names = [f"{pair.first} − {pair.second}" for pair in comparison.pairs]
     width = max(map(len, names))
     lines = [f"{'':<{width}}  {'difference':>11}  {'95% interval':>23}  {'p (Holm)':>8}  better"]
     for name, pair in zip(names, comparison.pairs, strict=True):
-        difference = pair.comparison.difference
-        interval = (
-            "too few images"
-            if difference.undetermined
-            else f"{difference.low:+.6f} to {difference.high:+.6f}"
-        )
-        lines.append(
-            f"{name:<{width}}  {difference.estimate:>+11.6f}  {interval:>23} "
-            f" {pair.comparison.corrected:>8.4f}  {pair.better or 'undetermined'}"
-        )
+        difference = pair.difference
+        interval = f"{difference.low:+.6f} to {difference.high:+.6f}"
+        if difference.undetermined:
+            interval = "too few images"
+        numbers = f"{difference.estimate:>+11.6f}  {interval:>23}  {pair.corrected:>8.4f}"
+        lines.append(f"{name:<{width}}  {numbers}  {comparison.winner(pair) or 'undetermined'}")
     return lines

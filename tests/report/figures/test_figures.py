@@ -211,9 +211,11 @@ def test_a_grid_of_reconstructions() -> None:
     )
     picture = drawing.picture("grid", "png")
     assert picture.data.startswith(b"\x89PNG")
-    shown = [axes.images[0].get_array() for axes in drawing.figure.axes]
-    assert len(shown) == 6
-    np.testing.assert_array_equal(shown[1], images[1].transpose(1, 2, 0))
+    (axes,) = drawing.figure.axes
+    shown = axes.images[0].get_array()
+    assert shown.shape == (3 * 4 + 2, 2 * 4 + 1, 3)  # three rows, two columns, a pixel between
+    np.testing.assert_array_equal(shown[:4, 5:], images[1].transpose(1, 2, 0))
+    np.testing.assert_array_equal(shown[4], 1)
 
 
 def test_labels_of_lines_that_are_close_stand_above_one_another() -> None:

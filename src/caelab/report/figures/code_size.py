@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from scipy import stats
 
-from caelab.experiments.run_figures import GRAY
+from caelab.plotting import GRAY
 from caelab.report.architectures import Analysis, Architecture, CodeSizeAnswer
 from caelab.report.figures.labels import label_points
 from caelab.report.figures.style import INK, MARKS, Drawing, logarithmic, margin, new_axes

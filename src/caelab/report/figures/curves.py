@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.ticker import MaxNLocator
 
-from caelab.experiments.run_figures import BLUE, GRAY, GREEN, ORANGE
+from caelab.plotting import BLUE, GRAY, GREEN, ORANGE
 from caelab.report.figures.style import Drawing, logarithmic, margin, new_axes
 from caelab.report.sentences import significant
 

@@ -5,8 +5,8 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
-from caelab.experiments.run_figures import BLUE, GRAY, ORANGE
 from caelab.metrics.statistics import Interval
+from caelab.plotting import BLUE, GRAY, ORANGE
 from caelab.report.architectures import Analysis, LevelEffect
 from caelab.report.figures.style import GRID, INK, Drawing, new_axes, plain
 from caelab.report.sentences import significant

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.ticker import FixedLocator
 
-from caelab.experiments.run_figures import BLUE, ORANGE
+from caelab.plotting import BLUE, ORANGE
 from caelab.report.architectures import Architecture, EqualSizeAnswer
 from caelab.report.figures.labels import label_lines, label_points
 from caelab.report.figures.style import INK, Drawing, logarithmic, margin, new_axes

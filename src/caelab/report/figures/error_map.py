@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from caelab.experiments.run_figures import BLUE, ORANGE
+from caelab.plotting import BLUE, ORANGE
 from caelab.report.error_sites import ErrorSites
 from caelab.report.figures.style import INK, WIDTH, Drawing
 from caelab.report.sentences import significant

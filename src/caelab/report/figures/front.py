@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from caelab.experiments.run_figures import BLUE, GRAY, ORANGE
+from caelab.plotting import BLUE, GRAY, ORANGE
 from caelab.report.architectures import Analysis, Architecture, Front
 from caelab.report.figures.labels import label_points
 from caelab.report.figures.style import Drawing, logarithmic, margin, new_axes

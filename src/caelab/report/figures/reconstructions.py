@@ -3,14 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from caelab.experiments.run_figures import GRAY
+from caelab.plotting import draw_image_rows
 from caelab.report.figures.style import Drawing
 from caelab.report.sentences import significant
-
-_SIDE = 0.62
-_LEFT = 1.9
 
 
 def draw_reconstructions(
@@ -20,53 +16,22 @@ def draw_reconstructions(
     *,
     chosen: str,
 ) -> Drawing:
-    """Draw test images above what networks made of them; as pixels are photographs, render it as
-    PNG.
+    """Draw test images above what networks made of them; to be rendered as PNG.
 
     Args:
-        originals: ``float32 (K, 3, H, W)`` in [0, 1].
-        estimates: What each network made of them, of the same shape, by its label.
+        originals: Images ``float32 (K, 3, H, W)`` in [0, 1].
+        estimates: Output of each network, of the same shape, by its label.
         errors: Test MSE over all test images, by label.
         chosen: How these images were chosen, in words that follow "images".
     """
-    count = len(originals)
-    rows: list[tuple[str, str, np.ndarray]] = [("original", "", originals)]
-    rows += [
-        (label, f"test MSE {significant(errors[label])}", images)
-        for label, images in estimates.items()
-    ]
-    figure = Figure(figsize=(_LEFT + _SIDE * count + 0.05, _SIDE * len(rows) + 0.05))
-    width, height = figure.get_size_inches()
-    for row, (label, note, images) in enumerate(rows):
-        bottom = (height - (row + 1) * _SIDE) / height
-        middle = bottom + _SIDE / height / 2
-        spare = 0.09 / height if note else 0
-        figure.text(
-            (_LEFT - 0.08) / width, middle + spare, _cut(label), ha="right", va="center", fontsize=9
-        )
-        figure.text(
-            (_LEFT - 0.08) / width,
-            middle - spare,
-            note,
-            ha="right",
-            va="center",
-            fontsize=7.5,
-            color=GRAY,
-        )
-        for column in range(count):
-            left = (_LEFT + column * _SIDE) / width
-            axes = figure.add_axes((left, bottom, 0.95 * _SIDE / width, 0.95 * _SIDE / height))
-            axes.imshow(images[column].transpose(1, 2, 0), interpolation="nearest", vmin=0, vmax=1)
-            axes.set_axis_off()
+    rows = {"original": originals}
+    for label, images in estimates.items():
+        rows[f"{label}\ntest MSE {significant(errors[label])}"] = images
     return Drawing(
-        figure=figure,
-        caption=_caption(count, errors, list(estimates), chosen),
-        alt=_alt(count, estimates),
+        figure=draw_image_rows(rows),
+        caption=_caption(len(originals), errors, list(estimates), chosen),
+        alt=_alt(len(originals), estimates),
     )
-
-
-def _cut(label: str) -> str:
-    return label if len(label) <= 27 else f"{label[:26]}…"
 
 
 def _caption(count: int, errors: Mapping[str, float], labels: Sequence[str], chosen: str) -> str:

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from caelab.experiments.run_figures import BLUE, GREEN, ORANGE
+from caelab.plotting import BLUE, GREEN, ORANGE
 from caelab.report.document import Picture
 
 INK, GRID = "#222222", "#dddddd"

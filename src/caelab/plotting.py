@@ -1,0 +1,221 @@
+"""How every figure of caelab looks: colors, axes, grids of images, and the files they are saved as.
+
+Figures have a white background, so that they can be read on dark pages and in print. Every color
+comes with a marker or a line style of its own, and text stays text in SVG files.
+"""
+
+import io
+import re
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+from caelab.files import replacing
+
+BLUE, ORANGE, GREEN, GRAY = "#0072B2", "#D55E00", "#009E73", "#666666"
+"""Colors of Okabe and Ito's palette, which color-blind people can tell apart."""
+
+INK, GRID = "#222222", "#dddddd"
+
+MARKS = (
+    (BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"),
+    (INK, "X"), (BLUE, "<"), (ORANGE, ">"), (GREEN, "h"),
+)  # fmt: skip
+"""Color and marker of each group of points, in the order in which groups take them."""
+
+LINES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
+"""Line styles, in the order in which lines take them."""
+
+WIDTH = 7.2
+"""Width of a figure in inches: that of a page's text."""
+
+MSE_LABEL = "mean squared error, pixels in [0, 1]"
+
+_SETTINGS: dict[str, Any] = {
+    "svg.fonttype": "none",
+    # Text is laid out with the first font; the others are no wider.
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
+    "figure.facecolor": "white",
+}
+
+_GAP = 0.09
+"""Gap between images of a grid, as a share of their height."""
+
+
+def new_axes(height: float) -> tuple[Figure, Axes]:
+    """Return a figure of ``WIDTH`` by ``height`` inches with one pair of axes."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def set_limits(
+    axes: Axes, *, x: Iterable[float] = (), y: Iterable[float] = (), margin: float = 0.06
+) -> None:
+    """Make axes logarithmic around positive values, with plain numbers at round positions.
+
+    Args:
+        axes: Axes to change.
+        x: Values that the x axis must show; without values the axis stays as it is.
+        y: Values that the y axis must show; without values the axis stays as it is.
+        margin: Margin on both sides, as a share of the logarithmic range.
+    """
+    sides = (("x", axes.xaxis, list(x), 30), ("y", axes.yaxis, list(y), 3000))
+    for name, axis, values, wide in sides:
+        if not values:
+            continue
+        low, high = min(values), max(values)
+        spare = max((high / low) ** margin, 1.05)
+        low, high = low / spare, high * spare
+        axes.set(**{f"{name}scale": "log", f"{name}lim": (low, high)})
+        steps: Sequence[float] = (1, 2, 5) if high / low > 8 else (1, 1.5, 2, 3, 4, 5, 7)
+        if high / low > wide:  # labels of an x axis stand next to each other and need more room
+            steps = (1, 3) if high / low < 10 * wide else (1,)
+        axis.set_major_locator(LogLocator(base=10, subs=steps, numticks=30))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(lambda value, _: format_plain(value))
+    axes.grid(color=GRID, linewidth=0.6)
+
+
+def format_plain(value: float) -> str:
+    """Return a round number without an exponent or needless zeros.
+
+    >>> format_plain(20000.0), format_plain(0.00005)
+    ('20,000', '0.00005')
+    """
+    return f"{value:,.0f}" if value >= 10 else f"{Decimal(f'{value:.2g}').normalize():f}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageBlock:
+    """Rows of images under one heading.
+
+    Attributes:
+        rows: Images ``float32 (K, 1 or 3, H, W)`` in [0, 1] by the label of their row.
+        heading: Text above the first row.
+        notes: A text below each column of the last row; may be empty.
+    """
+
+    rows: Mapping[str, np.ndarray]
+    heading: str = ""
+    notes: Sequence[str] = ()
+
+
+def draw_image_blocks(blocks: Sequence[ImageBlock], *, title: str, footnote: str) -> Figure:
+    """Draw blocks of images one above another.
+
+    Args:
+        blocks: At least one, all with the same number of images in a row.
+        title: Title of the whole figure.
+        footnote: Small text below everything; may be empty.
+    """
+    count = len(next(iter(blocks[0].rows.values())))
+    rows = [len(block.rows) for block in blocks]
+    size = (1.05 * count + 0.3, 1.05 * sum(rows) + 0.47 * len(blocks) + 0.7)
+    figure = Figure(figsize=size, layout="constrained")
+    figure.suptitle(title, fontsize=11, wrap=True)
+    grid = figure.subplots(len(blocks), 1, squeeze=False, height_ratios=rows)
+    for axes, block in zip(grid[:, 0], blocks, strict=True):
+        axes.set_title(block.heading, fontsize=10, loc="left")
+        across, down = _show_grid(axes, list(block.rows.values()))
+        axes.set_xticks(across if block.notes else [], block.notes, fontsize=8.5)
+        labels = [textwrap.fill(label, 18) for label in block.rows]
+        axes.set_yticks(down, labels, fontsize=8.5, rotation=90, va="center")
+    add_footnote(figure, footnote)
+    return figure
+
+
+def draw_image_rows(rows: Mapping[str, np.ndarray]) -> Figure:
+    """Draw rows of small images with their labels on the left.
+
+    Args:
+        rows: Images ``float32 (K, 1 or 3, H, W)`` in [0, 1] by label, K the same in every row.
+    """
+    side, left, count = 0.62, 1.9, len(next(iter(rows.values())))
+    width, height = left + side * count + 0.05, side * len(rows) + 0.05
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_axes((left / width, 0, 1 - left / width, 1))
+    _, down = _show_grid(axes, list(rows.values()))
+    axes.set_xticks([])
+    axes.set_yticks(down, [_wrap_label(label) for label in rows], fontsize=8.5)
+    return figure
+
+
+def add_footnote(figure: Figure, text: str) -> None:
+    """Write small gray text below a figure, broken into lines that fit."""
+    if text:
+        letters = int(14 * figure.get_figwidth())
+        figure.supxlabel(textwrap.fill(text, letters), fontsize=8, color=GRAY)
+
+
+def save_figure(figure: Figure, *files: Path) -> None:
+    """Write a figure to each file, as SVG or PNG by its suffix."""
+    for file in files:
+        data = render(figure, "caelab", "svg" if file.suffix.lower() == ".svg" else "png")
+        with replacing(file) as temporary:
+            temporary.write_bytes(data)
+
+
+def render(figure: Figure, name: str, format: Literal["svg", "png"]) -> bytes:  # noqa: A002 - matplotlib's word
+    """Return the bytes of a figure's file; the same drawing and name give the same bytes.
+
+    Args:
+        figure: Figure to render.
+        name: Makes the identifiers within an SVG unique, so that several fit into one HTML page.
+        format: File format.
+    """
+    file = io.BytesIO()
+    metadata = (
+        dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        if format == "svg"
+        else {"Software": None}
+    )
+    settings: Any = {**_SETTINGS, "svg.hashsalt": name}
+    with matplotlib.rc_context(settings):
+        figure.savefig(file, format=format, dpi=150, metadata=metadata, facecolor="white")
+    if format == "png":
+        return file.getvalue()
+    # What a browser draws is kept: the rest is the same in every figure and would clash in a page.
+    text = file.getvalue().decode()
+    text = re.sub(r"^.*?(?=<svg)|<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r'<g id="[^"]*"', "<g", text)
+    fonts = "'DejaVu Sans', Verdana, Arial, sans-serif"
+    return re.sub(r"'DejaVu Sans'[^;\"]*", fonts, text).encode()
+
+
+def _show_grid(axes: Axes, rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Show rows of images ``(K, 1 or 3, H, W)`` as one picture with white gaps.
+
+    Axes for every image would look the same and take seconds.
+
+    Returns:
+        The centers of columns ``(K,)`` and of rows, in data coordinates.
+    """
+    count, _, height, width = rows[0].shape
+    gap = max(1, round(_GAP * height))
+    tops, lefts = np.arange(len(rows)) * (height + gap), np.arange(count) * (width + gap)
+    picture = np.ones((tops[-1] + height, lefts[-1] + width, 3), np.float32)
+    for top, images in zip(tops, rows, strict=True):
+        for left, image in zip(lefts, images, strict=True):
+            picture[top : top + height, left : left + width] = image.transpose(1, 2, 0)
+    axes.imshow(picture, interpolation="nearest", vmin=0, vmax=1)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return lefts + (width - 1) / 2, tops + (height - 1) / 2
+
+
+def _wrap_label(label: str) -> str:
+    """Break a label into at most three lines of 26 letters; its own line breaks stay."""
+    lines = [line for part in label.split("\n") for line in textwrap.wrap(part, 26) or [""]]
+    return "\n".join(lines if len(lines) <= 3 else [*lines[:2], lines[2][:25] + "…"])
