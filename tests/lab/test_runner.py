@@ -120,14 +120,12 @@ def test_numbers_are_those_of_the_run_directories(lab: Lab) -> None:
     for study in lab.results["studies"].values():
         for row in study["rows"]:
             assert row["test_mse"] == lab.results["runs"][row["run"]]["result"]["test"]["mse"]
-    table = next(table for table in lab.results["tables"] if table["section"] == "Test error")
+    table = next(table for table in lab.results["tables"] if table["name"] == "errors")
     errors = [row["test_mse"] for row in lab.results["studies"]["exercise-1"]["rows"]]
     assert table["rows"][0][table["columns"].index("test MSE")] == pytest.approx(np.mean(errors))
-    bands = next(
-        table for table in lab.results["tables"] if table["section"] == "Where the error sits"
-    )
+    bands = next(table for table in lab.results["tables"] if table["name"] == "bands")
     first = lab.results["studies"]["exercise-1"]["rows"][0]["test_mse"]
-    assert sum(row[2] for row in bands["rows"]) == pytest.approx(first, rel=1e-4)  # Parseval
+    assert sum(row[3] for row in bands["rows"]) == pytest.approx(first, rel=1e-4)  # Parseval
 
 
 def test_it_says_what_data_these_are_and_what_was_cut(lab: Lab) -> None:

@@ -5,8 +5,19 @@ import re
 
 import html5lib
 
-from caelab.report.document import Code, Column, Document, Note, Paragraph, Picture, Section, Table
+from caelab.report.document import (
+    Code,
+    Column,
+    Document,
+    Note,
+    Paragraph,
+    Part,
+    Picture,
+    Section,
+    Table,
+)
 from caelab.report.render_html import render_html
+from caelab.report.render_markdown import render_markdown
 
 NASTY = "</script><b onload=\"x\"> & 'quoted' <!-- ü × −"
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="4" height="4"/>'
@@ -24,10 +35,13 @@ def document() -> Document:
         Section(title=f"Level {level}", blocks=[Paragraph("x")], level=level)
         for level in range(1, 8)
     ]
-    return Document(
-        title=NASTY,
-        lead=NASTY,
-        sections=[Section(title=NASTY, blocks=blocks), Section(title=NASTY, blocks=[]), *levels],
+    return render_markdown(
+        [
+            Part("title", {"title": NASTY}, level=0),
+            Section(title=NASTY, blocks=blocks),
+            Section(title=NASTY, blocks=[]),
+            *levels,
+        ]
     )
 
 
@@ -43,11 +57,14 @@ def parse(page: str) -> html5lib.HTMLParser:
 
 def test_the_page_is_valid_and_texts_stay_texts() -> None:
     tree = parse(render_html(document(), corner())).tree_found
-    assert tree.find(".//h1").text == NASTY
-    assert tree.find(".//main//p").text == NASTY
+    assert tree.find(".//title").text == tree.find(".//h1").text == NASTY
+    assert tree.find(".//main/p").text == NASTY
     assert tree.find(".//main//img").get("alt") == NASTY
-    cells = [cell.text for cell in tree.iter("td")]
-    assert cells == [NASTY, "1.23", "b", "–"]
+    assert [each.text for each in tree.iter("figcaption")] == [NASTY, NASTY]
+    assert tree.find(".//blockquote[@class='missing']/p/strong").tail == f" {NASTY}"
+    assert tree.find(".//*[@role='region']").get("aria-label") == NASTY
+    cells = [(cell.text, cell.get("class")) for cell in tree.iter("td")]
+    assert cells == [(NASTY, "left"), ("1.23", "right"), ("b", "left"), ("–", "right")]
     embedded = next(each for each in tree.iter("script") if each.get("id") == "corner-data")
     assert json.loads(embedded.text) == corner()
 

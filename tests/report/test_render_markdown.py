@@ -1,87 +1,115 @@
+"""What templates print is read as it was meant, whatever the texts hold."""
+
+import math
+from collections.abc import Callable
 from pathlib import Path
 
-from hypothesis import given
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jinja2 import DictLoader
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from caelab.report.document import (
-    Block,
-    Code,
-    Column,
-    Document,
-    Note,
-    Paragraph,
-    Picture,
-    Section,
-    Table,
-)
-from caelab.report.render_markdown import render_markdown, write_markdown
+from caelab.report.document import Document, Part, Picture
+from caelab.report.render_markdown import environment, percent, render_markdown, write_markdown
 
 TEXTS = st.text(st.sampled_from("ab1 2.)*_`#+-=>|[]()!<&;~\\$:~\n×")).filter(
     lambda text: text.strip()
 )
+PNG = Picture(name="p", data=b"\x89PNG", format="png", alt="See.", caption="What.")
+
+Render = Callable[..., Document]
 
 
-def parsed(*blocks: Block) -> list[Token]:
-    text = render_markdown(Document(title="T", sections=[Section(title="S", blocks=blocks)]))
-    return MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)
+@pytest.fixture(scope="module")
+def render() -> Render:
+    """Render one template from its text."""
+
+    def rendered(template: str, level: int = 0, images: bool = True, **context: object) -> Document:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(environment(), "loader", DictLoader({"part.md.j2": template}))
+            environment().cache.clear()
+            try:
+                return render_markdown([Part("part", context, level)], images=images)
+            finally:
+                environment().cache.clear()
+
+    return rendered
+
+
+def parsed(document: Document) -> list[Token]:
+    return MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(document.text)
 
 
 def shown(token: Token) -> str:
     """What a reader sees of an inline token that holds nothing but text."""
-    assert {child.type for child in token.children or []} <= {
-        "text",
-        "text_special",
-        "softbreak",
-    }, token.children
+    assert {child.type for child in token.children or []} <= {"text", "softbreak"}, token.children
     return "".join(child.content or " " for child in token.children or [])
 
 
 @given(TEXTS)
-def test_plain_text_is_read_as_it_was_written(text: str) -> None:
-    tokens = parsed(Paragraph(text))
-    assert [token.type for token in tokens[6:]] == ["paragraph_open", "inline", "paragraph_close"]
-    assert shown(tokens[7]) == " ".join(text.split())
+def test_plain_text_is_read_as_it_was_written(render: Render, text: str) -> None:
+    tokens = parsed(render("{{ text }}", text=text))
+    assert [token.type for token in tokens] == ["paragraph_open", "inline", "paragraph_close"]
+    assert shown(tokens[1]) == " ".join(text.split())
 
 
 @given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=3))
-def test_cells_are_read_as_they_were_written(rows: list[tuple[str, str]]) -> None:
-    tokens = parsed(Table(columns=[Column("a|b", align="left"), Column("c")], rows=rows))
-    cells = [shown(token) for token in tokens if token.type == "inline"][2:]
+@settings(suppress_health_check=[HealthCheck.too_slow])
+def test_cells_are_read_as_they_were_written(render: Render, rows: list[tuple[str, str]]) -> None:
+    document = render('{{ table("rows", {"a|b": "<", "c": ""}) }}', rows=rows)
+    cells = [shown(token) for token in parsed(document) if token.type == "inline"]
     assert cells == ["a|b", "c", *(" ".join(cell.split()) for row in rows for cell in row)]
 
 
-def test_a_table_aligns_and_formats() -> None:
-    table = Table(
-        columns=[Column("name", align="left"), Column("MSE", ".3f")],
-        rows=[["x", 0.12345], ["y", None]],
+def test_a_table_aligns_formats_and_is_kept_as_numbers(render: Render) -> None:
+    rows = [("x", 0.12345, 1234), ("y", None, math.nan)]
+    template = """
+        {% call table("errors", {"name": "<", "MSE": ".3f", "n": ",d"}) %}
+          Of {{ n }} images
+          in [0, 1].
+        {% endcall %}"""
+    document = render(template, errors=rows, n=6400)
+    assert (
+        "| :--- | ---: | ---: |\n| x | 0.123 | 1,234 |\n| y | – | – |\n\n*Of 6,400 images in [0, 1].*"
+        in document.text
     )
-    text = render_markdown(Document(title="T", sections=[Section(title="S", blocks=[table])]))
-    assert "| :--- | ---: |\n| x | 0.123 |\n| y | – |" in text
+    (table,) = document.tables
+    assert (table["name"], table["columns"], table["rows"][0]) == (
+        "errors", ["name", "MSE", "n"], ["x", 0.12345, 1234],
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="errors should have 3 cells"):
+        render(template, errors=[("x",)], n=1)
 
 
-def test_code_keeps_every_letter() -> None:
-    code = 'caelab train "conv8 | conv3"\n```\nfenced'
-    fence = next(token for token in parsed(Code(code)) if token.type == "fence")
-    assert fence.content == f"{code}\n"
-
-
-def test_notes_and_levels() -> None:
-    sections = [
-        Section(title="A", blocks=[Note("gone", "missing")]),
-        Section(title="B", blocks=[], level=2),
+def test_numbers_are_printed_with_separators_or_three_digits(render: Render) -> None:
+    text = render("{{ n }} {{ mse }} {{ gain|decimals(1) }}", n=48000, mse=0.00123456, gain=-2.345)
+    assert text.text == "48,000 0.00123 −2.3\n"
+    assert [percent(value) for value in (0.5, -0.5, 0.012, math.nan)] == [
+        "50%",
+        "−50%",
+        "1.2%",
+        "–",
     ]
-    document = Document(title="T", lead="Lead.", sections=sections)
-    assert render_markdown(document) == "# T\n\nLead.\n\n## A\n\n> **Missing:** gone\n\n### B\n"
 
 
-def test_pictures_lie_where_the_text_says(tmp_path: Path) -> None:
-    picture = Picture(name="p", data=b"\x89PNG", format="png", caption="What.", alt="See.")
-    write_markdown(
-        Document(title="T", sections=[Section(title="S", blocks=[picture])]), tmp_path / "report.md"
-    )
-    assert "![See.](figures/p.png)\n\n*What.*" in (tmp_path / "report.md").read_text(
-        encoding="utf-8"
-    )
+def test_headings_go_below_the_level_of_the_part(render: Render) -> None:
+    template = "# A\n\n\n\n    indented\n## {{ title }}"
+    assert render(template, level=2, title="# B").text == "### A\n\nindented\n#### \\# B\n"
+
+
+def test_code_keeps_every_letter(render: Render) -> None:
+    code = 'caelab train "conv8 | conv3"\n```\nfenced'
+    tokens = parsed(render("{{ code(text) }}", text=code))
+    assert next(token for token in tokens if token.type == "fence").content == f"{code}\n"
+
+
+def test_pictures_lie_where_the_text_says(render: Render, tmp_path: Path) -> None:
+    template = "{{ figure(picture) }}{{ figure(none) }}"
+    write_markdown(render(template, picture=PNG), tmp_path / "report.md")
+    assert "![See.](figures/p.png)\n\n*What.*" in (tmp_path / "report.md").read_text()
     assert (tmp_path / "figures" / "p.png").read_bytes() == b"\x89PNG"
+    without = render(template, picture=PNG, images=False)
+    assert "What." in without.text
+    assert not without.pictures

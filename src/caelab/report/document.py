@@ -1,14 +1,73 @@
-"""What a report consists of, whatever it is rendered to: HTML, Markdown, or the numbers alone.
+"""What a report consists of: parts, each a template and the numbers, tables and figures it shows.
 
-Document ──► Section ──► Paragraph · Note · Table · Picture · Code
+Part ──render_markdown──► Document (Markdown text, its pictures and tables) ──► report.md · HTML
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 Cell = str | int | float | None
-"""Of a table: a number is formatted by its column, ``None`` is what there is no value for."""
+"""Value of a table's cell: numbers are formatted by their column, ``None`` is a missing value."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A figure.
+
+    Attributes:
+        name: Name of its file without the ending; unique in a document.
+        data: Bytes of the file.
+        format: Kind of file.
+        alt: Description for people who cannot see the figure.
+        caption: Caption, where the template has none.
+    """
+
+    name: str
+    data: bytes
+    format: Literal["svg", "png"]
+    alt: str
+    caption: str = ""
+
+    @property
+    def file(self) -> str:
+        """Name of the file."""
+        return f"{self.name}.{self.format}"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a report: a template, which holds all sentences, and the values it shows.
+
+    Attributes:
+        template: Name of a file in ``templates/`` without its ending ``.md.j2``.
+        context: Values by the names that the template uses.
+        level: Level of its heading below the report's title: 1 for an exercise, 2 for a part of it.
+        name: Name of the part in ``results.json``; the template's, if empty.
+    """
+
+    template: str
+    context: Mapping[str, Any]
+    level: int = 1
+    name: str = ""
+
+
+@dataclass(kw_only=True)
+class Document:
+    """A rendered report.
+
+    Attributes:
+        text: Whole report as GitHub-flavored Markdown; pictures are links into a folder.
+        pictures: Pictures by the name of their file.
+        tables: Every table as plain values: ``section``, ``name``, ``caption``, ``columns``, ``rows``.
+    """
+
+    text: str = ""
+    pictures: dict[str, Picture] = field(default_factory=dict)
+    tables: list[dict[str, Any]] = field(default_factory=list)
+
+
+# Blocks of sections that are not templates yet
 
 
 @dataclass(frozen=True)
@@ -20,13 +79,7 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Note:
-    """Plain text that stands out.
-
-    Attributes:
-        text: What it says.
-        kind: ``missing``: what the report should have and has not; ``warning``: what to be careful
-            about; ``remark``: what is good to know.
-    """
+    """Plain text that stands out."""
 
     text: str
     kind: Literal["missing", "warning", "remark"] = "remark"
@@ -41,35 +94,16 @@ class Code:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table.
-
-    Attributes:
-        name: Its heading.
-        format: How its numbers are written, as in ``format(number, ".5f")``; text is taken as it
-            is.
-        align: ``right`` for numbers.
-    """
+    """A column of a table: its heading, the format of its numbers, and where its cells align."""
 
     name: str
     format: str = ""
     align: Literal["left", "right"] = "right"
 
-    def text(self, cell: Cell) -> str:
-        """Return how a cell of this column reads; what there is no value for reads "–"."""
-        if cell is None:
-            return "–"
-        return cell if isinstance(cell, str) else format(cell, self.format)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Rows of as many cells as there are columns.
-
-    Attributes:
-        columns: What they are called and how they are written.
-        rows: The cells; numbers as numbers, so that they keep their digits.
-        caption: What the table shows, in a sentence; may be empty.
-    """
+    """Rows of as many cells as there are columns."""
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
@@ -80,56 +114,14 @@ class Table:
             raise ValueError(f"every row of the table should have {len(self.columns)} cells")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """A figure.
-
-    Attributes:
-        name: Its file's name where it is written as a file, without the ending; unique in a
-            document.
-        data: The bytes of the file.
-        format: What they are.
-        caption: A sentence or two computed from the data.
-        alt: What is to be seen, for those who cannot see it.
-    """
-
-    name: str
-    data: bytes
-    format: Literal["svg", "png"]
-    caption: str
-    alt: str
-
-
 Block = Paragraph | Note | Code | Table | Picture
 """What a section is made of."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A heading and what stands under it.
-
-    Attributes:
-        title: The heading.
-        blocks: What stands under it, in order.
-        level: 1 for a part of the document, 2 for a part of a part, and so on. Sections are a flat
-            list.
-    """
+    """A heading and the blocks below it."""
 
     title: str
     blocks: Sequence[Block]
     level: int = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Document:
-    """A report.
-
-    Attributes:
-        title: Of the whole.
-        sections: In order.
-        lead: What it is about and what it found, in a few sentences; may be empty.
-    """
-
-    title: str
-    sections: Sequence[Section]
-    lead: str = ""

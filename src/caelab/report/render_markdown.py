@@ -1,102 +1,222 @@
-"""A document as Markdown, its pictures as files beside it."""
+"""Markdown from a report's templates.
 
+In a template, ``{{ value }}`` prints a text with Markdown's own characters escaped, a whole number
+with thousands separators, and any other number with three significant digits. ``{{ figure(picture)
+}}`` shows a picture, ``{% call table("name", {heading: format}) %}caption{% endcall %}`` the rows
+that the context holds under that name, and ``{{ code(text) }}`` a text in fixed width.
+"""
+
+import functools
+import math
 import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from caelab.files import replacing, write_text
+from caelab.report import sentences
 from caelab.report.document import (
-    Block,
+    Cell,
     Code,
-    Column,
     Document,
     Note,
     Paragraph,
+    Part,
     Picture,
     Section,
     Table,
 )
 
 PICTURES = "figures"
-"""The folder of the pictures, beside the text."""
-
-_KINDS = {"missing": "Missing", "warning": "Beware", "remark": "Note"}
+"""Folder of the pictures, next to the Markdown file."""
 
 
-def render_markdown(document: Document) -> str:
-    """Return the document as GitHub-flavored Markdown that shows pictures from the folder
-    ``PICTURES``.
+def render_markdown(parts: Iterable[Part | Section], *, images: bool = True) -> Document:
+    """Render the parts of a report, one after another.
+
+    Args:
+        parts: The parts in order.
+        images: Whether bitmaps are shown; they hold pixels of the data, while drawings do not.
     """
-    parts = [f"# {_plain(document.title)}"]
-    if document.lead:
-        parts.append(_plain(document.lead))
-    parts += [_section(section) for section in document.sections]
-    return "\n\n".join(parts) + "\n"
+    document = Document()
+    texts = [
+        _old(part, document, images)
+        if isinstance(part, Section)
+        else _Writer(part, document, images).text()
+        for part in parts
+    ]
+    document.text = "\n\n".join(texts) + "\n"
+    return document
 
 
 def write_markdown(document: Document, file: Path) -> None:
-    """Write the document to ``file``, and its pictures into the folder ``PICTURES`` beside it.
+    """Write the document to ``file``, and its pictures into the folder ``PICTURES`` next to it.
 
     Raises:
         InputError: Something cannot be written.
     """
-    write_text(file, render_markdown(document))
-    for section in document.sections:
-        for block in section.blocks:
-            if isinstance(block, Picture):
-                with replacing(file.parent / PICTURES / _file(block)) as temporary:
-                    temporary.write_bytes(block.data)
+    write_text(file, document.text)
+    for name, picture in document.pictures.items():
+        with replacing(file.parent / PICTURES / name) as temporary:
+            temporary.write_bytes(picture.data)
 
 
-def _section(section: Section) -> str:
-    heading = f"{'#' * min(6, section.level + 1)} {_plain(section.title)}"
-    return "\n\n".join([heading, *map(_block, section.blocks)])
+class _Writer:
+    """What a template of one part can call."""
+
+    def __init__(self, part: Part, document: Document, images: bool) -> None:
+        self.part, self.document, self.images = part, document, images
+
+    def text(self) -> str:
+        """Render the part: lines without indentation, blocks with one empty line between them."""
+        template = environment().get_template(f"{self.part.template}.md.j2")
+        text = template.render(
+            self.part.context, table=self.table, figure=self.figure, code=self.code
+        )
+        text = re.sub(r"[ \t]*\n[ \t]*", "\n", text.strip())
+        return re.sub(r"^(?=#)", "#" * self.part.level, re.sub("\n{3,}", "\n\n", text), flags=re.M)
+
+    def table(
+        self, name: str, columns: Mapping[str, str], caller: Callable[[], str] | None = None
+    ) -> Markup:
+        """Print the rows ``name`` of the context.
+
+        Args:
+            name: Name of the rows in the part's context, and of the table in ``results.json``.
+            columns: Format of each column's numbers by heading; ``<`` is a column of texts.
+            caller: Caption.
+        """
+        rows: Sequence[Sequence[Cell]] = self.part.context[name]
+        if any(len(row) != len(columns) for row in rows):
+            raise ValueError(f"every row of the table {name} should have {len(columns)} cells")
+        caption = _one_line(caller() if caller else "")
+        self.document.tables.append(
+            {
+                "section": self.part.name or self.part.template,
+                "name": name,
+                "caption": re.sub(r"\\(.)", r"\1", caption),
+                "columns": list(columns),
+                "rows": [list(row) for row in rows],
+            }
+        )
+        lines = [
+            map(escape, columns),
+            [":---" if each == "<" else "---:" for each in columns.values()],
+            *(map(format_cell, row, columns.values()) for row in rows),
+        ]
+        return _captioned("\n".join(f"| {' | '.join(line)} |" for line in lines), caption)
+
+    def figure(self, picture: Picture | None, caller: Callable[[], str] | None = None) -> Markup:
+        """Show a picture, where there is one; the caption is the block's, or its own."""
+        if picture is None:
+            return Markup()
+        caption = _one_line(caller() if caller else escape(picture.caption))
+        if picture.format == "png" and not self.images:
+            return Markup(
+                f"\n> **Note:** Left out, as the images may not be passed on: {caption}\n"
+            )
+        self.document.pictures[picture.file] = picture
+        return _captioned(f"![{escape(picture.alt)}]({PICTURES}/{picture.file})", caption)
+
+    def code(self, text: str) -> Markup:
+        """Print a text in fixed width."""
+        fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", text)), 3)
+        return Markup(f"\n{fence}\n{text}\n{fence}\n")
 
 
-def _block(block: Block) -> str:
-    match block:
-        case Paragraph():
-            return _plain(block.text)
-        case Note():
-            return f"> **{_KINDS[block.kind]}:** {_plain(block.text)}"
-        case Code():
-            fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", block.text)), 3)
-            return f"{fence}\n{block.text}\n{fence}"
-        case Table():
-            return _table(block)
-        case Picture():
-            return f"![{_plain(block.alt)}]({PICTURES}/{_file(block)})\n\n*{_plain(block.caption)}*"
+@functools.cache
+def environment() -> Environment:
+    """Return what renders templates."""
+    made = Environment(
+        loader=PackageLoader("caelab.report"),
+        autoescape=True,
+        finalize=_print,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "change": sentences.change_in_words,
+        "count": lambda number, noun: f"{number:,} {noun}{'' if number == 1 else 's'}",
+        "decimals": lambda number, digits: f"{number:,.{digits}f}".replace("-", "−"),
+        "percent": percent,
+        "significant": sentences.significant,
+    }
+    return made
 
 
-def _table(table: Table) -> str:
-    def row(cells: list[str]) -> str:
-        return f"| {' | '.join(cells)} |"
-
-    lines = [
-        row([_plain(column.name) for column in table.columns]),
-        row([_rule(column) for column in table.columns]),
-    ]
-    lines += [
-        row([_plain(column.text(cell)) for column, cell in zip(table.columns, cells, strict=True)])
-        for cells in table.rows
-    ]
-    text = "\n".join(lines)
-    return f"{text}\n\n*{_plain(table.caption)}*" if table.caption else text
-
-
-def _rule(column: Column) -> str:
-    return "---:" if column.align == "right" else ":---"
-
-
-def _file(picture: Picture) -> str:
-    return f"{picture.name}.{picture.format}"
-
-
-def _plain(text: str) -> str:
+def escape(text: str) -> Markup:
     """Escape what Markdown would take for its own, and keep a text to one line."""
     text = re.sub(r"([\\`*_<>\[\]|~$&])", r"\\\1", " ".join(text.split()))
-    return re.sub(r"^([#+=-]|\d+(?=[.)](?:\s|$)))", _guard, text)
+    return Markup(re.sub(r"^([#+=-]|\d+(?=[.)](?:\s|$)))", _guard, text))
+
+
+def format_cell(cell: Cell, format_: str) -> Markup:
+    """Print a table's cell; a missing number is a dash."""
+    if cell is None or (isinstance(cell, float) and not math.isfinite(cell)):
+        return Markup("–")
+    return escape(cell if isinstance(cell, str) else format(cell, format_.strip("<>")))
+
+
+def percent(ratio: float) -> str:
+    """Return a ratio in percent, with at least two significant digits."""
+    if not math.isfinite(ratio):
+        return "–"
+    if abs(ratio) < 0.1:
+        return f"{sentences.significant(ratio * 100, 2)}%"
+    return f"{ratio * 100:.0f}%".replace("-", "−")
+
+
+def _print(value: Any) -> Markup:
+    """Print a template's value."""
+    if isinstance(value, Markup):
+        return value
+    if isinstance(value, int):
+        return escape(f"{value:,}")
+    return escape(sentences.significant(value) if isinstance(value, float) else str(value))
 
 
 def _guard(start: re.Match[str]) -> str:
     mark = start[1]
     return f"{mark}\\" if mark.isdigit() else f"\\{mark}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _captioned(block: str, caption: str) -> Markup:
+    return Markup(f"\n{block}\n" + (f"\n*{caption}*\n" if caption else ""))
+
+
+# Sections that are not templates yet
+
+
+def _old(section: Section, document: Document, images: bool) -> str:
+    writer = _Writer(Part("", {}, name=section.title), document, images)
+
+    def block(each: Paragraph | Note | Code | Table | Picture) -> str:
+        match each:
+            case Paragraph():
+                return escape(each.text)
+            case Note():
+                kind = {"missing": "Missing", "warning": "Beware", "remark": "Note"}[each.kind]
+                return f"> **{kind}:** {escape(each.text)}"
+            case Code():
+                return writer.code(each.text)
+            case Picture():
+                return writer.figure(each)
+            case Table():
+                rows = {"table": each.rows}
+                old = _Writer(Part("", rows, name=section.title), document, images)
+                columns = {
+                    column.name: "<" if column.align == "left" else column.format
+                    for column in each.columns
+                }
+                return old.table("table", columns, lambda: escape(each.caption))
+
+    heading = f"{'#' * min(6, section.level + 1)} {escape(section.title)}"
+    return "\n\n".join([heading, *(block(each).strip("\n") for each in section.blocks)])

@@ -18,15 +18,15 @@ from caelab.files import write_text
 from caelab.networks import describe
 from caelab.report.architectures import Analysis, analyze
 from caelab.report.colorization import colorization_sections
-from caelab.report.document import Block, Document, Note, Picture, Section, Table
-from caelab.report.exercise1 import network_sections
+from caelab.report.document import Document, Note, Part, Section
+from caelab.report.exercise1 import reconstruction_part
 from caelab.report.exercise2 import size_sections
 from caelab.report.exercise3 import lesson_sections
 from caelab.report.front_page import data_section
 from caelab.report.inputs import Material, StudyResults, gather
 from caelab.report.interactive import choose_networks, picture_tasks, study_points
 from caelab.report.render_html import render_html
-from caelab.report.render_markdown import write_markdown
+from caelab.report.render_markdown import render_markdown, write_markdown
 from caelab.report.restoration import restoration_sections
 from caelab.report.run_differences import find_variants
 from caelab.report.run_reader import (
@@ -36,7 +36,6 @@ from caelab.report.run_reader import (
     is_reconstruction,
     over_seeds,
 )
-from caelab.report.sentences import mean_in_words
 from caelab.report.study_report import study_sections
 from caelab.report.test_images import Album
 
@@ -86,9 +85,8 @@ def write_report(
         InputError: Nothing was found that a report could be made of, or ``out`` cannot be written
             to.
     """
-    report = make_report(gather(paths, runs=runs), Album(data), names=names, command=command)
-    if not images:
-        report = without_images(report)
+    material = gather(paths, runs=runs)
+    report = make_report(material, Album(data), names=names, command=command, images=images)
     write_text(
         out / "results.json",
         json.dumps(finite(report.results), indent=1, ensure_ascii=False) + "\n",
@@ -100,7 +98,12 @@ def write_report(
 
 
 def make_report(
-    material: Material, album: Album, *, names: Mapping[str, str] | None = None, command: str = ""
+    material: Material,
+    album: Album,
+    *,
+    names: Mapping[str, str] | None = None,
+    command: str = "",
+    images: bool = True,
 ) -> Report:
     """Return the report of what was found; for the arguments see :func:`write_report`."""
     runs = material.all_runs
@@ -112,11 +115,10 @@ def make_report(
     main = reconstructing[0][0] if reconstructing else next(iter(runs.values()))
     analyses = {study.name: analyze(study.rows) for study in studies}
 
-    sections = [data_section(list(runs.values()), main, material.lab, command, problems)]
+    sections: list[Part | Section] = [_head(material, reconstructing, analyses, colorizing)]
+    sections += [data_section(list(runs.values()), main, material.lab, command, problems)]
     if reconstructing:
-        sections += _part(
-            "Exercise 1: the network reconstructs", lambda: network_sections(reconstructing, album)
-        )
+        sections.append(reconstruction_part(reconstructing, album))
     if reconstructing or studies:
         network = describe(
             main.description.network,
@@ -154,41 +156,16 @@ def make_report(
     if problems:
         notes = [Note(problem, "missing") for problem in problems]
         sections.append(Section(title="What is missing", blocks=notes))
-    document = Document(
-        title=(
-            "Convolutional autoencoders: the lab"
-            if material.lab
-            else "Convolutional autoencoders: a report"
-        ),
-        lead=_lead(reconstructing, analyses, colorizing),
-        sections=sections,
-    )
+    document = render_markdown(sections, images=images)
     points = [
         {"name": name, "points": study_points(analysis)} for name, analysis in analyses.items()
     ]
-    corner = {"tasks": tasks, "studies": [study for study in points if study["points"]]}
+    corner = {
+        "tasks": tasks if images else [],
+        "studies": [study for study in points if study["points"]],
+    }
     return Report(
         document=document, corner=corner, results=_results(material, document, analyses, problems)
-    )
-
-
-def without_images(report: Report) -> Report:
-    """Return the report without a pixel of the data: bitmaps show images, drawings do not."""
-
-    def left_out(block: Block) -> Block:
-        if isinstance(block, Picture) and block.format == "png":
-            return Note(f"Left out, as the images may not be passed on: {block.caption}")
-        return block
-
-    document = report.document
-    sections = [
-        dataclasses.replace(section, blocks=[left_out(block) for block in section.blocks])
-        for section in document.sections
-    ]
-    return dataclasses.replace(
-        report,
-        document=dataclasses.replace(document, sections=sections),
-        corner={**report.corner, "tasks": []},
     )
 
 
@@ -261,33 +238,28 @@ def _shown(
     return choose_networks(named, keep=keep), choose_networks(colors)
 
 
-def _lead(
+def _head(
+    material: Material,
     reconstructing: Sequence[Sequence[FinishedRun]],
     analyses: dict[str, Analysis],
     colorizing: Sequence[FinishedRun],
-) -> str:
-    """What was found, in a few sentences."""
-    said = []
+) -> Part:
+    """Return the title and the main results."""
+    context: dict[str, Any] = {"lab": material.lab, "analyses": [*analyses.values()]}
     if reconstructing:
         group = reconstructing[0]
-        said.append(
-            f"The network {group[0].description.text}, with {group[0].description.weights:,}"
-            f" weights, reconstructs {group[0].result['test']['n']:,} test images with a mean"
-            f" squared error of {mean_in_words(over_seeds(group))}."
-        )
-    for analysis in analyses.values():
-        if analysis.best is not None:
-            count = sum(bool(each.errors) for each in analysis.architectures)
-            said.append(
-                f"Of {count} architectures, {analysis.best.label} is the best by validation: "
-                f"{mean_in_words(analysis.best.mse)}."
-            )
+        context |= {
+            "network": group[0].description,
+            "images": group[0].result["test"]["n"],
+            "mse": over_seeds(group),
+        }
     if colorizing:
         best = min(groups(colorizing), key=lambda group: group[0].result["validation_mse"])
-        gray = best[0].result["baselines"].get("gray copy", {}).get("mse")
-        beside = f", where the gray image itself has {gray:.5f}" if gray else ""
-        said.append(f"Colors for gray images: {mean_in_words(over_seeds(best))}{beside}.")
-    return " ".join(said)
+        context |= {
+            "colors": over_seeds(best),
+            "gray": best[0].result["baselines"].get("gray copy", {}).get("mse"),
+        }
+    return Part("report", context, level=0)
 
 
 def _without_place(source: Mapping[str, Any]) -> dict[str, Any]:
@@ -325,17 +297,7 @@ def _results(
             }
             for study in material.studies
         },
-        "tables": [
-            {
-                "section": section.title,
-                "caption": block.caption,
-                "columns": [column.name for column in block.columns],
-                "rows": [list(row) for row in block.rows],
-            }
-            for section in document.sections
-            for block in section.blocks
-            if isinstance(block, Table)
-        ],
+        "tables": document.tables,
     }
 
 

@@ -16,11 +16,11 @@ from caelab.experiments.study import BASE
 from caelab.experiments.study_results import StudyRow
 from caelab.files import read_json, write_text
 from caelab.report.architectures import Analysis, analyze, summarize
-from caelab.report.document import Block, Code, Column, Document, Note, Paragraph, Section, Table
+from caelab.report.document import Block, Code, Column, Note, Paragraph, Part, Section, Table
 from caelab.report.figures import Drawing, draw_code_size, draw_effects, draw_equal_size, draw_front
 from caelab.report.inputs import StudyResults, gather
 from caelab.report.render_html import render_html
-from caelab.report.render_markdown import write_markdown
+from caelab.report.render_markdown import render_markdown, write_markdown
 from caelab.report.run_reader import FinishedRun
 from caelab.report.sentences import Sentences, write_sentences
 from caelab.report.study_baselines import Beside, measure_beside
@@ -79,7 +79,7 @@ def write_study_report(
         notes = [Note(problem, "missing") for problem in material.problems]
         sections.append(Section(title="What is missing", blocks=notes))
     title = study.question or f"The study {study.name}"
-    document = Document(title=title, sections=sections)
+    document = render_markdown([Part("title", {"title": title}, level=0), *sections])
     _write_table(folder / "architectures.csv", study)
     write_markdown(document, folder / "report.md")
     html = folder / "report.html"
