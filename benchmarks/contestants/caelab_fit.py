@@ -10,7 +10,8 @@ from benchmarks.tasks import Task
 from caelab.device import choose_device, choose_precision
 from caelab.experiments.config import RunConfig, make_config
 from caelab.experiments.setup import Parts, describe_run, make_plan, make_state, place
-from caelab.metrics.image_errors import reconstruction_errors
+from caelab.metrics.evaluate import squared_errors
+from caelab.models.inference import restoring
 from caelab.training.fit import Plan, TrainingState, fit
 
 
@@ -54,9 +55,8 @@ def train(state: TrainingState, parts: Parts, plan: Plan, record: Record) -> Non
     done = 0
 
     def error() -> float:
-        return float(
-            reconstruction_errors(state.model, parts.test, precision=plan.precision).mean()
-        )
+        with restoring(state.model, plan.precision) as restore:
+            return float(squared_errors(restore, parts.test).mean())
 
     record.begin()
     for epoch in fit(state, parts.train, plan):

@@ -22,9 +22,9 @@ from caelab.baselines.codecs import (
 )
 from caelab.data.pixels import Pixels
 from caelab.errors import InputError
-from caelab.metrics.image_errors import reconstruction_errors
+from caelab.metrics.evaluate import squared_errors
 from caelab.models.image_model import ImageModel
-from caelab.models.inference import Inference
+from caelab.models.inference import Inference, restoring
 from caelab.models.prediction_heads import RgbPrediction
 from caelab.networks.build import build
 from caelab.networks.parser import parse
@@ -148,10 +148,15 @@ def test_entropy_by_hand() -> None:
 
 def test_measuring_leaves_the_model_as_it_was() -> None:
     measured = model("reference").train()
-    before = reconstruction_errors(measured, TEST)
+
+    def errors() -> np.ndarray:
+        with restoring(measured) as restore:
+            return squared_errors(restore, TEST)
+
+    before = errors()
     code_costs(measured, TRAIN, TEST, bits=(2,))
     assert measured.training
-    np.testing.assert_array_equal(reconstruction_errors(measured, TEST), before)
+    np.testing.assert_array_equal(errors(), before)
 
 
 @pytest.mark.parametrize("text", ["conv8 conv3", "[unshuffle4 | shuffle4] conv3"])

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from caelab.color import SPACES
-from caelab.metrics.bleeding import bleeding
+from caelab.metrics.colorization_shortcomings import bleeding
 
 
 def halves(left: tuple[float, float, float], right: tuple[float, float, float]) -> Tensor:

@@ -5,7 +5,7 @@ from skimage.color import rgb2lab
 from torch import Tensor
 
 from caelab.color import SPACES
-from caelab.metrics.color_difference import (
+from caelab.metrics.image_metrics import (
     chroma_squared_error,
     ciede2000,
     color_accuracy,

@@ -8,11 +8,12 @@ import torch
 from caelab.data.pixels import Pixels
 from caelab.degrade.degradation import parse_degradation
 from caelab.errors import InputError
-from caelab.metrics.color_difference import colorfulness
 from caelab.metrics.diversity import best_of, measure_variants, pairwise_difference, variant_errors
-from caelab.metrics.image_errors import reconstruction_errors
+from caelab.metrics.evaluate import squared_errors
+from caelab.metrics.image_metrics import colorfulness
 from caelab.models.color_bins import ColorBins
 from caelab.models.image_model import ImageModel
+from caelab.models.inference import restoring
 from caelab.models.prediction_heads import BinsPrediction, ChromaPrediction, Prediction
 from caelab.networks.build import build
 from caelab.networks.parser import parse
@@ -87,9 +88,10 @@ def test_what_is_measured_is_what_the_model_gives(painter: ImageModel) -> None:
     painter.train()
     measured = measure_variants(painter, PIXELS, GRAY, count=3, temperature=0.8, seed=5)
     assert painter.training
-    np.testing.assert_allclose(
-        measured["mse"], reconstruction_errors(painter, PIXELS, degradation=GRAY)
-    )
+    with restoring(painter) as restore:
+        np.testing.assert_allclose(
+            measured["mse"], squared_errors(restore, PIXELS, degradation=GRAY)
+        )
     painter.eval()
     target = PIXELS.batch(slice(0, 6))
     given = 0.299 * target[:, :1] + 0.587 * target[:, 1:2] + 0.114 * target[:, 2:]
@@ -107,7 +109,7 @@ def test_what_is_measured_is_what_the_model_gives(painter: ImageModel) -> None:
 
 def test_the_result_does_not_depend_on_the_batch(painter: ImageModel) -> None:
     whole = measure_variants(painter, PIXELS, GRAY, count=2, temperature=1.0)
-    parts = measure_variants(painter, PIXELS, GRAY, count=2, temperature=1.0, batch=4)
+    parts = measure_variants(painter, PIXELS, GRAY, count=2, temperature=1.0, batch_size=4)
     for name, values in whole.items():
         np.testing.assert_allclose(parts[name], values, rtol=1e-4, err_msg=name)
 

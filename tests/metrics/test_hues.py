@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from caelab.color import SPACES
-from caelab.metrics.hues import SECTORS, hue_errors
+from caelab.metrics.colorization_shortcomings import SECTORS, hue_errors
 
 PRIMARIES = {
     "red": (1.0, 0.0, 0.0),

@@ -13,7 +13,7 @@ from caelab.degrade.degradation import parse_degradation
 from caelab.errors import InputError
 from caelab.experiments.publish import MOST_BYTES
 from caelab.metrics.evaluate import measure_restored
-from caelab.metrics.image_errors import restoring
+from caelab.models.inference import restoring
 from caelab.models.weights_file import load_model
 from caelab.pictures import model_files
 from caelab.pictures.model_files import ShippedModel, find_model, shipped_models

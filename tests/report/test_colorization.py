@@ -11,14 +11,15 @@ from caelab.degrade.degradation import parse_degradation
 from caelab.experiments.config import RunConfig
 from caelab.experiments.run import run
 from caelab.metrics.ambiguity import Ambiguity, AmbiguityBin
-from caelab.metrics.bleeding import Bleeding, Neighbors
 from caelab.metrics.colorization_shortcomings import (
+    Bleeding,
     ClassError,
     ColorfulnessKept,
+    HueError,
     InventedColor,
+    Neighbors,
     ShiftedError,
 )
-from caelab.metrics.hues import HueError
 from caelab.metrics.statistics import Interval
 from caelab.report.colorization import colorization_sections
 from caelab.report.document import Note, Paragraph, Picture, Section, Table

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from caelab.metrics.image_errors import Estimate
+from caelab.metrics.evaluate import Estimate
 from caelab.report.error_sites import find_error_sites
 
 
 def estimate(target: torch.Tensor, error: torch.Tensor) -> Estimate:
-    return Estimate(estimate=target + error, target=target, given=target)
+    return Estimate(estimate=target + error, target=target, degraded=target)
 
 
 def test_bands_add_up_to_the_error_and_pixels_average_to_it() -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from caelab.degrade.degradation import Degradation
 from caelab.degrade.kinds import MISSING, blur, downscale
-from caelab.metrics.image_errors import Restore
+from caelab.metrics.evaluate import Restore
 
 Picture = NDArray[np.float64]
 """One image, ``(H, W, C)``."""

@@ -20,8 +20,7 @@ from caelab.data.pixels import Pixels
 from caelab.degrade.degradation import Degradation
 from caelab.errors import InputError
 from caelab.files import replacing
-from caelab.metrics.evaluate import measure_restored
-from caelab.metrics.image_errors import Restore
+from caelab.metrics.evaluate import Restore, measure_restored
 from caelab.progress import Bar, progress
 
 CHOOSING = 40

@@ -16,9 +16,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from caelab.data.pixels import Pixels
-from caelab.metrics.image_errors import reconstruction_errors, restoring
+from caelab.metrics.evaluate import squared_errors
 from caelab.models.image_model import ImageModel
-from caelab.models.inference import Inference
+from caelab.models.inference import Inference, restoring
 
 FLOAT_BITS = 32
 """Of a number of the code that is not quantised."""
@@ -142,7 +142,7 @@ def code_costs(
             n=len(measured),
         )
 
-    costs = [cost(FLOAT_BITS, None, reconstruction_errors(model, measured, batch=batch))]
+    costs = [cost(FLOAT_BITS, None, _errors(model, measured, batch))]
     for precision in bits:
         quantizer = Quantizer.of_range(low, high, bits=precision)
         counts = torch.zeros(len(low), 2**precision, dtype=torch.int64, device=low.device)
@@ -178,6 +178,11 @@ def _codes(model: ImageModel, pixels: Pixels, batch: int) -> Iterator[Tensor]:
             yield inference.encode(pixels.batch(chosen))
 
 
+def _errors(model: ImageModel, pixels: Pixels, batch: int) -> np.ndarray:
+    with restoring(model) as restore:
+        return squared_errors(restore, pixels, batch_size=batch)
+
+
 def _errors_with(quantizer: Quantizer, model: ImageModel, pixels: Pixels, batch: int) -> np.ndarray:
     """Return every image's MSE when the decoder is given the quantised code, ``float64 (N,)``."""
 
@@ -186,7 +191,7 @@ def _errors_with(quantizer: Quantizer, model: ImageModel, pixels: Pixels, batch:
 
     handle = model.network.get_submodule("encoder").register_forward_hook(quantise)
     try:
-        return reconstruction_errors(model, pixels, batch=batch)
+        return _errors(model, pixels, batch)
     finally:
         handle.remove()
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from caelab.data.pixels import Pixels
 from caelab.errors import InputError
 from caelab.files import replacing
-from caelab.metrics.image_errors import squared_error
+from caelab.metrics.image_metrics import squared_error
 from caelab.progress import progress
 
 LARGEST_DIMENSION = 4096

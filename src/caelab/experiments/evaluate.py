@@ -14,7 +14,8 @@ from caelab.experiments.run_baselines import baseline_measures
 from caelab.experiments.run_directory import RunDirectory, finite, read_config
 from caelab.experiments.setup import load_data, place
 from caelab.metrics.evaluate import measure_restored
-from caelab.metrics.image_errors import restoring, summarize_errors
+from caelab.metrics.summary import summarize_errors
+from caelab.models.inference import restoring
 from caelab.models.weights_file import load_model
 from caelab.networks.describe import describe, require_enlargeable, require_image_output
 from caelab.networks.parser import parse

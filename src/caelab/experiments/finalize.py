@@ -18,9 +18,10 @@ from caelab.experiments.run_directory import RunDirectory
 from caelab.experiments.run_figures import ErrorCurve, choose_samples, draw_error, draw_samples
 from caelab.experiments.setup import Parts, make_card, peak_learning_rate
 from caelab.files import replacing
-from caelab.metrics.evaluate import measure_restored
-from caelab.metrics.image_errors import estimates, psnr, restoring, summarize_errors
+from caelab.metrics.evaluate import estimates, measure_restored
+from caelab.metrics.summary import psnr, summarize_errors
 from caelab.models.image_model import ImageModel
+from caelab.models.inference import restoring
 from caelab.models.weights_file import save_model
 from caelab.networks import Description
 from caelab.networks.build import Built, fold_batchnorm
@@ -122,7 +123,7 @@ def _draw_samples(
     chosen = choose_samples(errors, min(SAMPLES, len(errors)))
     with restoring(model, precision) as restore:
         (made,) = estimates(
-            restore, test.at(chosen.ravel()), degradation=degradation, batch=chosen.size
+            restore, test.at(chosen.ravel()), degradation=degradation, batch_size=chosen.size
         )
 
     def blocks(images: Tensor) -> np.ndarray:
@@ -130,7 +131,7 @@ def _draw_samples(
 
     rows = {"original": blocks(made.target), "network": blocks(made.estimate)}
     if degradation.steps:
-        rows = {"given": blocks(made.given.clamp(0, 1)), **rows}
+        rows = {"given": blocks(made.degraded.clamp(0, 1)), **rows}
     draw_samples(
         directory.samples,
         rows=rows,

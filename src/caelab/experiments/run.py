@@ -28,7 +28,8 @@ from caelab.experiments.setup import (
     require_labels,
 )
 from caelab.files import require_space
-from caelab.metrics.image_errors import reconstruction_errors
+from caelab.metrics.evaluate import squared_errors
+from caelab.models.inference import restoring
 from caelab.networks import Description
 from caelab.progress import Bar, progress
 from caelab.training.fit import Plan, TrainedEpoch, TrainingState, fit
@@ -192,14 +193,9 @@ def _train(
 def _validate(
     epoch: TrainedEpoch, plan: Plan, state: TrainingState, memory: Memory, parts: Parts, bar: Bar
 ) -> None:
-    error = float(
-        reconstruction_errors(
-            state.evaluated,
-            parts.validation,
-            degradation=plan.task.degradation,
-            precision=plan.precision,
-        ).mean()
-    )
+    with restoring(state.evaluated, plan.precision) as restore:
+        errors = squared_errors(restore, parts.validation, degradation=plan.task.degradation)
+    error = float(errors.mean())
     record = {
         "epoch": float(epoch.epoch),
         "seconds": epoch.seconds,

@@ -14,8 +14,7 @@ from caelab.data.pixels import Pixels
 from caelab.degrade.degradation import parse_degradation
 from caelab.experiments.config import RunConfig
 from caelab.experiments.setup import Parts
-from caelab.metrics.evaluate import measure_restored
-from caelab.metrics.image_errors import Restore
+from caelab.metrics.evaluate import Restore, measure_restored
 from caelab.networks import Description
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from caelab.metrics.image_errors import psnr
+from caelab.metrics.summary import psnr
 from caelab.plotting import (
     BLUE,
     GRAY,

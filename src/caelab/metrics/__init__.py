@@ -1,1 +1,1 @@
-"""Measuring: errors by image, and the trivial baselines that stand beside every result."""
+"""Metrics of images, one value per image, and statistics that compare them."""

@@ -1,10 +1,9 @@
-"""How many colors a gray patch can have: the spread of the training colors of patches that look
-like it.
+"""How many colors a gray patch can have: the spread of the colors of training patches like it.
 
-Gray patches that are alike have different colors. Whoever is given such a patch and wants the
-smallest squared error answers with their mean, and is left with their variance: no training removes
-it. A network sees the whole image and may do better than the patch allows; where it does not, what
-is left is not the network's fault.
+Gray patches that look alike have different colors. The answer with the smallest squared error is
+the mean of those colors, and its error their variance, which no training removes. A network sees
+the whole image and may do better than the patch allows; where it does not, the remaining error is
+not the network's fault.
 """
 
 from dataclasses import dataclass
@@ -19,13 +18,14 @@ from caelab.data.pixels import Pixels
 from caelab.progress import progress
 
 SIDE = 8
-"""Pixels of a patch's side; its color is that of the 2×2 pixels in its middle."""
+"""Side of a patch in pixels; its color is the mean of the 2×2 pixels in its middle."""
 
 NEIGHBORS = 16
+"""Training patches that a patch is compared with."""
 
 POSITION = 0.1
-"""Patches at opposite borders of the image count as different as if each pixel differed by this in
-luma."""
+"""Weight of a patch's position in its features: patches at opposite borders of the image differ as
+much as patches whose every pixel differs by this in luma, on [0, 1]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +33,10 @@ class Patches:
     """Patches of images.
 
     Attributes:
-        features: The luma and the place of each, ``float32 (M, SIDE² + 2)``.
-        chroma: Cb and Cr in its middle, ``float32 (M, 2)``.
-        images: Positions of the images they are from, ``int64 (M,)``.
-        corners: Their upper left pixels, row and column, ``int64 (M, 2)``.
+        features: Luma and position of each patch, ``float32 (M, SIDE² + 2)``.
+        chroma: Cb and Cr in its middle, ``float32 (M, 2)``, within ±0.5.
+        images: Position of its image in the part, ``int64 (M,)``.
+        corners: Row and column of its upper left pixel, ``int64 (M, 2)``.
     """
 
     features: Tensor
@@ -47,7 +47,7 @@ class Patches:
 
 @dataclass(frozen=True, kw_only=True)
 class AmbiguityBin:
-    """Patches of about the same ambiguity: means over them."""
+    """Mean spread and error of ``n`` patches of about the same ambiguity."""
 
     spread: float
     error: float
@@ -59,14 +59,15 @@ class Ambiguity:
     """How the error grows with the ambiguity; all in squared chroma, the mean of Cb and Cr.
 
     Attributes:
-        bins: Equally many patches each, the least ambiguous first.
+        bins: Groups of equally many patches, the least ambiguous first.
         spread: Mean variance of the neighbors' colors.
         error: Mean squared error of the estimate.
-        neighbors_error: That of the neighbors' mean color, a regressor without training.
-        rank_correlation: Spearman's, of spread and error over patches; NaN where one of them does
-            not vary.
-        n: How many patches.
-        training: Among how many neighbors were looked for.
+        neighbors_error: Mean squared error of the neighbors' mean color, an estimate without
+            training.
+        rank_correlation: Spearman's correlation of spread and error over patches; NaN if one of the
+            two is constant.
+        n: Number of patches.
+        training: Number of training patches among which the neighbors are.
     """
 
     bins: tuple[AmbiguityBin, ...]
@@ -79,7 +80,12 @@ class Ambiguity:
 
 
 def cut_patches(pixels: Pixels, count: int, *, seed: int) -> Patches:
-    """Cut ``count`` patches at random from a part, its images taken in turn.
+    """Cut patches at random positions.
+
+    Args:
+        pixels: Color images ``(N, 3, H, W)``; every image gives about the same number of patches.
+        count: Number of patches.
+        seed: Seed of the positions.
 
     Raises:
         ValueError: The images are smaller than a patch.
@@ -88,46 +94,50 @@ def cut_patches(pixels: Pixels, count: int, *, seed: int) -> Patches:
     if min(height, width) < SIDE:
         raise ValueError(f"images of {height}×{width} have no patches of {SIDE}×{SIDE}")
     generator = np.random.default_rng(seed)
-    images = generator.permutation(len(pixels))[np.arange(count) % len(pixels)]
-    corners = generator.integers(0, (height - SIDE + 1, width - SIDE + 1), (count, 2))
+    images = torch.from_numpy(generator.permutation(len(pixels))[np.arange(count) % len(pixels)])
+    corners = torch.from_numpy(
+        generator.integers(0, (height - SIDE + 1, width - SIDE + 1), (count, 2))
+    )
     features, chroma = [], []
-    for start in range(0, count, 1024):
-        chosen = slice(start, start + 1024)
-        planes = SPACES["ycbcr"].from_rgb(
-            pixels.batch(torch.from_numpy(images[chosen]).to(pixels.device))
-        )
-        windows = patches_at(planes, torch.from_numpy(corners[chosen]).to(pixels.device))
-        places = torch.from_numpy(corners[chosen] / (max(height, width) - 1)).to(windows) * (
-            POSITION * SIDE
-        )
-        features.append(torch.cat([windows[:, 0].flatten(1), places], dim=1))
+    for some_images, some_corners in zip(
+        torch.split(images, 1024), torch.split(corners, 1024), strict=True
+    ):
+        planes = SPACES["ycbcr"].from_rgb(pixels.batch(some_images.to(pixels.device)))
+        windows = patches_at(planes, some_corners.to(pixels.device))
+        position = some_corners.to(windows) / (max(height, width) - 1)
+        # A difference of POSITION in each of SIDE² pixels is SIDE · POSITION in Euclidean distance.
+        features.append(torch.cat([windows[:, 0].flatten(1), position * POSITION * SIDE], dim=1))
         chroma.append(middle(windows[:, 1:]))
     return Patches(
-        features=torch.cat(features),
-        chroma=torch.cat(chroma),
-        images=torch.from_numpy(images),
-        corners=torch.from_numpy(corners),
+        features=torch.cat(features), chroma=torch.cat(chroma), images=images, corners=corners
     )
 
 
 def patches_at(planes: Tensor, corners: Tensor) -> Tensor:
-    """Return one patch of each image: ``(M, C, H, W)`` and corners ``(M, 2)`` → ``(M, C, SIDE,
-    SIDE)``.
+    """Return one patch of each image.
+
+    Args:
+        planes: Images ``(M, C, H, W)``.
+        corners: Row and column of each patch's upper left pixel, ``int64 (M, 2)``.
+
+    Returns:
+        Patches ``(M, C, SIDE, SIDE)``.
     """
     reach = torch.arange(SIDE, device=planes.device)
     rows, columns = (corners[:, axis, None] + reach for axis in (0, 1))
     image = torch.arange(len(planes), device=planes.device)[:, None, None]
-    return planes.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]].permute(
-        0, 3, 1, 2
-    )
+    pixels = planes.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]]
+    return pixels.permute(0, 3, 1, 2)
 
 
-def middle(windows: Tensor) -> Tensor:
-    """Return the mean of the 2×2 pixels in the middle of patches, ``(M, C, SIDE, SIDE)`` → ``(M,
-    C)``.
+def middle(patches: Tensor) -> Tensor:
+    """Return the mean of the 2×2 pixels in a patch's middle, ``(M, C, SIDE, SIDE)`` → ``(M, C)``.
+
+    >>> middle(torch.ones(1, 2, SIDE, SIDE))
+    tensor([[1., 1.]])
     """
     inside = slice(SIDE // 2 - 1, SIDE // 2 + 1)
-    return windows[:, :, inside, inside].mean((2, 3))
+    return patches[:, :, inside, inside].mean((2, 3))
 
 
 @torch.no_grad()
@@ -137,20 +147,24 @@ def ambiguity(
     """Compare the errors in the middle of patches with the spread of their neighbors' colors.
 
     Args:
-        patches: Of the images that are measured.
-        estimate: Cb and Cr that were found in their middle, ``float32 (M, 2)``.
+        patches: Patches of the images that are measured.
+        estimate: Estimated Cb and Cr in their middle, ``float32 (M, 2)``.
         training: Patches of training images, at least ``NEIGHBORS``.
-        bins: At most, into which the patches are sorted.
+        bins: Largest number of groups that the patches are sorted into.
     """
     nearest = nearest_neighbors(patches.features, training.features, NEIGHBORS)
     colors = training.chroma[nearest].double()  # (M, NEIGHBORS, 2)
-    spread = colors.var(1).mean(1).cpu().numpy()
     truth = patches.chroma.double()
-    error, neighbors_error = (
-        (guess - truth).square().mean(1).cpu().numpy() for guess in (estimate, colors.mean(1))
+    spread, error, neighbors_error = (
+        values.mean(1).cpu().numpy()
+        for values in (
+            colors.var(1),
+            (estimate - truth).square(),
+            (colors.mean(1) - truth).square(),
+        )
     )
     order = np.argsort(spread, kind="stable")
-    varies = len(np.unique(spread)) > 1 and len(np.unique(error)) > 1
+    varies = np.ptp(spread) > 0 and np.ptp(error) > 0
     return Ambiguity(
         bins=tuple(
             AmbiguityBin(
@@ -168,18 +182,23 @@ def ambiguity(
 
 
 def nearest_neighbors(features: Tensor, among: Tensor, count: int) -> Tensor:
-    """Return the positions of the ``count`` nearest rows: ``(M, D)`` and ``(K, D)`` → ``int64 (M,
-    count)``.
+    """Return the positions of the nearest rows, by exact search.
 
-    The search is exact, by matrix products: |x − y|² = |x|² − 2 x·y + |y|², of which |x|² changes
-    no order.
+    Args:
+        features: Rows ``(M, D)``.
+        among: Rows ``(K, D)`` to search.
+        count: Neighbors per row, at most K.
+
+    Returns:
+        Positions ``int64 (M, count)``, the nearest first.
     """
+    # |x − y|² = |x|² − 2 x·y + |y|², whose first term changes no order: one matrix product finds
+    # the distances of a batch to all rows.
     lengths = among.square().sum(1)
     found = []
     with progress("patches that look alike", len(features)) as bar:
         for part in torch.split(features, 256):
-            found.append(
-                torch.addmm(lengths, part, among.T, alpha=-2).topk(count, largest=False).indices
-            )
+            distances = torch.addmm(lengths, part, among.T, alpha=-2)
+            found.append(distances.topk(count, largest=False).indices)
             bar(len(part))
     return torch.cat(found)

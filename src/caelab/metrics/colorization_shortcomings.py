@@ -1,37 +1,55 @@
-"""What a colorizer does badly, measured: pale colors, classes, input of another brightness, gray
-pictures.
+"""What a colorizer does badly, in numbers.
+
+Pale colors, hard classes, hues that are missed, color that crosses edges, sensitivity to brightness
+and contrast, and color given to gray pictures. Chroma is Cb and Cr of ITU-R BT.601, full range.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from caelab.color import SPACES, gray_rgb, luminance
 from caelab.data.pixels import Pixels
-from caelab.degrade.apply import degrade
 from caelab.degrade.degradation import Degradation
-from caelab.metrics.color_difference import chroma_squared_error
-from caelab.metrics.image_errors import EVALUATION_SEED, Restore
+from caelab.metrics.evaluate import Restore, estimates
+from caelab.metrics.image_metrics import measure
 from caelab.metrics.statistics import Interval, mean_interval
-from caelab.randomness import image_keys
 
 COLORLESS = 0.01
-"""Root of the mean square of Cb and Cr, below which an image is taken for a gray one."""
+"""Root mean square of Cb and Cr below which an image counts as gray."""
 
 SHIFTS = ((1.0, 0.0), (0.8, 0.0), (1.2, 0.0), (1.0, -0.1), (1.0, 0.1))
-"""Factors on an image and what is then added to it; the first changes nothing."""
+"""Factors on an image and offsets added to it; the first pair changes nothing."""
+
+SECTORS = (
+    "pink", "red", "orange", "yellow", "yellow-green", "green",
+    "turquoise", "cyan", "sky blue", "blue", "violet", "magenta",
+)  # fmt: skip
+"""Names of the 30° sectors of CIELAB's hue circle; the first is centered at 0°."""
+
+MIN_CHROMA = 10.0
+"""Smallest CIELAB chroma, √(a² + b²), of a pixel that has a hue."""
+
+EDGE = 0.1
+"""Smallest difference in luma, on [0, 1], of two neighboring pixels with an edge between them."""
+
+FLAT = 0.02
+"""Largest difference in luma, on [0, 1], of two neighboring pixels without an edge."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ColorfulnessKept:
-    """Colorfulness of the estimates over that of the truth.
+    """Colorfulness of the estimates relative to the truth.
 
     Attributes:
-        ratio: Of the means over images.
-        quartiles: Of the images' own ratios: a quarter, half and three quarters of them lie below.
-        n: Images with any color; the others have no ratio.
+        ratio: Ratio of the means over images.
+        quartiles: Quartiles of the images' own ratios.
+        n: Number of images with any color; the others have no ratio.
     """
 
     ratio: float
@@ -49,14 +67,13 @@ class ClassError:
 
 @dataclass(frozen=True, kw_only=True)
 class ShiftedError:
-    """What a change of brightness or contrast does.
+    """The error after a change of brightness or contrast.
 
     Attributes:
-        scale: Factor on the clean image, its chroma too.
-        offset: Added then; the result is clipped.
-        chroma_mse: Against the image that was changed in the same way.
-        relative: The same, divided by the error of the gray copy: 1 is no better than no color at
-            all.
+        scale: Factor on the clean image.
+        offset: Number added to it then; the result is clipped to [0, 1].
+        chroma_mse: Chroma MSE against the image that was changed in the same way.
+        relative: Chroma MSE over that of the gray copy: 1 is no better than no color at all.
     """
 
     scale: float
@@ -70,10 +87,10 @@ class InventedColor:
     """Color given to images that have none.
 
     Attributes:
-        chroma: Mean over these images of the root mean square of the estimate's Cb and Cr.
-        colorfulness_share: ``chroma`` over the same of all images' truth.
-        n: Gray images, of ``of``.
-        of: All images.
+        chroma: Mean over the gray images of the root mean square of the estimate's Cb and Cr.
+        colorfulness_share: ``chroma`` over the same number of all true images.
+        n: Number of gray images.
+        of: Number of all images.
     """
 
     chroma: float
@@ -82,11 +99,59 @@ class InventedColor:
     of: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class HueError:
+    """The error of the pixels whose true hue lies in one sector.
+
+    Attributes:
+        name: Name of the sector.
+        share: Share of all pixels.
+        chroma_mse: Mean squared error of Cb and Cr over the sector's pixels; NaN without any.
+        kept: Part of the true chroma that the estimate has in its direction,
+            Σ estimate·truth / Σ truth² over Cb and Cr: 1 where it is all there, 0 where the
+            estimate is gray, negative for the opposite color.
+    """
+
+    name: str
+    share: float
+    chroma_mse: float
+    kept: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neighbors:
+    """Pairs of neighboring pixels, either all over an edge or all without one.
+
+    Attributes:
+        share: Share of all pairs.
+        chroma_mse: Mean squared error of Cb and Cr at the pairs' pixels; NaN without any.
+        contrast_kept: Part of the true chroma difference that the estimate has,
+            Σ estimated·true / Σ true² over differences of Cb and Cr: 1 where colors change as in
+            the truth, 0 where one color covers both pixels; NaN without a true difference.
+    """
+
+    share: float
+    chroma_mse: float
+    contrast_kept: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bleeding:
+    """How color behaves over edges of the luma, and away from them."""
+
+    edges: Neighbors
+    flat: Neighbors
+
+
 def colorfulness_kept(estimated: np.ndarray, true: np.ndarray) -> ColorfulnessKept:
-    """Compare the colorfulness of images, ``(N,)`` both; NaN where no image has any."""
+    """Compare the colorfulness of images, ``(N,)`` both; NaN if no true image has any.
+
+    >>> colorfulness_kept(np.array([10.0, 30.0]), np.array([20.0, 40.0])).quartiles
+    (0.5625, 0.625, 0.6875)
+    """
     colored = true > 0
     if not colored.any():
-        return ColorfulnessKept(ratio=float("nan"), quartiles=(float("nan"),) * 3, n=0)
+        return ColorfulnessKept(ratio=math.nan, quartiles=(math.nan,) * 3, n=0)
     first, second, third = np.quantile(estimated[colored] / true[colored], [0.25, 0.5, 0.75])
     return ColorfulnessKept(
         ratio=float(estimated.mean() / true.mean()),
@@ -98,52 +163,62 @@ def colorfulness_kept(estimated: np.ndarray, true: np.ndarray) -> ColorfulnessKe
 def errors_by_class(
     errors: np.ndarray, labels: np.ndarray, classes: Sequence[str]
 ) -> tuple[ClassError, ...]:
-    """Return the mean error of each class that has images, the largest first; ``(N,)`` both."""
-    present = [
-        (name, errors[labels == index])
+    """Return the mean error of each class that has images, the largest first.
+
+    Args:
+        errors: Error of each image, ``(N,)``.
+        labels: Index of each image's class, ``(N,)``.
+        classes: Names of the classes.
+    """
+    found = [
+        ClassError(name=name, error=mean_interval(errors[labels == index]))
         for index, name in enumerate(classes)
         if (labels == index).any()
     ]
-    found = [ClassError(name=name, error=mean_interval(chosen)) for name, chosen in present]
     return tuple(sorted(found, key=lambda each: -each.error.estimate))
 
 
-@torch.no_grad()
 def shifted_errors(
     restore: Restore, pixels: Pixels, degradation: Degradation
 ) -> tuple[ShiftedError, ...]:
-    """Return the error for each of ``SHIFTS``: images are changed, made gray and given; see
-    ``ShiftedError``.
+    """Return the chroma error for each of ``SHIFTS``.
+
+    Args:
+        restore: The colorizer.
+        pixels: Clean images ``(N, 3, H, W)``; they are changed first, then degraded.
+        degradation: The degradation that makes them gray.
     """
     found = []
     for scale, offset in SHIFTS:
-        totals = np.zeros(2)
-        for chosen in pixels.batches(256):
-            target = (pixels.batch(chosen) * scale + offset).clamp(0, 1)
-            keys = image_keys(pixels.rows[chosen], EVALUATION_SEED).to(pixels.device)
-            guesses = (restore(degrade(target, degradation, keys)), gray_rgb(luminance(target)))
-            truth = SPACES["ycbcr"].from_rgb(target)
-            totals += [
-                float(chroma_squared_error(SPACES["ycbcr"].from_rgb(each), truth).sum())
-                for each in guesses
+
+        def change(images: Tensor, scale: float = scale, offset: float = offset) -> Tensor:
+            return (images * scale + offset).clamp(0, 1)
+
+        errors = [
+            [
+                measure(guess, each.target, ["chroma_mse"])["chroma_mse"]
+                for guess in (each.estimate, gray_rgb(luminance(each.target)))
             ]
-        error, gray = totals / len(pixels)
-        relative = error / gray if gray > 0 else float("nan")
-        found.append(
-            ShiftedError(
-                scale=scale, offset=offset, chroma_mse=float(error), relative=float(relative)
-            )
-        )
+            for each in estimates(restore, pixels, degradation=degradation, adjust=change)
+        ]
+        error, gray = (float(values.mean()) for values in np.concatenate(errors, axis=1))
+        relative = error / gray if gray > 0 else math.nan
+        found.append(ShiftedError(scale=scale, offset=offset, chroma_mse=error, relative=relative))
     return tuple(found)
 
 
-def invented_color(estimate: torch.Tensor, target: torch.Tensor) -> InventedColor:
-    """Return how much color images got that had none, RGB ``(N, 3, H, W)`` both; NaN where all had
-    some.
+def invented_color(estimate: Tensor, target: Tensor) -> InventedColor:
+    """Return how much color the estimates give to images without color.
+
+    Args:
+        estimate: RGB images ``(N, 3, H, W)`` in [0, 1].
+        target: The true images, of the same shape.
+
+    Returns:
+        The color, NaN if every true image has some.
     """
     guess, truth = (
-        SPACES["ycbcr"].chroma(images).double().square().flatten(1).mean(1).sqrt()
-        for images in (estimate, target)
+        chroma.square().flatten(1).mean(1).sqrt() for chroma in _chroma(estimate, target)
     )
     gray = truth < COLORLESS
     chroma = float(guess[gray].mean())
@@ -153,3 +228,69 @@ def invented_color(estimate: torch.Tensor, target: torch.Tensor) -> InventedColo
         n=int(gray.sum()),
         of=len(truth),
     )
+
+
+def hue_errors(estimate: Tensor, target: Tensor) -> tuple[HueError, ...]:
+    """Return the chroma errors by the pixels' true hue; grayish pixels belong to no sector.
+
+    Args:
+        estimate: RGB images ``(N, 3, H, W)`` in [0, 1].
+        target: The true images, of the same shape.
+
+    Returns:
+        One error per sector, in the order of ``SECTORS``.
+    """
+    _, a, b = SPACES["lab"].from_rgb(target).unbind(1)
+    width = 2 * math.pi / len(SECTORS)
+    sector = torch.atan2(b, a).div(width).round().long() % len(SECTORS)
+    guess, truth = _chroma(estimate, target)
+    sector[torch.hypot(a, b) < MIN_CHROMA] = len(SECTORS)
+    guess, truth = (chroma.transpose(0, 1).flatten(1) for chroma in _chroma(estimate, target))
+    errors = (guess - truth).square().mean(0)
+    masks = [(sector == index).flatten() for index in range(len(SECTORS))]
+    return tuple(
+        HueError(
+            name=name,
+            share=float(mask.double().mean()),
+            chroma_mse=float(errors[mask].mean()),
+            kept=_kept(guess[:, mask], truth[:, mask]),
+        )
+        for name, mask in zip(SECTORS, masks, strict=True)
+    )
+
+
+def bleeding(estimate: Tensor, target: Tensor) -> Bleeding:
+    """Compare the chroma of neighboring pixels over edges of the luma, and where it is flat.
+
+    Args:
+        estimate: RGB images ``(N, 3, H, W)`` in [0, 1].
+        target: The true images, of the same shape; the edges are those of their luma.
+    """
+    guess, truth = (SPACES["ycbcr"].from_rgb(images).double() for images in (estimate, target))
+    error = (guess - truth)[:, 1:].square().mean(1)
+    # Vertical pairs of pixels, then horizontal ones, in one row of (channel, pair) each.
+    guess_steps, true_steps = (
+        torch.cat([planes.diff(dim=axis).transpose(0, 1).flatten(1) for axis in (2, 3)], dim=1)
+        for planes in (guess, truth)
+    )
+    errors = torch.cat([F.avg_pool2d(error, pair, stride=1).flatten() for pair in ((2, 1), (1, 2))])
+
+    def compare(mask: Tensor) -> Neighbors:
+        return Neighbors(
+            share=float(mask.double().mean()),
+            chroma_mse=float(errors[mask].mean()),
+            contrast_kept=_kept(guess_steps[1:, mask], true_steps[1:, mask]),
+        )
+
+    luma_step = true_steps[0].abs()
+    return Bleeding(edges=compare(luma_step >= EDGE), flat=compare(luma_step <= FLAT))
+
+
+def _chroma(*images: Tensor) -> tuple[Tensor, ...]:
+    """Return Cb and Cr of RGB images, ``float64 (N, 2, H, W)`` each."""
+    return tuple(SPACES["ycbcr"].chroma(each).double() for each in images)
+
+
+def _kept(guess: Tensor, truth: Tensor) -> float:
+    """Return the slope of the regression of ``guess`` on ``truth`` through 0; NaN if that is 0."""
+    return float((guess * truth).sum() / truth.square().sum())

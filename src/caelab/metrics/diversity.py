@@ -1,9 +1,9 @@
-"""Several answers to one question: how much they differ, and how good the best of them is.
+"""Several answers to one input: how much they differ, and how good the best of them is.
 
-Differences are squared, over pixels and channels of [0, 1], as in the MSE. Answers that are drawn
-from the truth's own distribution differ from each other as much as from the truth, and on average
-both are twice the MSE of their mean: less diversity than error means that a model is surer than it
-ought to be.
+Differences are squared and averaged over pixels and channels of [0, 1], as in the MSE. Answers
+drawn from the truth's own distribution differ from each other as much as from the truth, and both
+differences are on average twice the MSE of the answers' mean. Less diversity than error means that
+a model is more certain than it should be.
 """
 
 from math import comb, nan
@@ -15,41 +15,61 @@ from torch import Tensor
 from caelab.data.pixels import Pixels
 from caelab.degrade.degradation import Degradation
 from caelab.device import autocast
-from caelab.metrics.color_difference import colorfulness
-from caelab.metrics.image_errors import EVALUATION_SEED, estimates, restoring, squared_error
+from caelab.metrics.evaluate import EVALUATION_SEED, estimates, join_batches
+from caelab.metrics.image_metrics import colorfulness, squared_error
 from caelab.models.image_model import ImageModel
+from caelab.models.inference import restoring
 
 
 def pairwise_difference(variants: Tensor) -> Tensor:
-    """Return the mean squared difference over all pairs of an image's variants, ``(N, K, C, H, W)``
-    → ``(N,)``.
+    """Return the mean squared difference over all pairs of an image's variants.
 
-    Of K variants there are K(K − 1)/2 pairs; their mean is 2K/(K − 1) times the variants' variance
-    about their mean. NaN where there is one variant only.
+    Args:
+        variants: Images ``(N, K, C, H, W)`` in [0, 1].
+
+    Returns:
+        Differences ``(N,)``; NaN if K is 1.
+
+    >>> pairwise_difference(torch.tensor([0.0, 0.5]).view(1, 2, 1, 1, 1))
+    tensor([0.2500])
     """
     if variants.shape[1] < 2:
         return variants.new_full((len(variants),), nan)
+    # The mean over the K(K − 1)/2 pairs is twice the unbiased variance: no loop over pairs.
     return 2 * variants.var(dim=1).flatten(1).mean(1)
 
 
 def variant_errors(variants: Tensor, target: Tensor) -> Tensor:
-    """Return each variant's mean squared error: ``(N, K, C, H, W)`` and ``(N, C, H, W)`` → ``(N,
-    K)``.
+    """Return each variant's mean squared error.
+
+    Args:
+        variants: Images ``(N, K, C, H, W)`` in [0, 1].
+        target: The true images, ``(N, C, H, W)``.
+
+    Returns:
+        Errors ``(N, K)``.
     """
     return (variants - target.unsqueeze(1)).square().flatten(2).mean(2)
 
 
 def best_of(errors: Tensor) -> Tensor:
-    """Return the error to be expected of the best of 1, 2, … K variants, ``float64 (N, K)`` → the
-    same.
+    """Return the expected error of the best of 1, 2, … K variants drawn from K.
 
-    The mean over all choices of k among the K: the j-th smallest is the best of C(K − j, k − 1) of
-    the C(K, k) choices.
+    Args:
+        errors: Errors of the variants, ``float64 (N, K)``.
+
+    Returns:
+        Expected errors ``float64 (N, K)``; the first column is the mean error.
+
+    >>> best_of(torch.tensor([[3.0, 1.0]]))
+    tensor([[2., 1.]])
     """
     count = errors.shape[1]
+    # The mean over all choices of k of the K variants, without bias and without listing them: the
+    # j-th smallest error is the best of C(K − j, k − 1) of the C(K, k) choices.
     shares = [
-        [comb(count - place, chosen - 1) / comb(count, chosen) for chosen in range(1, count + 1)]
-        for place in range(1, count + 1)
+        [comb(count - rank, chosen - 1) / comb(count, chosen) for chosen in range(1, count + 1)]
+        for rank in range(1, count + 1)
     ]
     return errors.sort(dim=1).values @ torch.tensor(shares).to(errors)
 
@@ -62,50 +82,44 @@ def measure_variants(
     count: int,
     temperature: float,
     seed: int = EVALUATION_SEED,
-    batch: int = 128,
+    batch_size: int = 128,
     precision: torch.dtype = torch.float32,
 ) -> dict[str, np.ndarray]:
-    """Return what a model's variants of each image are worth, ``float64 (N,)`` by name.
-
-    ``mse`` is the error of the model's one answer, beside which the others stand; ``mean_mse`` that
-    of the variants' mean; ``best_of_1_mse`` the mean of the variants' errors, and ``best_of_2_mse``
-    and so on up to ``count`` see :func:`best_of`; ``diversity`` see :func:`pairwise_difference`;
-    ``colorfulness`` is the variants' mean.
+    """Return the metrics of a model's variants of each image.
 
     Args:
-        model: With ``--predict bins``.
-        pixels: The images to be measured.
-        degradation: What is done to them.
-        count: Variants of each.
-        temperature: See ``ImageModel.variants``.
-        seed: Of the variants.
-        batch: Images at a time; the result does not depend on it.
-        precision: What convolutions compute in.
+        model: A model that predicts a distribution over color bins.
+        pixels: Clean images ``(N, C, H, W)``.
+        degradation: What the images suffer before the model gets them.
+        count: Number of variants of each image.
+        temperature: Temperature of the draws; see ``ImageModel.variants``.
+        seed: Seed of the draws.
+        batch_size: Images at a time; the result does not depend on it.
+        precision: Type in which convolutions are computed.
+
+    Returns:
+        ``float64 (N,)`` by name: ``mse`` of the model's single answer, ``mean_mse`` of the
+        variants' mean, ``diversity`` (see :func:`pairwise_difference`), ``colorfulness``, the
+        variants' mean, and ``best_of_1_mse`` to ``best_of_{count}_mse`` (see :func:`best_of`).
 
     Raises:
-        InputError: The model's prediction is no distribution, or the temperature is not above 0.
+        InputError: The model predicts no distribution, or the temperature is not positive.
     """
-    measured: list[Tensor] = []
+    batches = []
     with restoring(model, precision) as restore:
-        made = estimates(restore, pixels, degradation=degradation, batch=batch)
-        for chosen, each in zip(pixels.batches(batch), made, strict=True):
-            with autocast(each.given.device, precision):
+        restored = estimates(restore, pixels, degradation=degradation, batch_size=batch_size)
+        for rows, each in zip(pixels.batches(batch_size), restored, strict=True):
+            with autocast(each.degraded.device, precision):
                 variants = model.variants(
-                    each.given, count, seed=seed, temperature=temperature, rows=pixels.rows[chosen]
+                    each.degraded, count, seed=seed, temperature=temperature, rows=pixels.rows[rows]
                 )
-            columns = [
-                squared_error(each.estimate, each.target).unsqueeze(1),
-                squared_error(variants.mean(1), each.target).unsqueeze(1),
-                pairwise_difference(variants).unsqueeze(1),
-                colorfulness(variants.flatten(0, 1)).view(-1, count).mean(1, keepdim=True),
-                best_of(variant_errors(variants, each.target).double()),
-            ]
-            measured.append(torch.cat(columns, dim=1).double().cpu())
-    names = [
-        "mse",
-        "mean_mse",
-        "diversity",
-        "colorfulness",
-        *(f"best_of_{k}_mse" for k in range(1, count + 1)),
-    ]
-    return dict(zip(names, torch.cat(measured).numpy().T, strict=True))
+            best = best_of(variant_errors(variants, each.target).double())
+            values = {
+                "mse": squared_error(each.estimate, each.target),
+                "mean_mse": squared_error(variants.mean(1), each.target),
+                "diversity": pairwise_difference(variants),
+                "colorfulness": colorfulness(variants.flatten(0, 1)).view(-1, count).mean(1),
+                **{f"best_of_{k + 1}_mse": best[:, k] for k in range(count)},
+            }
+            batches.append({name: each.double().cpu().numpy() for name, each in values.items()})
+    return join_batches(batches)

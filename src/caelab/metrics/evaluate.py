@@ -1,37 +1,121 @@
-"""Every metric that tells something about a task, for each image of a part."""
+"""Degrade images, restore them by any method, and measure every image's error."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from caelab.data.pixels import Pixels
+from caelab.degrade.apply import degrade
 from caelab.degrade.degradation import Degradation
-from caelab.metrics.image_errors import Restore, estimates, squared_error
-from caelab.metrics.image_metrics import METRICS, measure
+from caelab.metrics.image_metrics import METRICS, measure, squared_error
+from caelab.randomness import image_keys
+
+CLEAN = Degradation()
+"""No degradation: images are reconstructed from themselves."""
+
+EVALUATION_SEED = 0
+"""Seed of the noise and masks of evaluated images: the same for all methods, so that they can be
+compared image by image."""
+
+Restore = Callable[[Tensor], Tensor]
+"""A method: degraded images ``(N, C', H, W)`` → images ``(N, C, H, W)`` in [0, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """Some degraded images and what a method made of them, all ``float32 (N, C, H, W)``.
+
+    Attributes:
+        estimate: Restored images in [0, 1].
+        target: Clean images in [0, 1].
+        degraded: Input of the method, with one channel if it is gray; not clipped.
+    """
+
+    estimate: Tensor
+    target: Tensor
+    degraded: Tensor
+
+
+@torch.no_grad()
+def estimates(
+    restore: Restore,
+    pixels: Pixels,
+    *,
+    degradation: Degradation = CLEAN,
+    batch_size: int = 512,
+    adjust: Callable[[Tensor], Tensor] | None = None,
+) -> Iterator[Estimate]:
+    """Yield degraded images and what a method makes of them, batch by batch in order.
+
+    Noise and masks depend on the image alone, so every method restores the same inputs.
+
+    Args:
+        restore: The method.
+        pixels: Clean images.
+        degradation: What the images suffer before the method gets them.
+        batch_size: Images at a time; the result does not depend on it.
+        adjust: Change of the clean images, ``(N, C, H, W)`` in [0, 1], before the degradation.
+    """
+    for rows in pixels.batches(batch_size):
+        target = pixels.batch(rows) if adjust is None else adjust(pixels.batch(rows))
+        keys = image_keys(pixels.rows[rows], EVALUATION_SEED).to(pixels.device)
+        degraded = degrade(target, degradation, keys)
+        yield Estimate(estimate=restore(degraded), target=target, degraded=degraded)
+
+
+def squared_errors(
+    restore: Restore, pixels: Pixels, *, degradation: Degradation = CLEAN, batch_size: int = 512
+) -> np.ndarray:
+    """Return the mean squared error of every image that a method restores.
+
+    Args:
+        restore: The method.
+        pixels: Clean images ``(N, C, H, W)``.
+        degradation: What the images suffer before the method gets them.
+        batch_size: Images at a time; the result does not depend on it.
+
+    Returns:
+        Errors on [0, 1] pixels, ``float64 (N,)``.
+
+    >>> pixels = Pixels.of(np.full((2, 3, 4, 4), 255, np.uint8), np.arange(2), device=torch.device("cpu"))
+    >>> squared_errors(lambda images: images * 0.5, pixels)
+    array([0.25, 0.25])
+    """
+    batches = estimates(restore, pixels, degradation=degradation, batch_size=batch_size)
+    errors = [squared_error(each.estimate, each.target) for each in batches]
+    return torch.cat(errors).double().cpu().numpy()
 
 
 def measure_restored(
     restore: Restore, pixels: Pixels, degradation: Degradation
 ) -> dict[str, np.ndarray]:
-    """Return the metrics of what becomes of each image, ``float64 (N,)`` by name.
+    """Return all metrics that have a meaning for a task, for every image that a method restores.
 
-    Reconstructions of images that were given as they are have their ``mse`` alone; what was done to
-    color is measured by all of ``METRICS``, with ``true_colorfulness`` beside; other degradations by
-    those that are not of color.
+    Args:
+        restore: The method.
+        pixels: Clean images ``(N, C, H, W)``.
+        degradation: What the images suffer before the method gets them.
+
+    Returns:
+        ``float64 (N,)`` by name: ``mse`` alone for reconstructions of clean images; all of
+        ``METRICS``, and ``true_colorfulness`` of the clean images, if the degradation removes
+        color; otherwise the metrics that do not measure color.
     """
-    names = ["mse"]
-    if degradation.steps:
-        gray = degradation.channels(3) == 1
-        names = [name for name, metric in METRICS.items() if gray or not metric.color]
-    measured: list[dict[str, np.ndarray]] = []
-    for made in estimates(restore, pixels, degradation=degradation):
-        if names == ["mse"]:
-            measured.append(
-                {"mse": squared_error(made.estimate, made.target).double().cpu().numpy()}
-            )
-            continue
-        one = measure(made.estimate, made.target, names)
-        if "colorfulness" in one:
-            one["true_colorfulness"] = measure(made.target, made.target, ["colorfulness"])[
-                "colorfulness"
-            ]
-        measured.append(one)
-    return {name: np.concatenate([one[name] for one in measured]) for name in measured[0]}
+    gray = degradation.channels(3) == 1
+    names = [name for name, metric in METRICS.items() if gray or not metric.color]
+    batches = []
+    for each in estimates(restore, pixels, degradation=degradation):
+        values = measure(each.estimate, each.target, names if degradation.steps else ["mse"])
+        if "colorfulness" in values:
+            truth = measure(each.target, each.target, ["colorfulness"])
+            values["true_colorfulness"] = truth["colorfulness"]
+        batches.append(values)
+    return join_batches(batches)
+
+
+def join_batches(batches: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Concatenate the values of all batches, ``(N,)`` by name."""
+    return {name: np.concatenate([values[name] for values in batches]) for name in batches[0]}

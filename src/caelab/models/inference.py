@@ -1,11 +1,13 @@
 """A model in use: answers without gradients, as fast as they can be had."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
+from caelab.device import autocast
 from caelab.models.image_model import ImageModel, Part
 from caelab.networks.build import Built
 from caelab.networks.simd_network import InLanes
@@ -131,3 +133,29 @@ class Inference:
                 compiled = None
             self._compiled[part, shape] = compiled
         return self._compiled[part, shape]
+
+
+@contextmanager
+def restoring(
+    model: ImageModel, precision: torch.dtype = torch.float32
+) -> Iterator[Callable[[Tensor], Tensor]]:
+    """Yield the model as a function of images, in evaluation mode while the block runs.
+
+    Args:
+        model: The model; it is returned to its mode after the block.
+        precision: Type in which convolutions are computed.
+
+    Yields:
+        A map of input images ``(N, C', H, W)`` to restored images ``(N, C, H, W)`` in [0, 1].
+    """
+    inference, training = Inference(model), model.training
+
+    def restore(images: Tensor) -> Tensor:
+        with autocast(images.device, precision):
+            return inference.restore(images)
+
+    model.eval()
+    try:
+        yield restore
+    finally:
+        model.train(training)

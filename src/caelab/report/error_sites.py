@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from caelab.degrade.kinds import gray
-from caelab.metrics.image_errors import Estimate
+from caelab.metrics.evaluate import Estimate
 
 BANDS = 8
 """Equal rings of frequency from 0 to half a cycle a pixel; what lies in the corners beyond goes to

@@ -13,7 +13,7 @@ from caelab.baselines.classical import classical_methods
 from caelab.baselines.classical_choice import MEASURED, spread
 from caelab.degrade.degradation import Degradation, parse_degradation
 from caelab.errors import InputError
-from caelab.metrics.image_errors import Restore, estimates
+from caelab.metrics.evaluate import Restore, estimates
 from caelab.metrics.statistics import Interval, mean_interval
 from caelab.report.document import Block, Column, Note, Paragraph, Section, Table
 from caelab.report.image_strips import draw_strips

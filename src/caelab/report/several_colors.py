@@ -9,8 +9,8 @@ import torch
 
 from caelab.data.pixels import Pixels
 from caelab.degrade.degradation import parse_degradation
-from caelab.metrics.color_difference import colorfulness
 from caelab.metrics.diversity import measure_variants
+from caelab.metrics.image_metrics import colorfulness
 from caelab.models.image_model import VARIANT_TEMPERATURE, ImageModel
 from caelab.models.weights_file import load_model
 from caelab.progress import progress

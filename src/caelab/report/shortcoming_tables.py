@@ -5,14 +5,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from caelab.metrics.ambiguity import Ambiguity
-from caelab.metrics.bleeding import EDGE, FLAT, Bleeding
 from caelab.metrics.colorization_shortcomings import (
+    EDGE,
+    FLAT,
+    MIN_CHROMA,
+    Bleeding,
     ClassError,
     ColorfulnessKept,
+    HueError,
     InventedColor,
     ShiftedError,
 )
-from caelab.metrics.hues import LEAST_CHROMA, HueError
 from caelab.report.document import Column, Table
 from caelab.report.sentences import significant
 
@@ -70,7 +73,7 @@ def shortcoming_tables(found: Shortcomings) -> Iterable[Table]:
         ],
         caption=(
             f"By the hue of the truth, in {found.images:,} test images; pixels with a chroma below"
-            f" {LEAST_CHROMA:g} in CIELAB have none. Color found: chroma in the truth's direction,"
+            f" {MIN_CHROMA:g} in CIELAB have none. Color found: chroma in the truth's direction,"
             " 100% where it is all there."
         ),
     )

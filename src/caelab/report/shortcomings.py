@@ -13,21 +13,25 @@ from caelab.data.pixels import Pixels
 from caelab.degrade.degradation import parse_degradation
 from caelab.experiments.setup import load_data
 from caelab.metrics.ambiguity import SIDE, Ambiguity, ambiguity, cut_patches, middle, patches_at
-from caelab.metrics.bleeding import EDGE, Bleeding, bleeding
 from caelab.metrics.colorization_shortcomings import (
     COLORLESS,
+    EDGE,
     SHIFTS,
+    Bleeding,
     ClassError,
     ColorfulnessKept,
+    HueError,
     InventedColor,
     ShiftedError,
+    bleeding,
     colorfulness_kept,
     errors_by_class,
+    hue_errors,
     invented_color,
     shifted_errors,
 )
-from caelab.metrics.hues import HueError, hue_errors
-from caelab.metrics.image_errors import estimates, restoring
+from caelab.metrics.evaluate import estimates
+from caelab.models.inference import restoring
 from caelab.models.weights_file import load_model
 from caelab.progress import progress
 from caelab.report.document import Block, Paragraph, Section

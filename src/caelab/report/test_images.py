@@ -10,7 +10,8 @@ from caelab.data import load_images, split_images
 from caelab.data.pixels import Pixels
 from caelab.degrade.degradation import parse_degradation
 from caelab.errors import InputError
-from caelab.metrics.image_errors import Estimate, estimates, restoring
+from caelab.metrics.evaluate import Estimate, estimates
+from caelab.models.inference import restoring
 from caelab.models.weights_file import load_model
 from caelab.report.run_reader import FinishedRun
 
@@ -106,8 +107,12 @@ class Album:
         """
         made = list(self.restored(run, positions))
         pictures = {
-            name: torch.cat([getattr(one, name) for one in made]).float().clamp(0, 1).numpy()
-            for name in ("given", "estimate", "target")
+            name: torch.cat([getattr(one, field) for one in made]).float().clamp(0, 1).numpy()
+            for name, field in (
+                ("given", "degraded"),
+                ("estimate", "estimate"),
+                ("target", "target"),
+            )
         }
         return {name: np.repeat(each, 3, 1) if each.shape[1] == 1 else each
                 for name, each in pictures.items()}  # fmt: skip

@@ -5,8 +5,10 @@ from skimage.metrics import mean_squared_error, peak_signal_noise_ratio
 from torch import nn
 
 from caelab.data.pixels import Pixels
-from caelab.metrics.image_errors import psnr, reconstruction_errors, summarize_errors
+from caelab.metrics.evaluate import squared_errors
+from caelab.metrics.summary import psnr, summarize_errors
 from caelab.models.image_model import ImageModel
+from caelab.models.inference import restoring
 from caelab.models.prediction_heads import RgbPrediction
 
 RNG = np.random.default_rng(0)
@@ -27,7 +29,8 @@ def model() -> ImageModel:
 
 def test_errors_are_scikit_images_on_clipped_pixels() -> None:
     pixels = Pixels.of(IMAGES, np.arange(30), device=torch.device("cpu"))
-    errors = reconstruction_errors(model(), pixels, batch=7)
+    with restoring(model()) as restore:
+        errors = squared_errors(restore, pixels, batch_size=7)
     for image, error in zip(IMAGES / 255, errors, strict=True):
         estimate = np.clip(image + 0.3, 0, 1)
         assert error == pytest.approx(mean_squared_error(image, estimate), rel=1e-5)
@@ -37,9 +40,9 @@ def test_errors_are_scikit_images_on_clipped_pixels() -> None:
 
 
 def test_the_model_is_left_in_its_mode() -> None:
-    pixels = Pixels.of(IMAGES, np.arange(30), device=torch.device("cpu"))
     shift = model().train()
-    reconstruction_errors(shift, pixels)
+    with restoring(shift):
+        assert not shift.training
     assert shift.training
 
 
