@@ -9,7 +9,8 @@ from caelab.kernels.compiler import find_compiler
 from caelab.models.image_model import ImageModel
 from caelab.models.inference import MOST_SIZES, Inference
 from caelab.models.prediction_heads import RgbPrediction
-from caelab.networks.build import Built, build
+from caelab.networks.build import build
+from caelab.networks.modules import NetworkModule
 from caelab.networks.parser import parse
 from caelab.training.gradient import threads
 
@@ -40,7 +41,7 @@ def refuse(*_: object) -> None:
 def test_answers_are_those_of_a_float64_twin(count: int, size: int, average_shift: int) -> None:
     model = make_model(average_shift=average_shift)
     inference, twin, given = Inference(model), copy.deepcopy(model).double(), images(count, size)
-    assert isinstance(twin.network, Built)
+    assert isinstance(twin.network, NetworkModule)
     exact = twin.network.encode(twin.inputs(given.double()))
     torch.testing.assert_close(inference.encode(given).double(), exact, rtol=1e-5, atol=1e-5)
     decoded = twin.prediction.image(twin.prediction.output(twin.network.decode(exact)), exact)
@@ -181,7 +182,7 @@ def test_a_network_in_training_mode_is_not_shared_out() -> None:
 
 def test_codes_of_a_wide_network_are_shared_out_too() -> None:
     model, given = make_model(WIDE), images(48, 32)
-    assert isinstance(model.network, Built)
+    assert isinstance(model.network, NetworkModule)
     with threads(2):
         code = Inference(model).encode(given)
         decoded = Inference(model).decode(code)

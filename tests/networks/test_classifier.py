@@ -1,13 +1,11 @@
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 import torch
 from torch import Tensor, nn
 
 from caelab.networks import adapt, describe
 from caelab.networks.build import build
-from caelab.networks.classifier import Classifier, classifying
 from caelab.networks.initialize import standardise
+from caelab.networks.modules import Classifier, NetworkModule
 from caelab.networks.parser import parse
 
 TEXT = "conv4 pool conv6 classify5 | up conv3"
@@ -17,7 +15,7 @@ def _images(count: int, *, seed: int = 0) -> Tensor:
     return torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
 
 
-def _network(text: str = TEXT) -> nn.Module:
+def _network(text: str = TEXT) -> NetworkModule:
     return build(parse(text), size=8, generator=torch.Generator().manual_seed(1))
 
 
@@ -36,8 +34,7 @@ def test_the_network_answers_as_without() -> None:
         }
     )
     assert torch.equal(network(images), plain(images))
-    with classifying():
-        assert torch.equal(network(images), plain(images))
+    assert torch.equal(network.forward_with_logits(images).image, plain(images))
 
 
 def test_it_tells_a_linear_map_of_the_mean() -> None:
@@ -45,9 +42,8 @@ def test_it_tells_a_linear_map_of_the_mean() -> None:
     for parameter in classifier.parameters():
         nn.init.normal_(parameter, generator=torch.Generator().manual_seed(2))
     x = torch.randn(5, 4, 6, 3, generator=torch.Generator().manual_seed(3))
-    with classifying() as told:
-        assert classifier(x) is x
-    (logits,) = told
+    assert classifier(x) is x
+    logits = classifier.logits(x)
     expected = (
         x.double().mean((2, 3)) @ classifier.linear.weight.double().T
         + classifier.linear.bias.double()
@@ -55,23 +51,12 @@ def test_it_tells_a_linear_map_of_the_mean() -> None:
     torch.testing.assert_close(logits.double(), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_nothing_is_told_outside_and_each_thread_is_told_its_own() -> None:
-    network = _network("conv4 classify5 pool conv6 classify3 | up conv3")
-    network(_images(2))
-
-    def tell(count: int) -> list[tuple[int, ...]]:
-        with classifying() as told:
-            network(_images(count))
-            with classifying() as inner:
-                network(_images(1))
-        network(_images(9))
-        assert len(inner) == 2
-        return [tuple(logits.shape) for logits in told]
-
-    with ThreadPoolExecutor(2) as pool:
-        assert list(pool.map(tell, range(1, 30))) == [
-            [(count, 5), (count, 3)] for count in range(1, 30)
-        ]
+def test_logits_come_in_the_order_of_the_text_from_inside_brackets_too() -> None:
+    network = _network("conv4 classify5 [pool (conv4 classify3 conv4) up | classify2] conv3")
+    image, logits = network.forward_with_logits(_images(2))
+    assert torch.equal(image, network(_images(2)))
+    assert [tuple(each.shape) for each in logits] == [(2, 5), (2, 3), (2, 2)]
+    assert _network("conv4 | conv3").forward_with_logits(_images(2)).logits == ()
 
 
 def test_standardising_leaves_it_as_it_was_drawn() -> None:

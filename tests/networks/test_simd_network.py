@@ -16,9 +16,10 @@ from caelab.errors import InputError
 from caelab.kernels.compiler import find_compiler, load
 from caelab.kernels.simd.bindings import SOURCE, declared, library
 from caelab.networks import describe
-from caelab.networks.build import Built, build
+from caelab.networks.build import build
+from caelab.networks.modules import NetworkModule
 from caelab.networks.parser import parse
-from caelab.networks.simd_network import InLanes, in_lanes, lay_out
+from caelab.networks.simd_network import SimdNetwork, lay_out, make_simd_network
 from caelab.networks.simd_program import Affine, Chain, chain_of, make_program
 
 needs_compiler = pytest.mark.skipif(not find_compiler(), reason="there is no C compiler")
@@ -36,7 +37,7 @@ NETWORKS = [
 ]
 
 
-def network(text: str, size: int = 32) -> Built:
+def network(text: str, size: int = 32) -> NetworkModule:
     built = build(parse(text), size=size, generator=torch.Generator().manual_seed(3))
     for parameter in built.parameters():  # biases begin at zero, which would hide their errors
         if parameter.dim() == 1:
@@ -55,15 +56,17 @@ def native() -> ctypes.CDLL:
 
 
 def compiled(
-    built: Built,
+    built: NetworkModule,
     size: int = 32,
     loops: ctypes.CDLL | None = None,
-    given: Affine | None = None,
-    answer: Affine | None = None,
-) -> InLanes:
+    input_affine: Affine | None = None,
+    output_affine: Affine | None = None,
+) -> SimdNetwork:
     chain = chain_of(built, (3, size, size))
     assert chain is not None
-    fast = lay_out(built, chain, loops or native(), given=given, answer=answer)
+    fast = lay_out(
+        built, chain, loops or native(), input_affine=input_affine, output_affine=output_affine
+    )
     assert fast is not None
     return fast
 
@@ -77,10 +80,10 @@ def pull(answer: Tensor, parameters: list[nn.Parameter]) -> list[Tensor]:
 
 
 def require_exact(
-    built: Built,
-    fast: InLanes,
+    built: NetworkModule,
+    fast: SimdNetwork,
     x: Tensor,
-    around: Callable[[Built, Tensor], Tensor] = lambda twin, x: twin(x),
+    around: Callable[[NetworkModule, Tensor], Tensor] = lambda twin, x: twin(x),
 ) -> None:
     """Compare with the float64 twin: the error must be rounding, relative to what is compared as a
     whole."""
@@ -95,14 +98,16 @@ def require_exact(
         assert distance(gradient, expected) < 2e-5
 
 
-def require_learns(built: Built, fast: InLanes, count: int, scale: Tensor, shift: Tensor) -> None:
+def require_learns(
+    built: NetworkModule, fast: SimdNetwork, count: int, scale: Tensor, shift: Tensor
+) -> None:
     """Compare what is learnt in one go with the float64 twin's; the answer is scaled and
     shifted."""
     generator = torch.Generator().manual_seed(8)
     size = math.prod(fast.program.chain.shapes[0])
     data = torch.randint(0, 256, (count + 5, size), dtype=torch.uint8, generator=generator)
     rows = torch.randperm(count + 5, generator=generator)[:count]
-    error, gradients = fast.learn(data, rows)
+    error, gradients = fast.mse_gradient(data, rows)
 
     channels, height, width = fast.program.chain.shapes[0]
     x = (data[rows].double() / 255).view(count, height, width, channels).permute(0, 3, 1, 2)
@@ -143,7 +148,7 @@ def test_narrower_vectors_compute_the_same(options: str) -> None:
         require_learns(built, compiled(built, loops=loops), 13, torch.ones(3), torch.zeros(3))
 
 
-def at_a_kink(built: Built, x: Tensor) -> bool:
+def at_a_kink(built: NetworkModule, x: Tensor) -> bool:
     """Whether a rectifier or a maximum is so near to changing its mind that rounding, a millionth,
     may do it.
 
@@ -209,10 +214,12 @@ def test_from_bytes_to_the_gradient_in_one_go(text: str, count: int) -> None:
         torch.tensor([2.0, 0.5, 1.5]),
         torch.tensor([-0.5, 0.25, 0.0]),
     )
-    fast = compiled(built, answer=(scale, shift))
+    fast = compiled(built, output_affine=(scale, shift))
     require_learns(built, fast, count, scale, shift)
     data, rows = torch.randint(0, 256, (40, 3072), dtype=torch.uint8), torch.arange(count)
-    for one, other in zip(fast.learn(data, rows)[1], fast.learn(data, rows)[1], strict=True):
+    for one, other in zip(
+        fast.mse_gradient(data, rows)[1], fast.mse_gradient(data, rows)[1], strict=True
+    ):
         assert torch.equal(one, other)  # what was before in the memory has no say
 
 
@@ -221,7 +228,9 @@ def test_what_is_no_number_is_learnt_to_be_so() -> None:
     built = network(NETWORKS[0])
     with torch.no_grad():
         next(built.parameters()).fill_(math.nan)
-    error, _ = compiled(built).learn(torch.zeros(3, 3072, dtype=torch.uint8), torch.arange(3))
+    error, _ = compiled(built).mse_gradient(
+        torch.zeros(3, 3072, dtype=torch.uint8), torch.arange(3)
+    )
     assert math.isnan(error)
 
 
@@ -267,7 +276,7 @@ def test_normalisations_are_part_of_the_pass() -> None:
     built, x = network("conv8 pool conv5 | up conv3"), images(20)
     scale, shift = torch.tensor([2.0, 3.0, 0.5]), torch.tensor([-1.0, 0.25, 4.0])
     one, other = (each.double().view(3, 1, 1) for each in (scale, shift))
-    fast = compiled(built, given=(scale, shift), answer=(shift, scale))
+    fast = compiled(built, input_affine=(scale, shift), output_affine=(shift, scale))
     require_exact(built, fast, x, lambda twin, x: twin(x * one + other) * other + one)
 
 
@@ -333,7 +342,7 @@ def test_memory_is_used_again() -> None:
     ],
 )
 def test_what_it_cannot_compute_or_not_faster_is_left_to_pytorch(text: str) -> None:
-    assert in_lanes(network(text), (3, 32, 32)) is None
+    assert make_simd_network(network(text), (3, 32, 32)) is None
 
 
 def test_tensors_whose_places_32_bits_do_not_count_are_left_to_pytorch() -> None:
@@ -347,8 +356,8 @@ def test_tensors_whose_places_32_bits_do_not_count_are_left_to_pytorch() -> None
 
 
 def test_other_numbers_than_float32_are_left_to_pytorch() -> None:
-    assert in_lanes(network(NETWORKS[0]).double(), (3, 32, 32)) is None
-    assert in_lanes(network(NETWORKS[0]).to("meta"), (3, 32, 32)) is None
+    assert make_simd_network(network(NETWORKS[0]).double(), (3, 32, 32)) is None
+    assert make_simd_network(network(NETWORKS[0]).to("meta"), (3, 32, 32)) is None
 
 
 @pytest.fixture
@@ -365,5 +374,5 @@ def test_without_a_compiler_pytorch_computes(
     fresh: Path, monkeypatch: pytest.MonkeyPatch, compiler: str
 ) -> None:
     monkeypatch.setenv("CC", compiler)
-    assert in_lanes(network(NETWORKS[0]), (3, 32, 32)) is None
+    assert make_simd_network(network(NETWORKS[0]), (3, 32, 32)) is None
     assert not list(fresh.rglob("*.so"))

@@ -11,9 +11,8 @@ from caelab.degrade.degradation import parse_degradation
 from caelab.models.image_model import ImageModel
 from caelab.models.prediction_heads import ChromaPrediction, LogitPrediction, RgbPrediction
 from caelab.networks.build import build
-from caelab.networks.classifier import Classifier
+from caelab.networks.modules import Classifier
 from caelab.networks.parser import parse
-from caelab.networks.simd_network import InLanes
 from caelab.randomness import image_keys
 from caelab.training.color_difference import color_difference
 from caelab.training.gradient import BatchGradient, threads
@@ -90,12 +89,12 @@ def test_compiled_loops_give_the_gradient_of_pytorch(
     gradients = []
     for compiled in (True, False):
         if not compiled:
-            monkeypatch.setattr(ImageModel, "in_lanes", lambda self, shape: None)
+            monkeypatch.setattr(ImageModel, "compiled", lambda self, shape: None)
         with threads(count), gradient(subject, task=task) as compute:
-            if compiled and not isinstance(compute._answer, InLanes):
+            if compiled and compute._compiled is None:
                 pytest.skip("there is no C compiler")
             assert (compute._learner is not None) == (compiled and task is NOTHING)
-            assert compiled or compute._answer is subject
+            assert compiled or compute._compiled is None
             terms = compute(chosen, KEYS[chosen], 0, 0)
         gradients.append(
             [*(each.grad for each in subject.parameters() if each.grad is not None), terms["mse"]]
@@ -113,7 +112,7 @@ def test_only_the_squared_error_is_learnt_in_one_go(loss: str) -> None:
 def test_too_few_images_to_fill_the_lanes_are_left_to_pytorch() -> None:
     subject = model()
     with gradient(subject, batch=15) as compute:
-        assert compute._answer is subject
+        assert compute._compiled is None
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -42,7 +42,7 @@ USUAL = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
 @pytest.fixture(autouse=True)
 def by_pytorchs_operations(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiled loops are the CPU's, and no tracer sees them."""
-    monkeypatch.setattr(ImageModel, "in_lanes", lambda self, shape: None)
+    monkeypatch.setattr(ImageModel, "compiled", lambda self, shape: None)
 
 
 class Run:

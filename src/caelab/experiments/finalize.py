@@ -24,7 +24,8 @@ from caelab.models.image_model import ImageModel
 from caelab.models.inference import restoring
 from caelab.models.weights_file import save_model
 from caelab.networks import Description
-from caelab.networks.build import Built, fold_batchnorm
+from caelab.networks.build import fold_batchnorm
+from caelab.networks.modules import NetworkModule
 
 SAMPLES = 8
 """Images in each block of ``samples.png``."""
@@ -52,7 +53,7 @@ def conclude(
         best_epoch: The epoch that the weights are from.
         precision: What convolutions compute in.
     """
-    assert isinstance(model.network, Built)
+    assert isinstance(model.network, NetworkModule)
     model.network = fold_batchnorm(model.network.eval())
     card = make_card(config, description, parts)
     save_model(directory.weights, model, card)

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from caelab.errors import InputError
 from caelab.models.affine import affine
 from caelab.models.prediction_heads import BinsPrediction, Prediction
-from caelab.networks.build import Autoencoder, Built
-from caelab.networks.simd_network import InLanes, in_lanes
+from caelab.networks.modules import NetworkModule, Output
+from caelab.networks.simd_network import SimdNetwork, make_simd_network
 from caelab.randomness import image_keys
 
 ENLARGED_SHARE = 1 / 3
@@ -76,6 +76,13 @@ class ImageModel(nn.Module):
         raw: Tensor = self.network(self.inputs(given)).float()
         return self.prediction.output(raw)
 
+    def forward_with_logits(self, given: Tensor) -> Output:
+        """Return what :meth:`forward` does, and the logits of the network's ``classify`` layers."""
+        if not isinstance(self.network, NetworkModule):
+            return Output(self(given))
+        image, logits = self.network.forward_with_logits(self.inputs(given))
+        return Output(self.prediction.output(image.float()), logits)
+
     def inputs(self, given: Tensor) -> Tensor:
         """Return what the network is given, normalised: the same shape."""
         return given if self._affine is None else affine(given, *self._affine)
@@ -87,7 +94,7 @@ class ImageModel(nn.Module):
         """
         return None if self._identity else (1 / self.std, -self.mean / self.std)
 
-    def in_lanes(self, shape: tuple[int, int, int], part: Part = "whole") -> InLanes | None:
+    def compiled(self, shape: tuple[int, int, int], part: Part = "whole") -> SimdNetwork | None:
         """Return what computes :meth:`forward` and its gradient faster on a CPU, where there is
         something.
 
@@ -96,14 +103,15 @@ class ImageModel(nn.Module):
             part: Of the way from what is given to the prediction's output: all, to the code, or
                 from it.
         """
-        network, before, behind = self.network, self._affine, self.prediction.affine
-        if part == "whole" and isinstance(network, Built):
-            return in_lanes(network, shape, given=before, answer=behind)
-        if part == "encoder" and isinstance(network, Autoencoder):
-            return in_lanes(network.encoder, shape, given=before)
-        if part == "decoder" and isinstance(network, Autoencoder):
-            return in_lanes(network.decoder, shape, answer=behind)
-        return None
+        network = self.network
+        if not isinstance(network, NetworkModule):
+            return None
+        return make_simd_network(
+            network if part == "whole" else network.part(part),
+            shape,
+            input_affine=None if part == "decoder" else self._affine,
+            output_affine=None if part == "encoder" else self.prediction.affine,
+        )
 
     def restore(
         self, given: Tensor, *, forward: Callable[[Tensor], Tensor] | None = None

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from caelab.device import autocast
 from caelab.models.image_model import ImageModel, Part
-from caelab.networks.build import Built
-from caelab.networks.simd_network import InLanes
+from caelab.networks.modules import NetworkModule
+from caelab.networks.simd_network import SimdNetwork
 
 MOST_PIXELS = 64 * 64
 """Of any tensor of an image. A larger image, which may well come alone, fills vectors by itself,
@@ -44,7 +44,7 @@ class Inference:
 
     def __init__(self, model: ImageModel) -> None:
         self.model = model
-        self._compiled: dict[tuple[Part, torch.Size], InLanes | None] = {}
+        self._compiled: dict[tuple[Part, torch.Size], SimdNetwork | None] = {}
         self._pool: ThreadPoolExecutor | None = None
 
     @torch.no_grad()
@@ -79,8 +79,8 @@ class Inference:
         return prediction.image(output, code)
 
     @property
-    def _built(self) -> Built:
-        assert isinstance(self.model.network, Built)
+    def _built(self) -> NetworkModule:
+        assert isinstance(self.model.network, NetworkModule)
         return self.model.network
 
     def _answer(self, part: Part, otherwise: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -117,13 +117,13 @@ class Inference:
         )
         return torch.cat(list(self._pool.map(share, x.tensor_split(shares))))
 
-    def _loops(self, part: Part, shape: torch.Size) -> InLanes | None:
+    def _loops(self, part: Part, shape: torch.Size) -> SimdNetwork | None:
         if (part, shape) not in self._compiled:
             if len(self._compiled) >= MOST_SIZES:
                 self._compiled.clear()
             channels, height, width = shape
             compiled = (
-                self.model.in_lanes((channels, height, width), part)
+                self.model.compiled((channels, height, width), part)
                 if height * width <= MOST_PIXELS
                 else None
             )

@@ -8,102 +8,18 @@ numbers is left, and batch normalisation for training is folded into the weights
 
 import copy
 import itertools
-from typing import NoReturn
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from caelab.errors import InputError
 from caelab.networks import modules, shapes
 from caelab.networks.ast import CodeMark, Item, Layer, Network, Residual, Skip, spell_out
-from caelab.networks.classifier import Classifier
 from caelab.networks.describe import describe
 from caelab.networks.dropout import Dropout
 from caelab.networks.global_layers import GlobalContext, SelfAttention, SqueezeExcitation
 from caelab.networks.initialize import Initialisation, initialise, weighted_layers
+from caelab.networks.modules import NetworkModule, Sequence
 from caelab.networks.shapes import Shape
-
-
-class Built(nn.Module):
-    """A built network.
-
-    Attributes:
-        tree: The network's tree. Keys of the state dict are the positions of its layers, counted
-            from 0 with repetitions written out, such as ``encoder.2.weight`` or ``decoder.1.bias``.
-    """
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.tree = network
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W) through the whole network."""
-        return self.decode(self.encode(x))
-
-    def encode(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W) to the code, the tensor at ``|``.
-
-        Raises:
-            InputError: The text has no ``|``, or has it inside a bracket.
-        """
-        raise NotImplementedError
-
-    def decode(self, code: Tensor) -> Tensor:
-        """The code to images.
-
-        Raises:
-            InputError: The text has no ``|``, or has it inside a bracket.
-        """
-        raise NotImplementedError
-
-
-class Autoencoder(Built):
-    """A network in two halves, parted by ``|``."""
-
-    def __init__(self, network: Network, encoder: nn.Sequential, decoder: nn.Sequential) -> None:
-        super().__init__(network)
-        self.encoder, self.decoder = encoder, decoder
-
-    def encode(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W) to the code."""
-        code: Tensor = self.encoder(x)
-        return code
-
-    def decode(self, code: Tensor) -> Tensor:
-        """The code to images (N, C, H, W)."""
-        images: Tensor = self.decoder(code)
-        return images
-
-
-class Undivided(Built):
-    """A network that cannot be cut in two: without ``|``, or with skips or residuals around it."""
-
-    def __init__(self, network: Network, whole: nn.Sequential) -> None:
-        super().__init__(network)
-        self.layers = whole
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W) through the whole network."""
-        images: Tensor = self.layers(x)
-        return images
-
-    def encode(self, x: Tensor) -> NoReturn:  # noqa: ARG002
-        """Refuse: there is no code that holds all the decoder needs."""
-        self._refuse()
-
-    def decode(self, code: Tensor) -> NoReturn:  # noqa: ARG002
-        """Refuse: there is no code that holds all the decoder needs."""
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
-        why = (
-            "a bracket runs around its '|'"
-            if "|" in self.tree.text
-            else "it has no '|' to mark the code"
-        )
-        raise InputError(
-            f"the network {self.tree} cannot be split into encoder and decoder: {why}."
-        )
 
 
 def build(
@@ -114,7 +30,7 @@ def build(
     generator: torch.Generator,
     batchnorm: bool = False,
     initialisation: Initialisation = "kaiming",
-) -> Built:
+) -> NetworkModule:
     """Build ``network`` on the CPU in float32, its weights drawn from ``generator`` and from
     nothing else.
 
@@ -133,13 +49,13 @@ def build(
     """
     description = describe(network, channels=channels, size=size)
     plan = spell_out(network)
-    built: Built
     if plan.halves:
         encoder, code = _sequence(plan.halves[0], description.input)
         decoder, _ = _sequence(plan.halves[1], code)
-        built = Autoencoder(network, encoder, decoder)
+        built = NetworkModule(network, {"encoder": encoder, "decoder": decoder})
     else:
-        built = Undivided(network, _sequence(plan.items, description.input)[0])
+        layers, _ = _sequence(plan.items, description.input)
+        built = NetworkModule(network, {"layers": layers})
     if batchnorm:
         for layer in weighted_layers(built)[:-1]:
             if layer.activation != "none":
@@ -149,7 +65,7 @@ def build(
     return built
 
 
-def fold_batchnorm(module: Built) -> Built:
+def fold_batchnorm(module: NetworkModule) -> NetworkModule:
     """Copy ``module`` with the batch normalisation of ``build(batchnorm=True)`` folded into the
     weights.
 
@@ -163,8 +79,8 @@ def fold_batchnorm(module: Built) -> Built:
     return folded
 
 
-def _sequence(items: tuple[Item, ...], shape: Shape) -> tuple[nn.Sequential, Shape]:
-    sequence = nn.Sequential()
+def _sequence(items: tuple[Item, ...], shape: Shape) -> tuple[Sequence, Shape]:
+    sequence = Sequence()
     return sequence, _fill(sequence, items, shape)
 
 
@@ -194,7 +110,7 @@ def _fill(sequence: nn.Sequential, items: tuple[Item, ...], shape: Shape) -> Sha
                 sequence.add_module(str(place), _layer(item, shape))
                 shape = shapes.output_shape(item, shape)
             case Residual():
-                block: nn.Sequential = modules.ResidualBlock()
+                block: Sequence = modules.ResidualBlock()
                 shape = _fill(block, item.items, shape)
                 sequence.add_module(str(place), block)
             case Skip():
@@ -209,7 +125,7 @@ def _fill(sequence: nn.Sequential, items: tuple[Item, ...], shape: Shape) -> Sha
     return shape
 
 
-def _pool_before_rectifying(network: Built) -> None:
+def _pool_before_rectifying(network: NetworkModule) -> None:
     """Let maximum poolings do the rectifying of the layer before: max and a rising function
     commute.
     """
@@ -217,9 +133,9 @@ def _pool_before_rectifying(network: Built) -> None:
         if isinstance(sequence, nn.Sequential):
             for layer, pool in itertools.pairwise(sequence):
                 if (
-                    isinstance(layer, modules.Weighted)
+                    isinstance(layer, modules.ParametricLayer)
                     and layer.activation in ("relu", "leaky")
-                    and isinstance(pool, modules.Plain)
+                    and isinstance(pool, modules.ActivationLayer)
                     and isinstance(pool.function, nn.MaxPool2d)
                     and pool.activation == "none"
                 ):
@@ -258,34 +174,40 @@ def _layer(layer: Layer, shape: Shape) -> nn.Module:
                 shapes.size_of(shape), (value, layer.height, layer.width), activation=activation
             )
         case "norm":
-            return modules.Plain(
+            return modules.ActivationLayer(
                 modules.GroupNorm(shapes.group_count(layer, shape[0]), shape[0]),
                 activation=activation,
             )
         case "batchnorm":
-            return modules.Plain(nn.BatchNorm2d(shape[0]), activation=activation)
+            return modules.ActivationLayer(nn.BatchNorm2d(shape[0]), activation=activation)
         case "dropout":
-            return modules.Plain(Dropout(layer.probability), activation=activation)
+            return modules.ActivationLayer(Dropout(layer.probability), activation=activation)
         case "context":
-            return modules.Plain(GlobalContext(shape[0]), activation=activation)
+            return modules.ActivationLayer(GlobalContext(shape[0]), activation=activation)
         case "excite":
-            return modules.Plain(
+            return modules.ActivationLayer(
                 SqueezeExcitation(shape[0], reduction=value), activation=activation
             )
         case "attend":
-            return modules.Plain(SelfAttention(shape[0], heads=value), activation=activation)
+            return modules.ActivationLayer(
+                SelfAttention(shape[0], heads=value), activation=activation
+            )
         case "classify":
-            return modules.Plain(Classifier(shape[0], classes=value), activation=activation)
+            return modules.ActivationLayer(
+                modules.Classifier(shape[0], classes=value), activation=activation
+            )
         case "pool":
-            return modules.Plain(nn.MaxPool2d(value), activation=activation)
+            return modules.ActivationLayer(nn.MaxPool2d(value), activation=activation)
         case "avgpool":
-            return modules.Plain(nn.AvgPool2d(value), activation=activation)
+            return modules.ActivationLayer(nn.AvgPool2d(value), activation=activation)
         case "up":
-            return modules.Plain(
+            return modules.ActivationLayer(
                 nn.Upsample(scale_factor=value, mode="nearest"), activation=activation
             )
         case "shuffle":
-            return modules.Plain(nn.PixelShuffle(value), activation=activation)
+            return modules.ActivationLayer(nn.PixelShuffle(value), activation=activation)
         case "unshuffle":
-            return modules.Plain(nn.PixelUnshuffle(value), activation=activation)
-    return modules.Plain(nn.Upsample(scale_factor=value, mode="bilinear"), activation=activation)
+            return modules.ActivationLayer(nn.PixelUnshuffle(value), activation=activation)
+    return modules.ActivationLayer(
+        nn.Upsample(scale_factor=value, mode="bilinear"), activation=activation
+    )

@@ -5,7 +5,7 @@ out.
     x (N,C,H,W) ──┼─ mean over H×W ─ linear ─ ReLU ─ linear ─ sigmoid ── × ─►   excite
                   └─ queries, keys, values ─ softmax(qkᵀ/√d) v ─ linear ────►   attend
 
-Their linear maps are ``Weighted`` layers without activation, so that ``initialise`` treats them
+Their linear maps are ``ParametricLayer`` layers without activation, so that ``initialise`` treats them
 like any other.
 """
 

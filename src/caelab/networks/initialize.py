@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from caelab.networks.dropout import Dropout
 from caelab.networks.global_layers import GlobalContext
-from caelab.networks.modules import ACTIVATIONS, ResidualBlock, Weighted
+from caelab.networks.modules import ACTIVATIONS, ParametricLayer, ResidualBlock
 
 Initialisation = Literal["kaiming", "default"]
 """``kaiming``: normal with variance gain² / fan-in (He et al. 2015), biases 0; in a network with L
@@ -72,7 +72,7 @@ def standardise(module: nn.Module, inputs: Tensor) -> None:
     factors = {layers[-1]: 1 / 3, **_branch_ends(module)} if layers else {}
 
     def rescale(layer: nn.Module, arguments: tuple[Tensor]) -> None:
-        assert isinstance(layer, Weighted)
+        assert isinstance(layer, ParametricLayer)
         if layer.norm is None:
             if layer.bias is not None:
                 layer.bias.zero_()
@@ -96,7 +96,7 @@ def standardise(module: nn.Module, inputs: Tensor) -> None:
             hook.remove()
 
 
-def _branch_ends(module: nn.Module) -> dict[Weighted, float]:
+def _branch_ends(module: nn.Module) -> dict[ParametricLayer, float]:
     """Return the last layers with weights of the L residual brackets, and 1/√L for each."""
     blocks = [block for block in module.modules() if isinstance(block, ResidualBlock)]
     return {
@@ -104,6 +104,6 @@ def _branch_ends(module: nn.Module) -> dict[Weighted, float]:
     }
 
 
-def weighted_layers(module: nn.Module) -> list[Weighted]:
+def weighted_layers(module: nn.Module) -> list[ParametricLayer]:
     """The layers with weights inside ``module``, in the order of the text."""
-    return [layer for layer in module.modules() if isinstance(layer, Weighted)]
+    return [layer for layer in module.modules() if isinstance(layer, ParametricLayer)]

@@ -1,19 +1,22 @@
 """The layers as torch modules: images (N, C, H, W) in, images out.
 
-Layers with weights share one form, activation(norm(map(x))), in ``Weighted``. Their parameters are
+Layers with weights share one form, activation(norm(map(x))), in ``ParametricLayer``. Their parameters are
 left uninitialised: ``initialise`` fills them from an explicit generator.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import sqrt
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from caelab.errors import InputError
 from caelab.kernels import winograd
 from caelab.kernels.conv_dispatch import convolve
+from caelab.networks.ast import Network
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ ACTIVATIONS = {
 """The activations of the language, by name."""
 
 
-class Weighted(nn.Module):
+class ParametricLayer(nn.Module):
     """A linear map with weights, then (in training) a norm that can be folded away, then an
     activation.
 
@@ -121,7 +124,7 @@ class Weighted(nn.Module):
         return f"{tuple(self.weight.shape)}, activation={self.activation}"
 
 
-class Convolution(Weighted):
+class Convolution(ParametricLayer):
     """``conv``: weight (C', C, K, K); ``before`` and ``after`` are the zeros around the input."""
 
     def __init__(
@@ -154,7 +157,7 @@ class Convolution(Weighted):
         return F.conv2d(x, self.weight, self.bias, self.stride, before, self.dilation)
 
 
-class TransposedConvolution(Weighted):
+class TransposedConvolution(ParametricLayer):
     """``deconv``: weight (C, C', K, K), as torch has it."""
 
     def __init__(
@@ -184,7 +187,7 @@ class TransposedConvolution(Weighted):
         )
 
 
-class UpConvolution(Weighted):
+class UpConvolution(ParametricLayer):
     """``up conv``: the same weights (C', C, K, K), K odd, and the same function, mostly without the
     upsampled tensor.
 
@@ -266,7 +269,7 @@ class UpConvolution(Weighted):
         return F.conv_transpose2d(x, sums.transpose(0, 1), self.bias, self.factor, self.kernel // 2)
 
 
-class Dense(Weighted):
+class Dense(ParametricLayer):
     """``dense``: every number of x into every number of an image of ``shape`` (C', H', W')."""
 
     def __init__(self, inputs: int, shape: tuple[int, int, int], *, activation: str) -> None:
@@ -285,7 +288,7 @@ class Dense(Weighted):
         return F.linear(x.flatten(1), self.weight, self.bias).view(-1, *self.shape)
 
 
-class Plain(nn.Module):
+class ActivationLayer(nn.Module):
     """A layer without a linear map of its own, and its activation (``none`` unless written)."""
 
     def __init__(self, function: Callable[[Tensor], Tensor], *, activation: str) -> None:
@@ -315,28 +318,152 @@ class GroupNorm(nn.GroupNorm):
         return y.to(x.dtype)
 
 
-class ResidualBlock(nn.Sequential):
-    """``( … )``: x + f(x), shapes equal."""
+class Classifier(nn.Module):
+    """``classify``: x itself; apart from that, logits W·mean(x) + b, the mean over all positions.
+
+    Where labels are known in training, their cross-entropy makes the representation one of objects
+    and not only of textures: the joint training of a colorizer and a classifier of Iizuka et al.
+    (2016, ACM TOG 35(4) 110). An answer needs neither the labels nor the map.
+    """
+
+    def __init__(self, channels: int, *, classes: int) -> None:
+        super().__init__()
+        self.linear = Dense(channels, (classes, 1, 1), activation="none")
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) → (N, C, H, W)."""
+        """Return x, (N, C, H, W)."""
+        return x
+
+    def logits(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, classes)."""
+        logits: Tensor = self.linear(x.mean((2, 3), keepdim=True))
+        return logits.flatten(1)
+
+
+class Output(NamedTuple):
+    """What a network returns for N images.
+
+    Attributes:
+        image: (N, C, H, W).
+        logits: Those of every ``classify`` layer, in the order of the text, (N, classes) each.
+    """
+
+    image: Tensor
+    logits: tuple[Tensor, ...] = ()
+
+
+class Sequence(nn.Sequential):
+    """Layers one after the other."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C', H', W')."""
         y: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
+        return self.join(x, y)
+
+    def forward_with_logits(self, x: Tensor) -> Output:
+        """(N, C, H, W) → (N, C', H', W') and the logits of all ``classify`` layers inside."""
+        y = x
+        logits: tuple[Tensor, ...] = ()
+        for layer in self:
+            if isinstance(layer, Sequence):
+                y, inner = layer.forward_with_logits(y)
+                logits += inner
+                continue
+            if isinstance(layer, ActivationLayer) and isinstance(layer.function, Classifier):
+                logits += (layer.function.logits(y),)
+            y = layer(y)
+        return Output(self.join(x, y), logits)
+
+    def join(self, x: Tensor, y: Tensor) -> Tensor:  # noqa: ARG002 - brackets use x
+        """Return the output for the input x and the last layer's output y."""
+        return y
+
+
+class ResidualBlock(Sequence):
+    """``( … )``: x + f(x), shapes equal."""
+
+    def join(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return x + y, (N, C, H, W)."""
         return x + y
 
 
-class SkipBlock(nn.Sequential):
+class SkipBlock(Sequence):
     """``[ … ]``: x and f(x), concatenated over channels, x first."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) → (N, C + C', H, W)."""
-        y: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
+    def join(self, x: Tensor, y: Tensor) -> Tensor:
+        """Concatenate x and y: (N, C + C', H, W)."""
         if y.requires_grad:
             y.register_hook(_compact)  # type: ignore[no-untyped-call]
         return torch.cat([x, y], 1)
 
 
 def _compact(gradient: Tensor) -> Tensor:
-    """Copy a part of a concatenation's gradient, whose numbers lie apart: what follows would go one
-    by one.
-    """
+    # A part of a concatenation's gradient is strided; what follows would read it number by number.
     return gradient.contiguous(memory_format=torch.channels_last)
+
+
+class NetworkModule(nn.Module):
+    """A network as a module: images (N, C, H, W) in, images (N, C', H', W') out.
+
+    Attributes:
+        tree: The network's tree. Keys of the state dict are the positions of its layers, counted
+            from 0 with repetitions written out, such as ``encoder.2.weight`` or ``decoder.1.bias``.
+
+    Args:
+        tree: The network's tree.
+        parts: ``encoder`` and ``decoder`` where a ``|`` outside all brackets separates them, else
+            ``layers`` alone.
+    """
+
+    def __init__(self, tree: Network, parts: Mapping[str, Sequence]) -> None:
+        super().__init__()
+        self.tree = tree
+        for name, part in parts.items():
+            self.add_module(name, part)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images (N, C, H, W) through the whole network."""
+        for part in self.children():
+            x = part(x)
+        return x
+
+    def forward_with_logits(self, x: Tensor) -> Output:
+        """Images (N, C, H, W) through the whole network, and the logits of ``classify`` layers."""
+        output = Output(x)
+        for part in self.children():
+            assert isinstance(part, Sequence)
+            image, logits = part.forward_with_logits(output.image)
+            output = Output(image, output.logits + logits)
+        return output
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Images (N, C, H, W) to the code, the tensor at ``|``.
+
+        Raises:
+            InputError: There is no code that holds all that the decoder needs.
+        """
+        code: Tensor = self.part("encoder")(x)
+        return code
+
+    def decode(self, code: Tensor) -> Tensor:
+        """The code to images.
+
+        Raises:
+            InputError: There is no code that holds all that the decoder needs.
+        """
+        images: Tensor = self.part("decoder")(code)
+        return images
+
+    def part(self, name: Literal["encoder", "decoder"]) -> Sequence:
+        """Return the layers before or after ``|``.
+
+        Raises:
+            InputError: The text has no ``|``, or has it inside a bracket.
+        """
+        part = self._modules.get(name)
+        if isinstance(part, Sequence):
+            return part
+        why = "a bracket runs around its '|'" if "|" in str(self.tree) else "no '|' marks its code"
+        raise InputError(
+            f"the network {self.tree} cannot be split into encoder and decoder: {why}."
+        )

@@ -13,14 +13,13 @@ from torch.autograd.function import once_differentiable
 
 from caelab.kernels.simd.bindings import library
 from caelab.kernels.to_nhwc import in_rows
-from caelab.networks.build import Built
 from caelab.networks.simd_program import Affine, Chain, Program, chain_of, make_program
 
 WIDEST = 48
 """Mean width up to which this is faster than PyTorch's convolutions (``benchmarks/NOTES.md``)."""
 
 
-class InLanes(nn.Module):
+class SimdNetwork(nn.Module):
     """Computes what a network computes, and its gradient, on the calling thread alone; several may
     call it at once.
 
@@ -32,9 +31,7 @@ class InLanes(nn.Module):
         loops: The compiled ``simd.c``.
     """
 
-    def __init__(
-        self, network: Built | nn.Sequential, program: Program, loops: ctypes.CDLL
-    ) -> None:
+    def __init__(self, network: nn.Module, program: Program, loops: ctypes.CDLL) -> None:
         super().__init__()
         self.network = network
         self.program = program
@@ -110,7 +107,7 @@ class InLanes(nn.Module):
         """Whether the network answers with images of the size that it is given."""
         return self.program.chain.shapes[0] == self.program.chain.shapes[-1]
 
-    def learn(self, images: Tensor, rows: Tensor) -> tuple[float, tuple[Tensor, ...]]:
+    def mse_gradient(self, images: Tensor, rows: Tensor) -> tuple[float, tuple[Tensor, ...]]:
         """Return the mean squared error of the images that the network answers with, and its
         gradient.
 
@@ -155,22 +152,22 @@ class InLanes(nn.Module):
         return weights
 
 
-def in_lanes(
-    network: Built | nn.Sequential,
+def make_simd_network(
+    network: nn.Module,
     shape: tuple[int, int, int],
     *,
-    given: Affine | None = None,
-    answer: Affine | None = None,
-) -> InLanes | None:
+    input_affine: Affine | None = None,
+    output_affine: Affine | None = None,
+) -> SimdNetwork | None:
     """Return the network as ``simd.c`` computes it; ``None`` where it cannot, or PyTorch is as
     fast.
 
     Args:
         network: What is computed.
         shape: (C, H, W) of the images.
-        given: By what each channel that the network is given is multiplied first, and what is added
+        input_affine: By what each channel that the network is given is multiplied first, and what is added
             to it, ``(C,)``.
-        answer: The same for what the network answers, last.
+        output_affine: The same for what the network answers, last.
     """
     if any(
         each.device.type != "cpu" or each.dtype != torch.float32 for each in network.parameters()
@@ -179,26 +176,28 @@ def in_lanes(
     chain = chain_of(network, shape)
     if chain is None or chain.mean_width > WIDEST or (loops := library()) is None:
         return None
-    return lay_out(network, chain, loops, given=given, answer=answer)
+    return lay_out(network, chain, loops, input_affine=input_affine, output_affine=output_affine)
 
 
 def lay_out(
-    network: Built | nn.Sequential,
+    network: nn.Module,
     chain: Chain,
     loops: ctypes.CDLL,
     *,
-    given: Affine | None = None,
-    answer: Affine | None = None,
-) -> InLanes | None:
+    input_affine: Affine | None = None,
+    output_affine: Affine | None = None,
+) -> SimdNetwork | None:
     """Return the network, which is the chain, as ``loops`` compute it; ``None`` if it is too large
     for them.
 
-    Arguments as for :func:`in_lanes`.
+    Arguments as for :func:`make_simd_network`.
     """
     if chain.most_taps > loops.max_taps():
         return None
-    program = make_program(chain, lanes=loops.lanes(), given=given, answer=answer)
-    return None if program is None else InLanes(network, program, loops)
+    program = make_program(
+        chain, lanes=loops.lanes(), input_affine=input_affine, output_affine=output_affine
+    )
+    return None if program is None else SimdNetwork(network, program, loops)
 
 
 class _Memory:
@@ -225,7 +224,7 @@ class _Memory:
 
 class _Pass(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, network: InLanes, x: Tensor, *weights: Tensor | None) -> Tensor:
+    def forward(ctx: Any, network: SimdNetwork, x: Tensor, *weights: Tensor | None) -> Tensor:
         groups = -(-len(x) // network.loops.lanes())
         dense, tape, answers = (
             _dense(weights),
@@ -239,7 +238,7 @@ class _Pass(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        network: InLanes = ctx.network
+        network: SimdNetwork = ctx.network
         back = in_rows(gradient)
         gradients = _room_for(ctx.weights)
         scratch = network.scratches.borrow(network.program.scratch)

@@ -9,13 +9,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from caelab.networks.build import Built
 from caelab.networks.modules import (
+    ActivationLayer,
     Convolution,
-    Plain,
+    ParametricLayer,
     TransposedConvolution,
     UpConvolution,
-    Weighted,
 )
 
 ALIGNMENT = 16
@@ -69,7 +68,7 @@ class CProgram(ctypes.Structure):
         ("operations", ctypes.c_void_p),
         *(
             (name, ctypes.c_void_p)
-            for name in ("given_scale", "given_shift", "answer_scale", "answer_shift")
+            for name in ("input_scale", "input_shift", "output_scale", "output_shift")
         ),
     )
 
@@ -88,7 +87,7 @@ class Operation:
 
     kind: int
     kernel: int
-    layer: Weighted | None = None
+    layer: ParametricLayer | None = None
     stride: int = 1
     dilation: int = 1
     padding: int = 0
@@ -152,7 +151,7 @@ class Chain:
         )
 
 
-def chain_of(network: Built | nn.Sequential, shape: Shape) -> Chain | None:
+def chain_of(network: nn.Module, shape: Shape) -> Chain | None:
     """Return a network or a half of one, given images of this shape, as a chain.
 
     ``None`` if a layer is of no kind that there is.
@@ -173,14 +172,14 @@ def chain_of(network: Built | nn.Sequential, shape: Shape) -> Chain | None:
     return Chain(operations=tuple(operations), shapes=tuple(shapes))
 
 
-def _layers(network: Built | nn.Sequential) -> Iterator[nn.Module]:
+def _layers(network: nn.Module) -> Iterator[nn.Module]:
     """Yield the layers one after the other; a bracket is one of them."""
     for half in [network] if isinstance(network, nn.Sequential) else network.children():
         yield from half.children()
 
 
 def _operation(layer: nn.Module) -> Operation | None:
-    if isinstance(layer, Weighted):
+    if isinstance(layer, ParametricLayer):
         activation = "none" if layer.defers else layer.activation
         if layer.norm is not None or activation not in ACTIVATIONS:
             return None
@@ -205,10 +204,10 @@ def _operation(layer: nn.Module) -> Operation | None:
                     kind=TRANSPOSED, kernel=kernel, stride=factor, padding=padding, side=side
                 )
         return None
-    return _weightless(layer) if isinstance(layer, Plain) else None
+    return _weightless(layer) if isinstance(layer, ActivationLayer) else None
 
 
-def _weightless(layer: Plain) -> Operation | None:
+def _weightless(layer: ActivationLayer) -> Operation | None:
     if layer.activation != "none" and not isinstance(layer.function, nn.MaxPool2d):
         return None
     match layer.function:
@@ -258,8 +257,8 @@ def make_program(
     chain: Chain,
     *,
     lanes: int,
-    given: Affine | None = None,
-    answer: Affine | None = None,
+    input_affine: Affine | None = None,
+    output_affine: Affine | None = None,
 ) -> Program | None:
     """Lay everything out in memory, for vectors of ``lanes`` numbers; ``None`` if a tensor is too
     large.
@@ -267,9 +266,9 @@ def make_program(
     Args:
         chain: The network.
         lanes: Numbers in a vector.
-        given: By what each channel that the network is given is multiplied first, and what is added
+        input_affine: By what each channel that the network is given is multiplied first, and what is added
             to it, ``(C,)``.
-        answer: The same for what the network answers, last.
+        output_affine: The same for what the network answers, last.
     """
     tape, scratch = _Memory(), _Memory()
     operations, shapes = chain.operations, chain.shapes
@@ -312,7 +311,7 @@ def make_program(
             scratch.take(weights * lanes),
             scratch.take(result[0] * lanes if weights else 0),
         )
-    affine = [*_floats(given, shapes[0][0]), *_floats(answer, shapes[-1][0])]
+    affine = [*_floats(input_affine, shapes[0][0]), *_floats(output_affine, shapes[-1][0])]
     structure = CProgram(
         len(operations),
         tape.size,

@@ -13,9 +13,8 @@ from caelab.data.pixels import Pixels
 from caelab.device import autocast
 from caelab.models.image_model import ImageModel
 from caelab.models.prediction_heads import RgbPrediction
-from caelab.networks.classifier import classifying
 from caelab.networks.dropout import Dropout, drawing_from
-from caelab.networks.simd_network import InLanes
+from caelab.networks.modules import Output
 from caelab.randomness import generator_for
 from caelab.training.color_difference import color_difference, fourth_of_pixels
 from caelab.training.losses import Loss, Terms, mean_squared_error
@@ -86,8 +85,8 @@ class BatchGradient:
         channels, height, width = images.shape
         given = (task.degradation.channels(channels), height, width)
         suits = not alone and precision == torch.float32 and batch >= SMALLEST_SHARE
-        compiled = model.in_lanes(given) if suits else None
-        self._answer: ImageModel | InLanes = model if compiled is None else compiled
+        compiled = model.compiled(given) if suits else None
+        self._compiled = compiled
         reproduces = (
             task.plain
             and loss is mean_squared_error
@@ -158,22 +157,22 @@ class BatchGradient:
         self, chosen: Tensor, keys: Tensor, moment: tuple[int, ...]
     ) -> tuple[Terms, tuple[Tensor, ...]]:
         if self._learner is not None:
-            error, gradients = self._learner.learn(self._images.flat, chosen)
+            error, gradients = self._learner.mse_gradient(self._images.flat, chosen)
             return {"mse": torch.tensor(error)}, gradients
         clean = self._task.vary(self._images.batch(chosen), keys)
         given = self._task.give(clean, keys)
         generator = generator_for(self._seed, "dropout", *moment)
-        with (
-            autocast(clean.device, self._precision),
-            drawing_from(generator),
-            classifying() as told,
-        ):
-            output = self._answer(given)
+        with autocast(clean.device, self._precision), drawing_from(generator):
+            output, logits = (
+                self._model.forward_with_logits(given)
+                if self._compiled is None
+                else Output(self._compiled(given))
+            )
         prediction = self._model.prediction
         terms = self._loss(output, prediction.target(clean))
         terms = {prediction.term + name: term for name, term in terms.items()}
-        if told:
-            terms["labels"] = self._label_weight * self._label_error(told, chosen)
+        if logits:
+            terms["labels"] = self._label_weight * self._label_error(logits, chosen)
         if self._color_weight:
             seen, of_given, of_clean = (
                 fourth_of_pixels(each, moment[-2]) for each in (output, given, clean)
@@ -186,11 +185,11 @@ class BatchGradient:
             terms["mse"] = F.mse_loss(prediction.image(output.detach(), given), clean)
         return terms, gradients
 
-    def _label_error(self, told: list[Tensor], chosen: Tensor) -> Tensor:
-        """Return the cross-entropy of what classifiers told, in nats, added up over them."""
+    def _label_error(self, logits: tuple[Tensor, ...], chosen: Tensor) -> Tensor:
+        """Return the cross-entropy of the labels, in nats, summed over ``classify`` layers."""
         assert self._images.labels is not None
         labels = self._images.labels.index_select(0, chosen)
-        return torch.stack([F.cross_entropy(logits.float(), labels) for logits in told]).sum()
+        return torch.stack([F.cross_entropy(each.float(), labels) for each in logits]).sum()
 
 
 def _weighted_sum(shares: list[tuple[Tensor, ...]], weights: list[float]) -> tuple[Tensor, ...]:
