@@ -51,7 +51,7 @@ def test_a_place_that_is_no_folder_is_said(tmp_path: Path) -> None:
 def test_space_is_asked_of_the_nearest_folder_that_exists(tmp_path: Path) -> None:
     require_space(tmp_path / "not" / "yet", 1)
     with pytest.raises(
-        InputError, match=r"too little disk for .*not/yet: 1000000000000000 MB are needed"
+        InputError, match=r"too little disk space for .*not/yet: 1000000000000000 MB are needed"
     ):
         require_space(tmp_path / "not" / "yet", 10**21)
 

@@ -14,24 +14,33 @@ from caelab import __version__
 from caelab.commands.messages import NoteHandler, with_flags
 from caelab.errors import InputError
 
-COMMANDS: Mapping[str, str] = {
-    "lab": "The whole lab: exercises 1, 2, 3, then the report.",
-    "describe": "A network's layers: shapes, sizes, weights, cost.",
-    "train": "Train one network and leave a run directory.",
-    "study": "Train a family of networks over seeds.",
-    "compare": "Runs in pairs on the same images, with intervals.",
-    "search": "Try options and networks, by the error on validation images.",
-    "evaluate": "Measure a run or a weights file on other data.",
-    "report": "Runs and studies: one HTML file.",
-    "data": "The images: what is found where, and what is in them.",
-    "colorize": "Colors for gray pictures of any size.",
-    "denoise": "Less noise in pictures of any size.",
-    "restore": "Undo blur, reduction, compression.",
-    "reconstruct": "See what an autoencoder keeps of pictures.",
-    "models": "The models that ship.",
-    "export": "A model as ONNX.",
+SECTIONS: Mapping[str, Mapping[str, str]] = {
+    "Train and compare networks": {
+        "lab": "Run the three exercises and write their report.",
+        "train": "Train one network and write a run directory.",
+        "study": "Train a family of networks over several seeds.",
+        "search": "Search options and networks by the validation error.",
+        "evaluate": "Measure a run or a weights file on other data.",
+        "compare": "Compare runs in pairs on the same images, with intervals.",
+        "report": "Write one HTML report on runs and studies.",
+    },
+    "Process pictures of any size": {
+        "colorize": "Color gray pictures.",
+        "denoise": "Remove noise.",
+        "restore": "Undo blur, reduction or compression.",
+        "reconstruct": "Show what an autoencoder keeps of pictures.",
+        "models": "List the models that ship.",
+        "export": "Write a model in ONNX format.",
+    },
+    "Look things up": {
+        "describe": "Print the layers of a network: shapes, sizes, weights, cost.",
+        "data": "Describe the images: source, counts, statistics.",
+        "glossary": "Explain a term in plain words.",
+    },
 }
 """Every command with its line in the help, in the order of the help."""
+
+COMMANDS = [name for section in SECTIONS.values() for name in section]
 
 
 class Commands(click.Group):
@@ -42,7 +51,7 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Return the commands' names in the order of the help."""
-        return list(COMMANDS)
+        return COMMANDS
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import a command."""
@@ -52,9 +61,10 @@ class Commands(click.Group):
         return self.called
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the table of commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        """Write the tables of commands without importing them."""
+        for heading, commands in SECTIONS.items():
+            with formatter.section(heading):
+                formatter.write_dl(list(commands.items()), col_max=12)
 
 
 @click.command(

@@ -1,10 +1,9 @@
-"""Files are found once each, and written to a temporary name, then renamed: nothing is ever
-half-written.
-"""
+"""Files that are whole or absent: written under a temporary name, then renamed; JSON; free space."""
 
 import contextlib
 import functools
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -20,12 +19,10 @@ _UMASK_LOCK = threading.Lock()
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; rename it to ``path`` on success, remove it on any
-    error.
+    """Yield a temporary path next to ``path``; rename it on success, remove it on any error.
 
-    The temporary name keeps the suffix, so that writers that choose a format by it are not misled.
-    The data is flushed to the disk before the rename, so a crash leaves either the old file or the
-    new one.
+    The temporary name keeps the suffix, because writers choose a format by it. The data is flushed
+    to the disk before the rename, so that a crash leaves either the old file or the new one.
 
     Raises:
         InputError: The folder cannot be written to, or the disk is full.
@@ -37,7 +34,7 @@ def replacing(path: Path) -> Iterator[Path]:
         )
     except OSError as error:
         raise InputError(
-            f"cannot write {path}: {error.strerror}. Choose another place, or make it writable."
+            f"cannot write {path}: {error.strerror}. Choose another folder, or make it writable."
         ) from error
     os.close(handle)
     temporary = Path(name)
@@ -45,6 +42,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
+        # mkstemp makes a file that nobody else may read; an ordinary file gets the umask's mode.
         temporary.chmod(_permissions())
         temporary.replace(path)
     except OSError as error:
@@ -76,55 +74,74 @@ def read_json(file: Path) -> dict[str, Any]:
     return content
 
 
+def to_json(document: Any) -> str:
+    r"""Return a document as indented JSON text with a final newline.
+
+    Numbers that are not finite become ``null``, because JSON has no such numbers.
+
+    >>> to_json([1.5, float("inf")])
+    '[\n  1.5,\n  null\n]\n'
+    """
+    return json.dumps(_finite(document), indent=2, ensure_ascii=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def require_space(folder: Path, needed: int) -> None:
-    """Raise unless the file system that holds ``folder`` has ``needed`` bytes free.
+    """Raise unless the file system of ``folder`` has ``needed`` bytes free.
 
     Raises:
-        InputError: There is less, and the message says how much of each.
+        InputError: There is too little space; the message names both amounts.
     """
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
         raise InputError(
-            f"too little disk for {folder}: {needed / 1e6:.0f} MB are needed and {free / 1e6:.0f}"
-            " MB are free. Free some, or choose another place."
+            f"too little disk space for {folder}: {needed / 1e6:.0f} MB are needed and"
+            f" {free / 1e6:.0f} MB are free. Free some, or choose another folder."
         )
 
 
 def find_files(
     folder: Path, *, suffixes: Collection[str], recursive: bool = True
 ) -> Iterator[Path]:
-    """Yield the files in a folder by their suffix, sorted; hidden ones are left out, links are
-    followed.
+    """Yield the files of a folder with certain suffixes, sorted, without hidden ones.
+
+    Links are followed. Each folder is entered once, so that loops of links end.
 
     Args:
-        folder: Where to look.
-        suffixes: In lower case, with the dot; those of the files may be in any.
-        recursive: Also in the folders below, each of which is entered once, however links lead.
+        folder: Folder to search.
+        suffixes: Suffixes in lower case, with the dot; files may have them in any case.
+        recursive: Whether to search folders in the folder.
     """
     entered: set[tuple[int, int]] = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
-        identity = Path(place).stat()
+    for root, folders, files in os.walk(folder, followlinks=True):
+        identity = Path(root).stat()
         if (identity.st_dev, identity.st_ino) in entered:
             folders.clear()
             continue
         entered.add((identity.st_dev, identity.st_ino))
         folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
         for name in sorted(files):
-            path = Path(place, name)
+            path = Path(root, name)
             if path.suffix.lower() in suffixes and not name.startswith(".") and path.is_file():
                 yield path
 
 
 def _permissions() -> int:
-    """What an ordinary new file gets."""
     with _UMASK_LOCK:
         return 0o666 & ~_umask()
 
 
 @functools.cache
 def _umask() -> int:
-    """The process's mask, which can only be read by changing it: once, and by one thread."""
+    # The mask can be read only by changing it, so it is read once and by one thread.
     mask = os.umask(0)
     os.umask(mask)
     return mask

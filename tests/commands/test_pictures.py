@@ -143,7 +143,7 @@ def test_one_result_lies_beside_its_picture(caelab: Caelab, place: Path) -> None
             (20, 26, 3) if command == "colorize" else (20, 26)
         )
     assert (
-        caelab("restore", "gray.png", "--impair", "blur1.5", "--suffix", "-x").stdout
+        caelab("restore", "gray.png", "--degradation", "blur1.5", "--suffix", "-x").stdout
         == "gray-x.png\n"
     )
 
@@ -187,12 +187,12 @@ def test_truth_is_measured_where_it_is_known(caelab: Caelab, place: Path) -> Non
         (("colorize", "--model", "denoise"), "Use it with `caelab denoise`"),
         (("reconstruct", "--model", "sharpen"), "Use it with `caelab restore`"),
         (("restore", "--model", "reference"), "Use it with `caelab reconstruct`"),
-        (("restore", "--model", "sharpen", "--impair", "blur2"), "the model sharpen undoes blur1.5, not blur2"),
-        (("restore",), "say what was done to the pictures, --impair blur1.5, or name a model"),
-        (("restore", "--impair", "jpeg20"), "no model ships for --impair jpeg20 (there are some for blur1.5, noise"),
-        (("restore", "--impair", "gray"), "pictures with --impair gray are for `caelab colorize`"),
-        (("restore", "--impair", "mask0.2"), "no model ships for --impair mask0.2"),
-        (("restore", "--impair", "smudge"), "smudge"),
+        (("restore", "--model", "sharpen", "--degradation", "blur2"), "the model sharpen undoes blur1.5, not blur2"),
+        (("restore",), "say what was done to the pictures, --degradation blur1.5, or name a model"),
+        (("restore", "--degradation", "jpeg20"), "no model ships for --degradation jpeg20 (there are models for: blur1.5, noise"),
+        (("restore", "--degradation", "gray"), "pictures with --degradation gray are for `caelab colorize`"),
+        (("restore", "--degradation", "mask0.2"), "no model ships for --degradation mask0.2"),
+        (("restore", "--degradation", "smudge"), "smudge"),
         (("colorize", "--model", "colourize"), "there is no model 'colourize'. Did you mean colorize"),
         (("colorize", "--model", "in"), "in is no finished run: it holds no weights.safetensors"),
         (("colorize", "--model", "gray.png"), "cannot read weights from gray.png"),
@@ -288,7 +288,7 @@ def test_what_cannot_be_written_fails_and_leaves_nothing(
     assert answer.returncode == 1
     assert (
         answer.stderr.splitlines()[0]
-        == "failed: cannot write in/a-denoised.png: Permission denied. Choose another place, or"
+        == "failed: cannot write in/a-denoised.png: Permission denied. Choose another folder, or"
         " make it writable."
     )
     assert answer.stderr.splitlines()[-1] == "3 of 3 pictures failed"

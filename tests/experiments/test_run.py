@@ -315,7 +315,7 @@ def test_too_little_disk_is_said_before_anything_is_written(
         shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 10**6)
     )
     with pytest.raises(
-        InputError, match=r"too little disk for .*: 64 MB are needed and 1 MB are free"
+        InputError, match=r"too little disk space for .*: 64 MB are needed and 1 MB are free"
     ):
         run(config, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -230,7 +230,7 @@ def test_too_little_disk_is_said_before_anything_is_trained(
     )
     engine = Recording()
     with pytest.raises(
-        InputError, match=r"too little disk for .*runs: 4 MB are needed and 1 MB are free"
+        InputError, match=r"too little disk space for .*runs: 4 MB are needed and 1 MB are free"
     ):
         last(make(), tmp_path, engine)
     assert engine.given == []

@@ -1,49 +1,52 @@
 """``caelab colorize``: colors for gray pictures of any size."""
 
 import os
-from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from caelab.commands.help import HelpCommand
 from caelab.commands.picture_options import PictureOptions, picture_options, process_pictures
 from caelab.errors import InputError
 
 if TYPE_CHECKING:
     from caelab.pictures.comparison import Comparison
     from caelab.pictures.picture import Picture
-    from caelab.pictures.picture_model import PictureModel
 
 MODEL = "colorize"
 
 
-@click.command("colorize")
+@click.command(
+    "colorize",
+    cls=HelpCommand,
+    examples=[
+        "caelab colorize holiday.jpg",
+        "caelab colorize scans -r -o colored --compare",
+        "caelab colorize old.png --model runs/bins --variants 4",
+    ],
+)
 @picture_options(suffix="-colorized", model=MODEL)
 @click.option(
     "--scale",
     metavar="N,N",
-    help=(
-        "Shorter sides, in pixels, at which the network sees a picture; what it says is averaged.  "
-        "[default: half as much again as its training images]"
-    ),
+    help="Shorter sides in pixels at which the network sees a picture; its answers are averaged."
+    "  [default: 1.5 times the side of its training images]",
 )
 @click.option(
     "--saturation",
     type=click.FloatRange(0, 10),
     default=1.0,
     show_default=True,
-    help=(
-        "Multiplies the colors: more than 1 for a livelier picture, at the risk of livelier"
-        " mistakes."
-    ),
+    help="Factor for the colors: above 1 they are livelier, and mistakes are, too.",
 )
 @click.option(
     "--variants",
     type=click.IntRange(1),
-    help="So many plausible results, where the model has several.",
+    help="Number of plausible results for each picture; the model must predict bins.",
 )
 @click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the variants."
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the variants."
 )
 def command(
     model: str | None,
@@ -55,26 +58,21 @@ def command(
 ) -> None:
     """Color PICTURES: files, folders, patterns, or - for standard input and output.
 
-    Sharpness and brightness stay as they are: the luma of the result is that of the picture.
-    Format, EXIF, color profile, transparency and 16 bits stay where the format has them. Colors
-    that a picture has are not looked at.
+    Sharpness and brightness stay: the luminance of the result is that of the picture. Colors that
+    the picture has are ignored. File format, EXIF, color profile, transparency and 16 bits are kept
+    where the format has them.
     """
     from caelab.pictures.restore import colorize
 
-    scales = _read_scales(scale)
-    chosen = PictureOptions(**options)
-
-    def process(network: "PictureModel", pictures: "Sequence[Picture]") -> "list[Picture]":
-        return colorize(
-            network,
-            pictures,
-            scales=scales,
-            saturation=saturation,
-            threads=chosen.threads or os.cpu_count() or 1,
-        )
-
+    values = PictureOptions(**options)
+    process = partial(
+        colorize,
+        scales=_read_scales(scale),
+        saturation=saturation,
+        threads=values.threads or os.cpu_count() or 1,
+    )
     process_pictures(
-        model or MODEL, "colorize", chosen, process, compare=_compare, variants=variants, seed=seed
+        model or MODEL, "colorize", values, process, compare=_compare, variants=variants, seed=seed
     )
 
 

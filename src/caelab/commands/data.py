@@ -1,21 +1,24 @@
-"""``caelab data``: the images, before anything is trained on them."""
+"""``caelab data``: the images that a run would be trained on."""
 
-import json
 from pathlib import Path
 
 import click
 
+from caelab.commands.help import HelpCommand
 from caelab.commands.options import run_options
+from caelab.commands.output import json_option, print_json
 
 
-@click.command("data")
+@click.command("data", cls=HelpCommand, examples=["caelab data --data pictures --sheet sheet.png"])
 @click.option(
-    "--sheet", type=click.Path(path_type=Path), help="Write a contact sheet picture (.png) here."
+    "--sheet",
+    type=click.Path(path_type=Path),
+    help="File (.png) for a contact sheet of some images.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 @run_options("data", "size", "split", "split_seed")
 def command(sheet: Path | None, as_json: bool, **options: str | int | None) -> None:
-    """Say what images are found where: counts, channel statistics, duplicates across the split."""
+    """Describe the images: source, counts, channel statistics, duplicates across the split."""
     from caelab.data import contact_sheet, load_images, split_images, summarize
     from caelab.experiments.config import make_config
 
@@ -24,8 +27,7 @@ def command(sheet: Path | None, as_json: bool, **options: str | int | None) -> N
     summary = summarize(images, split_images(images, mode=config.split, seed=config.split_seed))
     if sheet is not None:
         contact_sheet(images, sheet)
-    click.echo(
-        json.dumps(summary.as_dict(), indent=2, ensure_ascii=False)
-        if as_json
-        else summary.as_text()
-    )
+    if as_json:
+        print_json(summary.as_dict())
+    else:
+        click.echo(summary.as_text())

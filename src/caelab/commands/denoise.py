@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from caelab.commands.help import HelpCommand
 from caelab.commands.picture_options import PictureOptions, picture_options, process_pictures
 
 if TYPE_CHECKING:
@@ -13,13 +14,15 @@ if TYPE_CHECKING:
 MODEL = "denoise"
 
 
-@click.command("denoise")
+@click.command(
+    "denoise", cls=HelpCommand, examples=["caelab denoise night.jpg", "caelab denoise in -o clean"]
+)
 @picture_options(suffix="-denoised", model=MODEL)
 def command(model: str | None, **options: Any) -> None:
-    """Take noise out of PICTURES: files, folders, patterns, or - for standard input and output.
+    """Remove noise from PICTURES: files, folders, patterns, or - for standard input and output.
 
-    A large picture goes through the network in tiles that overlap, without seams. Format, EXIF,
-    color profile, transparency and 16 bits stay where the format has them.
+    A large picture is processed in overlapping tiles, without seams. File format, EXIF, color
+    profile, transparency and 16 bits are kept where the format has them.
     """
     from caelab.pictures.restore import restore
 
@@ -29,7 +32,7 @@ def command(model: str | None, **options: Any) -> None:
 
 
 def compare_unknown(source: "Picture", result: "Picture") -> "Comparison":
-    """Draw a result beside its source where nobody knows the truth."""
+    """Draw a picture and its result, where the truth is not known."""
     from caelab.pictures.comparison import compare
 
     return compare(source, result)

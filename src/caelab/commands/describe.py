@@ -1,20 +1,27 @@
-"""``caelab describe``: a network's layers without torch."""
-
-import json
+"""``caelab describe``: the layers of a network, without torch."""
 
 import click
 
+from caelab.commands.help import HelpCommand
+from caelab.commands.output import json_option, print_json
 from caelab.networks import describe, parse
 
 
-@click.command("describe")
+@click.command(
+    "describe",
+    cls=HelpCommand,
+    examples=[
+        "caelab describe reference",
+        "caelab describe 'conv16k5s2 conv32s2 | up conv16 up conv3' --size 64",
+    ],
+)
 @click.argument("network")
 @click.option(
     "--size",
     type=click.IntRange(1, 65536),
     default=32,
     show_default=True,
-    help="Pixels of the input's side.",
+    help="Side of the input in pixels.",
 )
 @click.option(
     "--channels",
@@ -23,14 +30,16 @@ from caelab.networks import describe, parse
     show_default=True,
     help="Channels of the input.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 def command(network: str, size: int, channels: int, as_json: bool) -> None:
-    """Print the layers of NETWORK: output shapes, sizes, weights, multiply-accumulates, receptive
-    fields.
+    """Print the layers of NETWORK: shapes, sizes, weights, multiply-accumulates, receptive fields.
 
     NETWORK is a text such as 'conv8 pool conv16 | up conv3', or the name of a preset such as
     reference. The code is the representation at '|', the narrowest the smallest one; both are
-    named, as people mean either by the latent size.
+    named, because people mean either by the size of the latent representation.
     """
     description = describe(parse(network), channels=channels, size=size)
-    click.echo(json.dumps(description.as_dict(), indent=2) if as_json else description.as_table())
+    if as_json:
+        print_json(description.as_dict())
+    else:
+        click.echo(description.as_table())

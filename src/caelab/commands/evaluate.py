@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from caelab.commands.options import run_options
-from caelab.commands.tables import errors_table
+from caelab.commands.output import errors_table
 
 
 @click.command("evaluate")

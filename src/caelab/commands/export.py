@@ -1,23 +1,24 @@
 """``caelab export``: a model as ONNX."""
 
-import json
 from pathlib import Path
 
 import click
 
+from caelab.commands.help import HelpCommand
+from caelab.commands.output import json_option, print_json
 from caelab.errors import InputError
 
 
-@click.command("export")
+@click.command("export", cls=HelpCommand, examples=["caelab export runs/unet unet.onnx"])
 @click.argument("model")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--force", is_flag=True, help="Overwrite what exists.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--force", is_flag=True, help="Overwrite FILE if it exists.")
+@json_option
 def command(model: str, file: Path, *, force: bool, as_json: bool) -> None:
-    """Write MODEL (one that ships, a run or a weights file) to FILE, as ONNX.
+    """Write MODEL (a shipped model, a run directory or a weights file) to FILE in ONNX format.
 
-    The graph takes any number of images in [0, 1] of any size; normalisation and what the output
-    means are inside. Its results are compared with PyTorch's over several shapes before it is kept.
+    The graph takes any number of images in [0, 1] of any size; it contains the normalization and
+    the steps after the network. Its results are compared with PyTorch's for several shapes first.
     """
     from caelab.pictures.encode import refuse_existing
     from caelab.pictures.model_files import find_model
@@ -36,16 +37,10 @@ def command(model: str, file: Path, *, force: bool, as_json: bool) -> None:
 
     network, card = load_model(weights, torch.device("cpu"))
     difference = export_onnx(network, file, card=card)
+    size = file.stat().st_size
     if as_json:
-        told = {
-            "file": str(file),
-            "network": card.network,
-            "difference": difference,
-            "bytes": file.stat().st_size,
-        }
-        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        print_json(
+            {"file": str(file), "network": card.network, "difference": difference, "bytes": size}
+        )
         return
-    click.echo(
-        f"{file}: {file.stat().st_size / 1e6:.2f} MB, differs from PyTorch by {difference:.1g} at"
-        " most"
-    )
+    click.echo(f"{file}: {size / 1e6:.2f} MB; largest difference from PyTorch {difference:.1g}")

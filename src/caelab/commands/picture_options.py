@@ -1,6 +1,5 @@
-"""What the picture commands have in common: their options, and the way from files to files."""
+"""Options that the picture commands share, and the way from picture files to result files."""
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from caelab.commands.messages import with_flags
+from caelab.commands.output import json_option, print_json
 from caelab.errors import InputError
 from caelab.progress import progress
 
@@ -26,7 +26,7 @@ FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 @dataclass(frozen=True, kw_only=True)
 class PictureOptions:
-    """The options that every picture command has, by the names of their flags."""
+    """Values of the options that every picture command has, by the names of their flags."""
 
     inputs: tuple[str, ...]
     output: str | None
@@ -41,39 +41,45 @@ class PictureOptions:
 
 
 def picture_options(*, suffix: str, model: str | None) -> Callable[[FunctionT], FunctionT]:
-    """Add the options; the command gets ``inputs``, ``model`` and the rest of
-    :class:`PictureOptions` by name.
+    """Return a decorator that adds the shared options to a command.
+
+    The command receives ``model`` and, by name, the fields of :class:`PictureOptions`.
 
     Args:
-        suffix: Default of --suffix.
-        model: Default of --model.
+        suffix: Default of ``--suffix``.
+        model: Default of ``--model``; ``None`` if there is none.
     """
     default = f"  [default: {model}]" if model else ""
     options = [
         click.argument("inputs", nargs=-1, required=True, metavar="PICTURES..."),
         click.option(
-            "--model", help=f"A model that ships, a run, a weights file or an ONNX file.{default}"
+            "--model",
+            help=f"Shipped model, run directory, weights file or ONNX file.{default}",
         ),
         click.option(
             "-o",
             "--output",
             metavar="PATH",
-            help="A folder, a file, or -.  [default: beside each picture]",
+            help="Folder or file for the results, or - for standard output.  [default: the"
+            " picture's folder]",
         ),
         click.option(
-            "--suffix", default=suffix, show_default=True, help="Of a result beside its picture."
+            "--suffix",
+            default=suffix,
+            show_default=True,
+            help="Addition to the name of a result that is written into its picture's folder.",
         ),
-        click.option("-r", "--recursive", is_flag=True, help="Look into folders in folders."),
-        click.option("--force", is_flag=True, help="Overwrite what exists."),
+        click.option("-r", "--recursive", is_flag=True, help="Search folders in folders, too."),
+        click.option("--force", is_flag=True, help="Overwrite files that exist."),
         click.option(
             "--compare",
             is_flag=True,
-            help="Also write each result beside its picture, with numbers.",
+            help="Also write a comparison of each picture and its result, with error numbers.",
         ),
         click.option(
             "--runtime",
             type=click.Choice(["torch", "onnx"]),
-            help="[default: what the model's file is for]",
+            help="Library that computes.  [default: by the model's file]",
         ),
         click.option(
             "--threads", type=click.IntRange(1), help="CPU threads.  [default: all cores]"
@@ -83,11 +89,9 @@ def picture_options(*, suffix: str, model: str | None) -> Callable[[FunctionT], 
             type=click.Choice(["auto", "cpu", "cuda", "mps"]),
             default="auto",
             show_default=True,
-            help="Where PyTorch computes.",
+            help="Device on which PyTorch computes.",
         ),
-        click.option(
-            "--json", "as_json", is_flag=True, help="Print what was done as one JSON document."
-        ),
+        json_option,
     ]
 
     def add(function: FunctionT) -> FunctionT:
@@ -109,20 +113,20 @@ def process_pictures(
     variants: int | None = None,
     seed: int = 0,
 ) -> None:
-    """Do every picture, and exit with 1 where any failed.
+    """Process all pictures; exit with code 1 if any of them failed.
 
     Args:
-        name: The model's.
-        task: The command's name.
-        options: What people chose.
-        process: What is done with the model to some pictures.
-        compare: What --compare draws, of what was read and the result.
-        undoing: What the model must undo, where people said that.
-        variants: So many results of each picture.
-        seed: Of the variants.
+        name: Name or path of the model.
+        task: Name of the command.
+        options: Values of the shared options.
+        process: Function that applies the model to several pictures.
+        compare: Function that draws a picture and its result for ``--compare``.
+        undoing: Degradation that the model must undo; ``None`` if any is right.
+        variants: Number of results for each picture; ``None`` for one that is not numbered.
+        seed: Seed of the variants.
 
     Raises:
-        InputError: Nothing can be done at all.
+        InputError: No picture can be processed at all.
     """
     from caelab.pictures.batch import work
     from caelab.pictures.inputs import find_jobs
@@ -136,19 +140,21 @@ def process_pictures(
         name, runtime=options.runtime, threads=options.threads, device=options.device
     )
     require_task(opened, task, undoing=undoing)
+    draw = compare if options.compare else None
     outcomes: list[Outcome] = []
     with progress(task, len(jobs) * (variants or 1), unit="pictures") as bar:
         for model, some in _passes(opened, jobs, variants, seed):
-            drawn = compare if options.compare else None
-            for outcome in work(some, partial(process, model), compare=drawn, force=options.force):
+            for outcome in work(some, partial(process, model), compare=draw, force=options.force):
                 outcomes.append(outcome)
                 bar()
-                _warn(outcome)
+                for note in outcome.notes:
+                    click.echo(f"{outcome.job.name}: {note}", err=True)
+                if outcome.error is not None:
+                    click.echo(f"failed: {with_flags(outcome.error)}", err=True)
     failed = sum(outcome.error is not None for outcome in outcomes)
     if options.as_json:
-        told = [_told(outcome, compared=options.compare) for outcome in outcomes]
-        document = {"model": opened.name, "failed": failed, "pictures": told}
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        documents = [_document(outcome, compared=options.compare) for outcome in outcomes]
+        print_json({"model": opened.name, "failed": failed, "pictures": documents})
     else:
         _list(outcomes)
     if failed:
@@ -162,25 +168,23 @@ def _passes(
 ) -> Iterator[tuple["PictureModel", Sequence["Job"]]]:
     if variants is None:
         yield opened.model, jobs
-        return
-    for number in range(variants):
+    for number in range(variants or 0):
         yield opened.variant(number, seed), [job.numbered(number + 1) for job in jobs]
 
 
 def _check(jobs: Sequence["Job"], options: PictureOptions, variants: int | None) -> None:
-    to_stdout = any(job.target is None for job in jobs)
-    if to_stdout and sys.stdout.isatty():
-        raise InputError(
-            "a picture would go to the terminal. Redirect standard output, or name a file: --output"
-            " FILE."
-        )
-    wanted = {
-        "--json": options.as_json,
-        "--compare": options.compare,
-        "--variants": variants is not None,
-    }
-    for flag, chosen in wanted.items():
-        if to_stdout and chosen:
+    if any(job.target is None for job in jobs):
+        if sys.stdout.isatty():
+            raise InputError(
+                "a picture would go to the terminal. Redirect standard output, or name a file:"
+                " --output FILE."
+            )
+        refused = {
+            "--json": options.as_json,
+            "--compare": options.compare,
+            "--variants": variants is not None,
+        }
+        for flag in (flag for flag, chosen in refused.items() if chosen):
             raise InputError(
                 f"{flag} does not go with a picture on standard output. Name a file: --output FILE."
             )
@@ -191,16 +195,8 @@ def _check(jobs: Sequence["Job"], options: PictureOptions, variants: int | None)
         )
 
 
-def _warn(outcome: "Outcome") -> None:
-    """Say at once what went wrong, and what people should know."""
-    for note in outcome.notes:
-        click.echo(f"{outcome.job.name}: {note}", err=True)
-    if outcome.error is not None:
-        click.echo(f"failed: {with_flags(outcome.error)}", err=True)
-
-
 def _list(outcomes: Sequence["Outcome"]) -> None:
-    """The results' paths, when the bar is gone."""
+    """Print the paths of the results, with their errors where the truth is known."""
     from caelab.pictures.picture import printable
 
     for outcome in outcomes:
@@ -214,7 +210,7 @@ def _numbers(metrics: Mapping[str, float]) -> str:
     return f"  PSNR {metrics['psnr']:.2f} dB, CIEDE2000 {metrics['ciede2000']:.2f}"
 
 
-def _told(outcome: "Outcome", *, compared: bool) -> dict[str, Any]:
+def _document(outcome: "Outcome", *, compared: bool) -> dict[str, Any]:
     job, done = outcome.job, outcome.error is None
     return {
         "source": job.name,
@@ -222,9 +218,5 @@ def _told(outcome: "Outcome", *, compared: bool) -> dict[str, Any]:
         "comparison": str(job.comparison) if done and compared else None,
         "error": outcome.error and with_flags(outcome.error),
         "notes": list(outcome.notes),
-        # JSON has no infinity: nothing differs.
-        "metrics": {
-            name: None if value == float("inf") else value
-            for name, value in outcome.metrics.items()
-        },
+        "metrics": dict(outcome.metrics),
     }

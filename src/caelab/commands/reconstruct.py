@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from caelab.commands.help import HelpCommand
 from caelab.commands.picture_options import PictureOptions, picture_options, process_pictures
 
 if TYPE_CHECKING:
@@ -13,14 +14,17 @@ if TYPE_CHECKING:
 MODEL = "reference"
 
 
-@click.command("reconstruct")
+@click.command(
+    "reconstruct",
+    cls=HelpCommand,
+    examples=["caelab reconstruct photo.png --compare", "caelab reconstruct in --model best-128"],
+)
 @picture_options(suffix="-reconstructed", model=MODEL)
 def command(model: str | None, **options: Any) -> None:
-    """See what an autoencoder keeps of PICTURES: files, folders, patterns, or - for standard input
-    and output.
+    """Show what an autoencoder keeps of PICTURES: files, folders, patterns, or - for standard input.
 
-    A large picture goes through the network in tiles that overlap, without seams. Format, EXIF,
-    color profile, transparency and 16 bits stay where the format has them.
+    A large picture is processed in overlapping tiles, without seams. File format, EXIF, color
+    profile, transparency and 16 bits are kept where the format has them.
     """
     from caelab.pictures.restore import restore
 

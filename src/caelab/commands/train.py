@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from caelab.commands.options import run_options
-from caelab.commands.tables import errors_table
+from caelab.commands.output import errors_table
 from caelab.errors import InputError
 from caelab.experiments.config import make_config
 from caelab.files import read_json

@@ -1,0 +1,39 @@
+"""``caelab glossary``: the terms of the field in plain words."""
+
+import dataclasses
+import json
+import textwrap
+
+import click
+
+from caelab.commands.help import HelpCommand
+from caelab.glossary import Entry, look_up, read_glossary
+
+
+@click.command(
+    "glossary",
+    cls=HelpCommand,
+    examples=["caelab glossary", 'caelab glossary "receptive field"'],
+)
+@click.argument("term", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(term: str | None, as_json: bool) -> None:
+    """Explain TERM in plain words, or list all terms."""
+    entries = [look_up(term)] if term else list(read_glossary().values())
+    if as_json:
+        documents = [dataclasses.asdict(entry) for entry in entries]
+        click.echo(json.dumps(documents, indent=2, ensure_ascii=False))
+    elif term:
+        click.echo(_explanation(entries[0]))
+    else:
+        click.echo(
+            textwrap.fill(", ".join(entry.term for entry in entries), 80, break_on_hyphens=False)
+        )
+
+
+def _explanation(entry: Entry) -> str:
+    lines = [entry.term + (f" (also: {', '.join(entry.also)})" if entry.also else "")]
+    lines.append(textwrap.fill(entry.text, 80, initial_indent="  ", subsequent_indent="  "))
+    if entry.see:
+        lines.append(f"  See also: {', '.join(entry.see)}.")
+    return "\n".join(lines)

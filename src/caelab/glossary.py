@@ -1,0 +1,68 @@
+"""Glossary: the terms of the field that caelab uses, explained in ``glossary.toml``."""
+
+import difflib
+import functools
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from caelab.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One term and its explanation.
+
+    Attributes:
+        term: The term as it is written in a sentence.
+        text: Explanation in two or three sentences.
+        also: Other names of the term.
+        see: Related terms, each of which has an entry.
+    """
+
+    term: str
+    text: str
+    also: tuple[str, ...] = ()
+    see: tuple[str, ...] = ()
+
+
+@functools.cache
+def read_glossary() -> Mapping[str, Entry]:
+    """Return all entries by term, in alphabetical order.
+
+    >>> read_glossary()["code"].also
+    ('latent', 'latent representation', 'embedding')
+    """
+    text = Path(__file__).with_name("glossary.toml").read_text(encoding="utf-8")
+    return {
+        term: Entry(
+            term=term,
+            text=entry["text"],
+            also=tuple(entry.get("also", ())),
+            see=tuple(entry.get("see", ())),
+        )
+        for term, entry in tomllib.loads(text).items()
+    }
+
+
+def look_up(term: str) -> Entry:
+    """Return the entry of a term, or of one of its other names, in upper or lower case.
+
+    >>> look_up("latent").term
+    'code'
+
+    Raises:
+        InputError: There is no such term.
+    """
+    names = {
+        name.casefold(): entry
+        for entry in read_glossary().values()
+        for name in (*entry.also, entry.term)
+    }
+    found = names.get(term.casefold())
+    if found is None:
+        near = difflib.get_close_matches(term.casefold(), names, n=1)
+        advice = f"Did you mean {near[0]}?" if near else "`caelab glossary` lists all terms."
+        raise InputError(f"the glossary has no term '{term}'. {advice}")
+    return found
