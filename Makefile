@@ -1,4 +1,4 @@
-# Each target does its own set-up: on a fresh machine, `make lab` or `make test` is all there is to type.
+# Each target does its own set-up: on a fresh machine, `make lab` or `make test` is all you type.
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -15,20 +15,28 @@ help: ## List what can be made
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "caelab needs Python 3.11 or newer: make PYTHON=python3.12 …"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,onnx,search,sklearn]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,onnx,search,sklearn,cluster,browser]'
 	@touch $@
 
 .PHONY: lab
-lab: $(VENV)/.installed ## Run the whole lab and write its report (BUDGET=quick|standard|full DATA=… OUT=…)
+lab: $(VENV)/.installed ## Run the three exercises and write their report (BUDGET=quick|standard|full DATA=… OUT=…)
 	$(BIN)/caelab lab --data $(DATA) $(if $(BUDGET),--budget $(BUDGET)) --runs $(OUT) --out $(OUT)/lab
 
-.PHONY: test
-test: $(VENV)/.installed ## Check style, types and import rules, and run the tests
+.PHONY: check
+check: $(VENV)/.installed ## Check style, spelling, types and import rules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
+	$(BIN)/codespell
 	$(BIN)/lint-imports
-	$(BIN)/pytest --numprocesses 2
+	$(BIN)/mypy
+
+.PHONY: test
+test: check ## Run all checks and all tests
+	$(BIN)/pytest --numprocesses 2 --dist worksteal
+
+.PHONY: test-fast
+test-fast: check ## Run all checks and the tests that take less than ten seconds each
+	$(BIN)/pytest --numprocesses 2 --dist worksteal -m "not slow"
 
 $(VENV)/.bench-installed: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
@@ -39,16 +47,16 @@ bench: $(VENV)/.bench-installed ## Measure speed against other libraries (an hou
 	$(BIN)/python -m benchmarks
 
 .PHONY: weights
-weights: $(VENV)/.installed ## Train the models that ship again, by their cards (hours; CAELAB_DATA says where CIFAR-10 is)
+weights: $(VENV)/.installed ## Train the shipped models again from their cards (hours; CAELAB_DATA: path of CIFAR-10)
 	@set -e; for card in $(wildcard src/caelab/weights/*.json); do name=$$(basename $$card .json); \
 	  $(BIN)/caelab train --config $$card --out $(OUT)/weights/$$name; \
 	  $(BIN)/caelab models --add $(OUT)/weights/$$name $$name --force; done
 
 .PHONY: format
-format: $(VENV)/.installed ## Format the code and mend what can be mended automatically
+format: $(VENV)/.installed ## Format the code and fix what can be fixed automatically
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 .PHONY: clean
-clean: ## Remove the environment and caches; runs stay
+clean: ## Remove the environment and caches, but no runs
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

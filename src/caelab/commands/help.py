@@ -64,6 +64,7 @@ class HelpCommand(click.Command):
             for each in params
             if isinstance(each, click.Option) and not isinstance(each, RunOption)
         ]
+        sections: list[tuple[str, Sequence[click.Option]]]
         if HELP_ALL in ctx.meta:
             sections = [("Options", own), *groups.items()]
         else:
