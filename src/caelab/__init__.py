@@ -1,20 +1,34 @@
 """caelab, the convolutional-autoencoder workbench.
 
-The way of an image, package by package: ``images`` → ``networks`` → ``training`` → ``measuring`` →
-``experiments`` → ``lab``. Importing this module does nothing but name the version; ``caelab.load``
-is imported when it is asked for.
+An image passes the packages in this order: ``data`` → ``degrade`` → ``networks`` → ``models`` →
+``training`` → ``metrics`` → ``experiments`` → ``report``; ``pictures`` uses what was trained.
+Importing this module imports none of them: public names are imported at their first use.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from caelab.degrade.kinds import DegradationKind as DegradationKind
+    from caelab.errors import InputError as InputError
     from caelab.pictures.load import load as load
+    from caelab.registry import register as register
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
+
+_PUBLIC = {
+    "DegradationKind": "caelab.degrade.kinds",
+    "InputError": "caelab.errors",
+    "load": "caelab.pictures.load",
+    "register": "caelab.registry",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "load":
-        return importlib.import_module("caelab.pictures.load").load
-    raise AttributeError(f"module 'caelab' has no attribute '{name}'")
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'caelab' has no attribute '{name}'")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_PUBLIC]
