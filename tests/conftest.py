@@ -1,4 +1,4 @@
-"""What all tests share: an isolated cache, and small data to train on."""
+"""Fixtures that all tests share: an isolated cache, and small data to train on."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     for item in items:
         if item.get_closest_marker("cifar10") and not CIFAR10:
-            item.add_marker(pytest.mark.skip(reason="CAELAB_DATA does not say where CIFAR-10 is"))
+            item.add_marker(pytest.mark.skip(reason="CAELAB_DATA does not name CIFAR-10's path"))
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="there is no CUDA device"))
 
@@ -39,7 +39,7 @@ def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def cifar10_path() -> Path:
-    """Where real CIFAR-10 is; only for tests marked ``cifar10``."""
+    """Path of real CIFAR-10; only for tests marked ``cifar10``."""
     assert CIFAR10
     return Path(CIFAR10)
 
@@ -56,15 +56,15 @@ def caelab(
         capfd.readouterr()
         with pytest.raises(SystemExit) as ended:
             main()
-        told = capfd.readouterr()
-        return subprocess.CompletedProcess(words, int(ended.value.code or 0), told.out, told.err)
+        output = capfd.readouterr()
+        code = int(ended.value.code or 0)
+        return subprocess.CompletedProcess(words, code, output.out, output.err)
 
     return caelab
 
 
 def smooth_images(count: int, size: int, seed: int = 0) -> np.ndarray:
-    """Return ``uint8 (N, 3, size, size)`` of random colour gradients, which a small network can
-    learn."""
+    """Return ``uint8 (N, 3, size, size)``: random color gradients, which a small network learns."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:size, 0:size] / size
     corner, across, down = (rng.uniform(0, 1, (count, 3, 1, 1)) for _ in range(3))
@@ -77,7 +77,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of 120 small pictures in two class folders."""
     folder = tmp_path_factory.mktemp("pictures")
     for position, image in enumerate(smooth_images(120, 16)):
-        place = folder / ("even", "odd")[position % 2]
-        place.mkdir(exist_ok=True)
-        Image.fromarray(image.transpose(1, 2, 0)).save(place / f"{position:03d}.png")
+        class_folder = folder / ("even", "odd")[position % 2]
+        class_folder.mkdir(exist_ok=True)
+        Image.fromarray(image.transpose(1, 2, 0)).save(class_folder / f"{position:03d}.png")
     return folder

@@ -2,7 +2,6 @@ import contextlib
 import errno
 import os
 import stat
-import threading
 from pathlib import Path
 
 import pytest
@@ -54,27 +53,6 @@ def test_space_is_asked_of_the_nearest_folder_that_exists(tmp_path: Path) -> Non
         InputError, match=r"too little disk space for .*not/yet: 1000000000000000 MB are needed"
     ):
         require_space(tmp_path / "not" / "yet", 10**21)
-
-
-def test_many_threads_leave_the_process_its_mask(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from caelab import files
-
-    files._umask.cache_clear()
-    set_masks = []
-    real = os.umask
-    monkeypatch.setattr(os, "umask", lambda mask: (set_masks.append(mask), real(mask))[1])
-    threads = [
-        threading.Thread(target=write_text, args=(tmp_path / str(number), ""))
-        for number in range(8)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(set_masks) == 2
-    assert real(set_masks[1]) == set_masks[1]
 
 
 def test_files_are_found_once_by_suffix(tmp_path: Path) -> None:

@@ -1,49 +1,40 @@
 """Files that are whole or absent: written under a temporary name, then renamed; JSON; free space."""
 
 import contextlib
-import functools
 import json
 import math
 import os
+import secrets
 import shutil
-import tempfile
-import threading
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from caelab.errors import InputError
 
-_UMASK_LOCK = threading.Lock()
-
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path next to ``path``; rename it on success, remove it on any error.
+    """Yield a temporary file next to ``path``; rename it on success, remove it on any error.
 
-    The temporary name keeps the suffix, because writers choose a format by it. The data is flushed
+    Its name keeps the suffix, because writers choose a format by it. The data is flushed
     to the disk before the rename, so that a crash leaves either the old file or the new one.
 
     Raises:
         InputError: The folder cannot be written to, or the disk is full.
     """
+    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(8)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
-        )
+        temporary.touch(exist_ok=False)
     except OSError as error:
         raise InputError(
             f"cannot write {path}: {error.strerror}. Choose another folder, or make it writable."
         ) from error
-    os.close(handle)
-    temporary = Path(name)
     try:
         yield temporary
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
-        # mkstemp makes a file that nobody else may read; an ordinary file gets the umask's mode.
-        temporary.chmod(_permissions())
         temporary.replace(path)
     except OSError as error:
         raise InputError(
@@ -132,16 +123,3 @@ def find_files(
             path = Path(root, name)
             if path.suffix.lower() in suffixes and not name.startswith(".") and path.is_file():
                 yield path
-
-
-def _permissions() -> int:
-    with _UMASK_LOCK:
-        return 0o666 & ~_umask()
-
-
-@functools.cache
-def _umask() -> int:
-    # The mask can be read only by changing it, so it is read once and by one thread.
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

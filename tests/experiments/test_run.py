@@ -347,7 +347,7 @@ def test_a_folder_that_cannot_be_written_to_is_said(
     ) -> None:  # the superuser may write anywhere, so permissions would not do
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    monkeypatch.setattr(Path, "touch", refuse)
     with pytest.raises(InputError, match=r"cannot write .*config\.json: Permission denied"):
         run(config, out=tmp_path)
     assert list(tmp_path.iterdir()) == []
