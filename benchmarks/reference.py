@@ -52,7 +52,7 @@ def main() -> None:
     lines = []
     for recipe in given.recipes:
         configs = [
-            make_config({**read_options(recipe), "data": given.data, "seed": seed})
+            make_config(read_options(recipe)).replace(data=given.data, seed=seed)
             for seed in range(given.seeds)
         ]
         directories = [run(config, runs=given.runs) for config in configs]

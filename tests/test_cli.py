@@ -34,7 +34,7 @@ def small(pictures: Path, *arguments: object) -> tuple[object, ...]:
         pictures,
         "--size",
         16,
-        "--batch",
+        "--batch-size",
         16,
         "--epochs",
         2,
@@ -151,14 +151,14 @@ def test_a_run_from_the_command_line(caelab: Call, pictures: Path, tmp_path: Pat
 def test_a_recipe_lies_beneath_the_options(caelab: Call, pictures: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(
-        f'network = "{NETWORK}"\nsize = 16\nbatch = 16\nepochs = 7\ndata = "{pictures}"\n'
+        f'network = "{NETWORK}"\nbatch_size = 16\nepochs = 7\ndata = {{ source = "{pictures}", size = 16 }}\n'
     )
     answer = caelab("train", "--config", recipe, "--epochs", 1, "--out", tmp_path / "run", "--json")
     assert json.loads(answer.stdout)["epochs"] == 1
     recipe.write_text("epoch = 7\n")
     assert_wrong_input(
         caelab("train", "--config", recipe),
-        "--epoch 7: is no option of a run; did you mean --epochs?",
+        "`epoch`: no such parameter; did you mean --epochs?",
     )
     recipe.write_text("epochs = = 7\n")
     assert_wrong_input(caelab("train", "--config", recipe), "cannot read the recipe")
@@ -172,8 +172,17 @@ def test_a_recipe_lies_beneath_the_options(caelab: Call, pictures: Path, tmp_pat
     [
         (("--epochs", 0), "--epochs 0: should be greater than or equal to 1"),
         (("--epochs", "many"), "'many' is not a valid integer"),
-        (("--learning-rate", "nan"), "--learning-rate nan: should be a finite number"),
-        (("--batch", 1000), "--batch 1000 is larger than the training part of the data, 96 images"),
+        (
+            ("--learning-rate", "nan"),
+            "--learning-rate nan: should be a finite number",
+        ),
+        (
+            ("--batch-size", 1000),
+            "--batch-size 1000 is larger than the training part",
+        ),
+        (("--batch", 16), "--batch is now --batch-size."),
+        (("--impair", "gray"), "--impair is now --degradation."),
+        (("--tta", "flop"), "'flop' is none of flip, shiftN and scale"),
         (("--size", 15), "15"),
         (("--device", "abacus"), "'abacus' is not one of"),
         (("--split", "official"), "official"),

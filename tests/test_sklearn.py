@@ -124,7 +124,7 @@ def test_rows_of_numbers_in_a_pipeline() -> None:
 
 
 def test_gray_images_and_options() -> None:
-    gray = make(options={"batchnorm": True, "normalise": "range"}).fit(images(channels=1))
+    gray = make(options={"batchnorm": True, "data": {"normalize": "none"}}).fit(images(channels=1))
     assert gray.inverse_transform(gray.transform(images(channels=1))).shape == (24, 1, 8, 8)
     assert not any("norm" in name for name, _ in gray.model_.network.named_parameters())
 
@@ -150,8 +150,11 @@ def test_what_is_wrong_is_a_value_error(fitted: ConvolutionalAutoencoder) -> Non
         (lambda: make().fit(images()[:, 0]), "this is"),
         (lambda: make(network="conv4 conv3").fit(images()), "has no code"),
         (lambda: make(network="conv4 pol | conv3").fit(images()), "pol"),
-        (lambda: make(epochs=0).fit(images()), "--epochs 0"),
-        (lambda: make(options={"optimiser": "adam"}).fit(images()), "did you mean --optimizer"),
+        (lambda: make(epochs=0).fit(images()), "`epochs` 0"),
+        (
+            lambda: make(options={"optimiser": {"kind": "adam"}}).fit(images()),
+            "did you mean `optimizer.kind`",
+        ),
     ]
     for wrong, message in cases:
         with pytest.raises(ValueError, match=message):

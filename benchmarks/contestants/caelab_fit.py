@@ -1,4 +1,4 @@
-"""caelab's own loop with its own settings; the task's ``options`` are fields of ``RunConfig``."""
+"""caelab's own loop with its own settings; the task's ``options`` are parameters by short name."""
 
 import json
 
@@ -8,7 +8,7 @@ from benchmarks.contestants.data import images_and_split
 from benchmarks.contestants.record import Record
 from benchmarks.tasks import Task
 from caelab.device import choose_device, choose_precision
-from caelab.experiments.config import RunConfig, make_config
+from caelab.experiments.config import RunConfig, make_config, nest
 from caelab.experiments.setup import Parts, describe_run, make_plan, make_state, place
 from caelab.metrics.evaluate import squared_errors
 from caelab.models.inference import restoring
@@ -41,8 +41,8 @@ def configuration(task: Task) -> RunConfig:
     """Return caelab's defaults, but for what the task says."""
     options = {"network": task.network, "epochs": task.epochs, "seed": task.seed, **task.options}
     if task.batch is not None:
-        options["batch"] = task.batch
-    return make_config(options)
+        options["batch_size"] = task.batch
+    return make_config(nest(options))
 
 
 def train(state: TrainingState, parts: Parts, plan: Plan, record: Record) -> None:

@@ -98,6 +98,8 @@ def main() -> None:
             caelab(prog_name="caelab", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
+        if isinstance(error, click.NoSuchOption):
+            error = _name_new_option(error)
         error.show()
         code = error.exit_code
     except InputError as error:
@@ -128,6 +130,14 @@ def _notes_on_stderr() -> Iterator[None]:
 
 def _say(outcome: str, error: Exception) -> None:
     click.echo(f"{outcome}: {with_flags(str(error), caelab.called)}", err=True)
+
+
+def _name_new_option(error: click.NoSuchOption) -> click.UsageError:
+    """Return an error with the new name of an option that was given by its old one."""
+    from caelab.experiments.migration import OLD_OPTIONS
+
+    new = OLD_OPTIONS.get(error.option_name)
+    return click.UsageError(f"{error.option_name} is now {new}.", ctx=error.ctx) if new else error
 
 
 def _failure(error: Exception, *, interrupted: bool) -> int:

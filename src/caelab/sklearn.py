@@ -47,8 +47,8 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         learning_rate: Its peak; ``None`` chooses one that suits the network.
         loss: ``"mse"``, ``"l1"``, ``"huber"``, ``"charbonnier"`` or ``"bce"``.
         random_state: An integer fixes all chance.
-        options: Further fields of a run's configuration (``experiments.config.RunConfig``), such as
-            ``{"normalise": "range", "batchnorm": True}``.
+        options: Further parameters of a run (``experiments.config.RunConfig``), in their tables:
+            ``{"data": {"normalize": "none"}, "batchnorm": True}``.
 
     Attributes:
         model_: The trained network between normalisation and prediction, a ``torch.nn.Module`` in
@@ -157,9 +157,9 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         from caelab.data.image_set import ImageSet, Source
         from caelab.data.split import Split
         from caelab.device import choose_device, choose_precision
-        from caelab.experiments.config import make_config
+        from caelab.experiments.config import make_config, merge, nest
         from caelab.experiments.setup import make_plan, make_state, place, require_labels
-        from caelab.networks import describe, parse, require_image_output
+        from caelab.networks import describe, require_image_output
         from caelab.networks.adapt import adapt
 
         channels, height, width = images.shape[1:]
@@ -167,14 +167,14 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         given = {
             "network": self.network,
             "epochs": self.epochs,
-            "batch": min(self.batch, len(images)),
+            "batch_size": min(self.batch, len(images)),
             "optimizer": self.optimizer,
             "learning_rate": self.learning_rate,
             "loss": self.loss,
             "seed": seed,
         }
-        config = make_config({**given, **(self.options or {})})
-        network = parse(self.network)
+        config = make_config(merge(nest(given), self.options or {}))
+        network = config.network
         description = describe(
             network if channels == 3 else adapt(network, outputs=channels),
             channels=channels,

@@ -67,7 +67,9 @@ def test_a_line_a_run_and_the_plan_knows_what_is_there(
         color_epochs=1,
         ideas=("best network, RGB",),
     )
-    base = RunConfig(network="conv4 pool conv2 | up conv3", data=str(pictures), size=16, batch=16)
+    base = RunConfig().replace(
+        network="conv4 pool conv2 | up conv3", data=str(pictures), size=16, batch_size=16
+    )
     progress = prepare(base, budget, runs=tmp_path / "runs")
     assert "exercise-2: 2 networks, 2 runs" in plan_text(progress)
     with watching(progress) as watch:

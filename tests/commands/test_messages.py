@@ -12,7 +12,7 @@ def command(**_: object) -> None:
     """Options to name."""
 
 
-command.params[0].parameter = "data.size"  # type: ignore[attr-defined]
+command.params[0].parameters = ("data.size",)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

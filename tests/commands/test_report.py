@@ -21,15 +21,15 @@ def runs(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         pictures,
         "--size",
         16,
-        "--batch",
+        "--batch-size",
         16,
         "--epochs",
         1,
-        "--impair",
+        "--degradation",
         "gray",
     ]
     for predict in ("rgb", "chroma"):
-        answer = call("train", *usual, "--predict", predict, "--out", home / predict)
+        answer = call("train", *usual, "--target", predict, "--out", home / predict)
         assert answer.exit_code == 0, answer.output
     return {predict: home / predict for predict in ("rgb", "chroma")}
 
@@ -43,7 +43,7 @@ def test_runs_are_called_by_the_names_they_are_given(runs: dict[str, Path], tmp_
     (comparison,) = (
         table for table in told["tables"] if table["section"] == "Colors for gray images"
     )
-    assert {row[0] for row in comparison["rows"]} >= {"All of it", "predict chroma"}
+    assert {row[0] for row in comparison["rows"]} >= {"All of it", "target chroma"}
     missing = call("report", f"All={tmp_path / 'nowhere'}", "--out", tmp_path / "none")
     assert isinstance(missing.exception, InputError)
     assert f"{tmp_path / 'nowhere'} is not a folder" in str(missing.exception)

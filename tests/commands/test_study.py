@@ -19,8 +19,8 @@ Call = Callable[..., subprocess.CompletedProcess[str]]
 def write(pictures: Path, tmp_path: Path) -> Write:
     def write(factors: str = "", *, epochs: int = 1) -> Path:
         base = (
-            f'network = "conv4 pool conv2 | up conv3"\ndata = "{pictures}"\nsize = 16\nbatch ='
-            f" 16\nepochs = {epochs}"
+            f'network = "conv4 pool conv2 | up conv3"\ndata.source = "{pictures}"\ndata.size = 16\n'
+            f"batch_size = 16\nepochs = {epochs}"
         )
         file = tmp_path / "tiny.toml"
         file.write_text(f"[base]\n{base}\n[factors]\n{factors}\n", encoding="utf-8")
@@ -50,7 +50,14 @@ def test_a_dry_run_prints_the_plan_and_trains_nothing(
 
 
 def test_a_study_from_the_command_line(caelab: Call, write: Write, tmp_path: Path) -> None:
-    words = ("study", write('optimizer = ["adamw"]'), "--runs", tmp_path / "runs", "--threads", 1)
+    words = (
+        "study",
+        write('optimizer.kind = ["adamw"]'),
+        "--runs",
+        tmp_path / "runs",
+        "--threads",
+        1,
+    )
     answer = caelab(*words)
     assert answer.returncode == 0, answer.stderr
     lines = answer.stderr.splitlines()
@@ -84,7 +91,7 @@ def test_a_failed_run_ends_with_exit_code_1_and_the_rest_is_there(
 ) -> None:
     answer = caelab(
         "study",
-        write("learning_rate = [1e30]"),
+        write("optimizer.learning_rate = [1e30]"),
         "--runs",
         tmp_path,
         "--optimizer",
@@ -105,8 +112,8 @@ def test_a_failed_run_ends_with_exit_code_1_and_the_rest_is_there(
     [
         (("--seeds", "1.5"), "seeds '1.5': expected different whole numbers from 0 on"),
         (
-            ("--engine", "this", "--workers", "2"),
-            "--workers goes with --engine processes, not this",
+            ("--engine", "serial", "--workers", "2"),
+            "--workers goes with --engine processes, not serial",
         ),
         (("--address", "auto"), "--address goes with --engine ray"),
         (("--epochs", "0"), "base: --epochs 0: should be greater than or equal to 1"),
@@ -124,7 +131,7 @@ def test_wrong_input_is_said(
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("engine", [("--engine", "this"), ("--workers", "1")])
+@pytest.mark.parametrize("engine", [("--engine", "serial"), ("--workers", "1")])
 def test_control_c_saves_the_state(write: Write, tmp_path: Path, engine: tuple[str, ...]) -> None:
     command = [
         sys.executable,

@@ -13,9 +13,9 @@ def small(pictures: Path) -> Callable[..., RunConfig]:
 
     def make(**changed: Any) -> RunConfig:
         usual: dict[str, Any] = {
-            "network": "conv4 pool conv2 | up conv3", "data": str(pictures), "size": 16, "batch": 16, "epochs": 3
+            "network": "conv4 pool conv2 | up conv3", "data": str(pictures), "size": 16, "batch_size": 16, "epochs": 3
         }  # fmt: skip
-        return RunConfig(**{**usual, **changed})
+        return RunConfig().replace(**{**usual, **changed})
 
     return make
 

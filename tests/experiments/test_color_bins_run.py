@@ -24,11 +24,11 @@ Small = Callable[..., RunConfig]
 
 def bins_config(small: Small, **changed: object) -> RunConfig:
     usual = {
-        "impair": "gray",
-        "predict": "bins",
+        "degradation": "gray",
+        "target": "bins",
         "loss": "cross_entropy",
         "bins": 24,
-        "space": "ycbcr",
+        "color_space": "ycbcr",
         "epochs": 2,
     }
     return small(**{**usual, **changed})
@@ -95,29 +95,26 @@ def test_the_weights_alone_give_variants(finished: RunDirectory) -> None:
     [
         (
             {"loss": "mse"},
-            (
-                "--predict bins gives probabilities, and --loss mse takes none. Add --loss"
-                " cross_entropy."
-            ),
+            "`target.kind` bins predicts probabilities, and `loss.kind` mse compares values.",
         ),
-        ({"loss": "bce"}, "--loss bce takes none"),
-        ({"impair": "noise0.1"}, "--predict bins needs the luminance as it was"),
+        ({"loss": "bce"}, "`loss.kind` bce compares values"),
+        ({"degradation": "noise0.1"}, "`target.kind` bins needs the luminance"),
         (
-            {"predict": "chroma"},
-            "--loss cross_entropy is one of classes, not of pixel values. Add --predict bins.",
+            {"target": "chroma"},
+            "`loss.kind` cross_entropy is a loss of classes, not of pixel values.",
         ),
-        ({"predict": "rgb"}, "--loss cross_entropy is one of classes"),
+        ({"target": "rgb"}, "`loss.kind` cross_entropy is a loss of classes"),
         (
-            {"predict": "chroma", "loss": "mse"},
-            "--bins 24 is an option of --predict bins, and this run has none.",
+            {"target": "chroma", "loss": "mse"},
+            "`target.bins` 24 is a parameter of the target bins",
         ),
         (
-            {"predict": "rgb", "loss": "mse", "bins": 104, "temperature": 1.0},
-            "--temperature 1 is an option of",
+            {"target": "rgb", "loss": "mse", "bins": 104, "temperature": 1.0},
+            "`target.temperature` 1 is a parameter of",
         ),
         (
-            {"predict": "rgb", "loss": "mse", "bins": 104, "rebalance": 0.0},
-            "--rebalance 0 is an option of",
+            {"target": "rgb", "loss": "mse", "bins": 104, "rebalance": 0.0},
+            "`target.rebalance` 0 is a parameter of",
         ),
     ],
 )
@@ -129,6 +126,7 @@ def test_what_does_not_go_together_is_said(
     assert said in str(raised.value)
 
 
-def test_runs_without_bins_keep_their_keys() -> None:
-    assert RunConfig().key("abc") == "bfddb55a"
-    assert RunConfig(impair="gray", predict="chroma", space="lab").key("abc") == "59108f7e"
+def test_the_key_counts_only_what_differs_from_the_defaults() -> None:
+    spelled = RunConfig().replace(bins=104, temperature=0.38)
+    assert spelled.key("abc") == RunConfig().key("abc")
+    assert RunConfig().replace(bins=24).key("abc") != RunConfig().key("abc")

@@ -1,52 +1,68 @@
 import pytest
 
 from caelab.errors import InputError
-from caelab.experiments.config import RunConfig, make_config
+from caelab.experiments.config import PARAMETERS, RunConfig, make_config
+from caelab.experiments.migration import RENAMED, migrate_config
 from caelab.experiments.setup import describe_run
 from caelab.networks import PRESETS
 from caelab.networks.parser import parse
 
 
-def test_a_configuration_is_stored_unmodified_and_repeats() -> None:
-    config = make_config({"network": "conv8  pool | up conv3", "epochs": 3, "clip": 0.5})
-    assert config.network == "conv8  pool | up conv3"
+def test_a_configuration_is_stored_in_tables_and_repeats() -> None:
+    config = make_config(
+        {"network": "conv8  pool | up conv3", "epochs": 3, "optimizer": {"grad_clip": 0.5}}
+    )
+    assert config.network.text == "conv8 pool | up conv3"
+    assert config.model_dump(mode="json")["optimizer"]["grad_clip"] == 0.5
     assert make_config(config.model_dump(mode="json")) == config
 
 
 def test_the_key_follows_what_is_trained_not_where_the_data_lies() -> None:
     config = RunConfig()
-    assert config.key("abc") == RunConfig(data="/elsewhere").key("abc")
+    assert config.key("abc") == RunConfig().replace(data="/elsewhere").key("abc")
     others = [
-        RunConfig(seed=1),
-        RunConfig(network="conv3"),
-        RunConfig(epochs=11),
-        RunConfig(split="official"),
+        RunConfig().replace(seed=1),
+        RunConfig().replace(network="conv3"),
+        RunConfig().replace(epochs=11),
+        RunConfig().replace(split="official"),
     ]
     keys = {config.key("abc"), config.key("abd"), *(other.key("abc") for other in others)}
     assert len(keys) == 6
 
 
+def learning_rate(value: float) -> dict[str, object]:
+    return {"optimizer": {"learning_rate": value}}
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"epochs": 0}, "--epochs 0: should be greater than or equal to 1."),
-        ({"epochs": -3}, "--epochs -3: should be greater"),
-        ({"learning_rate": float("nan")}, "--learning-rate nan: should be a finite number."),
-        ({"learning_rate": float("inf")}, "--learning-rate inf: should be a finite number."),
-        ({"learning_rate": 0.0}, "--learning-rate 0: should be greater than 0."),
-        ({"warmup": 1.0}, "--warmup 1: should be less than 1."),
-        ({"batch": 2.5}, "--batch 2.5: should be a valid integer"),
-        ({"epochs": "ten"}, "--epochs ten: should be a valid integer."),
-        ({"epoch": 3}, "--epoch 3: is no option of a run; did you mean --epochs?"),
-        ({"zzz": 3}, "--zzz 3: is no option of a run."),
+        ({"epochs": 0}, "`epochs` 0: should be greater than or equal to 1."),
+        ({"epochs": -3}, "`epochs` -3: should be greater"),
+        (learning_rate(float("nan")), "`optimizer.learning_rate` nan: should be a finite number."),
+        (learning_rate(float("inf")), "`optimizer.learning_rate` inf: should be a finite number."),
+        (learning_rate(0.0), "`optimizer.learning_rate` 0: should be greater than 0."),
+        ({"optimizer": {"warmup": 1.0}}, "`optimizer.warmup` 1: should be less than 1."),
+        ({"batch_size": 2.5}, "`batch_size` 2.5: should be a valid integer"),
+        ({"epochs": "ten"}, "`epochs` ten: should be a valid integer."),
+        ({"epoch": 3}, "`epoch`: no such parameter; did you mean `epochs`?"),
+        ({"optimizer": {"warmpu": 0}}, "`optimizer.warmpu`: no such parameter; did you mean `opt"),
+        ({"zzz": 3}, "`zzz`: no such parameter."),
         (
-            {"loss": "mae"},
-            "--loss mae: should be 'mse', 'l1', 'huber', 'charbonnier', 'bce' or 'cross_entropy'.",
+            {"loss": {"kind": "mae"}},
+            "`loss.kind` mae: should be 'mse', 'l1', 'huber', 'charbonnier', 'bce' or 'cross_ent",
         ),
         (
-            {"batch": 0, "epochs": 0},
-            "--batch 0: should be greater than or equal to 1; --epochs 0: should be",
+            {"batch_size": 0, "epochs": 0},
+            "`batch_size` 0: should be greater than or equal to 1; `epochs` 0: should be",
         ),
+        ({"flip": True}, "`flip`: this belongs elsewhere, write `augmentation.flip`."),
+        ({"loss": {"grad_clip": 1.0}}, "`loss.grad_clip`: this belongs elsewhere, write `optimiz"),
+        ({"loss": "l1"}, "`loss` l1: this is a table, such as `loss.kind`."),
+        ({"network": 3}, "`network` 3: should be a network text or the name of a preset."),
+        ({"batch": 3}, "`batch`: this is now called `batch_size`."),
+        ({"impair": "gray"}, "`impair`: this is now called `degradation`."),
+        ({"init": "data"}, "`init` data: 'data' is now called 'lsuv'."),
     ],
 )
 def test_every_wrong_option_is_named(options: dict[str, object], said: str) -> None:
@@ -63,7 +79,7 @@ def test_the_learning_rate_suits_the_widest_layer() -> None:
 
     def rate(text: str, **options: float) -> float:
         return peak_learning_rate(
-            RunConfig(**options), build(parse(text), generator=torch.Generator())
+            RunConfig().replace(**options), build(parse(text), generator=torch.Generator())
         )
 
     assert rate("conv8 pool conv12 pool conv16 | up conv12 up conv3") == 8e-3
@@ -73,21 +89,43 @@ def test_the_learning_rate_suits_the_widest_layer() -> None:
     assert rate("pool up") == 8e-3
 
 
-def test_a_preset_that_changes_makes_other_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    named, spelled = RunConfig(network="unet-small"), RunConfig(network=PRESETS["unet-small"])
-    before = named.key("abc")
-    assert spelled.key("abc") == before
-    monkeypatch.setitem(PRESETS, "unet-small", "conv4 conv2")
-    assert named.key("abc") != before
-    assert spelled.key("abc") == before
+def test_a_preset_and_its_text_are_the_same_run() -> None:
+    named, spelled = (
+        RunConfig().replace(network=text) for text in ("unet-small", f" {PRESETS['unet-small']} ")
+    )
+    assert named == spelled
+    assert named.key("abc") == spelled.key("abc")
+    assert spelled.network_name == "unet-small"
+
+
+def test_presets_are_written_canonically() -> None:
+    assert all(str(parse(text)) == text for text in PRESETS.values())
+
+
+def test_every_parameter_has_a_short_name_of_its_own() -> None:
+    config = RunConfig()
+    assert config.replace(**config.flat()) == config
+    assert len({parameter.dotted for parameter in PARAMETERS.values()}) == len(PARAMETERS) == 41
+
+
+def test_a_flat_configuration_of_before_is_read_in_tables() -> None:
+    old = {"network": "conv3", "data": "photos", "size": 16, "batch": 8, "initialisation": "data"}
+    old |= {"normalise": "range", "impair": "gray", "predict": "chroma", "average_shift": 1}
+    config = make_config(migrate_config(old))
+    assert config == RunConfig().replace(
+        network="conv3", data="photos", size=16, batch_size=8, normalize="none",
+        degradation="gray", target="chroma", tta_shift=1,
+    )  # fmt: skip
+    assert make_config(migrate_config(config.model_dump(mode="json"))) == config
+    assert {PARAMETERS[name].dotted for name in config.flat()} >= {*RENAMED.values()}
 
 
 def test_a_delta_without_hubers_error_is_refused() -> None:
     with pytest.raises(
-        InputError, match=r"--huber-delta 0\.5 is an option of --loss huber, and this run has mse\."
+        InputError, match=r"`loss.huber_delta` 0\.5 is a parameter of the loss huber, .* has mse\."
     ):
-        describe_run(RunConfig(huber_delta=0.5))
-    describe_run(RunConfig(huber_delta=0.5, loss="huber"))
+        describe_run(RunConfig().replace(huber_delta=0.5))
+    describe_run(RunConfig().replace(huber_delta=0.5, loss="huber"))
 
 
 @pytest.mark.parametrize(
@@ -95,11 +133,11 @@ def test_a_delta_without_hubers_error_is_refused() -> None:
     [
         {"rotate": -1.0},
         {"rotate": 181.0},
-        {"tone": 1.5},
+        {"gamma_jitter": 1.5},
         {"huber_delta": 0.0},
-        {"color_weight": -1.0},
+        {"color_loss_weight": -1.0},
     ],
 )
 def test_what_is_out_of_range_is_refused(options: dict[str, float]) -> None:
-    with pytest.raises(InputError, match=f"--{next(iter(options)).replace('_', '-')} .*should be"):
-        make_config(options)
+    with pytest.raises(InputError, match=f"{next(iter(options))}` .*should be"):
+        RunConfig().replace(**options)

@@ -19,11 +19,13 @@ from caelab.sklearn import ConvolutionalAutoencoder
 NETWORK = "conv4 pool conv6 classify2 | up conv3"
 
 
-@pytest.mark.parametrize("option", [{}, {"ema": 0.9}, {"limit": 48}])
+@pytest.mark.parametrize("option", [{}, {"ema_decay": 0.9}, {"train_size": 48}])
 def test_a_run_learns_the_labels_beside_the_images(
     small: Callable[..., RunConfig], tmp_path: Path, option: dict[str, Any]
 ) -> None:
-    done = run(small(network=NETWORK, label_weight=0.5, epochs=6, **option), out=tmp_path / "run")
+    done = run(
+        small(network=NETWORK, class_loss_weight=0.5, epochs=6, **option), out=tmp_path / "run"
+    )
     with (done.path / "epochs.csv").open() as file:
         told = [float(row["train_labels"]) for row in csv.DictReader(file)]
     assert 0 < told[-1] < told[0] < 0.5 * 3
@@ -52,7 +54,8 @@ def test_a_study_says_so_before_it_trains(pictures: Path, tmp_path: Path) -> Non
         '[base]\nnetwork = "conv4 conv3"\n[networks]\n"labels" = "conv4 classify9 conv3"\n'
     )
     study = read_study(
-        recipe, options={"data": str(pictures), "size": 16, "epochs": 1, "batch": 16}
+        recipe,
+        options={"data": {"source": str(pictures), "size": 16}, "epochs": 1, "batch_size": 16},
     )
     with pytest.raises(InputError, match="classify9"):
         next(conduct(study, engine=ThisProcess(), runs=tmp_path / "runs", out=tmp_path / "out"))
@@ -63,9 +66,10 @@ def test_a_weight_without_labels_is_refused(
     small: Callable[..., RunConfig], tmp_path: Path
 ) -> None:
     with pytest.raises(
-        InputError, match=r"--label-weight 0\.5 is an option of networks with a classify"
+        InputError,
+        match=r"`loss.class_loss_weight` 0\.5 is a parameter of networks with a classify",
     ):
-        run(small(label_weight=0.5), out=tmp_path / "run")
+        run(small(class_loss_weight=0.5), out=tmp_path / "run")
 
 
 def test_scikit_learns_estimator_has_no_labels() -> None:

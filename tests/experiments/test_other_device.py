@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 from caelab.data import ImageSet, Source, Split
 from caelab.data.pixels import Pixels
-from caelab.experiments.config import make_config
+from caelab.experiments.config import RunConfig
 from caelab.experiments.setup import describe_run, make_plan, make_state, place
 from caelab.training.fit import Plan, TrainingState, fit
 from caelab.training.gradient import BatchGradient
@@ -75,15 +75,22 @@ CASES: dict[str, dict[str, Any]] = {
 
 def begin(options: dict[str, Any], device: torch.device) -> tuple[TrainingState, Pixels, Plan]:
     """Return the state before the first step, the images and the plan, on the device."""
-    config = make_config({"size": 16, "batch": BATCH, "epochs": 2, **options})
+    config = RunConfig().replace(**{"size": 16, "batch_size": BATCH, "epochs": 2, **options})
     description = describe_run(config)
     images, split = image_set()
     parts = place(images, split, config, torch.device("cpu"))
     model = make_state(config, description, parts, torch.device("cpu")).model.to(device)
     optimizer = make_optimizer(
-        config.optimizer, model.parameters(), learning_rate=0.01, weight_decay=config.weight_decay
+        config.optimizer.kind,
+        model.parameters(),
+        learning_rate=0.01,
+        weight_decay=config.optimizer.weight_decay,
     )
-    averaged = AveragedModel(model, multi_avg_fn=running_mean(config.ema)) if config.ema else None
+    averaged = (
+        AveragedModel(model, multi_avg_fn=running_mean(config.ema_decay))
+        if config.ema_decay
+        else None
+    )
     state = TrainingState(model=model, optimizer=optimizer, averaged=averaged)
     there = Pixels.of(images.images, split.train, device=device, labels=images.labels)
     return state, there, make_plan(config, model.network, torch.float32)

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from caelab.data import load_images, split_images
 from caelab.errors import InputError
 from caelab.experiments import run as run_module
-from caelab.experiments.config import RunConfig
+from caelab.experiments.config import RunConfig, nest
 from caelab.experiments.evaluate import evaluate
 from caelab.experiments.interrupt import Interrupted
 from caelab.experiments.run import run
@@ -99,7 +99,7 @@ def test_evaluating_the_run_gives_its_result_again(finished: RunDirectory) -> No
     everything = evaluate(
         finished.weights,
         part="all",
-        options={"data": finished.read(finished.config)["config"]["data"], "size": 16},
+        options={"data": finished.read(finished.config)["config"]["data"] | {"size": 16}},
     )
     assert everything["errors"]["n"] == 120
     assert everything["baselines"] == {}
@@ -115,13 +115,13 @@ def test_baselines_are_fitted_where_it_is_said(finished: RunDirectory, tmp_path:
     assert fitted["errors"] == own["errors"]
     assert fitted["baselines"]["pca-128"]["n"] == own["errors"]["n"]
     assert fitted["baselines"]["pca-128"]["mse"] > 1.2 * own["baselines"]["pca-128"]["mse"]
-    with pytest.raises(InputError, match="--fit: baselines are measured on one part of the data"):
+    with pytest.raises(InputError, match="baselines are fitted on other data for one part"):
         evaluate(finished.path, part="all", fit=str(tmp_path), options={})
 
 
 def test_evaluating_on_images_that_do_not_fit_is_said(finished: RunDirectory) -> None:
     with pytest.raises(InputError, match="15"):
-        evaluate(finished.path, options={"size": 15})
+        evaluate(finished.path, options={"data": {"size": 15}})
     with pytest.raises(InputError, match="not a finished run"):
         evaluate(finished.path.parent, options={})
 
@@ -254,7 +254,7 @@ def test_validation_images_may_train_instead(
     finished: RunDirectory, small: Small, tmp_path: Path
 ) -> None:
     usual = finished.read(finished.result)["images"]
-    done = run(small(epochs=1, validation=3), out=tmp_path / "run")
+    done = run(small(epochs=1, val_size=3), out=tmp_path / "run")
     result = done.read(done.result)
     assert result["images"] == {
         "train": usual["train"] + usual["validation"] - 3, "validation": 3, "test": usual["test"],
@@ -267,22 +267,22 @@ def test_validation_images_may_train_instead(
 def test_a_model_may_be_measured_with_its_answers_averaged_otherwise(
     small: Small, tmp_path: Path
 ) -> None:
-    averaged = {"average_flips": True, "average_shift": 1, "average_enlarged": True}
+    averaged = {"tta_flip": True, "tta_shift": 1, "tta_scale": True}
     plain = run(small(epochs=1), out=tmp_path / "plain")
     told = run(small(epochs=1, **averaged), out=tmp_path / "averaged")
     errors = {each.path: each.read(each.result)["test"]["mse"] for each in (plain, told)}
     assert errors[plain.path] != errors[told.path]  # the same weights
-    again = evaluate(plain.path, options=averaged)
+    again = evaluate(plain.path, options=nest(averaged))
     assert again["errors"]["mse"] == pytest.approx(errors[told.path], rel=1e-6)
-    assert {name: again[name] for name in averaged} == averaged
+    assert again["test_time"] == {"flip": True, "shift": 1, "scale": True}
     without = evaluate(
-        told.path, options={"average_flips": False, "average_shift": 0, "average_enlarged": False}
+        told.path, options={"test_time": {"flip": False, "shift": 0, "scale": False}}
     )
     assert without["errors"]["mse"] == pytest.approx(errors[plain.path], rel=1e-6)
     with pytest.raises(
-        InputError, match="--average-shift -1: should be greater than or equal to 0"
+        InputError, match=r"`test_time\.shift` -1: should be greater than or equal to 0"
     ):
-        evaluate(plain.path, options={"average_shift": -1})
+        evaluate(plain.path, options={"test_time": {"shift": -1}})
 
 
 def test_a_network_that_takes_one_size_cannot_average_over_another(
@@ -290,19 +290,19 @@ def test_a_network_that_takes_one_size_cannot_average_over_another(
 ) -> None:
     fixed = "conv2k4s4 dense4:none | dense4h4w4 up4 conv3"
     with pytest.raises(
-        InputError, match="--average-enlarged: of images of 20×20 pixels, the output is 3×16×16"
+        InputError, match=r"`test_time\.scale`: of images of 20×20 pixels, the output is 3×16×16"
     ):
-        run(small(network=fixed, average_enlarged=True), out=tmp_path / "run")
+        run(small(network=fixed, tta_scale=True), out=tmp_path / "run")
     plain = run(small(network=fixed, epochs=1), out=tmp_path / "plain")
-    with pytest.raises(InputError, match="--average-enlarged"):
-        evaluate(plain.path, options={"average_enlarged": True})
+    with pytest.raises(InputError, match=r"`test_time\.scale`"):
+        evaluate(plain.path, options={"test_time": {"scale": True}})
 
 
 def test_a_batch_larger_than_the_data_is_said(small: Small, tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match="--batch 97 is larger than the training part of the data, 96 images"
+        InputError, match="`batch_size` 97 is larger than the training part of the data, 96 images"
     ):
-        run(small(batch=97), out=tmp_path / "run")
+        run(small(batch_size=97), out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

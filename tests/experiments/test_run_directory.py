@@ -13,7 +13,7 @@ SOURCE = {"name": "photos", "where": "", "note": "", "fingerprint": "abc"}
 
 def test_a_claimed_directory_repeats_its_configuration(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path / "run")
-    config = RunConfig(network="conv3", learning_rate=0.0031)
+    config = RunConfig().replace(network="conv3", learning_rate=0.0031)
     directory.claim(config, "k1", SOURCE)
     directory.claim(config, "k1", SOURCE)
     assert read_config(directory.path) == config
@@ -94,7 +94,9 @@ def test_a_checkpoint_is_data_never_code(tmp_path: Path) -> None:
 
 def test_names_are_short_and_safe() -> None:
     assert run_name(RunConfig(), "abc") == f"reference-{RunConfig().key('abc')}"
-    name = run_name(RunConfig(network="conv8:none (pool/../..) | " * 9), "abc")
-    assert name.startswith("conv8-none-pool")
+    name = run_name(
+        RunConfig().replace(network="conv8:none (conv8v) pool2 up " * 9 + "conv3"), "abc"
+    )
+    assert name.startswith("conv8-none-conv8v-pool-up")
     assert len(name) <= 49
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")

@@ -18,14 +18,13 @@ trials = 3
 
 [base]
 network = "conv{width} pool conv2 | up conv3"
-data = "DATA"
-size = 16
-batch = 16
+data = { source = "DATA", size = 16 }
+batch_size = 16
 epochs = 1
 
 [space]
 width = [2, 4]
-learning_rate = {low = 1e-3, high = 1e-2}
+optimizer.learning_rate = {low = 1e-3, high = 1e-2}
 """
 
 
@@ -40,7 +39,7 @@ def test_placeholders_and_options_make_a_run(recipe: Path) -> None:
     search = read_search(recipe, options={"seed": 3})
     assert search.space == {"width": (2, 4), "learning_rate": Range(low=1e-3, high=1e-2)}
     config = search.config({"width": 4, "learning_rate": 0.005})
-    assert (config.network, config.learning_rate, config.seed) == (
+    assert (config.network.text, config.optimizer.learning_rate, config.seed) == (
         "conv4 pool conv2 | up conv3",
         0.005,
         3,
@@ -128,12 +127,12 @@ def test_an_impossible_trial_fails_and_the_others_go_on(recipe: Path, tmp_path: 
         (("low = 1e-3", "low = 1"), "low < high"),
         (("low = 1e-3", "low = 0"), "above 0 unless linear"),
         (
-            ("width = [2, 4]", "width = [2, 4]\nlearning_rat = [1]"),
-            "learning_rat: neither an option",
+            ("width = [2, 4]", "width = [2, 4]\noptimizer.learning_rat = [1]"),
+            "optimizer.learning_rat: neither a placeholder .* did you mean `optimizer.learning_rate`",
         ),
         (("network = ", "net = "), "expected network"),
         (("[search]", "[search"), "cannot read the search"),
-        (("epochs = 1", "epochs = -1"), "--epochs -1"),
+        (("epochs = 1", "epochs = -1"), "`epochs` -1"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_trained(

@@ -20,14 +20,14 @@ epochs = 3
 
 [factors]
 kernel = [1, 5]
-batch = [64]
+batch_size = [64]
 
 [factors.layers]
 "1 pooling" = "conv8  pool conv16 | up conv3"
 
 [networks]
 "16×16×3" = "conv8 pool conv3 | up conv3"
-"slow" = { network = "reference", optimizer = "adam", epochs = 20 }
+"slow" = { network = "reference", optimizer.kind = "adam", epochs = 20 }
 """
 
 
@@ -63,18 +63,22 @@ def test_a_whole_study(write: Write) -> None:
         "base": ("", "", reference),
         "kernel 1": ("kernel", "1", "conv8k1 pool conv12k1 pool conv16k1 | up conv12k1 up conv3k1"),
         "kernel 5": ("kernel", "5", "conv8k5 pool conv12k5 pool conv16k5 | up conv12k5 up conv3k5"),
-        "batch 64": ("batch", "64", reference),
+        "batch size 64": ("batch_size", "64", reference),
         "layers 1 pooling": ("layers", "1 pooling", "conv8 pool conv16 | up conv3"),
         "16×16×3": ("", "", "conv8 pool conv3 | up conv3"),
         "slow": ("", "", reference),
     }
     options = {variant.label: variant.config for variant in study.variants}
     assert (
-        options["base"].network == "reference"
+        options["base"].network_name == "reference"
     )  # so that it is the run that `caelab train reference` leaves
-    assert options["layers 1 pooling"].network == "conv8 pool conv16 | up conv3"
+    assert options["layers 1 pooling"].network.text == "conv8 pool conv16 | up conv3"
     assert {config.epochs for label, config in options.items() if label != "slow"} == {3}
-    assert (options["batch 64"].batch, options["slow"].optimizer, options["slow"].epochs) == (
+    assert (
+        options["batch size 64"].batch_size,
+        options["slow"].optimizer.kind,
+        options["slow"].epochs,
+    ) == (
         64,
         "adam",
         20,
@@ -84,22 +88,41 @@ def test_a_whole_study(write: Write) -> None:
 def test_seed_by_seed_the_base_first_then_by_cost(write: Write) -> None:
     study = read_study(write(WHOLE))
     order = [(variant.label, config.seed) for variant, config in study.runs()]
-    labels = ["base", "kernel 1", "16×16×3", "layers 1 pooling", "batch 64", "kernel 5", "slow"]
+    labels = [
+        "base",
+        "kernel 1",
+        "16×16×3",
+        "layers 1 pooling",
+        "batch size 64",
+        "kernel 5",
+        "slow",
+    ]
     assert order == [(label, seed) for seed in (0, 4) for label in labels]
 
 
 def test_options_and_seeds_go_before_the_files(write: Write) -> None:
-    study = read_study(write(WHOLE), options={"epochs": 2, "data": "photos"}, seeds="2")
+    study = read_study(write(WHOLE), options={"epochs": 2, "data": {"source": "photos"}}, seeds="2")
     assert study.seeds == (0, 1)
     assert {variant.config.epochs for variant in study.variants} == {2, 20}
-    assert {variant.config.data for variant in study.variants} == {"photos"}
+    assert {variant.config.data.source for variant in study.variants} == {"photos"}
 
 
 def test_networks_are_adapted_to_the_task(write: Write) -> None:
-    study = read_study(write(WHOLE), options={"impair": "gray", "predict": "chroma"})
+    study = read_study(write(WHOLE), options={"degradation": "gray", "target": {"kind": "chroma"}})
     assert {
         (variant.description.input[0], variant.description.output[0]) for variant in study.variants
     } == {(1, 2)}
+
+
+def test_a_parameter_of_a_table_is_a_factor_by_its_short_name(write: Write) -> None:
+    text = "[factors]\noptimizer.kind = ['adam']\ntest_time.flip = [true]\n[factors.loss]\nkind = ['l1']"
+    study = read_study(write(based(text)))
+    assert [(each.label, each.factor, each.level) for each in study.variants[1:]] == [
+        ("optimizer adam", "optimizer", "adam"),
+        ("tta flip true", "tta_flip", "true"),
+        ("loss l1", "loss", "l1"),
+    ]
+    assert study.variants[2].config.test_time.flip
 
 
 def test_the_least_a_study_needs(write: Write) -> None:
@@ -159,16 +182,16 @@ def test_seeds_that_are_none(given: object) -> None:
         ),
         (
             based("epoch = 3"),
-            "line 3, [base] epoch: [base] has no key 'epoch'. Did you mean epochs?",
+            "line 3, [base] epoch: no such parameter; did you mean `epochs`?",
         ),
-        (based("seed = 3"), "line 3, [base] seed: [base] has no key 'seed'."),
+        (based("seed = 3"), "line 3, [base] seed: seeds go into [study]."),
         (
             based('[networks]\na = { network = "conv3", seed = 1 }'),
             "a: seed: this is the same for a whole study",
         ),
         (
             based('[networks]\na = { network = "conv3", epoch = 1 }'),
-            "a: --epoch 1: is no option of a run",
+            "a: `epoch`: no such parameter",
         ),
         (
             based("[factor]\nkernel = [1]"),
@@ -182,6 +205,24 @@ def test_seeds_that_are_none(given: object) -> None:
             based("[factors]\nseed = [1]"),
             "line 4, [factors] seed: this is the same for a whole study",
         ),
+        (
+            based("optimizer = 'adam'"),
+            "base: `optimizer` adam: this is a table, such as `optimizer.kind`.",
+        ),
+        (based("impair = 'gray'"), "line 3, [base] impair: this is now called `degradation`"),
+        (
+            based("[factors]\nflip = [true]"),
+            "line 4, [factors] flip: this belongs elsewhere, write `augmentation.flip`",
+        ),
+        (based("[factors]\nema = [0.9]"), "line 4, [factors] ema: this is now called `ema_decay`"),
+        (
+            based("[factors]\noptimizer.kin = ['adam']"),
+            "line 4, [factors] optimizer.kin: no such parameter; did you mean `optimizer.kind`?",
+        ),
+        (
+            based('[networks]\na = { network = "conv3", data.size = 16 }'),
+            "a: data.size: this is the same for a whole study",
+        ),
         (based("[factors]\nkernel = 5"), "line 4, [factors] kernel: expected a list of levels"),
         (based("[factors]\nkernel = []"), "line 4, [factors] kernel: expected a list of levels"),
         (based("[factors]\nkernel = [-5]"), "kernel -5: -5 is no level of kernel"),
@@ -189,10 +230,10 @@ def test_seeds_that_are_none(given: object) -> None:
             based("[factors]\nkernel = [1, 3]"),
             "kernel 3: the same run as base; leave one of them out.",
         ),
-        (based("[factors]\nbatch = [64, 64]"), "batch 64: this label is used twice."),
+        (based("[factors]\nbatch_size = [64, 64]"), "batch size 64: this label is used twice."),
         (
-            based("[factors]\nbatch = [0]"),
-            "batch 0: --batch 0: should be greater than or equal to 1",
+            based("[factors]\nbatch_size = [0]"),
+            "batch size 0: `batch_size` 0: should be greater than or equal to 1",
         ),
         (
             based('[networks]\n"kernel 5" = "conv3"\n[factors]\nkernel = [5]'),
@@ -202,7 +243,7 @@ def test_seeds_that_are_none(given: object) -> None:
             based('[networks]\na = "conv4:relu | conv3"\nb = "conv4 | conv3:none"'),
             "b: the same run as a; leave one of them out.",
         ),
-        (based("[networks]\na = 3"), "a: --network 3: should be a valid string"),
+        (based("[networks]\na = 3"), "a: `network` 3: should be a network text"),
         (
             based('[networks]\na = "conv8 pol"'),
             "a: unknown layer 'pol', at column 7:\n\n    conv8 pol\n          ^^^",

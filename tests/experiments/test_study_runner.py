@@ -10,6 +10,7 @@ import pytest
 from caelab.data import ImageSet
 from caelab.errors import InputError
 from caelab.experiments import study_runner as conduct_module
+from caelab.experiments.config import nest
 from caelab.experiments.engines import Event, Failed, Job
 from caelab.experiments.engines.serial import ThisProcess
 from caelab.experiments.interrupt import Interrupted
@@ -34,7 +35,7 @@ class Recording:
     ) -> Generator[Event, None, None]:
         self.given += [job.name for job in jobs]
         for job in jobs:
-            if message := self.failing.get(job.config.optimizer):
+            if message := self.failing.get(job.config.optimizer.kind):
                 yield Failed(job.name, message)
             else:
                 yield from ThisProcess().train([job], runs=runs, images=images)
@@ -52,8 +53,8 @@ def make(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Make:
             f'[base]\nnetwork = "conv4 pool conv2 | up conv3"\n[factors]\n{factors}\n',
             encoding="utf-8",
         )
-        usual = {"data": str(pictures), "size": 16, "batch": 16, "epochs": 1}
-        return read_study(file, options={**usual, **options}, seeds=seeds)
+        usual = {"data": str(pictures), "size": 16, "batch_size": 16, "epochs": 1}
+        return read_study(file, options=nest({**usual, **options}), seeds=seeds)
 
     return make
 
@@ -129,7 +130,7 @@ def test_what_is_finished_is_reused_and_a_study_may_grow(make: Make, trained: Pa
 
 
 def test_a_failure_is_written_down_and_the_rest_goes_on(make: Make, tmp_path: Path) -> None:
-    study = make(factors='optimizer = ["adam", "adamw"]')
+    study = make(factors='optimizer.kind = ["adam", "adamw"]')
     progress = last(study, tmp_path, Recording(failing={"adam": "the loss is not finite"}))
     assert [row.label for row in read_rows(tmp_path / "study" / "results.csv")] == [
         "base",
@@ -147,7 +148,7 @@ def test_a_failure_is_written_down_and_the_rest_goes_on(make: Make, tmp_path: Pa
 
 
 def test_a_run_that_diverges_is_a_failure(make: Make, tmp_path: Path) -> None:
-    study = make(factors="learning_rate = [1e30]", optimizer="adam")
+    study = make(factors="optimizer.learning_rate = [1e30]", optimizer="adam")
     progress = last(study, tmp_path)
     assert ["try a third of it" in message for message in progress.failures.values()] == [True]
     assert len(progress.rows) == 1
@@ -202,10 +203,10 @@ def test_an_option_that_is_added_later_leaves_a_study_what_it_was(
 ) -> None:
     file = trained / "study" / "study.json"
     content = json.loads(file.read_text())
-    del content["identity"]["base"]["zoom"]
+    del content["identity"]["base"]["scale_jitter"]
     file.write_text(json.dumps(content))
     last(make(), trained)
-    assert json.loads(file.read_text())["identity"]["base"]["zoom"] == 0
+    assert json.loads(file.read_text())["identity"]["base"]["scale_jitter"] == 0
     content["identity"]["data"] = "other"
     file.write_text(json.dumps(content))
     with pytest.raises(InputError, match="its data are others"):

@@ -62,7 +62,7 @@ class Lab:
 
 
 def conducted(folder: Path) -> list[LabProgress]:
-    progress = prepare(RunConfig(data="photos", size=16), TINY, runs=folder / "runs")
+    progress = prepare(RunConfig().replace(data="photos", size=16), TINY, runs=folder / "runs")
     return list(
         conduct_lab(
             progress, engine=ThisProcess(), out=folder / "lab", command="caelab lab --budget tiny"

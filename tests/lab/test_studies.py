@@ -6,14 +6,14 @@ from caelab.lab.budgets import BUDGETS, cuts
 
 
 def test_budgets_name_networks_that_there_are() -> None:
-    base = RunConfig(data="photos")
+    base = RunConfig().replace(data="photos")
     for budget in BUDGETS.values():
         labels = {variant.label for variant in studies.second(budget, base).variants}
         assert labels >= set(budget.networks or ())
         colored = {variant.label for variant in studies.third(budget, base, "reference").variants}
         assert colored >= set(budget.ideas or ())
         assert budget.ideas is None or len(colored) == len(budget.ideas)
-    assert {*studies.BEST_NETWORK, studies.UNET, "U-Net, space lab"} <= colored
+    assert {*studies.BEST_NETWORK, studies.UNET, "U-Net, color space lab"} <= colored
     quick, standard, full = (
         studies.first(BUDGETS[name], base) for name in ("quick", "standard", "full")
     )
@@ -22,7 +22,7 @@ def test_budgets_name_networks_that_there_are() -> None:
 
 def test_exercise_1_is_the_run_that_caelab_train_reference_makes() -> None:
     (variant,) = studies.first(BUDGETS["standard"], RunConfig()).variants
-    assert variant.config == RunConfig(network="reference", epochs=10)
+    assert variant.config == RunConfig().replace(network="reference", epochs=10)
     base = studies.second(BUDGETS["standard"], RunConfig()).base
     assert base.key("x") == variant.config.key("x")  # so that it is trained once
 
@@ -47,7 +47,7 @@ def test_ideas_that_tell_other_classes_than_the_images_have_are_left_out() -> No
 def test_colorizers_take_gray_images_and_the_best_network() -> None:
     best = "conv4 pool conv2 | up conv3"
     study = studies.third(BUDGETS["full"], RunConfig(), best)
-    assert {variant.config.impair for variant in study.variants} == {"gray"}
-    assert study.base.network == best
+    assert {str(variant.config.degradation) for variant in study.variants} == {"gray"}
+    assert study.base.network.text == best
     assert {variant.description.input[0] for variant in study.variants} == {1}
     assert {variant.config.epochs for variant in study.variants} == {BUDGETS["full"].color_epochs}

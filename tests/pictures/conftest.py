@@ -102,11 +102,11 @@ def run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from caelab.experiments.config import RunConfig
     from caelab.experiments.run import run as train
 
-    config = RunConfig(
+    config = RunConfig().replace(
         network="conv4 pool conv2 | up conv3",
         data=str(pictures),
         size=16,
-        batch=32,
+        batch_size=32,
         epochs=1,
         optimizer="adam",
     )

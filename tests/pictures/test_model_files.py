@@ -114,9 +114,9 @@ def test_the_error_is_what_the_card_says(shipped: ShippedModel, cifar10_path: Pa
     from caelab.experiments.setup import load_data
 
     told = shipped.card["config"]
-    if told["data"] != "cifar10":
-        pytest.skip(f"{shipped.name} was trained on {told['data']}")
-    images, split = load_data(make_config({**told, "data": str(cifar10_path)}))
+    if told["data"]["source"] != "cifar10":
+        pytest.skip(f"{shipped.name} was trained on {told['data']['source']}")
+    images, split = load_data(make_config(told).replace(data=str(cifar10_path)))
     device, sample = torch.device("cpu"), shipped.card["sample"]
     test = Pixels.of(images.images, split.test[: sample["images"]], device=device)
     model, card = load_model(shipped.weights, device)

@@ -13,9 +13,8 @@ STUDY = """
 question = "Which is better?"
 [base]
 network = "conv4 pool conv2 | up conv3"
-data = "{data}"
-size = 16
-batch = 16
+data = {{ source = "{data}", size = 16 }}
+batch_size = 16
 epochs = 1
 [factors]
 kernel = [1]

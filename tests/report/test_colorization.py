@@ -42,9 +42,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Callabl
 
     def train(**options: Any) -> Path:
         usual: dict[str, Any] = {
-            "network": "conv4 pool conv4 up conv3", "data": str(pictures), "size": 16, "batch": 16, "epochs": 1
+            "network": "conv4 pool conv4 up conv3", "data": str(pictures), "size": 16, "batch_size": 16, "epochs": 1
         }  # fmt: skip
-        return run(RunConfig(**{**usual, **options}), runs=runs).path
+        return run(RunConfig().replace(**{**usual, **options}), runs=runs).path
 
     return train
 
@@ -58,14 +58,14 @@ def in_per_cent(cell: str) -> float:
 
 
 def test_colorization_from_runs_to_sections(trained: Callable[..., Path]) -> None:
-    chroma = [trained(impair="gray", predict="chroma", seed=seed) for seed in (0, 1)]
-    flips = [trained(impair="gray", predict="chroma", flip=True, seed=seed) for seed in (0, 1)]
-    rgb = trained(impair="gray")
+    chroma = [trained(degradation="gray", target="chroma", seed=seed) for seed in (0, 1)]
+    flips = [trained(degradation="gray", target="chroma", flip=True, seed=seed) for seed in (0, 1)]
+    rgb = trained(degradation="gray")
     sections = colorization_sections([*chroma, *flips, rgb, trained()])
     assert not blocks(sections, Note)
     comparison, ideas, *others = blocks(sections, Table)
     labels = {row[0]: row for row in comparison.rows}
-    assert labels.keys() == {"base", "flip", "predict rgb", "gray copy", "mean chroma", "the truth"}
+    assert labels.keys() == {"base", "flip", "target rgb", "gray copy", "mean chroma", "the truth"}
     mse = [read_run(path).mse for path in chroma]
     assert labels["base"][1] == 2
     assert labels["base"][3] == pytest.approx(np.mean(mse))
@@ -73,11 +73,11 @@ def test_colorization_from_runs_to_sections(trained: Callable[..., Path]) -> Non
         read_run(rgb).result["baselines"]["gray copy"]["mse"]
     )
     told = {row[0]: row for row in ideas.rows}
-    assert told.keys() == {"flip", "predict rgb"}
+    assert told.keys() == {"flip", "target rgb"}
     assert [column.name for column in ideas.columns[2:]] == ["MSE", "chroma MSE", "ΔE₀₀"]
     ratio = math.prod(read_run(path).mse for path in flips) / math.prod(mse)
     assert in_per_cent(told["flip"][2]) == pytest.approx(100 * (math.sqrt(ratio) - 1), abs=0.051)
-    assert "n = 1" in told["predict rgb"][2]
+    assert "n = 1" in told["target rgb"][2]
     changes = [in_per_cent(row[2]) for row in ideas.rows]
     assert changes == sorted(changes)
     assert {picture.name for picture in blocks(sections, Picture)} == {
@@ -93,8 +93,8 @@ def test_other_numbers_of_training_and_validation_images_are_said(
     trained: Callable[..., Path], tmp_path: Path
 ) -> None:
     usual, more = (
-        trained(impair="gray", predict="chroma", seed=2, **option)
-        for option in ({}, {"validation": 3})
+        trained(degradation="gray", target="chroma", seed=2, **option)
+        for option in ({}, {"val_size": 3})
     )
     write_report([usual, more], out=tmp_path)
     said = (tmp_path / "report.md").read_text()
@@ -112,8 +112,8 @@ def test_other_numbers_of_training_and_validation_images_are_said(
 def test_why_rgb_is_better_or_worse_is_said_only_where_it_is_so(
     trained: Callable[..., Path],
 ) -> None:
-    rgb = [read_run(trained(impair="gray", network="conv4 pool conv4 | up conv3"))]
-    skipping = [read_run(trained(impair="gray", network="conv4 conv3"))]
+    rgb = [read_run(trained(degradation="gray", network="conv4 pool conv4 | up conv3"))]
+    skipping = [read_run(trained(degradation="gray", network="conv4 conv3"))]
     assert "every metric" in (said := list(write_rgb_or_chroma(rgb, ["mse", "chroma_mse"], [])))[0]
     assert "through its bottleneck" in said[1]
     assert len(list(write_rgb_or_chroma(skipping, ["mse", "chroma_mse"], []))) == 1
@@ -127,9 +127,13 @@ def test_why_rgb_is_better_or_worse_is_said_only_where_it_is_so(
 
 def test_several_plausible_colors_are_measured_and_shown(trained: Callable[..., Path]) -> None:
     bins = trained(
-        impair="gray", predict="bins", space="lab", loss="cross_entropy", network="conv4 conv3"
+        degradation="gray",
+        target="bins",
+        color_space="lab",
+        loss="cross_entropy",
+        network="conv4 conv3",
     )
-    *_, section = colorization_sections([trained(impair="gray", predict="chroma"), bins])
+    *_, section = colorization_sections([trained(degradation="gray", target="chroma"), bins])
     assert section.title == "Several plausible colors"
     (table,) = (block for block in section.blocks if isinstance(block, Table))
     answer = next(row for row in table.rows if row[0] == "the one answer")
@@ -168,9 +172,9 @@ def test_runs_that_cannot_be_used_are_said(trained: Callable[..., Path], tmp_pat
     said = [note.text for note in section.blocks if isinstance(note, Note)]
     assert said[0].endswith("nowhere.")
     assert said[1] == "There is no finished run that gives colors to gray images."
-    other = trained(impair="gray", predict="chroma", split_seed=1)
+    other = trained(degradation="gray", target="chroma", split_seed=1)
     sections = colorization_sections(
-        [other, *(trained(impair="gray", predict="chroma", seed=seed) for seed in (0, 1))],
+        [other, *(trained(degradation="gray", target="chroma", seed=seed) for seed in (0, 1))],
         data=str(tmp_path),
     )
     first, *_, last = blocks(sections, Note)
@@ -180,14 +184,14 @@ def test_runs_that_cannot_be_used_are_said(trained: Callable[..., Path], tmp_pat
 
 def test_variants_are_named_by_what_they_change(trained: Callable[..., Path]) -> None:
     runs = [
-        trained(impair="gray", predict="chroma"),
-        trained(impair="gray", predict="chroma", space="lab", ema=0.9),
-        trained(impair="gray", predict="chroma", network="conv5 conv3"),
-        trained(impair="gray", predict="chroma", seed=1),
+        trained(degradation="gray", target="chroma"),
+        trained(degradation="gray", target="chroma", color_space="lab", ema_decay=0.9),
+        trained(degradation="gray", target="chroma", network="conv5 conv3"),
+        trained(degradation="gray", target="chroma", seed=1),
     ]
     variants = find_variants([read_run(path) for path in runs])
     assert [(each.label, len(each.runs)) for each in variants.all] == [
-        ("base", 2), ("space lab, ema 0.9", 1), ("conv5 conv3", 1)
+        ("base", 2), ("color space lab, ema decay 0.9", 1), ("conv5 conv3", 1)
     ]  # fmt: skip
     assert variants.base.effect(variants.base, "mse").ratio.estimate == 1
     assert variants.base.by_seed("no such metric") == {}
@@ -201,7 +205,7 @@ def test_variants_are_named_by_what_they_change(trained: Callable[..., Path]) ->
 def test_restoration_stands_beside_classical_methods_on_the_same_images(
     trained: Callable[..., Path],
 ) -> None:
-    paths = [trained(impair="downscale2", network="conv4 conv3", seed=seed) for seed in (0, 1)]
+    paths = [trained(degradation="downscale2", network="conv4 conv3", seed=seed) for seed in (0, 1)]
     sections = restoration_sections([*paths, trained()])
     assert not blocks(sections, Note)
     (table,) = blocks(sections, Table)

@@ -16,11 +16,11 @@ def two_seeds(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> list[
     runs = tmp_path_factory.mktemp("runs")
     made = []
     for seed in (1, 0):
-        config = RunConfig(
+        config = RunConfig().replace(
             network="conv4 pool conv2 | up conv3",
             data=str(pictures),
             size=16,
-            batch=16,
+            batch_size=16,
             epochs=1,
             seed=seed,
         )

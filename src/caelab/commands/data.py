@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from caelab.commands.help import HelpCommand
-from caelab.commands.options import run_options
+from caelab.commands.options import given_options, run_options
 from caelab.commands.output import json_option, print_json
 
 
@@ -22,9 +22,9 @@ def command(sheet: Path | None, as_json: bool, **options: str | int | None) -> N
     from caelab.data import contact_sheet, load_images, split_images, summarize
     from caelab.experiments.config import make_config
 
-    config = make_config({name: value for name, value in options.items() if value is not None})
-    images = load_images(None if config.data == "auto" else config.data, size=config.size)
-    summary = summarize(images, split_images(images, mode=config.split, seed=config.split_seed))
+    data = make_config(given_options(options)).data
+    images = load_images(None if data.source == "auto" else data.source, size=data.size)
+    summary = summarize(images, split_images(images, mode=data.split, seed=data.split_seed))
     if sheet is not None:
         contact_sheet(images, sheet)
     if as_json:

@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
-from caelab.commands.options import run_options
+from caelab.commands.options import given_options, run_options
 from caelab.commands.output import errors_table
 
 
@@ -19,16 +20,16 @@ from caelab.commands.output import errors_table
     help="Which images of the data to measure.",
 )
 @click.option(
-    "--fit",
+    "--baseline-data",
     metavar="DATA",
-    help="What baselines are fitted on, as --data has it.  [default: the same data]",
+    help="Data on which baselines are fitted, as in --data.  [default: the same data]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @run_options("data", "size", "split", "split_seed", default="as in training")
-@run_options("average_flips", "average_shift", "average_enlarged", default="as in training")
+@run_options("tta", default="as in training")
 @run_options("device", "precision")
 def command(
-    target: str, part: str, fit: str | None, as_json: bool, **options: str | int | None
+    target: str, part: str, baseline_data: str | None, as_json: bool, **options: Any
 ) -> None:
     """Measure TARGET, a run directory, a model that ships or a weights file, on images that --data
     names.
@@ -36,21 +37,25 @@ def command(
     A weights file's data, size and split are those of `caelab train`. The baselines of its task
     stand beside it: a linear code (PCA) of the same size, the gray copy, classical filters.
     """
+    from caelab.experiments.config import merge
     from caelab.experiments.evaluate import evaluate
+    from caelab.experiments.migration import migrate_config
     from caelab.pictures.model_files import find_model, shipped_models
 
-    given = {name: value for name, value in options.items() if value is not None}
+    given = given_options(options)
     shipped = shipped_models().get(target)
     if (
         shipped is not None
     ):  # of its own data another split would hold images that it was trained on
-        told = ("size",) if "data" in given else ("data", "size", "split", "split_seed")
-        given = {name: shipped.card["config"][name] for name in told} | given
+        data = migrate_config(shipped.card["config"])["data"]
+        if "source" in given.get("data", {}):
+            data = {"size": data["size"]}
+        given = merge({"data": data}, given)
     path = Path(target)
     result = evaluate(
         path if shipped is None and path.is_dir() else find_model(target),
         part=part,
-        fit=fit,
+        fit=baseline_data,
         options=given,
     )
     if as_json:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from caelab.commands.options import run_options
+from caelab.commands.options import flag_of, given_options, run_options
 from caelab.experiments.interrupt import Interrupted
 
 
@@ -59,15 +59,14 @@ def command(
     from caelab.lab.runner import conduct_lab, prepare
     from caelab.report.report import write_report
 
-    given = {name: value for name, value in options.items() if value is not None}
-    base = make_config(given)
+    base = make_config(given_options(options))
     progress = prepare(base, BUDGETS[budget_name] if budget_name else None, runs=runs)
     click.echo(plan_text(progress), err=not dry_run)
     if dry_run:
         return
     words = ["caelab", "lab", "--budget", progress.budget.name]
-    for name, value in given.items():
-        words += ["--" + name.replace("_", "-"), str(value)]
+    for name, value in options.items():
+        words += [flag_of(name), str(value)] if value is not None else []
     try:
         with watching(progress) as watch:
             for state in conduct_lab(progress, engine=AsFits(), out=out, command=shlex.join(words)):

@@ -27,7 +27,7 @@ def with_flags(message: str, command: click.Command | None = None) -> str:
         name: option.opts[-1]
         for option in (command.params if command else [])
         if isinstance(option, click.Option)
-        for name in (option.name, getattr(option, "parameter", None))
+        for name in (option.name, *getattr(option, "parameters", ()))
     }
     return PARAMETER.sub(lambda found: flags.get(found[1], found[0]), message)
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import click
 
-from caelab.commands.options import run_options
+from caelab.commands.options import given_options, run_options
 from caelab.errors import InputError
-from caelab.experiments.config import RunConfig
 from caelab.experiments.search import Trial, conduct_search, read_search
 
 
@@ -31,7 +30,7 @@ from caelab.experiments.search import Trial, conduct_search, read_search
 @click.option(
     "--json", "as_json", is_flag=True, help="Print all trials as one JSON document, the best first."
 )
-@run_options(*(name for name in RunConfig.model_fields if name != "network"))
+@run_options()
 def command(
     file: Path, trials: int | None, runs: Path, out: Path | None, as_json: bool, **options: Any
 ) -> None:
@@ -41,8 +40,7 @@ def command(
     Every trial is a run directory like those of `caelab train`. The same command again goes on
     where it was; with more --trials, it goes further.
     """
-    given = {name: value for name, value in options.items() if value is not None}
-    search = read_search(file, options=given, trials=trials)
+    search = read_search(file, options=given_options(options), trials=trials)
     found: list[Trial] = []
     for trial in conduct_search(
         search, runs=runs, file=out if out is not None else runs / f"search-{search.name}.db"

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from caelab.commands.messages import with_flags
-from caelab.commands.options import run_options
+from caelab.commands.options import ALL, given_options, run_options
 from caelab.commands.study_view import plan_rows, plan_table, results_table, watching
 from caelab.errors import InputError
-from caelab.experiments.config import RunConfig
 from caelab.experiments.interrupt import Interrupted
 from caelab.experiments.study import Study, read_study
 
@@ -45,10 +44,10 @@ if TYPE_CHECKING:
 @click.option(
     "--engine",
     "engine_name",
-    type=click.Choice(["this", "processes", "ray"]),
+    type=click.Choice(["serial", "processes", "ray"]),
     help=(
-        "This process, local processes, or a Ray cluster.  [default: on a CPU a process a core, if"
-        " runs are many]"
+        "One run after the other, local processes, or a Ray cluster.  [default: one process per CPU"
+        " core when there are several runs]"
     ),
 )
 @click.option(
@@ -79,7 +78,7 @@ if TYPE_CHECKING:
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the results, or the plan, as one JSON document."
 )
-@run_options(*(name for name in RunConfig.model_fields if name not in ("network", "seed")))
+@run_options(*(name for name in ALL if name != "seed"))
 def command(
     file: Path,
     seeds: str | None,
@@ -101,14 +100,13 @@ def command(
     ones go on where they were, and one that fails does not stop the others. Options of a run go
     before those of the file's base.
     """
-    engine_name = engine_name or ("processes" if workers else "this" if threads else None)
+    engine_name = engine_name or ("processes" if workers else "serial" if threads else None)
     _check(engine_name, workers, address)
     if engine_name in (None, "processes") and not (dry_run or report_only):
         from caelab.experiments.engines import forkserver
 
         forkserver.get_ready()  # while this process imports torch and reads the data
-    given = {name: value for name, value in options.items() if value is not None}
-    study = read_study(file, options=given, seeds=seeds)
+    study = read_study(file, options=given_options(options), seeds=seeds)
     if dry_run:
         click.echo(_document(plan_rows(study)) if as_json else plan_table(study))
         return
@@ -139,7 +137,8 @@ def _report(study: Study, folder: Path, runs: Path) -> None:
     from caelab.report.study_report import write_study_report
 
     words = ["--report" if word == "--report-only" else word for word in sys.argv[1:]]
-    data = study.base.data if study.base.data != "auto" else None
+    source = study.base.data.source
+    data = source if source != "auto" else None
     html = write_study_report(folder, runs=runs, data=data, command=shlex.join(["caelab", *words]))
     click.echo(f"report: {html}", err=True)
 
@@ -176,7 +175,7 @@ def _engine(
         from caelab.experiments.engines.auto import AsFits
 
         return AsFits()
-    if name == "this":
+    if name == "serial":
         import torch
 
         from caelab.experiments.engines.serial import ThisProcess

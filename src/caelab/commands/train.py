@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from caelab.commands.options import run_options
+from caelab.commands.options import given_options, run_options
 from caelab.commands.output import errors_table
 from caelab.errors import InputError
-from caelab.experiments.config import make_config
+from caelab.experiments.config import make_config, merge
+from caelab.experiments.migration import migrate_config
 from caelab.files import read_json
 
 
@@ -20,7 +21,10 @@ from caelab.files import read_json
     "--config",
     "file",
     type=click.Path(path_type=Path),
-    help="Options from a recipe (.toml) or from a run's config.json; options given here go before.",
+    help=(
+        "Parameters from a recipe (.toml) or a run's config.json; command-line options take"
+        " precedence."
+    ),
 )
 @click.option(
     "--out",
@@ -52,10 +56,8 @@ def command(
     the error by epoch and pictures of reconstructions. The same command again returns at once when
     the run is finished, and goes on where it was when it was cut off.
     """
-    given = {
-        name: value for name, value in {"network": network, **options}.items() if value is not None
-    }
-    config = make_config({**(read_options(file) if file else {}), **given})
+    given = given_options({"network": network, **options})
+    config = make_config(merge(read_options(file) if file else {}, given))
 
     import torch
 
@@ -91,7 +93,7 @@ def read_options(file: Path) -> dict[str, Any]:
         options = content.get("config", content)
         if not isinstance(options, dict):
             raise InputError(f"{file}: 'config' should hold the options by name.")
-        return options
+        return migrate_config(options)
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -1,275 +1,497 @@
-"""The configuration of a run: complete, so that the run can be repeated from it."""
+"""The configuration of a run: complete, so that the run can be repeated from it.
+
+A configuration is a tree of tables. JSON, TOML and :func:`make_config` nest it the same way, and
+messages name a parameter by its path, such as ``optimizer.learning_rate``.
+"""
 
 import difflib
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+)
+from pydantic.fields import FieldInfo
 
+from caelab.degrade.degradation import Degradation, parse_degradation
 from caelab.errors import InputError
+from caelab.experiments.migration import OLD_VALUES, RENAMED
+from caelab.networks.ast import Network
+from caelab.networks.parser import parse
 from caelab.networks.presets import PRESETS
 
-DEFAULTS = 1
-"""Counts the changes of defaults, so that a run of other defaults is another run."""
+DEFAULTS = 2
+"""Version of the defaults and of the names, so that a run with other defaults has another key."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class RunConfig(BaseModel):
-    """What a run is, option by option; the defaults train the reference network well.
+def _read_network(value: Any) -> Network:
+    if isinstance(value, Network):
+        return value
+    if isinstance(value, str):
+        return parse(value)
+    raise ValueError("Input should be a network text or the name of a preset")
 
-    The descriptions of the fields are also the help of the command line's options.
-    """
 
+def _read_degradation(value: Any) -> Degradation:
+    if isinstance(value, Degradation):
+        return value
+    if isinstance(value, str):
+        return parse_degradation(value)
+    raise ValueError("Input should be a text such as gray or noise0.1+blur1")
+
+
+ParsedNetwork = Annotated[
+    Network, PlainValidator(_read_network), PlainSerializer(str, return_type=str)
+]
+ParsedDegradation = Annotated[
+    Degradation, PlainValidator(_read_degradation), PlainSerializer(str, return_type=str)
+]
+
+
+class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    network: str = Field("reference", description="A network text, or the name of a preset.")
-    data: str = Field(
-        "auto",
+
+class DataConfig(_Table):
+    """The images, and how they are split into parts."""
+
+    source: str = Field(
+        default="auto",
         description=(
             "'auto' (CAELAB_DATA, usual places, download, else photos), 'cifar10', 'photos', or a"
             " path."
         ),
     )
     size: int = Field(
-        32,
+        default=32,
         ge=1,
         le=1024,
-        description="Pixels to which a folder's pictures are cropped and resized.",
+        description="Side in pixels to which a folder's pictures are cropped and resized.",
     )
     split: Literal["pooled", "official"] = Field(
-        "pooled", description="80/10/10 of all images, or CIFAR-10's own test images kept apart."
+        default="pooled",
+        description="80/10/10 of all images, or CIFAR-10's own test images kept apart.",
     )
-    split_seed: int = Field(0, ge=0, description="Seed of the shuffle before the split.")
-    validation: int | None = Field(
-        None,
+    split_seed: int = Field(default=0, ge=0, description="Seed of the shuffle before the split.")
+    val_size: int | None = Field(
+        default=None,
         ge=1,
         description=(
-            "Validation images at most, chosen by the split's seed, the others are trained on;"
-            " none: all of them."
+            "Largest number of validation images, chosen by the split's seed; the others are"
+            " trained on. None: all of them."
         ),
     )
-    limit: int | None = Field(
-        None,
+    train_size: int | None = Field(
+        default=None,
         ge=1,
-        description="Training images at most, chosen by the split's seed; none: all of them.",
-    )
-    normalise: Literal["range", "standard"] = Field(
-        "standard",
         description=(
-            "Pixels as they are in [0, 1], or less the training images' mean, divided by their"
-            " deviation."
+            "Largest number of training images, chosen by the split's seed. None: all of them."
         ),
     )
-    impair: str = Field(
-        "none",
+    normalize: Literal["none", "standardize"] = Field(
+        default="standardize",
         description=(
-            "What is done to the images that the network is given, such as gray or noise0.1+blur1."
+            "Leave pixels in [0, 1], or subtract the training images' mean and divide by their"
+            " standard deviation."
         ),
     )
-    predict: Literal["rgb", "chroma", "bins"] = Field(
-        "rgb",
+
+
+class TargetConfig(_Table):
+    """What the network predicts."""
+
+    kind: Literal["rgb", "chroma", "bins"] = Field(
+        default="rgb",
         description=(
-            "The image itself; two chroma planes that are merged with the given luminance; or a"
-            " distribution over bins of them."
+            "What the network predicts: the image, two chroma planes that are merged with the"
+            " input's luminance, or a distribution over chroma bins."
         ),
     )
-    space: Literal["ycbcr", "lab", "oklab"] = Field(
-        "ycbcr", description="The color space of those planes."
+    color_space: Literal["ycbcr", "lab", "oklab"] = Field(
+        default="ycbcr", description="Color space of the chroma planes."
     )
     bins: int = Field(
-        104, ge=8, le=512, description="Bins of chroma, those that the training images fill most."
+        default=104,
+        ge=8,
+        le=512,
+        description="Number of chroma bins, the fullest of the training images.",
     )
     rebalance: Finite = Field(
-        0.5,
+        default=0.5,
         ge=0,
         lt=1,
-        description="How far rare bins count more in the loss, in [0, 1): 0 not at all.",
+        description="Extra weight of rare bins in the loss, in [0, 1): 0 is none.",
     )
     temperature: Finite = Field(
-        0.38,
+        default=0.38,
         gt=0,
-        description="Of the annealed mean of bins: 1 is the mean, towards 0 the most probable bin.",
+        description="Temperature of the mean over bins: 1 is the mean, near 0 the likeliest bin.",
     )
-    flip: bool = Field(False, description="Mirror training images left and right half of the time.")
-    shift: int = Field(
-        0, ge=0, description="Pixels by which training images are moved at most, every time anew."
+
+
+class AugmentationConfig(_Table):
+    """Random changes of the training images, drawn anew in each epoch."""
+
+    flip: bool = Field(
+        default=False, description="Mirror training images left to right half of the time."
     )
-    zoom: Finite = Field(
-        0.0,
+    translate: int = Field(
+        default=0,
+        ge=0,
+        description="Largest shift of training images in each direction, in pixels.",
+    )
+    scale_jitter: Finite = Field(
+        default=0.0,
         ge=0,
         le=1,
-        description=(
-            "How far training images are enlarged or reduced at most, every time anew: 0.25 for a"
-            " factor between 1/1.25 and 1.25."
-        ),
+        description="Largest change of size: 0.25 is a factor between 1/1.25 and 1.25.",
     )
     rotate: Finite = Field(
-        0.0,
-        ge=0,
-        le=180,
-        description="Degrees by which training images are turned at most, every time anew.",
+        default=0.0, ge=0, le=180, description="Largest rotation of training images, in degrees."
     )
-    tone: Finite = Field(
-        0.0,
+    gamma_jitter: Finite = Field(
+        default=0.0,
         ge=0,
         le=1,
         description=(
-            "How far training images are brightened or darkened at most, every time anew: 0.25 for"
-            " values raised to a power between 1/1.25 and 1.25."
+            "Largest change of brightness: 0.25 raises values to a power between 1/1.25 and 1.25."
         ),
     )
-    loss: Literal["mse", "l1", "huber", "charbonnier", "bce", "cross_entropy"] = Field(
-        "mse",
+
+
+class LossConfig(_Table):
+    """What training minimizes."""
+
+    kind: Literal["mse", "l1", "huber", "charbonnier", "bce", "cross_entropy"] = Field(
+        default="mse",
         description=(
-            "Squared, absolute, Huber's or Charbonnier's error, binary cross-entropy of logits, or"
-            " the cross-entropy of bins."
+            "Squared, absolute, Huber or Charbonnier error, binary cross-entropy of logits, or"
+            " cross-entropy of chroma bins."
         ),
     )
     huber_delta: Finite = Field(
-        1.0,
-        gt=0,
-        description=(
-            "Differences up to this count squared in Huber's error, larger ones absolutely."
-        ),
+        default=1.0, gt=0, description="Difference from which the Huber error grows linearly."
     )
-    label_weight: Finite = Field(
-        0.1,
+    class_loss_weight: Finite = Field(
+        default=0.1,
         gt=0,
         le=100,
-        description=(
-            "What the labels' cross-entropy counts beside the loss, where the network has a"
-            " classify."
-        ),
+        description="Weight of the labels' cross-entropy, for networks with a classify layer.",
     )
-    color_weight: Finite = Field(
-        0.0,
+    color_loss_weight: Finite = Field(
+        default=0.0,
         ge=0,
         le=100,
-        description=(
-            "What the color difference CIEDE2000 to the clean image counts beside the loss."
-        ),
+        description="Weight of the CIEDE2000 color difference to the clean image.",
     )
-    optimizer: Literal["soap", "adamw", "adam"] = Field("soap", description="The optimizer.")
+
+
+class OptimizerConfig(_Table):
+    """How the weights are updated."""
+
+    kind: Literal["soap", "adamw", "adam"] = Field(default="soap", description="The optimizer.")
     learning_rate: Finite | None = Field(
-        None,
+        default=None,
         gt=0,
         description=(
-            "Peak of the learning rate; none: 0.008, and less in proportion for wide layers."
+            "Peak of the learning rate. None: 0.008, and less in proportion for wide layers."
         ),
     )
-    weight_decay: Finite = Field(0.0, ge=0, description="Decoupled weight decay, as in AdamW.")
+    weight_decay: Finite = Field(
+        default=0.0, ge=0, description="Decoupled weight decay, as in AdamW."
+    )
     warmup: Finite = Field(
-        0.05, ge=0, lt=1, description="Share of all steps in which the rate rises to its peak."
+        default=0.05,
+        ge=0,
+        lt=1,
+        description="Share of all steps in which the rate rises to its peak.",
     )
-    decay: Literal["constant", "linear", "cosine"] = Field(
-        "linear", description="How the rate then falls to zero."
+    lr_schedule: Literal["constant", "linear", "cosine"] = Field(
+        default="linear", description="How the learning rate falls to zero after its peak."
     )
-    batch: int = Field(128, ge=1, description="Images a step.")
-    epochs: int = Field(10, ge=1, description="Passes through the training images.")
+    grad_clip: Finite | None = Field(
+        default=None, gt=0, description="Largest norm of the gradient. None: unlimited."
+    )
+
+
+class TestTimeConfig(_Table):
+    """Test-time augmentation: outputs that are averaged wherever the network is evaluated."""
+
+    __test__ = False  # no test class, whatever pytest thinks of the name
+
+    flip: bool = Field(default=False, description="Average with the output for the mirror image.")
+    shift: int = Field(
+        default=0,
+        ge=0,
+        le=16,
+        description="Average with the outputs for the image shifted by so many pixels; 0: none.",
+    )
+    scale: bool = Field(
+        default=False, description="Average with the output for the image enlarged by a quarter."
+    )
+
+
+class RunConfig(_Table):
+    """Everything that determines a run; the defaults train the reference network well.
+
+    The descriptions of the fields are also the help of the command-line options.
+    """
+
+    network: ParsedNetwork = Field(
+        default="reference",
+        validate_default=True,
+        description="A network text, or the name of a preset.",
+    )
+    data: DataConfig = DataConfig()
+    degradation: ParsedDegradation = Field(
+        default=Degradation(),
+        description="What turns clean images into inputs, such as gray or noise0.1+blur1.",
+    )
+    target: TargetConfig = TargetConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    loss: LossConfig = LossConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    test_time: TestTimeConfig = TestTimeConfig()
+    batch_size: int = Field(default=128, ge=1, description="Images per step.")
+    epochs: int = Field(default=10, ge=1, description="Passes through the training images.")
     patience: int | None = Field(
-        None,
+        default=None,
         ge=1,
-        description="Epochs without a better validation error after which to stop; none: never.",
-    )
-    clip: Finite | None = Field(
-        None, gt=0, description="Largest norm of the gradient; none: unlimited."
-    )
-    initialisation: Literal["data", "kaiming", "default"] = Field(
-        "data",
         description=(
-            "Kaiming's; the same, then rescaled so that images meet every activation with mean 0"
-            " and variance 1; or PyTorch's own."
+            "Epochs without a better validation error after which training stops. None: never."
+        ),
+    )
+    init: Literal["lsuv", "kaiming", "default"] = Field(
+        default="lsuv",
+        description=(
+            "Initial weights: Kaiming's rescaled so that every activation gets mean 0 and variance"
+            " 1 (LSUV), Kaiming's, or PyTorch's own."
         ),
     )
     batchnorm: bool = Field(
-        False,
+        default=False,
         description=(
-            "Train with batch normalisation before each activation; it is folded into the"
-            " convolutions afterwards, so that the trained network is exactly the text's."
+            "Train with batch normalization before each activation; it is folded into the"
+            " convolutions afterwards."
         ),
     )
-    ema: Finite | None = Field(
-        None,
+    ema_decay: Finite | None = Field(
+        default=None,
         gt=0,
         lt=1,
         description=(
-            "Decay by step of a running mean of the weights, which is measured and kept; smaller at"
-            " first, so that it reaches back over a ninth of the training at most."
+            "Decay per step of a moving average of the weights, which is evaluated and saved."
+            " Smaller at first: it reaches back over a ninth of the training at most."
         ),
-    )
-    average_flips: bool = Field(
-        False,
-        description=(
-            "Average the answers for an image and its mirror image wherever the network is"
-            " measured."
-        ),
-    )
-    average_shift: int = Field(
-        0,
-        ge=0,
-        le=16,
-        description=(
-            "Likewise for an image and the same moved by so many pixels, down and right, and up and"
-            " left; none for 0."
-        ),
-    )
-    average_enlarged: bool = Field(
-        False, description="Likewise for an image and the same enlarged by a quarter."
     )
     seed: int = Field(
-        0, ge=0, description="Seed of the initial weights, the batch order and all other chance."
+        default=0,
+        ge=0,
+        description="Seed of initial weights, batch order and all other randomness.",
     )
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to compute.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        default="auto", description="Where to compute."
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto",
+        default="auto",
         description=(
-            "What convolutions compute in; bfloat16 is float32 on a CPU without instructions"
-            " for it."
+            "Number format of convolutions; bfloat16 falls back to float32 on a CPU without"
+            " instructions for it."
         ),
     )
+
+    @property
+    def network_name(self) -> str:
+        """The name of the preset that the network equals, or its canonical text."""
+        return preset_name(self.network.text) or self.network.text
+
+    def flat(self) -> dict[str, Any]:
+        """Return all values by their short names, the keys of :data:`PARAMETERS`."""
+        return {name: parameter.value(self) for name, parameter in PARAMETERS.items()}
+
+    def changes(self) -> dict[str, Any]:
+        """Return the values that differ from the defaults by short name, the network always."""
+        return {
+            name: value
+            for name, value in self.flat().items()
+            if name == "network" or value != PARAMETERS[name].default
+        }
+
+    def replace(self, **changes: Any) -> "RunConfig":
+        """Return a configuration with other values, by the short names of :data:`PARAMETERS`.
+
+        Raises:
+            InputError: A name is unknown, or a value is of the wrong type or out of range.
+        """
+        return make_config(nest({**self.flat(), **changes}))
 
     def key(self, fingerprint: str) -> str:
         """Return eight hex digits that name this run on the data with that ``fingerprint``.
 
-        Where the data lies does not matter, what it is does. Only what differs from the defaults is
-        told, so that an option that is added later leaves the names of finished runs; a default
-        that changes needs a new ``DEFAULTS``. A preset counts by its text, so that it may change,
-        but for the default's.
+        Where the data lies does not matter, only what it is. Only what differs from the defaults
+        is hashed, so that a parameter that is added later leaves the names of finished runs; a
+        default that changes needs a new ``DEFAULTS``.
         """
-        config = self
-        if self.network != RunConfig.model_fields["network"].default:
-            config = self.model_copy(update={"network": PRESETS.get(self.network, self.network)})
-        told = (
-            f"{DEFAULTS} {config.model_dump_json(exclude={'data'}, exclude_defaults=True)}"
-            f" {fingerprint}"
-        )
-        return hashlib.sha256(told.encode()).hexdigest()[:8]
+        changes = {name: value for name, value in self.changes().items() if name != "data"}
+        changes |= {"network": self.network.text}
+        hashed = f"{DEFAULTS} {json.dumps(changes, sort_keys=True, default=str)} {fingerprint}"
+        return hashlib.sha256(hashed.encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """One value of the configuration.
+
+    Attributes:
+        path: Its tables and its own name.
+        field: Type, default and description.
+    """
+
+    path: tuple[str, ...]
+    field: FieldInfo
+
+    @property
+    def dotted(self) -> str:
+        """The path as messages and TOML files write it, such as ``optimizer.kind``."""
+        return ".".join(self.path)
+
+    @property
+    def default(self) -> Any:
+        """The value where none is given."""
+        return self.field.default
+
+    def value(self, config: RunConfig) -> Any:
+        """Return this parameter's value in ``config``."""
+        value: Any = config
+        for name in self.path:
+            value = getattr(value, name)
+        return value
+
+
+def _parameters() -> Iterator[tuple[str, Parameter]]:
+    for name, field in RunConfig.model_fields.items():
+        table = field.annotation
+        if not (isinstance(table, type) and issubclass(table, _Table)):
+            yield name, Parameter(path=(name,), field=field)
+            continue
+        for inner, inner_field in table.model_fields.items():
+            short = name if inner in ("kind", "source") else inner
+            if name == "test_time":
+                short = f"tta_{inner}"
+            yield short, Parameter(path=(name, inner), field=inner_field)
+
+
+PARAMETERS: Mapping[str, Parameter] = dict(_parameters())
+"""Every parameter by its short name, in the order of the tables.
+
+The short name is the last part of the path; of ``kind`` and ``source`` the table's name, and
+``tta_…`` for test-time augmentation.
+"""
+
+TABLES = tuple(dict.fromkeys(each.path[0] for each in PARAMETERS.values() if len(each.path) > 1))
+"""The names of the nested tables."""
+
+
+def preset_name(text: str) -> str | None:
+    """Return the name of the preset with that canonical text, or ``None``."""
+    return next((name for name, preset in PRESETS.items() if preset == text), None)
+
+
+def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Put values by short name into their tables; unknown names stay on the top level.
+
+    >>> nest({"epochs": 3, "learning_rate": 0.01, "loss": "l1"})
+    {'epochs': 3, 'optimizer': {'learning_rate': 0.01}, 'loss': {'kind': 'l1'}}
+    """
+    nested: dict[str, Any] = {}
+    for name, value in flat.items():
+        parameter = PARAMETERS.get(name)
+        *tables, last = parameter.path if parameter else (name,)
+        table = nested
+        for inner in tables:
+            table = table.setdefault(inner, {})
+        table[last] = value
+    return nested
+
+
+def merge(base: Mapping[str, Any], *others: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge nested tables; later values take precedence.
+
+    >>> merge({"loss": {"kind": "l1", "huber_delta": 2.0}}, {"loss": {"kind": "huber"}})
+    {'loss': {'kind': 'huber', 'huber_delta': 2.0}}
+    """
+    merged = dict(base)
+    for other in others:
+        for name, value in other.items():
+            before = merged.get(name)
+            both = isinstance(before, Mapping) and isinstance(value, Mapping)
+            merged[name] = merge(before or {}, value) if both else value
+    return merged
 
 
 def make_config(options: Mapping[str, Any]) -> RunConfig:
-    """Return the configuration, or say which option is wrong and why.
+    """Return the configuration, or say which parameter is wrong and why.
+
+    Args:
+        options: Nested tables of parameters, as in a recipe. What is missing has its default.
 
     Raises:
-        InputError: An option is unknown, of the wrong type or out of range; all of them are named.
+        InputError: Parameters are unknown, of the wrong type or out of range; all are named.
+
+    >>> config = make_config({"network": "strided", "optimizer": {"learning_rate": 0.01}})
+    >>> config.optimizer.learning_rate, config.optimizer.kind
+    (0.01, 'soap')
     """
     try:
         return RunConfig(**options)
     except ValidationError as error:
-        said = "; ".join(_say(problem) for problem in error.errors())
-        raise InputError(said if said.endswith("?") else f"{said}.") from error
+        messages = "; ".join(_explain(problem) for problem in error.errors())
+        raise InputError(messages if messages.endswith("?") else f"{messages}.") from error
 
 
-def _say(problem: Any) -> str:
-    name, given = str(problem["loc"][0]), problem["input"]
-    shown = f"{given:g}" if isinstance(given, float) else str(given)
-    reason = str(problem["msg"]).removeprefix("Input ")
-    if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(name, RunConfig.model_fields, n=1)
-        reason = "is no option of a run" + (f"; did you mean {_flag(near[0])}?" if near else "")
-    return f"{_flag(name)} {shown}: {reason}"
+def _explain(problem: Any) -> str:
+    path, value = [str(part) for part in problem["loc"]], problem["input"]
+    name = f"`{'.'.join(path)}`"
+    shown = f"{value:g}" if isinstance(value, float) else str(value)
+    match problem["type"]:
+        case "extra_forbidden":
+            return f"{name}: {unknown_parameter(path)}"
+        case "model_type" | "model_attributes_type":
+            inner = next(each for each in PARAMETERS.values() if each.path[0] == path[0])
+            return f"{name} {shown}: this is a table, such as `{inner.dotted}`"
+        case "literal_error" if (new := OLD_VALUES.get(path[-1], {}).get(shown)) is not None:
+            return f"{name} {shown}: '{value}' is now called '{new}'"
+        case _:
+            reason = str(problem["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+            return f"{name} {shown}: {reason}"
 
 
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+def unknown_parameter(path: list[str]) -> str:
+    """Say what to write instead of a parameter that does not exist.
+
+    Args:
+        path: The tables and the name as they were written.
+    """
+    name = path[-1]
+    if (new := RENAMED.get(name, name)).split(".")[-1] not in (name, "kind", "source"):
+        return f"this is now called `{new}`"
+    for short, parameter in PARAMETERS.items():
+        if name in (short, parameter.path[-1]) and len(parameter.path) > 1:
+            return f"this belongs elsewhere, write `{parameter.dotted}`"
+    names = {
+        alias: parameter.dotted
+        for short, parameter in PARAMETERS.items()
+        for alias in (short, parameter.path[-1], parameter.dotted)
+    }
+    near = difflib.get_close_matches(name, names, n=1)
+    return "no such parameter" + (f"; did you mean `{names[near[0]]}`?" if near else "")

@@ -9,7 +9,7 @@ import numpy as np
 from caelab.degrade.degradation import parse_degradation
 from caelab.device import choose_device, choose_precision
 from caelab.errors import InputError
-from caelab.experiments.config import make_config
+from caelab.experiments.config import make_config, merge, nest
 from caelab.experiments.run_baselines import baseline_measures
 from caelab.experiments.run_directory import RunDirectory, finite, read_config
 from caelab.experiments.setup import load_data, place
@@ -40,8 +40,8 @@ def evaluate(
     """
     if fit is not None and part == "all":
         raise InputError(
-            "--fit: baselines are measured on one part of the data, and --part all is three. Choose"
-            " one."
+            "baselines are fitted on other data for one part of the images, and `part` all is"
+            " three. Choose one."
         )
     directory = RunDirectory(target)
     beneath: dict[str, Any] = {}
@@ -54,18 +54,18 @@ def evaluate(
                 " first."
             )
         config = read_config(target)
-        told = ("data", "size", "split", "split_seed", "validation", "limit")
-        beneath = {name: getattr(config, name) for name in told}
+        beneath = {"data": config.data.model_dump()}
     # The model's own text and normalisation are in the weights; the batch only has to fit into any
     # data.
-    settings = {**beneath, **options, "normalise": "range", "batch": 1}
+    settings = merge(beneath, options, nest({"normalize": "none", "batch_size": 1}))
     device = choose_device(make_config(settings).device)
     model, card = load_model(file, device)
-    model.average_flips = options.get("average_flips", card.average_flips)
-    model.average_shift = options.get("average_shift", card.average_shift)
-    model.average_enlarged = options.get("average_enlarged", card.average_enlarged)
+    test_time = options.get("test_time", {})
+    model.average_flips = test_time.get("flip", card.average_flips)
+    model.average_shift = test_time.get("shift", card.average_shift)
+    model.average_enlarged = test_time.get("scale", card.average_enlarged)
     degradation = parse_degradation(card.impair)
-    config = make_config({**settings, "impair": card.impair})
+    config = make_config(merge(settings, {"degradation": card.impair}))
     precision = choose_precision(config.precision, device)
     images, split = load_data(config)
     height, width = images.images.shape[2:]
@@ -85,7 +85,7 @@ def evaluate(
     measures = {name: np.concatenate([one[name] for one in each]) for name in each[0]}
     baselines = {}
     if fit is not None:
-        fitted = make_config({**settings, "impair": card.impair, "data": fit})
+        fitted = config.replace(data=fit)
         others = place(*load_data(fitted), fitted, device)
         baselines = baseline_measures(others, chosen[0], description, fitted, source=parts.source)
     elif part in ("validation", "test"):  # what was not fitted on
@@ -96,9 +96,11 @@ def evaluate(
             "network": card.network,
             "impair": card.impair,
             "predict": card.predict,
-            "average_flips": model.average_flips,
-            "average_shift": model.average_shift,
-            "average_enlarged": model.average_enlarged,
+            "test_time": {
+                "flip": model.average_flips,
+                "shift": model.average_shift,
+                "scale": model.average_enlarged,
+            },
             "trained_on": card.data,
             "data": parts.source.name,
             "data_where": parts.source.where,

@@ -68,7 +68,7 @@ def conclude(
         np.savez_compressed(file, **arrays)
 
     footnote = _footnote(parts)
-    title = f"{config.network}, {len(records)} epochs on {parts.source.name}"
+    title = f"{config.network_name}, {len(records)} epochs on {parts.source.name}"
     draw_error(
         ErrorCurve(
             title=title,

@@ -133,23 +133,21 @@ def _card(directory: RunDirectory, name: str) -> dict[str, Any]:
     environment = directory.read(directory.environment)
     with np.load(directory.per_image) as measured:
         errors = measured["mse"][:SAMPLE]
+    # Where the data lay is nobody's business; its name is enough to find it again.
+    published = config.replace(data=data if data in ("cifar10", "photos") else "auto")
     told = {
-        # Where the data lay is nobody's business; its name is enough to find it again.
-        "config": {
-            **config.model_dump(mode="json"),
-            "data": data if data in ("cifar10", "photos") else "auto",
-        },
+        "config": published.model_dump(mode="json"),
         "name": name,
         "network": result["network"],
         "code_size": result["code_size"],
         "weights": result["weights"],
-        "impair": config.impair,
-        "predict": config.predict,
+        "impair": str(config.degradation),
+        "predict": config.target.kind,
         "trained_on": f"{result['images']['train']:,} images of {data}",
     }
     return {
         **told,
-        "command": train_command(RunConfig(**told["config"])),
+        "command": train_command(published),
         "test": result["test"],
         "baselines": result["baselines"],
         "sample": {"images": len(errors), "mse": float(errors.mean())},
@@ -163,24 +161,26 @@ def train_command(config: RunConfig) -> str:
     """Return the command that trains a configuration: what differs from the defaults, and the
     data.
     """
-    words = ["caelab", "train", config.network, "--data", config.data]
-    for name, value in config.model_dump(
-        exclude_defaults=True, exclude={"network", "data"}
-    ).items():
-        flag = name.replace("_", "-")
-        words += (
-            [f"--{flag}" if value else f"--no-{flag}"]
-            if isinstance(value, bool)
-            else [f"--{flag}", str(value)]
-        )
-    return shlex.join(words)
+    words = ["caelab", "train", config.network_name, "--data", config.data.source]
+    for name, value in config.changes().items():
+        if name in ("network", "data") or name.startswith("tta_"):
+            continue
+        flag = f"-{'' if value is not False else '-no'}-{name.replace('_', '-')}"
+        words += [flag] if isinstance(value, bool) else [flag, str(value)]
+    test_time = config.test_time
+    tta = [
+        *(["flip"] if test_time.flip else []),
+        *([f"shift{test_time.shift}"] if test_time.shift else []),
+        *(["scale"] if test_time.scale else []),
+    ]
+    return shlex.join([*words, *(["--tta", ",".join(tta)] if tta else [])])
 
 
 def _limits(result: dict[str, Any], config: RunConfig) -> str:
-    of_task = LIMITS[command_for(parse_degradation(config.impair))].format(
-        values=result["narrowest_size"], size=config.size, impair=config.impair
+    of_task = LIMITS[command_for(config.degradation)].format(
+        values=result["narrowest_size"], size=config.data.size, impair=config.degradation
     )
-    learned = f"Learned from {config.size}×{config.size} images of {result['data']} alone"
+    learned = f"Learned from {config.data.size}×{config.data.size} images of {result['data']} alone"
     classes = (
         ", photographs of ten classes of animals and vehicles"
         if result["data"] == "cifar10"

@@ -166,7 +166,7 @@ def _train(
 
     with (
         stop_requests() as stop,
-        progress(config.network[:40], steps * plan.epochs, done=done, unit="steps") as bar,
+        progress(config.network_name[:40], steps * plan.epochs, done=done, unit="steps") as bar,
     ):
         if _ended_early(config, memory):
             return

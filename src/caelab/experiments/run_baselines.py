@@ -11,7 +11,6 @@ from caelab.baselines.pca import LARGEST_DIMENSION, cached_code_errors
 from caelab.color import SPACES
 from caelab.data import Source
 from caelab.data.pixels import Pixels
-from caelab.degrade.degradation import parse_degradation
 from caelab.experiments.config import RunConfig
 from caelab.experiments.setup import Parts
 from caelab.metrics.evaluate import Restore, measure_restored
@@ -40,7 +39,7 @@ def baseline_measures(
         config: Of the run that ``parts`` are for.
         source: Of ``measured``, where that is of other data.
     """
-    degradation = parse_degradation(config.impair)
+    degradation = config.degradation
     if not degradation.steps:
         linear = linear_code_errors(parts, measured, description, source=source)
         return {f"pca-{size}": {"mse": errors} for size, errors in linear.items()}

@@ -15,6 +15,7 @@ import torch
 
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig, make_config
+from caelab.experiments.migration import is_flat, migrate_config
 from caelab.files import read_json, replacing, write_text
 
 
@@ -52,7 +53,13 @@ class RunDirectory:
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"{self.path} is a file: a run needs a folder. Choose another --out.")
         if self.config.is_file():
-            owner = self.read(self.config).get("key")
+            content = self.read(self.config)
+            owner = content.get("key")
+            if is_flat(content.get("config", {})):
+                raise InputError(
+                    f"{self.path} holds a run of an earlier version of caelab: it can be evaluated"
+                    " and reported, but not continued. Choose another folder to train it again."
+                )
             if owner != key:
                 raise InputError(
                     f"{self.path} holds another run ({owner}; this one is {key}): its configuration"
@@ -143,7 +150,7 @@ def run_name(config: RunConfig, fingerprint: str) -> str:
     """Return the folder name of a run: what the network is, in short, and the run's key with these
     images.
     """
-    words = re.sub(r"[^A-Za-z0-9]+", "-", config.network).strip("-")
+    words = re.sub(r"[^A-Za-z0-9]+", "-", config.network_name).strip("-")
     return f"{words[:40].strip('-')}-{config.key(fingerprint)}"
 
 
@@ -156,7 +163,7 @@ def read_config(run: Path) -> RunConfig:
     content = read_json(run / "config.json").get("config")
     if not isinstance(content, dict):
         raise InputError(f"{run / 'config.json'} holds no configuration under 'config'.")
-    return make_config(content)
+    return make_config(migrate_config(content))
 
 
 def finite(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """A search for options and networks: by the error on validation images, over ordinary runs.
 
     [search]   name, trials, seed
-    [base]     network = "conv{width} …", and any other option of a run
+    [base]     network = "conv{width} …", and any other parameter of a run, in its table
     [space]    width = [16, 32]                              one of these
                learning_rate = {low = 1e-4, high = 1e-2}     in between, on a logarithmic scale unless linear = true
 
@@ -21,7 +21,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caelab.errors import InputError
-from caelab.experiments.config import RunConfig, make_config
+from caelab.experiments.config import (
+    PARAMETERS,
+    TABLES,
+    RunConfig,
+    make_config,
+    merge,
+    nest,
+    unknown_parameter,
+)
 
 if TYPE_CHECKING:
     import optuna
@@ -67,8 +75,8 @@ class Search:
         """
         network = str(self.base["network"])
         placed = {name: value for name, value in values.items() if f"{{{name}}}" in network}
-        options = {name: value for name, value in values.items() if name not in placed}
-        return make_config({**self.base, **options, "network": network.format(**placed)})
+        options = nest({name: value for name, value in values.items() if name not in placed})
+        return make_config(merge(self.base, options, {"network": network.format(**placed)}))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +107,7 @@ def read_search(file: Path, *, options: Mapping[str, Any], trials: int | None = 
         raise InputError(
             f"{file}: expected the tables [search], [base] and [space], not {', '.join(unknown)}."
         )
-    told, base = content.get("search", {}), {**content.get("base", {}), **options}
+    told, base = content.get("search", {}), merge(content.get("base", {}), options)
     if strange := [name for name in told if name not in ("name", "trials", "seed")]:
         raise InputError(
             f"{file}: [search] has no key {', '.join(strange)}; it has name, trials and seed."
@@ -113,20 +121,21 @@ def read_search(file: Path, *, options: Mapping[str, Any], trials: int | None = 
         raise InputError(
             f'{file}: [base] expected network = "…", with placeholders such as {{width}}.'
         )
-    space = {
-        name: _read_levels(file, name, levels) for name, levels in content.get("space", {}).items()
-    }
+    space = {}
+    for name, levels in content.get("space", {}).items():
+        for path, each in levels.items() if name in TABLES else (("", levels),):
+            dotted = f"{name}.{path}".rstrip(".")
+            short = next((key for key, one in PARAMETERS.items() if one.dotted == dotted), dotted)
+            space[short] = _read_levels(file, dotted, each)
     placeholders = set(re.findall(r"\{(\w+)\}", base["network"]))
     if not space or (missing := placeholders - set(space)):
         raise InputError(
             f"{file}: [space] lacks {', '.join(sorted(missing)) if space else 'anything to try'}."
         )
-    if lost := [
-        name for name in space if name not in placeholders and name not in RunConfig.model_fields
-    ]:
+    if lost := [name for name in space if name not in placeholders and name not in PARAMETERS]:
         raise InputError(
-            f"{file}: [space] {', '.join(lost)}: neither an option of a run nor a placeholder of"
-            " the network's text."
+            f"{file}: [space] {lost[0]}: neither a placeholder of the network's text nor a"
+            f" parameter: {unknown_parameter(lost[0].split('.'))}."
         )
     search = Search(
         name=str(told.get("name", file.stem)), trials=count, seed=seed, base=base, space=space

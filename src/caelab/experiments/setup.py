@@ -21,10 +21,9 @@ from caelab.data import (
     split_images,
 )
 from caelab.data.pixels import Pixels
-from caelab.degrade.degradation import parse_degradation
 from caelab.degrade.kinds import gray
 from caelab.errors import InputError
-from caelab.experiments.config import RunConfig
+from caelab.experiments.config import PARAMETERS, RunConfig, preset_name
 from caelab.models.color_bins import ColorBins, choose_bins
 from caelab.models.weights_file import ModelCard, compose_model
 from caelab.networks.adapt import adapt
@@ -32,8 +31,6 @@ from caelab.networks.build import build
 from caelab.networks.describe import describe, require_enlargeable, require_image_output
 from caelab.networks.description import Description
 from caelab.networks.initialize import standardise, weighted_layers
-from caelab.networks.parser import parse
-from caelab.networks.presets import PRESETS
 from caelab.randomness import generator_for, image_keys
 from caelab.training.fit import Plan, TrainingState
 from caelab.training.losses import CLASS_LOSSES, LOGIT_LOSSES, LOSSES, huber
@@ -88,62 +85,66 @@ def describe_run(config: RunConfig) -> Description:
         InputError: The text is wrong, its output is not an image of that size, the degradation
             cannot be read, or there is no luminance to merge chroma with.
     """
-    degradation = parse_degradation(config.impair)
-    outputs = {"rgb": CHANNELS, "chroma": 2, "bins": config.bins}[config.predict]
-    if config.predict != "rgb" and not degradation.keeps_luminance:
+    target, loss, size = config.target, config.loss, config.data.size
+    outputs = {"rgb": CHANNELS, "chroma": 2, "bins": target.bins}[target.kind]
+    if target.kind != "rgb" and not config.degradation.keeps_luminance:
         raise InputError(
-            f"--predict {config.predict} needs the luminance as it was, and --impair"
-            f" {config.impair} changes it. Choose --predict rgb, or --impair gray."
+            f"`target.kind` {target.kind} needs the luminance of the clean image, and `degradation`"
+            f" {config.degradation} changes it. Choose the target rgb, or the degradation gray."
         )
-    if config.predict == "chroma" and config.loss in LOGIT_LOSSES:
+    if target.kind == "chroma" and loss.kind in LOGIT_LOSSES:
         raise InputError(
-            f"--loss {config.loss} is one of images, not of chroma planes. Choose another loss."
+            f"`loss.kind` {loss.kind} is a loss of images, not of chroma planes. Choose another"
+            " loss."
         )
     _require_consistent_bins(config)
-    if config.shift >= config.size:
+    if config.augmentation.translate >= size:
         raise InputError(
-            f"--shift {config.shift} is not smaller than the images, {config.size} pixels."
+            f"`augmentation.translate` {config.augmentation.translate} is not smaller than the"
+            f" images, {size} pixels."
         )
-    given = degradation.channels(CHANNELS)
-    network = parse(config.network)
-    if outputs != CHANNELS or given != CHANNELS or config.network.strip() in PRESETS:
+    inputs = config.degradation.channels(CHANNELS)
+    network = config.network
+    if outputs != CHANNELS or inputs != CHANNELS or preset_name(network.text):
         network = adapt(network, outputs=outputs)
-    description = describe(network, channels=given, size=config.size)
+    description = describe(network, channels=inputs, size=size)
     require_image_output(description, channels=outputs)
-    if config.average_enlarged:
+    if config.test_time.scale:
         require_enlargeable(description, channels=outputs)
     if not description.classifiers:
-        _require_default(config, "label_weight", "networks with a classify, and this one has none")
-    if config.loss != "huber":
-        _require_default(config, "huber_delta", f"--loss huber, and this run has {config.loss}")
+        _require_default(
+            config, "class_loss_weight", "networks with a classify layer, and this one has none"
+        )
+    if loss.kind != "huber":
+        _require_default(config, "huber_delta", f"the loss huber, and this run has {loss.kind}")
     return description
 
 
 def _require_consistent_bins(config: RunConfig) -> None:
     """Raise unless bins and their options come with the loss of classes, and it with them."""
-    classes = " or ".join(f"--loss {name}" for name in sorted(CLASS_LOSSES))
-    if config.predict == "bins":
-        if config.loss not in CLASS_LOSSES:
+    loss = config.loss.kind
+    if config.target.kind == "bins":
+        if loss not in CLASS_LOSSES:
             raise InputError(
-                f"--predict bins gives probabilities, and --loss {config.loss} takes none. Add"
-                f" {classes}."
+                f"`target.kind` bins predicts probabilities, and `loss.kind` {loss} compares values."
+                f" Choose the loss {' or '.join(sorted(CLASS_LOSSES))}."
             )
         return
-    if config.loss in CLASS_LOSSES:
+    if loss in CLASS_LOSSES:
         raise InputError(
-            f"--loss {config.loss} is one of classes, not of pixel values. Add --predict bins."
+            f"`loss.kind` {loss} is a loss of classes, not of pixel values. Choose the target bins."
         )
     for name in ("bins", "rebalance", "temperature"):
-        _require_default(config, name, "--predict bins, and this run has none")
+        _require_default(config, name, "the target bins, and this run has another")
 
 
 def _require_default(config: RunConfig, name: str, owner: str) -> None:
     """Raise if an option was chosen that does nothing in this run; ``owner`` says what it belongs
     to.
     """
-    value = getattr(config, name)
-    if value != RunConfig.model_fields[name].default:
-        raise InputError(f"--{name.replace('_', '-')} {value:g} is an option of {owner}.")
+    parameter = PARAMETERS[name]
+    if (value := parameter.value(config)) != parameter.default:
+        raise InputError(f"`{parameter.dotted}` {value:g} is a parameter of {owner}.")
 
 
 def load_data(config: RunConfig, images: ImageSet | None = None) -> tuple[ImageSet, Split]:
@@ -152,16 +153,17 @@ def load_data(config: RunConfig, images: ImageSet | None = None) -> tuple[ImageS
     Raises:
         InputError: They cannot be had, or a batch is larger than the training part.
     """
+    data = config.data
     if images is None:
-        images = load_images(None if config.data == "auto" else config.data, size=config.size)
-    split = split_images(images, mode=config.split, seed=config.split_seed)
-    if config.validation is not None:
-        split = limit_validation(split, config.validation, seed=config.split_seed)
-    if config.limit is not None:
-        split = limit_training(split, config.limit, seed=config.split_seed)
-    if config.batch > len(split.train):
+        images = load_images(None if data.source == "auto" else data.source, size=data.size)
+    split = split_images(images, mode=data.split, seed=data.split_seed)
+    if data.val_size is not None:
+        split = limit_validation(split, data.val_size, seed=data.split_seed)
+    if data.train_size is not None:
+        split = limit_training(split, data.train_size, seed=data.split_seed)
+    if config.batch_size > len(split.train):
         raise InputError(
-            f"--batch {config.batch} is larger than the training part of the data,"
+            f"`batch_size` {config.batch_size} is larger than the training part of the data,"
             f" {len(split.train)} images. Choose a smaller batch."
         )
     return images, split
@@ -177,7 +179,7 @@ def require_labels(description: Description, images: ImageSet) -> None:
         if images.labels is None:
             raise InputError(
                 f"the network has a classify{told}, and the images of {images.source.where} have no"
-                " classes. Take it out, or choose other --data."
+                " classes. Take it out, or choose another `data.source`."
             )
         if told != len(images.classes):
             raise InputError(
@@ -190,23 +192,23 @@ def place(images: ImageSet, split: Split, config: RunConfig, device: torch.devic
     """Copy the parts to the device and measure the training part's normalisation."""
     channels = images.images.shape[1]
     mean, std = (0.0,) * channels, (1.0,) * channels
-    if config.normalise == "standard":
+    if config.data.normalize == "standardize":
         statistics = channel_statistics(images.images, split.train)
         mean = statistics.mean
         std = tuple(value or 1.0 for value in statistics.std)  # a constant channel is only centred
     train = Pixels.of(images.images, split.train, device=device, labels=images.labels)
     given_mean, given_std = mean, std
-    if (given := parse_degradation(config.impair).channels(channels)) != channels:
-        standard = config.normalise == "standard"
+    if (given := config.degradation.channels(channels)) != channels:
+        standard = config.data.normalize == "standardize"
         given_mean, given_std = _gray_statistics(train) if standard else (mean[:given], std[:given])
     bins = None
-    if config.predict == "bins":
+    if (target := config.target).kind == "bins":
         bins = choose_bins(
             train,
-            space=SPACES[config.space],
-            count=config.bins,
-            rebalance=config.rebalance,
-            temperature=config.temperature,
+            space=SPACES[target.color_space],
+            count=target.bins,
+            rebalance=target.rebalance,
+            temperature=target.temperature,
         )
     return Parts(
         train=train,
@@ -235,12 +237,12 @@ def make_card(config: RunConfig, description: Description, parts: Parts) -> Mode
     """Return what must be known to use the run's weights."""
     return ModelCard(
         network=description.text,
-        impair=str(parse_degradation(config.impair)),
-        predict="logits" if config.loss in LOGIT_LOSSES else config.predict,
-        space=config.space,
-        average_flips=config.average_flips,
-        average_shift=config.average_shift,
-        average_enlarged=config.average_enlarged,
+        impair=str(config.degradation),
+        predict="logits" if config.loss.kind in LOGIT_LOSSES else config.target.kind,
+        space=config.target.color_space,
+        average_flips=config.test_time.flip,
+        average_shift=config.test_time.shift,
+        average_enlarged=config.test_time.scale,
         channels=parts.train.shape[0],
         size=parts.train.shape[1],
         mean=parts.given_mean,
@@ -255,12 +257,12 @@ def make_card(config: RunConfig, description: Description, parts: Parts) -> Mode
 def make_task(config: RunConfig) -> Task:
     """Return what becomes of an image before the network is given it."""
     return Task(
-        degradation=parse_degradation(config.impair),
-        flip=config.flip,
-        shift=config.shift,
-        zoom=config.zoom,
-        rotate=config.rotate,
-        tone=config.tone,
+        degradation=config.degradation,
+        flip=config.augmentation.flip,
+        shift=config.augmentation.translate,
+        zoom=config.augmentation.scale_jitter,
+        rotate=config.augmentation.rotate,
+        tone=config.augmentation.gamma_jitter,
     )
 
 
@@ -275,24 +277,24 @@ def make_state(
         size=parts.train.shape[1:],
         generator=generator,
         batchnorm=config.batchnorm,
-        initialisation="default" if config.initialisation == "default" else "kaiming",
+        initialisation="default" if config.init == "default" else "kaiming",
     )
     model = compose_model(network, make_card(config, description, parts))
     model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if config.initialisation == "data":
+    if config.init == "lsuv":
         chosen = torch.randperm(len(parts.train), generator=generator)[:STANDARDISING_IMAGES]
         keys = image_keys(parts.train.rows[chosen.numpy()], config.seed)
         given = make_task(config).give(parts.train.batch(chosen.to(device)), keys.to(device))
         standardise(model.network, model.inputs(given))
     optimizer = make_optimizer(
-        config.optimizer,
+        config.optimizer.kind,
         model.parameters(),
         learning_rate=peak_learning_rate(config, network),
-        weight_decay=config.weight_decay,
+        weight_decay=config.optimizer.weight_decay,
     )
     averaged = None
-    if config.ema is not None:
-        averaged = AveragedModel(model, multi_avg_fn=running_mean(config.ema))
+    if config.ema_decay is not None:
+        averaged = AveragedModel(model, multi_avg_fn=running_mean(config.ema_decay))
     return TrainingState(model=model, optimizer=optimizer, averaged=averaged)
 
 
@@ -303,8 +305,8 @@ def peak_learning_rate(config: RunConfig, network: nn.Module) -> float:
     the rate times the numbers it adds up: beyond the reference network's widest, the rate falls as
     the fan-in grows (Yang et al. 2022, arXiv 2203.03466, table 8).
     """
-    if config.learning_rate is not None:
-        return config.learning_rate
+    if config.optimizer.learning_rate is not None:
+        return config.optimizer.learning_rate
     widest = max((layer.fan_in for layer in weighted_layers(network)), default=REFERENCE_FAN_IN)
     return REFERENCE_RATE * min(1.0, REFERENCE_FAN_IN / widest)
 
@@ -313,19 +315,19 @@ def make_plan(config: RunConfig, network: nn.Module, precision: torch.dtype) -> 
     """Return what the loop needs to know."""
     return Plan(
         epochs=config.epochs,
-        batch=config.batch,
+        batch=config.batch_size,
         task=make_task(config),
         loss=(
-            partial(huber, delta=config.huber_delta)
-            if config.loss == "huber"
-            else LOSSES[config.loss]
+            partial(huber, delta=config.loss.huber_delta)
+            if config.loss.kind == "huber"
+            else LOSSES[config.loss.kind]
         ),
         learning_rate=peak_learning_rate(config, network),
-        warmup=config.warmup,
-        decay=config.decay,
-        clip=config.clip,
+        warmup=config.optimizer.warmup,
+        decay=config.optimizer.lr_schedule,
+        clip=config.optimizer.grad_clip,
         precision=precision,
         seed=config.seed,
-        label_weight=config.label_weight,
-        color_weight=config.color_weight,
+        label_weight=config.loss.class_loss_weight,
+        color_weight=config.loss.color_loss_weight,
     )

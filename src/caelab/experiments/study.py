@@ -1,12 +1,13 @@
 """A study: a family of networks around a base, trained over seeds. From a TOML file to a plan.
 
     [study]     name, question, seeds
-    [base]      network = …, and any other option of a run
-    [factors]   NAME = [level, …]            a transformation of the base's network, or an option of a run
+    [base]      network = …, and any other parameter of a run, in its table as in a recipe
+    [factors]   NAME = [level, …]            a transformation of the base's network, or a parameter
+                optimizer.kind = [level, …]  a parameter in a table
     [factors.NAME]   "level" = "network"     a factor whose levels are networks
     [networks]  "label" = "network"          networks beside the factors
 
-A network is a text, or a table of options that differ from the base's, the network among them.
+A network is a text, or a table of parameters that differ from the base's, the network among them.
 
 Every network is described before any is trained, and everything that is wrong is said at once.
 """
@@ -20,28 +21,34 @@ from pathlib import Path
 from typing import Any
 
 from caelab.errors import InputError
-from caelab.experiments.config import RunConfig, make_config
+from caelab.experiments.config import (
+    PARAMETERS,
+    TABLES,
+    RunConfig,
+    make_config,
+    merge,
+    nest,
+    unknown_parameter,
+)
 from caelab.experiments.factors import TRANSFORMATIONS, Level, transform
 from caelab.networks.ast import spell_out
 from caelab.networks.description import Description
-from caelab.networks.parser import parse
-from caelab.networks.presets import PRESETS
 
 BASE = "base"
 """The label of the base network."""
 
-FIXED = ("network", "data", "size", "split", "split_seed", "validation", "seed", "device")
-"""Options that are no factors: networks have tables of their own, and runs on other images cannot
-be compared."""
+FIXED = ("network", "data", "size", "split", "split_seed", "val_size", "seed", "device")
+"""Parameters that are no factors, by short name: networks have tables of their own, and runs on
+other images cannot be compared."""
 
 SAME_THROUGHOUT = (
     "this is the same for a whole study; networks go into [networks] or [factors.NAME], seeds into"
     " [study]."
 )
 
-TABLES: Mapping[str, tuple[str, ...] | None] = {
+FILE_TABLES: Mapping[str, tuple[str, ...] | None] = {
     "study": ("name", "question", "seeds"),
-    "base": tuple(name for name in RunConfig.model_fields if name != "seed"),
+    "base": None,
     "factors": None,
     "networks": None,
 }
@@ -187,34 +194,37 @@ class _Reader:
         base = {
             name: value
             for name, value in self.table("base").items()
-            if name in RunConfig.model_fields
+            if name in RunConfig.model_fields and name != "seed"
         }
-        given = {**base, **options}
+        given = merge(base, options)
         if not self.add(BASE, "", "", given):
             return None
-        network = parse(self.variants[0].config.network)
-        for factor, levels in self.table("factors").items():
+        network = self.variants[0].config.network
+        for path, levels in self.factors():
+            factor = _short_name(path)
             if isinstance(levels, dict):
                 for level, network_told in levels.items():
                     self.add_told(f"{_words(factor)} {level}", factor, level, given, network_told)
                 continue
-            place = self.place("factors", factor)
+            place = self.place("factors", path)
             if not isinstance(levels, list) or not levels:
                 self.problems.append(f"{place}expected a list of levels, or a table of networks.")
                 continue
-            if factor not in TRANSFORMATIONS and factor not in _option_factors():
-                self.problems.append(f"{place}{_say_unknown_factor(factor)}")
+            if path not in TRANSFORMATIONS and (
+                factor in FIXED or factor not in PARAMETERS or PARAMETERS[factor].dotted != path
+            ):
+                self.problems.append(f"{place}{_say_unknown_factor(path, factor)}")
                 continue
             for level in levels:
                 label = f"{_words(factor)} {_level_text(level)}"
-                changed = {factor: level}
-                if factor in TRANSFORMATIONS:
+                changed = nest({factor: level})
+                if path in TRANSFORMATIONS:
                     try:
-                        changed = {"network": str(transform(network, factor, level))}
+                        changed = {"network": transform(network, path, level)}
                     except InputError as error:
                         self.problems.append(f"{label}: {error}")
                         continue
-                self.add(label, factor, _level_text(level), {**given, **changed})
+                self.add(label, factor, _level_text(level), merge(given, changed))
         for label, network_told in self.table("networks").items():
             self.add_told(label, "", "", given, network_told)
         return Study(name=name, question=question, seeds=chosen, variants=tuple(self.variants))
@@ -229,8 +239,6 @@ class _Reader:
         except InputError as error:
             self.problems.append(f"{label}: {error}")
             return False
-        if config.network not in PRESETS:  # however it was spaced
-            config = config.model_copy(update={"network": str(parse(config.network))})
         twin = str(spell_out(description.network)) + config.model_dump_json(exclude={"network"})
         if label in {variant.label for variant in self.variants}:
             self.problems.append(f"{label}: this label is used twice.")
@@ -249,31 +257,49 @@ class _Reader:
     ) -> None:
         """Take up a network that the file tells: a text, or a table of options."""
         options = told if isinstance(told, dict) else {"network": told}
-        if fixed := [name for name in FIXED if name in options and name != "network"]:
+        fixed = [
+            PARAMETERS[name].dotted
+            for name in FIXED
+            if name != "network" and _holds(options, PARAMETERS[name].path)
+        ]
+        if fixed:
             self.problems.append(f"{label}: {', '.join(fixed)}: {SAME_THROUGHOUT}")
         else:
-            self.add(label, factor, level, {**given, **options})
+            self.add(label, factor, level, merge(given, options))
 
     def check_keys(self) -> None:
         for table, content in self.content.items():
-            if table not in TABLES:
+            if table not in FILE_TABLES:
                 self.problems.append(
-                    f"{self.place('', table)}{_unknown(table, TABLES, 'a study has no table')}"
+                    f"{self.place('', table)}{_unknown(table, FILE_TABLES, 'a study has no table')}"
                 )
             elif not isinstance(content, dict):
                 self.problems.append(
                     f"{self.place('', table)}{table} should be a table: [{table}]."
                 )
-            elif (keys := TABLES[table]) is not None:
+            elif (keys := FILE_TABLES[table]) is not None:
                 self.problems += [
                     f"{self.place(table, key)}{_unknown(key, keys, f'[{table}] has no key')}"
                     for key in content
                     if key not in keys
                 ]
+        for key in self.table("base"):
+            if key == "seed":
+                self.problems.append(f"{self.place('base', key)}seeds go into [study].")
+            elif key not in RunConfig.model_fields:
+                self.problems.append(f"{self.place('base', key)}{unknown_parameter([key])}")
         if "network" not in self.table("base"):
             self.problems.append(
                 "[base]: expected network = …, the network that all others are compared with."
             )
+
+    def factors(self) -> Iterator[tuple[str, Any]]:
+        """Yield name and levels of each factor; parameters in tables by their dotted names."""
+        for name, levels in self.table("factors").items():
+            if name in TABLES and isinstance(levels, dict):
+                yield from ((f"{name}.{inner}", each) for inner, each in levels.items())
+            else:
+                yield name, levels
 
     def table(self, name: str) -> dict[str, Any]:
         content = self.content.get(name, {})
@@ -293,14 +319,23 @@ class _Reader:
         return where
 
 
-def _option_factors() -> list[str]:
-    return [name for name in RunConfig.model_fields if name not in FIXED]
+def _short_name(path: str) -> str:
+    """Return the short name of the parameter with that dotted name, else ``path`` itself."""
+    return next((name for name, each in PARAMETERS.items() if each.dotted == path), path)
 
 
-def _say_unknown_factor(factor: str) -> str:
+def _holds(options: Mapping[str, Any], path: Sequence[str]) -> bool:
+    first, *rest = path
+    inner = options.get(first)
+    return first in options and (not rest or (isinstance(inner, Mapping) and _holds(inner, rest)))
+
+
+def _say_unknown_factor(path: str, factor: str) -> str:
     if factor in FIXED:
         return SAME_THROUGHOUT
-    return _unknown(factor, [*TRANSFORMATIONS, *_option_factors()], "there is no factor")
+    if difflib.get_close_matches(path, TRANSFORMATIONS, n=1):
+        return _unknown(path, TRANSFORMATIONS, "there is no factor")
+    return f"{unknown_parameter(path.split('.'))}. Factors of networks are {', '.join(TRANSFORMATIONS)}."
 
 
 def _unknown(key: str, known: Sequence[str] | Mapping[str, Any], problem: str) -> str:

@@ -216,9 +216,18 @@ def identify(study: Study, fingerprint: str) -> dict[str, Any]:
     """
     return {
         "name": study.name,
-        "base": study.base.model_dump(mode="json", exclude={"data", "seed", "device"}),
+        "base": {
+            name: value
+            for name, value in _flat_json(study.base).items()
+            if name not in ("data", "seed", "device")
+        },
         "data": fingerprint,
     }
+
+
+def _flat_json(config: RunConfig) -> dict[str, Any]:
+    texts = {"network": config.network.text, "degradation": str(config.degradation)}
+    return {**config.flat(), **texts}
 
 
 def _claim(study: Study, out: Path, planned: dict[str, PlannedRun], fingerprint: str) -> None:
@@ -267,7 +276,7 @@ def difference(before: Any, now: dict[str, Any]) -> str:
         return "plan cannot be read"
     if before.get("name") != now["name"]:
         return f"name is {before.get('name')!r}, not {now['name']!r}"
-    old = {**make_config({}).model_dump(mode="json"), **(before.get("base") or {})}
+    old = {**_flat_json(make_config({})), **(before.get("base") or {})}
     changed = [
         f"{name} is {old[name]!r}, not {value!r}"
         for name, value in now["base"].items()

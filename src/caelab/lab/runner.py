@@ -143,7 +143,7 @@ class LabProgress:
         return statistics.median(ratios) if ratios else 1.0
 
     def _epoch(self, config: RunConfig, description: Description) -> float:
-        images = min(self.images, config.limit or self.images)
+        images = min(self.images, config.data.train_size or self.images)
         millions = description.multiply_accumulates_rewritten / 1e6
         fast = 0.4 if config.precision == "bfloat16" else 1.0
         return images / 48_000 * (SECONDS_AN_EPOCH + fast * SECONDS_A_MILLION * millions)
@@ -163,8 +163,8 @@ def prepare(base: RunConfig, budget: Budget | None = None, *, runs: Path) -> Lab
     images, split = load_data(base)
     source, count, classes = images.source, len(split.train), len(images.classes)
     del images
-    place = {"cifar10": source.where, "photos": "photos"}.get(source.name, base.data)
-    settled = base.model_copy(update={"data": place})
+    place = {"cifar10": source.where, "photos": "photos"}.get(source.name, base.data.source)
+    settled = base.replace(data=place)
     if budget is None:
         budget = BUDGETS["standard" if source.name == "cifar10" else "quick"]
     if budget.limit is not None and budget.limit >= count:
@@ -174,7 +174,7 @@ def prepare(base: RunConfig, budget: Budget | None = None, *, runs: Path) -> Lab
         progress.stages.append(Stage(study=study))
     # Which network is best is known after exercise 2: until then the reference network stands in,
     # to tell the time.
-    planned = studies.third(budget, settled, settled.network)
+    planned = studies.third(budget, settled, settled.network.text)
     ideas = studies.possible(planned, classes)
     progress.impossible = tuple(
         variant.label for variant in planned.variants if variant not in ideas.variants
@@ -214,7 +214,9 @@ def conduct_lab(
         if index == 2:
             rows = progress.stages[1].progress.rows.values() if progress.stages[1].progress else ()
             best = analyze(rows).best
-            ideas = studies.third(progress.budget, base, best.network if best else base.network)
+            ideas = studies.third(
+                progress.budget, base, best.network if best else base.network.text
+            )
             stage.study = studies.possible(ideas, progress.classes)
         folder = out / stage.study.name
         _clear(folder, identify(stage.study, progress.source.fingerprint))

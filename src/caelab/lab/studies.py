@@ -7,14 +7,14 @@ from typing import Any
 
 from caelab.device import has_bfloat16
 from caelab.errors import InputError
-from caelab.experiments.config import RunConfig
+from caelab.experiments.config import RunConfig, nest
 from caelab.experiments.setup import describe_run
 from caelab.experiments.study import BASE, Study, Variant, read_study
 from caelab.lab.budgets import Budget
 
 BEST_NETWORK: dict[str, dict[str, Any]] = {
-    "best network, RGB": {"predict": "rgb"},
-    "best network, chroma": {"predict": "chroma"},
+    "best network, RGB": {"target": "rgb"},
+    "best network, chroma": {"target": "chroma"},
 }
 """What the best network of exercise 2 is asked for in exercise 3, by label."""
 
@@ -29,10 +29,10 @@ def first(budget: Budget, base: RunConfig) -> Study:
         budget: How much.
         base: The data, and where to compute.
     """
-    reference = _changed(base, epochs=budget.epochs, limit=budget.limit)
+    reference = base.replace(epochs=budget.epochs, train_size=budget.limit)
     variants = [_variant(BASE, reference)]
     if budget.long_epochs is not None:
-        longer = _changed(reference, epochs=budget.long_epochs)
+        longer = reference.replace(epochs=budget.long_epochs)
         variants.append(_variant(f"{budget.long_epochs} epochs", longer))
     return Study(
         name="exercise-1",
@@ -49,7 +49,7 @@ def second(budget: Budget, base: RunConfig) -> Study:
     Raises:
         InputError: The recipe is missing, or its networks do not fit the images.
     """
-    study = _read("architectures.toml", base, epochs=budget.epochs, limit=budget.limit)
+    study = _read("architectures.toml", base, epochs=budget.epochs, train_size=budget.limit)
     allowed = budget.most_cost * study.variants[0].description.multiply_accumulates
     chosen = [
         variant
@@ -79,10 +79,10 @@ def third(budget: Budget, base: RunConfig, best: str) -> Study:
             images.
     """
     precision = "bfloat16" if has_bfloat16() else "auto"
-    told = {"epochs": budget.color_epochs, "limit": budget.limit}
+    told = {"epochs": budget.color_epochs, "train_size": budget.limit}
     ideas = _read("colorize-ideas.toml", base, **told, precision=precision)
     variants = [
-        _variant(label, _changed(base, **options, **told, network=best, impair="gray"))
+        _variant(label, base.replace(**options, **told, network=best, degradation="gray"))
         for label, options in BEST_NETWORK.items()
     ]
     for idea in ideas.variants:
@@ -115,13 +115,13 @@ def _read(recipe: str, base: RunConfig, **options: Any) -> Study:
     """Read a study with these options, and what ``base`` says of data and device, before those of
     its file.
     """
-    given = base.model_dump(exclude={"network", "epochs", "limit", "seed"}, exclude_defaults=True)
+    given = {
+        name: value
+        for name, value in base.changes().items()
+        if name not in ("network", "epochs", "train_size", "seed")
+    }
     told = {name: value for name, value in options.items() if value is not None}
-    return read_study(_recipe(recipe), options={**given, **told})
-
-
-def _changed(config: RunConfig, **changes: Any) -> RunConfig:
-    return RunConfig.model_validate({**config.model_dump(), **changes})
+    return read_study(_recipe(recipe), options=nest({**given, **told}))
 
 
 def _variant(label: str, config: RunConfig) -> Variant:

@@ -128,7 +128,7 @@ def require_enlargeable(description: Description, *, channels: int = 3) -> None:
     inputs, height, width = description.input
     if height % 4 or width % 4:
         raise InputError(
-            f"--average-enlarged: images of {height}×{width} pixels cannot be enlarged by a"
+            f"`test_time.scale`: images of {height}×{width} pixels cannot be enlarged by a"
             " quarter. The sides must be multiples of 4."
         )
     size = (height * 5 // 4, width * 5 // 4)
@@ -138,7 +138,7 @@ def require_enlargeable(description: Description, *, channels: int = 3) -> None:
         )
     except NetworkError as error:
         raise InputError(
-            f"--average-enlarged: of images of {size[0]}×{size[1]} pixels, {error}"
+            f"`test_time.scale`: of images of {size[0]}×{size[1]} pixels, {error}"
         ) from error
 
 

@@ -80,7 +80,7 @@ def colorization_sections(
             Section(title="The same images in color", blocks=list(_pictures(variants, album)))
         )
         sections.append(shortcoming_section(best.first, album, _called(best)))
-        if several := [each for each in variants.all if each.first.config.predict == "bins"]:
+        if several := [each for each in variants.all if each.first.config.target.kind == "bins"]:
             drawn = min(several, key=_validation_error)
             sections.append(several_colors_section(drawn.first, album, _called(drawn)))
     except InputError as error:

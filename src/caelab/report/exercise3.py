@@ -47,13 +47,8 @@ def _pairs(groups: Sequence[Group]) -> Iterator[tuple[Group, Group]]:
     for rgb in groups:
         for chroma in groups:
             told, other = rgb[0].config, chroma[0].config
-            if told.predict == "rgb" and other.predict == "chroma":
-                same = {
-                    "predict": other.predict,
-                    "space": other.space,
-                    "seed": other.seed,
-                    "data": other.data,
-                }
+            if told.target.kind == "rgb" and other.target.kind == "chroma":
+                same = {"target": other.target, "seed": other.seed, "data": other.data}
                 if told.model_copy(update=same) == other and rgb[0].images == chroma[0].images:
                     yield rgb, chroma
 
@@ -95,7 +90,7 @@ def _rgb_or_chroma(rgb: Group, chroma: Group) -> list[Block]:
         ),
         rows=rows,
         caption=(
-            f"The network {rgb[0].config.network} with either prediction, means over"
+            f"The network {rgb[0].config.network_name} with either prediction, means over"
             f" {rgb[0].result['test']['n']:,} test images and n = {len(rgb)} and {len(chroma)}"
             " seeds."
         ),

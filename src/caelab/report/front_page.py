@@ -90,22 +90,29 @@ def _not_cifar10(source: dict[str, str], note: str) -> str:
 
 def _images(runs: Sequence[FinishedRun], main: FinishedRun) -> Table:
     normalisation = main.result["normalisation"]
-    size = main.config.size
+    size = main.config.data.size
     mean, std = (
         " ".join(f"{value:.4f}" for value in normalisation[name]) for name in ("mean", "std")
     )
-    split = "official test images kept apart" if main.config.split == "official" else "80 / 10 / 10"
+    split = (
+        "official test images kept apart"
+        if main.config.data.split == "official"
+        else "80 / 10 / 10"
+    )
     rows = [
         ("images", f"{main.source['name']}, {size}×{size} pixels, RGB"),
         ("training images", _counts(runs, main, "train")),
         ("validation images", _counts(runs, main, "validation")),
         ("test images", _counts(runs, main, "test")),
-        ("split", f"{split}, seed {main.config.split_seed}; stratified where there are classes"),
+        (
+            "split",
+            f"{split}, seed {main.config.data.split_seed}; stratified where there are classes",
+        ),
         ("mean of R, G, B", f"{mean} (training images; subtracted before the network)"),
         ("deviation of R, G, B", f"{std} (divided by; undone before any error is measured)"),
         ("fingerprint", main.source["fingerprint"]),
     ]
-    if main.config.normalise == "range":
+    if main.config.data.normalize == "none":
         rows[5:7] = [("normalisation", "none: pixels stay in [0, 1]")]
     columns = (Column("data", align="left"), Column("", align="left"))
     return Table(

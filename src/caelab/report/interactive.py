@@ -81,7 +81,7 @@ def _task(
     title: str, runs: Mapping[str, FinishedRun], album: Album, problems: list[str], *, share: int
 ) -> dict[str, Any]:
     first = next(iter(runs.values()))
-    pixels = 3 * first.config.size**2
+    pixels = 3 * first.config.data.size**2
     positions = choose_images(first, max(3, min(MOST_IMAGES, MOST_BYTES // (pixels * (share + 2)))))
     test = album.test(first)
     shown: list[dict[str, Any]] = []
@@ -114,7 +114,7 @@ def _task(
     )
     return {
         "title": title,
-        "side": first.config.size,
+        "side": first.config.data.size,
         "labels": labels,
         "truth": sprite(originals["target"]),
         "given": sprite(originals["given"]) if is_colorization(first) else None,

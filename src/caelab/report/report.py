@@ -229,7 +229,9 @@ def _shown(
         keep += ["base", *([best.label] if best else [])]
     for group in reconstructing:
         if group[0].name not in {run.name for run in named.values()}:
-            named.setdefault(f"{group[0].config.network}, {len(group[0].epochs)} epochs", group[0])
+            named.setdefault(
+                f"{group[0].config.network_name}, {len(group[0].epochs)} epochs", group[0]
+            )
     colors = (
         {variant.label: variant.first for variant in find_variants(colorizing, names).all}
         if colorizing
@@ -280,7 +282,7 @@ def _results(
         "problems": list(problems),
         "runs": {
             name: {
-                "config": {**run.config.model_dump(mode="json"), "data": run.source.get("name")},
+                "config": run.config.replace(data=run.source.get("name")).model_dump(mode="json"),
                 "data": _without_place(run.source),
                 "environment": run.environment,
                 "result": run.result,

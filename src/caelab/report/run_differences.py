@@ -117,7 +117,7 @@ def differences(run: FinishedRun, base: FinishedRun) -> str:
 
 def options_in_words(run: FinishedRun) -> str:
     """Return the options of a run that are not the defaults, but for its network."""
-    defaults = make_config({}).model_dump()
+    defaults = make_config({}).flat()
     told = _told(run)
     return ", ".join(
         _say(run, name) for name in told if name != "network" and told[name] != defaults[name]
@@ -128,7 +128,7 @@ def network_name(run: FinishedRun) -> str:
     """Return a preset's name, or the text, cut where it is long, with the weights to tell it from
     others.
     """
-    text = run.config.network
+    text = run.config.network.text
     name = next((name for name, preset in PRESETS.items() if text in (name, preset)), text)
     if len(name) <= _LONGEST:
         return name
@@ -140,7 +140,8 @@ def _told(run: FinishedRun) -> dict[str, Any]:
     counts as one.
     """
     network = str(adapt(run.description.network, outputs=CHANNELS))
-    return {**run.config.model_dump(exclude=set(NOT_OF_THE_GROUP)), "network": network}
+    told = {**run.config.flat(), "network": network}
+    return {name: value for name, value in told.items() if name not in NOT_OF_THE_GROUP}
 
 
 def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
@@ -148,7 +149,7 @@ def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 
 def _say(run: FinishedRun, name: str) -> str:
-    value, words = getattr(run.config, name), name.replace("_", " ")
+    value, words = run.config.flat()[name], name.replace("_", " ")
     if name == "network":
         return network_name(run)
     if isinstance(value, bool):

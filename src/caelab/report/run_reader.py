@@ -61,9 +61,9 @@ class FinishedRun:
         """What must be equal for two runs to have the same test images."""
         return (
             self.source["fingerprint"],
-            self.config.size,
-            self.config.split,
-            self.config.split_seed,
+            self.config.data.size,
+            self.config.data.split,
+            self.config.data.split_seed,
         )
 
 
@@ -151,10 +151,9 @@ def groups(runs: Iterable[FinishedRun]) -> list[list[FinishedRun]]:
     """
     found: dict[str, list[FinishedRun]] = {}
     for run in runs:
-        told = run.config.model_dump(mode="json", exclude=set(NOT_OF_THE_GROUP))
-        key = json.dumps(
-            [{**told, "network": run.description.text}, run.source["fingerprint"]], sort_keys=True
-        )
+        told = {**run.config.flat(), "network": run.description.text}
+        told = {name: str(value) for name, value in told.items() if name not in NOT_OF_THE_GROUP}
+        key = json.dumps([told, run.source["fingerprint"]], sort_keys=True)
         found.setdefault(key, []).append(run)
     return [sorted(group, key=lambda run: run.config.seed) for group in found.values()]
 

@@ -110,9 +110,7 @@ def measure_shortcomings(run: FinishedRun, album: Album, *, seed: int = 0) -> Sh
 def _ambiguity(
     run: FinishedRun, album: Album, some: Pixels, estimate: torch.Tensor, seed: int
 ) -> Ambiguity:
-    config = (
-        run.config if album.data is None else run.config.model_copy(update={"data": album.data})
-    )
+    config = run.config if album.data is None else run.config.replace(data=album.data)
     images, split = load_data(config)
     rows = np.sort(np.random.default_rng(seed).permutation(split.train)[:TRAINING_IMAGES])
     training = cut_patches(

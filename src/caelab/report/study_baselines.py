@@ -83,9 +83,12 @@ def measure_beside(
         InputError: The images cannot be had or are not those of the run, weights are damaged, or
             the disk is full.
     """
-    identity: dict[str, Any] = {"images": list(map(str, run.images)), "limit": run.config.limit}
-    if run.config.validation is not None:
-        identity["validation"] = run.config.validation
+    identity: dict[str, Any] = {
+        "images": list(map(str, run.images)),
+        "limit": run.config.data.train_size,
+    }
+    if run.config.data.val_size is not None:
+        identity["validation"] = run.config.data.val_size
     beside = _read(file, identity)
     wanted = sorted({*SIZES, *sizes} - {*beside.sizes})
     unpriced = [each for each in coded if each.name not in beside.codes]
@@ -111,7 +114,7 @@ def measure_beside(
 
 
 def _parts(run: FinishedRun, data: str | None) -> Parts:
-    config = run.config if data is None else run.config.model_copy(update={"data": data})
+    config = run.config if data is None else run.config.replace(data=data)
     images, split = load_data(config)
     if images.source.fingerprint != run.source["fingerprint"]:
         raise InputError(

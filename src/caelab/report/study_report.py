@@ -209,7 +209,7 @@ def _data(run: FinishedRun) -> str:
     images, result = run.result["images"], run.result
     note = f" ({result['data_note']})" if result.get("data_note") else ""
     return (
-        f"Images: {result['data']}{note}, {run.config.size}×{run.config.size} pixels;"
+        f"Images: {result['data']}{note}, {run.config.data.size}×{run.config.data.size} pixels;"
         f" {images['train']:,} for training, {images['validation']:,} for validation, by which"
         f" networks are chosen, and {images['test']:,} for the test error, which is measured once:"
         " the mean squared error over pixels and channels in [0, 1]."

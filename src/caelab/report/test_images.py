@@ -68,13 +68,15 @@ class Album:
         return read
 
     def _load(self, run: FinishedRun) -> TestImages:
-        named = self.data or run.config.data
-        images = load_images(None if named == "auto" else named, size=run.config.size)
+        named = self.data or run.config.data.source
+        images = load_images(None if named == "auto" else named, size=run.config.data.size)
         if images.source.fingerprint != run.source["fingerprint"]:
             raise InputError(
                 f"the images at {images.source.where} are not those that {run.name} was trained on."
             )
-        rows = split_images(images, mode=run.config.split, seed=run.config.split_seed).test
+        rows = split_images(
+            images, mode=run.config.data.split, seed=run.config.data.split_seed
+        ).test
         return TestImages(
             pixels=Pixels.of(images.images, rows, device=torch.device("cpu")),
             labels=None if images.labels is None else images.labels[rows],

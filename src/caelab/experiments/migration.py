@@ -1,0 +1,101 @@
+"""Names of earlier versions: what was renamed, and how old files are read.
+
+Everything that knows an old name is here. Old run directories and weights are read through
+:func:`migrate_config`; old recipes and old command-line options are refused with the new name.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+RENAMED: Mapping[str, str] = {
+    "data": "data.source",
+    "size": "data.size",
+    "split": "data.split",
+    "split_seed": "data.split_seed",
+    "validation": "data.val_size",
+    "limit": "data.train_size",
+    "normalise": "data.normalize",
+    "impair": "degradation",
+    "predict": "target.kind",
+    "space": "target.color_space",
+    "bins": "target.bins",
+    "rebalance": "target.rebalance",
+    "temperature": "target.temperature",
+    "flip": "augmentation.flip",
+    "shift": "augmentation.translate",
+    "zoom": "augmentation.scale_jitter",
+    "rotate": "augmentation.rotate",
+    "tone": "augmentation.gamma_jitter",
+    "loss": "loss.kind",
+    "huber_delta": "loss.huber_delta",
+    "label_weight": "loss.class_loss_weight",
+    "color_weight": "loss.color_loss_weight",
+    "optimizer": "optimizer.kind",
+    "learning_rate": "optimizer.learning_rate",
+    "weight_decay": "optimizer.weight_decay",
+    "warmup": "optimizer.warmup",
+    "decay": "optimizer.lr_schedule",
+    "clip": "optimizer.grad_clip",
+    "batch": "batch_size",
+    "initialisation": "init",
+    "ema": "ema_decay",
+    "average_flips": "test_time.flip",
+    "average_shift": "test_time.shift",
+    "average_enlarged": "test_time.scale",
+}
+"""Parameters of the flat configuration by their old names, and their paths now."""
+
+OLD_VALUES: Mapping[str, Mapping[Any, str]] = {
+    "normalize": {"range": "none", "standard": "standardize"},
+    "init": {"data": "lsuv"},
+}
+"""Values that were renamed, by the parameter's last name."""
+
+OLD_OPTIONS: Mapping[str, str] = {
+    "--impair": "--degradation",
+    "--predict": "--target",
+    "--space": "--color-space",
+    "--tone": "--gamma-jitter",
+    "--shift": "--translate",
+    "--zoom": "--scale-jitter",
+    "--clip": "--grad-clip",
+    "--decay": "--lr-schedule",
+    "--batch": "--batch-size",
+    "--ema": "--ema-decay",
+    "--initialisation": "--init",
+    "--normalise": "--normalize",
+    "--limit": "--train-size",
+    "--validation": "--val-size",
+    "--average-flips": "--tta flip",
+    "--no-average-flips": "--tta none",
+    "--average-shift": "--tta shift1",
+    "--average-enlarged": "--tta scale",
+    "--no-average-enlarged": "--tta none",
+    "--label-weight": "--class-loss-weight",
+    "--color-weight": "--color-loss-weight",
+    "--fit": "--baseline-data",
+}
+"""Command-line options by their old names, and what to write now."""
+
+
+def is_flat(config: Mapping[str, Any]) -> bool:
+    """Whether a stored configuration is of the versions in which all parameters lay side by side."""
+    return not isinstance(config.get("data", {}), Mapping)
+
+
+def migrate_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stored configuration in nested tables; one that is nested already stays as it is.
+
+    >>> migrate_config({"data": "photos", "batch": 64, "initialisation": "data"})
+    {'data': {'source': 'photos'}, 'batch_size': 64, 'init': 'lsuv'}
+    """
+    if not is_flat(config):
+        return dict(config)
+    nested: dict[str, Any] = {}
+    for name, value in config.items():
+        *tables, last = RENAMED.get(name, name).split(".")
+        table = nested
+        for inner in tables:
+            table = table.setdefault(inner, {})
+        table[last] = OLD_VALUES.get(last, {}).get(value, value)
+    return nested
