@@ -45,7 +45,7 @@ def test_every_method_gives_better_images_than_it_was_given(word: str) -> None:
     methods = classical_methods(parse_degradation(word))
     assert methods
     for name, method in methods.items():
-        restored = [method.make(value)(degraded) for value in method.grid]
+        restored = [method.restore(value)(degraded) for value in method.grid]
         assert all(
             image.shape == target.shape and image.dtype == target.dtype for image in restored
         )
@@ -64,14 +64,14 @@ def test_there_are_none_for_color_and_for_other_combinations(word: str) -> None:
 def test_an_image_of_one_value_and_one_of_few_pixels_are_no_trouble(word: str) -> None:
     for flat in (torch.full((1, 3, 12, 12), 0.5), torch.full((1, 3, 6, 7), 1.0)):
         for method in classical_methods(parse_degradation(word)).values():
-            restored = method.make(method.grid[-1])(given(word, flat))
+            restored = method.restore(method.grid[-1])(given(word, flat))
             assert torch.isfinite(restored).all()
             assert (restored - flat).abs().mean() < 0.1
 
 
 def test_without_noise_the_wiener_filter_undoes_a_blur_up_to_the_border() -> None:
     target = photographs().double()
-    restored = classical_methods(parse_degradation("blur0.8"))["Wiener"].make(1e-12)(
+    restored = classical_methods(parse_degradation("blur0.8"))["Wiener"].restore(1e-12)(
         blur(target, 0.8)
     )
     torch.testing.assert_close(restored, target, atol=1e-4, rtol=0)
@@ -84,7 +84,7 @@ def test_richardson_lucy_is_scikit_images_far_from_the_border() -> None:
     point = torch.zeros(1, 1, 9, 9, dtype=torch.float64)
     point[..., 4, 4] = 1
     kernel = blur(point, 1.0)[0, 0].numpy()
-    ours = classical_methods(parse_degradation("blur1"))["Richardson–Lucy"].make(3)(blurred)
+    ours = classical_methods(parse_degradation("blur1"))["Richardson–Lucy"].restore(3)(blurred)
     theirs = richardson_lucy(np.pad(blurred[0, 0].numpy(), 30, mode="symmetric"), kernel, 3)[
         30:-30, 30:-30
     ]
@@ -95,12 +95,12 @@ def test_inpainting_keeps_what_is_there_and_copes_where_nothing_is() -> None:
     target = photographs()
     degraded = given("mask0.25", target)
     there = degraded >= 0
-    restored = classical_methods(parse_degradation("mask0.25"))["biharmonic inpainting"].make(0)(
+    restored = classical_methods(parse_degradation("mask0.25"))["biharmonic inpainting"].restore(0)(
         degraded
     )
     torch.testing.assert_close(restored[there], target[there])
     nothing = torch.full((1, 3, 4, 4), -0.5)
-    restored = classical_methods(parse_degradation("mask0.99"))["biharmonic inpainting"].make(0)(
+    restored = classical_methods(parse_degradation("mask0.99"))["biharmonic inpainting"].restore(0)(
         nothing
     )
     assert (restored == 0.5).all()
@@ -109,13 +109,15 @@ def test_inpainting_keeps_what_is_there_and_copes_where_nothing_is() -> None:
 def test_back_projection_agrees_with_what_was_given() -> None:
     degraded = given("downscale2", photographs())
     method = classical_methods(parse_degradation("downscale2"))["back-projection"]
-    far, near = (given("downscale2", method.make(count)(degraded)) - degraded for count in (0, 32))
+    far, near = (
+        given("downscale2", method.restore(count)(degraded)) - degraded for count in (0, 32)
+    )
     assert near.abs().mean() < far.abs().mean() / 10
 
 
 def test_a_ramp_survives_lanczos() -> None:
     ramp = torch.linspace(0.2, 0.8, 24).view(1, 1, 1, -1).expand(1, 3, 24, 24).contiguous()
-    restored = classical_methods(parse_degradation("downscale2"))["Lanczos"].make(0)(
+    restored = classical_methods(parse_degradation("downscale2"))["Lanczos"].restore(0)(
         given("downscale2", ramp)
     )
     torch.testing.assert_close(restored[..., 6:-6], ramp[..., 6:-6], atol=2e-3, rtol=0)

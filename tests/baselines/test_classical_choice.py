@@ -4,21 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from caelab.baselines import classical_choice
-from caelab.baselines.classical import ClassicalMethod, classical_methods
-from caelab.baselines.classical_choice import (
-    cached_classical_measures,
+from caelab.baselines import classical
+from caelab.baselines.classical import (
+    ClassicalMethod,
     choose_parameter,
+    classical_methods,
     measure_classical,
-    spread,
+    measured_positions,
 )
 from caelab.data import load_images, split_images
 from caelab.data.pixels import Pixels
 from caelab.degrade.degradation import parse_degradation
 from caelab.metrics.evaluate import measure_restored
-from caelab.progress import Bar
 
-QUIET = Bar(lambda _: None, lambda _: None)
 CPU = torch.device("cpu")
 
 
@@ -28,24 +26,30 @@ def pixels(count: int, seed: int) -> Pixels:
     return Pixels.of(low.repeat(6, 2).repeat(6, 3), np.arange(count), device=CPU)
 
 
+def positions(count: int, most: int, side: int) -> np.ndarray:
+    flat = torch.zeros(count, 0, dtype=torch.uint8)
+    return measured_positions(Pixels(flat, np.arange(count), (3, side, side)), most)
+
+
 def test_images_are_spread_over_the_part_and_fewer_where_they_are_large() -> None:
-    np.testing.assert_array_equal(spread(5, 500, 1024), np.arange(5))
-    np.testing.assert_array_equal(spread(9, 5, 1024), [0, 2, 4, 6, 8])
-    assert len(spread(6000, 500, 64 * 64)) == 125
-    assert len(spread(6000, 500, 1024 * 1024)) == 8
-    assert len(np.unique(spread(6000, 500, 1024))) == 500
+    np.testing.assert_array_equal(positions(5, 500, 32), np.arange(5))
+    np.testing.assert_array_equal(positions(9, 5, 32), [0, 2, 4, 6, 8])
+    assert len(positions(6000, 500, 64)) == 125
+    assert len(positions(6000, 500, 1024)) == 8
+    assert len(np.unique(positions(6000, 500, 32))) == 500
+    assert len(positions(6000, 4, 32)) == 4
 
 
 def test_the_parameter_is_the_best_of_the_grid() -> None:
     truth = pixels(6, 0).batch(slice(None))
     method = ClassicalMethod(
-        make=lambda value: lambda given: truth + (value - 3) * 0.01,
+        function=lambda _, value: truth + (value - 3) * 0.01,
         parameter="value",
         grid=(1, 2, 3, 5),
     )
-    assert choose_parameter(method, pixels(6, 0), parse_degradation("noise0.1"), QUIET) == 3
+    assert choose_parameter(method, pixels(6, 0), parse_degradation("noise0.1")) == 3
     assert method.label("method", 3) == "method, value 3"
-    assert ClassicalMethod(make=method.make).label("method", 0) == "method"
+    assert ClassicalMethod(function=method.function).label("method", 0) == "method"
 
 
 def test_what_is_measured_is_the_chosen_method_on_the_images() -> None:
@@ -53,7 +57,7 @@ def test_what_is_measured_is_the_chosen_method_on_the_images() -> None:
     measures = measure_classical(pixels(20, 1), pixels(30, 2), degradation)
     assert next(iter(measures)) == "Lanczos"
     lanczos = classical_methods(degradation)["Lanczos"]
-    expected = measure_restored(lanczos.make(0), pixels(30, 2), degradation)
+    expected = measure_restored(lanczos.restore(0), pixels(30, 2), degradation)
     for name, values in expected.items():
         np.testing.assert_allclose(measures["Lanczos"][name], values, rtol=1e-5)
 
@@ -63,35 +67,28 @@ def test_what_is_kept_is_used_unless_images_or_degradation_differ(
 ) -> None:
     calls: list[str] = []
 
-    def measure(
-        validation: Pixels, measured: Pixels, degradation: object
-    ) -> dict[str, dict[str, np.ndarray]]:
-        calls.append(str(degradation))
-        return {"total variation, weight 0.08": {"mse": np.array([0.1, 0.2])}}
+    def measure(restore: object, measured: Pixels, degradation: object) -> dict[str, np.ndarray]:
+        calls.append(f"{degradation} {len(measured)}")
+        return {"mse": np.array([0.1, 0.2]), "psnr": np.array([10.0, 7.0])}
 
-    monkeypatch.setattr(classical_choice, "measure_classical", measure)
-    noise = parse_degradation("noise0.1")
-    first = cached_classical_measures(pixels(4, 0), pixels(5, 1), noise, tmp_path, "data")
-    again = cached_classical_measures(pixels(4, 0), pixels(5, 1), noise, tmp_path, "data")
-    assert calls == ["noise0.1"]
-    assert first.keys() == again.keys() == {"total variation, weight 0.08"}
-    np.testing.assert_array_equal(again["total variation, weight 0.08"]["mse"], [0.1, 0.2])
-    cached_classical_measures(pixels(4, 0), pixels(6, 1), noise, tmp_path, "data")
-    cached_classical_measures(
-        pixels(4, 0), pixels(5, 1), parse_degradation("noise0.2"), tmp_path, "data"
-    )
-    assert calls == ["noise0.1", "noise0.1", "noise0.2"]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(classical, "measure_restored", measure)
+    other, inpaint = parse_degradation("mask0.5"), parse_degradation("mask0.25")
+    first = measure_classical(pixels(4, 0), pixels(5, 1), inpaint)
+    again = measure_classical(pixels(4, 0), pixels(5, 1), inpaint)
+    assert calls == ["mask0.25 5"]
+    assert first.keys() == again.keys() == {"biharmonic inpainting"}
+    np.testing.assert_array_equal(again["biharmonic inpainting"]["mse"], [0.1, 0.2])
+    measure_classical(pixels(4, 0), pixels(6, 1), inpaint)
+    measure_classical(pixels(4, 0), pixels(5, 1), other)
+    measure_classical(pixels(4, 0), pixels(5, 2), inpaint)
+    assert calls[1:] == ["mask0.25 6", "mask0.5 5", "mask0.25 5"]
 
-    for file in tmp_path.iterdir():
+    for file in (tmp_path / "caelab").iterdir():
         file.write_bytes(file.read_bytes()[:50])
-    cached_classical_measures(pixels(4, 0), pixels(5, 1), noise, tmp_path, "data")
-    assert len(calls) == 4
-    assert (
-        cached_classical_measures(
-            pixels(4, 0), pixels(5, 1), parse_degradation("gray"), tmp_path, "data"
-        )
-        == {}
-    )
+    measure_classical(pixels(4, 0), pixels(5, 1), inpaint)
+    assert len(calls) == 5
+    assert measure_classical(pixels(4, 0), pixels(5, 1), parse_degradation("gray")) == {}
 
 
 @pytest.mark.cifar10
@@ -105,7 +102,7 @@ def test_on_cifar10_denoising_is_as_measured_elsewhere(cifar10_path: Path) -> No
     degradation = parse_degradation("noise0.1")
     measures = measure_classical(validation, test, degradation)
     given = measure_restored(
-        lambda noisy: noisy.clamp(0, 1), classical_choice.some(test, 500), degradation
+        lambda noisy: noisy.clamp(0, 1), test.at(measured_positions(test)), degradation
     )
     reached = {name.split(",")[0]: float(each["psnr"].mean()) for name, each in measures.items()}
     assert given["psnr"].mean() == pytest.approx(20.3, abs=0.1)

@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from caelab.baselines.pca import (
-    PrincipalComponents,
-    cached_code_errors,
-    cached_principal_components,
-    patch_sides,
-)
+from caelab.baselines.pca import PrincipalComponents, linear_code_errors, suitable_sizes
 from caelab.data import load_images, split_images
 from caelab.data.pixels import Pixels
 
@@ -59,84 +54,69 @@ def test_large_images_are_refused() -> None:
         PrincipalComponents.fit(large)
 
 
-def test_the_cache_gives_the_same_errors_and_survives_damage(tmp_path: Path) -> None:
-    fresh = cached_principal_components(TRAIN, tmp_path, "k").errors(TEST, 20)
-    same_places = Pixels.of(255 - IMAGES, TRAIN.rows, device=torch.device("cpu"))
-    kept = cached_principal_components(same_places, tmp_path, "k").errors(
-        TEST, 20
-    )  # the key and the places decide
-    np.testing.assert_array_equal(kept, fresh)
-    next(tmp_path.iterdir()).write_bytes(b"damaged")
-    np.testing.assert_array_equal(
-        cached_principal_components(TRAIN, tmp_path, "k").errors(TEST, 20), fresh
-    )
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "caelab"
 
 
-def test_components_of_other_images_or_other_data_are_kept_apart(tmp_path: Path) -> None:
-    fewer = TRAIN.at(np.arange(100))
-    for pixels, key in ((TRAIN, "k"), (fewer, "k"), (fewer, "other")):
-        expected = PrincipalComponents.fit(pixels).errors(TEST, 20)
-        np.testing.assert_array_equal(
-            cached_principal_components(pixels, tmp_path, key).errors(TEST, 20), expected
-        )
-    assert len(list(tmp_path.iterdir())) == 3
-
-
-def test_patches_and_whole_images_are_kept_apart(tmp_path: Path) -> None:
-    whole = cached_principal_components(TRAIN, tmp_path, "k").errors(TEST, 36)
-    for _ in range(2):  # fitted, then read
-        patched = cached_principal_components(TRAIN, tmp_path, "k", patch=3)
-        np.testing.assert_array_equal(
-            patched.errors(TEST, 36), PrincipalComponents.fit(TRAIN, patch=3).errors(TEST, 36)
-        )
-        assert patched.errors(TEST, 36).mean() > whole.mean()
-
-
-def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
-    blocked = tmp_path / "file"
-    blocked.write_text("in the way")
-    assert cached_principal_components(TRAIN, blocked, "k").errors(TEST, 20).shape == (100,)
-
-
-def test_errors_are_kept_and_survive_damage(tmp_path: Path) -> None:
+def test_errors_are_kept_and_survive_damage(cache: Path) -> None:
     def errors() -> dict[int, np.ndarray]:
-        return cached_code_errors(TRAIN, TEST, (20, 36), tmp_path, key="k", measured_key="k")
+        return linear_code_errors(TRAIN, TEST, (36, 20, 20, 5000))
 
     components = PrincipalComponents.fit(TRAIN)
     expected = {size: components.errors(TEST, size) for size in (20, 36)}
     np.testing.assert_equal(errors(), expected)
-    (kept,) = tmp_path.glob("*-20-of-*.npy")
-    changed = np.arange(len(TEST), dtype=np.float64)
-    np.save(kept, changed)
-    np.testing.assert_equal(errors(), {**expected, 20: changed})  # it was not computed again
+    (kept,) = cache.glob("linear-errors-*")
+    (fitted,) = cache.glob("linear-components-*")
+    changed = {"20": np.arange(len(TEST), dtype=np.float64), "36": expected[36]}
+    np.savez(kept, **changed)
+    np.testing.assert_equal(errors(), {20: changed["20"], 36: expected[36]})  # not computed again
     for damage in (b"damaged", b"", kept.read_bytes()[:-8], b"\x93NUMPY\x01\x00"):
         kept.write_bytes(damage)
+        np.testing.assert_equal(errors(), expected)  # from the components that were kept
+        kept.write_bytes(damage)
+        fitted.write_bytes(damage)
         np.testing.assert_equal(errors(), expected)
-    np.save(kept, changed[:-1])
-    np.testing.assert_equal(errors(), expected)
 
 
-def test_errors_of_other_images_or_other_data_are_kept_apart(tmp_path: Path) -> None:
-    fewer, key = TRAIN.at(np.arange(100)), "k"
-    for fitted, measured, names in (
-        (TRAIN, TEST, (key, key)),
-        (fewer, TEST, (key, key)),
-        (fewer, TEST.at(np.arange(50)), (key, key)),
-        (fewer, Pixels.of(255 - IMAGES, TEST.rows, device=torch.device("cpu")), (key, "other")),
+def test_components_are_kept_for_other_sizes_and_images(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    linear_code_errors(TRAIN, TEST, (20,))
+    expected = PrincipalComponents.fit(TRAIN).errors(TEST.at(np.arange(9)), 36)
+    monkeypatch.delattr(PrincipalComponents, "fit")
+    found = linear_code_errors(TRAIN, TEST.at(np.arange(9)), (36,))
+    np.testing.assert_array_equal(found[36], expected)
+    assert len(list(cache.glob("linear-errors-*"))) == 2
+
+
+def test_errors_of_other_images_and_of_patches_are_kept_apart(cache: Path) -> None:
+    fewer = TRAIN.at(np.arange(100))
+    inverted = Pixels.of(255 - IMAGES, TEST.rows, device=torch.device("cpu"))
+    for fitted, measured, patch in (
+        (TRAIN, TEST, None),
+        (TRAIN, TEST, 3),
+        (fewer, TEST, None),
+        (fewer, TEST.at(np.arange(50)), None),
+        (fewer, inverted, None),
     ):
-        expected = PrincipalComponents.fit(fitted).errors(measured, 20)
+        expected = PrincipalComponents.fit(fitted, patch=patch).errors(measured, 20)
         for _ in range(2):  # computed, then read
-            told = cached_code_errors(
-                fitted, measured, (20,), tmp_path, key=names[0], measured_key=names[1]
-            )
-            np.testing.assert_array_equal(told[20], expected)
+            found = linear_code_errors(fitted, measured, (20,), patch=patch)
+            np.testing.assert_array_equal(found[20], expected)
+    assert len(list(cache.glob("linear-errors-*"))) == 5
 
 
-def test_errors_that_cannot_be_kept_are_computed(tmp_path: Path) -> None:
-    blocked = tmp_path / "file"
-    blocked.write_text("in the way")
-    told = cached_code_errors(TRAIN, TEST, (20,), blocked, key="k", measured_key="k")
-    np.testing.assert_array_equal(told[20], PrincipalComponents.fit(TRAIN).errors(TEST, 20))
+def test_a_cache_that_cannot_be_written_is_done_without(cache: Path) -> None:
+    cache.write_text("in the way")
+    found = linear_code_errors(TRAIN, TEST, (20,))
+    np.testing.assert_array_equal(found[20], PrincipalComponents.fit(TRAIN).errors(TEST, 20))
+
+
+def test_large_images_have_no_linear_code() -> None:
+    large = Pixels.of(np.zeros((2, 3, 64, 64), np.uint8), np.arange(2), device=torch.device("cpu"))
+    assert linear_code_errors(large, large, (20,)) == {}
 
 
 # By patch
@@ -191,12 +171,23 @@ def test_a_code_that_cannot_be_shared_out_is_refused() -> None:
         PrincipalComponents.fit(TRAIN, patch=2).errors(TEST, 37)
 
 
-def test_which_patches_suit_a_code() -> None:
-    assert patch_sides((3, 32, 32), 768) == (2, 4, 8, 16)
-    assert patch_sides((3, 32, 32), 64) == (4, 8, 16)
-    assert patch_sides((3, 32, 32), 2048) == (1, 2, 4, 8, 16)
-    assert patch_sides((3, 32, 32), 3072) == ()
-    assert patch_sides((3, 24, 32), 768) == (1, 2, 4, 8)
+def test_which_codes_suit_patches() -> None:
+    sizes, square = (64, 768, 2048, 3072), (3, 32, 32)
+    suiting = {
+        side: suitable_sizes(square, sizes, patch=side) for side in (None, 1, 2, 4, 5, 8, 16, 32)
+    }
+    assert suiting == {
+        None: [64, 768, 2048],
+        1: [2048],
+        2: [768, 2048],
+        4: [64, 768, 2048],
+        5: [],
+        8: [64, 768, 2048],
+        16: [64, 768, 2048],
+        32: [],
+    }
+    assert suitable_sizes((3, 24, 32), (0, 96), patch=8) == [96]
+    assert suitable_sizes((3, 64, 64), (64,)) == []
 
 
 @pytest.mark.cifar10

@@ -383,7 +383,7 @@ def test_what_is_printed_is_the_number_and_keeps_its_sign(value: float, digits: 
 
 def test_a_mean_without_bounds() -> None:
     assert (
-        mean_in_words(Interval.without_bounds(0.004, 1))
+        mean_in_words(Interval(estimate=0.004, n=1))
         == "0.00400 (n = 1 seed, too few for an interval)"
     )
 

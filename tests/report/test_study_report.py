@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from caelab.baselines.codecs import FLOAT_BITS
+from caelab.baselines.code_cost import FLOAT_BITS
 from caelab.errors import InputError
 from caelab.experiments.study_results import read_rows, write_rows
 from caelab.report.document import Code, Note, Paragraph, Picture, Section, Table

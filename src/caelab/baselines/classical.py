@@ -1,8 +1,8 @@
-"""What images were restored with before there were networks, degradation by degradation.
+"""Classical restoration methods, by degradation.
 
-Every method has at most one parameter, chosen on validation images (``classical_choice``); what
-else it could be told is said where it is fixed. Methods get to know the degradation itself: the
-deviation of the noise, the kernel of the blur, the pixels that are missing.
+Every method has at most one parameter, which is chosen on validation images; its other settings are
+fixed here. Methods know the degradation: the deviation of the noise, the kernel of the blur, the
+missing pixels.
 """
 
 from collections.abc import Callable
@@ -17,12 +17,21 @@ from PIL import Image
 from skimage import restoration
 from torch import Tensor
 
+from caelab.baselines.cache import cached_arrays
+from caelab.data.pixels import Pixels, evenly_spaced
 from caelab.degrade.degradation import Degradation
 from caelab.degrade.kinds import MISSING, blur, downscale
-from caelab.metrics.evaluate import Restore
+from caelab.metrics.evaluate import Restore, measure_restored
+from caelab.progress import progress
 
 Picture = NDArray[np.float64]
-"""One image, ``(H, W, C)``."""
+"""One image ``(H, W, C)``."""
+
+VALIDATION_IMAGES = 40
+"""Validation images of 32×32 by which parameters are chosen."""
+
+MEASURED_IMAGES = 500
+"""Images of 32×32 that a method is measured on: most take milliseconds per image, not micro."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +39,19 @@ class ClassicalMethod:
     """A method that needs no training.
 
     Attributes:
-        make: From a value of the parameter to the method itself.
-        parameter: What the parameter is called; ``""`` where there is none.
-        grid: The values to choose from, smallest first; one value where there is nothing to choose.
+        function: Map of degraded images ``(N, C, H, W)`` and the parameter's value to images in
+            [0, 1].
+        parameter: Name of the parameter; ``""`` without one.
+        grid: Values to choose from, ascending; a single one if there is nothing to choose.
     """
 
-    make: Callable[[float], Restore]
+    function: Callable[[Tensor, float], Tensor]
     parameter: str = ""
     grid: tuple[float, ...] = (0.0,)
+
+    def restore(self, value: float) -> Restore:
+        """Return the method with its parameter's value."""
+        return lambda images: self.function(images, value)
 
     def label(self, name: str, value: float) -> str:
         """Return the method's name with the value of its parameter."""
@@ -45,9 +59,10 @@ class ClassicalMethod:
 
 
 def classical_methods(degradation: Degradation) -> dict[str, ClassicalMethod]:
-    """Return the methods for a degradation, by name; none for ``gray``.
+    """Return the methods for a degradation by name.
 
-    Of degradations of several steps there are methods for a blur and then noise.
+    There are methods for each degradation but ``gray``, and for a blur followed by noise; for other
+    combinations there are none.
     """
     strengths = {step.name: step.strength or 0.0 for step in degradation.steps}
     match tuple(strengths):
@@ -56,23 +71,92 @@ def classical_methods(degradation: Degradation) -> dict[str, ClassicalMethod]:
         case ("blur",) | ("blur", "noise"):
             return _deblurring(strengths["blur"])
         case ("mask",):
-            return {"biharmonic inpainting": ClassicalMethod(make=lambda _: _by_image(_inpaint))}
+            return {"biharmonic inpainting": ClassicalMethod(function=_each_image(_inpaint))}
         case ("downscale",):
             return _upscaling(int(strengths["downscale"]))
         case ("jpeg",):
             return {"total variation": _total_variation((0.003, 0.006, 0.01, 0.015, 0.022, 0.035))}
-    return {}
+        case _:
+            return {}
 
 
-def _by_image(function: Callable[[Picture], Picture]) -> Restore:
-    """Return the method that does ``function`` to each image, ``(N, C, H, W)`` → the same, clipped
-    to [0, 1].
+def measured_positions(pixels: Pixels, count: int = MEASURED_IMAGES) -> NDArray[np.int64]:
+    """Return the positions of the images that classical methods are measured on, evenly spaced.
+
+    Args:
+        pixels: The images.
+        count: Number of images if they have 32×32 pixels; fewer if they are larger, but at least 8.
     """
+    size = pixels.shape[1] * pixels.shape[2]
+    return evenly_spaced(min(count, max(8, count * 32 * 32 // size)), len(pixels))
 
-    def restore(given: Tensor) -> Tensor:
-        pictures = given.detach().double().permute(0, 2, 3, 1).cpu().numpy()
-        restored = np.stack([function(picture) for picture in pictures]).clip(0, 1)
-        return torch.from_numpy(restored).to(given).permute(0, 3, 1, 2)
+
+def measure_classical(
+    validation: Pixels, measured: Pixels, degradation: Degradation
+) -> dict[str, dict[str, np.ndarray]]:
+    """Return the metrics of each method for a degradation, from the cache where possible.
+
+    Args:
+        validation: Images by which the parameters are chosen: the highest mean PSNR wins.
+        measured: Images that the methods are measured on, those at ``measured_positions``.
+        degradation: The degradation of the images.
+
+    Returns:
+        For each method, by its name with its parameter such as ``"total variation, weight 0.08"``,
+        its metrics ``float64 (N,)`` by name.
+    """
+    methods = classical_methods(degradation)
+    if not methods:
+        return {}
+    choosing, chosen = (
+        part.at(measured_positions(part, count))
+        for part, count in ((validation, VALIDATION_IMAGES), (measured, MEASURED_IMAGES))
+    )
+
+    def compute() -> dict[str, np.ndarray]:
+        arrays: dict[str, np.ndarray] = {}
+        with progress("classical methods", len(methods), unit="methods") as bar:
+            for name, method in methods.items():
+                value = choose_parameter(method, choosing, degradation)
+                found = measure_restored(method.restore(value), chosen, degradation)
+                arrays |= {
+                    f"{method.label(name, value)}|{key}": each for key, each in found.items()
+                }
+                bar()
+        return arrays
+
+    measures: dict[str, dict[str, np.ndarray]] = {}
+    arrays = cached_arrays("classical", choosing, chosen, degradation, compute=compute)
+    for key, values in arrays.items():
+        method, metric = key.split("|")
+        measures.setdefault(method, {})[metric] = values
+    return measures
+
+
+def choose_parameter(method: ClassicalMethod, pixels: Pixels, degradation: Degradation) -> float:
+    """Return the value of the method's grid with the highest mean PSNR.
+
+    Args:
+        method: The method.
+        pixels: Images that the choice is made on, which should be validation images.
+        degradation: The degradation of the images.
+    """
+    if len(method.grid) == 1:
+        return method.grid[0]
+    ratios = [
+        measure_restored(method.restore(value), pixels, degradation)["psnr"].mean()
+        for value in method.grid
+    ]
+    return method.grid[int(np.argmax(ratios))]
+
+
+def _each_image(function: Callable[[Picture, float], Picture]) -> Callable[[Tensor, float], Tensor]:
+    """Return the function of images ``(N, C, H, W)`` that calls ``function`` for each and clips."""
+
+    def restore(images: Tensor, value: float) -> Tensor:
+        pictures = images.detach().double().permute(0, 2, 3, 1).cpu().numpy()
+        restored = np.stack([function(picture, value) for picture in pictures]).clip(0, 1)
+        return torch.from_numpy(restored).to(images).permute(0, 3, 1, 2)
 
     return restore
 
@@ -81,42 +165,49 @@ def _by_image(function: Callable[[Picture], Picture]) -> Restore:
 
 
 def _denoising(deviation: float) -> dict[str, ClassicalMethod]:
-    def nonlocal_means(share: float) -> Restore:
-        return _by_image(
-            partial(
-                restoration.denoise_nl_means,
-                patch_size=3,
-                patch_distance=6,
-                h=share * deviation,
-                channel_axis=-1,
-            )
-        )
-
     return {
         "total variation": _total_variation(
             tuple(deviation * share for share in (0.5, 0.65, 0.8, 1.0, 1.25))
         ),
         "non-local means": ClassicalMethod(
-            make=nonlocal_means, parameter="h/σ", grid=(0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+            function=_each_image(
+                lambda picture, share: restoration.denoise_nl_means(
+                    picture, patch_size=3, patch_distance=6, h=share * deviation, channel_axis=-1
+                )
+            ),
+            parameter="h/σ",
+            grid=(0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
         ),
         "wavelets": ClassicalMethod(
-            make=lambda share: _by_image(partial(_wavelets, deviation=share * deviation)),
+            function=_each_image(lambda picture, share: _wavelets(picture, share * deviation)),
             parameter="share of σ",
             grid=(0.85, 1.0, 1.15, 1.3),
         ),
-        "bilateral": _bilateral(tuple(deviation * share for share in (0.3, 0.45, 0.6, 0.8, 1.0))),
+        "bilateral": ClassicalMethod(
+            function=_each_image(_bilateral),
+            parameter="color deviation",
+            grid=tuple(deviation * share for share in (0.3, 0.45, 0.6, 0.8, 1.0)),
+        ),
     }
+
+
+def _total_variation(weights: tuple[float, ...]) -> ClassicalMethod:
+    """Return total-variation denoising over all channels together (Chambolle 2004)."""
+    function = _each_image(
+        lambda picture, weight: restoration.denoise_tv_chambolle(  # type: ignore[no-untyped-call]
+            picture, weight=weight, max_num_iter=60, channel_axis=-1
+        )
+    )
+    return ClassicalMethod(function=function, parameter="weight", grid=weights)
 
 
 _SHIFTS = ((0, 0), (1, 2), (2, 1), (3, 3))
 
 
-def _wavelets(picture: Picture, *, deviation: float) -> Picture:
-    """Shrink Haar wavelets of the luma and of two chroma planes (BayesShrink, Chang et al. 2000).
-
-    Averaged over shifts of the image (Coifman and Donoho 1995): four, that differ both ways at
-    every small scale.
-    """
+def _wavelets(picture: Picture, deviation: float) -> Picture:
+    """Shrink Haar wavelets of luma and chroma (BayesShrink, Chang et al. 2000)."""
+    # Wavelets depend on the position of their blocks. The mean over shifted images (Coifman and
+    # Donoho 1995) removes the block edges; these four shifts differ both ways at every small scale.
     restored = np.zeros_like(picture)
     for down, right in _SHIFTS:
         shifted = np.roll(picture, (down, right), (0, 1))
@@ -127,39 +218,17 @@ def _wavelets(picture: Picture, *, deviation: float) -> Picture:
     return restored
 
 
-def _total_variation(weights: tuple[float, ...]) -> ClassicalMethod:
-    """Chambolle 2004, over all channels together."""
-
-    def make(weight: float) -> Restore:
-        return _by_image(
-            partial(
-                restoration.denoise_tv_chambolle, weight=weight, max_num_iter=60, channel_axis=-1
-            )
-        )
-
-    return ClassicalMethod(make=make, parameter="weight", grid=weights)
-
-
-def _bilateral(deviations: tuple[float, ...]) -> ClassicalMethod:
-    """Tomasi and Manduchi 1998, a spatial deviation of one pixel."""
-
-    def make(deviation: float) -> Restore:
-        def restore(picture: Picture) -> Picture:
-            lowest = (
-                picture.min()
-            )  # only differences count, but scikit-image takes no negative numbers
-            smooth: Picture = lowest + restoration.denoise_bilateral(
-                picture - lowest,
-                sigma_color=deviation,
-                sigma_spatial=1,
-                mode="symmetric",
-                channel_axis=-1,
-            )
-            return smooth
-
-        return _by_image(restore)
-
-    return ClassicalMethod(make=make, parameter="color deviation", grid=deviations)
+def _bilateral(picture: Picture, deviation: float) -> Picture:
+    """Filter bilaterally with a spatial deviation of one pixel (Tomasi and Manduchi 1998)."""
+    lowest = picture.min()  # the filter sees differences only, but refuses negative values
+    smooth: Picture = lowest + restoration.denoise_bilateral(
+        picture - lowest,
+        sigma_color=deviation,
+        sigma_spatial=1,
+        mode="symmetric",
+        channel_axis=-1,
+    )
+    return smooth
 
 
 # Blur
@@ -168,27 +237,22 @@ def _bilateral(deviations: tuple[float, ...]) -> ClassicalMethod:
 def _deblurring(deviation: float) -> dict[str, ClassicalMethod]:
     return {
         "Wiener": ClassicalMethod(
-            make=lambda balance: _by_image(partial(_wiener, deviation=deviation, balance=balance)),
+            function=_each_image(partial(_wiener, deviation=deviation)),
             parameter="balance",
             grid=(1e-12, 1e-10, 1e-8, 1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2),
         ),
         "Richardson–Lucy": ClassicalMethod(
-            make=lambda iterations: partial(
-                _richardson_lucy, deviation=deviation, iterations=int(iterations)
-            ),
+            function=partial(_richardson_lucy, deviation=deviation),
             parameter="iterations",
             grid=(5, 10, 20, 40, 80, 160),
         ),
     }
 
 
-def _wiener(picture: Picture, *, deviation: float, balance: float) -> Picture:
-    """Invert the blur with a penalty of ``balance`` on the Laplacian (Hunt 1973), exact at the
-    border.
-
-    A blur that mirrors the image at its border is a circular one of the image with its mirror
-    images.
-    """
+def _wiener(picture: Picture, balance: float, *, deviation: float) -> Picture:
+    """Invert the blur with a penalty of ``balance`` on the Laplacian (Hunt 1973)."""
+    # The filter assumes a circular image. A blur that mirrors the image at its border is circular
+    # on the image with its mirror images, so the inverse is exact up to the border.
     height, width, _ = picture.shape
     mirrored = np.pad(picture, ((0, height), (0, width), (0, 0)), mode="symmetric")
     point = torch.zeros(1, 1, 2 * height, 2 * width, dtype=torch.float64)
@@ -201,16 +265,13 @@ def _wiener(picture: Picture, *, deviation: float, balance: float) -> Picture:
     return np.stack(planes, axis=-1)[:height, :width]
 
 
-def _richardson_lucy(given: Tensor, *, deviation: float, iterations: int) -> Tensor:
-    """Richardson 1972, Lucy 1974. The blur with its mirrored border is symmetric, hence its own
-    adjoint.
-
-    scikit-image's has a black border, and takes a hundred times as long for one image after the
-    other.
-    """
-    positive = given.clamp(min=0)
-    estimate = torch.full_like(given, 0.5)
-    for _ in range(iterations):
+def _richardson_lucy(images: Tensor, iterations: float, *, deviation: float) -> Tensor:
+    """Deblur by maximum likelihood for Poisson noise (Richardson 1972, Lucy 1974)."""
+    # scikit-image's assumes a black border, and takes a hundred times as long, image by image.
+    # The blur with mirrored borders is symmetric, so it is its own adjoint.
+    positive = images.clamp(min=0)
+    estimate = torch.full_like(images, 0.5)
+    for _ in range(int(iterations)):
         estimate = estimate * blur(positive / blur(estimate, deviation).clamp(min=1e-6), deviation)
     return estimate.clamp(0, 1)
 
@@ -218,8 +279,8 @@ def _richardson_lucy(given: Tensor, *, deviation: float, iterations: int) -> Ten
 # Missing pixels
 
 
-def _inpaint(picture: Picture) -> Picture:
-    """Continue what is there by the smoothest surface (Damelin and Hoang 2018)."""
+def _inpaint(picture: Picture, _: float) -> Picture:
+    """Continue the known pixels by the smoothest surface (Damelin and Hoang 2018)."""
     missing = picture[..., 0] == MISSING
     if missing.all():
         return np.full_like(picture, 0.5)
@@ -232,57 +293,43 @@ def _inpaint(picture: Picture) -> Picture:
 
 def _upscaling(factor: int) -> dict[str, ClassicalMethod]:
     return {
-        "Lanczos": ClassicalMethod(make=lambda _: partial(_lanczos, factor=factor)),
+        "Lanczos": ClassicalMethod(function=partial(_lanczos, factor=factor)),
         "back-projection": ClassicalMethod(
-            make=lambda iterations: partial(
-                _back_project, factor=factor, iterations=int(iterations)
-            ),
+            function=partial(_back_project, factor=factor),
             parameter="iterations",
             grid=(1, 2, 4, 8, 16, 32),
         ),
     }
 
 
-def _lanczos(given: Tensor, *, factor: int) -> Tensor:
-    """Interpolate the small image that was enlarged by Lanczos' kernel of 3 lobes instead
-    (Pillow's).
-    """
-    height, width = given.shape[2:]
-    small = _small(given, factor)
+def _lanczos(images: Tensor, _: float, *, factor: int) -> Tensor:
+    """Interpolate the downscaled image by Lanczos' kernel of 3 lobes (Pillow's) instead."""
+    sizes = images.shape[2:]
+    # `downscale` enlarged the small image by bicubic interpolation, a linear map of its rows and
+    # columns; the pseudoinverse recovers the small image where it was not clipped.
     rows, columns = (
-        _interpolation(size, count, "lanczos").to(given)
-        for size, count in zip((height, width), small.shape[2:], strict=True)
+        torch.linalg.pinv(_interpolation(size, -(-size // factor), "bicubic")).to(images)
+        for size in sizes
     )
-    return (rows @ small @ columns.T).clamp(0, 1)
+    small = (rows @ images @ columns.T).clamp(0, 1)
+    rows, columns = (
+        _interpolation(size, count, "lanczos").to(images)
+        for size, count in zip(sizes, small.shape[2:], strict=True)
+    )
+    restored: Tensor = (rows @ small @ columns.T).clamp(0, 1)
+    return restored
 
 
-def _back_project(given: Tensor, *, factor: int, iterations: int) -> Tensor:
-    """Make the image one that becomes what is given when it is downscaled (Irani and Peleg
-    1991).
-    """
-    estimate = given
-    for _ in range(iterations):
-        estimate = (estimate + given - downscale(estimate, factor)).clamp(0, 1)
+def _back_project(images: Tensor, iterations: float, *, factor: int) -> Tensor:
+    """Make an image whose downscaled version is the input (Irani and Peleg 1991)."""
+    estimate = images
+    for _ in range(int(iterations)):
+        estimate = (estimate + images - downscale(estimate, factor)).clamp(0, 1)
     return estimate
 
 
-def _small(given: Tensor, factor: int) -> Tensor:
-    """Return the small image that ``degrade.kinds.downscale`` enlarged, as far as it was not
-    clipped.
-    """
-    height, width = given.shape[2:]
-    rows, columns = (
-        torch.linalg.pinv(_interpolation(size, -(-size // factor), "bicubic")).to(given)
-        for size in (height, width)
-    )
-    small: Tensor = (rows @ given @ columns.T).clamp(0, 1)
-    return small
-
-
 def _interpolation(size: int, count: int, method: str) -> Tensor:
-    """Return the linear map that makes ``count`` pixels of a line ``size`` pixels, ``float64 (size,
-    count)``.
-    """
+    """Return the matrix ``float64 (size, count)`` that enlarges a line of ``count`` pixels."""
     unit = torch.eye(count, dtype=torch.float64)
     if method == "bicubic":
         enlarged: Tensor = F.interpolate(

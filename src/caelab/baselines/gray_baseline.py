@@ -1,32 +1,48 @@
-"""What colorization is compared with: answers that look at no more of the picture than its luma."""
+"""Colorizations that look at no more of a picture than its luma: gray, or one color everywhere."""
 
 import torch
 from torch import Tensor
 
-from caelab.color import ColorSpace, gray_rgb, merge
+from caelab.color import SPACES, gray_rgb, merge
 from caelab.data.pixels import Pixels
+from caelab.metrics.evaluate import Restore
 
 
 def gray_copy(luma: Tensor) -> Tensor:
-    """Return the gray picture itself as RGB: ``(N, 1, H, W)`` in [0, 1] → ``(N, 3, H, W)``."""
-    return gray_rgb(luma)
+    """Return the gray picture itself.
 
+    Args:
+        luma: BT.601 luma ``(N, 1, H, W)``; values outside [0, 1] are clipped.
 
-def mean_chroma(luma: Tensor, chroma: Tensor, space: ColorSpace) -> Tensor:
-    """Return the same chroma ``(2,)`` on every pixel of a luma, clipped: ``(N, 1, H, W)`` → ``(N,
-    3, H, W)``.
+    Returns:
+        RGB ``(N, 3, H, W)`` in [0, 1].
+
+    >>> gray_copy(torch.full((1, 1, 1, 1), 0.5)).flatten().tolist()
+    [0.5, 0.5, 0.5]
     """
-    planes = chroma.to(luma).view(1, 2, 1, 1).expand(len(luma), 2, *luma.shape[2:])
-    return merge(luma, planes, space)
+    return gray_rgb(luma.clamp(0, 1))
 
 
 @torch.no_grad()
-def average_chroma(pixels: Pixels, space: ColorSpace) -> Tensor:
-    """Return the mean of the chroma planes over all pixels of images, which should be the training
-    part: ``(2,)``.
+def mean_chroma(pixels: Pixels) -> Restore:
+    """Return the method that gives every pixel the mean chroma of some images.
+
+    Args:
+        pixels: Color images ``(N, 3, H, W)``, which should be the training part.
+
+    Returns:
+        A map of luma ``(N, 1, H, W)`` to RGB ``(N, 3, H, W)`` in [0, 1]; the chroma is Cb and Cr of
+        ITU-R BT.601.
     """
-    totals = [
-        space.chroma(pixels.batch(chosen)).double().mean((2, 3)).sum(0)
-        for chosen in pixels.batches(1024)
+    space = SPACES["ycbcr"]
+    sums = [
+        space.chroma(pixels.batch(rows)).double().mean((2, 3)).sum(0)
+        for rows in pixels.batches(1024)
     ]
-    return torch.stack(totals).sum(0) / len(pixels)
+    chroma = (torch.stack(sums).sum(0) / len(pixels)).view(1, 2, 1, 1)
+
+    def restore(luma: Tensor) -> Tensor:
+        planes = chroma.to(luma).expand(len(luma), 2, *luma.shape[2:])
+        return merge(luma.clamp(0, 1), planes, space)
+
+    return restore

@@ -1,40 +1,34 @@
-"""What is to be beaten: linear codes of the same size."""
+"""Principal component analysis: the linear codes that a network's code must beat."""
 
-import contextlib
-import hashlib
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+import torch.nn.functional as F
 from torch import Tensor
 
+from caelab.baselines.cache import cached_arrays
 from caelab.data.pixels import Pixels
-from caelab.errors import InputError
-from caelab.files import replacing
-from caelab.metrics.image_metrics import squared_error
+from caelab.metrics.evaluate import Restore, squared_errors
 from caelab.progress import progress
 
-LARGEST_DIMENSION = 4096
-"""Numbers an image, or a patch, may have for its PCA; the covariance matrix has the square of
-it."""
+MAX_DIMENSION = 4096
+"""Largest number of values of an image, or a patch, for a PCA; its covariance matrix has the square
+of that."""
 
 
 class PrincipalComponents:
-    """Principal component analysis of whole images: the best linear code of every size (Eckart and
-    Young 1936).
+    """The best linear code of every size for images (Eckart and Young 1936).
 
     By patch it is the best linear *convolutional* code whose kernel is as large as its stride: the
-    same components at every place of the image.
+    same components at every position of the image.
 
     Attributes:
-        mean: ``float32 (D,)``, the mean image or patch on [0, 1], flattened channels last.
-        components: ``float32 (K, D)``, orthonormal rows, those of the largest variance first; K is
-            D, or one less than the images or patches where they are fewer.
-        patch: Pixels a side of the square patches that an image is cut into; ``None`` takes it
-            whole.
+        mean: Mean image or patch on [0, 1], flattened channels first, ``float32 (D,)``.
+        components: Orthonormal rows ``float32 (K, D)``, those of the largest variance first. K is
+            D, or one less than the number of images or patches if there are fewer.
+        patch: Side in pixels of the square patches that an image is cut into; ``None`` for the
+            whole image.
     """
 
     def __init__(self, mean: Tensor, components: Tensor, *, patch: int | None = None) -> None:
@@ -44,15 +38,19 @@ class PrincipalComponents:
 
     @classmethod
     def fit(cls, pixels: Pixels, *, patch: int | None = None) -> "PrincipalComponents":
-        """Fit on a part of the images, which should be the training part.
+        """Fit on images.
+
+        Args:
+            pixels: Images ``(N, C, H, W)``, which should be the training part.
+            patch: Side of the patches; ``None`` for whole images.
 
         Raises:
-            ValueError: The images, or the patches, have more than ``LARGEST_DIMENSION`` numbers
-                each, or the patches do not tile the images.
+            ValueError: Images or patches have more than ``MAX_DIMENSION`` values each, or the
+                patches do not tile the images.
         """
         patches = _count_patches(pixels.shape, patch)
         dimension = int(np.prod(pixels.shape)) // patches
-        if dimension > LARGEST_DIMENSION:
+        if dimension > MAX_DIMENSION:
             what = "images" if patch is None else "patches"
             raise ValueError(f"{what} of {dimension} numbers are too large for a PCA")
         mean = torch.zeros(dimension, dtype=torch.float64, device=pixels.device)
@@ -61,130 +59,106 @@ class PrincipalComponents:
         eigenvectors = len(batches)  # they take about as long as all the products
         with progress("PCA, the linear code to compare with", len(batches) + eigenvectors) as bar:
             for chosen in batches:
-                # Whole numbers in [-128, 127]: 1,024 products of two add up to 2²⁴ at most, exact
-                # in float32.
-                rows = _flatten(pixels.batch(chosen), patch).mul_(255).round_().sub_(128)
-                for flat in torch.split(rows, 1024):
-                    mean += flat.sum(0)
-                    second += flat.T @ flat
+                rows = _to_rows(pixels.batch(chosen), patch).mul(255).round_().sub_(128)
+                # Whole numbers in [−128, 127]: 1,024 products of two add up to 2²⁴ at most, which
+                # float32 holds exactly. So the sums are exact, and the same on every machine.
+                for some in torch.split(rows, 1024):
+                    mean += some.sum(0)
+                    second += some.T @ some
                 bar()
             count = len(pixels) * patches
             mean /= count
-            covariance = (second / count - torch.outer(mean, mean)) / 255**2
-            _, vectors = torch.linalg.eigh(covariance)
+            _, vectors = torch.linalg.eigh((second / count - torch.outer(mean, mean)) / 255**2)
             bar(eigenvectors)
-        rank = min(
-            dimension, count - 1
-        )  # what lies beyond are directions that the images do not determine
-        return cls(
-            ((mean + 128) / 255).float(), vectors.flip(1).T[:rank].float().contiguous(), patch=patch
-        )
+        rank = min(dimension, count - 1)  # the images determine no further directions
+        components = vectors.flip(1).T[:rank].float().contiguous()
+        return cls(((mean + 128) / 255).float(), components, patch=patch)
 
-    def errors(self, pixels: Pixels, size: int) -> np.ndarray:
-        """Return each image's MSE, clipped to [0, 1], when ``size`` numbers of it are kept:
-        ``float64 (N,)``.
+    def restore(self, size: int, shape: tuple[int, int, int]) -> Restore:
+        """Return the method that keeps ``size`` numbers of every image.
+
+        Args:
+            size: Numbers of a code.
+            shape: Shape ``(C, H, W)`` of the images.
 
         Raises:
-            ValueError: ``size`` is not the same number for every patch.
+            ValueError: The numbers cannot be distributed evenly to the patches.
         """
-        patches = _count_patches(pixels.shape, self.patch)
+        patches = _count_patches(shape, self.patch)
         if size % patches:
             raise ValueError(
                 f"a code of {size} numbers cannot be shared out evenly to {patches} patches"
             )
         kept = self.components[: size // patches]
-        errors = []
-        for chosen in pixels.batches(2048):
-            target = _flatten(pixels.batch(chosen), self.patch)
-            estimate = self.mean + (target - self.mean) @ kept.T @ kept
-            errors.append(squared_error(estimate.clamp(0, 1), target).view(-1, patches).mean(1))
-        return torch.cat(errors).double().cpu().numpy()
+
+        def restore(images: Tensor) -> Tensor:
+            rows = self.mean + (_to_rows(images, self.patch) - self.mean) @ kept.T @ kept
+            return _to_images(rows, shape, self.patch).clamp(0, 1)
+
+        return restore
+
+    def errors(self, pixels: Pixels, size: int) -> np.ndarray:
+        """Return each image's MSE when ``size`` numbers of it are kept, ``float64 (N,)``."""
+        return squared_errors(self.restore(size, pixels.shape), pixels, batch_size=2048)
 
 
-def patch_sides(shape: tuple[int, int, int], size: int) -> tuple[int, ...]:
-    """Return the sides of square patches, smaller than the image ``(C, H, W)``, that a code of
-    ``size`` numbers suits.
-
-    The patches tile the image, and each gets the same number of them, which is smaller than the
-    patch's own.
-    """
-    channels, height, width = shape
-    sides = [
-        side for side in range(1, min(height, width) + 1) if height % side == 0 == width % side
-    ]
-    counts = {side: _count_patches(shape, side) for side in sides}
-    return tuple(
-        side
-        for side, count in counts.items()
-        if count > 1 and size % count == 0 and 0 < size // count < channels * side * side
-    )
-
-
-def cached_principal_components(
-    pixels: Pixels, folder: Path, key: str, *, patch: int | None = None
-) -> PrincipalComponents:
-    """Return the components fitted on ``pixels``, kept in ``folder``, as fitting takes some
-    seconds.
-
-    They are kept under ``key``, which names the data, and the places of the pixels' images in them.
-    A cache that cannot be read is made again; one that cannot be written is done without.
-    """
-    file = folder / f"{_name(pixels, key)}{'' if patch is None else f'-patch{patch}'}.safetensors"
-    try:
-        kept = load_file(file, device=str(pixels.device))
-        return PrincipalComponents(kept["mean"], kept["components"], patch=patch)
-    except (OSError, SafetensorError, KeyError):
-        fitted = PrincipalComponents.fit(pixels, patch=patch)
-    with contextlib.suppress(InputError), replacing(file) as temporary:
-        save_file({"mean": fitted.mean.cpu(), "components": fitted.components.cpu()}, temporary)
-    return fitted
-
-
-def cached_code_errors(
-    pixels: Pixels,
-    measured: Pixels,
-    sizes: Iterable[int],
-    folder: Path,
-    *,
-    key: str,
-    measured_key: str,
+def linear_code_errors(
+    train: Pixels, measured: Pixels, sizes: Iterable[int], *, patch: int | None = None
 ) -> dict[int, np.ndarray]:
-    """Return the errors, ``float64 (N,)``, of whole-image PCA fitted on ``pixels``, by the numbers
-    that it keeps.
+    """Return the errors of linear codes, from the cache where possible.
 
-    Both the components and the errors are kept in ``folder``: a study's runs are all measured
-    beside the same ones.
+    The components take seconds to fit, and all runs of a study are compared with the same errors.
 
     Args:
-        pixels: What is fitted on.
-        measured: What is measured.
-        sizes: Numbers that are kept of an image.
-        folder: The cache; what cannot be read there is made again, what cannot be written is done
-            without.
-        key: Names the data that ``pixels`` are of.
-        measured_key: Names the data that ``measured`` are of.
+        train: Images that the components are fitted on.
+        measured: Images that the errors are measured on.
+        sizes: Numbers of a code; those of no code smaller than the image are left out.
+        patch: Side of the patches; ``None`` for whole images.
+
+    Returns:
+        Errors ``float64 (N,)`` by size.
     """
-    errors: dict[int, np.ndarray] = {}
-    components: PrincipalComponents | None = None
-    for size in sizes:
-        file = folder / f"{_name(pixels, key)}-{size}-of-{_name(measured, measured_key)}.npy"
-        with contextlib.suppress(OSError, ValueError), file.open("rb") as stream:
-            errors[size] = np.lib.format.read_array(stream)
-        if size not in errors or errors[size].shape != (len(measured),):
-            components = components or cached_principal_components(pixels, folder, key)
-            errors[size] = components.errors(measured, size)
-            with (
-                contextlib.suppress(InputError),
-                replacing(file) as temporary,
-                temporary.open("wb") as written,
-            ):
-                np.save(written, errors[size])
-    return errors
+
+    def fit() -> dict[str, np.ndarray]:
+        fitted = PrincipalComponents.fit(train, patch=patch)
+        return {"mean": fitted.mean.cpu().numpy(), "components": fitted.components.cpu().numpy()}
+
+    def measure() -> dict[str, np.ndarray]:
+        arrays = cached_arrays("linear-components", train, patch, compute=fit)
+        mean, components = (
+            torch.from_numpy(arrays[name]).to(measured.device) for name in ("mean", "components")
+        )
+        fitted = PrincipalComponents(mean, components, patch=patch)
+        return {str(size): fitted.errors(measured, size) for size in wanted}
+
+    wanted = suitable_sizes(measured.shape, sizes, patch=patch)
+    if not wanted:
+        return {}
+    errors = cached_arrays("linear-errors", train, measured, wanted, patch, compute=measure)
+    return {size: errors[str(size)] for size in wanted}
 
 
-def _name(pixels: Pixels, key: str) -> str:
-    """Return what files of the cache are called after: the data, and which of their images."""
-    return f"pca-{key}-{hashlib.sha256(pixels.rows.tobytes()).hexdigest()[:16]}"
+def suitable_sizes(
+    shape: tuple[int, int, int], sizes: Iterable[int], *, patch: int | None = None
+) -> list[int]:
+    """Return the sizes, ascending, that a linear code of images can have and that are smaller.
+
+    Args:
+        shape: Shape ``(C, H, W)`` of the images.
+        sizes: Numbers of a code.
+        patch: Side of the patches, which must tile the image and share the code evenly; ``None``
+            for whole images.
+
+    >>> suitable_sizes((3, 32, 32), [100, 768, 3072], patch=8)
+    [768]
+    """
+    _, height, width = shape
+    if patch is not None and (height % patch or width % patch or patch == height == width):
+        return []
+    dimension, patches = int(np.prod(shape)), _count_patches(shape, patch)
+    if dimension // patches > MAX_DIMENSION:
+        return []
+    return sorted({size for size in sizes if 0 < size < dimension and size % patches == 0})
 
 
 def _count_patches(shape: tuple[int, int, int], patch: int | None) -> int:
@@ -197,13 +171,16 @@ def _count_patches(shape: tuple[int, int, int], patch: int | None) -> int:
     return (height // patch) * (width // patch)
 
 
-def _flatten(images: Tensor, patch: int | None) -> Tensor:
-    """Return images ``(N, C, H, W)`` as rows, channels last: ``(N, D)``, or ``(N · patches, D)``
-    image by image.
-    """
-    rows = images.permute(0, 2, 3, 1)
+def _to_rows(images: Tensor, patch: int | None) -> Tensor:
+    """Flatten images ``(N, C, H, W)`` to rows ``(N, D)``, or ``(N · patches, D)`` by image."""
     if patch is None:
-        return rows.flatten(1)
-    count, height, width, channels = rows.shape
-    cut = rows.reshape(count, height // patch, patch, width // patch, patch, channels)
-    return cut.transpose(2, 3).reshape(-1, patch * patch * channels)
+        return images.flatten(1)
+    return F.pixel_unshuffle(images, patch).permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def _to_images(rows: Tensor, shape: tuple[int, int, int], patch: int | None) -> Tensor:
+    """Invert ``_to_rows``."""
+    if patch is None:
+        return rows.view(-1, *shape)
+    grid = rows.view(-1, shape[1] // patch, shape[2] // patch, rows.shape[1])
+    return F.pixel_shuffle(grid.permute(0, 3, 1, 2), patch)

@@ -96,3 +96,14 @@ class Pixels:
     def batches(self, size: int) -> list[slice]:
         """Return the slices that walk through this part in order, ``size`` images at a time."""
         return [slice(start, min(start + size, len(self))) for start in range(0, len(self), size)]
+
+
+def evenly_spaced(count: int, total: int) -> np.ndarray:
+    """Return ``count`` of ``total`` positions, evenly spaced from the first to the last, ``int64``.
+
+    All positions are returned if there are no more than ``count``.
+
+    >>> evenly_spaced(3, 9).tolist()
+    [0, 4, 8]
+    """
+    return np.linspace(0, total - 1, min(count, total)).round().astype(np.int64)

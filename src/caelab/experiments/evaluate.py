@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from caelab.baselines.measure import measure_baselines
 from caelab.degrade.degradation import parse_degradation
 from caelab.device import choose_device, choose_precision
 from caelab.errors import InputError
 from caelab.experiments.config import make_config, merge, nest
-from caelab.experiments.run_baselines import baseline_measures
 from caelab.experiments.run_directory import RunDirectory, finite, read_config
 from caelab.experiments.setup import load_data, place
 from caelab.metrics.evaluate import measure_restored
@@ -87,9 +87,13 @@ def evaluate(
     if fit is not None:
         fitted = config.replace(data=fit)
         others = place(*load_data(fitted), fitted, device)
-        baselines = baseline_measures(others, chosen[0], description, fitted, source=parts.source)
+        baselines = measure_baselines(
+            others.train, others.validation, chosen[0], degradation, description
+        )
     elif part in ("validation", "test"):  # what was not fitted on
-        baselines = baseline_measures(parts, chosen[0], description, config)
+        baselines = measure_baselines(
+            parts.train, parts.validation, chosen[0], degradation, description
+        )
     result: dict[str, Any] = finite(
         {
             "model": str(file),

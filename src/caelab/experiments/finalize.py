@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from caelab.baselines.measure import measure_baselines
 from caelab.data.pixels import Pixels
 from caelab.degrade.degradation import Degradation, parse_degradation
 from caelab.experiments.config import RunConfig
 from caelab.experiments.peak_memory import peak_memory_bytes
-from caelab.experiments.run_baselines import baseline_measures
 from caelab.experiments.run_directory import RunDirectory
 from caelab.experiments.run_figures import ErrorCurve, choose_samples, draw_error, draw_samples
 from caelab.experiments.setup import Parts, make_card, peak_learning_rate
@@ -62,7 +62,9 @@ def conclude(
     with restoring(model, precision) as restore:
         measures = measure_restored(restore, parts.test, degradation)
     errors = measures["mse"]
-    baselines = baseline_measures(parts, parts.test, description, config)
+    baselines = measure_baselines(
+        parts.train, parts.validation, parts.test, degradation, description
+    )
     with replacing(directory.per_image) as temporary, temporary.open("wb") as file:
         arrays: dict[str, Any] = {"index": parts.test.rows, "psnr": psnr(errors), **measures}
         np.savez_compressed(file, **arrays)

@@ -16,6 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+CONFIDENCE = 0.95
+"""Share of the intervals that contain the truth, under the method's assumptions."""
+
 MIN_ARCHITECTURES = 6
 """Fewest architectures that a correlation is given an interval for.
 
@@ -32,6 +35,9 @@ _MAX_UNDEFINED_SHARE = 0.1
 """Largest share of resamples without a value, such as the correlation of a constant, that a
 bootstrap interval tolerates."""
 
+_TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
+"""Quantiles between which a ``CONFIDENCE`` interval lies."""
+
 _NUMBERS_PER_BATCH = 4_000_000
 """Random numbers drawn together by ``compare_pairs``; bounds its memory at about 100 MB."""
 
@@ -41,23 +47,16 @@ class Interval:
     """An estimate with its confidence interval.
 
     Attributes:
-        low: Lower bound; NaN where it is undetermined.
         estimate: The estimate itself; NaN where the data allow none.
-        high: Upper bound; NaN where it is undetermined.
         n: Number of independent observations: seeds, images or architectures.
-        confidence: Share of such intervals that contain the truth, under the method's assumptions.
+        low: Lower bound of the ``CONFIDENCE`` interval; NaN with too few observations.
+        high: Upper bound; NaN with too few observations.
     """
 
-    low: float
     estimate: float
-    high: float
     n: int
-    confidence: float = 0.95
-
-    @classmethod
-    def without_bounds(cls, estimate: float, n: int, confidence: float = 0.95) -> "Interval":
-        """Return an estimate with too few observations for an interval."""
-        return cls(low=math.nan, estimate=estimate, high=math.nan, n=n, confidence=confidence)
+    low: float = math.nan
+    high: float = math.nan
 
     @property
     def undetermined(self) -> bool:
@@ -76,7 +75,7 @@ class Interval:
         """Return the interval of exp(x) for this interval of x; infinite bounds count as none."""
         with np.errstate(over="ignore"):
             low, estimate, high = map(float, np.exp([self.low, self.estimate, self.high]))
-        return Interval(low=low, estimate=estimate, high=high, n=self.n, confidence=self.confidence)
+        return Interval(low=low, estimate=estimate, high=high, n=self.n)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +122,7 @@ class PairedComparison:
         ``None`` if the interval covers 0 or the corrected test does not reject.
         """
         side = self.difference.side(0.0)
-        if side == 0 or self.corrected > 1 - self.difference.confidence:
+        if side == 0 or self.corrected > 1 - CONFIDENCE:
             return None
         return self.second if side > 0 else self.first
 
@@ -140,7 +139,7 @@ class PowerLaw:
         return self.scale * np.asarray(x, np.float64) ** self.exponent.estimate
 
 
-def mean_interval(values: Iterable[float], *, confidence: float = 0.95) -> Interval:
+def mean_interval(values: Iterable[float]) -> Interval:
     """Return the mean with Student's t-interval.
 
     It has no bounds for fewer than two values, and is NaN if a value is not finite.
@@ -148,18 +147,15 @@ def mean_interval(values: Iterable[float], *, confidence: float = 0.95) -> Inter
     >>> mean_interval([1.0, 2.0, 3.0]).estimate
     2.0
     """
-    return _t_interval(np.asarray(list(values), np.float64), confidence=confidence)
+    return _t_interval(np.asarray(list(values), np.float64))
 
 
-def effect(
-    level: Mapping[int, float], base: Mapping[int, float], *, confidence: float = 0.95
-) -> Effect:
+def effect(level: Mapping[int, float], base: Mapping[int, float]) -> Effect:
     """Return the effect of a factor's level on the base's error.
 
     Args:
         level: Error by seed with the change.
         base: Error by seed without it.
-        confidence: Confidence of both intervals.
 
     Returns:
         The difference and the ratio. Seeds in both are compared seed by seed; if fewer than two
@@ -178,8 +174,7 @@ def effect(
     base_errors = np.array([base[seed] for seed in base_seeds], np.float64)
 
     def compare(first: np.ndarray, second: np.ndarray) -> Interval:
-        samples = (first - second,) if paired else (first, second)
-        return _t_interval(*samples, confidence=confidence)
+        return _t_interval(first - second) if paired else _t_interval(first, second)
 
     # Errors of networks differ by factors, and their spread with them; so the ratio's interval is
     # computed from logarithms, on which the spread is about the same.
@@ -197,7 +192,6 @@ def compare_pairs(
     *,
     seed: int = 0,
     resamples: int = 10_000,
-    confidence: float = 0.95,
 ) -> tuple[PairedComparison, ...]:
     """Compare every two models by their errors on the same images.
 
@@ -210,7 +204,6 @@ def compare_pairs(
         errors: Each model's error on every image, ``(N,)``, with the images in the same order.
         seed: Seed of the resamples and of the flips.
         resamples: Number of resamples, and of flips. No p-value is below 1 / (resamples + 1).
-        confidence: Confidence of the intervals.
 
     Returns:
         One comparison per pair, in the order of ``itertools.combinations``. With fewer than
@@ -258,26 +251,21 @@ def compare_pairs(
         extreme += (np.abs(signs @ differences / count) >= threshold).sum(axis=0)
     p_values = (extreme + 1) / (resamples + 1)
 
-    low, high = np.quantile(np.concatenate(resampled), _tails(confidence), axis=0)
+    bounds = np.quantile(np.concatenate(resampled), _TAILS, axis=0)
     if count < MIN_IMAGES:
-        low = high = np.full(len(pairs), math.nan)
+        bounds[:] = math.nan
+    columns = zip(pairs, observed, *bounds, p_values, holm(p_values), strict=True)
     return tuple(
         PairedComparison(
             first=first,
             second=second,
             difference=Interval(
-                low=float(low[index]),
-                estimate=float(observed[index]),
-                high=float(high[index]),
-                n=count,
-                confidence=confidence,
+                estimate=float(estimate), n=count, low=float(low), high=float(high)
             ),
-            p_value=float(p_values[index]),
+            p_value=float(p_value),
             corrected=corrected,
         )
-        for index, ((first, second), corrected) in enumerate(
-            zip(pairs, holm(p_values), strict=True)
-        )
+        for (first, second), estimate, low, high, p_value, corrected in columns
     )
 
 
@@ -374,10 +362,10 @@ def partial_correlation(
 
     count = len(table)
     estimate = float(correlate(table)) if count > 1 else math.nan
-    without_bounds = Interval.without_bounds(estimate, count)
+    without_bounds = Interval(estimate=estimate, n=count)
     if count < MIN_ARCHITECTURES + len(covariates) or not math.isfinite(estimate):
         return without_bounds
-    # ``scipy.stats.bootstrap`` would warn of every interval that has resamples without a correlation.
+    # `scipy.stats.bootstrap` would warn of every interval that has resamples without a correlation.
     drawn = np.random.default_rng(seed).integers(0, count, (resamples, count))
     values = correlate(table[drawn])
     # A resample may draw one architecture only, and has no correlation then. Where that is frequent
@@ -385,8 +373,8 @@ def partial_correlation(
     values = values[np.isfinite(values)]
     if len(values) < (1 - _MAX_UNDEFINED_SHARE) * resamples:
         return without_bounds
-    low, high = map(float, np.quantile(values, _tails(without_bounds.confidence)))
-    return Interval(low=low, estimate=estimate, high=high, n=count)
+    low, high = map(float, np.quantile(values, _TAILS))
+    return Interval(estimate=estimate, n=count, low=low, high=high)
 
 
 def power_law(x: ArrayLike, y: ArrayLike) -> PowerLaw:
@@ -410,13 +398,12 @@ def power_law(x: ArrayLike, y: ArrayLike) -> PowerLaw:
     logarithms = _logarithms(x, y)
     count = len(logarithms)
     if count < 2 or not _center(logarithms)[:, 0].any():
-        return PowerLaw(exponent=Interval.without_bounds(math.nan, count), scale=math.nan)
+        return PowerLaw(exponent=Interval(estimate=math.nan, n=count), scale=math.nan)
     line = stats.linregress(*logarithms.T)
-    exponent = Interval.without_bounds(float(line.slope), count)
+    low = high = math.nan
     if count >= MIN_ARCHITECTURES:
-        quantiles = stats.t.ppf(_tails(exponent.confidence), count - 2)
-        low, high = map(float, line.slope + quantiles * line.stderr)
-        exponent = Interval(low=low, estimate=exponent.estimate, high=high, n=count)
+        low, high = map(float, line.slope + stats.t.ppf(_TAILS, count - 2) * line.stderr)
+    exponent = Interval(estimate=float(line.slope), n=count, low=low, high=high)
     return PowerLaw(exponent=exponent, scale=math.exp(line.intercept))
 
 
@@ -441,32 +428,26 @@ def pareto_front(costs: ArrayLike) -> np.ndarray:
     return np.logical_not(dominates.any(axis=0) | np.isnan(table).any(axis=1))
 
 
-def _tails(confidence: float) -> list[float]:
-    """Return the quantiles between which the interval lies."""
-    return [(1 - confidence) / 2, (1 + confidence) / 2]
-
-
-def _t_interval(*samples: np.ndarray, confidence: float) -> Interval:
+def _t_interval(*samples: np.ndarray) -> Interval:
     """Return the interval of one sample's mean (Student), or of two means' difference (Welch)."""
     count = min(map(len, samples))
     if not count or not all(np.isfinite(sample).all() for sample in samples):
-        return Interval.without_bounds(math.nan, count, confidence)
+        return Interval(estimate=math.nan, n=count)
     first, *second = (float(sample.mean()) for sample in samples)
     estimate = first - sum(second)
     if count < 2:
-        return Interval.without_bounds(estimate, count, confidence)
+        return Interval(estimate=estimate, n=count)
     if all(np.ptp(sample) == 0 for sample in samples):  # the t statistic would be 0 / 0
-        low = high = estimate
-    else:
-        with warnings.catch_warnings():  # of nearly equal values, whose interval is narrow
-            warnings.simplefilter("ignore", RuntimeWarning)
-            test = (
-                stats.ttest_ind(*samples, equal_var=False)
-                if second
-                else stats.ttest_1samp(*samples, popmean=0)
-            )
-            low, high = map(float, test.confidence_interval(confidence))
-    return Interval(low=low, estimate=estimate, high=high, n=count, confidence=confidence)
+        return Interval(estimate=estimate, n=count, low=estimate, high=estimate)
+    with warnings.catch_warnings():  # of nearly equal values, whose interval is narrow
+        warnings.simplefilter("ignore", RuntimeWarning)
+        test = (
+            stats.ttest_ind(*samples, equal_var=False)
+            if second
+            else stats.ttest_1samp(*samples, popmean=0)
+        )
+        low, high = map(float, test.confidence_interval(CONFIDENCE))
+    return Interval(estimate=estimate, n=count, low=low, high=high)
 
 
 def _columns(*columns: ArrayLike) -> np.ndarray:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from caelab.data.pixels import evenly_spaced
 from caelab.errors import InputError
 from caelab.metrics.statistics import Effect, Interval
 from caelab.report.document import Block, Code, Column, Note, Paragraph, Section, Table
@@ -24,7 +25,7 @@ from caelab.report.sentences import change_in_words, mean_in_words, significant
 from caelab.report.several_colors import several_colors_section
 from caelab.report.shortcoming_tables import percent
 from caelab.report.shortcomings import shortcoming_section
-from caelab.report.test_images import Album, evenly
+from caelab.report.test_images import Album
 
 METRICS = {
     "mse": Column(name="MSE", format=".5f"),
@@ -232,7 +233,7 @@ def _pictures(variants: Variants, album: Album) -> Iterable[Block]:
     best = variants.best
     count = len(album.test(best.first).pixels)
     shown = sorted(variants.all, key=_validation_error)[:ROWS]
-    chosen = evenly(IMAGES, count)
+    chosen = evenly_spaced(IMAGES, count)
     yield _strip(
         "colors", shown, chosen, album,
         f"The same {len(chosen)} test images, evenly spaced: given in gray, colored, and as they were.",

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from caelab.baselines.classical import classical_methods
-from caelab.baselines.classical_choice import MEASURED, spread
+from caelab.baselines.classical import classical_methods, measured_positions
+from caelab.data.pixels import evenly_spaced
 from caelab.degrade.degradation import Degradation, parse_degradation
 from caelab.errors import InputError
 from caelab.metrics.evaluate import Restore, estimates
@@ -26,7 +26,7 @@ from caelab.report.run_reader import (
     read_runs,
 )
 from caelab.report.sentences import significant
-from caelab.report.test_images import Album, evenly
+from caelab.report.test_images import Album
 
 GIVEN = "as given"
 """The baseline that does nothing; every other one of a restoration is a classical method."""
@@ -116,7 +116,7 @@ def compare(
     pixels = album.test(variant.first).pixels
     positions = np.arange(len(pixels))
     if len(baselines) > 1:
-        positions = spread(len(pixels), MEASURED, pixels.shape[1] * pixels.shape[2])
+        positions = measured_positions(pixels)
     measures = [read_measures(run) for run in variant.runs]
     return Restoration(
         degradation=degradation,
@@ -192,7 +192,7 @@ def _rows(found: Restoration) -> Iterable[tuple[str | int | float | None, ...]]:
 def _strip(found: Restoration, album: Album) -> Block:
     run = found.variant.first
     pixels = album.test(run).pixels
-    chosen = evenly(IMAGES, len(pixels))
+    chosen = evenly_spaced(IMAGES, len(pixels))
     pictures = album.pictures(run, chosen)
     rows = {"given": pictures["given"]}
     method = _classical(found)
@@ -212,5 +212,5 @@ def _classical(found: Restoration) -> Restore | None:
     for name, method in classical_methods(found.degradation).items():
         for value in method.grid:
             if method.label(name, value) == found.best_classical:
-                return method.make(value)
+                return method.restore(value)
     return None

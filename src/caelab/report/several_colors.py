@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from caelab.data.pixels import Pixels
+from caelab.data.pixels import Pixels, evenly_spaced
 from caelab.degrade.degradation import parse_degradation
 from caelab.metrics.diversity import measure_variants
 from caelab.metrics.image_metrics import colorfulness
@@ -19,7 +19,7 @@ from caelab.report.image_strips import draw_strips
 from caelab.report.run_reader import FinishedRun
 from caelab.report.sentences import significant
 from caelab.report.shortcoming_tables import percent
-from caelab.report.test_images import Album, evenly
+from caelab.report.test_images import Album
 
 VARIANTS = 4
 """Drawn of each image."""
@@ -90,7 +90,7 @@ def several_colors_section(run: FinishedRun, album: Album, label: str) -> Sectio
     """
     test = album.test(run).pixels
     model, card = load_model(run.directory.weights, torch.device("cpu"))
-    found = measure_several_colors(model, test.at(evenly(IMAGES, len(test))), card.impair)
+    found = measure_several_colors(model, test.at(evenly_spaced(IMAGES, len(test))), card.impair)
     return Section(
         title="Several plausible colors",
         blocks=[
@@ -156,7 +156,7 @@ def _table(found: SeveralColors) -> Table:
 
 def _strip(model: ImageModel, run: FinishedRun, album: Album, label: str) -> Block:
     test = album.test(run).pixels
-    positions = evenly(SHOWN, len(test))
+    positions = evenly_spaced(SHOWN, len(test))
     pictures = album.pictures(run, positions)
     given = torch.from_numpy(pictures["given"][:, :1])
     drawn = model.variants(given, VARIANTS, rows=test.rows[positions]).clamp(0, 1).numpy()

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from caelab.color import SPACES
-from caelab.data.pixels import Pixels
+from caelab.data.pixels import Pixels, evenly_spaced
 from caelab.degrade.degradation import parse_degradation
 from caelab.experiments.setup import load_data
 from caelab.metrics.ambiguity import SIDE, Ambiguity, ambiguity, cut_patches, middle, patches_at
@@ -43,7 +43,7 @@ from caelab.report.shortcoming_tables import (
     shift_in_words,
     shortcoming_tables,
 )
-from caelab.report.test_images import Album, evenly
+from caelab.report.test_images import Album
 
 IMAGES = 2000
 """Test images on which the network is run again, evenly spaced; metrics that it left for all are
@@ -65,7 +65,7 @@ def measure_shortcomings(run: FinishedRun, album: Album, *, seed: int = 0) -> Sh
         InputError: The images cannot be had, or weights or measures are damaged.
     """
     test, measures = album.test(run), read_measures(run)
-    positions = evenly(IMAGES, len(test.pixels))
+    positions = evenly_spaced(IMAGES, len(test.pixels))
     some = test.pixels.at(positions)
     shifted = test.pixels.at(positions[:: -(-len(positions) // SHIFTED_IMAGES)])
     model, card = load_model(run.directory.weights, torch.device("cpu"))

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pooch
 import torch
 
-from caelab.baselines.codecs import CodeCost, FileCost, code_costs, jpeg_costs, webp_costs
-from caelab.baselines.pca import LARGEST_DIMENSION, cached_principal_components, patch_sides
+from caelab.baselines.code_cost import CodeCost, code_costs
+from caelab.baselines.image_codecs import FileCost, file_costs
+from caelab.baselines.pca import linear_code_errors
+from caelab.data.pixels import evenly_spaced
 from caelab.errors import InputError
 from caelab.experiments.setup import Parts, load_data, place
 from caelab.files import read_json, write_text
@@ -100,10 +101,8 @@ def measure_beside(
     beside.sizes = tuple(sorted({*beside.sizes, *wanted}))
     if not beside.files:
         some = parts.test.at(np.arange(min(FILE_IMAGES, len(parts.test))))
-        beside.files = (*jpeg_costs(some), *webp_costs(some))
-    ranging = parts.train.at(
-        np.linspace(0, len(parts.train) - 1, min(RANGE_IMAGES, len(parts.train))).astype(np.int64)
-    )
+        beside.files = file_costs(some)
+    ranging = parts.train.at(evenly_spaced(RANGE_IMAGES, len(parts.train)))
     with progress("what the codes cost", len(unpriced), unit="networks") as bar:
         for each in unpriced:
             model, _ = load_model(each.directory.weights, parts.test.device)
@@ -127,24 +126,12 @@ def _linear(parts: Parts, sizes: Sequence[int]) -> dict[str, dict[int, float]]:
     """Return the test MSE of the linear codes that there can be of these sizes, by kind and
     size.
     """
-    shape = parts.train.shape
-    dimension = int(np.prod(shape))
-    chosen: dict[int | None, list[int]] = {
-        None: [size for size in sizes if 0 < size < dimension <= LARGEST_DIMENSION]
-    }
-    for patch in PATCHES:
-        chosen[patch] = [size for size in sizes if size and patch in patch_sides(shape, size)]
-    key = parts.source.fingerprint[:16]
     lines: dict[str, dict[int, float]] = {}
-    for side, suiting in chosen.items():
-        if suiting:
-            components = cached_principal_components(
-                parts.train, Path(pooch.os_cache("caelab")), key, patch=side
-            )
+    for side in (None, *PATCHES):
+        errors = linear_code_errors(parts.train, parts.test, sizes, patch=side)
+        if errors:
             kind = WHOLE if side is None else f"PCA, {side}×{side} patches"
-            lines[kind] = {
-                size: float(components.errors(parts.test, size).mean()) for size in suiting
-            }
+            lines[kind] = {size: float(values.mean()) for size, values in errors.items()}
     return lines
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from caelab.baselines.codecs import FLOAT_BITS, CodeCost, FileCost, error_at
+from caelab.baselines.code_cost import FLOAT_BITS, CodeCost
+from caelab.baselines.image_codecs import FileCost, error_at
 from caelab.report.architectures import Analysis, Architecture
 from caelab.report.document import Cell, Column, Table
 from caelab.report.run_reader import FinishedRun

@@ -16,13 +16,6 @@ from caelab.models.weights_file import load_model
 from caelab.report.run_reader import FinishedRun
 
 
-def evenly(count: int, of: int) -> np.ndarray:
-    """Return ``count`` positions among ``of``, or all, evenly spaced from the first to the last,
-    ``int64``.
-    """
-    return np.linspace(0, of - 1, min(count, of)).round().astype(np.int64)
-
-
 @dataclass(frozen=True, kw_only=True)
 class TestImages:
     """The test part of some images.
