@@ -10,7 +10,7 @@ from caelab.models.image_model import ImageModel
 from caelab.models.inference import MOST_SIZES, Inference
 from caelab.models.prediction_heads import RgbPrediction
 from caelab.networks.build import build
-from caelab.networks.modules import NetworkModule
+from caelab.networks.network_module import NetworkModule
 from caelab.networks.parser import parse
 from caelab.training.gradient import threads
 

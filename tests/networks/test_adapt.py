@@ -92,19 +92,19 @@ def test_what_is_adapted_has_the_outputs_and_what_has_them_is_left_alone(
 @pytest.mark.parametrize(
     ("text", "outputs", "column", "problem", "expected"),
     [
-        ("conv8 [conv8]", 2, 7, "the network ends in a skip", "a convolution behind the bracket"),
+        ("conv8 [conv8]", 2, 7, "the network ends in a skip", "a convolution after the bracket"),
         (
             "conv8 ([conv8] up)",
             2,
             8,
             "the network ends in a skip",
-            "a convolution behind the bracket",
+            "a convolution after the bracket",
         ),
         (
             "conv8 unshuffle2",
             2,
             7,
-            "2 channels are needed behind unshuffle2",
+            "2 channels are needed after it",
             "a multiple of 2² = 4",
         ),
         ("conv8 norm4", 2, 7, "2 channels are not a multiple of 4 groups", "a layer that fits"),

@@ -8,35 +8,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caelab.networks.ast import (
-    ACTIVATIONS,
-    KINDS,
     CodeMark,
     Item,
-    Layer,
     Network,
     Repeat,
     Residual,
     Skip,
     spell_out,
 )
+from caelab.networks.layers.base import ACTIVATIONS, LayerKind
 from caelab.networks.parser import parse
 
 
 @st.composite
-def layers(draw: st.DrawFn) -> Layer:
-    name = draw(st.sampled_from(list(KINDS)))
-    kind = KINDS[name]
-    if kind.decimal:
+def layers(draw: st.DrawFn) -> LayerKind:
+    name = draw(st.sampled_from(list(LayerKind.registry)))
+    kind = LayerKind.registry[name]
+    takes = kind.takes
+    if takes and takes.decimal:
         probability = draw(st.integers(0, 9_999)) / 10_000
-        return Layer(
-            name=name,
+        return kind(
             probability=probability,
             activation=draw(st.none() | st.sampled_from(ACTIVATIONS)),
         )
-    numbers = st.integers(kind.least, 65_536)
-    number = kind.default
-    if kind.number and (not kind.optional or draw(st.booleans())):
-        number = draw(numbers)
+    number = 0
+    if takes and (not takes.optional or draw(st.booleans())):
+        number = draw(st.integers(takes.min, 65_536))
     values = {
         "k": ("kernel", st.integers(1, 9)),
         "s": ("stride", st.integers(1, 4)),
@@ -50,8 +47,7 @@ def layers(draw: st.DrawFn) -> Layer:
         for letter, (field, strategy) in values.items()
         if letter in kind.letters
     }
-    return Layer(
-        name=name,
+    return kind(
         number=number,
         activation=draw(st.none() | st.sampled_from(ACTIVATIONS)),
         **fields,

@@ -8,18 +8,18 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from caelab.errors import InputError
-from caelab.networks import PRESETS, NetworkError, describe, shapes
+from caelab.networks import PRESETS, NetworkError, describe
 from caelab.networks.build import build, fold_batchnorm
-from caelab.networks.global_layers import SelfAttention
+from caelab.networks.layers.resampling import Up
 from caelab.networks.modules import (
     ActivationLayer,
     Convolution,
     Dense,
     ParametricLayer,
-    ResidualBlock,
-    SkipBlock,
+    SelfAttention,
     TransposedConvolution,
 )
+from caelab.networks.network_module import ResidualBlock, SkipBlock
 from caelab.networks.parser import parse
 
 WORDS = [
@@ -111,7 +111,7 @@ def test_shapes_weights_and_costs_are_those_of_the_description(
     text, channels, size = case
     found = describe(parse(text), channels=channels, size=size)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shapes, "merges", lambda first, second: False)  # a module for every row
+        patch.setattr(Up, "merge", lambda first, second: None)  # a module for every row
         network = _build(text, channels=channels, size=size)
     seen: list[tuple[tuple[int, ...], int]] = []
     costs = [0]  # of the row under way
@@ -152,7 +152,7 @@ def test_the_rewrite_changes_neither_function_nor_gradients_nor_names(
     text, channels, size = case
     rewritten = _build(text, channels=channels, size=size).double().eval()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shapes, "merges", lambda first, second: False)
+        patch.setattr(Up, "merge", lambda first, second: None)
         literal = _build(text, channels=channels, size=size).double().eval()
     assert list(rewritten.state_dict()) == list(literal.state_dict())
     images = _images(channels, size, dtype=torch.float64).requires_grad_()

@@ -5,7 +5,8 @@ from torch import Tensor, nn
 from caelab.networks import adapt, describe
 from caelab.networks.build import build
 from caelab.networks.initialize import standardise
-from caelab.networks.modules import Classifier, NetworkModule
+from caelab.networks.modules import Classifier
+from caelab.networks.network_module import NetworkModule
 from caelab.networks.parser import parse
 
 TEXT = "conv4 pool conv6 classify5 | up conv3"

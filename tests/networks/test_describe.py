@@ -20,10 +20,10 @@ def test_the_reference_network() -> None:
     assert (found.code.shape, found.code.size, found.code.where) == (
         (16, 8, 8),
         1024,
-        "behind 5, conv16",
+        "after layer 5, conv16",
     )
     assert (found.narrowest.shape, found.narrowest.size) == ((12, 8, 8), 768)
-    assert found.narrowest.where == "behind 4, pool"
+    assert found.narrowest.where == "after layer 4, pool"
     assert found.weights == 4911
     assert found.output == found.input == (3, 32, 32)
     assert not found.skip_around_code
@@ -142,7 +142,7 @@ def test_the_caret_stands_under_what_does_not_fit(
             "reference",
             30,
             19,
-            "pool made 12×7×7 of 12×15×15, with a rest",
+            "pool made 12×7×7 of 12×15×15, with a remainder",
             "28×28 or 32×32 pixels would do",
         ),
         (
@@ -178,14 +178,14 @@ def test_an_output_that_is_no_image(
             "unet",
             33,
             8,
-            "x of 32×33×33 and f(x) of 64×32×32; pool made 32×16×16 of 32×33×33, with a rest",
+            "x of 32×33×33 and f(x) of 64×32×32; pool made 32×16×16 of 32×33×33, with a remainder",
             "Images of 32×32 or 36×36 pixels would do",
         ),
         (
             "unet",
             34,
             21,
-            "x of 64×17×17 and f(x) of 128×16×16; pool made 64×8×8 of 64×17×17, with a rest",
+            "x of 64×17×17 and f(x) of 128×16×16; pool made 64×8×8 of 64×17×17, with a remainder",
             "Images of 32×32 or 36×36 pixels would do",
         ),
         ("unet-color", (32, 28), 73, "f(x) of 96×8×6", "Images of 32×24 or 32×32 pixels would do"),
@@ -201,7 +201,7 @@ def test_an_output_that_is_no_image(
             "conv8 [pool conv8 pool up]",
             5,
             7,
-            "with a rest",
+            "with a remainder",
             "Expected layers in the bracket that come back",
         ),
     ],

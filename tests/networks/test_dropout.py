@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from caelab.networks.build import build
-from caelab.networks.dropout import Dropout, drawing_from
+from caelab.networks.modules import Dropout, drawing_from
 from caelab.networks.parser import parse
 
 

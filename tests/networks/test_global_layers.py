@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from caelab.networks.build import build
-from caelab.networks.global_layers import GlobalContext, SelfAttention, SqueezeExcitation
+from caelab.networks.modules import GlobalContext, SelfAttention, SqueezeExcitation
 from caelab.networks.parser import parse
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from caelab.networks.ast import ACTIVATIONS
 from caelab.networks.build import build
 from caelab.networks.initialize import standardise, weighted_layers
+from caelab.networks.layers.base import ACTIVATIONS
 from caelab.networks.modules import ACTIVATIONS as FUNCTIONS
 from caelab.networks.parser import parse
 

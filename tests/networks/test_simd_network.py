@@ -17,7 +17,7 @@ from caelab.kernels.compiler import find_compiler, load
 from caelab.kernels.simd.bindings import SOURCE, declared, library
 from caelab.networks import describe
 from caelab.networks.build import build
-from caelab.networks.modules import NetworkModule
+from caelab.networks.network_module import NetworkModule
 from caelab.networks.parser import parse
 from caelab.networks.simd_network import SimdNetwork, lay_out, make_simd_network
 from caelab.networks.simd_program import Affine, Chain, chain_of, make_program

@@ -11,17 +11,13 @@ from dataclasses import dataclass, replace
 
 from caelab.errors import InputError
 from caelab.networks.ast import (
-    ACTIVATIONS,
-    KINDS,
     Item,
-    Layer,
     Network,
     Repeat,
     Residual,
     Skip,
-    format_layer,
 )
-from caelab.networks.shapes import number
+from caelab.networks.layers.base import ACTIVATIONS, LayerKind
 
 Level = str | int | float | bool
 """A level as a study's file has it."""
@@ -61,7 +57,7 @@ def transform(network: Network, factor: str, level: Level) -> Network:
 
 
 def _kernel(network: Network, level: Level) -> Network:
-    def change(layer: Layer) -> Layer:
+    def change(layer: LayerKind) -> LayerKind:
         return (
             replace(layer, kernel=int(level))
             if layer.name == "conv" and layer.stride == 1
@@ -72,12 +68,12 @@ def _kernel(network: Network, level: Level) -> Network:
 
 
 def _channels(network: Network, level: Level) -> Network:
-    last = [layer for layer in _layers(network.items) if KINDS[layer.name].weighted][-1:]
+    last = [layer for layer in _layers(network.items) if layer.weighted][-1:]
 
-    def change(layer: Layer) -> Layer:
-        if not KINDS[layer.name].weighted or layer is last[0]:
+    def change(layer: LayerKind) -> LayerKind:
+        if not layer.weighted or layer is last[0]:
             return layer
-        return replace(layer, number=max(1, round(number(layer) * float(level))))
+        return replace(layer, number=max(1, round(layer.number * float(level))))
 
     return Network(items=_each(network.items, change))
 
@@ -93,20 +89,18 @@ def _strided(items: tuple[Item, ...]) -> tuple[Item, ...]:
     """``conv8 pool`` → ``conv8s2``: the convolution before a pooling takes its stride."""
     changed: list[Item] = []
     for item in items:
-        if not isinstance(item, Layer) or item.name not in ("pool", "avgpool"):
+        if not isinstance(item, LayerKind) or item.name not in ("pool", "avgpool"):
             changed.append(item)
             continue
         before = changed[-1] if changed else None
         if (
-            not isinstance(before, Layer)
+            not isinstance(before, LayerKind)
             or before.name != "conv"
             or before.stride > 1
             or item.activation
         ):
-            raise InputError(
-                f"no convolution of stride 1 stands before {format_layer(item)} to take its stride."
-            )
-        changed[-1] = replace(before, stride=number(item))
+            raise InputError(f"no convolution of stride 1 stands before {item} to take its stride.")
+        changed[-1] = replace(before, stride=item.number)
     return tuple(changed)
 
 
@@ -121,46 +115,48 @@ def _upsampling(network: Network, level: Level) -> Network:
         changed: list[Item] = []
         for item in items:
             before = changed[-1] if changed else None
-            if isinstance(before, Layer) and before.name in ("up", "upbilinear"):
+            if isinstance(before, LayerKind) and before.name in ("up", "upbilinear"):
                 if not _follows_plainly(before, item):
-                    raise InputError(
-                        f"no convolution of stride 1, padding same, follows {format_layer(before)}."
-                    )
+                    raise InputError(f"no convolution of stride 1, padding same, follows {before}.")
                 changed[-1:] = learned(before, item)
             else:
                 changed.append(item)
-        if changed and isinstance(changed[-1], Layer) and changed[-1].name in ("up", "upbilinear"):
-            raise InputError(f"no convolution follows {format_layer(changed[-1])}.")
+        if (
+            changed
+            and isinstance(changed[-1], LayerKind)
+            and changed[-1].name in ("up", "upbilinear")
+        ):
+            raise InputError(f"no convolution follows {changed[-1]}.")
         return tuple(changed)
 
     return Network(items=_sequences(network.items, change))
 
 
-def _follows_plainly(up: Layer, item: Item) -> bool:
+def _follows_plainly(up: LayerKind, item: Item) -> bool:
     plain = (
-        isinstance(item, Layer) and item.name == "conv" and (item.stride, item.dilation) == (1, 1)
+        isinstance(item, LayerKind)
+        and item.name == "conv"
+        and (item.stride, item.dilation) == (1, 1)
     )
-    return plain and isinstance(item, Layer) and item.padding is None and not up.activation
+    return plain and isinstance(item, LayerKind) and item.padding is None and not up.activation
 
 
-def _transposed(up: Layer, convolution: Item) -> list[Item]:
+def _transposed(up: LayerKind, convolution: Item) -> list[Item]:
     """``up conv12`` → ``deconv12k4s2``: with K + S − 1 weights a side the former is a special case
     of the latter.
     """
-    assert isinstance(convolution, Layer)
-    factor = number(up)
-    return [
-        replace(convolution, name="deconv", kernel=convolution.kernel + factor - 1, stride=factor)
-    ]
+    assert isinstance(convolution, LayerKind)
+    factor = up.number
+    return [convolution.as_kind("deconv", kernel=convolution.kernel + factor - 1, stride=factor)]
 
 
-def _shuffled(up: Layer, convolution: Item) -> list[Item]:
+def _shuffled(up: LayerKind, convolution: Item) -> list[Item]:
     """``up conv12`` → ``conv48 shuffle2``: each of the S² positions has weights of its own."""
-    assert isinstance(convolution, Layer)
-    factor = number(up)
+    assert isinstance(convolution, LayerKind)
+    factor = up.number
     return [
-        replace(convolution, number=number(convolution) * factor**2),
-        Layer(name="shuffle", number=factor),
+        replace(convolution, number=convolution.number * factor**2),
+        LayerKind.registry["shuffle"](number=factor),
     ]
 
 
@@ -170,9 +166,9 @@ def _code_activation(network: Network, level: Level) -> Network:
     encoder, _ = network.halves
     for index in range(len(encoder) - 1, -1, -1):
         item = encoder[index]
-        if not isinstance(item, Layer):
+        if not isinstance(item, LayerKind):
             break
-        if KINDS[item.name].weighted:
+        if item.weighted:
             changed = replace(item, activation=str(level))
             return Network(items=(*network.items[:index], changed, *network.items[index + 1 :]))
     raise InputError(
@@ -181,15 +177,15 @@ def _code_activation(network: Network, level: Level) -> Network:
     )
 
 
-def _renaming(old: str, new: str) -> Callable[[Layer], Layer]:
-    return lambda layer: replace(layer, name=new) if layer.name == old else layer
+def _renaming(old: str, new: str) -> Callable[[LayerKind], LayerKind]:
+    return lambda layer: layer.as_kind(new) if layer.name == old else layer
 
 
-def _layers(items: tuple[Item, ...]) -> Iterator[Layer]:
+def _layers(items: tuple[Item, ...]) -> Iterator[LayerKind]:
     """All layers in order, a repetition's once."""
     for item in items:
         match item:
-            case Layer():
+            case LayerKind():
                 yield item
             case Residual() | Skip():
                 yield from _layers(item.items)
@@ -197,11 +193,13 @@ def _layers(items: tuple[Item, ...]) -> Iterator[Layer]:
                 yield from _layers((item.item,))
 
 
-def _each(items: tuple[Item, ...], change: Callable[[Layer], Layer]) -> tuple[Item, ...]:
+def _each(items: tuple[Item, ...], change: Callable[[LayerKind], LayerKind]) -> tuple[Item, ...]:
     """The items with every layer changed, in brackets and repetitions too."""
     return _sequences(
         items,
-        lambda inner: tuple(change(item) if isinstance(item, Layer) else item for item in inner),
+        lambda inner: tuple(
+            change(item) if isinstance(item, LayerKind) else item for item in inner
+        ),
     )
 
 

@@ -25,7 +25,7 @@ from caelab.models.inference import restoring
 from caelab.models.weights_file import save_model
 from caelab.networks import Description
 from caelab.networks.build import fold_batchnorm
-from caelab.networks.modules import NetworkModule
+from caelab.networks.network_module import NetworkModule
 
 SAMPLES = 8
 """Images in each block of ``samples.png``."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from caelab.errors import InputError
 from caelab.models.affine import affine
 from caelab.models.prediction_heads import BinsPrediction, Prediction
-from caelab.networks.modules import NetworkModule, Output
+from caelab.networks.network_module import NetworkModule, Output
 from caelab.networks.simd_network import SimdNetwork, make_simd_network
 from caelab.randomness import image_keys
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from caelab.device import autocast
 from caelab.models.image_model import ImageModel, Part
-from caelab.networks.modules import NetworkModule
+from caelab.networks.network_module import NetworkModule
 from caelab.networks.simd_network import SimdNetwork
 
 MOST_PIXELS = 64 * 64

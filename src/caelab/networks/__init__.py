@@ -7,12 +7,14 @@ from caelab.networks.adapt import adapt
 from caelab.networks.ast import Network, NetworkError
 from caelab.networks.describe import describe, require_enlargeable, require_image_output
 from caelab.networks.description import Description, LayerRow, Representation
+from caelab.networks.layers.base import LayerKind
 from caelab.networks.parser import parse
-from caelab.networks.presets import PRESETS, resolve
+from caelab.networks.presets import PRESETS
 
 __all__ = [
     "PRESETS",
     "Description",
+    "LayerKind",
     "LayerRow",
     "Network",
     "NetworkError",
@@ -22,5 +24,4 @@ __all__ = [
     "parse",
     "require_enlargeable",
     "require_image_output",
-    "resolve",
 ]

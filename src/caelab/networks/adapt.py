@@ -1,145 +1,128 @@
-"""A network's text for the channels of another task: an RGB autoencoder, say, for gray → two planes
-of chroma.
+"""A network for the channels of another task: an RGB autoencoder, say, for gray → two planes of
+chroma.
 
-Only the end of a text says how many channels there are; the first layer takes what it is given
+Only the end of a network says how many channels there are; the first layer takes its input as it is
 (``build(channels=…)``). So it is the last layer with weights that is rewritten, to as many channels
-as the layers behind it need.
+as the layers after it need.
 """
 
 from dataclasses import replace
 from itertools import groupby
+from typing import assert_never
 
-from caelab.networks import shapes
-from caelab.networks.ast import (
-    KINDS,
-    CodeMark,
-    Item,
-    Layer,
-    Network,
-    NetworkError,
-    Repeat,
-    Residual,
-    Skip,
-    Span,
-)
-from caelab.networks.parser import MOST_NUMBER
-from caelab.networks.shapes import MisfitError
+from caelab.networks.ast import CodeMark, Item, Network, NetworkError, Repeat, Residual, Skip
+from caelab.networks.layers.base import LayerKind, MisfitError, Span
+
+MAX_CHANNELS = 65_536
 
 
 def adapt(network: Network, *, outputs: int, inputs: int = 3) -> Network:
-    """Return ``network`` with ``outputs`` channels at its end; the same network where it
-    has them.
+    """Return ``network`` with ``outputs`` channels at its end; the same network where it has them.
 
     ``conv48 shuffle4`` (3 channels) becomes ``conv32 shuffle4`` for 2. Where the text ends in a
     residual, the layer before the bracket changes too, so that both sides of the sum fit; of
     ``3*conv8``, only the last copy changes.
 
+    >>> from caelab.networks import parse
+    >>> str(adapt(parse("conv8 conv48 shuffle4"), outputs=2))
+    'conv8 conv32 shuffle4'
+
     Args:
         network: A tree that fits its own task.
-        outputs: Channels C' of what comes out.
-        inputs: Channels C of the images. They matter only to a text of which nothing can be
+        outputs: Channels C' of the output.
+        inputs: Channels C of the images. They matter only to a network of which nothing can be
             rewritten.
 
     Raises:
-        NetworkError: The network cannot be adapted: it ends in a skip, whose channels are
-            partly those that it is given; a layer behind the last convolution does not fit; or
-            there is no convolution.
+        NetworkError: The network cannot be adapted: it ends in a skip, whose channels are partly
+            its input's; a layer after the last convolution does not fit; or there is no
+            convolution.
     """
-    text = network.text
-    items, needed = _Adapter(text).backwards(network.items, outputs)
+    items, needed = _backwards(network, network.items, outputs)
     if needed is not None and needed != inputs:
         raise NetworkError(
             f"the network would need {needed} channels at its beginning for {outputs} at its end,"
             f" and has {inputs}",
-            text=text,
-            span=(0, len(text)),
+            text=network.text,
+            span=(0, len(network.text)),
             expected="Expected a conv, deconv or dense layer, whose channels can be chosen.",
         )
     return Network(items=items)
 
 
-class _Adapter:
-    """Goes through a text from its end. ``needed`` is how many channels must come out; ``None``
-    once they do.
+def _backwards(
+    network: Network, items: tuple[Item, ...], needed: int | None
+) -> tuple[tuple[Item, ...], int | None]:
+    """Go through ``items`` from their end.
+
+    Args:
+        network: What they are part of, for errors.
+        items: The items.
+        needed: Channels that must come out of them; ``None`` if they are right as they are.
+
+    Returns:
+        Items that give the needed channels, and the channels that must come in, or ``None``.
     """
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def backwards(
-        self, items: tuple[Item, ...], needed: int | None
-    ) -> tuple[tuple[Item, ...], int | None]:
-        """Items that give the ``needed`` channels, and how many they need before them."""
-        adapted: list[Item] = []
-        for item in reversed(items):
-            if needed is None:
+    adapted: list[Item] = []
+    for item in reversed(items):
+        if needed is None:
+            adapted.append(item)
+            continue
+        match item:
+            case LayerKind():
+                layer, needed = _layer(network, item, needed)
+                adapted.append(layer)
+            case Residual():
+                # x needs them as well as f(x), so ``needed`` stays as it is.
+                inner, _ = _backwards(network, item.items, needed)
+                adapted.append(replace(item, items=inner))
+            case Repeat():
+                copies, needed = _backwards(network, (item.item,) * item.count, needed)
+                adapted.extend(reversed(_repeated(item, copies)))
+            case Skip():
+                raise _error(
+                    network,
+                    item.span,
+                    "the network ends in a skip, whose channels are partly its input's",
+                    "Expected a convolution after the bracket, whose channels can be chosen.",
+                )
+            case CodeMark():
                 adapted.append(item)
-                continue
-            match item:
-                case Layer():
-                    layer, needed = self.layer(item, needed)
-                    adapted.append(layer)
-                case Residual():
-                    inner, _ = self.backwards(item.items, needed)
-                    adapted.append(replace(item, items=inner))
-                case Repeat():
-                    copies, needed = self.backwards((item.item,) * item.count, needed)
-                    adapted.extend(reversed(_repeated(item, copies)))
-                case Skip():
-                    raise self.fail(
-                        "the network ends in a skip, whose channels are in part those that it is"
-                        " given",
-                        item.span,
-                        "Expected a convolution behind the bracket, whose channels can be chosen.",
-                    )
-                case CodeMark():
-                    adapted.append(item)
-        return tuple(reversed(adapted)), needed
+            case _:
+                assert_never(item)
+    return tuple(reversed(adapted)), needed
 
-    def layer(self, layer: Layer, needed: int) -> tuple[Layer, int | None]:
-        if KINDS[layer.name].weighted:
-            if needed > MOST_NUMBER:
-                raise self.fail(
-                    f"{needed} channels are needed here",
-                    layer.span,
-                    f"At most {MOST_NUMBER} are allowed.",
-                )
-            return replace(layer, number=needed), None
-        factor = shapes.number(layer)
-        match layer.name:
-            case "shuffle":
-                return layer, needed * factor**2
-            case "unshuffle" if needed % factor**2:
-                raise self.fail(
-                    f"{needed} channels are needed behind {self.text[slice(*layer.span)]}",
-                    layer.span,
-                    f"Expected a multiple of {factor}² = {factor**2}, or a convolution behind it.",
-                )
-            case "unshuffle":
-                return layer, needed // factor**2
-            case "norm" | "excite" | "attend":
-                try:
-                    shapes.output_shape(layer, (needed, 1, 1))
-                except MisfitError as error:
-                    expected = "Expected a layer that fits, or a convolution behind it."
-                    raise self.fail(
-                        f"{self.text[slice(*layer.span)]} does not fit: {error}",
-                        layer.span,
-                        expected,
-                    ) from error
-        return layer, needed
 
-    def fail(self, problem: str, span: Span, expected: str) -> NetworkError:
-        return NetworkError(
-            f"cannot be adapted: {problem}", text=self.text, span=span, expected=expected
-        )
+def _layer(network: Network, layer: LayerKind, needed: int) -> tuple[LayerKind, int | None]:
+    if layer.weighted:
+        if needed > MAX_CHANNELS:
+            raise _error(
+                network,
+                layer.span,
+                f"{needed} channels are needed here",
+                f"At most {MAX_CHANNELS} are allowed.",
+            )
+        return replace(layer, number=needed), None
+    try:
+        return layer, layer.input_channels(needed)
+    except MisfitError as error:
+        raise _error(
+            network,
+            layer.span,
+            f"{layer} does not fit: {error}",
+            "Expected a layer that fits, or a convolution after it.",
+        ) from error
 
 
 def _repeated(repeat: Repeat, copies: tuple[Item, ...]) -> list[Item]:
-    """The copies of ``repeat``, equal neighbours written as one repetition; itself if none has
-    changed.
-    """
+    """Write equal neighbors among the copies as one repetition."""
     if all(copy == repeat.item for copy in copies):
         return [repeat]
     runs = [list(run) for _, run in groupby(copies)]
     return [run[0] if len(run) == 1 else Repeat(count=len(run), item=run[0]) for run in runs]
+
+
+def _error(network: Network, span: Span, problem: str, expected: str) -> NetworkError:
+    return NetworkError(
+        f"cannot be adapted: {problem}", text=network.text, span=span, expected=expected
+    )

@@ -7,7 +7,7 @@
 ``( … )`` is a residual, x + f(x); ``[ … ]`` a skip, x and f(x) concatenated over channels. ``COUNT
 * item`` stands for copies with weights of their own. The code mark may stand inside nested brackets
 (then the brackets run around the code), once in a text, and never inside a repetition. Layers are
-separated by blanks; elsewhere blanks do not matter.
+separated by blanks; elsewhere blanks do not matter. The layers are in ``caelab.networks.layers``.
 """
 
 import re
@@ -16,110 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from caelab.errors import InputError
-
-ACTIVATIONS = (
-    "none",
-    "relu",
-    "leaky",
-    "elu",
-    "gelu",
-    "silu",
-    "mish",
-    "softplus",
-    "tanh",
-    "sigmoid",
-)
-"""Names that may follow the colon. ``leaky`` has slope 0.01; ``none`` is the identity."""
-
-LETTERS = {
-    "k": "kernel",
-    "s": "stride",
-    "p": "padding",
-    "d": "dilation",
-    "h": "height",
-    "w": "width",
-}
-"""Option letters and the fields of ``Layer`` they set; ``v`` (padding valid) is ``p0``."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Kind:
-    """What a layer's name allows: the meaning of its number, and its option letters.
-
-    Attributes:
-        number: What the number counts; ``None`` where the layer takes none.
-        least: The smallest number allowed.
-        default: The number where none is written.
-        optional: Whether the number may be left out.
-        decimal: Whether the number is a probability p, 0 ≤ p < 1, with at most four decimals, and
-            not a whole number.
-        letters: The option letters, in the order in which they are printed.
-        weighted: Whether it has a linear map with weights: then ReLU follows by default.
-    """
-
-    number: str | None
-    least: int = 1
-    default: int | None = None
-    optional: bool = False
-    decimal: bool = False
-    letters: str = ""
-    weighted: bool = False
-
-
-KINDS = {
-    "conv": Kind(number="channels", letters="ksvpd", weighted=True),
-    "deconv": Kind(number="channels", letters="ksvp", weighted=True),
-    "dense": Kind(number="channels", letters="hw", weighted=True),
-    "pool": Kind(number="window", least=2, default=2, optional=True),
-    "avgpool": Kind(number="window", least=2, default=2, optional=True),
-    "up": Kind(number="factor", least=2, default=2, optional=True),
-    "upbilinear": Kind(number="factor", least=2, default=2, optional=True),
-    "shuffle": Kind(number="factor", least=2),
-    "unshuffle": Kind(number="factor", least=2),
-    "norm": Kind(number="groups", optional=True),
-    "batchnorm": Kind(number=None),
-    "dropout": Kind(number="probability", decimal=True),
-    "context": Kind(number=None),
-    "excite": Kind(number="reduction"),
-    "attend": Kind(number="heads", default=1, optional=True),
-    "classify": Kind(number="classes", least=2),
-}
-"""The layers, by name. Convolutions are 3×3, stride 1, padding "same" unless letters say otherwise.
-
-``conv``, ``deconv`` (transposed): convolutions. ``dense64``: every number of x into 64 numbers,
-shape (64, 1, 1); ``dense16h8w8``: into shape (16, 8, 8). ``pool`` (maximum), ``avgpool``: stride =
-window. ``up`` (nearest neighbour), ``upbilinear`` (half-pixel centres). ``shuffle2``: (4C, H, W) →
-(C, 2H, 2W), ``unshuffle2``: its inverse. ``norm``: group normalisation. ``batchnorm``: batch
-normalisation. ``dropout0.2``: in training, whole channels are set to 0 with that probability, and
-the others divided by 1 − p. Three words let every place know of the whole image: ``context`` adds a
-linear map of the channels' means, ``excite4`` scales every channel by a gate computed from the
-means through C / 4 hidden units (squeeze-and-excitation), ``attend4`` is self-attention over the
-positions with 4 heads, to be put in a residual: ``(norm attend4)``. ``classify10`` hands on what it
-is given; in training, a linear map of the channels' means tells which of 10 classes the image is
-of, a second task beside the first.
-"""
-
-Span = tuple[int, int]
-"""Start and end, in characters of the text that was parsed."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layer:
-    """One layer. ``padding`` ``None`` means "same"; ``activation`` ``None`` means the default of
-    its place.
-    """
-
-    name: str
-    number: int | None = None
-    kernel: int = 3
-    stride: int = 1
-    padding: int | None = None
-    dilation: int = 1
-    height: int = 1
-    width: int = 1
-    probability: float = 0.0
-    activation: str | None = None
-    span: Span = field(default=(0, 0), compare=False, repr=False)
+from caelab.networks.layers.base import LayerKind, Span
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,12 +51,19 @@ class CodeMark:
     span: Span = field(default=(0, 0), compare=False, repr=False)
 
 
-Item = Layer | Residual | Skip | Repeat | CodeMark
+Item = LayerKind | Residual | Skip | Repeat | CodeMark
 
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
     """A whole network; ``str(network)`` is its text in the canonical form.
+
+    >>> from caelab.networks import parse
+    >>> network = parse(" conv8 pool2|up  conv3k3")
+    >>> str(network)
+    'conv8 pool | up conv3'
+    >>> network.items[0].number
+    8
 
     Attributes:
         items: The items in order, the code mark among them (or inside a bracket, or nowhere). Their
@@ -186,33 +90,14 @@ class Network:
         return (self.items[: marks[0]], self.items[marks[0] + 1 :]) if marks else None
 
 
-def format_layer(layer: Layer) -> str:
-    """Print one layer in the canonical form."""
-    kind = KINDS[layer.name]
-    word = layer.name
-    if kind.decimal:
-        word += f"{layer.probability:.4f}".rstrip("0").rstrip(".")
-    elif layer.number is not None and layer.number != kind.default:
-        word += str(layer.number)
-    defaults = Layer(name=layer.name)
-    for letter in kind.letters:
-        if letter == "v":
-            word += "v" if layer.padding == 0 else ""
-            continue
-        value = getattr(layer, LETTERS[letter])
-        if value != getattr(defaults, LETTERS[letter]) and not (letter == "p" and value == 0):
-            word += f"{letter}{value}"
-    return word if layer.activation is None else f"{word}:{layer.activation}"
-
-
 def _locate(items: tuple[Item, ...], start: int) -> tuple[str, tuple[Item, ...]]:
     """Print ``items`` from the position ``start`` on; return the text and the items with spans."""
     words: list[str] = []
     located: list[Item] = []
     for item in items:
         match item:
-            case Layer():
-                word = format_layer(item)
+            case LayerKind():
+                word = str(item)
             case Residual() | Skip():
                 opening, closing = "()" if isinstance(item, Residual) else "[]"
                 inner, inner_items = _locate(item.items, start + 1)
@@ -233,7 +118,7 @@ def _locate(items: tuple[Item, ...], start: int) -> tuple[str, tuple[Item, ...]]
     return " ".join(words), tuple(located)
 
 
-def unroll(items: tuple[Item, ...]) -> Iterator[Layer | Residual | Skip | CodeMark]:
+def unroll(items: tuple[Item, ...]) -> Iterator[LayerKind | Residual | Skip | CodeMark]:
     """Yield the items with repetitions written out; those inside brackets stay repetitions."""
     for item in items:
         if isinstance(item, Repeat):
@@ -248,6 +133,10 @@ def spell_out(network: Network) -> Network:
 
     ReLU follows a convolution or dense layer that names no activation, except the last one of the
     network, which is linear; nothing follows other layers.
+
+    >>> from caelab.networks import parse
+    >>> str(spell_out(parse("2*conv8 pool conv3")))
+    'conv8:relu conv8:relu pool:none conv3:none'
     """
     last_is_met = False
 
@@ -255,26 +144,28 @@ def spell_out(network: Network) -> Network:
         nonlocal last_is_met
         spelled: list[Item] = []
         for item in reversed(list(unroll(items))):
-            if isinstance(item, Layer):
-                weighted = KINDS[item.name].weighted
-                default = "relu" if weighted and last_is_met else "none"
-                last_is_met = last_is_met or weighted
-                spelled.append(replace(item, activation=item.activation or default))
-            elif isinstance(item, CodeMark):
-                spelled.append(item)
-            else:
-                spelled.append(replace(item, items=backwards(item.items)))
+            match item:
+                case LayerKind():
+                    default = "relu" if item.weighted and last_is_met else "none"
+                    last_is_met = last_is_met or item.weighted
+                    spelled.append(replace(item, activation=item.activation or default))
+                case Residual() | Skip():
+                    spelled.append(replace(item, items=backwards(item.items)))
+                case CodeMark():
+                    spelled.append(item)
+                case _:
+                    assert_never(item)
         return tuple(reversed(spelled))
 
     return Network(items=backwards(network.items))
 
 
 class NetworkError(InputError):
-    """A network's text is wrong. The message holds the text, a caret line under the place, and what
-    was expected.
+    """A network is wrong. The message holds the text, a caret line under the position, and what was
+    expected.
 
     Attributes:
-        column: The place, counted from 1.
+        column: The position, counted from 1.
     """
 
     def __init__(self, problem: str, *, text: str, span: Span, expected: str) -> None:

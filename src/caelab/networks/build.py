@@ -1,25 +1,25 @@
-"""A network's text → a ``torch.nn.Module`` that computes exactly that.
+"""Tree → a ``torch.nn.Module`` that computes exactly what the text says.
 
 Exact rewrites live here and never in the text: ``up conv`` becomes one convolution at low
-resolution (``layers.UpConvolution``), ReLU moves behind a maximum pooling, where a quarter of the
-numbers is left, and batch normalisation for training is folded into the weights afterwards
+resolution (``LayerKind.merge``), ReLU moves after a maximum pooling, where a quarter of the numbers
+is left, and batch normalization for training is folded into the weights afterwards
 (``fold_batchnorm``).
 """
 
 import copy
 import itertools
+from typing import assert_never
 
 import torch
 from torch import nn
 
-from caelab.networks import modules, shapes
-from caelab.networks.ast import CodeMark, Item, Layer, Network, Residual, Skip, spell_out
+from caelab.errors import InputError
+from caelab.networks.ast import CodeMark, Item, Network, Repeat, Residual, Skip, spell_out
 from caelab.networks.describe import describe
-from caelab.networks.dropout import Dropout
-from caelab.networks.global_layers import GlobalContext, SelfAttention, SqueezeExcitation
 from caelab.networks.initialize import Initialisation, initialise, weighted_layers
-from caelab.networks.modules import NetworkModule, Sequence
-from caelab.networks.shapes import Shape
+from caelab.networks.layers.base import LayerKind, Shape, format_shape
+from caelab.networks.modules import ActivationLayer, ParametricLayer
+from caelab.networks.network_module import NetworkModule, ResidualBlock, Sequence, SkipBlock
 
 
 def build(
@@ -31,8 +31,12 @@ def build(
     batchnorm: bool = False,
     initialisation: Initialisation = "kaiming",
 ) -> NetworkModule:
-    """Build ``network`` on the CPU in float32, its weights drawn from ``generator`` and from
-    nothing else.
+    """Build ``network`` on the CPU in float32, its weights drawn from ``generator`` alone.
+
+    >>> from caelab.networks import parse
+    >>> module = build(parse("reference"), generator=torch.Generator().manual_seed(0))
+    >>> module(torch.zeros(1, 3, 32, 32)).shape
+    torch.Size([1, 3, 32, 32])
 
     Args:
         network: The network's tree, as ``parse`` returns it.
@@ -40,33 +44,39 @@ def build(
         size: Their size in pixels, or (height, width). A network without ``dense`` takes other
             sizes too.
         generator: A CPU generator; the same state gives the same weights.
-        batchnorm: Put batch normalisation before every activation but the last layer's, for
+        batchnorm: Put batch normalization before every activation but the last layer's, for
             ``fold_batchnorm``.
         initialisation: How the weights begin.
 
     Raises:
         NetworkError: A shape does not fit.
+        InputError: A user's layer does not do what it says.
     """
-    description = describe(network, channels=channels, size=size)
-    plan = spell_out(network)
-    if plan.halves:
-        encoder, code = _sequence(plan.halves[0], description.input)
-        decoder, _ = _sequence(plan.halves[1], code)
-        built = NetworkModule(network, {"encoder": encoder, "decoder": decoder})
-    else:
-        layers, _ = _sequence(plan.items, description.input)
-        built = NetworkModule(network, {"layers": layers})
+    image = describe(network, channels=channels, size=size).input
+    # Layers of plug-ins may draw their first weights as torch does, from its global generator.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(generator.initial_seed())
+        plan = spell_out(network)
+        parts: dict[str, Sequence] = {}
+        for name, items in (
+            zip(("encoder", "decoder"), plan.halves, strict=True)
+            if plan.halves
+            else [("layers", plan.items)]
+        ):
+            parts[name] = Sequence()
+            image = _fill(parts[name], items, image)
+    module = NetworkModule(network, parts)
     if batchnorm:
-        for layer in weighted_layers(built)[:-1]:
+        for layer in weighted_layers(module)[:-1]:
             if layer.activation != "none":
                 layer.add_norm()
-    initialise(built, generator=generator, initialisation=initialisation)
-    _pool_before_rectifying(built)
-    return built
+    initialise(module, generator=generator, initialisation=initialisation)
+    _pool_before_rectifying(module)
+    return module
 
 
 def fold_batchnorm(module: NetworkModule) -> NetworkModule:
-    """Copy ``module`` with the batch normalisation of ``build(batchnorm=True)`` folded into the
+    """Copy ``module`` with the batch normalization of ``build(batchnorm=True)`` folded into the
     weights.
 
     The copy is the plain network of the text, with the state dict's keys of
@@ -79,135 +89,93 @@ def fold_batchnorm(module: NetworkModule) -> NetworkModule:
     return folded
 
 
-def _sequence(items: tuple[Item, ...], shape: Shape) -> tuple[Sequence, Shape]:
-    sequence = Sequence()
-    return sequence, _fill(sequence, items, shape)
-
-
-def _fill(sequence: nn.Sequential, items: tuple[Item, ...], shape: Shape) -> Shape:
-    """Append the modules of ``items`` to ``sequence``, named by their places; the shape behind
-    them.
-    """
-    place = 0
-    while place < len(items):
-        item = items[place]
-        following = items[place + 1] if place + 1 < len(items) else None
+def _fill(sequence: Sequence, items: tuple[Item, ...], shape: Shape) -> Shape:
+    """Append the modules of ``items``, named by their positions; return the shape after them."""
+    rest = list(enumerate(items))[::-1]
+    while rest:
+        index, item = rest.pop()
         match item:
-            case Layer() if isinstance(following, Layer) and shapes.merges(item, following):
-                place += 1
-                sequence.add_module(
-                    str(place),
-                    modules.UpConvolution(
-                        shape[0],
-                        shapes.number(following),
-                        kernel=following.kernel,
-                        factor=shapes.number(item),
-                        activation=following.activation or "none",
-                    ),
-                )
-                shape = shapes.output_shape(following, shapes.output_shape(item, shape))
-            case Layer():
-                sequence.add_module(str(place), _layer(item, shape))
-                shape = shapes.output_shape(item, shape)
+            case LayerKind():
+                following = rest[-1][1] if rest else None
+                merged = item.merge(following) if isinstance(following, LayerKind) else None
+                if merged and isinstance(following, LayerKind):
+                    # The pair has the position of the layer with the weights.
+                    index, _ = rest.pop()
+                    sequence.add_module(str(index), _module(merged, shape))
+                    shape = following.shape(item.shape(shape))
+                else:
+                    sequence.add_module(str(index), _module(item, shape))
+                    shape = item.shape(shape)
             case Residual():
-                block: Sequence = modules.ResidualBlock()
+                block: Sequence = ResidualBlock()
                 shape = _fill(block, item.items, shape)
-                sequence.add_module(str(place), block)
+                sequence.add_module(str(index), block)
             case Skip():
-                block = modules.SkipBlock()
-                before = shape[0]
+                block = SkipBlock()
                 channels, height, width = _fill(block, item.items, shape)
-                shape = (before + channels, height, width)
-                sequence.add_module(str(place), block)
+                shape = (shape[0] + channels, height, width)
+                sequence.add_module(str(index), block)
             case CodeMark():
                 pass
-        place += 1
+            case Repeat():
+                raise AssertionError("spell_out writes repetitions out")
+            case _:
+                assert_never(item)
     return shape
 
 
-def _pool_before_rectifying(network: NetworkModule) -> None:
-    """Let maximum poolings do the rectifying of the layer before: max and a rising function
-    commute.
+def _module(layer: LayerKind, shape: Shape) -> nn.Module:
+    """Return the module of a layer with its activation."""
+    module = layer.module(shape)
+    if not type(layer).__module__.startswith("caelab."):
+        _require_honest(layer, module, shape)
+    if isinstance(module, ParametricLayer):
+        return module
+    return ActivationLayer(module, activation=layer.activation or "none")
+
+
+@torch.no_grad()
+def _require_honest(layer: LayerKind, module: nn.Module, shape: Shape) -> None:
+    """Raise unless the module of a user's layer has the shape and the weights that it says.
+
+    Raises:
+        InputError: It has others, or fails.
     """
+    said = f"the layer {layer.name} ({type(layer).__module__}.{type(layer).__qualname__})"
+    was_training = module.training
+    try:
+        found = tuple(module.eval()(torch.zeros(1, *shape)).shape)
+    except Exception as error:
+        raise InputError(
+            f"{said} fails on an input of {format_shape(shape)}: {type(error).__name__}: {error}."
+            " Mend its `module`."
+        ) from error
+    module.train(was_training)
+    expected = (1, *layer.shape(shape))
+    if found != expected:
+        raise InputError(
+            f"{said} gives {found} where its `shape` says {expected}, for an input of"
+            f" {format_shape(shape)}. Mend its `shape` or its `module`."
+        )
+    weights = sum(parameter.numel() for parameter in module.parameters())
+    if weights != layer.weights(shape):
+        raise InputError(
+            f"{said} has {weights} weights where its `weights` says {layer.weights(shape)}, for an"
+            f" input of {format_shape(shape)}. Mend its `weights` or its `module`."
+        )
+
+
+def _pool_before_rectifying(network: NetworkModule) -> None:
+    """Let maximum poolings rectify for the layer before: max and a rising function commute."""
     for sequence in network.modules():
-        if isinstance(sequence, nn.Sequential):
+        if isinstance(sequence, Sequence):
             for layer, pool in itertools.pairwise(sequence):
                 if (
-                    isinstance(layer, modules.ParametricLayer)
+                    isinstance(layer, ParametricLayer)
                     and layer.activation in ("relu", "leaky")
-                    and isinstance(pool, modules.ActivationLayer)
+                    and isinstance(pool, ActivationLayer)
                     and isinstance(pool.function, nn.MaxPool2d)
                     and pool.activation == "none"
                 ):
                     layer.defers = True
                     pool.activation = layer.activation
-
-
-def _layer(layer: Layer, shape: Shape) -> nn.Module:
-    """The module of a layer whose activation is written out, on ``shape``."""
-    activation = layer.activation or "none"
-    value = shapes.number(layer)
-    match layer.name:
-        case "conv":
-            return modules.Convolution(
-                shape[0],
-                value,
-                kernel=layer.kernel,
-                stride=layer.stride,
-                dilation=layer.dilation,
-                padding=shapes.convolution_padding(layer),
-                activation=activation,
-            )
-        case "deconv":
-            padding, output_padding = shapes.transposed_padding(layer)
-            return modules.TransposedConvolution(
-                shape[0],
-                value,
-                kernel=layer.kernel,
-                stride=layer.stride,
-                padding=padding,
-                output_padding=output_padding,
-                activation=activation,
-            )
-        case "dense":
-            return modules.Dense(
-                shapes.size_of(shape), (value, layer.height, layer.width), activation=activation
-            )
-        case "norm":
-            return modules.ActivationLayer(
-                modules.GroupNorm(shapes.group_count(layer, shape[0]), shape[0]),
-                activation=activation,
-            )
-        case "batchnorm":
-            return modules.ActivationLayer(nn.BatchNorm2d(shape[0]), activation=activation)
-        case "dropout":
-            return modules.ActivationLayer(Dropout(layer.probability), activation=activation)
-        case "context":
-            return modules.ActivationLayer(GlobalContext(shape[0]), activation=activation)
-        case "excite":
-            return modules.ActivationLayer(
-                SqueezeExcitation(shape[0], reduction=value), activation=activation
-            )
-        case "attend":
-            return modules.ActivationLayer(
-                SelfAttention(shape[0], heads=value), activation=activation
-            )
-        case "classify":
-            return modules.ActivationLayer(
-                modules.Classifier(shape[0], classes=value), activation=activation
-            )
-        case "pool":
-            return modules.ActivationLayer(nn.MaxPool2d(value), activation=activation)
-        case "avgpool":
-            return modules.ActivationLayer(nn.AvgPool2d(value), activation=activation)
-        case "up":
-            return modules.ActivationLayer(
-                nn.Upsample(scale_factor=value, mode="nearest"), activation=activation
-            )
-        case "shuffle":
-            return modules.ActivationLayer(nn.PixelShuffle(value), activation=activation)
-        case "unshuffle":
-            return modules.ActivationLayer(nn.PixelUnshuffle(value), activation=activation)
-    return modules.ActivationLayer(
-        nn.Upsample(scale_factor=value, mode="bilinear"), activation=activation
-    )

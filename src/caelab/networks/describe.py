@@ -1,31 +1,30 @@
-"""A network's text → every representation on the way: shape, size, weights, cost, receptive field.
-No torch.
+"""Tree → every representation on the way: shape, size, weights, cost, receptive field. No torch.
 
 The size of a representation is ((W − K + 2P)/S + 1)² · C numbers after a square convolution,
 rounded down. Two of them have names: the **code**, where the text has its ``|``, and the
 **narrowest**, through which everything passes.
 """
 
-from caelab.errors import InputError
-from caelab.networks import receptive_field, shapes
-from caelab.networks.ast import (
-    CodeMark,
-    Item,
-    Layer,
-    Network,
-    NetworkError,
-    Residual,
-    Skip,
-    Span,
-    format_layer,
-    unroll,
-)
-from caelab.networks.description import Description, LayerRow, Representation
-from caelab.networks.receptive_field import Field
-from caelab.networks.shapes import MisfitError, Shape, format_shape, size_of
+from collections.abc import Sequence
+from typing import assert_never
 
-MOST_VALUES = 2**28
-MOST_WEIGHTS = 10**9
+from caelab.errors import InputError
+from caelab.networks.ast import CodeMark, Item, Network, NetworkError, Residual, Skip, unroll
+from caelab.networks.description import Description, LayerRow, Representation
+from caelab.networks.layers.base import (
+    LayerKind,
+    MisfitError,
+    ReceptiveField,
+    Shape,
+    Span,
+    format_shape,
+    size_of,
+)
+
+MAX_VALUES = 2**28
+MAX_WEIGHTS = 10**9
+MAX_SIZE_CHANGE = 64
+"""Pixels a side by which an error's proposal of another image size may differ."""
 
 
 def describe(
@@ -37,27 +36,32 @@ def describe(
 ) -> Description:
     """Describe a network on images of C ``channels`` and ``size`` pixels, or (height, width).
 
+    >>> from caelab.networks import parse
+    >>> found = describe(parse("reference"))
+    >>> found.code.shape, found.narrowest.size, found.weights
+    ((16, 8, 8), 768, 4911)
+
     Args:
         network: The network's tree, as ``parse`` returns it.
         channels: Channels C of the images.
-        size: Their size in pixels.
-        output_channels: If given, the output must be an image of the input's size with that many
-            channels.
+        size: Their side in pixels, or (height, width).
+        output_channels: Channels that the output must have, as an image of the input's size;
+            ``None`` allows any output.
 
     Raises:
-        NetworkError: A shape does not fit, or the network is absurdly large;
-            with a caret.
+        NetworkError: A shape does not fit, or the network is absurdly large.
         InputError: ``channels`` or ``size`` is not positive.
     """
     height, width = (size, size) if isinstance(size, int) else size
-    if min(channels, height, width) < 1 or channels * height * width > MOST_VALUES:
+    if min(channels, height, width) < 1 or channels * height * width > MAX_VALUES:
         raise InputError(
             f"an image of {channels} channels and {height}×{width} pixels: each must be at least 1,"
-            f" and their product at most {MOST_VALUES}."
+            f" and their product at most {MAX_VALUES}."
         )
     image = (channels, height, width)
     walk = _Walk(network, image=image)
-    output, field = walk.sequence(network.items, image, receptive_field.INPUT, depth=0)
+    output, field = walk.sequence(network.items, image, ReceptiveField(), depth=0)
+    multiply_accumulates = sum(row.multiply_accumulates for row in walk.rows)
     description = Description(
         network=network,
         input=image,
@@ -66,10 +70,9 @@ def describe(
         code=walk.code,
         narrowest=_narrowest(walk.rows),
         skip_around_code=walk.skip_around_code,
-        weights=sum(row.weights for row in walk.rows),
-        multiply_accumulates=sum(row.multiply_accumulates for row in walk.rows),
-        multiply_accumulates_rewritten=sum(row.multiply_accumulates for row in walk.rows)
-        - walk.saved,
+        weights=walk.weights,
+        multiply_accumulates=multiply_accumulates,
+        multiply_accumulates_rewritten=multiply_accumulates - walk.saved,
         receptive_field=field.extent if field else None,
         classifiers=tuple(walk.classifiers),
     )
@@ -82,32 +85,28 @@ def require_image_output(description: Description, *, channels: int = 3) -> None
     """Raise unless the output has the input's height and width, and ``channels`` channels.
 
     Raises:
-        NetworkError: It has not; the message says at which layer the size was lost, and what would
-            do.
+        NetworkError: It has not; the message says at which layer the size was lost, and what to do.
     """
     rows = description.rows
     height, width = description.input[1:]
-    wanted = (channels, height, width)
-    if description.output == wanted:
+    expected = (channels, height, width)
+    if description.output == expected:
         return
     problem = (
-        f"the output is {format_shape(description.output)}, not the image's {format_shape(wanted)}"
+        f"the output is {format_shape(description.output)}, not the image's"
+        f" {format_shape(expected)}"
     )
-    culprit = rows[-1]
+    culprit, advice = rows[-1], ""
     if description.output[1:] == (height, width):
-        culprit = next(
-            (row for row in reversed(rows) if row.kind in ("conv", "deconv", "dense")), culprit
-        )
+        culprit = next((row for row in reversed(rows) if row.weighted), culprit)
         advice = f"Expected a last layer that leaves {channels} channels, such as conv{channels}."
     else:
         lossy = next((index for index, row in enumerate(rows) if row.remainder), None)
-        advice = ""
         if lossy is not None:
             culprit = rows[lossy]
-            problem += _name_rest(rows, lossy, description.input)
-        sizes = _sizes_that_fit(description.network, description.input)
-        if sizes:
-            advice = f"Images of {' or '.join(sizes)} pixels would do. "
+            problem += _name_remainder(rows, lossy, description.input)
+        if advice := _advise_sizes(description.network, description.input):
+            pass
         elif height % description.output[1] == width % description.output[2] == 0:
             factor = height // description.output[1]
             advice = (
@@ -119,8 +118,11 @@ def require_image_output(description: Description, *, channels: int = 3) -> None
 
 
 def require_enlargeable(description: Description, *, channels: int = 3) -> None:
-    """Raise unless the network also takes its images enlarged by a quarter, and gives ``channels``
-    channels of them.
+    """Raise unless the network also takes its images enlarged by a quarter.
+
+    Args:
+        description: The network on its images of the usual size.
+        channels: Channels that the output must have.
 
     Raises:
         InputError: It does not, or their sides are no multiples of 4.
@@ -133,20 +135,17 @@ def require_enlargeable(description: Description, *, channels: int = 3) -> None:
         )
     size = (height * 5 // 4, width * 5 // 4)
     try:
-        require_image_output(
-            describe(description.network, channels=inputs, size=size), channels=channels
-        )
+        describe(description.network, channels=inputs, size=size, output_channels=channels)
     except NetworkError as error:
         raise InputError(
-            f"`test_time.scale`: of images of {size[0]}×{size[1]} pixels, {error}"
+            f"`test_time.scale`: for images of {size[0]}×{size[1]} pixels, {error}"
         ) from error
 
 
 class _Walk:
-    """One way through the network, gathering rows.
+    """One pass through the network, gathering rows.
 
-    Where ``image`` is given, the error of a bracket that loses pixels says which sizes would do
-    instead.
+    With ``image``, the error of a bracket that loses pixels says which sizes would do instead.
     """
 
     def __init__(self, network: Network, *, image: Shape | None = None) -> None:
@@ -163,161 +162,147 @@ class _Walk:
         return NetworkError(problem, text=self.network.text, span=span, expected=expected)
 
     def sequence(
-        self, items: tuple[Item, ...], shape: Shape, field: Field | None, *, depth: int
-    ) -> tuple[Shape, Field | None]:
+        self, items: tuple[Item, ...], shape: Shape, field: ReceptiveField | None, *, depth: int
+    ) -> tuple[Shape, ReceptiveField | None]:
+        merged: LayerKind | None = None
         previous: Item | None = None
+        before = shape
         for item in unroll(items):
             match item:
-                case Layer():
-                    if isinstance(previous, Layer) and shapes.merges(previous, item):
-                        self.count_saving(previous, item, shape)
+                case LayerKind():
+                    if isinstance(previous, LayerKind) and (merged := previous.merge(item)):
+                        literal = item.multiply_accumulates(shape)
+                        self.saved += literal - merged.multiply_accumulates(before)
+                    before = shape
                     shape, field = self.layer(item, shape, field, depth)
                 case Residual() | Skip():
                     shape, field = self.bracket(item, shape, field, depth)
                 case CodeMark():
-                    behind = len(self.rows)
-                    where = f"behind {behind}, {self.rows[-1].text}" if self.rows else "the input"
-                    self.code = Representation(
-                        shape=shape, size=size_of(shape), row=behind, where=where
-                    )
+                    self.code = _representation(self.rows, len(self.rows), shape)
                     self.skip_around_code = depth > 0
+                case _:
+                    assert_never(item)
             previous = item
         return shape, field
 
     def layer(
-        self, layer: Layer, shape: Shape, field: Field | None, depth: int
-    ) -> tuple[Shape, Field | None]:
+        self, layer: LayerKind, shape: Shape, field: ReceptiveField | None, depth: int
+    ) -> tuple[Shape, ReceptiveField | None]:
         try:
-            after = shapes.output_shape(layer, shape)
+            after = layer.shape(shape)
         except MisfitError as error:
-            expected = f"The layer is given {format_shape(shape)} (channels×height×width)."
             raise self.fail(
-                f"{format_layer(layer)} does not fit: {error}", layer.span, expected
+                f"{layer} does not fit: {error}",
+                layer.span,
+                f"The layer's input is {format_shape(shape)} (channels×height×width).",
             ) from error
-        if size_of(after) > MOST_VALUES:
+        if size_of(after) > MAX_VALUES:
             raise self.fail(
                 f"a representation of {format_shape(after)}",
                 layer.span,
-                f"At most {MOST_VALUES} numbers are allowed.",
+                f"At most {MAX_VALUES} numbers are allowed.",
             )
-        if layer.name == "classify":
-            self.classifiers.append(shapes.number(layer))
-        weights = shapes.weight_count(layer, shape)
+        if layer.classes:
+            self.classifiers.append(layer.classes)
+        weights = layer.weights(shape)
         self.weights += weights
-        if self.weights > MOST_WEIGHTS:
+        if self.weights > MAX_WEIGHTS:
             raise self.fail(
-                f"{self.weights} weights", layer.span, f"At most {MOST_WEIGHTS} are allowed."
+                f"{self.weights} weights", layer.span, f"At most {MAX_WEIGHTS} are allowed."
             )
-        field = receptive_field.through(layer, field)
+        field = field and layer.receptive_field(field)
         self.rows.append(
             LayerRow(
-                text=format_layer(layer),
+                text=str(layer),
                 kind=layer.name,
                 shape=after,
                 size=size_of(after),
                 weights=weights,
-                multiply_accumulates=shapes.multiply_accumulates(layer, shape),
+                weighted=layer.weighted,
+                multiply_accumulates=layer.multiply_accumulates(shape),
                 receptive_field=field.extent if field else None,
                 depth=depth,
-                remainder=shapes.remainder(layer, shape),
+                remainder=layer.remainder(shape),
                 span=layer.span,
             )
         )
         return after, field
 
     def bracket(
-        self, bracket: Residual | Skip, shape: Shape, field: Field | None, depth: int
-    ) -> tuple[Shape, Field | None]:
+        self, bracket: Residual | Skip, shape: Shape, field: ReceptiveField | None, depth: int
+    ) -> tuple[Shape, ReceptiveField | None]:
         begun = len(self.rows)
         inner, inner_field = self.sequence(bracket.items, shape, field, depth=depth + 1)
-        kind = "residual" if isinstance(bracket, Residual) else "skip"
-        fits = inner == shape if kind == "residual" else inner[1:] == shape[1:]
+        if isinstance(bracket, Residual):
+            kind, text, does, needs = "residual", "x + f(x)", "adds", "the same shape"
+            after, fits = shape, inner == shape
+        else:
+            kind, text, does = "skip", "[x, f(x)]", "concatenates"
+            needs = "the same height and width"
+            after, fits = (shape[0] + inner[0], *inner[1:]), inner[1:] == shape[1:]
         if not fits:
-            does = "adds" if kind == "residual" else "concatenates"
-            needs = "the same shape" if kind == "residual" else "the same height and width"
             problem = (
                 f"the {kind} {does} x of {format_shape(shape)} and f(x) of {format_shape(inner)}"
             )
             expected = f"Expected layers in the bracket that come back to {needs}."
-            lossy = next(
-                (index for index in range(begun, len(self.rows)) if self.rows[index].remainder),
-                None,
-            )
-            if lossy is not None and self.image:
-                problem += _name_rest(self.rows, lossy, self.image)
-                if sizes := _sizes_that_fit(self.network, self.image):
-                    expected = f"Images of {' or '.join(sizes)} pixels would do. {expected}"
+            lossy = [index for index in range(begun, len(self.rows)) if self.rows[index].remainder]
+            if lossy and self.image:
+                problem += _name_remainder(self.rows, lossy[0], self.image)
+                expected = _advise_sizes(self.network, self.image) + expected
             raise self.fail(problem, bracket.span, expected)
-        after = shape if kind == "residual" else (shape[0] + inner[0], *inner[1:])
-        field = receptive_field.union(field, inner_field)
+        field = field and field.union(inner_field)
         self.rows.append(
             LayerRow(
-                text="x + f(x)" if kind == "residual" else "[x, f(x)]",
+                text=text,
                 kind=kind,
                 shape=after,
                 size=size_of(after),
-                weights=0,
-                multiply_accumulates=0,
                 receptive_field=field.extent if field else None,
                 depth=depth,
-                remainder=0,
                 span=bracket.span,
             )
         )
         return after, field
 
-    def count_saving(self, up: Layer, convolution: Layer, shape: Shape) -> None:
-        """``shape`` is that between the two. A transposed convolution with K + S − 1 weights a side
-        does both.
-        """
-        factor = shapes.number(up)
-        literal = shapes.multiply_accumulates(convolution, shape)
-        rewritten = (
-            literal * (convolution.kernel + factor - 1) ** 2 // (convolution.kernel * factor) ** 2
-        )
-        self.saved += max(0, literal - rewritten)
+
+def _representation(rows: Sequence[LayerRow], row: int, shape: Shape) -> Representation:
+    """Describe the tensor after the row counted from 1, or the input where that is 0."""
+    where = f"after layer {row}, {rows[row - 1].text}" if row else "the input"
+    return Representation(shape=shape, size=size_of(shape), row=row, where=where)
 
 
 def _narrowest(rows: list[LayerRow]) -> Representation:
     passed = [index for index, row in enumerate(rows) if row.depth == 0]
     index = min(passed[:-1] or passed, key=lambda index: rows[index].size)
-    row = rows[index]
-    return Representation(
-        shape=row.shape, size=row.size, row=index + 1, where=f"behind {index + 1}, {row.text}"
-    )
+    return _representation(rows, index + 1, rows[index].shape)
 
 
-def _name_rest(rows: list[LayerRow] | tuple[LayerRow, ...], index: int, image: Shape) -> str:
-    """How an error goes on about the row at ``index``, whose stride left pixels over."""
+def _name_remainder(rows: Sequence[LayerRow], index: int, image: Shape) -> str:
+    """Name the row at ``index``, whose stride left pixels over."""
     before = rows[index - 1].shape if index else image
     return (
         f"; {rows[index].text} made {format_shape(rows[index].shape)} of {format_shape(before)},"
-        " with a rest"
+        " with a remainder"
     )
 
 
-def _sizes_that_fit(network: Network, image: Shape) -> list[str]:
-    """The nearest smaller and larger image sizes, if any within 64 pixels, that come out as they
-    went in.
-    """
+def _advise_sizes(network: Network, image: Shape) -> str:
+    """Name the nearest smaller and larger image sizes, if any, that come out as they went in."""
     channels, height, width = image
-    found = []
-    for step in (-1, 1):
-        sides = []
-        for axis, side in enumerate((height, width)):
-            for distance in range(65):
-                if (candidate := side + step * distance) < 1:
-                    break
-                try:
-                    shape = (channels, candidate, candidate)
-                    output, _ = _Walk(network).sequence(
-                        network.items, shape, receptive_field.INPUT, depth=0
-                    )
-                except NetworkError:
-                    continue
-                if output[1 + axis] == candidate:
-                    sides.append(candidate)
-                    break
-        if len(sides) == 2:
-            found.append(f"{sides[0]}×{sides[1]}")
-    return found
+
+    def keeps(side: int, axis: int) -> bool:
+        try:
+            output, _ = _Walk(network).sequence(
+                network.items, (channels, side, side), None, depth=0
+            )
+        except NetworkError:
+            return False
+        return output[axis] == side
+
+    def nearest(side: int, axis: int, step: int) -> int | None:
+        last = max(0, side - MAX_SIZE_CHANGE - 1) if step < 0 else side + MAX_SIZE_CHANGE + 1
+        return next((each for each in range(side, last, step) if keeps(each, axis)), None)
+
+    found = [(nearest(height, 1, step), nearest(width, 2, step)) for step in (-1, 1)]
+    sizes = [f"{high}×{wide}" for high, wide in found if high and wide]
+    return f"Images of {' or '.join(sizes)} pixels would do. " if sizes else ""

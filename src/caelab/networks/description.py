@@ -1,48 +1,54 @@
 """What ``describe`` finds about a network, as values, as JSON and as a table."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from caelab.networks.ast import Network, Span
-from caelab.networks.shapes import Shape, format_shape, size_of
+from caelab.networks.ast import Network
+from caelab.networks.layers.base import Shape, Span, format_shape, size_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerRow:
-    """One layer, or the end of a bracket, and the representation behind it.
+    """One layer, or the end of a bracket, and the representation after it.
 
     Attributes:
-        text: The layer as written, with the activation that follows where it is not the text's
-            default.
+        text: The layer as written.
         kind: The layer's name; ``residual`` or ``skip`` at the end of a bracket.
-        shape: (C, H, W) behind it.
+        shape: (C, H, W) after it.
         size: C·H·W, in numbers.
-        weights: Weights and biases.
-        multiply_accumulates: Of its linear maps for one image, taken literally, padding included,
-            and of attention's products; biases, norms, pooling, means and interpolation count 0.
         receptive_field: Input pixels a side that can move one number here; ``None`` is the whole
             image.
         depth: How many brackets it stands in.
+        span: Its position in the description's text.
+        weights: Weights and biases.
+        weighted: Whether the layer is a linear map whose channels can be chosen.
+        multiply_accumulates: Those of its linear maps for one image, taken literally, padding
+            included, and those of attention's products; biases, norms, pooling, means and
+            interpolation count 0.
         remainder: Pixels a side that its stride left over.
-        span: Its place in the description's text.
     """
 
     text: str
     kind: str
     shape: Shape
     size: int
-    weights: int
-    multiply_accumulates: int
     receptive_field: int | None
     depth: int
-    remainder: int
     span: Span
+    weights: int = 0
+    weighted: bool = False
+    multiply_accumulates: int = 0
+    remainder: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Representation:
-    """A tensor on the way. ``row`` counts rows from 1 and is the one it stands behind; 0 is the
-    input.
+    """A tensor on the way.
+
+    Attributes:
+        shape: (C, H, W).
+        size: C·H·W, in numbers.
+        row: The row it comes after, counted from 1; 0 is the input.
+        where: The same in words.
     """
 
     shape: Shape
@@ -65,10 +71,11 @@ class Description:
             through: what has a residual or a skip running around it does not count.
         skip_around_code: Whether a bracket runs around the code: then it is no bottleneck.
         weights: All weights and biases.
-        multiply_accumulates: For one image, of the text taken literally.
-        multiply_accumulates_rewritten: The same where each ``up conv`` is done by phase kernels.
-        receptive_field: Of the output, in input pixels a side; ``None`` is the whole image.
-        classifiers: How many classes each ``classify`` tells.
+        multiply_accumulates: Those for one image, the text taken literally.
+        multiply_accumulates_rewritten: Those where each ``up conv`` is one convolution.
+        receptive_field: Input pixels a side that can move one number of the output; ``None`` is the
+            whole image.
+        classifiers: Number of classes of each ``classify``.
     """
 
     network: Network
@@ -90,56 +97,42 @@ class Description:
         return str(self.network)
 
     def as_dict(self) -> dict[str, object]:
-        """Everything as JSON has it; spans are left out."""
-
-        def plain(value: object) -> object:
-            if isinstance(value, tuple):
-                return [plain(inner) for inner in value]
-            if isinstance(value, LayerRow | Representation):
-                return plain(vars(value))
-            if isinstance(value, Mapping):
-                return {key: plain(inner) for key, inner in value.items() if key != "span"}
-            return value
-
-        found = {key: plain(value) for key, value in vars(self).items() if key != "network"}
+        """Return everything as JSON has it; spans are left out."""
+        found = asdict(self)
+        del found["network"]
+        for row in found["rows"]:
+            del row["span"], row["weighted"]
         return {"text": self.text, **found}
 
     def as_table(self) -> str:
-        """A table in plain text, a row a layer, with the code and the narrowest representation
-        named below.
-        """
-        cells: list[tuple[str, ...]] = [("", "layer", "shape", "size", "weights", "MACs", "field")]
-        cells.append(
-            ("", "input", format_shape(self.input), _count(size_of(self.input)), "", "", "")
-        )
-        for index, row in enumerate(self.rows, 1):
-            field = "all" if row.receptive_field is None else str(row.receptive_field)
-            costs = [
-                _count(cost) if cost else "" for cost in (row.weights, row.multiply_accumulates)
-            ]
-            cells.append(
-                (
-                    str(index),
-                    "  " * row.depth + row.text,
-                    format_shape(row.shape),
-                    _count(row.size),
-                    *costs,
-                    field,
-                )
+        """Return a table in plain text, one row a layer, and a summary below."""
+        cells = [
+            ("", "layer", "shape", "size", "weights", "MACs", "field"),
+            ("", "input", format_shape(self.input), f"{size_of(self.input):,}", "", "", ""),
+        ]
+        cells += [
+            (
+                str(index),
+                "  " * row.depth + row.text,
+                format_shape(row.shape),
+                f"{row.size:,}",
+                f"{row.weights:,}" if row.weights else "",
+                f"{row.multiply_accumulates:,}" if row.multiply_accumulates else "",
+                "all" if row.receptive_field is None else str(row.receptive_field),
             )
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+            for index, row in enumerate(self.rows, 1)
+        ]
         marks = {self.narrowest.row: "  ← the narrowest"}
         if self.code:
-            marks[self.code.row] = "  ← the code" + (
-                ", the narrowest" if self.code.row in marks else ""
-            )
-        lines = []
-        for index, row_cells in enumerate(cells):
-            padded = [
-                cell.ljust(width) if column == 1 else cell.rjust(width)
-                for column, (cell, width) in enumerate(zip(row_cells, widths, strict=True))
-            ]
-            lines.append("  ".join(padded) + marks.get(index - 1, ""))
+            both = ", the narrowest" if self.code.row in marks else ""
+            marks[self.code.row] = f"  ← the code{both}"
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        layout = "  ".join(
+            f"{{:{'<' if column == 1 else '>'}{width}}}" for column, width in enumerate(widths)
+        )
+        lines = [
+            layout.format(*row) + marks.get(index, "") for index, row in enumerate(cells, start=-1)
+        ]
         return "\n".join([self.text, "", *lines, "", *self._summary()])
 
     def _summary(self) -> list[str]:
@@ -150,17 +143,13 @@ class Description:
             )
             lines.append(f"code        {_represented(self.code)}.{around}")
         lines.append(f"narrowest   {_represented(self.narrowest)}.")
-        lines.append(f"weights     {_count(self.weights)}")
-        cost = f"{_count(self.multiply_accumulates)} multiply-accumulates an image"
+        lines.append(f"weights     {self.weights:,}")
+        cost = f"{self.multiply_accumulates:,} multiply-accumulates an image"
         if self.multiply_accumulates_rewritten != self.multiply_accumulates:
-            cost += f" ({_count(self.multiply_accumulates_rewritten)} with up conv rewritten)"
+            cost += f" ({self.multiply_accumulates_rewritten:,} with up conv rewritten)"
         return [*lines, f"cost        {cost}"]
-
-
-def _count(value: int) -> str:
-    return f"{value:,}"
 
 
 def _represented(representation: Representation) -> str:
     channels, height, width = representation.shape
-    return f"{channels}·{height}·{width} = {_count(representation.size)}, {representation.where}"
+    return f"{channels}·{height}·{width} = {representation.size:,}, {representation.where}"

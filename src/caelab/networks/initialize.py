@@ -6,9 +6,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from caelab.networks.dropout import Dropout
-from caelab.networks.global_layers import GlobalContext
-from caelab.networks.modules import ACTIVATIONS, ParametricLayer, ResidualBlock
+from caelab.networks.modules import ACTIVATIONS, Dropout, GlobalContext, ParametricLayer
+from caelab.networks.network_module import ResidualBlock
 
 Initialisation = Literal["kaiming", "default"]
 """``kaiming``: normal with variance gain² / fan-in (He et al. 2015), biases 0; in a network with L

@@ -4,19 +4,18 @@ Layers with weights share one form, activation(norm(map(x))), in ``ParametricLay
 left uninitialised: ``initialise`` fills them from an explicit generator.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from math import sqrt
-from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from caelab.errors import InputError
 from caelab.kernels import winograd
 from caelab.kernels.conv_dispatch import convolve
-from caelab.networks.ast import Network
 
 
 @dataclass(frozen=True)
@@ -340,130 +339,119 @@ class Classifier(nn.Module):
         return logits.flatten(1)
 
 
-class Output(NamedTuple):
-    """What a network returns for N images.
+class GlobalContext(nn.Module):
+    """``context``: x + W·mean(x) + b, the mean over all positions, the sum at every position.
 
-    Attributes:
-        image: (N, C, H, W).
-        logits: Those of every ``classify`` layer, in the order of the text, (N, classes) each.
+    This is a 1×1 convolution of x and its mean side by side, with the identity for x: the fusion of
+    global features in ParseNet (Liu et al. 2015, arXiv 1506.04579) and in the colorizer of Iizuka
+    et al. (2016, ACM TOG 35(4) 110).
     """
 
-    image: Tensor
-    logits: tuple[Tensor, ...] = ()
-
-
-class Sequence(nn.Sequential):
-    """Layers one after the other."""
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.linear = Dense(channels, (channels, 1, 1), activation="none")
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) → (N, C', H', W')."""
-        y: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
-        return self.join(x, y)
-
-    def forward_with_logits(self, x: Tensor) -> Output:
-        """(N, C, H, W) → (N, C', H', W') and the logits of all ``classify`` layers inside."""
-        y = x
-        logits: tuple[Tensor, ...] = ()
-        for layer in self:
-            if isinstance(layer, Sequence):
-                y, inner = layer.forward_with_logits(y)
-                logits += inner
-                continue
-            if isinstance(layer, ActivationLayer) and isinstance(layer.function, Classifier):
-                logits += (layer.function.logits(y),)
-            y = layer(y)
-        return Output(self.join(x, y), logits)
-
-    def join(self, x: Tensor, y: Tensor) -> Tensor:  # noqa: ARG002 - brackets use x
-        """Return the output for the input x and the last layer's output y."""
-        return y
-
-
-class ResidualBlock(Sequence):
-    """``( … )``: x + f(x), shapes equal."""
-
-    def join(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return x + y, (N, C, H, W)."""
+        """(N, C, H, W) → (N, C, H, W)."""
+        y: Tensor = self.linear(x.mean((2, 3), keepdim=True))
         return x + y
 
 
-class SkipBlock(Sequence):
-    """``[ … ]``: x and f(x), concatenated over channels, x first."""
+class SqueezeExcitation(nn.Module):
+    """``excite``: x · σ(W₂ ReLU(W₁·mean(x) + b₁) + b₂), a gate for every channel (Hu et al. 2018,
+    arXiv 1709.01507).
 
-    def join(self, x: Tensor, y: Tensor) -> Tensor:
-        """Concatenate x and y: (N, C + C', H, W)."""
-        if y.requires_grad:
-            y.register_hook(_compact)  # type: ignore[no-untyped-call]
-        return torch.cat([x, y], 1)
-
-
-def _compact(gradient: Tensor) -> Tensor:
-    # A part of a concatenation's gradient is strided; what follows would read it number by number.
-    return gradient.contiguous(memory_format=torch.channels_last)
-
-
-class NetworkModule(nn.Module):
-    """A network as a module: images (N, C, H, W) in, images (N, C', H', W') out.
-
-    Attributes:
-        tree: The network's tree. Keys of the state dict are the positions of its layers, counted
-            from 0 with repetitions written out, such as ``encoder.2.weight`` or ``decoder.1.bias``.
-
-    Args:
-        tree: The network's tree.
-        parts: ``encoder`` and ``decoder`` where a ``|`` outside all brackets separates them, else
-            ``layers`` alone.
+    There are C / ``reduction`` hidden units; ``reduction`` divides C.
     """
 
-    def __init__(self, tree: Network, parts: Mapping[str, Sequence]) -> None:
+    def __init__(self, channels: int, *, reduction: int) -> None:
         super().__init__()
-        self.tree = tree
-        for name, part in parts.items():
-            self.add_module(name, part)
+        hidden = channels // reduction
+        self.squeeze = Dense(channels, (hidden, 1, 1), activation="none")
+        self.excite = Dense(hidden, (channels, 1, 1), activation="none")
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W) through the whole network."""
-        for part in self.children():
-            x = part(x)
-        return x
+        """(N, C, H, W) → (N, C, H, W)."""
+        return x * torch.sigmoid(self.excite(F.relu(self.squeeze(x.mean((2, 3), keepdim=True)))))
 
-    def forward_with_logits(self, x: Tensor) -> Output:
-        """Images (N, C, H, W) through the whole network, and the logits of ``classify`` layers."""
-        output = Output(x)
-        for part in self.children():
-            assert isinstance(part, Sequence)
-            image, logits = part.forward_with_logits(output.image)
-            output = Output(image, output.logits + logits)
-        return output
 
-    def encode(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W) to the code, the tensor at ``|``.
+class SelfAttention(nn.Module):
+    """``attend``: multi-head self-attention over the H·W positions (Vaswani et al. 2017, arXiv
+    1706.03762).
 
-        Raises:
-            InputError: There is no code that holds all that the decoder needs.
-        """
-        code: Tensor = self.part("encoder")(x)
-        return code
+    Each head has C / ``heads`` channels; ``heads`` divides C. There is no encoding of positions:
+    convolutions with zero padding around it know where they are. It neither normalises x nor adds
+    it back; ``(norm attend)`` does, the form that diffusion models use at low resolutions (Ho et
+    al. 2020, arXiv 2006.11239).
+    """
 
-    def decode(self, code: Tensor) -> Tensor:
-        """The code to images.
-
-        Raises:
-            InputError: There is no code that holds all that the decoder needs.
-        """
-        images: Tensor = self.part("decoder")(code)
-        return images
-
-    def part(self, name: Literal["encoder", "decoder"]) -> Sequence:
-        """Return the layers before or after ``|``.
-
-        Raises:
-            InputError: The text has no ``|``, or has it inside a bracket.
-        """
-        part = self._modules.get(name)
-        if isinstance(part, Sequence):
-            return part
-        why = "a bracket runs around its '|'" if "|" in str(self.tree) else "no '|' marks its code"
-        raise InputError(
-            f"the network {self.tree} cannot be split into encoder and decoder: {why}."
+    def __init__(self, channels: int, *, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.projections = Convolution(
+            channels, 3 * channels, kernel=1, padding=(0, 0), activation="none"
         )
+        self.output = Convolution(channels, channels, kernel=1, padding=(0, 0), activation="none")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C, H, W)."""
+        count, channels, height, width = x.shape
+        # Queries, keys and values, each (N, heads, H·W, C / heads); where channels are last these
+        # are views.
+        projected = self.projections(x).permute(0, 2, 3, 1)
+        projected = projected.reshape(count, height * width, 3, self.heads, channels // self.heads)
+        queries, keys, values = projected.permute(2, 0, 3, 1, 4).unbind()
+        mixed = F.scaled_dot_product_attention(queries, keys, values)
+        mixed = mixed.transpose(1, 2).reshape(count, height, width, channels).permute(0, 3, 1, 2)
+        y: Tensor = self.output(mixed)
+        return y
+
+
+_GENERATOR: ContextVar[torch.Generator | None] = ContextVar("generator", default=None)
+
+
+@contextmanager
+def drawing_from(generator: torch.Generator) -> Iterator[None]:
+    """Let every :class:`Dropout` that runs in this thread, while the block does, draw from
+    ``generator``.
+
+    Threads that train at once need generators of their own: shared, one would give each of them
+    other numbers every time. The backward pass draws nothing.
+    """
+    token = _GENERATOR.set(generator)
+    try:
+        yield
+    finally:
+        _GENERATOR.reset(token)
+
+
+class Dropout(nn.Module):
+    """``dropout``: in training, channels of single images become 0 with ``probability`` p, the
+    others x / (1 − p).
+
+    In evaluation it is the identity. Whole channels are dropped, not single numbers, because
+    neighbours in a feature map are so alike that they would make up for each other (Tompson et al.
+    2015, arXiv 1411.4280); behind ``dense64``, where a channel is one number, this is the dropout
+    of Srivastava et al. (2014).
+
+    Numbers come from the generator of :func:`drawing_from`, and are the same on every device if
+    that is a CPU's; outside of it they come from torch's global generator.
+    """
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C, H, W)."""
+        if not self.training or self.probability == 0:
+            return x
+        generator = _GENERATOR.get()
+        device = x.device if generator is None else generator.device
+        drawn = torch.rand(*x.shape[:2], 1, 1, generator=generator, device=device)
+        kept = (drawn >= self.probability).to(x.device, x.dtype, non_blocking=True)
+        return x * (kept / (1 - self.probability))
+
+    def extra_repr(self) -> str:
+        """Name the probability, for ``print(module)``."""
+        return f"probability={self.probability}"

@@ -1,68 +1,85 @@
-"""Text → network: a recursive descent, with errors that point at their place."""
+"""Text → tree: a recursive descent, with errors that point at their position."""
 
 import difflib
 import re
-from dataclasses import dataclass
-from typing import NoReturn
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
 
-from caelab.networks.ast import (
-    ACTIVATIONS,
-    KINDS,
-    LETTERS,
-    CodeMark,
-    Item,
-    Layer,
-    Network,
-    NetworkError,
-    Repeat,
-    Residual,
-    Skip,
-    Span,
-)
-from caelab.networks.presets import resolve
+from caelab.networks import layers  # noqa: F401 - registers the layer kinds
+from caelab.networks.ast import CodeMark, Item, Network, NetworkError, Repeat, Residual, Skip
+from caelab.networks.layers.base import ACTIVATIONS, LETTERS, LayerKind, Span
+from caelab.networks.presets import PRESETS
 
-MOST_CHARACTERS = 10_000
-MOST_LAYERS = 2_000
-MOST_DEPTH = 32
-MOST_NUMBER = 65_536
+MAX_CHARACTERS = 10_000
+MAX_LAYERS = 2_000
+MAX_DEPTH = 32
+MAX_NUMBER = 65_536
 PROBABILITY = r"0(\.[0-9]{1,4})?"
 
 
 def parse(text: str) -> Network:
-    """Read a network's text, or the name of a preset.
+    """Parse a network's text, or the name of a preset.
+
+    >>> parse("conv8 pool | up conv3").halves[1][0].name
+    'up'
+    >>> str(parse("reference"))
+    'conv8 pool conv12 pool conv16 | up conv12 up conv3'
+    >>> parse("conv8 pol")
+    Traceback (most recent call last):
+    ...
+    caelab.networks.ast.NetworkError: unknown layer 'pol', at column 7:
+    <BLANKLINE>
+        conv8 pol
+              ^^^
+    <BLANKLINE>
+    Layers: ... Did you mean pool?
 
     Raises:
-        NetworkError: The text is not a network, or goes beyond the limits (``MOST_…`` above).
+        NetworkError: The text is no network, or goes beyond the limits (``MAX_…`` above).
     """
-    return _Parser(resolve(text)).network()
+    word = text.strip()
+    if re.fullmatch("[A-Za-z-]+", word) and word not in PRESETS:
+        _require_layer(word)
+    return _Parser(PRESETS.get(word, text)).network()
+
+
+def _require_layer(word: str) -> None:
+    """Raise unless ``word``, which is no preset, is the name of a layer."""
+    if word in LayerKind.registry:
+        return
+    close = difflib.get_close_matches(word.lower(), [*PRESETS, *LayerKind.registry], n=1)
+    hint = f" Did you mean {close[0]}?" if close else ""
+    raise NetworkError(
+        f"no network is called '{word[:40]}'",
+        text=word,
+        span=(0, len(word)),
+        expected=f"Expected a network's text, or a preset: {', '.join(PRESETS)}.{hint}",
+    )
 
 
 @dataclass(frozen=True)
 class _Token:
     text: str
     start: int
-    end: int
 
     @property
     def span(self) -> Span:
-        return self.start, self.end
+        return self.start, self.start + len(self.text)
 
 
 class _Parser:
-    """Recursive descent; the depth of the recursion is bounded by ``MOST_DEPTH``."""
+    """Recursive descent; the depth of the recursion is bounded by ``MAX_DEPTH``."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        if len(text) > MOST_CHARACTERS:
+        if len(text) > MAX_CHARACTERS:
             self.fail(
                 f"the network's text has {len(text)} characters",
-                (MOST_CHARACTERS, MOST_CHARACTERS + 1),
-                f"At most {MOST_CHARACTERS} are allowed; COUNT*item shortens repetitions.",
+                (MAX_CHARACTERS, MAX_CHARACTERS + 1),
+                f"At most {MAX_CHARACTERS} are allowed; COUNT*item shortens repetitions.",
             )
-        self.tokens = [
-            _Token(m[0], m.start(), m.end())
-            for m in re.finditer(r"[()\[\]|*]|[^\s()\[\]|*]+", text)
-        ]
+        found = re.finditer(r"[()\[\]|*]|[^\s()\[\]|*]+", text)
+        self.tokens = [_Token(match[0], match.start()) for match in found]
         self.index = 0
         self.mark: _Token | None = None
         self.repetitions = 0
@@ -80,43 +97,36 @@ class _Parser:
             self.fail(
                 "the network is empty", end, f"Expected a layer, such as conv8. {_layer_names()}"
             )
-        if isinstance(items[0], CodeMark):
-            self.fail(
-                "nothing stands before '|'",
-                items[0].span,
-                "Expected the encoder's layers before the code mark.",
-            )
-        if isinstance(items[-1], CodeMark):
-            self.fail(
-                "nothing stands after '|'",
-                end,
-                "Expected the decoder's layers after the code mark.",
-            )
+        for item, where, half in (
+            (items[0], "before", "encoder"),
+            (items[-1], "after", "decoder"),
+        ):
+            if isinstance(item, CodeMark):
+                self.fail(
+                    f"nothing stands {where} '|'",
+                    item.span if where == "before" else end,
+                    f"Expected the {half}'s layers {where} the code mark.",
+                )
         self.check_count(items, (0, len(self.text)))
         return Network(items=items)
 
     def sequence(self, *, opening: _Token | None, depth: int) -> tuple[Item, ...]:
-        """Items up to the bracket that closes ``opening``, which is consumed, or up to the end of
-        the text.
-        """
-        if opening and depth > MOST_DEPTH:
-            self.fail(
-                "brackets are nested too deep",
-                opening.span,
-                f"At most {MOST_DEPTH} levels are allowed.",
-            )
+        """Parse up to the bracket that closes ``opening``, or up to the end of the text."""
+        if opening and depth > MAX_DEPTH:
+            self.fail_too_deep("brackets", opening)
         closing = {"(": ")", "[": "]"}[opening.text] if opening else None
         items: list[Item] = []
         while token := self.peek():
             if token.text in (")", "]"):
-                if token.text != closing:
-                    what = (
+                if not opening or token.text != closing:
+                    self.fail(
+                        f"stray '{token.text}'",
+                        token.span,
                         f"Expected '{closing}' for the '{opening.text}' at column"
                         f" {opening.start + 1}."
                         if opening
-                        else ("No bracket is open here: expected a layer or the end.")
+                        else "No bracket is open here: expected a layer or the end.",
                     )
-                    self.fail(f"stray '{token.text}'", token.span, what)
                 if all(isinstance(item, CodeMark) for item in items):
                     self.fail(
                         "an empty bracket", token.span, f"Expected a layer before '{closing}'."
@@ -138,12 +148,9 @@ class _Parser:
             return self.code_mark(token)
         if token.text in ("(", "["):
             items = self.sequence(opening=token, depth=depth + 1)
-            span = (token.start, self.tokens[self.index - 1].end)
-            return (
-                Residual(items=items, span=span)
-                if token.text == "("
-                else Skip(items=items, span=span)
-            )
+            span = (token.start, self.tokens[self.index - 1].span[1])
+            bracket = Residual if token.text == "(" else Skip
+            return bracket(items=items, span=span)
         if token.text == "*":
             self.fail(
                 "'*' without a count",
@@ -152,7 +159,7 @@ class _Parser:
             )
         if token.text[0] in "0123456789":
             return self.repeat(token, depth)
-        return _read_layer(token, self.text)
+        return _Word(token.text, self.text, token.start).layer()
 
     def code_mark(self, token: _Token) -> CodeMark:
         if self.mark:
@@ -171,27 +178,23 @@ class _Parser:
         return CodeMark(span=token.span)
 
     def repeat(self, token: _Token, depth: int) -> Repeat:
-        digits = re.match("[0-9]+", token.text)[0]  # type: ignore[index]
-        after = token.start + len(digits)
+        word = _Word(token.text, self.text, token.start)
+        digits = word.take("[0-9]+")
         star = self.peek()
-        if len(digits) < len(token.text) or star is None or star.text != "*":
-            self.fail(
+        if word.rest or star is None or star.text != "*":
+            word.fail(
                 f"no '*' after the count {digits[:20]}",
-                (after, after + 1),
+                "",
                 "Expected COUNT*item, such as 2*conv8; a layer begins with its name.",
             )
-        count = _read_number(digits, "a count", 1, MOST_LAYERS, self.text, token.start)
+        count = word.whole_number(digits, "a count", 1, MAX_LAYERS)
         self.index += 1
-        if depth >= MOST_DEPTH:
-            self.fail(
-                "repetitions are nested too deep",
-                token.span,
-                f"At most {MOST_DEPTH} levels are allowed.",
-            )
+        if depth >= MAX_DEPTH:
+            self.fail_too_deep("repetitions", token)
         following = self.peek()
         if following is None or following.text in (")", "]", "|", "*"):
-            place = following.span if following else (len(self.text), len(self.text) + 1)
-            self.fail("nothing to repeat", place, f"Expected a layer or a bracket after {count}*.")
+            span = following.span if following else (len(self.text), len(self.text) + 1)
+            self.fail("nothing to repeat", span, f"Expected a layer or a bracket after {count}*.")
         self.repetitions += 1
         item = self.item(following, depth + 1)
         self.repetitions -= 1
@@ -199,140 +202,162 @@ class _Parser:
         self.check_count((repeat,), repeat.span)
         return repeat
 
+    def fail_too_deep(self, what: str, token: _Token) -> NoReturn:
+        self.fail(
+            f"{what} are nested too deep", token.span, f"At most {MAX_DEPTH} levels are allowed."
+        )
+
     def check_count(self, items: tuple[Item, ...], span: Span) -> None:
-        if (count := _count(items)) > MOST_LAYERS:
+        if (count := _count(items)) > MAX_LAYERS:
             self.fail(
                 f"{count} layers, repetitions written out",
                 span,
-                f"At most {MOST_LAYERS} are allowed.",
+                f"At most {MAX_LAYERS} are allowed.",
             )
 
 
 def _count(items: tuple[Item, ...]) -> int:
-    """Layers and brackets, with repetitions written out."""
+    """Count layers and brackets, with repetitions written out."""
     total = 0
     for item in items:
         if isinstance(item, Repeat):
             total += item.count * _count((item.item,))
-        elif isinstance(item, Residual | Skip):
-            total += 1 + _count(item.items)
         else:
-            total += 1
+            total += 1 + (_count(item.items) if isinstance(item, Residual | Skip) else 0)
     return total
 
 
-def _read_layer(token: _Token, text: str) -> Layer:
-    """``NAME [NUMBER] {LETTER NUMBER} [":" ACTIVATION]``."""
+@dataclass
+class _Word:
+    """One word of the text, read from its beginning to its end.
 
-    def fail(problem: str, start: int, end: int, expected: str) -> NoReturn:
-        span = (token.start + start, token.start + max(end, start + 1))
-        raise NetworkError(problem, text=text, span=span, expected=expected)
+    Attributes:
+        word: The word.
+        text: The whole text.
+        start: Position of the word in the text.
+        index: Characters of the word that were read.
+    """
 
-    word = token.text
-    name = re.match("[a-zA-Z]*", word)[0]  # type: ignore[index]
-    if name not in KINDS:
-        close = difflib.get_close_matches(name.lower(), KINDS, n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
-        fail(
-            f"unknown layer '{(name or word)[:40]}'",
-            0,
-            len(name or word),
-            f"{_layer_names()}{hint}",
-        )
-    kind = KINDS[name]
-    at = len(name)
-    fields: dict[str, int] = {}
-    probability = 0.0
+    word: str
+    text: str
+    start: int
+    index: int = field(default=0)
 
-    digits = re.match("[0-9.]*" if kind.decimal else "[0-9]*", word[at:])[0]  # type: ignore[index]
-    if digits and kind.number is None:
-        fail(f"{name} takes no number", at, at + len(digits), f"Expected {name} alone.")
-    if digits and kind.decimal:
+    @property
+    def rest(self) -> str:
+        """The characters that were not read yet."""
+        return self.word[self.index :]
+
+    def take(self, pattern: str) -> str:
+        """Read what the pattern matches here, maybe nothing."""
+        found = re.match(pattern, self.rest)
+        taken = found[0] if found else ""
+        self.index += len(taken)
+        return taken
+
+    def fail(self, problem: str, taken: str, expected: str) -> NoReturn:
+        """Raise an error about ``taken``, which was just read; if empty, about what comes next."""
+        end = self.start + self.index
+        span = (end - len(taken), max(end, end - len(taken) + 1))
+        raise NetworkError(problem, text=self.text, span=span, expected=expected)
+
+    def layer(self) -> LayerKind:
+        """Read ``NAME [NUMBER] {LETTER NUMBER} [":" ACTIVATION]``."""
+        name = self.take("[a-zA-Z]*")
+        if name not in LayerKind.registry:
+            wrong = name or self.take(".*")
+            close = LayerKind.registry.closest(name)
+            hint = f" Did you mean {close}?" if close else ""
+            self.fail(f"unknown layer '{wrong[:40]}'", wrong, f"{_layer_names()}{hint}")
+        kind = LayerKind.registry[name]
+        options: dict[str, Any] = self.number(kind)
+        while self.rest and not self.rest.startswith(":"):
+            option, value = self.option(kind, options)
+            options[option] = value
+        if self.take(":"):
+            options["activation"] = activation = self.take(".*")
+            if activation not in ACTIVATIONS:
+                self.fail(
+                    f"unknown activation '{activation[:40]}'",
+                    activation,
+                    f"Activations: {', '.join(ACTIVATIONS)}.",
+                )
+        layer: LayerKind = kind(span=(self.start, self.start + len(self.word)), **options)
+        return layer
+
+    def number(self, kind: type[LayerKind]) -> dict[str, Any]:
+        """Read the number after the layer's name, if any."""
+        name, number = kind.name, kind.takes
+        digits = self.take("[0-9.]*" if number and number.decimal else "[0-9]*")
+        if number is None:
+            if digits:
+                self.fail(f"{name} takes no number", digits, f"Expected {name} alone.")
+            return {}
+        if not digits:
+            if not number.optional:
+                plural = number.meaning.endswith("s")
+                what = f"number of {number.meaning}" if plural else number.meaning
+                example = f"{name}{'0.2' if number.decimal else '8'}"
+                self.fail(
+                    f"{name} without its {what}", "", f"Expected a number here, such as {example}."
+                )
+            return {}
+        if not number.decimal:
+            what = f"{name}'s {number.meaning}"
+            return {"number": self.whole_number(digits, what, number.min, MAX_NUMBER)}
         if not re.fullmatch(PROBABILITY, digits):
-            fail(
-                f"{name}'s {kind.number} is {digits[:20]}{'…' if len(digits) > 20 else ''}",
-                at,
-                at + len(digits),
+            self.fail(
+                f"{name}'s {number.meaning} is {_shortened(digits)}",
+                digits,
                 "Expected a number from 0 to below 1, with at most four decimals, such as"
                 f" {name}0.2.",
             )
-        probability = float(digits)
-    elif digits:
-        fields["number"] = _read_number(
-            digits, f"{name}'s {kind.number}", kind.least, MOST_NUMBER, text, token.start + at
-        )
-    elif kind.default is not None:
-        fields["number"] = kind.default
-    elif kind.number and not kind.optional:
-        what = f"number of {kind.number}" if kind.number.endswith("s") else kind.number
-        example = f"{name}{'0.2' if kind.decimal else '8'}"
-        fail(
-            f"{name} without its {what}", at, at + 1, f"Expected a number here, such as {example}."
-        )
-    at += len(digits)
+        return {"probability": float(digits)}
 
-    while at < len(word) and word[at] != ":":
-        letter = word[at]
-        allowed = ", ".join(kind.letters) or "none"
+    def option(self, kind: type[LayerKind], options: dict[str, Any]) -> tuple[str, int]:
+        """Read an option letter and its number."""
+        letter = self.take(".")
         if letter not in kind.letters:
-            fail(
-                f"unknown option '{letter}' of {name}",
-                at,
-                at + 1,
-                f"Options of {name}: {allowed}; or ':' and an activation.",
+            self.fail(
+                f"unknown option '{letter}' of {kind.name}",
+                letter,
+                f"Options of {kind.name}: {', '.join(kind.letters) or 'none'}; or ':' and an"
+                " activation.",
             )
         option = "padding" if letter == "v" else LETTERS[letter]
-        if option in fields:
-            fail(
+        if option in options:
+            self.fail(
                 f"{option} given twice",
-                at,
-                at + 1,
-                f"Expected each option of {name} once (v and p are both padding).",
+                letter,
+                f"Expected each option of {kind.name} once (v and p are both padding).",
             )
-        at += 1
-        digits = re.match("[0-9]*", word[at:])[0]  # type: ignore[index]
         if letter == "v":
-            fields[option] = 0
-            continue
+            return option, 0
+        digits = self.take("[0-9]*")
         if not digits:
-            fail(
+            self.fail(
                 f"option '{letter}' without its number",
-                at,
-                at + 1,
+                "",
                 f"Expected the {option} here, such as {letter}2.",
             )
-        fields[option] = _read_number(
-            digits, f"the {option}", 0 if letter == "p" else 1, MOST_NUMBER, text, token.start + at
-        )
-        at += len(digits)
+        least = 0 if letter == "p" else 1
+        return option, self.whole_number(digits, f"the {option}", least, MAX_NUMBER)
 
-    activation = None
-    if at < len(word):
-        activation = word[at + 1 :]
-        if activation not in ACTIVATIONS:
-            fail(
-                f"unknown activation '{activation[:40]}'",
-                at + 1,
-                len(word),
-                f"Activations: {', '.join(ACTIVATIONS)}.",
+    def whole_number(self, digits: str, what: str, least: int, most: int) -> int:
+        # int() of a very long text of digits takes quadratic time.
+        value = int(digits) if len(digits) < 20 else most + 1
+        if not least <= value <= most:
+            self.fail(
+                f"{what} is {_shortened(digits)}",
+                digits,
+                f"Expected a number from {least} to {most}.",
             )
-    return Layer(
-        name=name, probability=probability, activation=activation, span=token.span, **fields
-    )
+        return value
 
 
-def _read_number(digits: str, what: str, least: int, most: int, text: str, start: int) -> int:
-    # int() of a very long text of digits takes quadratic time.
-    value = int(digits) if len(digits) < 20 else most + 1
-    if not least <= value <= most:
-        raise NetworkError(
-            f"{what} is {digits[:20]}{'…' if len(digits) > 20 else ''}",
-            text=text,
-            span=(start, start + len(digits)),
-            expected=f"Expected a number from {least} to {most}.",
-        )
-    return value
+def _shortened(digits: str) -> str:
+    return digits[:20] + ("…" if len(digits) > 20 else "")
 
 
 def _layer_names() -> str:
-    return f"Layers: {', '.join(KINDS)}."
+    return f"Layers: {', '.join(LayerKind.registry)}."

@@ -1,10 +1,5 @@
 """Networks with a name."""
 
-import difflib
-import re
-
-from caelab.networks.ast import KINDS, NetworkError
-
 PRESETS = {
     "reference": "conv8 pool conv12 pool conv16 | up conv12 up conv3",
     "strided": "conv16k4s2 conv32k4s2 conv12k1:none | conv32 deconv16k4s2 deconv3k4s2",
@@ -26,7 +21,7 @@ PRESETS = {
     ),
 }
 """Name → text, for images of 32×32 pixels; all but ``dense64`` take other sizes too, multiples of 4
-or 8. They give an RGB image, but for the two that are made for colorization, whose two channels are
+or 8. They give an RGB image, except the two that are made for colorization, whose two channels are
 chroma; ``adapt`` makes either the other.
 
 ``reference``: nine layers, the code 16×8×8. ``strided``: strides and transposed convolutions, a
@@ -35,24 +30,3 @@ linear code of 12×8×8. ``unet``: skips run around the code. ``unet-color``: a 
 that starts at half the resolution, with residual brackets, and the mean of the whole image and
 dropout at the bottom, 4×4; ``unet-small``: a narrower one.
 """
-
-
-def resolve(text_or_name: str) -> str:
-    """The text of the preset of that name, or the text itself.
-
-    Raises:
-        NetworkError: It is one word, neither a preset nor a layer.
-    """
-    word = text_or_name.strip()
-    if word in PRESETS:
-        return PRESETS[word]
-    if re.fullmatch("[A-Za-z-]+", word) and word not in KINDS:
-        close = difflib.get_close_matches(word.lower(), [*PRESETS, *KINDS], n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
-        raise NetworkError(
-            f"no network is called '{word[:40]}'",
-            text=word,
-            span=(0, len(word)),
-            expected=f"Expected a network's text, or a preset: {', '.join(PRESETS)}.{hint}",
-        )
-    return text_or_name

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from caelab.errors import InputError
 from caelab.metrics.statistics import mean_interval
-from caelab.networks.shapes import format_shape
+from caelab.networks.layers.base import format_shape
 from caelab.report.document import Cell, Part, Picture
 from caelab.report.error_sites import ErrorSites, find_error_sites
 from caelab.report.figures.curves import draw_curves

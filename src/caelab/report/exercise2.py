@@ -4,9 +4,9 @@ of the code.
 
 from collections.abc import Iterator, Sequence
 
-from caelab.networks.ast import CodeMark, Item, Layer, Network, Repeat, spell_out
+from caelab.networks.ast import CodeMark, Item, Network, Repeat, spell_out
 from caelab.networks.description import Description
-from caelab.networks.shapes import convolution_padding, format_shape, number, transposed_padding
+from caelab.networks.layers.base import LayerKind, Shape, format_shape
 from caelab.report.document import Block, Column, Paragraph, Section, Table
 
 FORMULA = "((W − K + 2P) / S + 1)² · C"
@@ -25,7 +25,7 @@ def size_sections(description: Description) -> list[Section]:
                 else "the input's channels are put beside"
             )
         else:
-            said = _said(next(remaining), shape[1:], row.shape)
+            said = _said(next(remaining), shape, row.shape)
         rows.append((index, row.text, said, format_shape(row.shape), row.size))
         shape = row.shape
     columns = (
@@ -51,11 +51,11 @@ def size_sections(description: Description) -> list[Section]:
     return [Section(title="2.1 The size of the code", blocks=blocks, level=2)]
 
 
-def _layers(network: Network) -> Iterator[Layer]:
-    def walk(items: Sequence[Item]) -> Iterator[Layer]:
+def _layers(network: Network) -> Iterator[LayerKind]:
+    def walk(items: Sequence[Item]) -> Iterator[LayerKind]:
         for item in items:
             match item:
-                case Layer():
+                case LayerKind():
                     yield item
                 case Repeat():
                     for _ in range(item.count):
@@ -68,41 +68,14 @@ def _layers(network: Network) -> Iterator[Layer]:
     yield from walk(network.items)
 
 
-def _said(layer: Layer, before: tuple[int, int], after: tuple[int, int, int]) -> str:
+def _said(layer: LayerKind, before: Shape, after: Shape) -> str:
     """The calculation of one layer; of images that are not square it is the width's."""
-    side = before[1]
+    formula = layer.size_formula(before)
+    if not formula and before == after:
+        return "the shape stays"
     channels, height, width = after
-    size = channels * height * width
-    end = (
-        f"= {width}² · {channels} = {size:,}"
-        if after[1] == width
-        else f"= {after[1]} · {width} · {channels} = {size:,}"
-    )
-    match layer.name:
-        case "conv":
-            first, second = convolution_padding(layer)
-            zeros = f"2·{first}" if first == second else f"{first} + {second}"
-            kernel = (layer.kernel - 1) * layer.dilation + 1
-            return f"(({side} − {kernel} + {zeros})/{layer.stride} + 1)² · {channels} {end}"
-        case "pool" | "avgpool":
-            window = number(layer)
-            return f"(({side} − {window} + 2·0)/{window} + 1)² · {channels} {end}"
-        case "deconv":
-            padding, output = transposed_padding(layer)
-            rest = f" + {output}" if output else ""
-            return (
-                f"(({side} − 1)·{layer.stride} + {layer.kernel} − 2·{padding}{rest})² · {channels}"
-                f" {end}"
-            )
-        case "up" | "upbilinear":
-            return f"({side}·{number(layer)})² · {channels} {end}"
-        case "shuffle":
-            return f"({side}·{number(layer)})², channels / {number(layer)}² {end}"
-        case "unshuffle":
-            return f"({side} / {number(layer)})², channels · {number(layer)}² {end}"
-        case "dense":
-            return f"every number into each of {size:,}"
-    return "the shape stays"
+    sides = f"{width}²" if height == width else f"{height} · {width}"
+    return f"{formula} = {sides} · {channels} = {channels * height * width:,}".strip()
 
 
 def _code(description: Description) -> str:

@@ -5,7 +5,7 @@ there are many.
 from html import escape
 
 from caelab.networks import Description, LayerRow
-from caelab.networks.shapes import format_shape, size_of
+from caelab.networks.layers.base import format_shape, size_of
 
 BOX, GAP, ROW, BOXES_A_ROW = 96, 20, 150, 10
 CODE, NARROWEST, PLAIN = "#D55E00", "#009E73", "#666666"

@@ -13,8 +13,8 @@ from caelab.data.pixels import Pixels
 from caelab.device import autocast
 from caelab.models.image_model import ImageModel
 from caelab.models.prediction_heads import RgbPrediction
-from caelab.networks.dropout import Dropout, drawing_from
-from caelab.networks.modules import Output
+from caelab.networks.modules import Dropout, drawing_from
+from caelab.networks.network_module import Output
 from caelab.randomness import generator_for
 from caelab.training.color_difference import color_difference, fourth_of_pixels
 from caelab.training.losses import Loss, Terms, mean_squared_error

@@ -1,0 +1,331 @@
+"""The base class of the layer kinds: a layer's name and options, and everything that follows from
+them. No torch.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from math import gcd, lcm
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from caelab.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Shape = tuple[int, int, int]
+"""Channels, height, width."""
+
+Span = tuple[int, int]
+"""Start and end, in characters of a network's text."""
+
+ACTIVATIONS = (
+    "none",
+    "relu",
+    "leaky",
+    "elu",
+    "gelu",
+    "silu",
+    "mish",
+    "softplus",
+    "tanh",
+    "sigmoid",
+)
+"""Names that may follow the colon. ``leaky`` has slope 0.01; ``none`` is the identity."""
+
+LETTERS = {
+    "k": "kernel",
+    "s": "stride",
+    "p": "padding",
+    "d": "dilation",
+    "h": "height",
+    "w": "width",
+}
+"""Option letters and the fields of a layer that they set; ``v`` (padding valid) is ``p0``."""
+
+
+class MisfitError(ValueError):
+    """A layer does not fit the shape of its input. The caller knows the position in the text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number:
+    """Meaning of the number that follows a layer's name.
+
+    Attributes:
+        meaning: What it counts, such as ``channels``.
+        min: The smallest number allowed.
+        default: The number where none is written; 0 if there is no default.
+        optional: Whether it may be left out.
+        decimal: Whether it is a probability p, 0 ≤ p < 1, with at most four decimals.
+    """
+
+    meaning: str
+    min: int = 1
+    default: int = 0
+    optional: bool = False
+    decimal: bool = False
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """Input pixels that output pixel n depends on along one axis, on an image without borders.
+
+    After upsampling the answer depends on the output pixel's phase, so the usual formula
+    r + (K − 1)·jump gives only an average. Here the first and last input pixel is kept for every
+    phase of one period, which makes :attr:`extent` exact.
+
+    Attributes:
+        period: Output pixels until the pattern repeats, ``shift`` input pixels further on.
+        shift: Input pixels from one period to the next.
+        first: First input pixel, for each phase.
+        last: Last input pixel, for each phase.
+    """
+
+    period: int = 1
+    shift: int = 1
+    first: tuple[int, ...] = (0,)
+    last: tuple[int, ...] = (0,)
+
+    @property
+    def extent(self) -> int:
+        """The largest number of input pixels a side."""
+        return max(last - first + 1 for first, last in zip(self.first, self.last, strict=True))
+
+    def windows(self, size: int, stride: int, *, padding: int = 0) -> "ReceptiveField":
+        """Return the field after windows of ``size`` pixels, one every ``stride`` pixels.
+
+        Args:
+            size: Pixels from the first to the last of a window, dilation included.
+            stride: Pixels from one window to the next.
+            padding: Pixels by which the first window begins before the image.
+        """
+        common = gcd(self.period, stride)
+        return self._compose(
+            self.period // common,
+            self.shift * stride // common,
+            lambda n: stride * n - padding,
+            lambda n: stride * n - padding + size - 1,
+        )
+
+    def enlarged(
+        self, factor: int, first: Callable[[int], int], last: Callable[[int], int]
+    ) -> "ReceptiveField":
+        """Return the field after upsampling.
+
+        Args:
+            factor: Output pixels for one input pixel.
+            first: Output pixel n → the first input pixel it depends on.
+            last: Output pixel n → the last input pixel it depends on.
+        """
+        return self._compose(self.period * factor, self.shift, first, last)
+
+    def union(self, other: "ReceptiveField | None") -> "ReceptiveField | None":
+        """Return the field of a sum or concatenation; ``None`` is the whole image."""
+        if other is None or self.shift * other.period != other.shift * self.period:
+            return None
+        period = lcm(self.period, other.period)
+        phases = range(period)
+        return ReceptiveField(
+            period,
+            self.shift * period // self.period,
+            tuple(min(self._at(self.first, n), other._at(other.first, n)) for n in phases),
+            tuple(max(self._at(self.last, n), other._at(other.last, n)) for n in phases),
+        )
+
+    def _at(self, pixels: tuple[int, ...], n: int) -> int:
+        return pixels[n % self.period] + n // self.period * self.shift
+
+    def _compose(
+        self, period: int, shift: int, first: Callable[[int], int], last: Callable[[int], int]
+    ) -> "ReceptiveField":
+        return ReceptiveField(
+            period,
+            shift,
+            tuple(self._at(self.first, first(n)) for n in range(period)),
+            tuple(self._at(self.last, last(n)) for n in range(period)),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerKind:
+    """One layer of a network's text; a subclass is one kind of layer.
+
+    A subclass sets the class attributes, defines :meth:`module`, and overrides the other methods
+    where its kind differs from a layer that keeps the shape, has no weights and computes each
+    output pixel from the input pixel at the same position. ``@caelab.register`` makes it part of
+    the network language::
+
+        @caelab.register
+        class Flip(caelab.LayerKind):
+            name = "flip"
+            help = "mirror image"
+
+            def receptive_field(self, field):
+                return None  # the whole image
+
+            def module(self, shape):
+                return MirrorImage()  # a torch.nn.Module: (N, C, H, W) → (N, C, H, W)
+
+    A whole example is ``examples/blurpool.py``.
+
+    Attributes:
+        name: Name in the text, of lower-case letters.
+        help: One line about it, for ``--help`` and the documentation.
+        takes: Meaning of the number after the name; ``None`` if it takes none.
+        letters: The option letters it takes, in the order in which they are printed.
+        weighted: Whether it is a linear map whose channels can be chosen: then ReLU follows by
+            default, and ``number`` is the number of output channels.
+        number: The number after the name, or its default; 0 if there is none.
+        kernel: Side of the kernel.
+        stride: Pixels from one window to the next.
+        padding: Zeros around the input; ``None`` is padding "same".
+        dilation: Pixels from one tap of the kernel to the next.
+        height: Height of the output of ``dense``.
+        width: Width of the output of ``dense``.
+        probability: The number after the name where it is decimal.
+        activation: Name of the activation that follows; ``None`` is the default.
+        span: Position in the network's text.
+    """
+
+    registry: ClassVar[Registry[Any]] = Registry("layer", pattern="[a-z]+")
+    name: ClassVar[str]
+    help: ClassVar[str] = ""
+    takes: ClassVar[Number | None] = None
+    letters: ClassVar[str] = ""
+    weighted: ClassVar[bool] = False
+
+    number: int = 0
+    kernel: int = 3
+    stride: int = 1
+    padding: int | None = None
+    dilation: int = 1
+    height: int = 1
+    width: int = 1
+    probability: float = 0.0
+    activation: str | None = None
+    span: Span = field(default=(0, 0), compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.number and self.takes:
+            object.__setattr__(self, "number", self.takes.default)
+
+    def __str__(self) -> str:
+        """Print the layer in the canonical form: letters in order, defaults left out."""
+        word = self.name
+        if self.takes and self.takes.decimal:
+            word += f"{self.probability:.4f}".rstrip("0").rstrip(".")
+        elif self.takes and self.number != self.takes.default:
+            word += str(self.number)
+        for letter in self.letters:
+            if letter == "v":
+                word += "v" if self.padding == 0 else ""
+                continue
+            value = getattr(self, LETTERS[letter])
+            if value != getattr(LayerKind, LETTERS[letter]) and not (letter == "p" and value == 0):
+                word += f"{letter}{value}"
+        return word if self.activation is None else f"{word}:{self.activation}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A worker process finds the classes of plug-ins by the registry, not by their module.
+        return _make_layer, (self.name, self._fields())
+
+    def as_kind(self, name: str, **changes: Any) -> "LayerKind":
+        """Return a layer of the kind ``name`` with this one's options, and ``changes`` to them."""
+        return _make_layer(name, {**self._fields(), **changes})
+
+    def _fields(self) -> dict[str, Any]:
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    def shape(self, shape: Shape) -> Shape:
+        """Return the output's shape (C', H', W') for an input of ``shape`` (C, H, W).
+
+        Raises:
+            MisfitError: The layer does not fit; the message says why.
+        """
+        return shape
+
+    def weights(self, shape: Shape) -> int:  # noqa: ARG002
+        """Return the number of trained weights and biases, for an input of ``shape``."""
+        return 0
+
+    def multiply_accumulates(self, shape: Shape) -> int:  # noqa: ARG002
+        """Return the multiply-accumulates for one image of ``shape``, padding included.
+
+        Those of linear maps and of attention's products count, and nothing else: no biases, norms,
+        pooling, means or interpolation.
+        """
+        return 0
+
+    def receptive_field(self, field: ReceptiveField) -> ReceptiveField | None:
+        """Return the field after the layer, ``field`` being that before it; ``None`` is the whole
+        image.
+        """
+        return field
+
+    def module(self, shape: Shape) -> "nn.Module":
+        """Return a new ``torch.nn.Module`` that computes the layer on an input of ``shape``.
+
+        The activation is not part of it, except where ``caelab``'s own ``ParametricLayer`` is
+        returned, which has one.
+        """
+        raise NotImplementedError
+
+    def size_formula(self, shape: Shape) -> str:  # noqa: ARG002
+        """Return how the output's width and channels come about, as a report's table shows it.
+
+        It is empty where the shape stays.
+        """
+        return ""
+
+    def remainder(self, shape: Shape) -> int:  # noqa: ARG002
+        """Return how many pixels at the right or lower border the layer leaves out.
+
+        A decoder cannot bring them back.
+        """
+        return 0
+
+    def input_channels(self, outputs: int) -> int:
+        """Return the number of input channels for which there are ``outputs`` output channels.
+
+        Raises:
+            MisfitError: There is no such number.
+        """
+        return outputs
+
+    def merge(self, following: "LayerKind") -> "LayerKind | None":  # noqa: ARG002
+        """Return one layer that computes this and the ``following`` one faster, if there is one."""
+        return None
+
+    @property
+    def classes(self) -> int:
+        """Number of classes of the layer's logits; 0 if it has none."""
+        return 0
+
+
+def _make_layer(name: str, options: dict[str, Any]) -> LayerKind:
+    layer: LayerKind = LayerKind.registry[name](**options)
+    return layer
+
+
+def format_shape(shape: Shape) -> str:
+    """Print a shape.
+
+    >>> format_shape((8, 32, 32))
+    '8×32×32'
+    """
+    return "×".join(map(str, shape))
+
+
+def size_of(shape: Shape) -> int:
+    """Return C·H·W: how many numbers a representation holds."""
+    return shape[0] * shape[1] * shape[2]
+
+
+def require_multiple(channels: int, divisor: int, meaning: str) -> None:
+    """Raise unless ``divisor``, such as 4 ``groups``, divides the number of channels.
+
+    Raises:
+        MisfitError: It does not.
+    """
+    if channels % divisor:
+        raise MisfitError(f"{channels} channels are not a multiple of {meaning}")

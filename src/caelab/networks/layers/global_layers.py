@@ -1,0 +1,156 @@
+"""Layers that combine all positions of the image: ``context``, ``excite``, ``attend``, and
+``classify``.
+"""
+
+from typing import TYPE_CHECKING
+
+from caelab.networks.layers.base import (
+    LayerKind,
+    MisfitError,
+    Number,
+    ReceptiveField,
+    Shape,
+    require_multiple,
+    size_of,
+)
+from caelab.registry import register
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MAX_ATTENTION_WEIGHTS = 2**24
+"""Most attention weights, heads · positions², of one ``attend`` on one image: 64×64 positions with
+one head."""
+
+
+@register
+class Context(LayerKind):
+    """A linear map of the channels' means, added at every position."""
+
+    name = "context"
+    help = "adds a linear map of the channels' means at every position"
+
+    def weights(self, shape: Shape) -> int:
+        """Return C·(C + 1)."""
+        return shape[0] * (shape[0] + 1)
+
+    def multiply_accumulates(self, shape: Shape) -> int:
+        """Return C²."""
+        return shape[0] ** 2
+
+    def receptive_field(self, field: ReceptiveField) -> None:
+        """Return ``None``: the whole image."""
+
+    def module(self, shape: Shape) -> "nn.Module":
+        """Return a ``GlobalContext``."""
+        from caelab.networks.modules import GlobalContext
+
+        return GlobalContext(shape[0])
+
+
+@register
+class Excite(LayerKind):
+    """Squeeze-and-excitation: a gate for every channel, computed from the channels' means."""
+
+    name = "excite"
+    help = "squeeze-and-excitation: scales each channel by a gate, from C / r hidden units"
+    takes = Number(meaning="reduction")
+
+    def shape(self, shape: Shape) -> Shape:
+        """Return the same shape."""
+        self.input_channels(shape[0])
+        return shape
+
+    def input_channels(self, outputs: int) -> int:
+        """Return the same number, a multiple of the reduction."""
+        require_multiple(outputs, self.number, f"the reduction {self.number}")
+        return outputs
+
+    def weights(self, shape: Shape) -> int:
+        """Return those of the two linear maps."""
+        channels, hidden = shape[0], shape[0] // self.number
+        return hidden * (channels + 1) + channels * (hidden + 1)
+
+    def multiply_accumulates(self, shape: Shape) -> int:
+        """Return 2·C·C / r."""
+        return 2 * shape[0] * (shape[0] // self.number)
+
+    def receptive_field(self, field: ReceptiveField) -> None:
+        """Return ``None``: the whole image."""
+
+    def module(self, shape: Shape) -> "nn.Module":
+        """Return a ``SqueezeExcitation``."""
+        from caelab.networks.modules import SqueezeExcitation
+
+        return SqueezeExcitation(shape[0], reduction=self.number)
+
+
+@register
+class Attend(LayerKind):
+    """Self-attention over the positions, to be put in a residual: ``(norm attend4)``."""
+
+    name = "attend"
+    help = "self-attention over the positions, 1 head; put it in a residual: (norm attend4)"
+    takes = Number(meaning="heads", default=1, optional=True)
+
+    def shape(self, shape: Shape) -> Shape:
+        """Return the same shape."""
+        channels, height, width = shape
+        self.input_channels(channels)
+        pairs = self.number * (height * width) ** 2
+        if pairs > MAX_ATTENTION_WEIGHTS:
+            raise MisfitError(
+                f"{height}×{width} positions have {pairs:,} attention weights, of at most"
+                f" {MAX_ATTENTION_WEIGHTS:,}"
+            )
+        return shape
+
+    def input_channels(self, outputs: int) -> int:
+        """Return the same number, a multiple of the heads."""
+        require_multiple(outputs, self.number, f"{self.number} heads")
+        return outputs
+
+    def weights(self, shape: Shape) -> int:
+        """Return those of queries, keys, values and the output: 4·C·(C + 1)."""
+        return 4 * shape[0] * (shape[0] + 1)
+
+    def multiply_accumulates(self, shape: Shape) -> int:
+        """Return 4·C²·H·W for the linear maps and 2·C·(H·W)² for attention's products."""
+        channels, height, width = shape
+        return 4 * channels * size_of(shape) + 2 * channels * (height * width) ** 2
+
+    def receptive_field(self, field: ReceptiveField) -> None:
+        """Return ``None``: the whole image."""
+
+    def module(self, shape: Shape) -> "nn.Module":
+        """Return a ``SelfAttention``."""
+        from caelab.networks.modules import SelfAttention
+
+        return SelfAttention(shape[0], heads=self.number)
+
+
+@register
+class Classify(LayerKind):
+    """The input itself; in training, a linear map of the channels' means gives class logits too.
+
+    It costs an answer nothing, so its multiply-accumulates count 0.
+    """
+
+    name = "classify"
+    help = "keeps its input; in training, gives logits of the image's class: a second task"
+    takes = Number(meaning="classes", min=2)
+
+    def weights(self, shape: Shape) -> int:
+        """Return classes·(C + 1)."""
+        return self.number * (shape[0] + 1)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return self.number
+
+    def module(self, shape: Shape) -> "nn.Module":
+        """Return a ``Classifier``."""
+        from caelab.networks.modules import Classifier
+
+        return Classifier(shape[0], classes=self.number)

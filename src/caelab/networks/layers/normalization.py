@@ -1,0 +1,81 @@
+"""Layers that keep the scale of activations or disturb them: norms and dropout."""
+
+from typing import TYPE_CHECKING
+
+from caelab.networks.layers.base import LayerKind, Number, ReceptiveField, Shape, require_multiple
+from caelab.registry import register
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@register
+class Norm(LayerKind):
+    """Group normalization; without a number, at most 32 groups of at least 4 channels."""
+
+    name = "norm"
+    help = "group normalization; the number of groups is chosen if left out"
+    takes = Number(meaning="groups", optional=True)
+
+    def groups(self, channels: int) -> int:
+        """Return the number of groups: without a number, the most of 32 or C / 4 that divide C."""
+        if self.number:
+            return self.number
+        most = max(1, min(32, channels // 4))
+        return next(groups for groups in range(most, 0, -1) if channels % groups == 0)
+
+    def shape(self, shape: Shape) -> Shape:
+        """Return the same shape."""
+        self.input_channels(shape[0])
+        return shape
+
+    def input_channels(self, outputs: int) -> int:
+        """Return the same number, a multiple of the groups."""
+        require_multiple(outputs, self.groups(outputs), f"{self.number} groups")
+        return outputs
+
+    def weights(self, shape: Shape) -> int:
+        """Return a scale and a shift for each channel."""
+        return 2 * shape[0]
+
+    def receptive_field(self, field: ReceptiveField) -> None:
+        """Return ``None``: mean and variance are those of the whole image."""
+
+    def module(self, shape: Shape) -> "nn.Module":
+        """Return a ``GroupNorm``."""
+        from caelab.networks.modules import GroupNorm
+
+        return GroupNorm(self.groups(shape[0]), shape[0])
+
+
+@register
+class BatchNorm(LayerKind):
+    """Batch normalization."""
+
+    name = "batchnorm"
+    help = "batch normalization"
+
+    def weights(self, shape: Shape) -> int:
+        """Return a scale and a shift for each channel."""
+        return 2 * shape[0]
+
+    def module(self, shape: Shape) -> "nn.Module":
+        """Return a ``BatchNorm2d``."""
+        from torch import nn
+
+        return nn.BatchNorm2d(shape[0])
+
+
+@register
+class Dropout(LayerKind):
+    """Dropout of whole channels in training; the others are divided by 1 − p."""
+
+    name = "dropout"
+    help = "in training, whole channels become 0 with probability p"
+    takes = Number(meaning="probability", decimal=True)
+
+    def module(self, shape: Shape) -> "nn.Module":  # noqa: ARG002
+        """Return a ``Dropout`` module."""
+        from caelab.networks import modules
+
+        return modules.Dropout(self.probability)

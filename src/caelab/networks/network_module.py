@@ -1,0 +1,140 @@
+"""Layers joined to a network: sequences, brackets, and the network as a whole."""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from caelab.errors import InputError
+from caelab.networks.ast import Network
+from caelab.networks.modules import ActivationLayer, Classifier
+
+
+class Output(NamedTuple):
+    """What a network returns for N images.
+
+    Attributes:
+        image: (N, C, H, W).
+        logits: Those of every ``classify`` layer, in the order of the text, (N, classes) each.
+    """
+
+    image: Tensor
+    logits: tuple[Tensor, ...] = ()
+
+
+class Sequence(nn.Sequential):
+    """Layers one after the other."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C', H', W')."""
+        y: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
+        return self.join(x, y)
+
+    def forward_with_logits(self, x: Tensor) -> Output:
+        """(N, C, H, W) → (N, C', H', W') and the logits of all ``classify`` layers inside."""
+        y = x
+        logits: tuple[Tensor, ...] = ()
+        for layer in self:
+            if isinstance(layer, Sequence):
+                y, inner = layer.forward_with_logits(y)
+                logits += inner
+                continue
+            if isinstance(layer, ActivationLayer) and isinstance(layer.function, Classifier):
+                logits += (layer.function.logits(y),)
+            y = layer(y)
+        return Output(self.join(x, y), logits)
+
+    def join(self, x: Tensor, y: Tensor) -> Tensor:  # noqa: ARG002 - brackets use x
+        """Return the output for the input x and the last layer's output y."""
+        return y
+
+
+class ResidualBlock(Sequence):
+    """``( … )``: x + f(x), shapes equal."""
+
+    def join(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return x + y, (N, C, H, W)."""
+        return x + y
+
+
+class SkipBlock(Sequence):
+    """``[ … ]``: x and f(x), concatenated over channels, x first."""
+
+    def join(self, x: Tensor, y: Tensor) -> Tensor:
+        """Concatenate x and y: (N, C + C', H, W)."""
+        if y.requires_grad:
+            y.register_hook(_compact)  # type: ignore[no-untyped-call]
+        return torch.cat([x, y], 1)
+
+
+def _compact(gradient: Tensor) -> Tensor:
+    # A part of a concatenation's gradient is strided; what follows would read it number by number.
+    return gradient.contiguous(memory_format=torch.channels_last)
+
+
+class NetworkModule(nn.Module):
+    """A network as a module: images (N, C, H, W) in, images (N, C', H', W') out.
+
+    Attributes:
+        tree: The network's tree. Keys of the state dict are the positions of its layers, counted
+            from 0 with repetitions written out, such as ``encoder.2.weight`` or ``decoder.1.bias``.
+
+    Args:
+        tree: The network's tree.
+        parts: ``encoder`` and ``decoder`` where a ``|`` outside all brackets separates them, else
+            ``layers`` alone.
+    """
+
+    def __init__(self, tree: Network, parts: Mapping[str, Sequence]) -> None:
+        super().__init__()
+        self.tree = tree
+        for name, part in parts.items():
+            self.add_module(name, part)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images (N, C, H, W) through the whole network."""
+        for part in self.children():
+            x = part(x)
+        return x
+
+    def forward_with_logits(self, x: Tensor) -> Output:
+        """Images (N, C, H, W) through the whole network, and the logits of ``classify`` layers."""
+        output = Output(x)
+        for part in self.children():
+            assert isinstance(part, Sequence)
+            image, logits = part.forward_with_logits(output.image)
+            output = Output(image, output.logits + logits)
+        return output
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Images (N, C, H, W) to the code, the tensor at ``|``.
+
+        Raises:
+            InputError: There is no code that holds all that the decoder needs.
+        """
+        code: Tensor = self.part("encoder")(x)
+        return code
+
+    def decode(self, code: Tensor) -> Tensor:
+        """The code to images.
+
+        Raises:
+            InputError: There is no code that holds all that the decoder needs.
+        """
+        images: Tensor = self.part("decoder")(code)
+        return images
+
+    def part(self, name: Literal["encoder", "decoder"]) -> Sequence:
+        """Return the layers before or after ``|``.
+
+        Raises:
+            InputError: The text has no ``|``, or has it inside a bracket.
+        """
+        part = self._modules.get(name)
+        if isinstance(part, Sequence):
+            return part
+        why = "a bracket runs around its '|'" if "|" in str(self.tree) else "no '|' marks its code"
+        raise InputError(
+            f"the network {self.tree} cannot be split into encoder and decoder: {why}."
+        )
