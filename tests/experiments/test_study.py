@@ -64,7 +64,7 @@ def test_a_whole_study(write: Write) -> None:
         "kernel 1": ("kernel", "1", "conv8k1 pool conv12k1 pool conv16k1 | up conv12k1 up conv3k1"),
         "kernel 5": ("kernel", "5", "conv8k5 pool conv12k5 pool conv16k5 | up conv12k5 up conv3k5"),
         "batch size 64": ("batch_size", "64", reference),
-        "layers 1 pooling": ("layers", "1 pooling", "conv8 pool conv16 | up conv3"),
+        "1 pooling": ("layers", "1 pooling", "conv8 pool conv16 | up conv3"),
         "16×16×3": ("", "", "conv8 pool conv3 | up conv3"),
         "slow": ("", "", reference),
     }
@@ -72,7 +72,7 @@ def test_a_whole_study(write: Write) -> None:
     assert (
         options["base"].network_name == "reference"
     )  # so that it is the run that `caelab train reference` leaves
-    assert options["layers 1 pooling"].network.text == "conv8 pool conv16 | up conv3"
+    assert options["1 pooling"].network.text == "conv8 pool conv16 | up conv3"
     assert {config.epochs for label, config in options.items() if label != "slow"} == {3}
     assert (
         options["batch size 64"].batch_size,
@@ -92,7 +92,7 @@ def test_seed_by_seed_the_base_first_then_by_cost(write: Write) -> None:
         "base",
         "kernel 1",
         "16×16×3",
-        "layers 1 pooling",
+        "1 pooling",
         "batch size 64",
         "kernel 5",
         "slow",

@@ -60,7 +60,8 @@ class Variant:
     """One network of a study, with all that its runs share.
 
     Attributes:
-        label: What it is called: ``"base"``, factor and level, or its name in ``[networks]``.
+        label: Name: ``"base"``, factor and level (the level alone if it is several words), or the
+            name in ``[networks]``.
         factor: The factor's name; empty for the base and for the explicit networks.
         level: The factor's level, as text; empty likewise.
         config: Of its runs, but for the seed.
@@ -204,7 +205,8 @@ class _Reader:
             factor = _short_name(path)
             if isinstance(levels, dict):
                 for level, network_told in levels.items():
-                    self.add_told(f"{_words(factor)} {level}", factor, level, given, network_told)
+                    label = level if " " in level else f"{_words(factor)} {level}"
+                    self.add_told(label, factor, level, given, network_told)
                 continue
             place = self.place("factors", path)
             if not isinstance(levels, list) or not levels:

@@ -45,8 +45,8 @@ BUDGETS: Mapping[str, Budget] = {
         limit=6400,
         seeds=(0, 1),
         networks=(
-            "base", "kernel 1", "downsampling strided", "code activation none", "layers 1 pooling, code 1024",
-            "code 128", "code 2048", "16×16×3", "8×8×12", "4×4×48",
+            "base", "kernel 1", "downsampling strided", "code activation none",
+            "one pooling stage (code 1,024)", "code 128", "code 2048", "16×16×3", "8×8×12", "4×4×48",
         ),
         color_epochs=4,
         ideas=("best network, RGB", "best network, chroma", "U-Net", "U-Net, flips, shifts and zoom"),
