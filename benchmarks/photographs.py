@@ -10,10 +10,10 @@ from PIL import Image
 from skimage import data
 from sklearn.datasets import load_sample_images
 
+from caelab.pictures.colorize import colorize
 from caelab.pictures.comparison import compare, without_color
 from caelab.pictures.open_model import open_model
 from caelab.pictures.picture import Picture, Values
-from caelab.pictures.restore import colorize
 
 NAMES = (
     "astronaut",

@@ -11,7 +11,7 @@ from caelab.data.pixels import Pixels
 from caelab.device import choose_device
 from caelab.models.image_model import ImageModel
 from caelab.models.inference import Inference
-from caelab.models.prediction_heads import RgbPrediction
+from caelab.models.targets import RgbTarget
 from caelab.networks import parse
 from caelab.networks.build import build
 
@@ -28,7 +28,7 @@ def main() -> None:
     ).eval()
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    model = ImageModel(network, mean=mean, std=std, prediction=RgbPrediction(mean=mean, std=std))
+    model = ImageModel(network, mean=mean, std=std, target=RgbTarget(mean=mean, std=std))
     inference = Inference(model.to(device))
     pixels = Pixels.of(images.images, split.train, device=device)
     said = rates(

@@ -22,7 +22,7 @@ from caelab.errors import InputError
 from caelab.metrics.evaluate import squared_errors
 from caelab.models.image_model import ImageModel
 from caelab.models.inference import Inference, restoring
-from caelab.models.prediction_heads import RgbPrediction
+from caelab.models.targets import RgbTarget
 from caelab.networks.build import build
 from caelab.networks.parser import parse
 
@@ -41,7 +41,7 @@ TEST = Pixels.of(SMOOTH, np.arange(30, 40), device=torch.device("cpu"))
 def model(text: str) -> ImageModel:
     network = build(parse(text), generator=torch.Generator().manual_seed(0))
     mean, std = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
-    return ImageModel(network, mean=mean, std=std, prediction=RgbPrediction(mean=mean, std=std))
+    return ImageModel(network, mean=mean, std=std, target=RgbTarget(mean=mean, std=std))
 
 
 def exact() -> ImageModel:

@@ -15,22 +15,24 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from caelab.color import luminance
+from caelab.models.card import ModelCard
 from caelab.models.color_bins import ColorBins
-from caelab.models.weights_file import ModelCard, compose_model, save_model
+from caelab.models.image_model import ImageModel
+from caelab.models.weights_file import save_model
 from caelab.networks.build import build
 from caelab.networks.parser import parse
 from caelab.pictures import model_files
-from caelab.pictures.luma import luma
 
 CARD = ModelCard(
-    network="conv4 pool conv2 | up conv3", impair="none", predict="rgb", space="ycbcr", average_flips=False,
+    network="conv4 pool conv2 | up conv3", degradation="none", target="rgb", color_space="ycbcr",
     channels=3, size=16, mean=(0.0,) * 3, std=(1.0,) * 3, output_mean=(0.0,) * 3, output_std=(1.0,) * 3, data="nothing",
 )  # fmt: skip
 CHROMA = replace(
     CARD,
     network="conv4 pool conv2 | up conv2",
-    impair="gray",
-    predict="chroma",
+    degradation="gray",
+    target="chroma",
     mean=(0.0,),
     std=(1.0,),
 )
@@ -46,7 +48,7 @@ def put(file: Path, card: ModelCard) -> Path:
         parse(card.network), channels=len(card.mean), size=card.size, generator=generator
     )
     file.parent.mkdir(exist_ok=True)
-    save_model(file, compose_model(network, card), card)
+    save_model(file, ImageModel.from_card(network, card), card)
     return file
 
 
@@ -60,16 +62,16 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "colorful": replace(
             CHROMA,
             network="conv4 conv9",
-            predict="bins",
+            target="bins",
             bins=ColorBins(cells=CELLS, frequencies=(1 / 9,) * 9, rebalance=0.5, temperature=0.38),
         ),
-        "denoise": replace(CARD, impair="noise0.1"),
-        "sharpen": replace(CARD, impair="blur1.5"),
+        "denoise": replace(CARD, degradation="noise0.1"),
+        "sharpen": replace(CARD, degradation="blur1.5"),
     }
     for name, card in cards.items():
         put(folder / f"{name}.safetensors", card)
         told = {
-            "impair": card.impair, "predict": card.predict, "network": card.network, "weights": 243,
+            "impair": card.degradation, "predict": card.target, "network": card.network, "weights": 243,
             "test": {"psnr_of_mean": 24.5},
             "baselines": {"pca-128": {"psnr_of_mean": 27.25}, "copy": {"psnr_of_mean": 20.0}},
         }  # fmt: skip
@@ -117,7 +119,8 @@ def test_a_folder_is_colorized_and_one_bad_file_does_not_stop_it(
     assert len(answer.stderr.splitlines()) == 2
     for name in ("a.png", "b.png", "deep/c.png"):
         before, after = (
-            luma(read(f"{folder}/{name}").astype(np.float32)) for folder in ("in", "out")
+            luminance(np.moveaxis(read(f"{folder}/{name}"), -1, 0).astype(np.float32))
+            for folder in ("in", "out")
         )
         assert np.abs(before - after).max() <= 0.51
     again = caelab("colorize", "in", "-r", "-o", "out", "--json")
@@ -197,7 +200,7 @@ def test_truth_is_measured_where_it_is_known(caelab: Caelab, place: Path) -> Non
         (("colorize", "--model", "gray.png"), "cannot read weights from gray.png"),
         (("colorize", "--scale", "32,x"), "--scale 32,x: give whole numbers of pixels from 1 to 1024"),
         (("colorize", "--scale", "0"), "--scale 0"),
-        (("colorize", "--variants", "2"), "this model has one answer to a picture: variants need one trained with"),
+        (("colorize", "--variants", "2"), "this model has one answer to an image: variants need a model with the target bins"),
         (("colorize", "--runtime", "onnx"), "colorize has no ONNX file beside its weights. Make one, `caelab export"),
         (("denoise", "-o", "notes.txt"), "notes.txt is a file, and no picture's"),
         (("denoise", "-o", "-"), "only one picture goes to standard output, and in is no file"),

@@ -14,7 +14,7 @@ from caelab.metrics.image_metrics import colorfulness
 from caelab.models.color_bins import ColorBins
 from caelab.models.image_model import ImageModel
 from caelab.models.inference import restoring
-from caelab.models.prediction_heads import BinsPrediction, ChromaPrediction, Prediction
+from caelab.models.targets import BinsTarget, ChromaTarget, PredictionTarget
 from caelab.networks.build import build
 from caelab.networks.parser import parse
 
@@ -30,21 +30,21 @@ PIXELS = Pixels.of(
 )
 
 
-def model(prediction: Prediction) -> ImageModel:
+def model(prediction: PredictionTarget) -> ImageModel:
     network = build(
         parse(f"conv4 dropout0.5 conv{prediction.channels}"),
         channels=1,
         generator=torch.Generator().manual_seed(2),
     )
-    return ImageModel(network, mean=(0.5,), std=(0.2,), prediction=prediction)
+    return ImageModel(network, mean=(0.5,), std=(0.2,), target=prediction)
 
 
 @pytest.fixture
 def painter() -> ImageModel:
     cells = tuple((row, column) for row in range(-2, 3) for column in range(-2, 3))
     return model(
-        BinsPrediction(
-            space="ycbcr",
+        BinsTarget(
+            color_space="ycbcr",
             bins=ColorBins(
                 cells=cells, frequencies=(1 / 25,) * 25, rebalance=0.5, temperature=0.38
             ),
@@ -115,7 +115,5 @@ def test_the_result_does_not_depend_on_the_batch(painter: ImageModel) -> None:
 
 
 def test_a_model_with_one_answer_is_said() -> None:
-    with pytest.raises(InputError, match="variants need one trained with --predict bins"):
-        measure_variants(
-            model(ChromaPrediction(space="lab")), PIXELS, GRAY, count=2, temperature=1.0
-        )
+    with pytest.raises(InputError, match="variants need a model with the target bins"):
+        measure_variants(model(ChromaTarget("lab")), PIXELS, GRAY, count=2, temperature=1.0)

@@ -9,7 +9,7 @@ from caelab.metrics.evaluate import squared_errors
 from caelab.metrics.summary import psnr, summarize_errors
 from caelab.models.image_model import ImageModel
 from caelab.models.inference import restoring
-from caelab.models.prediction_heads import RgbPrediction
+from caelab.models.targets import RgbTarget
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (30, 3, 8, 8), dtype=np.uint8)
@@ -24,7 +24,7 @@ class Shift(nn.Module):
 
 def model() -> ImageModel:
     usual = {"mean": (0.0,) * 3, "std": (1.0,) * 3}
-    return ImageModel(Shift(), prediction=RgbPrediction(**usual), **usual)
+    return ImageModel(Shift(), target=RgbTarget(**usual), **usual)
 
 
 def test_errors_are_scikit_images_on_clipped_pixels() -> None:

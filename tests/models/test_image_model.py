@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from caelab.models.image_model import ImageModel
-from caelab.models.prediction_heads import LogitPrediction, RgbPrediction
+from caelab.models.targets import LogitsTarget, RgbTarget
+from caelab.models.tta import TTA
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.1)
 IMAGES = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -12,7 +13,7 @@ IMAGES = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 def composed(
     network: nn.Module, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD
 ) -> ImageModel:
-    return ImageModel(network, mean=mean, std=std, prediction=RgbPrediction(mean=mean, std=std))
+    return ImageModel(network, mean=mean, std=std, target=RgbTarget(mean=mean, std=std))
 
 
 def test_normalisation_is_undone() -> None:
@@ -39,9 +40,9 @@ def test_range_hands_the_images_on_untouched() -> None:
 
 
 def test_images_are_clipped_or_squashed() -> None:
-    linear = RgbPrediction(mean=MEAN, std=STD)
+    linear = RgbTarget(mean=MEAN, std=STD)
     assert linear.image(torch.tensor([-1.0, 0.25, 7.0]), IMAGES).tolist() == [0.0, 0.25, 1.0]
-    logits = LogitPrediction(channels=3)
+    logits = LogitsTarget(channels=3)
     torch.testing.assert_close(
         logits.image(torch.tensor([0.0, 2.0]), IMAGES), torch.tensor([0.0, 2.0]).sigmoid()
     )
@@ -53,8 +54,8 @@ def test_averaged_flips_make_the_answer_the_mirror_images_mirror_image() -> None
         network,
         mean=MEAN,
         std=STD,
-        prediction=RgbPrediction(mean=MEAN, std=STD),
-        average_flips=True,
+        target=RgbTarget(mean=MEAN, std=STD),
+        tta=TTA(flip=True),
     )
     with torch.no_grad():
         torch.testing.assert_close(model.restore(IMAGES.flip(3)), model.restore(IMAGES).flip(3))
@@ -66,8 +67,8 @@ def shifting(network: nn.Module, shift: int) -> ImageModel:
         network,
         mean=MEAN,
         std=STD,
-        prediction=RgbPrediction(mean=MEAN, std=STD),
-        average_shift=shift,
+        target=RgbTarget(mean=MEAN, std=STD),
+        tta=TTA(shift=shift),
     )
 
 
@@ -104,9 +105,9 @@ def test_a_network_that_is_the_same_everywhere_gives_the_same_answer(shift: int)
 
 
 def enlarging(network: nn.Module, **options: bool) -> ImageModel:
-    prediction = RgbPrediction(mean=MEAN, std=STD)
+    prediction = RgbTarget(mean=MEAN, std=STD)
     return ImageModel(
-        network, mean=MEAN, std=STD, prediction=prediction, average_enlarged=True, **options
+        network, mean=MEAN, std=STD, target=prediction, tta=TTA(scale=True, **options)
     )
 
 
@@ -130,5 +131,5 @@ def test_enlarging_leaves_what_is_smooth_and_keeps_mirror_images() -> None:
     with torch.no_grad():
         answer = enlarging(nn.Identity()).restore(ramp)
         torch.testing.assert_close(answer[..., 4:-4], ramp[..., 4:-4], atol=1e-3, rtol=0)
-        model = enlarging(nn.Conv2d(3, 3, 3, padding=1), average_flips=True)
+        model = enlarging(nn.Conv2d(3, 3, 3, padding=1), flip=True)
         torch.testing.assert_close(model.restore(IMAGES.flip(3)), model.restore(IMAGES).flip(3))

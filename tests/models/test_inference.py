@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from caelab.errors import InputError
 from caelab.kernels.compiler import find_compiler
 from caelab.models.image_model import ImageModel
-from caelab.models.inference import MOST_SIZES, Inference
-from caelab.models.prediction_heads import RgbPrediction
+from caelab.models.inference import MAX_SIZES, Inference
+from caelab.models.targets import RgbTarget
+from caelab.models.tta import TTA
 from caelab.networks.build import build
 from caelab.networks.network_module import NetworkModule
 from caelab.networks.parser import parse
@@ -22,9 +23,9 @@ def make_model(text: str = TEXT, *, channels: int = 3, average_shift: int = 0) -
         parse(text), channels=channels, size=16, generator=torch.Generator().manual_seed(1)
     )
     mean, std = (0.4, 0.5, 0.6)[:channels], (0.2, 0.25, 0.3)[:channels]
-    prediction = RgbPrediction(mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
+    prediction = RgbTarget(mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
     return ImageModel(
-        network, mean=mean, std=std, prediction=prediction, average_shift=average_shift
+        network, mean=mean, std=std, target=prediction, tta=TTA(shift=average_shift)
     ).eval()
 
 
@@ -42,9 +43,9 @@ def test_answers_are_those_of_a_float64_twin(count: int, size: int, average_shif
     model = make_model(average_shift=average_shift)
     inference, twin, given = Inference(model), copy.deepcopy(model).double(), images(count, size)
     assert isinstance(twin.network, NetworkModule)
-    exact = twin.network.encode(twin.inputs(given.double()))
+    exact = twin.network.encode(twin.normalize(given.double()))
     torch.testing.assert_close(inference.encode(given).double(), exact, rtol=1e-5, atol=1e-5)
-    decoded = twin.prediction.image(twin.prediction.output(twin.network.decode(exact)), exact)
+    decoded = twin.target.image(twin.target.output(twin.network.decode(exact)), exact)
     torch.testing.assert_close(
         inference.decode(exact.float()).double(), decoded, rtol=1e-5, atol=1e-5
     )
@@ -136,7 +137,7 @@ def test_many_sizes_do_not_add_up() -> None:
     inference = Inference(make_model())
     for size in range(8, 60, 2):
         assert inference.restore(images(2, size)).shape == (2, 3, size, size)
-        assert len(inference._compiled) <= MOST_SIZES
+        assert len(inference._compiled) <= MAX_SIZES
 
 
 WIDE = (
@@ -187,6 +188,6 @@ def test_codes_of_a_wide_network_are_shared_out_too() -> None:
         code = Inference(model).encode(given)
         decoded = Inference(model).decode(code)
     torch.testing.assert_close(
-        code, model.network.encode(model.inputs(given)).detach(), rtol=1e-4, atol=1e-4
+        code, model.network.encode(model.normalize(given)).detach(), rtol=1e-4, atol=1e-4
     )
     torch.testing.assert_close(decoded, model.restore(given).detach(), rtol=1e-4, atol=1e-4)

@@ -7,23 +7,25 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from caelab.errors import InputError
+from caelab.models.card import ModelCard
 from caelab.models.color_bins import ColorBins
 from caelab.models.image_model import ImageModel
-from caelab.models.weights_file import FORMAT, ModelCard, compose_model, load_model, save_model
+from caelab.models.tta import TTA
+from caelab.models.weights_file import FORMAT, load_model, save_model
 from caelab.networks.build import build
 from caelab.networks.parser import parse
 
 CPU = torch.device("cpu")
 CARD = ModelCard(
-    network="conv4 pool conv2 | up conv3", impair="gray+noise0.1", predict="rgb", space="ycbcr", average_flips=True,
+    network="conv4 pool conv2 | up conv3", degradation="gray+noise0.1", target="rgb", color_space="ycbcr",
     channels=3, size=16, mean=(0.45,), std=(0.2,), output_mean=(0.5, 0.4, 0.3), output_std=(0.2, 0.3, 0.25),
-    data="photos", average_shift=2, average_enlarged=True,
+    data="photos", tta=TTA(flip=True, shift=2, scale=True),
 )  # fmt: skip
 
 
 @pytest.fixture
 def model() -> ImageModel:
-    return compose_model(
+    return ImageModel.from_card(
         build(parse(CARD.network), channels=1, generator=torch.Generator().manual_seed(3)), CARD
     )
 
@@ -75,7 +77,7 @@ def test_anybody_elses_weights_are_said(tmp_path: Path, model: ImageModel) -> No
 def test_weights_of_another_network_and_nan_are_said(tmp_path: Path, model: ImageModel) -> None:
     file = tmp_path / "weights.safetensors"
     save_model(file, model, CARD)
-    card = json.loads(json.dumps(vars(CARD)))
+    card = CARD.to_dict()
     rewrite(
         file,
         {"format": FORMAT, "card": json.dumps({**card, "network": "conv5 pool conv2 | up conv3"})},
@@ -92,9 +94,9 @@ def test_weights_of_another_network_and_nan_are_said(tmp_path: Path, model: Imag
 BINS_CARD = replace(
     CARD,
     network="conv4 pool conv2 | up conv8",
-    impair="gray",
-    predict="bins",
-    space="lab",
+    degradation="gray",
+    target="bins",
+    color_space="lab",
     bins=ColorBins(
         cells=tuple((row, column) for row in range(-1, 1) for column in range(-2, 2)),
         frequencies=(0.1, 0.2, 0.1, 0.1, 0.1, 0.2, 0.1, 0.1),
@@ -109,7 +111,7 @@ def test_a_model_of_bins_comes_back_with_them(tmp_path: Path) -> None:
     network = build(
         parse(BINS_CARD.network), channels=1, generator=torch.Generator().manual_seed(3)
     )
-    model = compose_model(network, BINS_CARD).eval()
+    model = ImageModel.from_card(network, BINS_CARD).eval()
     save_model(file, model, BINS_CARD)
     loaded, card = load_model(file, CPU)
     assert card == BINS_CARD
@@ -130,7 +132,7 @@ def test_damaged_bins_are_said(tmp_path: Path, bins: object) -> None:
     network = build(
         parse(BINS_CARD.network), channels=1, generator=torch.Generator().manual_seed(3)
     )
-    save_model(file, compose_model(network, BINS_CARD), BINS_CARD)
+    save_model(file, ImageModel.from_card(network, BINS_CARD), BINS_CARD)
     rewrite(file, {"format": FORMAT, "card": json.dumps({**asdict(BINS_CARD), "bins": bins})})
     with pytest.raises(InputError, match="metadata is damaged"):
         load_model(file, CPU)

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from caelab.pictures.picture_model import Geometry, PictureModel
+from caelab.pictures.backends.base import Geometry, PictureModel
 
 
 def _fixed(*values: float) -> bytes:
@@ -87,7 +87,8 @@ def tinting() -> PictureModel:
         planes = np.array([0.08, -0.11], np.float32).reshape(1, 2, 1, 1)
         return np.broadcast_to(planes, (len(images), 2, *images.shape[2:]))
 
-    return PictureModel(function=function, channels=1, geometry=Geometry(multiple=4, field=1))
+    geometry = Geometry(multiple=4, field=1)
+    return PictureModel(function=function, channels=1, geometry=geometry, color_space="ycbcr")
 
 
 @pytest.fixture

@@ -20,10 +20,10 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from caelab.errors import InputError
+from caelab.pictures.backends.base import Geometry, PictureModel
+from caelab.pictures.colorize import colorize
 from caelab.pictures.encode import encode
 from caelab.pictures.picture import Picture, read_picture
-from caelab.pictures.picture_model import Geometry, PictureModel
-from caelab.pictures.restore import colorize
 
 MEMORY = 3 * 2**30
 SECONDS = 10
@@ -130,6 +130,7 @@ def main(count: int, seed: int) -> None:
         function=lambda images: np.concatenate([images - 0.5, 0.5 - images], axis=1),
         channels=1,
         geometry=Geometry(multiple=4),
+        color_space="ycbcr",
     )
     for original in seeds(np.random.default_rng(seed)):
         assert read_picture(original).size in ((24, 31), (31, 24))

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from caelab.color import luminance
 from caelab.metrics.image_metrics import measure
 from caelab.pictures import comparison
 from caelab.pictures.comparison import compare, has_color, without_color
-from caelab.pictures.luma import luma
 from caelab.pictures.picture import Picture
 
 
@@ -70,7 +70,7 @@ def test_panels_show_what_was_given_made_and_true() -> None:
 def test_large_pictures_are_reduced_for_the_panels() -> None:
     wide = Picture(pixels=np.zeros((30, 5001, 1), np.uint8))
     height, width = compare(wide, wide).picture.size
-    assert width < 2 * comparison.LONGEST + 40
+    assert width < 2 * comparison.MAX_SIDE + 40
     assert height < 100
 
 
@@ -80,4 +80,9 @@ def test_color_is_seen_and_taken_away(scene: np.ndarray) -> None:
     assert not has_color(Picture(pixels=scene[..., :1].repeat(3, axis=2)))
     gray = without_color(Picture(pixels=scene))
     assert gray.pixels.shape == (*scene.shape[:2], 1)
-    assert np.abs(gray.pixels[..., 0] - luma(scene.astype(np.float32))).max() <= 0.51
+    assert (
+        np.abs(
+            gray.pixels[..., 0] - luminance(np.moveaxis(scene, -1, 0).astype(np.float32))[0]
+        ).max()
+        <= 0.51
+    )

@@ -8,8 +8,8 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image
 
+from caelab.color import SPACES, luminance
 from caelab.pictures.joint_bilateral import LUMA_SCALE, GuidedChroma, Size
-from caelab.pictures.luma import chroma, luma
 
 Guide = Callable[[Size], NDArray[np.float32]]
 
@@ -107,7 +107,8 @@ def test_colors_stop_at_an_edge_of_luma() -> None:
 @pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee", "rocket"])
 def test_on_photographs_it_beats_interpolation(name: str, side: int) -> None:
     rgb = getattr(skimage.data, name)().astype(np.float32) / 255
-    gray, truth = luma(rgb), chroma(rgb)
+    planes = np.moveaxis(rgb, -1, 0)
+    gray, truth = luminance(planes)[0], SPACES["ycbcr"].chroma(planes)
     factor = side / min(gray.shape)
     low = resized(truth, (round(gray.shape[0] * factor), round(gray.shape[1] * factor)))
     error = np.mean((upsample(low, gray) - truth) ** 2)

@@ -11,26 +11,28 @@ import torch
 from PIL import Image
 
 import caelab
+from caelab.color import luminance
 from caelab.errors import InputError
-from caelab.models.weights_file import ModelCard, compose_model, save_model
+from caelab.models.card import ModelCard
+from caelab.models.image_model import ImageModel
+from caelab.models.weights_file import save_model
 from caelab.networks.build import build
 from caelab.networks.parser import parse
 from caelab.pictures import load as loaded
 from caelab.pictures.load import Model
-from caelab.pictures.luma import luma
 
 
 def make(file: Path, network: str, *, impair: str = "none", predict: str = "rgb") -> Model:
     gray = impair == "gray"
     mean = (0.4,) if gray else (0.4, 0.5, 0.6)
     card = ModelCard(
-        network=network, impair=impair, predict=predict, space="ycbcr", average_flips=False, channels=3, size=16,
+        network=network, degradation=impair, target=predict, color_space="ycbcr", channels=3, size=16,
         mean=mean, std=(0.25,) * len(mean), output_mean=(0.4, 0.5, 0.6), output_std=(0.2, 0.25, 0.3), data="nothing",
     )  # fmt: skip
     built = build(
         parse(network), channels=len(mean), size=16, generator=torch.Generator().manual_seed(0)
     )
-    save_model(file, compose_model(built, card), card)
+    save_model(file, ImageModel.from_card(built, card), card)
     return caelab.load(file, device="cpu")
 
 
@@ -114,13 +116,13 @@ def test_arrays_keep_form_and_depth(reconstructing: Model, colorizing: Model) ->
     gray = rng.integers(0, 255, (30, 41)).astype(np.uint8)
     colored = colorizing.restore(gray)
     assert colored.shape == (30, 41, 3)
-    assert np.abs(luma(colored.astype(np.float32)) - gray).max() <= 0.51
+    assert np.abs(luminance(np.moveaxis(colored, -1, 0).astype(np.float32))[0] - gray).max() <= 0.51
     assert (colorizing.restore(gray, scales=(8, 16)) != colored).any()
 
 
 def test_models_of_gray_are_given_the_luma(colorizing: Model) -> None:
     color = np.random.default_rng(0).random((2, 3, 16, 16), np.float32)
-    gray = luma(np.moveaxis(color, 1, -1))[:, None]
+    gray = luminance(color)
     np.testing.assert_allclose(colorizing.restore(color), colorizing.restore(gray), atol=1e-6)
     assert colorizing.encode(color).shape == (2, 2, 8, 8)
     assert colorizing.encode(Image.new("RGB", (16, 16))).shape == (1, 2, 8, 8)

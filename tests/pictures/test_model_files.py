@@ -89,7 +89,7 @@ def test_all_that_ships_is_small_and_has_a_card() -> None:
     assert sum(file.stat().st_size for file in model_files.FOLDER.iterdir()) <= MOST_BYTES
     for shipped in shipped_models().values():
         _, card = load_model(shipped.weights, torch.device("cpu"))
-        assert (shipped.card["network"], shipped.card["predict"]) == (card.network, card.predict)
+        assert (shipped.card["network"], shipped.card["predict"]) == (card.network, card.target)
         assert shipped.card["limits"]
         assert shipped.card["licence"] == "Apache-2.0"
 
@@ -121,7 +121,7 @@ def test_the_error_is_what_the_card_says(shipped: ShippedModel, cifar10_path: Pa
     test = Pixels.of(images.images, split.test[: sample["images"]], device=device)
     model, card = load_model(shipped.weights, device)
     with restoring(model) as restore:
-        errors = measure_restored(restore, test, parse_degradation(card.impair))["mse"]
+        errors = measure_restored(restore, test, parse_degradation(card.degradation))["mse"]
     assert len(errors) == sample["images"]
     exact = shipped.card["environment"]["precision"] == "float32"
     assert errors.mean() == pytest.approx(sample["mse"], rel=1e-3 if exact else 3e-2)

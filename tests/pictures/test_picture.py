@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image, ImageOps
 
 from caelab.errors import InputError
-from caelab.pictures.picture import ORIENTATION, Picture, printable, read_picture
+from caelab.pictures.picture import ORIENTATION, Picture, printable, read_picture, to_planes
 
 
 def saved(image: Image.Image, format_: str, **options: object) -> bytes:
@@ -262,8 +262,10 @@ def test_values_and_reduced_views(scene: np.ndarray) -> None:
     eight = Picture(pixels=scene)
     sixteen = Picture(pixels=scene.astype(np.uint16) * 257)
     assert (eight.most, sixteen.most) == (255, 65535)
-    np.testing.assert_allclose(eight.values(slice(3, 9)), scene[3:9] / 255, atol=1e-7)
-    np.testing.assert_allclose(sixteen.values(slice(3, 9)), scene[3:9] / 255, atol=1e-7)
+    np.testing.assert_allclose(to_planes(eight.pixels), np.moveaxis(scene, -1, 0) / 255, atol=1e-7)
+    np.testing.assert_allclose(
+        to_planes(sixteen.pixels), np.moveaxis(scene, -1, 0) / 255, atol=1e-7
+    )
     for picture in (eight, sixteen):
         assert np.array_equal(picture.reduced((90, 130), Image.Resampling.BOX), scene)
         halved = scene.reshape(45, 2, 65, 2, 3).mean((1, 3))

@@ -10,17 +10,35 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from caelab import color
+from caelab.color import SPACES, luminance
 from caelab.degrade.degradation import parse_degradation
 from caelab.degrade.kinds import MISSING
 from caelab.errors import InputError
 from caelab.networks.build import build
 from caelab.networks.parser import parse
-from caelab.pictures.luma import chroma, luma, merge
+from caelab.pictures.backends.base import Geometry, PictureModel, geometry_of
+from caelab.pictures.colorize import colorize
 from caelab.pictures.picture import Picture
-from caelab.pictures.picture_model import Geometry, PictureModel, geometry_of
-from caelab.pictures.restore import colorize, restore
+from caelab.pictures.restore import restore
 
 Floats = NDArray[np.float32]
+
+
+def luma(values: np.ndarray) -> np.ndarray:
+    """Return the luma (H, W) of values (H, W, C)."""
+    return luminance(np.moveaxis(values, -1, 0))[0]
+
+
+def chroma(values: np.ndarray) -> np.ndarray:
+    """Return YCbCr chroma (2, H, W) of values (H, W, 3)."""
+    return SPACES["ycbcr"].chroma(np.moveaxis(values, -1, 0))
+
+
+def merge(gray: np.ndarray, planes: np.ndarray) -> np.ndarray:
+    """Return RGB (H, W, 3) of luma (H, W) and YCbCr chroma (2, H, W)."""
+    rgb = color.merge(gray[None], planes, SPACES["ycbcr"], gamut="desaturate")
+    return np.moveaxis(rgb, 0, -1)
 
 
 def wild(images: Floats) -> Floats:
@@ -45,7 +63,9 @@ def test_the_luma_stays_within_rounding(
     pixels = (
         np.random.default_rng(seed).integers(0, most + 1, (height, width, channels)).astype(depth)
     )
-    model = PictureModel(function=wild, channels=1, geometry=Geometry(multiple=4))
+    model = PictureModel(
+        function=wild, channels=1, color_space="ycbcr", geometry=Geometry(multiple=4)
+    )
     (result,) = colorize(model, [Picture(pixels=pixels)], scales=scales)
     assert result.pixels.shape == (height, width, 3)
     assert result.pixels.dtype == depth
@@ -75,7 +95,7 @@ def test_a_small_picture_gets_exactly_what_the_network_says() -> None:
         return network(torch.from_numpy(images)).numpy() * 0.1
 
     geometry = geometry_of(parse("conv4 pool conv4 | up conv2"), channels=1, size=32)
-    model = PictureModel(function=function, channels=1, geometry=geometry)
+    model = PictureModel(function=function, channels=1, color_space="ycbcr", geometry=geometry)
     rng = np.random.default_rng(0)
     pictures = [
         Picture(pixels=rng.integers(0, 256, (32, 32, 3)).astype(np.uint8)) for _ in range(5)
@@ -107,7 +127,9 @@ def test_views_fit_the_network(size: tuple[int, int]) -> None:
         seen.append(images.shape[2:])
         return np.zeros((len(images), 2, *images.shape[2:]), np.float32)
 
-    model = PictureModel(function=function, channels=1, geometry=Geometry(multiple=8))
+    model = PictureModel(
+        function=function, channels=1, color_space="ycbcr", geometry=Geometry(multiple=8)
+    )
     gray = np.random.default_rng(0).integers(0, 256, (*size, 1)).astype(np.uint8)
     (result,) = colorize(model, [Picture(pixels=gray)], scales=(64, 32))
     assert np.array_equal(result.pixels, gray.repeat(3, axis=2))
@@ -123,7 +145,9 @@ def test_scales_are_averaged(scene: np.ndarray) -> None:
             (len(images), 2, *images.shape[2:]), images.shape[2] / 640, np.float32
         )  # 0.05 and 0.1
 
-    model = PictureModel(function=function, channels=1, geometry=Geometry(multiple=2))
+    model = PictureModel(
+        function=function, channels=1, color_space="ycbcr", geometry=Geometry(multiple=2)
+    )
     picture = Picture(pixels=np.full((90, 130, 1), 128, np.uint8))
     (result,) = colorize(model, [picture], scales=(32, 64))
     np.testing.assert_allclose(chroma(result.pixels.astype(np.float32) / 255), 0.075, atol=1 / 255)
@@ -139,7 +163,9 @@ def test_photographs_are_seen_larger_than_training_images(
         assert min(images.shape[2:]) == seen_at
         return np.zeros((len(images), 2, *images.shape[2:]), np.float32)
 
-    model = PictureModel(function=function, channels=1, geometry=Geometry(multiple=2), size=32)
+    model = PictureModel(
+        function=function, channels=1, color_space="ycbcr", geometry=Geometry(multiple=2), size=32
+    )
     colorize(model, [Picture(pixels=np.full((*size, 1), 128, np.uint8))])
 
 
@@ -157,15 +183,15 @@ def test_saturation_multiplies_the_chroma_and_leaves_the_luma(
 
 
 def test_a_model_of_rgb_lends_its_chroma_alone(scene: np.ndarray) -> None:
-    color = np.array([0.7, 0.5, 0.2], np.float32)
+    shade = np.array([0.7, 0.5, 0.2], np.float32)
 
     def function(images: Floats) -> Floats:
         assert (images[:, :1] == images).all()
-        return np.broadcast_to(color.reshape(1, 3, 1, 1), images.shape)
+        return np.broadcast_to(shade.reshape(1, 3, 1, 1), images.shape)
 
     model = PictureModel(function=function, channels=3)
     (result,) = colorize(model, [Picture(pixels=np.full((50, 50, 1), 120, np.uint8))])
-    expected = merge(np.float32([120 / 255]), chroma(color[None])) * 255
+    expected = merge(np.float32([[120 / 255]]), chroma(shade[None, None])) * 255
     assert np.abs(result.pixels - expected).max() < 0.51
 
 

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from caelab.models.image_model import ImageModel
-from caelab.models.prediction_heads import RgbPrediction
+from caelab.models.targets import RgbTarget
+from caelab.models.tta import TTA
 from caelab.networks.build import build
 from caelab.networks.parser import parse
-from caelab.pictures.picture_model import Geometry, PictureModel, geometry_of
+from caelab.pictures.backends.base import Geometry, PictureModel, geometry_of
 from caelab.pictures.tiles import in_tiles, spans
 
 Floats = NDArray[np.float32]
@@ -113,8 +114,8 @@ def test_tiles_are_the_whole_where_answers_are_averaged_over_a_shift() -> None:
         Blocks(),
         mean=(0.0,),
         std=(1.0,),
-        prediction=RgbPrediction(mean=(0.0,), std=(1.0,)),
-        average_shift=15,
+        target=RgbTarget(mean=(0.0,), std=(1.0,)),
+        tta=TTA(shift=15),
     )
 
     @torch.inference_mode()
@@ -122,7 +123,7 @@ def test_tiles_are_the_whole_where_answers_are_averaged_over_a_shift() -> None:
         return averaging.restore(torch.from_numpy(images)).numpy()
 
     image = np.random.default_rng(0).random((1, 160, 160), np.float32)
-    geometry = geometry_of(parse("pool up"), channels=1, size=32, average_shift=15)
+    geometry = geometry_of(parse("pool up"), channels=1, size=32, shift=15)
     model = PictureModel(function=function, channels=1, geometry=geometry)
     np.testing.assert_array_equal(tiled(model, image, tile=60), function(image[None])[0])
     careless = PictureModel(
@@ -135,16 +136,14 @@ def test_tiles_are_the_whole_where_answers_are_averaged_over_an_enlarged_image()
     text = "pool conv4 up conv1"
     network = build(parse(text), channels=1, size=32, generator=torch.Generator().manual_seed(0))
     plain = {"mean": (0.0,), "std": (1.0,)}
-    averaging = ImageModel(
-        network, prediction=RgbPrediction(**plain), average_enlarged=True, **plain
-    )
+    averaging = ImageModel(network, target=RgbTarget(**plain), tta=TTA(scale=True), **plain)
 
     @torch.inference_mode()
     def function(images: Floats) -> Floats:
         return averaging.restore(torch.from_numpy(images)).numpy()
 
     image = np.random.default_rng(0).random((1, 160, 160), np.float32)
-    geometry = geometry_of(parse(text), channels=1, size=32, average_enlarged=True)
+    geometry = geometry_of(parse(text), channels=1, size=32, scale=True)
     assert geometry.multiple == 8
     model = PictureModel(function=function, channels=1, geometry=geometry)
     np.testing.assert_allclose(tiled(model, image, tile=64), function(image[None])[0], atol=1e-5)

@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel
 from caelab.data.pixels import Pixels
 from caelab.degrade.degradation import parse_degradation
 from caelab.models.image_model import ImageModel
-from caelab.models.prediction_heads import LogitPrediction, RgbPrediction
+from caelab.models.targets import LogitsTarget, RgbTarget
 from caelab.randomness import generator_for
 from caelab.training.fit import Plan, TrainedEpoch, TrainingDiverged, TrainingState, fit
 from caelab.training.losses import LOSSES
@@ -33,8 +33,8 @@ def make_state(optimizer: str = "adam", *, logits: bool = False) -> TrainingStat
         for parameter in network.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
     usual = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
-    prediction = LogitPrediction(channels=3) if logits else RgbPrediction(**usual)
-    model = ImageModel(network, prediction=prediction, **usual)
+    prediction = LogitsTarget(channels=3) if logits else RgbTarget(**usual)
+    model = ImageModel(network, target=prediction, **usual)
     return TrainingState(
         model=model,
         optimizer=make_optimizer(

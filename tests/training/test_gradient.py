@@ -9,7 +9,7 @@ from caelab.color import luminance
 from caelab.data.pixels import Pixels
 from caelab.degrade.degradation import parse_degradation
 from caelab.models.image_model import ImageModel
-from caelab.models.prediction_heads import ChromaPrediction, LogitPrediction, RgbPrediction
+from caelab.models.targets import ChromaTarget, LogitsTarget, RgbTarget
 from caelab.networks.build import build
 from caelab.networks.modules import Classifier
 from caelab.networks.parser import parse
@@ -33,8 +33,8 @@ def model(*, batchnorm: bool = False, logits: bool = False) -> ImageModel:
         parse("conv4 pool conv5 | up conv3"), size=8, generator=generator, batchnorm=batchnorm
     )
     usual = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
-    prediction = LogitPrediction(channels=3) if logits else RgbPrediction(**usual)
-    return ImageModel(network, prediction=prediction, **usual)
+    prediction = LogitsTarget(channels=3) if logits else RgbTarget(**usual)
+    return ImageModel(network, target=prediction, **usual)
 
 
 KEYS = image_keys(PIXELS.rows, 0, 0)
@@ -122,7 +122,7 @@ def test_labels_count_beside_the_loss(count: int) -> None:
         parse("conv4 classify4 pool conv5 | classify4 up conv3"), size=8, generator=generator
     )
     usual = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
-    subject = ImageModel(network, prediction=RgbPrediction(**usual), **usual)
+    subject = ImageModel(network, target=RgbTarget(**usual), **usual)
     twin = copy.deepcopy(subject).double()
     chosen = torch.randperm(80, generator=torch.Generator().manual_seed(2))[:70]
     with (
@@ -170,8 +170,8 @@ def test_the_color_difference_counts_beside_the_loss_and_has_seen_all_pixels_aft
 ) -> None:
     generator = torch.Generator().manual_seed(1)
     network = build(parse("conv4 conv2:none"), channels=1, size=8, generator=generator)
-    prediction = ChromaPrediction(space="ycbcr")
-    subject = ImageModel(network, prediction=prediction, mean=(0.5,), std=(0.25,))
+    prediction = ChromaTarget("ycbcr")
+    subject = ImageModel(network, target=prediction, mean=(0.5,), std=(0.25,))
     twin = copy.deepcopy(subject).double()
     chosen = torch.randperm(80, generator=torch.Generator().manual_seed(2))[:70]
     task = Task(degradation=parse_degradation("gray"))
@@ -244,7 +244,7 @@ def test_what_fails_in_a_thread_fails_here() -> None:
         Broken(),
         mean=(0.0,) * 3,
         std=(1.0,) * 3,
-        prediction=RgbPrediction(mean=(0.0,) * 3, std=(1.0,) * 3),
+        target=RgbTarget(mean=(0.0,) * 3, std=(1.0,) * 3),
     )
     with threads(2), gradient(subject) as compute, pytest.raises(ArithmeticError, match="broken"):
         compute(torch.arange(64), KEYS[:64], 0, 0)
@@ -278,7 +278,7 @@ def test_dropout_is_the_same_for_the_same_moment_and_another_for_another() -> No
         parse("conv8 dropout0.5 conv3"), size=8, generator=torch.Generator().manual_seed(1)
     )
     usual = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
-    subject = ImageModel(network, prediction=RgbPrediction(**usual), **usual).train()
+    subject = ImageModel(network, target=RgbTarget(**usual), **usual).train()
     chosen = torch.arange(64)
     with threads(2), gradient(subject) as compute:
         first, again, later = (

@@ -17,7 +17,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from caelab.data.pixels import Pixels
 from caelab.degrade.degradation import parse_degradation
 from caelab.models.image_model import ImageModel
-from caelab.models.prediction_heads import RgbPrediction
+from caelab.models.targets import RgbTarget
 from caelab.networks.build import build
 from caelab.networks.parser import parse
 from caelab.randomness import image_keys
@@ -60,7 +60,7 @@ class Run:
         color_weight: float = 0.0,
     ) -> None:
         built = build(parse(network), size=8, generator=torch.Generator().manual_seed(1))
-        self.model = ImageModel(built, prediction=RgbPrediction(**USUAL), **USUAL).to(device)
+        self.model = ImageModel(built, target=RgbTarget(**USUAL), **USUAL).to(device)
         self.optimizer = make_optimizer(
             optimizer, self.model.parameters(), learning_rate=0.01, weight_decay=0.1
         )

@@ -62,7 +62,7 @@ def command(
     the picture has are ignored. File format, EXIF, color profile, transparency and 16 bits are kept
     where the format has them.
     """
-    from caelab.pictures.restore import colorize
+    from caelab.pictures.colorize import colorize
 
     values = PictureOptions(**options)
     process = partial(

@@ -15,11 +15,11 @@ from caelab.progress import progress
 
 if TYPE_CHECKING:
     from caelab.degrade.degradation import Degradation
+    from caelab.pictures.backends.base import PictureModel
     from caelab.pictures.batch import Compare, Outcome
     from caelab.pictures.inputs import Job
     from caelab.pictures.open_model import Device, OpenedModel, Runtime
     from caelab.pictures.picture import Picture
-    from caelab.pictures.picture_model import PictureModel
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 

@@ -60,21 +60,18 @@ def evaluate(
     settings = merge(beneath, options, nest({"normalize": "none", "batch_size": 1}))
     device = choose_device(make_config(settings).device)
     model, card = load_model(file, device)
-    test_time = options.get("test_time", {})
-    model.average_flips = test_time.get("flip", card.average_flips)
-    model.average_shift = test_time.get("shift", card.average_shift)
-    model.average_enlarged = test_time.get("scale", card.average_enlarged)
-    degradation = parse_degradation(card.impair)
-    config = make_config(merge(settings, {"degradation": card.impair}))
+    model.tta = replace(card.tta, **options.get("test_time", {}))
+    degradation = parse_degradation(card.degradation)
+    config = make_config(merge(settings, {"degradation": card.degradation}))
     precision = choose_precision(config.precision, device)
     images, split = load_data(config)
     height, width = images.images.shape[2:]
     description = describe(
         parse(card.network), channels=degradation.channels(card.channels), size=(height, width)
     )
-    require_image_output(description, channels=model.prediction.channels)
-    if model.average_enlarged:
-        require_enlargeable(description, channels=model.prediction.channels)
+    require_image_output(description, channels=model.target.channels)
+    if model.tta.scale:
+        require_enlargeable(description, channels=model.target.channels)
 
     parts = place(images, split, config, device)
     chosen = (
@@ -98,13 +95,9 @@ def evaluate(
         {
             "model": str(file),
             "network": card.network,
-            "impair": card.impair,
-            "predict": card.predict,
-            "test_time": {
-                "flip": model.average_flips,
-                "shift": model.average_shift,
-                "scale": model.average_enlarged,
-            },
+            "impair": card.degradation,
+            "predict": card.target,
+            "test_time": asdict(model.tta),
             "trained_on": card.data,
             "data": parts.source.name,
             "data_where": parts.source.where,

@@ -58,7 +58,7 @@ def conclude(
     card = make_card(config, description, parts)
     save_model(directory.weights, model, card)
 
-    degradation = parse_degradation(card.impair)
+    degradation = parse_degradation(card.degradation)
     with restoring(model, precision) as restore:
         measures = measure_restored(restore, parts.test, degradation)
     errors = measures["mse"]
@@ -93,8 +93,8 @@ def conclude(
         "skip_around_code": description.skip_around_code,
         "weights": description.weights,
         "multiply_accumulates": description.multiply_accumulates,
-        "impair": card.impair,
-        "predict": card.predict,
+        "impair": card.degradation,
+        "predict": card.target,
         "test": summarize_errors(**measures),
         "validation_mse": records[best_epoch - 1]["validation_mse"],
         "best_epoch": best_epoch,

@@ -16,8 +16,9 @@ from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.experiments.run_directory import RunDirectory, finite, read_config
 from caelab.files import write_text
+from caelab.models.card import ModelCard
 from caelab.models.image_model import ImageModel
-from caelab.models.weights_file import ModelCard, load_model, save_model
+from caelab.models.weights_file import load_model, save_model
 from caelab.pictures import model_files
 from caelab.pictures.export import export_onnx
 from caelab.pictures.model_files import ShippedModel
@@ -118,7 +119,7 @@ def _rounded(model: ImageModel, card: ModelCard) -> tuple[ImageModel, torch.dtyp
     rounded = copy.deepcopy(model)
     for parameter in rounded.parameters():
         parameter.data = parameter.data.half().float()
-    channels = parse_degradation(card.impair).channels(card.channels)
+    channels = parse_degradation(card.degradation).channels(card.channels)
     images = torch.rand(
         16, channels, card.size, card.size, generator=torch.Generator().manual_seed(0)
     )

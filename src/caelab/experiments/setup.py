@@ -24,8 +24,10 @@ from caelab.data.pixels import Pixels
 from caelab.degrade.kinds import gray
 from caelab.errors import InputError
 from caelab.experiments.config import PARAMETERS, RunConfig, preset_name
+from caelab.models.card import ModelCard
 from caelab.models.color_bins import ColorBins, choose_bins
-from caelab.models.weights_file import ModelCard, compose_model
+from caelab.models.image_model import ImageModel
+from caelab.models.tta import TTA
 from caelab.networks.adapt import adapt
 from caelab.networks.build import build
 from caelab.networks.describe import describe, require_enlargeable, require_image_output
@@ -237,12 +239,10 @@ def make_card(config: RunConfig, description: Description, parts: Parts) -> Mode
     """Return what must be known to use the run's weights."""
     return ModelCard(
         network=description.text,
-        impair=str(config.degradation),
-        predict="logits" if config.loss.kind in LOGIT_LOSSES else config.target.kind,
-        space=config.target.color_space,
-        average_flips=config.test_time.flip,
-        average_shift=config.test_time.shift,
-        average_enlarged=config.test_time.scale,
+        degradation=str(config.degradation),
+        target="logits" if config.loss.kind in LOGIT_LOSSES else config.target.kind,
+        color_space=config.target.color_space,
+        tta=TTA(**config.test_time.model_dump()),
         channels=parts.train.shape[0],
         size=parts.train.shape[1],
         mean=parts.given_mean,
@@ -279,13 +279,13 @@ def make_state(
         batchnorm=config.batchnorm,
         initialisation="default" if config.init == "default" else "kaiming",
     )
-    model = compose_model(network, make_card(config, description, parts))
+    model = ImageModel.from_card(network, make_card(config, description, parts))
     model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if config.init == "lsuv":
         chosen = torch.randperm(len(parts.train), generator=generator)[:STANDARDISING_IMAGES]
         keys = image_keys(parts.train.rows[chosen.numpy()], config.seed)
         given = make_task(config).give(parts.train.batch(chosen.to(device)), keys.to(device))
-        standardise(model.network, model.inputs(given))
+        standardise(model.network, model.normalize(given))
     optimizer = make_optimizer(
         config.optimizer.kind,
         model.parameters(),

@@ -1,1 +1,1 @@
-"""Models: a network between its normalization and the image that its output means."""
+"""Models: a network, its normalization and the meaning of its output; test-time augmentation; weights."""

@@ -1,6 +1,6 @@
-"""From what is given to an image: the network between a normalisation and a prediction.
+"""An image-to-image model: the network between a normalization and a prediction target.
 
-given (N, C', H, W) ──► normalise ──► network ──► prediction ──► image (N, C, H, W) in [0, 1]
+degraded (N, C', H, W) ──► normalize ──► network ──► target ──► image (N, C, H, W) in [0, 1]
 """
 
 from collections.abc import Callable, Sequence
@@ -8,47 +8,35 @@ from typing import Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from caelab.errors import InputError
-from caelab.models.affine import affine
-from caelab.models.prediction_heads import BinsPrediction, Prediction
+from caelab.models.card import ModelCard
+from caelab.models.channel_affine import ChannelAffine
+from caelab.models.targets import BinsTarget, PredictionTarget
+from caelab.models.tta import TTA
 from caelab.networks.network_module import NetworkModule, Output
 from caelab.networks.simd_network import SimdNetwork, make_simd_network
 from caelab.randomness import image_keys
 
-ENLARGED_SHARE = 1 / 3
-"""What the answer for an enlarged image counts beside that for the image as it is, chosen on
-validation images."""
-
 Part = Literal["whole", "encoder", "decoder"]
-"""Of a network's way from image to image."""
+"""Part of a network: all of it, the way to the code, or the way from it."""
 
 VARIANT_TEMPERATURE = 0.6
-"""Of variants, where none is named. Training spreads each color over its neighbours; this narrows
-it again."""
+"""Default temperature of variants. Training spreads each color over its neighbors; this narrows
+the distribution again."""
 
 
 class ImageModel(nn.Module):
     """An image-to-image model.
 
-    What is given is normalised as ``(x − mean) / std`` by channel; ``mean`` 0 and ``std`` 1 leave
-    its range.
-
-    Attributes:
+    Args:
         network: The module that the text describes.
-        prediction: What its output means.
-        average_flips: Whether :meth:`restore` averages the answers for the image and for its mirror
-            image.
-        average_shift: By how many pixels an image is moved, down and right, and up and left, for
-            two more answers that :meth:`restore` averages with the first; 0 for the first alone.
-        average_enlarged: Whether the answer for the image enlarged by a quarter, whose sides are to
-            be multiples of 4, is averaged with that for the image as it is.
+        mean: Means of the input's channels on [0, 1]; the network sees ``(x − mean) / std``.
+        std: Standard deviations of the input's channels.
+        target: What the network's output means.
+        tta: Test-time augmentation of :meth:`restore` and :meth:`answer`.
     """
-
-    mean: Tensor
-    std: Tensor
 
     def __init__(
         self,
@@ -56,52 +44,57 @@ class ImageModel(nn.Module):
         *,
         mean: Sequence[float],
         std: Sequence[float],
-        prediction: Prediction,
-        average_flips: bool = False,
-        average_shift: int = 0,
-        average_enlarged: bool = False,
+        target: PredictionTarget,
+        tta: TTA | None = None,
     ) -> None:
         super().__init__()
         self.network = network
-        self.prediction = prediction
-        self.average_flips = average_flips
-        self.average_shift = average_shift
-        self.average_enlarged = average_enlarged
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32), persistent=False)
-        self.register_buffer("std", torch.tensor(std, dtype=torch.float32), persistent=False)
-        self._identity = not any(mean) and all(value == 1 for value in std)
+        self.normalize = ChannelAffine.normalization(mean, std)
+        self.target = target
+        self.tta = tta or TTA()
 
-    def forward(self, given: Tensor) -> Tensor:
-        """Return what the loss compares, the prediction's output, ``float32 (N, C', H, W)``."""
-        raw: Tensor = self.network(self.inputs(given)).float()
-        return self.prediction.output(raw)
+    @classmethod
+    def from_card(cls, network: nn.Module, card: ModelCard) -> "ImageModel":
+        """Put a network between the normalization and the target of its card.
 
-    def forward_with_logits(self, given: Tensor) -> Output:
-        """Return what :meth:`forward` does, and the logits of the network's ``classify`` layers."""
-        if not isinstance(self.network, NetworkModule):
-            return Output(self(given))
-        image, logits = self.network.forward_with_logits(self.inputs(given))
-        return Output(self.prediction.output(image.float()), logits)
-
-    def inputs(self, given: Tensor) -> Tensor:
-        """Return what the network is given, normalised: the same shape."""
-        return given if self._affine is None else affine(given, *self._affine)
-
-    @property
-    def _affine(self) -> tuple[Tensor, Tensor] | None:
-        """By what normalising multiplies each channel and what it adds; ``None`` if it changes
-        nothing.
+        Raises:
+            InputError: The target is unknown.
+            ValueError: The card lacks what its target needs.
         """
-        return None if self._identity else (1 / self.std, -self.mean / self.std)
+        if (kind := PredictionTarget.registry.get(card.target)) is None:
+            known = ", ".join(PredictionTarget.registry)
+            raise InputError(
+                f"the prediction target '{card.target}' is unknown: it is none of {known}. Load"
+                " the plug-in that defines it."
+            )
+        target = kind.from_card(card)
+        return cls(network, mean=card.mean, std=card.std, target=target, tta=card.tta)
 
-    def compiled(self, shape: tuple[int, int, int], part: Part = "whole") -> SimdNetwork | None:
-        """Return what computes :meth:`forward` and its gradient faster on a CPU, where there is
-        something.
+    def forward(self, degraded: Tensor) -> Tensor:
+        """Return what the loss compares, the target's output.
 
         Args:
-            shape: (C'', H, W) of what is given.
-            part: Of the way from what is given to the prediction's output: all, to the code, or
-                from it.
+            degraded: The input in [0, 1], ``(N, C', H, W)``.
+
+        Returns:
+            ``float32 (N, C'', H, W)``.
+        """
+        raw: Tensor = self.network(self.normalize(degraded)).float()
+        return self.target.output(raw)
+
+    def forward_with_logits(self, degraded: Tensor) -> Output:
+        """Return what :meth:`forward` does, and the logits of the network's ``classify`` layers."""
+        if not isinstance(self.network, NetworkModule):
+            return Output(self(degraded))
+        image, logits = self.network.forward_with_logits(self.normalize(degraded))
+        return Output(self.target.output(image.float()), logits)
+
+    def compiled(self, shape: tuple[int, int, int], part: Part = "whole") -> SimdNetwork | None:
+        """Return what computes :meth:`forward` and its gradient faster on a CPU, if anything does.
+
+        Args:
+            shape: ``(C', H, W)`` of the input.
+            part: Part of the network to compute.
         """
         network = self.network
         if not isinstance(network, NetworkModule):
@@ -109,104 +102,98 @@ class ImageModel(nn.Module):
         return make_simd_network(
             network if part == "whole" else network.part(part),
             shape,
-            input_affine=None if part == "decoder" else self._affine,
-            output_affine=None if part == "encoder" else self.prediction.affine,
+            input_affine=None if part == "decoder" else self.normalize.coefficients,
+            output_affine=None if part == "encoder" else self.target.affine,
         )
 
-    def restore(
-        self, given: Tensor, *, forward: Callable[[Tensor], Tensor] | None = None
+    def output(
+        self, degraded: Tensor, *, forward: Callable[[Tensor], Tensor] | None = None
     ) -> Tensor:
-        """Return the image in [0, 1], ``float32 (N, C, H, W)``, for what is given.
+        """Return the target's output, averaged by test-time augmentation, ``(N, C'', H, W)``.
 
         Args:
-            given: ``(N, C', H, W)``.
-            forward: What computes :meth:`forward`; by default the model does.
+            degraded: The input in [0, 1], ``(N, C', H, W)``.
+            forward: Function that computes :meth:`forward`; the model itself by default.
         """
-        return self.prediction.image(self._answer(given, forward or self), given)
+        return self.tta.average(forward or self, degraded)
+
+    def answer(
+        self, degraded: Tensor, *, forward: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
+        """Return the image in [0, 1], or a colorizer's chroma in the unit of its color space.
+
+        Args:
+            degraded: The input in [0, 1], ``(N, C', H, W)``.
+            forward: Function that computes :meth:`forward`; the model itself by default.
+
+        Returns:
+            ``float32 (N, C, H, W)``, or chroma ``(N, 2, H, W)`` where ``target.color_space`` is
+            set.
+        """
+        return self.target.answer(self.output(degraded, forward=forward))
+
+    def restore(
+        self, degraded: Tensor, *, forward: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
+        """Return the image in [0, 1], ``float32 (N, C, H, W)``.
+
+        Args:
+            degraded: The input in [0, 1], ``(N, C', H, W)``.
+            forward: Function that computes :meth:`forward`; the model itself by default.
+        """
+        return self.target.image(self.output(degraded, forward=forward), degraded)
 
     @torch.no_grad()
     def variants(
         self,
-        given: Tensor,
+        degraded: Tensor,
         count: int,
         *,
         seed: int = 0,
         temperature: float = VARIANT_TEMPERATURE,
         rows: np.ndarray | None = None,
     ) -> Tensor:
-        """Return several plausible images in [0, 1] for each that is given, ``float32 (N, count, C,
-        H, W)``.
+        """Return several plausible images in [0, 1] for each input.
 
-        The same seed gives the same variants, and the first of more are those of fewer.
+        The same seed gives the same variants, and fewer variants are the first of more.
 
         Args:
-            given: ``(N, C', H, W)``.
-            count: Variants of each image.
-            seed: Of chance, not negative.
-            temperature: Above 0; 1 draws from the model's own distribution, less leaves improbable
-                colors out.
-            rows: A number for each image, ``int64 (N,)``, by which chance tells it from others; by
-                default its place in the batch.
+            degraded: The input in [0, 1], ``(N, C', H, W)``.
+            count: Number of variants of each image.
+            seed: Seed of the draws, not negative.
+            temperature: Above 0; 1 draws from the model's own distribution, less omits improbable
+                colors.
+            rows: Numbers ``int64 (N,)`` that distinguish the images' draws; their indices in the
+                batch by default.
+
+        Returns:
+            ``float32 (N, count, C, H, W)``.
 
         Raises:
-            InputError: The model's prediction is no distribution, or the temperature is not above
-                0.
+            InputError: The target is no distribution, or the temperature is not above 0.
         """
-        if not isinstance(self.prediction, BinsPrediction):
-            raise InputError(
-                "this model has one answer to an image: variants need one trained with --predict"
-                " bins."
-            )
+        chosen = np.arange(len(degraded)) if rows is None else rows
+        target, output = self.distribution, self.output(degraded)
         if not temperature > 0:
             raise InputError(
                 f"a temperature of {temperature:g} leaves nothing to draw from: it must be above 0."
             )
-        output = self._answer(given, self)
-        rows = np.arange(len(given)) if rows is None else rows
         drawn = []
         for variant in range(count):
-            keys = image_keys(rows, seed, variant).to(given.device)
-            drawn.append(self.prediction.variant(output, given, keys, temperature=temperature))
+            keys = image_keys(chosen, seed, variant).to(degraded.device)
+            chroma = target.draw(output, degraded, keys, temperature=temperature)
+            drawn.append(target.merged(chroma, degraded))
         return torch.stack(drawn, dim=1)
 
-    def _answer(self, given: Tensor, forward: Callable[[Tensor], Tensor]) -> Tensor:
-        output = self._averaged(given, forward)
-        if self.average_flips:
-            output = (output + self._averaged(given.flip(3), forward).flip(3)) / 2
-        return output
+    @property
+    def distribution(self) -> BinsTarget:
+        """The target of a model that can give several answers.
 
-    def _averaged(self, given: Tensor, forward: Callable[[Tensor], Tensor]) -> Tensor:
-        output = self._shift_averaged(given, forward)
-        if self.average_enlarged:
-            height, width = given.shape[2:]
-            larger = F.interpolate(given, size=(height * 5 // 4, width * 5 // 4), mode="bicubic")
-            reduced = F.interpolate(
-                self._shift_averaged(larger, forward), size=(height, width), mode="bilinear"
-            )
-            output = output.lerp(reduced, ENLARGED_SHARE)
-        return output
-
-    def _shift_averaged(self, given: Tensor, forward: Callable[[Tensor], Tensor]) -> Tensor:
-        """The mean over the image as it is, moved down and right, and moved up and left: pooling
-        meets other squares.
-
-        Each counts where it has the pixel.
+        Raises:
+            InputError: The model gives one answer.
         """
-        output = forward(given)
-        if not self.average_shift:
-            return output
-        shift, (height, width) = self.average_shift, given.shape[2:]
-        before, behind = (shift, 0, shift, 0), (0, shift, 0, shift)
-
-        def placed(part: Tensor, padding: tuple[int, ...]) -> Tensor:
-            return F.pad(part, padding)[:, :, :height, :width]
-
-        down = forward(F.pad(given, before, mode="replicate")[:, :, :height, :width])[
-            :, :, shift:, shift:
-        ]
-        up = forward(F.pad(given, behind, mode="replicate")[:, :, shift:, shift:])[
-            :, :, :-shift, :-shift
-        ]
-        total = output + placed(down, behind) + placed(up, before)
-        ones = torch.ones_like(down[:1, :1])
-        return total / (1 + placed(ones, behind) + placed(ones, before))
+        if not isinstance(self.target, BinsTarget):
+            raise InputError(
+                "this model has one answer to an image: variants need a model with the target bins."
+            )
+        return self.target

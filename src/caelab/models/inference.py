@@ -1,4 +1,4 @@
-"""A model in use: answers without gradients, as fast as they can be had."""
+"""A model in use: answers without gradients, computed as fast as possible."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,31 +12,29 @@ from caelab.models.image_model import ImageModel, Part
 from caelab.networks.network_module import NetworkModule
 from caelab.networks.simd_network import SimdNetwork
 
-MOST_PIXELS = 64 * 64
-"""Of any tensor of an image. A larger image, which may well come alone, fills vectors by itself,
-and is PyTorch's.
+MAX_PIXELS = 64 * 64
+"""Pixels of the largest tensor that the compiled kernel takes. A larger image fills the vectors of
+PyTorch's kernels by itself.
 
-The number of images has no say, so that an image's answer is the same to the last bit, whatever
-others are beside it.
-"""
+The number of images does not matter, so that the answer for an image has the same bits in every
+batch."""
 
-MOST_SIZES = 8
-"""Sizes of images for which loops and the memory they work in are kept."""
+MAX_SIZES = 8
+"""Number of image sizes whose compiled programs, and their memory, are kept."""
 
-SMALLEST_SHARE = 16 * 32 * 32
+MIN_SHARE = 16 * 32 * 32
 """Pixels that are worth a thread of their own."""
 
 
 class Inference:
-    """Computes what a model computes, small networks by compiled loops (``networks.lanes``), on all
-    threads.
+    """Compute a model's answers on all threads, small networks by the compiled SIMD kernel.
 
-    Other networks are shared out as in training: each thread takes some of the images through all
-    of the network, instead of all of them meeting in every operation.
+    Other networks are shared out as in training: each thread takes some of the images through the
+    whole network, instead of all threads meeting in every operation.
 
-    The loops are made for every size of images that comes, and kept for the next. They read the
-    model's weights where they are, so these may change in between. A network with forward hooks is
-    PyTorch's, which calls them.
+    A program is compiled for each size of images and kept for the next call. It reads the model's
+    own weights, so these may change in between. A network with forward hooks is left to PyTorch,
+    which calls them.
 
     Args:
         model: Used as it is, in evaluation mode or not.
@@ -48,42 +46,52 @@ class Inference:
         self._pool: ThreadPoolExecutor | None = None
 
     @torch.no_grad()
-    def restore(self, given: Tensor) -> Tensor:
-        """Return the image in [0, 1], ``float32 (N, C, H, W)``, for what is given."""
-        return self.model.restore(
-            given, forward=lambda images: self._answer("whole", self.model, images)
-        )
+    def restore(self, degraded: Tensor) -> Tensor:
+        """Return the image in [0, 1], ``float32 (N, C, H, W)``, of an input ``(N, C', H, W)``."""
+        return self.model.restore(degraded, forward=self._forward)
 
     @torch.no_grad()
-    def encode(self, given: Tensor) -> Tensor:
-        """Return the code, ``float32 (N, c, h, w)``, of what is given.
+    def output(self, degraded: Tensor) -> Tensor:
+        """Return the target's output, averaged: see ``ImageModel.output``."""
+        return self.model.output(degraded, forward=self._forward)
+
+    @torch.no_grad()
+    def answer(self, degraded: Tensor) -> Tensor:
+        """Return the image in [0, 1], or a colorizer's chroma: see ``ImageModel.answer``."""
+        return self.model.answer(degraded, forward=self._forward)
+
+    @torch.no_grad()
+    def encode(self, degraded: Tensor) -> Tensor:
+        """Return the code, ``float32 (N, c, h, w)``, of an input ``(N, C', H, W)`` in [0, 1].
 
         Raises:
             InputError: The network has no code that holds all its decoder needs.
         """
         encode = self._built.encode
-        return self._answer(
-            "encoder", lambda images: encode(self.model.inputs(images)).float(), given
+        return self._compute(
+            "encoder", lambda images: encode(self.model.normalize(images)).float(), degraded
         )
 
     @torch.no_grad()
     def decode(self, code: Tensor) -> Tensor:
-        """Return the image in [0, 1], ``float32 (N, C, H, W)``, of a code that is all that its
-        prediction needs.
+        """Return the image in [0, 1], ``float32 (N, C, H, W)``, of a code ``(N, c, h, w)``.
 
         Raises:
             InputError: The network has no code that holds all its decoder needs.
         """
-        decode, prediction = self._built.decode, self.model.prediction
-        output = self._answer("decoder", lambda code: prediction.output(decode(code).float()), code)
-        return prediction.image(output, code)
+        decode, target = self._built.decode, self.model.target
+        output = self._compute("decoder", lambda code: target.output(decode(code).float()), code)
+        return target.image(output, code)
 
     @property
     def _built(self) -> NetworkModule:
         assert isinstance(self.model.network, NetworkModule)
         return self.model.network
 
-    def _answer(self, part: Part, otherwise: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    def _forward(self, images: Tensor) -> Tensor:
+        return self._compute("whole", self.model, images)
+
+    def _compute(self, part: Part, by_torch: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         plain = (
             x.device.type == "cpu"
             and x.dtype == torch.float32
@@ -93,23 +101,22 @@ class Inference:
             each._forward_hooks or each._forward_pre_hooks for each in self.model.network.modules()
         )
         if not plain or hooked or x.ndim != 4:
-            return otherwise(x)
-        compiled = self._loops(part, x.shape[1:])
+            return by_torch(x)
+        compiled = self._compiled_for(part, x.shape[1:])
         if compiled is not None:
             answer: Tensor = compiled(x)
             return answer
-        # In training mode chance, or what others are beside it, may have a say in an image's
-        # answer.
-        return otherwise(x) if self.model.training else self._shared_out(otherwise, x)
+        # In training mode, dropout and batch statistics make an image's answer depend on the batch.
+        return by_torch(x) if self.model.training else self._shared_out(by_torch, x)
 
     def _shared_out(self, answer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         count, _, height, width = x.shape
-        shares = min(torch.get_num_threads(), count, count * height * width // SMALLEST_SHARE)
+        shares = min(torch.get_num_threads(), count, count * height * width // MIN_SHARE)
         if shares <= 1:
             return answer(x)
 
         def share(images: Tensor) -> Tensor:
-            with torch.no_grad():  # a thread's own, as is the number of threads
+            with torch.no_grad():  # gradient mode is each thread's own
                 return answer(images)
 
         self._pool = self._pool or ThreadPoolExecutor(
@@ -117,18 +124,16 @@ class Inference:
         )
         return torch.cat(list(self._pool.map(share, x.tensor_split(shares))))
 
-    def _loops(self, part: Part, shape: torch.Size) -> SimdNetwork | None:
+    def _compiled_for(self, part: Part, shape: torch.Size) -> SimdNetwork | None:
         if (part, shape) not in self._compiled:
-            if len(self._compiled) >= MOST_SIZES:
+            if len(self._compiled) >= MAX_SIZES:
                 self._compiled.clear()
             channels, height, width = shape
-            compiled = (
-                self.model.compiled((channels, height, width), part)
-                if height * width <= MOST_PIXELS
-                else None
-            )
+            compiled = None
+            if height * width <= MAX_PIXELS:
+                compiled = self.model.compiled((channels, height, width), part)
             if compiled is not None and any(
-                h * w > MOST_PIXELS for _, h, w in compiled.program.chain.shapes
+                h * w > MAX_PIXELS for _, h, w in compiled.program.chain.shapes
             ):
                 compiled = None
             self._compiled[part, shape] = compiled

@@ -72,7 +72,12 @@ class ColorProfile:
         return self._apply(Image.fromarray(values), self._from)
 
     def gray_curve(self) -> NDArray[np.float32]:
-        """Return the sRGB level in [0, 1], float32 (256,), of each level of a gray profile."""
+        """Return the sRGB level in [0, 1], ``float32 (256,)``, of each 8-bit level of gray.
+
+        Where the profile is not one of gray, the levels stay as they are.
+        """
+        if self.space != "GRAY":
+            return np.linspace(0, 1, 256, dtype=np.float32)
         ramp = self.to_srgb(np.arange(256, dtype=np.uint8).reshape(1, -1, 1))
         return ramp[0, :, 1].astype(np.float32) / np.float32(255)
 

@@ -1,32 +1,30 @@
-"""A result beside what it was made of and, where that is known, the truth, with numbers. No
-torch.
-"""
+"""A result next to what it was made of and, where that is known, the truth, with numbers."""
 
+import math
 from dataclasses import dataclass
+from itertools import starmap
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from caelab.pictures.luma import luma
-from caelab.pictures.picture import Picture
-from caelab.pictures.restore import wide_profile
+from caelab.color import luminance, rgb_to_lab
+from caelab.pictures.picture import Floats, Picture, from_planes, to_planes
 
-LONGEST = 1024
-"""Pixels of a panel's longer side at most; the numbers are of the pictures at full size."""
+MAX_SIDE = 1024
+"""Largest side of a panel in pixels; the numbers are of the pictures at full size."""
 
 STRIP_PIXELS = 2**20
-"""Color differences are computed so many pixels at a time."""
+"""Pixels whose errors are computed at a time."""
 
 _GAP, _LINE = 8, 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What ``compare`` gives.
+    """What :func:`compare` returns.
 
     Attributes:
-        picture: The panels beside one another.
+        picture: The panels next to one another.
         metrics: ``psnr`` in dB (of all values on [0, 1]; infinite where nothing differs) and
             ``ciede2000``, the mean color difference over pixels, of the result against the truth;
             empty where the truth is not known.
@@ -36,36 +34,29 @@ class Comparison:
     metrics: dict[str, float]
 
 
-def compare(given: Picture, result: Picture, *, truth: Picture | None = None) -> Comparison:
-    """Draw panels of what was given, of the result, and of the truth where it is known and
-    something else.
+def compare(source: Picture, result: Picture, *, truth: Picture | None = None) -> Comparison:
+    """Draw panels of the source, the result and, where it is known and another, the truth.
 
     Args:
-        given: What the model was given, or was to make better.
-        result: Of the same size.
-        truth: Of the same size; its color profile holds for the result too.
+        source: What the result was made of.
+        result: Picture of the same size.
+        truth: Picture of the same size; its color profile is taken for that of the result.
     """
-    metrics = (
-        {}
-        if truth is None
-        else {"psnr": _psnr(result, truth), "ciede2000": _color_difference(result, truth)}
-    )
-    panels = [("given", given), ("result", result)]
-    if truth is not None and truth is not given:
-        panels.append(("truth", truth))
+    metrics = {} if truth is None else _errors(result, truth)
+    panels = {"input": source, "result": result}
+    if truth is not None and truth is not source:
+        panels["truth"] = truth
     numbers = (
         f"PSNR {metrics['psnr']:.2f} dB · CIEDE2000 {metrics['ciede2000']:.2f}" if metrics else ""
     )
-    drawn = [(label, _panel(picture)) for label, picture in panels]
-    width, height = drawn[0][1].size
+    drawn = {label: _panel(picture) for label, picture in panels.items()}
     font = ImageFont.load_default(size=13)
-    least = max(width, int(font.getlength(numbers)))
-    sheet = Image.new(
-        "RGB", (len(drawn) * (least + _GAP) + _GAP, height + 2 * _LINE + 2 * _GAP), "white"
-    )
+    width, height = drawn["result"].size
+    step = _GAP + max(width, int(font.getlength(numbers)))
+    sheet = Image.new("RGB", (len(drawn) * step + _GAP, height + 2 * (_LINE + _GAP)), color="white")
     draw = ImageDraw.Draw(sheet)
-    for place, (label, panel) in enumerate(drawn):
-        left = _GAP + place * (least + _GAP)
+    for index, (label, panel) in enumerate(drawn.items()):
+        left = _GAP + index * step
         draw.text((left, _GAP // 2), label, fill="black", font=font)
         sheet.paste(panel, (left, _GAP + _LINE))
         if label == "result":
@@ -74,55 +65,44 @@ def compare(given: Picture, result: Picture, *, truth: Picture | None = None) ->
 
 
 def has_color(picture: Picture) -> bool:
-    """Whether any pixel is not gray."""
-    pixels = picture.pixels
-    return pixels.shape[2] == 3 and bool((pixels != pixels[..., :1]).any())
+    """Say whether any pixel is not gray."""
+    return bool((picture.pixels != picture.pixels[..., :1]).any())
 
 
 def without_color(picture: Picture) -> Picture:
-    """Return the luma of a picture, what colorizing starts from."""
-    gray = np.rint(luma(picture.values(slice(None))) * picture.most).astype(picture.pixels.dtype)
-    return Picture(pixels=gray[..., None])
+    """Return the luma of a picture, the input of colorizing."""
+    return Picture(pixels=from_planes(luminance(to_planes(picture.pixels)), picture.pixels.dtype))
 
 
 def _panel(picture: Picture) -> Image.Image:
-    height, width = picture.size
-    scale = min(1, LONGEST / max(height, width))
-    size = max(1, round(height * scale)), max(1, round(width * scale))
-    reduced = picture.reduced(size, Image.Resampling.LANCZOS)
-    if (profile := wide_profile(picture)) is not None:
-        reduced = profile.to_srgb(reduced)
-    return Image.fromarray(reduced[..., 0] if reduced.shape[2] == 1 else reduced).convert("RGB")
+    scale = min(1, MAX_SIDE / max(picture.size))
+    height, width = (max(1, round(side * scale)) for side in picture.size)
+    values = picture.reduced((height, width), Image.Resampling.LANCZOS)
+    if (profile := picture.wide_profile) is not None:
+        values = profile.to_srgb(values)
+    return Image.fromarray(np.broadcast_to(values, (height, width, 3)).copy())
 
 
-def _psnr(result: Picture, truth: Picture) -> float:
-    total = sum(
-        float(np.square(result.values(rows) - truth.values(rows), dtype=np.float64).sum())
-        for rows in _strips(truth)
-    )
-    error = total / (
-        truth.size[0] * truth.size[1] * max(result.pixels.shape[2], truth.pixels.shape[2])
-    )
-    return -10 * float(np.log10(error)) if error > 0 else float("inf")
+def _errors(result: Picture, truth: Picture) -> dict[str, float]:
+    """Return PSNR and mean CIEDE2000, computed strip by strip."""
+    from skimage.color import deltaE_ciede2000
 
-
-def _color_difference(result: Picture, truth: Picture) -> float:
-    from skimage.color import deltaE_ciede2000, rgb2lab
-
-    def lab(picture: Picture, rows: slice) -> NDArray[np.float32]:
-        values = picture.values(rows)
-        converted: NDArray[np.float32] = rgb2lab(
-            values.repeat(3, axis=2) if values.shape[2] == 1 else values
+    def strip_errors(result_strip: Floats, truth_strip: Floats) -> tuple[float, float]:
+        squares = np.square(result_strip - truth_strip, dtype=np.float64)
+        labs = (
+            rgb_to_lab(np.broadcast_to(each, (3, *each.shape[1:])))
+            for each in (truth_strip, result_strip)
         )
-        return converted
+        return float(squares.mean(0).sum()), float(deltaE_ciede2000(*labs, channel_axis=0).sum())  # type: ignore[no-untyped-call]
 
-    total = 0.0
-    for rows in _strips(truth):
-        total += float(deltaE_ciede2000(lab(truth, rows), lab(result, rows)).sum())  # type: ignore[no-untyped-call]
-    return total / (truth.size[0] * truth.size[1])
-
-
-def _strips(picture: Picture) -> list[slice]:
-    height, width = picture.size
+    height, width = truth.size
     rows = max(1, STRIP_PIXELS // width)
-    return [slice(top, top + rows) for top in range(0, height, rows)]
+    strips = (
+        (to_planes(result.pixels[top : top + rows]), to_planes(truth.pixels[top : top + rows]))
+        for top in range(0, height, rows)
+    )
+    squares, differences = np.sum(list(starmap(strip_errors, strips)), axis=0) / (height * width)
+    return {
+        "psnr": -10 * math.log10(squares) if squares > 0 else math.inf,
+        "ciede2000": float(differences),
+    }

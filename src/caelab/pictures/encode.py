@@ -10,7 +10,7 @@ from PIL import Image
 
 from caelab.errors import InputError
 from caelab.files import replacing
-from caelab.pictures.picture import Picture, Values, printable
+from caelab.pictures.picture import Picture, printable, to_eight_bits
 from caelab.pictures.tiff import write_tiff
 from caelab.pictures.write_16bit import write_png, write_pnm
 
@@ -126,8 +126,8 @@ def _fitted(picture: Picture, format_: str) -> tuple[Picture, list[str]]:
         or (format_ == "JPEG2000" and not (gray and picture.alpha is None))
     ):
         notes.append(f"{format_} holds 8 bits a channel here, not 16")
-        alpha = None if picture.alpha is None else _eight(picture.alpha)
-        picture = replace(picture, pixels=_eight(picture.pixels), alpha=alpha)
+        alpha = None if picture.alpha is None else to_eight_bits(picture.alpha)
+        picture = replace(picture, pixels=to_eight_bits(picture.pixels), alpha=alpha)
     if picture.alpha is not None and format_ in _HOLD_NO_ALPHA:
         notes.append(f"{format_} holds no transparency; the picture was laid on white")
         opacity = picture.alpha[..., None].astype(np.float32) / picture.most
@@ -144,20 +144,17 @@ def _fitted(picture: Picture, format_: str) -> tuple[Picture, list[str]]:
     return picture, notes
 
 
-def _eight(values: Values) -> Values:
-    return np.rint(values / 257).astype(np.uint8)
-
-
 def _image(picture: Picture, format_: str) -> Image.Image:
     """The picture as Pillow's, of a mode that the format takes; its array is shared where that can
     be.
     """
-    values = picture.pixels
-    if picture.alpha is not None:
-        if values.shape[2] == 1 and format_ in ("AVIF", "BMP", "WEBP"):
-            values = values.repeat(3, axis=2)
-        values = np.dstack([values, picture.alpha])
-    return Image.fromarray(values[..., 0] if values.shape[2] == 1 else values)
+    if (
+        picture.alpha is not None
+        and picture.pixels.shape[2] == 1
+        and format_ in ("AVIF", "BMP", "WEBP")
+    ):
+        picture = replace(picture, pixels=picture.pixels.repeat(3, axis=2))
+    return picture.to_pillow()
 
 
 def _options(picture: Picture, format_: str) -> dict[str, Any]:

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from caelab.degrade.degradation import parse_degradation
 from caelab.errors import InputError
 from caelab.files import replacing
+from caelab.models.card import ModelCard
 from caelab.models.image_model import ImageModel
-from caelab.models.weights_file import ModelCard
+from caelab.pictures.backends.base import Geometry
 from caelab.pictures.backends.onnx import FORMAT, INPUT, OUTPUT, load_onnx
 from caelab.pictures.backends.torch import geometry_of_card
-from caelab.pictures.picture_model import Geometry
 
 TOLERANCE = 1e-4
 """Largest difference from PyTorch that is accepted, of a range of 1: a fortieth of a level of 8
@@ -56,7 +56,7 @@ def export_onnx(
         InputError: The extra packages are missing, the model cannot be exported, or the results
             differ.
     """
-    channels = parse_degradation(card.impair).channels(card.channels)
+    channels = parse_degradation(card.degradation).channels(card.channels)
     geometry = geometry_of_card(card)
     whole = _AnySize(model.eval(), geometry.multiple).eval()
     try:
@@ -70,11 +70,12 @@ def export_onnx(
     graph = _translate(whole, channels=channels, geometry=geometry)
     metadata = {
         "format": FORMAT,
-        "card": json.dumps(asdict(card)),
+        "card": json.dumps(card.to_dict()),
         "geometry": json.dumps(asdict(geometry)),
         "channels": str(channels),
         "network": card.network,
-        "task": f"impair {card.impair}, predict {card.predict}",
+        "task": f"degradation {card.degradation}, target {card.target}",
+        "color_space": model.target.color_space or "",
     }
     for key, value in metadata.items():
         graph.metadata_props.add(key=key, value=value)
@@ -95,10 +96,10 @@ class _AnySize(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C', H, W)."""
         if self.multiple == 1:
-            return self.model.restore(images)
+            return self.model.answer(images)
         height, width = images.shape[2:]
         padding = (0, -width % self.multiple, 0, -height % self.multiple)
-        return self.model.restore(F.pad(images, padding, mode="replicate"))[:, :, :height, :width]
+        return self.model.answer(F.pad(images, padding, mode="replicate"))[:, :, :height, :width]
 
 
 def _translate(whole: nn.Module, *, channels: int, geometry: Geometry) -> Any:

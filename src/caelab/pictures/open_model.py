@@ -9,9 +9,9 @@ from typing import Literal
 
 from caelab.degrade.degradation import Degradation
 from caelab.errors import InputError
+from caelab.pictures.backends.base import PictureModel
 from caelab.pictures.model_files import find_model
 from caelab.pictures.picture import printable
-from caelab.pictures.picture_model import PictureModel
 
 Runtime = Literal["torch", "onnx"]
 Device = Literal["auto", "cpu", "cuda", "mps"]

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from caelab.errors import InputError
 from caelab.pictures.color_profile import ColorProfile
-from caelab.pictures.luma import Floats
 from caelab.pictures.read_16bit import is_sixteen, read_sixteen
 
 Values = NDArray[Any]
 """uint8 or uint16."""
+
+Floats = NDArray[np.float32]
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """The formats of Pillow that are read; some others start programs, and none is needed."""
@@ -62,6 +63,16 @@ class Picture:
     lossless: bool = True
     notes: tuple[str, ...] = ()
 
+    @classmethod
+    def of_values(cls, values: Values, **attributes: Any) -> "Picture":
+        """Return the picture of values ``(H, W, 1 to 4)``, whose last channel may be alpha."""
+        has_alpha = values.shape[2] in (2, 4)
+        return cls(
+            pixels=np.ascontiguousarray(values[..., : values.shape[2] - has_alpha]),
+            alpha=np.ascontiguousarray(values[..., -1]) if has_alpha else None,
+            **attributes,
+        )
+
     @property
     def size(self) -> tuple[int, int]:
         """Height and width, in pixels."""
@@ -72,11 +83,20 @@ class Picture:
         """The value of white: 255 or 65535."""
         return int(np.iinfo(self.pixels.dtype).max)
 
-    def values(self, rows: slice) -> Floats:
-        """Return some rows as float32 (rows, W, C) in [0, 1]."""
-        part: Floats = self.pixels[rows].astype(np.float32)
-        part *= np.float32(1 / self.most)
-        return part
+    def joined(self, rows: slice = slice(None)) -> Values:
+        """Return some rows with the alpha after the colors, ``(R, W, 1 to 4)``."""
+        values = self.pixels[rows]
+        return values if self.alpha is None else np.dstack([values, self.alpha[rows]])
+
+    def to_pillow(self) -> Image.Image:
+        """Return a Pillow image with the profile; Pillow holds 16 bits of gray alone."""
+        values = self.joined()
+        if values.dtype == np.uint16 and values.shape[2] > 1:
+            values = to_eight_bits(values)
+        image = Image.fromarray(values[..., 0] if values.shape[2] == 1 else values)
+        if self.icc:
+            image.info["icc_profile"] = self.icc
+        return image
 
     def reduced(self, size: tuple[int, int], resampling: Image.Resampling) -> NDArray[np.uint8]:
         """Resize to (height, width), as uint8 (height, width, C); 16 bits count with their upper
@@ -91,9 +111,47 @@ class Picture:
         resized = np.asarray(image.resize(size[::-1], resampling, reducing_gap=3.0))
         return resized.reshape(*size, eight.shape[2])
 
+    @property
+    def wide_profile(self) -> ColorProfile | None:
+        """The profile of RGB values that are not sRGB; one that cannot be used counts as sRGB."""
+        if self.icc is None or self.pixels.shape[2] != 3:
+            return None
+        try:
+            profile = ColorProfile(self.icc)
+        except ValueError:
+            return None
+        return profile if profile.space == "RGB" and not profile.is_srgb else None
+
     def noting(self, *notes: str) -> "Picture":
         """Return the same picture with more notes."""
         return replace(self, notes=(*self.notes, *notes))
+
+
+def to_eight_bits(values: Values) -> Values:
+    """Round ``uint16`` to ``uint8``."""
+    return np.rint(values / 257).astype(np.uint8)
+
+
+def to_planes(values: Values) -> Floats:
+    """Convert integers ``(H, W, C)`` to ``float32 (C, H, W)`` in [0, 1].
+
+    >>> to_planes(np.array([[[0, 51, 255]]], np.uint8)).ravel().round(2).tolist()
+    [0.0, 0.2, 1.0]
+    """
+    planes = values.transpose(2, 0, 1).astype(np.float32, order="C")
+    planes *= np.float32(1 / np.iinfo(values.dtype).max)
+    return planes
+
+
+def from_planes(planes: Floats, dtype: DTypeLike) -> Values:
+    """Invert :func:`to_planes`: clip ``(C, H, W)`` to [0, 1] and round to ``(H, W, C)``.
+
+    Args:
+        planes: Values on [0, 1].
+        dtype: ``uint8`` or ``uint16``.
+    """
+    scaled = planes.clip(0, 1) * np.float32(np.iinfo(dtype).max) + np.float32(0.5)
+    return scaled.transpose(1, 2, 0).astype(dtype, order="C")
 
 
 def read_picture(
@@ -182,10 +240,8 @@ def _read(source: Path | bytes, name: str, pixel_limit: int) -> Picture:
         values, icc, value_notes = (
             (read_sixteen(reopen), icc, []) if sixteen else _values(opened, icc)
         )
-    pixels, alpha = _apart(_TURNS.get(orientation, np.asarray)(values))
-    return Picture(
-        pixels=pixels,
-        alpha=alpha,
+    return Picture.of_values(
+        _TURNS.get(orientation, np.asarray)(values),
         format=format_,
         icc=icc,
         exif=exif,
@@ -200,16 +256,7 @@ def picture_of(image: Image.Image) -> Picture:
     """
     upright = ImageOps.exif_transpose(image)
     values, icc, notes = _values(upright, image.info.get("icc_profile") or None)
-    pixels, alpha = _apart(values)
-    return Picture(pixels=pixels, alpha=alpha, icc=icc, notes=tuple(notes))
-
-
-def _apart(values: Values) -> tuple[Values, Values | None]:
-    """Part (H, W, 1 to 4) into colors and alpha."""
-    channels = values.shape[2]
-    has_alpha = channels in (2, 4)
-    alpha = np.ascontiguousarray(values[..., -1]) if has_alpha else None
-    return np.ascontiguousarray(values[..., : channels - has_alpha]), alpha
+    return Picture.of_values(values, icc=icc, notes=tuple(notes))
 
 
 def _values(opened: Image.Image, icc: bytes | None) -> tuple[Values, bytes | None, list[str]]:

@@ -6,11 +6,10 @@ import itertools
 import zlib
 from typing import BinaryIO
 
-import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from caelab.pictures.picture import KEPT_DIRECTORIES, KEPT_TAGS, Picture, Values
+from caelab.pictures.picture import KEPT_DIRECTORIES, KEPT_TAGS, Picture
 
 STRIP_ROWS = 64
 
@@ -52,9 +51,7 @@ def write_tiff(stream: BinaryIO, picture: Picture) -> None:
 
 
 def _compressed(picture: Picture, rows: slice) -> bytes:
-    values: Values = picture.pixels[rows]
-    if picture.alpha is not None:
-        values = np.dstack([values, picture.alpha[rows]])
+    values = picture.joined(rows)
     differences = values.copy()
     differences[:, 1:] -= values[:, :-1]
     return zlib.compress(differences.astype(differences.dtype.newbyteorder("<")).tobytes(), 4)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from caelab.pictures.luma import Floats
-from caelab.pictures.picture_model import Geometry, PictureModel
+from caelab.pictures.backends.base import Geometry, PictureModel
+from caelab.pictures.picture import Floats
 
 Indices = NDArray[np.int64]
 

@@ -7,7 +7,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from caelab.pictures.picture import Picture, Values
+from caelab.pictures.picture import Picture
 
 STRIP_ROWS = 64
 
@@ -59,7 +59,5 @@ def write_pnm(stream: BinaryIO, picture: Picture) -> None:
 
 def big_endian(picture: Picture, rows: slice) -> NDArray[np.uint8]:
     """Return rows with the alpha behind the colors, as bytes, uint8 (rows, W · channels · 2)."""
-    values: Values = picture.pixels[rows]
-    if picture.alpha is not None:
-        values = np.dstack([values, picture.alpha[rows]])
+    values = picture.joined(rows)
     return np.ascontiguousarray(values.reshape(len(values), -1), ">u2").view(np.uint8)

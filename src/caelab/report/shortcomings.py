@@ -78,7 +78,7 @@ def measure_shortcomings(run: FinishedRun, album: Album, *, seed: int = 0) -> Sh
             bar(len(given))
             return restore(given)
 
-        degradation = parse_degradation(card.impair)
+        degradation = parse_degradation(card.degradation)
         made = list(estimates(restore_and_tell, some, degradation=degradation))
         shifts = shifted_errors(restore_and_tell, shifted, degradation)
     estimate, target = (

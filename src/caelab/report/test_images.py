@@ -89,7 +89,7 @@ class Album:
             pixels = pixels.at(positions)
         model, card = load_model(run.directory.weights, torch.device("cpu"))
         with restoring(model) as restore:
-            yield from estimates(restore, pixels, degradation=parse_degradation(card.impair))
+            yield from estimates(restore, pixels, degradation=parse_degradation(card.degradation))
 
     def pictures(self, run: FinishedRun, positions: np.ndarray) -> dict[str, np.ndarray]:
         """Return ``given``, ``estimate`` and ``target`` of the test images at ``positions``:

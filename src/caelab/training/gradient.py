@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from caelab.data.pixels import Pixels
 from caelab.device import autocast
 from caelab.models.image_model import ImageModel
-from caelab.models.prediction_heads import RgbPrediction
+from caelab.models.targets import RgbTarget
 from caelab.networks.modules import Dropout, drawing_from
 from caelab.networks.network_module import Output
 from caelab.randomness import generator_for
@@ -88,9 +88,7 @@ class BatchGradient:
         compiled = model.compiled(given) if suits else None
         self._compiled = compiled
         reproduces = (
-            task.plain
-            and loss is mean_squared_error
-            and isinstance(model.prediction, RgbPrediction)
+            task.plain and loss is mean_squared_error and isinstance(model.target, RgbTarget)
         )
         one_go = reproduces and not color_weight and compiled is not None and compiled.keeps_shape
         self._learner = compiled if one_go else None
@@ -168,21 +166,21 @@ class BatchGradient:
                 if self._compiled is None
                 else Output(self._compiled(given))
             )
-        prediction = self._model.prediction
-        terms = self._loss(output, prediction.target(clean))
-        terms = {prediction.term + name: term for name, term in terms.items()}
+        target = self._model.target
+        terms = self._loss(output, target.target(clean))
+        terms = {target.loss_prefix + name: term for name, term in terms.items()}
         if logits:
             terms["labels"] = self._label_weight * self._label_error(logits, chosen)
         if self._color_weight:
             seen, of_given, of_clean = (
                 fourth_of_pixels(each, moment[-2]) for each in (output, given, clean)
             )
-            difference = color_difference(prediction.image(seen, of_given), of_clean)
+            difference = color_difference(target.image(seen, of_given), of_clean)
             terms["color_difference"] = self._color_weight * difference
         gradients = torch.autograd.grad(torch.stack(list(terms.values())).sum(), self._parameters)
         terms = {name: term.detach() for name, term in terms.items()}
         if "mse" not in terms:
-            terms["mse"] = F.mse_loss(prediction.image(output.detach(), given), clean)
+            terms["mse"] = F.mse_loss(target.image(output.detach(), given), clean)
         return terms, gradients
 
     def _label_error(self, logits: tuple[Tensor, ...], chosen: Tensor) -> Tensor:

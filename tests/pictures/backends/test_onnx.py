@@ -11,18 +11,19 @@ import pytest
 import torch
 
 from caelab.errors import InputError
+from caelab.models.card import ModelCard
 from caelab.models.image_model import ImageModel
-from caelab.models.weights_file import ModelCard, compose_model
+from caelab.models.tta import TTA
 from caelab.networks.build import build
 from caelab.networks.parser import parse
 from caelab.pictures import export
+from caelab.pictures.backends.base import Geometry
 from caelab.pictures.backends.onnx import FORMAT, load_onnx
 from caelab.pictures.backends.torch import torch_picture_model
+from caelab.pictures.colorize import colorize
 from caelab.pictures.encode import encode
 from caelab.pictures.export import TOLERANCE, export_onnx
 from caelab.pictures.picture import Picture
-from caelab.pictures.picture_model import Geometry
-from caelab.pictures.restore import colorize
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -30,11 +31,10 @@ pytest.importorskip("onnxscript")
 
 COLORIZER = ModelCard(
     network="conv4 [pool conv4 context classify3 dropout0.5 | up conv4] conv2",
-    impair="gray",
-    predict="chroma",
-    space="ycbcr",
-    average_flips=True,
-    average_shift=2,
+    degradation="gray",
+    target="chroma",
+    color_space="ycbcr",
+    tta=TTA(flip=True, shift=2),
     channels=3,
     size=16,
     mean=(0.45,),
@@ -46,10 +46,9 @@ COLORIZER = ModelCard(
 
 DENSE = ModelCard(
     network="conv2k4s4 dense4:none | dense4h4w4 up4 conv3",
-    impair="none",
-    predict="rgb",
-    space="ycbcr",
-    average_flips=False,
+    degradation="none",
+    target="rgb",
+    color_space="ycbcr",
     channels=3,
     size=16,
     mean=(0.4, 0.5, 0.6),
@@ -61,14 +60,14 @@ DENSE = ModelCard(
 
 
 def model_of(card: ModelCard) -> ImageModel:
-    given = 1 if card.impair == "gray" else 3
+    given = 1 if card.degradation == "gray" else 3
     network = build(
         parse(card.network),
         channels=given,
         size=card.size,
         generator=torch.Generator().manual_seed(0),
     )
-    return compose_model(network, card).eval()
+    return ImageModel.from_card(network, card).eval()
 
 
 @dataclass(frozen=True)
@@ -95,18 +94,18 @@ def test_it_gives_what_pytorch_gives(colorizer: Exported) -> None:
     loaded, card = load_onnx(colorizer.file, threads=1)
     assert loaded.channels == 1
     assert loaded.geometry == Geometry(multiple=2, field=None)
-    assert card == json.loads(json.dumps(vars(COLORIZER)))
+    assert card == json.loads(json.dumps(COLORIZER.to_dict()))
     for shape in ((1, 1, 16, 16), (5, 1, 20, 12), (2, 1, 2, 64)):
         images = np.random.default_rng(0).random(shape, np.float32)
         with torch.inference_mode():
-            expected = colorizer.model.restore(torch.from_numpy(images)).numpy()
+            expected = colorizer.model.answer(torch.from_numpy(images)).numpy()
         np.testing.assert_allclose(loaded(images), expected, atol=TOLERANCE)
     odd = loaded(np.random.default_rng(0).random((1, 1, 7, 9), np.float32))
-    assert odd.shape == (1, 3, 7, 9)
+    assert odd.shape == (1, 2, 7, 9)
 
 
 def test_an_average_over_an_enlarged_image_is_exported_too(tmp_path: Path) -> None:
-    card = replace(COLORIZER, average_enlarged=True)
+    card = replace(COLORIZER, tta=TTA(flip=True, shift=2, scale=True))
     model, file = model_of(card), tmp_path / "enlarged.onnx"
     assert export_onnx(model, file, card=card) <= TOLERANCE
     loaded, _ = load_onnx(file, threads=1)
@@ -114,7 +113,7 @@ def test_an_average_over_an_enlarged_image_is_exported_too(tmp_path: Path) -> No
     for shape in ((1, 1, 16, 16), (3, 1, 32, 24), (2, 1, 8, 64)):
         images = np.random.default_rng(0).random(shape, np.float32)
         with torch.inference_mode():
-            expected = model.restore(torch.from_numpy(images)).numpy()
+            expected = model.answer(torch.from_numpy(images)).numpy()
         np.testing.assert_allclose(loaded(images), expected, atol=TOLERANCE)
 
 
@@ -136,13 +135,13 @@ def test_the_file_says_what_it_is(content: bytes) -> None:
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
     assert metadata["format"] == FORMAT
     assert metadata["network"] == COLORIZER.network
-    assert metadata["task"] == "impair gray, predict chroma"
+    assert metadata["task"] == "degradation gray, target chroma"
 
     def dimensions(value: object) -> list[object]:
         return [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]  # type: ignore[attr-defined]
 
     assert dimensions(proto.graph.input[0]) == ["batch", 1, "height", "width"]
-    assert dimensions(proto.graph.output[0]) == ["batch", 3, "height", "width"]
+    assert dimensions(proto.graph.output[0]) == ["batch", 2, "height", "width"]
 
 
 def test_no_torch_is_wanted_for_pictures(colorizer: Exported, tmp_path: Path) -> None:
@@ -153,7 +152,7 @@ def test_no_torch_is_wanted_for_pictures(colorizer: Exported, tmp_path: Path) ->
 import sys
 from pathlib import Path
 from caelab.pictures.backends.onnx import load_onnx
-from caelab.pictures.restore import colorize
+from caelab.pictures.colorize import colorize
 from caelab.pictures.inputs import find_jobs
 from caelab.pictures.batch import work
 model, _ = load_onnx(Path({str(colorizer.file)!r}))
@@ -175,7 +174,7 @@ def test_a_dense_network_keeps_its_size_and_takes_any_number(tmp_path: Path) -> 
     images = np.random.default_rng(0).random((3, 3, 16, 16), np.float32)
     with torch.inference_mode():
         np.testing.assert_allclose(
-            loaded(images), model.restore(torch.from_numpy(images)).numpy(), atol=TOLERANCE
+            loaded(images), model.answer(torch.from_numpy(images)).numpy(), atol=TOLERANCE
         )
     with pytest.raises(InputError, match=r"cannot be applied to images of \(1, 3, 20, 20\)"):
         loaded(np.zeros((1, 3, 20, 20), np.float32))
@@ -218,7 +217,7 @@ def test_what_differs_from_pytorch_is_not_written(tmp_path: Path) -> None:
     proto = export._translate(whole, channels=3, geometry=Geometry())
     for key, value in {
         "format": FORMAT,
-        "card": '{"size": 16, "impair": "none"}',
+        "card": '{"size": 16, "degradation": "none"}',
         "geometry": "{}",
         "channels": "3",
     }.items():

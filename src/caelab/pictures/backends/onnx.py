@@ -1,21 +1,28 @@
 """A model that was exported to ONNX, on onnxruntime: for pictures, without torch."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from caelab.color import SPACES
 from caelab.degrade.degradation import parse_degradation
 from caelab.errors import InputError
-from caelab.pictures.luma import Floats
-from caelab.pictures.picture_model import Geometry, PictureModel
+from caelab.pictures.backends.base import Geometry, PictureModel
+from caelab.pictures.picture import Floats
 
-FORMAT = "caelab-onnx-1"
+_log = logging.getLogger(__name__)
 
-INPUT, OUTPUT = "images", "restored"
-"""The names of the graph's input, float32 (N, C, H, W) in [0, 1], and output, (N, C', H, W) in [0,
-1]."""
+FORMAT = "caelab-onnx-2"
+
+OLD_FORMAT = "caelab-onnx-1"
+"""Format in which colorizers answered with RGB, their chroma merged at low resolution."""
+
+INPUT, OUTPUT = "images", "answer"
+"""Names of the graph's input, ``float32 (N, C, H, W)`` in [0, 1], and output: images in [0, 1], or
+chroma ``(N, 2, H, W)`` in the unit of the metadata's ``color_space``."""
 
 
 def load_onnx(file: Path, *, threads: int = 0) -> tuple[PictureModel, dict[str, Any]]:
@@ -23,7 +30,7 @@ def load_onnx(file: Path, *, threads: int = 0) -> tuple[PictureModel, dict[str, 
 
     Args:
         file: The model.
-        threads: Of onnxruntime; 0 takes as many as there are cores.
+        threads: Threads of onnxruntime; 0 for one per core.
 
     Raises:
         InputError: onnxruntime is not installed, or the file is missing, damaged or no model of
@@ -35,43 +42,56 @@ def load_onnx(file: Path, *, threads: int = 0) -> tuple[PictureModel, dict[str, 
         raise InputError("ONNX models need onnxruntime: pip install 'caelab[onnx]'") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 4  # what matters comes as an exception
+    options.log_severity_level = 4  # errors come as exceptions
     try:
         file.open("rb").close()
-        # By its path, as the weights may be in another file beside it.
+        # By its path, as the weights may be in another file next to it.
         session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}.") from error
-    except Exception as error:  # onnxruntime's own kinds have no common base
+    except Exception as error:  # onnxruntime's exceptions have no common base
         raise InputError(
             f"{file} is no ONNX model, or damaged. Export it again. ({error})"
         ) from error
     metadata = session.get_modelmeta().custom_metadata_map
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") not in (FORMAT, OLD_FORMAT):
         raise InputError(
             f"{file} was not exported by caelab: its metadata does not say format {FORMAT}."
         )
     try:
         card = json.loads(metadata["card"])
         geometry = Geometry(**json.loads(metadata["geometry"]))
-        channels = int(metadata["channels"])
-        size = int(card["size"])
-        degradation = parse_degradation(card["impair"])
+        channels, size = int(metadata["channels"]), int(card["size"])
+        degradation = parse_degradation(card.get("degradation") or card["impair"])
+        color_space = metadata.get("color_space") or None
+        if color_space not in (None, *SPACES):
+            raise ValueError(f"unknown color space {color_space!r}")
     except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
         raise InputError(
             f"{file}: the description in its metadata is damaged ({error})."
         ) from error
+    if card.get("predict") in ("chroma", "bins"):
+        _log.warning(
+            "%s was exported by an earlier caelab: its colors are reduced to sRGB before they are"
+            " enlarged, and may be paler. Export the model again.",
+            file,
+        )
 
     def function(images: Floats) -> Floats:
         try:
-            restored: Floats = session.run([OUTPUT], {INPUT: np.ascontiguousarray(images)})[0]
+            answer: Floats = session.run(None, {INPUT: np.ascontiguousarray(images)})[0]
         except Exception as error:
             raise InputError(
                 f"{file} cannot be applied to images of {images.shape}: {error}"
             ) from error
-        return restored
+        return answer
 
     model = PictureModel(
-        function=function, channels=channels, geometry=geometry, size=size, degradation=degradation
+        function=function,
+        channels=channels,
+        geometry=geometry,
+        size=size,
+        degradation=degradation,
+        color_space=color_space,
     )
     return model, card

@@ -1,4 +1,4 @@
-"""A trained model of PyTorch as a function of arrays."""
+"""A model of PyTorch as a function of arrays."""
 
 from collections.abc import Callable
 
@@ -7,52 +7,48 @@ import torch
 from torch import Tensor
 
 from caelab.degrade.degradation import parse_degradation
-from caelab.errors import InputError
-from caelab.models.image_model import ImageModel
+from caelab.models.card import ModelCard
+from caelab.models.image_model import VARIANT_TEMPERATURE, ImageModel
 from caelab.models.inference import Inference
-from caelab.models.prediction_heads import BinsPrediction
-from caelab.models.weights_file import ModelCard
 from caelab.networks.parser import parse
-from caelab.pictures.luma import Floats
-from caelab.pictures.picture_model import Geometry, PictureModel, geometry_of
+from caelab.pictures.backends.base import Geometry, PictureModel, geometry_of
+from caelab.pictures.picture import Floats
+from caelab.randomness import image_keys
 
 
 def torch_picture_model(model: ImageModel, card: ModelCard, device: torch.device) -> PictureModel:
-    """Return the model, in evaluation mode on ``device``, for pictures.
+    """Return the model, in evaluation mode on ``device``, as a function of arrays.
 
     Raises:
-        InputError: Its output has not the size of its input.
+        InputError: The network's output has another size than its input.
     """
-    return _picture_model(model, card, device, Inference(model).restore)
+    return _picture_model(model, card, device, Inference(model).answer)
 
 
 def torch_variant_model(
     model: ImageModel, card: ModelCard, device: torch.device, *, number: int, seed: int
 ) -> PictureModel:
-    """Return the model that gives one of its plausible answers, the same for a picture whatever
-    others are beside it.
+    """Return the model with one of its plausible answers.
+
+    An image's answer does not depend on the other images in a batch.
 
     Args:
-        model: With several answers.
-        card: The model's.
+        model: A model whose target is a distribution.
+        card: Card of the model.
         device: Where to compute.
-        number: Of the variant, counted from 0.
-        seed: Of chance.
+        number: Index of the variant.
+        seed: Seed of the draws.
 
     Raises:
-        InputError: The model has one answer to an image, or its output has not the size of its
-            input.
+        InputError: The model gives one answer, or its output has another size than its input.
     """
-    if not isinstance(model.prediction, BinsPrediction):
-        raise InputError(
-            "this model has one answer to a picture: variants need one trained with --predict bins."
-        )
+    target, inference = model.distribution, Inference(model)
 
-    def draw(given: Tensor) -> Tensor:
-        # Chance tells images apart by their row; here it shall tell variants apart, and not a
-        # batch's pictures.
-        rows = np.full(len(given), number, np.int64)
-        return model.variants(given, 1, seed=seed, rows=rows)[:, 0]
+    def draw(degraded: Tensor) -> Tensor:
+        # All images get the variant's key, not one of their own index in the batch.
+        keys = image_keys(np.full(len(degraded), number, np.int64), seed, 0).to(degraded.device)
+        output = inference.output(degraded)
+        return target.draw(output, degraded, keys, temperature=VARIANT_TEMPERATURE)
 
     return _picture_model(model, card, device, draw)
 
@@ -60,36 +56,36 @@ def torch_variant_model(
 def _picture_model(
     model: ImageModel, card: ModelCard, device: torch.device, answer: Callable[[Tensor], Tensor]
 ) -> PictureModel:
-    degradation = parse_degradation(card.impair)
-    channels = degradation.channels(card.channels)
+    degradation = parse_degradation(card.degradation)
     model.to(device).eval()
 
     @torch.inference_mode()
     def function(images: Floats) -> Floats:
-        given = torch.from_numpy(np.ascontiguousarray(images)).to(device)
-        restored = answer(given.contiguous(memory_format=torch.channels_last))
-        return restored.float().cpu().contiguous().numpy()
+        degraded = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+        answers = answer(degraded.contiguous(memory_format=torch.channels_last))
+        return answers.float().cpu().contiguous().numpy()
 
-    geometry = geometry_of_card(card)
     return PictureModel(
         function=function,
-        channels=channels,
-        geometry=geometry,
+        channels=degradation.channels(card.channels),
+        geometry=geometry_of_card(card),
         size=card.size,
         degradation=degradation,
+        color_space=model.target.color_space,
     )
 
 
 def geometry_of_card(card: ModelCard) -> Geometry:
-    """Return the sizes that a model takes, averaged answers included.
+    """Return the sizes that a model takes, with its test-time augmentation.
 
     Raises:
-        InputError: Its network gives back no image of the size that it is given.
+        InputError: The network's output has another size than its input.
     """
+    channels = parse_degradation(card.degradation).channels(card.channels)
     return geometry_of(
         parse(card.network),
-        channels=parse_degradation(card.impair).channels(card.channels),
+        channels=channels,
         size=card.size,
-        average_shift=card.average_shift,
-        average_enlarged=card.average_enlarged,
+        shift=card.tta.shift,
+        scale=card.tta.scale,
     )

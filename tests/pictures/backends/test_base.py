@@ -3,7 +3,7 @@ import pytest
 from caelab.errors import InputError
 from caelab.networks import PRESETS, describe
 from caelab.networks.parser import parse
-from caelab.pictures.picture_model import Geometry, geometry_of
+from caelab.pictures.backends.base import Geometry, geometry_of
 
 
 @pytest.mark.parametrize(
@@ -34,5 +34,5 @@ def test_every_multiple_comes_back_and_nothing_in_between(name: str) -> None:
 
 
 def test_a_network_that_gives_back_another_size_is_refused() -> None:
-    with pytest.raises(InputError, match="gives back no image of the size it is given"):
+    with pytest.raises(InputError, match="returns no image of the size of its input"):
         geometry_of(parse("conv8 pool conv3"), channels=3, size=32)

@@ -6,13 +6,13 @@ from caelab.color import SPACES, luminance
 from caelab.errors import InputError
 from caelab.models.color_bins import NEIGHBORS, ColorBins, in_cells
 from caelab.models.image_model import ImageModel
-from caelab.models.prediction_heads import BinsPrediction, ChromaPrediction, RgbPrediction
+from caelab.models.targets import BinsTarget, ChromaTarget, RgbTarget
 
 CLEAN = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
 def test_rgb_output_undoes_the_normalisation() -> None:
-    prediction = RgbPrediction(mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
+    prediction = RgbTarget(mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
     raw = (CLEAN - torch.tensor([0.1, 0.2, 0.3]).view(1, 3, 1, 1)) / torch.tensor(
         [0.5, 0.6, 0.7]
     ).view(1, 3, 1, 1)
@@ -21,7 +21,7 @@ def test_rgb_output_undoes_the_normalisation() -> None:
 
 
 def test_the_true_chroma_of_ycbcr_on_the_true_luma_is_the_image() -> None:
-    prediction = ChromaPrediction(space="ycbcr")
+    prediction = ChromaTarget("ycbcr")
     target = prediction.target(CLEAN)
     assert target.shape == (4, 2, 8, 8)
     torch.testing.assert_close(prediction.image(target, luminance(CLEAN)), CLEAN, rtol=0, atol=1e-5)
@@ -32,7 +32,7 @@ def test_the_true_chroma_of_ycbcr_on_the_true_luma_is_the_image() -> None:
 def test_whatever_chroma_is_predicted_the_luma_is_kept(space: str) -> None:
     luma = luminance(CLEAN)
     wild = torch.randn(4, 2, 8, 8, generator=torch.Generator().manual_seed(1)) * 5
-    image = ChromaPrediction(space=space).image(wild, luma)
+    image = ChromaTarget(space).image(wild, luma)
     assert 0 <= float(image.min()) <= float(image.max()) <= 1
     torch.testing.assert_close(luminance(image), luma, rtol=0, atol=1e-5)
 
@@ -40,11 +40,11 @@ def test_whatever_chroma_is_predicted_the_luma_is_kept(space: str) -> None:
 CELLS = tuple((row, column) for row in range(-4, 5) for column in range(-4, 5))
 
 
-def bins_prediction(space: str = "ycbcr", temperature: float = 0.38) -> BinsPrediction:
+def bins_prediction(space: str = "ycbcr", temperature: float = 0.38) -> BinsTarget:
     near_gray = np.exp(-np.square(CELLS).sum(1) / 8)
     frequencies = tuple((near_gray / near_gray.sum()).tolist())
-    return BinsPrediction(
-        space=space,
+    return BinsTarget(
+        color_space=space,
         bins=ColorBins(
             cells=CELLS, frequencies=frequencies, rebalance=0.5, temperature=temperature
         ),
@@ -84,14 +84,16 @@ def test_the_annealed_mean_goes_from_the_mean_to_the_mode() -> None:
             else logits == logits.amax(1, True)
         )
         sharpened = sharpened / sharpened.sum(1, keepdim=True)
-        expected = torch.einsum("nqhw,qc->nchw", sharpened, prediction.centres)
-        torch.testing.assert_close(prediction.annealed_mean(logits), expected, rtol=1e-4, atol=1e-4)
+        expected = torch.einsum("nqhw,qc->nchw", sharpened, prediction.centers)
+        torch.testing.assert_close(
+            in_cells(prediction.answer(logits), prediction.space), expected, rtol=1e-4, atol=1e-4
+        )
 
 
 def test_variants_of_certain_logits_are_the_answer_and_of_uncertain_ones_differ() -> None:
     prediction = bins_prediction()
     network = torch.nn.Conv2d(1, len(CELLS), 1)
-    model = ImageModel(network, mean=(0.0,), std=(1.0,), prediction=prediction)
+    model = ImageModel(network, mean=(0.0,), std=(1.0,), target=prediction)
     luma = luminance(CLEAN)
     drawn = model.variants(luma, 3, seed=4, temperature=1.0)
     assert drawn.shape == (4, 3, 3, 8, 8)
@@ -99,7 +101,7 @@ def test_variants_of_certain_logits_are_the_answer_and_of_uncertain_ones_differ(
     for variant in drawn.unbind(1):
         torch.testing.assert_close(luminance(variant), luma, rtol=0, atol=1e-5)
     assert (drawn[:, 0] - drawn[:, 1]).abs().mean() > 0.02
-    certain = prediction.centres.square().sum(1).argmin()
+    certain = prediction.centers.square().sum(1).argmin()
     with torch.no_grad():
         network.bias.fill_(-1e4)[certain] = 1e4  # type: ignore[index]
     planes = in_cells(
@@ -110,7 +112,7 @@ def test_variants_of_certain_logits_are_the_answer_and_of_uncertain_ones_differ(
 
 def test_variants_depend_on_the_seed_and_the_image_alone() -> None:
     model = ImageModel(
-        torch.nn.Conv2d(1, len(CELLS), 1), mean=(0.0,), std=(1.0,), prediction=bins_prediction()
+        torch.nn.Conv2d(1, len(CELLS), 1), mean=(0.0,), std=(1.0,), target=bins_prediction()
     )
     luma, rows = luminance(CLEAN), np.array([5, 2, 9, 4])
     whole = model.variants(luma, 3, seed=4, rows=rows)
@@ -143,7 +145,7 @@ def test_variants_by_a_uniform_model_come_as_often_as_colors_of_the_training_ima
 @pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
 def test_variants_of_no_temperature_are_said(temperature: float) -> None:
     model = ImageModel(
-        torch.nn.Conv2d(1, len(CELLS), 1), mean=(0.0,), std=(1.0,), prediction=bins_prediction()
+        torch.nn.Conv2d(1, len(CELLS), 1), mean=(0.0,), std=(1.0,), target=bins_prediction()
     )
     with pytest.raises(InputError, match="must be above 0"):
         model.variants(luminance(CLEAN), 2, temperature=temperature)

@@ -1,0 +1,136 @@
+"""The base class of prediction targets."""
+
+from abc import abstractmethod
+from typing import ClassVar, Protocol, Self
+
+from torch import Tensor, nn
+
+from caelab.color import SPACES, luminance, merge
+from caelab.data.pixels import Pixels
+from caelab.models.card import ModelCard
+from caelab.models.color_bins import ColorBins
+from caelab.registry import Registry
+
+
+class TargetOptions(Protocol):
+    """What a run's configuration says about its target; see ``experiments.config.TargetConfig``."""
+
+    @property
+    def color_space(self) -> str:
+        """Name of the color space of chroma."""
+
+    @property
+    def bins(self) -> int:
+        """Number of chroma bins."""
+
+    @property
+    def rebalance(self) -> float:
+        """Extra weight of rare bins, in [0, 1)."""
+
+    @property
+    def temperature(self) -> float:
+        """Temperature of the mean over bins, above 0."""
+
+
+class PredictionTarget(nn.Module):
+    """What a network's output means: the way to an image, and what a loss compares it with.
+
+    network ──► raw ──► :meth:`output` ──► :meth:`answer` ──► :meth:`image`
+
+    The loss compares :meth:`output` with :meth:`target`; test-time augmentation averages
+    :meth:`output`. Subclasses are registered with ``caelab.register``.
+
+    Attributes:
+        name: Word for the kind in configurations and cards.
+        summary: One line for help texts.
+        losses: Kinds of losses that fit, by the outputs they take: ``"values"``, ``"logits"``
+            or ``"classes"``.
+        needs_luminance: Whether the image is merged with the input's luminance.
+        loss_prefix: Prefix of the loss's name where the loss is not one of images.
+        color_space: Name of the color space that :meth:`answer` gives chroma of; ``None`` where
+            it gives an image.
+        channels: Channels of the network's output.
+    """
+
+    registry: ClassVar[Registry["PredictionTarget"]] = Registry("prediction target")
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    losses: ClassVar[tuple[str, ...]]
+    needs_luminance: ClassVar[bool] = False
+    loss_prefix: ClassVar[str] = ""
+    color_space: str | None = None
+    channels: int
+
+    @classmethod
+    @abstractmethod
+    def output_channels(cls, options: TargetOptions, channels: int) -> int:
+        """Return the channels of the network's output for clean images of ``channels``."""
+
+    @classmethod
+    def measure(cls, options: TargetOptions, train: Pixels) -> ColorBins | None:  # noqa: ARG003
+        """Return the chroma bins of the training images where the target needs them."""
+        return None
+
+    @classmethod
+    def name_with(cls, loss: str) -> str:  # noqa: ARG003
+        """Return the name of the model's target when it is trained by a loss of this kind."""
+        return cls.name
+
+    @classmethod
+    @abstractmethod
+    def from_card(cls, card: ModelCard) -> Self:
+        """Return the target of a model with this card."""
+
+    @property
+    def affine(self) -> tuple[Tensor, Tensor] | None:
+        """Scale and shift of the channels by :meth:`output`; ``None`` where it changes nothing."""
+        return None
+
+    def output(self, raw: Tensor) -> Tensor:
+        """Bring the network's output ``float32 (N, C', H, W)`` to the unit it is compared in."""
+        return raw
+
+    @abstractmethod
+    def target(self, clean: Tensor) -> Tensor:
+        """Return what :meth:`output` is compared with.
+
+        Args:
+            clean: Clean images in [0, 1], ``(N, C, H, W)``.
+        """
+
+    @abstractmethod
+    def answer(self, output: Tensor) -> Tensor:
+        """Return the image in [0, 1] ``(N, C, H, W)``, or chroma ``(N, 2, H, W)``, of an output."""
+
+    def image(self, output: Tensor, degraded: Tensor) -> Tensor:  # noqa: ARG002
+        """Return the image in [0, 1], ``(N, C, H, W)``.
+
+        Args:
+            output: What :meth:`output` returned, averaged or not.
+            degraded: The network's input, ``(N, C'', H, W)`` in [0, 1].
+        """
+        return self.answer(output)
+
+
+class ColorTarget(PredictionTarget):
+    """A target whose answer is chroma; the image has the luminance of the input.
+
+    Colors outside sRGB are desaturated, so that the luminance stays: ``color.desaturate``.
+    """
+
+    needs_luminance = True
+    loss_prefix = "chroma_"
+
+    def __init__(self, color_space: str) -> None:
+        super().__init__()
+        self.color_space = color_space
+        self.space = SPACES[color_space]
+
+    def image(self, output: Tensor, degraded: Tensor) -> Tensor:
+        """Merge the chroma with the luminance of ``degraded``, ``(N, 1 or 3, H, W)``."""
+        return self.merged(self.answer(output), degraded)
+
+    def merged(self, chroma: Tensor, degraded: Tensor) -> Tensor:
+        """Merge chroma ``(N, 2, H, W)``, in the space's unit, with an input's luminance."""
+        luma = luminance(degraded).clamp(0, 1)
+        return merge(luma, chroma, self.space, gamut="desaturate")

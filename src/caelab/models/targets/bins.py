@@ -1,0 +1,138 @@
+"""The target ``bins``: a distribution over chroma bins by pixel (Zhang et al. 2016)."""
+
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from caelab.color import SPACES, luminance
+from caelab.data.pixels import Pixels
+from caelab.kernels.sparse_cross_entropy import cached
+from caelab.models.card import ModelCard
+from caelab.models.color_bins import (
+    ColorBins,
+    choose_bins,
+    from_cells,
+    in_cells,
+    nearest_bins,
+    spread,
+)
+from caelab.models.color_sampling import colors_at, smooth_field
+from caelab.models.targets.base import ColorTarget, TargetOptions
+from caelab.registry import register
+
+
+@register
+class BinsTarget(ColorTarget):
+    """Logits of chroma bins; their annealed mean is the chroma (arXiv 1603.08511).
+
+    Where test-time augmentation averages outputs, it averages logits: the geometric mean of the
+    distributions.
+
+    Args:
+        color_space: Name of the color space.
+        bins: The classes.
+    """
+
+    name = "bins"
+    summary = "a distribution over chroma bins, whose mean is merged with the input's luminance"
+    losses = ("classes",)
+    centers: Tensor
+    weights: Tensor
+    table: Tensor
+
+    def __init__(self, color_space: str, bins: ColorBins) -> None:
+        super().__init__(color_space)
+        self.channels = len(bins.cells)
+        self.temperature = bins.temperature
+        centers = torch.tensor(bins.cells, dtype=torch.float32)
+        self.register_buffer("centers", centers, persistent=False)
+        self.register_buffer("weights", bins.weights(), persistent=False)
+        self.register_buffer("table", nearest_bins(centers), persistent=False)
+
+    @classmethod
+    def output_channels(cls, options: TargetOptions, channels: int) -> int:  # noqa: ARG003
+        """Return the number of bins."""
+        return options.bins
+
+    @classmethod
+    def measure(cls, options: TargetOptions, train: Pixels) -> ColorBins:
+        """Return the bins that the training images fill most."""
+        return choose_bins(
+            train,
+            space=SPACES[options.color_space],
+            count=options.bins,
+            rebalance=options.rebalance,
+            temperature=options.temperature,
+        )
+
+    @classmethod
+    def from_card(cls, card: ModelCard) -> Self:
+        """Return the target with the card's bins.
+
+        Raises:
+            ValueError: The card has none.
+        """
+        if card.bins is None:
+            raise ValueError("the target 'bins' needs the bins of chroma")
+        return cls(card.color_space, card.bins)
+
+    def target(self, clean: Tensor) -> Tensor:
+        """Return the bins nearest to each color, and their weighted shares.
+
+        Args:
+            clean: Clean images in [0, 1], ``(N, 3, H, W)``.
+
+        Returns:
+            ``(N, 2K, H, W)`` with K = ``color_bins.NEIGHBORS``: K numbers of bins, then K shares,
+            whose sum is the weight of the nearest bin.
+        """
+        count, _, height, width = clean.shape
+        colors = in_cells(self.space.chroma(clean), self.space).movedim(1, -1).reshape(-1, 2)
+        bins, shares = spread(colors, self.centers, self.table)
+        shares = shares * self.weights.index_select(0, bins[:, 0]).unsqueeze(1)
+        rows = torch.cat([bins.to(shares.dtype), shares], dim=1)
+        return rows.view(count, height, width, -1).movedim(-1, 1)
+
+    def answer(self, output: Tensor) -> Tensor:
+        """Return the annealed mean of the distributions, chroma in the space's unit.
+
+        Args:
+            output: Logits, ``(N, Q, H, W)``; divided by the temperature before the softmax.
+        """
+        means = [(part / self.temperature).softmax(1) @ self.centers for part in _rows(output)]
+        return self._chroma(means, output)
+
+    def draw(self, output: Tensor, degraded: Tensor, keys: Tensor, *, temperature: float) -> Tensor:
+        """Draw chroma from the distributions, alike in neighboring pixels.
+
+        The weighting of rare bins in the loss is undone first: colors come as often as the
+        training images have them.
+
+        Args:
+            output: Logits, ``(N, Q, H, W)``.
+            degraded: The network's input, ``(N, 1 or 3, H, W)``; its luminance shapes the field.
+            keys: Random keys of the images, ``int64 (N,)``.
+            temperature: 1 draws colors as often as they are probable; less prefers probable ones.
+
+        Returns:
+            Chroma in the space's unit, ``(N, 2, H, W)``.
+        """
+        field = smooth_field(luminance(degraded).clamp(0, 1), keys)
+        quantiles = torch.special.ndtr(field).clamp(1e-6, 1 - 1e-6)
+        drawn = [
+            colors_at(((part - self.weights.log()) / temperature).softmax(1), self.centers, chance)
+            for part, chance in zip(_rows(output), _rows(quantiles), strict=True)
+        ]
+        return self._chroma(drawn, output)
+
+    def _chroma(self, rows: list[Tensor], output: Tensor) -> Tensor:
+        """Bring colors in cells, ``(P, 2)`` in parts, to ``(N, 2, H, W)`` in the space's unit."""
+        count, _, height, width = output.shape
+        cells = torch.cat(rows).view(count, height, width, 2).movedim(-1, 1)
+        return from_cells(cells, self.space)
+
+
+def _rows(planes: Tensor) -> tuple[Tensor, ...]:
+    """Return ``(N, Q, H, W)`` as rows ``(P, Q)``, in parts that fit a processor's cache."""
+    return cached(planes.movedim(1, -1).flatten(0, 2))

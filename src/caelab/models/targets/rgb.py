@@ -1,0 +1,64 @@
+"""The target ``rgb``: the image itself."""
+
+from collections.abc import Sequence
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from caelab.models.card import ModelCard
+from caelab.models.channel_affine import ChannelAffine
+from caelab.models.targets.base import PredictionTarget, TargetOptions
+from caelab.registry import register
+
+
+@register
+class RgbTarget(PredictionTarget):
+    """The image, which the network gives normalized as ``(x − mean) / std``.
+
+    Args:
+        mean: Means of the clean images' channels, on [0, 1].
+        std: Their standard deviations.
+    """
+
+    name = "rgb"
+    summary = "the image"
+    losses = ("values", "logits")
+
+    def __init__(self, *, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.channels = len(mean)
+        self.denormalize = ChannelAffine(torch.tensor(std), torch.tensor(mean))
+
+    @classmethod
+    def output_channels(cls, options: TargetOptions, channels: int) -> int:  # noqa: ARG003
+        """Return the channels of the image."""
+        return channels
+
+    @classmethod
+    def from_card(cls, card: ModelCard) -> Self:
+        """Return the target with the card's normalization."""
+        return cls(mean=card.output_mean, std=card.output_std)
+
+    @classmethod
+    def name_with(cls, loss: str) -> str:
+        """Return ``"logits"`` for a loss of logits."""
+        return "logits" if loss == "logits" else cls.name
+
+    @property
+    def affine(self) -> tuple[Tensor, Tensor] | None:
+        """The inverse of the normalization."""
+        return self.denormalize.coefficients
+
+    def output(self, raw: Tensor) -> Tensor:
+        """Undo the normalization; the image is not clipped."""
+        image: Tensor = self.denormalize(raw)
+        return image
+
+    def target(self, clean: Tensor) -> Tensor:
+        """Return the clean image."""
+        return clean
+
+    def answer(self, output: Tensor) -> Tensor:
+        """Clip the image to [0, 1]."""
+        return output.clamp(0, 1)

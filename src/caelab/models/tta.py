@@ -1,0 +1,106 @@
+"""Test-time augmentation: the mean of a model's outputs for changed copies of its input."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from caelab.errors import InputError
+
+SCALED_WEIGHT = 1 / 3
+"""Weight of the output for the enlarged input, chosen on validation images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TTA:
+    """Choice of the changed copies; outputs are averaged before they become images.
+
+    Attributes:
+        flip: Average over the input and its mirror image.
+        shift: Average over the input and the input moved by ``shift`` pixels down and right, and
+            up and left, so that pooling sees other windows; 0 for no shift.
+        scale: Average with the output for the input enlarged by 5/4. The sides of the input must
+            be multiples of 4 times the network's stride.
+
+    >>> str(parse_tta("flip,shift1"))
+    'flip,shift1'
+    """
+
+    flip: bool = False
+    shift: int = 0
+    scale: bool = False
+
+    def __str__(self) -> str:
+        words = [
+            "flip" if self.flip else "",
+            f"shift{self.shift}" if self.shift else "",
+            "scale" if self.scale else "",
+        ]
+        return ",".join(filter(None, words)) or "none"
+
+    def average(self, forward: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        """Return the mean output of ``forward`` over the chosen copies.
+
+        Args:
+            forward: Maps ``(N, C, H, W)`` to ``(N, C', H, W)``.
+            images: The input, ``(N, C, H, W)``.
+
+        Returns:
+            ``(N, C', H, W)``.
+        """
+        output = self._over_scales(forward, images)
+        if self.flip:
+            output = (output + self._over_scales(forward, images.flip(3)).flip(3)) / 2
+        return output
+
+    def _over_scales(self, forward: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        output = self._over_shifts(forward, images)
+        if not self.scale:
+            return output
+        height, width = images.shape[2:]
+        larger = F.interpolate(images, size=(height * 5 // 4, width * 5 // 4), mode="bicubic")
+        reduced = F.interpolate(
+            self._over_shifts(forward, larger), size=(height, width), mode="bilinear"
+        )
+        return output.lerp(reduced, SCALED_WEIGHT)
+
+    def _over_shifts(self, forward: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        output = forward(images)
+        if not self.shift:
+            return output
+        shift, (height, width) = self.shift, images.shape[2:]
+        before, after = (shift, 0, shift, 0), (0, shift, 0, shift)
+
+        def cropped(images: Tensor, padding: tuple[int, ...], mode: str = "constant") -> Tensor:
+            return F.pad(images, padding, mode)[:, :, :height, :width]
+
+        down = forward(cropped(images, before, "replicate"))[:, :, shift:, shift:]
+        padded = F.pad(images, after, mode="replicate")[:, :, shift:, shift:]
+        up = forward(padded)[:, :, :-shift, :-shift]
+        total = output + cropped(down, after) + cropped(up, before)
+        # Near the border a moved copy lacks the pixel, and fewer outputs are averaged.
+        ones = torch.ones_like(down[:1, :1])
+        return total / (1 + cropped(ones, after) + cropped(ones, before))
+
+
+def parse_tta(text: str) -> TTA:
+    """Read ``none``, or words joined by commas: ``flip``, ``shiftN`` and ``scale``.
+
+    Raises:
+        InputError: A word is unknown or occurs twice.
+    """
+    chosen: dict[str, Any] = {}
+    for word in [] if text.strip() == "none" else text.split(","):
+        found = re.fullmatch(r"(flip|scale|shift)(?<=shift)([1-9]\d*)|(flip|scale)", word.strip())
+        name = found and (found[1] or found[3])
+        if not found or name in chosen:
+            raise InputError(
+                f"the test-time augmentation {text!r} cannot be read at {word.strip()!r}: write"
+                " none, or some of flip, shiftN (such as shift1) and scale, joined by commas."
+            )
+        chosen[str(name)] = int(found[2]) if found[2] else True
+    return TTA(**chosen)

@@ -1,0 +1,114 @@
+"""What a model is to a picture: a function of arrays, and the sizes that it takes; without torch."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from caelab.degrade.degradation import Degradation
+from caelab.errors import InputError
+from caelab.networks.ast import Network
+from caelab.networks.describe import describe
+from caelab.pictures.picture import Floats
+
+_MAX_STRIDE = 64
+"""Largest stride that is looked for."""
+
+_RESAMPLING_REACH = 8
+"""Pixels by which enlarging and reducing again widen a receptive field, both sides together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """The sizes that a network takes.
+
+    Attributes:
+        multiple: Height and width must be multiples of it, and shifting the image by it shifts the
+            output as much.
+        field: Side of the receptive field in pixels; ``None`` for the whole image.
+        fixed: The only side that the network takes, in pixels; ``None`` for any multiple.
+    """
+
+    multiple: int = 1
+    field: int | None = 1
+    fixed: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureModel:
+    """A model as a function of arrays, and what must be known to give it pictures.
+
+    Attributes:
+        function: Maps ``float32 (N, C, H, W)`` in [0, 1] to images in [0, 1] ``(N, C', H, W)``, or
+            to chroma ``(N, 2, H, W)``.
+        channels: C: 1 for gray, 3 for RGB.
+        geometry: The sizes that it takes.
+        size: Side of the training images in pixels.
+        degradation: What the model undoes.
+        color_space: Name of the color space of the chroma, in whose unit it is; ``None`` where the
+            function returns images.
+    """
+
+    function: Callable[[Floats], Floats]
+    channels: int = 3
+    geometry: Geometry = Geometry()
+    size: int = 32
+    degradation: Degradation = field(default_factory=Degradation)
+    color_space: str | None = None
+
+    def __call__(self, images: Floats) -> Floats:
+        """Apply the function.
+
+        Raises:
+            InputError: The model gives values that are not finite.
+        """
+        outputs = self.function(images)
+        # A sum is finite only if every summand is, and needs no array of booleans.
+        if not math.isfinite(float(outputs.sum(dtype=np.float64))):
+            raise InputError(
+                "the model gives values that are not finite; its weights are damaged or of a"
+                " failed training."
+            )
+        return outputs
+
+
+def geometry_of(
+    network: Network, *, channels: int, size: int, shift: int = 0, scale: bool = False
+) -> Geometry:
+    """Return the sizes that a network takes whose output is as large as its input.
+
+    Args:
+        network: The network.
+        channels: Channels of its input.
+        size: Side of its training images, in pixels.
+        shift: Pixels by which test-time augmentation moves the input.
+        scale: Whether test-time augmentation enlarges the input by 5/4.
+
+    Raises:
+        NetworkError: A shape does not fit.
+        InputError: The output has another size than the input.
+    """
+    description = describe(network, channels=channels, size=size)
+    if any(row.kind == "dense" for row in description.rows):
+        return Geometry(field=None, fixed=size)
+
+    def keeps(side: int) -> bool:
+        try:
+            return describe(network, channels=channels, size=side).output[1:] == (side, side)
+        except InputError:
+            return False
+
+    for multiple in range(1, _MAX_STRIDE + 1):
+        # From the training size on: the narrowest layers must have something left.
+        first = -(-size // multiple)
+        if all(keeps(multiple * count) for count in range(first, first + 3)):
+            field = description.receptive_field
+            if field is not None:
+                field += 2 * shift + _RESAMPLING_REACH * scale
+            # Five fourths of four times the multiple are a multiple as well.
+            return Geometry(multiple=multiple * (4 if scale else 1), field=field)
+    raise InputError(
+        f"the network {network} returns no image of the size of its input, for no multiple"
+        f" of up to {_MAX_STRIDE} pixels. Pictures need one that does, such as with padding 'same'."
+    )
