@@ -1,6 +1,7 @@
 """A trained model on other images than it was made with."""
 
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
