@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from skimage.color import rgb2gray, rgb2lab, rgb2ycbcr
 from torch import Tensor
 
@@ -209,3 +210,47 @@ def test_clipping_never_moves_away_from_the_truth(
     assert (merged - column(truth)).square().sum() <= (
         unclipped - column(truth)
     ).square().sum() + 1e-12
+
+
+@EVERY_SPACE
+@pytest.mark.parametrize("gamut", ["clip", "desaturate"])
+def test_arrays_and_tensors_give_the_same_numbers(space: ColorSpace, gamut: str) -> None:
+    generator = torch.Generator().manual_seed(3)
+    rgb = torch.rand(2, 3, 20, 30, generator=generator, dtype=torch.float64)
+    wild = torch.randn(2, 2, 20, 30, generator=generator, dtype=torch.float64) * space.chroma_scale
+    luma = luminance(rgb)
+    pairs = [
+        (luminance(rgb.numpy()), luma),
+        (space.from_rgb(rgb.numpy()), space.from_rgb(rgb)),
+        (
+            merge(luma.numpy(), 3 * wild.numpy(), space, gamut=gamut),
+            merge(luma, 3 * wild, space, gamut=gamut),
+        ),
+    ]
+    for array, tensor in pairs:
+        assert isinstance(array, np.ndarray)
+        assert isinstance(tensor, Tensor)
+        np.testing.assert_allclose(array, tensor.numpy(), atol=1e-12 * space.lightness_range)
+
+
+def test_single_images_and_gray_images_are_taken() -> None:
+    rgb = np.random.default_rng(0).random((3, 4, 5), np.float32)
+    assert luminance(rgb).shape == (1, 4, 5)
+    assert luminance(rgb).dtype == np.float32
+    np.testing.assert_array_equal(luminance(rgb[:1]), rgb[:1])
+    np.testing.assert_allclose(
+        SPACES["lab"].from_rgb(rgb[None])[0], SPACES["lab"].from_rgb(rgb), atol=1e-5
+    )
+
+
+@given(
+    hnp.arrays(np.float32, (1, 3, 3), elements=st.floats(0, 1, width=32)),
+    hnp.arrays(np.float32, (2, 3, 3), elements=st.floats(-1, 1, width=32)),
+)
+def test_any_chroma_on_an_array_gives_a_color_of_this_luma(
+    luma: np.ndarray, chroma: np.ndarray
+) -> None:
+    rgb = merge(luma, chroma, SPACES["ycbcr"], gamut="desaturate")
+    assert rgb.dtype == np.float32
+    assert 0 <= rgb.min() <= rgb.max() <= 1
+    np.testing.assert_allclose(luminance(rgb), luma, atol=2e-6)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from caelab.color import SPACES, merge
 from caelab.errors import InputError
 from caelab.models.card import ModelCard
 from caelab.models.image_model import ImageModel
@@ -228,3 +229,42 @@ def test_what_differs_from_pytorch_is_not_written(tmp_path: Path) -> None:
     whole.shift.data.fill_(0.01)
     with pytest.raises(InputError, match=r"differ by up to 0\.01 for 1 images of 16×16"):
         export._compare(whole, file, channels=3, geometry=Geometry(), size=16)
+
+
+def test_a_colorizer_of_before_is_read_as_rgb_and_a_warning_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, scene: np.ndarray
+) -> None:
+    class Merging(torch.nn.Module):
+        """Answers with RGB, as colorizers did."""
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.cat([images * 0.9, images * 0.7, images * 0.4], dim=1)
+
+    proto = export._translate(Merging().eval(), channels=1, geometry=Geometry())
+    card = {"size": 16, "impair": "gray", "predict": "chroma", "space": "ycbcr"}
+    metadata = {"card": json.dumps(card), "geometry": "{}", "channels": "1"}
+    for key, value in {"format": "caelab-onnx-1", **metadata}.items():
+        proto.metadata_props.add(key=key, value=value)
+    proto.graph.output[0].name = "restored"
+    proto.graph.node[-1].output[0] = "restored"
+    file = tmp_path / "old.onnx"
+    file.write_bytes(proto.SerializeToString())
+    model, _ = load_onnx(file)
+    assert "Export the model again" in caplog.text
+    assert (model.color_space, str(model.degradation)) == (None, "gray")
+    (result,) = colorize(model, [Picture(pixels=scene)])
+    assert np.ptp(result.pixels.astype(int), axis=2).mean() > 10
+
+
+def test_a_colorizers_answer_is_chroma_in_its_own_space(tmp_path: Path) -> None:
+    card = replace(COLORIZER, color_space="lab", tta=TTA())
+    model, file = model_of(card), tmp_path / "lab.onnx"
+    assert export_onnx(model, file, card=card) <= TOLERANCE * SPACES["lab"].lightness_range
+    loaded, _ = load_onnx(file)
+    assert loaded.color_space == "lab"
+    images = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        restored = model.restore(images)
+    luma = images.numpy()
+    merged = merge(luma, loaded(luma), SPACES["lab"], gamut="desaturate")
+    np.testing.assert_allclose(merged, restored.numpy(), atol=1e-5)
