@@ -97,8 +97,7 @@ def test_it_is_deterministic_has_no_weights_and_a_gradient(name: str) -> None:
 
 
 def test_a_configurations_target_is_enough_for_the_options() -> None:
-    config = RunConfig()
-    options = getattr(config, "target", OPTIONS)
+    options = RunConfig().target
     for kind in PredictionTarget.registry.values():
         assert kind.output_channels(options, 3) > 0
 

@@ -90,7 +90,9 @@ def several_colors_section(run: FinishedRun, album: Album, label: str) -> Sectio
     """
     test = album.test(run).pixels
     model, card = load_model(run.directory.weights, torch.device("cpu"))
-    found = measure_several_colors(model, test.at(evenly_spaced(IMAGES, len(test))), card.degradation)
+    found = measure_several_colors(
+        model, test.at(evenly_spaced(IMAGES, len(test))), card.degradation
+    )
     return Section(
         title="Several plausible colors",
         blocks=[
