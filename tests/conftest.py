@@ -63,6 +63,31 @@ def caelab(
     return caelab
 
 
+@pytest.fixture
+def count_calls() -> Callable[[Callable[[], object]], int]:
+    """Return a function that counts the calls another makes: a measure of work, whatever the clock.
+
+    Calls of Python functions and of built-in ones count, and their returns.
+    """
+
+    def count(function: Callable[[], object]) -> int:
+        calls = 0
+
+        def profile(*_: object) -> None:
+            nonlocal calls
+            calls += 1
+
+        before = sys.getprofile()
+        sys.setprofile(profile)
+        try:
+            function()
+        finally:
+            sys.setprofile(before)
+        return calls
+
+    return count
+
+
 def smooth_images(count: int, size: int, seed: int = 0) -> np.ndarray:
     """Return ``uint8 (N, 3, size, size)``: random color gradients, which a small network learns."""
     rng = np.random.default_rng(seed)

@@ -155,5 +155,5 @@ def test_coloring_tells_its_times(
     said = json.loads(capsys.readouterr().out)
     assert said["peak_memory"] > 10_000_000
     if options["job"] != "network":
-        assert 0 < said["seconds"] < 60
+        assert said["seconds"] > 0
         assert said["images_per_second"] * said["seconds"] == pytest.approx(options.get("count", 1))

@@ -25,5 +25,4 @@ def test_mutated_files_are_read_or_refused(count: int) -> None:
     assert result["failures"] == []
     assert result["read"] + result["refused"] == count
     assert min(result["read"], result["refused"]) > 0.1 * count
-    assert result["slowest"] < 10  # seconds
     assert result["peak"] < 2**30  # bytes
