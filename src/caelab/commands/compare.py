@@ -1,11 +1,13 @@
 """``caelab compare``: runs in pairs on the same test images."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from caelab.commands.help import HelpCommand
+from caelab.commands.output import json_option, print_json
 
 if TYPE_CHECKING:
     from caelab.report.comparison import Comparison
@@ -15,7 +17,11 @@ _CAUTION = (
 )
 
 
-@click.command("compare")
+@click.command(
+    "compare",
+    cls=HelpCommand,
+    examples=["caelab compare runs/a runs/b --metric psnr --picture differences.png"],
+)
 @click.argument("runs", nargs=-1, metavar="RUN RUN …", type=click.Path(path_type=Path))
 @click.option(
     "--metric",
@@ -35,7 +41,7 @@ _CAUTION = (
     metavar="TEXT",
     help="Source of the images in the picture.  [default: that of the runs]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 def command(
     runs: tuple[Path, ...], metric: str, picture: Path | None, data: str | None, as_json: bool
 ) -> None:
@@ -43,8 +49,6 @@ def command(
 
     The difference of two means comes with its 95% interval over images (bootstrap) and a p-value
     (sign flips) that is corrected for the number of pairs (Holm).
-
-    Example: caelab compare runs/a runs/b --metric psnr --picture differences.png
     """
     from caelab.report.comparison import compare_runs, draw_differences
 
@@ -57,8 +61,7 @@ def command(
             f"the networks undo different degradations: {', '.join(comparison.degradations)}"
         )
     if as_json:
-        document = _document(comparison)
-        click.echo(json.dumps({**document, "notes": notes}, indent=2, ensure_ascii=False))
+        print_json({**_document(comparison), "notes": notes})
         return
     click.echo("\n".join([*_means(comparison), "", *_differences(comparison)]))
     for note in notes:
@@ -68,9 +71,7 @@ def command(
 
 
 def _document(comparison: "Comparison") -> dict[str, object]:
-    from caelab.experiments.run_directory import finite
-
-    document = {
+    return {
         "metric": comparison.metric,
         "unit": comparison.unit,
         "better": comparison.better,
@@ -89,7 +90,6 @@ def _document(comparison: "Comparison") -> dict[str, object]:
             for pair in comparison.pairs
         ],
     }
-    return dict(finite(document))
 
 
 def _means(comparison: "Comparison") -> list[str]:

@@ -1,41 +1,48 @@
 """``caelab evaluate``: a run or a weights file on other data."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from caelab.commands.help import HelpCommand
 from caelab.commands.options import given_options, run_options
-from caelab.commands.output import errors_table
+from caelab.commands.output import errors_table, json_option, print_json
 
 
-@click.command("evaluate")
+@click.command(
+    "evaluate",
+    cls=HelpCommand,
+    examples=[
+        "caelab evaluate runs/reference-0123abcd --data pictures",
+        "caelab evaluate best-768 --data photos --baseline-data cifar10",
+    ],
+)
 @click.argument("target")
 @click.option(
     "--part",
     type=click.Choice(["train", "validation", "test", "all"]),
     default="test",
     show_default=True,
-    help="Which images of the data to measure.",
+    help="Part of the images to measure.",
 )
 @click.option(
     "--baseline-data",
     metavar="DATA",
     help="Data on which baselines are fitted, as in --data.  [default: the same data]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 @run_options("data", "size", "split", "split_seed", default="as in training")
 @run_options("tta", default="as in training")
 @run_options("device", "precision")
 def command(
     target: str, part: str, baseline_data: str | None, as_json: bool, **options: Any
 ) -> None:
-    """Measure TARGET, a run directory, a model that ships or a weights file, on images that --data
-    names.
+    """Measure TARGET (a run directory, a shipped model or a weights file) on the images of --data.
 
-    A weights file's data, size and split are those of `caelab train`. The baselines of its task
-    stand beside it: a linear code (PCA) of the same size, the gray copy, classical filters.
+    For a weights file, data, size and split are by default those of `caelab train`. The baselines
+    of its task are measured, too: a linear code (PCA) of the same size, the gray copy, classical
+    filters.
     """
     from caelab.experiments.config import merge
     from caelab.experiments.evaluate import evaluate
@@ -59,7 +66,7 @@ def command(
         options=given,
     )
     if as_json:
-        click.echo(json.dumps(result, indent=2, ensure_ascii=False))
+        print_json(result)
         return
     click.echo(
         errors_table({"network": result["errors"], **result["baselines"]}, heading=f"{part} images")

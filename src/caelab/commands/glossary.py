@@ -1,12 +1,12 @@
 """``caelab glossary``: the terms of the field in plain words."""
 
 import dataclasses
-import json
 import textwrap
 
 import click
 
 from caelab.commands.help import HelpCommand
+from caelab.commands.output import json_option, print_json
 from caelab.glossary import Entry, look_up, read_glossary
 
 
@@ -16,13 +16,13 @@ from caelab.glossary import Entry, look_up, read_glossary
     examples=["caelab glossary", 'caelab glossary "receptive field"'],
 )
 @click.argument("term", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 def command(term: str | None, as_json: bool) -> None:
     """Explain TERM in plain words, or list all terms."""
     entries = [look_up(term)] if term else list(read_glossary().values())
     if as_json:
         documents = [dataclasses.asdict(entry) for entry in entries]
-        click.echo(json.dumps(documents, indent=2, ensure_ascii=False))
+        print_json(documents)
     elif term:
         click.echo(_explanation(entries[0]))
     else:

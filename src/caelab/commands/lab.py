@@ -7,38 +7,43 @@ from typing import Any
 
 import click
 
+from caelab.commands.help import HelpCommand
 from caelab.commands.options import flag_of, given_options, run_options
 from caelab.experiments.interrupt import Interrupted
 
 
-@click.command("lab")
+@click.command(
+    "lab",
+    cls=HelpCommand,
+    examples=["caelab lab --budget quick --open", "caelab lab --data photos --dry-run"],
+)
 @click.option(
     "--budget",
     "budget_name",
     type=click.Choice(["quick", "standard", "full"]),
-    help="Minutes, an hour, or a night.  [default: standard with CIFAR-10, else quick]",
+    help="Minutes, an hour, or a night.  [default: standard with CIFAR-10, or else quick]",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=Path("runs/lab"),
     show_default=True,
-    help="The lab's folder, with the report.",
+    help="Folder for the report.",
 )
 @click.option(
     "--runs",
     type=click.Path(path_type=Path),
     default=Path("runs"),
     show_default=True,
-    help="Where runs are.",
+    help="Folder of the run directories.",
 )
 @click.option(
-    "--open", "open_report", is_flag=True, help="Show the report in the browser at the end."
+    "--open", "open_report", is_flag=True, help="Open the report in the browser at the end."
 )
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Say what would be trained and how long it would take; train nothing.",
+    help="Print the plan and its duration, and train nothing.",
 )
 @run_options("data", "split", "split_seed", "device")
 def command(

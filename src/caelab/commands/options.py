@@ -3,21 +3,63 @@
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import click
 
-from caelab.experiments.config import PARAMETERS, Parameter, nest
+from caelab.commands.help import RunOption
+from caelab.experiments.config import PARAMETERS, nest
 
 FunctionT = typing.TypeVar("FunctionT", bound=Callable[..., Any])
 
 TEST_TIME = tuple(name for name in PARAMETERS if name.startswith("tta_"))
-"""The parameters that the one option ``--tta`` sets."""
+"""Parameters that the one option ``--tta`` sets."""
 
-ALL = (*(name for name in PARAMETERS if name not in ("network", *TEST_TIME)), "tta")
-"""The options of a run; the network is an argument."""
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "Data": ("data",),
+    "Network": ("init", "batchnorm"),
+    "Degradation and target": ("degradation", "target"),
+    "Optimization": (
+        "epochs",
+        "batch_size",
+        "optimizer",
+        "loss",
+        "ema_decay",
+        "patience",
+        "seed",
+    ),
+    "Augmentation": ("augmentation",),
+    "Test time": ("test_time",),
+    "Hardware": ("device", "precision"),
+}
+"""Headings in the help, with the tables and values of the configuration that stand under each."""
+
+COMMON = (
+    "data",
+    "degradation",
+    "target",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "loss",
+    "flip",
+    "seed",
+    "device",
+)
+"""Options that the short help explains, too: those that people use most."""
+
+ALL = tuple(
+    dict.fromkeys(
+        "tta" if name in TEST_TIME else name
+        for members in GROUPS.values()
+        for member in members
+        for name, parameter in PARAMETERS.items()
+        if parameter.path[0] == member
+    )
+)
+"""Options of a run, in the order of the help; the network is an argument."""
 
 
 def run_options(*names: str, default: str | None = None) -> Callable[[FunctionT], FunctionT]:
@@ -33,11 +75,7 @@ def run_options(*names: str, default: str | None = None) -> Callable[[FunctionT]
 
     def add(function: FunctionT) -> FunctionT:
         for name in reversed(names or ALL):
-            if name == "tta":
-                function = _test_time_option(default)(function)
-            else:
-                function = _option(name, PARAMETERS[name], default)(function)
-
+            function = _option(name, default)(function)
         return function
 
     return add
@@ -50,55 +88,41 @@ def given_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def flag_of(name: str) -> str:
-    """Return the command-line option for a parameter's short name."""
+    """Return the command-line option for a parameter's short name, such as ``--batch-size``."""
     return "--tta" if name in TEST_TIME else f"--{name.replace('_', '-')}"
 
 
-class RunOption(click.Option):
-    """An option that sets parameters of the configuration.
-
-    Attributes:
-        parameters: Their dotted names, for which messages show this option.
-    """
-
-    def __init__(self, *args: Any, parameters: Sequence[str], **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.parameters = parameters
-
-
-def _option(
-    name: str, parameter: Parameter, default: str | None
-) -> Callable[[FunctionT], FunctionT]:
-    flag, field = flag_of(name), parameter.field
-    option = partial(click.option, flag, name, cls=RunOption, parameters=(parameter.dotted,))
-    kinds = [kind for kind in _members(field.annotation) if kind is not types.NoneType]
-    described = f"{field.description}  [default: {default or _in_words(field.default)}]"
-    if kinds == [bool]:
-        declared = f"{flag}/--no-{name.replace('_', '-')}"
-        return click.option(
-            declared, name, default=None, help=described, cls=RunOption,
-            parameters=(parameter.dotted,),
-        )  # fmt: skip
-    if typing.get_origin(kinds[0]) is typing.Literal:
-        return option(type=click.Choice(typing.get_args(kinds[0])), help=described)
-    kind = kinds[0] if kinds[0] in (int, float) else str
-    metavar = {int: "N", float: "X", str: "TEXT"}[kind]
-    return option(type=kind, metavar=metavar, help=described)
-
-
-def _test_time_option(default: str | None) -> Callable[[FunctionT], FunctionT]:
-    return click.option(
-        "--tta",
-        metavar="LIST",
+def _option(name: str, default: str | None) -> Callable[[FunctionT], FunctionT]:
+    names = TEST_TIME if name == "tta" else (name,)
+    parameter = PARAMETERS[names[0]]
+    option = partial(
+        click.option,
+        name,
         cls=RunOption,
-        parameters=[PARAMETERS[name].dotted for name in TEST_TIME],
-        callback=lambda _, __, text: None if text is None else _read_test_time(text),
-        help=(
-            "Test-time augmentation: average the outputs for the image and for others made of it;"
-            " flip (mirrored), shiftN (moved by N pixels), scale (enlarged by a quarter), joined"
-            f" by commas, or none.  [default: {default or 'none'}]"
-        ),
+        parameters=[PARAMETERS[each].dotted for each in names],
+        group=next(group for group, members in GROUPS.items() if parameter.path[0] in members),
+        common=name in COMMON,
     )
+    flag = flag_of(name)
+    if name == "tta":
+        return option(
+            flag,
+            metavar="LIST",
+            callback=lambda _, __, text: None if text is None else _read_test_time(text),
+            help="Test-time augmentation: average the outputs for the image and for others made"
+            " from it: flip (mirrored), shiftN (moved by N pixels), scale (enlarged by a quarter),"
+            f" joined by commas, or none.  [default: {default or 'none'}]",
+        )
+    field = parameter.field
+    described = f"{field.description}  [default: {default or _in_words(field.default)}]"
+    kind = next(kind for kind in _members(field.annotation) if kind is not types.NoneType)
+    if kind is bool:
+        return option(f"{flag}/--no-{flag[2:]}", default=None, help=described)
+    if typing.get_origin(kind) is typing.Literal:
+        return option(flag, type=click.Choice(typing.get_args(kind)), help=described)
+    kind = kind if kind in (int, float) else str
+    metavar = {int: "N", float: "X", str: "TEXT"}[kind]
+    return option(flag, type=kind, metavar=metavar, help=described)
 
 
 def _read_test_time(text: str) -> dict[str, Any]:

@@ -6,29 +6,38 @@ from pathlib import Path
 
 import click
 
+from caelab.commands.help import HelpCommand
 
-@click.command("report")
+
+@click.command(
+    "report",
+    cls=HelpCommand,
+    examples=[
+        "caelab report runs/a runs/study-architectures",
+        "caelab report 'U-Net=runs/c' --open",
+    ],
+)
 @click.argument("folders", nargs=-1, required=True, metavar="[NAME=]DIR...")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=Path("report"),
     show_default=True,
-    help="The report's folder.",
+    help="Folder for the report.",
 )
 @click.option(
     "--runs",
     type=click.Path(path_type=Path),
-    help="Where the runs of studies are.  [default: beside the study]",
+    help="Folder of the run directories of studies.  [default: the study's parent folder]",
 )
-@click.option("--data", help="Where the images are.  [default: where the runs had them]")
+@click.option("--data", help="Source of the images.  [default: that of the runs]")
 @click.option(
     "--images/--no-images",
     default=True,
     show_default=True,
-    help="Show images of the data. Without, the report may be passed on where they may not.",
+    help="Show images of the data. Leave them out if you may not pass them on.",
 )
-@click.option("--open", "open_report", is_flag=True, help="Show the report in the browser.")
+@click.option("--open", "open_report", is_flag=True, help="Open the report in the browser.")
 def command(
     folders: tuple[str, ...],
     out: Path,
@@ -37,13 +46,13 @@ def command(
     images: bool,
     open_report: bool,
 ) -> None:
-    """Write a report of DIR..., run directories, studies' folders or labs' folders.
+    """Write a report on DIR...: run directories, folders of studies or of the lab.
 
-    NAME is what a colorizing or restoring run is called in tables and pictures, instead of by its
-    network and options.
+    NAME is the name of a colorizing or restoring run in tables and pictures; by default it is made
+    from the network and the options.
 
-    It leaves report.html, which needs nothing else, report.md with its pictures, and results.json
-    with every number. What is missing or damaged is named in the report, and the rest is reported.
+    The report consists of report.html, which is complete in itself, report.md with its pictures,
+    and results.json with every number. It names what is missing or damaged.
     """
     from caelab.report.report import write_report
 

@@ -1,44 +1,46 @@
 """``caelab search``: options and networks, tried by the error on validation images."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from caelab.commands.help import HelpCommand
 from caelab.commands.options import given_options, run_options
+from caelab.commands.output import json_option, print_json
 from caelab.errors import InputError
 from caelab.experiments.search import Trial, conduct_search, read_search
 
 
-@click.command("search")
+@click.command(
+    "search", cls=HelpCommand, examples=["caelab search recipes/search-best.toml --trials 20"]
+)
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--trials", type=click.IntRange(1), help="How many in all.  [default: the file's]")
+@click.option(
+    "--trials", type=click.IntRange(1), help="Number of trials in total.  [default: the file's]"
+)
 @click.option(
     "--runs",
     type=click.Path(path_type=Path),
     default=Path("runs"),
     show_default=True,
-    help="Where runs are.",
+    help="Folder of the run directories.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="The search's memory.  [default: RUNS/search-NAME.db]",
+    help="Database of the trials.  [default: RUNS/search-NAME.db]",
 )
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print all trials as one JSON document, the best first."
-)
+@json_option
 @run_options()
 def command(
     file: Path, trials: int | None, runs: Path, out: Path | None, as_json: bool, **options: Any
 ) -> None:
-    """Try what FILE describes, such as recipes/search-best.toml, by the error on the validation
-    images.
+    """Search the options and networks that FILE describes for the lowest validation error.
 
-    Every trial is a run directory like those of `caelab train`. The same command again goes on
-    where it was; with more --trials, it goes further.
+    Every trial is a run directory as of `caelab train`. If interrupted, run the same command again:
+    it resumes; with more --trials, it continues.
     """
     search = read_search(file, options=given_options(options), trials=trials)
     found: list[Trial] = []
@@ -52,9 +54,7 @@ def command(
         raise InputError(f"{file}: no trial could be trained.")
     found.sort(key=lambda trial: trial.error or 0.0)
     if as_json:
-        click.echo(
-            json.dumps([dataclasses.asdict(trial) for trial in found], indent=2, ensure_ascii=False)
-        )
+        print_json([dataclasses.asdict(trial) for trial in found])
         return
     click.echo("\n".join(f"{_line(trial)}  {trial.run}" for trial in found[:5]))
 

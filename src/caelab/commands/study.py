@@ -1,8 +1,6 @@
 """``caelab study``: a family of networks, over seeds."""
 
 import dataclasses
-import json
-import math
 import shlex
 import sys
 from pathlib import Path
@@ -10,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from caelab.commands.help import HelpCommand
 from caelab.commands.messages import with_flags
 from caelab.commands.options import ALL, given_options, run_options
+from caelab.commands.output import json_option, print_json
 from caelab.commands.study_view import plan_rows, plan_table, results_table, watching
 from caelab.errors import InputError
 from caelab.experiments.interrupt import Interrupted
@@ -22,62 +22,61 @@ if TYPE_CHECKING:
     from caelab.experiments.study_runner import Progress
 
 
-@click.command("study")
+@click.command(
+    "study",
+    cls=HelpCommand,
+    examples=[
+        "caelab study recipes/architectures.toml --seeds 3 --report",
+        "caelab study recipes/colorize-ideas.toml --dry-run",
+    ],
+)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--seeds",
     metavar="N|N,N…",
-    help="How many seeds, or which, parted by commas.  [default: the file's]",
+    help="Number of seeds, or the seeds, separated by commas.  [default: the file's]",
 )
 @click.option(
     "--runs",
     type=click.Path(path_type=Path),
     default=Path("runs"),
     show_default=True,
-    help="Where runs are.",
+    help="Folder of the run directories.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="The study's folder, with results.csv.  [default: RUNS/study-NAME]",
+    help="Folder for results.csv and the report.  [default: RUNS/study-NAME]",
 )
 @click.option(
     "--engine",
     "engine_name",
     type=click.Choice(["serial", "processes", "ray"]),
-    help=(
-        "One run after the other, local processes, or a Ray cluster.  [default: one process per CPU"
-        " core when there are several runs]"
-    ),
+    help="Train runs one by one, in local processes, or on a Ray cluster.  [default: one process"
+    " per CPU core when there are several runs]",
 )
 @click.option(
     "--workers",
     type=click.IntRange(1),
-    help="Local processes.  [default: one a GPU, or one a core]",
+    help="Number of local processes.  [default: one per GPU, or per core]",
 )
 @click.option(
     "--threads",
     type=click.IntRange(1),
-    help="CPU threads of a run.  [default: the cores, shared out; ray: 1]",
+    help="CPU threads per run.  [default: cores divided by workers; ray: 1]",
 )
 @click.option(
     "--address",
-    help=(
-        "The Ray cluster's address.  [default: a cluster that runs here, else one of this machine]"
-    ),
+    help="Address of the Ray cluster.  [default: one that runs here, or else a new one]",
 )
-@click.option(
-    "--report", is_flag=True, help="Then write report.html and report.md into the study's folder."
-)
+@click.option("--report", is_flag=True, help="Write report.html and report.md at the end.")
 @click.option(
     "--report-only",
     is_flag=True,
-    help="Write them of the runs that are finished, and train nothing.",
+    help="Write the report on the finished runs and train nothing.",
 )
-@click.option("--dry-run", is_flag=True, help="Print what would be trained, and train nothing.")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print the results, or the plan, as one JSON document."
-)
+@click.option("--dry-run", is_flag=True, help="Print the plan and train nothing.")
+@json_option
 @run_options(*(name for name in ALL if name != "seed"))
 def command(
     file: Path,
@@ -94,11 +93,11 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train the family of networks that FILE describes, such as recipes/architectures.toml.
+    """Train the family of networks that FILE describes.
 
-    Every run is a run directory like those of `caelab train`: finished ones are reused, interrupted
-    ones go on where they were, and one that fails does not stop the others. Options of a run go
-    before those of the file's base.
+    Every run is a run directory as of `caelab train`: finished runs are reused, interrupted ones
+    resume, and one that fails does not stop the others. Options of a run take precedence over the
+    base in the file.
     """
     engine_name = engine_name or ("processes" if workers else "serial" if threads else None)
     _check(engine_name, workers, address)
@@ -108,7 +107,10 @@ def command(
         forkserver.get_ready()  # while this process imports torch and reads the data
     study = read_study(file, options=given_options(options), seeds=seeds)
     if dry_run:
-        click.echo(_document(plan_rows(study)) if as_json else plan_table(study))
+        if as_json:
+            print_json(plan_rows(study))
+        else:
+            click.echo(plan_table(study))
         return
     folder = out if out is not None else runs / f"study-{study.name}"
     if report_only:
@@ -147,7 +149,7 @@ def _conclude(study: Study, progress: "Progress", folder: Path, *, as_json: bool
     in_order = {variant.label: index for index, variant in enumerate(study.variants)}
     rows = sorted(progress.rows.values(), key=lambda row: (in_order[row.label], row.seed))
     if as_json:
-        click.echo(_document([dataclasses.asdict(row) for row in rows]))
+        print_json([dataclasses.asdict(row) for row in rows])
     else:
         click.echo(results_table(rows))
         click.echo(f"results: {folder / 'results.csv'}")
@@ -190,14 +192,3 @@ def _engine(
     from caelab.experiments.engines.ray_cluster import RayCluster
 
     return RayCluster(address=address, threads=threads or 1)
-
-
-def _document(rows: list[dict[str, Any]]) -> str:
-    finite = [
-        {
-            name: None if isinstance(value, float) and math.isinf(value) else value
-            for name, value in row.items()
-        }
-        for row in rows
-    ]
-    return json.dumps(finite, indent=2, ensure_ascii=False)

@@ -1,45 +1,51 @@
 """``caelab train``: one run."""
 
-import json
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import click
 
+from caelab.commands.help import HelpCommand
 from caelab.commands.options import given_options, run_options
-from caelab.commands.output import errors_table
+from caelab.commands.output import errors_table, json_option, print_json
 from caelab.errors import InputError
 from caelab.experiments.config import make_config, merge
 from caelab.experiments.migration import migrate_config
 from caelab.files import read_json
 
 
-@click.command("train")
+@click.command(
+    "train",
+    cls=HelpCommand,
+    explain_common=True,
+    examples=[
+        "caelab train reference --epochs 20 --seed 1",
+        "caelab train 'conv16 pool conv8 | up conv3' --data pictures",
+        "caelab train --config recipes/colorize-chroma.toml --device cuda",
+    ],
+)
 @click.argument("network", required=False)
 @click.option(
     "--config",
     "file",
     type=click.Path(path_type=Path),
-    help=(
-        "Parameters from a recipe (.toml) or a run's config.json; command-line options take"
-        " precedence."
-    ),
+    help="Recipe (.toml), or config.json of a run; command-line options take precedence.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="The run directory.  [default: a folder of its own in --runs]",
+    help="Run directory.  [default: a new one in --runs]",
 )
 @click.option(
     "--runs",
     type=click.Path(path_type=Path),
     default=Path("runs"),
     show_default=True,
-    help="Where runs are put.",
+    help="Folder of the run directories.",
 )
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: all cores]")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+@json_option
 @run_options()
 def command(
     network: str | None,
@@ -50,11 +56,10 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train NETWORK (a text, or a preset's name) and leave a run directory.
+    """Train NETWORK (a network text or a preset's name) and write a run directory.
 
-    It holds the weights that were best on the validation images, their error on the test images,
-    the error by epoch and pictures of reconstructions. The same command again returns at once when
-    the run is finished, and goes on where it was when it was cut off.
+    It contains the weights with the lowest validation error, their error on the test images, the
+    error by epoch and pictures. If interrupted, run the same command again: it resumes.
     """
     given = given_options({"network": network, **options})
     config = make_config(merge(read_options(file) if file else {}, given))
@@ -68,7 +73,7 @@ def command(
     directory = run(config, out=out, runs=runs)
     result = directory.read(directory.result)
     if as_json:
-        click.echo(json.dumps({"run": str(directory.path), **result}, indent=2, ensure_ascii=False))
+        print_json({"run": str(directory.path), **result})
         return
     rows = {"network": result["test"], **result["baselines"]}
     click.echo(errors_table(rows, heading="test images"))

@@ -12,8 +12,9 @@ from caelab.degrade.degradation import parse_degradation
 from caelab.device import choose_device, choose_precision
 from caelab.errors import InputError
 from caelab.experiments.config import make_config, merge, nest
-from caelab.experiments.run_directory import RunDirectory, finite, read_config
+from caelab.experiments.run_directory import RunDirectory, read_config
 from caelab.experiments.setup import load_data, place
+from caelab.files import finite
 from caelab.metrics.evaluate import measure_restored
 from caelab.metrics.summary import summarize_errors
 from caelab.models.inference import restoring

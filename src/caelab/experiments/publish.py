@@ -1,7 +1,6 @@
 """A finished run → a model that ships: its weights, their card, and the same as ONNX."""
 
 import copy
-import json
 import re
 import shlex
 from pathlib import Path
@@ -14,8 +13,8 @@ import torch
 from caelab.degrade.degradation import parse_degradation
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
-from caelab.experiments.run_directory import RunDirectory, finite, read_config
-from caelab.files import write_text
+from caelab.experiments.run_directory import RunDirectory, read_config
+from caelab.files import to_json, write_text
 from caelab.models.card import ModelCard
 from caelab.models.image_model import ImageModel
 from caelab.models.weights_file import load_model, save_model
@@ -106,9 +105,7 @@ def ship(run: Path, name: str, *, onnx: bool = True, force: bool = False) -> Shi
             file.replace(model_files.FOLDER / file.name)
     if not onnx:
         target.with_suffix(".onnx").unlink(missing_ok=True)  # of the model that is replaced
-    write_text(
-        target.with_suffix(".json"), json.dumps(finite(card), indent=2, ensure_ascii=False) + "\n"
-    )
+    write_text(target.with_suffix(".json"), to_json(card))
     return ShippedModel(name=name, weights=target, card=card)
 
 

@@ -4,8 +4,6 @@ may look at.
 
 import csv
 import io
-import json
-import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +14,7 @@ import torch
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig, make_config
 from caelab.experiments.migration import is_flat, migrate_config
-from caelab.files import read_json, replacing, write_text
+from caelab.files import read_json, replacing, to_json, write_text
 
 
 class RunDirectory:
@@ -79,7 +77,7 @@ class RunDirectory:
 
     def write(self, file: Path, content: dict[str, Any]) -> None:
         """Write a JSON document; numbers that are not finite become ``null``."""
-        write_text(file, json.dumps(finite(content), indent=2, ensure_ascii=False) + "\n")
+        write_text(file, to_json(content))
 
     def read(self, file: Path) -> dict[str, Any]:
         """Read a JSON document.
@@ -164,14 +162,3 @@ def read_config(run: Path) -> RunConfig:
     if not isinstance(content, dict):
         raise InputError(f"{run / 'config.json'} holds no configuration under 'config'.")
     return make_config(migrate_config(content))
-
-
-def finite(value: Any) -> Any:
-    """Return ``value`` with every number that is not finite replaced by ``None``, as JSON has no
-    such numbers.
-    """
-    if isinstance(value, dict):
-        return {name: finite(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -4,7 +4,6 @@ are written.
 
 import csv
 import io
-import json
 import logging
 import math
 import time
@@ -21,7 +20,7 @@ from caelab.experiments.run_directory import RunDirectory, run_name
 from caelab.experiments.setup import load_data, require_labels
 from caelab.experiments.study import Study, Variant
 from caelab.experiments.study_results import StudyRow, write_rows
-from caelab.files import read_json, require_space, write_text
+from caelab.files import read_json, require_space, to_json, write_text
 
 _log = logging.getLogger(__name__)
 
@@ -260,7 +259,7 @@ def _claim(study: Study, out: Path, planned: dict[str, PlannedRun], fingerprint:
             for run in planned.values()
         ],
     }
-    write_text(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_text(file, to_json(content))
 
 
 def difference(before: Any, now: dict[str, Any]) -> str:

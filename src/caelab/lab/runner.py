@@ -5,7 +5,6 @@ plans ──► conduct (a study an exercise) ──► run directories ──�
 """
 
 import contextlib
-import json
 import statistics
 import time
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from caelab.experiments.run_directory import run_name
 from caelab.experiments.setup import load_data
 from caelab.experiments.study import Study
 from caelab.experiments.study_runner import Progress, conduct, difference, identify
-from caelab.files import read_json, write_text
+from caelab.files import read_json, to_json, write_text
 from caelab.lab import studies
 from caelab.lab.budgets import BUDGETS, Budget, cuts
 from caelab.networks import Description
@@ -248,4 +247,4 @@ def _record(progress: LabProgress, out: Path, command: str) -> None:
             "note": progress.source.note,
         },
     }
-    write_text(out / RECORD, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_text(out / RECORD, to_json(content))

@@ -4,7 +4,6 @@ folders ──► material ──► sections (an exercise a module) ──► D
 """
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,8 +12,7 @@ from typing import Any
 
 from caelab import __version__
 from caelab.errors import InputError
-from caelab.experiments.run_directory import finite
-from caelab.files import write_text
+from caelab.files import to_json, write_text
 from caelab.networks import describe
 from caelab.report.architectures import Analysis, analyze
 from caelab.report.colorization import colorization_sections
@@ -89,7 +87,7 @@ def write_report(
     report = make_report(material, Album(data), names=names, command=command, images=images)
     write_text(
         out / "results.json",
-        json.dumps(finite(report.results), indent=1, ensure_ascii=False) + "\n",
+        to_json(report.results),
     )
     write_markdown(report.document, out / "report.md")
     html = out / "report.html"

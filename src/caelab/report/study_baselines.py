@@ -5,7 +5,6 @@ folder, and only what is missing there is measured.
 """
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,7 @@ from caelab.baselines.pca import linear_code_errors
 from caelab.data.pixels import evenly_spaced
 from caelab.errors import InputError
 from caelab.experiments.setup import Parts, load_data, place
-from caelab.files import read_json, write_text
+from caelab.files import read_json, to_json, write_text
 from caelab.models.weights_file import load_model
 from caelab.progress import progress
 from caelab.report.run_reader import FinishedRun
@@ -137,7 +136,7 @@ def _linear(parts: Parts, sizes: Sequence[int]) -> dict[str, dict[int, float]]:
 
 def _write(file: Path, identity: dict[str, Any], beside: Beside) -> None:
     content = {"identity": identity, **dataclasses.asdict(beside)}
-    write_text(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_text(file, to_json(content))
 
 
 def _read(file: Path, identity: dict[str, Any]) -> Beside:
