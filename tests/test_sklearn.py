@@ -1,8 +1,8 @@
-"""The estimator keeps scikit-learn's conventions: scikit-learn's own checks where they are about no
-data, ours else."""
+"""The estimator follows scikit-learn's conventions: its checks, and ours about images."""
 
 import doctest
 import pickle
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from sklearn.base import clone  # noqa: E402
 from sklearn.exceptions import NotFittedError  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import FunctionTransformer, StandardScaler  # noqa: E402
-from sklearn.utils import estimator_checks  # noqa: E402
+from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
 
 import caelab.sklearn  # noqa: E402
 from caelab.sklearn import ConvolutionalAutoencoder  # noqa: E402
@@ -31,7 +31,7 @@ def images(count: int = 24, size: int = 8, channels: int = 3) -> np.ndarray:
 
 def make(**changed: object) -> ConvolutionalAutoencoder:
     return ConvolutionalAutoencoder(
-        **{"network": NETWORK, "epochs": 2, "batch": 8, "random_state": 0, **changed}
+        **{"network": NETWORK, "epochs": 2, "batch_size": 8, "random_state": 0, **changed}
     )
 
 
@@ -46,24 +46,13 @@ def test_the_examples_are_true() -> None:
     assert done.failed == 0
 
 
-@pytest.mark.parametrize(
-    "check",
-    [
-        "check_estimator_cloneable",
-        "check_estimator_repr",
-        "check_estimator_tags_renamed",
-        "check_get_params_invariance",
-        "check_mixin_order",
-        "check_no_attributes_set_in_init",
-        "check_parameters_default_constructible",
-        "check_set_params",
-        "check_valid_tag_types",
-    ],
+@parametrize_with_checks(
+    [ConvolutionalAutoencoder("conv4k1 | conv3k1", epochs=2, scale="minmax", random_state=0)],
+    expected_failed_checks=lambda _: {},  # it passes them all
 )
-def test_scikit_learns_own_checks(check: str) -> None:
-    estimator = ConvolutionalAutoencoder()
-    function = getattr(estimator_checks, check)
-    function("ConvolutionalAutoencoder", estimator)
+def test_scikit_learns_own_checks(estimator: ConvolutionalAutoencoder, check: Callable) -> None:
+    """The checks fit rows of numbers, whose features are the channels of images of one pixel."""
+    check(estimator)
 
 
 def test_fit_leaves_what_it_learned(fitted: ConvolutionalAutoencoder) -> None:
@@ -123,6 +112,44 @@ def test_rows_of_numbers_in_a_pipeline() -> None:
     assert pipeline.set_params(convolutionalautoencoder__epochs=1)[1].epochs == 1
 
 
+@pytest.mark.parametrize("scale", ["minmax", (-3.0, 7.0)])
+def test_values_of_any_range_are_scaled_to_that_of_images(
+    fitted: ConvolutionalAutoencoder, scale: str | tuple[float, float]
+) -> None:
+    low, high = images().min(), images().max()
+    stretched = images() * 10 - 3
+    scaled = make(scale=scale).fit(stretched)
+    expected = (10 * low - 3, 10 * high - 3) if scale == "minmax" else scale
+    assert scaled.range_ == pytest.approx(expected)
+    if scale != "minmax":
+        np.testing.assert_allclose(
+            scaled.transform(stretched), fitted.transform(images()), atol=1e-3
+        )
+    restored = scaled.inverse_transform(scaled.transform(stretched))
+    error = np.square((restored - stretched) / (expected[1] - expected[0])).mean()
+    assert scaled.score(stretched) == pytest.approx(-error, rel=1e-4)
+    if scale == "minmax":  # later values are clipped
+        np.testing.assert_array_equal(
+            scaled.transform(np.full_like(stretched, 100)),
+            scaled.transform(np.full_like(stretched, scaled.range_[1])),
+        )
+
+
+def test_rows_without_a_shape_are_images_of_one_pixel() -> None:
+    rows = np.random.default_rng(0).random((20, 5))
+    fitted = make(network="conv2k1 | conv3k1").fit(rows)
+    assert fitted.image_shape_ == (5, 1, 1)
+    assert fitted.inverse_transform(fitted.transform(rows)).shape == rows.shape
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_images_of_any_number_of_channels(channels: int) -> None:
+    given = images(channels=channels)
+    fitted = make().fit(given)
+    assert fitted.inverse_transform(fitted.transform(given)).shape == given.shape
+    assert fitted.score(given) > -0.1
+
+
 def test_gray_images_and_options() -> None:
     gray = make(options={"batchnorm": True, "data": {"normalize": "none"}}).fit(images(channels=1))
     assert gray.inverse_transform(gray.transform(images(channels=1))).shape == (24, 1, 8, 8)
@@ -137,24 +164,27 @@ def test_what_is_wrong_is_a_value_error(fitted: ConvolutionalAutoencoder) -> Non
     broken = images()
     broken[0, 0, 0, 0] = np.nan
     cases = [
-        (lambda: fitted.transform(images(size=10)), r"expecting 192 features as input"),
+        (lambda: fitted.transform(images(size=10)), r"expecting .* 192 features as input"),
         (
             lambda: fitted.inverse_transform(np.zeros((1, 31))),
             "X has 31 features, but the codes .* have 32",
         ),
-        (lambda: make().fit(images() * 2), "floats in \\[0, 1\\]"),
+        (lambda: make().fit(images() * 2), r"lie in \[0, 1\], .* scale=\(low, high\)"),
+        (lambda: make(scale=(0, 0.2)).fit(images()), r"lie in \[0, 0.2\]"),
+        (lambda: make(scale=(1, 0)).fit(images()), "low < high"),
         (lambda: make().fit((images() * 9).astype(int)), "images are uint8"),
         (lambda: make().fit(broken), "NaN"),
-        (lambda: make().fit(images().reshape(24, -1)), "for rows of numbers give image_shape"),
-        (lambda: make(image_shape=(3, 8, 9)).fit(images().reshape(24, -1)), "does not make"),
-        (lambda: make().fit(images()[:, 0]), "this is"),
+        (
+            lambda: make(image_shape=(3, 8, 9)).fit(images().reshape(24, -1)),
+            "X has 192 features, but image_shape .* needs 216",
+        ),
+        (lambda: make().fit(images()[:, 0]), "these are"),
+        (lambda: make().fit(images().transpose(0, 2, 3, 1)), r"transpose\(0, 3, 1, 2\)"),
         (lambda: make(network="conv4 conv3").fit(images()), "has no code"),
         (lambda: make(network="conv4 pol | conv3").fit(images()), "pol"),
-        (lambda: make(epochs=0).fit(images()), "`epochs` 0"),
-        (
-            lambda: make(options={"optimiser": {"kind": "adam"}}).fit(images()),
-            "did you mean `optimizer.kind`",
-        ),
+        (lambda: make(network="conv4 classify2 | conv3").fit(images()), "no classes"),
+        (lambda: make(epochs=0).fit(images()), "epochs"),
+        (lambda: make(options={"optimiser": {"kind": "adam"}}).fit(images()), "optimizer"),
     ]
     for wrong, message in cases:
         with pytest.raises(ValueError, match=message):

@@ -6,8 +6,10 @@
 >>> from caelab.sklearn import ConvolutionalAutoencoder
 >>> rng = np.random.default_rng(0)
 >>> labels = np.arange(32) % 2
->>> images = (rng.random((32, 3, 8, 8)) * 0.5 + labels.reshape(-1, 1, 1, 1) * 0.5).astype(np.float32)
->>> encoder = ConvolutionalAutoencoder("conv4 pool conv2 | up conv3", epochs=2, batch=16, random_state=0)
+>>> images = rng.random((32, 3, 8, 8)) * 0.5 + labels.reshape(-1, 1, 1, 1) * 0.5
+>>> encoder = ConvolutionalAutoencoder(
+...     "conv4 pool conv2 | up conv3", epochs=2, batch_size=16, random_state=0
+... )
 >>> pipeline = make_pipeline(encoder, LogisticRegression()).fit(images, labels)
 >>> pipeline[:-1].transform(images).shape
 (32, 32)
@@ -16,14 +18,33 @@ True
 """
 
 from collections.abc import Mapping
-from typing import Any, Self
+from dataclasses import asdict
+from typing import Any, Literal, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_array, check_is_fitted, check_random_state
+from sklearn.utils.validation import (
+    check_array,
+    check_is_fitted,
+    check_random_state,
+    validate_data,
+)
 
+from caelab.data.image_set import ImageSet, Source
+from caelab.data.split import Split
+from caelab.device import choose_device, choose_precision
 from caelab.errors import InputError
+from caelab.experiments.config import RunConfig, make_config, merge
+from caelab.experiments.setup import make_plan, make_state, place, require_labels
+from caelab.models.inference import Inference
+from caelab.networks.adapt import adapt
+from caelab.networks.build import fold_batchnorm
+from caelab.networks.describe import describe, require_image_output
+from caelab.networks.description import Description
+from caelab.networks.network_module import NetworkModule
+from caelab.training.fit import fit
 
 Array = NDArray[Any]
 
@@ -32,31 +53,34 @@ BATCH = 512
 
 
 class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """A convolutional autoencoder that keeps scikit-learn's conventions.
+    """A convolutional autoencoder that follows scikit-learn's conventions.
 
-    Images are (N, C, H, W), or (N, C·H·W) with ``image_shape``; uint8, or floats in [0, 1]. For
-    training they are rounded to 8 bits. Codes are float32 (N, code size), flattened in the order of
-    ``code_shape_``.
+    Images are ``(N, C, H, W)``, or rows ``(N, C·H·W)`` with ``image_shape``. Rows without it are
+    images of one pixel with a channel per feature. Images are rounded to 8 bits for training. Codes
+    are ``float32 (N, code size)``, flattened in the order of ``code_shape_``.
 
     Args:
-        network: A network text with ``|``, or a preset's name.
-        image_shape: (C, H, W), where images come as rows of numbers.
+        network: A network text with ``|``, or the name of a preset.
+        image_shape: Shape ``(C, H, W)`` of images that come as rows.
+        scale: Range of the values. ``None``: uint8 from 0 to 255, or floats in [0, 1]; a pair
+            ``(low, high)``: numbers in that range; ``"minmax"``: the range of the values that
+            ``fit`` gets, later values being clipped to it.
         epochs: Passes through the images.
-        batch: Images a step; all of them where there are fewer.
+        batch_size: Images per step; all of them if there are fewer.
         optimizer: ``"soap"``, ``"adamw"`` or ``"adam"``.
-        learning_rate: Its peak; ``None`` chooses one that suits the network.
+        learning_rate: Peak of the learning rate; ``None`` chooses one that suits the network.
         loss: ``"mse"``, ``"l1"``, ``"huber"``, ``"charbonnier"`` or ``"bce"``.
-        random_state: An integer fixes all chance.
-        options: Further parameters of a run (``experiments.config.RunConfig``), in their tables:
-            ``{"data": {"normalize": "none"}, "batchnorm": True}``.
+        random_state: Seed of all randomness; an integer makes the result reproducible.
+        options: Further parameters of a run, nested as in ``caelab.experiments.config``, such as
+            ``{"batchnorm": True, "data": {"normalize": "none"}}``.
 
     Attributes:
-        model_: The trained network between normalisation and prediction, a ``torch.nn.Module`` in
-            evaluation mode.
-        history_: One record an epoch: the mean of each loss term over its steps, seconds, learning
-            rate.
-        image_shape_: (C, H, W).
-        code_shape_: (c, h, w).
+        model_: The trained ``ImageModel``, a ``torch.nn.Module`` in evaluation mode.
+        history_: One record per epoch: the mean of each loss term over its steps, seconds and
+            learning rate.
+        image_shape_: Shape ``(C, H, W)`` of an image.
+        code_shape_: Shape ``(c, h, w)`` of a code.
+        range_: Smallest and largest value of an image, which the network sees as 0 and 1.
         n_features_in_: C·H·W.
     """
 
@@ -65,8 +89,9 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         network: str = "reference",
         *,
         image_shape: tuple[int, int, int] | None = None,
+        scale: tuple[float, float] | Literal["minmax"] | None = None,
         epochs: int = 10,
-        batch: int = 128,
+        batch_size: int = 128,
         optimizer: str = "soap",
         learning_rate: float | None = None,
         loss: str = "mse",
@@ -75,8 +100,9 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
     ) -> None:
         self.network = network
         self.image_shape = image_shape
+        self.scale = scale
         self.epochs = epochs
-        self.batch = batch
+        self.batch_size = batch_size
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.loss = loss
@@ -84,47 +110,49 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         self.options = options
 
     def fit(self, X: Array, y: object = None) -> Self:  # noqa: ARG002, N803 - scikit-learn's names
-        """Train on images; ``y`` is not looked at.
+        """Train on images; ``y`` is ignored.
 
         Raises:
-            ValueError: The images have another form, hold numbers not finite or outside [0, 1], or
-                an option is wrong.
+            ValueError: The images have a wrong shape or values that are not finite or out of range,
+                or a parameter is wrong.
         """
-        from caelab.training.fit import fit
-
-        values = _checked(X)
-        shape = self._shape_of(values)
-        images = np.rint(_unit(values).reshape(-1, *shape) * 255).astype(np.uint8)
+        images = self._validate(X, reset=True)
+        pixels = np.rint(images * 255).astype(np.uint8)
         try:
-            state, train, plan, description = self._prepare(images)
+            config = self._config(len(images))
+            description = _describe(config, pixels.shape[1:])
+            source = Source(name="array", where="memory", note="", fingerprint="")
+            everything = ImageSet(
+                images=pixels, labels=None, classes=(), source=source, part=None, official_test=None
+            )
+            require_labels(description, everything)
+            none = np.arange(0)
+            split = Split(train=np.arange(len(pixels)), validation=none, test=none)
+            device = choose_device(config.device)
+            parts = place(everything, split, config, device)
+            state = make_state(config, description, parts, device)
+            precision = choose_precision(config.precision, device)
+            plan = make_plan(config, state.model.network, precision)
         except InputError as error:
             raise ValueError(str(error)) from error
-        self.history_ = [
-            {
-                "epoch": done.epoch,
-                "seconds": done.seconds,
-                "learning_rate": done.learning_rate,
-                **done.terms,
-            }
-            for done in fit(state, train, plan)
-            if done is not None
-        ]
-        self._keep(state.evaluated)
-        self.image_shape_, self.code_shape_ = shape, description.code.shape
-        self.n_features_in_ = int(np.prod(shape))
+        records = [asdict(epoch) for epoch in fit(state, parts.train, plan) if epoch is not None]
+        self.history_ = [record | record.pop("terms") for record in records]
+        model = state.evaluated
+        assert isinstance(model.network, NetworkModule)
+        model.network = fold_batchnorm(model.network.eval())
+        self.model_ = model.cpu().eval()
+        assert description.code is not None
+        self.code_shape_ = description.code.shape
         self._n_features_out = description.code.size
         return self
 
     def transform(self, X: Array) -> Array:  # noqa: N803
-        """Encode images to codes, float32 (N, code size)."""
-        return self._apply(
-            self._given(X), lambda inference, images: inference.encode(images).flatten(1)
-        )
+        """Encode images to codes, ``float32 (N, code size)``."""
+        check_is_fitted(self)
+        return self._run("encode", self._validate(X)).reshape(-1, self._n_features_out)
 
     def inverse_transform(self, X: Array) -> Array:  # noqa: N803
-        """Decode codes (N, code size) to images in [0, 1], float32, of the form that ``fit`` was
-        given.
-        """
+        """Decode codes ``(N, code size)`` to ``float32`` images in the form and range of ``fit``'s."""
         check_is_fitted(self)
         codes = check_array(X, dtype=np.float32)
         if codes.shape[1] != self._n_features_out:
@@ -132,139 +160,124 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
                 f"X has {codes.shape[1]} features, but the codes of {type(self).__name__} have"
                 f" {self._n_features_out}."
             )
-        images = self._apply(
-            codes.reshape(-1, *self.code_shape_), lambda inference, code: inference.decode(code)
-        )
-        return images if self.image_shape is None else images.reshape(len(images), -1)
+        codes = codes.reshape(-1, *self.code_shape_)
+        images = self._run("decode", codes)
+        low, high = self.range_ if self.scale is not None else (0.0, 1.0)
+        images = np.float32(low) + images * np.float32(high - low)
+        return images.reshape(len(images), -1) if self._rows else images
 
     def score(self, X: Array, y: object = None) -> float:  # noqa: ARG002, N803
-        """Return minus the mean squared error of the reconstructions on [0, 1]: higher is
-        better.
-        """
-        given = self._given(X)
-        restored = self._apply(given, lambda inference, images: inference.restore(images))
-        return -float(np.mean(np.square(restored - given, dtype=np.float64)))
+        """Return minus the mean squared error of the reconstructions on [0, 1], higher is better."""
+        check_is_fitted(self)
+        images = self._validate(X)
+        restored = self._run("restore", images)
+        return -float(np.mean(np.square(restored - images, dtype=np.float64)))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = tags.input_tags.positive_only = True
+        tags.input_tags.three_d_array = True
+        tags.input_tags.positive_only = self.scale is None
         tags.transformer_tags.preserves_dtype = []
         tags.non_deterministic = self.random_state is None
         return tags
 
-    def _prepare(self, images: NDArray[np.uint8]) -> tuple[Any, Any, Any, Any]:
-        """The training state, the images, the plan and the network's description."""
-        from caelab.data.image_set import ImageSet, Source
-        from caelab.data.split import Split
-        from caelab.device import choose_device, choose_precision
-        from caelab.experiments.config import make_config, merge, nest
-        from caelab.experiments.setup import make_plan, make_state, place, require_labels
-        from caelab.networks import describe, require_image_output
-        from caelab.networks.adapt import adapt
-
-        channels, height, width = images.shape[1:]
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        given = {
+    def _config(self, count: int) -> RunConfig:
+        options = {
             "network": self.network,
             "epochs": self.epochs,
-            "batch_size": min(self.batch, len(images)),
-            "optimizer": self.optimizer,
-            "learning_rate": self.learning_rate,
-            "loss": self.loss,
-            "seed": seed,
+            "batch_size": min(self.batch_size, count),
+            "optimizer": {"kind": self.optimizer, "learning_rate": self.learning_rate},
+            "loss": {"kind": self.loss},
+            "seed": int(check_random_state(self.random_state).randint(2**31 - 1)),
         }
-        config = make_config(merge(nest(given), self.options or {}))
-        network = config.network
-        description = describe(
-            network if channels == 3 else adapt(network, outputs=channels),
-            channels=channels,
-            size=(height, width),
-        )
-        require_image_output(description, channels=channels)
-        if description.code is None or description.skip_around_code:
-            raise InputError(
-                f"{description.text} has no code: a '|' that no bracket runs around must mark one."
-            )
-        source = Source(name="array", where="memory", note="", fingerprint="")
-        whole = ImageSet(
-            images=images, labels=None, classes=(), source=source, part=None, official_test=None
-        )
-        require_labels(description, whole)
-        # Only the training part is looked at; the others may not be empty.
-        first = np.zeros(1, np.int64)
-        split = Split(train=np.arange(len(images)), validation=first, test=first)
-        device = choose_device(config.device)
-        parts = place(whole, split, config, device)
-        state = make_state(config, description, parts, device)
-        plan = make_plan(config, state.model.network, choose_precision(config.precision, device))
-        return state, parts.train, plan, description
+        return make_config(merge(options, self.options or {}))
 
-    def _keep(self, model: Any) -> None:
-        from caelab.networks.build import fold_batchnorm
+    def _validate(self, images: Array, *, reset: bool = False) -> Array:
+        """Return images as the network sees them, ``float32 (N, C, H, W)`` in [0, 1].
 
-        model.network = fold_batchnorm(model.network.eval())
-        self.model_ = model.cpu().eval()
-
-    def _shape_of(self, values: Array) -> tuple[int, int, int]:
-        if values.ndim == 4:
-            channels, height, width = values.shape[1:]
-            return channels, height, width
-        if self.image_shape is None:
+        Args:
+            images: Images or rows, as a user gives them.
+            reset: Whether they fix the shape and the range; otherwise they must fit them.
+        """
+        values = check_array(images, dtype="numeric", allow_nd=True)
+        if values.ndim == 2:
+            validate_data(self, images, reset=reset, skip_check_array=True)
+            shape = self.image_shape or (values.shape[1], 1, 1)
+            if int(np.prod(shape)) != values.shape[1]:
+                raise ValueError(
+                    f"X has {values.shape[1]} features, but image_shape {shape} needs"
+                    f" {int(np.prod(shape))}."
+                )
+        else:
+            shape = _image_shape(values.shape)
+        if reset:
+            self.image_shape_, self._rows = shape, values.ndim == 2
+            self.n_features_in_ = int(np.prod(shape))
+            self.range_ = self._choose_range(values)
+        elif shape != self.image_shape_:
             raise ValueError(
-                f"images are (N, C, H, W), not {values.shape}; for rows of numbers give"
-                " image_shape."
+                f"X has images of shape {shape}, but {type(self).__name__} is expecting images of"
+                f" shape {self.image_shape_}, {self.n_features_in_} features as input."
             )
-        if int(np.prod(self.image_shape)) != values.shape[1]:
+        low, high = self._choose_range(values) if self.scale is None else self.range_
+        if self.scale == "minmax":
+            values = values.clip(low, high)
+        elif values.min() < low or values.max() > high:
             raise ValueError(
-                f"X has {values.shape[1]} features, which image_shape {self.image_shape} does not"
-                " make."
+                f"images lie in [{low:g}, {high:g}], and these reach from {values.min():g} to"
+                f" {values.max():g}. Give their range as scale=(low, high), or scale='minmax'."
             )
-        return self.image_shape
+        unit = (values.astype(np.float32) - np.float32(low)) / np.float32(high - low or 1)
+        return np.ascontiguousarray(unit.reshape(-1, *shape))
 
-    def _given(self, values: Array) -> Array:
-        """Images as the network is given them, float32 (N, C, H, W)."""
-        check_is_fitted(self)
-        values = _checked(values)
-        features = int(np.prod(values.shape[1:]))
-        if features != self.n_features_in_ or (
-            values.ndim == 4 and values.shape[1:] != self.image_shape_
-        ):
-            raise ValueError(
-                f"X has {features} features {values.shape[1:]}, but {type(self).__name__} is"
-                f" expecting {self.n_features_in_} features as input, {self.image_shape_}."
-            )
-        return _unit(values).reshape(-1, *self.image_shape_)
+    def _choose_range(self, values: Array) -> tuple[float, float]:
+        """Return the smallest and largest value that images can have."""
+        if self.scale is None:
+            if values.dtype != np.uint8 and not np.issubdtype(values.dtype, np.floating):
+                raise ValueError(
+                    f"images are uint8, or floats in [0, 1], and these are {values.dtype}. Give"
+                    " their range as scale=(low, high), or scale='minmax'."
+                )
+            return (0.0, 255.0) if values.dtype == np.uint8 else (0.0, 1.0)
+        if self.scale == "minmax":
+            return float(values.min()), float(values.max())
+        low, high = map(float, self.scale)
+        if not low < high:
+            raise ValueError(f"scale is (low, high) with low < high, not {self.scale}.")
+        return low, high
 
-    def _apply(self, values: Array, function: Any) -> Array:
-        import torch
-
-        from caelab.models.inference import Inference
-
-        inference = Inference(self.model_)
+    def _run(self, method: Literal["encode", "decode", "restore"], values: Array) -> Array:
+        function = getattr(Inference(self.model_), method)
         with torch.inference_mode():
             parts = [
-                function(inference, torch.from_numpy(values[at : at + BATCH]))
-                for at in range(0, len(values), BATCH)
+                function(torch.from_numpy(values[start : start + BATCH]))
+                for start in range(0, len(values), BATCH)
             ]
-        made: Array = torch.cat(parts).float().contiguous().numpy()
-        return made
+        results: Array = torch.cat(parts).float().contiguous().numpy()
+        return results
 
 
-def _checked(values: Array) -> Array:
-    checked: Array = check_array(values, dtype=None, allow_nd=True, ensure_min_samples=1)
-    if checked.ndim not in (2, 4):
-        raise ValueError(f"images are (N, C, H, W), or rows of numbers; this is {checked.shape}.")
-    if checked.dtype != np.uint8 and (
-        not np.issubdtype(checked.dtype, np.floating) or checked.min() < 0 or checked.max() > 1
-    ):
-        raise ValueError(
-            f"images are uint8, or floats in [0, 1]; these are {checked.dtype}, and some lie"
-            " elsewhere."
+def _describe(config: RunConfig, shape: tuple[int, ...]) -> Description:
+    """Return the description of the network for images of a shape ``(C, H, W)``."""
+    channels, height, width = shape
+    network = config.network if channels == 3 else adapt(config.network, outputs=channels)
+    description = describe(network, channels=channels, size=(height, width))
+    require_image_output(description, channels=channels)
+    if description.code is None or description.skip_around_code:
+        raise InputError(
+            f"{description.text} has no code: a '|' outside all brackets must mark one."
         )
-    return checked
+    return description
 
 
-def _unit(values: Array) -> Array:
-    """Float32 in [0, 1]."""
-    unit: Array = np.ascontiguousarray(values, np.float32)
-    return unit / np.float32(255) if values.dtype == np.uint8 else unit
+def _image_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Return (C, H, W) of an array of images, or say what is wrong with its shape."""
+    if len(shape) != 4:
+        raise ValueError(f"images are (N, C, H, W), or rows of numbers, and these are {shape}.")
+    _, channels, height, width = shape
+    if width in (1, 3, 4) and channels > 4:
+        raise ValueError(
+            f"images are (N, C, H, W), and these, {shape}, have their channels last. Use"
+            " X.transpose(0, 3, 1, 2)."
+        )
+    return channels, height, width

@@ -59,7 +59,7 @@ class Pixels:
             None if labels is None else torch.from_numpy(labels[rows].astype(np.int64)).to(device)
         )
         return cls(
-            torch.from_numpy(stored.reshape(len(rows), -1)).to(device),
+            torch.from_numpy(stored.reshape(len(rows), channels * height * width)).to(device),
             rows,
             (channels, height, width),
             classes,

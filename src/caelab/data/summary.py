@@ -15,10 +15,10 @@ _CHUNK = 2000
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelStatistics:
-    """Mean and standard deviation (of the population) of R, G and B, pixels in [0, 1]."""
+    """Mean and standard deviation (of the population) of each channel, pixels in [0, 1]."""
 
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
     def __str__(self) -> str:
         mean, std = (
@@ -117,20 +117,20 @@ def channel_statistics(images: NDArray[np.uint8], indices: NDArray[np.int64]) ->
     order.
 
     Args:
-        images: uint8 (N, 3, H, W).
+        images: uint8 (N, C, H, W).
         indices: Which of them.
     """
-    sums, squares = np.zeros(3, np.int64), np.zeros(3, np.int64)
+    sums, squares = np.zeros((2, images.shape[1]), np.int64)
     for start in range(0, len(indices), _CHUNK):
         chunk = images[indices[start : start + _CHUNK]]
         sums += chunk.sum(axis=(0, 2, 3), dtype=np.int64)
         squares += np.square(chunk, dtype=np.uint16).sum(axis=(0, 2, 3), dtype=np.int64)
     count = len(indices) * images.shape[2] * images.shape[3]
     totals = [(int(total), int(square)) for total, square in zip(sums, squares, strict=True)]
-    red, green, blue = (total / (255 * count) for total, _ in totals)
-    deviations = ((count * square - total**2) ** 0.5 / (255 * count) for total, square in totals)
-    red_std, green_std, blue_std = deviations
-    return ChannelStatistics(mean=(red, green, blue), std=(red_std, green_std, blue_std))
+    return ChannelStatistics(
+        mean=tuple(total / (255 * count) for total, _ in totals),
+        std=tuple((count * square - total**2) ** 0.5 / (255 * count) for total, square in totals),
+    )
 
 
 def _listed(counts: dict[str, int]) -> str:
