@@ -49,18 +49,18 @@ class Commands(click.Group):
     called: click.Command | None = None
     """Command that was imported last; errors name its flags."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands' names in the order of the help."""
         return COMMANDS
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
         self.called = importlib.import_module(f"caelab.commands.{cmd_name}").command
         return self.called
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the tables of commands without importing them."""
         for heading, commands in SECTIONS.items():
             with formatter.section(heading):

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written under a temporary name, then renamed; JSON; free space."""
+"""Files that are whole or absent: written under another name and renamed; JSON; free disk space."""
 
 import contextlib
 import json
@@ -110,7 +110,7 @@ def find_files(
     Args:
         folder: Folder to search.
         suffixes: Suffixes in lower case, with the dot; files may have them in any case.
-        recursive: Whether to search folders in the folder.
+        recursive: Search folders in the folder, too.
     """
     entered: set[tuple[int, int]] = set()
     for root, folders, files in os.walk(folder, followlinks=True):

@@ -1,5 +1,4 @@
-"""Registries: the kinds of a family (layers, degradations, losses …) by name, and the plug-ins that
-add kinds.
+"""Registries of the kinds of a family (layers, losses …), and the plug-ins that add kinds.
 
 Each family has a base class with a class attribute ``registry``. A kind is a subclass with a
 ``name``; the decorator :func:`register` adds it to its family. Plug-ins are Python files that call
@@ -22,8 +21,7 @@ from caelab.errors import InputError
 KindT = TypeVar("KindT")
 
 PLUGINS_VARIABLE = "CAELAB_PLUGINS"
-"""Environment variable with the plug-in files, separated as in ``PATH``. Worker processes inherit
-it."""
+"""Environment variable with the plug-in files, separated as in ``PATH``; workers inherit it."""
 
 
 class Registry(Mapping[str, type[KindT]], Generic[KindT]):
@@ -110,8 +108,8 @@ def load_plugins() -> None:
     Raises:
         InputError: A plug-in is missing or fails while it is imported.
     """
-    for place in filter(None, os.environ.get(PLUGINS_VARIABLE, "").split(os.pathsep)):
-        path = Path(place).resolve()
+    for file in filter(None, os.environ.get(PLUGINS_VARIABLE, "").split(os.pathsep)):
+        path = Path(file).resolve()
         if str(path) not in _loaded:
             _loaded.add(str(path))
             _import_file(path)

@@ -20,7 +20,7 @@ class RunOption(click.Option):
         parameters: Dotted names of the parameters in the configuration, such as ``"data.size"``.
             Where a message of the library names one of them, the command line shows this option.
         group: Heading in the help under which the option is explained, such as ``"Data"``.
-        common: Whether ``--help`` explains the option even if there are many.
+        common: ``--help`` explains the option even if there are many.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class HelpCommand(click.Command):
 
     Args:
         examples: Complete command lines.
-        explain_common: Whether ``--help`` explains the most used options of a run.
+        explain_common: ``--help`` explains the most used options of a run.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class HelpCommand(click.Command):
                         + "\n"
                     )
 
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples."""
         if self.examples:
             with formatter.section("Examples" if len(self.examples) > 1 else "Example"):

@@ -21,7 +21,7 @@ MODEL = "reference"
 )
 @picture_options(suffix="-reconstructed", model=MODEL)
 def command(model: str | None, **options: Any) -> None:
-    """Show what an autoencoder keeps of PICTURES: files, folders, patterns, or - for standard input.
+    """Show what an autoencoder keeps of PICTURES: files, folders, patterns, or - for stdin.
 
     A large picture is processed in overlapping tiles, without seams. File format, EXIF, color
     profile, transparency and 16 bits are kept where the format has them.
