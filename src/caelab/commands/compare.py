@@ -7,14 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from caelab.commands.help import HelpCommand
-from caelab.commands.output import json_option, print_json
+from caelab.commands.output import columns, json_option, print_json
 
 if TYPE_CHECKING:
     from caelab.report.comparison import Comparison
-
-_CAUTION = (
-    "the intervals and p-values hold for other images; another seed of the training may differ more"
-)
 
 
 @click.command(
@@ -55,15 +51,17 @@ def command(
     comparison = compare_runs(runs, metric=metric)
     if picture is not None:
         draw_differences(comparison, picture, data=data)
-    notes = [_CAUTION]
+    notes = [
+        "the intervals and p-values hold for other images; another seed of the training may differ"
+        " more"
+    ]
     if len(comparison.degradations) > 1:
-        notes.append(
-            f"the networks undo different degradations: {', '.join(comparison.degradations)}"
-        )
+        undone = ", ".join(comparison.degradations)
+        notes.append(f"the networks undo different degradations: {undone}")
     if as_json:
         print_json({**_document(comparison), "notes": notes})
         return
-    click.echo("\n".join([*_means(comparison), "", *_differences(comparison)]))
+    click.echo(f"{_means(comparison)}\n\n{_differences(comparison)}")
     for note in notes:
         click.echo(f"note: {note}", err=True)
     if picture is not None:
@@ -92,28 +90,34 @@ def _document(comparison: "Comparison") -> dict[str, object]:
     }
 
 
-def _means(comparison: "Comparison") -> list[str]:
+def _means(comparison: "Comparison") -> str:
     unit = f", {comparison.unit}" if comparison.unit else ""
-    width = max(map(len, comparison.runs))
     count = len(next(iter(comparison.values.values())))
-    head = f"{'':<{width}}  {f'mean {comparison.metric}{unit}':>14}   network"
-    lines = [f"{head}  ({count:,} test images, {comparison.better} is better)"]
-    for name, run in comparison.runs.items():
-        mean = comparison.values[name].mean()
-        network = f"{run.description.text}, seed {run.config.seed}"
-        lines.append(f"{name:<{width}}  {mean:>14.6f}   {network}")
-    return lines
+    network = f"network  ({count:,} test images, {comparison.better} is better)"
+    rows = [
+        (
+            name,
+            f"{comparison.values[name].mean():.6f}",
+            f"{run.description.text}, seed {run.config.seed}",
+        )
+        for name, run in comparison.runs.items()
+    ]
+    return columns(("", f"mean {comparison.metric}{unit}", network), rows, left=("", network))
 
 
-def _differences(comparison: "Comparison") -> list[str]:
-    names = [f"{pair.first} − {pair.second}" for pair in comparison.pairs]
-    width = max(map(len, names))
-    lines = [f"{'':<{width}}  {'difference':>11}  {'95% interval':>23}  {'p (Holm)':>8}  better"]
-    for name, pair in zip(names, comparison.pairs, strict=True):
+def _differences(comparison: "Comparison") -> str:
+    rows = []
+    for pair in comparison.pairs:
         difference = pair.difference
         interval = f"{difference.low:+.6f} to {difference.high:+.6f}"
-        if difference.undetermined:
-            interval = "too few images"
-        numbers = f"{difference.estimate:>+11.6f}  {interval:>23}  {pair.corrected:>8.4f}"
-        lines.append(f"{name:<{width}}  {numbers}  {comparison.winner(pair) or 'undetermined'}")
-    return lines
+        rows.append(
+            (
+                f"{pair.first} − {pair.second}",
+                f"{difference.estimate:+.6f}",
+                "too few images" if difference.undetermined else interval,
+                f"{pair.corrected:.4f}",
+                comparison.winner(pair) or "undetermined",
+            )
+        )
+    header = ("", "difference", "95% interval", "p (Holm)", "better")
+    return columns(header, rows, left=("", "better"))

@@ -49,13 +49,13 @@ from caelab.experiments.interrupt import Interrupted
 def command(
     budget_name: str | None, out: Path, runs: Path, open_report: bool, dry_run: bool, **options: Any
 ) -> None:
-    """Run the whole lab: the reference network, architectures, colors for gray images; then write
-    the report.
+    """Run the three exercises, then write the report.
 
-    Every run is a run directory like those of `caelab train`. The same command again goes on where
-    it was cut off, and a larger budget uses what a smaller one trained, where both train it alike.
-    The report is written from the run directories: report.html, which needs nothing else, report.md
-    and results.json.
+    They are the reference network, other architectures, and colors for gray images. Every run is a
+    run directory like those of `caelab train`. If interrupted, run the same command again: it
+    resumes. A larger budget reuses the runs of a smaller one, where both train them alike. The
+    report is written from the run directories: report.html, which needs nothing else, report.md and
+    results.json.
     """
     from caelab.commands.lab_view import plan_text, watching
     from caelab.experiments.config import make_config
@@ -77,7 +77,7 @@ def command(
             for state in conduct_lab(progress, engine=AsFits(), out=out, command=shlex.join(words)):
                 watch(state)
     except KeyboardInterrupt as error:
-        raise Interrupted("the state is saved; the same command goes on from there") from error
+        raise Interrupted("the state is saved; run the same command again to resume") from error
     click.echo("writing the report …", err=True)
     report = write_report([out], out=out)
     click.echo(f"report: {report}")

@@ -1,7 +1,6 @@
 """What people see of the lab: its plan, and one display of its progress with the time left."""
 
 import contextlib
-import csv
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -9,94 +8,87 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from caelab.errors import InputError
+
 if TYPE_CHECKING:
     from caelab.lab.runner import LabProgress, Stage
 
 Watch = Callable[["LabProgress"], None]
-"""Takes up the progress whenever something happened."""
+"""Function that is called with the progress whenever something happened."""
 
 
 def plan_text(progress: "LabProgress") -> str:
     """Return what the lab would train, on which images, and how long that takes."""
-    total, done = progress.seconds()
     source, budget = progress.source, progress.budget
     lines = [f"images: {source.name}, {source.where}"]
+    lines += [f"note: {source.note}"] if source.note else []
     lines.append(f"budget: {budget.name}, {budget.takes}")
-    lines += [f"  {said}" for said in progress.cuts]
+    lines += [f"  {cut}" for cut in progress.cuts]
     for stage in progress.stages:
-        study = stage.study
-        runs = len(study.variants) * len(study.seeds)
-        lines.append(
-            f"{study.name}: {_count(len(study.variants), 'network')}, {_count(runs, 'run')}"
-        )
-    there = len(progress.finished)
-    lines.append(
-        f"about {_duration(max(0.0, total - done))} to go"
-        + (f", as {_count(there, 'run')} of these are there already" if there else "")
-        + " (on two cores of a server; it is measured anew as runs end)"
+        networks, runs = len(stage.study.variants), _runs(stage)
+        lines.append(f"{stage.study.name}: {_count(networks, 'network')}, {_count(runs, 'run')}")
+    known = len(progress.finished)
+    reused = f", as {_count(known, 'run')} of these are there already" if known else ""
+    return "\n".join(
+        [
+            *lines,
+            (
+                f"about {_time_left(progress)} to go{reused} (on two cores of a server; the"
+                " estimate improves as runs end)"
+            ),
+        ]
     )
-    return "\n".join(lines)
 
 
 @contextlib.contextmanager
 def watching(progress: "LabProgress") -> Iterator[Watch]:
-    """Show progress on stderr while the block runs: a live display at a terminal, else a line a
-    run.
+    """Show progress on stderr while the block runs.
+
+    A person at a terminal sees a live display; elsewhere each run is a line.
     """
     if not sys.stderr.isatty():
-        yield _Lines()
+        yield _line_writer()
         return
 
     from rich.console import Console
     from rich.live import Live
 
+    # The stream as it is now: runs in this process have theirs taken away.
     with Live(
         get_renderable=lambda: _live(progress),
-        console=Console(stderr=True),
+        console=Console(file=sys.stderr),
         refresh_per_second=2,
         transient=True,
         redirect_stdout=False,
+        redirect_stderr=False,
     ):
         yield lambda _: None
 
 
-class _Lines:
-    """A line for each run that ended."""
+def _line_writer() -> Watch:
+    """Return what writes a line for each run that ended."""
+    written: set[str] = set()
 
-    def __init__(self) -> None:
-        self.told: set[str] = set()
-
-    def __call__(self, progress: "LabProgress") -> None:
+    def write(progress: "LabProgress") -> None:
         stage = progress.current
-        if stage is None or stage.progress is None:
+        state = stage.progress if stage else None
+        if stage is None or state is None:
             return
-        state = stage.progress
-        new = [name for name in (*state.rows, *state.failures) if name not in self.told]
-        self.told.update(new)
+        study = stage.study.name
+        new = [name for name in (*state.rows, *state.failures) if name not in written]
+        written.update(new)
         if not state.latest:  # just begun
-            click.echo(
-                f"{stage.study.name}: {len(state.planned)} runs, {state.reused} from before",
-                err=True,
-            )
+            click.echo(f"{study}: {len(state.planned)} runs, {state.reused} from before", err=True)
             return
         for name in new:
-            planned = state.planned[name]
-            label = f"{planned.variant.label}, seed {planned.config.seed}"
-            said = (
-                f"failed: {state.failures[name]}"
-                if name in state.failures
-                else _result(state.rows[name])
-            )
-            click.echo(f"{stage.study.name}: {label}: {said}  ({_left(progress)})", err=True)
+            result = f"failed: {state.failures.get(name)}"
+            if name in state.rows:
+                row = state.rows[name]
+                result = f"test MSE {row.test_mse:.6f}, {row.seconds_per_epoch:.1f} s per epoch"
+            left = f"(about {_time_left(progress)} left)"
+            click.echo(f"{study}: {_label(stage, name)}: {result}  {left}", err=True)
 
-
-def _result(row: Any) -> str:
-    return f"test MSE {row.test_mse:.6f}, {row.seconds_per_epoch:.1f} s an epoch"
-
-
-def _left(progress: "LabProgress") -> str:
-    total, done = progress.seconds()
-    return f"about {_duration(max(0.0, total - done))} left"
+    return write
 
 
 def _live(progress: "LabProgress") -> Any:
@@ -106,53 +98,57 @@ def _live(progress: "LabProgress") -> Any:
     from rich.text import Text
 
     total, done = progress.seconds()
-    table = Table(box=None, pad_edge=False)
-    table.add_column("")
-    table.add_column("")
+    table = Table(box=None, pad_edge=False, show_header=False)
     for stage in progress.stages:
-        table.add_row(
-            Text(stage.study.name, style="bold" if stage is progress.current else ""), _stage(stage)
-        )
-    head = Text(f"the lab: {done / total:.0%}, {_left(progress)}", style="bold")
-    return Group(
-        head, ProgressBar(total=total, completed=done, width=60), table, Text(_running(progress))
-    )
+        style = "bold" if stage is progress.current else ""
+        table.add_row(Text(stage.study.name, style=style), _stage(stage))
+    head = f"the lab: {done / total:.0%}, about {_time_left(progress)} left"
+    bar = ProgressBar(total=total, completed=done, width=60)
+    return Group(Text(head, style="bold"), bar, table, Text(_running(progress)))
 
 
 def _stage(stage: "Stage") -> str:
     state = stage.progress
     if state is None:
-        return f"{len(stage.study.variants) * len(stage.study.seeds)} runs to come"
-    failed = f", {len(state.failures)} failed" if state.failures else ""
-    best = (
-        f"; best {state.best.label}, validation MSE {state.best.validation_mse:.6f}"
-        if state.best
-        else ""
-    )
-    return f"{len(state.rows)} of {len(state.planned)} runs{failed}{best}"
+        return f"{_count(_runs(stage), 'run')} to come"
+    text = f"{len(state.rows)} of {_count(len(state.planned), 'run')}"
+    text += f", {len(state.failures)} failed" if state.failures else ""
+    if state.best:
+        text += f"; best {state.best.label}, validation MSE {state.best.validation_mse:.6f}"
+    return text
 
 
 def _running(progress: "LabProgress") -> str:
-    """What is being trained, with the epochs that its directory shows."""
+    """Return what is being trained, with the last epoch that its directory shows."""
+    from caelab.experiments.run_directory import RunDirectory
+
     stage = progress.current
     if stage is None or stage.progress is None:
         return ""
     for name, began in list(stage.progress.running.items()):
-        planned = stage.progress.planned[name]
-        said = (
-            f"{planned.variant.label}, seed {planned.config.seed},"
-            f" {_duration(time.monotonic() - began)}"
-        )
-        with contextlib.suppress(OSError, ValueError, KeyError, IndexError):
-            with (progress.runs / name / "epochs.csv").open(encoding="utf-8", newline="") as file:
-                last = list(csv.DictReader(file))[-1]
-            error = float(last["validation_mse"])
-            said += (
-                f", epoch {float(last['epoch']):.0f} of {planned.config.epochs}, validation MSE"
-                f" {error:.6f}"
-            )
-        return said
+        text = f"{_label(stage, name)}, {_duration(time.monotonic() - began)}"
+        with contextlib.suppress(InputError, KeyError):
+            last = RunDirectory(progress.runs / name).read_epochs()[-1]
+            epochs = stage.progress.planned[name].config.epochs
+            text += f", epoch {last['epoch']:.0f} of {epochs}"
+            text += f", validation MSE {last['validation_mse']:.6f}"
+        return text
     return ""
+
+
+def _label(stage: "Stage", name: str) -> str:
+    assert stage.progress is not None
+    planned = stage.progress.planned[name]
+    return f"{planned.variant.label}, seed {planned.config.seed}"
+
+
+def _runs(stage: "Stage") -> int:
+    return len(stage.study.variants) * len(stage.study.seeds)
+
+
+def _time_left(progress: "LabProgress") -> str:
+    total, done = progress.seconds()
+    return _duration(max(0.0, total - done))
 
 
 def _count(count: int, noun: str) -> str:
@@ -160,7 +156,11 @@ def _count(count: int, noun: str) -> str:
 
 
 def _duration(seconds: float) -> str:
+    """Return a time as minutes and seconds, with hours where there are any.
+
+    >>> _duration(75), _duration(3675)
+    ('1:15', '1:01:15')
+    """
     minutes, rest = divmod(round(seconds), 60)
-    return (
-        f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
-    )
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

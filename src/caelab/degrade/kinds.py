@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from PIL import Image
-from scipy.ndimage import gaussian_filter1d
 
 from caelab.registry import Registry, register
 
@@ -264,6 +263,7 @@ def _blur_matrix(
 ) -> "Tensor":
     """Return the linear map that blurs a line of ``size`` pixels, ``(size, size)``."""
     import torch
+    from scipy.ndimage import gaussian_filter1d
 
     return torch.from_numpy(gaussian_filter1d(np.eye(size), deviation, axis=0)).to(device, dtype)
 

@@ -1,4 +1,4 @@
-"""Where the error sits: at which pixels, at which frequencies, on edges or in flat places."""
+"""Where the error sits: at which pixels, at which frequencies, on edges or in flat areas."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,11 +11,10 @@ from caelab.degrade.kinds import gray
 from caelab.metrics.evaluate import Estimate
 
 BANDS = 8
-"""Equal rings of frequency from 0 to half a cycle a pixel; what lies in the corners beyond goes to
-the last."""
+"""Equal rings of frequency from 0 to half a cycle per pixel; the corners beyond join the last."""
 
 GROUPS = 10
-"""Equally many pixels each, by the steepness of the luminance."""
+"""Groups of equally many pixels, by the steepness of the luminance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,14 +22,14 @@ class ErrorSites:
     """Where the mean squared error of images sits.
 
     Attributes:
-        by_pixel: Mean squared error ``(H, W)``.
-        border: That of the outermost ring of pixels, over that of the others.
-        frequencies: Upper ends of the bands, in cycles a pixel, ``(B,)``.
-        error_power: The part of the mean squared error in each band, ``(B,)``; they add up to it.
-        image_power: The images' own power in each band about their mean colour, ``(B,)``.
+        by_pixel: Mean squared error of each pixel, ``(H, W)``.
+        border: Error of the outermost ring of pixels over that of the others.
+        frequencies: Upper ends of the bands, in cycles per pixel, ``(B,)``.
+        error_power: Part of the mean squared error in each band, ``(B,)``; their sum is the whole.
+        image_power: Power of the images about their mean color in each band, ``(B,)``.
         by_steepness: Mean squared error of the tenths of all pixels, from the flattest to the
             steepest, ``(10,)``.
-        n: Images.
+        n: Number of images.
     """
 
     by_pixel: np.ndarray
@@ -43,76 +42,63 @@ class ErrorSites:
 
     @property
     def lost(self) -> np.ndarray:
-        """The share of the images' power in each band that the error amounts to, ``(B,)``."""
+        """Error as a share of the images' power in each band, ``(B,)``."""
         share: np.ndarray = self.error_power / np.maximum(self.image_power, 1e-12)
         return share
 
     @property
     def steep_share(self) -> float:
-        """The share of the error on the steepest tenth of the pixels."""
+        """Share of the error on the steepest tenth of the pixels."""
         return float(self.by_steepness[-1] / self.by_steepness.sum())
 
 
 def find_error_sites(made: Iterable[Estimate]) -> ErrorSites:
-    """Gather where the errors of estimates sit."""
-    count, by_pixel, error_power, image_power = 0, None, None, None
+    """Gather where the errors of estimates sit.
+
+    Raises:
+        ValueError: There is no estimate.
+    """
+    count = 0
+    by_pixel = error_power = image_power = torch.zeros(())
     steepness, errors = [], []
     for one in made:
         error = one.estimate - one.target
         squared = error.square().mean(1)  # (N, H, W)
-        total, error_sum, image_sum = squared.sum(0), _power(error), _power(_centred(one.target))
-        by_pixel = total if by_pixel is None else by_pixel + total
-        error_power = error_sum if error_power is None else error_power + error_sum
-        image_power = image_sum if image_power is None else image_power + image_sum
-        steepness.append(_steepness(one.target).flatten())
+        by_pixel = by_pixel + squared.sum(0)
+        error_power = error_power + _power(error)
+        image_power = image_power + _power(one.target - one.target.mean((2, 3), keepdim=True))
+        # Length of the luminance's gradient: central differences, one-sided at the border.
+        down, across = torch.gradient(gray(one.target)[:, 0], dim=(1, 2))
+        steepness.append(torch.hypot(down, across).flatten())
         errors.append(squared.flatten())
         count += len(error)
-    if by_pixel is None or error_power is None or image_power is None:
+    if not count:
         raise ValueError("there is no estimate to look at")
     pixels = (by_pixel / count).numpy()
-    ends, bands = _bands(pixels.shape)
-    order = np.argsort(torch.cat(steepness).numpy(), kind="stable")
-    tenths = np.array_split(torch.cat(errors).numpy()[order], GROUPS)
-
-    def by_band(power: Tensor) -> np.ndarray:
-        return np.bincount(bands.ravel(), (power / count).numpy().ravel(), minlength=BANDS)
-
     inner = pixels[1:-1, 1:-1]
     outer = (pixels.sum() - inner.sum()) / (pixels.size - inner.size)
+    radius = np.hypot(*np.meshgrid(*map(np.fft.fftfreq, pixels.shape), indexing="ij"))
+    ends = np.arange(1, BANDS + 1) / (2 * BANDS)
+    bands = np.minimum(np.searchsorted(ends, radius - 1e-9), BANDS - 1).ravel()
+    by_band = [
+        np.bincount(bands, (power / count).numpy().ravel(), minlength=BANDS)
+        for power in (error_power, image_power)
+    ]
+    order = np.argsort(torch.cat(steepness).numpy(), kind="stable")
+    tenths = np.array_split(torch.cat(errors).numpy()[order], GROUPS)
     return ErrorSites(
         by_pixel=pixels,
         border=float(outer / max(float(inner.mean()), 1e-12)) if inner.size else 1.0,
         frequencies=ends,
-        error_power=by_band(error_power),
-        image_power=by_band(image_power),
+        error_power=by_band[0],
+        image_power=by_band[1],
         by_steepness=np.array([float(tenth.mean(dtype=np.float64)) for tenth in tenths]),
         n=count,
     )
 
 
 def _power(images: Tensor) -> Tensor:
-    """Sum over images of the power of each frequency, ``(H, W)``; its sum over frequencies is the
-    mean square.
-    """
+    """Sum the power of each frequency over images, ``(H, W)``; its total is the mean square."""
     size = images.shape[2] * images.shape[3]
     power: Tensor = torch.fft.fft2(images.double()).abs().square() / size**2
     return power.mean(1).sum(0)
-
-
-def _centred(images: Tensor) -> Tensor:
-    return images - images.mean((2, 3), keepdim=True)
-
-
-def _steepness(images: Tensor) -> Tensor:
-    """Length of the luminance's gradient, ``(N, H, W)``: central differences, one-sided at the
-    border.
-    """
-    down, across = torch.gradient(gray(images)[:, 0], dim=(1, 2))
-    return torch.hypot(down, across)
-
-
-def _bands(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    height, width = shape
-    radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None])
-    ends = np.arange(1, BANDS + 1) / (2 * BANDS)
-    return ends, np.minimum(np.searchsorted(ends, radius - 1e-9), BANDS - 1)
