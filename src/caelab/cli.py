@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ import click
 from caelab import __version__
 from caelab.commands.messages import NoteHandler, with_flags
 from caelab.errors import InputError
+from caelab.registry import PLUGINS_VARIABLE
 
 SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Train and compare networks": {
@@ -70,13 +72,26 @@ class Commands(click.Group):
 @click.command(
     cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
 )
+@click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, resolve_path=True),
+    help=(
+        "Python file that registers layers, degradations, losses or other kinds; may be repeated."
+        f"  [also: the environment variable {PLUGINS_VARIABLE}]"
+    ),
+)
 @click.version_option(__version__, prog_name="caelab")
-def caelab() -> None:
+def caelab(plugins: tuple[str, ...]) -> None:
     """Run the convolutional-autoencoder workbench.
 
     Describe a network in a line of text, train it, measure it honestly. Results go to stdout,
     progress and messages to stderr.
     """
+    if plugins:
+        earlier = os.environ.get(PLUGINS_VARIABLE)
+        os.environ[PLUGINS_VARIABLE] = os.pathsep.join([*plugins, *([earlier] if earlier else [])])
 
 
 def main() -> None:

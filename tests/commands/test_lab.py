@@ -11,7 +11,7 @@ from caelab.cli import caelab
 from caelab.commands.lab_view import plan_text, watching
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
-from caelab.experiments.engines.serial import ThisProcess
+from caelab.experiments.engines.base import SerialEngine
 from caelab.lab import studies
 from caelab.lab.budgets import Budget
 from caelab.lab.runner import conduct_lab, prepare
@@ -73,7 +73,7 @@ def test_a_line_a_run_and_the_plan_knows_what_is_there(
     progress = prepare(base, budget, runs=tmp_path / "runs")
     assert "exercise-2: 2 networks, 2 runs" in plan_text(progress)
     with watching(progress) as watch:
-        for state in conduct_lab(progress, engine=ThisProcess(), out=tmp_path / "lab"):
+        for state in conduct_lab(progress, engine=SerialEngine(), out=tmp_path / "lab"):
             watch(state)
     said = capsys.readouterr().err.splitlines()
     assert [line.split(":")[1].strip() for line in said if "test MSE" in line] == [

@@ -113,9 +113,10 @@ def test_a_failed_run_ends_with_exit_code_1_and_the_rest_is_there(
         (("--seeds", "1.5"), "seeds '1.5': expected different whole numbers from 0 on"),
         (
             ("--engine", "serial", "--workers", "2"),
-            "--workers goes with --engine processes, not serial",
+            "--workers needs --engine processes, not serial",
         ),
-        (("--address", "auto"), "--address goes with --engine ray"),
+        (("--engine", "this"), "this is now called serial"),
+        (("--address", "auto"), "--address needs --engine ray"),
         (("--epochs", "0"), "base: --epochs 0: should be greater than or equal to 1"),
         (("--data", "/nowhere"), "there is no /nowhere"),
     ],
@@ -163,7 +164,7 @@ def test_control_c_saves_the_state(write: Write, tmp_path: Path, engine: tuple[s
     finally:
         process.kill()
     assert process.returncode == 130, stderr
-    assert "the same command goes on from there" in stderr
+    assert "run the same command again" in stderr
     assert "Traceback" not in stderr
     assert stdout == ""
     assert checkpoints[0].is_file()

@@ -14,20 +14,18 @@ from safetensors.torch import load_file
 
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
-from caelab.experiments.engines import (
+from caelab.experiments.engines import processes
+from caelab.experiments.engines.base import (
     Engine,
     Event,
     Failed,
     Finished,
     Job,
+    SerialEngine,
     Started,
-    auto,
-    forkserver,
-    processes,
 )
-from caelab.experiments.engines.processes import Processes
-from caelab.experiments.engines.ray_cluster import RayCluster, pack, train_remotely, unpack
-from caelab.experiments.engines.serial import ThisProcess
+from caelab.experiments.engines.processes import ProcessEngine
+from caelab.experiments.engines.ray_cluster import RayEngine, pack, train_remotely, unpack
 from caelab.experiments.run_directory import RunDirectory, run_name
 from caelab.experiments.setup import load_data
 from caelab.kernels.compiler import find_compiler
@@ -67,7 +65,7 @@ def jobs(small: Small) -> list[Job]:
 @pytest.fixture
 def reference(jobs: list[Job], tmp_path: Path, one_thread: None) -> list[Weights]:
     """The weights that this process trains."""
-    list(ThisProcess().train(jobs, runs=tmp_path / "reference"))
+    list(SerialEngine().train(jobs, runs=tmp_path / "reference"))
     return [weights(tmp_path / "reference", one.name) for one in jobs]
 
 
@@ -82,7 +80,7 @@ def finished(engine: Engine, jobs: list[Job], runs: Path) -> list[Event]:
 def test_local_processes_train_the_same_weights(
     jobs: list[Job], reference: list[Weights], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    events = finished(Processes(workers=2, threads=1), jobs, tmp_path)
+    events = finished(ProcessEngine(workers=2, threads=1), jobs, tmp_path)
     assert events[:2] == [Started(jobs[0].name), Started(jobs[1].name)]
     assert all(
         same(weights(tmp_path, one.name), expected)
@@ -92,12 +90,12 @@ def test_local_processes_train_the_same_weights(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.skipif(not forkserver.FORKS, reason="workers are new interpreters here")
+@pytest.mark.skipif(not processes.FORKS, reason="workers are new interpreters here")
 def test_workers_have_what_a_run_needs_from_the_start() -> None:
-    forkserver.get_ready()
-    forkserver.get_ready()
-    with forkserver.context().Pool(1) as pool:
-        assert pool.apply(eval, (f"{forkserver.PRELOADED!r} in __import__('sys').modules",))
+    processes.start_server()
+    processes.start_server()
+    with processes.worker_context().Pool(1) as pool:
+        assert pool.apply(eval, (f"{processes.PRELOADED!r} in __import__('sys').modules",))
         assert pool.apply(eval, ("__import__('threading').active_count()",)) <= 2
 
 
@@ -106,16 +104,16 @@ def test_workers_have_what_a_run_needs_from_the_start() -> None:
 def test_workers_have_this_process_s_environment_and_not_an_older_one(
     small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiler: str | None
 ) -> None:
-    forkserver.get_ready()
+    processes.start_server()
     if compiler is not None:
         monkeypatch.setenv("CC", compiler)  # nothing is compiled
     one = job(small(epochs=1))
-    finished(Processes(workers=1, threads=1), [one], tmp_path)
+    finished(ProcessEngine(workers=1, threads=1), [one], tmp_path)
     directory = RunDirectory(tmp_path / one.name)
     assert (directory.read(directory.environment)["lanes"] is None) == (compiler == "")
 
 
-@pytest.mark.parametrize("engine", [ThisProcess(), Processes(workers=2, threads=1)])
+@pytest.mark.parametrize("engine", [SerialEngine(), ProcessEngine(workers=2, threads=1)])
 def test_images_that_are_at_hand_are_not_loaded_again(
     small: Small, pictures: Path, reference: list[Weights], tmp_path: Path, engine: Engine
 ) -> None:
@@ -142,10 +140,10 @@ def test_a_killed_worker_is_replaced_and_its_run_goes_on(
     small: Small, tmp_path: Path, one_thread: None
 ) -> None:
     long = job(small(epochs=30))
-    finished(ThisProcess(), [long], tmp_path / "reference")
+    finished(SerialEngine(), [long], tmp_path / "reference")
     killed = 0
     checkpoint = RunDirectory(tmp_path / long.name).checkpoint
-    with closing(Processes(workers=1, threads=1).train([long], runs=tmp_path)) as events:
+    with closing(ProcessEngine(workers=1, threads=1).train([long], runs=tmp_path)) as events:
         assert next(events) == Started(long.name)
         kill_when_it_exists(checkpoint)
         killed += 1
@@ -157,7 +155,7 @@ def test_a_killed_worker_is_replaced_and_its_run_goes_on(
 
 def test_a_run_that_loses_two_workers_has_failed(small: Small, tmp_path: Path) -> None:
     long, short = job(small(epochs=500)), job(small(epochs=1))
-    with closing(Processes(workers=1, threads=1).train([long, short], runs=tmp_path)) as events:
+    with closing(ProcessEngine(workers=1, threads=1).train([long, short], runs=tmp_path)) as events:
         for _ in range(2):
             assert next(events) == Started(long.name)
             RunDirectory(tmp_path / long.name).checkpoint.unlink(missing_ok=True)
@@ -170,7 +168,7 @@ def test_a_run_that_loses_two_workers_has_failed(small: Small, tmp_path: Path) -
 def test_stopping_saves_what_is_under_way(small: Small, tmp_path: Path) -> None:
     long = job(small(epochs=500))
     directory = RunDirectory(tmp_path / long.name)
-    with closing(Processes(workers=1, threads=1).train([long], runs=tmp_path)) as events:
+    with closing(ProcessEngine(workers=1, threads=1).train([long], runs=tmp_path)) as events:
         next(events)
         wait_for(directory.checkpoint)
         directory.checkpoint.unlink()  # a time would not tell two that are written within the clock's tick
@@ -197,11 +195,11 @@ def test_there_are_as_many_workers_as_the_machine_has_room_for(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    monkeypatch.setattr(auto, "available_cores", lambda: cores)
+    monkeypatch.setattr(processes, "available_cores", lambda: cores)
     monkeypatch.setattr(
         os, "sysconf", lambda name: {"SC_PHYS_PAGES": gigabytes * 10**6, "SC_PAGE_SIZE": 1000}[name]
     )
-    assert auto.usual_workers(jobs) == workers
+    assert processes.usual_workers(jobs) == workers
 
 
 @pytest.mark.parametrize(("gpus", "workers"), [(1, 1), (2, 2), (8, 5)])
@@ -210,15 +208,15 @@ def test_a_gpu_has_a_worker_of_its_own(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    assert auto.usual_workers(5) == workers
+    assert processes.usual_workers(5) == workers
 
 
 def test_several_runs_are_trained_at_once_and_one_here(
     jobs: list[Job], reference: list[Weights], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(auto, "usual_workers", lambda count: 2 if count > 1 else 1)
+    monkeypatch.setattr(processes, "usual_workers", lambda count: 2 if count > 1 else 1)
     monkeypatch.setattr(processes, "available_cores", lambda: 2)
-    engine = auto.AsFits()
+    engine = processes.AutoEngine()
     events = finished(engine, jobs, tmp_path)
     assert events[:2] == [Started(jobs[0].name), Started(jobs[1].name)]
     assert engine.workers == 2
@@ -244,7 +242,7 @@ def test_without_a_number_there_is_a_worker_a_core(
     monkeypatch.setattr(
         os, "sysconf", lambda name: {"SC_PHYS_PAGES": gigabytes * 10**6, "SC_PAGE_SIZE": 1000}[name]
     )
-    engine = Processes()
+    engine = ProcessEngine()
     assert (engine.workers, engine.threads) == (workers, cores // workers)
 
 
@@ -252,11 +250,11 @@ def test_the_threads_are_shared_out() -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     assert cores is not None
     for workers in (1, 2, 100):
-        assert Processes(workers=workers).threads == max(1, cores // workers)
-    assert Processes(workers=2, threads=3).threads == 3
+        assert ProcessEngine(workers=workers).threads == max(1, cores // workers)
+    assert ProcessEngine(workers=2, threads=3).threads == 3
 
 
-@pytest.mark.parametrize("engine", [ThisProcess(), Processes(workers=1, threads=1)])
+@pytest.mark.parametrize("engine", [SerialEngine(), ProcessEngine(workers=1, threads=1)])
 def test_warnings_of_a_run_come_with_its_event(
     small: Small,
     pictures: Path,
@@ -277,7 +275,7 @@ def test_warnings_of_a_run_come_with_its_event(
 
 def test_the_wrong_data_are_a_failure(small: Small, tmp_path: Path) -> None:
     other = Job(name="another-0123abcd", config=small(epochs=1))
-    _, event = ThisProcess().train([other], runs=tmp_path)
+    _, event = SerialEngine().train([other], runs=tmp_path)
     assert isinstance(event, Failed)
     assert "the data here are not the study's" in event.message
 
@@ -289,7 +287,7 @@ def test_a_fault_of_ours_is_a_failure_with_its_place(
         raise ZeroDivisionError("by zero")
 
     monkeypatch.setattr("caelab.experiments.run.run", fault)
-    _, event = ThisProcess().train([job(small())], runs=tmp_path)
+    _, event = SerialEngine().train([job(small())], runs=tmp_path)
     assert isinstance(event, Failed)
     assert event.message.startswith("ZeroDivisionError: by zero (")
     assert "test_engines.py, line" in event.message
@@ -298,9 +296,9 @@ def test_a_fault_of_ours_is_a_failure_with_its_place(
 def test_without_ray_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(
-        InputError, match=r"--engine ray needs Ray: pip install 'caelab\[cluster\]'"
+        InputError, match=r"the engine ray needs Ray: pip install 'caelab\[cluster\]'"
     ):
-        RayCluster()
+        RayEngine()
 
 
 def test_a_cluster_that_does_not_answer_is_said() -> None:
@@ -308,14 +306,14 @@ def test_a_cluster_that_does_not_answer_is_said() -> None:
     with pytest.raises(
         InputError, match=r"no Ray cluster at 127\.0\.0\.1:9: .*refused.*`ray start --head`"
     ):
-        RayCluster(address="127.0.0.1:9")
+        RayEngine(address="127.0.0.1:9")
 
 
 def test_a_node_without_the_drivers_folder_goes_on_and_returns_everything(
     small: Small, tmp_path: Path, one_thread: None
 ) -> None:
     one = job(small())
-    finished(ThisProcess(), [one], tmp_path)
+    finished(SerialEngine(), [one], tmp_path)
     begun = pack(tmp_path / one.name)
     del begun["result.json"]
     epochs = begun["epochs.csv"]
@@ -343,7 +341,7 @@ def test_a_cluster_trains_the_same_weights_even_if_it_loses_a_node(
         lost = cluster.add_node(num_cpus=1)
         ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
         cluster.wait_for_nodes()
-        engine = RayCluster()
+        engine = RayEngine()
         assert engine.workers == 2
         finished(engine, jobs, tmp_path / "two")
         assert all(
@@ -352,7 +350,7 @@ def test_a_cluster_trains_the_same_weights_even_if_it_loses_a_node(
         )
 
         longer = [job(small(epochs=60)), job(small(epochs=60, seed=1))]
-        finished(ThisProcess(), longer, tmp_path / "reference")
+        finished(SerialEngine(), longer, tmp_path / "reference")
         with closing(engine.train(longer, runs=tmp_path)) as events:
             assert [next(events), next(events)] == [Started(one.name) for one in longer]
             for one in longer:

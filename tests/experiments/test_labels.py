@@ -9,10 +9,10 @@ import torch
 
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
-from caelab.experiments.engines.serial import ThisProcess
+from caelab.experiments.engines.base import SerialEngine
 from caelab.experiments.run import run
 from caelab.experiments.study import read_study
-from caelab.experiments.study_runner import conduct
+from caelab.experiments.study_runner import run_study
 from caelab.models.weights_file import load_model
 from caelab.sklearn import ConvolutionalAutoencoder
 
@@ -58,7 +58,7 @@ def test_a_study_says_so_before_it_trains(pictures: Path, tmp_path: Path) -> Non
         options={"data": {"source": str(pictures), "size": 16}, "epochs": 1, "batch_size": 16},
     )
     with pytest.raises(InputError, match="classify9"):
-        next(conduct(study, engine=ThisProcess(), runs=tmp_path / "runs", out=tmp_path / "out"))
+        next(run_study(study, engine=SerialEngine(), runs=tmp_path / "runs", out=tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from caelab.commands.search import command
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
-from caelab.experiments.search import Range, conduct_search, read_search
+from caelab.experiments.search import Range, read_search, run_search
 
 pytest.importorskip("optuna", reason="Optuna is not installed: pip install 'caelab[search]'")
 
@@ -49,13 +49,9 @@ def test_placeholders_and_options_make_a_run(recipe: Path) -> None:
 def test_a_search_goes_on_where_it_was(recipe: Path, tmp_path: Path) -> None:
     memory = tmp_path / "search.db"
     first = list(
-        conduct_search(
-            read_search(recipe, options={}, trials=2), runs=tmp_path / "runs", file=memory
-        )
+        run_search(read_search(recipe, options={}, trials=2), runs=tmp_path / "runs", file=memory)
     )
-    more = list(
-        conduct_search(read_search(recipe, options={}), runs=tmp_path / "runs", file=memory)
-    )
+    more = list(run_search(read_search(recipe, options={}), runs=tmp_path / "runs", file=memory))
     assert more[:2] == first
     assert [trial.number for trial in more] == [0, 1, 2]
     assert all(trial.error is not None and 0 < trial.error < 1 for trial in more)
@@ -71,15 +67,15 @@ def test_a_trial_that_was_cut_off_is_tried_again_and_does_not_count(
     )
     whole = [
         dict(trial.values)
-        for trial in conduct_search(search, runs=places["runs"], file=tmp_path / "whole.db")
+        for trial in run_search(search, runs=places["runs"], file=tmp_path / "whole.db")
     ]
-    assert next(conduct_search(search, **places)).values == whole[0]
+    assert next(run_search(search, **places)).values == whole[0]
     for _ in range(2):
         monkeypatch.setattr("caelab.experiments.run.run", _interrupted)
         with pytest.raises(KeyboardInterrupt):
-            list(conduct_search(search, **places))
+            list(run_search(search, **places))
         monkeypatch.undo()
-    again = list(conduct_search(search, **places))
+    again = list(run_search(search, **places))
     assert [trial.values for trial in again] == whole
     assert len({repr(values) for values in whole}) == 3
     assert all(trial.error is not None for trial in again)
@@ -91,14 +87,10 @@ def _interrupted(*_: object, **__: object) -> None:
 
 def test_another_search_is_refused(recipe: Path, tmp_path: Path) -> None:
     memory = tmp_path / "search.db"
-    next(
-        conduct_search(
-            read_search(recipe, options={}, trials=1), runs=tmp_path / "runs", file=memory
-        )
-    )
+    next(run_search(read_search(recipe, options={}, trials=1), runs=tmp_path / "runs", file=memory))
     recipe.write_text(recipe.read_text().replace("[2, 4]", "[2, 5]"))
     with pytest.raises(InputError, match="the memory of another search"):
-        next(conduct_search(read_search(recipe, options={}), runs=tmp_path / "runs", file=memory))
+        next(run_search(read_search(recipe, options={}), runs=tmp_path / "runs", file=memory))
 
 
 def test_an_impossible_trial_fails_and_the_others_go_on(recipe: Path, tmp_path: Path) -> None:
@@ -106,11 +98,11 @@ def test_an_impossible_trial_fails_and_the_others_go_on(recipe: Path, tmp_path: 
         recipe.read_text().replace("conv3", "conv{width}").replace("[2, 4]", "[3, 4]")
     )
     search = read_search(recipe, options={}, trials=6)
-    first = list(conduct_search(search, runs=tmp_path / "runs", file=tmp_path / "search.db"))
+    first = list(run_search(search, runs=tmp_path / "runs", file=tmp_path / "search.db"))
     errors = {trial.values["width"]: trial.error for trial in first}
     assert errors[4] is None
     assert errors[3] is not None
-    again = conduct_search(search, runs=tmp_path / "runs", file=tmp_path / "search.db")
+    again = run_search(search, runs=tmp_path / "runs", file=tmp_path / "search.db")
     assert [trial.error is None for trial in again] == [
         trial.values["width"] == 4 for trial in first
     ]
@@ -128,7 +120,7 @@ def test_an_impossible_trial_fails_and_the_others_go_on(recipe: Path, tmp_path: 
         (("low = 1e-3", "low = 0"), "above 0 unless linear"),
         (
             ("width = [2, 4]", "width = [2, 4]\noptimizer.learning_rat = [1]"),
-            "optimizer.learning_rat: neither a placeholder .* did you mean `optimizer.learning_rate`",
+            "optimizer.learning_rat: neither a placeholder .* did you mean optimizer.learning_rate",
         ),
         (("network = ", "net = "), "expected network"),
         (("[search]", "[search"), "cannot read the search"),

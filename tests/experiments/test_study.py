@@ -182,7 +182,7 @@ def test_seeds_that_are_none(given: object) -> None:
         ),
         (
             based("epoch = 3"),
-            "line 3, [base] epoch: no such parameter; did you mean `epochs`?",
+            "line 3, [base] epoch: there is no parameter epoch; did you mean epochs?",
         ),
         (based("seed = 3"), "line 3, [base] seed: seeds go into [study]."),
         (
@@ -191,7 +191,7 @@ def test_seeds_that_are_none(given: object) -> None:
         ),
         (
             based('[networks]\na = { network = "conv3", epoch = 1 }'),
-            "a: `epoch`: no such parameter",
+            "a: there is no parameter epoch",
         ),
         (
             based("[factor]\nkernel = [1]"),
@@ -207,17 +207,17 @@ def test_seeds_that_are_none(given: object) -> None:
         ),
         (
             based("optimizer = 'adam'"),
-            "base: `optimizer` adam: this is a table, such as `optimizer.kind`.",
+            "base: optimizer is a table: write optimizer.kind = 'adam'.",
         ),
-        (based("impair = 'gray'"), "line 3, [base] impair: this is now called `degradation`"),
+        (based("impair = 'gray'"), "line 3, [base] impair: impair is now called degradation"),
         (
             based("[factors]\nflip = [true]"),
-            "line 4, [factors] flip: this belongs elsewhere, write `augmentation.flip`",
+            "line 4, [factors] flip: flip is in another place: write augmentation.flip",
         ),
-        (based("[factors]\nema = [0.9]"), "line 4, [factors] ema: this is now called `ema_decay`"),
+        (based("[factors]\nema = [0.9]"), "line 4, [factors] ema: ema is now called ema_decay"),
         (
             based("[factors]\noptimizer.kin = ['adam']"),
-            "line 4, [factors] optimizer.kin: no such parameter; did you mean `optimizer.kind`?",
+            "line 4, [factors] optimizer.kin: there is no parameter optimizer.kin; did you mean optimizer.kind?",
         ),
         (
             based('[networks]\na = { network = "conv3", data.size = 16 }'),

@@ -11,13 +11,12 @@ from caelab.data import ImageSet
 from caelab.errors import InputError
 from caelab.experiments import study_runner as conduct_module
 from caelab.experiments.config import nest
-from caelab.experiments.engines import Event, Failed, Job
-from caelab.experiments.engines.serial import ThisProcess
+from caelab.experiments.engines.base import Event, Failed, Job, SerialEngine
 from caelab.experiments.interrupt import Interrupted
 from caelab.experiments.run_directory import RunDirectory
 from caelab.experiments.study import Study, read_study
 from caelab.experiments.study_results import read_rows
-from caelab.experiments.study_runner import Progress, conduct
+from caelab.experiments.study_runner import Progress, run_study
 
 Make = Callable[..., Study]
 
@@ -38,7 +37,7 @@ class Recording:
             if message := self.failing.get(job.config.optimizer.kind):
                 yield Failed(job.name, message)
             else:
-                yield from ThisProcess().train([job], runs=runs, images=images)
+                yield from SerialEngine().train([job], runs=runs, images=images)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +76,7 @@ def last(
     study: Study, folder: Path, engine: Recording | None = None, *, out: Path | None = None
 ) -> Progress:
     steps = list(
-        conduct(
+        run_study(
             study, engine=engine or Recording(), runs=folder / "runs", out=out or folder / "study"
         )
     )
@@ -88,8 +87,8 @@ def test_a_study_leaves_its_runs_and_their_rows(make: Make, tmp_path: Path) -> N
     study = make()
     steps = [
         (len(progress.rows), len(progress.running), len(progress.left))
-        for progress in conduct(
-            study, engine=ThisProcess(), runs=tmp_path / "runs", out=tmp_path / "study"
+        for progress in run_study(
+            study, engine=SerialEngine(), runs=tmp_path / "runs", out=tmp_path / "study"
         )
     ]
     assert steps == [(0, 0, 2), (0, 1, 1), (1, 0, 1), (1, 1, 0), (2, 0, 0)]
@@ -262,7 +261,7 @@ def test_a_disk_that_fills_up_loses_nothing(
 def test_an_interrupted_study_goes_on(make: Make, tmp_path: Path) -> None:
     study = make()
     with closing(
-        conduct(study, engine=ThisProcess(), runs=tmp_path / "runs", out=tmp_path / "study")
+        run_study(study, engine=SerialEngine(), runs=tmp_path / "runs", out=tmp_path / "study")
     ) as steps:
         while len(next(steps).rows) < 1:
             pass

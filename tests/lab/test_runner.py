@@ -15,7 +15,7 @@ import pytest
 
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
-from caelab.experiments.engines.serial import ThisProcess
+from caelab.experiments.engines.base import SerialEngine
 from caelab.lab import studies
 from caelab.lab.budgets import Budget
 from caelab.lab.runner import LabProgress, conduct_lab, prepare
@@ -65,7 +65,7 @@ def conducted(folder: Path) -> list[LabProgress]:
     progress = prepare(RunConfig().replace(data="photos", size=16), TINY, runs=folder / "runs")
     return list(
         conduct_lab(
-            progress, engine=ThisProcess(), out=folder / "lab", command="caelab lab --budget tiny"
+            progress, engine=SerialEngine(), out=folder / "lab", command="caelab lab --budget tiny"
         )
     )
 

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from caelab.experiments.engines.serial import ThisProcess
+from caelab.experiments.engines.base import SerialEngine
 from caelab.experiments.study import read_study
 from caelab.experiments.study_results import read_rows
-from caelab.experiments.study_runner import conduct
+from caelab.experiments.study_runner import run_study
 
 STUDY = """
 [study]
@@ -44,8 +44,8 @@ def small_study(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Sma
     file.write_text(STUDY.format(data=pictures), encoding="utf-8")
     study = SmallStudy(file=file, runs=home / "runs", folder=home / "runs" / "study-tiny")
     progress = list(
-        conduct(
-            read_study(file, seeds="2"), engine=ThisProcess(), runs=study.runs, out=study.folder
+        run_study(
+            read_study(file, seeds="2"), engine=SerialEngine(), runs=study.runs, out=study.folder
         )
     )
     assert len(progress[-1].rows) == 6

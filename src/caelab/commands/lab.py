@@ -59,7 +59,7 @@ def command(
     """
     from caelab.commands.lab_view import plan_text, watching
     from caelab.experiments.config import make_config
-    from caelab.experiments.engines.auto import AsFits
+    from caelab.experiments.engines.processes import AutoEngine
     from caelab.lab.budgets import BUDGETS
     from caelab.lab.runner import conduct_lab, prepare
     from caelab.report.report import write_report
@@ -74,7 +74,9 @@ def command(
         words += [flag_of(name), str(value)] if value is not None else []
     try:
         with watching(progress) as watch:
-            for state in conduct_lab(progress, engine=AsFits(), out=out, command=shlex.join(words)):
+            for state in conduct_lab(
+                progress, engine=AutoEngine(), out=out, command=shlex.join(words)
+            ):
                 watch(state)
     except KeyboardInterrupt as error:
         raise Interrupted("the state is saved; run the same command again to resume") from error

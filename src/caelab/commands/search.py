@@ -10,7 +10,7 @@ from caelab.commands.help import HelpCommand
 from caelab.commands.options import given_options, run_options
 from caelab.commands.output import json_option, print_json
 from caelab.errors import InputError
-from caelab.experiments.search import Trial, conduct_search, read_search
+from caelab.experiments.search import Trial, read_search, run_search
 
 
 @click.command(
@@ -44,7 +44,7 @@ def command(
     """
     search = read_search(file, options=given_options(options), trials=trials)
     found: list[Trial] = []
-    for trial in conduct_search(
+    for trial in run_search(
         search, runs=runs, file=out if out is not None else runs / f"search-{search.name}.db"
     ):
         found.append(trial)

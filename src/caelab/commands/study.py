@@ -18,8 +18,15 @@ from caelab.experiments.interrupt import Interrupted
 from caelab.experiments.study import Study, read_study
 
 if TYPE_CHECKING:
-    from caelab.experiments.engines import Engine
+    from caelab.experiments.engines.base import Engine
     from caelab.experiments.study_runner import Progress
+
+
+class _EngineName(click.Choice[str]):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value == "this":
+            self.fail("this is now called serial.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 @click.command(
@@ -51,7 +58,8 @@ if TYPE_CHECKING:
 @click.option(
     "--engine",
     "engine_name",
-    type=click.Choice(["serial", "processes", "ray"]),
+    type=_EngineName(["auto", "serial", "processes", "ray"]),
+    default="auto",
     help="Train runs one by one, in local processes, or on a Ray cluster.  [default: one process"
     " per CPU core when there are several runs]",
 )
@@ -83,7 +91,7 @@ def command(
     seeds: str | None,
     runs: Path,
     out: Path | None,
-    engine_name: str | None,
+    engine_name: str,
     workers: int | None,
     threads: int | None,
     address: str | None,
@@ -99,43 +107,45 @@ def command(
     resume, and one that fails does not stop the others. Options of a run take precedence over the
     base in the file.
     """
-    engine_name = engine_name or ("processes" if workers else "serial" if threads else None)
-    _check(engine_name, workers, address)
-    if engine_name in (None, "processes") and not (dry_run or report_only):
-        from caelab.experiments.engines import forkserver
+    if engine_name == "auto" and (workers or threads):
+        engine_name = "processes" if workers else "serial"
+    if workers and engine_name != "processes":
+        raise InputError(f"--workers needs --engine processes, not {engine_name}.")
+    if address and engine_name != "ray":
+        raise InputError("--address needs --engine ray.")
+    if engine_name in ("auto", "processes") and not (dry_run or report_only):
+        from caelab.experiments.engines.processes import start_server
 
-        forkserver.get_ready()  # while this process imports torch and reads the data
+        start_server()  # it imports PyTorch while this process does, and reads the data
     study = read_study(file, options=given_options(options), seeds=seeds)
     if dry_run:
-        if as_json:
-            print_json(plan_rows(study))
-        else:
-            click.echo(plan_table(study))
+        rows = plan_rows(study)
+        print_json(rows) if as_json else click.echo(plan_table(study))
         return
     folder = out if out is not None else runs / f"study-{study.name}"
     if report_only:
         _report(study, folder, runs)
         return
 
-    from caelab.experiments.study_runner import conduct
+    from caelab.experiments.study_runner import run_study
 
     engine = _engine(engine_name, workers, threads, address)
     last = None
     try:
         with watching(study) as watch:
-            for progress in conduct(study, engine=engine, runs=runs, out=folder):
+            for progress in run_study(study, engine=engine, runs=runs, out=folder):
                 last = progress
                 watch(progress)
     except KeyboardInterrupt as error:
-        raise Interrupted("the state is saved; the same command goes on from there") from error
+        raise Interrupted("the state is saved; run the same command again to resume") from error
     assert last is not None
     if report and last.rows:
         _report(study, folder, runs)
-    _conclude(study, last, folder, as_json=as_json)
+    _print_results(study, last, folder, as_json=as_json)
 
 
 def _report(study: Study, folder: Path, runs: Path) -> None:
-    """Write the report; that is talk, as the results are what the command prints."""
+    """Write the report and name it on stderr: stdout holds the results."""
     from caelab.report.study_report import write_study_report
 
     words = ["--report" if word == "--report-only" else word for word in sys.argv[1:]]
@@ -145,50 +155,35 @@ def _report(study: Study, folder: Path, runs: Path) -> None:
     click.echo(f"report: {html}", err=True)
 
 
-def _conclude(study: Study, progress: "Progress", folder: Path, *, as_json: bool) -> None:
-    in_order = {variant.label: index for index, variant in enumerate(study.variants)}
-    rows = sorted(progress.rows.values(), key=lambda row: (in_order[row.label], row.seed))
+def _print_results(study: Study, progress: "Progress", folder: Path, *, as_json: bool) -> None:
+    order = {variant.label: index for index, variant in enumerate(study.variants)}
+    rows = sorted(progress.rows.values(), key=lambda row: (order[row.label], row.seed))
     if as_json:
         print_json([dataclasses.asdict(row) for row in rows])
     else:
         click.echo(results_table(rows))
         click.echo(f"results: {folder / 'results.csv'}")
+    for name, message in progress.failures.items():
+        run = progress.planned[name]
+        label = f"{run.variant.label}, seed {run.config.seed}"
+        click.echo(f"failed: {label}: {with_flags(message)}", err=True)
     if progress.failures:
-        for name, message in progress.failures.items():
-            run = progress.planned[name]
-            click.echo(
-                f"failed: {run.variant.label}, seed {run.config.seed}: {with_flags(message)}",
-                err=True,
-            )
         sys.exit(1)
 
 
-def _check(engine: str | None, workers: int | None, address: str | None) -> None:
-    if workers and engine != "processes":
-        raise InputError(f"--workers goes with --engine processes, not {engine}.")
-    if address and engine != "ray":
-        raise InputError("--address goes with --engine ray.")
+def _engine(name: str, workers: int | None, threads: int | None, address: str | None) -> "Engine":
+    from caelab.experiments.engines import base, processes
 
+    if name == "auto":
+        return processes.AutoEngine()
+    if name == "processes":
+        return processes.ProcessEngine(workers=workers, threads=threads)
+    if name == "ray":
+        from caelab.experiments.engines.ray_cluster import RayEngine
 
-def _engine(
-    name: str | None, workers: int | None, threads: int | None, address: str | None
-) -> "Engine":
-    if name is None:
-        from caelab.experiments.engines.auto import AsFits
-
-        return AsFits()
-    if name == "serial":
+        return RayEngine(address=address, threads=threads or 1)
+    if threads is not None:
         import torch
 
-        from caelab.experiments.engines.serial import ThisProcess
-
-        if threads is not None:
-            torch.set_num_threads(threads)
-        return ThisProcess()
-    if name == "processes":
-        from caelab.experiments.engines.processes import Processes
-
-        return Processes(workers=workers, threads=threads)
-    from caelab.experiments.engines.ray_cluster import RayCluster
-
-    return RayCluster(address=address, threads=threads or 1)
+        torch.set_num_threads(threads)
+    return base.SerialEngine()

@@ -465,10 +465,10 @@ def _explain(problem: Any) -> str:
     shown = f"{value:g}" if isinstance(value, float) else str(value)
     match problem["type"]:
         case "extra_forbidden":
-            return f"{name}: {unknown_parameter(path)}"
+            return unknown_parameter(path)
         case "model_type" | "model_attributes_type":
             inner = next(each for each in PARAMETERS.values() if each.path[0] == path[0])
-            return f"{name} {shown}: this is a table, such as `{inner.dotted}`"
+            return f"{path[0]} is a table: write {inner.dotted} = {shown!r}"
         case "literal_error" if (new := OLD_VALUES.get(path[-1], {}).get(shown)) is not None:
             return f"{name} {shown}: '{value}' is now called '{new}'"
         case _:
@@ -484,14 +484,15 @@ def unknown_parameter(path: list[str]) -> str:
     """
     name = path[-1]
     if (new := RENAMED.get(name, name)).split(".")[-1] not in (name, "kind", "source"):
-        return f"this is now called `{new}`"
+        return f"{'.'.join(path)} is now called {new}"
     for short, parameter in PARAMETERS.items():
-        if name in (short, parameter.path[-1]) and len(parameter.path) > 1:
-            return f"this belongs elsewhere, write `{parameter.dotted}`"
+        if name in (short, parameter.path[-1]) and parameter.path[0] != name:
+            return f"{'.'.join(path)} is in another place: write {parameter.dotted}"
     names = {
         alias: parameter.dotted
         for short, parameter in PARAMETERS.items()
         for alias in (short, parameter.path[-1], parameter.dotted)
     }
     near = difflib.get_close_matches(name, names, n=1)
-    return "no such parameter" + (f"; did you mean `{names[near[0]]}`?" if near else "")
+    hint = f"; did you mean {names[near[0]]}?" if near else ""
+    return f"there is no parameter {'.'.join(path)}{hint}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 
 class Interrupted(RuntimeError):
-    """Someone asked to stop; the state is saved and the same command goes on from there."""
+    """Someone asked to stop; the state is saved, and the same command resumes."""
 
 
 @contextlib.contextmanager

@@ -184,7 +184,7 @@ def _train(
                 save()
             if stop.is_set():
                 raise Interrupted(
-                    f"stopped in epoch {state.epoch + 1}; the same command goes on from there"
+                    f"stopped in epoch {state.epoch + 1}; run the same command again to resume"
                 )
             if epoch is not None and _ended_early(config, memory):
                 return

@@ -144,7 +144,7 @@ def read_search(file: Path, *, options: Mapping[str, Any], trials: int | None = 
     return search
 
 
-def conduct_search(search: Search, *, runs: Path, file: Path) -> Iterator[Trial]:
+def run_search(search: Search, *, runs: Path, file: Path) -> Iterator[Trial]:
     """Train trial after trial until there are as many as the search has; yield the earlier ones
     first.
 

@@ -337,7 +337,9 @@ def _say_unknown_factor(path: str, factor: str) -> str:
         return SAME_THROUGHOUT
     if difflib.get_close_matches(path, TRANSFORMATIONS, n=1):
         return _unknown(path, TRANSFORMATIONS, "there is no factor")
-    return f"{unknown_parameter(path.split('.'))}. Factors of networks are {', '.join(TRANSFORMATIONS)}."
+    problem = unknown_parameter(path.split("."))
+    problem += "" if problem.endswith("?") else "."
+    return f"{problem} Factors of networks are {', '.join(TRANSFORMATIONS)}."
 
 
 def _unknown(key: str, known: Sequence[str] | Mapping[str, Any], problem: str) -> str:

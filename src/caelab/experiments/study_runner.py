@@ -15,7 +15,7 @@ from typing import Any
 
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig, make_config
-from caelab.experiments.engines import Engine, Failed, Finished, Job, Started
+from caelab.experiments.engines.base import Engine, Failed, Finished, Job, Started
 from caelab.experiments.run_directory import RunDirectory, run_name
 from caelab.experiments.setup import load_data, require_labels
 from caelab.experiments.study import Study, Variant
@@ -95,7 +95,7 @@ class Progress:
         return near.seconds_per_epoch * run.config.epochs * cost / max(1, near.multiply_accumulates)
 
 
-def conduct(study: Study, *, engine: Engine, runs: Path, out: Path) -> Iterator[Progress]:
+def run_study(study: Study, *, engine: Engine, runs: Path, out: Path) -> Iterator[Progress]:
     """Train what is missing of ``study``; yield its progress at the start and whenever something
     happened.
 

@@ -15,12 +15,12 @@ from typing import Any
 from caelab.data import Source
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
-from caelab.experiments.engines import Engine
-from caelab.experiments.engines.auto import usual_workers
+from caelab.experiments.engines.base import Engine
+from caelab.experiments.engines.processes import usual_workers
 from caelab.experiments.run_directory import run_name
 from caelab.experiments.setup import load_data
 from caelab.experiments.study import Study
-from caelab.experiments.study_runner import Progress, conduct, difference, identify
+from caelab.experiments.study_runner import Progress, difference, identify, run_study
 from caelab.files import read_json, to_json, write_text
 from caelab.lab import studies
 from caelab.lab.budgets import BUDGETS, Budget, cuts
@@ -219,7 +219,7 @@ def conduct_lab(
             stage.study = studies.possible(ideas, progress.classes)
         folder = out / stage.study.name
         _clear(folder, identify(stage.study, progress.source.fingerprint))
-        for state in conduct(stage.study, engine=engine, runs=progress.runs, out=folder):
+        for state in run_study(stage.study, engine=engine, runs=progress.runs, out=folder):
             stage.progress = state
             yield progress
 

@@ -1,9 +1,15 @@
-"""The engine of several local processes: each with its share of the threads, and of the GPUs."""
+"""Engines that train in several local processes, each with its share of the threads and GPUs.
+
+PyTorch is imported where it is needed, so that :func:`start_server` can be called before. On Linux
+a server process imports what a run needs, once, and forks itself for each worker; on other systems,
+where forking is unsafe, each worker is a new interpreter.
+"""
 
 import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Generator, Sequence
@@ -11,19 +17,62 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from caelab.data import ImageSet
 from caelab.data.shared_memory import LentImages, lent
-from caelab.experiments.engines import forkserver
-from caelab.experiments.engines.job import Event, Failed, Job, Started, attempt
+from caelab.experiments.engines.base import (
+    Engine,
+    Event,
+    Failed,
+    Job,
+    SerialEngine,
+    Started,
+    attempt,
+)
 from caelab.experiments.interrupt import Interrupted, uninterrupted
 
-BYTES_OF_A_WORKER = 2_500_000_000
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext, SpawnContext
+
+    from caelab.data.image_set import ImageSet
+
+WORKER_BYTES = 2_500_000_000
 """Memory that a worker may need, with its own copy of the images."""
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+PRELOADED = "caelab.experiments.run"
+"""Module that the server imports. It computes nothing, so the server has one thread and may fork."""
+
+FORKS = sys.platform == "linux"
+"""Whether workers are forked from a server."""
+
+
+def start_server() -> None:
+    """Start the server that workers are forked from, if it does not run yet, and do not wait for it.
+
+    Ctrl-C, which a terminal sends to all processes, is left to this process: SIGINT is blocked in
+    the server and its workers.
+    """
+    if not FORKS:
+        return
+    from multiprocessing import forkserver, resource_tracker
+
+    resource_tracker.ensure_running()  # the server would start it, and unblock SIGINT again
+    forkserver.set_forkserver_preload([PRELOADED])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def worker_context() -> "ForkServerContext | SpawnContext":
+    """Return the context of :mod:`multiprocessing` that starts workers."""
+    if not FORKS:
+        return multiprocessing.get_context("spawn")
+    start_server()
+    return multiprocessing.get_context("forkserver")
 
 
 @dataclass(kw_only=True)
@@ -34,64 +83,65 @@ class _Worker:
     job: Job | None = None
 
 
-class Processes:
+class ProcessEngine:
     """Trains as many jobs at the same time as there are workers.
 
-    A worker that is killed is replaced, and its job begun once more: it goes on from its
+    A worker that is killed is replaced, and its job is started once more: it continues from its
     checkpoint. A job that loses two workers has failed.
 
     Args:
-        workers: How many processes; by default one a GPU, or one a core, as far as memory goes.
-        threads: CPU threads of each; by default the cores, shared out.
+        workers: Number of processes; by default one per GPU, else one per core, as memory allows.
+        threads: CPU threads of each worker; by default an equal share of the cores.
     """
 
     def __init__(self, *, workers: int | None = None, threads: int | None = None) -> None:
         cores = available_cores()
         self._devices = _devices()
-        self.workers = workers or len(self._devices) or max(1, min(cores, room_for_workers()))
+        self.workers = workers or len(self._devices) or max(1, min(cores, workers_in_memory()))
         self.threads = threads or max(1, cores // self.workers)
 
     def train(
-        self, jobs: Sequence[Job], *, runs: Path, images: ImageSet | None = None
+        self, jobs: Sequence[Job], *, runs: Path, images: "ImageSet | None" = None
     ) -> Generator[Event, None, None]:
-        """Train ``jobs``; see :class:`Engine`."""
-        with contextlib.nullcontext() if images is None or not jobs else lent(images) as at_hand:
-            yield from self._train(jobs, runs, at_hand)
+        """Train ``jobs``; see :meth:`Engine.train`."""
+        with contextlib.nullcontext() if images is None or not jobs else lent(images) as shared:
+            yield from self._train(jobs, runs, shared)
 
     def _train(
         self, jobs: Sequence[Job], runs: Path, images: LentImages | None
     ) -> Generator[Event, None, None]:
-        waiting, bereft = deque(jobs), set[str]()
+        waiting, lost_once = deque(jobs), set[str]()
         workers: list[_Worker] = []
         try:
             while waiting or any(worker.job for worker in workers):
                 idle = [worker for worker in workers if worker.job is None]
                 while waiting and (idle or len(workers) < self.workers):
                     if not idle:
-                        with uninterrupted():  # else there could be a worker that nobody knows
+                        with uninterrupted():  # otherwise a worker could start and never be stopped
                             idle.append(self._start(workers, runs, images))
                     job = waiting.popleft()
                     self._hand(idle.pop(), job)
                     yield Started(job.name)
                 for ready in wait([worker.connection for worker in workers]):
                     worker = next(worker for worker in workers if worker.connection is ready)
-                    busy_with, worker.job = worker.job, None
+                    trained, worker.job = worker.job, None
                     try:
                         event: Event = worker.connection.recv()
-                    except (EOFError, OSError):  # it ended
+                    except (EOFError, OSError):  # the worker ended
                         worker.process.join()
                         workers.remove(worker)
-                        if busy_with is None:
-                            continue
-                        if busy_with.name not in bereft:
-                            bereft.add(busy_with.name)
-                            waiting.appendleft(busy_with)
-                            continue
-                        end = _say_exit(worker.process.exitcode)
-                        event = Failed(
-                            busy_with.name, f"its worker ended twice, the second time with {end}."
-                        )
-                    yield event
+                    else:
+                        yield event
+                        continue
+                    if trained is None:
+                        continue
+                    if trained.name in lost_once:
+                        reason = _exit_reason(worker.process.exitcode)
+                        message = f"its worker ended twice, the second time with {reason}."
+                        yield Failed(trained.name, message)
+                    else:
+                        lost_once.add(trained.name)
+                        waiting.appendleft(trained)
         finally:
             for worker in workers:
                 worker.process.terminate()  # a run that is under way saves its state first
@@ -102,7 +152,7 @@ class Processes:
         """Start a worker and put it among ``workers``."""
         slot = min(set(range(self.workers)) - {worker.slot for worker in workers})
         device = self._devices[slot % len(self._devices)] if self._devices else None
-        context = forkserver.context()
+        context = worker_context()
         ours, theirs = context.Pipe()
         environment = dict(os.environ)
         if device is not None:
@@ -114,7 +164,7 @@ class Processes:
             name=f"worker-{slot}",
         )
         process.start()
-        theirs.close()  # else its end would never be noticed
+        theirs.close()  # otherwise the end of the worker would not close the connection
         worker = _Worker(slot=slot, process=process, connection=ours)
         workers.append(worker)
         return worker
@@ -122,7 +172,7 @@ class Processes:
     @staticmethod
     def _hand(worker: _Worker, job: Job) -> None:
         worker.job = job
-        with contextlib.suppress(OSError):  # a worker that ended: waiting for its answer will tell
+        with contextlib.suppress(OSError):  # the worker ended: waiting for its answer notices
             worker.connection.send(job)
 
 
@@ -135,18 +185,18 @@ def _work(
 ) -> None:
     """Train what comes through ``connection`` until it is closed."""
     if hasattr(os, "setsid"):
-        os.setsid()  # Ctrl-C at the terminal is for the parent, which then asks each worker once
-    os.environ.clear()  # it may have been forked from a server that is older than the environment
+        os.setsid()  # Ctrl-C at the terminal goes to the parent alone, which then stops the workers
+    os.environ.clear()  # the server that this was forked from may have an older environment
     os.environ.update(environment)
+    import torch
+
     torch.set_num_threads(threads)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with contextlib.suppress(
-        EOFError, OSError, Interrupted
-    ):  # the parent has gone, and with it what it lent
-        at_hand = None if images is None else images.borrow()
+    with contextlib.suppress(EOFError, OSError, Interrupted):  # the parent ended
+        shared = None if images is None else images.borrow()
         while True:
             job: Job = connection.recv()
-            connection.send(attempt(job, runs, at_hand))
+            connection.send(attempt(job, runs, shared))
 
 
 def _end_with_parent() -> None:
@@ -156,33 +206,71 @@ def _end_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+class AutoEngine:
+    """Trains with the engine that finishes all jobs soonest on this machine.
+
+    On a CPU, threads that share a batch wait for each other at every step, and runs with one core
+    each do not: two such runs take less time than the same two, one after the other, with two
+    threads. So there is one worker per core if there are as many jobs and enough memory, and one
+    per job if there are fewer than two per core. Each of several GPUs has a worker. With one GPU,
+    this process trains.
+    """
+
+    def __init__(self) -> None:
+        self.workers = 1
+
+    def train(
+        self, jobs: Sequence[Job], *, runs: Path, images: "ImageSet | None" = None
+    ) -> Generator[Event, None, None]:
+        """Train jobs; see :meth:`Engine.train`."""
+        self.workers = usual_workers(len(jobs))
+        engine: Engine = (
+            SerialEngine() if self.workers == 1 else ProcessEngine(workers=self.workers)
+        )
+        yield from engine.train(jobs, runs=runs, images=images)
+
+
+def usual_workers(jobs: int) -> int:
+    """Return how many of ``jobs`` jobs :class:`AutoEngine` trains at the same time."""
+    import torch
+
+    if torch.cuda.is_available():
+        return max(1, min(jobs, torch.cuda.device_count()))
+    if torch.backends.mps.is_available():
+        return 1
+    cores = available_cores()
+    # With less than two jobs per core, a second round would leave cores idle.
+    at_once = jobs if cores > 1 and jobs < 2 * cores else cores
+    return max(1, min(jobs, at_once, workers_in_memory()))
+
+
 def available_cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def room_for_workers() -> int:
-    """Return for how many workers there is memory; where the system does not tell how much it has,
-    two.
-    """
+def workers_in_memory() -> int:
+    """Return the number of workers that fit into memory; 2 if its size is unknown."""
     try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # Windows has no sysconf
         return 2
-    return memory // BYTES_OF_A_WORKER
+    return memory // WORKER_BYTES
 
 
 def _devices() -> list[str]:
-    """The CUDA devices, as ``CUDA_VISIBLE_DEVICES`` names them."""
+    """Return the CUDA devices, as ``CUDA_VISIBLE_DEVICES`` names them."""
+    import torch
+
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     named = [name.strip() for name in visible.split(",") if name.strip()]
     count = torch.cuda.device_count()
     return named[:count] if named else [str(index) for index in range(count)]
 
 
-def _say_exit(code: int | None) -> str:
+def _exit_reason(code: int | None) -> str:
     if code is not None and code < 0:
         return signal.Signals(-code).name
     return f"exit code {code}"

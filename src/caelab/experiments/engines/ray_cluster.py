@@ -1,6 +1,7 @@
-"""The engine of a Ray cluster, of one machine or many. Ray is imported here and nowhere else."""
+"""The engine of a Ray cluster of one machine or many. Only this module imports Ray."""
 
 import logging
+import os
 import socket
 import tempfile
 from collections.abc import Generator, Sequence
@@ -9,33 +10,34 @@ from typing import Any
 
 from caelab.data import ImageSet
 from caelab.errors import InputError
-from caelab.experiments.engines.job import Event, Failed, Finished, Job, Started, attempt
+from caelab.experiments.engines.base import Event, Failed, Finished, Job, Started, attempt
 from caelab.experiments.run_directory import RunDirectory
 from caelab.files import replacing
+from caelab.registry import PLUGINS_VARIABLE
 
-MOST_RETRIES = 3
-"""How often a job that lost its node or its worker is taken up elsewhere."""
+MAX_RETRIES = 3
+"""How often a job that lost its node or its worker is started again elsewhere."""
 
 SECONDS_TO_ANSWER = 10.0
-"""How long a cluster may take to answer."""
+"""Longest time to wait for an answer from the cluster."""
 
 SECONDS_TO_SAVE = 30.0
-"""How long the runs under way may take to save their state when a study is stopped."""
+"""Longest time that running jobs may take to save their state when a study is stopped."""
 
 Files = dict[str, bytes]
 """A run directory: file names and contents."""
 
 
-class RayCluster:
-    """Trains on every node of a Ray cluster at the same time; caelab and the data must be there.
+class RayEngine:
+    """Trains on all nodes of a Ray cluster; caelab, its plug-ins and the data must be on each node.
 
-    A job whose node is lost is begun again elsewhere. It goes on from its checkpoint where the
-    nodes share the folder of the runs, and else from what was there when the study began. Finished
-    run directories come back whole.
+    A job whose node is lost is started again elsewhere. It continues from its checkpoint if the
+    nodes share the folder of runs, otherwise from the state at the beginning of the study. Finished
+    run directories are copied back.
 
     Args:
-        address: Of the cluster, as ``ray.init`` has it; by default one that runs here, else a new
-            one of this machine.
+        address: Address as in ``ray.init``; by default a cluster that runs on this machine, else a
+            new one.
         threads: CPUs of each run.
 
     Raises:
@@ -46,7 +48,7 @@ class RayCluster:
         try:
             import ray
         except ImportError as error:
-            raise InputError("--engine ray needs Ray: pip install 'caelab[cluster]'") from error
+            raise InputError("the engine ray needs Ray: pip install 'caelab[cluster]'") from error
         self._ray: Any = ray
         self.threads = threads
         if not ray.is_initialized():
@@ -65,8 +67,8 @@ class RayCluster:
         )
         if self.workers < 1:
             raise InputError(
-                f"the Ray cluster has {resources.get('CPU', 0):g} CPUs, too few for --threads"
-                f" {threads}."
+                f"the Ray cluster has {resources.get('CPU', 0):g} CPUs, too few for"
+                f" `threads` {threads}."
             )
 
     def train(
@@ -76,67 +78,67 @@ class RayCluster:
         runs: Path,
         images: ImageSet | None = None,  # noqa: ARG002
     ) -> Generator[Event, None, None]:
-        """Train ``jobs``, each on data that its node loads; see :class:`Engine`."""
+        """Train jobs, each on data that its node loads; see :meth:`Engine.train`."""
         ray, runs = self._ray, runs.absolute()
+        plugins = {name: os.environ[name] for name in (PLUGINS_VARIABLE,) if os.environ.get(name)}
         remote = ray.remote(
             num_cpus=self.threads,
             num_gpus=self.gpus,
-            max_retries=MOST_RETRIES,
+            max_retries=MAX_RETRIES,
             retry_exceptions=False,
+            runtime_env={"env_vars": plugins} if plugins else None,
         )(train_remotely)
         waiting = list(reversed(jobs))
-        under_way: dict[object, Job] = {}
+        running: dict[object, Job] = {}
         try:
-            while waiting or under_way:
-                while waiting and len(under_way) < self.workers:
+            while waiting or running:
+                while waiting and len(running) < self.workers:
                     job = waiting.pop()
                     begun = pack(runs / job.name) if (runs / job.name).is_dir() else {}
-                    under_way[remote.remote(job, runs, self.threads, begun)] = job
+                    running[remote.remote(job, runs, self.threads, begun)] = job
                     yield Started(job.name)
-                (ready,), _ = ray.wait(list(under_way), num_returns=1)
-                job = under_way.pop(ready)
+                (ready,), _ = ray.wait(list(running), num_returns=1)
+                job = running.pop(ready)
                 try:
                     event, files = ray.get(ready)
                 except ray.exceptions.RayError as error:
                     yield Failed(
                         job.name,
-                        f"the cluster lost it {MOST_RETRIES + 1} times: {_first_line(error)}",
+                        f"the cluster lost it {MAX_RETRIES + 1} times: {_first_line(error)}",
                     )
                     continue
                 if isinstance(event, Finished) and not RunDirectory(runs / job.name).finished:
                     unpack(files, runs / job.name)
                 yield event
         finally:
-            for task in under_way:
-                ray.cancel(task, force=False)  # as Ctrl-C: a run that is under way saves its state
-            if under_way:
-                ray.wait(list(under_way), num_returns=len(under_way), timeout=SECONDS_TO_SAVE)
+            for task in running:
+                ray.cancel(task, force=False)  # like Ctrl-C: a running job saves its state
+            if running:
+                ray.wait(list(running), num_returns=len(running), timeout=SECONDS_TO_SAVE)
 
 
 def train_remotely(job: Job, runs: Path, threads: int, begun: Files) -> tuple[Event, Files]:
-    """Train ``job`` on this node and return the run directory's files.
+    """Train a job on this node and return the event with the files of the run directory.
 
     Args:
         job: The run.
-        runs: The driver's folder of runs; where it is not to be seen from this node, a temporary
-            one is taken.
+        runs: The driver's folder of runs; if this node does not see it, a temporary folder is used.
         threads: CPU threads.
-        begun: The files of an interrupted run to go on from.
+        begun: Files of an interrupted run to continue from.
     """
     import torch
 
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as temporary:
-        place = runs
         if not runs.is_dir():
-            place = Path(temporary)
-            unpack(begun, place / job.name)
-        event = attempt(job, place)
-        return event, pack(place / job.name) if isinstance(event, Finished) else {}
+            runs = Path(temporary)
+            unpack(begun, runs / job.name)
+        event = attempt(job, runs)
+        return event, pack(runs / job.name) if isinstance(event, Finished) else {}
 
 
 def pack(directory: Path) -> Files:
-    """Return the files of a run directory, but its lock."""
+    """Return the files of a run directory without its lock."""
     lock = RunDirectory(directory).lock
     return {
         file.name: file.read_bytes()
@@ -146,8 +148,7 @@ def pack(directory: Path) -> Files:
 
 
 def unpack(files: Files, directory: Path) -> None:
-    """Write the files of a run directory, its result last, so that it is not finished before it is
-    whole.
+    """Write the files of a run directory, the result last: with it the run counts as finished.
 
     Raises:
         InputError: They cannot be written.
@@ -159,7 +160,7 @@ def unpack(files: Files, directory: Path) -> None:
 
 
 def _require_reachable(address: str | None) -> None:
-    """Raise ``OSError`` if nobody answers at HOST:PORT: Ray itself would try for minutes."""
+    """Raise ``OSError`` if nothing answers at HOST:PORT; Ray itself would try for minutes."""
     host, _, port = (address or "").removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host, int(port)), timeout=SECONDS_TO_ANSWER).close()

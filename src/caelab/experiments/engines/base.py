@@ -1,4 +1,4 @@
-"""What engines are given and what they tell."""
+"""Jobs, the events of their training, and the engine that needs nothing but this process."""
 
 import contextlib
 import logging
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from caelab.data import ImageSet
+from caelab.data.image_set import ImageSet
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.experiments.interrupt import Interrupted
@@ -17,7 +17,12 @@ from caelab.progress import hidden
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A run to be trained, and the name that its directory will have, given the study's data."""
+    """A run to be trained.
+
+    Attributes:
+        name: Name that the run directory has with the study's data.
+        config: The run.
+    """
 
     name: str
     config: RunConfig
@@ -50,34 +55,55 @@ Event = Started | Finished | Failed
 
 
 class Engine(Protocol):
-    """Trains jobs."""
+    """Trains jobs.
+
+    Attributes:
+        workers: Number of jobs that are trained at the same time.
+    """
 
     @property
-    def workers(self) -> int:
-        """How many jobs are trained at the same time."""
+    def workers(self) -> int: ...  # noqa: D102 - an attribute, described above
 
     def train(
         self, jobs: Sequence[Job], *, runs: Path, images: ImageSet | None = None
     ) -> Generator[Event, None, None]:
-        """Train ``jobs``, begun in their order, into folders of ``runs``; yield what happens as it
-        happens.
+        """Train jobs in their order into folders of ``runs``; yield each event as it happens.
 
-        A job that fails does not stop the others. Closing the iterator stops all work; what was
-        under way goes on from its checkpoint when it is trained again.
+        A job that fails does not stop the others. Closing the iterator stops all work; a job that
+        was running continues from its checkpoint when it is trained again.
 
         Args:
-            jobs: What to train.
-            runs: Where run directories are put.
-            images: The data that the jobs name, if they are loaded already; an engine may do
-                without.
+            jobs: Runs to train.
+            runs: Folder for the run directories.
+            images: Data that all jobs name, if they are loaded already; an engine may ignore them.
 
         Raises:
             Interrupted: Someone asked to stop; the state is saved.
         """
+        ...
+
+
+class SerialEngine:
+    """Trains one job after the other in this process, with all of PyTorch's threads."""
+
+    workers = 1
+
+    def train(
+        self, jobs: Sequence[Job], *, runs: Path, images: ImageSet | None = None
+    ) -> Generator[Event, None, None]:
+        """Train jobs; see :meth:`Engine.train`."""
+        for job in jobs:
+            yield Started(job.name)
+            yield attempt(job, runs, images)
 
 
 def attempt(job: Job, runs: Path, images: ImageSet | None = None) -> Finished | Failed:
-    """Train a job in this process, on ``images`` or what it names, and write nothing to stderr.
+    """Train a job in this process without writing to stderr.
+
+    Args:
+        job: Run to train.
+        runs: Folder for the run directory.
+        images: Data that the job names, if they are loaded already.
 
     Raises:
         Interrupted: Someone asked to stop; the state is saved.
@@ -92,7 +118,7 @@ def attempt(job: Job, runs: Path, images: ImageSet | None = None) -> Finished | 
         raise
     except (InputError, TrainingDiverged) as error:
         return Failed(job.name, str(error))
-    except Exception as error:  # whatever befalls one run, the others go on
+    except Exception as error:  # a fault in one run must not stop the others
         place = traceback.extract_tb(error.__traceback__)[-1]
         return Failed(
             job.name, f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})"
