@@ -40,9 +40,7 @@ def test_runs_are_called_by_the_names_they_are_given(runs: dict[str, Path], tmp_
     answer = call("report", f"All of it={runs['rgb']}", strange, "--out", tmp_path / "report")
     assert answer.exit_code == 0, answer.output
     told = json.loads((tmp_path / "report" / "results.json").read_text())
-    (comparison,) = (
-        table for table in told["tables"] if table["section"] == "Colors for gray images"
-    )
+    (comparison,) = (table for table in told["tables"] if table["name"] == "comparison")
     assert {row[0] for row in comparison["rows"]} >= {"All of it", "target chroma"}
     missing = call("report", f"All={tmp_path / 'nowhere'}", "--out", tmp_path / "none")
     assert isinstance(missing.exception, InputError)
@@ -54,7 +52,7 @@ def test_rgb_and_chroma_are_compared_by_their_metrics_titles(
 ) -> None:
     assert call("report", *runs.values(), "--out", tmp_path).exit_code == 0
     told = json.loads((tmp_path / "results.json").read_text())
-    (table,) = (each for each in told["tables"] if each["section"].startswith("RGB, or chroma"))
+    (table,) = (each for each in told["tables"] if each["name"] == "rgb_or_chroma")
     rgb, chroma = (told["runs"][name]["result"]["test"] for name in ("rgb", "chroma"))
     rows = {row[0]: row[1:] for row in table["rows"]}
     assert rows["chroma MSE"] == [rgb["chroma_mse"], chroma["chroma_mse"], "lower"]

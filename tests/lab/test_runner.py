@@ -188,7 +188,7 @@ def test_a_report_of_runs_alone(lab: Lab, tmp_path: Path) -> None:
 
 
 def test_without_images_there_is_no_bitmap(lab: Lab, tmp_path: Path) -> None:
-    write_report([lab.out], out=tmp_path, runs=lab.runs, data="photos", images=False)
+    write_report([lab.out], out=tmp_path, runs=lab.runs, data="photos", bitmaps=False)
     page = (tmp_path / "report.html").read_text()
     assert 'src="data:image/png' in (lab.out / "report.html").read_text()
     assert 'src="data:image/png' not in page  # what is left are figures' own maps, inside drawings

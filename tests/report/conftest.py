@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,8 @@ from caelab.experiments.engines.base import SerialEngine
 from caelab.experiments.study import read_study
 from caelab.experiments.study_results import read_rows
 from caelab.experiments.study_runner import run_study
+from caelab.report.document import Part
+from caelab.report.render_markdown import render_markdown
 
 STUDY = """
 [study]
@@ -50,3 +53,9 @@ def small_study(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Sma
     )
     assert len(progress[-1].rows) == 6
     return study
+
+
+@pytest.fixture(scope="session")
+def say() -> Callable[[Part], str]:
+    """Render a part; its text on one line."""
+    return lambda part: " ".join(render_markdown([part]).text.split())

@@ -1,13 +1,12 @@
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from caelab.degrade.degradation import parse_degradation
 from caelab.experiments.config import RunConfig
 from caelab.experiments.run import run
 from caelab.metrics.ambiguity import Ambiguity, AmbiguityBin
@@ -20,23 +19,26 @@ from caelab.metrics.colorization_shortcomings import (
     Neighbors,
     ShiftedError,
 )
-from caelab.metrics.statistics import Interval
-from caelab.report.colorization import colorization_sections
-from caelab.report.document import Note, Paragraph, Picture, Section, Table
-from caelab.report.exercise3 import write_rgb_or_chroma
+from caelab.metrics.statistics import Interval, effect
+from caelab.report.colorization import comparison_part, judge_ideas, picture_part
+from caelab.report.document import Part
+from caelab.report.exercise3 import lesson_part
 from caelab.report.image_strips import chroma_planes
+from caelab.report.render_markdown import escape, render_markdown
 from caelab.report.report import write_report
-from caelab.report.restoration import compare, restoration_sections, write_restoration
+from caelab.report.restoration import compare, describe_gain, restoration_part
 from caelab.report.run_differences import find_variants
-from caelab.report.run_reader import read_run
-from caelab.report.several_colors import TEMPERATURES, SeveralColors, write_several_colors
-from caelab.report.shortcoming_tables import Shortcomings, percent
-from caelab.report.shortcomings import write_shortcomings
-from caelab.report.test_images import Album
+from caelab.report.run_reader import FinishedRun, read_run
+from caelab.report.several_colors import TEMPERATURES, several_colors_part
+from caelab.report.shortcomings import Shortcomings, measure_shortcomings, shortcoming_part
+from caelab.report.test_images import RunImages
+
+Train = Callable[..., Path]
+Say = Callable[[Part], str]
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Callable[..., Path]:
+def trained(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Train:
     """Train a run of a second; the same options give the same directory."""
     runs = tmp_path_factory.mktemp("runs")
 
@@ -49,48 +51,65 @@ def trained(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Callabl
     return train
 
 
-def blocks(sections: list[Section], kind: type) -> list[Any]:
-    return [block for section in sections for block in section.blocks if isinstance(block, kind)]
+def read(*paths: Path) -> list[FinishedRun]:
+    return [read_run(path) for path in paths]
 
 
-def in_per_cent(cell: str) -> float:
-    return float(cell.split("%")[0].replace("−", "-"))
-
-
-def test_colorization_from_runs_to_sections(trained: Callable[..., Path]) -> None:
-    chroma = [trained(degradation="gray", target="chroma", seed=seed) for seed in (0, 1)]
-    flips = [trained(degradation="gray", target="chroma", flip=True, seed=seed) for seed in (0, 1)]
-    rgb = trained(degradation="gray")
-    sections = colorization_sections([*chroma, *flips, rgb, trained()])
-    assert not blocks(sections, Note)
-    comparison, ideas, *others = blocks(sections, Table)
-    labels = {row[0]: row for row in comparison.rows}
-    assert labels.keys() == {"base", "flip", "target rgb", "gray copy", "mean chroma", "the truth"}
-    mse = [read_run(path).mse for path in chroma]
-    assert labels["base"][1] == 2
-    assert labels["base"][3] == pytest.approx(np.mean(mse))
-    assert labels["gray copy"][3] == pytest.approx(
-        read_run(rgb).result["baselines"]["gray copy"]["mse"]
+def test_colorizers_are_compared_with_the_base(trained: Train) -> None:
+    chroma = read(*(trained(degradation="gray", target="chroma", seed=seed) for seed in (0, 1)))
+    flips = read(
+        *(trained(degradation="gray", target="chroma", flip=True, seed=seed) for seed in (0, 1))
     )
-    told = {row[0]: row for row in ideas.rows}
-    assert told.keys() == {"flip", "target rgb"}
-    assert [column.name for column in ideas.columns[2:]] == ["MSE", "chroma MSE", "ΔE₀₀"]
-    ratio = math.prod(read_run(path).mse for path in flips) / math.prod(mse)
-    assert in_per_cent(told["flip"][2]) == pytest.approx(100 * (math.sqrt(ratio) - 1), abs=0.051)
-    assert "n = 1" in told["target rgb"][2]
-    changes = [in_per_cent(row[2]) for row in ideas.rows]
+    (rgb,) = read(trained(degradation="gray"))
+    variants, images = find_variants([*chroma, *flips, rgb]), RunImages()
+    context = comparison_part(variants).context
+    rows = {row[0]: row for row in context["comparison"]}
+    assert rows.keys() == {"base", "flip", "target rgb", "gray copy", "mean chroma", "the truth"}
+    assert rows["base"][1] == 2
+    assert rows["base"][3] == pytest.approx(np.mean([run.mse for run in chroma]))
+    assert rows["gray copy"][3] == pytest.approx(rgb.result["baselines"]["gray copy"]["mse"])
+    ideas = {row[0]: row for row in context["ideas"]}
+    assert ideas.keys() == {"flip", "target rgb"}
+    ratio = math.prod(run.mse for run in flips) / math.prod(run.mse for run in chroma)
+    assert ideas["flip"][2] == pytest.approx(math.sqrt(ratio) - 1)
+    assert math.isnan(ideas["target rgb"][3])
+    changes = [row[2] for row in context["ideas"]]
     assert changes == sorted(changes)
-    assert {picture.name for picture in blocks(sections, Picture)} == {
-        "colors", "color-wins", "color-losses", "chroma-planes"
+    assert context["verdicts"]["one_seed"] == ["target rgb"]
+    assert sum(map(len, context["verdicts"].values())) == 2
+
+    document = render_markdown(
+        [
+            comparison_part(variants),
+            picture_part(variants, images),
+            shortcoming_part(measure_shortcomings(variants.best.first, images), "base"),
+        ]
+    )
+    assert set(document.pictures) == {
+        "colors.png", "color-wins.png", "color-losses.png", "chroma-planes.png"
     }  # fmt: skip
-    assert all(picture.data.startswith(b"\x89PNG") for picture in blocks(sections, Picture))
-    classes = next(table for table in others if table.columns[0].name == "class")
-    assert sorted(row[0] for row in classes.rows) == ["even", "odd"]
-    assert any("8×8 pixels that look alike" in each.text for each in blocks(sections, Paragraph))
+    tables = {table["name"]: table["rows"] for table in document.tables}
+    assert sorted(row[0] for row in tables["by_class"]) == ["even", "odd"]
+    assert tables["by_ambiguity"]
+
+
+@pytest.mark.parametrize(
+    ("ratios", "verdicts"),
+    [
+        ((0.5, 0.51, 0.49), "lower"),
+        ((2.0, 2.1, 1.9), "raise"),
+        ((0.5, 2.0, 1.0), "undetermined"),
+        ((0.5,), "one_seed"),
+    ],
+)
+def test_an_idea_is_judged_by_its_interval(ratios: Sequence[float], verdicts: str) -> None:
+    changed = effect(dict(enumerate(ratios)), dict.fromkeys(range(len(ratios)), 1.0))
+    found = judge_ideas([("idea", changed)])
+    assert [name for name, labels in found.items() if labels] == [verdicts]
 
 
 def test_other_numbers_of_training_and_validation_images_are_said(
-    trained: Callable[..., Path], tmp_path: Path
+    trained: Train, tmp_path: Path
 ) -> None:
     usual, more = (
         trained(degradation="gray", target="chroma", seed=2, **option)
@@ -109,80 +128,116 @@ def test_other_numbers_of_training_and_validation_images_are_said(
     assert "same validation images" not in said
 
 
-def test_why_rgb_is_better_or_worse_is_said_only_where_it_is_so(
-    trained: Callable[..., Path],
+def lessons(**changed: Any) -> Part:
+    usual = {
+        "pairs": [], "overfit": 1.0, "last_gain": 0.0, "colorfulness": 0.9, "mse": 0.01, "gray": 0.02,
+        "variants": 2, "one_seed": 0,
+    }  # fmt: skip
+    return Part("exercise3", {**usual, **changed})
+
+
+def pair(**changed: Any) -> dict[str, Any]:
+    usual = {
+        "network": "conv3", "images": 10, "seeds": (1, 1), "rows": [("MSE", 1.0, 2.0, "lower")],
+        "better": ["MSE"], "worse": [], "bottleneck": True, "worse_in_color_alone": False,
+    }  # fmt: skip
+    return {**usual, **changed}
+
+
+def test_why_rgb_is_better_or_worse_is_said_only_where_it_is_so(say: Say) -> None:
+    def text(**changed: Any) -> str:
+        return say(lessons(pairs=[pair(**changed)]))
+
+    assert "better in every metric" in text()
+    assert "through its bottleneck" in text()
+    assert "through its bottleneck" not in text(bottleneck=False)
+    mixed = text(worse=["chroma MSE"], worse_in_color_alone=True)
+    assert "Chroma is better in MSE; RGB is better, or no worse, in chroma MSE." in mixed
+    assert "finds no better colors" in mixed
+    assert "through its bottleneck" not in mixed
+    assert "finds no better colors" not in text(worse=["PSNR", "chroma MSE"])
+    assert "RGB is better in every metric" in text(better=[], worse=["MSE"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"overfit": 1.2}, "1.20 times its training error"),
+        ({"last_gain": 0.01}, "by 1.0%"),
+        ({"colorfulness": 0.5}, "50% of the true colorfulness"),
+        ({"gray": 0.005}, "no smaller than that of the gray image"),
+        ({"one_seed": 1}, "1 of 2 variants have one seed"),
+    ],
+)
+def test_what_to_try_next_follows_the_numbers(
+    say: Say, changed: dict[str, Any], sentence: str
 ) -> None:
-    rgb = [read_run(trained(degradation="gray", network="conv4 pool conv4 | up conv3"))]
-    skipping = [read_run(trained(degradation="gray", network="conv4 conv3"))]
-    assert "every metric" in (said := list(write_rgb_or_chroma(rgb, ["mse", "chroma_mse"], [])))[0]
-    assert "through its bottleneck" in said[1]
-    assert len(list(write_rgb_or_chroma(skipping, ["mse", "chroma_mse"], []))) == 1
-    first, why = write_rgb_or_chroma(rgb, ["mse", "psnr"], ["chroma_mse"])
-    assert first == "Chroma is better in MSE, PSNR; RGB is better, or no worse, in chroma MSE."
-    assert why.startswith("What RGB does no worse is of color alone")
-    assert len(list(write_rgb_or_chroma(rgb, ["psnr"], ["mse", "chroma_mse"]))) == 1
-    (only,) = write_rgb_or_chroma(rgb, [], ["mse"])
-    assert only.startswith("RGB is better in every metric")
+    assert sentence in say(lessons(**changed))
+    assert sentence not in say(lessons())
+    assert "Every variant has several seeds" in say(lessons())
 
 
-def test_several_plausible_colors_are_measured_and_shown(trained: Callable[..., Path]) -> None:
-    bins = trained(
-        degradation="gray",
-        target="bins",
-        color_space="lab",
-        loss="cross_entropy",
-        network="conv4 conv3",
+def test_targets_are_compared_metric_by_metric(trained: Train) -> None:
+    rgb, chroma = (read(trained(degradation="gray", target=each)) for each in ("rgb", "chroma"))
+    (compared,) = lesson_part([rgb, chroma]).context["pairs"]
+    rows = {row[0]: row[1:] for row in compared["rows"]}
+    first, second = (group[0].result["test"] for group in (rgb, chroma))
+    assert rows["chroma MSE"] == (first["chroma_mse"], second["chroma_mse"], "lower")
+    assert len(compared["better"]) + len(compared["worse"]) == len(rows)
+    assert ("PSNR" in compared["better"]) == (second["psnr"] > first["psnr"])
+    assert not lesson_part([rgb, rgb]).context["pairs"]
+
+
+def test_several_plausible_colors_are_measured_and_shown(trained: Train, say: Say) -> None:
+    (run,) = read(
+        trained(
+            degradation="gray",
+            target="bins",
+            color_space="lab",
+            loss="cross_entropy",
+            network="conv4 conv3",
+        )
     )
-    *_, section = colorization_sections([trained(degradation="gray", target="chroma"), bins])
-    assert section.title == "Several plausible colors"
-    (table,) = (block for block in section.blocks if isinstance(block, Table))
-    answer = next(row for row in table.rows if row[0] == "the one answer")
-    run = read_run(bins)
+    part = several_colors_part(run, RunImages(), "base")
+    rows = part.context["temperatures"]
+    answer = next(row for row in rows if row[0] == "single answer")
     assert answer[1] == pytest.approx(run.mse, rel=1e-5)
-    assert table.rows[-1][-1] == pytest.approx(run.result["test"]["true_colorfulness"], rel=1e-5)
-    for row in table.rows[: len(TEMPERATURES)]:
+    assert rows[-1][-1] == pytest.approx(run.result["test"]["true_colorfulness"], rel=1e-5)
+    for row in rows[: len(TEMPERATURES)]:
         assert row[1] > row[2] > row[3] > row[4]  # of more variants the best is better
         assert row[1] == pytest.approx(
             row[5] + row[6] * 3 / 8, rel=1e-5
         )  # error = that of the mean + variance
         assert row[6] > 0
-    (strip,) = (block for block in section.blocks if isinstance(block, Picture))
-    assert "variant" in strip.alt
+    assert "variant" in part.context["strip"].alt
 
-    found = SeveralColors(
-        images=10,
-        by_temperature={
-            each: {"mse": 0.5, "best_of_1_mse": 0.8, "best_of_4_mse": 0.4, "diversity": 0.4}
-            for each in TEMPERATURES
-        },
-        true_colorfulness=30,
-        nearer=0.25,
+    def text(diversity: float) -> str:
+        own = {"diversity": diversity, "best_of_1_mse": 0.8}
+        return say(Part("several_colors", {**part.context, "own": own, "nearer": 0.25}))
+
+    assert "for 25% of 12 test images" in text(0.4)
+    assert "50% of the difference" in text(0.4)
+    assert "is surer than" in text(0.4)
+    assert "is as sure as" in text(0.8)
+    assert "is less sure than" in text(1.2)
+
+
+def test_what_cannot_be_shown_is_said(trained: Train, tmp_path: Path) -> None:
+    other, *usual = (
+        trained(degradation="gray", target="chroma", **changed)
+        for changed in ({"split_seed": 1}, {"seed": 0}, {"seed": 1})
     )
-    first, second = write_several_colors(found, "the base")
-    assert first.startswith("The base gives a distribution over colors.")
-    assert "for 25% of 10 test images" in first
-    assert (
-        "50% of what a variant differs from the truth by: the network is surer than it ought to be."
-        in second
+    assert find_variants(read(other, *usual)).left_out == (
+        f"{other.name} was measured on other test images.",
     )
+    write_report([*usual, other], out=tmp_path, data="photos")  # these are other images
+    text = (tmp_path / "report.md").read_text()
+    assert f"> **Missing:** {escape(other.name)} was measured on other test images." in text
+    assert text.count("> **Missing:** This part is missing: the images at") == 2
+    assert "\n## What is missing\n" in text
 
 
-def test_runs_that_cannot_be_used_are_said(trained: Callable[..., Path], tmp_path: Path) -> None:
-    (section,) = colorization_sections([trained(), tmp_path / "nowhere"])
-    said = [note.text for note in section.blocks if isinstance(note, Note)]
-    assert said[0].endswith("nowhere.")
-    assert said[1] == "There is no finished run that gives colors to gray images."
-    other = trained(degradation="gray", target="chroma", split_seed=1)
-    sections = colorization_sections(
-        [other, *(trained(degradation="gray", target="chroma", seed=seed) for seed in (0, 1))],
-        data=str(tmp_path),
-    )
-    first, *_, last = blocks(sections, Note)
-    assert first.text == f"{other.name} was measured on other test images."
-    assert last.text.startswith("Pictures and shortcomings are missing: ")
-
-
-def test_variants_are_named_by_what_they_change(trained: Callable[..., Path]) -> None:
+def test_variants_are_named_by_what_they_change(trained: Train) -> None:
     runs = [
         trained(degradation="gray", target="chroma"),
         trained(degradation="gray", target="chroma", color_space="lab", ema_decay=0.9),
@@ -202,39 +257,45 @@ def test_variants_are_named_by_what_they_change(trained: Callable[..., Path]) ->
     assert [each.label for each in named.all] == ["U-Net", "U-Net, Lab", "conv5 conv3"]
 
 
-def test_restoration_stands_beside_classical_methods_on_the_same_images(
-    trained: Callable[..., Path],
+def test_restoration_is_compared_with_classical_methods_on_the_same_images(
+    trained: Train, say: Say
 ) -> None:
-    paths = [trained(degradation="downscale2", network="conv4 conv3", seed=seed) for seed in (0, 1)]
-    sections = restoration_sections([*paths, trained()])
-    assert not blocks(sections, Note)
-    (table,) = blocks(sections, Table)
-    methods = [row[1].split(",")[0] for row in table.rows]
+    runs = read(
+        *(trained(degradation="downscale2", network="conv4 conv3", seed=seed) for seed in (0, 1))
+    )
+    part = restoration_part(runs, RunImages(), {})
+    assert not part.context["problems"]
+    rows = part.context["methods"]
+    methods = [row[1].split(",")[0] for row in rows]
     assert methods[:2] == ["the network conv4 conv3", "as given"]
     assert set(methods[2:]) == {"Lanczos", "back-projection"}
-    assert table.rows[0][2] == pytest.approx(
-        np.mean([read_run(path).result["test"]["psnr"] for path in paths])
-    )
-    assert {row[-1] for row in table.rows} == {12}
-    assert [picture.name for picture in blocks(sections, Picture)] == ["restored-downscale2"]
-    found = compare(parse_degradation("downscale2"), [read_run(path) for path in paths], Album())
-    for psnr, words in (
-        (90.0, "dB above the best classical"),
-        (1.0, "dB below the best classical"),
-    ):
-        sure = dataclasses.replace(
-            found, network={"psnr": Interval(low=psnr, estimate=psnr, high=psnr, n=3)}
-        )
-        assert words in write_restoration(sure)
-    unsure = dataclasses.replace(
-        found, network={"psnr": Interval(low=1, estimate=30, high=90, n=3)}
-    )
-    assert "not to be told from the best classical method" in write_restoration(unsure)
-    named = restoration_sections(paths, names={paths[0].name: "Sharper"})
-    assert blocks(named, Table)[0].rows[0][1] == "Sharper"
-    assert " dB Sharper comes to " in blocks(named, Paragraph)[0].text
-    (missing,) = restoration_sections([trained()])[0].blocks
-    assert missing == Note("There is no finished run that restores images.", "missing")
+    assert rows[0][2] == pytest.approx(np.mean([run.result["test"]["psnr"] for run in runs]))
+    assert {row[-1] for row in rows} == {12}
+    assert [strip.file for _, strip in part.context["strips"]] == ["restored-downscale2.png"]
+    (found,) = part.context["found"]
+
+    def text(**changed: Any) -> str:
+        return say(Part("restoration", {**part.context, "found": [{**found, **changed}]}))
+
+    assert "5.0 dB above the best classical" in text(gain=5.0, same=False)
+    assert "5.0 dB below the best classical" in text(gain=-5.0, same=False)
+    assert "not to be distinguished" in text(same=True)
+    assert "no classical method" in text(best=None)
+    named = restoration_part(runs, RunImages(), {runs[0].name: "Sharper"})
+    assert named.context["methods"][0][1] == "Sharper"
+    assert say(named).count("Sharper") == 2
+
+
+@pytest.mark.parametrize(
+    ("interval", "same"), [((1, 90), True), ((90, 91), False), ((math.nan, math.nan), False)]
+)
+def test_a_gain_is_certain_where_the_interval_says_so(
+    trained: Train, interval: tuple[float, float], same: bool
+) -> None:
+    runs = read(trained(degradation="downscale2", network="conv4 conv3"))
+    found = compare(runs, RunImages(), {})
+    psnr = Interval(low=interval[0], estimate=30, high=interval[1], n=3)
+    assert describe_gain(dataclasses.replace(found, network={"psnr": psnr}))["same"] == same
 
 
 def shortcomings(**changed: Any) -> Shortcomings:
@@ -244,7 +305,7 @@ def shortcomings(**changed: Any) -> Shortcomings:
     usual = Shortcomings(
         images=100,
         colorfulness=ColorfulnessKept(ratio=0.5, quartiles=(0.3, 0.45, 0.7), n=99),
-        classes=(ClassError(name="frog", error=mean(3, 4)), ClassError(name="ship", error=mean(1, 2))),
+        classes=(ClassError(name="frog", error=mean(3.0, 4.0)), ClassError(name="ship", error=mean(1.0, 2.0))),
         hues=(
             HueError(name="red", share=0.2, chroma_mse=0.01, kept=0.6),
             HueError(name="blue", share=0.1, chroma_mse=0.02, kept=-0.1),
@@ -267,53 +328,43 @@ def shortcomings(**changed: Any) -> Shortcomings:
     return dataclasses.replace(usual, **changed)
 
 
-def test_sentences_follow_the_numbers() -> None:
-    colors, classes, hues, patches, growth, edges, shifts, gray = write_shortcomings(shortcomings())
-    assert "paler than the truth: 50%" in colors
-    assert (
-        "frog, 3.50 (95% interval 3.00 to 4.00; n = 50 images), is larger than for ship" in classes
-    )
-    assert (
-        "most is found where it is red, 60%, and least where it is blue, −10% (below zero" in hues
-    )
-    assert "80% of it" in patches
-    assert (
-        "grows with the ambiguity: from 0.00200 in the least ambiguous of 2 equal groups" in growth
-    )
-    assert "Colors run over edges" in edges
-    assert "2.0 times that of flat places" in edges
-    assert (
-        "multiplied by 0.8 it leaves the most of those tried, 120%, more than no color at all"
-        in shifts
-    )
-    assert (
-        "The 3 of 100 test images that are gray to begin with get a chroma of 0.0200, 40%" in gray
-    )
+def test_sentences_follow_the_numbers(say: Say) -> None:
+    text = say(shortcoming_part(shortcomings(), "base"))
+    for fact in (
+        "paler than the truth: 50%",
+        "frog, 3.50 (95% interval 3.00 to 4.00; n = 50 images), is larger than for ship",
+        "where it is red, 60%, and the smallest where it is blue, −10% (below zero",
+        "80% of it",
+        "grows with the ambiguity: from 0.00200 in the least ambiguous of 2 equal groups",
+        "Colors run over edges",
+        "2.0 times that of flat areas",
+        "multiplied by 0.8 it leaves 120%, the most of the changes tried and more than no color",
+        "The 3 of 100 test images that are gray in truth get a chroma of 0.0200, 40%",
+    ):
+        assert fact in text
 
 
-def test_sentences_do_not_say_what_the_numbers_do_not() -> None:
+def test_sentences_do_not_say_what_the_numbers_do_not(say: Say) -> None:
     usual = shortcomings()
     alike = tuple(
         ClassError(name=name, error=Interval(low=1, estimate=2, high=3, n=5))
         for name in ("frog", "ship")
     )
-    said = write_shortcomings(
-        shortcomings(
-            colorfulness=ColorfulnessKept(ratio=1.2, quartiles=(1.0, 1.1, 1.3), n=9),
-            classes=alike,
-            ambiguity=None,
-            bleeding=Bleeding(
-                edges=dataclasses.replace(usual.bleeding.edges, contrast_kept=0.8),
-                flat=usual.bleeding.flat,
-            ),
-            shifts=(
-                usual.shifts[0],
-                ShiftedError(scale=1, offset=-0.1, chroma_mse=0.001, relative=0.5),
-            ),
-            invented=InventedColor(chroma=math.nan, colorfulness_share=math.nan, n=0, of=100),
-        )
+    changed = shortcomings(
+        colorfulness=ColorfulnessKept(ratio=1.2, quartiles=(1.0, 1.1, 1.3), n=9),
+        classes=alike,
+        ambiguity=None,
+        bleeding=Bleeding(
+            edges=dataclasses.replace(usual.bleeding.edges, contrast_kept=0.8),
+            flat=usual.bleeding.flat,
+        ),
+        shifts=(
+            usual.shifts[0],
+            ShiftedError(scale=1, offset=-0.1, chroma_mse=0.001, relative=0.5),
+        ),
+        invented=InventedColor(chroma=math.nan, colorfulness_share=math.nan, n=0, of=100),
     )
-    text = "\n".join(said)
+    text = say(shortcoming_part(changed, "base"))
     assert "more colorful than the truth" in text
     assert "may or may not be larger" in text
     assert "look alike" not in text
@@ -324,6 +375,18 @@ def test_sentences_do_not_say_what_the_numbers_do_not() -> None:
     assert "nan" not in text
 
 
+def test_pale_colors_do_not_run_over_edges(say: Say) -> None:
+    found = shortcomings(
+        bleeding=Bleeding(
+            edges=Neighbors(share=0.1, chroma_mse=0.002, contrast_kept=0.3),
+            flat=Neighbors(share=0.6, chroma_mse=0.003, contrast_kept=0.1),
+        )
+    )
+    text = say(shortcoming_part(found, "base"))
+    assert "run over edges" not in text
+    assert "too little at edges" in text
+
+
 def test_chroma_planes_are_shown_one_by_one() -> None:
     gray = np.full((1, 3, 2, 2), 0.3, np.float32)
     assert all(np.allclose(plane, 0.5) for plane in chroma_planes(gray))
@@ -332,12 +395,3 @@ def test_chroma_planes_are_shown_one_by_one() -> None:
     ).copy()
     of_blue, of_red = chroma_planes(blue)
     assert of_blue[0, 2].min() > 0.5 > of_red[0, 0].max()
-
-
-def test_percent() -> None:
-    assert [percent(value) for value in (0.5, -0.5, 0.012, math.nan)] == [
-        "50%",
-        "−50%",
-        "1.2%",
-        "–",
-    ]

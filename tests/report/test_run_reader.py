@@ -8,7 +8,7 @@ import pytest
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.experiments.run import run
-from caelab.report.run_reader import groups, over_seeds, read_measures, read_run, read_runs
+from caelab.report.run_reader import groups, over_seeds, read_run
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +31,13 @@ def two_seeds(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> list[
 def test_a_run_is_read_as_it_is(two_seeds: list[Path]) -> None:
     read = read_run(two_seeds[0])
     assert read.result == json.loads((two_seeds[0] / "result.json").read_text())
-    assert read.mse == pytest.approx(read_measures(read)["mse"].mean())
+    assert read.mse == pytest.approx(read.measures["mse"].mean())
     assert read.description.code is not None
     assert read.description.code.shape == (2, 8, 8)
 
 
 def test_runs_that_differ_in_the_seed_are_a_group(two_seeds: list[Path]) -> None:
-    read, problems = read_runs([*two_seeds, two_seeds[0]])
-    assert not problems
-    (group,) = groups(read)
+    (group,) = groups(map(read_run, two_seeds))
     assert [each.config.seed for each in group] == [0, 1]
     assert over_seeds(group).n == 2
     assert over_seeds(group).estimate == pytest.approx((group[0].mse + group[1].mse) / 2)
@@ -77,8 +75,9 @@ def test_errors_by_image_that_are_cut_off_are_said(two_seeds: list[Path], tmp_pa
         (tmp_path / each.name).write_bytes(each.read_bytes())
     measures = tmp_path / "per_image.npz"
     measures.write_bytes(measures.read_bytes()[:100])
+    run = read_run(tmp_path)
     with pytest.raises(InputError, match=r"cannot read .*per_image\.npz"):
-        read_measures(read_run(tmp_path))
+        _ = run.measures
 
 
 def test_a_folder_that_is_none_is_said(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from caelab.report.inputs import gather
 from caelab.report.run_reader import read_run
 from caelab.report.study_baselines import WHOLE, measure_beside
 from caelab.report.study_report import study_sections, write_study_report
-from caelab.report.test_images import Album
+from caelab.report.test_images import RunImages
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +71,9 @@ def test_what_stands_beside_is_measured_once(
 ) -> None:
     kept = json.loads((folder / "beside.json").read_text())
     run = read_run(small_study.run("base"))
-    monkeypatch.setattr(
-        "caelab.report.study_baselines.load_data",
-        lambda _: pytest.fail("the images are read again"),
-    )
-    beside = measure_beside(folder / "beside.json", run=run, sizes=[128], coded=[run])
+    monkeypatch.setattr(RunImages, "load", lambda *_: pytest.fail("the images are read again"))
+    file = folder / "beside.json"
+    beside = measure_beside(file, run=run, sizes=[128], coded=[run], images=RunImages())
     assert beside.linear[WHOLE][64] == kept["linear"][WHOLE]["64"]
     sizes = list(beside.linear[WHOLE])
     assert sizes == sorted(sizes)
@@ -93,7 +91,7 @@ def test_a_damaged_file_of_what_stands_beside_is_made_anew(
     content = json.loads((folder / "beside.json").read_text())
     file.write_text(json.dumps({**content, "files": [{"format": "JPEG"}]}))
     run = read_run(small_study.run("base"))
-    measured = measure_beside(file, run=run, sizes=[128], coded=[])
+    measured = measure_beside(file, run=run, sizes=[128], coded=[], images=RunImages())
     assert measured.linear[WHOLE][128] == pytest.approx(content["linear"][WHOLE]["128"])
     assert len(measured.files) == len(content["files"])
 
@@ -112,7 +110,7 @@ def test_of_a_partial_study_it_is_said_what_is_missing(
     ]
     write_rows(partial / "results.csv", rows)
     material = gather([partial], runs=small_study.runs)
-    sections = study_sections(material.studies[0], Album("photos"))
+    sections = study_sections(material.studies[0], RunImages("photos"))
     notes = [note.text for note in blocks(sections, Note)]
     assert any("base (seed 1); kernel 1 (seed 1); skip (seeds 0, 1)." in note for note in notes)
     assert any("There is one seed" in note for note in notes)

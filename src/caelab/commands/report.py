@@ -68,7 +68,7 @@ def command(
         runs=runs,
         data=data,
         command=shlex.join(words),
-        images=images,
+        bitmaps=images,
     )
     click.echo(f"report: {report}")
     if open_report:

@@ -14,9 +14,9 @@ from caelab.errors import InputError
 from caelab.metrics.image_metrics import METRICS
 from caelab.metrics.statistics import PairedComparison, compare_pairs
 from caelab.plotting import ImageBlock, draw_image_blocks, save_figure
-from caelab.report.run_reader import FinishedRun, read_measures, read_run
+from caelab.report.run_reader import FinishedRun, read_run
 from caelab.report.sentences import significant
-from caelab.report.test_images import Album
+from caelab.report.test_images import RunImages
 
 MAX_IMAGES = 8
 """Test images in the picture of where runs differ most."""
@@ -79,7 +79,7 @@ def compare_runs(paths: Sequence[Path], *, metric: str = "mse") -> Comparison:
             raise InputError(f"{path.name} is named twice. Name different runs.")
     unique = len({path.name for path in resolved}) == len(resolved)
     runs = {path.name if unique else str(path): read_run(path) for path in resolved}
-    measures = {name: read_measures(run) for name, run in runs.items()}
+    measures = {name: run.measures for name, run in runs.items()}
     first, *others = runs
     for name in others:
         same = runs[name].images == runs[first].images and "index" in measures[name]
@@ -120,8 +120,8 @@ def draw_differences(comparison: Comparison, file: Path, *, data: str | None = N
     if file.suffix.lower() not in (".png", ".svg"):
         raise InputError(f"{file}: the picture's name should end in .png or .svg.")
     positions = most_different(comparison.values, MAX_IMAGES)
-    album = Album(data)
-    made = {name: album.pictures(run, positions) for name, run in comparison.runs.items()}
+    images = RunImages(data)
+    made = {name: images.pictures(run, positions) for name, run in comparison.runs.items()}
     errors = {
         name: np.abs(each["estimate"] - each["target"]).mean(1) for name, each in made.items()
     }

@@ -11,15 +11,15 @@ from caelab.report.figures.curves import draw_curves
 from caelab.report.figures.error_map import draw_error_sites
 from caelab.report.network_drawing import draw_network
 from caelab.report.run_reader import FinishedRun, over_seeds
-from caelab.report.test_images import Album
+from caelab.report.test_images import RunImages
 
 
-def reconstruction_part(groups: Sequence[Sequence[FinishedRun]], album: Album) -> Part:
+def reconstruction_part(groups: Sequence[Sequence[FinishedRun]], images: RunImages) -> Part:
     """Return the part about the first group's network, with all groups in one table.
 
     Args:
         groups: Reconstruction runs, those of a group differing in their seed alone; at least one.
-        album: Gives the test images.
+        images: Gives the test images.
     """
     group = groups[0]
     first = group[0]
@@ -74,7 +74,7 @@ def reconstruction_part(groups: Sequence[Sequence[FinishedRun]], album: Album) -
             "samples": _samples(first),
             "seed": first.config.seed,
             "run": first.name,
-            **_sites(first, album),
+            **_sites(first, images),
         },
     )
 
@@ -111,10 +111,10 @@ def _samples(run: FinishedRun) -> Picture | None:
 
 
 def _sites(
-    run: FinishedRun, album: Album
+    run: FinishedRun, images: RunImages
 ) -> dict[str, ErrorSites | Picture | str | list[tuple[Cell, ...]]]:
     try:
-        sites = find_error_sites(album.restored(run))
+        sites = find_error_sites(images.restored(run))
     except InputError as error:
         return {"sites": str(error)}
     starts = [0.0, *sites.frequencies[:-1]]

@@ -7,12 +7,20 @@ import torch
 
 from caelab.color import SPACES, ColorSpace
 from caelab.plotting import draw_image_rows
+from caelab.report.document import Picture
 from caelab.report.figures.style import Drawing
 
 
-def draw_strips(rows: Mapping[str, np.ndarray], *, caption: str, alt: str) -> Drawing:
-    """Draw rows of pictures, ``float32 (K, 3, H, W)`` in [0, 1] by label; to be rendered as PNG."""
-    return Drawing(figure=draw_image_rows(rows), caption=caption, alt=alt)
+def draw_strips(name: str, rows: Mapping[str, np.ndarray]) -> Picture:
+    """Draw rows of pictures.
+
+    Args:
+        name: Name of the picture's file.
+        rows: Images ``float32 (K, 3, H, W)`` in [0, 1] by label.
+    """
+    count = len(next(iter(rows.values())))
+    alt = f"Rows of {count} small pictures: {', '.join(rows)}."
+    return Drawing(figure=draw_image_rows(rows), caption="", alt=alt).picture(name, "png")
 
 
 def chroma_planes(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,18 +1,24 @@
 """What a report is made of: runs, studies and labs, found in the folders that are named."""
 
 import csv
-from collections.abc import Sequence
+import functools
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from caelab.errors import InputError
+from caelab.experiments.study import BASE
 from caelab.experiments.study_results import StudyRow, read_rows
 from caelab.files import read_json
-from caelab.report.run_reader import FinishedRun, read_runs
+from caelab.report.architectures import Analysis, analyze
+from caelab.report.run_reader import FinishedRun, read_run
 
 RECORD = "lab.json"
-"""What a lab's folder says of itself."""
+"""File in a lab's folder that describes the lab."""
+
+Read = Callable[[Path], FinishedRun]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,12 +26,13 @@ class StudyResults:
     """A study as far as its runs are finished and readable.
 
     Attributes:
-        folder: Where its results are.
+        folder: Folder of its results.
         name: Its name.
-        question: What it asks.
-        rows: A row for each run that can be read.
+        question: Question that it asks.
+        rows: A row for each run that can be read: the base first, then by factor and rising level.
         runs: Those runs by the name of their folder.
-        planned: How many runs it has in all.
+        planned: Number of runs that the study has in all.
+        unfinished: Label and seed of the runs without a row.
     """
 
     folder: Path
@@ -34,149 +41,150 @@ class StudyResults:
     rows: tuple[StudyRow, ...]
     runs: dict[str, FinishedRun]
     planned: int
+    unfinished: tuple[tuple[str, int], ...]
+
+    @functools.cached_property
+    def analysis(self) -> Analysis:
+        """What the rows say about architectures."""
+        return analyze(self.rows)
 
 
 @dataclass(kw_only=True)
-class Material:
-    """What was found.
+class ReportInputs:
+    """Everything that was found.
 
     Attributes:
         runs: Single runs, each once.
-        studies: In their order.
-        lab: What the lab says of itself; empty without one.
-        folders: Where runs of studies were looked for.
+        studies: Studies in their order.
+        lab: Content of the lab's ``lab.json``; empty without a lab.
         problems: What is missing or damaged, a sentence or more each.
     """
 
     runs: list[FinishedRun] = field(default_factory=list)
     studies: list[StudyResults] = field(default_factory=list)
     lab: dict[str, Any] = field(default_factory=dict)
-    folders: list[Path] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     @property
     def all_runs(self) -> dict[str, FinishedRun]:
         """Every run by the name of its folder, single ones first."""
-        found = {run.name: run for run in self.runs}
-        for study in self.studies:
-            for name, run in study.runs.items():
-                found.setdefault(name, run)
+        found: dict[str, FinishedRun] = {}
+        for run in (*self.runs, *(run for study in self.studies for run in study.runs.values())):
+            found.setdefault(run.name, run)
         return found
 
 
-def gather(paths: Sequence[Path], *, runs: Path | None = None) -> Material:
-    """Read run directories, studies' folders and labs' folders.
+def gather(paths: Sequence[Path], *, runs: Path | None = None) -> ReportInputs:
+    """Read run directories, folders of studies and folders of labs, each once.
 
     Args:
         paths: The folders.
-        runs: Where the runs of studies are, if not beside the study's folder or where the lab says.
+        runs: Folder of the studies' runs, where it is not next to the study or the lab's own.
 
     Raises:
-        InputError: Nothing at all was found that a report could be made of; the message says what
-            is wrong with each.
+        InputError: No finished run was found; the message says what is wrong with each folder.
     """
-    material = Material()
-    singles: list[Path] = []
-    for path in paths:
-        if (path / RECORD).is_file():
-            _gather_lab(path, runs, material)
-        elif (path / "study.json").is_file():
-            _gather_study(path, _places(path, runs), material)
-        elif (path / "config.json").is_file():
-            singles.append(path)
-        else:
-            there = (
-                "holds neither a run, nor a study, nor a lab"
-                if path.is_dir()
-                else "is not a folder"
-            )
-            material.problems.append(f"{path} {there}.")
-    found, problems = read_runs(singles)
-    material.runs += found
-    material.problems += problems
-    if not material.all_runs:
-        said = "\n".join(f"  {problem}" for problem in material.problems)
-        raise InputError(f"there is nothing to report, as no finished run was found:\n{said}")
-    return material
+    found = ReportInputs()
+    read = functools.cache(read_run)
+    for path in dict.fromkeys(paths):
+        try:
+            if (path / RECORD).is_file():
+                found.lab = read_json(path / RECORD)
+                home = runs or Path(str(found.lab.get("runs", "")))
+                for name in found.lab.get("studies", []):
+                    _gather_study(path / str(name), home, found, read)
+            elif (path / "study.json").is_file():
+                _gather_study(path, runs, found, read)
+            elif (path / "config.json").is_file():
+                found.runs.append(read(path.resolve()))
+            elif path.is_dir():
+                raise InputError(f"{path} holds neither a run, nor a study, nor a lab.")
+            else:
+                raise InputError(f"{path} is not a folder.")
+        except InputError as error:
+            found.problems.append(str(error))
+    found.problems = [*dict.fromkeys(found.problems)]
+    if not found.all_runs:
+        problems = "\n".join(f"  {problem}" for problem in found.problems)
+        raise InputError(f"there is nothing to report, as no finished run was found:\n{problems}")
+    return found
 
 
-def _gather_lab(path: Path, runs: Path | None, material: Material) -> None:
-    record = read_json(path / RECORD)
-    material.lab = record
-    told = Path(str(record.get("runs", "")))
-    for name in record.get("studies", []):
-        folder = path / str(name)
-        if not (folder / "study.json").is_file():
-            material.problems.append(f"{name} has not begun: {folder} holds no study.")
-            continue
-        _gather_study(folder, _places(folder, runs or told), material)
-
-
-def _places(folder: Path, runs: Path | None) -> list[Path]:
-    return [*([runs] if runs else []), folder.parent, folder.parent.parent]
-
-
-def _gather_study(folder: Path, places: Sequence[Path], material: Material) -> None:
-    try:
-        content = read_json(folder / "study.json")
-        rows = read_rows(folder / "results.csv")
-    except InputError as error:
-        material.problems.append(str(error))
+def _gather_study(folder: Path, home: Path | None, found: ReportInputs, read: Read) -> None:
+    if not (folder / "study.json").is_file():
+        found.problems.append(f"{folder.name} has not begun: {folder} holds no study.")
         return
-    home = {
-        row.run: next(
-            (place / row.run for place in places if (place / row.run).is_dir()), places[0] / row.run
-        )
-        for row in rows
-    }
-    found, problems = read_runs(home.values())
-    material.folders += [
-        place for place in places if place.is_dir() and place not in material.folders
-    ]
-    runs = {run.name: run for run in found}
-    kept = []
-    for row in rows:
-        if row.run not in runs:
+    content = read_json(folder / "study.json")
+    name = str(content.get("identity", {}).get("name", folder.name))
+    homes = [*([home] if home else []), folder.parent, folder.parent.parent]
+    rows, runs = [], {}
+    for row in read_rows(folder / "results.csv"):
+        paths = [each / row.run for each in homes]
+        try:
+            run = read(next((path for path in paths if path.is_dir()), paths[0]).resolve())
+        except InputError as error:
+            found.problems.append(str(error))
             continue
-        if runs[row.run].mse != row.test_mse:
-            problems.append(
-                f"{folder / 'results.csv'} gives {row.run} another error than its run directory"
-                " does, which alone counts: the row is left out. `caelab study` writes the file"
-                " anew."
+        if run.mse != row.test_mse:
+            found.problems.append(
+                f"{folder / 'results.csv'} gives {row.run} another error than its run directory,"
+                " which alone counts: the row is left out. `caelab study` writes the file anew."
             )
             continue
-        kept.append(row)
+        rows.append(row)
+        runs[row.run] = run
     planned = content.get("runs")
+    missing = [
+        (str(each["label"]), int(each["seed"]))
+        for each in (planned if isinstance(planned, list) else [])
+        if isinstance(each, dict)
+        and {"run", "label", "seed"} <= each.keys()
+        and each["run"] not in runs
+    ]
     count = len(planned) if isinstance(planned, list) else len(rows)
-    if len(kept) < count:
-        name = content.get("identity", {}).get("name", folder.name)
-        problems.append(
-            f"{name}: {len(kept)} of {count} runs are finished and whole; the others are not in"
+    if len(rows) < count:
+        found.problems.append(
+            f"{name}: {len(rows)} of {count} runs are finished and whole; the others are not in"
             " this report."
         )
-    problems += _failures(folder)
-    material.problems += problems
-    material.studies.append(
+    found.problems += _failures(folder / "failed.csv")
+    found.studies.append(
         StudyResults(
             folder=folder,
-            name=str(content.get("identity", {}).get("name", folder.name)),
+            name=name,
             question=str(content.get("question", "")),
-            rows=tuple(kept),
+            rows=tuple(_in_order(rows)),
             runs=runs,
             planned=count,
+            unfinished=tuple(missing),
         )
     )
 
 
-def _failures(folder: Path) -> list[str]:
-    """What ``failed.csv`` says."""
+def _in_order(rows: Sequence[StudyRow]) -> list[StudyRow]:
+    """Sort rows by factor and rising level, however they were trained."""
+    factors = ["", *dict.fromkeys(row.factor for row in rows if row.factor)]
+
+    def key(row: StudyRow) -> tuple[int, float]:
+        if not row.factor and row.label != BASE:
+            return len(factors), 0.0
+        try:
+            return factors.index(row.factor), float(row.level or 0)
+        except ValueError:  # the level is a word
+            return factors.index(row.factor), math.inf
+
+    return sorted(rows, key=key)
+
+
+def _failures(file: Path) -> list[str]:
+    """Return what ``failed.csv`` says, a sentence a run."""
     try:
-        with (folder / "failed.csv").open(encoding="utf-8", newline="") as file:
+        with file.open(encoding="utf-8", newline="") as opened:
             return [
                 f"{row['label']}, seed {row['seed']}, failed: {row['message']}"
-                for row in csv.DictReader(file)
+                for row in csv.DictReader(opened)
             ]
-    except OSError:
+    except FileNotFoundError:
         return []
-    except (KeyError, ValueError, csv.Error) as error:
-        return [f"{folder / 'failed.csv'} cannot be read: {error!r}."]
+    except (OSError, KeyError, ValueError, csv.Error) as error:
+        return [f"{file} cannot be read: {error!r}."]

@@ -14,8 +14,8 @@ from PIL import Image
 
 from caelab.errors import InputError
 from caelab.report.architectures import Analysis
-from caelab.report.run_reader import FinishedRun, is_colorization, read_measures
-from caelab.report.test_images import Album
+from caelab.report.run_reader import FinishedRun
+from caelab.report.test_images import RunImages
 
 MOST_IMAGES, MOST_NETWORKS = 12, 10
 
@@ -45,14 +45,16 @@ def choose_images(run: FinishedRun, count: int) -> np.ndarray:
     Raises:
         InputError: The run's errors by image are missing or damaged.
     """
-    order = np.argsort(read_measures(run)["mse"], kind="stable")
+    order = np.argsort(run.measures["mse"], kind="stable")
     places = np.linspace(0.02, 0.98, count) * (len(order) - 1)
     chosen: np.ndarray = order[np.unique(places.round().astype(int))]
     return chosen
 
 
 def picture_tasks(
-    reconstruction: Mapping[str, FinishedRun], colorization: Mapping[str, FinishedRun], album: Album
+    reconstruction: Mapping[str, FinishedRun],
+    colorization: Mapping[str, FinishedRun],
+    images: RunImages,
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Return the pictures of both tasks as plain values, and what could not be shown.
 
@@ -70,7 +72,7 @@ def picture_tasks(
             continue
         try:
             tasks.append(
-                _task(title, runs, album, problems, share=len(reconstruction) + len(colorization))
+                _task(title, runs, images, problems, share=len(reconstruction) + len(colorization))
             )
         except InputError as error:
             problems.append(f"{title}, interactive pictures: {error}")
@@ -78,20 +80,25 @@ def picture_tasks(
 
 
 def _task(
-    title: str, runs: Mapping[str, FinishedRun], album: Album, problems: list[str], *, share: int
+    title: str,
+    runs: Mapping[str, FinishedRun],
+    images: RunImages,
+    problems: list[str],
+    *,
+    share: int,
 ) -> dict[str, Any]:
     first = next(iter(runs.values()))
     pixels = 3 * first.config.data.size**2
     positions = choose_images(first, max(3, min(MOST_IMAGES, MOST_BYTES // (pixels * (share + 2)))))
-    test = album.test(first)
+    test = images.test(first)
     shown: list[dict[str, Any]] = []
     originals: dict[str, np.ndarray] = {}
     for name, run in runs.items():
         try:
             if run.images != first.images:
                 raise InputError(f"{run.name} was measured on other test images than {first.name}.")
-            pictures = album.pictures(run, positions)
-            mse = read_measures(run)["mse"][positions]
+            pictures = images.pictures(run, positions)
+            mse = run.measures["mse"][positions]
         except InputError as error:
             problems.append(f"{title}, interactive pictures: {error}")
             continue
@@ -117,7 +124,7 @@ def _task(
         "side": first.config.data.size,
         "labels": labels,
         "truth": sprite(originals["target"]),
-        "given": sprite(originals["given"]) if is_colorization(first) else None,
+        "given": sprite(originals["degraded"]) if first.degradation == "gray" else None,
         "networks": shown,
     }
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.ext import Extension
 from markupsafe import Markup
 
 from caelab.files import replacing, write_text
@@ -80,16 +81,21 @@ class _Writer:
         return re.sub(r"^(?=#)", "#" * self.part.level, re.sub("\n{3,}", "\n\n", text), flags=re.M)
 
     def table(
-        self, name: str, columns: Mapping[str, str], caller: Callable[[], str] | None = None
+        self,
+        name: str,
+        columns: Mapping[str, str],
+        rows: Sequence[Sequence[Cell]] | None = None,
+        caller: Callable[[], str] | None = None,
     ) -> Markup:
-        """Print the rows ``name`` of the context.
+        """Print rows as a table.
 
         Args:
-            name: Name of the rows in the part's context, and of the table in ``results.json``.
+            name: Name of the table in ``results.json``.
             columns: Format of each column's numbers by heading; ``<`` is a column of texts.
+            rows: The rows; those that the part's context holds under ``name``, if left out.
             caller: Caption.
         """
-        rows: Sequence[Sequence[Cell]] = self.part.context[name]
+        rows = self.part.context[name] if rows is None else rows
         if any(len(row) != len(columns) for row in rows):
             raise ValueError(f"every row of the table {name} should have {len(columns)} cells")
         caption = _one_line(caller() if caller else "")
@@ -127,6 +133,15 @@ class _Writer:
         return Markup(f"\n{fence}\n{text}\n{fence}\n")
 
 
+class _TagLines(Extension):
+    """Lines of a template that hold nothing but tags leave no line in the text."""
+
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:  # noqa: ARG002
+        """Join such lines with the next."""
+        tags = r"(?:\{%(?:(?!%\}).)*%\}|\{#.*?#\})+"
+        return re.sub(rf"^[ \t]*({tags})[ \t]*\n", r"\1", source, flags=re.M)
+
+
 @functools.cache
 def environment() -> Environment:
     """Return what renders templates."""
@@ -135,9 +150,9 @@ def environment() -> Environment:
         autoescape=True,
         finalize=_print,
         undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        extensions=[_TagLines],
     )
+    made.tests["finite"] = math.isfinite
     made.filters |= {
         "change": sentences.change_in_words,
         "count": lambda number, noun: f"{number:,} {noun}{'' if number == 1 else 's'}",
@@ -158,7 +173,9 @@ def format_cell(cell: Cell, format_: str) -> Markup:
     """Print a table's cell; a missing number is a dash."""
     if cell is None or (isinstance(cell, float) and not math.isfinite(cell)):
         return Markup("–")
-    return escape(cell if isinstance(cell, str) else format(cell, format_.strip("<>")))
+    if isinstance(cell, str):
+        return escape(cell)
+    return escape(format(cell, format_.strip("<>")).replace("-", "−"))
 
 
 def percent(ratio: float) -> str:
@@ -210,13 +227,11 @@ def _old(section: Section, document: Document, images: bool) -> str:
             case Picture():
                 return writer.figure(each)
             case Table():
-                rows = {"table": each.rows}
-                old = _Writer(Part("", rows, name=section.title), document, images)
                 columns = {
                     column.name: "<" if column.align == "left" else column.format
                     for column in each.columns
                 }
-                return old.table("table", columns, lambda: escape(each.caption))
+                return writer.table("table", columns, each.rows, lambda: escape(each.caption))
 
     heading = f"{'#' * min(6, section.level + 1)} {escape(section.title)}"
     return "\n\n".join([heading, *(block(each).strip("\n") for each in section.blocks)])

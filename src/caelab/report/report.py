@@ -1,41 +1,36 @@
 """The report: from runs and studies to one HTML file, a Markdown file and every number as JSON.
 
-folders ──► material ──► sections (an exercise a module) ──► Document ──► report.html · report.md · results.json
+folders ──► inputs ──► parts (an exercise a module) ──► Document ──► report.html · report.md · results.json
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from caelab import __version__
 from caelab.errors import InputError
+from caelab.experiments.study import BASE
 from caelab.files import to_json, write_text
-from caelab.networks import describe
-from caelab.report.architectures import Analysis, analyze
-from caelab.report.colorization import colorization_sections
-from caelab.report.document import Document, Note, Part, Section
+from caelab.report.colorization import comparison_part, picture_part
+from caelab.report.document import Document, Part, Section
 from caelab.report.exercise1 import reconstruction_part
-from caelab.report.exercise2 import size_sections
-from caelab.report.exercise3 import lesson_sections
-from caelab.report.front_page import data_section
-from caelab.report.inputs import Material, StudyResults, gather
+from caelab.report.exercise2 import size_part
+from caelab.report.exercise3 import lesson_part
+from caelab.report.front_page import data_part, head_part
+from caelab.report.inputs import ReportInputs, StudyResults, gather
 from caelab.report.interactive import choose_networks, picture_tasks, study_points
 from caelab.report.render_html import render_html
 from caelab.report.render_markdown import render_markdown, write_markdown
-from caelab.report.restoration import restoration_sections
-from caelab.report.run_differences import find_variants
-from caelab.report.run_reader import (
-    FinishedRun,
-    groups,
-    is_colorization,
-    is_reconstruction,
-    over_seeds,
-)
+from caelab.report.restoration import restoration_part
+from caelab.report.run_differences import Variants, find_variants
+from caelab.report.run_reader import FinishedRun, groups
+from caelab.report.several_colors import several_colors_part
+from caelab.report.shortcomings import measure_shortcomings, shortcoming_part
 from caelab.report.study_report import study_sections
-from caelab.report.test_images import Album
+from caelab.report.test_images import RunImages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +38,13 @@ class Report:
     """A report before it is written.
 
     Attributes:
-        document: What it says.
-        corner: What the interactive corner shows: ``tasks`` and ``studies``, plain values.
+        document: Text, pictures and tables.
+        interactive: Data of the interactive part: ``tasks`` and ``studies``, plain values.
         results: Every number.
     """
 
     document: Document
-    corner: dict[str, Any]
+    interactive: dict[str, Any]
     results: dict[str, Any]
 
 
@@ -61,244 +56,204 @@ def write_report(
     runs: Path | None = None,
     data: str | None = None,
     command: str = "",
-    images: bool = True,
+    bitmaps: bool = True,
 ) -> Path:
-    """Write ``report.html``, ``report.md`` with its pictures, and ``results.json`` into ``out``.
+    """Write ``report.html``, ``report.md`` with its pictures, and ``results.json``.
 
     Args:
-        paths: Run directories, studies' folders, labs' folders.
-        out: Where to.
-        names: What colorizing and restoring runs are called, by the name of their folder; a study's
-            have labels.
-        runs: Where the runs of studies are, if not where they say.
+        paths: Run directories, folders of studies, folders of labs.
+        out: Folder of the report.
+        names: Names of colorizing and restoring runs by their folder; a study's runs have labels.
+        runs: Folder of the studies' runs, where it is not next to the study or the lab's own.
         data: Where the images are, if not where the runs had them.
-        command: That repeats it.
-        images: Whether pictures of the data's own images are shown; those of CIFAR-10 may not be
-            passed on.
+        command: Command that repeats the report.
+        bitmaps: Whether images of the data are shown; those of CIFAR-10 may not be passed on.
 
     Returns:
         The HTML file.
 
     Raises:
-        InputError: Nothing was found that a report could be made of, or ``out`` cannot be written
-            to.
+        InputError: No finished run was found, or ``out`` cannot be written to.
     """
-    material = gather(paths, runs=runs)
-    report = make_report(material, Album(data), names=names, command=command, images=images)
-    write_text(
-        out / "results.json",
-        to_json(report.results),
+    inputs = gather(paths, runs=runs)
+    report = make_report(
+        inputs, RunImages(data), names=names or {}, command=command, bitmaps=bitmaps
     )
+    write_text(out / "results.json", to_json(report.results))
     write_markdown(report.document, out / "report.md")
     html = out / "report.html"
-    write_text(html, render_html(report.document, report.corner))
+    write_text(html, render_html(report.document, report.interactive))
     return html
 
 
 def make_report(
-    material: Material,
-    album: Album,
+    inputs: ReportInputs,
+    images: RunImages,
     *,
-    names: Mapping[str, str] | None = None,
-    command: str = "",
-    images: bool = True,
+    names: Mapping[str, str],
+    command: str,
+    bitmaps: bool = True,
 ) -> Report:
-    """Return the report of what was found; for the arguments see :func:`write_report`."""
-    runs = material.all_runs
-    problems = list(material.problems)
-    studies, loose = _sorted_out(material)
-    reconstructing = groups(run for run in loose if is_reconstruction(run)) or _bases(studies)
-    colorizing = [run for run in loose if is_colorization(run)]
-    others = [run for run in loose if not is_reconstruction(run) and not is_colorization(run)]
-    main = reconstructing[0][0] if reconstructing else next(iter(runs.values()))
-    analyses = {study.name: analyze(study.rows) for study in studies}
+    """Return the report of everything that was found.
 
-    sections: list[Part | Section] = [_head(material, reconstructing, analyses, colorizing)]
-    sections += [data_section(list(runs.values()), main, material.lab, command, problems)]
-    if reconstructing:
-        sections.append(reconstruction_part(reconstructing, album))
-    if reconstructing or studies:
-        network = describe(
-            main.description.network,
-            channels=main.description.input[0],
-            size=main.description.input[1:],
-        )
-        sections += _part("Exercise 2: architectures", lambda: size_sections(network))
-    for study in studies:
-        sections += _part(
-            f"2.2 {study.question or study.name}", partial(study_sections, study, album), depth=2
-        )
-    names = {
-        **{row.run: row.label for study in material.studies for row in study.rows},
-        **(names or {}),
-    }
-    if colorizing:
-        paths = [run.directory.path for run in colorizing]
-        sections += _part(
-            "Exercise 3: colors for gray images",
-            lambda: [
-                *colorization_sections(paths, names=names, data=album.data),
-                *lesson_sections(groups(colorizing)),
-            ],
-        )
-    if others:
-        restored = [run.directory.path for run in others]
-        sections += _part(
-            "Other restorations",
-            lambda: restoration_sections(restored, names=names, data=album.data),
-        )
+    Args:
+        inputs: Runs and studies.
+        images: Gives their images and networks.
+        names: Names of runs by their folder, before the labels of studies.
+        command: Command that repeats the report.
+        bitmaps: Whether images of the data are shown.
+    """
+    runs = [*inputs.all_runs.values()]
+    problems = [*inputs.problems]
+    names = {**{row.run: row.label for study in inputs.studies for row in study.rows}, **names}
+    studies = [study for study in inputs.studies if _compares_architectures(study)]
+    rest = [study.runs.values() for study in inputs.studies if study not in studies]
+    loose = {run.name: run for run in itertools.chain(inputs.runs, *rest)}.values()
+    reconstructing = groups(run for run in loose if run.degradation == "none") or _bases(studies)
+    colorizing = [run for run in loose if run.degradation == "gray"]
+    restoring = [run for run in loose if run.degradation not in ("none", "gray")]
+    main = reconstructing[0][0] if reconstructing else runs[0]
+    analyses = [study.analysis for study in studies]
+    variants = find_variants(colorizing, names) if colorizing else None
+    colored = {each.label: each.first for each in variants.all} if variants else {}
     tasks, unshown = picture_tasks(
-        *_shown(reconstructing, studies, analyses, colorizing, names), album
+        _reconstructing_networks(studies, reconstructing), choose_networks(colored), images
     )
+
+    parts: list[Part | Section] = [
+        head_part(inputs.lab, reconstructing, analyses, colorizing),
+        data_part(runs, main, inputs.lab, command, [*problems, *unshown]),
+    ]
+    if reconstructing:
+        parts += [reconstruction_part(reconstructing, images), size_part(main.description)]
+    for study in studies:
+        parts += _study(study, images)
+    if variants:
+        parts.append(comparison_part(variants))
+        parts += _about_colors(variants, images)
+        parts.append(lesson_part(groups(colorizing)))
+    if restoring:
+        parts.append(restoration_part(restoring, images, names))
     problems += unshown
     if problems:
-        notes = [Note(problem, "missing") for problem in problems]
-        sections.append(Section(title="What is missing", blocks=notes))
-    document = render_markdown(sections, images=images)
-    points = [
-        {"name": name, "points": study_points(analysis)} for name, analysis in analyses.items()
-    ]
-    corner = {
-        "tasks": tasks if images else [],
-        "studies": [study for study in points if study["points"]],
-    }
+        parts.append(Part("problems", {"problems": problems}))
+    document = render_markdown(parts, images=bitmaps)
+    points = [{"name": study.name, "points": study_points(study.analysis)} for study in studies]
     return Report(
-        document=document, corner=corner, results=_results(material, document, analyses, problems)
+        document=document,
+        interactive={
+            "tasks": tasks if bitmaps else [],
+            "studies": [study for study in points if study["points"]],
+        },
+        results=_results(inputs, studies, document, problems),
     )
 
 
-def _part(title: str, make: Callable[[], Sequence[Section]], *, depth: int = 1) -> list[Section]:
-    """Return a part of the report: a heading, and its sections one level below."""
-    try:
-        made = list(make())
-    except InputError as error:
-        return [
-            Section(
-                title=title, blocks=[Note(f"This part is missing: {error}", "missing")], level=depth
-            )
-        ]
-    highest = min((section.level for section in made), default=1)
-    lowered = [
-        dataclasses.replace(section, level=section.level - highest + depth + 1) for section in made
-    ]
-    return [Section(title=title, blocks=[], level=depth), *lowered]
+def _compares_architectures(study: StudyResults) -> bool:
+    return len({row.network for row in study.rows}) > 1 and all(
+        run.degradation == "none" for run in study.runs.values()
+    )
 
 
-def _sorted_out(material: Material) -> tuple[list[StudyResults], list[FinishedRun]]:
-    """Return the studies of several architectures, and all other runs."""
-    studies, loose = [], list(material.runs)
-    for study in material.studies:
-        if len({row.network for row in study.rows}) > 1 and all(
-            map(is_reconstruction, study.runs.values())
-        ):
-            studies.append(study)
-        else:
-            loose += study.runs.values()
-    return studies, list({run.name: run for run in loose}.values())
-
-
-def _bases(studies: Sequence[StudyResults]) -> list[list[FinishedRun]]:
-    """Where there are studies alone, the first network of each stands for exercise 1."""
+def _bases(studies: Iterable[StudyResults]) -> list[list[FinishedRun]]:
+    """Where there are only studies, the first network of each stands for exercise 1."""
     return [
         group
         for study in studies
-        if study.rows
         for group in groups(
             study.runs[row.run] for row in study.rows if row.label == study.rows[0].label
         )
     ]
 
 
-def _shown(
-    reconstructing: Sequence[Sequence[FinishedRun]],
-    studies: Sequence[StudyResults],
-    analyses: dict[str, Analysis],
-    colorizing: Sequence[FinishedRun],
-    names: Mapping[str, str],
-) -> tuple[dict[str, FinishedRun], dict[str, FinishedRun]]:
-    """Return the networks of the interactive corner for both tasks, by what they are called."""
+def _reconstructing_networks(
+    studies: Iterable[StudyResults], reconstructing: Iterable[Sequence[FinishedRun]]
+) -> dict[str, FinishedRun]:
+    """Choose the networks of the interactive part, by name."""
     named: dict[str, FinishedRun] = {}
     keep = []
     for study in studies:
         for row in study.rows:
             if row.seed == study.rows[0].seed:
                 named.setdefault(row.label, study.runs[row.run])
-        best = analyses[study.name].best
-        keep += ["base", *([best.label] if best else [])]
-    for group in reconstructing:
-        if group[0].name not in {run.name for run in named.values()}:
-            named.setdefault(
-                f"{group[0].config.network_name}, {len(group[0].epochs)} epochs", group[0]
-            )
-    colors = (
-        {variant.label: variant.first for variant in find_variants(colorizing, names).all}
-        if colorizing
-        else {}
-    )
-    return choose_networks(named, keep=keep), choose_networks(colors)
+        best = study.analysis.best
+        keep += [BASE, *([best.label] if best else [])]
+    for first, *_ in reconstructing:
+        if first.name not in {run.name for run in named.values()}:
+            named.setdefault(f"{first.config.network_name}, {len(first.epochs)} epochs", first)
+    return choose_networks(named, keep=keep)
 
 
-def _head(
-    material: Material,
-    reconstructing: Sequence[Sequence[FinishedRun]],
-    analyses: dict[str, Analysis],
-    colorizing: Sequence[FinishedRun],
-) -> Part:
-    """Return the title and the main results."""
-    context: dict[str, Any] = {"lab": material.lab, "analyses": [*analyses.values()]}
-    if reconstructing:
-        group = reconstructing[0]
-        context |= {
-            "network": group[0].description,
-            "images": group[0].result["test"]["n"],
-            "mse": over_seeds(group),
-        }
-    if colorizing:
-        best = min(groups(colorizing), key=lambda group: group[0].result["validation_mse"])
-        context |= {
-            "colors": over_seeds(best),
-            "gray": best[0].result["baselines"].get("gray copy", {}).get("mse"),
-        }
-    return Part("report", context, level=0)
+def _study(study: StudyResults, images: RunImages) -> list[Section]:
+    """Return the sections of a study, one level below its own heading."""
+    title = f"2.2 {study.question or study.name}"
+    sections = [
+        dataclasses.replace(section, level=section.level + 2)
+        for section in study_sections(study, images)
+    ]
+    return [Section(title=title, blocks=[], level=2), *sections]
 
 
-def _without_place(source: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in source.items() if name != "where"}
+def _about_colors(variants: Variants, images: RunImages) -> Iterator[Part]:
+    """Yield the parts that need the images, or say why they cannot be had."""
+    best = variants.best
+    several = [each for each in variants.all if each.first.config.target.kind == "bins"]
+    made: dict[str, Callable[[], Part]] = {
+        "colored_pictures": lambda: picture_part(variants, images),
+        "shortcomings": lambda: shortcoming_part(
+            measure_shortcomings(best.first, images), best.label
+        ),
+    }
+    if several:
+        drawn = min(several, key=lambda each: float(each.first.result["validation_mse"]))
+        made["several_colors"] = lambda: several_colors_part(drawn.first, images, drawn.label)
+    for template, make in made.items():
+        try:
+            yield make()
+        except InputError as error:
+            yield Part(template, {"missing": str(error)}, level=2)
 
 
 def _results(
-    material: Material, document: Document, analyses: dict[str, Analysis], problems: Sequence[str]
+    inputs: ReportInputs,
+    studies: Sequence[StudyResults],
+    document: Document,
+    problems: Sequence[str],
 ) -> dict[str, Any]:
-    """Every number: what each run left, the studies' rows and answers, and the report's tables.
+    """Gather every number: what each run left, the rows and answers of studies, and the tables.
 
-    Where the data lay is left out: it is of no use on another machine.
+    Where the data was is left out: it is of no use on another machine.
     """
-    lab = material.lab
+    lab = inputs.lab
     return {
         "caelab": __version__,
-        "lab": lab and {**lab, "data": _without_place(lab.get("data", {}))},
-        "problems": list(problems),
+        "lab": lab and {**lab, "data": _without_path(lab.get("data", {}))},
+        "problems": [*problems],
         "runs": {
             name: {
                 "config": run.config.replace(data=run.source.get("name")).model_dump(mode="json"),
-                "data": _without_place(run.source),
+                "data": _without_path(run.source),
                 "environment": run.environment,
                 "result": run.result,
                 "epochs": run.epochs,
             }
-            for name, run in material.all_runs.items()
+            for name, run in inputs.all_runs.items()
         },
         "studies": {
             study.name: {
                 "question": study.question,
                 "planned": study.planned,
                 "rows": [dataclasses.asdict(row) for row in study.rows],
-                "analysis": _plain(analyses[study.name]) if study.name in analyses else None,
+                "analysis": _plain(study.analysis) if study in studies else None,
             }
-            for study in material.studies
+            for study in inputs.studies
         },
         "tables": document.tables,
     }
+
+
+def _without_path(source: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in source.items() if name != "where"}
 
 
 def _plain(value: Any) -> Any:

@@ -1,63 +1,51 @@
-"""Networks that denoise, deblur, inpaint, upscale and mend JPEGs, beside the classical methods for
-the same.
+"""Networks that denoise, deblur, inpaint, upscale and repair JPEGs, compared with the classical
+methods for the same degradation.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from caelab.baselines.classical import classical_methods, measured_positions
 from caelab.data.pixels import evenly_spaced
-from caelab.degrade.degradation import Degradation, parse_degradation
+from caelab.degrade.degradation import Degradation
 from caelab.errors import InputError
 from caelab.metrics.evaluate import Restore, estimates
 from caelab.metrics.statistics import Interval, mean_interval
-from caelab.report.document import Block, Column, Note, Paragraph, Section, Table
+from caelab.report.document import Cell, Part, Picture
 from caelab.report.image_strips import draw_strips
 from caelab.report.run_differences import Variant, find_variants, network_name
-from caelab.report.run_reader import (
-    FinishedRun,
-    is_colorization,
-    is_reconstruction,
-    read_measures,
-    read_runs,
-)
-from caelab.report.sentences import significant
-from caelab.report.test_images import Album
+from caelab.report.run_reader import FinishedRun
+from caelab.report.test_images import RunImages
 
-GIVEN = "as given"
-"""The baseline that does nothing; every other one of a restoration is a classical method."""
+INPUT = "as given"
+"""Name of the baseline that leaves the input as it is; every other one is a classical method."""
 
-METRICS = {
-    "psnr": Column("PSNR, dB", ".2f"),
-    "ssim": Column("SSIM", ".4f"),
-    "mse": Column("MSE", ".5f"),
-}
+METRICS = ("psnr", "ssim", "mse")
 
 IMAGES = 10
-"""Test images in a strip."""
+"""Number of test images in a strip."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Restoration:
-    """The best network for a degradation beside what needs no training.
+    """The best network for a degradation, and the methods that need no training.
 
     Attributes:
         degradation: What was done to the images.
-        variant: The network's runs.
-        called: What the network is called in tables and sentences.
-        network: Its metrics by name, over seeds, on the images that the classical methods were
+        variant: Runs of the network.
+        label: Name of the network in the report.
+        network: Its metrics by name over seeds, on the images that the classical methods were
             measured on.
-        baselines: Their metrics by name, the given images first, then by falling PSNR.
-        images: How many images that are.
+        baselines: Metrics of the classical methods by name: the input first, then by falling PSNR.
+        images: Number of these images.
     """
 
     degradation: Degradation
     variant: Variant
-    called: str
+    label: str
     network: dict[str, Interval]
     baselines: dict[str, dict[str, float]]
     images: int
@@ -65,146 +53,115 @@ class Restoration:
     @property
     def best_classical(self) -> str | None:
         """The classical method with the highest PSNR; ``None`` where there is none."""
-        return next((name for name in self.baselines if name != GIVEN), None)
+        return next((name for name in self.baselines if name != INPUT), None)
 
 
-def restoration_sections(
-    runs: Sequence[Path], *, names: Mapping[str, str] | None = None, data: str | None = None
-) -> list[Section]:
-    """Return the sections about restorations; runs of other tasks are passed over.
+def restoration_part(
+    runs: Sequence[FinishedRun], images: RunImages, names: Mapping[str, str]
+) -> Part:
+    """Return the part about restorations.
 
     Args:
-        runs: Run directories.
-        names: What runs are called, by the name of their folder; others by their network.
-        data: Where the images are, if not where the runs had them.
+        runs: Runs that restore images, of any degradation.
+        images: Gives the test images and the networks.
+        names: Names of runs by their folder; others are named by their network.
     """
-    read, problems = read_runs(runs)
-    restoring = [run for run in read if not is_reconstruction(run) and not is_colorization(run)]
     by_degradation: dict[str, list[FinishedRun]] = {}
-    for run in restoring:
-        by_degradation.setdefault(str(run.result["impair"]), []).append(run)
-    album, found, pictures = Album(data), [], []
+    for run in runs:
+        by_degradation.setdefault(run.degradation, []).append(run)
+    found, strips, problems = [], [], []
     for text, alike in by_degradation.items():
         try:
-            restoration = compare(parse_degradation(text), alike, album, names)
+            restoration = compare(alike, images, names)
             found.append(restoration)
-            pictures.append(_strip(restoration, album))
+            strips.append((text, _strip(restoration, images)))
         except InputError as error:
             problems.append(f"{text}: {error}")
-    if not restoring:
-        problems.append("There is no finished run that restores images.")
-    blocks: list[Block] = [Note(problem, "missing") for problem in problems]
-    if found:
-        blocks += [*map(Paragraph, map(write_restoration, found)), _table(found), *pictures]
-    return [Section(title="Networks and classical methods", blocks=blocks)]
+    context = {
+        "problems": problems,
+        "found": [describe_gain(each) for each in found],
+        "methods": [row for each in found for row in _rows(each)],
+        "strips": strips,
+    }
+    return Part("restoration", context)
 
 
 def compare(
-    degradation: Degradation,
-    runs: Sequence[FinishedRun],
-    album: Album,
-    names: Mapping[str, str] | None = None,
+    runs: Sequence[FinishedRun], images: RunImages, names: Mapping[str, str]
 ) -> Restoration:
-    """Put the best by validation of several runs for a degradation beside the baselines that they
-    state.
+    """Compare the best network by validation with the baselines that its runs state.
+
+    Args:
+        runs: Runs of any networks for one degradation.
+        images: Gives the test images.
+        names: Names of runs by their folder.
 
     Raises:
-        InputError: The runs' images or measures cannot be had.
+        InputError: The images or errors of the runs cannot be had.
     """
     variant = find_variants(runs).best
     baselines: dict[str, dict[str, float]] = variant.first.result["baselines"]
-    pixels = album.test(variant.first).pixels
+    pixels = images.test(variant.first).pixels
     positions = np.arange(len(pixels))
     if len(baselines) > 1:
         positions = measured_positions(pixels)
-    measures = [read_measures(run) for run in variant.runs]
+    measures = [run.measures for run in variant.runs]
     return Restoration(
-        degradation=degradation,
+        degradation=variant.first.config.degradation,
         variant=variant,
-        called=(names or {}).get(variant.first.name)
-        or f"the network {network_name(variant.first)}",
+        label=names.get(variant.first.name) or f"the network {network_name(variant.first)}",
         network={
             metric: mean_interval(float(each[metric][positions].mean()) for each in measures)
             for metric in METRICS
             if all(metric in each for each in measures)
         },
         baselines=dict(
-            sorted(baselines.items(), key=lambda each: (each[0] != GIVEN, -each[1]["psnr"]))
+            sorted(baselines.items(), key=lambda each: (each[0] != INPUT, -each[1]["psnr"]))
         ),
         images=len(positions),
     )
 
 
-def write_restoration(found: Restoration) -> str:
-    """Return what the numbers say of one degradation."""
-    network = found.network["psnr"]
-    does = "; ".join(step.kind.does for step in found.degradation.steps)
-    given = found.baselines[GIVEN]["psnr"]
-    said = (
-        f"{found.degradation} ({does}): from {significant(given)} dB {found.called} comes to"
-        f" {_decibels(network)}"
-    )
-    name = found.best_classical
-    if name is None:
-        return f"{said}. There is no classical method here to compare it with."
-    classical = found.baselines[name]["psnr"]
-    gain = network.estimate - classical
-    verdict = f"{abs(gain):.1f} dB {'above' if gain > 0 else 'below'}"
-    if not network.undetermined and not network.side(classical):
-        verdict = "not to be told from"
-    return f"{said}, {verdict} the best classical method ({name}), {significant(classical, 4)} dB."
+def describe_gain(found: Restoration) -> dict[str, object]:
+    """Return what the sentence about one degradation needs."""
+    psnr, best = found.network["psnr"], found.best_classical
+    classical = found.baselines[best]["psnr"] if best else None
+    return {
+        "degradation": str(found.degradation),
+        "does": [step.kind.does for step in found.degradation.steps],
+        "input": found.baselines[INPUT]["psnr"],
+        "label": found.label,
+        "psnr": psnr,
+        "best": best,
+        "classical": classical,
+        "gain": None if classical is None else psnr.estimate - classical,
+        "same": classical is not None and not psnr.undetermined and not psnr.side(classical),
+    }
 
 
-def _decibels(psnr: Interval) -> str:
-    seeds = f"n = {psnr.n} seed{'s' if psnr.n != 1 else ''}"
-    if psnr.undetermined:
-        return f"{psnr.estimate:.2f} dB ({seeds}, no interval)"
-    return f"{psnr.estimate:.2f} dB (95% interval {psnr.low:.2f} to {psnr.high:.2f}; {seeds})"
-
-
-def _table(found: Sequence[Restoration]) -> Table:
-    return Table(
-        columns=(
-            Column("degradation", align="left"),
-            Column("method", align="left"),
-            *METRICS.values(),
-            Column("images", ","),
-        ),
-        rows=[row for each in found for row in _rows(each)],
-        caption=(
-            "Means over test images; the classical methods' parameters are those with the highest"
-            " PSNR on validation images. Networks are the best by validation, their numbers means"
-            " over seeds and over the same images."
-        ),
-    )
-
-
-def _rows(found: Restoration) -> Iterable[tuple[str | int | float | None, ...]]:
+def _rows(found: Restoration) -> Iterable[tuple[Cell, ...]]:
     name = str(found.degradation)
-    network = [
+    network = (
         found.network[metric].estimate if metric in found.network else None for metric in METRICS
-    ]
-    yield (name, found.called, *network, found.images)
-    for method, told in found.baselines.items():
-        yield (name, method, *(told.get(metric) for metric in METRICS), int(told["n"]))
+    )
+    yield (name, found.label, *network, found.images)
+    for method, values in found.baselines.items():
+        yield (name, method, *(values.get(metric) for metric in METRICS), int(values["n"]))
 
 
-def _strip(found: Restoration, album: Album) -> Block:
+def _strip(found: Restoration, images: RunImages) -> Picture:
     run = found.variant.first
-    pixels = album.test(run).pixels
+    pixels = images.test(run).pixels
     chosen = evenly_spaced(IMAGES, len(pixels))
-    pictures = album.pictures(run, chosen)
-    rows = {"given": pictures["given"]}
+    pictures = images.pictures(run, chosen)
+    rows = {"input": pictures["degraded"]}
     method = _classical(found)
     if method is not None and found.best_classical:
         made = estimates(method, pixels.at(chosen), degradation=found.degradation)
         rows[found.best_classical] = torch.cat([one.estimate for one in made]).numpy()
-    rows |= {"the network": pictures["estimate"], "truth": pictures["target"]}
-    return draw_strips(
-        rows,
-        caption=f"{found.degradation}: the same {len(chosen)} test images, evenly spaced.",
-        alt=f"Rows of {len(chosen)} small pictures: {', '.join(rows)}.",
-    ).picture(f"restored-{str(found.degradation).replace('+', '-').replace('.', '')}", "png")
+    rows |= {"network": pictures["estimate"], "truth": pictures["target"]}
+    name = str(found.degradation).replace("+", "-").replace(".", "")
+    return draw_strips(f"restored-{name}", rows)
 
 
 def _classical(found: Restoration) -> Restore | None:

@@ -1,4 +1,4 @@
-"""Runs of one task side by side: what they differ in, and what each difference does."""
+"""Runs of one task sorted into variants: how they differ, and the effect of each difference."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -7,14 +7,14 @@ from typing import Any
 
 from caelab.experiments.config import make_config
 from caelab.experiments.setup import CHANNELS
+from caelab.experiments.study import BASE
 from caelab.metrics.statistics import Effect, Interval, effect, mean_interval
 from caelab.networks.adapt import adapt
 from caelab.networks.presets import PRESETS
 from caelab.report.run_reader import NOT_OF_THE_GROUP, FinishedRun, groups
 
-BASE = "base"
-
-_LONGEST = 28
+MAX_NAME_LENGTH = 28
+"""Length from which the text of a network is cut."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +22,8 @@ class Variant:
     """Runs that differ in their seed alone.
 
     Attributes:
-        label: What it is called; without a name, what it has that the base has not, ``"base"`` for
-            that itself.
-        runs: By rising seed.
+        label: Name of the variant: one that was set, or how it differs from the base, or ``base``.
+        runs: Runs by rising seed.
     """
 
     label: str
@@ -38,22 +37,20 @@ class Variant:
     def by_seed(self, metric: str) -> dict[int, float]:
         """Return a mean over the test images by seed; empty where a run does not state it."""
         found = {run.config.seed: run.result["test"].get(metric) for run in self.runs}
-        return (
-            {} if None in found.values() else {seed: float(value) for seed, value in found.items()}
-        )
+        return {} if None in found.values() else {seed: float(found[seed]) for seed in found}
 
     def mean(self, metric: str) -> Interval:
         """Return that mean over seeds, with its interval."""
         return mean_interval(self.by_seed(metric).values())
 
     def effect(self, base: "Variant", metric: str) -> Effect:
-        """Return what it does to the base's metric."""
+        """Return the change of the metric from the base."""
         return effect(self.by_seed(metric), base.by_seed(metric))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variants:
-    """What is compared.
+    """Variants that can be compared.
 
     Attributes:
         all: The base first, then in the order of the runs.
@@ -65,12 +62,12 @@ class Variants:
 
     @property
     def base(self) -> Variant:
-        """The one that the others differ least from."""
+        """The variant that the others differ least from."""
         return self.all[0]
 
     @property
     def best(self) -> Variant:
-        """By mean validation error."""
+        """The variant with the smallest mean validation error."""
         return min(
             self.all,
             key=lambda each: (
@@ -86,72 +83,65 @@ def find_variants(runs: Sequence[FinishedRun], names: Mapping[str, str] | None =
 
     Args:
         runs: At least one.
-        names: What runs are called, by the name of their folder; others are called after what they
-            differ in.
+        names: Names of runs by their folder; others are named by how they differ from the base.
     """
     images, _ = Counter(run.images for run in runs).most_common(1)[0]
-    left_out = tuple(
-        f"{run.name} was measured on other test images." for run in runs if run.images != images
-    )
     found = groups(run for run in runs if run.images == images)
-    told = [_told(group[0]) for group in found]
-    distances = [sum(len(_differing(one, other)) for other in told) for one in told]
+    options = [_options(group[0]) for group in found]
+    distances = [sum(len(_differing(one, other)) for other in options) for one in options]
     base = distances.index(min(distances))
-    order = [base, *(index for index in range(len(found)) if index != base)]
     labels: Counter[str] = Counter()
     variants = []
-    for index in order:
+    for index in (base, *(index for index in range(len(found)) if index != base)):
         first = found[index][0]
-        label = (names or {}).get(first.name) or differences(first, found[base][0]) or BASE
+        differences = _in_words(first, _differing(options[index], options[base]))
+        label = (names or {}).get(first.name) or differences or BASE
         labels[label] += 1
         if labels[label] > 1:
             label = f"{label} ({labels[label]})"
         variants.append(Variant(label=label, runs=tuple(found[index])))
-    return Variants(all=tuple(variants), left_out=left_out)
-
-
-def differences(run: FinishedRun, base: FinishedRun) -> str:
-    """Return the options of a run that are not the base's, in words."""
-    return ", ".join(_say(run, name) for name in _differing(_told(run), _told(base)))
-
-
-def options_in_words(run: FinishedRun) -> str:
-    """Return the options of a run that are not the defaults, but for its network."""
-    defaults = make_config({}).flat()
-    told = _told(run)
-    return ", ".join(
-        _say(run, name) for name in told if name != "network" and told[name] != defaults[name]
+    return Variants(
+        all=tuple(variants),
+        left_out=tuple(
+            f"{run.name} was measured on other test images." for run in runs if run.images != images
+        ),
     )
 
 
+def options_in_words(run: FinishedRun) -> str:
+    """Return the options of a run that are not the defaults, except its network."""
+    changed = _differing(_options(run), make_config({}).flat())
+    return _in_words(run, [name for name in changed if name != "network"])
+
+
 def network_name(run: FinishedRun) -> str:
-    """Return a preset's name, or the text, cut where it is long, with the weights to tell it from
-    others.
-    """
+    """Return the preset's name, or the network's text; a long text is cut, with its weights."""
     text = run.config.network.text
     name = next((name for name, preset in PRESETS.items() if text in (name, preset)), text)
-    if len(name) <= _LONGEST:
+    if len(name) <= MAX_NAME_LENGTH:
         return name
-    return f"{name[: _LONGEST - 1]}… ({run.description.weights:,} weights)"
+    return f"{name[: MAX_NAME_LENGTH - 1]}… ({run.description.weights:,} weights)"
 
 
-def _told(run: FinishedRun) -> dict[str, Any]:
-    """Return the options by which runs differ; one network that was adapted to several predictions
-    counts as one.
-    """
+def _options(run: FinishedRun) -> dict[str, Any]:
+    """Return the options by which runs differ; a network adapted to several targets counts once."""
     network = str(adapt(run.description.network, outputs=CHANNELS))
-    told = {**run.config.flat(), "network": network}
-    return {name: value for name, value in told.items() if name not in NOT_OF_THE_GROUP}
+    options = {**run.config.flat(), "network": network}
+    return {name: options[name] for name in options if name not in NOT_OF_THE_GROUP}
 
 
 def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     return [name for name in one if one[name] != other[name]]
 
 
-def _say(run: FinishedRun, name: str) -> str:
-    value, words = run.config.flat()[name], name.replace("_", " ")
-    if name == "network":
-        return network_name(run)
-    if isinstance(value, bool):
-        return words if value else f"no {words}"
-    return f"no {words}" if value is None else f"{words} {value}"
+def _in_words(run: FinishedRun, names: Sequence[str]) -> str:
+    words, options = [], run.config.flat()
+    for name in names:
+        value, spaced = options[name], name.replace("_", " ")
+        if name == "network":
+            words.append(network_name(run))
+        elif value is None or value is False:
+            words.append(f"no {spaced}")
+        else:
+            words.append(spaced if value is True else f"{spaced} {value}")
+    return ", ".join(words)

@@ -2,6 +2,7 @@
 up.
 """
 
+import functools
 import json
 import math
 import zipfile
@@ -66,6 +67,29 @@ class FinishedRun:
             self.config.data.split_seed,
         )
 
+    @property
+    def degradation(self) -> str:
+        """Degradation of the images that the network takes; ``none`` for a reconstruction."""
+        return str(self.config.degradation)
+
+    @functools.cached_property
+    def measures(self) -> dict[str, np.ndarray]:
+        """Metrics of each test image, ``(N,)`` by name, and their ``index``; read when first used.
+
+        Raises:
+            InputError: ``per_image.npz`` is missing or damaged.
+        """
+        file = self.directory.per_image
+        try:
+            with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
+                measures = {name: arrays[name] for name in arrays.files}
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            raise InputError(f"cannot read {file}: {error}") from error
+        if "mse" not in measures or len(measures["mse"]) != self.result["test"]["n"]:
+            count = self.result["test"]["n"]
+            raise InputError(f"{file} is damaged: it should hold the errors of {count} images.")
+        return measures
+
 
 def read_run(path: Path) -> FinishedRun:
     """Read a finished run.
@@ -90,23 +114,7 @@ def read_run(path: Path) -> FinishedRun:
         environment=directory.read(directory.environment),
         source=directory.read(directory.config).get("data") or {},
     )
-    try:
-        told = (
-            run.result["test"]["mse"],
-            run.result["validation_mse"],
-            run.result["seconds_per_epoch"],
-        )
-        whole = all(isinstance(number, int | float) and math.isfinite(number) for number in told)
-        whole = whole and all(
-            isinstance(run.result[name], dict) for name in ("baselines", "images", "normalisation")
-        )
-        whole = (
-            whole and isinstance(run.result["test"]["n"], int) and bool(run.source["fingerprint"])
-        )
-        whole = whole and all("validation_mse" in row and "train_mse" in row for row in run.epochs)
-    except (KeyError, TypeError):
-        whole = False
-    if not whole:
+    if not _is_whole(run):
         raise InputError(
             f"{path} is damaged: {directory.result.name} lacks numbers that every run states."
         )
@@ -115,34 +123,21 @@ def read_run(path: Path) -> FinishedRun:
     return run
 
 
-def read_runs(paths: Iterable[Path]) -> tuple[list[FinishedRun], list[str]]:
-    """Return the runs that can be read, each once, and what is wrong with the others."""
-    runs, problems = [], []
-    for path in dict.fromkeys(path.resolve() for path in paths):
-        try:
-            runs.append(read_run(path))
-        except InputError as error:
-            problems.append(str(error))
-    return runs, problems
-
-
-def read_measures(run: FinishedRun) -> dict[str, np.ndarray]:
-    """Return ``per_image.npz``: the metrics of each test image, ``(N,)``, and their ``index``.
-
-    Raises:
-        InputError: It is missing or damaged.
-    """
-    file = run.directory.per_image
+def _is_whole(run: FinishedRun) -> bool:
+    """Whether everything that the report takes for granted is there."""
+    result = run.result
     try:
-        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
-            measures = {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"cannot read {file}: {error}") from error
-    if "mse" not in measures or len(measures["mse"]) != run.result["test"]["n"]:
-        raise InputError(
-            f"{file} is damaged: it should hold {run.result['test']['n']} images' errors."
+        numbers = (result["test"]["mse"], result["validation_mse"], result["seconds_per_epoch"])
+        tables = (result["baselines"], result["images"], result["normalisation"])
+        return bool(
+            all(map(math.isfinite, numbers))
+            and all(isinstance(table, dict) for table in tables)
+            and isinstance(result["test"]["n"], int)
+            and run.source["fingerprint"]
+            and all({"validation_mse", "train_mse"} <= row.keys() for row in run.epochs)
         )
-    return measures
+    except (KeyError, TypeError):
+        return False
 
 
 def groups(runs: Iterable[FinishedRun]) -> list[list[FinishedRun]]:
@@ -161,13 +156,3 @@ def groups(runs: Iterable[FinishedRun]) -> list[list[FinishedRun]]:
 def over_seeds(group: Sequence[FinishedRun]) -> Interval:
     """Return the mean test MSE of a group, with its interval over seeds."""
     return mean_interval(run.mse for run in group)
-
-
-def is_reconstruction(run: FinishedRun) -> bool:
-    """Whether the network was given the images as they are."""
-    return bool(run.result.get("impair", "none") == "none")
-
-
-def is_colorization(run: FinishedRun) -> bool:
-    """Whether the network was given gray images."""
-    return str(run.result.get("impair", "")) == "gray"

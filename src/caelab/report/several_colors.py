@@ -1,49 +1,43 @@
-"""Several plausible colors for one gray image: how much they differ, and how near the best of them
-comes.
-"""
+"""Several plausible colors for one gray image: how much they differ, and how good the best is."""
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from caelab.data.pixels import Pixels, evenly_spaced
-from caelab.degrade.degradation import parse_degradation
+from caelab.degrade.degradation import Degradation
 from caelab.metrics.diversity import measure_variants
 from caelab.metrics.image_metrics import colorfulness
 from caelab.models.image_model import VARIANT_TEMPERATURE, ImageModel
-from caelab.models.weights_file import load_model
 from caelab.progress import progress
-from caelab.report.document import Block, Column, Paragraph, Section, Table
+from caelab.report.document import Cell, Part, Picture
 from caelab.report.image_strips import draw_strips
 from caelab.report.run_reader import FinishedRun
-from caelab.report.sentences import significant
-from caelab.report.shortcoming_tables import percent
-from caelab.report.test_images import Album
+from caelab.report.test_images import RunImages
 
 VARIANTS = 4
-"""Drawn of each image."""
+"""Number of variants drawn for each image."""
 
 IMAGES = 500
-"""Test images, evenly spaced."""
+"""Number of test images that are measured, evenly spaced."""
 
 SHOWN = 10
-"""Of these, in the strip."""
+"""Number of test images in the strip."""
 
 TEMPERATURES = (0.3, VARIANT_TEMPERATURE, 1.0)
-"""Rising; 1 is the model's own distribution."""
+"""Rising temperatures; 1 is the model's own distribution."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SeveralColors:
-    """Means over test images of what a model's variants are worth.
+    """How good a model's variants are: means over test images.
 
     Attributes:
-        images: How many.
-        by_temperature: The metrics of ``measure_variants``, by name, for each temperature.
-        true_colorfulness: The truth's.
-        nearer: Of the images, where the best variant at the usual temperature is nearer to the
-            truth than the one answer.
+        images: Number of images.
+        by_temperature: Metrics of ``measure_variants`` by name, for each temperature.
+        true_colorfulness: Colorfulness of the true images.
+        nearer: Share of the images for which the best variant at the usual temperature is nearer to
+            the truth than the model's single answer.
     """
 
     images: int
@@ -52,8 +46,15 @@ class SeveralColors:
     nearer: float
 
 
-def measure_several_colors(model: ImageModel, pixels: Pixels, degradation: str) -> SeveralColors:
+def measure_several_colors(
+    model: ImageModel, pixels: Pixels, degradation: Degradation
+) -> SeveralColors:
     """Draw variants of every image at each temperature, and measure them.
+
+    Args:
+        model: Network whose prediction is a distribution.
+        pixels: The true images.
+        degradation: Degradation that makes the model's input.
 
     Raises:
         InputError: The model's prediction is no distribution.
@@ -64,7 +65,7 @@ def measure_several_colors(model: ImageModel, pixels: Pixels, degradation: str) 
             measured[temperature] = measure_variants(
                 model,
                 pixels,
-                parse_degradation(degradation),
+                degradation,
                 count=VARIANTS,
                 temperature=temperature,
             )
@@ -82,97 +83,61 @@ def measure_several_colors(model: ImageModel, pixels: Pixels, degradation: str) 
     )
 
 
-def several_colors_section(run: FinishedRun, album: Album, label: str) -> Section:
-    """Return the section about one run whose network gives a distribution.
+def several_colors_part(run: FinishedRun, images: RunImages, label: str) -> Part:
+    """Return the part about one run whose network predicts a distribution over colors.
+
+    Args:
+        run: The run.
+        images: Gives the test images and the network.
+        label: Name of the run in the report.
 
     Raises:
         InputError: The images cannot be had, or the weights are damaged.
     """
-    test = album.test(run).pixels
-    model, card = load_model(run.directory.weights, torch.device("cpu"))
-    found = measure_several_colors(
-        model, test.at(evenly_spaced(IMAGES, len(test))), card.degradation
-    )
-    return Section(
-        title="Several plausible colors",
-        blocks=[
-            *(Paragraph(sentence) for sentence in write_several_colors(found, label)),
-            _table(found),
-            _strip(model, run, album, label),
-        ],
-    )
-
-
-def write_several_colors(found: SeveralColors, label: str) -> Iterable[str]:
-    """Return what the numbers say."""
-    usual = found.by_temperature[VARIANT_TEMPERATURE]
-    one, best, single = usual["mse"], usual[f"best_of_{VARIANTS}_mse"], usual["best_of_1_mse"]
-    yield (
-        f"{label[0].upper()}{label[1:]} gives a distribution over colors. Its one answer, the"
-        f" annealed mean, has an MSE of {significant(one)}; a single variant, drawn at temperature"
-        f" {VARIANT_TEMPERATURE:g}, {significant(single)}; the best of {VARIANTS}, chosen by"
-        f" someone who knows the truth, {significant(best)}. That best one is nearer to the truth"
-        f" than the one answer for {percent(found.nearer)} of {found.images:,} test images."
-    )
-    own = found.by_temperature[1.0]
-    ratio = own["diversity"] / own["best_of_1_mse"]
-    sure = "surer than" if ratio < 0.95 else "less sure than" if ratio > 1.05 else "as sure as"
-    yield (
-        "Draws from the truth's own distribution would differ from each other as much as from the"
-        f" truth. At temperature 1 two variants differ by {significant(own['diversity'])},"
-        f" {percent(ratio)} of what a variant differs from the truth by: the network is {sure} it"
-        " ought to be."
+    pixels = images.test(run).pixels
+    model = images.model(run)
+    some = pixels.at(evenly_spaced(IMAGES, len(pixels)))
+    found = measure_several_colors(model, some, run.config.degradation)
+    return Part(
+        "several_colors",
+        {
+            "label": label,
+            "images": found.images,
+            "nearer": found.nearer,
+            "count": VARIANTS,
+            "temperature": VARIANT_TEMPERATURE,
+            "usual": found.by_temperature[VARIANT_TEMPERATURE],
+            "best_mse": found.by_temperature[VARIANT_TEMPERATURE][f"best_of_{VARIANTS}_mse"],
+            "own": found.by_temperature[1.0],
+            "temperatures": _rows(found),
+            "strip": _strip(model, run, images),
+        },
+        level=2,
     )
 
 
-def _table(found: SeveralColors) -> Table:
-    names = [
-        *(f"best_of_{count}_mse" for count in range(1, VARIANTS + 1)),
-        "mean_mse",
-        "diversity",
-        "colorfulness",
-    ]
-    rows: list[Sequence[str | float | None]] = [
-        (f"{temperature:g}", *(each[name] for name in names))
+def _rows(found: SeveralColors) -> list[tuple[Cell, ...]]:
+    best = [f"best_of_{count}_mse" for count in range(1, VARIANTS + 1)]
+    names = [*best, "mean_mse", "diversity", "colorfulness"]
+    rest: list[Cell] = [None] * (len(names) - 1)
+    answer = found.by_temperature[VARIANT_TEMPERATURE]["mse"]
+    rows: list[tuple[Cell, ...]] = [
+        (f"{temperature:g}", *map(each.get, names))
         for temperature, each in found.by_temperature.items()
     ]
-    first = next(iter(found.by_temperature.values()))
-    rows.append(("the one answer", first["mse"], *[None] * (VARIANTS + 2)))
-    rows.append(("the truth", *[None] * (VARIANTS + 2), found.true_colorfulness))
-    return Table(
-        columns=(
-            Column("temperature", align="left"),
-            Column("one variant", ".5f"),
-            *(Column(f"best of {count}", ".5f") for count in range(2, VARIANTS + 1)),
-            Column(f"mean of {VARIANTS}", ".5f"),
-            Column("between two", ".5f"),
-            Column("colorfulness", ".1f"),
-        ),
-        rows=rows,
-        caption=(
-            f"MSE of variants over {found.images:,} test images; the best of some is expected over"
-            f" all choices among the {VARIANTS} drawn. Between two: their mean squared difference."
-        ),
-    )
+    return [
+        *rows,
+        ("single answer", answer, *rest),
+        ("truth", *rest, found.true_colorfulness),
+    ]
 
 
-def _strip(model: ImageModel, run: FinishedRun, album: Album, label: str) -> Block:
-    test = album.test(run).pixels
-    positions = evenly_spaced(SHOWN, len(test))
-    pictures = album.pictures(run, positions)
-    given = torch.from_numpy(pictures["given"][:, :1])
-    drawn = model.variants(given, VARIANTS, rows=test.rows[positions]).clamp(0, 1).numpy()
-    rows = {"gray": pictures["given"], "the one answer": pictures["estimate"]}
+def _strip(model: ImageModel, run: FinishedRun, images: RunImages) -> Picture:
+    pixels = images.test(run).pixels
+    positions = evenly_spaced(SHOWN, len(pixels))
+    pictures = images.pictures(run, positions)
+    gray = torch.from_numpy(pictures["degraded"][:, :1])
+    drawn = model.variants(gray, VARIANTS, rows=pixels.rows[positions]).clamp(0, 1).numpy()
+    rows = {"gray": pictures["degraded"], "single answer": pictures["estimate"]}
     rows |= {f"variant {number + 1}": drawn[:, number] for number in range(VARIANTS)}
-    rows["truth"] = pictures["target"]
-    return draw_strips(
-        rows,
-        caption=(
-            f"{VARIANTS} variants that {label} draws at temperature {VARIANT_TEMPERATURE:g}, and"
-            " its one answer."
-        ),
-        alt=(
-            f"Rows of {len(given)} small pictures: gray, one answer, {VARIANTS} variants, and the"
-            " truth."
-        ),
-    ).picture("several-colors", "png")
+    return draw_strips("several-colors", {**rows, "truth": pictures["target"]})

@@ -11,18 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from caelab.baselines.code_cost import CodeCost, code_costs
 from caelab.baselines.image_codecs import FileCost, file_costs
 from caelab.baselines.pca import linear_code_errors
-from caelab.data.pixels import evenly_spaced
+from caelab.data.pixels import Pixels, evenly_spaced
 from caelab.errors import InputError
-from caelab.experiments.setup import Parts, load_data, place
 from caelab.files import read_json, to_json, write_text
-from caelab.models.weights_file import load_model
 from caelab.progress import progress
 from caelab.report.run_reader import FinishedRun
+from caelab.report.test_images import RunImages
 
 WHOLE = "PCA, whole image"
 
@@ -67,7 +65,7 @@ def measure_beside(
     run: FinishedRun,
     sizes: Sequence[int],
     coded: Sequence[FinishedRun],
-    data: str | None = None,
+    images: RunImages,
 ) -> Beside:
     """Measure what ``file`` does not hold yet, write it there, and return everything.
 
@@ -77,7 +75,7 @@ def measure_beside(
         run: Any of the study's: it says which images, and which split.
         sizes: Of the networks' codes.
         coded: Runs whose codes are to be priced; each has a code that no bracket runs around.
-        data: Where the images are, if not where the run had them.
+        images: Gives the images and the networks.
 
     Raises:
         InputError: The images cannot be had or are not those of the run, weights are damaged, or
@@ -94,40 +92,30 @@ def measure_beside(
     unpriced = [each for each in coded if each.name not in beside.codes]
     if not wanted and not unpriced and beside.files:
         return beside
-    parts = _parts(run, data)
-    for kind, line in _linear(parts, wanted).items():
+    train, test = images.part(run, "train"), images.part(run, "test")
+    for kind, line in _linear(train, test, wanted).items():
         beside.linear[kind] = dict(sorted({**beside.linear.get(kind, {}), **line}.items()))
     beside.sizes = tuple(sorted({*beside.sizes, *wanted}))
     if not beside.files:
-        some = parts.test.at(np.arange(min(FILE_IMAGES, len(parts.test))))
+        some = test.at(np.arange(min(FILE_IMAGES, len(test))))
         beside.files = file_costs(some)
-    ranging = parts.train.at(evenly_spaced(RANGE_IMAGES, len(parts.train)))
+    ranging = train.at(evenly_spaced(RANGE_IMAGES, len(train)))
     with progress("what the codes cost", len(unpriced), unit="networks") as bar:
         for each in unpriced:
-            model, _ = load_model(each.directory.weights, parts.test.device)
-            beside.codes[each.name] = code_costs(model, ranging, parts.test)
+            model = images.model(each)
+            beside.codes[each.name] = code_costs(model, ranging, test)
             bar()
     _write(file, identity, beside)
     return beside
 
 
-def _parts(run: FinishedRun, data: str | None) -> Parts:
-    config = run.config if data is None else run.config.replace(data=data)
-    images, split = load_data(config)
-    if images.source.fingerprint != run.source["fingerprint"]:
-        raise InputError(
-            f"the images at {images.source.where} are not those that {run.name} was trained on."
-        )
-    return place(images, split, config, torch.device("cpu"))
-
-
-def _linear(parts: Parts, sizes: Sequence[int]) -> dict[str, dict[int, float]]:
+def _linear(train: Pixels, test: Pixels, sizes: Sequence[int]) -> dict[str, dict[int, float]]:
     """Return the test MSE of the linear codes that there can be of these sizes, by kind and
     size.
     """
     lines: dict[str, dict[int, float]] = {}
     for side in (None, *PATCHES):
-        errors = linear_code_errors(parts.train, parts.test, sizes, patch=side)
+        errors = linear_code_errors(train, test, sizes, patch=side)
         if errors:
             kind = WHOLE if side is None else f"PCA, {side}×{side} patches"
             lines[kind] = {size: float(values.mean()) for size, values in errors.items()}

@@ -8,8 +8,8 @@ from caelab.errors import InputError
 from caelab.report.architectures import Analysis, Architecture
 from caelab.report.figures import Drawing, draw_reconstructions
 from caelab.report.inputs import StudyResults
-from caelab.report.run_reader import FinishedRun, read_measures
-from caelab.report.test_images import Album
+from caelab.report.run_reader import FinishedRun
+from caelab.report.test_images import RunImages
 
 IMAGES = 10
 """Test images in the grid."""
@@ -49,7 +49,7 @@ def run_of(architecture: Architecture, study: StudyResults) -> FinishedRun:
 def reconstruct(
     networks: Sequence[Architecture],
     study: StudyResults,
-    album: Album,
+    images: RunImages,
     *,
     by: Architecture | None = None,
 ) -> tuple[Drawing, list[str]]:
@@ -59,7 +59,7 @@ def reconstruct(
     Args:
         networks: At least one.
         study: Whose they are.
-        album: Gives the test images.
+        images: Gives the test images.
         by: The images lie at even steps of this network's error, so that easy ones and hard ones
             are there; by default the first of ``networks``.
 
@@ -68,16 +68,16 @@ def reconstruct(
     """
     by = by or networks[0]
     first = run_of(by, study)
-    order = np.argsort(read_measures(first)["mse"], kind="stable")
+    order = np.argsort(first.measures["mse"], kind="stable")
     places = np.linspace(0.02, 0.98, min(IMAGES, len(order))) * (len(order) - 1)
     positions = order[places.round().astype(np.int64)]
     originals: np.ndarray | None = None
     estimates: dict[str, np.ndarray] = {}
     problems = []
-    album.test(first)
+    images.test(first)
     for network in networks:
         try:
-            made = album.pictures(run_of(network, study), positions)
+            made = images.pictures(run_of(network, study), positions)
         except InputError as error:
             problems.append(f"{network.label} is not among the pictures: {error}")
             continue

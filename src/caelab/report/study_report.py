@@ -6,16 +6,13 @@ results.csv, run directories ──► sections ──► report.html · report.
 
 import csv
 import io
-import math
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
 from caelab.errors import InputError
-from caelab.experiments.study import BASE
-from caelab.experiments.study_results import StudyRow
-from caelab.files import read_json, write_text
-from caelab.report.architectures import Analysis, analyze, summarize
+from caelab.files import write_text
+from caelab.report.architectures import Analysis
 from caelab.report.document import Block, Code, Column, Note, Paragraph, Part, Section, Table
 from caelab.report.figures import Drawing, draw_code_size, draw_effects, draw_equal_size, draw_front
 from caelab.report.inputs import StudyResults, gather
@@ -32,7 +29,7 @@ from caelab.report.study_tables import (
     linear_sentences,
     linear_table,
 )
-from caelab.report.test_images import Album
+from caelab.report.test_images import RunImages
 
 ENVIRONMENT = (
     "processor",
@@ -74,7 +71,7 @@ def write_study_report(
         )
     material = gather([folder], runs=runs)
     study = material.studies[0]
-    sections = study_sections(study, Album(data), command=command)
+    sections = study_sections(study, RunImages(data), command=command)
     if material.problems:
         notes = [Note(problem, "missing") for problem in material.problems]
         sections.append(Section(title="What is missing", blocks=notes))
@@ -87,7 +84,7 @@ def write_study_report(
     return html
 
 
-def study_sections(study: StudyResults, album: Album, *, command: str = "") -> list[Section]:
+def study_sections(study: StudyResults, images: RunImages, *, command: str = "") -> list[Section]:
     """Return the answers of a study, all on level 1; what is missing is said where it should be.
 
     What stands beside the networks (linear codes, bytes) is kept in ``beside.json`` in the study's
@@ -95,10 +92,10 @@ def study_sections(study: StudyResults, album: Album, *, command: str = "") -> l
 
     Args:
         study: As far as its runs are finished.
-        album: Gives the test images.
+        images: Gives the test images.
         command: That repeats the study; without it that is left out.
     """
-    analysis = analyze(_in_order(study.rows))
+    analysis = study.analysis
     sentences = write_sentences(analysis)
     networks = main_networks(analysis)
     if not networks:
@@ -110,7 +107,7 @@ def study_sections(study: StudyResults, album: Album, *, command: str = "") -> l
         for each in networks
         if each.code_size is not None and not each.skip_around_code
     ]
-    beside, missing = _beside(study, analysis, [run for _, run in priced], album)
+    beside, missing = _beside(study, analysis, [run for _, run in priced], images)
     size = analysis.equal_size.size
     name = study.name
     return [
@@ -154,28 +151,10 @@ def study_sections(study: StudyResults, album: Album, *, command: str = "") -> l
         ),
         Section(
             title="The same images through the main networks",
-            blocks=_pictures(study, analysis, album),
+            blocks=_pictures(study, analysis, images),
         ),
         Section(title="Where this comes from", blocks=_origin(study, command)),
     ]
-
-
-def _in_order(rows: Iterable[StudyRow]) -> list[StudyRow]:
-    """Return the rows by factor and rising level, however they were trained: the base first, then
-    the factors.
-    """
-    kept = list(rows)
-    factors = list(dict.fromkeys(row.factor for row in kept if row.factor))
-
-    def place(row: StudyRow) -> tuple[int, float]:
-        if not row.factor:
-            return (0 if row.label == BASE else len(factors) + 1), 0.0
-        try:
-            return factors.index(row.factor) + 1, float(row.level)
-        except ValueError:  # a word
-            return factors.index(row.factor) + 1, math.inf
-
-    return sorted(kept, key=place)
 
 
 def _progress(study: StudyResults) -> list[Block]:
@@ -218,32 +197,23 @@ def _data(run: FinishedRun) -> str:
 
 def _missing(study: StudyResults) -> str:
     """Name the planned runs without a row, by network."""
-    finished = {row.run for row in study.rows}
-    planned = read_json(study.folder / "study.json").get("runs")
-    left = [
-        (str(run["label"]), run["seed"])
-        for run in (planned if isinstance(planned, list) else [])
-        if isinstance(run, dict)
-        and {"run", "label", "seed"} <= run.keys()
-        and run["run"] not in finished
-    ]
     named = [
         f"{label} (seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)})"
-        for label, group in groupby(sorted(left), key=lambda each: each[0])
+        for label, group in groupby(sorted(study.unfinished), key=lambda each: each[0])
         for seeds in [[str(seed) for _, seed in group]]
     ]
     return "; ".join(named)
 
 
 def _beside(
-    study: StudyResults, analysis: Analysis, coded: Sequence[FinishedRun], album: Album
+    study: StudyResults, analysis: Analysis, coded: Sequence[FinishedRun], images: RunImages
 ) -> tuple[Beside, list[Block]]:
     sizes = [each.code_size for each in analysis.architectures if each.code_size is not None]
     try:
         run = next(iter(study.runs.values()))
         return (
             measure_beside(
-                study.folder / "beside.json", run=run, sizes=sizes, coded=coded, data=album.data
+                study.folder / "beside.json", run=run, sizes=sizes, coded=coded, images=images
             ),
             [],
         )
@@ -278,9 +248,9 @@ def _beside_blocks(
     return blocks
 
 
-def _pictures(study: StudyResults, analysis: Analysis, album: Album) -> list[Block]:
+def _pictures(study: StudyResults, analysis: Analysis, images: RunImages) -> list[Block]:
     try:
-        drawing, problems = reconstruct(main_networks(analysis), study, album, by=analysis.base)
+        drawing, problems = reconstruct(main_networks(analysis), study, images, by=analysis.base)
     except InputError as error:
         return [Note(f"There are no pictures: {error}", "missing")]
     return [
@@ -313,7 +283,7 @@ def _origin(study: StudyResults, command: str) -> list[Block]:
 
 def _write_table(file: Path, study: StudyResults) -> None:
     """Write the table of architectures as CSV, numbers with all their digits."""
-    table = architectures_table(summarize(_in_order(study.rows)), Beside())
+    table = architectures_table(study.analysis.architectures, Beside())
     kept = [
         index for index, column in enumerate(table.columns) if not column.name.startswith("PCA")
     ]

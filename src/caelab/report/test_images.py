@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 
-from caelab.data import load_images, split_images
+from caelab.data import ImageSet, load_images, split_images
 from caelab.data.pixels import Pixels
-from caelab.degrade.degradation import parse_degradation
 from caelab.errors import InputError
+from caelab.experiments.setup import load_data
 from caelab.metrics.evaluate import Estimate, estimates
+from caelab.models.image_model import ImageModel
 from caelab.models.inference import restoring
 from caelab.models.weights_file import load_model
 from caelab.report.run_reader import FinishedRun
@@ -24,58 +27,87 @@ class TestImages:
         pixels: The images.
         labels: ``int64 (N,)``; ``None`` where there are no classes.
         classes: Their names.
-        note: What must be known of the images.
     """
 
     pixels: Pixels
     labels: np.ndarray | None
     classes: tuple[str, ...]
-    note: str
 
 
-class Album:
-    """The test images of runs, each set of images read once.
+class RunImages:
+    """The images that runs were trained on, and their networks; each is read once.
 
     Args:
         data: Where the images are, if not where the runs had them.
     """
 
     def __init__(self, data: str | None = None) -> None:
-        self.data = data
-        self._read: dict[tuple[str, int, str, int], TestImages | str] = {}
+        self._data = data
+        self._sets: dict[tuple[str, int], ImageSet | InputError] = {}
+        self._tests: dict[tuple[str, int, str, int], TestImages] = {}
+        self._models: dict[Path, ImageModel] = {}
 
-    def test(self, run: FinishedRun) -> TestImages:
-        """Return the test images of a run.
+    def load(self, run: FinishedRun) -> ImageSet:
+        """Return all images of a run.
 
         Raises:
             InputError: They cannot be had, or what is there now are other images.
         """
-        if run.images not in self._read:
+        key = run.images[:2]
+        if key not in self._sets:
+            named = self._data or run.config.data.source
             try:
-                self._read[run.images] = self._load(run)
+                images = load_images(None if named == "auto" else named, size=run.config.data.size)
+                self._sets[key] = images
+                if images.source.fingerprint != run.source["fingerprint"]:
+                    raise InputError(
+                        f"the images at {images.source.where} are not those that {run.name} was"
+                        " trained on."
+                    )
             except InputError as error:
-                self._read[run.images] = str(error)
-        read = self._read[run.images]
-        if isinstance(read, str):
-            raise InputError(read)
-        return read
+                self._sets[key] = error
+        found = self._sets[key]
+        if isinstance(found, InputError):
+            raise InputError(str(found))
+        return found
 
-    def _load(self, run: FinishedRun) -> TestImages:
-        named = self.data or run.config.data.source
-        images = load_images(None if named == "auto" else named, size=run.config.data.size)
-        if images.source.fingerprint != run.source["fingerprint"]:
-            raise InputError(
-                f"the images at {images.source.where} are not those that {run.name} was trained on."
+    def part(self, run: FinishedRun, part: Literal["train", "validation", "test"]) -> Pixels:
+        """Return the training, validation or test images of a run.
+
+        Raises:
+            InputError: They cannot be had.
+        """
+        images, split = load_data(run.config, self.load(run))
+        return Pixels.of(images.images, getattr(split, part), device=torch.device("cpu"))
+
+    def test(self, run: FinishedRun) -> TestImages:
+        """Return the test images of a run with their classes.
+
+        Raises:
+            InputError: They cannot be had.
+        """
+        if run.images not in self._tests:
+            images = self.load(run)
+            rows = split_images(
+                images, mode=run.config.data.split, seed=run.config.data.split_seed
+            ).test
+            self._tests[run.images] = TestImages(
+                pixels=Pixels.of(images.images, rows, device=torch.device("cpu")),
+                labels=None if images.labels is None else images.labels[rows],
+                classes=images.classes,
             )
-        rows = split_images(
-            images, mode=run.config.data.split, seed=run.config.data.split_seed
-        ).test
-        return TestImages(
-            pixels=Pixels.of(images.images, rows, device=torch.device("cpu")),
-            labels=None if images.labels is None else images.labels[rows],
-            classes=images.classes,
-            note=images.source.note,
-        )
+        return self._tests[run.images]
+
+    def model(self, run: FinishedRun) -> ImageModel:
+        """Return the trained network of a run.
+
+        Raises:
+            InputError: The weights are damaged.
+        """
+        path = run.directory.path
+        if path not in self._models:
+            self._models[path], _ = load_model(run.directory.weights, torch.device("cpu"))
+        return self._models[path]
 
     def restored(self, run: FinishedRun, positions: np.ndarray | None = None) -> Iterator[Estimate]:
         """Yield what the run's network makes of its test images, or of those at ``positions``,
@@ -87,27 +119,22 @@ class Album:
         pixels = self.test(run).pixels
         if positions is not None:
             pixels = pixels.at(positions)
-        model, card = load_model(run.directory.weights, torch.device("cpu"))
-        with restoring(model) as restore:
-            yield from estimates(restore, pixels, degradation=parse_degradation(card.degradation))
+        with restoring(self.model(run)) as restore:
+            yield from estimates(restore, pixels, degradation=run.config.degradation)
 
     def pictures(self, run: FinishedRun, positions: np.ndarray) -> dict[str, np.ndarray]:
-        """Return ``given``, ``estimate`` and ``target`` of the test images at ``positions``:
+        """Return ``degraded``, ``estimate`` and ``target`` of the test images at ``positions``:
         ``float32 (K, 3, H, W)``.
 
-        What is given is clipped to [0, 1], and has three equal channels where it is gray.
+        The degraded images are clipped to [0, 1], and have three equal channels where it is gray.
 
         Raises:
             InputError: The images cannot be had, or the weights are damaged.
         """
         made = list(self.restored(run, positions))
         pictures = {
-            name: torch.cat([getattr(one, field) for one in made]).float().clamp(0, 1).numpy()
-            for name, field in (
-                ("given", "degraded"),
-                ("estimate", "estimate"),
-                ("target", "target"),
-            )
+            name: torch.cat([getattr(one, name) for one in made]).float().clamp(0, 1).numpy()
+            for name in ("degraded", "estimate", "target")
         }
         return {name: np.repeat(each, 3, 1) if each.shape[1] == 1 else each
                 for name, each in pictures.items()}  # fmt: skip
