@@ -9,10 +9,10 @@ from benchmarks.contestants.record import Record
 from benchmarks.tasks import Task
 from caelab.device import choose_device, choose_precision
 from caelab.experiments.config import RunConfig, make_config, nest
-from caelab.experiments.setup import Parts, describe_run, make_plan, make_state, place
+from caelab.experiments.setup import Parts, describe_run, make_state, place
 from caelab.metrics.evaluate import squared_errors
 from caelab.models.inference import restoring
-from caelab.training.fit import Plan, TrainingState, fit
+from caelab.training.fit import TrainingState, fit
 
 
 def main() -> None:
@@ -32,8 +32,7 @@ def main() -> None:
     if config.precision == "bfloat16" and precision != torch.bfloat16:
         print(json.dumps({"missing": "instructions for bfloat16"}))
         return
-    plan = make_plan(config, state.model.network, precision)
-    train(state, parts, plan, record)
+    train(state, parts, config, precision, record)
     record.tell()
 
 
@@ -45,21 +44,23 @@ def configuration(task: Task) -> RunConfig:
     return make_config(nest(options))
 
 
-def train(state: TrainingState, parts: Parts, plan: Plan, record: Record) -> None:
-    """Run the loop until the plan, the task's epochs or its target end it.
+def train(
+    state: TrainingState, parts: Parts, config: RunConfig, precision: torch.dtype, record: Record
+) -> None:
+    """Run the loop until its epochs, the task's epochs or its target end it.
 
     With the task's ``steps``, so many steps count as an epoch, wherever the loop's own epochs end.
     """
-    steps = len(parts.train) // plan.batch
+    steps = len(parts.train) // config.batch_size
     counted = min(steps, record.task.steps or steps)
     done = 0
 
     def error() -> float:
-        with restoring(state.model, plan.precision) as restore:
+        with restoring(state.model, precision) as restore:
             return float(squared_errors(restore, parts.test).mean())
 
     record.begin()
-    for epoch in fit(state, parts.train, plan):
+    for epoch in fit(state, parts.train, config, precision):
         if epoch is not None:
             record.said["train_mse"] = epoch.terms["mse"]
             continue
@@ -67,7 +68,7 @@ def train(state: TrainingState, parts: Parts, plan: Plan, record: Record) -> Non
         if record.due(state.step, steps) and record.look(error):
             return
         if done % counted == 0:
-            record.end(counted * plan.batch)
+            record.end(counted * config.batch_size)
             if counted < steps and len(record.epochs) == record.task.epochs:
                 return
             record.begin()

@@ -2,8 +2,12 @@
 
 import contextlib
 import logging
+import os
 import platform
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any, Literal, TypeVar
 
 import torch
 
@@ -75,3 +79,48 @@ def autocast(
     if precision == torch.float32:
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=precision)
+
+
+ResultT = TypeVar("ResultT")
+
+
+@contextlib.contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let the calling thread's PyTorch operations use ``count`` threads in the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def run_shares(
+    function: Callable[..., ResultT], shares: Sequence[tuple[Any, ...]], threads_each: int = 1
+) -> list[ResultT]:
+    """Call a function for each share at the same time; return the results in order.
+
+    A single share, and the first of several, run in the calling thread. The function must not call
+    this one: its shares could wait for each other.
+
+    Args:
+        function: What is called.
+        shares: The arguments of each call.
+        threads_each: Threads that PyTorch's operations in each of several calls use.
+    """
+    if len(shares) <= 1:
+        return [function(*share) for share in shares]
+
+    def call(share: tuple[Any, ...]) -> ResultT:
+        if torch.get_num_threads() != threads_each:  # PyTorch keeps this number per thread
+            torch.set_num_threads(threads_each)
+        return function(*share)
+
+    others = [_pool().submit(call, share) for share in shares[1:]]
+    with threads(threads_each):
+        return [function(*shares[0]), *(other.result() for other in others)]
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count(), "caelab")

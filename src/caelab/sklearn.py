@@ -37,7 +37,7 @@ from caelab.data.split import Split
 from caelab.device import choose_device, choose_precision
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig, make_config, merge
-from caelab.experiments.setup import make_plan, make_state, place, require_labels
+from caelab.experiments.setup import make_state, place, require_labels
 from caelab.models.inference import Inference
 from caelab.networks.adapt import adapt
 from caelab.networks.build import fold_batchnorm
@@ -132,10 +132,13 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
             parts = place(everything, split, config, device)
             state = make_state(config, description, parts, device)
             precision = choose_precision(config.precision, device)
-            plan = make_plan(config, state.model.network, precision)
         except InputError as error:
             raise ValueError(str(error)) from error
-        records = [asdict(epoch) for epoch in fit(state, parts.train, plan) if epoch is not None]
+        records = [
+            asdict(epoch)
+            for epoch in fit(state, parts.train, config, precision)
+            if epoch is not None
+        ]
         self.history_ = [record | record.pop("terms") for record in records]
         model = state.evaluated
         assert isinstance(model.network, NetworkModule)

@@ -37,7 +37,10 @@ def test_a_dry_run_says_what_and_how_long_and_trains_nothing(tmp_path: Path) -> 
     assert re.search(r"about \d+:\d\d to go", answer.stdout)
     assert "no such classes" not in answer.stdout
     full = CliRunner().invoke(caelab, [*words, "--budget", "full"], catch_exceptions=False)
-    assert "Left out, as the images have no such classes: U-Net, class labels as a second task" in full.stdout
+    assert (
+        "Left out, as the images have no such classes: U-Net, class labels as a second task"
+        in full.stdout
+    )
     assert not list(tmp_path.iterdir())
 
 

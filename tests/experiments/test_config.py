@@ -53,7 +53,7 @@ def learning_rate(value: float) -> dict[str, object]:
         ({"zzz": 3}, "there is no parameter zzz."),
         (
             {"loss": {"kind": "mae"}},
-            "`loss.kind` mae: should be 'mse', 'l1', 'huber', 'charbonnier', 'bce' or 'cross_ent",
+            "`loss.kind` mae: no such loss, only mse, l1, huber, charbonnier, bce, cross_entropy; d",
         ),
         (
             {"batch_size": 0, "epochs": 0},
@@ -82,12 +82,12 @@ def test_every_wrong_option_is_named(options: dict[str, object], said: str) -> N
 def test_the_learning_rate_suits_the_widest_layer() -> None:
     import torch
 
-    from caelab.experiments.setup import peak_learning_rate
     from caelab.networks.build import build
+    from caelab.training.optimizers import OptimizerConfig, peak_learning_rate
 
     def rate(text: str, **options: float) -> float:
         return peak_learning_rate(
-            RunConfig().replace(**options), build(parse(text), generator=torch.Generator())
+            OptimizerConfig(**options), build(parse(text), generator=torch.Generator())
         )
 
     assert rate("conv8 pool conv12 pool conv16 | up conv12 up conv3") == 8e-3

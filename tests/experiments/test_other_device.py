@@ -5,7 +5,6 @@ does what mixes devices. A step that runs there leaves a GPU nothing to wait for
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,13 +17,12 @@ from torch.utils._pytree import tree_leaves
 from caelab.data import ImageSet, Source, Split
 from caelab.data.pixels import Pixels
 from caelab.experiments.config import RunConfig
-from caelab.experiments.setup import describe_run, make_plan, make_state, place
-from caelab.training.fit import Plan, TrainingState, fit
-from caelab.training.gradient import BatchGradient
-from caelab.training.losses import Terms
+from caelab.experiments.setup import describe_run, make_state, place
+from caelab.training.fit import TrainingState, fit, running_mean
+from caelab.training.gradient import BatchGradient, Terms
+from caelab.training.losses import Loss
 from caelab.training.optimizers import make_optimizer
 from caelab.training.step import Step
-from caelab.training.weight_averaging import running_mean
 
 STEPS, BATCH = 4, 8
 COUNT = STEPS * BATCH
@@ -53,66 +51,68 @@ def image_set() -> tuple[ImageSet, Split]:
 CASES: dict[str, dict[str, Any]] = {
     "the reference network": {"network": "reference"},
     "a running mean, a clipped gradient, weight decay": {
-        "network": "reference", "ema": 0.99, "clip": 1.0, "weight_decay": 0.1,
+        "network": "reference", "ema_decay": 0.99, "grad_clip": 1.0, "weight_decay": 0.1,
     },
     "AdamW, batch normalisation": {"network": "reference", "optimizer": "adamw", "batchnorm": True},
-    "noise and a mask": {"network": "residual", "impair": "noise0.1+mask0.25"},
-    "an image that is blurred, reduced and enlarged": {"network": "reference", "impair": "blur1.5+downscale2"},
+    "noise and a mask": {"network": "residual", "degradation": "noise0.1+mask0.25"},
+    "an image that is blurred, reduced and enlarged": {"network": "reference", "degradation": "blur1.5+downscale2"},
     "augmentation, dropout, chroma": {
-        "network": UNET, "impair": "gray", "predict": "chroma", "flip": True, "shift": 2, "zoom": 0.2,
+        "network": UNET, "degradation": "gray", "target": "chroma", "flip": True, "translate": 2, "scale_jitter": 0.2,
     },
     "chroma in Lab, Huber's loss": {
-        "network": UNET, "impair": "gray", "predict": "chroma", "space": "lab", "loss": "huber",
+        "network": UNET, "degradation": "gray", "target": "chroma", "color_space": "lab", "loss": "huber",
     },
-    "chroma in OkLab": {"network": UNET, "impair": "gray", "predict": "chroma", "space": "oklab"},
+    "chroma in OkLab": {"network": UNET, "degradation": "gray", "target": "chroma", "color_space": "oklab"},
     "bins": {
-        "network": UNET, "impair": "gray", "predict": "bins", "space": "lab", "loss": "cross_entropy", "bins": 16,
+        "network": UNET, "degradation": "gray", "target": "bins", "color_space": "lab", "loss": "cross_entropy", "bins": 16,
     },
-    "labels": {"network": UNET.replace("context", "context classify10"), "impair": "gray", "predict": "chroma"},
+    "labels": {"network": UNET.replace("context", "context classify10"), "degradation": "gray", "target": "chroma"},
     "logits": {"network": "reference", "loss": "bce"},
 }  # fmt: skip
 
 
-def begin(options: dict[str, Any], device: torch.device) -> tuple[TrainingState, Pixels, Plan]:
-    """Return the state before the first step, the images and the plan, on the device."""
-    config = RunConfig().replace(**{"size": 16, "batch_size": BATCH, "epochs": 2, **options})
+def begin(options: dict[str, Any], device: torch.device) -> tuple[TrainingState, Pixels, RunConfig]:
+    """Return the state before the first step, the images and the configuration, on the device."""
+    config = RunConfig().replace(
+        **{"size": 16, "batch_size": BATCH, "epochs": 2, "learning_rate": 0.01, **options}
+    )
     description = describe_run(config)
     images, split = image_set()
     parts = place(images, split, config, torch.device("cpu"))
     model = make_state(config, description, parts, torch.device("cpu")).model.to(device)
-    optimizer = make_optimizer(
-        config.optimizer.kind,
-        model.parameters(),
-        learning_rate=0.01,
-        weight_decay=config.optimizer.weight_decay,
-    )
     averaged = (
         AveragedModel(model, multi_avg_fn=running_mean(config.ema_decay))
         if config.ema_decay
         else None
     )
+    optimizer = make_optimizer(config.optimizer, model.network)
     state = TrainingState(model=model, optimizer=optimizer, averaged=averaged)
     there = Pixels.of(images.images, split.train, device=device, labels=images.labels)
-    return state, there, make_plan(config, model.network, torch.float32)
+    return state, there, config
 
 
-def read_loss(output: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The squared error, which is looked at on the way."""
-    mse = (output - target).square().mean()
-    assert float(mse.detach()) >= 0
-    return {"mse": mse}
+class ReadLoss(Loss):
+    """The squared error, whose value the host reads."""
+
+    name = "read"
+
+    def __call__(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        mse = (output - target).square().mean()
+        assert float(mse.detach()) >= 0
+        return mse
 
 
-def test_a_step_that_reads_a_number_is_found_out() -> None:
-    state, there, plan = begin({"network": "reference"}, META)
+def test_a_step_that_reads_a_number_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("caelab.training.gradient.make_loss", lambda config: ReadLoss())
+    state, there, config = begin({"network": "reference"}, META)
     with pytest.raises(RuntimeError, match="meta tensors"):
-        next(fit(state, there, replace(plan, loss=read_loss)))
+        next(fit(state, there, config, torch.float32))
 
 
 @pytest.mark.parametrize("options", CASES.values(), ids=CASES)
 def test_a_step_asks_the_device_for_no_number(options: dict[str, Any]) -> None:
-    state, there, plan = begin(options, META)
-    steps = fit(state, there, plan)
+    state, there, config = begin(options, META)
+    steps = fit(state, there, config, torch.float32)
     for _ in range(STEPS - 1):  # after the last of an epoch the loss is looked at
         assert next(steps) is None
 
@@ -147,13 +147,12 @@ def watched(function: Callable[[], Terms]) -> Callable[[], Terms]:
 
 @pytest.mark.parametrize("options", CASES.values(), ids=CASES)
 def test_a_step_that_is_recorded_is_the_devices_alone(options: dict[str, Any]) -> None:
-    state, there, plan = begin(options, META)
+    state, there, config = begin(options, META)
     state.model.train()
-    gradient = BatchGradient(
-        state.model, plan.loss, plan.task, there, batch=BATCH, precision=plan.precision, seed=0
+    gradient = BatchGradient(state.model, there, config, torch.float32)
+    step = Step(
+        gradient, state.optimizer, grad_clip=config.optimizer.grad_clip, threads=1, record=watched
     )
-    parameters = list(state.model.parameters())
-    step = Step(gradient, state.optimizer, parameters, clip=plan.clip, updating=1, record=watched)
     chosen = torch.arange(BATCH, device=META)
     for number in range(24):
         step(chosen, chosen, 0, number)
@@ -166,8 +165,10 @@ def test_a_step_that_is_recorded_is_the_devices_alone(options: dict[str, Any]) -
 def test_a_gpu_trains_as_the_cpu_does(options: dict[str, Any]) -> None:
     terms = []
     for device in ("cpu", "cuda"):
-        state, images, plan = begin(options, torch.device(device))
-        epochs = [epoch.terms for epoch in fit(state, images, plan) if epoch is not None]
+        state, images, config = begin(options, torch.device(device))
+        epochs = [
+            epoch.terms for epoch in fit(state, images, config, torch.float32) if epoch is not None
+        ]
         terms.append(epochs[-1])
     assert terms[0].keys() == terms[1].keys()
     for name, value in terms[0].items():

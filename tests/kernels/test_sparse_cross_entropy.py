@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from caelab.kernels.sparse_cross_entropy import ROWS, sparse_cross_entropy
-from caelab.training.losses import LOSSES
+from caelab.training.losses import CrossEntropy
 
 
 def problem(
@@ -59,7 +59,5 @@ def test_logits_far_apart_are_finite() -> None:
 
 def test_the_loss_reads_classes_and_shares_from_one_tensor() -> None:
     logits, classes, shares = problem(torch.float32)
-    terms = LOSSES["cross_entropy"](logits, torch.cat([classes.float(), shares], dim=1))
-    torch.testing.assert_close(
-        terms["cross_entropy"], sparse_cross_entropy(logits, classes, shares)
-    )
+    loss = CrossEntropy()(logits, torch.cat([classes.float(), shares], dim=1))
+    torch.testing.assert_close(loss, sparse_cross_entropy(logits, classes, shares))

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from caelab.device import threads
 from caelab.errors import InputError
 from caelab.kernels.compiler import find_compiler
 from caelab.models.image_model import ImageModel
@@ -13,7 +14,6 @@ from caelab.models.tta import TTA
 from caelab.networks.build import build
 from caelab.networks.network_module import NetworkModule
 from caelab.networks.parser import parse
-from caelab.training.gradient import threads
 
 TEXT = "conv8 pool conv12k5 | up conv6:leaky conv3:none"
 

@@ -1,4 +1,4 @@
-from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,17 +8,22 @@ from scipy import ndimage
 
 from caelab.randomness import image_keys
 from caelab.training.augmentation import augment
+from caelab.training.config import AugmentationConfig
 
 IMAGES = torch.rand(200, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 KEYS = image_keys(np.arange(200), 1, 2)
 
 
+def changed(images: torch.Tensor, keys: torch.Tensor, **parameters: Any) -> torch.Tensor:
+    return augment(images, keys, AugmentationConfig(**parameters))
+
+
 def test_without_augmentation_images_are_handed_on() -> None:
-    assert augment(IMAGES, KEYS, flip=False, shift=0) is IMAGES
+    assert changed(IMAGES, KEYS) is IMAGES
 
 
 def test_about_half_are_mirrored_and_the_others_as_they_were() -> None:
-    flipped = augment(IMAGES, KEYS, flip=True, shift=0)
+    flipped = changed(IMAGES, KEYS, flip=True)
     mirrored = [torch.equal(one, other.flip(2)) for one, other in zip(flipped, IMAGES, strict=True)]
     same = [torch.equal(one, other) for one, other in zip(flipped, IMAGES, strict=True)]
     assert all(a != b for a, b in zip(mirrored, same, strict=True))
@@ -26,7 +31,7 @@ def test_about_half_are_mirrored_and_the_others_as_they_were() -> None:
 
 
 def test_shifted_images_are_windows_of_the_mirrored_frame_and_every_window_occurs() -> None:
-    shifted = augment(IMAGES, KEYS, flip=False, shift=1)
+    shifted = changed(IMAGES, KEYS, translate=1)
     frames = np.pad(IMAGES.numpy(), ((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect")
     found = set()
     for image, frame in zip(shifted.numpy(), frames, strict=True):
@@ -42,7 +47,7 @@ def test_shifted_images_are_windows_of_the_mirrored_frame_and_every_window_occur
 def test_zoomed_images_are_enlarged_and_reduced_about_their_middle_alike_often() -> None:
     rows, columns = torch.meshgrid(torch.arange(17.0) - 8, torch.arange(17.0) - 8, indexing="ij")
     ramp = (0.5 + (rows + 2 * columns) / 100).expand(200, 1, 17, 17)
-    zoomed = augment(ramp, KEYS, flip=False, shift=0, zoom=0.25)
+    zoomed = changed(ramp, KEYS, scale_jitter=0.25)
     middle = zoomed[:, 0, 3:14, 3:14] - 0.5
     factors = (0.02 * 10) / (middle[:, 5, 10] - middle[:, 5, 0])
     expected = (ramp[:, 0, 3:14, 3:14] - 0.5) / factors.view(-1, 1, 1)
@@ -58,7 +63,7 @@ def test_turned_images_are_those_that_scipy_turns_by_an_angle_within_the_bounds(
     smooth = F.avg_pool2d(
         torch.rand(200, 1, 24, 32, generator=torch.Generator().manual_seed(1)), 7, 1, 3
     )
-    turned = augment(smooth, KEYS, flip=False, shift=0, rotate=20)
+    turned = changed(smooth, KEYS, rotate=20.0)
     angles = []
     for image, seen in zip(
         smooth[:6, 0].double().numpy(), turned[:6, 0].double().numpy(), strict=True
@@ -78,38 +83,41 @@ def test_turned_and_zoomed_at_once_is_one_then_the_other() -> None:
     smooth = F.avg_pool2d(
         torch.rand(200, 3, 24, 24, generator=torch.Generator().manual_seed(1)), 9, 1, 4
     )
-    both = augment(smooth, KEYS, flip=False, shift=0, zoom=0.25, rotate=20)
-    apart = augment(
-        augment(smooth, KEYS, flip=False, shift=0, rotate=20), KEYS, flip=False, shift=0, zoom=0.25
-    )
+    both = changed(smooth, KEYS, scale_jitter=0.25, rotate=20.0)
+    apart = changed(changed(smooth, KEYS, rotate=20.0), KEYS, scale_jitter=0.25)
     torch.testing.assert_close(both[..., 8:16, 8:16], apart[..., 8:16, 8:16], rtol=0, atol=0.02)
 
 
 def test_tones_are_powers_that_brighten_as_often_as_they_darken() -> None:
     gray = torch.full((200, 3, 8, 8), 0.25)
-    toned = augment(gray, KEYS, flip=False, shift=0, tone=0.25)
+    toned = changed(gray, KEYS, gamma_jitter=0.25)
     powers = toned[:, 0, 0, 0].log() / np.log(0.25)
     torch.testing.assert_close(toned, toned[:, :1, :1, :1].expand_as(toned), rtol=0, atol=0)
     assert 0.8 <= powers.min() < 0.83
     assert 1.21 < powers.max() <= 1.25
     assert abs(powers.log().mean()) < 3 * np.log(1.25) / np.sqrt(3 * 200)
     black_and_white = IMAGES.round()
-    assert torch.equal(augment(black_and_white, KEYS, flip=False, shift=0, tone=1), black_and_white)
+    assert torch.equal(changed(black_and_white, KEYS, gamma_jitter=1.0), black_and_white)
 
 
 def test_zoomed_and_turned_images_stay_in_range() -> None:
-    zoomed = augment(IMAGES.round(), KEYS, flip=False, shift=0, zoom=1, rotate=45)
+    zoomed = changed(IMAGES.round(), KEYS, scale_jitter=1.0, rotate=45.0)
     assert zoomed.min() >= 0
     assert zoomed.max() <= 1
 
 
 @pytest.mark.parametrize(
-    ("flip", "shift", "zoom", "rotate", "tone"),
-    [(True, 0, 0, 0, 0), (False, 2, 0, 0, 0), (False, 0, 0.5, 0, 0), (True, 2, 0.25, 15, 0.2)],
-)
-def test_an_image_does_not_depend_on_its_batch(
-    flip: bool, shift: int, zoom: float, rotate: float, tone: float
-) -> None:
-    chosen = partial(augment, flip=flip, shift=shift, zoom=zoom, rotate=rotate, tone=tone)
-    whole, alone = chosen(IMAGES, KEYS), chosen(IMAGES[50:60], KEYS[50:60])
+    "parameters",
+    [
+        {"flip": True},
+        {"translate": 2},
+        {"scale_jitter": 0.5},
+        {
+            "flip": True, "translate": 2, "scale_jitter": 0.25, "rotate": 15.0, "gamma_jitter": 0.2,
+        },
+    ],
+)  # fmt: skip
+def test_an_image_does_not_depend_on_its_batch(parameters: dict[str, Any]) -> None:
+    whole = changed(IMAGES, KEYS, **parameters)
+    alone = changed(IMAGES[50:60], KEYS[50:60], **parameters)
     torch.testing.assert_close(alone, whole[50:60], rtol=0, atol=0)

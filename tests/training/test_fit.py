@@ -1,5 +1,6 @@
 import copy
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,18 +10,15 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from caelab.data.pixels import Pixels
-from caelab.degrade.degradation import parse_degradation
+from caelab.experiments.config import RunConfig
 from caelab.models.image_model import ImageModel
 from caelab.models.targets import LogitsTarget, RgbTarget
 from caelab.randomness import generator_for
-from caelab.training.fit import Plan, TrainedEpoch, TrainingDiverged, TrainingState, fit
-from caelab.training.losses import LOSSES
-from caelab.training.optimizers import OPTIMIZERS, make_optimizer
-from caelab.training.task import Task
-from caelab.training.weight_averaging import running_mean
+from caelab.training.fit import TrainedEpoch, TrainingDiverged, TrainingState, fit, running_mean
+from caelab.training.losses import MeanSquaredError
+from caelab.training.optimizers import OptimizerKind, make_optimizer
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (70, 3, 8, 8), dtype=np.uint8)
-NOTHING = Task(degradation=parse_degradation("none"))
 PIXELS = Pixels.of(IMAGES, np.arange(70), device=torch.device("cpu"))
 
 
@@ -37,18 +35,19 @@ def make_state(optimizer: str = "adam", *, logits: bool = False) -> TrainingStat
     model = ImageModel(network, target=prediction, **usual)
     return TrainingState(
         model=model,
-        optimizer=make_optimizer(
-            optimizer, model.parameters(), learning_rate=0.01, weight_decay=0.0
-        ),
+        optimizer=make_optimizer(config(optimizer=optimizer).optimizer, network),
     )
 
 
-def plan(**changed: Any) -> Plan:
-    usual: dict[str, Any] = {
-        "epochs": 3, "batch": 16, "task": NOTHING, "loss": LOSSES["mse"], "learning_rate": 0.01, "warmup": 0.1,
-        "decay": "linear", "clip": None, "precision": torch.float32, "seed": 5,
-    }  # fmt: skip
-    return Plan(**{**usual, **changed})
+def config(**changes: Any) -> RunConfig:
+    usual = {"epochs": 3, "batch_size": 16, "learning_rate": 0.01, "warmup": 0.1, "seed": 5}
+    return RunConfig().replace(**(usual | changes))
+
+
+def train(
+    state: TrainingState, precision: torch.dtype = torch.float32, **changes: Any
+) -> Iterator[TrainedEpoch | None]:
+    return fit(state, PIXELS, config(**changes), precision)
 
 
 def weights(state: TrainingState) -> dict[str, torch.Tensor]:
@@ -63,7 +62,7 @@ def test_one_step_agrees_with_a_float64_twin_written_by_hand() -> None:
     state = make_state()
     twin = copy.deepcopy(state.model).double()
     steps = 70 // 16
-    next(iter(fit(state, PIXELS, plan(clip=0.01))))
+    next(iter(train(state, grad_clip=0.01)))
 
     chosen = torch.randperm(70, generator=generator_for(5, "batches", 0))[:16]
     target = torch.from_numpy(IMAGES[chosen.numpy()]).double() / 255
@@ -87,7 +86,7 @@ def test_one_step_agrees_with_a_float64_twin_written_by_hand() -> None:
 
 
 def test_yields_every_step_and_every_epoch() -> None:
-    yielded = list(fit(make_state(), PIXELS, plan()))
+    yielded = list(train(make_state()))
     assert [epoch is None for epoch in yielded] == ([True] * 4 + [False]) * 3
     epochs = [epoch for epoch in yielded if epoch is not None]
     assert [epoch.epoch for epoch in epochs] == [1, 2, 3]
@@ -95,35 +94,35 @@ def test_yields_every_step_and_every_epoch() -> None:
     assert epochs[2].learning_rate == pytest.approx(0.01 / 11)
 
 
-def test_the_epochs_term_is_the_mean_over_its_steps() -> None:
-    state, seen = make_state(), []
+def test_the_epochs_term_is_the_mean_over_its_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
 
-    def spy(output: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
-        terms = LOSSES["mse"](output, target)
-        seen.append(terms["mse"].item())
-        return terms
+    class Spy(MeanSquaredError):
+        def __call__(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            loss = super().__call__(output, target)
+            seen.append(loss.item())
+            return loss
 
-    [*_, epoch] = fit(state, PIXELS, plan(loss=spy, epochs=1))
+    monkeypatch.setattr("caelab.training.gradient.make_loss", lambda config: Spy())
+    [*_, epoch] = train(make_state(), epochs=1)
     assert isinstance(epoch, TrainedEpoch)
     assert epoch.terms["mse"] == pytest.approx(np.mean(seen), rel=1e-6)
 
 
 def test_every_loss_reports_the_mse_of_images() -> None:
-    epochs = [
-        epoch for epoch in fit(make_state(logits=True), PIXELS, plan(loss=LOSSES["bce"])) if epoch
-    ]
+    epochs = [epoch for epoch in train(make_state(logits=True), loss="bce") if epoch]
     assert all(set(epoch.terms) == {"bce", "mse"} for epoch in epochs)
     assert 0 < epochs[-1].terms["mse"] < 0.2
 
 
-@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
+@pytest.mark.parametrize("optimizer", list(OptimizerKind.registry))
 @pytest.mark.parametrize("stop", [1, 4, 5, 7, 13])
 def test_a_state_saved_anywhere_goes_on_to_the_same_bits(optimizer: str, stop: int) -> None:
     whole = make_state(optimizer)
-    first = [epoch for epoch in fit(whole, PIXELS, plan()) if epoch]
+    first = [epoch for epoch in train(whole) if epoch]
 
     cut = make_state(optimizer)
-    loop = fit(cut, PIXELS, plan())
+    loop = train(cut)
     before = [epoch for epoch in (next(loop) for _ in range(stop)) if epoch]
     loop.close()
     file = io.BytesIO()
@@ -131,7 +130,7 @@ def test_a_state_saved_anywhere_goes_on_to_the_same_bits(optimizer: str, stop: i
     file.seek(0)
     resumed = make_state(optimizer)
     resumed.load_state_dict(torch.load(file, weights_only=True))
-    after = [epoch for epoch in fit(resumed, PIXELS, plan()) if epoch]
+    after = [epoch for epoch in train(resumed) if epoch]
 
     assert same(whole, resumed)
     assert [epoch.terms for epoch in before + after] == [epoch.terms for epoch in first]
@@ -139,8 +138,8 @@ def test_a_state_saved_anywhere_goes_on_to_the_same_bits(optimizer: str, stop: i
 
 def test_the_seed_of_batches_changes_the_result() -> None:
     one, other = make_state(), make_state()
-    list(fit(one, PIXELS, plan(seed=1)))
-    list(fit(other, PIXELS, plan(seed=2)))
+    list(train(one, seed=1))
+    list(train(other, seed=2))
     assert not same(one, other)
 
 
@@ -149,12 +148,12 @@ def test_a_loss_that_is_not_finite_stops_with_advice() -> None:
         TrainingDiverged,
         match=r"not a finite number in epoch 1, by step 4\. The learning rate 1e\+30",
     ):
-        list(fit(make_state(), PIXELS, plan(learning_rate=1e30)))
+        list(train(make_state(), learning_rate=1e30))
 
 
 def test_bfloat16_learns_too() -> None:
-    epochs = [epoch for epoch in fit(make_state(), PIXELS, plan(precision=torch.bfloat16)) if epoch]
-    exact = [epoch for epoch in fit(make_state(), PIXELS, plan()) if epoch]
+    epochs = [epoch for epoch in train(make_state(), precision=torch.bfloat16) if epoch]
+    exact = [epoch for epoch in train(make_state()) if epoch]
     assert epochs[-1].terms["mse"] == pytest.approx(exact[-1].terms["mse"], rel=0.02)
 
 
@@ -165,7 +164,7 @@ def test_averaged_weights_are_the_running_mean_and_survive_a_restart() -> None:
         return state
 
     whole, expected = begin(), None
-    for step, _ in enumerate(fit(whole, PIXELS, plan(epochs=1))):
+    for step, _ in enumerate(train(whole, epochs=1)):
         now = whole.model.network[0].weight.detach().double()  # type: ignore[index,union-attr]
         expected = (
             now.clone() if expected is None else torch.lerp(now, expected, (1 + step) / (10 + step))
@@ -176,10 +175,21 @@ def test_averaged_weights_are_the_running_mean_and_survive_a_restart() -> None:
     torch.testing.assert_close(kept.double(), expected, rtol=1e-5, atol=1e-7)
 
     cut, resumed = begin(), begin()
-    steps = fit(cut, PIXELS, plan(epochs=1))
+    steps = train(cut, epochs=1)
     next(steps), next(steps)
     resumed.load_state_dict(copy.deepcopy(cut.state_dict()))
-    for _ in fit(resumed, PIXELS, plan(epochs=1)):
+    for _ in train(resumed, epochs=1):
         if resumed.step == 70 // 16:
             break
     assert torch.equal(resumed.evaluated.network[0].weight, kept)  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("count", "kept"), [(1, 2 / 11), (80, 0.9), (100, 0.9)])
+def test_the_mean_reaches_back_over_a_ninth_and_no_farther_than_its_decay(
+    count: int, kept: float
+) -> None:
+    for told in (count, torch.tensor(count)):
+        means = [torch.tensor([1.0, 2.0]), torch.tensor([[3.0]])]
+        running_mean(0.9)(means, [torch.tensor([2.0, 2.0]), torch.tensor([[5.0]])], told)
+        torch.testing.assert_close(means[0], torch.tensor([2 - kept, 2.0]))
+        torch.testing.assert_close(means[1], torch.tensor([[5 - 2 * kept]]))

@@ -1,4 +1,5 @@
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,17 +8,19 @@ from torch import nn
 
 from caelab.color import luminance
 from caelab.data.pixels import Pixels
-from caelab.degrade.degradation import parse_degradation
+from caelab.degrade.apply import degrade
+from caelab.device import threads
+from caelab.experiments.config import RunConfig
 from caelab.models.image_model import ImageModel
 from caelab.models.targets import ChromaTarget, LogitsTarget, RgbTarget
 from caelab.networks.build import build
 from caelab.networks.modules import Classifier
 from caelab.networks.parser import parse
 from caelab.randomness import image_keys
+from caelab.training.augmentation import augment
 from caelab.training.color_difference import color_difference
-from caelab.training.gradient import BatchGradient, threads
-from caelab.training.losses import LOSSES
-from caelab.training.task import Task
+from caelab.training.gradient import BatchGradient
+from caelab.training.losses import Loss
 
 PIXELS = Pixels.of(
     np.random.default_rng(0).integers(0, 256, (80, 3, 8, 8), dtype=np.uint8),
@@ -38,15 +41,11 @@ def model(*, batchnorm: bool = False, logits: bool = False) -> ImageModel:
 
 
 KEYS = image_keys(PIXELS.rows, 0, 0)
-NOTHING = Task(degradation=parse_degradation("none"))
 
 
-def gradient(
-    subject: ImageModel, loss: str = "mse", batch: int = 70, task: Task = NOTHING
-) -> BatchGradient:
-    return BatchGradient(
-        subject, LOSSES[loss], task, PIXELS, batch=batch, precision=torch.float32, seed=0
-    )
+def gradient(subject: ImageModel, **parameters: Any) -> BatchGradient:
+    config = RunConfig().replace(**({"batch_size": 70} | parameters))
+    return BatchGradient(subject, PIXELS, config, torch.float32)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
@@ -55,21 +54,18 @@ def test_shares_add_up_to_the_whole_batchs_gradient(count: int, loss: str) -> No
     subject = model(logits=loss == "bce")
     twin = copy.deepcopy(subject).double()
     chosen = torch.randperm(80, generator=torch.Generator().manual_seed(2))[:70]
-    with threads(count), gradient(subject, loss) as compute:
+    with threads(count):
+        compute = gradient(subject, loss=loss)
         assert compute.shares == count
         terms = compute(chosen, KEYS[chosen], 0, 0)
 
     target = PIXELS.batch(chosen).double()
     output = twin(target.contiguous())
-    expected = LOSSES[loss](output, target)
-    expected[loss].backward()  # type: ignore[no-untyped-call]
-    assert terms[loss].item() == pytest.approx(expected[loss].item(), rel=1e-6)
+    expected = Loss.registry[loss]()(output, target)
+    expected.backward()  # type: ignore[no-untyped-call]
+    assert terms[loss].item() == pytest.approx(expected.item(), rel=1e-6)
     assert terms["mse"].item() == pytest.approx(
-        (
-            (output.sigmoid() - target).square().mean().item()
-            if loss == "bce"
-            else expected["mse"].item()
-        ),
+        ((output.sigmoid() - target).square().mean().item() if loss == "bce" else expected.item()),
         rel=1e-6,
     )
     for parameter, exact in zip(subject.parameters(), twin.parameters(), strict=True):
@@ -79,21 +75,20 @@ def test_shares_add_up_to_the_whole_batchs_gradient(count: int, loss: str) -> No
 
 
 @pytest.mark.parametrize("count", [1, 2])
-@pytest.mark.parametrize(
-    "task", [NOTHING, Task(degradation=parse_degradation("noise0.1"), flip=True)]
-)
+@pytest.mark.parametrize("parameters", [{}, {"degradation": "noise0.1", "flip": True}])
 def test_compiled_loops_give_the_gradient_of_pytorch(
-    count: int, task: Task, monkeypatch: pytest.MonkeyPatch
+    count: int, parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subject, chosen = model(), torch.arange(70)
     gradients = []
     for compiled in (True, False):
         if not compiled:
             monkeypatch.setattr(ImageModel, "compiled", lambda self, shape: None)
-        with threads(count), gradient(subject, task=task) as compute:
+        with threads(count):
+            compute = gradient(subject, **parameters)
             if compiled and compute._compiled is None:
                 pytest.skip("there is no C compiler")
-            assert (compute._learner is not None) == (compiled and task is NOTHING)
+            assert (compute._one_call) == (compiled and not parameters)
             assert compiled or compute._compiled is None
             terms = compute(chosen, KEYS[chosen], 0, 0)
         gradients.append(
@@ -105,14 +100,14 @@ def test_compiled_loops_give_the_gradient_of_pytorch(
 
 @pytest.mark.parametrize("loss", ["l1", "huber"])
 def test_only_the_squared_error_is_learnt_in_one_go(loss: str) -> None:
-    with gradient(model(), loss) as compute:
-        assert compute._learner is None
+    compute = gradient(model(), loss=loss)
+    assert not compute._one_call
 
 
 def test_too_few_images_to_fill_the_lanes_are_left_to_pytorch() -> None:
     subject = model()
-    with gradient(subject, batch=15) as compute:
-        assert compute._compiled is None
+    compute = gradient(subject, batch_size=15)
+    assert compute._compiled is None
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -125,19 +120,8 @@ def test_labels_count_beside_the_loss(count: int) -> None:
     subject = ImageModel(network, target=RgbTarget(**usual), **usual)
     twin = copy.deepcopy(subject).double()
     chosen = torch.randperm(80, generator=torch.Generator().manual_seed(2))[:70]
-    with (
-        threads(count),
-        BatchGradient(
-            subject,
-            LOSSES["mse"],
-            NOTHING,
-            PIXELS,
-            batch=70,
-            precision=torch.float32,
-            seed=0,
-            label_weight=0.25,
-        ) as compute,
-    ):
+    with threads(count):
+        compute = gradient(subject, class_loss_weight=0.25)
         terms = compute(chosen, KEYS[chosen], 0, 0)
 
     target = PIXELS.batch(chosen).double().contiguous()
@@ -174,22 +158,10 @@ def test_the_color_difference_counts_beside_the_loss_and_has_seen_all_pixels_aft
     subject = ImageModel(network, target=prediction, mean=(0.5,), std=(0.25,))
     twin = copy.deepcopy(subject).double()
     chosen = torch.randperm(80, generator=torch.Generator().manual_seed(2))[:70]
-    task = Task(degradation=parse_degradation("gray"))
     parameters = list(subject.parameters())
     told, found = [], []
-    with (
-        threads(count),
-        BatchGradient(
-            subject,
-            LOSSES["mse"],
-            task,
-            PIXELS,
-            batch=70,
-            precision=torch.float32,
-            seed=0,
-            color_weight=0.5,
-        ) as compute,
-    ):
+    with threads(count):
+        compute = gradient(subject, degradation="gray", color_loss_weight=0.5)
         for step in range(4):
             told.append(compute(chosen, KEYS[chosen], 0, step))
             found.append(
@@ -217,22 +189,24 @@ def test_the_same_threads_give_the_same_bits() -> None:
     drawn = []
     for _ in range(2):
         subject = model()
-        with threads(2), gradient(subject) as compute:
+        with threads(2):
+            compute = gradient(subject)
             compute(chosen, KEYS[chosen], 0, 0)
         drawn.append([parameter.grad for parameter in subject.parameters()])
     assert all(torch.equal(one, other) for one, other in zip(*drawn, strict=True))  # type: ignore[arg-type]
 
 
 def test_statistics_of_the_whole_batch_are_not_shared_out() -> None:
-    with threads(2), gradient(model(batchnorm=True)) as compute:
+    with threads(2):
+        compute = gradient(model(batchnorm=True))
         assert compute.shares == 1
 
 
 def test_small_batches_are_not_shared_out() -> None:
     with threads(4):
         for batch, shares in [(1, 1), (31, 1), (32, 2), (63, 3), (64, 4), (1000, 4)]:
-            with gradient(model(), batch=batch) as compute:
-                assert compute.shares == shares
+            compute = gradient(model(), batch_size=batch)
+            assert compute.shares == shares
 
 
 def test_what_fails_in_a_thread_fails_here() -> None:
@@ -246,13 +220,14 @@ def test_what_fails_in_a_thread_fails_here() -> None:
         std=(1.0,) * 3,
         target=RgbTarget(mean=(0.0,) * 3, std=(1.0,) * 3),
     )
-    with threads(2), gradient(subject) as compute, pytest.raises(ArithmeticError, match="broken"):
-        compute(torch.arange(64), KEYS[:64], 0, 0)
+    with threads(2), pytest.raises(ArithmeticError, match="broken"):
+        gradient(subject)(torch.arange(64), KEYS[:64], 0, 0)
 
 
 def test_the_callers_threads_are_left_as_they_were() -> None:
     before = torch.get_num_threads()
-    with threads(3), gradient(model()) as compute:
+    with threads(3):
+        compute = gradient(model())
         compute(torch.arange(64), KEYS[:64], 0, 0)
         assert torch.get_num_threads() == 3
     assert torch.get_num_threads() == before
@@ -260,15 +235,16 @@ def test_the_callers_threads_are_left_as_they_were() -> None:
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_chance_does_not_depend_on_how_the_batch_is_shared_out(count: int) -> None:
-    task = Task(degradation=parse_degradation("noise0.2"), flip=True, shift=1)
+    config = RunConfig().replace(degradation="noise0.2", flip=True, translate=1)
     chosen = torch.arange(64)
     subject = model()
-    with threads(count), gradient(subject, task=task) as compute:
+    with threads(count):
+        compute = gradient(subject, degradation="noise0.2", flip=True, translate=1)
         terms = compute(chosen, KEYS[chosen], 0, 0)
-    clean = task.vary(PIXELS.batch(chosen), KEYS[chosen])
-    given = task.give(clean, KEYS[chosen])
+    clean = augment(PIXELS.batch(chosen), KEYS[chosen], config.augmentation)
+    given = degrade(clean, config.degradation, KEYS[chosen])
     assert terms["mse"].item() == pytest.approx(
-        LOSSES["mse"](subject(given), clean)["mse"].item(), rel=1e-5
+        nn.functional.mse_loss(subject(given), clean).item(), rel=1e-5
     )
     assert not torch.equal(given, clean)
 
@@ -280,7 +256,8 @@ def test_dropout_is_the_same_for_the_same_moment_and_another_for_another() -> No
     usual = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
     subject = ImageModel(network, target=RgbTarget(**usual), **usual).train()
     chosen = torch.arange(64)
-    with threads(2), gradient(subject) as compute:
+    with threads(2):
+        compute = gradient(subject)
         first, again, later = (
             compute(chosen, KEYS[chosen], *moment)["mse"] for moment in ((1, 2), (1, 2), (1, 3))
         )

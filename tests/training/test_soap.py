@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from caelab.training.gradient import threads
+from caelab.device import threads
 from caelab.training.soap import SOAP
 
 

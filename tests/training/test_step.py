@@ -15,17 +15,16 @@ import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from caelab.data.pixels import Pixels
-from caelab.degrade.degradation import parse_degradation
+from caelab.device import threads
+from caelab.experiments.config import RunConfig
 from caelab.models.image_model import ImageModel
 from caelab.models.targets import RgbTarget
 from caelab.networks.build import build
 from caelab.networks.parser import parse
 from caelab.randomness import image_keys
-from caelab.training.gradient import BatchGradient, threads
-from caelab.training.losses import LOSSES, Terms
+from caelab.training.gradient import BatchGradient, Terms
 from caelab.training.optimizers import make_optimizer
 from caelab.training.step import Step
-from caelab.training.task import Task
 
 COUNT, BATCH, STEPS = 64, 20, 60
 FIRST = 19
@@ -53,36 +52,23 @@ class Run:
         record: Callable[["Run"], Any] | None = None,
         *,
         network: str = "conv4 pool conv5 | up conv3",
-        impair: str = "none",
-        optimizer: str = "soap",
-        clip: float | None = None,
+        grad_clip: float | None = None,
         device: str = "cpu",
-        color_weight: float = 0.0,
+        **parameters: Any,
     ) -> None:
         built = build(parse(network), size=8, generator=torch.Generator().manual_seed(1))
         self.model = ImageModel(built, target=RgbTarget(**USUAL), **USUAL).to(device)
-        self.optimizer = make_optimizer(
-            optimizer, self.model.parameters(), learning_rate=0.01, weight_decay=0.1
+        config = RunConfig().replace(
+            batch_size=BATCH, learning_rate=0.01, weight_decay=0.1, **parameters
         )
+        self.optimizer = make_optimizer(config.optimizer, built)
         self.images = Pixels(PIXELS.flat.to(device), PIXELS.rows, PIXELS.shape)
-        gradient = BatchGradient(
-            self.model,
-            LOSSES["mse"],
-            Task(degradation=parse_degradation(impair)),
-            self.images,
-            batch=BATCH,
-            precision=torch.float32,
-            seed=0,
-            color_weight=color_weight,
-        )
-        parameters = list(self.model.parameters())
         self.recorded = self.replayed = 0
         self.step = Step(
-            gradient,
+            BatchGradient(self.model, self.images, config, torch.float32),
             self.optimizer,
-            parameters,
-            clip=clip,
-            updating=1,
+            grad_clip=grad_clip,
+            threads=1,
             record=record(self) if record else None,
         )
         self.taken = 0
@@ -149,9 +135,9 @@ def failing(run: Run) -> Callable[[Callable[[], Terms]], Callable[[], Terms]]:
 
 CASES: dict[str, dict[str, Any]] = {
     "plain": {},
-    "clipped": {"clip": 0.01},
-    "noise, mask, blur": {"impair": "blur1.5+noise0.1+mask0.25"},
-    "reduced": {"impair": "downscale2"},
+    "clipped": {"grad_clip": 0.01},
+    "noise, mask, blur": {"degradation": "blur1.5+noise0.1+mask0.25"},
+    "reduced": {"degradation": "downscale2"},
     "residual, norm": {"network": "conv4 (norm conv4:gelu conv4:none) conv3"},
 }
 
@@ -174,8 +160,8 @@ def test_what_is_recorded_once_does_every_steady_step(options: dict[str, Any]) -
     [
         {"optimizer": "adamw"},
         {"network": "conv4 dropout0.5 conv3"},
-        {"impair": "noise0.1+jpeg50"},
-        {"color_weight": 0.1},
+        {"degradation": "noise0.1+jpeg50"},
+        {"color_loss_weight": 0.1},
     ],
 )
 def test_what_comes_from_the_host_at_every_step_is_not_recorded(options: dict[str, Any]) -> None:

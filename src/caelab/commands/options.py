@@ -11,6 +11,8 @@ import click
 
 from caelab.commands.help import RunOption
 from caelab.experiments.config import PARAMETERS, nest
+from caelab.registry import Registry
+from caelab.training.config import KindName
 
 FunctionT = typing.TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -92,6 +94,18 @@ def flag_of(name: str) -> str:
     return "--tta" if name in TEST_TIME else f"--{name.replace('_', '-')}"
 
 
+class _RegisteredName(click.ParamType):  # type: ignore[type-arg]
+    """Name of a registered kind; plug-ins are loaded when the help or the value asks for them."""
+
+    name = "name"
+
+    def __init__(self, registry: Registry[Any]) -> None:
+        self._registry = registry
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:  # noqa: ARG002
+        return f"[{'|'.join(self._registry)}]"
+
+
 def _option(name: str, default: str | None) -> Callable[[FunctionT], FunctionT]:
     names = TEST_TIME if name == "tta" else (name,)
     parameter = PARAMETERS[names[0]]
@@ -118,6 +132,9 @@ def _option(name: str, default: str | None) -> Callable[[FunctionT], FunctionT]:
     kind = next(kind for kind in _members(field.annotation) if kind is not types.NoneType)
     if kind is bool:
         return option(f"{flag}/--no-{flag[2:]}", default=None, help=described)
+    for constraint in field.metadata:
+        if isinstance(constraint, KindName):
+            return option(flag, type=_RegisteredName(constraint.registry), help=described)
     if typing.get_origin(kind) is typing.Literal:
         return option(flag, type=click.Choice(typing.get_args(kind)), help=described)
     kind = kind if kind in (int, float) else str

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     PlainSerializer,
     PlainValidator,
@@ -27,11 +25,12 @@ from caelab.experiments.migration import OLD_VALUES, RENAMED
 from caelab.networks.ast import Network
 from caelab.networks.parser import parse
 from caelab.networks.presets import PRESETS
+from caelab.training.config import AugmentationConfig, Finite, Table
+from caelab.training.losses import LossConfig
+from caelab.training.optimizers import OptimizerConfig
 
 DEFAULTS = 2
 """Version of the defaults and of the names, so that a run with other defaults has another key."""
-
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 def _read_network(value: Any) -> Network:
@@ -58,11 +57,7 @@ ParsedDegradation = Annotated[
 ]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class DataConfig(_Table):
+class DataConfig(Table):
     """The images, and how they are split into parts."""
 
     source: str = Field(
@@ -107,7 +102,7 @@ class DataConfig(_Table):
     )
 
 
-class TargetConfig(_Table):
+class TargetConfig(Table):
     """What the network predicts."""
 
     kind: Literal["rgb", "chroma", "bins"] = Field(
@@ -139,92 +134,7 @@ class TargetConfig(_Table):
     )
 
 
-class AugmentationConfig(_Table):
-    """Random changes of the training images, drawn anew in each epoch."""
-
-    flip: bool = Field(
-        default=False, description="Mirror training images left to right half of the time."
-    )
-    translate: int = Field(
-        default=0,
-        ge=0,
-        description="Largest shift of training images in each direction, in pixels.",
-    )
-    scale_jitter: Finite = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description="Largest change of size: 0.25 is a factor between 1/1.25 and 1.25.",
-    )
-    rotate: Finite = Field(
-        default=0.0, ge=0, le=180, description="Largest rotation of training images, in degrees."
-    )
-    gamma_jitter: Finite = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description=(
-            "Largest change of brightness: 0.25 raises values to a power between 1/1.25 and 1.25."
-        ),
-    )
-
-
-class LossConfig(_Table):
-    """What training minimizes."""
-
-    kind: Literal["mse", "l1", "huber", "charbonnier", "bce", "cross_entropy"] = Field(
-        default="mse",
-        description=(
-            "Squared, absolute, Huber or Charbonnier error, binary cross-entropy of logits, or"
-            " cross-entropy of chroma bins."
-        ),
-    )
-    huber_delta: Finite = Field(
-        default=1.0, gt=0, description="Difference from which the Huber error grows linearly."
-    )
-    class_loss_weight: Finite = Field(
-        default=0.1,
-        gt=0,
-        le=100,
-        description="Weight of the labels' cross-entropy, for networks with a classify layer.",
-    )
-    color_loss_weight: Finite = Field(
-        default=0.0,
-        ge=0,
-        le=100,
-        description="Weight of the CIEDE2000 color difference to the clean image.",
-    )
-
-
-class OptimizerConfig(_Table):
-    """How the weights are updated."""
-
-    kind: Literal["soap", "adamw", "adam"] = Field(default="soap", description="The optimizer.")
-    learning_rate: Finite | None = Field(
-        default=None,
-        gt=0,
-        description=(
-            "Peak of the learning rate. None: 0.008, and less in proportion for wide layers."
-        ),
-    )
-    weight_decay: Finite = Field(
-        default=0.0, ge=0, description="Decoupled weight decay, as in AdamW."
-    )
-    warmup: Finite = Field(
-        default=0.05,
-        ge=0,
-        lt=1,
-        description="Share of all steps in which the rate rises to its peak.",
-    )
-    lr_schedule: Literal["constant", "linear", "cosine"] = Field(
-        default="linear", description="How the learning rate falls to zero after its peak."
-    )
-    grad_clip: Finite | None = Field(
-        default=None, gt=0, description="Largest norm of the gradient. None: unlimited."
-    )
-
-
-class TestTimeConfig(_Table):
+class TestTimeConfig(Table):
     """Test-time augmentation: outputs that are averaged wherever the network is evaluated."""
 
     __test__ = False  # no test class, whatever pytest thinks of the name
@@ -241,7 +151,7 @@ class TestTimeConfig(_Table):
     )
 
 
-class RunConfig(_Table):
+class RunConfig(Table):
     """Everything that determines a run; the defaults train the reference network well.
 
     The descriptions of the fields are also the help of the command-line options.
@@ -381,7 +291,7 @@ class Parameter:
 def _parameters() -> Iterator[tuple[str, Parameter]]:
     for name, field in RunConfig.model_fields.items():
         table = field.annotation
-        if not (isinstance(table, type) and issubclass(table, _Table)):
+        if not (isinstance(table, type) and issubclass(table, Table)):
             yield name, Parameter(path=(name,), field=field)
             continue
         for inner, inner_field in table.model_fields.items():

@@ -16,7 +16,7 @@ from caelab.experiments.config import RunConfig
 from caelab.experiments.peak_memory import peak_memory_bytes
 from caelab.experiments.run_directory import RunDirectory
 from caelab.experiments.run_figures import ErrorCurve, choose_samples, draw_error, draw_samples
-from caelab.experiments.setup import Parts, make_card, peak_learning_rate
+from caelab.experiments.setup import Parts, make_card
 from caelab.files import replacing
 from caelab.metrics.evaluate import estimates, measure_restored
 from caelab.metrics.summary import psnr, summarize_errors
@@ -26,6 +26,7 @@ from caelab.models.weights_file import save_model
 from caelab.networks import Description
 from caelab.networks.build import fold_batchnorm
 from caelab.networks.network_module import NetworkModule
+from caelab.training.optimizers import peak_learning_rate
 
 SAMPLES = 8
 """Images in each block of ``samples.png``."""
@@ -104,7 +105,7 @@ def conclude(
         "data": parts.source.name,
         "data_note": parts.source.note,
         "normalisation": {"mean": parts.mean, "std": parts.std},
-        "peak_learning_rate": peak_learning_rate(config, model.network),
+        "peak_learning_rate": peak_learning_rate(config.optimizer, model.network),
         "seconds": sum(record["seconds"] for record in records),
         "seconds_per_epoch": float(np.median([record["seconds"] for record in records])),
         "peak_memory_bytes": peak_memory_bytes(),

@@ -22,7 +22,6 @@ from caelab.experiments.setup import (
     Parts,
     describe_run,
     load_data,
-    make_plan,
     make_state,
     place,
     require_labels,
@@ -32,7 +31,7 @@ from caelab.metrics.evaluate import squared_errors
 from caelab.models.inference import restoring
 from caelab.networks import Description
 from caelab.progress import Bar, progress
-from caelab.training.fit import Plan, TrainedEpoch, TrainingState, fit
+from caelab.training.fit import TrainedEpoch, TrainingState, fit
 
 CHECKPOINT_SECONDS = 60.0
 """Longest time between checkpoints inside an epoch; there is one after every epoch in any case."""
@@ -104,8 +103,7 @@ def run(
                 del images
                 environment = describe_environment(device, precision)
                 state, memory = _begin(config, description, parts, directory, environment, device)
-                plan = make_plan(config, state.model.network, precision)
-                _train(config, plan, state, memory, parts, directory)
+                _train(config, precision, state, memory, parts, directory)
                 state.model.load_state_dict(memory.best_weights)
                 conclude(
                     directory,
@@ -149,13 +147,13 @@ def _begin(
 
 def _train(
     config: RunConfig,
-    plan: Plan,
+    precision: torch.dtype,
     state: TrainingState,
     memory: Memory,
     parts: Parts,
     directory: RunDirectory,
 ) -> None:
-    steps = len(parts.train) // plan.batch
+    steps = len(parts.train) // config.batch_size
     done = state.epoch * steps + state.step
     saved_at = time.monotonic()
 
@@ -166,15 +164,15 @@ def _train(
 
     with (
         stop_requests() as stop,
-        progress(config.network_name[:40], steps * plan.epochs, done=done, unit="steps") as bar,
+        progress(config.network_name[:40], steps * config.epochs, done=done, unit="steps") as bar,
     ):
         if _ended_early(config, memory):
             return
-        for epoch in fit(state, parts.train, plan):
+        for epoch in fit(state, parts.train, config, precision):
             if epoch is None:
                 bar()
             else:
-                _validate(epoch, plan, state, memory, parts, bar)
+                _validate(epoch, config, precision, state, memory, parts, bar)
                 directory.write_epochs(memory.records)
             if (
                 stop.is_set()
@@ -191,10 +189,16 @@ def _train(
 
 
 def _validate(
-    epoch: TrainedEpoch, plan: Plan, state: TrainingState, memory: Memory, parts: Parts, bar: Bar
+    epoch: TrainedEpoch,
+    config: RunConfig,
+    precision: torch.dtype,
+    state: TrainingState,
+    memory: Memory,
+    parts: Parts,
+    bar: Bar,
 ) -> None:
-    with restoring(state.evaluated, plan.precision) as restore:
-        errors = squared_errors(restore, parts.validation, degradation=plan.task.degradation)
+    with restoring(state.evaluated, precision) as restore:
+        errors = squared_errors(restore, parts.validation, degradation=config.degradation)
     error = float(errors.mean())
     record = {
         "epoch": float(epoch.epoch),
@@ -206,7 +210,7 @@ def _validate(
     memory.add(record, state)
     mark = "  best" if memory.waited() == 0 else ""
     bar.say(
-        f"epoch {epoch.epoch:>3}/{plan.epochs}  train {epoch.terms['mse']:.5f}  validation"
+        f"epoch {epoch.epoch:>3}/{config.epochs}  train {epoch.terms['mse']:.5f}  validation"
         f" {error:.5f}  {epoch.seconds:.1f} s{mark}"
     )
 

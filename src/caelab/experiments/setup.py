@@ -3,10 +3,8 @@ the plan.
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import torch
-from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from caelab.color import SPACES
@@ -21,6 +19,7 @@ from caelab.data import (
     split_images,
 )
 from caelab.data.pixels import Pixels
+from caelab.degrade.apply import degrade
 from caelab.degrade.kinds import gray
 from caelab.errors import InputError
 from caelab.experiments.config import PARAMETERS, RunConfig, preset_name
@@ -32,19 +31,11 @@ from caelab.networks.adapt import adapt
 from caelab.networks.build import build
 from caelab.networks.describe import describe, require_enlargeable, require_image_output
 from caelab.networks.description import Description
-from caelab.networks.initialize import standardise, weighted_layers
+from caelab.networks.initialize import standardise
 from caelab.randomness import generator_for, image_keys
-from caelab.training.fit import Plan, TrainingState
-from caelab.training.losses import CLASS_LOSSES, LOGIT_LOSSES, LOSSES, huber
+from caelab.training.fit import TrainingState, running_mean
+from caelab.training.losses import Loss
 from caelab.training.optimizers import make_optimizer
-from caelab.training.task import Task
-from caelab.training.weight_averaging import running_mean
-
-REFERENCE_RATE = 8e-3
-"""Peak of the learning rate that suits the reference network, chosen on validation images."""
-
-REFERENCE_FAN_IN = 144
-"""Numbers that the widest layer of the reference network adds up into one: 16 channels of 3×3."""
 
 STANDARDISING_IMAGES = 512
 """Training images by which the initial weights are rescaled."""
@@ -94,7 +85,7 @@ def describe_run(config: RunConfig) -> Description:
             f"`target.kind` {target.kind} needs the luminance of the clean image, and `degradation`"
             f" {config.degradation} changes it. Choose the target rgb, or the degradation gray."
         )
-    if target.kind == "chroma" and loss.kind in LOGIT_LOSSES:
+    if target.kind == "chroma" and _loss_output(config) == "logits":
         raise InputError(
             f"`loss.kind` {loss.kind} is a loss of images, not of chroma planes. Choose another"
             " loss."
@@ -124,20 +115,26 @@ def describe_run(config: RunConfig) -> Description:
 
 def _require_consistent_bins(config: RunConfig) -> None:
     """Raise unless bins and their options come with the loss of classes, and it with them."""
-    loss = config.loss.kind
+    loss, of_classes = config.loss.kind, _loss_output(config) == "classes"
     if config.target.kind == "bins":
-        if loss not in CLASS_LOSSES:
+        if not of_classes:
+            losses = (name for name, kind in Loss.registry.items() if kind.output == "classes")
             raise InputError(
                 f"`target.kind` bins predicts probabilities, and `loss.kind` {loss} compares values."
-                f" Choose the loss {' or '.join(sorted(CLASS_LOSSES))}."
+                f" Choose the loss {' or '.join(losses)}."
             )
         return
-    if loss in CLASS_LOSSES:
+    if of_classes:
         raise InputError(
             f"`loss.kind` {loss} is a loss of classes, not of pixel values. Choose the target bins."
         )
     for name in ("bins", "rebalance", "temperature"):
         _require_default(config, name, "the target bins, and this run has another")
+
+
+def _loss_output(config: RunConfig) -> str:
+    """Return what the run's loss takes from the network, :attr:`Loss.output`."""
+    return Loss.registry[config.loss.kind].output
 
 
 def _require_default(config: RunConfig, name: str, owner: str) -> None:
@@ -240,7 +237,7 @@ def make_card(config: RunConfig, description: Description, parts: Parts) -> Mode
     return ModelCard(
         network=description.text,
         degradation=str(config.degradation),
-        target="logits" if config.loss.kind in LOGIT_LOSSES else config.target.kind,
+        target="logits" if _loss_output(config) == "logits" else config.target.kind,
         color_space=config.target.color_space,
         tta=TTA(**config.test_time.model_dump()),
         channels=parts.train.shape[0],
@@ -251,18 +248,6 @@ def make_card(config: RunConfig, description: Description, parts: Parts) -> Mode
         output_std=parts.std,
         data=parts.source.name,
         bins=parts.bins,
-    )
-
-
-def make_task(config: RunConfig) -> Task:
-    """Return what becomes of an image before the network is given it."""
-    return Task(
-        degradation=config.degradation,
-        flip=config.augmentation.flip,
-        shift=config.augmentation.translate,
-        zoom=config.augmentation.scale_jitter,
-        rotate=config.augmentation.rotate,
-        tone=config.augmentation.gamma_jitter,
     )
 
 
@@ -284,50 +269,10 @@ def make_state(
     if config.init == "lsuv":
         chosen = torch.randperm(len(parts.train), generator=generator)[:STANDARDISING_IMAGES]
         keys = image_keys(parts.train.rows[chosen.numpy()], config.seed)
-        given = make_task(config).give(parts.train.batch(chosen.to(device)), keys.to(device))
+        given = degrade(parts.train.batch(chosen.to(device)), config.degradation, keys.to(device))
         standardise(model.network, model.normalize(given))
-    optimizer = make_optimizer(
-        config.optimizer.kind,
-        model.parameters(),
-        learning_rate=peak_learning_rate(config, network),
-        weight_decay=config.optimizer.weight_decay,
-    )
+    optimizer = make_optimizer(config.optimizer, network)
     averaged = None
     if config.ema_decay is not None:
         averaged = AveragedModel(model, multi_avg_fn=running_mean(config.ema_decay))
     return TrainingState(model=model, optimizer=optimizer, averaged=averaged)
-
-
-def peak_learning_rate(config: RunConfig, network: nn.Module) -> float:
-    """Return the configuration's learning rate, or one that suits the network's widest layer.
-
-    An entry of an update is about as large as the learning rate, so a layer's answer moves by about
-    the rate times the numbers it adds up: beyond the reference network's widest, the rate falls as
-    the fan-in grows (Yang et al. 2022, arXiv 2203.03466, table 8).
-    """
-    if config.optimizer.learning_rate is not None:
-        return config.optimizer.learning_rate
-    widest = max((layer.fan_in for layer in weighted_layers(network)), default=REFERENCE_FAN_IN)
-    return REFERENCE_RATE * min(1.0, REFERENCE_FAN_IN / widest)
-
-
-def make_plan(config: RunConfig, network: nn.Module, precision: torch.dtype) -> Plan:
-    """Return what the loop needs to know."""
-    return Plan(
-        epochs=config.epochs,
-        batch=config.batch_size,
-        task=make_task(config),
-        loss=(
-            partial(huber, delta=config.loss.huber_delta)
-            if config.loss.kind == "huber"
-            else LOSSES[config.loss.kind]
-        ),
-        learning_rate=peak_learning_rate(config, network),
-        warmup=config.optimizer.warmup,
-        decay=config.optimizer.lr_schedule,
-        clip=config.optimizer.grad_clip,
-        precision=precision,
-        seed=config.seed,
-        label_weight=config.loss.class_loss_weight,
-        color_weight=config.loss.color_loss_weight,
-    )

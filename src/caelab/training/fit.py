@@ -1,10 +1,11 @@
-"""THE training loop: a generator. Progress, checkpoints, early stopping and interruption are
-written around it.
+"""The training loop, a generator: what happens around it is up to the caller.
+
+Progress, checkpoints, early stopping and interruption are written around the loop, at its yields.
 """
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,72 +14,38 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from caelab.data.pixels import Pixels
+from caelab.device import threads
 from caelab.models.image_model import ImageModel
 from caelab.randomness import generator_for, image_keys
-from caelab.training.gradient import BatchGradient, threads
-from caelab.training.losses import Loss
-from caelab.training.schedule import rate_factor
+from caelab.training.config import TrainingConfig
+from caelab.training.gradient import BatchGradient
+from caelab.training.optimizers import peak_learning_rate, rate_factor
 from caelab.training.step import Step
-from caelab.training.task import Task
 
-FINITE_CHECK_STEPS = 200
-"""How often the loss is brought to the host to see that it is finite; every step would stall a
-GPU."""
+STEPS_BETWEEN_CHECKS = 200
+"""Steps between checks that the loss is finite: each one makes the host wait for the device."""
 
-FEW_WEIGHTS = 100_000
-"""Fewer weights than this are updated by one thread: threads that met would outlive the update and
-be in the way."""
+MAX_WEIGHTS_OF_ONE_THREAD = 100_000
+"""Number of weights up to which one thread updates all: the threads of a longer list of small
+operations would still spin, and be in the way, when the next gradient starts."""
 
 
 class TrainingDiverged(RuntimeError):
     """The loss is no longer a finite number."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What the loop needs to know, beside the data and the state.
-
-    Attributes:
-        epochs: Passes through the training images.
-        batch: Images a step; what remains of an epoch below a full batch is left for another
-            epoch's shuffle.
-        task: What becomes of an image before the network is given it.
-        loss: Its terms are summed and minimised.
-        learning_rate: The peak of the schedule.
-        warmup: Share of all steps that rise linearly to the peak.
-        decay: A name in ``schedule.DECAYS``.
-        clip: Largest norm of the gradient over all weights, or ``None``.
-        precision: What convolutions compute in.
-        seed: Of the batch order, and of what chance does to images and units.
-        label_weight: What the labels count where the network has a ``classify``.
-        color_weight: What the color difference CIEDE2000 counts beside the loss.
-    """
-
-    epochs: int
-    batch: int
-    task: Task
-    loss: Loss
-    learning_rate: float
-    warmup: float
-    decay: str
-    clip: float | None
-    precision: torch.dtype
-    seed: int
-    label_weight: float = 0.0
-    color_weight: float = 0.0
-
-
 @dataclass(kw_only=True)
 class TrainingState:
-    """Everything that changes while the loop runs; saved and restored, the loop goes on as if never
-    stopped.
+    """Everything that changes while the loop runs; restored, the loop goes on as if never stopped.
 
     Attributes:
-        averaged: The running mean of the weights, where one is kept.
-        epoch: Epochs completed.
-        step: Steps completed in the epoch under way.
+        model: The model that is trained.
+        optimizer: Its optimizer.
+        averaged: Running mean of the weights, if one is kept.
+        epoch: Number of completed epochs.
+        step: Number of completed steps of the epoch under way.
         seconds: Time that the epoch under way has taken.
-        sums: Sum over the epoch's steps of each loss term, on the device.
+        sums: Sum over its steps of each term of the loss, on the device.
     """
 
     model: ImageModel
@@ -91,7 +58,7 @@ class TrainingState:
 
     @property
     def evaluated(self) -> ImageModel:
-        """The model to be measured and kept: with the averaged weights where there are some."""
+        """The model to evaluate and keep: with the averaged weights if there are any."""
         if self.averaged is None:
             return self.model
         assert isinstance(self.averaged.module, ImageModel)
@@ -110,7 +77,7 @@ class TrainingState:
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Take over what :meth:`state_dict` returned."""
+        """Restore what :meth:`state_dict` returned."""
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
         if self.averaged is not None:
@@ -121,13 +88,13 @@ class TrainingState:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedEpoch:
-    """What one pass through the training images left.
+    """Result of one pass through the training images.
 
     Attributes:
-        epoch: Counted from 1.
-        seconds: Of training, without validation.
-        learning_rate: At the epoch's last step.
-        terms: Mean over the epoch's steps of each loss term, and ``mse`` in any case.
+        epoch: Number of the epoch, from 1.
+        seconds: Time of training, without validation.
+        learning_rate: Learning rate of the last step.
+        terms: Mean over the steps of each term of the loss, and of ``mse``.
     """
 
     epoch: int
@@ -136,76 +103,99 @@ class TrainedEpoch:
     terms: dict[str, float]
 
 
-def fit(state: TrainingState, images: Pixels, plan: Plan) -> Iterator[TrainedEpoch | None]:
-    """Train ``state`` in place; yield ``None`` after each step and a :class:`TrainedEpoch` after
-    each epoch.
+def fit(
+    state: TrainingState, images: Pixels, config: TrainingConfig, precision: torch.dtype
+) -> Iterator[TrainedEpoch | None]:
+    """Train ``state`` in place; yield ``None`` after each step and a result after each epoch.
 
-    At every yield ``state`` is complete: it may be saved, and the loop left for good.
+    At every yield ``state`` is complete: it may be saved, and the loop left for good. A state that
+    is restored from there goes on to the same bits, on the same machine's CPU with the same number
+    of threads, because all randomness is derived from the seed, the epoch and the step.
+
+    Args:
+        state: Model, optimizer and progress. An epoch under way is completed.
+        images: The training images. What is left of an epoch below a full batch is not trained on
+            in that epoch.
+        config: The run's configuration.
+        precision: Number format of convolutions, ``torch.float32`` or ``torch.bfloat16``.
 
     Raises:
         TrainingDiverged: The loss is not finite.
     """
-    steps = len(images) // plan.batch
-    warmup = round(plan.warmup * steps * plan.epochs)
-    parameters = list(state.model.parameters())
-    few = sum(parameter.numel() for parameter in parameters) < FEW_WEIGHTS
-    serial = 1 if few else torch.get_num_threads()
+    steps, batch_size = len(images) // config.batch_size, config.batch_size
+    peak = peak_learning_rate(config.optimizer, state.model.network)
+    gradient = BatchGradient(state.model, images, config, precision)
+    few = sum(parameter.numel() for parameter in gradient.parameters) < MAX_WEIGHTS_OF_ONE_THREAD
+    update_threads = 1 if few else torch.get_num_threads()
+    take_step = Step(
+        gradient, state.optimizer, grad_clip=config.optimizer.grad_clip, threads=update_threads
+    )
     state.model.train()
-    with BatchGradient(
-        state.model,
-        plan.loss,
-        plan.task,
-        images,
-        batch=plan.batch,
-        precision=plan.precision,
-        seed=plan.seed,
-        label_weight=plan.label_weight,
-        color_weight=plan.color_weight,
-    ) as gradient:
-        take_step = Step(gradient, state.optimizer, parameters, clip=plan.clip, updating=serial)
-        while state.epoch < plan.epochs:
-            order = torch.randperm(
-                len(images), generator=generator_for(plan.seed, "batches", state.epoch)
-            )
-            order = order.to(images.device)
-            keys = image_keys(images.rows, plan.seed, state.epoch).to(images.device)
-            while state.step < steps:
-                started = time.perf_counter()
-                done = state.epoch * steps + state.step
-                factor = rate_factor(
-                    done, steps=steps * plan.epochs, warmup=warmup, decay=plan.decay
-                )
-                for group in state.optimizer.param_groups:
-                    group["lr"] = plan.learning_rate * factor
+    while state.epoch < config.epochs:
+        shuffle = generator_for(config.seed, "batches", state.epoch)
+        order = torch.randperm(len(images), generator=shuffle).to(images.device)
+        keys = image_keys(images.rows, config.seed, state.epoch).to(images.device)
+        while state.step < steps:
+            started = time.perf_counter()
+            done = state.epoch * steps + state.step
+            rate = peak * rate_factor(config.optimizer, done, steps * config.epochs)
+            for group in state.optimizer.param_groups:
+                group["lr"] = rate
 
-                chosen = order[state.step * plan.batch : (state.step + 1) * plan.batch]
-                terms = take_step(chosen, keys[chosen], state.epoch, state.step)
-                if state.averaged is not None:
-                    with threads(serial):
-                        state.averaged.update_parameters(state.model)
+            chosen = order[state.step * batch_size : (state.step + 1) * batch_size]
+            terms = take_step(chosen, keys[chosen], state.epoch, state.step)
+            if state.averaged is not None:
+                with threads(update_threads):
+                    state.averaged.update_parameters(state.model)
 
-                state.sums = {name: state.sums.get(name, 0) + term for name, term in terms.items()}
-                state.step += 1
-                if state.step % FINITE_CHECK_STEPS == 0 or state.step == steps:
-                    _require_finite(
-                        state, plan
-                    )  # waits for the device, so that the epoch's time is whole
-                state.seconds += time.perf_counter() - started
-                yield None
+            state.sums = {name: state.sums.get(name, 0) + term for name, term in terms.items()}
+            state.step += 1
+            if state.step % STEPS_BETWEEN_CHECKS == 0 or state.step == steps:
+                # This waits for the device, so the epoch's time includes all of its work.
+                _require_finite(state, peak)
+            state.seconds += time.perf_counter() - started
+            yield None
 
-            means = {name: float(total) / steps for name, total in state.sums.items()}
-            rate = state.optimizer.param_groups[0]["lr"]
-            finished = TrainedEpoch(
-                epoch=state.epoch + 1, seconds=state.seconds, learning_rate=rate, terms=means
-            )
-            state.epoch, state.step, state.seconds, state.sums = state.epoch + 1, 0, 0.0, {}
-            yield finished
+        finished = TrainedEpoch(
+            epoch=state.epoch + 1,
+            seconds=state.seconds,
+            learning_rate=state.optimizer.param_groups[0]["lr"],
+            terms={name: float(total) / steps for name, total in state.sums.items()},
+        )
+        state.epoch, state.step, state.seconds, state.sums = state.epoch + 1, 0, 0.0, {}
+        yield finished
 
 
-def _require_finite(state: TrainingState, plan: Plan) -> None:
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def running_mean(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """Return an update for ``torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=…)``.
+
+    After t steps, mean ← d · mean + (1 − d) · weights with d = min(``decay``, (1 + t) / (10 + t)):
+    the mean reaches back over a ninth of the training at most, so that a short training does not
+    end with the weights of its beginning, which move fast (TensorFlow's
+    ``ExponentialMovingAverage(num_updates=t)``).
+
+    Args:
+        decay: Largest d, in (0, 1).
+    """
+
+    @torch.no_grad()
+    def update(means: Tensors, weights: Tensors, count: Tensor | int) -> None:
+        # A tensor on the device, so that the host does not wait for its value.
+        kept = torch.as_tensor((1 + count) / (10 + count)).clamp(max=decay)
+        change = torch._foreach_sub(weights, means)
+        torch._foreach_mul_(change, 1 - kept)
+        torch._foreach_add_(means, change)
+
+    return update
+
+
+def _require_finite(state: TrainingState, peak: float) -> None:
     if not all(math.isfinite(float(total)) for total in state.sums.values()):
         raise TrainingDiverged(
             f"the loss is not a finite number in epoch {state.epoch + 1}, by step {state.step}. The"
-            f" learning rate {plan.learning_rate:g} is probably too high for this network: try a"
-            " third of it, or `clip` 1."
+            f" learning rate {peak:g} is probably too high for this network: try a third of it, or"
+            " `optimizer.grad_clip` 1."
         )

@@ -1,75 +1,190 @@
-"""Losses: ``(output, target) → {name: scalar}``; their sum is what the loop minimises."""
+"""The losses, a class each; a user's own class joins them with ``@register``.
 
-from collections.abc import Callable, Mapping
+PyTorch is imported where a loss is computed: naming the losses does without.
+"""
 
-import torch.nn.functional as F
-from torch import Tensor
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from caelab.kernels.sparse_cross_entropy import sparse_cross_entropy
+from pydantic import Field
 
-Terms = dict[str, Tensor]
-Loss = Callable[[Tensor, Tensor], Terms]
+from caelab.registry import Registry, register
+from caelab.training.config import Finite, KindName, Table
 
-CHARBONNIER_WIDTH = 1e-3
-"""Differences below this are squared by Charbonnier's loss, in the unit of what is compared."""
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-def mean_squared_error(output: Tensor, target: Tensor) -> Terms:
-    """Mean over all pixels and channels of the squared difference, in the unit of what is
-    compared.
+class Loss:
+    """Base class of the losses; an instance computes the mean loss of a batch.
+
+    Attributes:
+        name: Value of ``loss.kind`` that chooses the loss; its column in ``epochs.csv``.
+        description: What it is, in one line.
+        output: What it takes from the network: ``"values"`` in the unit of the target, ``"logits"``
+            whose logistic function is in [0, 1], or ``"classes"``: logits of chroma bins.
     """
-    return {"mse": F.mse_loss(output, target)}
+
+    registry: ClassVar["Registry[Loss]"] = Registry("loss")
+    name: ClassVar[str]
+    description: ClassVar[str] = ""
+    output: ClassVar[Literal["values", "logits", "classes"]] = "values"
+
+    @classmethod
+    def from_config(cls, config: "LossConfig") -> Self:  # noqa: ARG003
+        """Return the loss with its options from the configuration; by default it has none."""
+        return cls()
+
+    def __call__(self, output: "Tensor", target: "Tensor") -> "Tensor":
+        """Return the mean over all images, a scalar that is differentiable in ``output``.
+
+        On a CPU threads compute the means of parts of a batch, which are then averaged: the mean
+        over images of one number per image is right, a maximum over the batch is not.
+
+        Args:
+            output: What the network gave, ``float32 (N, C, H, W)``.
+            target: What it is compared with: of the same shape, but for ``"classes"``, where it is
+                ``(N, 2K, H, W)``; see :class:`CrossEntropy`.
+        """
+        raise NotImplementedError(f"{type(self).__qualname__} must define `__call__`")
 
 
-def mean_absolute_error(output: Tensor, target: Tensor) -> Terms:
-    """Mean of the absolute difference: its minimiser is the median, not the mean."""
-    return {"l1": F.l1_loss(output, target)}
+@register
+class MeanSquaredError(Loss):
+    """Mean over all pixels and channels of d², d the difference; its minimizer is the mean."""
+
+    name = "mse"
+    description = "squared error"
+
+    def __call__(self, output: "Tensor", target: "Tensor") -> "Tensor":
+        """Return the mean, in the squared unit of the target."""
+        from torch.nn.functional import mse_loss
+
+        return mse_loss(output, target)
 
 
-def huber(output: Tensor, target: Tensor, *, delta: float = 1.0) -> Terms:
-    """Mean of half the square of the difference, but linear beyond ``delta`` (Huber 1964)."""
-    return {"huber": F.huber_loss(output, target, delta=delta)}
+@register
+class MeanAbsoluteError(Loss):
+    """Mean over all pixels and channels of ``|d|``; its minimizer is the median, not the mean."""
+
+    name = "l1"
+    description = "absolute error"
+
+    def __call__(self, output: "Tensor", target: "Tensor") -> "Tensor":
+        """Return the mean, in the unit of the target."""
+        from torch.nn.functional import l1_loss
+
+        return l1_loss(output, target)
 
 
-def charbonnier(output: Tensor, target: Tensor) -> Terms:
-    """Mean of √(d² + ε²), a smooth absolute difference (Charbonnier et al. 1994)."""
-    return {"charbonnier": ((output - target).square() + CHARBONNIER_WIDTH**2).sqrt().mean()}
-
-
-def binary_cross_entropy(logits: Tensor, target: Tensor) -> Terms:
-    """Mean cross-entropy in nats between pixel values in [0, 1], taken as probabilities, and
-    logits.
-
-    Its minimum is not zero but the entropy of the pixel values.
-    """
-    return {"bce": F.binary_cross_entropy_with_logits(logits, target)}
-
-
-def cross_entropy(logits: Tensor, target: Tensor) -> Terms:
-    """Mean over pixels of the cross-entropy in nats between a few classes' shares and logits ``(N,
-    Q, H, W)``.
+@register
+class Huber(Loss):
+    """Mean of d²/2 for ``|d|`` up to δ and of δ(``|d|`` − δ/2) beyond (Huber 1964).
 
     Args:
-        logits: Of Q classes.
-        target: ``(N, 2K, H, W)``: the numbers of K classes, and then what each of them counts. The
-            shares of a pixel need not add up to 1; their sum is the pixel's weight.
+        delta: δ, in the unit of the target, above 0.
     """
-    classes, shares = target.chunk(2, dim=1)
-    return {"cross_entropy": sparse_cross_entropy(logits, classes.long(), shares)}
+
+    name = "huber"
+    description = "squared error up to huber_delta, absolute beyond"
+
+    def __init__(self, delta: float = 1.0) -> None:
+        self.delta = delta
+
+    @classmethod
+    def from_config(cls, config: "LossConfig") -> Self:
+        """Return the loss with the configuration's ``huber_delta``."""
+        return cls(config.huber_delta)
+
+    def __call__(self, output: "Tensor", target: "Tensor") -> "Tensor":
+        """Return the mean, in the squared unit of the target."""
+        from torch.nn.functional import huber_loss
+
+        return huber_loss(output, target, delta=self.delta)
 
 
-LOSSES: Mapping[str, Loss] = {
-    "mse": mean_squared_error,
-    "l1": mean_absolute_error,
-    "huber": huber,
-    "charbonnier": charbonnier,
-    "bce": binary_cross_entropy,
-    "cross_entropy": cross_entropy,
-}
-"""Every loss by the name it has in a run's configuration."""
+@register
+class Charbonnier(Loss):
+    """Mean of √(d² + ε²), a smooth absolute error (Charbonnier et al. 1994).
 
-LOGIT_LOSSES = frozenset({"bce"})
-"""The losses for which the network's output are logits."""
+    Args:
+        epsilon: ε, in the unit of the target: differences below it count squared.
+    """
 
-CLASS_LOSSES = frozenset({"cross_entropy"})
-"""The losses for which the network's output are logits of classes, pixel by pixel."""
+    name = "charbonnier"
+    description = "smooth absolute error"
+
+    def __init__(self, epsilon: float = 1e-3) -> None:
+        self.epsilon = epsilon
+
+    def __call__(self, output: "Tensor", target: "Tensor") -> "Tensor":
+        """Return the mean, in the unit of the target; at its minimum it is ε."""
+        return ((output - target).square() + self.epsilon**2).sqrt().mean()
+
+
+@register
+class BinaryCrossEntropy(Loss):
+    """Mean cross-entropy, in nats, of pixel values that are taken as probabilities."""
+
+    name = "bce"
+    description = "binary cross-entropy of logits"
+    output = "logits"
+
+    def __call__(self, output: "Tensor", target: "Tensor") -> "Tensor":
+        """Return the mean for logits and values in [0, 1]; its minimum is the values' entropy."""
+        from torch.nn.functional import binary_cross_entropy_with_logits
+
+        return binary_cross_entropy_with_logits(output, target)
+
+
+@register
+class CrossEntropy(Loss):
+    """Mean over pixels of the cross-entropy, in nats, of a few classes' shares."""
+
+    name = "cross_entropy"
+    description = "cross-entropy of chroma bins"
+    output = "classes"
+
+    def __call__(self, output: "Tensor", target: "Tensor") -> "Tensor":
+        """Return the mean.
+
+        Args:
+            output: Logits of Q classes, ``(N, Q, H, W)``.
+            target: ``(N, 2K, H, W)``: the indices of K classes, then the share of each. The shares
+                of a pixel need not add up to 1; their sum is the pixel's weight.
+        """
+        from caelab.kernels.sparse_cross_entropy import sparse_cross_entropy
+
+        classes, shares = target.chunk(2, dim=1)
+        return sparse_cross_entropy(output, classes.long(), shares)
+
+
+class LossConfig(Table):
+    """What training minimizes."""
+
+    kind: Annotated[str, KindName(Loss.registry)] = Field(
+        default="mse", description="What training minimizes."
+    )
+    huber_delta: Finite = Field(
+        default=1.0, gt=0, description="Difference from which the Huber error grows linearly."
+    )
+    class_loss_weight: Finite = Field(
+        default=0.1,
+        gt=0,
+        le=100,
+        description="Weight of the labels' cross-entropy, for networks with a classify layer.",
+    )
+    color_loss_weight: Finite = Field(
+        default=0.0,
+        ge=0,
+        le=100,
+        description="Weight of the CIEDE2000 color difference to the clean image.",
+    )
+
+
+def make_loss(config: LossConfig) -> Loss:
+    """Return the loss that the configuration names, with its options.
+
+    >>> make_loss(LossConfig(kind="huber", huber_delta=0.1)).delta
+    0.1
+    """
+    return Loss.registry[config.kind].from_config(config)

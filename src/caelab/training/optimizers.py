@@ -1,28 +1,170 @@
-"""Optimizers, by the name they have in a run's configuration."""
+"""The optimizers, a class each, and the learning rate; a user's own joins them with ``@register``.
 
-from collections.abc import Callable, Iterable, Mapping
+PyTorch is imported where an optimizer is made: naming the optimizers does without.
+"""
 
-from torch import nn, optim
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from caelab.training.soap import SOAP
+from pydantic import Field
 
-Factory = Callable[[list[nn.Parameter], float, float], optim.Optimizer]
+from caelab.registry import Registry, register
+from caelab.training.config import Finite, KindName, Table
 
-OPTIMIZERS: Mapping[str, Factory] = {
-    "soap": lambda parameters, rate, decay: SOAP(parameters, lr=rate, weight_decay=decay),
-    "adamw": lambda parameters, rate, decay: optim.AdamW(
-        parameters, lr=rate, weight_decay=decay, foreach=True
-    ),
-    "adam": lambda parameters, rate, decay: optim.Adam(
-        parameters, lr=rate, weight_decay=decay, decoupled_weight_decay=True, foreach=True
-    ),
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
+
+REFERENCE_RATE = 8e-3
+"""Peak of the learning rate that suits the reference network, chosen on validation images."""
+
+REFERENCE_FAN_IN = 144
+"""Numbers that the reference network's widest layer adds up into one: 16 channels of 3×3."""
+
+SCHEDULES: Mapping[str, Callable[[float], float]] = {
+    "constant": lambda _: 1.0,
+    "linear": lambda progress: 1.0 - progress,
+    "cosine": lambda progress: 0.5 * (1.0 + math.cos(math.pi * progress)),
 }
+"""Factor of the peak after the warm-up, by progress in [0, 1) through the rest of the run."""
 
 
-def make_optimizer(
-    name: str, parameters: Iterable[nn.Parameter], *, learning_rate: float, weight_decay: float
-) -> optim.Optimizer:
-    """Return the optimizer called ``name`` over ``parameters``; weight decay is decoupled in all of
-    them.
+class OptimizerKind:
+    """Base class of the optimizers; a subclass makes one.
+
+    Attributes:
+        name: Value of ``optimizer.kind`` that chooses the optimizer.
+        description: What it is, in one line.
     """
-    return OPTIMIZERS[name](list(parameters), learning_rate, weight_decay)
+
+    registry: ClassVar["Registry[OptimizerKind]"] = Registry("optimizer")
+    name: ClassVar[str]
+    description: ClassVar[str] = ""
+
+    def make(
+        self, parameters: "list[nn.Parameter]", *, learning_rate: float, weight_decay: float
+    ) -> "Optimizer":
+        """Return the optimizer, whose state must consist of tensors and plain values.
+
+        Args:
+            parameters: What it updates.
+            learning_rate: Peak of the learning rate; ``fit`` sets each step's in ``param_groups``.
+            weight_decay: Decoupled weight decay: each step multiplies weights by 1 − rate · decay.
+        """
+        raise NotImplementedError(f"{type(self).__qualname__} must define `make`")
+
+
+@register
+class SoapKind(OptimizerKind):
+    """SOAP (Vyas et al. 2024)."""
+
+    name = "soap"
+    description = "Adam in the eigenbasis of the gradient's covariance"
+
+    def make(
+        self, parameters: "list[nn.Parameter]", *, learning_rate: float, weight_decay: float
+    ) -> "Optimizer":
+        """Return :class:`caelab.training.soap.SOAP`."""
+        from caelab.training.soap import SOAP
+
+        return SOAP(parameters, lr=learning_rate, weight_decay=weight_decay)
+
+
+@register
+class AdamWKind(OptimizerKind):
+    """AdamW (Loshchilov and Hutter 2019)."""
+
+    name = "adamw"
+    description = "Adam with decoupled weight decay"
+
+    def make(
+        self, parameters: "list[nn.Parameter]", *, learning_rate: float, weight_decay: float
+    ) -> "Optimizer":
+        """Return PyTorch's AdamW."""
+        from torch.optim import AdamW
+
+        return AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, foreach=True)
+
+
+@register
+class AdamKind(AdamWKind):
+    """Adam (Kingma and Ba 2015), which is AdamW by the name that people look for."""
+
+    name = "adam"
+    description = "the same as adamw; without weight decay it is Adam"
+
+
+class OptimizerConfig(Table):
+    """How the weights are updated."""
+
+    kind: Annotated[str, KindName(OptimizerKind.registry)] = Field(
+        default="soap", description="The optimizer."
+    )
+    learning_rate: Finite | None = Field(
+        default=None,
+        gt=0,
+        description=(
+            "Peak of the learning rate. None: 0.008, and less in proportion for wide layers."
+        ),
+    )
+    weight_decay: Finite = Field(
+        default=0.0, ge=0, description="Decoupled weight decay, as in AdamW."
+    )
+    warmup: Finite = Field(
+        default=0.05,
+        ge=0,
+        lt=1,
+        description="Share of all steps in which the rate rises to its peak.",
+    )
+    lr_schedule: Literal["constant", "linear", "cosine"] = Field(
+        default="linear", description="How the learning rate falls to zero after its peak."
+    )
+    grad_clip: Finite | None = Field(
+        default=None, gt=0, description="Largest norm of the gradient. None: unlimited."
+    )
+
+
+def make_optimizer(config: OptimizerConfig, network: "nn.Module") -> "Optimizer":
+    """Return the configuration's optimizer over the network's parameters."""
+    return OptimizerKind.registry[config.kind]().make(
+        list(network.parameters()),
+        learning_rate=peak_learning_rate(config, network),
+        weight_decay=config.weight_decay,
+    )
+
+
+def peak_learning_rate(config: OptimizerConfig, network: "nn.Module") -> float:
+    """Return the configuration's learning rate, or one that suits the network's widest layer.
+
+    An entry of an update is about as large as the learning rate, so a layer's output moves by about
+    the rate times the numbers it adds up: beyond the reference network's widest layer, the rate
+    falls as the fan-in grows (Yang et al. 2022, arXiv 2203.03466, table 8).
+    """
+    from caelab.networks.initialize import weighted_layers
+
+    if config.learning_rate is not None:
+        return config.learning_rate
+    widest = max((layer.fan_in for layer in weighted_layers(network)), default=REFERENCE_FAN_IN)
+    return REFERENCE_RATE * min(1.0, REFERENCE_FAN_IN / widest)
+
+
+def rate_factor(config: OptimizerConfig, step: int, steps: int) -> float:
+    """Return the learning rate of a step as a factor of its peak, in (0, 1].
+
+    The warm-up rises linearly to 1; then the schedule falls towards 0, which it would reach after
+    the last step.
+
+    >>> config = OptimizerConfig(warmup=0.2, lr_schedule="linear")
+    >>> [rate_factor(config, step, 10) for step in (0, 1, 2, 6)]
+    [0.5, 1.0, 1.0, 0.5]
+
+    Args:
+        config: ``warmup``, the share of all steps, and ``lr_schedule``, a key of ``SCHEDULES``.
+        step: Index of the step, in 0 … ``steps`` − 1.
+        steps: Number of steps of the whole run.
+    """
+    warmup = round(config.warmup * steps)
+    if step < warmup:
+        return (step + 1) / warmup
+    return SCHEDULES[config.lr_schedule]((step - warmup) / max(1, steps - warmup))

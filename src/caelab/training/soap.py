@@ -1,28 +1,27 @@
-"""SOAP: Adam in the eigenbasis of Shampoo's preconditioner, for networks small enough that
-curvature is cheap.
+"""SOAP: Adam in the eigenbasis of Shampoo's preconditioner.
 
     gradient G (m, n) ──► covariances  L ← E[G Gᵀ],  R ← E[Gᵀ G]
-                          eigenbases   P of L,  Q of R      (refreshed every few steps by one power iteration and a QR)
+                          eigenbases   P of L,  Q of R      (refreshed every few steps: a power
+                                                             iteration and a QR)
                           Adam on      PᵀGQ                 update  = P · Adam · Qᵀ
 
 Source: Vyas et al., *SOAP: Improving and Stabilizing Shampoo using Adam*, 2024 (arXiv 2409.11321),
-algorithm 3.
+algorithm 3. It suits networks that are small enough for their curvature to be cheap.
 """
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Any, overload
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from caelab.device import run_shares
 from caelab.kernels.soap.bindings import Numbers, SmallMatrix, small_matrix
 
 State = dict[str, Any]
 Update = tuple[Tensor, State]
-"""A parameter that has a gradient, and what is known of it."""
+"""A parameter that has a gradient, and its state."""
 
 
 class SOAP(torch.optim.Optimizer):
@@ -30,16 +29,15 @@ class SOAP(torch.optim.Optimizer):
 
     A parameter of shape (m, ...) is treated as a matrix (m, n): a convolution's rows are its output
     channels, its columns the (row, column, input channel) of the kernel. Where those are more than
-    ``max_dimension``, it is a tensor of three sides, (output channel, place in the kernel, input
-    channel), each with a basis of its own: so they lie in memory where channels are last, and all
-    large products are of matrices. A vector is a matrix (m, 1). A side of length 1, or longer than
-    ``max_dimension``, keeps the identity as its basis; with all sides so, SOAP is exactly Adam.
+    ``max_dimension``, it is a tensor of three sides, (output channel, position in the kernel, input
+    channel), each with a basis of its own. Both are how weights lie in memory with channels last.
+    A vector is a matrix (m, 1). A side of length 1, or longer than ``max_dimension``, keeps the identity as its basis; with all sides so, SOAP is exactly Adam.
 
     All that a step depends on is in ``state_dict()`` as tensors, integers and lists of them: an
     optimizer restored from it continues bit for bit, and the file loads with ``torch.load(...,
     weights_only=True)``.
 
-    Cost a step of a matrix: four products with the bases and two covariance updates, O(mn(m + n)) a
+    Cost per step of a matrix: four products with the bases and two covariance updates, O(mn(m + n)) a
     parameter; a refresh adds O(m³ + n³). Memory: 2(m² + n²) + 2mn numbers a parameter.
 
     Args:
@@ -89,18 +87,12 @@ class SOAP(torch.optim.Optimizer):
                 "max_dimension": max_dimension,
             },
         )
-        self._begin()
-
-    def _begin(self) -> None:
-        """Lay out what is neither configuration nor state, and made again where it is missing."""
-        self._pool: ThreadPoolExecutor | None = None
-        self._pool_size = 0
         self._small: dict[Tensor, SmallMatrix] = {}
 
     def __setstate__(self, state: State) -> None:
-        """Take over what was copied, unpickled or loaded."""
+        """Restore what was copied, unpickled or loaded."""
         super().__setstate__(state)
-        self._begin()
+        self._small = {}
 
     # PyTorch wraps these so that torch.compile leaves them alone, and imports its machinery for
     # that: a second or more before the first step, for nothing. Here they are unwrapped.
@@ -108,17 +100,12 @@ class SOAP(torch.optim.Optimizer):
     state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
     load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
+    def step(  # type: ignore[override]
+        self, closure: Callable[[], float] | None = None
+    ) -> float | None:
+        """Update every parameter that has a gradient; return the closure's loss, if there is one.
 
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Update every parameter that has a gradient; returns the closure's loss when one is given.
-
-        On a CPU a group's parameters are shared out among as many threads as PyTorch has, each of
-        which works alone.
+        On a CPU as many threads as PyTorch has share a group's parameters out.
         """
         loss = None
         if closure is not None:
@@ -129,20 +116,14 @@ class SOAP(torch.optim.Optimizer):
         return loss
 
     def count(self) -> None:
-        """Begin a step: count it for every parameter that has a gradient, and lay out the state of
-        those that are new.
+        """Begin a step: count it and initialize the state of new parameters.
 
         With :meth:`update` this is :meth:`step`. What a GPU records is the update alone.
         """
         for group in self.param_groups:
             for parameter, state in self._updates(group):
                 if not state:
-                    assert parameter.grad is not None
-                    _start(
-                        state,
-                        _with_sides(parameter.grad, group["max_dimension"]),
-                        group["max_dimension"],
-                    )
+                    _initialize(state, parameter, group["max_dimension"])
                 state["step"] += 1
 
     @torch.no_grad()
@@ -150,34 +131,28 @@ class SOAP(torch.optim.Optimizer):
         """Do the arithmetic of the step that was counted.
 
         Args:
-            numbers: :attr:`numbers`, on the parameters' device, where they are to be read when the
-                update's operations are replayed; by default they are part of the operations.
+            numbers: :attr:`numbers` on the parameters' device, for operations that are recorded and
+                replayed with other numbers; by default they are constants of the operations.
         """
-        workers = torch.get_num_threads()
-        for place, group in enumerate(self.param_groups):
+        for index, group in enumerate(self.param_groups):
             updates = self._updates(group)
             if numbers is not None:
-                _update(updates, group, tuple(numbers[place].unbind()))
-            elif workers == 1 or any(parameter.device.type != "cpu" for parameter, _ in updates):
-                self._update_share(updates, group)
-            else:
-                list(
-                    self._threads(workers).map(
-                        partial(self._update_share, group=group), _shares(updates, workers)
-                    )
-                )
+                _update(updates, group, tuple(numbers[index].unbind()))
+                continue
+            on_cpu = all(parameter.device.type == "cpu" for parameter, _ in updates)
+            shares = _balanced(updates, torch.get_num_threads() if on_cpu else 1)
+            run_shares(self._update_share, [(share, group) for share in shares])
 
     @property
     def steady(self) -> bool:
-        """Whether the next step is one of those that are alike: the same operations on the same
-        tensors.
+        """Whether the next step consists of the same operations as the steps before it.
 
-        Not so are the first ones, and those in which bases are refreshed.
+        It does not if it refreshes bases or weights the covariances differently.
         """
         steps = {
-            self.state.get(each, {}).get("step", 0)
+            self.state.get(parameter, {}).get("step", 0)
             for group in self.param_groups
-            for each in group["params"]
+            for parameter in group["params"]
         }
         step = max(steps) + 1
         return len(steps) == 1 and all(
@@ -187,35 +162,26 @@ class SOAP(torch.optim.Optimizer):
 
     @property
     def numbers(self) -> Tensor:
-        """By what steps that are alike differ, ``float32 (groups, 3)`` on the CPU: see
-        :func:`_numbers`.
-        """
+        """The numbers by which steady steps differ, ``float32 (groups, 3)``; see `_numbers`."""
         rows = []
         for group in self.param_groups:
-            rates, shares, decay = _numbers(self._updates(group)[:1], group)
-            rows.append([rates[0], shares[0], decay])
+            rates, corrections, decay = _numbers(self._updates(group)[:1], group)
+            rows.append([rates[0], corrections[0], decay])
         return torch.tensor(rows)
 
     def _updates(self, group: dict[str, Any]) -> list[Update]:
         return [(each, self.state[each]) for each in group["params"] if each.grad is not None]
 
     def _update_share(self, updates: list[Update], group: dict[str, Any]) -> None:
-        _update(
-            [
-                (each, state)
-                for each, state in updates
-                if not self._update_small(each, state, group)
-            ],
-            group,
-        )
+        large = [update for update in updates if not self._update_small(*update, group)]
+        _update(large, group)
 
     def _update_small(self, parameter: Tensor, state: State, group: dict[str, Any]) -> bool:
-        """Do the step of a small matrix by compiled loops; return whether it was one."""
+        """Update a small matrix in C; return whether the parameter is one."""
         small = self._small.get(parameter)
         if small is None or not small.is_of(parameter, state):
-            small = small_matrix(
-                parameter, _with_sides(parameter.detach(), group["max_dimension"]), state
-            )
+            matrix = _as_matrix(parameter.detach(), group["max_dimension"])
+            small = small_matrix(parameter, matrix, state)
             if small is None:
                 return False
             self._small[parameter] = small
@@ -224,23 +190,13 @@ class SOAP(torch.optim.Optimizer):
         small.observe(gradient, _kept(state["step"], group))
         if _refreshes(state["step"], group):
             _refresh(state)
-        (rate,), (share,), decay = _numbers([(parameter, state)], group)
-        small.update(gradient, Numbers(*group["betas"], rate, share, group["eps"], decay))
+        (rate,), (correction,), decay = _numbers([(parameter, state)], group)
+        small.update(gradient, Numbers(*group["betas"], rate, correction, group["eps"], decay))
         return True
 
-    def _threads(self, workers: int) -> ThreadPoolExecutor:
-        if self._pool is None or self._pool_size != workers:
-            self._pool = ThreadPoolExecutor(
-                workers, "soap", initializer=torch.set_num_threads, initargs=(1,)
-            )
-            self._pool_size = workers
-        return self._pool
 
-
-def _shares(updates: list[Update], count: int) -> list[list[Update]]:
-    """Share updates out so that all take about as long: the longest first, each to who has least to
-    do.
-    """
+def _balanced(updates: list[Update], count: int) -> list[list[Update]]:
+    """Divide updates so that all shares take about as long: each goes where least is to do."""
     shares: list[list[Update]] = [[] for _ in range(count)]
     sizes = [0] * count
     for update in sorted(updates, key=lambda update: -update[0].numel()):
@@ -256,41 +212,40 @@ def _update(
     group: dict[str, Any],
     numbers: tuple[list[float] | Tensor, ...] | None = None,
 ) -> None:
-    """One step of some parameters, in place."""
+    """Do one step for some parameters, in place."""
     if not updates:
         return
-    rates, shares, decay = numbers or _numbers(updates, group)
+    rates, corrections, decay = numbers or _numbers(updates, group)
     first_beta, second_beta = group["betas"]
     parameters, states = [parameter for parameter, _ in updates], [state for _, state in updates]
     turned = [_observe(parameter, state, group) for parameter, state in updates]
     means, squares = ([state[name] for state in states] for name in ("mean", "mean_square"))
+    # G′ = PᵀGQ;  M ← β₁M + (1 − β₁)G′;  V ← β₂V + (1 − β₂)G′²;  N = M̂ / (√V̂ + ε);  W ← W − ηPNQᵀ.
     # Operations on lists: most parameters are so small that calling takes longer than computing.
     torch._foreach_lerp_(means, turned, 1 - first_beta)
     torch._foreach_mul_(turned, turned)
     torch._foreach_lerp_(squares, turned, 1 - second_beta)
-    roots = torch._foreach_div(squares, shares)
+    roots = torch._foreach_div(squares, corrections)
     torch._foreach_sqrt_(roots)
     torch._foreach_add_(roots, group["eps"])
     ratios = torch._foreach_div(means, roots)
     torch._foreach_mul_(ratios, rates)
     if group["weight_decay"]:
         torch._foreach_mul_(parameters, decay)
-    torch._foreach_sub_(
-        parameters,
-        [
-            _as(parameter, _turn(ratio, state["bases"], back=True))
-            for (parameter, state), ratio in zip(updates, ratios, strict=True)
-        ],
-    )
+    steps = [
+        _turn(ratio, state["bases"], back=True) for ratio, state in zip(ratios, states, strict=True)
+    ]
+    torch._foreach_sub_(parameters, list(map(_in_shape_of, parameters, steps)))
 
 
 def _numbers(
     updates: list[Update], group: dict[str, Any]
 ) -> tuple[list[float], list[float], float]:
-    """Return all that steps depend on beside tensors, once they are steady.
+    """Return all that steady steps depend on besides tensors.
 
-    These are, for each parameter, the step size with the first moment's bias undone, and by what
-    the second moment is divided to undo its own; and for all by what weights decay.
+    Returns:
+        Step size η / (1 − β₁ᵗ) of each parameter, which corrects the first moment's bias; divisor
+        1 − β₂ᵗ of each second moment, which corrects its bias; and factor of all weights.
     """
     first_beta, second_beta = group["betas"]
     steps = [state["step"] for _, state in updates]
@@ -299,8 +254,10 @@ def _numbers(
 
 
 def _kept(step: int, group: dict[str, Any]) -> float:
-    """Return what a covariance keeps: it is an average from the first step on, so that so is the
-    first basis.
+    """Return the weight of the old covariance in the new one.
+
+    The first 1 / (1 − β) steps are a plain average: the first bases should not depend on the zeros
+    that the covariances start from.
     """
     beta: float = group["covariance_beta"]
     return min(beta, 1 - 1 / step)
@@ -312,23 +269,22 @@ def _refreshes(step: int, group: dict[str, Any]) -> bool:
 
 
 def _observe(parameter: Tensor, state: State, group: dict[str, Any]) -> Tensor:
-    """Take a gradient into the covariances, refresh the bases if it is time, and return it turned
-    into them.
-    """
+    """Update the covariances, refresh the bases if it is time, and return the gradient in them."""
     assert parameter.grad is not None
-    gradient = _with_sides(parameter.grad, group["max_dimension"])
+    gradient = _as_matrix(parameter.grad, group["max_dimension"])
     keep = _kept(state["step"], group)
     for covariance, rows in zip(state["covariances"], _unfoldings(gradient), strict=True):
-        if covariance is not None:
+        if covariance is not None:  # L ← βL + (1 − β)GGᵀ, R ← βR + (1 − β)GᵀG
             covariance.addmm_(rows, rows.T, beta=keep, alpha=1 - keep)
     if _refreshes(state["step"], group):
         _refresh(state)
     return _turn(gradient, state["bases"])
 
 
-def _with_sides(gradient: Tensor, max_dimension: int) -> Tensor:
-    """Return the gradient as a matrix or a tensor of three sides; without a copy where it has its
-    channels last.
+def _as_matrix(gradient: Tensor, max_dimension: int) -> Tensor:
+    """Return a parameter's gradient as a matrix, or as a tensor of three sides.
+
+    It is a view where the gradient has its channels last in memory.
     """
     if gradient.ndim <= 1:
         return gradient.reshape(-1, 1)
@@ -341,8 +297,8 @@ def _with_sides(gradient: Tensor, max_dimension: int) -> Tensor:
     return gradient.reshape(rows, -1)
 
 
-def _as(parameter: Tensor, update: Tensor) -> Tensor:
-    """Undo :func:`_with_sides`: return the update in the parameter's shape."""
+def _in_shape_of(parameter: Tensor, update: Tensor) -> Tensor:
+    """Undo :func:`_as_matrix`: return the update in the parameter's shape."""
     if parameter.ndim <= 2:
         return update.view(parameter.shape)
     rows, channels, *kernel = parameter.shape
@@ -350,34 +306,38 @@ def _as(parameter: Tensor, update: Tensor) -> Tensor:
 
 
 def _unfoldings(tensor: Tensor) -> list[Tensor]:
-    """Return for each side the matrix that has it for its rows; only that of a middle side is a
-    copy.
-    """
+    """Return for each side the matrix whose rows it indexes; only a middle side's is a copy."""
     if tensor.ndim == 2:
         return [tensor, tensor.T]
     return [tensor.flatten(1), tensor.movedim(1, 0).flatten(1), tensor.flatten(0, -2).T]
 
 
-def _start(state: State, gradient: Tensor, max_dimension: int) -> None:
-    """Zero moments and covariances, identity bases; None for a side that keeps the identity."""
+def _initialize(state: State, parameter: Tensor, max_dimension: int) -> None:
+    """Set moments and covariances to zero and bases to the identity.
+
+    ``None`` stands for a side that keeps the identity.
+    """
+    assert parameter.grad is not None
+    gradient = _as_matrix(parameter.grad, max_dimension)
     sides = [side if 1 < side <= max_dimension else None for side in gradient.shape]
     state["step"] = 0
     state["mean"] = gradient.new_zeros(gradient.shape)
     state["mean_square"] = gradient.new_zeros(gradient.shape)
-    state["covariances"] = [
-        None if side is None else gradient.new_zeros(side, side) for side in sides
-    ]
-    state["bases"] = [None if side is None else torch.eye(side).to(gradient) for side in sides]
+    state["covariances"] = [side and gradient.new_zeros(side, side) for side in sides]
+    state["bases"] = [side and torch.eye(side).to(gradient) for side in sides]
 
 
 def _refresh(state: State) -> None:
-    """One power iteration and QR for each basis, in place, its columns ordered by their variance,
-    largest first.
+    """Move each basis towards its covariance's eigenvectors: Q ← QR(LQ), in place.
+
+    Columns are sorted by their variance, largest first: a QR of a power iteration finds the first
+    columns best, and only in this order do they stay the leading eigenvectors. The second moment is
+    sorted with them. The first moment, which is linear in the gradient, is turned from the old
+    bases into the new ones; the second is not and stays as it is, as in the paper.
     """
     mean = _turn(state["mean"], state["bases"], back=True)
-    for side, (covariance, basis) in enumerate(
-        zip(state["covariances"], state["bases"], strict=True)
-    ):
+    sides = zip(state["covariances"], state["bases"], strict=True)
+    for side, (covariance, basis) in enumerate(sides):
         if covariance is None:
             continue
         image = covariance @ basis
@@ -388,20 +348,16 @@ def _refresh(state: State) -> None:
 
 
 def _turn(tensor: Tensor, bases: Sequence[Tensor | None], *, back: bool = False) -> Tensor:
-    """Multiply each side by its basis, transposed, or undo it with ``back``, as a new tensor; None
-    is the identity.
-    """
-    first, *middle, last = bases
+    """Return PᵀGQ, or with ``back`` PGQᵀ, as a new tensor; a basis ``None`` is the identity."""
+    first, *middle, last = (basis.T if basis is not None and not back else basis for basis in bases)
     turned = tensor
-    # A matrix is not reshaped on the way: for a small one, every operation more takes as long as a
+    # A matrix is not reshaped on the way: for a small one each operation takes as long as a
     # product.
     if first is not None:
-        matrix = first if back else first.T
-        turned = (
-            matrix @ turned if turned.ndim == 2 else (matrix @ turned.flatten(1)).view(tensor.shape)
-        )
+        rows = turned if turned.ndim == 2 else turned.flatten(1)
+        turned = (first @ rows).view(tensor.shape)
     if middle and middle[0] is not None:
-        turned = (middle[0] if back else middle[0].T) @ turned
+        turned = middle[0] @ turned
     if last is not None:
-        turned = turned @ (last.T if back else last)
+        turned = turned @ last.T
     return turned.clone() if turned is tensor else turned

@@ -1,0 +1,93 @@
+"""What a configuration holds for training, without PyTorch."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from caelab.registry import Registry
+
+if TYPE_CHECKING:
+    from caelab.degrade.degradation import Degradation
+    from caelab.training.losses import LossConfig
+    from caelab.training.optimizers import OptimizerConfig
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Table(BaseModel):
+    """A table of the configuration: frozen, and strict about names and types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+@dataclass(frozen=True)
+class KindName:
+    """Annotation of a text that must be the name of a registered kind."""
+
+    registry: Registry[Any]
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, name: str) -> str:
+        if name in self.registry:
+            return name
+        near = self.registry.closest(name)
+        hint = f"; did you mean {near}?" if near else ""
+        raise ValueError(f"no such {self.registry.family}, only {', '.join(self.registry)}{hint}")
+
+
+class AugmentationConfig(Table):
+    """Random changes of the training images, drawn anew in each epoch."""
+
+    flip: bool = Field(
+        default=False, description="Mirror training images left to right half of the time."
+    )
+    translate: int = Field(
+        default=0,
+        ge=0,
+        description="Largest shift of training images in each direction, in pixels.",
+    )
+    scale_jitter: Finite = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Largest change of size: 0.25 is a factor between 1/1.25 and 1.25.",
+    )
+    rotate: Finite = Field(
+        default=0.0, ge=0, le=180, description="Largest rotation of training images, in degrees."
+    )
+    gamma_jitter: Finite = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description=(
+            "Largest change of brightness: 0.25 raises values to a power between 1/1.25 and 1.25."
+        ),
+    )
+
+
+class TrainingConfig(Protocol):
+    """What training needs of a run's configuration, ``experiments.config.RunConfig``.
+
+    Attributes:
+        epochs: Passes through the training images.
+        batch_size: Images per step.
+        degradation: What turns clean images into the network's input.
+        augmentation: Random changes of the training images.
+        loss: What is minimized.
+        optimizer: How weights are updated.
+        seed: Seed of the batch order and of all randomness in training.
+    """
+
+    epochs: int
+    batch_size: int
+    degradation: "Degradation"
+    augmentation: AugmentationConfig
+    loss: "LossConfig"
+    optimizer: "OptimizerConfig"
+    seed: int
