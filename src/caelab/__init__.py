@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from caelab.degrade.kinds import DegradationKind as DegradationKind
     from caelab.errors import InputError as InputError
+    from caelab.models.targets.base import PredictionTarget as PredictionTarget
     from caelab.networks.layers.base import LayerKind as LayerKind
     from caelab.pictures.load import load as load
     from caelab.registry import register as register
@@ -21,6 +22,7 @@ _PUBLIC = {
     "DegradationKind": "caelab.degrade.kinds",
     "InputError": "caelab.errors",
     "LayerKind": "caelab.networks.layers.base",
+    "PredictionTarget": "caelab.models.targets.base",
     "load": "caelab.pictures.load",
     "register": "caelab.registry",
 }
