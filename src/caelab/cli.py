@@ -149,9 +149,9 @@ def _say(outcome: str, error: Exception) -> None:
 
 def _name_new_option(error: click.NoSuchOption) -> click.UsageError:
     """Return an error with the new name of an option that was given by its old one."""
-    from caelab.experiments.migration import OLD_OPTIONS
+    from caelab.commands.options import new_option
 
-    new = OLD_OPTIONS.get(error.option_name)
+    new = new_option(error.option_name)
     return click.UsageError(f"{error.option_name} is now {new}.", ctx=error.ctx) if new else error
 
 

@@ -12,6 +12,10 @@ from caelab.commands.output import columns, json_option, print_json
 if TYPE_CHECKING:
     from caelab.report.comparison import Comparison
 
+CAUTION = (
+    "the intervals and p-values hold for other images; another seed of the training may differ more"
+)
+
 
 @click.command(
     "compare",
@@ -51,10 +55,7 @@ def command(
     comparison = compare_runs(runs, metric=metric)
     if picture is not None:
         draw_differences(comparison, picture, data=data)
-    notes = [
-        "the intervals and p-values hold for other images; another seed of the training may differ"
-        " more"
-    ]
+    notes = [CAUTION]
     if len(comparison.degradations) > 1:
         undone = ", ".join(comparison.degradations)
         notes.append(f"the networks undo different degradations: {undone}")

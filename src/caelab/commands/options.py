@@ -11,6 +11,7 @@ import click
 
 from caelab.commands.help import RunOption
 from caelab.experiments.config import PARAMETERS, nest
+from caelab.experiments.migration import RENAMED
 from caelab.registry import Registry
 from caelab.training.config import KindName
 
@@ -104,6 +105,22 @@ class _RegisteredName(click.ParamType):  # type: ignore[type-arg]
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:  # noqa: ARG002
         return f"[{'|'.join(self._registry)}]"
+
+
+def new_option(old: str) -> str | None:
+    """Return what to write instead of an option of version 0.1, or ``None`` if it was none.
+
+    >>> new_option("--impair"), new_option("--average-flips"), new_option("--nothing")
+    ('--degradation', '--tta flip', None)
+    """
+    if old == "--fit":
+        return "--baseline-data"
+    dotted = RENAMED.get(old.removeprefix("--").removeprefix("no-").replace("-", "_"))
+    name = next((name for name, each in PARAMETERS.items() if each.dotted == dotted), None)
+    if name not in TEST_TIME:
+        return flag_of(name) if name else None
+    words = {"tta_flip": "flip", "tta_shift": "shift1", "tta_scale": "scale"}
+    return f"--tta {'none' if old.startswith('--no-') else words[name]}"
 
 
 def _option(name: str, default: str | None) -> Callable[[FunctionT], FunctionT]:

@@ -51,32 +51,6 @@ OLD_VALUES: Mapping[str, Mapping[Any, str]] = {
 }
 """Values that were renamed, by the parameter's last name."""
 
-OLD_OPTIONS: Mapping[str, str] = {
-    "--impair": "--degradation",
-    "--predict": "--target",
-    "--space": "--color-space",
-    "--tone": "--gamma-jitter",
-    "--shift": "--translate",
-    "--zoom": "--scale-jitter",
-    "--clip": "--grad-clip",
-    "--decay": "--lr-schedule",
-    "--batch": "--batch-size",
-    "--ema": "--ema-decay",
-    "--initialisation": "--init",
-    "--normalise": "--normalize",
-    "--limit": "--train-size",
-    "--validation": "--val-size",
-    "--average-flips": "--tta flip",
-    "--no-average-flips": "--tta none",
-    "--average-shift": "--tta shift1",
-    "--average-enlarged": "--tta scale",
-    "--no-average-enlarged": "--tta none",
-    "--label-weight": "--class-loss-weight",
-    "--color-weight": "--color-loss-weight",
-    "--fit": "--baseline-data",
-}
-"""Command-line options by their old names, and what to write now."""
-
 
 def is_flat(config: Mapping[str, Any]) -> bool:
     """Whether a stored configuration is of the versions in which all parameters lay side by side."""
