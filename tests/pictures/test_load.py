@@ -1,6 +1,5 @@
 """A model in Python: pictures and batches of every form, and codes."""
 
-import doctest
 import subprocess
 import sys
 from pathlib import Path
@@ -46,12 +45,6 @@ def colorizing(tmp_path: Path) -> Model:
     return make(
         tmp_path / "c.safetensors", "conv4 pool conv2 | up conv2", impair="gray", predict="chroma"
     )
-
-
-def test_the_examples_are_true(run: Path) -> None:
-    done = doctest.testmod(loaded, extraglobs={"run": run})
-    assert done.attempted >= 7
-    assert done.failed == 0
 
 
 def test_importing_caelab_is_light_and_load_is_there() -> None:

@@ -1,20 +1,19 @@
 """A trained model in Python: images in, images out.
 
-In these examples ``run`` is the directory of a reconstruction's run; the name of a shipped model,
-such as ``"reference"``, works as well.
+The examples use a shipped model; the path of a run directory works as well.
 
 >>> import caelab, numpy as np
->>> model = caelab.load(run)
+>>> model = caelab.load("reference")
 >>> photograph = np.full((50, 70, 3), 128, np.uint8)
 >>> model.restore(photograph).shape
 (50, 70, 3)
 
 Batches go straight through the network, and to its code and back:
 
->>> images = np.full((5, 3, 16, 16), 0.5, np.float32)
+>>> images = np.full((5, 3, 32, 32), 0.5, np.float32)
 >>> code = model.encode(images)
 >>> code.shape
-(5, 2, 8, 8)
+(5, 16, 8, 8)
 >>> np.allclose(model.decode(code), model.restore(images), atol=1e-6)
 True
 """

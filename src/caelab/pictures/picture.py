@@ -135,7 +135,7 @@ def to_eight_bits(values: Values) -> Values:
 def to_planes(values: Values) -> Floats:
     """Convert integers ``(H, W, C)`` to ``float32 (C, H, W)`` in [0, 1].
 
-    >>> to_planes(np.array([[[0, 51, 255]]], np.uint8)).ravel().round(2).tolist()
+    >>> to_planes(np.array([[[0, 51, 255]]], np.uint8)).ravel().astype(float).round(2).tolist()
     [0.0, 0.2, 1.0]
     """
     planes = values.transpose(2, 0, 1).astype(np.float32, order="C")
