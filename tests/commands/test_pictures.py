@@ -71,7 +71,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, card in cards.items():
         put(folder / f"{name}.safetensors", card)
         told = {
-            "impair": card.degradation, "predict": card.target, "network": card.network, "weights": 243,
+            "degradation": card.degradation, "target": card.target, "network": card.network, "weights": 243,
             "test": {"psnr_of_mean": 24.5},
             "baselines": {"pca-128": {"psnr_of_mean": 27.25}, "copy": {"psnr_of_mean": 20.0}},
         }  # fmt: skip
@@ -338,8 +338,8 @@ def test_models_are_listed_and_shown(caelab: Caelab, place: Path) -> None:
         "sharpen",
     ]
     assert lines[2].split()[1:7] == ["gray", "chroma", "24.50", "27.25", "pca-128", "243"]
-    assert json.loads(caelab("models", "--json").stdout)["sharpen"]["impair"] == "blur1.5"
-    assert json.loads(caelab("models", "sharpen").stdout)["impair"] == "blur1.5"
+    assert json.loads(caelab("models", "--json").stdout)["sharpen"]["degradation"] == "blur1.5"
+    assert json.loads(caelab("models", "sharpen").stdout)["degradation"] == "blur1.5"
     answer = caelab("models", "sharpn")
     assert answer.returncode == 2
     assert "Did you mean sharpen?" in answer.stderr

@@ -48,7 +48,7 @@ def test_it_learns_and_says_both_its_loss_and_its_error(finished: RunDirectory) 
     assert last["train_chroma_cross_entropy"] < first["train_chroma_cross_entropy"]
     assert last["train_chroma_cross_entropy"] < np.log(24) * 1.1
     result = finished.read(finished.result)
-    assert result["predict"] == "bins"
+    assert result["target"] == "bins"
     assert 0 < result["test"]["mse"] < 0.2
 
 

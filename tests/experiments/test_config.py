@@ -2,7 +2,6 @@ import pytest
 
 from caelab.errors import InputError
 from caelab.experiments.config import PARAMETERS, RunConfig, make_config
-from caelab.experiments.migration import RENAMED, migrate_config
 from caelab.experiments.setup import describe_run
 from caelab.networks import PRESETS
 from caelab.networks.parser import parse
@@ -114,18 +113,6 @@ def test_every_parameter_has_a_short_name_of_its_own() -> None:
     config = RunConfig()
     assert config.replace(**config.flat()) == config
     assert len({parameter.dotted for parameter in PARAMETERS.values()}) == len(PARAMETERS) == 41
-
-
-def test_a_flat_configuration_of_before_is_read_in_tables() -> None:
-    old = {"network": "conv3", "data": "photos", "size": 16, "batch": 8, "initialisation": "data"}
-    old |= {"normalise": "range", "impair": "gray", "predict": "chroma", "average_shift": 1}
-    config = make_config(migrate_config(old))
-    assert config == RunConfig().replace(
-        network="conv3", data="photos", size=16, batch_size=8, normalize="none",
-        degradation="gray", target="chroma", tta_shift=1,
-    )  # fmt: skip
-    assert make_config(migrate_config(config.model_dump(mode="json"))) == config
-    assert {PARAMETERS[name].dotted for name in config.flat()} >= {*RENAMED.values()}
 
 
 def test_a_delta_without_hubers_error_is_refused() -> None:

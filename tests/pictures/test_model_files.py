@@ -89,7 +89,7 @@ def test_all_that_ships_is_small_and_has_a_card() -> None:
     assert sum(file.stat().st_size for file in model_files.FOLDER.iterdir()) <= MOST_BYTES
     for shipped in shipped_models().values():
         _, card = load_model(shipped.weights, torch.device("cpu"))
-        assert (shipped.card["network"], shipped.card["predict"]) == (card.network, card.target)
+        assert (shipped.card["network"], shipped.card["target"]) == (card.network, card.target)
         assert shipped.card["limits"]
         assert shipped.card["licence"] == "Apache-2.0"
 

@@ -79,8 +79,8 @@ def _row(model: "ShippedModel") -> tuple[str, ...]:
     best = max(baselines, key=lambda name: baselines[name] or math.inf, default=None)
     return (
         model.name,
-        card["impair"],
-        card["predict"],
+        card["degradation"],
+        card["target"],
         decibel(card["test"]["psnr_of_mean"]),
         f"{decibel(baselines[best])} {best}" if best else "–",
         f"{card['weights']:,}",

@@ -60,7 +60,7 @@ def _model_for(degradation: Degradation | None) -> str:
         )
     if (suited := command_for(degradation)) in ("colorize", "reconstruct"):
         raise InputError(f"pictures with --degradation {degradation} are for `caelab {suited}`.")
-    shipped = {model.card["impair"]: name for name, model in shipped_models().items()}
+    shipped = {model.card["degradation"]: name for name, model in shipped_models().items()}
     if str(degradation) in shipped:
         return shipped[str(degradation)]
     known = ", ".join(sorted(shipped.keys() - {"none", "gray"}))

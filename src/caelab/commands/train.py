@@ -71,7 +71,7 @@ def command(
     if threads is not None:
         torch.set_num_threads(threads)
     directory = run(config, out=out, runs=runs)
-    result = directory.read(directory.result)
+    result = directory.read_result()
     if as_json:
         print_json({"run": str(directory.path), **result})
         return

@@ -393,7 +393,7 @@ def unknown_parameter(path: list[str]) -> str:
         path: The tables and the name as they were written.
     """
     name = path[-1]
-    if (new := RENAMED.get(name, name)).split(".")[-1] not in (name, "kind", "source"):
+    if name not in (new := RENAMED.get(name, name)).split("."):
         return f"{'.'.join(path)} is now called {new}"
     for short, parameter in PARAMETERS.items():
         if name in (short, parameter.path[-1]) and parameter.path[0] != name:

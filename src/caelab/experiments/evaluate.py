@@ -97,8 +97,8 @@ def evaluate(
         {
             "model": str(file),
             "network": card.network,
-            "impair": card.degradation,
-            "predict": card.target,
+            "degradation": card.degradation,
+            "target": card.target,
             "test_time": asdict(model.tta),
             "trained_on": card.data,
             "data": parts.source.name,

@@ -1,7 +1,8 @@
-"""Names of earlier versions: what was renamed, and how old files are read.
+"""Names of version 0.1: what was renamed since, and how files of that version are read.
 
-Everything that knows an old name is here. Old run directories and weights are read through
-:func:`migrate_config`; old recipes and old command-line options are refused with the new name.
+Run directories of version 0.1 are read through :func:`migrate_config` and :func:`migrate_result`;
+recipes, studies and command-line options with old names are refused with the new name. Weights of
+version 0.1 are read by :mod:`caelab.models.card`.
 """
 
 from collections.abc import Mapping
@@ -51,9 +52,16 @@ OLD_VALUES: Mapping[str, Mapping[Any, str]] = {
 }
 """Values that were renamed, by the parameter's last name."""
 
+RENAMED_RESULTS: Mapping[str, str] = {
+    "impair": "degradation",
+    "predict": "target",
+    "normalisation": "normalization",
+}
+"""Keys of ``result.json`` and of the cards of shipped models by their old names."""
+
 
 def is_flat(config: Mapping[str, Any]) -> bool:
-    """Whether a stored configuration is of the versions in which all parameters lay side by side."""
+    """Whether a stored configuration is one of version 0.1, which had no tables."""
     return not isinstance(config.get("data", {}), Mapping)
 
 
@@ -73,3 +81,12 @@ def migrate_config(config: Mapping[str, Any]) -> dict[str, Any]:
             table = table.setdefault(inner, {})
         table[last] = OLD_VALUES.get(last, {}).get(value, value)
     return nested
+
+
+def migrate_result(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a ``result.json`` with the keys of this version.
+
+    >>> migrate_result({"impair": "gray", "epochs": 3})
+    {'degradation': 'gray', 'epochs': 3}
+    """
+    return {RENAMED_RESULTS.get(name, name): value for name, value in result.items()}

@@ -48,10 +48,10 @@ ENVIRONMENT = (
 LIMITS = {
     "reconstruct": "Fine detail is lost: {values:,} numbers hold an image of {size}×{size} pixels.",
     "denoise": (
-        "Made for {impair}; of other kinds and strengths of noise it removes less, or takes detail"
+        "Made for {degradation}; of other kinds and strengths of noise it removes less, or takes detail"
         " along."
     ),
-    "restore": "Made for {impair}; what was damaged otherwise comes out little better, or worse.",
+    "restore": "Made for {degradation}; what was damaged otherwise comes out little better, or worse.",
     "colorize": (
         "Colors are plausible, not true: where many are possible they tend to brown and gray, and"
         " small things take the color of what is around them."
@@ -126,7 +126,7 @@ def _rounded(model: ImageModel, card: ModelCard) -> tuple[ImageModel, torch.dtyp
 
 
 def _card(directory: RunDirectory, name: str) -> dict[str, Any]:
-    config, result = read_config(directory.path), directory.read(directory.result)
+    config, result = read_config(directory.path), directory.read_result()
     data = result["data"]
     environment = directory.read(directory.environment)
     with np.load(directory.per_image) as measured:
@@ -139,8 +139,8 @@ def _card(directory: RunDirectory, name: str) -> dict[str, Any]:
         "network": result["network"],
         "code_size": result["code_size"],
         "weights": result["weights"],
-        "impair": str(config.degradation),
-        "predict": config.target.kind,
+        "degradation": str(config.degradation),
+        "target": config.target.kind,
         "trained_on": f"{result['images']['train']:,} images of {data}",
     }
     return {
@@ -176,7 +176,7 @@ def train_command(config: RunConfig) -> str:
 
 def _limits(result: dict[str, Any], config: RunConfig) -> str:
     of_task = LIMITS[command_for(config.degradation)].format(
-        values=result["narrowest_size"], size=config.data.size, impair=config.degradation
+        values=result["narrowest_size"], size=config.data.size, degradation=config.degradation
     )
     learned = f"Learned from {config.data.size}×{config.data.size} images of {result['data']} alone"
     classes = (

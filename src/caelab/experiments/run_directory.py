@@ -13,7 +13,7 @@ import torch
 
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig, make_config
-from caelab.experiments.migration import is_flat, migrate_config
+from caelab.experiments.migration import is_flat, migrate_config, migrate_result
 from caelab.files import read_json, replacing, to_json, write_text
 
 
@@ -86,6 +86,14 @@ class RunDirectory:
             InputError: The file is missing or damaged.
         """
         return read_json(file)
+
+    def read_result(self) -> dict[str, Any]:
+        """Read ``result.json``; one of an earlier version gets the keys of this version.
+
+        Raises:
+            InputError: The file is missing or damaged.
+        """
+        return migrate_result(self.read(self.result))
 
     def write_epochs(self, records: Sequence[dict[str, float]]) -> None:
         """Write ``epochs.csv``: one row an epoch, whole, so that a resumed run leaves no double

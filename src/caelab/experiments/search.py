@@ -185,7 +185,7 @@ def run_search(search: Search, *, runs: Path, file: Path) -> Iterator[Trial]:
         try:
             directory = run(search.config(values), runs=runs)
             where = directory.path.name
-            error = float(directory.read(directory.result)["validation_mse"])
+            error = float(directory.read_result()["validation_mse"])
         except (InputError, TrainingDiverged) as problem:
             asked.set_user_attr(_WHY, str(problem))
             study.tell(asked, state=_failed())

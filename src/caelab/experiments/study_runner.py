@@ -163,7 +163,7 @@ def read_row(run: PlannedRun, directory: RunDirectory) -> StudyRow:
     Raises:
         InputError: Something in the run directory is missing or damaged.
     """
-    result, description = directory.read(directory.result), run.variant.description
+    result, description = directory.read_result(), run.variant.description
     try:
         psnr = result["test"]["psnr"]
         row = StudyRow(

@@ -54,7 +54,7 @@ class Comparison:
     def degradations(self) -> list[str]:
         """The different degradations that the runs undo."""
         return list(
-            dict.fromkeys(str(run.result.get("impair", "none")) for run in self.runs.values())
+            dict.fromkeys(str(run.result.get("degradation", "none")) for run in self.runs.values())
         )
 
 

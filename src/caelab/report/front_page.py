@@ -70,7 +70,7 @@ def data_part(
         "images": main.config.data,
         "counts": {name: (min(values), max(values)) for name, values in counts.items()},
         "normalization": (
-            main.result["normalisation"] if main.config.data.normalize == "standardize" else None
+            main.result["normalization"] if main.config.data.normalize == "standardize" else None
         ),
         "environment": main.environment,
         "seconds": sum(float(run.result.get("seconds") or 0) for run in runs),

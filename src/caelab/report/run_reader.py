@@ -109,7 +109,7 @@ def read_run(path: Path) -> FinishedRun:
         directory=directory,
         config=config,
         description=describe_run(config),
-        result=directory.read(directory.result),
+        result=directory.read_result(),
         epochs=directory.read_epochs(),
         environment=directory.read(directory.environment),
         source=directory.read(directory.config).get("data") or {},
@@ -128,7 +128,7 @@ def _is_whole(run: FinishedRun) -> bool:
     result = run.result
     try:
         numbers = (result["test"]["mse"], result["validation_mse"], result["seconds_per_epoch"])
-        tables = (result["baselines"], result["images"], result["normalisation"])
+        tables = (result["baselines"], result["images"], result["normalization"])
         return bool(
             all(map(math.isfinite, numbers))
             and all(isinstance(table, dict) for table in tables)
