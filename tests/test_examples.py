@@ -59,6 +59,58 @@ def test_a_layer_of_one_s_own_is_described_trained_and_exported(
     assert (tmp_path / "m.onnx").stat().st_size > 1000
 
 
+def test_a_degradation_and_a_loss_of_one_s_own_are_trained_by_option_and_recipe(
+    pictures: Path, tmp_path: Path
+) -> None:
+    plugins = Path(
+        os.pathsep.join(str(EXAMPLES / name) for name in ("saltpepper.py", "edge_loss.py"))
+    )
+    recipe = tmp_path / "run.toml"
+    recipe.write_text(
+        f"""
+        network = "conv4 conv3"
+        degradation = "gray+saltpepper.20"
+        data.source = "{pictures}"
+        data.size = 16
+        batch_size = 16
+        epochs = 1
+        """
+    )
+    out = tmp_path / "run"
+    trained = caelab(
+        plugins, "train", "--config", str(recipe), "--loss", "edges", "--out", str(out)
+    )
+    assert trained.returncode == 0, trained.stderr
+    config = json.loads((out / "config.json").read_text())["config"]
+    assert config["degradation"] == "gray+saltpepper0.2"
+    assert config["loss"]["kind"] == "edges"
+    assert "train_edges" in (out / "epochs.csv").read_text()
+
+    study = tmp_path / "two.toml"
+    study.write_text(
+        recipe.read_text().replace("network =", "[base]\nnetwork =")
+        + '[factors]\ndegradation = ["saltpepper0.1"]\nloss.kind = ["edges", "l1"]\n'
+    )
+    rows = caelab(
+        plugins,
+        "study",
+        str(study),
+        "--runs",
+        str(tmp_path / "runs"),
+        "--engine",
+        "serial",
+        "--json",
+    )
+    assert rows.returncode == 0, rows.stderr
+    weights = [*(tmp_path / "runs").rglob("weights.safetensors")]
+    assert len(weights) == 4
+
+    without = caelab(EXAMPLES / "blurpool.py", "evaluate", str(out))
+    assert without.returncode == 2
+    assert "saltpepper" in without.stderr
+    assert "Traceback" not in without.stderr
+
+
 def test_without_the_plug_in_the_layer_is_unknown() -> None:
     refused = caelab(Path(os.devnull), "describe", "conv4 blurpool conv3")
     assert refused.returncode == 2

@@ -7,7 +7,7 @@ import torch
 from benchmarks.contestants.data import images_and_split
 from benchmarks.contestants.inferring import rates
 from benchmarks.tasks import Task
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.device import choose_device
 from caelab.models.image_model import ImageModel
 from caelab.models.inference import Inference
@@ -30,7 +30,7 @@ def main() -> None:
     mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     model = ImageModel(network, mean=mean, std=std, target=RgbTarget(mean=mean, std=std))
     inference = Inference(model.to(device))
-    pixels = Pixels.of(images.images, split.train, device=device)
+    pixels = DeviceImages.of(images.images, split.train, device=device)
     said = rates(
         pixels.batches(task.batch or 512),
         encode=lambda chosen: inference.encode(pixels.batch(chosen)),

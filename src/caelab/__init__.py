@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from caelab.networks.layers.base import LayerKind as LayerKind
     from caelab.pictures.load import load as load
     from caelab.registry import register as register
+    from caelab.training.losses import Loss as Loss
+    from caelab.training.optimizers import OptimizerKind as OptimizerKind
 
 __version__ = "0.2.0"
 
@@ -22,6 +24,8 @@ _PUBLIC = {
     "DegradationKind": "caelab.degrade.kinds",
     "InputError": "caelab.errors",
     "LayerKind": "caelab.networks.layers.base",
+    "Loss": "caelab.training.losses",
+    "OptimizerKind": "caelab.training.optimizers",
     "PredictionTarget": "caelab.models.targets.base",
     "load": "caelab.pictures.load",
     "register": "caelab.registry",

@@ -13,22 +13,22 @@ from caelab.baselines.classical import (
     measured_positions,
 )
 from caelab.data import load_images, split_images
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.degrade.degradation import parse_degradation
 from caelab.metrics.evaluate import measure_restored
 
 CPU = torch.device("cpu")
 
 
-def pixels(count: int, seed: int) -> Pixels:
+def pixels(count: int, seed: int) -> DeviceImages:
     rng = np.random.default_rng(seed)
     low = rng.integers(40, 216, (count, 3, 2, 2), dtype=np.uint8)
-    return Pixels.of(low.repeat(6, 2).repeat(6, 3), np.arange(count), device=CPU)
+    return DeviceImages.of(low.repeat(6, 2).repeat(6, 3), np.arange(count), device=CPU)
 
 
 def positions(count: int, most: int, side: int) -> np.ndarray:
     flat = torch.zeros(count, 0, dtype=torch.uint8)
-    return measured_positions(Pixels(flat, np.arange(count), (3, side, side)), most)
+    return measured_positions(DeviceImages(flat, np.arange(count), (3, side, side)), most)
 
 
 def test_images_are_spread_over_the_part_and_fewer_where_they_are_large() -> None:
@@ -67,7 +67,9 @@ def test_what_is_kept_is_used_unless_images_or_degradation_differ(
 ) -> None:
     calls: list[str] = []
 
-    def measure(restore: object, measured: Pixels, degradation: object) -> dict[str, np.ndarray]:
+    def measure(
+        restore: object, measured: DeviceImages, degradation: object
+    ) -> dict[str, np.ndarray]:
         calls.append(f"{degradation} {len(measured)}")
         return {"mse": np.array([0.1, 0.2]), "psnr": np.array([10.0, 7.0])}
 
@@ -97,7 +99,7 @@ def test_on_cifar10_denoising_is_as_measured_elsewhere(cifar10_path: Path) -> No
     images = load_images(cifar10_path)
     split = split_images(images)
     validation, test = (
-        Pixels.of(images.images, rows, device=CPU) for rows in (split.validation, split.test)
+        DeviceImages.of(images.images, rows, device=CPU) for rows in (split.validation, split.test)
     )
     degradation = parse_degradation("noise0.1")
     measures = measure_classical(validation, test, degradation)

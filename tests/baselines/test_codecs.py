@@ -17,7 +17,7 @@ from caelab.baselines.code_cost import (
     quantize,
 )
 from caelab.baselines.image_codecs import FileCost, error_at, file_costs
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.errors import InputError
 from caelab.metrics.evaluate import squared_errors
 from caelab.models.image_model import ImageModel
@@ -34,8 +34,8 @@ SMOOTH = np.clip(
     0,
     255,
 ).astype(np.uint8)
-TRAIN = Pixels.of(SMOOTH, np.arange(30), device=torch.device("cpu"))
-TEST = Pixels.of(SMOOTH, np.arange(30, 40), device=torch.device("cpu"))
+TRAIN = DeviceImages.of(SMOOTH, np.arange(30), device=torch.device("cpu"))
+TEST = DeviceImages.of(SMOOTH, np.arange(30, 40), device=torch.device("cpu"))
 
 
 def model(text: str) -> ImageModel:
@@ -191,7 +191,7 @@ def test_the_payload_is_what_differs_between_files() -> None:
         files.append(file.getvalue())
     shared = next(place for place in itertools.count() if len({data[place] for data in files}) > 1)
     half, *_ = file_costs(
-        Pixels.of(SMOOTH, np.arange(10), device=torch.device("cpu")), qualities=(60,)
+        DeviceImages.of(SMOOTH, np.arange(10), device=torch.device("cpu")), qualities=(60,)
     )
     header = half.bytes - half.payload_bytes
     assert header == pytest.approx(

@@ -7,7 +7,7 @@ import torch
 from caelab.baselines.gray_baseline import gray_copy, mean_chroma
 from caelab.color import SPACES, luminance
 from caelab.data import load_images, split_images
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.metrics.image_metrics import measure
 
 YCBCR = SPACES["ycbcr"]
@@ -24,7 +24,7 @@ def test_mean_chroma_puts_the_average_of_all_pixels_on_every_pixel_of_the_luma()
     images = np.random.default_rng(0).integers(
         60, 200, (1500, 3, 4, 4), dtype=np.uint8
     )  # two batches, uneven
-    pixels = Pixels.of(images, np.arange(1500), device=torch.device("cpu"))
+    pixels = DeviceImages.of(images, np.arange(1500), device=torch.device("cpu"))
     average = YCBCR.chroma(pixels.batch(slice(None)).double()).mean((0, 2, 3))
     luma = torch.rand(2, 1, 5, 4, generator=torch.Generator().manual_seed(0)) * 0.6 + 0.2
     colored = YCBCR.from_rgb(mean_chroma(pixels)(luma))
@@ -36,7 +36,7 @@ def test_mean_chroma_puts_the_average_of_all_pixels_on_every_pixel_of_the_luma()
 
 def test_mean_chroma_is_the_best_constant() -> None:
     images = np.random.default_rng(0).integers(100, 150, (50, 3, 4, 4), dtype=np.uint8)
-    pixels = Pixels.of(images, np.arange(50), device=torch.device("cpu"))
+    pixels = DeviceImages.of(images, np.arange(50), device=torch.device("cpu"))
     target = pixels.batch(slice(None))
     best = YCBCR.from_rgb(mean_chroma(pixels)(luminance(target)))
 
@@ -52,7 +52,7 @@ def test_on_cifar10_both_are_as_measured_elsewhere(cifar10_path: Path) -> None:
     images = load_images(cifar10_path)
     split = split_images(images, mode="official")
     train, test = (
-        Pixels.of(images.images, rows, device=torch.device("cpu"))
+        DeviceImages.of(images.images, rows, device=torch.device("cpu"))
         for rows in (split.train, split.test)
     )
     colored = mean_chroma(train)

@@ -6,7 +6,7 @@ import torch
 
 from caelab.baselines.pca import PrincipalComponents, linear_code_errors, suitable_sizes
 from caelab.data import load_images, split_images
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 
 RNG = np.random.default_rng(0)
 # Correlated colours: a few directions hold most of the variance.
@@ -16,8 +16,8 @@ LATENT = (
     + 128
 )
 IMAGES = np.clip(LATENT, 0, 255).astype(np.uint8).reshape(300, 3, 6, 6)
-TRAIN = Pixels.of(IMAGES, np.arange(200), device=torch.device("cpu"))
-TEST = Pixels.of(IMAGES, np.arange(200, 300), device=torch.device("cpu"))
+TRAIN = DeviceImages.of(IMAGES, np.arange(200), device=torch.device("cpu"))
+TEST = DeviceImages.of(IMAGES, np.arange(200, 300), device=torch.device("cpu"))
 
 
 @pytest.mark.parametrize("size", [1, 7, 50, 107])
@@ -49,7 +49,9 @@ def test_components_are_orthonormal() -> None:
 
 
 def test_large_images_are_refused() -> None:
-    large = Pixels.of(np.zeros((2, 3, 64, 64), np.uint8), np.arange(2), device=torch.device("cpu"))
+    large = DeviceImages.of(
+        np.zeros((2, 3, 64, 64), np.uint8), np.arange(2), device=torch.device("cpu")
+    )
     with pytest.raises(ValueError, match="images of 12288 numbers are too large"):
         PrincipalComponents.fit(large)
 
@@ -93,7 +95,7 @@ def test_components_are_kept_for_other_sizes_and_images(
 
 def test_errors_of_other_images_and_of_patches_are_kept_apart(cache: Path) -> None:
     fewer = TRAIN.at(np.arange(100))
-    inverted = Pixels.of(255 - IMAGES, TEST.rows, device=torch.device("cpu"))
+    inverted = DeviceImages.of(255 - IMAGES, TEST.rows, device=torch.device("cpu"))
     for fitted, measured, patch in (
         (TRAIN, TEST, None),
         (TRAIN, TEST, 3),
@@ -115,7 +117,9 @@ def test_a_cache_that_cannot_be_written_is_done_without(cache: Path) -> None:
 
 
 def test_large_images_have_no_linear_code() -> None:
-    large = Pixels.of(np.zeros((2, 3, 64, 64), np.uint8), np.arange(2), device=torch.device("cpu"))
+    large = DeviceImages.of(
+        np.zeros((2, 3, 64, 64), np.uint8), np.arange(2), device=torch.device("cpu")
+    )
     assert linear_code_errors(large, large, (20,)) == {}
 
 
@@ -195,8 +199,8 @@ def test_linear_codes_of_cifar10(cifar10_path: Path) -> None:
     """The figures are of all training images; a tenth of them is enough for patches."""
     images = load_images(cifar10_path)
     split = split_images(images)
-    train = Pixels.of(images.images, split.train[::10], device=torch.device("cpu"))
-    test = Pixels.of(images.images, split.test, device=torch.device("cpu"))
+    train = DeviceImages.of(images.images, split.train[::10], device=torch.device("cpu"))
+    test = DeviceImages.of(images.images, split.test, device=torch.device("cpu"))
     fitted = PrincipalComponents.fit(train, patch=4)
     assert fitted.errors(test, 768).mean() == pytest.approx(0.000939, rel=0.01)
     assert fitted.errors(test, 1024).mean() == pytest.approx(0.000426, rel=0.01)

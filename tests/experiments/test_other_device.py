@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from caelab.data import ImageSet, Source, Split
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.experiments.config import RunConfig
 from caelab.experiments.setup import describe_run, make_state, place
 from caelab.training.fit import TrainingState, fit, running_mean
@@ -71,7 +71,9 @@ CASES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def begin(options: dict[str, Any], device: torch.device) -> tuple[TrainingState, Pixels, RunConfig]:
+def begin(
+    options: dict[str, Any], device: torch.device
+) -> tuple[TrainingState, DeviceImages, RunConfig]:
     """Return the state before the first step, the images and the configuration, on the device."""
     config = RunConfig().replace(
         **{"size": 16, "batch_size": BATCH, "epochs": 2, "learning_rate": 0.01, **options}
@@ -87,7 +89,7 @@ def begin(options: dict[str, Any], device: torch.device) -> tuple[TrainingState,
     )
     optimizer = make_optimizer(config.optimizer, model.network)
     state = TrainingState(model=model, optimizer=optimizer, averaged=averaged)
-    there = Pixels.of(images.images, split.train, device=device, labels=images.labels)
+    there = DeviceImages.of(images.images, split.train, device=device, labels=images.labels)
     return state, there, config
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from caelab.color import SPACES
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.metrics.ambiguity import (
     NEIGHBORS,
     SIDE,
@@ -68,7 +68,7 @@ def test_an_estimate_that_knows_more_than_the_patch_is_below_the_spread() -> Non
 
 def test_patches_are_cut_where_they_say() -> None:
     images = np.random.default_rng(0).integers(0, 256, (5, 3, 12, 10), dtype=np.uint8)
-    pixels = Pixels.of(images, np.arange(5), device=CPU)
+    pixels = DeviceImages.of(images, np.arange(5), device=CPU)
     patches = cut_patches(pixels, 30, seed=0)
     assert sorted(patches.images.bincount().tolist()) == [6] * 5
     planes = SPACES["ycbcr"].from_rgb(pixels.batch(patches.images))
@@ -83,6 +83,6 @@ def test_patches_are_cut_where_they_say() -> None:
 
 
 def test_images_smaller_than_a_patch_have_none() -> None:
-    pixels = Pixels.of(np.zeros((2, 3, 7, 9), np.uint8), np.arange(2), device=CPU)
+    pixels = DeviceImages.of(np.zeros((2, 3, 7, 9), np.uint8), np.arange(2), device=CPU)
     with pytest.raises(ValueError, match="no patches of 8×8"):
         cut_patches(pixels, NEIGHBORS, seed=0)

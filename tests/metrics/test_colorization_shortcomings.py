@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from caelab.color import SPACES, gray_rgb
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.degrade.degradation import parse_degradation
 from caelab.metrics.colorization_shortcomings import (
     SHIFTS,
@@ -24,10 +24,10 @@ def tinted(luma: Tensor, cb: float, cr: float) -> Tensor:
     return SPACES["ycbcr"].to_rgb(torch.cat([luma, chroma], dim=1))
 
 
-def pixels(cb: float = 0.05, cr: float = -0.05) -> Pixels:
+def pixels(cb: float = 0.05, cr: float = -0.05) -> DeviceImages:
     luma = torch.linspace(0.3, 0.6, 64).view(1, 1, 8, 8).expand(6, 1, 8, 8)
     images = tinted(luma, cb, cr).mul(255).round().byte().numpy()
-    return Pixels.of(images, np.arange(6), device=torch.device("cpu"))
+    return DeviceImages.of(images, np.arange(6), device=torch.device("cpu"))
 
 
 def test_colorfulness_is_compared_image_by_image_where_there_is_any() -> None:
@@ -69,7 +69,9 @@ def test_one_who_knows_the_color_errs_only_where_the_chroma_changed() -> None:
 
 
 def test_images_without_color_have_no_relative_error() -> None:
-    gray = Pixels.of(np.full((2, 3, 4, 4), 128, np.uint8), np.arange(2), device=torch.device("cpu"))
+    gray = DeviceImages.of(
+        np.full((2, 3, 4, 4), 128, np.uint8), np.arange(2), device=torch.device("cpu")
+    )
     assert all(
         math.isnan(each.relative) or each.relative >= 0
         for each in shifted_errors(gray_rgb, gray, GRAY)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.degrade.degradation import parse_degradation
 from caelab.errors import InputError
 from caelab.metrics.diversity import best_of, measure_variants, pairwise_difference, variant_errors
@@ -23,7 +23,7 @@ VARIANTS = torch.rand(
 )
 TARGET = torch.rand(3, 3, 4, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 GRAY = parse_degradation("gray")
-PIXELS = Pixels.of(
+PIXELS = DeviceImages.of(
     np.random.default_rng(0).integers(0, 256, (10, 3, 8, 8), dtype=np.uint8),
     np.array([7, 3, 1, 9, 0, 2]),
     device=torch.device("cpu"),

@@ -4,7 +4,7 @@ import torch
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio
 from torch import nn
 
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.metrics.evaluate import squared_errors
 from caelab.metrics.summary import psnr, summarize_errors
 from caelab.models.image_model import ImageModel
@@ -28,7 +28,7 @@ def model() -> ImageModel:
 
 
 def test_errors_are_scikit_images_on_clipped_pixels() -> None:
-    pixels = Pixels.of(IMAGES, np.arange(30), device=torch.device("cpu"))
+    pixels = DeviceImages.of(IMAGES, np.arange(30), device=torch.device("cpu"))
     with restoring(model()) as restore:
         errors = squared_errors(restore, pixels, batch_size=7)
     for image, error in zip(IMAGES / 255, errors, strict=True):

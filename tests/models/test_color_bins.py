@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from caelab.color import SPACES
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.models.color_bins import (
     FEWEST_BINS,
     NEIGHBORS,
@@ -22,8 +22,8 @@ LAB = SPACES["lab"]
 GRID = torch.cartesian_prod(torch.arange(-3.0, 4.0), torch.arange(-3.0, 4.0))
 
 
-def pixels_of(images: np.ndarray) -> Pixels:
-    return Pixels.of(images, np.arange(len(images)), device=CPU)
+def pixels_of(images: np.ndarray) -> DeviceImages:
+    return DeviceImages.of(images, np.arange(len(images)), device=CPU)
 
 
 PIXELS = pixels_of(np.random.default_rng(0).integers(0, 256, (20, 3, 16, 16), dtype=np.uint8))

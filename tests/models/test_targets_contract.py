@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from caelab.color import SPACES, luminance
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.models.card import ModelCard, read_card
@@ -31,7 +31,7 @@ KINDS = pytest.mark.parametrize("name", PredictionTarget.registry)
 def made(name: str) -> PredictionTarget:
     kind = PredictionTarget.registry[name]
     pixels = (CLEAN * 255).byte().numpy()
-    bins = kind.measure(OPTIONS, Pixels.of(pixels, np.arange(3), device=torch.device("cpu")))
+    bins = kind.measure(OPTIONS, DeviceImages.of(pixels, np.arange(3), device=torch.device("cpu")))
     card = replace(CARD, target=name, bins=bins)
     assert read_card(card.to_dict()) == card
     return kind.from_card(card)

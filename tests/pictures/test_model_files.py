@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.degrade.degradation import parse_degradation
 from caelab.errors import InputError
 from caelab.experiments.publish import MOST_BYTES
@@ -118,7 +118,7 @@ def test_the_error_is_what_the_card_says(shipped: ShippedModel, cifar10_path: Pa
         pytest.skip(f"{shipped.name} was trained on {told['data']['source']}")
     images, split = load_data(make_config(told).replace(data=str(cifar10_path)))
     device, sample = torch.device("cpu"), shipped.card["sample"]
-    test = Pixels.of(images.images, split.test[: sample["images"]], device=device)
+    test = DeviceImages.of(images.images, split.test[: sample["images"]], device=device)
     model, card = load_model(shipped.weights, device)
     with restoring(model) as restore:
         errors = measure_restored(restore, test, parse_degradation(card.degradation))["mse"]

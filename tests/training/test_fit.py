@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.experiments.config import RunConfig
 from caelab.models.image_model import ImageModel
 from caelab.models.targets import LogitsTarget, RgbTarget
@@ -19,7 +19,7 @@ from caelab.training.losses import MeanSquaredError
 from caelab.training.optimizers import OptimizerKind, make_optimizer
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (70, 3, 8, 8), dtype=np.uint8)
-PIXELS = Pixels.of(IMAGES, np.arange(70), device=torch.device("cpu"))
+PIXELS = DeviceImages.of(IMAGES, np.arange(70), device=torch.device("cpu"))
 
 
 def make_state(optimizer: str = "adam", *, logits: bool = False) -> TrainingState:

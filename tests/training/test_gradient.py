@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from caelab.color import luminance
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.degrade.apply import degrade
 from caelab.device import threads
 from caelab.experiments.config import RunConfig
@@ -22,7 +22,7 @@ from caelab.training.color_difference import color_difference
 from caelab.training.gradient import BatchGradient
 from caelab.training.losses import Loss
 
-PIXELS = Pixels.of(
+PIXELS = DeviceImages.of(
     np.random.default_rng(0).integers(0, 256, (80, 3, 8, 8), dtype=np.uint8),
     np.arange(80),
     device=torch.device("cpu"),

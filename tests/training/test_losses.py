@@ -65,7 +65,7 @@ def test_contract_the_configuration_makes_it(kind: type[Loss]) -> None:
     loss = make_loss(LossConfig(kind=kind.name))
     assert type(loss) is kind
     torch.testing.assert_close(loss(output, target), kind()(output, target))
-    assert kind.description
+    assert kind.help
 
 
 @pytest.mark.parametrize(

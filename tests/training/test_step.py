@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.device import threads
 from caelab.experiments.config import RunConfig
 from caelab.models.image_model import ImageModel
@@ -30,7 +30,7 @@ COUNT, BATCH, STEPS = 64, 20, 60
 FIRST = 19
 """Steps until covariances are averages over as many steps as they will be."""
 
-PIXELS = Pixels.of(
+PIXELS = DeviceImages.of(
     np.random.default_rng(0).integers(0, 256, (COUNT, 3, 8, 8), dtype=np.uint8),
     np.arange(COUNT),
     device=torch.device("cpu"),
@@ -62,7 +62,7 @@ class Run:
             batch_size=BATCH, learning_rate=0.01, weight_decay=0.1, **parameters
         )
         self.optimizer = make_optimizer(config.optimizer, built)
-        self.images = Pixels(PIXELS.flat.to(device), PIXELS.rows, PIXELS.shape)
+        self.images = DeviceImages(PIXELS.flat.to(device), PIXELS.rows, PIXELS.shape)
         self.recorded = self.replayed = 0
         self.step = Step(
             BatchGradient(self.model, self.images, config, torch.float32),

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pooch
 
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.errors import InputError
 from caelab.files import replacing
 
@@ -23,7 +23,7 @@ def cached_arrays(
 
     Args:
         name: First part of the file's name.
-        *inputs: Everything that the result depends on: ``Pixels`` by their content, anything else
+        *inputs: Everything that the result depends on: ``DeviceImages`` by their content, anything else
             by its text. Change the name when the computation changes.
         compute: Function that makes the arrays, by name.
     """
@@ -31,7 +31,7 @@ def cached_arrays(
     # caller has to know where the images came from.
     digest = hashlib.sha256()
     for each in inputs:
-        if isinstance(each, Pixels):
+        if isinstance(each, DeviceImages):
             digest.update(each.flat.cpu().numpy().data)
             each = (each.shape, len(each))
         digest.update(f"{each}\n".encode())

@@ -18,7 +18,7 @@ from skimage import restoration
 from torch import Tensor
 
 from caelab.baselines.cache import cached_arrays
-from caelab.data.pixels import Pixels, evenly_spaced
+from caelab.data.device_images import DeviceImages, evenly_spaced
 from caelab.degrade.degradation import Degradation
 from caelab.degrade.kinds import MISSING, blur, downscale
 from caelab.metrics.evaluate import Restore, measure_restored
@@ -80,7 +80,7 @@ def classical_methods(degradation: Degradation) -> dict[str, ClassicalMethod]:
             return {}
 
 
-def measured_positions(pixels: Pixels, count: int = MEASURED_IMAGES) -> NDArray[np.int64]:
+def measured_positions(pixels: DeviceImages, count: int = MEASURED_IMAGES) -> NDArray[np.int64]:
     """Return the positions of the images that classical methods are measured on, evenly spaced.
 
     Args:
@@ -92,7 +92,7 @@ def measured_positions(pixels: Pixels, count: int = MEASURED_IMAGES) -> NDArray[
 
 
 def measure_classical(
-    validation: Pixels, measured: Pixels, degradation: Degradation
+    validation: DeviceImages, measured: DeviceImages, degradation: Degradation
 ) -> dict[str, dict[str, np.ndarray]]:
     """Return the metrics of each method for a degradation, from the cache where possible.
 
@@ -133,7 +133,9 @@ def measure_classical(
     return measures
 
 
-def choose_parameter(method: ClassicalMethod, pixels: Pixels, degradation: Degradation) -> float:
+def choose_parameter(
+    method: ClassicalMethod, pixels: DeviceImages, degradation: Degradation
+) -> float:
     """Return the value of the method's grid with the highest mean PSNR.
 
     Args:

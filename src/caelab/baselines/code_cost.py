@@ -12,7 +12,7 @@ import torch
 from scipy.stats import entropy
 from torch import Tensor
 
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.metrics.image_metrics import squared_error
 from caelab.models.image_model import ImageModel
 from caelab.models.inference import Inference, restoring
@@ -56,8 +56,8 @@ class CodeCost:
 @torch.no_grad()
 def code_costs(
     model: ImageModel,
-    train: Pixels,
-    measured: Pixels,
+    train: DeviceImages,
+    measured: DeviceImages,
     *,
     bits: Sequence[int] = (8, 6, 4),
     batch_size: int = 512,
@@ -77,7 +77,7 @@ def code_costs(
     """
     inference = Inference(model)
 
-    def encode(pixels: Pixels) -> Tensor:
+    def encode(pixels: DeviceImages) -> Tensor:
         batches = pixels.batches(batch_size)
         return torch.cat([inference.encode(pixels.batch(rows)) for rows in batches])
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from caelab.color import SPACES, gray_rgb, merge
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.metrics.evaluate import Restore
 
 
@@ -24,7 +24,7 @@ def gray_copy(luma: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def mean_chroma(pixels: Pixels) -> Restore:
+def mean_chroma(pixels: DeviceImages) -> Restore:
     """Return the method that gives every pixel the mean chroma of some images.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,9 @@ QUALITIES = (1, 3, 5, 8, 12, 18, 25, 35, 45, 55, 65, 75, 85, 90, 95, 98, 100)
 """Qualities of JPEG and WebP, dense enough for straight lines between them."""
 
 
-def file_costs(pixels: Pixels, *, qualities: Sequence[int] = QUALITIES) -> tuple[FileCost, ...]:
+def file_costs(
+    pixels: DeviceImages, *, qualities: Sequence[int] = QUALITIES
+) -> tuple[FileCost, ...]:
     """Return the cost of JPEG and WebP at every quality, and of lossless WebP.
 
     Args:
@@ -91,7 +93,7 @@ def error_at(
     return min([error for _, error in within] + mixtures)
 
 
-def _file_cost(pixels: Pixels, name: str, setting: str, options: dict[str, Any]) -> FileCost:
+def _file_cost(pixels: DeviceImages, name: str, setting: str, options: dict[str, Any]) -> FileCost:
     costs = []
     for rows in pixels.batches(1024):
         pictures = pixels.batch(rows).mul(255).round_().byte().permute(0, 2, 3, 1).cpu().numpy()

@@ -6,16 +6,16 @@ from torch import Tensor
 from caelab.baselines.classical import measure_classical
 from caelab.baselines.gray_baseline import gray_copy, mean_chroma
 from caelab.baselines.pca import linear_code_errors
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.degrade.degradation import Degradation
 from caelab.metrics.evaluate import Restore, measure_restored
 from caelab.networks.description import Description
 
 
 def measure_baselines(
-    train: Pixels,
-    validation: Pixels,
-    measured: Pixels,
+    train: DeviceImages,
+    validation: DeviceImages,
+    measured: DeviceImages,
     degradation: Degradation,
     description: Description,
 ) -> dict[str, dict[str, np.ndarray]]:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from caelab.baselines.cache import cached_arrays
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.metrics.evaluate import Restore, squared_errors
 from caelab.progress import progress
 
@@ -37,7 +37,7 @@ class PrincipalComponents:
         self.patch = patch
 
     @classmethod
-    def fit(cls, pixels: Pixels, *, patch: int | None = None) -> "PrincipalComponents":
+    def fit(cls, pixels: DeviceImages, *, patch: int | None = None) -> "PrincipalComponents":
         """Fit on images.
 
         Args:
@@ -97,13 +97,13 @@ class PrincipalComponents:
 
         return restore
 
-    def errors(self, pixels: Pixels, size: int) -> np.ndarray:
+    def errors(self, pixels: DeviceImages, size: int) -> np.ndarray:
         """Return each image's MSE when ``size`` numbers of it are kept, ``float64 (N,)``."""
         return squared_errors(self.restore(size, pixels.shape), pixels, batch_size=2048)
 
 
 def linear_code_errors(
-    train: Pixels, measured: Pixels, sizes: Iterable[int], *, patch: int | None = None
+    train: DeviceImages, measured: DeviceImages, sizes: Iterable[int], *, patch: int | None = None
 ) -> dict[int, np.ndarray]:
     """Return the errors of linear codes, from the cache where possible.
 

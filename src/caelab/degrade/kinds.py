@@ -72,7 +72,7 @@ class DegradationKind:
 
     Attributes:
         name: Word in texts such as ``gray+noise0.1``: small letters.
-        does: What it does, in the third person, in one line.
+        help: What it does, in the third person, in one line, such as "blurs by a Gaussian".
         strength: The number after the word; ``None`` if it takes none.
         random: Whether it draws random numbers: other ones for each image and each epoch.
         on_host: Whether the CPU computes it, wherever the images are.
@@ -85,7 +85,7 @@ class DegradationKind:
         "degradation", pattern="(?!none$)[a-z]+"
     )
     name: ClassVar[str]
-    does: ClassVar[str] = ""
+    help: ClassVar[str] = ""
     strength: ClassVar[Strength | None] = None
     random: ClassVar[bool] = False
     on_host: ClassVar[bool] = False
@@ -130,7 +130,7 @@ class Gray(DegradationKind):
     """BT.601 luma; images of one channel stay as they are."""
 
     name = "gray"
-    does = "keeps the BT.601 luma only, one channel"
+    help = "keeps the BT.601 luma only, one channel"
     keeps_luminance = True
 
     def channels(self, channels: int) -> int:
@@ -147,7 +147,7 @@ class Noise(DegradationKind):
     """Additive Gaussian noise."""
 
     name = "noise"
-    does = "adds Gaussian noise, not clipped"
+    help = "adds Gaussian noise, not clipped"
     strength = Strength(unit="standard deviation, on [0, 1]", low=0.001, high=1, example=0.1)
     random = True
     stream = 1  # this and the mask's keep runs repeatable that were made before streams had names
@@ -164,7 +164,7 @@ class Blur(DegradationKind):
     """Gaussian blur."""
 
     name = "blur"
-    does = "blurs by a Gaussian, the image mirrored at its border"
+    help = "blurs by a Gaussian, the image mirrored at its border"
     strength = Strength(unit="standard deviation in pixels", low=0.1, high=32, example=1.5)
 
     def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
@@ -177,7 +177,7 @@ class Mask(DegradationKind):
     """Missing pixels."""
 
     name = "mask"
-    does = "removes pixels, all channels of each, and sets them to −0.5"
+    help = "removes pixels, all channels of each, and sets them to −0.5"
     strength = Strength(unit="probability", low=0.01, high=0.99, example=0.25)
     random = True
     marks_missing = True
@@ -194,7 +194,7 @@ class Downscale(DegradationKind):
     """Lost resolution."""
 
     name = "downscale"
-    does = "averages squares of pixels and enlarges the result to the old size, bicubic"
+    help = "averages squares of pixels and enlarges the result to the old size, bicubic"
     strength = Strength(unit="factor", low=2, high=32, example=2, whole=True)
 
     def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
@@ -207,7 +207,7 @@ class Jpeg(DegradationKind):
     """JPEG compression by libjpeg, chroma at half the resolution (4:2:0)."""
 
     name = "jpeg"
-    does = "writes the image as a JPEG and reads it back"
+    help = "writes the image as a JPEG and reads it back"
     strength = Strength(unit="quality of libjpeg", low=1, high=100, example=20, whole=True)
     on_host = True
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from caelab.baselines.measure import measure_baselines
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.degrade.degradation import Degradation, parse_degradation
 from caelab.experiments.config import RunConfig
 from caelab.experiments.peak_memory import peak_memory_bytes
@@ -116,7 +116,7 @@ def conclude(
 def _draw_samples(
     directory: RunDirectory,
     model: ImageModel,
-    test: Pixels,
+    test: DeviceImages,
     degradation: Degradation,
     errors: np.ndarray,
     precision: torch.dtype,

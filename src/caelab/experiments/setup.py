@@ -18,7 +18,7 @@ from caelab.data import (
     load_images,
     split_images,
 )
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.degrade.apply import degrade
 from caelab.degrade.kinds import gray
 from caelab.errors import InputError
@@ -55,9 +55,9 @@ class Parts:
         bins: Of the training part's chroma, where the network is to tell them apart.
     """
 
-    train: Pixels
-    validation: Pixels
-    test: Pixels
+    train: DeviceImages
+    validation: DeviceImages
+    test: DeviceImages
     source: Source
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -195,7 +195,7 @@ def place(images: ImageSet, split: Split, config: RunConfig, device: torch.devic
         statistics = channel_statistics(images.images, split.train)
         mean = statistics.mean
         std = tuple(value or 1.0 for value in statistics.std)  # a constant channel is only centred
-    train = Pixels.of(images.images, split.train, device=device, labels=images.labels)
+    train = DeviceImages.of(images.images, split.train, device=device, labels=images.labels)
     given_mean, given_std = mean, std
     if (given := config.degradation.channels(channels)) != channels:
         standard = config.data.normalize == "standardize"
@@ -211,8 +211,8 @@ def place(images: ImageSet, split: Split, config: RunConfig, device: torch.devic
         )
     return Parts(
         train=train,
-        validation=Pixels.of(images.images, split.validation, device=device),
-        test=Pixels.of(images.images, split.test, device=device),
+        validation=DeviceImages.of(images.images, split.validation, device=device),
+        test=DeviceImages.of(images.images, split.test, device=device),
         source=images.source,
         mean=mean,
         std=std,
@@ -222,7 +222,7 @@ def place(images: ImageSet, split: Split, config: RunConfig, device: torch.devic
     )
 
 
-def _gray_statistics(pixels: Pixels) -> tuple[tuple[float], tuple[float]]:
+def _gray_statistics(pixels: DeviceImages) -> tuple[tuple[float], tuple[float]]:
     """Return the mean and the deviation of the luma over all pixels."""
     sums = [
         torch.stack([luma.mean(), luma.square().mean()]) * len(luma)

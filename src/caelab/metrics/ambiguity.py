@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from caelab.color import SPACES
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.progress import progress
 
 SIDE = 8
@@ -79,7 +79,7 @@ class Ambiguity:
     training: int
 
 
-def cut_patches(pixels: Pixels, count: int, *, seed: int) -> Patches:
+def cut_patches(pixels: DeviceImages, count: int, *, seed: int) -> Patches:
     """Cut patches at random positions.
 
     Args:

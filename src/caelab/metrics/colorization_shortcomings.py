@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from caelab.color import SPACES, gray_rgb, luminance
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.degrade.degradation import Degradation
 from caelab.metrics.evaluate import Restore, estimates
 from caelab.metrics.image_metrics import measure
@@ -179,7 +179,7 @@ def errors_by_class(
 
 
 def shifted_errors(
-    restore: Restore, pixels: Pixels, degradation: Degradation
+    restore: Restore, pixels: DeviceImages, degradation: Degradation
 ) -> tuple[ShiftedError, ...]:
     """Return the chroma error for each of ``SHIFTS``.
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.degrade.degradation import Degradation
 from caelab.device import autocast
 from caelab.metrics.evaluate import EVALUATION_SEED, estimates, join_batches
@@ -76,7 +76,7 @@ def best_of(errors: Tensor) -> Tensor:
 
 def measure_variants(
     model: ImageModel,
-    pixels: Pixels,
+    pixels: DeviceImages,
     degradation: Degradation,
     *,
     count: int,

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.degrade.apply import degrade
 from caelab.degrade.degradation import Degradation
 from caelab.metrics.image_metrics import METRICS, measure, squared_error
@@ -42,7 +42,7 @@ class Estimate:
 @torch.no_grad()
 def estimates(
     restore: Restore,
-    pixels: Pixels,
+    pixels: DeviceImages,
     *,
     degradation: Degradation = CLEAN,
     batch_size: int = 512,
@@ -67,7 +67,11 @@ def estimates(
 
 
 def squared_errors(
-    restore: Restore, pixels: Pixels, *, degradation: Degradation = CLEAN, batch_size: int = 512
+    restore: Restore,
+    pixels: DeviceImages,
+    *,
+    degradation: Degradation = CLEAN,
+    batch_size: int = 512,
 ) -> np.ndarray:
     """Return the mean squared error of every image that a method restores.
 
@@ -90,7 +94,7 @@ def squared_errors(
 
 
 def measure_restored(
-    restore: Restore, pixels: Pixels, degradation: Degradation
+    restore: Restore, pixels: DeviceImages, degradation: Degradation
 ) -> dict[str, np.ndarray]:
     """Return all metrics that have a meaning for a task, for every image that a method restores.
 

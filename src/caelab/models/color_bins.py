@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from caelab.color import ColorSpace
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 
 NEIGHBORS = 5
 """Bins over which a color is spread."""
@@ -87,7 +87,7 @@ def from_cells(cells: Tensor, space: ColorSpace) -> Tensor:
 
 @torch.no_grad()
 def choose_bins(
-    images: Pixels, *, space: ColorSpace, count: int, rebalance: float, temperature: float
+    images: DeviceImages, *, space: ColorSpace, count: int, rebalance: float, temperature: float
 ) -> ColorBins:
     """Return the ``count`` cells that images fill most, and after those that are filled the ones
     nearest to gray.

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from caelab.data.pixels import evenly_spaced
+from caelab.data.device_images import evenly_spaced
 from caelab.metrics.statistics import Effect
 from caelab.report.document import Cell, Part, Picture
 from caelab.report.image_strips import chroma_planes, draw_strips

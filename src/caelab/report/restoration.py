@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from caelab.baselines.classical import classical_methods, measured_positions
-from caelab.data.pixels import evenly_spaced
+from caelab.data.device_images import evenly_spaced
 from caelab.degrade.degradation import Degradation
 from caelab.errors import InputError
 from caelab.metrics.evaluate import Restore, estimates
@@ -128,7 +128,7 @@ def describe_gain(found: Restoration) -> dict[str, object]:
     classical = found.baselines[best]["psnr"] if best else None
     return {
         "degradation": str(found.degradation),
-        "does": [step.kind.does for step in found.degradation.steps],
+        "does": [step.kind.help for step in found.degradation.steps],
         "input": found.baselines[INPUT]["psnr"],
         "label": found.label,
         "psnr": psnr,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from caelab.data.pixels import Pixels, evenly_spaced
+from caelab.data.device_images import DeviceImages, evenly_spaced
 from caelab.degrade.degradation import Degradation
 from caelab.metrics.diversity import measure_variants
 from caelab.metrics.image_metrics import colorfulness
@@ -47,7 +47,7 @@ class SeveralColors:
 
 
 def measure_several_colors(
-    model: ImageModel, pixels: Pixels, degradation: Degradation
+    model: ImageModel, pixels: DeviceImages, degradation: Degradation
 ) -> SeveralColors:
     """Draw variants of every image at each temperature, and measure them.
 

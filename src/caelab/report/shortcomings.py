@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from caelab.color import SPACES
-from caelab.data.pixels import Pixels, evenly_spaced
+from caelab.data.device_images import DeviceImages, evenly_spaced
 from caelab.metrics.ambiguity import SIDE, Ambiguity, ambiguity, cut_patches, middle, patches_at
 from caelab.metrics.colorization_shortcomings import (
     COLORLESS,
@@ -128,7 +128,9 @@ def measure_shortcomings(run: FinishedRun, images: RunImages, *, seed: int = 0) 
     )
 
 
-def _ambiguity(train: Pixels, some: Pixels, estimate: torch.Tensor, seed: int) -> Ambiguity:
+def _ambiguity(
+    train: DeviceImages, some: DeviceImages, estimate: torch.Tensor, seed: int
+) -> Ambiguity:
     training = cut_patches(train, TRAINING_PATCHES, seed=seed)
     patches = cut_patches(some, PATCHES, seed=seed + 1)
     found = patches_at(SPACES["ycbcr"].chroma(estimate)[patches.images], patches.corners)

@@ -15,7 +15,7 @@ import numpy as np
 from caelab.baselines.code_cost import CodeCost, code_costs
 from caelab.baselines.image_codecs import FileCost, file_costs
 from caelab.baselines.pca import linear_code_errors
-from caelab.data.pixels import Pixels, evenly_spaced
+from caelab.data.device_images import DeviceImages, evenly_spaced
 from caelab.errors import InputError
 from caelab.files import read_json, to_json, write_text
 from caelab.progress import progress
@@ -109,7 +109,9 @@ def measure_beside(
     return beside
 
 
-def _linear(train: Pixels, test: Pixels, sizes: Sequence[int]) -> dict[str, dict[int, float]]:
+def _linear(
+    train: DeviceImages, test: DeviceImages, sizes: Sequence[int]
+) -> dict[str, dict[int, float]]:
     """Return the test MSE of the linear codes that there can be of these sizes, by kind and
     size.
     """

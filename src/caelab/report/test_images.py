@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from caelab.data import ImageSet, load_images, split_images
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.errors import InputError
 from caelab.experiments.setup import load_data
 from caelab.metrics.evaluate import Estimate, estimates
@@ -29,7 +29,7 @@ class TestImages:
         classes: Their names.
     """
 
-    pixels: Pixels
+    pixels: DeviceImages
     labels: np.ndarray | None
     classes: tuple[str, ...]
 
@@ -71,14 +71,14 @@ class RunImages:
             raise InputError(str(found))
         return found
 
-    def part(self, run: FinishedRun, part: Literal["train", "validation", "test"]) -> Pixels:
+    def part(self, run: FinishedRun, part: Literal["train", "validation", "test"]) -> DeviceImages:
         """Return the training, validation or test images of a run.
 
         Raises:
             InputError: They cannot be had.
         """
         images, split = load_data(run.config, self.load(run))
-        return Pixels.of(images.images, getattr(split, part), device=torch.device("cpu"))
+        return DeviceImages.of(images.images, getattr(split, part), device=torch.device("cpu"))
 
     def test(self, run: FinishedRun) -> TestImages:
         """Return the test images of a run with their classes.
@@ -92,7 +92,7 @@ class RunImages:
                 images, mode=run.config.data.split, seed=run.config.data.split_seed
             ).test
             self._tests[run.images] = TestImages(
-                pixels=Pixels.of(images.images, rows, device=torch.device("cpu")),
+                pixels=DeviceImages.of(images.images, rows, device=torch.device("cpu")),
                 labels=None if images.labels is None else images.labels[rows],
                 classes=images.classes,
             )

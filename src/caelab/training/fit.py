@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.device import threads
 from caelab.models.image_model import ImageModel
 from caelab.randomness import generator_for, image_keys
@@ -104,7 +104,7 @@ class TrainedEpoch:
 
 
 def fit(
-    state: TrainingState, images: Pixels, config: TrainingConfig, precision: torch.dtype
+    state: TrainingState, images: DeviceImages, config: TrainingConfig, precision: torch.dtype
 ) -> Iterator[TrainedEpoch | None]:
     """Train ``state`` in place; yield ``None`` after each step and a result after each epoch.
 

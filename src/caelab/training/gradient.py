@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.degrade.apply import degrade
 from caelab.degrade.degradation import Degradation
 from caelab.device import autocast, run_shares
@@ -53,7 +53,11 @@ class BatchGradient:
     """
 
     def __init__(
-        self, model: ImageModel, images: Pixels, config: TrainingConfig, precision: torch.dtype
+        self,
+        model: ImageModel,
+        images: DeviceImages,
+        config: TrainingConfig,
+        precision: torch.dtype,
     ) -> None:
         self._model, self._images, self._config = model, images, config
         self._precision, self._loss = precision, make_loss(config.loss)

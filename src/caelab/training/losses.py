@@ -19,14 +19,14 @@ class Loss:
 
     Attributes:
         name: Value of ``loss.kind`` that chooses the loss; its column in ``epochs.csv``.
-        description: What it is, in one line.
+        help: What it is, in one line.
         output: What it takes from the network: ``"values"`` in the unit of the target, ``"logits"``
             whose logistic function is in [0, 1], or ``"classes"``: logits of chroma bins.
     """
 
     registry: ClassVar["Registry[Loss]"] = Registry("loss")
     name: ClassVar[str]
-    description: ClassVar[str] = ""
+    help: ClassVar[str] = ""
     output: ClassVar[Literal["values", "logits", "classes"]] = "values"
 
     @classmethod
@@ -53,7 +53,7 @@ class MeanSquaredError(Loss):
     """Mean over all pixels and channels of d², d the difference; its minimizer is the mean."""
 
     name = "mse"
-    description = "squared error"
+    help = "squared error"
 
     def __call__(self, output: "Tensor", target: "Tensor") -> "Tensor":
         """Return the mean, in the squared unit of the target."""
@@ -67,7 +67,7 @@ class MeanAbsoluteError(Loss):
     """Mean over all pixels and channels of ``|d|``; its minimizer is the median, not the mean."""
 
     name = "l1"
-    description = "absolute error"
+    help = "absolute error"
 
     def __call__(self, output: "Tensor", target: "Tensor") -> "Tensor":
         """Return the mean, in the unit of the target."""
@@ -85,7 +85,7 @@ class Huber(Loss):
     """
 
     name = "huber"
-    description = "squared error up to huber_delta, absolute beyond"
+    help = "squared error up to huber_delta, absolute beyond"
 
     def __init__(self, delta: float = 1.0) -> None:
         self.delta = delta
@@ -111,7 +111,7 @@ class Charbonnier(Loss):
     """
 
     name = "charbonnier"
-    description = "smooth absolute error"
+    help = "smooth absolute error"
 
     def __init__(self, epsilon: float = 1e-3) -> None:
         self.epsilon = epsilon
@@ -126,7 +126,7 @@ class BinaryCrossEntropy(Loss):
     """Mean cross-entropy, in nats, of pixel values that are taken as probabilities."""
 
     name = "bce"
-    description = "binary cross-entropy of logits"
+    help = "binary cross-entropy of logits"
     output = "logits"
 
     def __call__(self, output: "Tensor", target: "Tensor") -> "Tensor":
@@ -141,7 +141,7 @@ class CrossEntropy(Loss):
     """Mean over pixels of the cross-entropy, in nats, of a few classes' shares."""
 
     name = "cross_entropy"
-    description = "cross-entropy of chroma bins"
+    help = "cross-entropy of chroma bins"
     output = "classes"
 
     def __call__(self, output: "Tensor", target: "Tensor") -> "Tensor":

@@ -35,12 +35,12 @@ class OptimizerKind:
 
     Attributes:
         name: Value of ``optimizer.kind`` that chooses the optimizer.
-        description: What it is, in one line.
+        help: What it is, in one line.
     """
 
     registry: ClassVar["Registry[OptimizerKind]"] = Registry("optimizer")
     name: ClassVar[str]
-    description: ClassVar[str] = ""
+    help: ClassVar[str] = ""
 
     def make(
         self, parameters: "list[nn.Parameter]", *, learning_rate: float, weight_decay: float
@@ -60,7 +60,7 @@ class SoapKind(OptimizerKind):
     """SOAP (Vyas et al. 2024)."""
 
     name = "soap"
-    description = "Adam in the eigenbasis of the gradient's covariance"
+    help = "Adam in the eigenbasis of the gradient's covariance"
 
     def make(
         self, parameters: "list[nn.Parameter]", *, learning_rate: float, weight_decay: float
@@ -76,7 +76,7 @@ class AdamWKind(OptimizerKind):
     """AdamW (Loshchilov and Hutter 2019)."""
 
     name = "adamw"
-    description = "Adam with decoupled weight decay"
+    help = "Adam with decoupled weight decay"
 
     def make(
         self, parameters: "list[nn.Parameter]", *, learning_rate: float, weight_decay: float
@@ -92,7 +92,7 @@ class AdamKind(AdamWKind):
     """Adam (Kingma and Ba 2015), which is AdamW by the name that people look for."""
 
     name = "adam"
-    description = "the same as adamw; without weight decay it is Adam"
+    help = "the same as adamw; without weight decay it is Adam"
 
 
 class OptimizerConfig(Table):

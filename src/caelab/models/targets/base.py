@@ -6,7 +6,7 @@ from typing import ClassVar, Protocol, Self
 from torch import Tensor, nn
 
 from caelab.color import SPACES, luminance, merge
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.models.card import ModelCard
 from caelab.models.color_bins import ColorBins
 from caelab.registry import Registry
@@ -67,7 +67,7 @@ class PredictionTarget(nn.Module):
         """Return the channels of the network's output for clean images of ``channels``."""
 
     @classmethod
-    def measure(cls, options: TargetOptions, train: Pixels) -> ColorBins | None:  # noqa: ARG003
+    def measure(cls, options: TargetOptions, train: DeviceImages) -> ColorBins | None:  # noqa: ARG003
         """Return the chroma bins of the training images where the target needs them."""
         return None
 

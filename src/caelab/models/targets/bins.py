@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from caelab.color import SPACES, luminance
-from caelab.data.pixels import Pixels
+from caelab.data.device_images import DeviceImages
 from caelab.kernels.sparse_cross_entropy import cached
 from caelab.models.card import ModelCard
 from caelab.models.color_bins import (
@@ -56,7 +56,7 @@ class BinsTarget(ColorTarget):
         return options.bins
 
     @classmethod
-    def measure(cls, options: TargetOptions, train: Pixels) -> ColorBins:
+    def measure(cls, options: TargetOptions, train: DeviceImages) -> ColorBins:
         """Return the bins that the training images fill most."""
         return choose_bins(
             train,

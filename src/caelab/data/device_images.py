@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 
-class Pixels:
+class DeviceImages:
     """A part of a data set, kept as ``uint8`` with the channels last.
 
     A quarter of float32's memory, and a gather of whole images yields the layout in which
@@ -41,7 +41,7 @@ class Pixels:
         *,
         device: torch.device,
         labels: np.ndarray | None = None,
-    ) -> "Pixels":
+    ) -> "DeviceImages":
         """Copy ``images[rows]``, of ``uint8 (N, C, H, W)``, to ``device``, and of their ``labels``
         the same rows.
         """
@@ -65,13 +65,15 @@ class Pixels:
             classes,
         )
 
-    def at(self, positions: np.ndarray) -> "Pixels":
+    def at(self, positions: np.ndarray) -> "DeviceImages":
         """Return the images at these positions of this part, ``int64 (K,)``, as a part of its
         own.
         """
         chosen = torch.from_numpy(positions).to(self.device)
         labels = None if self.labels is None else self.labels.index_select(0, chosen)
-        return Pixels(self.flat.index_select(0, chosen), self.rows[positions], self.shape, labels)
+        return DeviceImages(
+            self.flat.index_select(0, chosen), self.rows[positions], self.shape, labels
+        )
 
     def __len__(self) -> int:
         return len(self.rows)
