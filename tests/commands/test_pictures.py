@@ -185,7 +185,7 @@ def test_truth_is_measured_where_it_is_known(caelab: Caelab, place: Path) -> Non
     ("arguments", "said"),
     [
         (("denoise", "--model", "colorize"), "the model colorize is not one to denoise pictures with: it was "),
-        (("denoise", "--model", "colorize"), "trained with --impair gray. Use it with `caelab colorize`, or name"),
+        (("denoise", "--model", "colorize"), "trained with the degradation gray. Use it with `caelab colorize`, or name"),
         (("colorize", "--model", "denoise"), "Use it with `caelab denoise`"),
         (("reconstruct", "--model", "sharpen"), "Use it with `caelab restore`"),
         (("restore", "--model", "reference"), "Use it with `caelab reconstruct`"),
@@ -201,7 +201,7 @@ def test_truth_is_measured_where_it_is_known(caelab: Caelab, place: Path) -> Non
         (("colorize", "--scale", "32,x"), "--scale 32,x: give whole numbers of pixels from 1 to 1024"),
         (("colorize", "--scale", "0"), "--scale 0"),
         (("colorize", "--variants", "2"), "this model has one answer to an image: variants need a model with the target bins"),
-        (("colorize", "--runtime", "onnx"), "colorize has no ONNX file beside its weights. Make one, `caelab export"),
+        (("colorize", "--runtime", "onnx"), "colorize has no ONNX file next to its weights. Make one, `caelab export"),
         (("denoise", "-o", "notes.txt"), "notes.txt is a file, and no picture's"),
         (("denoise", "-o", "-"), "only one picture goes to standard output, and in is no file"),
         (("denoise", "--suffix", ""), "a suffix is needed"),

@@ -6,7 +6,7 @@ from torch import Tensor
 from caelab.color import SPACES
 from caelab.data.device_images import DeviceImages
 from caelab.models.color_bins import (
-    FEWEST_BINS,
+    MIN_BINS,
     NEIGHBORS,
     REACH,
     ColorBins,
@@ -73,16 +73,16 @@ def test_images_of_few_colors_get_the_bins_around_gray_too() -> None:
     bins = choose_bins(gray, space=LAB, count=9, rebalance=0.5, temperature=0.38)
     assert set(bins.cells) == {(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)}
     assert (
-        len(choose_bins(gray, space=LAB, count=FEWEST_BINS, rebalance=0.5, temperature=1).cells)
-        == FEWEST_BINS
+        len(choose_bins(gray, space=LAB, count=MIN_BINS, rebalance=0.5, temperature=1).cells)
+        == MIN_BINS
     )
 
 
 @pytest.mark.parametrize("space", SPACES)
 def test_frequencies_are_the_mean_of_what_the_pixels_are_spread_to(space: str) -> None:
     bins = chosen(space=space)
-    centres = torch.tensor(bins.cells, dtype=torch.float32)
-    nearest, shares = spread(cells_of(space), centres, nearest_bins(centres))
+    centers = torch.tensor(bins.cells, dtype=torch.float32)
+    nearest, shares = spread(cells_of(space), centers, nearest_bins(centers))
     mean = torch.zeros(40).index_add_(0, nearest.flatten(), shares.flatten()) / len(nearest)
     assert sum(bins.frequencies) == pytest.approx(1)
     np.testing.assert_allclose(

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from caelab.models.color_sampling import REACH_OF_LUMA, REACH_OF_SIDE, colors_at, smooth_field
+from caelab.models.color_sampling import LUMA_REACH, SIDE_REACH, colors_at, smooth_field
 from caelab.randomness import image_keys
 
 
@@ -24,9 +24,9 @@ def test_the_field_is_standard_normal_in_every_pixel_and_its_planes_are_independ
 
 def test_its_covariance_falls_off_by_the_reaches() -> None:
     luma = FLAT.clone()
-    luma[:, :, :, 4:] = 0.5 + REACH_OF_LUMA
+    luma[:, :, :, 4:] = 0.5 + LUMA_REACH
     field = smooth_field(luma, keys(3000))[:, 0]
-    reach = 8 * REACH_OF_SIDE
+    reach = 8 * SIDE_REACH
     for row, column in [(0, 1), (1, 0), (2, 2), (5, 0), (0, 4), (1, 5)]:
         expected = np.exp(-(row**2 + column**2) / (2 * reach**2) - (column >= 4) / 2)
         found = (field[:, 0, 0] * field[:, row, column]).mean().item()

@@ -126,13 +126,13 @@ def test_two_sources_never_have_one_result(folder: Path, inputs: list[str], mess
     ("inputs", "options", "message"),
     [
         (["in/none.png"], {}, r"there is no in/none\.png"),
-        (["in/*.bmp"], {}, r"nothing is called like in/\*\.bmp"),
+        (["in/*.bmp"], {}, r"no file matches in/\*\.bmp"),
         (
             ["in/deep/deeper"],
             {"suffix": ""},
             "a suffix is needed, so that results do not replace sources",
         ),
-        (["empty"], {}, r"no pictures in empty; known are \.avif \.bmp"),
+        (["empty"], {}, r"no pictures in empty; known suffixes are \.avif \.bmp"),
         (["in/no\nthing"], {}, r"there is no in/no\\nthing"),
     ],
 )

@@ -136,7 +136,7 @@ def test_onnx_lies_beside(shelf: Path, run: Path, monkeypatch: pytest.MonkeyPatc
     (shelf.parent / "alone.onnx").write_bytes(graph)
     with pytest.raises(InputError, match=r"alone\.onnx is no ONNX model, or damaged"):
         open_model(shelf.parent / "alone.onnx")
-    with pytest.raises(InputError, match="has no ONNX file beside its weights"):
+    with pytest.raises(InputError, match="has no ONNX file next to its weights"):
         open_model(run, runtime="onnx")
     with pytest.raises(InputError, match="is an ONNX file, which PyTorch does not run"):
         open_model(shelf / "tiny.onnx", runtime="torch")

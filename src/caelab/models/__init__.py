@@ -1,1 +1,1 @@
-"""Models: a network, its normalization and the meaning of its output; test-time augmentation; weights."""
+"""Models: a network with its normalization, the meaning of its output, and its weights file."""

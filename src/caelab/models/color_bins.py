@@ -1,9 +1,8 @@
-"""Chroma in bins: a grid over the two planes, so that a color can be a class (Zhang et al. 2016,
-arXiv 1603.08511).
+"""Chroma in bins: a grid over the two chroma channels, so that a color can be a class.
 
-Cells are squares of ten units of Lab, or as much of another space's chroma; the bins are the cells
-that the training images fill most. Chroma is measured in cells here: cell (i, j) is centred on (i,
-j), and gray is (0, 0).
+After Zhang et al. 2016, arXiv 1603.08511. Cells are squares of ten units of CIELAB, or as much of
+another space's chroma; the bins are the cells that the training images fill most. Chroma is
+measured in cells here: cell (i, j) has its center at (i, j), and gray is (0, 0).
 """
 
 from dataclasses import dataclass
@@ -15,46 +14,47 @@ from caelab.color import ColorSpace
 from caelab.data.device_images import DeviceImages
 
 NEIGHBORS = 5
-"""Bins over which a color is spread."""
+"""Number of bins over which a color is spread."""
 
-FEWEST_BINS = 8
-"""Fewer are no distribution worth the name, and less than ``NEIGHBORS`` cannot be told apart."""
+MIN_BINS = 8
+"""Smallest number of bins; fewer than ``NEIGHBORS`` could not be told apart."""
 
 REACH = 13
 """Cells from gray to the most vivid color of sRGB, in any space."""
 
-_STEPS = 14 / 10
-"""Cells in a ``chroma_scale``: a cell is 10 units of Lab wide."""
+_CELLS_PER_SCALE = 14 / 10
+"""Cells in a ``chroma_scale``: a cell is 10 units of CIELAB wide."""
 
 _SPREAD = 0.5
-"""Standard deviation, in cells, of the Gaussian by which a color is spread over its nearest
-bins."""
+"""Standard deviation, in cells, of the Gaussian by which a color is spread over its bins."""
 
 _LATTICE = 9
-"""Places a cell's side is divided into, for tables by place; odd, so that each place is in one
-cell."""
+"""Points of the lookup tables along a cell's side; odd, so that each point lies in one cell."""
 
-_PLACES = (2 * REACH + 1) * _LATTICE
+_SIDE = 2 * REACH + 1
+_POINTS = _SIDE * _LATTICE
+"""Lattice points along one chroma channel."""
 
-_STATISTICS_IMAGES = 4096
-"""Training images that are looked at, evenly spaced: four million pixels of CIFAR-10."""
+_MAX_IMAGES = 4096
+"""Training images that are counted, evenly spaced: four million pixels of CIFAR-10."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ColorBins:
-    """The classes that colors are, and how to go from a distribution over them to one color.
+    """The classes of colors, and how a distribution over them becomes one color.
 
     Attributes:
-        cells: Each bin's cell, in the order of the first plane and then the second.
-        frequencies: Of the bins among the training images' pixels, each spread over its nearest;
-            their sum is 1.
-        rebalance: How far rare bins are weighted up, in [0, 1): 0 is not at all, towards 1 by the
-            inverse of their frequency. It is 1 − λ of Zhang et al.
-        temperature: Of the annealed mean: 1 is the mean of the distribution, towards 0 its most
-            probable bin.
+        cells: Cell of each bin, sorted by the first channel, then the second.
+        frequencies: Shares of the bins among the pixels of the training images, each pixel spread
+            over its nearest bins; their sum is 1.
+        rebalance: Extra weight of rare bins, in [0, 1): 0 is none, near 1 the inverse of their
+            frequency. It is 1 − λ of Zhang et al.
+        temperature: Temperature of the annealed mean: 1 is the mean of the distribution, near 0 its
+            most probable bin.
 
     Raises:
-        ValueError: There is not one frequency a bin, or there are fewer bins than ``NEIGHBORS``.
+        ValueError: The numbers of bins and frequencies differ, or there are fewer than
+            ``NEIGHBORS``.
     """
 
     cells: tuple[tuple[int, int], ...]
@@ -67,118 +67,114 @@ class ColorBins:
             raise ValueError(f"{len(self.cells)} bins and {len(self.frequencies)} frequencies")
 
     def weights(self) -> Tensor:
-        """Return what a pixel of each bin counts in the loss, ``float32 (Q,)``; over all pixels the
-        mean is 1.
-        """
+        """Return each bin's weight in the loss, ``float32 (Q,)``; the mean over pixels is 1."""
         frequencies = torch.tensor(self.frequencies, dtype=torch.float64)
         weights = 1 / (self.rebalance * frequencies + (1 - self.rebalance) / len(frequencies))
         return (weights / (weights * frequencies).sum()).float()
 
 
 def in_cells(chroma: Tensor, space: ColorSpace) -> Tensor:
-    """Return chroma planes ``(N, 2, H, W)`` of a space in cells: the same shape."""
-    return chroma * (_STEPS / space.chroma_scale)
+    """Convert chroma ``(N, 2, H, W)`` from the space's unit to cells.
+
+    >>> from caelab.color import SPACES
+    >>> in_cells(torch.tensor(20.0), SPACES["lab"]).item()
+    2.0
+    """
+    return chroma * (_CELLS_PER_SCALE / space.chroma_scale)
 
 
 def from_cells(cells: Tensor, space: ColorSpace) -> Tensor:
-    """Invert :func:`in_cells`."""
-    return cells * (space.chroma_scale / _STEPS)
+    """Convert chroma ``(N, 2, H, W)`` from cells to the space's unit."""
+    return cells * (space.chroma_scale / _CELLS_PER_SCALE)
 
 
 @torch.no_grad()
 def choose_bins(
     images: DeviceImages, *, space: ColorSpace, count: int, rebalance: float, temperature: float
 ) -> ColorBins:
-    """Return the ``count`` cells that images fill most, and after those that are filled the ones
-    nearest to gray.
+    """Return the cells that images fill most; where too few are filled, those nearest to gray too.
 
     Args:
-        images: The training part.
-        space: Whose chroma it is.
-        count: Q, at least ``FEWEST_BINS``.
+        images: The training images.
+        space: Color space of the chroma.
+        count: Number of bins Q, at least ``MIN_BINS``.
         rebalance: See :class:`ColorBins`.
         temperature: See :class:`ColorBins`.
     """
-    places = torch.zeros(_PLACES**2, dtype=torch.float64, device=images.device)
-    chosen = torch.linspace(
-        0, len(images) - 1, min(len(images), _STATISTICS_IMAGES), dtype=torch.float64
-    )
-    for some in torch.split(chosen.round().long().to(images.device), 512):
-        place = _place(
-            in_cells(space.chroma(images.batch(some)), space).movedim(1, -1).reshape(-1, 2)
-        )
-        places += torch.bincount(place, minlength=_PLACES**2)
-    places = places.cpu()
+    # Pixels are counted by lattice point once; cells and frequencies both follow from the counts.
+    counts = torch.zeros(_POINTS**2, dtype=torch.float64, device=images.device)
+    chosen = torch.linspace(0, len(images) - 1, min(len(images), _MAX_IMAGES), dtype=torch.float64)
+    for batch in torch.split(chosen.round().long().to(images.device), 512):
+        colors = in_cells(space.chroma(images.batch(batch)), space).movedim(1, -1).reshape(-1, 2)
+        counts += torch.bincount(_lattice_point(colors), minlength=_POINTS**2)
+    counts = counts.cpu()
 
-    side = 2 * REACH + 1
-    filled = places.view(side, _LATTICE, side, _LATTICE).sum((1, 3)).flatten()
+    filled = counts.view(_SIDE, _LATTICE, _SIDE, _LATTICE).sum((1, 3)).flatten().tolist()
     grid = torch.cartesian_prod(*(torch.arange(-REACH, REACH + 1),) * 2)
-    order = sorted(
-        range(side**2),
-        key=lambda cell: (-float(filled[cell]), int(grid[cell].square().sum()), cell),
-    )
+    distances = grid.square().sum(1).tolist()
+    order = sorted(range(_SIDE**2), key=lambda cell: (-filled[cell], distances[cell], cell))
     cells = grid[sorted(order[:count])]
 
-    centres = cells.float()
-    where = places.nonzero().squeeze(1)
-    bins, shares = spread(_centres(where), centres, nearest_bins(centres))
+    centers = cells.float()
+    points = counts.nonzero().squeeze(1)
+    bins, shares = spread(_lattice_color(points), centers, nearest_bins(centers))
+    spread_counts = shares.double() * counts[points].unsqueeze(1)
     frequencies = torch.zeros(count, dtype=torch.float64)
-    frequencies.index_add_(
-        0, bins.flatten(), (shares.double() * places[where].unsqueeze(1)).flatten()
-    )
+    frequencies.index_add_(0, bins.flatten(), spread_counts.flatten())
     return ColorBins(
-        cells=tuple((int(first), int(second)) for first, second in cells.tolist()),
+        cells=tuple((first, second) for first, second in cells.tolist()),
         frequencies=tuple((frequencies / frequencies.sum()).tolist()),
         rebalance=rebalance,
         temperature=temperature,
     )
 
 
-def nearest_bins(centres: Tensor) -> Tensor:
-    """Return the table by place of the nearest bins, nearest first, ``int64 (places, NEIGHBORS)``.
+def nearest_bins(centers: Tensor) -> Tensor:
+    """Return the bins nearest to every lattice point, nearest first.
 
     Args:
-        centres: Of the bins, in cells, ``float32 (Q, 2)``.
+        centers: Centers of the bins, in cells, ``float32 (Q, 2)``.
+
+    Returns:
+        ``int64 (points, NEIGHBORS)``.
     """
-    everywhere = torch.split(_centres(torch.arange(_PLACES**2, device=centres.device)), 8192)
+    points = torch.split(_lattice_color(torch.arange(_POINTS**2, device=centers.device)), 8192)
     return torch.cat(
-        [torch.cdist(some, centres).topk(NEIGHBORS, largest=False).indices for some in everywhere]
+        [torch.cdist(some, centers).topk(NEIGHBORS, largest=False).indices for some in points]
     )
 
 
-def spread(colors: Tensor, centres: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
-    """Spread colors over their nearest bins, by a Gaussian of their distance (Zhang's soft
-    encoding).
+def spread(colors: Tensor, centers: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
+    """Spread colors over their nearest bins, by a Gaussian of the distance (soft encoding).
 
     Args:
-        colors: In cells, ``(P, 2)``.
-        centres: Of the bins, ``(Q, 2)``.
-        table: From :func:`nearest_bins`.
+        colors: Colors in cells, ``(P, 2)``.
+        centers: Centers of the bins, in cells, ``(Q, 2)``.
+        table: Result of :func:`nearest_bins`.
 
     Returns:
-        The bins, nearest first but for a place's width, and their shares, whose sum is 1: ``(P,
-        NEIGHBORS)`` both.
+        The bins, nearest first to within a lattice point, and their shares, whose sum is 1: both
+        ``(P, NEIGHBORS)``.
     """
-    bins = table.index_select(0, _place(colors))
+    bins = table.index_select(0, _lattice_point(colors))
     first, second = (
-        centres[:, axis].contiguous().index_select(0, bins.flatten()).view_as(bins)
+        centers[:, axis].contiguous().index_select(0, bins.flatten()).view_as(bins)
         for axis in (0, 1)
     )
     squares = (first - colors[:, :1]).square_() + (second - colors[:, 1:]).square_()
-    shares = (
-        (squares - squares[:, :1]).mul_(-1 / (2 * _SPREAD**2)).exp_()
-    )  # torch.softmax is slow along five numbers
+    # A softmax written out, as torch.softmax is slow along five numbers.
+    shares = (squares - squares[:, :1]).mul_(-1 / (2 * _SPREAD**2)).exp_()
     return bins, shares.div_(shares.sum(1, keepdim=True))
 
 
-def _place(colors: Tensor) -> Tensor:
-    """Return the index of the place of each color in cells, ``(P, 2)`` → ``int64 (P,)``."""
-    half = _PLACES // 2
+def _lattice_point(colors: Tensor) -> Tensor:
+    """Return the index of the lattice point nearest to colors ``(P, 2)``, ``int64 (P,)``."""
+    half = _POINTS // 2
     first, second = (colors * _LATTICE).round().clamp(-half, half).add_(half).long().unbind(1)
-    return first * _PLACES + second
+    return first * _POINTS + second
 
 
-def _centres(places: Tensor) -> Tensor:
-    """Return where places are, in cells, ``int64 (P,)`` → ``float32 (P, 2)``."""
-    rows = torch.stack([places // _PLACES, places % _PLACES], dim=1)
-    return (rows - _PLACES // 2).float() / _LATTICE
+def _lattice_color(points: Tensor) -> Tensor:
+    """Return the colors, in cells, at indices ``int64 (P,)`` of the lattice, ``float32 (P, 2)``."""
+    rows = torch.stack([points // _POINTS, points % _POINTS], dim=1)
+    return (rows - _POINTS // 2).float() / _LATTICE

@@ -1,15 +1,11 @@
 """Test-time augmentation: the mean of a model's outputs for changed copies of its input."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from caelab.errors import InputError
 
 SCALED_WEIGHT = 1 / 3
 """Weight of the output for the enlarged input, chosen on validation images."""
@@ -26,21 +22,14 @@ class TTA:
         scale: Average with the output for the input enlarged by 5/4. The sides of the input must
             be multiples of 4 times the network's stride.
 
-    >>> str(parse_tta("flip,shift1"))
-    'flip,shift1'
+    >>> ramp = torch.arange(4.0).view(1, 1, 1, 4)
+    >>> TTA(flip=True).average(lambda images: images.cumsum(3), ramp).flatten().tolist()
+    [3.0, 3.5, 4.0, 4.5]
     """
 
     flip: bool = False
     shift: int = 0
     scale: bool = False
-
-    def __str__(self) -> str:
-        words = [
-            "flip" if self.flip else "",
-            f"shift{self.shift}" if self.shift else "",
-            "scale" if self.scale else "",
-        ]
-        return ",".join(filter(None, words)) or "none"
 
     def average(self, forward: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
         """Return the mean output of ``forward`` over the chosen copies.
@@ -85,22 +74,3 @@ class TTA:
         # Near the border a moved copy lacks the pixel, and fewer outputs are averaged.
         ones = torch.ones_like(down[:1, :1])
         return total / (1 + cropped(ones, after) + cropped(ones, before))
-
-
-def parse_tta(text: str) -> TTA:
-    """Read ``none``, or words joined by commas: ``flip``, ``shiftN`` and ``scale``.
-
-    Raises:
-        InputError: A word is unknown or occurs twice.
-    """
-    chosen: dict[str, Any] = {}
-    for word in [] if text.strip() == "none" else text.split(","):
-        found = re.fullmatch(r"(flip|scale|shift)(?<=shift)([1-9]\d*)|(flip|scale)", word.strip())
-        name = found and (found[1] or found[3])
-        if not found or name in chosen:
-            raise InputError(
-                f"the test-time augmentation {text!r} cannot be read at {word.strip()!r}: write"
-                " none, or some of flip, shiftN (such as shift1) and scale, joined by commas."
-            )
-        chosen[str(name)] = int(found[2]) if found[2] else True
-    return TTA(**chosen)

@@ -1,5 +1,4 @@
-"""Pictures of any size through a trained network: files in, files out, memory bounded.
+"""Pictures of any size through a trained model: files in, files out, memory bounded.
 
-Nothing here but ``export`` and ``torch_model`` imports torch: with an ONNX model the whole way does
-without.
+With an ONNX model, everything but ``export``, ``load`` and ``backends.torch`` works without torch.
 """

@@ -1,6 +1,4 @@
-"""Many pictures, one after another: read, restored in batches, written; one that fails does not
-stop the rest.
-"""
+"""Process many pictures: read, process in batches, write; a failure does not stop the others."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,14 +12,14 @@ from caelab.pictures.encode import encode, refuse_existing, write_picture
 from caelab.pictures.inputs import Job
 from caelab.pictures.picture import Picture, read_picture
 
-TOGETHER_PIXELS = 2**20
-"""Small pictures wait for one another up to so many pixels."""
+BATCH_PIXELS = 2**20
+"""Small pictures are collected up to this many pixels and processed together."""
 
 WRITERS = 8
 """Threads that write results: they wait for the disk more than they compute."""
 
 INPUT_LIMIT = 2**30
-"""Bytes that are read from standard input at most."""
+"""Largest number of bytes that is read from standard input."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +27,10 @@ class Outcome:
     """How a job ended.
 
     Attributes:
-        job: What was to be done.
-        error: The message where it failed.
-        notes: What people should know.
-        metrics: Of the result against the truth, where they were compared and the truth is known.
+        job: The job.
+        error: Message of the failure; ``None`` where it is done.
+        notes: What users should know.
+        metrics: Errors of the result against the truth, where they were compared and it is known.
     """
 
     job: Job
@@ -43,21 +41,22 @@ class Outcome:
 
 Process = Callable[[Sequence[Picture]], list[Picture]]
 Compare = Callable[[Picture, Picture], Comparison]
+_Read = Sequence[tuple[Job, Picture]]
 
 
 def work(
     jobs: Sequence[Job], process: Process, *, compare: Compare | None = None, force: bool = False
 ) -> Iterator[Outcome]:
-    """Do every job, in order; the caller decides what failures mean.
+    """Do every job, in order.
 
     Args:
         jobs: What to read and to write.
         process: Turns pictures into as many results, such as ``colorize`` with a model.
-        compare: Draws what was read beside its result, to be written to the job's ``comparison``.
-        force: Overwrite what exists.
+        compare: Draws a picture next to its result, for the job's ``comparison``.
+        force: Overwrite existing files.
 
     Yields:
-        One outcome a job.
+        One outcome per job.
     """
     waiting: list[tuple[Job, Picture]] = []
     pixels = 0
@@ -69,18 +68,19 @@ def work(
             waiting, pixels = [], 0
             yield Outcome(job=job, error=str(error))
             continue
-        size = picture.size[0] * picture.size[1]
-        if waiting and pixels + size > TOGETHER_PIXELS:
+        height, width = picture.size
+        if pixels + height * width > BATCH_PIXELS:
             yield from _finish(waiting, process, compare, force=force)
             waiting, pixels = [], 0
         waiting.append((job, picture))
-        pixels += size
+        pixels += height * width
     yield from _finish(waiting, process, compare, force=force)
 
 
 def _read(job: Job, *, compare: bool, force: bool) -> Picture:
+    # Existing results are refused before any work is done for them.
     if job.target is not None:
-        refuse_existing(job.target, force=force)  # before any work is done for it
+        refuse_existing(job.target, force=force)
     if compare:
         refuse_existing(job.comparison, force=force)
     if job.source is not None:
@@ -92,32 +92,23 @@ def _read(job: Job, *, compare: bool, force: bool) -> Picture:
 
 
 def _finish(
-    waiting: Sequence[tuple[Job, Picture]],
-    process: Process,
-    compare: Compare | None,
-    *,
-    force: bool,
+    waiting: _Read, process: Process, compare: Compare | None, *, force: bool
 ) -> Iterator[Outcome]:
     if not waiting:
         return
     try:
         results = process([picture for _, picture in waiting])
     except (InputError, MemoryError) as error:
-        if len(waiting) > 1:  # find out whose fault it is
+        if len(waiting) > 1:  # one of them fails: find out which
             for one in waiting:
                 yield from _finish([one], process, compare, force=force)
         else:
-            job = waiting[0][0]
-            why = (
-                "it does not fit into memory. Reduce it."
-                if isinstance(error, MemoryError)
-                else str(error)
-            )
-            yield Outcome(job=job, error=f"{job.name}: {why}", notes=waiting[0][1].notes)
+            job, picture = waiting[0]
+            yield Outcome(job=job, error=f"{job.name}: {_reason(error)}", notes=picture.notes)
         return
 
-    def conclude(each: tuple[Job, Picture], result: Picture) -> Outcome:
-        job, picture = each
+    def conclude(read: tuple[Job, Picture], result: Picture) -> Outcome:
+        job, picture = read
         try:
             notes = (*result.notes, *_write(job.target, result, force=force))
             metrics = {}
@@ -125,16 +116,19 @@ def _finish(
                 comparison = compare(picture, result)
                 write_picture(job.comparison, comparison.picture, force=force)
                 metrics = comparison.metrics
-            return Outcome(job=job, notes=notes, metrics=metrics)
         except (InputError, MemoryError) as error:
-            return Outcome(
-                job=job,
-                error=str(error) or f"{job.name} does not fit into memory.",
-                notes=result.notes,
-            )
+            message = str(error) or f"{job.name}: {_reason(error)}"
+            return Outcome(job=job, error=message, notes=result.notes)
+        return Outcome(job=job, notes=notes, metrics=metrics)
 
     with ThreadPoolExecutor(WRITERS) as pool:
         yield from pool.map(conclude, waiting, results)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "it does not fit into memory. Reduce it."
+    return str(error)
 
 
 def _write(target: Path | None, picture: Picture, *, force: bool) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A picture → a file: in the format it came in, with what it carried, whole or not at all."""
+"""Write a picture to a file in its own format, with its metadata, whole or not at all."""
 
 import io
 from dataclasses import replace
@@ -11,8 +11,7 @@ from PIL import Image
 from caelab.errors import InputError
 from caelab.files import replacing
 from caelab.pictures.picture import Picture, printable, to_eight_bits
-from caelab.pictures.tiff import write_tiff
-from caelab.pictures.write_16bit import write_png, write_pnm
+from caelab.pictures.write_png_tiff import write_png, write_pnm, write_tiff
 
 SUFFIX_FORMATS = {
     ".avif": "AVIF",
@@ -30,42 +29,49 @@ SUFFIX_FORMATS = {
     ".tiff": "TIFF",
     ".webp": "WEBP",
 }
-"""The suffixes of the files that are read → the format that is written: 256 colors do not hold a
-result."""
+"""Suffixes of the files that are read, and the format in which results are written: the 256 colors
+of a GIF are too few."""
 
 JPEG_QUALITY = 95
 
-_HOLD_SIXTEEN = ("JPEG2000", "PNG", "PPM", "TIFF")
+_HOLD_16_BITS = ("JPEG2000", "PNG", "PPM", "TIFF")
 _HOLD_NO_ALPHA = ("JPEG", "PPM")
 _HOLD_NO_METADATA = ("BMP", "JPEG2000", "PPM")
-_MOST_EXIF = {"JPEG": 65533}
-"""Bytes."""
+_MAX_JPEG_EXIF = 65533
+"""Bytes of EXIF that a JPEG holds."""
 
 
 def write_picture(path: Path, picture: Picture, *, force: bool = False) -> tuple[str, ...]:
-    """Write a picture, atomically, in the format that the path's suffix names; return notes on what
-    could not be kept.
+    """Write a picture, atomically, in the format that the path's suffix names.
+
+    Args:
+        path: Path of the file.
+        picture: What is written.
+        force: Overwrite an existing file.
+
+    Returns:
+        Notes on what could not be kept.
 
     Raises:
-        InputError: The file exists and ``force`` is not given, the suffix is unknown, or it cannot
-            be written.
+        InputError: The file exists and ``force`` is false, the suffix is unknown, or the format
+            cannot hold the picture.
     """
     refuse_existing(path, force=force)
-    format_ = SUFFIX_FORMATS.get(path.suffix.lower())
-    if format_ is None or path.suffix.lower() == ".gif":
+    suffix = path.suffix.lower()
+    if suffix == ".gif" or suffix not in SUFFIX_FORMATS:
+        known = ", ".join(suffix for suffix in SUFFIX_FORMATS if suffix != ".gif")
         raise InputError(
-            f"{printable(str(path))} has no suffix of a format that is written: "
-            f"{', '.join(suffix for suffix in SUFFIX_FORMATS if suffix != '.gif')}."
+            f"{printable(str(path))} has no suffix of a format that is written: {known}."
         )
     with replacing(path) as temporary, temporary.open("wb") as stream:
-        return save(stream, picture, format_, name=printable(str(path)))
+        return save(stream, picture, SUFFIX_FORMATS[suffix], name=printable(str(path)))
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:
-    """Raise unless ``path`` is free, or an ordinary file and ``force`` is given.
+    """Check that ``path`` is free, or an ordinary file and ``force`` is true.
 
     Raises:
-        InputError: It is there.
+        InputError: It exists.
     """
     if path.is_dir() or (not force and (path.exists() or path.is_symlink())):
         what = "is a folder" if path.is_dir() else "exists already; `force` overwrites"
@@ -73,56 +79,66 @@ def refuse_existing(path: Path, *, force: bool) -> None:
 
 
 def encode(picture: Picture, format_: str | None = None) -> bytes:
-    """Return the picture as a file of ``format_``, by default its own (PNG instead of GIF).
+    r"""Return the content of a picture's file.
+
+    Args:
+        picture: What is encoded.
+        format_: Pillow's name of the format; by default the picture's own, and PNG for GIF.
 
     Raises:
         InputError: The format cannot hold it.
+
+    >>> encode(Picture(pixels=np.zeros((2, 3, 3), np.uint16)))[:4]
+    b'\x89PNG'
     """
     stream = io.BytesIO()
-    save(
-        stream,
-        picture,
-        format_ or ("PNG" if picture.format == "GIF" else picture.format),
-        name="the result",
-    )
+    own = "PNG" if picture.format == "GIF" else picture.format
+    save(stream, picture, format_ or own, name="the result")
     return stream.getvalue()
 
 
 def save(stream: BinaryIO, picture: Picture, format_: str, *, name: str) -> tuple[str, ...]:
-    """Write a picture to an open file; return notes on what the format could not keep.
+    """Write a picture to an open file.
 
-    Lossless where the format can be and, for WebP, where the file was; else at high quality with
-    full-size chroma.
+    Lossless where the format and, for WebP, the picture's own file are; otherwise at high quality
+    with chroma at full size.
+
+    Args:
+        stream: Open file.
+        picture: What is written.
+        format_: Pillow's name of the format.
+        name: Name of the picture in messages.
+
+    Returns:
+        Notes on what the format could not keep.
 
     Raises:
-        InputError: The format cannot hold it.
+        InputError: The format cannot hold the picture.
         OSError: The file cannot be written.
     """
     picture, notes = _fitted(picture, format_)
+    writer = write_tiff if format_ == "TIFF" else None
+    if picture.most > 255:
+        writer = {"PNG": write_png, "PPM": write_pnm}.get(format_, writer)
     try:
-        if format_ == "TIFF":
-            write_tiff(stream, picture)
-        elif picture.most > 255 and format_ == "PNG":
-            write_png(stream, picture)
-        elif picture.most > 255 and format_ == "PPM":
-            write_pnm(stream, picture)
+        if writer is not None:
+            writer(stream, picture)
         else:
-            _image(picture, format_).save(stream, format=format_, **_options(picture, format_))
-    except (ValueError, KeyError, Image.DecompressionBombError) as error:
+            picture.to_pillow().save(stream, format=format_, **_options(picture, format_))
+    except (ValueError, KeyError, OSError, Image.DecompressionBombError) as error:
+        # An encoder's refusal has no number; the disk's errors have.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise InputError(f"{name} cannot be written as {format_}: {error}.") from error
-    except OSError as error:
-        if error.errno is None:  # an encoder's refusal, not the disk's
-            raise InputError(f"{name} cannot be written as {format_}: {error}.") from error
-        raise
     return tuple(notes)
 
 
 def _fitted(picture: Picture, format_: str) -> tuple[Picture, list[str]]:
-    """Return what of a picture the format can hold, and notes on the rest."""
+    """Return what the format can hold of a picture, and notes on the rest."""
     notes = []
     gray = picture.pixels.shape[2] == 1
     if picture.most > 255 and (
-        format_ not in _HOLD_SIXTEEN
+        format_ not in _HOLD_16_BITS
         or (format_ == "JPEG2000" and not (gray and picture.alpha is None))
     ):
         notes.append(f"{format_} holds 8 bits a channel here, not 16")
@@ -133,38 +149,24 @@ def _fitted(picture: Picture, format_: str) -> tuple[Picture, list[str]]:
         opacity = picture.alpha[..., None].astype(np.float32) / picture.most
         laid = picture.pixels * opacity + picture.most * (1 - opacity)
         picture = replace(picture, pixels=np.rint(laid).astype(picture.pixels.dtype), alpha=None)
-    if format_ == "TIFF" and picture.most > 255 and gray and picture.alpha is not None:
-        # Gray of 16 bits with alpha is more than Pillow, and others, read.
+    # Pillow's writers of three formats, and readers of such a TIFF, take no gray with alpha.
+    deep_tiff = format_ == "TIFF" and picture.most > 255
+    if gray and picture.alpha is not None and (format_ in ("AVIF", "BMP", "WEBP") or deep_tiff):
         picture = replace(picture, pixels=picture.pixels.repeat(3, axis=2))
     if format_ in _HOLD_NO_METADATA and (picture.icc or picture.exif):
         notes.append(f"{format_} is written without color profile and EXIF")
-    if len(picture.exif) > _MOST_EXIF.get(format_, len(picture.exif)):
+    if format_ == "JPEG" and len(picture.exif) > _MAX_JPEG_EXIF:
         notes.append(f"{format_} holds no EXIF of {len(picture.exif):,} bytes; it was left out")
         picture = replace(picture, exif=b"")
     return picture, notes
 
 
-def _image(picture: Picture, format_: str) -> Image.Image:
-    """The picture as Pillow's, of a mode that the format takes; its array is shared where that can
-    be.
-    """
-    if (
-        picture.alpha is not None
-        and picture.pixels.shape[2] == 1
-        and format_ in ("AVIF", "BMP", "WEBP")
-    ):
-        picture = replace(picture, pixels=picture.pixels.repeat(3, axis=2))
-    return picture.to_pillow()
-
-
 def _options(picture: Picture, format_: str) -> dict[str, Any]:
+    """Return Pillow's options for writing a format."""
+    small = picture.pixels.size < 2**16
     by_format: dict[str, dict[str, Any]] = {
         "AVIF": {"quality": JPEG_QUALITY, "subsampling": "4:4:4"},
-        "JPEG": {
-            "quality": JPEG_QUALITY,
-            "subsampling": 0,
-            "optimize": picture.pixels.size < 2**16,
-        },
+        "JPEG": {"quality": JPEG_QUALITY, "subsampling": 0, "optimize": small},
         "JPEG2000": {"irreversible": False},
         "PNG": {"compress_level": 4},
         "WEBP": {"lossless": picture.lossless, "quality": JPEG_QUALITY, "exact": True},

@@ -1,6 +1,4 @@
-"""A trained model → ONNX, for any number and size of images, compared with PyTorch before it is
-kept.
-"""
+"""Export a model to ONNX, for any number and size of images, and compare it with PyTorch."""
 
 import json
 import logging
@@ -26,35 +24,35 @@ from caelab.pictures.backends.onnx import FORMAT, INPUT, OUTPUT, load_onnx
 from caelab.pictures.backends.torch import geometry_of_card
 
 TOLERANCE = 1e-4
-"""Largest difference from PyTorch that is accepted, of a range of 1: a fortieth of a level of 8
-bits."""
+"""Largest accepted difference from PyTorch, on a range of 1: a fortieth of an 8-bit level."""
 
 WEIGHTS = "model.network."
-"""What the exporter puts before the names of the network's weights."""
+"""Prefix that the exporter adds to the names of the network's weights."""
 
 
 def export_onnx(
     model: ImageModel, file: Path, *, card: ModelCard, weights: Path | None = None
 ) -> float:
-    """Write ``model`` as ONNX, and return the largest difference from PyTorch that was found over
-    several shapes.
+    """Write a model as ONNX.
 
-    The graph takes float32 (N, C, H, W) in [0, 1] and gives images in [0, 1]: normalisation,
-    averaging over flips and the merging of chroma are inside. N, H and W are free; sides that are
-    no multiple of the network's stride are made up by repeating the border and cut off again,
-    inside too. A network with ``dense`` keeps its one size. The file's metadata say what
-    ``load_onnx`` needs, and hold the card.
+    The graph takes images ``float32 (N, C, H, W)`` in [0, 1] and returns what
+    :meth:`ImageModel.answer` does: an image in [0, 1], or a colorizer's chroma. Normalization and
+    test-time augmentation are inside. N, H and W are free; sides that are no multiple of the
+    network's stride are extended by repeating the border, and cut off again. A network with
+    ``dense`` keeps its one size. The metadata hold the card and what :func:`load_onnx` needs.
 
     Args:
-        model: On the CPU; it is put into evaluation mode.
-        file: What is written, atomically.
-        card: The model's.
-        weights: The model's own safetensors file, in the folder of ``file``, where the two shall
-            stay together: the graph refers to the weights in it. Without it they are in ``file``.
+        model: Model on the CPU; it is put into evaluation mode.
+        file: Path of the new file, written atomically.
+        card: Card of the model.
+        weights: The model's safetensors file in the folder of ``file``: the graph refers to the
+            weights in it. Without it, the graph contains the weights.
+
+    Returns:
+        Largest difference from PyTorch over several shapes.
 
     Raises:
-        InputError: The extra packages are missing, the model cannot be exported, or the results
-            differ.
+        InputError: Packages are missing, the model cannot be exported, or the results differ.
     """
     channels = parse_degradation(card.degradation).channels(card.channels)
     geometry = geometry_of_card(card)
@@ -80,7 +78,7 @@ def export_onnx(
     for key, value in metadata.items():
         graph.metadata_props.add(key=key, value=value)
     if weights is not None:
-        _refer(graph, weights)
+        _refer_to_weights(graph, weights)
     with replacing(file) as temporary:
         temporary.write_bytes(graph.SerializeToString())
         return _compare(whole, temporary, channels=channels, geometry=geometry, size=card.size)
@@ -94,7 +92,7 @@ class _AnySize(nn.Module):
         self.model, self.multiple = model, multiple
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) → (N, C', H, W)."""
+        """Map ``(N, C, H, W)`` to ``(N, C', H, W)``."""
         if self.multiple == 1:
             return self.model.answer(images)
         height, width = images.shape[2:]
@@ -103,25 +101,19 @@ class _AnySize(nn.Module):
 
 
 def _translate(whole: nn.Module, *, channels: int, geometry: Geometry) -> Any:
-    """The module as an ONNX ``ModelProto``, its free dimensions named."""
-    free = torch.export.Dim.DYNAMIC
+    """Return the module as an ONNX ``ModelProto`` whose free dimensions are named."""
     names = {0: "batch"} if geometry.fixed else {0: "batch", 2: "height", 3: "width"}
-    # Sides that differ from one another and from the batch, or they would be taken for one and the
-    # same.
-    height, width = (
-        (geometry.fixed,) * 2
-        if geometry.fixed
-        else (10 * geometry.multiple, 12 * geometry.multiple)
-    )
-    example = torch.rand(2, channels, height, width, generator=torch.Generator().manual_seed(0))
+    # Dimensions of equal size would be taken for the same.
+    sides = [geometry.fixed or factor * geometry.multiple for factor in (10, 12)]
+    example = torch.rand(2, channels, *sides, generator=torch.Generator().manual_seed(0))
     with warnings.catch_warnings(), _quiet(logging.getLogger("torch.onnx")):
-        warnings.simplefilter("ignore")  # the exporter's about its own use of torch
+        warnings.simplefilter("ignore")  # the exporter's, of its own use of torch
         try:
             program = torch.onnx.export(
                 whole,
                 (example,),
                 dynamo=True,
-                dynamic_shapes=(dict.fromkeys(names, free),),
+                dynamic_shapes=(dict.fromkeys(names, torch.export.Dim.DYNAMIC),),
                 input_names=[INPUT],
                 output_names=[OUTPUT],
                 verbose=False,
@@ -132,16 +124,17 @@ def _translate(whole: nn.Module, *, channels: int, geometry: Geometry) -> Any:
     proto = program.model_proto
     del proto.graph.value_info[:]  # shapes in the exporter's names; onnxruntime finds them itself
     for node in proto.graph.node:
-        del node.metadata_props[:]  # where in Python each came from
+        del node.metadata_props[:]  # the lines of Python that each came from
     for value in (*proto.graph.input, *proto.graph.output):
         for axis, name in names.items():
             value.type.tensor_type.shape.dim[axis].dim_param = name
     return proto
 
 
-def _refer(graph: Any, weights: Path) -> None:
-    """Let the graph read from a safetensors file what it holds of it: to ONNX, an offset and a
-    length in some file.
+def _refer_to_weights(graph: Any, weights: Path) -> None:
+    """Replace a graph's weights by references to a safetensors file.
+
+    To ONNX, an external tensor is an offset and a length in some file, which may as well be this.
     """
     import onnx
 
@@ -151,29 +144,23 @@ def _refer(graph: Any, weights: Path) -> None:
     kinds = {"F32": onnx.TensorProto.FLOAT, "F16": onnx.TensorProto.FLOAT16}
     casts = []
     for tensor in graph.graph.initializer:
-        told = stored.get(tensor.name.removeprefix(WEIGHTS))
-        if (
-            told is None
-            or not tensor.name.startswith(WEIGHTS)
-            or list(tensor.dims) != told["shape"]
-        ):
-            continue  # what the exporter has computed from weights, and constants
-        first, last = told["data_offsets"]
-        if told["dtype"] != "F32":
-            casts.append(
-                onnx.helper.make_node(
-                    "Cast", [f"{tensor.name}.stored"], [tensor.name], to=kinds["F32"]
-                )
-            )
-            tensor.name = f"{tensor.name}.stored"
+        entry = stored.get(tensor.name.removeprefix(WEIGHTS), {})
+        if not tensor.name.startswith(WEIGHTS) or list(tensor.dims) != entry.get("shape"):
+            continue  # computed by the exporter from weights, or a constant
+        first, last = entry["data_offsets"]
+        if entry["dtype"] != "F32":
+            name = f"{tensor.name}.stored"
+            casts.append(onnx.helper.make_node("Cast", [name], [tensor.name], to=kinds["F32"]))
+            tensor.name = name
         tensor.ClearField("raw_data")
-        tensor.data_type = kinds[told["dtype"]]
+        tensor.data_type = kinds[entry["dtype"]]
         tensor.data_location = onnx.TensorProto.EXTERNAL
-        for key, value in {
+        location = {
             "location": weights.name,
             "offset": 8 + length + first,
             "length": last - first,
-        }.items():
+        }
+        for key, value in location.items():
             tensor.external_data.add(key=key, value=str(value))
     nodes = [*casts, *graph.graph.node]
     del graph.graph.node[:]
@@ -183,7 +170,7 @@ def _refer(graph: Any, weights: Path) -> None:
 def _compare(
     whole: nn.Module, file: Path, *, channels: int, geometry: Geometry, size: int
 ) -> float:
-    """The largest difference between PyTorch and onnxruntime over several shapes."""
+    """Return the largest difference between PyTorch and onnxruntime over several shapes."""
     loaded, _ = load_onnx(file)
     side = size + 3 * geometry.multiple
     shapes = [(1, size, size), (3, size, size)]
@@ -195,9 +182,8 @@ def _compare(
         with torch.inference_mode():
             expected = whole(images).numpy()
         found = loaded(images.numpy())
-        difference = (
-            float(np.abs(found - expected).max()) if found.shape == expected.shape else float("inf")
-        )
+        same_shape = found.shape == expected.shape
+        difference = float(np.abs(found - expected).max()) if same_shape else float("inf")
         if not difference <= TOLERANCE:
             raise InputError(
                 "exported to ONNX the model gives other results than PyTorch: they differ by up to"

@@ -1,4 +1,4 @@
-"""What people name on the command line → which picture is read, and where its result goes."""
+"""Find the pictures that a user names, and the paths of their results."""
 
 import glob
 import itertools
@@ -14,16 +14,19 @@ from caelab.pictures.encode import SUFFIX_FORMATS
 from caelab.pictures.picture import printable
 
 STANDARD = "-"
-"""Standard input, as a source; standard output, as a target."""
+"""Standard input as a source, standard output as a target."""
 
 COMPARISON = "-compare"
-"""Comes behind the stem of a result: the picture in which it stands beside its source."""
+"""Suffix of the picture that shows a result next to its source."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One picture: ``source``, ``None`` for standard input, and ``target``, ``None`` for standard
-    output.
+    """One picture to process.
+
+    Attributes:
+        source: Path of the picture; ``None`` for standard input.
+        target: Path of the result; ``None`` for standard output.
     """
 
     source: Path | None
@@ -31,21 +34,17 @@ class Job:
 
     @property
     def name(self) -> str:
-        """What messages call the source."""
+        """Name of the source in messages."""
         return "standard input" if self.source is None else printable(str(self.source))
 
     @property
     def comparison(self) -> Path:
-        """Where the picture goes in which source and result stand beside one another; there must be
-        a target.
-        """
+        """Path of the picture that shows source and result; there must be a target."""
         assert self.target is not None
         return self.target.with_name(f"{self.target.stem}{COMPARISON}.png")
 
     def numbered(self, number: int) -> "Job":
-        """Return the job of a variant, whose target's name ends in ``number``; there must be a
-        target.
-        """
+        """Return the job of a variant; the name of its target ends in ``number``."""
         assert self.target is not None
         target = self.target.with_name(f"{self.target.stem}-{number}{self.target.suffix}")
         return Job(source=self.source, target=target)
@@ -53,9 +52,7 @@ class Job:
 
 @dataclass(frozen=True)
 class _Found:
-    """A picture, where its result goes within a folder of results, and the folder it was found in
-    if it was found.
-    """
+    """A picture, its path within the folder it was found in, and that folder, if it was found."""
 
     source: Path
     within: Path
@@ -69,19 +66,18 @@ def find_jobs(
     suffix: str = "-restored",
     recursive: bool = False,
 ) -> list[Job]:
-    """Find the pictures, and name each one's result.
+    """Find the pictures and name each one's result.
 
-    Without ``output`` a result lies beside its source, named with ``suffix``; sources that end in
-    it, or in what variants and comparisons add to it, are then left out of folders, being results
-    of an earlier call. An ``output`` that has the suffix of a picture is the result of the one
-    source; any other is a folder, in which the structure below a folder that was named is repeated.
-    A GIF's result is a PNG.
+    Without ``output`` a result lies next to its source, named with ``suffix``; earlier results,
+    their variants and comparisons are then left out of folders. An ``output`` with the suffix of a
+    picture is the result of the one source; any other is a folder, in which the structure below a
+    named folder is repeated. The result of a GIF is a PNG.
 
     Args:
         inputs: Files, folders, patterns such as ``*.jpg`` and ``**/*.png``, or ``-``.
         output: A folder, a file, or ``-``.
-        suffix: Comes behind the stem, before the dot.
-        recursive: Look into folders in folders. Links are followed; every folder is entered once.
+        suffix: Text between the stem of a result and its dot.
+        recursive: Look into folders in folders. Links are followed; each folder is entered once.
 
     Raises:
         InputError: There is no picture, two would have one result, or the options contradict one
@@ -90,7 +86,7 @@ def find_jobs(
     if STANDARD in inputs or output == STANDARD:
         return [_standard(inputs, output)]
     found = list(
-        dict.fromkeys(picture for given in inputs for picture in _find(given, recursive=recursive))
+        dict.fromkeys(picture for name in inputs for picture in _find(name, recursive=recursive))
     )
     if output is None:
         if not suffix:
@@ -104,39 +100,35 @@ def find_jobs(
         ]
     if not found:
         raise InputError(
-            f"no pictures in {', '.join(map(printable, inputs))}; known are {_known()}."
+            f"no pictures in {', '.join(map(printable, inputs))}; known suffixes are"
+            f" {' '.join(SUFFIX_FORMATS)}."
         )
-    if (
-        output is not None
-        and not Path(output).is_dir()
-        and Path(output).suffix.lower() in SUFFIX_FORMATS
-    ):
-        if len(found) > 1:
-            raise InputError(
-                f"{len(found)} pictures cannot go to the one file {printable(output)}. Name a"
-                " folder."
-            )
-        return [Job(source=found[0].source, target=Path(output))]
-    if output is not None:
-        folder = Path(output)
+    if output is None:
+        targets = [_renamed(each.source, suffix) for each in found]
+    else:
+        folder, is_picture = Path(output), Path(output).suffix.lower() in SUFFIX_FORMATS
+        if is_picture and not folder.is_dir():
+            if len(found) > 1:
+                raise InputError(
+                    f"{len(found)} pictures cannot go to the one file {printable(output)}. Name a"
+                    " folder."
+                )
+            return [Job(source=found[0].source, target=folder)]
         if folder.is_file():
             raise InputError(
                 f"{printable(output)} is a file, and no picture's. Name a folder, or another"
                 " picture."
             )
         found = [each for each in found if not _is_result(each, folder)]
-        jobs = [
-            Job(source=each.source, target=folder / _renamed(each.within, "")) for each in found
-        ]
-    else:
-        jobs = [Job(source=each.source, target=_renamed(each.source, suffix)) for each in found]
-    _refuse_collisions(jobs)
-    return jobs
+        targets = [folder / _renamed(each.within, "") for each in found]
+    return _without_collisions(
+        Job(source=each.source, target=target) for each, target in zip(found, targets, strict=True)
+    )
 
 
 def _standard(inputs: Sequence[str], output: str | None) -> Job:
     if len(inputs) != 1:
-        raise InputError(f"{STANDARD} stands for one picture; name nothing beside it.")
+        raise InputError(f"{STANDARD} stands for one picture: name no other input.")
     source = None if inputs[0] == STANDARD else Path(inputs[0])
     if source is not None and not source.is_file():
         raise InputError(
@@ -145,24 +137,23 @@ def _standard(inputs: Sequence[str], output: str | None) -> Job:
     return Job(source=source, target=None if output in (None, STANDARD) else Path(output))
 
 
-def _find(given: str, *, recursive: bool) -> Iterator[_Found]:
-    path = Path(given)
+def _find(name: str, *, recursive: bool) -> Iterator[_Found]:
+    path = Path(name)
     if path.is_dir():
         for picture in find_files(path, suffixes=SUFFIX_FORMATS, recursive=recursive):
             yield _Found(picture, picture.relative_to(path), path)
     elif path.exists():
         yield _Found(path, Path(path.name))
-    elif glob.has_magic(given):
-        matches = [Path(match) for match in sorted(glob.glob(given, recursive=True))]  # noqa: PTH207 - also absolute ones
+    elif glob.has_magic(name):
+        matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - also absolute ones
         if not matches:
-            raise InputError(f"nothing is called like {printable(given)}.")
-        plain = itertools.takewhile(lambda part: not glob.has_magic(part), path.parts)
-        root = Path(*plain)
-        for match in matches:
+            raise InputError(f"no file matches {printable(name)}.")
+        root = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), path.parts))
+        for match in map(Path, matches):
             if match.is_file() and match.suffix.lower() in SUFFIX_FORMATS:
                 yield _Found(match, match.relative_to(root), root)
     else:
-        raise InputError(f"there is no {printable(given)}.")
+        raise InputError(f"there is no {printable(name)}.")
 
 
 def _renamed(path: Path, suffix: str) -> Path:
@@ -171,9 +162,7 @@ def _renamed(path: Path, suffix: str) -> Path:
 
 
 def _is_result(found: _Found, folder: Path) -> bool:
-    """Whether it is in the folder of results, which itself lies in the folder that is looked
-    through.
-    """
+    """Say whether a picture lies in the folder of results, within the folder that is searched."""
     output = folder.resolve()
     return (
         found.root is not None
@@ -182,18 +171,15 @@ def _is_result(found: _Found, folder: Path) -> bool:
     )
 
 
-def _refuse_collisions(jobs: Sequence[Job]) -> None:
-    taken: dict[str, Job] = {}
+def _without_collisions(jobs: Iterator[Job]) -> list[Job]:
+    by_target: dict[str, Job] = {}
     for job in jobs:
         # Two names that differ by case alone are one file on some systems.
         key = os.path.abspath(job.target or "").casefold()  # noqa: PTH100 - a link must stay itself
-        if key in taken:
+        if key in by_target:
             raise InputError(
-                f"{taken[key].name} and {job.name} would both be written to"
+                f"{by_target[key].name} and {job.name} would both be written to"
                 f" {printable(str(job.target))}. Name them in two calls, or rename one."
             )
-        taken[key] = job
-
-
-def _known() -> str:
-    return " ".join(SUFFIX_FORMATS)
+        by_target[key] = job
+    return list(by_target.values())

@@ -1,6 +1,4 @@
-"""A model's file → a function of pictures, on PyTorch or onnxruntime, and what it was trained to
-undo.
-"""
+"""Open a model for pictures, on PyTorch or onnxruntime, and check what it was trained to undo."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,10 +22,10 @@ class OpenedModel:
     """A model that is ready for pictures.
 
     Attributes:
-        name: What people called it.
-        model: The function.
-        variant: Given a number, from 0, and a seed, returns the function with one of its plausible
-            answers; raises ``InputError`` where it has but one.
+        name: Name or path by which it was opened.
+        model: The model as a function of arrays.
+        variant: Returns the function with one of the model's plausible answers, by its index and a
+            seed; raises ``InputError`` where the model has one answer.
     """
 
     name: str
@@ -45,20 +43,23 @@ def open_model(
     """Open a model. On onnxruntime, torch is not imported.
 
     Args:
-        name_or_path: As for ``find_model``.
-        runtime: By default what the file is for. ``"onnx"`` takes the ONNX file that lies beside
-            weights.
-        threads: By default as many as there are cores.
-        device: Where PyTorch computes; onnxruntime takes the CPU.
+        name_or_path: Name or path, as for :func:`caelab.pictures.model_files.find_model`.
+        runtime: Library that computes; by default the one that the file is for. ``"onnx"`` takes
+            the ONNX file next to weights.
+        threads: Threads of the library; by default one per core.
+        device: Device of PyTorch; onnxruntime computes on the CPU.
 
     Raises:
         InputError: There is no such model, or it is damaged, or not for this runtime.
+
+    >>> open_model("denoise", device="cpu").model.channels
+    3
     """
     file, name = find_model(name_or_path), printable(str(name_or_path))
     if runtime == "onnx" and file.suffix != ONNX:
         if not file.with_suffix(ONNX).is_file():
             raise InputError(
-                f"{name} has no ONNX file beside its weights. Make one, `caelab export {name}"
+                f"{name} has no ONNX file next to its weights. Make one, `caelab export {name}"
                 " FILE.onnx`, and name it."
             )
         file = file.with_suffix(ONNX)
@@ -66,17 +67,21 @@ def open_model(
         return _open_weights(file, name, threads=threads, device=device)
     if runtime == "torch":
         raise InputError(
-            f"{name} is an ONNX file, which PyTorch does not run. Leave out --runtime torch."
+            f"{name} is an ONNX file, which PyTorch does not run. Choose the `runtime` onnx."
         )
     return _open_onnx(file, name, threads=threads)
 
 
-def require_task(opened: OpenedModel, wanted: str, *, undoing: Degradation | None = None) -> None:
-    """Raise unless the model is for the picture command ``wanted``, and undoes what is to be
-    undone.
+def require_task(opened: OpenedModel, task: str, *, undoing: Degradation | None = None) -> None:
+    """Check that a model is for a picture command, and undoes what is to be undone.
+
+    Args:
+        opened: The model.
+        task: Name of the command.
+        undoing: The degradation to undo, if it is known.
 
     Raises:
-        InputError: It is for another, which the message names.
+        InputError: It is for another command, which the message names.
     """
     undoes = opened.model.degradation
     if undoing is not None and undoing != undoes:
@@ -84,22 +89,26 @@ def require_task(opened: OpenedModel, wanted: str, *, undoing: Degradation | Non
             f"the model {opened.name} undoes {undoes}, not {undoing}. Name another model."
         )
     suited = command_for(undoes)
-    if suited == wanted or (wanted == "restore" and suited == "denoise"):
-        return
-    raise InputError(
-        f"the model {opened.name} is not one to {wanted} pictures with: it was trained with"
-        f" --impair {undoes}. Use it with `caelab {suited}`, or name another model."
-    )
+    if suited != task and (task, suited) != ("restore", "denoise"):
+        raise InputError(
+            f"the model {opened.name} is not one to {task} pictures with: it was trained with the"
+            f" degradation {undoes}. Use it with `caelab {suited}`, or name another model."
+        )
 
 
 def command_for(degradation: Degradation) -> str:
-    """Return the picture command that undoes a degradation."""
+    """Return the picture command that undoes a degradation.
+
+    >>> from caelab.degrade.degradation import parse_degradation
+    >>> command_for(parse_degradation("gray+noise0.1"))
+    'colorize'
+    """
     steps = {step.name for step in degradation.steps}
-    if not steps:
-        return "reconstruct"
     if "gray" in steps:
         return "colorize"
-    return "denoise" if steps == {"noise"} else "restore"
+    return {frozenset(): "reconstruct", frozenset({"noise"}): "denoise"}.get(
+        frozenset(steps), "restore"
+    )
 
 
 def _open_weights(file: Path, name: str, *, threads: int | None, device: Device) -> OpenedModel:

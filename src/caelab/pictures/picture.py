@@ -1,6 +1,4 @@
-"""A picture file → its values, and everything beside them that must not be lost on the way back to
-a file.
-"""
+"""A picture file as values, with everything that must not be lost on the way back to a file."""
 
 import io
 import warnings
@@ -15,7 +13,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from caelab.errors import InputError
 from caelab.pictures.color_profile import ColorProfile
-from caelab.pictures.read_16bit import is_sixteen, read_sixteen
+from caelab.pictures.read_16bit import has_16_bits, read_16_bits
 
 Values = NDArray[Any]
 """uint8 or uint16."""
@@ -23,21 +21,20 @@ Values = NDArray[Any]
 Floats = NDArray[np.float32]
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-"""The formats of Pillow that are read; some others start programs, and none is needed."""
+"""Pillow's formats that are read; some others start programs, and none of those is needed."""
 
 PIXEL_LIMIT = 178_956_970
-"""Larger pictures are refused, as Pillow does by itself: a file of a few kilobytes can claim any
-size."""
+"""Larger pictures are refused, as by Pillow: a file of a few kilobytes can claim any size."""
 
 ORIENTATION = 0x0112
-"""The number of EXIF's tag."""
+"""EXIF's tag of the orientation."""
 
 KEPT_TAGS = (270, 271, 272, 282, 283, 296, 305, 306, 315, 18246, 33432)
-"""Of a TIFF's tags: description, maker, model, resolution, software, date, artist, rating,
+"""TIFF tags that are kept: description, maker, model, resolution, software, date, artist, rating,
 copyright."""
 
 KEPT_DIRECTORIES = (34665, 34853)
-"""EXIF's own directories in a TIFF: the camera's settings, and the place."""
+"""EXIF directories in a TIFF that are kept: the camera's settings, and the location."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,14 +42,14 @@ class Picture:
     """A picture in memory, upright.
 
     Attributes:
-        pixels: uint8 or uint16 (H, W, C), gamma-encoded, full range; C is 1 for gray and 3 for RGB,
-            of ``icc``.
-        alpha: The same type, (H, W); 0 is transparent; ``None`` where all is opaque.
+        pixels: uint8 or uint16 ``(H, W, C)``, gamma-encoded, full range; C is 1 for gray and 3 for
+            RGB, in the color space of ``icc``.
+        alpha: ``(H, W)`` of the same type, 0 where transparent; ``None`` where all is opaque.
         format: Pillow's name of the file's format.
-        icc: The color profile of the values; ``None`` is sRGB.
-        exif: As in a file, without the orientation; empty where there is none.
-        lossless: Whether the file kept every value; it says how a WebP file is written.
-        notes: What people should know about how the file was read.
+        icc: Color profile of the values; ``None`` for sRGB.
+        exif: EXIF as in a file, without the orientation; empty where there is none.
+        lossless: Whether the file kept every value; decides how a WebP file is written.
+        notes: What users should know about how the file was read.
     """
 
     pixels: Values
@@ -65,13 +62,14 @@ class Picture:
 
     @classmethod
     def of_values(cls, values: Values, **attributes: Any) -> "Picture":
-        """Return the picture of values ``(H, W, 1 to 4)``, whose last channel may be alpha."""
-        has_alpha = values.shape[2] in (2, 4)
-        return cls(
-            pixels=np.ascontiguousarray(values[..., : values.shape[2] - has_alpha]),
-            alpha=np.ascontiguousarray(values[..., -1]) if has_alpha else None,
-            **attributes,
-        )
+        """Return the picture of values ``(H, W, 1 to 4)``, whose last channel may be alpha.
+
+        >>> Picture.of_values(np.zeros((4, 5, 4), np.uint8)).alpha.shape
+        (4, 5)
+        """
+        colors = values.shape[2] - (values.shape[2] in (2, 4))
+        alpha = None if colors == values.shape[2] else np.ascontiguousarray(values[..., -1])
+        return cls(pixels=np.ascontiguousarray(values[..., :colors]), alpha=alpha, **attributes)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -82,6 +80,16 @@ class Picture:
     def most(self) -> int:
         """The value of white: 255 or 65535."""
         return int(np.iinfo(self.pixels.dtype).max)
+
+    @property
+    def wide_profile(self) -> ColorProfile | None:
+        """The profile of RGB values that are not sRGB; one that cannot be used counts as sRGB."""
+        try:
+            profile = ColorProfile(self.icc or b"")
+        except ValueError:
+            return None
+        wide = self.pixels.shape[2] == 3 and profile.space == "RGB" and not profile.is_srgb
+        return profile if wide else None
 
     def joined(self, rows: slice = slice(None)) -> Values:
         """Return some rows with the alpha after the colors, ``(R, W, 1 to 4)``."""
@@ -99,28 +107,21 @@ class Picture:
         return image
 
     def reduced(self, size: tuple[int, int], resampling: Image.Resampling) -> NDArray[np.uint8]:
-        """Resize to (height, width), as uint8 (height, width, C); 16 bits count with their upper
-        byte.
+        """Resize the colors to 8 bits; of 16 bits, the upper byte counts.
+
+        Args:
+            size: Height and width in pixels.
+            resampling: Pillow's filter.
+
+        Returns:
+            ``uint8 (*size, C)``.
         """
-        eight = (
-            self.pixels if self.pixels.dtype == np.uint8 else (self.pixels >> 8).astype(np.uint8)
-        )
+        eight = self.pixels if self.most == 255 else (self.pixels >> 8).astype(np.uint8)
         if size == self.size:
             return eight
         image = Image.fromarray(eight[..., 0] if eight.shape[2] == 1 else eight)
         resized = np.asarray(image.resize(size[::-1], resampling, reducing_gap=3.0))
         return resized.reshape(*size, eight.shape[2])
-
-    @property
-    def wide_profile(self) -> ColorProfile | None:
-        """The profile of RGB values that are not sRGB; one that cannot be used counts as sRGB."""
-        if self.icc is None or self.pixels.shape[2] != 3:
-            return None
-        try:
-            profile = ColorProfile(self.icc)
-        except ValueError:
-            return None
-        return profile if profile.space == "RGB" and not profile.is_srgb else None
 
     def noting(self, *notes: str) -> "Picture":
         """Return the same picture with more notes."""
@@ -128,7 +129,11 @@ class Picture:
 
 
 def to_eight_bits(values: Values) -> Values:
-    """Round ``uint16`` to ``uint8``."""
+    """Round ``uint16`` to ``uint8``, any shape.
+
+    >>> to_eight_bits(np.array([0, 128, 129, 65535], np.uint16)).tolist()
+    [0, 0, 1, 255]
+    """
     return np.rint(values / 257).astype(np.uint8)
 
 
@@ -144,11 +149,14 @@ def to_planes(values: Values) -> Floats:
 
 
 def from_planes(planes: Floats, dtype: DTypeLike) -> Values:
-    """Invert :func:`to_planes`: clip ``(C, H, W)`` to [0, 1] and round to ``(H, W, C)``.
+    """Clip ``(C, H, W)`` to [0, 1] and round to integers ``(H, W, C)``.
 
     Args:
         planes: Values on [0, 1].
         dtype: ``uint8`` or ``uint16``.
+
+    >>> from_planes(np.array([[[0.2]], [[-1]], [[2]]], np.float32), np.uint8).ravel().tolist()
+    [51, 0, 255]
     """
     scaled = planes.clip(0, 1) * np.float32(np.iinfo(dtype).max) + np.float32(0.5)
     return scaled.transpose(1, 2, 0).astype(dtype, order="C")
@@ -159,55 +167,64 @@ def read_picture(
 ) -> Picture:
     """Read a picture of any kind.
 
-    It is turned as its EXIF says. Palettes become RGB, CMYK becomes sRGB; of an animation the first
-    frame counts. Integers of more than 16 bits have the range 0–65535, floating point 0–1, or 0–255
-    where a value is above 1.
+    It is turned as its EXIF says. Palettes become RGB, CMYK becomes sRGB; of an animation, the
+    first frame is read. Integers of more than 16 bits have the range 0–65535, floating point 0–1,
+    or 0–255 where a value is above 1.
 
     Args:
-        source: A file, or what it holds.
-        name: What messages call it.
-        pixel_limit: Larger pictures are refused.
+        source: A file, or its content.
+        name: Name of the picture in messages.
+        pixel_limit: Largest number of pixels that is read.
 
     Raises:
         InputError: It is no picture, damaged, too large, or of a kind that is not read.
     """
-    name = (
-        printable(str(source) if isinstance(source, Path) else "the input")
-        if name is None
-        else name
-    )
+    if name is None:
+        name = printable(str(source) if isinstance(source, Path) else "the input")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # Pillow's remarks about metadata; its bound on size is checked by ours
+            # Pillow warns of metadata and of sizes; the size is checked here.
+            warnings.simplefilter("ignore")
             return _read(source, name, pixel_limit)
-    except (InputError, KeyboardInterrupt):
+    except InputError:
         raise
     except UnidentifiedImageError as error:
-        raise InputError(
-            f"{name} is not a picture that can be read ({', '.join(FORMATS)})."
-        ) from error
+        known = ", ".join(FORMATS)
+        raise InputError(f"{name} is not a picture that can be read ({known}).") from error
     except Image.DecompressionBombError as error:
         raise InputError(
             f"{name} claims to be larger than {pixel_limit:,} pixels, the limit. Reduce it."
         ) from error
     except MemoryError as error:
         raise InputError(f"{name} does not fit into memory. Reduce it.") from error
-    except OSError as error:
-        reason = error.strerror or f"{error}; it is damaged or cut off"
+    except Exception as error:  # Pillow raises errors of every kind for broken files
+        if isinstance(error, OSError):
+            reason = error.strerror or f"{error}; it is damaged or cut off"
+        else:
+            reason = f"{type(error).__name__}, {error}; it is damaged"
         raise InputError(f"{name} cannot be read: {reason}.") from error
-    except Exception as error:  # Pillow meets broken files with errors of every kind
-        raise InputError(
-            f"{name} cannot be read: {type(error).__name__}, {error}; it is damaged."
-        ) from error
 
 
 def printable(name: str) -> str:
-    """Return a name with everything escaped that a terminal would act on or cannot show."""
+    r"""Escape every character that a terminal would act on or cannot show.
+
+    >>> printable("a\nb.png")
+    'a\\nb.png'
+    """
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in name
     )
+
+
+def picture_of(image: Image.Image) -> Picture:
+    """Return a Pillow image of any mode as a picture, upright, with its profile, without its EXIF.
+
+    >>> picture_of(Image.new("RGBA", (3, 2))).size
+    (2, 3)
+    """
+    upright = ImageOps.exif_transpose(image)
+    values, icc, notes = _values(upright, image.info.get("icc_profile") or None)
+    return Picture.of_values(values, icc=icc, notes=tuple(notes))
 
 
 def _read(source: Path | bytes, name: str, pixel_limit: int) -> Picture:
@@ -216,7 +233,7 @@ def _read(source: Path | bytes, name: str, pixel_limit: int) -> Picture:
         raise InputError(f"{name} is empty (0 bytes).")
 
     def reopen() -> ImageFile.ImageFile:
-        Image.init()  # registers the plugins, of which a build of Pillow may lack one
+        Image.init()  # registers the plugins; a build of Pillow may lack some
         return Image.open(
             content or source, formats=[known for known in FORMATS if known in Image.OPEN]
         )
@@ -227,42 +244,33 @@ def _read(source: Path | bytes, name: str, pixel_limit: int) -> Picture:
                 f"{name} has {opened.width}×{opened.height} pixels, more than the limit of"
                 f" {pixel_limit:,}. Reduce it."
             )
-        notes = []
+        notes: list[str] = []
         frames = getattr(opened, "n_frames", 1)
         if frames > 1 and opened.format != "MPO":
             notes.append(f"of {frames} frames only the first is used")
-        sixteen = is_sixteen(opened) and "transparency" not in opened.info
+        # EXIF may load the picture, after which the file's own depth is no longer known.
+        sixteen = has_16_bits(opened) and "transparency" not in opened.info
         exif, orientation, exif_notes = _exif(opened)
         format_ = "JPEG" if opened.format == "MPO" else opened.format or "PNG"
-        lossless = format_ != "JPEG" and (format_ != "WEBP" or _is_lossless_webp(source))
         icc = opened.info.get("icc_profile") or None
-        # Of the three, values come last: decoding may drop what the file says beside them.
-        values, icc, value_notes = (
-            (read_sixteen(reopen), icc, []) if sixteen else _values(opened, icc)
-        )
+        # Values come last: decoding may drop the metadata.
+        if sixteen:
+            values = read_16_bits(reopen)
+        else:
+            values, icc, value_notes = _values(opened, icc)
+            notes += value_notes
     return Picture.of_values(
         _TURNS.get(orientation, np.asarray)(values),
         format=format_,
         icc=icc,
         exif=exif,
-        lossless=lossless,
-        notes=(*notes, *exif_notes, *value_notes),
+        lossless=format_ != "JPEG" and (format_ != "WEBP" or _is_lossless_webp(source)),
+        notes=(*notes, *exif_notes),
     )
 
 
-def picture_of(image: Image.Image) -> Picture:
-    """Return a Pillow image of any mode as a picture, upright, with its color profile but without
-    its EXIF.
-    """
-    upright = ImageOps.exif_transpose(image)
-    values, icc, notes = _values(upright, image.info.get("icc_profile") or None)
-    return Picture.of_values(values, icc=icc, notes=tuple(notes))
-
-
 def _values(opened: Image.Image, icc: bytes | None) -> tuple[Values, bytes | None, list[str]]:
-    """Decode to uint8 or uint16 (H, W, 1 to 4), with the profile that holds for the values, and
-    notes.
-    """
+    """Decode to uint8 or uint16 ``(H, W, 1 to 4)``; return the values' profile and notes too."""
     opened.load()
     mode = opened.mode
     if mode.startswith("I;16"):
@@ -276,35 +284,27 @@ def _values(opened: Image.Image, icc: bytes | None) -> tuple[Values, bytes | Non
         return values, icc, [] if kept else ["its values were brought to 16 bits"]
     if mode == "CMYK":
         try:
-            return (
-                ColorProfile(icc or b"").image_to_srgb(opened),
-                None,
-                ["CMYK was converted to sRGB"],
-            )
+            converted = ColorProfile(icc or b"").image_to_srgb(opened)
         except ValueError:
-            return (
-                np.asarray(opened.convert("RGB")),
-                None,
-                ["CMYK without a usable profile was converted to RGB"],
-            )
+            note = "CMYK without a usable profile was converted to RGB"
+            return np.asarray(opened.convert("RGB")), None, [note]
+        return converted, None, ["CMYK was converted to sRGB"]
+    wanted = "L" if mode in ("1", "L", "LA", "La") else "RGB"
     if opened.has_transparency_data:
-        wanted = "LA" if mode in ("1", "L", "LA", "La") else "RGBA"
-    else:
-        wanted = "L" if mode in ("1", "L") else "RGB"
+        wanted += "A"
     values = np.asarray(opened if mode == wanted else opened.convert(wanted))
     return values.reshape(opened.height, opened.width, -1), icc, []
 
 
 def _exif(opened: ImageFile.ImageFile) -> tuple[bytes, int, list[str]]:
-    """Return the EXIF without its orientation, the orientation, and notes; damaged EXIF is left
-    out.
-    """
+    """Return EXIF without its orientation, the orientation, and notes; omit damaged EXIF."""
     try:
         exif = Image.Exif()
         exif.load(opened.getexif().tobytes())  # a copy: decoding looks at the original
         orientation = int(exif.pop(ORIENTATION, 1))
-        if opened.format == "TIFF":  # its tags also say how the values are stored
+        if opened.format == "TIFF":
             orientation = 1  # Pillow turns a TIFF by itself
+            # A TIFF's tags also say how the values are stored, which does not hold for the result.
             for tag in set(exif) - {*KEPT_TAGS, *KEPT_DIRECTORIES}:
                 del exif[tag]
         return (exif.tobytes() if len(exif) else b""), orientation, []
@@ -313,9 +313,7 @@ def _exif(opened: ImageFile.ImageFile) -> tuple[bytes, int, list[str]]:
 
 
 def _is_lossless_webp(source: Path | bytes) -> bool:
-    if isinstance(source, bytes):
-        return b"VP8L" in source[:4096]
-    with source.open("rb") as stream:
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as stream:
         return b"VP8L" in stream.read(4096)
 
 
@@ -328,4 +326,4 @@ _TURNS: dict[int, Callable[[Values], Values]] = {
     7: lambda values: np.rot90(values, 2).swapaxes(0, 1),
     8: lambda values: np.rot90(values),
 }
-"""EXIF's orientation → what makes (H, W, C) upright."""
+"""What makes ``(H, W, C)`` upright, by EXIF's orientation."""

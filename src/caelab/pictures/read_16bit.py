@@ -1,6 +1,4 @@
-"""Sixteen bits a channel: Pillow, which decodes to eight, is led to give both bytes of every
-value.
-"""
+"""Read 16 bits per channel: Pillow decodes to 8, but can be led to give both bytes of a value."""
 
 import sys
 from collections.abc import Callable
@@ -10,44 +8,48 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageFile
 
-_BIG, _LITTLE = "16B", "16L"
-_NATIVE = _LITTLE if sys.byteorder == "little" else _BIG
+_RAW_MODES = {
+    "LA;16B",
+    *(f"{mode};16{order}" for mode in ("RGB", "RGBA") for order in "BLN"),
+}
+
+_OTHER_ORDER = {
+    "16B": "16L",
+    "16L": "16B",
+    "16N": "16B" if sys.byteorder == "little" else "16L",
+}
 
 
-def is_sixteen(opened: ImageFile.ImageFile) -> bool:
-    """Whether the file holds 16 bits of two, three or four channels (of one, Pillow keeps them
-    itself).
-    """
-    raw_modes = [_raw_mode(tile) for tile in opened.tile]
-    return bool(raw_modes) and all(
-        raw in ("LA;16B", *(f"{mode};16{order}" for mode in ("RGB", "RGBA") for order in "BLN"))
-        for raw in raw_modes
-    )
+def has_16_bits(opened: ImageFile.ImageFile) -> bool:
+    """Say whether a file holds 16 bits of two to four channels; of one, Pillow keeps them."""
+    modes = {_raw_mode(tile) for tile in opened.tile}
+    return bool(modes) and modes <= _RAW_MODES
 
 
-def read_sixteen(reopen: Callable[[], ImageFile.ImageFile]) -> NDArray[np.uint16]:
-    """Decode a file for which ``is_sixteen`` holds, as uint16 (H, W, 2, 3 or 4).
+def read_16_bits(reopen: Callable[[], ImageFile.ImageFile]) -> NDArray[np.uint16]:
+    """Decode a file for which :func:`has_16_bits` holds.
 
-    Pillow keeps the upper byte of every value. Told the wrong byte order it keeps the lower one, so
-    the file is decoded twice; gray with alpha is decoded as if the four bytes were four channels.
+    Pillow keeps the upper byte of every value. If the byte order is swapped it keeps the lower one,
+    so the file is decoded twice. Gray with alpha is decoded as if its four bytes were channels.
 
     Args:
         reopen: Opens the file anew, not yet decoded.
 
+    Returns:
+        ``uint16 (H, W, 2 to 4)``.
+
     Raises:
-        Exception: Of nearly any kind, when the file is broken.
+        Exception: The file is broken; nearly any kind.
     """
     with reopen() as opened:
         if _raw_mode(opened.tile[0]) == "LA;16B":
             opened.tile = [tile._replace(args="RGBA") for tile in opened.tile]
-            four = np.asarray(opened)
-            return np.ascontiguousarray(four).view(">u2").astype(np.uint16)
-        values: NDArray[np.uint16] = np.asarray(opened).astype(np.uint16)
-    values <<= 8
+            return np.ascontiguousarray(opened).view(">u2").astype(np.uint16)
+        upper = np.asarray(opened).astype(np.uint16)
     with reopen() as opened:
         opened.tile = [tile._replace(args=_swapped(tile.args)) for tile in opened.tile]
-        values |= np.asarray(opened)
-    return values
+        values: NDArray[np.uint16] = upper << 8 | np.asarray(opened)
+        return values
 
 
 def _raw_mode(tile: ImageFile._Tile) -> str:
@@ -59,5 +61,4 @@ def _swapped(arguments: object) -> Any:
     if isinstance(arguments, tuple):
         return (_swapped(arguments[0]), *arguments[1:])
     mode, order = str(arguments).split(";")
-    order = _NATIVE if order == "16N" else order
-    return f"{mode};{_LITTLE if order == _BIG else _BIG}"
+    return f"{mode};{_OTHER_ORDER[order]}"

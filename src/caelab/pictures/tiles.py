@@ -1,11 +1,9 @@
-"""A large picture through an image → image function in overlapping tiles, so that memory stays
-bounded.
+"""Apply a network to large pictures in overlapping tiles, so that memory stays bounded.
 
-A network whose receptive field is known is applied to tiles that begin at multiples of its stride,
-and of every tile only that part is used whose field lies within the tile (or ends at the picture's
-border, as in the whole): the result is that of the whole picture, to the order in which a library
-adds up numbers. Where the field is the whole image, the tiles fade into one another over a wide
-overlap, and there are no seams.
+A network whose receptive field is known is applied to tiles that begin at multiples of its stride.
+Of every tile only the part counts whose field lies within the tile, or ends at the picture's
+border, as in the whole: the result is that of the whole picture, up to the order of summation.
+Where the field is the whole image, tiles fade into one another over a wide overlap, without seams.
 """
 
 import itertools
@@ -21,20 +19,24 @@ from caelab.pictures.picture import Floats
 Indices = NDArray[np.int64]
 
 TILE = 512
-"""Side of a tile in pixels, where nothing asks for another."""
+"""Default side of a tile, in pixels."""
 
-WHOLE_IMAGE_TILE = 128
-"""The most where the field is the whole image: nearer to what such networks were trained on, and
-attention is dear."""
+MAX_WHOLE_IMAGE_TILE = 128
+"""Largest side of a tile where the receptive field is the whole image: closer to the training
+images, and attention grows with the square of the pixels."""
 
 BATCH_PIXELS = TILE**2
-"""Small tiles go through the network together, up to so many pixels."""
+"""Small tiles go through the network together, up to this many pixels."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """A tile along one side: pixels ``start`` to ``stop``, and how much each counts, float32 (stop
-    − start,).
+    """A tile along one side.
+
+    Attributes:
+        start: First pixel.
+        stop: Pixel after the last.
+        weights: Weights of the pixels in the sum over tiles, ``float32 (stop − start,)``.
     """
 
     start: int
@@ -43,50 +45,47 @@ class Span:
 
 
 def spans(length: int, geometry: Geometry, *, tile: int = TILE) -> list[Span]:
-    """Cut a side of ``length`` pixels, made up to a multiple of the network's stride, into tiles of
-    one size.
+    """Divide a side into tiles of equal length whose weights add up to 1 at every pixel.
 
-    The weights of all tiles at a pixel add up to 1.
+    The tiles cover the side extended to a multiple of the network's stride.
 
     Args:
-        length: Pixels.
-        geometry: The network's.
-        tile: The side of a tile; more where the receptive field asks for more; without effect where
-            it is fixed.
+        length: Length of the side in pixels.
+        geometry: Sizes that the network takes.
+        tile: Length of a tile; longer where the receptive field requires it, without effect where
+            the network takes one size.
     """
     multiple = geometry.multiple
-    if geometry.fixed is None:
-        side = tile if geometry.field is not None else min(tile, WHOLE_IMAGE_TILE)
-        margin, fade = (
-            (geometry.field, 0) if geometry.field is not None else (side // 16, side // 8)
-        )
-        overlap = 2 * margin + fade
-        side = _up(max(side, 4 * overlap, overlap + multiple), multiple)
-        whole = _up(length, multiple)
-    else:
+    if geometry.fixed is not None:
         side, overlap, fade = geometry.fixed, geometry.fixed // 2, geometry.fixed // 4
         whole = max(length, side)
+    else:
+        if geometry.field is not None:
+            side, margin, fade = tile, geometry.field, 0
+        else:
+            side = min(tile, MAX_WHOLE_IMAGE_TILE)
+            margin, fade = side // 16, side // 8
+        overlap = 2 * margin + fade
+        side = _rounded_up(max(side, 4 * overlap, overlap + multiple), multiple)
+        whole = _rounded_up(length, multiple)
     if whole <= side:
         return [Span(0, whole, np.ones(whole, np.float32))]
 
-    # Where neighbors begin is rounded down to the stride: being a multiple of it, this stays an
-    # upper bound.
+    # The spacing is a multiple of the stride, so that it remains an upper bound of the distance
+    # between tiles whose starts are rounded down to the stride.
     spacing = max((side - overlap) // multiple, 1) * multiple
-    count = -(-(whole - side) // spacing) + 1
-    starts = [
-        number * (whole - side) // (multiple * (count - 1)) * multiple for number in range(count)
-    ]
+    steps = -(-(whole - side) // spacing)
+    starts = [index * (whole - side) // (multiple * steps) * multiple for index in range(steps + 1)]
     middles = [(left + side + right) // 2 for left, right in itertools.pairwise(starts)]
     pixels = np.arange(whole)
-    # How much of a pixel lies behind each boundary between tiles: the differences are the weights.
-    behind = [np.ones(whole), *(_ramp(pixels, middle, fade) for middle in middles), np.zeros(whole)]
+    # `after[i]` is the share of a pixel that lies after boundary i; a tile has what is after its
+    # first boundary and not after its last, so all weights telescope to 1.
+    ramps = [_ramp(pixels, middle, fade) for middle in middles]
+    after = [np.ones(whole), *ramps, np.zeros(whole)]
+    weights = [(left - right).astype(np.float32) for left, right in itertools.pairwise(after)]
     return [
-        Span(
-            start,
-            start + side,
-            (behind[number] - behind[number + 1])[start : start + side].astype(np.float32),
-        )
-        for number, start in enumerate(starts)
+        Span(start, start + side, own[start : start + side])
+        for start, own in zip(starts, weights, strict=True)
     ]
 
 
@@ -97,56 +96,51 @@ def in_tiles(
     *,
     tile: int = TILE,
 ) -> Iterator[tuple[int, Floats]]:
-    """Apply ``model`` to a picture in tiles; yield it from top to bottom, in bands.
+    """Apply a model to a picture in tiles, and yield the result from top to bottom in bands.
 
-    Beyond the right and lower border, where the sides are no multiple of the network's stride, the
-    picture is mirrored.
+    Where the sides are no multiple of the network's stride, the picture is mirrored at its right
+    and lower border.
 
     Args:
-        model: What is applied.
-        read: Given row and column numbers, (h,) and (w,), returns these pixels, float32 (C, h, w).
+        model: Model to apply.
+        read: Returns the pixels at row and column indices, ``(h,)`` and ``(w,)``, as ``float32 (C,
+            h, w)``.
         size: Height and width of the picture.
         tile: Side of a tile in pixels.
 
     Yields:
-        The first row of a band, and the band, float32 (C', rows, width), in order and without gaps.
+        Index of a band's first row, and the band, ``float32 (C', rows, W)``, without gaps.
     """
     height, width = size
     down, across = spans(height, model.geometry, tile=tile), spans(width, model.geometry, tile=tile)
     columns = [_mirrored(np.arange(span.start, span.stop), width) for span in across]
-    at_once = max(
-        1, BATCH_PIXELS // ((down[0].stop - down[0].start) * (across[0].stop - across[0].start))
-    )
+    tile_height, tile_width = (side[0].stop - side[0].start for side in (down, across))
+    at_once = max(1, BATCH_PIXELS // (tile_height * tile_width))
     band = np.zeros((0, 0, 0), np.float32)
     for number, span in enumerate(down):
         rows = _mirrored(np.arange(span.start, span.stop), height)
         for first in range(0, len(across), at_once):
-            together = slice(first, first + at_once)
-            outputs = model(np.stack([read(rows, places) for places in columns[together]]))
+            batch = slice(first, first + at_once)
+            outputs = model(np.stack([read(rows, chosen) for chosen in columns[batch]]))
             if not band.size:
-                band = np.zeros(
-                    (outputs.shape[1], span.stop - span.start, across[-1].stop), np.float32
-                )
-            for output, beside in zip(outputs, across[together], strict=True):
-                band[:, :, beside.start : beside.stop] += output * (
-                    span.weights[:, None] * beside.weights
-                )
+                band = np.zeros((outputs.shape[1], tile_height, across[-1].stop), np.float32)
+            for output, own in zip(outputs, across[batch], strict=True):
+                weights = span.weights[:, None] * own.weights
+                band[:, :, own.start : own.stop] += output * weights
+        # Rows above the next tile are complete; the others wait at the top of the band.
         following = down[number + 1].start if number + 1 < len(down) else span.stop
         done = following - span.start
         if (rows_left := min(following, height) - span.start) > 0:
             yield span.start, band[:, :rows_left, :width].copy()
-        band[:, : band.shape[1] - done] = band[:, done:].copy()
-        band[:, band.shape[1] - done :] = 0
+        band = np.concatenate([band[:, done:], np.zeros_like(band[:, :done])], axis=1)
 
 
-def _up(value: int, multiple: int) -> int:
+def _rounded_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
 def _ramp(pixels: Indices, middle: int, width: int) -> NDArray[np.float64]:
-    """From 0 to 1 over ``width`` pixels around the boundary before pixel ``middle``; a step where
-    that is 0.
-    """
+    """Rise from 0 to 1 over ``width`` pixels around the boundary before pixel ``middle``."""
     if width == 0:
         return (pixels >= middle).astype(np.float64)
     ramp: NDArray[np.float64] = ((pixels + 0.5 - middle) / width + 0.5).clip(0, 1)
@@ -154,6 +148,6 @@ def _ramp(pixels: Indices, middle: int, width: int) -> NDArray[np.float64]:
 
 
 def _mirrored(pixels: Indices, length: int) -> Indices:
-    """Fold pixel numbers beyond ``length`` back into the picture, the border pixel twice."""
+    """Fold indices beyond ``length`` back into the picture, the border pixel twice."""
     folded = pixels % (2 * length)
     return np.minimum(folded, 2 * length - 1 - folded)

@@ -1,4 +1,4 @@
-"""What a model is to a picture: a function of arrays, and the sizes that it takes; without torch."""
+"""A model as a function of arrays, and the sizes of images that it takes; without torch."""
 
 import math
 from collections.abc import Callable
