@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from caelab.kernels.compiler import FLAGS, compiled, find_compiler, load
-from caelab.kernels.simd import bindings as lanes
-from caelab.kernels.winograd import bindings as winograd
+from caelab.kernels import simd, soap, winograd
+from caelab.kernels.compiler import FLAGS, CLibrary, find_compiler
 
-SOURCES = [lanes.SOURCE, winograd.SOURCE]
+SOURCES = [kernel.LIBRARY.source for kernel in (simd, soap, winograd)]
 
 needs_compiler = pytest.mark.skipif(not find_compiler(), reason="there is no C compiler")
 
@@ -35,16 +34,16 @@ def test_it_is_compiled_once_for_each_compiler(
 ) -> None:
     command = shutil.which(find_compiler()[0])
     assert command is not None
-    assert load(source, (command,)).seven() == 7
+    assert CLibrary(str(source), {"seven": "i"}).load((command,)).seven() == 7
     files = {file: file.stat().st_mtime_ns for file in cache.rglob("*.so")}
     assert len(files) == 1
     monkeypatch.setenv("CC", command)
-    assert compiled(source) is not None
+    assert CLibrary(str(source), {}).loaded is not None
     assert {file: file.stat().st_mtime_ns for file in cache.rglob("*.so")} == files
-    load(source, (command, "-DOTHER"))
+    CLibrary(str(source), {}).load((command, "-DOTHER"))
     assert len(list(cache.rglob("*.so"))) == 2
     source.write_text("int eight(void) { return 8; }")
-    assert load(source, (command,)).eight() == 8
+    assert CLibrary(str(source), {"eight": "i"}).load((command,)).eight() == 8
     assert len(list(cache.rglob("*.so"))) == 3
 
 
@@ -53,7 +52,7 @@ def test_without_a_compiler_there_is_no_library(
     cache: Path, source: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.setenv("CC", command)
-    assert compiled(source) is None
+    assert CLibrary(str(source), {}).loaded is None
     assert not list(cache.rglob("*.so"))
 
 

@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from caelab.errors import InputError
-from caelab.kernels.compiler import find_compiler, load
-from caelab.kernels.simd.bindings import SOURCE, declared, library
+from caelab.kernels.compiler import find_compiler
+from caelab.kernels.simd import LIBRARY, Affine, Chain, SimdProgram
 from caelab.networks import describe
 from caelab.networks.build import build
 from caelab.networks.network_module import NetworkModule
 from caelab.networks.parser import parse
-from caelab.networks.simd_network import SimdNetwork, lay_out, make_simd_network
-from caelab.networks.simd_program import Affine, Chain, chain_of, make_program
+from caelab.networks.simd_network import SimdNetwork, chain_of, make_simd_network
 
 needs_compiler = pytest.mark.skipif(not find_compiler(), reason="there is no C compiler")
 
@@ -50,9 +49,7 @@ def images(count: int, size: int = 32) -> Tensor:
 
 
 def native() -> ctypes.CDLL:
-    loops = library()
-    assert loops is not None
-    return loops
+    return LIBRARY.functions
 
 
 def compiled(
@@ -64,11 +61,10 @@ def compiled(
 ) -> SimdNetwork:
     chain = chain_of(built, (3, size, size))
     assert chain is not None
-    fast = lay_out(
-        built, chain, loops or native(), input_affine=input_affine, output_affine=output_affine
+    program = SimdProgram(
+        chain, loops or native(), input_affine=input_affine, output_affine=output_affine
     )
-    assert fast is not None
-    return fast
+    return SimdNetwork(built, program)
 
 
 def pull(answer: Tensor, parameters: list[nn.Parameter]) -> list[Tensor]:
@@ -138,7 +134,7 @@ def test_answers_and_gradients_are_those_of_a_float64_twin(text: str) -> None:
 @pytest.mark.parametrize("options", ["-mno-avx512f", "-mno-avx"])
 def test_narrower_vectors_compute_the_same(options: str) -> None:
     try:
-        loops = declared(load(SOURCE, (*find_compiler(), options)))
+        loops = LIBRARY.load((*find_compiler(), options))
     except subprocess.SubprocessError:
         pytest.skip(f"the compiler has no {options}")
     assert loops.lanes() < 16
@@ -249,7 +245,7 @@ def test_memory_of_one_layout_is_not_used_for_another(options: tuple[str, ...]) 
     # the other.
     built, x = network("conv3k5 pool conv3k3 | up conv3", 8), images(64, 8)
     try:
-        fast = compiled(built, 8, declared(load(SOURCE, (*find_compiler(), *options))))
+        fast = compiled(built, 8, LIBRARY.load((*find_compiler(), *options)))
     except subprocess.SubprocessError:
         pytest.skip("the compiler has no such option")
     for count in (64, 64, 9, 33, 64):
@@ -324,7 +320,7 @@ def test_memory_is_used_again() -> None:
     fast = compiled(built)
     for _ in range(5):
         pull(fast(images(20)), list(built.parameters()))
-    for memory in (fast.tapes, fast.scratches):
+    for memory in (fast.program.tapes, fast.program.scratches):
         assert [len(free) for free in memory._free.values()] == [1]
 
 
@@ -345,14 +341,15 @@ def test_what_it_cannot_compute_or_not_faster_is_left_to_pytorch(text: str) -> N
     assert make_simd_network(network(text), (3, 32, 32)) is None
 
 
+@needs_compiler
 def test_tensors_whose_places_32_bits_do_not_count_are_left_to_pytorch() -> None:
     chain = chain_of(network("conv200 conv3"), (3, 32, 32))
     assert chain is not None
     shapes = [((3, side, side), (200, side, side), (3, side, side)) for side in (256, 1024)]
     chains = [Chain(operations=chain.operations, shapes=each) for each in shapes]
-    fits, too_large = (make_program(each, lanes=16) for each in chains)
-    assert fits is not None
-    assert too_large is None
+    SimdProgram(chains[0], native())
+    with pytest.raises(ValueError, match="a tensor of"):
+        SimdProgram(chains[1], native())
 
 
 def test_other_numbers_than_float32_are_left_to_pytorch() -> None:
@@ -364,9 +361,9 @@ def test_other_numbers_than_float32_are_left_to_pytorch() -> None:
 def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """A cache of its own, and no library remembered; the cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    library.cache_clear()
+    vars(LIBRARY).pop("loaded", None)
     yield tmp_path
-    library.cache_clear()
+    vars(LIBRARY).pop("loaded", None)
 
 
 @pytest.mark.parametrize("compiler", ["", "false", "no-such-compiler --really"])

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from caelab import __version__
-from caelab.kernels.simd.bindings import library
+from caelab.kernels.simd import LIBRARY
 
 
 def describe_environment(device: torch.device, precision: torch.dtype) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def _lanes(device: torch.device) -> int | None:
     """Return how many images the compiled loops of small networks take at once; ``None`` without
     them.
     """
-    loops = library() if device.type == "cpu" else None
+    loops = LIBRARY.loaded if device.type == "cpu" else None
     return None if loops is None else int(loops.lanes())
 
 

@@ -1,6 +1,4 @@
-"""C source → a shared library for this very processor, compiled once and kept in the user's
-cache.
-"""
+"""C source → a shared library for this very processor, compiled once and kept in the user's cache."""
 
 import ctypes
 import functools
@@ -13,8 +11,9 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pooch
 
@@ -28,50 +27,106 @@ COMPILERS = ("cc", "gcc", "clang")
 FLAGS = ("-O3", "-std=gnu11", "-ffp-contract=fast", "-fno-math-errno", "-fPIC", "-shared")
 
 NATIVE = (("-march=native",), ("-mcpu=native",), ())
-"""How compilers are asked for this processor's own instructions; the first that is understood
-counts."""
+"""Options that ask for this processor's own instructions; the first that the compiler understands
+is taken."""
 
 TIMEOUT = 120.0
 """Seconds that a compiler may take; two or three are usual."""
 
-_one_at_a_time = threading.Lock()
+TYPES = {
+    "-": None,
+    "p": ctypes.c_void_p,
+    "l": ctypes.c_int64,
+    "i": ctypes.c_int32,
+    "f": ctypes.c_float,
+    "d": ctypes.c_double,
+}
+"""Letters of C types in the signatures of :class:`CLibrary` and in :func:`c_struct`: nothing,
+pointer, ``int64_t``, ``int32_t``, ``float``, ``double``."""
+
+_compiling = threading.Lock()
 
 
-def compiled(source: Path) -> ctypes.CDLL | None:
-    """Return the library of a C source; ``None`` where there is no C compiler, or it fails.
-
-    The environment variable ``CC`` names the compiler, with options if need be; empty, nothing is
-    compiled. Without it one is looked for on the path, and then the package ``ziglang`` of PyPI,
-    which is one.
-    """
-    command = find_compiler()
-    if not command:
-        return None
-    try:
-        with _one_at_a_time:  # lest every thread of a training compile the same
-            return load(source, command)
-    except (InputError, OSError, subprocess.SubprocessError):
-        return None
-
-
-def library_of(
-    source: Path, declared: Callable[[ctypes.CDLL], ctypes.CDLL]
-) -> Callable[[], ctypes.CDLL | None]:
-    """Return what returns the library of a C source, compiled when it is first asked for, and kept.
-
-    It returns ``None`` where there is no C compiler, or it fails.
+class CLibrary:
+    """The functions of a C source in this package, compiled at their first use.
 
     Args:
-        source: A C file that needs no other.
-        declared: Tells what the library's functions are given and return, and returns it.
+        name: Name of the source.
+        functions: Name → letters of :data:`TYPES`, of the result and then of the arguments.
     """
 
-    @functools.cache
-    def library() -> ctypes.CDLL | None:
-        loops = compiled(source)
-        return None if loops is None else declared(loops)
+    def __init__(self, name: str, functions: Mapping[str, str]) -> None:
+        self.source = Path(__file__).parent / name
+        self._functions = functions
 
-    return library
+    @functools.cached_property
+    def loaded(self) -> ctypes.CDLL | None:
+        """The compiled library; ``None`` where there is no C compiler, or it fails.
+
+        The environment variable ``CC`` names the compiler, with options if need be; empty, nothing
+        is compiled. Without it one is looked for on the path, and then the package ``ziglang`` of
+        PyPI, which is one.
+        """
+        command = find_compiler()
+        if not command:
+            return None
+        try:
+            return self.load(command)
+        except (InputError, OSError, subprocess.SubprocessError):
+            return None
+
+    @property
+    def functions(self) -> ctypes.CDLL:
+        """The compiled library, which must be there."""
+        loaded = self.loaded
+        assert loaded is not None
+        return loaded
+
+    def load(self, command: Sequence[str]) -> ctypes.CDLL:
+        """Compile the source with ``command``, unless that is in the cache, and load it.
+
+        Args:
+            command: The compiler and its options, to which those for speed are added.
+
+        Raises:
+            InputError: The cache cannot be written to.
+            OSError: There is no such compiler, or its output cannot be loaded.
+            SubprocessError: The compiler fails, or takes too long.
+        """
+        with _compiling:  # lest every thread of a training compile the same
+            path = Path(pooch.os_cache("caelab")) / f"{self.source.stem}-{self._key(command)}.so"
+            if not path.is_file():
+                with progress(f"compiling {self.source.name}, once", None):
+                    self._compile(command, path)
+            library = ctypes.CDLL(str(path))
+        for name, letters in self._functions.items():
+            function = getattr(library, name)
+            function.restype, *function.argtypes = [TYPES[letter] for letter in letters]
+        return library
+
+    def _compile(self, command: Sequence[str], path: Path) -> None:
+        with replacing(path) as temporary:
+            for native in NATIVE:
+                finished = subprocess.run(
+                    [*command, *FLAGS, *native, "-o", str(temporary), str(self.source)],
+                    capture_output=True,
+                    timeout=TIMEOUT,
+                    check=native == NATIVE[-1],
+                )
+                if finished.returncode == 0:
+                    return
+
+    def _key(self, command: Sequence[str]) -> str:
+        """Return a hash of all that the machine code depends on.
+
+        The processor is part of it, as a home directory may be shared by machines of several kinds.
+        """
+        version = subprocess.run(
+            [*command, "--version"], capture_output=True, text=True, timeout=TIMEOUT, check=True
+        )
+        source = self.source.read_text(encoding="utf-8")
+        parts = (source, *command, version.stdout, *FLAGS, platform.machine(), _processor())
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def find_compiler() -> tuple[str, ...]:
@@ -84,57 +139,22 @@ def find_compiler() -> tuple[str, ...]:
     return (sys.executable, "-m", "ziglang", "cc") if importlib.util.find_spec("ziglang") else ()
 
 
-def load(source: Path, command: Sequence[str]) -> ctypes.CDLL:
-    """Compile a source, unless its library is in the cache, and load it.
+def c_struct(*fields: str) -> Any:
+    """Return a ``ctypes`` structure.
+
+    >>> Point = c_struct("f x y", "i index")
+    >>> Point(1.5, 2, 7).index
+    7
 
     Args:
-        source: A C file that needs no other.
-        command: The compiler and its options, to which those for speed are added.
-
-    Raises:
-        InputError: The cache cannot be written to.
-        OSError: There is no such compiler, or what it made cannot be loaded.
-        SubprocessError: It fails, or takes too long.
+        fields: In each, a letter of :data:`TYPES` and the names of fields of that type.
     """
-    path = Path(pooch.os_cache("caelab")) / f"{source.stem}-{_key(source, command)}.so"
-    if not path.is_file():
-        with progress(f"compiling {source.name}, once", None), replacing(path) as temporary:
-            _compile(source, command, temporary)
-    return ctypes.CDLL(str(path))
+    named = [(name, TYPES[letter]) for letter, *names in map(str.split, fields) for name in names]
+    return type("Structure", (ctypes.Structure,), {"_fields_": named})
 
 
-def _compile(source: Path, command: Sequence[str], path: Path) -> None:
-    for native in NATIVE:
-        answer = subprocess.run(
-            [*command, *FLAGS, *native, "-o", str(path), str(source)],
-            capture_output=True,
-            timeout=TIMEOUT,
-            check=native == NATIVE[-1],
-        )
-        if answer.returncode == 0:
-            return
-
-
-def _key(source: Path, command: Sequence[str]) -> str:
-    """Return a name for all that the machine code depends on: a home may be shared by machines of
-    several kinds.
-    """
-    version = subprocess.run(
-        [*command, "--version"], capture_output=True, text=True, timeout=TIMEOUT, check=True
-    )
-    parts = (
-        source.read_text(encoding="utf-8"),
-        *command,
-        version.stdout,
-        *FLAGS,
-        platform.machine(),
-        _features(),
-    )
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-
-
-def _features() -> str:
-    """Return what the processor can do, as far as the system tells."""
+def _processor() -> str:
+    """Return the processor's name and features, as far as the system tells."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -14,11 +14,10 @@ ROWS = 1024
 """Pixels at a time: their logits of 104 classes are 0.4 MB."""
 
 
-def cached(rows: Tensor) -> tuple[Tensor, ...]:
-    """Return ``(P, Q)`` in the parts in which it is best walked through: whole, but for a CPU's
-    cache.
+def chunks(rows: Tensor) -> tuple[Tensor, ...]:
+    """Split ``(P, Q)`` into parts that fit into a CPU's cache; on other devices it stays whole.
 
-    A graph that is being exported, whose P is not known, cannot count them.
+    It stays whole in a graph that is being exported too, where P is not known.
     """
     whole = rows.device.type != "cpu" or torch.compiler.is_exporting()
     return (rows,) if whole else torch.split(rows, ROWS)
@@ -45,7 +44,7 @@ class _SparseCrossEntropy(torch.autograd.Function):
         )
         gradient = torch.empty_like(rows, memory_format=torch.contiguous_format)
         total = rows.new_zeros(())
-        parts = zip(*map(cached, (rows, classes, shares, gradient)), strict=True)
+        parts = zip(*map(chunks, (rows, classes, shares, gradient)), strict=True)
         for some, of_class, share, slope in parts:
             log_probability = some.log_softmax(1)
             total -= (log_probability.gather(1, of_class) * share).sum()

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from caelab.kernels import winograd
-from caelab.kernels.conv_dispatch import convolve
+from caelab.kernels.convolution import convolve
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ class UpConvolution(ParametricLayer):
         """(N, C, H, W) → (N, C', S·H, S·W)."""
         if self.few or x.dtype in (torch.bfloat16, torch.float16):
             return self.convolve_phases(x)
-        if winograd.suits(
+        if winograd.is_faster(
             x, self.weight, outputs=self.channels, kernel=self.kernel, padding=self.kernel // 2
         ):
             return convolve(

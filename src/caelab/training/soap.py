@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from caelab.device import run_shares
-from caelab.kernels.soap.bindings import Numbers, SmallMatrix, small_matrix
+from caelab.kernels.soap import Hyperparameters, SmallMatrix, small_matrix
 
 State = dict[str, Any]
 Update = tuple[Tensor, State]
@@ -191,7 +191,9 @@ class SOAP(torch.optim.Optimizer):
         if _refreshes(state["step"], group):
             _refresh(state)
         (rate,), (correction,), decay = _numbers([(parameter, state)], group)
-        small.update(gradient, Numbers(*group["betas"], rate, correction, group["eps"], decay))
+        small.update(
+            gradient, Hyperparameters(*group["betas"], rate, correction, group["eps"], decay)
+        )
         return True
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from caelab.color import SPACES, luminance
 from caelab.data.device_images import DeviceImages
-from caelab.kernels.sparse_cross_entropy import cached
+from caelab.kernels.sparse_cross_entropy import chunks
 from caelab.models.card import ModelCard
 from caelab.models.color_bins import (
     ColorBins,
@@ -135,4 +135,4 @@ class BinsTarget(ColorTarget):
 
 def _rows(planes: Tensor) -> tuple[Tensor, ...]:
     """Return ``(N, Q, H, W)`` as rows ``(P, Q)``, in parts that fit a processor's cache."""
-    return cached(planes.movedim(1, -1).flatten(0, 2))
+    return chunks(planes.movedim(1, -1).flatten(0, 2))

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from caelab.kernels import small_maps
-from caelab.kernels.conv_dispatch import convolve
-from caelab.kernels.small_maps import MOST_PIXELS, weight_gradient
+from caelab.kernels import convolution
+from caelab.kernels.convolution import MAX_PIXELS, convolve, weight_gradient
 from caelab.networks.build import build
 from caelab.networks.parser import parse
 
@@ -74,9 +73,7 @@ def test_half_precision_is_a_float64_twin_up_to_rounding(autocast: bool, biased:
         leaf.to(torch.float32 if autocast else torch.bfloat16).requires_grad_() for leaf in exact
     )
     with (
-        patch.object(
-            small_maps._SmallConvolution, "apply", wraps=small_maps._SmallConvolution.apply
-        ) as apply,
+        patch.object(convolution._SmallMaps, "apply", wraps=convolution._SmallMaps.apply) as apply,
         torch.autocast("cpu", torch.bfloat16, enabled=autocast),
     ):
         found = gradients(x, weight, rest[0] if biased else None, 1)
@@ -100,10 +97,10 @@ def test_half_precision_is_a_float64_twin_up_to_rounding(autocast: bool, biased:
 def test_elsewhere_it_is_left_to_the_library(
     side: int, dtype: torch.dtype, kernel: int, trained: bool
 ) -> None:
-    assert MOST_PIXELS < 7 * 7
+    assert MAX_PIXELS < 7 * 7
     x = torch.randn(2, 3, side, side).to(dtype)
     weight = torch.randn(4, 3, kernel, kernel).to(dtype).requires_grad_(trained)
-    with patch.object(small_maps._SmallConvolution, "apply") as apply:
+    with patch.object(convolution._SmallMaps, "apply") as apply:
         y = convolve(x, weight, None, kernel // 2)
     assert not apply.called
     assert torch.equal(y, F.conv2d(x, weight, padding=kernel // 2))

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from caelab.kernels.compiler import find_compiler, load
-from caelab.kernels.conv_dispatch import convolve as chosen
-from caelab.kernels.winograd import convolution, convolve, suits
-from caelab.kernels.winograd.bindings import SOURCE, Convolution, declared, library
+from caelab.kernels import winograd
+from caelab.kernels.compiler import find_compiler
+from caelab.kernels.convolution import convolve as chosen
+from caelab.kernels.winograd import LIBRARY, Convolution, convolve, is_faster
 from caelab.networks.build import build
 from caelab.networks.parser import parse
 
@@ -112,14 +112,12 @@ def test_many_tiles_and_channels(count: int) -> None:
 @pytest.mark.parametrize("options", ["-mno-avx512f", "-mno-avx"])
 def test_narrower_vectors_compute_the_same(options: str, monkeypatch: pytest.MonkeyPatch) -> None:
     try:
-        loops = declared(load(SOURCE, (*find_compiler(), options)))
+        loops = LIBRARY.load((*find_compiler(), options))
     except subprocess.SubprocessError:
         pytest.skip(f"the compiler has no {options}")
-    monkeypatch.setattr(convolution, "library", lambda: loops)
-    shape = Convolution(8, 8, 24, 1, 8, 8, 24)
-    narrow = loops.kernel_floats(shape)
-    assert library() is not None
-    assert narrow <= library().kernel_floats(shape)  # type: ignore[union-attr]
+    shapes = ctypes.byref(Convolution(8, 8, 24, 1, 8, 8, 24))
+    assert loops.kernel_floats(shapes) <= LIBRARY.functions.kernel_floats(shapes)
+    monkeypatch.setattr(LIBRARY, "loaded", loops)
     for inputs, outputs in ((1, 50), (24, 48), (33, 20), (70, 9)):
         require_exact(
             normal(9, inputs, 10, 7),
@@ -144,10 +142,10 @@ def test_gradients_are_shared_out_among_threads() -> None:
     for threads in (2, 3, 5):
         with (
             convolution_threads(threads),
-            patch.object(convolution, "_at_once", wraps=convolution._at_once) as shared,
+            patch.object(winograd, "_run", wraps=winograd._run) as shared,
         ):
             require_exact(normal(21, 24, 9, 12), normal(40, 24, 3, 3, seed=1), None, 1)
-        assert {len(call.args[1]) for call in shared.call_args_list} == {threads}
+        assert {len(call.args[2]) for call in shared.call_args_list} == {threads}
 
 
 def convolution_threads(count: int):  # type: ignore[no-untyped-def]
@@ -157,7 +155,7 @@ def convolution_threads(count: int):  # type: ignore[no-untyped-def]
 @given(count=st.integers(0, 200), smallest=st.integers(1, 50), threads=st.integers(1, 9))
 def test_parts_are_the_whole_and_none_is_too_small(count: int, smallest: int, threads: int) -> None:
     with convolution_threads(threads):
-        parts = convolution._parts(count, smallest)
+        parts = winograd._parts(count, smallest)
     assert [parts[0].start, parts[-1].stop] == [0, count]
     assert all(one.stop == other.start for one, other in pairwise(parts))
     assert len(parts) <= threads
@@ -173,8 +171,8 @@ def test_a_gradient_that_nobody_wants_is_not_computed(wanted: str) -> None:
     }
     given[wanted].requires_grad_()
     with (
-        patch.object(convolution, "_by_images", wraps=convolution._by_images) as by_images,
-        patch.object(convolution, "_by_weight", wraps=convolution._by_weight) as by_weight,
+        patch.object(winograd, "_input_gradient", wraps=winograd._input_gradient) as by_images,
+        patch.object(winograd, "_weight_gradient", wraps=winograd._weight_gradient) as by_weight,
     ):
         convolve(**given, padding=1).sum().backward()
     assert (by_images.called, by_weight.called) == (wanted == "x", wanted == "weight")
@@ -212,7 +210,7 @@ def test_it_is_used_where_it_is_faster(change: dict[str, int], expected: bool) -
     shape = WIDE | change
     x = normal(shape["count"], shape["channels"], shape["side"], shape["side"])
     weight = normal(shape["outputs"], shape["channels"], shape["kernel"], shape["kernel"], seed=1)
-    with patch.object(convolution._Winograd, "apply", wraps=convolution._Winograd.apply) as apply:
+    with patch.object(winograd._Winograd, "apply", wraps=winograd._Winograd.apply) as apply:
         y = chosen(x, weight, None, shape["padding"])
     assert apply.called == expected
     exact = F.conv2d(x.double(), weight.double(), padding=shape["padding"])
@@ -231,7 +229,7 @@ def test_other_types_and_devices_are_left_to_the_library(dtype: torch.dtype, dev
         normal(8, 32, 8, 8).to(device, dtype),
         normal(32, 32, 3, 3, seed=1).to(device, dtype),
     )
-    assert not suits(x, weight, outputs=32, kernel=3, padding=1)
+    assert not is_faster(x, weight, outputs=32, kernel=3, padding=1)
     assert chosen(x, weight, None, 1).dtype is dtype
 
 
@@ -244,7 +242,7 @@ def test_half_precision_under_autocast_is_left_to_the_library() -> None:
 
 
 def test_without_a_compiler_the_library_computes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(convolution, "library", lambda: None)
+    monkeypatch.setattr(LIBRARY, "loaded", None)
     x, weight = normal(8, 32, 8, 8), normal(32, 32, 3, 3, seed=1)
     assert torch.equal(chosen(x, weight, None, 1), F.conv2d(x, weight, padding=1))
 
@@ -264,7 +262,7 @@ def test_a_wide_network_has_the_gradients_of_its_float64_twin(text: str) -> None
     network = build(parse(text), channels=3, size=16, generator=torch.Generator().manual_seed(0))
     twin = copy.deepcopy(network).double()
     images = normal(16, 3, 16, 16)
-    with patch.object(convolution._Winograd, "apply", wraps=convolution._Winograd.apply) as apply:
+    with patch.object(winograd._Winograd, "apply", wraps=winograd._Winograd.apply) as apply:
         network(images).square().mean().backward()
     assert apply.call_count >= 3
     twin(images.double()).square().mean().backward()
@@ -277,10 +275,9 @@ def test_a_wide_network_has_the_gradients_of_its_float64_twin(text: str) -> None
 
 
 def test_sizes_are_what_c_takes() -> None:
-    loops = library()
-    assert loops is not None
-    shape = Convolution(5, 9, 20, 1, 5, 9, 30)
+    loops = LIBRARY.functions
+    shape = ctypes.byref(Convolution(5, 9, 20, 1, 5, 9, 30))
     assert loops.tiles(shape) == 2 * 3
-    assert ctypes.sizeof(shape) == 7 * 8
+    assert ctypes.sizeof(Convolution) == 7 * 8
     assert loops.kernel_floats(shape) >= 36 * 20 * 30
     assert loops.scratch_floats(shape) % 36 == 0

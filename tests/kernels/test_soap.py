@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import Parameter
 
-from caelab.kernels.compiler import find_compiler, load
-from caelab.kernels.soap import bindings as loops
-from caelab.kernels.soap.bindings import MOST_PRODUCTS, SOURCE, declared, library
+from caelab.kernels.compiler import find_compiler
+from caelab.kernels.soap import LIBRARY, MAX_PRODUCTS
 from caelab.training.soap import SOAP
 
 pytestmark = pytest.mark.skipif(not find_compiler(), reason="there is no C compiler")
@@ -26,7 +25,7 @@ STEPS = 25
 def vectors(request: pytest.FixtureRequest) -> Iterator[ctypes.CDLL]:
     """The loops with this machine's vectors, and with narrower ones."""
     try:
-        yield declared(load(SOURCE, (*find_compiler(), *filter(None, [request.param]))))
+        yield LIBRARY.load((*find_compiler(), *filter(None, [request.param])))
     except subprocess.SubprocessError:
         pytest.skip(f"the compiler has no {request.param}")
 
@@ -117,7 +116,7 @@ def test_a_step_of_a_convolution_is_that_of_a_float64_twin(shape: tuple[int, ...
 def test_narrower_vectors_compute_the_same(
     vectors: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loops, "library", lambda: vectors)
+    monkeypatch.setattr(LIBRARY, "loaded", vectors)
     for shape in ((16, 12, 3, 3), (3, 12, 3, 3), (17, 33), (5,)):
         require_same_step(*trained(shape))
 
@@ -181,7 +180,7 @@ def test_a_copied_optimizer_goes_on_alone() -> None:
             4, 5, 3, 3
         ),  # its columns are (channel, place) in memory, and (place, channel) for SOAP
         torch.zeros(90, 90, 3, 3).contiguous(memory_format=torch.channels_last),  # of three sides
-        torch.zeros(MOST_PRODUCTS // 640**2 + 1, 640),
+        torch.zeros(MAX_PRODUCTS // 640**2 + 1, 640),
         torch.zeros(0, 3),
     ],
 )
@@ -196,8 +195,8 @@ def test_others_are_left_to_pytorch(parameter: Tensor) -> None:
 
 
 def test_without_a_compiler_steps_are_done_by_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert library() is not None
-    monkeypatch.setattr(loops, "library", lambda: None)
+    assert LIBRARY.loaded is not None
+    monkeypatch.setattr(LIBRARY, "loaded", None)
     parameter, optimizer = trained((6, 4))
     twin, other = single(parameter, optimizer)
     optimizer.step()

@@ -1,22 +1,24 @@
-/* Small convolutional networks forward and backward, an image in every lane of a vector.
+/* Small convolutional networks, forward and backward, with one image in every lane of a vector.
 
-   Channels of 3, 8 or 12 leave the vector units of a processor half empty, and every operation by itself moves its
-   numbers through memory. Here the innermost axis of a tensor are LANES images, as in cuda-convnet (Krizhevsky 2012):
+   Layers of 3, 8 or 12 channels would leave the vector units of a processor half empty, and operations that run one
+   by one move all their numbers through memory. Here the innermost axis of a tensor is LANES images, as in
+   cuda-convnet (Krizhevsky 2012):
 
        (groups, C, H, W, LANES)
 
-   so that any number of channels fills the vectors, and a group of images goes through the whole network while its
-   tensors are in the cache. A tensor has a border of zeros around its planes, which stands for every padding.
+   Any number of channels then fills the vectors, and a group of images goes through the whole network while its
+   tensors are in the cache. A tensor has a border of zeros around its planes, so that no loop checks for padding.
 
-   All that has weights is one correlation S between a big tensor and a small one,
+   Every operation with weights is one correlation S between a big tensor and a small one:
 
        small[o, y, x] = sum over (c, i, j) of weight[o, c, i, j] * big[c, y*stride + i*dilation - padding, x*...]
 
-   A convolution is S, a transposed convolution the transpose of S, each the other's backward pass; and both have the
-   same gradient of the weights. S is a correlation with steps between the positions read, its transpose one with steps
-   between the positions written, once for each phase of the stride. So there are two loops that matter, and
-   `correlate` and `accumulate` are they. Plain C with the vector extension of GCC and Clang; no header but the
-   standard ones. */
+   A convolution is S and a transposed convolution is the transpose of S. Each is the other's backward pass, and both
+   have the same gradient of the weights. S is a correlation with steps between the positions that it reads; its
+   transpose is one with steps between the positions that it writes, once for each phase of the stride. So two loops
+   take nearly all the time: `correlate` and `accumulate`.
+
+   Plain C with the vector extension of GCC and Clang; no headers but the standard ones. */
 
 #include <stdint.h>
 #include <string.h>
@@ -38,60 +40,62 @@
 #define UPPER 2, 6, 3, 7
 #endif
 
-/* What is computed at once: DOWN channels, at ACROSS positions or for DEEP taps. Their sums, the
-   factors of the positions or taps, and one channel's must fit into the registers. Compilers would rather read a factor
-   from memory for every product; HELD has them believe that the register's is another by now. */
+/* Size of the block that is computed at once: DOWN channels at ACROSS positions, or DOWN channels for DEEP taps. The
+   block's sums and the factors of one step must fit into the registers: 32 of AVX-512, 16 of AVX. Compilers
+   prefer to read a factor from memory again for every product; KEEP_IN_REGISTER makes them believe that the
+   register holds another value by now, which is faster. */
 #define DOWN 4
 #if defined(__SSE__) && !defined(__AVX512F__)
 #define ACROSS 3
-#define WIDE 4 /* Positions at once where channels are only one or two. */
+#define WIDE 4 /* Positions at once where there are only one or two channels. */
 #define DEEP 3
-#define HELD(x) __asm__("" : "+x"(x))
+#define KEEP_IN_REGISTER(x) __asm__("" : "+x"(x))
 #else
 #define ACROSS 4
 #define WIDE 8
 #define DEEP 4
-#define HELD(x)
+#define KEEP_IN_REGISTER(x)
 #endif
-#define MAX_TAPS 8192 /* Of a correlation: input channels times the kernel's area. */
-#define BAND 64       /* Positions whose sums are taken before the next taps: few enough for the first cache. */
+#define MAX_TAPS 8192 /* Taps of a correlation: input channels times the kernel's area. */
+#define BAND 64       /* Positions that are summed before the next taps: they must fit into the first-level cache. */
 
 typedef float Lanes __attribute__((vector_size(4 * LANES), aligned(4 * LANES)));
 typedef int32_t Flags __attribute__((vector_size(4 * LANES)));
-typedef int8_t Places __attribute__((vector_size(LANES), aligned(LANES)));
+typedef int8_t Indices __attribute__((vector_size(LANES), aligned(LANES)));
 typedef uint8_t Bytes __attribute__((vector_size(LANES)));
 typedef double DoubleLanes __attribute__((vector_size(8 * LANES)));
 
 enum { CONVOLUTION, TRANSPOSED, MAXIMUM, AVERAGE, NEAREST, SHUFFLE, UNSHUFFLE };
 enum { NONE, RELU, LEAKY };
 
-#define SLOPE 0.01f /* Of LEAKY. */
-#define RECTIFIED 64 /* Added to a maximum's place where the activation's argument was not above zero. */
+#define SLOPE 0.01f /* Slope of LEAKY below zero. */
+#define RECTIFIED 64 /* Added to a maximum's index where the activation's argument was not above zero. */
 
-/* A tensor of a group; `value` and `gradient` are places in floats, of the tape if it is kept, else of the scratch. */
+/* A tensor of one group of images. `value` is its position in floats, in the tape if it is `kept` for the backward
+   pass, else in the scratch memory; `gradient` is the position of its gradient in the scratch memory. */
 typedef struct {
   int32_t channels, height, width, border, kept;
   int64_t value, gradient;
 } Tensor;
 
-/* From tensor number `n` to tensor number `n + 1`. */
+/* Operation `n` goes from tensor `n` to tensor `n + 1`. Positions are counted in floats. */
 typedef struct {
   int32_t kind, kernel, stride, dilation, padding, activation;
-  int32_t side;           /* Of the kernel whose sums the weights are, of an upsampling's convolution; else 0. */
-  int64_t summed;         /* Of those sums, in floats of the scratch. */
-  int64_t places;         /* Of a maximum's places, in floats of the tape. */
-  int64_t forward, back;  /* Of the packed weights, in floats of the scratch. */
-  int64_t sums, bias_sums; /* Of the weights' gradient by lane, in floats of the scratch. */
+  int32_t side;              /* Side of the original kernel where upsampling and convolution are one; else 0. */
+  int64_t summed;            /* Scratch: the sums of that kernel's taps, which are the weights then. */
+  int64_t indices;           /* Tape: where each maximum was. */
+  int64_t forward, backward; /* Scratch: the packed weights. */
+  int64_t sums, bias_sums;   /* Scratch: the gradients of weights and biases, by lane. */
 } Operation;
 
-/* A network, and the floats of the tape that a group of images takes. What it is given is scaled and shifted by channel
-   first, and what it answers last. */
+/* A network; `tape` is the number of floats of the tape for one group of images. Inputs are scaled and shifted by
+   channel before the first operation, outputs after the last one. */
 typedef struct {
   int32_t count;
   int64_t tape;
   const Tensor *tensors;
   const Operation *operations;
-  const float *given_scale, *given_shift, *answer_scale, *answer_shift;
+  const float *input_scale, *input_shift, *output_scale, *output_shift;
 } Program;
 
 int32_t lanes(void) { return LANES; }
@@ -103,19 +107,19 @@ static inline int64_t origin_of(const Tensor *t) { return t->border * (row_of(t)
 
 /* ---- the correlation ------------------------------------------------------------------------------------------- */
 
-static inline Flags either(Flags where, Flags this, Flags other) { return (where & this) | (~where & other); }
-static inline Lanes choose(Flags where, Lanes this, Lanes other) {
-  return (Lanes)either(where, (Flags)this, (Flags)other);
+static inline Flags select_flags(Flags where, Flags yes, Flags no) { return (where & yes) | (~where & no); }
+static inline Lanes select(Flags where, Lanes yes, Lanes no) {
+  return (Lanes)select_flags(where, (Flags)yes, (Flags)no);
 }
 
 static inline __attribute__((always_inline)) Lanes rectified(Lanes x, const int activation) {
   const Lanes zero = {0};
-  if (activation == RELU) return (Lanes)((Flags)x & ~(x <= zero)); /* What is no number stays so, and is noticed. */
-  if (activation == LEAKY) return choose(x > zero, x, x * SLOPE);
+  if (activation == RELU) return (Lanes)((Flags)x & ~(x <= zero)); /* NaN stays NaN, and is noticed. */
+  if (activation == LEAKY) return select(x > zero, x, x * SLOPE);
   return x;
 }
 
-/* `down` channels at `across` positions: all their sums stay in registers. */
+/* Computes `down` channels at `across` positions; all sums stay in registers. */
 static inline __attribute__((always_inline)) void block(const int down, const int across, const float *in,
                                                         int64_t in_step, const int32_t *offsets, int taps,
                                                         const float *weights, const float *bias, int activation,
@@ -127,14 +131,14 @@ static inline __attribute__((always_inline)) void block(const int down, const in
     for (int x = 0; x < across; x++) sums[c][x] = (Lanes)ALL(bias[c]);
   for (int t = 0; t < taps; t++) {
     const float *at = in + offsets[t];
-    Lanes given[WIDE];
+    Lanes values[WIDE];
 #pragma GCC unroll 8
-    for (int x = 0; x < across; x++) given[x] = *(const Lanes *)(at + x * in_step);
+    for (int x = 0; x < across; x++) values[x] = *(const Lanes *)(at + x * in_step);
 #pragma GCC unroll 8
     for (int c = 0; c < down; c++) {
       const Lanes weight = (Lanes)ALL(weights[t * down + c]);
 #pragma GCC unroll 8
-      for (int x = 0; x < across; x++) sums[c][x] += weight * given[x];
+      for (int x = 0; x < across; x++) sums[c][x] += weight * values[x];
     }
   }
 #pragma GCC unroll 8
@@ -166,7 +170,7 @@ ROW(2, WIDE)
 ROW(3, ACROSS)
 ROW(4, ACROSS)
 
-/* Every output channel at every position of a grid. */
+/* Computes every output channel at every position of a grid. */
 static void correlate(const float *in, int64_t in_row, int64_t in_step, const int32_t *offsets, int taps,
                       const float *packed, const float *bias, int activation, float *out, int64_t out_plane,
                       int64_t out_row, int64_t out_step, int channels, int rows, int columns) {
@@ -182,7 +186,7 @@ static void correlate(const float *in, int64_t in_row, int64_t in_step, const in
 
 /* ---- the gradient of the weights ------------------------------------------------------------------------------- */
 
-/* Products of `deep` taps with `down` channels, added up over positions; the sums are in registers meanwhile. */
+/* Adds products of `deep` taps with `down` channels over all positions; the sums stay in registers meanwhile. */
 static inline __attribute__((always_inline)) void products(const int deep, const int down, const float *big,
                                                            int64_t big_row, int64_t big_step, const int32_t *offsets,
                                                            const float *small, int64_t small_plane, int64_t small_row,
@@ -199,12 +203,12 @@ static inline __attribute__((always_inline)) void products(const int deep, const
 #pragma GCC unroll 8
       for (int t = 0; t < deep; t++) {
         values[t] = *(const Lanes *)(from + offsets[t]);
-        HELD(values[t]);
+        KEEP_IN_REGISTER(values[t]);
       }
 #pragma GCC unroll 8
       for (int c = 0; c < down; c++) {
         Lanes gradient = *(const Lanes *)(with + c * small_plane);
-        HELD(gradient);
+        KEEP_IN_REGISTER(gradient);
 #pragma GCC unroll 8
         for (int t = 0; t < deep; t++) local[t][c] += values[t] * gradient;
       }
@@ -238,7 +242,8 @@ TAPS(2)
 TAPS(3)
 TAPS(4)
 
-/* Adds to `sums`, by blocks of channels (taps, DOWN), the products over all positions; a band of rows at a time. */
+/* Adds to `sums`, in blocks of channels (taps, DOWN), the products over all positions. It goes through a band of rows
+   with all taps before the next band, so that the band is read from the cache. */
 static void accumulate(const float *big, int64_t big_row, int64_t big_step, const int32_t *offsets, int taps,
                        const float *small, int64_t small_plane, int64_t small_row, int channels, int rows, int columns,
                        Lanes *sums) {
@@ -262,7 +267,7 @@ static inline const Tensor *small_of(const Operation *op, const Tensor *from) {
   return op->kind == CONVOLUTION ? from + 1 : from;
 }
 
-/* Where the taps (channel, row, column) of S lie in the big tensor. */
+/* Offsets of the taps (channel, row, column) of S in the big tensor. */
 static int taps_of(const Operation *op, const Tensor *big, int32_t *offsets) {
   int taps = 0;
   for (int c = 0; c < big->channels; c++)
@@ -273,8 +278,8 @@ static int taps_of(const Operation *op, const Tensor *big, int32_t *offsets) {
   return taps;
 }
 
-/* The same for the transpose at the positions (phase_row, phase_column) modulo the stride: only some taps meet them.
-   `chosen` tells which of the kernel's places they are. */
+/* Offsets of the taps of S's transpose at the positions (phase_row, phase_column) modulo the stride: only some taps
+   reach those. `chosen` gets the indices of these taps in the kernel. */
 static int phase_taps(const Operation *op, const Tensor *small, int phase_row, int phase_column, int32_t *offsets,
                       int32_t *chosen) {
   int taps = 0;
@@ -292,7 +297,8 @@ static int phase_taps(const Operation *op, const Tensor *small, int phase_row, i
   return taps;
 }
 
-/* Upsampling and then convolving, weight[big, small, side, side], is a transposed convolution with sums of its taps. */
+/* Upsampling and then convolving with weight[big, small, side, side] is one transposed convolution, whose taps are
+   sums of the kernel's. */
 static void add_taps(const Operation *op, const float *weight, int big, int small, float *sums) {
   const int side = op->side, kernel = op->kernel, stride = op->stride;
   memset(sums, 0, sizeof(float) * big * small * kernel * kernel);
@@ -305,7 +311,7 @@ static void add_taps(const Operation *op, const float *weight, int big, int smal
               sums[((int64_t)(s * big + b) * kernel + y) * kernel + x] += *weight;
 }
 
-static void add_taps_back(const Operation *op, float *weight, int big, int small, const float *sums) {
+static void add_taps_backward(const Operation *op, float *weight, int big, int small, const float *sums) {
   const int side = op->side, kernel = op->kernel, stride = op->stride;
   for (int b = 0; b < big; b++)
     for (int s = 0; s < small; s++)
@@ -381,41 +387,41 @@ static inline float *at(float *data, const Tensor *t, int c, int y, int x) {
 
 static inline __attribute__((always_inline)) void maximum_of(const int side, int activation, const Tensor *from,
                                                              float *in, const Tensor *to, float *out,
-                                                             Places *places) {
+                                                             Indices *indices) {
   for (int c = 0; c < to->channels; c++)
     for (int y = 0; y < to->height; y++) {
       Lanes *result = (Lanes *)at(out, to, c, y, 0);
       for (int x = 0; x < to->width; x++) {
         const float *corner = at(in, from, c, side * y, side * x);
         Lanes best = *(const Lanes *)corner;
-        Flags place = {0};
+        Flags index = {0};
         for (int i = 0; i < side; i++)
           for (int j = 0; j < side; j++) {
             const Lanes other = *(const Lanes *)(corner + i * row_of(from) + j * LANES);
             const Flags larger = (other > best) | (other != other);
-            best = choose(larger, other, best);
-            place = either(larger, (Flags)ALL(i * side + j), place);
+            best = select(larger, other, best);
+            index = select_flags(larger, (Flags)ALL(i * side + j), index);
           }
-        if (activation != NONE) place = either(best > (Lanes){0}, place, place + RECTIFIED);
+        if (activation != NONE) index = select_flags(best > (Lanes){0}, index, index + RECTIFIED);
         result[x] = activation == RELU    ? rectified(best, RELU)
                     : activation == LEAKY ? rectified(best, LEAKY)
                                           : best;
-        *places++ = __builtin_convertvector(place, Places);
+        *indices++ = __builtin_convertvector(index, Indices);
       }
     }
 }
 
-static inline __attribute__((always_inline)) void maximum_of_back(const int side, int activation, const Tensor *from,
+static inline __attribute__((always_inline)) void maximum_of_backward(const int side, int activation, const Tensor *from,
                                                                   float *in, const Tensor *to, float *out,
-                                                                  const Places *places) {
+                                                                  const Indices *indices) {
   const float slope = activation == LEAKY ? SLOPE : 0.0f;
   for (int c = 0; c < to->channels; c++)
     for (int y = 0; y < to->height; y++) {
-      const Lanes *back = (const Lanes *)at(out, to, c, y, 0);
+      const Lanes *gradients = (const Lanes *)at(out, to, c, y, 0);
       for (int x = 0; x < to->width; x++) {
         float *corner = at(in, from, c, side * y, side * x);
-        const Flags place = __builtin_convertvector(*places++, Flags), where = place & (RECTIFIED - 1);
-        const Lanes gradient = activation == NONE ? back[x] : choose(place >= RECTIFIED, back[x] * slope, back[x]);
+        const Flags index = __builtin_convertvector(*indices++, Flags), where = index & (RECTIFIED - 1);
+        const Lanes gradient = activation == NONE ? gradients[x] : select(index >= RECTIFIED, gradients[x] * slope, gradients[x]);
         for (int i = 0; i < side; i++)
           for (int j = 0; j < side; j++)
             *(Lanes *)(corner + i * row_of(from) + j * LANES) =
@@ -424,23 +430,23 @@ static inline __attribute__((always_inline)) void maximum_of_back(const int side
     }
 }
 
-static void maximum(const Operation *op, const Tensor *from, float *in, const Tensor *to, float *out, Places *places) {
+static void maximum(const Operation *op, const Tensor *from, float *in, const Tensor *to, float *out, Indices *indices) {
   if (op->kernel == 2)
-    maximum_of(2, op->activation, from, in, to, out, places);
+    maximum_of(2, op->activation, from, in, to, out, indices);
   else
-    maximum_of(op->kernel, op->activation, from, in, to, out, places);
+    maximum_of(op->kernel, op->activation, from, in, to, out, indices);
 }
 
-static void maximum_back(const Operation *op, const Tensor *from, float *in, const Tensor *to, float *out,
-                         const Places *places) {
+static void maximum_backward(const Operation *op, const Tensor *from, float *in, const Tensor *to, float *out,
+                         const Indices *indices) {
   if (op->kernel == 2)
-    maximum_of_back(2, op->activation, from, in, to, out, places);
+    maximum_of_backward(2, op->activation, from, in, to, out, indices);
   else
-    maximum_of_back(op->kernel, op->activation, from, in, to, out, places);
+    maximum_of_backward(op->kernel, op->activation, from, in, to, out, indices);
 }
 
-/* Forward from `in` to `out`, or with `back` from the gradient `out` to the gradient `in`. */
-static void average(const Operation *op, const Tensor *from, float *in, const Tensor *to, float *out, int back) {
+/* Computes `out` from `in`; with `is_backward`, the gradient `in` from the gradient `out`. */
+static void average(const Operation *op, const Tensor *from, float *in, const Tensor *to, float *out, int is_backward) {
   const int side = op->kernel;
   const float share = 1.0f / (float)(side * side);
   for (int c = 0; c < to->channels; c++)
@@ -449,16 +455,16 @@ static void average(const Operation *op, const Tensor *from, float *in, const Te
         Lanes *mean = (Lanes *)at(out, to, c, y, x), sum = {0};
         for (int k = 0; k < side * side; k++) {
           Lanes *part = (Lanes *)at(in, from, c, side * y + k / side, side * x + k % side);
-          if (back)
+          if (is_backward)
             *part = *mean * share;
           else
             sum += *part;
         }
-        if (!back) *mean = sum * share;
+        if (!is_backward) *mean = sum * share;
       }
 }
 
-static void nearest(const Operation *op, const Tensor *from, float *in, const Tensor *to, float *out, int back) {
+static void nearest(const Operation *op, const Tensor *from, float *in, const Tensor *to, float *out, int is_backward) {
   const int side = op->kernel;
   (void)to;
   for (int c = 0; c < from->channels; c++)
@@ -467,16 +473,16 @@ static void nearest(const Operation *op, const Tensor *from, float *in, const Te
         Lanes *one = (Lanes *)at(in, from, c, y, x), sum = {0};
         for (int k = 0; k < side * side; k++) {
           Lanes *copy = (Lanes *)at(out, to, c, side * y + k / side, side * x + k % side);
-          if (back)
+          if (is_backward)
             sum += *copy;
           else
             *copy = *one;
         }
-        if (back) *one = sum;
+        if (is_backward) *one = sum;
       }
 }
 
-/* Channels to places: fine[c, y*r + i, x*r + j] is coarse[(c*r + i)*r + j, y, x]. */
+/* Channels to pixels: fine[c, y*r + i, x*r + j] is coarse[(c*r + i)*r + j, y, x]. */
 static void shuffle(int r, const Tensor *coarse, float *few, const Tensor *fine, float *many, int to_fine) {
   for (int c = 0; c < fine->channels; c++)
     for (int y = 0; y < fine->height; y++)
@@ -490,18 +496,18 @@ static void shuffle(int r, const Tensor *coarse, float *few, const Tensor *fine,
       }
 }
 
-/* The gradient through an activation, in place, by what it gave. */
-static void activation_back(int activation, const Tensor *t, float *value, float *gradient) {
+/* Multiplies the gradient, in place, by the slope of an activation, which follows from its output `value`. */
+static void activation_backward(int activation, const Tensor *t, float *value, float *gradient) {
   const float slope = activation == LEAKY ? SLOPE : 0.0f;
   for (int c = 0; c < t->channels; c++)
     for (int y = 0; y < t->height; y++) {
-      const Lanes *given = (const Lanes *)at(value, t, c, y, 0);
-      Lanes *back = (Lanes *)at(gradient, t, c, y, 0);
-      for (int x = 0; x < t->width; x++) back[x] = choose(given[x] > (Lanes){0}, back[x], back[x] * slope);
+      const Lanes *outputs = (const Lanes *)at(value, t, c, y, 0);
+      Lanes *gradients = (Lanes *)at(gradient, t, c, y, 0);
+      for (int x = 0; x < t->width; x++) gradients[x] = select(outputs[x] > (Lanes){0}, gradients[x], gradients[x] * slope);
     }
 }
 
-static inline float added(const float *lanes) {
+static inline float sum_of_lanes(const float *lanes) {
   float sums[LANES];
   memcpy(sums, lanes, sizeof(sums));
   for (int half = LANES / 2; half; half /= 2)
@@ -509,6 +515,7 @@ static inline float added(const float *lanes) {
   return sums[0];
 }
 
+/* Adds each channel's numbers to `sums`. Four partial sums, as one addition would wait for the one before. */
 static void add_positions(const Tensor *t, float *gradient, Lanes *sums) {
   for (int c = 0; c < t->channels; c++) {
     Lanes sum[4] = {{0}};
@@ -525,8 +532,9 @@ static void add_positions(const Tensor *t, float *gradient, Lanes *sums) {
 
 /* ---- images in and out: (N, H, W, C) in memory, LANES of them at a time ------------------------------------------ */
 
-/* Rows to columns: interleaved with the row half a square away, as often as 2 is a factor, every number has moved. */
-static inline void turn(Lanes square[LANES]) {
+/* Transposes a square: each step interleaves rows that are half a square apart; log2(LANES) steps move every number
+   to its place. Shuffles are much faster than LANES * LANES single stores. */
+static inline void transpose(Lanes square[LANES]) {
   for (int times = 1; times < LANES; times *= 2) {
     Lanes next[LANES];
     for (int k = 0; k < LANES / 2; k++) {
@@ -537,7 +545,7 @@ static inline void turn(Lanes square[LANES]) {
   }
 }
 
-/* Goes through a tensor in the order in which an image's numbers lie. */
+/* Goes through a tensor in the order of an image in memory, (H, W, C). */
 typedef struct {
   int channel, column;
   float *pixel;
@@ -563,8 +571,8 @@ static inline void copy(void *to, const void *from, int length) {
     memcpy(to, from, sizeof(float) * length);
 }
 
-/* The next `length` numbers of every image. Each channel has its own `scale` and `shift` on the way; without `shift`
-   there is none. */
+/* Writes (put) or reads (get) the next `length` numbers of every image, times `scale` plus `shift` of their channel;
+   `shift` may be NULL. */
 static inline void put(Walk *walk, const Tensor *t, const Lanes *square, int length, const float *scale,
                        const float *shift) {
   for (int k = 0; k < length; k++) {
@@ -589,7 +597,7 @@ static void images_in(const Tensor *t, const float *images, int count, const flo
     const int length = size - start < LANES ? size - start : LANES;
     Lanes square[LANES] = {{0}};
     for (int n = 0; n < count; n++) copy(&square[n], images + (int64_t)n * size + start, length);
-    turn(square);
+    transpose(square);
     put(&walk, t, square, length, scale, shift);
   }
 }
@@ -602,7 +610,7 @@ static void images_out(const Tensor *t, float *data, int count, const float *sca
     const int length = size - start < LANES ? size - start : LANES;
     Lanes square[LANES] = {{0}};
     get(&walk, t, square, length, scale, shift);
-    turn(square);
+    transpose(square);
     for (int n = 0; n < count; n++) copy(images + (int64_t)n * size + start, &square[n], length);
   }
 }
@@ -613,7 +621,7 @@ static const float ZEROS[MAX_TAPS];
 
 static float *value_of(const Tensor *t, float *tape, float *scratch) { return (t->kept ? tape : scratch) + t->value; }
 
-/* The way forward's weights, packed. */
+/* Packs the weights for the forward pass. */
 static void pack_forward(const Program *program, const float *const *weights, float *scratch) {
   for (int n = 0; n < program->count; n++) {
     const Operation *op = program->operations + n;
@@ -625,7 +633,7 @@ static void pack_forward(const Program *program, const float *const *weights, fl
   }
 }
 
-/* A group of images, which are in the first tensor, to the last one. */
+/* Takes a group of images from the first tensor to the last one. */
 static void group_forward(const Program *program, const float *const *weights, float *tape, float *scratch) {
   for (int n = 0; n < program->count; n++) {
     const Operation *op = program->operations + n;
@@ -635,7 +643,7 @@ static void group_forward(const Program *program, const float *const *weights, f
     switch (op->kind) {
       case CONVOLUTION: apply(op, from, in, to, out, packed, bias, op->activation); break;
       case TRANSPOSED: apply_transposed(op, from, in, to, out, packed, bias, op->activation); break;
-      case MAXIMUM: maximum(op, from, in, to, out, (Places *)(tape + op->places)); break;
+      case MAXIMUM: maximum(op, from, in, to, out, (Indices *)(tape + op->indices)); break;
       case AVERAGE: average(op, from, in, to, out, 0); break;
       case NEAREST: nearest(op, from, in, to, out, 0); break;
       case SHUFFLE: shuffle(op->kernel, from, in, to, out, 1); break;
@@ -644,15 +652,15 @@ static void group_forward(const Program *program, const float *const *weights, f
   }
 }
 
-/* The first operation with weights: below it, no gradient is needed. */
+/* Returns the first operation with weights: before it, no gradient is needed. */
 static int first_with_weights(const Program *program) {
   int first = 0;
   while (first < program->count && !has_weights(program->operations + first)) first++;
   return first;
 }
 
-/* The way back's weights, packed, and sums of gradients that are zero. */
-static void pack_back(const Program *program, const float *const *weights, float *scratch) {
+/* Packs the weights for the backward pass and sets the sums of gradients to zero. */
+static void pack_backward(const Program *program, const float *const *weights, float *scratch) {
   const int first = first_with_weights(program);
   for (int n = first; n < program->count; n++) {
     const Operation *op = program->operations + n;
@@ -663,24 +671,24 @@ static void pack_back(const Program *program, const float *const *weights, float
     memset(scratch + op->bias_sums, 0, sizeof(Lanes) * from[1].channels);
     if (n == first) continue;
     if (op->kind == CONVOLUTION)
-      pack_transposed(op, weights[2 * n], scratch + op->back, big, small);
+      pack_transposed(op, weights[2 * n], scratch + op->backward, big, small);
     else
-      pack(weights_of(op, weights[2 * n], big, small, scratch), scratch + op->back, small->channels, taps);
+      pack(weights_of(op, weights[2 * n], big, small, scratch), scratch + op->backward, small->channels, taps);
   }
 }
 
-/* A group's gradient, which is in the last tensor's, back to the weights. */
-static void group_back(const Program *program, float *tape, float *scratch) {
+/* Takes a group's gradient from the last tensor back to the weights. */
+static void group_backward(const Program *program, float *tape, float *scratch) {
   const int first = first_with_weights(program);
   for (int n = program->count - 1; n >= first; n--) {
     const Operation *op = program->operations + n;
     const Tensor *from = program->tensors + n, *to = from + 1;
     float *value = value_of(from, tape, scratch), *in = scratch + from->gradient, *out = scratch + to->gradient;
-    const float *packed = scratch + op->back;
+    const float *packed = scratch + op->backward;
     Lanes *sums = (Lanes *)(scratch + op->sums);
     int32_t offsets[MAX_TAPS];
     if (has_weights(op)) {
-      if (op->activation != NONE) activation_back(op->activation, to, value_of(to, tape, scratch), out);
+      if (op->activation != NONE) activation_backward(op->activation, to, value_of(to, tape, scratch), out);
       add_positions(to, out, (Lanes *)(scratch + op->bias_sums));
     }
     switch (op->kind) {
@@ -699,7 +707,7 @@ static void group_back(const Program *program, float *tape, float *scratch) {
         if (n > first) apply(op, to, out, from, in, packed, ZEROS, NONE);
         break;
       }
-      case MAXIMUM: maximum_back(op, from, in, to, out, (const Places *)(tape + op->places)); break;
+      case MAXIMUM: maximum_backward(op, from, in, to, out, (const Indices *)(tape + op->indices)); break;
       case AVERAGE: average(op, from, in, to, out, 1); break;
       case NEAREST: nearest(op, from, in, to, out, 1); break;
       case SHUFFLE: shuffle(op->kernel, from, in, to, out, 0); break;
@@ -708,7 +716,7 @@ static void group_back(const Program *program, float *tape, float *scratch) {
   }
 }
 
-/* Sums by lane, added up, to the gradients of the weights. */
+/* Adds the lanes of the sums up to the gradients of the weights. */
 static void add_lanes(const Program *program, float *scratch, float *const *gradients) {
   for (int n = 0; n < program->count; n++) {
     const Operation *op = program->operations + n;
@@ -720,52 +728,52 @@ static void add_lanes(const Program *program, float *scratch, float *const *grad
     for (int c = 0; c < small->channels; c += DOWN) {
       const int down = small->channels - c < DOWN ? small->channels - c : DOWN;
       for (int t = 0; t < taps; t++)
-        for (int k = 0; k < down; k++, sums += LANES) gradient[(int64_t)(c + k) * taps + t] = added(sums);
+        for (int k = 0; k < down; k++, sums += LANES) gradient[(int64_t)(c + k) * taps + t] = sum_of_lanes(sums);
     }
-    if (op->side) add_taps_back(op, gradients[2 * n], big->channels, small->channels, gradient);
+    if (op->side) add_taps_backward(op, gradients[2 * n], big->channels, small->channels, gradient);
     if (gradients[2 * n + 1])
-      for (int c = 0; c < from[1].channels; c++) gradients[2 * n + 1][c] = added(scratch + op->bias_sums + c * LANES);
+      for (int c = 0; c < from[1].channels; c++) gradients[2 * n + 1][c] = sum_of_lanes(scratch + op->bias_sums + c * LANES);
   }
 }
 
 static inline int64_t size_of(const Tensor *t) { return (int64_t)t->channels * t->height * t->width; }
 
-/* `count` images through the network. `weights` has a pointer to the weights and one to the biases for each operation.
-   What backward() needs is left in `tape`, a group's behind the other's with `keep`, else each in the same place.
-   Borders in `tape` and `scratch` must be zero, and stay so. */
+/* Takes `count` images through the network. `weights` has two pointers for each operation, weights and biases. With
+   `keep`, each group leaves what backward() needs in its own part of `tape`; else they all use the same part. Borders
+   in `tape` and `scratch` must be zero, and stay so. */
 void forward(const Program *program, int64_t count, const float *images, const float *const *weights, float *tape,
-             float *scratch, float *answers, int32_t keep) {
+             float *scratch, float *outputs, int32_t keep) {
   const Tensor *first = program->tensors, *last = first + program->count;
   pack_forward(program, weights, scratch);
   for (int64_t start = 0; start < count; start += LANES, tape += keep ? program->tape : 0) {
     const int here = count - start < LANES ? (int)(count - start) : LANES;
-    images_in(first, images + start * size_of(first), here, program->given_scale, program->given_shift,
+    images_in(first, images + start * size_of(first), here, program->input_scale, program->input_shift,
               value_of(first, tape, scratch));
     group_forward(program, weights, tape, scratch);
-    images_out(last, value_of(last, tape, scratch), here, program->answer_scale, program->answer_shift,
-               answers + start * size_of(last));
+    images_out(last, value_of(last, tape, scratch), here, program->output_scale, program->output_shift,
+               outputs + start * size_of(last));
   }
 }
 
-/* The gradient of the weights, into `gradients` with two pointers an operation, from that of the answers. */
-void backward(const Program *program, int64_t count, const float *answer_gradients, const float *const *weights,
+/* Computes the gradient of the weights from that of the outputs. `gradients` has two pointers for each operation. */
+void backward(const Program *program, int64_t count, const float *output_gradients, const float *const *weights,
               float *tape, float *scratch, float *const *gradients) {
   const Tensor *last = program->tensors + program->count;
-  pack_back(program, weights, scratch);
+  pack_backward(program, weights, scratch);
   const int64_t groups = (count + LANES - 1) / LANES;
   for (int64_t group = groups - 1; group >= 0; group--) { /* The last group's tensors are still in the cache. */
     const int64_t start = group * LANES;
     const int here = count - start < LANES ? (int)(count - start) : LANES;
-    images_in(last, answer_gradients + start * size_of(last), here, program->answer_scale, 0,
+    images_in(last, output_gradients + start * size_of(last), here, program->output_scale, 0,
               scratch + last->gradient);
-    group_back(program, tape + group * program->tape, scratch);
+    group_backward(program, tape + group * program->tape, scratch);
   }
   add_lanes(program, scratch, gradients);
 }
 
 /* ---- an autoencoder, from bytes to the gradient of the weights ---------------------------------------------------- */
 
-/* LANES numbers of each image, in [0, 1]: a number in every row, an image in every lane. */
+/* Reads LANES numbers of each image, in [0, 1]: a number in every row, an image in every lane. */
 static inline void pixels_at(const uint8_t *images, const int64_t *rows, int count, int64_t size, int64_t start,
                              int length, Lanes square[LANES]) {
   for (int n = 0; n < LANES; n++) {
@@ -773,49 +781,50 @@ static inline void pixels_at(const uint8_t *images, const int64_t *rows, int cou
     if (n < count) memcpy(&bytes, images + rows[n] * size + start, length == LANES ? LANES : length);
     square[n] = __builtin_convertvector(bytes, Lanes) * (1.0f / 255.0f);
   }
-  turn(square);
+  transpose(square);
 }
 
-/* Images through the network, which is to answer with them, and the gradient of the mean squared error. A group goes
-   forward and back at once, so that its tape is all that there is. Returns the sum of the squared errors.
+/* Computes the gradient of the mean squared error between images and the network's outputs for them, and returns the
+   sum of the squared errors. A group goes forward and backward at once, while its tape is in the cache, so that one
+   group's tape is all that is needed.
 
-   images  bytes (H, W, C) of each
-   rows    which of them, `count` numbers */
-double learn(const Program *program, int64_t count, const uint8_t *images, const int64_t *rows,
+   images  bytes (H, W, C) of each image
+   rows    `count` indices of images */
+double mse_gradient(const Program *program, int64_t count, const uint8_t *images, const int64_t *rows,
              const float *const *weights, float *tape, float *scratch, float *const *gradients) {
   const Tensor *first = program->tensors, *last = first + program->count;
   const int64_t size = size_of(first);
   const float slope = 2.0f / (float)(count * size);
   DoubleLanes total = {0};
   pack_forward(program, weights, scratch);
-  pack_back(program, weights, scratch);
+  pack_backward(program, weights, scratch);
   for (int64_t group = 0; group < count; group += LANES, rows += LANES) {
     const int here = count - group < LANES ? (int)(count - group) : LANES;
     Lanes square[LANES], present = {0};
     for (int n = 0; n < here; n++) present[n] = 1;
-    Walk given = {0, 0, value_of(first, tape, scratch) + origin_of(first)};
+    Walk input = {0, 0, value_of(first, tape, scratch) + origin_of(first)};
     for (int64_t start = 0; start < size; start += LANES) {
       const int length = size - start < LANES ? (int)(size - start) : LANES;
       pixels_at(images, rows, here, size, start, length, square);
-      put(&given, first, square, length, program->given_scale, program->given_shift);
+      put(&input, first, square, length, program->input_scale, program->input_shift);
     }
     group_forward(program, weights, tape, scratch);
-    Walk answer = {0, 0, value_of(last, tape, scratch) + origin_of(last)};
-    Walk back = {0, 0, scratch + last->gradient + origin_of(last)};
+    Walk output = {0, 0, value_of(last, tape, scratch) + origin_of(last)};
+    Walk gradient = {0, 0, scratch + last->gradient + origin_of(last)};
     for (int64_t start = 0; start < size; start += LANES) {
       const int length = size - start < LANES ? (int)(size - start) : LANES;
       Lanes errors[LANES], sum = {0};
       pixels_at(images, rows, here, size, start, length, square);
-      get(&answer, last, errors, length, program->answer_scale, program->answer_shift);
+      get(&output, last, errors, length, program->output_scale, program->output_shift);
       for (int k = 0; k < length; k++) {
         errors[k] = (errors[k] - square[k]) * present;
         sum += errors[k] * errors[k];
         errors[k] *= slope;
       }
-      put(&back, last, errors, length, program->answer_scale, 0);
+      put(&gradient, last, errors, length, program->output_scale, 0);
       total += __builtin_convertvector(sum, DoubleLanes);
     }
-    group_back(program, tape, scratch);
+    group_backward(program, tape, scratch);
   }
   add_lanes(program, scratch, gradients);
   double errors = 0;

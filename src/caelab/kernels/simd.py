@@ -1,0 +1,416 @@
+"""Small convolutional networks forward and backward by ``simd.c``, an image in every vector lane.
+
+A network is given as plain numbers: a chain of operations and the shapes of the tensors between
+them. What turns layers into operations is ``caelab.networks.simd_network``.
+"""
+
+import ctypes
+import math
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from caelab.kernels.compiler import CLibrary, c_struct
+
+LIBRARY = CLibrary(
+    "simd.c",
+    {
+        "lanes": "i",
+        "max_taps": "i",
+        "forward": "-plpppppi",
+        "backward": "-plppppp",
+        "mse_gradient": "dplpppppp",
+    },
+)
+
+ALIGNMENT = 16
+"""Floats to which positions in memory are rounded: a vector of the widest kind."""
+
+ACTIVATIONS = {"none": 0, "relu": 1, "leaky": 2}
+CONVOLUTION, TRANSPOSED, MAXIMUM, AVERAGE, NEAREST, SHUFFLE, UNSHUFFLE = range(7)
+"""The kinds of operations, numbered as in ``simd.c``."""
+
+MAX_WINDOW = 7
+"""Side of the largest maximum pooling: a maximum's position is kept in a byte, with a flag."""
+
+MAX_TENSOR = 2**31
+"""Floats of a group's tensor, within which positions are counted by 32 bits."""
+
+Shape = tuple[int, int, int]
+"""(C, H, W)."""
+
+Affine = tuple[Tensor, Tensor]
+"""Scale and shift by channel, each ``(C,)``."""
+
+Weights = Sequence[Tensor | None]
+"""Weights and biases of each operation in turn; ``None`` where it has none."""
+
+_Tensor = c_struct("i channels height width border kept", "l value gradient")
+_Operation = c_struct(
+    "i kind kernel stride dilation padding activation side",
+    "l summed indices forward backward sums bias_sums",
+)
+_Program = c_struct(
+    "i count",
+    "l tape",
+    "p tensors operations input_scale input_shift output_scale output_shift",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """A layer, as ``simd.c`` knows it.
+
+    Attributes:
+        kind: Which of the constants above.
+        kernel: Side of the kernel, of the pool, or of the square that is shuffled.
+        weighted: Whether it has weights.
+        stride: Pixels from one window to the next.
+        dilation: Pixels from one tap to the next.
+        padding: Zeros around the input.
+        activation: A name in ``ACTIVATIONS``.
+        side: Side of the layer's own kernel, where its taps are summed to those of a transposed
+            convolution; else 0.
+    """
+
+    kind: int
+    kernel: int
+    weighted: bool = False
+    stride: int = 1
+    dilation: int = 1
+    padding: int = 0
+    activation: str = "none"
+    side: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chain:
+    """Operations one after the other.
+
+    Attributes:
+        operations: The operations.
+        shapes: Shapes of the tensors between them, from the input to the output: one more.
+    """
+
+    operations: tuple[Operation, ...]
+    shapes: tuple[Shape, ...]
+
+    def steps(self) -> Iterator[tuple[Operation, Shape, Shape]]:
+        """Yield each operation with the shapes before and after it."""
+        return zip(self.operations, self.shapes, self.shapes[1:], strict=False)
+
+    @property
+    def mean_width(self) -> float:
+        """Mean number of channels of the weighted operations.
+
+        It is the geometric mean of an operation's two sides, weighted by its multiplications.
+        """
+        total = weighted = 0.0
+        for operation, before, after in self.steps():
+            if operation.weighted:
+                small = before if operation.kind == TRANSPOSED else after
+                products = operation.kernel**2 * before[0] * after[0] * small[1] * small[2]
+                total += products
+                weighted += products * math.sqrt(before[0] * after[0])
+        return weighted / total if total else 0.0
+
+    @property
+    def max_taps(self) -> int:
+        """Largest number of products that are summed to one number, forward or backward."""
+        return max(
+            operation.kernel**2 * max(before[0], after[0]) if operation.weighted else 0
+            for operation, before, after in self.steps()
+        )
+
+    @property
+    def borders(self) -> list[int]:
+        """Zeros that each tensor needs around it, so that no loop checks where an image ends."""
+        borders = [0] * len(self.shapes)
+        for index, operation in enumerate(self.operations):
+            if not operation.weighted:
+                continue
+            stride, padding = operation.stride, operation.padding
+            last_tap = (operation.kernel - 1) * operation.dilation - padding
+            big, small = (index + 1, index) if operation.kind == TRANSPOSED else (index, index + 1)
+            for axis in (1, 2):
+                large, little = self.shapes[big][axis], self.shapes[small][axis]
+                reach = padding, (little - 1) * stride + last_tap - (large - 1)
+                borders[big] = max(borders[big], *reach)
+                reach = last_tap // stride, (large - 1 + padding) // stride - (little - 1)
+                borders[small] = max(borders[small], *reach)
+        return borders
+
+
+class _Memory:
+    """Positions in a block of memory, one after the other."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def take(self, floats: int) -> int:
+        position = self.size
+        self.size += -(-floats // ALIGNMENT) * ALIGNMENT
+        return position
+
+
+class _Buffers:
+    """Blocks of one layout, used again and again.
+
+    Borders are zero in fresh memory and never written, so a used block is as good as a new one.
+    Threads may append to a list and pop from it at the same time.
+    """
+
+    def __init__(self) -> None:
+        self._free: dict[int, list[Tensor]] = {}
+
+    def borrow(self, floats: int) -> Tensor:
+        """Return a block of this size, in which all borders are zero."""
+        try:
+            return self._free.setdefault(floats, []).pop()
+        except IndexError:
+            return torch.zeros(floats)
+
+    def give_back(self, block: Tensor) -> None:
+        self._free[len(block)].append(block)
+
+
+class SimdProgram:
+    """A chain, laid out in memory for ``simd.c``. Several threads may run it at once.
+
+    Args:
+        chain: The operations.
+        library: The compiled ``simd.c``.
+        input_affine: Scale and shift of each input channel, applied first, ``(C,)`` each.
+        output_affine: Scale and shift of each output channel, applied last, ``(C',)`` each.
+
+    Raises:
+        ValueError: A tensor is too large.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        library: ctypes.CDLL,
+        *,
+        input_affine: Affine | None = None,
+        output_affine: Affine | None = None,
+    ) -> None:
+        self.chain, self.library, self.lanes = chain, library, library.lanes()
+        tape, scratch = _Memory(), _Memory()
+        tensors = [
+            self._tensor(index, border, tape, scratch) for index, border in enumerate(chain.borders)
+        ]
+        operations = [self._operation(*step, tape, scratch) for step in chain.steps()]
+        arrays: list[Any] = [
+            (_Tensor * len(tensors))(*tensors),
+            (_Operation * len(operations))(*operations),
+            *_floats(input_affine, chain.shapes[0][0]),
+            *_floats(output_affine, chain.shapes[-1][0]),
+        ]
+        self._arrays = arrays  # kept, as C knows their addresses alone
+        self._program = _Program(
+            len(operations), tape.size, *(ctypes.addressof(array) for array in arrays)
+        )
+        self.address = ctypes.addressof(self._program)
+        self.tape, self.scratch = tape.size, scratch.size
+        self.tapes, self.scratches = _Buffers(), _Buffers()
+        self._pool: ThreadPoolExecutor | None = None
+
+    def _tensor(self, index: int, border: int, tape: _Memory, scratch: _Memory) -> Any:
+        channels, height, width = self.chain.shapes[index]
+        before = self.chain.operations[index - 1] if index else None
+        after = self.chain.operations[index] if index < len(self.chain.operations) else None
+        # The backward pass needs the inputs of weights, and the outputs of activations.
+        kept = bool(
+            (after and after.weighted)
+            or (before and before.weighted and before.activation != "none")
+        )
+        size = channels * (height + 2 * border) * (width + 2 * border) * self.lanes
+        if size >= MAX_TENSOR:
+            raise ValueError(f"a tensor of {size} floats: at most {MAX_TENSOR - 1} are allowed")
+        value = (tape if kept else scratch).take(size)
+        return _Tensor(channels, height, width, border, kept, value, scratch.take(size))
+
+    def _operation(
+        self, operation: Operation, before: Shape, after: Shape, tape: _Memory, scratch: _Memory
+    ) -> Any:
+        maxima = math.prod(after) * self.lanes // 4 if operation.kind == MAXIMUM else 0
+        weights = operation.kernel**2 * before[0] * after[0] if operation.weighted else 0
+        return _Operation(
+            operation.kind,
+            operation.kernel,
+            operation.stride,
+            operation.dilation,
+            operation.padding,
+            ACTIVATIONS[operation.activation],
+            operation.side,
+            scratch.take(weights if operation.side else 0),
+            tape.take(maxima),
+            scratch.take(weights),
+            scratch.take(weights),
+            scratch.take(weights * self.lanes),
+            scratch.take(after[0] * self.lanes if weights else 0),
+        )
+
+    def __call__(self, x: Tensor, weights: Weights) -> Tensor:
+        """Run the chain forward; on backward, give the gradient of the weights, not that of x.
+
+        Where no gradient is recorded, as many threads as PyTorch has share the images out; else all
+        is done on the calling thread.
+
+        Args:
+            x: ``float32 (N, C, H, W)``.
+            weights: Weights and biases of each operation.
+
+        Returns:
+            ``float32 (N, C', H', W')``, channels last in memory.
+        """
+        if torch.is_grad_enabled():
+            y: Tensor = _Pass.apply(self, x.detach(), *weights)  # type: ignore[no-untyped-call]
+            return y
+        images, dense, outputs = _to_nhwc(x), _dense(weights), self.empty_outputs(len(x))
+        threads = torch.get_num_threads()
+        shares = min(threads, -(-len(x) // self.lanes))
+        if shares <= 1:
+            self.forward(images, dense, outputs)
+        else:
+            self._pool = self._pool or ThreadPoolExecutor(threads, "simd")
+            parts = zip(images.tensor_split(shares), outputs.tensor_split(shares), strict=True)
+            for part in [self._pool.submit(self.forward, some, dense, to) for some, to in parts]:
+                part.result()
+        return outputs.permute(0, 3, 1, 2)
+
+    def forward(
+        self, images: Tensor, weights: Weights, outputs: Tensor, tape: Tensor | None = None
+    ) -> None:
+        """Run the chain forward on the calling thread.
+
+        Args:
+            images: ``float32 (N, H, W, C)``, contiguous, as are the others.
+            weights: Weights and biases of each operation.
+            outputs: Memory for the outputs, ``float32 (N, H', W', C')``.
+            tape: Memory for what :meth:`backward` needs of all images; ``None`` does not keep it.
+        """
+        memory = self.tapes.borrow(self.tape) if tape is None else tape
+        scratch = self.scratches.borrow(self.scratch)
+        self.library.forward(
+            self.address,
+            len(images),
+            images.data_ptr(),
+            _pointers(weights),
+            memory.data_ptr(),
+            scratch.data_ptr(),
+            outputs.data_ptr(),
+            tape is not None,
+        )
+        self.scratches.give_back(scratch)
+        if tape is None:
+            self.tapes.give_back(memory)
+
+    def backward(self, output_gradient: Tensor, weights: Weights, tape: Tensor) -> Weights:
+        """Return the gradients of the weights.
+
+        Args:
+            output_gradient: ``float32 (N, H', W', C')``, contiguous.
+            weights: Weights and biases of each operation, as for :meth:`forward`.
+            tape: What :meth:`forward` left.
+        """
+        gradients = _empty_like(weights)
+        scratch = self.scratches.borrow(self.scratch)
+        self.library.backward(
+            self.address,
+            len(output_gradient),
+            output_gradient.data_ptr(),
+            _pointers(weights),
+            tape.data_ptr(),
+            scratch.data_ptr(),
+            _pointers(gradients),
+        )
+        self.scratches.give_back(scratch)
+        return gradients
+
+    def mse_gradient(
+        self, images: Tensor, rows: Tensor, weights: Weights
+    ) -> tuple[float, tuple[Tensor, ...]]:
+        """Return the mean squared error of images and the outputs for them, and its gradient.
+
+        Both come from the bytes in one pass. The chain must keep the images' shape.
+
+        Args:
+            images: ``uint8 (M, H·W·C)``, meaning [0, 1].
+            rows: Which of them, ``int64 (N,)``.
+            weights: Weights and biases of each operation.
+
+        Returns:
+            The error, and the gradients of the weights that are not ``None``.
+        """
+        dense = _dense(weights)
+        gradients = _empty_like(dense)
+        tape, scratch = self.tapes.borrow(self.tape), self.scratches.borrow(self.scratch)
+        total: float = self.library.mse_gradient(
+            self.address,
+            len(rows),
+            images.data_ptr(),
+            rows.data_ptr(),
+            _pointers(dense),
+            tape.data_ptr(),
+            scratch.data_ptr(),
+            _pointers(gradients),
+        )
+        self.tapes.give_back(tape)
+        self.scratches.give_back(scratch)
+        found = tuple(each for each in gradients if each is not None)
+        return total / (len(rows) * images.shape[1]), found
+
+    def empty_outputs(self, count: int) -> Tensor:
+        """Return memory for the outputs for so many images, ``float32 (N, H', W', C')``."""
+        channels, height, width = self.chain.shapes[-1]
+        return torch.empty(count, height, width, channels)
+
+
+class _Pass(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, program: SimdProgram, x: Tensor, *weights: Tensor | None) -> Tensor:
+        groups = -(-len(x) // program.lanes)
+        ctx.program, ctx.weights = program, _dense(weights)
+        ctx.tape = program.tapes.borrow(groups * program.tape)
+        outputs = program.empty_outputs(len(x))
+        program.forward(_to_nhwc(x), ctx.weights, outputs, ctx.tape)
+        return outputs.permute(0, 3, 1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        gradients = ctx.program.backward(_to_nhwc(gradient), ctx.weights, ctx.tape)
+        ctx.program.tapes.give_back(ctx.tape)
+        ctx.tape = None
+        return (None, None, *gradients)
+
+
+def _to_nhwc(images: Tensor) -> Tensor:
+    return images.permute(0, 2, 3, 1).contiguous()
+
+
+def _dense(weights: Weights) -> Weights:
+    return [None if weight is None else weight.detach().contiguous() for weight in weights]
+
+
+def _empty_like(weights: Weights) -> Weights:
+    return [None if weight is None else torch.empty_like(weight) for weight in weights]
+
+
+def _pointers(tensors: Weights) -> ctypes.Array[ctypes.c_void_p]:
+    return (ctypes.c_void_p * len(tensors))(
+        *[None if each is None else each.data_ptr() for each in tensors]
+    )
+
+
+def _floats(affine: Affine | None, channels: int) -> list[ctypes.Array[ctypes.c_float]]:
+    """Return scale and shift for C; 1 and 0 where there are none."""
+    scale, shift = affine or (torch.ones(channels), torch.zeros(channels))
+    return [(ctypes.c_float * channels)(*each.tolist()) for each in (scale, shift)]

@@ -1,1 +1,0 @@
-"""The compiled interpreter of small networks: one image in every lane of a vector register."""

@@ -1,0 +1,107 @@
+"""The step of SOAP for small matrices by ``soap.c``."""
+
+import ctypes
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from caelab.kernels.compiler import CLibrary, c_struct
+
+LIBRARY = CLibrary(
+    "soap.c", {"scratch_floats": "lp", "observe_gradient": "-pplfp", "update": "-pplpp"}
+)
+
+MAX_PRODUCTS = 4_000_000
+"""Multiplications of a product with a basis up to which this is faster than PyTorch's calls."""
+
+Hyperparameters = c_struct("f first_beta second_beta rate correction epsilon decay")
+"""``Hyperparameters`` of ``soap.c``: those of one step."""
+
+_Parameter = c_struct(
+    "l rows columns",
+    "p parameter mean mean_square left_covariance right_covariance left_basis right_basis",
+)
+
+
+class SmallMatrix:
+    """A parameter and SOAP's state of it, where ``soap.c`` finds them.
+
+    Args:
+        library: The compiled ``soap.c``.
+        parameter: The parameter that is trained.
+        matrix: The same memory as SOAP sees it, ``(m, n)``.
+        state: SOAP's state of the parameter.
+    """
+
+    def __init__(
+        self, library: ctypes.CDLL, parameter: Tensor, matrix: Tensor, state: dict[str, Any]
+    ) -> None:
+        self._library = library
+        self._state = dict(state)  # keeps the tensors alive, whose addresses C knows
+        tensors = (parameter, state["mean"], state["mean_square"])
+        sides = (*state["covariances"], *state["bases"])
+        self._parameter = _Parameter(
+            *matrix.shape,
+            *(None if each is None else each.data_ptr() for each in (*tensors, *sides)),
+        )
+        self._self = ctypes.byref(self._parameter)
+        self._scratch = torch.empty(library.scratch_floats(self._self))
+        self._taps = parameter[0, 0].numel() if parameter.ndim > 2 else 1
+
+    def is_of(self, parameter: Tensor, state: dict[str, Any]) -> bool:
+        """Return whether these are still the parameter and its state."""
+        return (
+            parameter.data_ptr() == self._parameter.parameter
+            and state["mean"] is self._state["mean"]
+        )
+
+    def observe(self, gradient: Tensor, keep: float) -> None:
+        """Update the covariances by a gradient.
+
+        Args:
+            gradient: Of the parameter's shape, contiguous.
+            keep: Share of the old covariances that is kept, between 0 and 1.
+        """
+        self._library.observe_gradient(
+            self._self, gradient.data_ptr(), self._taps, keep, self._scratch.data_ptr()
+        )
+
+    def update(self, gradient: Tensor, hyperparameters: ctypes.Structure) -> None:
+        """Move the parameter, and the moments, by Adam's step in the bases.
+
+        Args:
+            gradient: Of the parameter's shape, contiguous.
+            hyperparameters: Those of the step, as :data:`Hyperparameters`.
+        """
+        self._library.update(
+            self._self,
+            gradient.data_ptr(),
+            self._taps,
+            ctypes.byref(hyperparameters),
+            self._scratch.data_ptr(),
+        )
+
+
+def small_matrix(parameter: Tensor, matrix: Tensor, state: dict[str, Any]) -> SmallMatrix | None:
+    """Return the parameter for ``soap.c``; ``None`` where that cannot be used, or is not faster.
+
+    Args:
+        parameter: The parameter that is trained.
+        matrix: The parameter as SOAP sees it; a copy cannot be used.
+        state: SOAP's state of the parameter.
+    """
+    if (
+        matrix.ndim != 2
+        or matrix.dtype != torch.float32
+        or matrix.device.type != "cpu"
+        or not matrix.numel()
+        or matrix.data_ptr() != parameter.data_ptr()
+        or matrix.numel() * max(matrix.shape) > MAX_PRODUCTS
+    ):
+        return None
+    tensors = (matrix, state["mean"], state["mean_square"], *state["covariances"], *state["bases"])
+    if any(each is not None and not each.is_contiguous() for each in tensors):
+        return None
+    library = LIBRARY.loaded
+    return None if library is None else SmallMatrix(library, parameter, matrix, state)

@@ -1,1 +1,0 @@
-"""The update of SOAP for small matrices, in compiled loops."""
