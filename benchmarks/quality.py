@@ -59,7 +59,7 @@ def contestants(options: Options) -> Sequence[Contestant]:
         ),
         Contestant(
             name="caelab-short-batch",
-            label=f"**caelab**, --epochs 1 --batch {SHORT_BATCH}",
+            label=f"**caelab**, --epochs 1 --batch-size {SHORT_BATCH}",
             arguments=caelab,
             task=replace(task, epochs=1, batch=SHORT_BATCH),
         ),

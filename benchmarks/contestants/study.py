@@ -32,8 +32,8 @@ def main() -> None:
         file.write_text(
             STUDY.format(seeds=seeds, network=task.network, epochs=task.epochs), encoding="utf-8"
         )
-        limit = [] if task.images is None else ["--limit", str(task.images)]
-        command = ["caelab", "study", str(file), "--runs", folder, "--data", task.data, *limit]
+        size = [] if task.images is None else ["--train-size", str(task.images)]
+        command = ["caelab", "study", str(file), "--runs", folder, "--data", task.data, *size]
         started = time.perf_counter()
         subprocess.run([sys.executable, "-m", *command], check=True, stdout=subprocess.DEVNULL)
     print(json.dumps({"command": time.perf_counter() - started, "data": task.data}))

@@ -155,7 +155,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         return self._run("encode", self._validate(X)).reshape(-1, self._n_features_out)
 
     def inverse_transform(self, X: Array) -> Array:  # noqa: N803
-        """Decode codes ``(N, code size)`` to ``float32`` images in the form and range of ``fit``'s."""
+        """Decode codes ``(N, code size)`` to ``float32`` images like those of ``fit``."""
         check_is_fitted(self)
         codes = check_array(X, dtype=np.float32)
         if codes.shape[1] != self._n_features_out:
@@ -170,7 +170,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         return images.reshape(len(images), -1) if self._rows else images
 
     def score(self, X: Array, y: object = None) -> float:  # noqa: ARG002, N803
-        """Return minus the mean squared error of the reconstructions on [0, 1], higher is better."""
+        """Return minus the reconstructions' mean squared error on [0, 1]; higher is better."""
         check_is_fitted(self)
         images = self._validate(X)
         restored = self._run("restore", images)

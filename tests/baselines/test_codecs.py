@@ -49,7 +49,7 @@ def exact() -> ImageModel:
     return model("unshuffle4 | shuffle4")
 
 
-# Quantisation
+# Quantization
 
 
 @settings(max_examples=50, deadline=None)  # torch's first steps are slow
@@ -113,7 +113,7 @@ def test_fewer_bits_leave_the_error_of_their_steps() -> None:
     low, high = channel_ranges(Inference(exact()).encode(TRAIN.batch(slice(None))))
     std = torch.tensor([0.2, 0.3, 0.25]).repeat_interleave(16)[
         :, None, None
-    ]  # unshuffle4: 16 places of each colour
+    ]  # unshuffle4: 16 places of each color
     for cost in (six, four):
         step = (high - low) * std / (2**cost.bits - 1)
         assert cost.mse == pytest.approx(float(step.square().mean()) / 12, rel=0.1)
@@ -196,7 +196,7 @@ def test_the_payload_is_what_differs_between_files() -> None:
     header = half.bytes - half.payload_bytes
     assert header == pytest.approx(
         623 + 2
-    )  # markers, quantisation and Huffman tables of T.81; the end marker
+    )  # markers, quantization and Huffman tables of T.81; the end marker
     assert 623 <= shared < 626  # the first payload bytes may agree by chance
 
 

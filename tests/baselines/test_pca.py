@@ -9,7 +9,7 @@ from caelab.data import load_images, split_images
 from caelab.data.device_images import DeviceImages
 
 RNG = np.random.default_rng(0)
-# Correlated colours: a few directions hold most of the variance.
+# Correlated colors: a few directions hold most of the variance.
 LATENT = (
     RNG.normal(size=(300, 10)) @ RNG.normal(size=(10, 3 * 6 * 6)) * 8
     + RNG.normal(size=(300, 108))
@@ -26,10 +26,10 @@ def test_errors_are_those_of_a_singular_value_decomposition(size: int) -> None:
         IMAGES[rows].reshape(len(IMAGES[rows]), -1) / 255
         for rows in (slice(0, 200), slice(200, 300))
     )
-    centre = train.mean(0)
-    basis = np.linalg.svd(train - centre, full_matrices=False)[2][:size]
+    center = train.mean(0)
+    basis = np.linalg.svd(train - center, full_matrices=False)[2][:size]
     expected = np.mean(
-        (np.clip(centre + (test - centre) @ basis.T @ basis, 0, 1) - test) ** 2, axis=1
+        (np.clip(center + (test - center) @ basis.T @ basis, 0, 1) - test) ** 2, axis=1
     )
     np.testing.assert_allclose(
         PrincipalComponents.fit(TRAIN).errors(TEST, size), expected, rtol=1e-3, atol=1e-9
@@ -142,9 +142,9 @@ def cut(images: np.ndarray, side: int) -> np.ndarray:
 @pytest.mark.parametrize(("side", "kept"), [(1, 2), (2, 1), (2, 5), (3, 9)])
 def test_errors_by_patch_are_those_of_a_singular_value_decomposition(side: int, kept: int) -> None:
     train, test = cut(IMAGES[:200], side), cut(IMAGES[200:], side)
-    centre = train.mean(0)
-    basis = np.linalg.svd(train - centre, full_matrices=False)[2][:kept]
-    squares = (np.clip(centre + (test - centre) @ basis.T @ basis, 0, 1) - test) ** 2
+    center = train.mean(0)
+    basis = np.linalg.svd(train - center, full_matrices=False)[2][:kept]
+    squares = (np.clip(center + (test - center) @ basis.T @ basis, 0, 1) - test) ** 2
     expected = squares.reshape(100, -1).mean(1)
     fitted = PrincipalComponents.fit(TRAIN, patch=side)
     np.testing.assert_allclose(

@@ -68,7 +68,7 @@ def error_at(
     Args:
         costs: Settings of one format.
         available: Mean bytes per image.
-        count: Which bytes.
+        count: Bytes that count: of the whole file, or of the payload.
 
     Returns:
         The MSE on [0, 1]; ``None`` if the smallest setting takes more bytes.

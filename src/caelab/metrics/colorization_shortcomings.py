@@ -137,7 +137,7 @@ class Neighbors:
 
 @dataclass(frozen=True, kw_only=True)
 class Bleeding:
-    """How color behaves over edges of the luma, and away from them."""
+    """The chroma of neighboring pixels over edges of the luma, and away from them."""
 
     edges: Neighbors
     flat: Neighbors

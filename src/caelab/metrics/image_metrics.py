@@ -1,7 +1,7 @@
 """Every metric of an estimate against the true image, by name: one value per image.
 
-The metrics of a restored image and of a color are here, with unit, direction and source; ``METRICS``
-is the table that evaluation, comparison and reports read.
+``METRICS`` holds each metric with its unit, direction and source, for evaluation, comparison and
+reports.
 """
 
 import math
@@ -110,8 +110,8 @@ def ciede2000(estimate_lab: Tensor, target_lab: Tensor) -> Tensor:
     estimate, target = (
         lab.detach().movedim(1, -1).cpu().numpy() for lab in (estimate_lab, target_lab)
     )
-    difference = torch.from_numpy(deltaE_ciede2000(estimate, target))  # type: ignore[no-untyped-call]
-    return difference.flatten(1).mean(1)
+    difference = deltaE_ciede2000(estimate, target)  # type: ignore[no-untyped-call]
+    return torch.from_numpy(difference).flatten(1).mean(1)
 
 
 def color_accuracy(estimate_lab: Tensor, target_lab: Tensor, *, tolerance: float) -> Tensor:
@@ -166,7 +166,7 @@ class Metric:
         function: Map of estimate and target, both ``(N, C, H, W)``, to values ``(N,)``.
         space: Color space of the function's arguments: ``"rgb"`` in [0, 1], or a space of
             ``caelab.color`` that 3-channel images are converted to.
-        color: Whether the metric needs color images.
+        color: True for metrics of color images only.
         unit: Unit; ``""`` for a pure number.
         better: Whether lower or higher is better, or a value nearer to the true image's own.
         definition: Definition in one line.

@@ -1,9 +1,9 @@
 """Statistics that say how certain a number is. They need numpy and scipy, not torch.
 
-Three sources of variation are kept apart: the *seed* of a training (``mean_interval``, ``effect``), the
-*images* that an error is averaged over (``compare_pairs``) and the *architectures* of a study (the
-correlations and the power law). Where there are too few observations, an interval has no bounds;
-no function fails for that reason.
+Three sources of variation are kept apart: the *seed* of a training (``mean_interval``,
+``effect``), the *images* that an error is averaged over (``compare_pairs``) and the
+*architectures* of a study (the correlations and the power law). Where there are too few
+observations, an interval has no bounds; no function fails for that reason.
 """
 
 import itertools
@@ -60,7 +60,7 @@ class Interval:
 
     @property
     def undetermined(self) -> bool:
-        """Whether the interval has no bounds."""
+        """True if the interval has no bounds."""
         return not (math.isfinite(self.low) and math.isfinite(self.high))
 
     def side(self, reference: float) -> int:
@@ -85,7 +85,7 @@ class Effect:
     Attributes:
         difference: Mean error with the change minus mean error without it; negative is better.
         ratio: Geometric mean of the errors with the change over that without it; below 1 is better.
-        paired: Whether the differences were taken seed by seed.
+        paired: True if the differences were taken seed by seed.
         seeds: Number of seeds with the change, and without it. The intervals' ``n`` is the smaller.
     """
 
