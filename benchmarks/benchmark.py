@@ -1,4 +1,4 @@
-"""What a benchmark is: who takes part, what is shown, what is derived."""
+"""The parts of a benchmark: its contestants, its table and what is derived from answers."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -14,11 +14,11 @@ class Options:
     """How much is measured.
 
     Attributes:
-        quick: A check that everything works, in a minute or two; the numbers are not to be shown.
-        rounds: How often every contestant has its turn; each benchmark has its own default.
-        images: Training images at most; each benchmark has its own default.
-        data: As ``caelab train --data`` has it, or ``"synthetic"``.
-        only: Names of contestants, or parts of them; all where empty.
+        quick: Only check, in a minute or two, that everything works; the numbers mean nothing.
+        rounds: Turns of every contestant; ``None`` for the benchmark's own number.
+        images: Largest number of training images; ``None`` for the benchmark's own number.
+        data: A source as in ``caelab train --data``, or ``"synthetic"``.
+        only: Names of contestants, or parts of them; empty for all.
     """
 
     quick: bool = False
@@ -30,7 +30,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table: which value, and how it is written."""
+    """A column of the table: the value in it, and how it is written."""
 
     heading: str
     key: str
@@ -47,13 +47,13 @@ class Benchmark:
     """One benchmark.
 
     Attributes:
-        name: Of the module and of the file of results.
-        title: Of the table.
-        about: How it is measured; stands under the table.
-        rounds: Turns of every contestant by default.
-        contestants: Who takes part, in the order of the table.
-        columns: What is shown.
-        derive: See ``Derive``.
+        name: Name of the module and of the results' file.
+        title: Title of the table.
+        about: Description of the method; printed under the table.
+        rounds: Default number of turns of every contestant.
+        contestants: The contestants, in the order of the table.
+        columns: The columns of the table.
+        derive: Function that adds derived numbers to answers; see ``Derive``.
     """
 
     name: str
@@ -66,8 +66,9 @@ class Benchmark:
 
 
 def summarize(answers: Sequence[Answer]) -> dict[str, dict[str, float]]:
-    """Return median, lowest and highest of every number that all the answers have, and how many
-    there are.
+    """Return median, lowest and highest value of every number in the answers, and their count.
+
+    Numbers that some answer lacks are left out.
     """
     numbers = [
         {
@@ -90,9 +91,7 @@ def summarize(answers: Sequence[Answer]) -> dict[str, dict[str, float]]:
 
 
 def row(contestant: Contestant, answers: Sequence[Answer]) -> dict[str, Any]:
-    """Return a contestant's row of the results: whether it was measured, the summary, and every
-    answer.
-    """
+    """Return a contestant's row of the results: its success, the summary and every answer."""
     failed = next((answer["failed"] for answer in answers if "failed" in answer), None)
     missing = next((answer["missing"] for answer in answers if "missing" in answer), None)
     state = f"missing: {missing}" if missing else f"failed: {failed}" if failed else "measured"

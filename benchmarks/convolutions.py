@@ -1,5 +1,6 @@
-"""Convolutions of many channels in float32: PyTorch's, and caelab's with a fourth of the
-multiplications.
+"""Convolutions of many channels in float32: PyTorch's and caelab's.
+
+caelab's (``caelab.kernels.winograd``) does a fourth of the multiplications.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ them."""
 
 
 def contestants(options: Options) -> Sequence[Contestant]:
-    """A process for each shape, in which both have their turns."""
+    """Return one process per shape, in which both implementations take turns."""
     return [
         Contestant(
             name="-".join(map(str, shape)),

@@ -21,7 +21,7 @@ def operations(network: str) -> float:
 
 
 def contestants(options: Options) -> Sequence[Contestant]:
-    """The machine's products of matrices, and caelab on both networks in both precisions."""
+    """Return the machine's matrix products, and caelab on both networks in both precisions."""
     sizes = {"side": 512, "seconds": 0.1} if options.quick else {"side": 2048, "seconds": 3.0}
     trained = [
         Contestant(
@@ -49,9 +49,7 @@ def contestants(options: Options) -> Sequence[Contestant]:
 
 
 def derive(answers: Mapping[str, Answer], contestants: Sequence[Contestant]) -> None:
-    """Add the floor in seconds at this round's rate, and the share of that rate which training
-    reached.
-    """
+    """Add the least seconds at this round's matrix rate, and the share of it that is reached."""
     rates = answers.get("products", {})
     for each in contestants:
         answer, amount = answers[each.name], each.given.get("operations")

@@ -9,7 +9,7 @@ from benchmarks.tasks import Contestant, Task, contestant_module
 
 
 def contestants(options: Options) -> Sequence[Contestant]:
-    """Plain torch and caelab, for both networks and two batches."""
+    """Return plain torch and caelab, for both networks and two batch sizes."""
     seconds = 0.2 if options.quick else 3.0
     return [
         Contestant(

@@ -1,4 +1,4 @@
-"""Results → the Markdown tables that the README shows.
+"""Markdown tables of the results, as the README shows them.
 
 ``python -m benchmarks.markdown --into README.md`` puts them there.
 """
@@ -51,7 +51,7 @@ def _cells(columns: Sequence[Column], row: Mapping[str, Any]) -> list[str]:
 
 
 def environment_line(results: Mapping[str, Any]) -> str:
-    """Return where, with which versions and how the numbers came about."""
+    """Return the machine, the versions and the number of rounds behind the results."""
     environment = results["environment"]
     versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
     device = environment["device"] if environment["device"] != "cpu" else "CPU"
@@ -70,7 +70,7 @@ def environment_line(results: Mapping[str, Any]) -> str:
 
 
 def all_tables(folder: Path) -> str:
-    """Return the tables of all results that lie in ``folder``."""
+    """Return the tables of all results in ``folder``."""
     from benchmarks.__main__ import BENCHMARKS
 
     files = [(each, folder / f"{each.name}.json") for each in BENCHMARKS]
@@ -83,10 +83,10 @@ def all_tables(folder: Path) -> str:
 
 
 def put_between_marks(text: str, tables: str) -> str:
-    """Return ``text`` with what stands between the two marks replaced by ``tables``.
+    """Return ``text`` with everything between the two marks replaced by ``tables``.
 
     Raises:
-        ValueError: The marks are not there, once each and in order.
+        ValueError: A mark is missing or repeated, or they are in the wrong order.
     """
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
@@ -96,7 +96,7 @@ def put_between_marks(text: str, tables: str) -> str:
 
 
 def main() -> None:
-    """Print the tables, or put them into a file between the marks."""
+    """Print the tables, or write them into a file between the marks."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.markdown", description=main.__doc__)
     parser.add_argument(
         "--results", type=Path, default=RESULTS, help="the folder of results [%(default)s]"

@@ -1,8 +1,7 @@
-"""Photographs of scikit-image and scikit-learn, colored at several scales: how far from the truth,
-in CIEDE2000.
+"""Color errors of the colorizer on photographs at several scales, in CIEDE2000.
 
-``python -m benchmarks.photographs`` prints a Markdown table, with the gray pictures and a sepia
-tint beside.
+``python -m benchmarks.photographs`` prints a Markdown table over photographs of scikit-image and
+scikit-learn, with the gray pictures and a sepia tint for comparison.
 """
 
 import numpy as np
@@ -27,11 +26,11 @@ NAMES = (
 SCALES = ((32,), (48,), (64,), (96,), (32, 64), (48, 96))
 SEPIA = (1.07, 0.98, 0.8)
 LONGEST = 480
-"""Pixels of a picture's longer side: colors vary slowly, and so every picture counts alike."""
+"""Longer side of a picture in pixels: colors vary slowly, and so every picture counts alike."""
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print the table."""
     truths = {name: Picture(pixels=_reduced(pixels)) for name, pixels in _photographs().items()}
     grays = {name: without_color(picture) for name, picture in truths.items()}
     model = open_model("colorize").model

@@ -1,6 +1,4 @@
-"""Colors for pictures: small ones through the network alone, a folder of them, and a photograph of
-12 megapixels.
-"""
+"""Coloring: small images by the network alone, a folder of files, and a 12-megapixel photo."""
 
 from collections.abc import Sequence
 
@@ -11,7 +9,7 @@ from benchmarks.tasks import Contestant, Task, contestant_module
 
 
 def contestants(options: Options) -> Sequence[Contestant]:
-    """Every job on PyTorch and on onnxruntime."""
+    """Return every job on PyTorch and on onnxruntime."""
     seconds = 0.5 if options.quick else 5.0
     count = 20 if options.quick else 1_000
     side = 400 if options.quick else 4_000

@@ -1,4 +1,4 @@
-"""A contestant's process: start it, watch its memory, read its line of JSON."""
+"""A contestant's process: start it, sample its memory, read its line of JSON."""
 
 import contextlib
 import importlib.util
@@ -17,16 +17,16 @@ from benchmarks.tasks import Contestant
 
 ROOT = Path(__file__).parents[1]
 SAMPLING_SECONDS = 1.0
-"""Between looks at a process's memory; each costs the kernel a walk through its page tables."""
+"""Seconds between two looks at a process's memory; each makes the kernel walk its page tables."""
 
 Answer = dict[str, Any]
-"""What a process measured; ``{"missing": …}`` or ``{"failed": …}`` where it could not."""
+"""What a process measured; ``{"missing": …}`` or ``{"failed": …}`` if it could not."""
 
 
 def measure(contestant: Contestant, *, timeout: float = 3600.0) -> Answer:
-    """Run a contestant once and return what it measured.
+    """Run a contestant once and return its answer.
 
-    Beside what the contestant says, the answer has ``wall`` (seconds from start to end of the
+    Besides the contestant's own numbers, the answer has ``wall`` (seconds from start to end of the
     process) and ``peak_memory`` (bytes of the whole process tree, each shared page counted once).
     """
     missing = [package for package in contestant.needs if importlib.util.find_spec(package) is None]
@@ -43,7 +43,7 @@ def measure(contestant: Contestant, *, timeout: float = 3600.0) -> Answer:
 
 
 class _Running:
-    """One process under way; leaving the context ends it."""
+    """A running process, which is ended on leaving the context."""
 
     def __init__(self, contestant: Contestant) -> None:
         self.contestant = contestant
@@ -76,7 +76,7 @@ class _Running:
         self.talk.close()
 
     def alive(self) -> bool:
-        """Whether the process still runs; its memory is sampled by the way."""
+        """True while the process runs; each call samples its memory."""
         if self.process.poll() is None:
             if self.contestant.task and time.monotonic() - self.sampled > SAMPLING_SECONDS:
                 self.sampled = time.monotonic()
@@ -87,7 +87,7 @@ class _Running:
         return False
 
     def answer(self) -> Answer:
-        """What the ended process said and what was seen of it."""
+        """The ended process's own answer, with wall time and peak memory."""
         self.output.seek(0)
         self.talk.seek(0)
         lines, talk = self.output.read().splitlines(), self.talk.read().splitlines()
@@ -103,7 +103,7 @@ class _Running:
 
 
 def _together(answers: list[Answer]) -> Answer:
-    """One answer for copies that ran at once: rates and memory added up, the longest time."""
+    """Return one answer for copies that ran at once: sums of rates and memory, longest time."""
     first, *_ = answers
     for answer in answers:
         if "failed" in answer:
@@ -118,11 +118,10 @@ def _together(answers: list[Answer]) -> Answer:
 
 
 def tree_memory(pid: int) -> int:
-    """Return the bytes that a process and its descendants occupy, shared pages counted once; 0 if
-    unknown.
+    """Return the bytes of a process and its descendants, shared pages counted once.
 
-    It is the sum of the proportional set sizes that Linux tells; elsewhere the contestant's own
-    peak has to do.
+    The number is the sum of the proportional set sizes that Linux reports, and 0 elsewhere, where
+    the contestant's own peak is used instead.
     """
     total = 0
     for each in _tree(pid):

@@ -1,4 +1,4 @@
-"""Seconds until the test error is as low as the best public result for the reference network."""
+"""Seconds until the test error equals the best public result for the reference network."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,18 +11,17 @@ from benchmarks.tasks import Contestant, Task, contestant_module
 
 TARGET = 0.0052
 PATIENCE = 2
-"""A public solution that has not arrived after so many times its published epochs never does, for
-us."""
+"""Multiple of its published epochs after which a public solution counts as never arriving."""
 
 SHORT_BATCH = 64
-"""Of caelab's shortest schedule: more updates in its one epoch, by whose end the learning rate has
-fallen to zero."""
+"""Batch size of caelab's shortest schedule: more updates in its single epoch, by the end of which
+the learning rate has fallen to zero."""
 
 BASIS = "script-32"
 
 
 def contestants(options: Options) -> Sequence[Contestant]:
-    """Two public solutions with their published settings, and caelab; a round is a seed."""
+    """Return two public solutions with their published settings, and caelab; a round is a seed."""
     task = Task(
         data=options.data,
         images=options.images,
@@ -67,8 +66,9 @@ def contestants(options: Options) -> Sequence[Contestant]:
 
 
 def derive(answers: Mapping[str, Answer], _contestants: Sequence[Contestant]) -> None:
-    """Add how many times sooner than public solution 1 each arrived; later than the end where that
-    never did.
+    """Add how many times sooner than public solution 1 each contestant reached the target.
+
+    If solution 1 never did, its last look at the error is the reference.
     """
     basis = answers.get(BASIS, {})
     reference = basis.get("to_target", basis.get("looked_until"))

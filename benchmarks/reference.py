@@ -1,8 +1,7 @@
-"""The reference network's test error over seeds: ``python -m benchmarks.reference --seeds 5
-recipes/reference.toml``.
+"""The reference network's test error over seeds, as a Markdown table.
 
-Each recipe is trained once a seed by the package itself; runs that are there are reused. Prints a
-Markdown table.
+``python -m benchmarks.reference --seeds 5 recipes/reference.toml`` trains each recipe once per seed
+with the package itself; finished runs are reused.
 """
 
 import argparse
@@ -41,7 +40,7 @@ def row(recipe: Path, directories: list[RunDirectory]) -> str:
 
 
 def main() -> None:
-    """Train the recipes and print the table, and where it was measured."""
+    """Train the recipes, and print the table and the machine."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipes", nargs="+", type=Path)
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0 … N − 1")

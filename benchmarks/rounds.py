@@ -1,6 +1,4 @@
-"""Round by round: every contestant has its turn, then all of them again; then results and table are
-written.
-"""
+"""Rounds: every contestant has its turn, then all again; results and table are written."""
 
 import argparse
 import json
@@ -22,9 +20,7 @@ PEERS = ("keras", "tensorflow", "tensorflow-cpu", "jax", "lightning")
 
 
 def run(benchmark: Benchmark, options: Options) -> Iterator[dict[str, Any]]:
-    """Measure a benchmark; yield the results so far after every round, so that a long run may be
-    cut off.
-    """
+    """Measure a benchmark; yield all results after every round, so that a run can be cut short."""
     chosen = [
         each
         for each in benchmark.contestants(options)
@@ -54,15 +50,13 @@ def run(benchmark: Benchmark, options: Options) -> Iterator[dict[str, Any]]:
 
 
 def _turned(contestants: Sequence[Contestant], turn: int) -> list[Contestant]:
-    """Each round begins with another contestant, so that none is always first or behind the same
-    one's heat.
-    """
+    """Rotate the contestants, so that none is always first or always after the same one."""
     start = turn * 2 % max(1, len(contestants))
     return [*contestants[start:], *contestants[:start]]
 
 
 def _seeded(contestant: Contestant, turn: int) -> Contestant:
-    """Each round has another seed."""
+    """Give each round its own seed."""
     return (
         replace(contestant, task=replace(contestant.task, seed=turn))
         if contestant.task
@@ -84,7 +78,7 @@ def _say(
 
 
 def environment() -> dict[str, Any]:
-    """Return the device and the versions of everything that takes part."""
+    """Return the device and the versions of all libraries that take part."""
     import torch
 
     from caelab.device import choose_device
@@ -102,9 +96,7 @@ def environment() -> dict[str, Any]:
 
 
 def read_options(description: str) -> tuple[Options, Path]:
-    """Read the command line that all benchmarks share: how much to measure, and where results
-    go.
-    """
+    """Read the command-line options that all benchmarks share."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )

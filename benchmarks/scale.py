@@ -1,6 +1,4 @@
-"""Time and memory against images, their size, batch, threads, processes and seeds: no faster than
-the work.
-"""
+"""Time and memory against images, image size, batch size, threads, processes and seeds."""
 
 import math
 import os
@@ -18,7 +16,7 @@ STEPS = 150
 
 
 def contestants(options: Options) -> Sequence[Contestant]:
-    """One axis after the other; the first of each is what the others are compared with."""
+    """Return one axis after the other; the first row of an axis is its reference."""
     cores = os.cpu_count() or 1
     quick = options.quick
     counts = (2_000, 8_000) if quick else (6_000, 48_000, 200_000, 1_000_000)
@@ -56,8 +54,9 @@ def contestants(options: Options) -> Sequence[Contestant]:
 
 
 def _few(size: int) -> int:
-    """As many images as make 150 steps of 32 at 32×32 pixels, and fewer of larger ones, but 10
-    steps at least.
+    """Return how many images make 150 steps of 32 at 32×32 pixels.
+
+    For larger images it is fewer, but 10 steps at least.
     """
     return max(320, STEPS * 32 * 32**2 // size**2)
 
@@ -81,7 +80,7 @@ def _enter(axis: str, label: str, *, copies: int = 1, **task: Any) -> Contestant
 
 
 def _study(seeds: int, options: Options) -> Contestant:
-    """The whole command, with CIFAR-10 read, errors measured and pictures drawn."""
+    """Return the whole command: CIFAR-10 is read, errors are measured and figures drawn."""
     task = Task(
         data=options.data,
         images=options.images or (2_000 if options.quick else None),
@@ -101,9 +100,7 @@ def _study(seeds: int, options: Options) -> Contestant:
 
 
 def derive(answers: Mapping[str, Answer], contestants: Sequence[Contestant]) -> None:
-    """Add the rate in pixels per second, and how it, or a command's time, compares with the axis'
-    first contestant.
-    """
+    """Add the rate in pixels per second, and its ratio to that of the axis's first contestant."""
     first: dict[str, float] = {}
     for each in contestants:
         answer = answers[each.name]

@@ -1,4 +1,4 @@
-"""Seconds until something is there: help, a description, the first epoch."""
+"""Seconds until the first output: help, a description, the first epoch."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ from benchmarks.tasks import Contestant, Task, contestant_module
 
 
 def contestants(options: Options) -> Sequence[Contestant]:
-    """Two commands, and the way to the first epoch beside the usual script's."""
+    """Return two commands, and the start of the first epoch of caelab and the usual script."""
     task = Task(data=options.data, images=1_280, batch=128, epochs=1)
     return [
         Contestant(name="help", label="`caelab --help`", arguments=("-m", "caelab", "--help")),
@@ -35,9 +35,7 @@ def contestants(options: Options) -> Sequence[Contestant]:
 
 
 def derive(answers: Mapping[str, Answer], contestants: Sequence[Contestant]) -> None:
-    """Take the time of a plain command from its process, that of training from where its first
-    epoch began.
-    """
+    """Take a command's time from its process, and training's from the start of its first epoch."""
     for each in contestants:
         answer = answers[each.name]
         told = answer.get("begun" if each.task else "wall")

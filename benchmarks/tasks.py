@@ -1,4 +1,4 @@
-"""What is asked of a contestant: one line of JSON that travels to its process."""
+"""The task of a contestant: one line of JSON that travels to its process."""
 
 import json
 import sys
@@ -7,29 +7,28 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 EPOCH = 48_000
-"""Training images of CIFAR-10's default split; seconds per epoch are always of so many."""
+"""Training images of CIFAR-10's default split; seconds per epoch always refer to this number."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A training task, the same words for every contestant.
+    """A training task, in the same words for every contestant.
 
     Attributes:
         network: ``"reference"`` or ``"residual"``; caelab takes any text.
-        data: As ``caelab train --data`` has it, or ``"synthetic"``: noise.
-        images: Take only so many training images; all where ``None``.
-        size: Pixels of a synthetic image's side.
-        batch: Images a step; the contestant's own default where ``None``.
-        epochs: Passes through the training images; the first one is the warm-up of the others.
-        steps: Take so many steps for an epoch, where it has more; only caelab can.
-        learning_rate: Of Adam; caelab keeps its own.
-        seed: Of initial weights and batch order.
-        threads: CPU threads; the library's own choice where ``None``.
-        target: Stop as soon as the test error is no higher; it is then looked at four times an
-            epoch.
-        limit: Stop after so many seconds in any case; looked at with the target.
-        options: What only this contestant understands.
-        started: ``time.time()`` when the process was started; filled in by whoever starts it.
+        data: A source as in ``caelab train --data``, or ``"synthetic"`` for noise.
+        images: Largest number of training images; ``None`` for all.
+        size: Side of a synthetic image in pixels.
+        batch: Images per step; ``None`` for the contestant's own default.
+        epochs: Passes through the training images; the first warms the others up.
+        steps: Steps that count as an epoch, if it has more; only caelab can do this.
+        learning_rate: Learning rate of Adam; caelab keeps its own.
+        seed: Seed of initial weights and batch order.
+        threads: CPU threads; ``None`` for the library's own choice.
+        target: Test error at which training stops; it is looked at four times an epoch.
+        limit: Seconds after which training stops in any case; looked at with the target.
+        options: Settings of this contestant only.
+        started: ``time.time()`` at the start of the process, filled in by its parent.
     """
 
     network: str = "reference"
@@ -48,7 +47,7 @@ class Task:
     started: float = 0.0
 
     def as_json(self) -> str:
-        """Return the task as one line."""
+        """Return the task as one line of JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
@@ -59,19 +58,19 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Contestant:
-    """Who is measured, in which process.
+    """A process to be measured.
 
     Attributes:
-        name: Unique within a benchmark.
-        label: For people.
-        arguments: What follows ``python`` on the command line.
-        task: Given to the process as its last argument; ``None`` for a plain command, of which only
-            time and memory are measured.
-        needs: Packages that must be there.
-        environment: Variables to set for the process.
-        copies: Run so many at once and add up their rates.
-        group: Heading of the rows that belong together, such as a network.
-        given: Numbers known beforehand, for ``Derive``, such as an epoch's arithmetic.
+        name: Name, unique within a benchmark.
+        label: Name for readers.
+        arguments: Arguments of ``python``.
+        task: Task, the process's last argument; ``None`` for a plain command, of which only time
+            and memory are measured.
+        needs: Packages that must be installed.
+        environment: Environment variables of the process.
+        copies: Number of processes that run at once; their rates are added.
+        group: Heading of rows that belong together, such as a network.
+        given: Numbers known beforehand for ``Derive``, such as an epoch's arithmetic.
     """
 
     name: str

@@ -10,8 +10,7 @@ from benchmarks.rounds import main
 from benchmarks.tasks import EPOCH, Contestant, Task, contestant_module
 
 IMAGES = {"reference": EPOCH, "residual": 6_000}
-"""Images of the measured epoch, by network; the residual network would take minutes for all of
-them."""
+"""Training images of an epoch by network; all 48,000 would take the residual network minutes."""
 
 BASIS = "script-32"
 """The contestant with which the others are compared."""
@@ -20,7 +19,7 @@ _KERAS_NEEDS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 
 
 def contestants(options: Options) -> Sequence[Contestant]:
-    """Everybody, for both networks; names end in the network's."""
+    """Return all contestants for both networks; their names end in the network's."""
     return [each for network in IMAGES for each in _field(network, options)]
 
 
@@ -87,7 +86,7 @@ def _field(network: str, options: Options) -> Sequence[Contestant]:
 
 
 def derive(answers: Mapping[str, Answer], _contestants: Sequence[Contestant]) -> None:
-    """Add how many times faster than the usual script each was in this round."""
+    """Add how many times faster than the usual script each contestant was in this round."""
     for name, answer in answers.items():
         basis = answers.get(f"{BASIS}-{name.rpartition('-')[2]}", {})
         if "seconds" in answer and "seconds" in basis:

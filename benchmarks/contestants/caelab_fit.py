@@ -16,7 +16,7 @@ from caelab.training.fit import TrainingState, fit
 
 
 def main() -> None:
-    """Train as the task says and tell what was measured."""
+    """Train as the task says and print what was measured."""
     task = Task.from_arguments()
     if task.threads:
         torch.set_num_threads(task.threads)
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def configuration(task: Task) -> RunConfig:
-    """Return caelab's defaults, but for what the task says."""
+    """Return caelab's defaults with the task's changes."""
     options = {"network": task.network, "epochs": task.epochs, "seed": task.seed, **task.options}
     if task.batch is not None:
         options["batch_size"] = task.batch
@@ -47,7 +47,7 @@ def configuration(task: Task) -> RunConfig:
 def train(
     state: TrainingState, parts: Parts, config: RunConfig, precision: torch.dtype, record: Record
 ) -> None:
-    """Run the loop until its epochs, the task's epochs or its target end it.
+    """Train until the configuration's epochs, the task's epochs or its target end it.
 
     With the task's ``steps``, so many steps count as an epoch, wherever the loop's own epochs end.
     """

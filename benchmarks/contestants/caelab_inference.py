@@ -1,4 +1,4 @@
-"""Encoding and decoding with a model of caelab's."""
+"""Encoding and decoding with caelab."""
 
 import json
 
@@ -18,7 +18,7 @@ from caelab.networks.build import build
 
 @torch.inference_mode()
 def main() -> None:
-    """Measure and tell."""
+    """Measure and print the rates."""
     task = Task.from_arguments()
     device = choose_device("auto")
     images, split = images_and_split(task)

@@ -1,6 +1,4 @@
-"""Coloring with the model that ships: the network alone, or the command on files, in a process of
-its own.
-"""
+"""Coloring with the shipped model: the network alone, or the command on files."""
 
 import json
 import resource
@@ -23,7 +21,7 @@ MODEL = "colorize"
 
 
 def main() -> None:
-    """Measure and tell."""
+    """Measure and print the rates."""
     task = Task.from_arguments()
     if task.options["job"] == "network":
         print(json.dumps(_network(task)))

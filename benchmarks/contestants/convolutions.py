@@ -1,4 +1,4 @@
-"""A convolution forward, and with its gradients, by PyTorch and by caelab in turns."""
+"""A convolution, forward and with its gradients, by PyTorch and by caelab in turns."""
 
 import json
 import statistics
@@ -14,9 +14,7 @@ from caelab.kernels import winograd
 
 
 def interleaved(ways: dict[str, Callable[[], object]], seconds: float) -> dict[str, float]:
-    """Return the median milliseconds of each way, which take turns for so many seconds, three times
-    at least.
-    """
+    """Return median milliseconds of functions that take turns, three times at least."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     until = time.perf_counter() + seconds
     while time.perf_counter() < until or len(next(iter(times.values()))) < 4:
@@ -28,7 +26,7 @@ def interleaved(ways: dict[str, Callable[[], object]], seconds: float) -> dict[s
 
 
 def main() -> None:
-    """Measure one shape, and tell."""
+    """Measure one shape and print the times."""
     options = Task.from_arguments().options
     count, inputs, outputs, side = options["shape"]
     torch.set_num_threads(1)

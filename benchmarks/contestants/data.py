@@ -10,9 +10,7 @@ from caelab.data import ImageSet, Source, Split, load_images, split_images
 
 
 def images_and_split(task: Task) -> tuple[ImageSet, Split]:
-    """Return the task's images, and the default split with no more training images than asked
-    for.
-    """
+    """Return the task's images, and the default split with at most its number of images."""
     if task.data == "synthetic":
         images = synthetic(round((task.images or 1000) / 0.8), task.size)
     else:
@@ -22,7 +20,7 @@ def images_and_split(task: Task) -> tuple[ImageSet, Split]:
 
 
 def synthetic(count: int, size: int) -> ImageSet:
-    """Return noise, for measuring time and memory only."""
+    """Return noise, which serves for time and memory only."""
     pixels = np.random.default_rng(0).integers(0, 256, (count, 3, size, size), np.uint8)
     source = Source(name="synthetic", where="noise", note="", fingerprint=f"noise-{count}-{size}")
     return ImageSet(
@@ -31,8 +29,9 @@ def synthetic(count: int, size: int) -> ImageSet:
 
 
 def train_and_test(task: Task) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
-    """Return training and test images, ``uint8 (N, H, W, 3)`` as most libraries have them, and the
-    data's name.
+    """Return training and test images and the data's name.
+
+    The images are ``uint8 (N, H, W, 3)``, as most libraries take them.
     """
     images, split = images_and_split(task)
     train, test = (

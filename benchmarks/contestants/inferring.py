@@ -18,10 +18,10 @@ def rates(
     """Return images per second of both halves, after a warm-up pass.
 
     Args:
-        batches: What ``encode`` takes: images as bytes.
-        encode: A batch of bytes → its code (N, C, H, W).
-        decode: A code → images in [0, 1] (N, 3, H, W).
-        seconds: How long to measure each half.
+        batches: Images as bytes, in the form that ``encode`` takes.
+        encode: Map of a batch of bytes to its code ``(N, c, h, w)``.
+        decode: Map of a code to images ``(N, 3, H, W)`` in [0, 1].
+        seconds: Time to measure each half.
     """
     codes = [encode(batch) for batch in batches]
     for code in codes:
@@ -30,9 +30,7 @@ def rates(
 
 
 def rate(function: Callable[[Any], Any], inputs: Sequence[Any], seconds: float) -> float:
-    """Return images per second, of a function of batches to tensors or arrays; there is no
-    warm-up.
-    """
+    """Return images per second of a function of batches, without a warm-up."""
     done, started = 0, time.perf_counter()
     while time.perf_counter() - started < seconds:
         for each in inputs:

@@ -1,4 +1,4 @@
-"""Keras 3 ``fit`` on arrays in memory; the variable ``KERAS_BACKEND`` says on which backend."""
+"""Keras 3 ``fit`` on arrays in memory; ``KERAS_BACKEND`` chooses the backend."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from benchmarks.tasks import Task
 
 
 class Rearranged(layers.Layer):
-    """Blocks of 4×4 pixels to channels or back, (N, H, W, C) ↔ (N, H/4, W/4, 16·C)."""
+    """4×4 blocks of pixels to channels or back, ``(N, H, W, C)`` ↔ ``(N, H/4, W/4, 16·C)``."""
 
     def __init__(self, *, to_channels: bool) -> None:
         super().__init__()
@@ -37,14 +37,14 @@ def _conv(channels: int, activation: str | None = "relu", kernel: int = 3) -> la
 
 
 def reference(size: int) -> keras.Model:
-    """``conv8 pool conv12 pool conv16 | up conv12 up conv3``."""
+    """Return ``conv8 pool conv12 pool conv16 | up conv12 up conv3``."""
     encoder = [_conv(8), layers.MaxPooling2D(), _conv(12), layers.MaxPooling2D(), _conv(16)]
     decoder = [layers.UpSampling2D(), _conv(12), layers.UpSampling2D(), _conv(3, None)]
     return keras.Sequential([keras.Input((size, size, 3)), *encoder, *decoder])
 
 
 def residual(size: int) -> keras.Model:
-    """``caelab``'s preset ``residual``."""
+    """Return ``caelab``'s preset ``residual``."""
 
     def blocks(x: Any) -> Any:
         for _ in range(2):
@@ -61,23 +61,23 @@ NETWORKS = {"reference": reference, "residual": residual}
 
 
 class Clock(keras.callbacks.Callback):
-    """Tells the record when epochs begin and end."""
+    """Callback that reports the begin and end of epochs to the record."""
 
     def __init__(self, record: Record, images: int) -> None:
         super().__init__()
         self.record, self.images = record, images
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """An epoch begins."""
+        """Report the begin of an epoch."""
         self.record.begin()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """An epoch has ended."""
+        """Report the end of an epoch."""
         self.record.end(self.images)
 
 
 def main() -> None:
-    """Train as the task says and tell what was measured."""
+    """Train as the task says and print what was measured."""
     task = Task.from_arguments()
     keras.utils.set_random_seed(task.seed)
     train, _, name = train_and_test(task)

@@ -1,5 +1,6 @@
-"""Lightning: the usual Dataset with two workers that stay, or tensors in memory (``options:
-{"memory": true}``).
+"""Lightning: the usual Dataset with two persistent workers, or tensors in memory.
+
+``options: {"memory": true}`` chooses the latter.
 """
 
 import logging
@@ -20,7 +21,7 @@ from benchmarks.tasks import Task
 
 
 class Module(lightning.LightningModule):
-    """Mean squared error and Adam around a network."""
+    """A network with mean squared error and Adam."""
 
     def __init__(self, network: torch.nn.Module, learning_rate: float) -> None:
         super().__init__()
@@ -36,7 +37,7 @@ class Module(lightning.LightningModule):
 
 
 class InMemory(Dataset[Tensor]):
-    """Images that are tensors already."""
+    """A data set of images that are tensors already."""
 
     def __init__(self, images: Tensor) -> None:
         self.images = images
@@ -50,22 +51,22 @@ class InMemory(Dataset[Tensor]):
 
 
 class Clock(lightning.Callback):
-    """Tells the record when epochs begin and end."""
+    """Callback that reports the begin and end of epochs to the record."""
 
     def __init__(self, record: Record, images: int) -> None:
         self.record, self.images = record, images
 
     def on_train_epoch_start(self, *_: Any) -> None:
-        """An epoch begins."""
+        """Report the begin of an epoch."""
         self.record.begin()
 
     def on_train_epoch_end(self, *_: Any) -> None:
-        """An epoch has ended."""
+        """Report the end of an epoch."""
         self.record.end(self.images)
 
 
 def main() -> None:
-    """Train as the task says and tell what was measured."""
+    """Train as the task says and print what was measured."""
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     task = Task.from_arguments()

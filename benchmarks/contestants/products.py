@@ -11,9 +11,7 @@ from caelab.device import choose_device, has_bfloat16
 
 
 def rate(kind: torch.dtype, *, side: int, seconds: float, device: torch.device) -> float:
-    """Return the median rate of products of two ``side``×``side`` matrices, in FLOP/s: 2·side³
-    each.
-    """
+    """Return the median rate of products of ``side``×``side`` matrices in FLOP/s: 2·side³ each."""
     left, right = (torch.randn(side, side, device=device).to(kind) for _ in range(2))
     rates: list[float] = []
     until = time.perf_counter() + seconds
@@ -26,7 +24,7 @@ def rate(kind: torch.dtype, *, side: int, seconds: float, device: torch.device) 
 
 
 def main() -> None:
-    """Measure both, if the processor has both, and tell."""
+    """Measure each precision that the processor has, and print the rates."""
     options = Task.from_arguments().options
     device = choose_device("auto")
     kinds = {"float32": torch.float32}

@@ -1,4 +1,4 @@
-"""What a contestant writes down while it trains, and says at the end."""
+"""The clock of a contestant, and its answer at the end."""
 
 import json
 import os
@@ -15,11 +15,10 @@ LOOKS = 4
 
 
 class Record:
-    """The clock of a contestant: wall and processor time by epoch, and the test error on the way to
-    a target.
+    """Wall and processor time by epoch, and the test error on the way to a target.
 
-    The time of looking at the test error is taken out of the time to the target; it is no part of
-    training.
+    The time of looking at the test error is no part of training: it is subtracted from the time to
+    the target.
     """
 
     def __init__(self, task: Task, *, weights: int, data: str) -> None:
@@ -31,31 +30,29 @@ class Record:
         self.reached = False
 
     def begin(self) -> None:
-        """An epoch begins."""
+        """Note the begin of an epoch."""
         self.said.setdefault("begun", self.elapsed())
         self._wall, self._cpu = time.perf_counter(), _processor_seconds()
 
     def end(self, images: int) -> None:
-        """An epoch over so many images has ended."""
+        """Note the end of an epoch over so many images."""
         _wait_for_device()
         self.epochs.append(
             (time.perf_counter() - self._wall, _processor_seconds() - self._cpu, images)
         )
 
     def elapsed(self) -> float:
-        """Seconds since the process was started, without those of looking at the test error."""
+        """Return seconds since the process started, without looks at the test error."""
         return time.time() - self.task.started - self.excluded
 
     def due(self, step: int, steps: int) -> bool:
-        """Whether to look at the test error after ``step`` (from 1) of an epoch's ``steps``."""
+        """Return true if the test error is due after ``step`` (from 1) of an epoch's ``steps``."""
         if self.task.target is None:
             return False
         return step * LOOKS // steps > (step - 1) * LOOKS // steps
 
     def look(self, measure: Callable[[], float]) -> bool:
-        """Look at the test error; return whether training may stop: the target is reached, or time
-        is up.
-        """
+        """Look at the test error; return true at the target or the time limit."""
         _wait_for_device()
         now, started = self.elapsed(), time.time()
         error = measure()
@@ -67,7 +64,7 @@ class Record:
         return self.reached or now > self.task.limit
 
     def tell(self) -> None:
-        """Print everything as one line of JSON: the process's answer."""
+        """Print everything as one line of JSON, the process's answer."""
         if self.looks:
             self.said.update(
                 looks=self.looks,
@@ -90,8 +87,9 @@ class Record:
 
 
 def _processor_seconds() -> float:
-    """Of this process and of those of its children that have ended, such as a loader's workers
-    after an epoch.
+    """Return processor seconds of this process and its ended children.
+
+    The children are a loader's workers, for example, which end after an epoch.
     """
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system

@@ -1,6 +1,4 @@
-"""The usual script: a Dataset of PIL images → tensor, a DataLoader with two workers, Adam, the
-default layout.
-"""
+"""The usual script: a Dataset of PIL images, a DataLoader with two workers, Adam."""
 
 import numpy as np
 import torch
@@ -18,9 +16,7 @@ WORKERS = 2
 
 
 class Pictures(Dataset[Tensor]):
-    """Images as torchvision's CIFAR-10 with ``ToTensor`` gives them: array → PIL → array → tensor,
-    one at a time.
-    """
+    """Images as torchvision's CIFAR-10 with ``ToTensor``: array → PIL → tensor, one by one."""
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
         self.pixels = pixels
@@ -36,7 +32,7 @@ class Pictures(Dataset[Tensor]):
 
 
 def main() -> None:
-    """Train as the task says and tell what was measured."""
+    """Train as the task says and print what was measured."""
     task = Task.from_arguments()
     if task.threads:
         torch.set_num_threads(task.threads)
@@ -75,9 +71,7 @@ def main() -> None:
 
 @torch.no_grad()
 def test_error(model: nn.Module, test: NDArray[np.uint8], device: torch.device) -> float:
-    """Return the mean squared error over all pixels of the test images, the output clipped to [0,
-    1].
-    """
+    """Return the MSE over all pixels of the test images, with the output clipped to [0, 1]."""
     errors = []
     for start in range(0, len(test), 500):
         images = (

@@ -1,4 +1,4 @@
-"""Encoding and decoding as people write it: plain torch, the default layout, ``no_grad``."""
+"""Encoding and decoding as usually written: plain torch, default layout, ``no_grad``."""
 
 import json
 
@@ -13,7 +13,7 @@ from benchmarks.tasks import Task
 
 @torch.no_grad()
 def main() -> None:
-    """Measure and tell."""
+    """Measure and print the rates."""
     task = Task.from_arguments()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     train, _, name = train_and_test(task)

@@ -1,6 +1,4 @@
-"""A whole study of the reference network over some seeds, as one types it: from the command to its
-table.
-"""
+"""A whole study of the reference network over seeds, from the command to its table."""
 
 import json
 import subprocess
@@ -24,7 +22,7 @@ epochs = {epochs}
 
 
 def main() -> None:
-    """Run ``caelab study`` on ``options["seeds"]`` seeds, and print how long it took."""
+    """Run ``caelab study`` on ``options["seeds"]`` seeds, and print the seconds."""
     task = Task.from_arguments()
     seeds = list(range(task.seed, task.seed + task.options["seeds"]))
     with tempfile.TemporaryDirectory() as folder:

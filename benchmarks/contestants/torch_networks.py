@@ -1,24 +1,24 @@
-"""The two networks as people write them down in torch."""
+"""The two networks as usually written in torch."""
 
 import torch
 from torch import Tensor, nn
 
 
 class Autoencoder(nn.Module):
-    """An encoder and a decoder: images (N, 3, H, W) in [0, 1] → images."""
+    """An encoder and a decoder of images ``(N, 3, H, W)`` in [0, 1]."""
 
     def __init__(self, encoder: nn.Sequential, decoder: nn.Sequential) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) → (N, 3, H, W)."""
+        """Reconstruct images ``(N, 3, H, W)``."""
         output: Tensor = self.decoder(self.encoder(images))
         return output
 
 
 class Residual(nn.Module):
-    """x + conv(gelu(conv(x)))."""
+    """The residual block x + conv(gelu(conv(x)))."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -26,13 +26,13 @@ class Residual(nn.Module):
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) → (N, C, H, W)."""
+        """Add the residual to ``(N, C, H, W)``."""
         y: Tensor = self.second(torch.nn.functional.gelu(self.first(x)))
         return x + y
 
 
 def reference() -> Autoencoder:
-    """``conv8 pool conv12 pool conv16 | up conv12 up conv3``: 4,911 weights."""
+    """Return ``conv8 pool conv12 pool conv16 | up conv12 up conv3``: 4,911 weights."""
     encoder = nn.Sequential(
         nn.Conv2d(3, 8, 3, padding=1),
         nn.ReLU(),
@@ -54,8 +54,9 @@ def reference() -> Autoencoder:
 
 
 def residual() -> Autoencoder:
-    """``caelab``'s preset ``residual``: two residual blocks each way, a linear code of 12×8×8 =
-    768.
+    """Return ``caelab``'s preset ``residual``.
+
+    It has two residual blocks each way and a linear code of 12×8×8 = 768 numbers.
     """
     encoder = nn.Sequential(
         nn.PixelUnshuffle(4),
