@@ -129,7 +129,8 @@ def test_numbers_are_those_of_the_run_directories(lab: Lab) -> None:
 
 
 def test_it_says_what_data_these_are_and_what_was_cut(lab: Lab) -> None:
-    assert "This is not CIFAR-10. The images are the built-in photos" in lab.page
+    words = " ".join(lab.page.split())
+    assert "This is not CIFAR-10. The images are the built-in photos" in words
     assert "Networks are trained on 256 images at most." in lab.page
     assert "caelab lab --budget tiny" in lab.page
     assert lab.results["problems"] == []

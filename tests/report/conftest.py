@@ -3,13 +3,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from jinja2 import DictLoader
 
 from caelab.experiments.engines.base import SerialEngine
 from caelab.experiments.study import read_study
 from caelab.experiments.study_results import read_rows
 from caelab.experiments.study_runner import run_study
-from caelab.report.document import Part
-from caelab.report.render_markdown import render_markdown
+from caelab.report.document import Document, Part
+from caelab.report.render_markdown import environment, render_markdown
 
 STUDY = """
 [study]
@@ -59,3 +60,19 @@ def small_study(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Sma
 def say() -> Callable[[Part], str]:
     """Render a part; its text on one line."""
     return lambda part: " ".join(render_markdown([part]).text.split())
+
+
+@pytest.fixture(scope="session")
+def render() -> Callable[..., Document]:
+    """Render one template from its text."""
+
+    def rendered(template: str, level: int = 0, images: bool = True, **context: object) -> Document:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(environment(), "loader", DictLoader({"part.md.j2": template}))
+            environment().cache.clear()
+            try:
+                return render_markdown([Part("part", context, level)], images=images)
+            finally:
+                environment().cache.clear()
+
+    return rendered

@@ -20,10 +20,9 @@ from caelab.metrics.colorization_shortcomings import (
     ShiftedError,
 )
 from caelab.metrics.statistics import Interval, effect
-from caelab.report.colorization import comparison_part, judge_ideas, picture_part
+from caelab.report.colorization import chroma_planes, comparison_part, judge_ideas, picture_part
 from caelab.report.document import Part
 from caelab.report.exercise3 import lesson_part
-from caelab.report.image_strips import chroma_planes
 from caelab.report.render_markdown import escape, render_markdown
 from caelab.report.report import write_report
 from caelab.report.restoration import compare, describe_gain, restoration_part

@@ -83,7 +83,7 @@ def test_runs_of_one_name_are_told_apart_by_their_paths(small_study: Any, tmp_pa
             lambda run: change(run, data={"fingerprint": "0" * 32, "where": "/elsewhere"}),
             "their data are .*elsewhere",
         ),
-        (lambda run: change(run, config={"split_seed": 7}), "split_seed is 0 and 7"),
+        (lambda run: change(run, config={"data": {"split_seed": 7}}), "split_seed is 0 and 7"),
         (
             lambda run: rewrite(run, index=np.arange(12)),
             "the images listed in their per_image.npz differ",
@@ -103,9 +103,15 @@ def test_what_cannot_be_compared_is_said(
 
 
 def change(run: Path, **parts: dict[str, Any]) -> None:
+    def update(content: dict[str, Any], changes: dict[str, Any]) -> None:
+        for name, value in changes.items():
+            if isinstance(value, dict):
+                update(content[name], value)
+            else:
+                content[name] = value
+
     content = json.loads((run / "config.json").read_text())
-    for name, part in parts.items():
-        content[name].update(part)
+    update(content, parts)
     (run / "config.json").write_text(json.dumps(content))
 
 

@@ -2,47 +2,47 @@
 
 import json
 import re
+from collections.abc import Callable
 
 import html5lib
+import pytest
 
-from caelab.report.document import (
-    Code,
-    Column,
-    Document,
-    Note,
-    Paragraph,
-    Part,
-    Picture,
-    Section,
-    Table,
-)
+from caelab.report.document import Document, Picture
 from caelab.report.render_html import render_html
-from caelab.report.render_markdown import render_markdown
 
 NASTY = "</script><b onload=\"x\"> & 'quoted' <!-- ü × −"
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="4" height="4"/>'
+TEMPLATE = """
+# {{ text }}
+
+## {{ text }}
+
+{{ text }}
+
+> **Missing:** {{ text }}
+
+{{ code(text) }}
+
+{% call table("rows", {"a": "<", text: ".2f"}) %}{{ text }}{% endcall %}
+
+{% call figure(picture, text) %}{{ text }}{% endcall %}
+
+## {{ text }}
+
+{% for level in range(2, 7) %}
+{{ "#######"[:level]|safe }} Level {{ level }}
+
+x
+
+{% endfor %}
+"""
 
 
-def document() -> Document:
-    table = Table(
-        columns=(Column("a", align="left"), Column(NASTY, ".2f")),
-        rows=[(NASTY, 1.234), ("b", None)],
-        caption=NASTY,
-    )
-    picture = Picture(name="p", data=SVG, format="svg", caption=NASTY, alt=NASTY)
-    blocks = [Paragraph(NASTY), Note(NASTY, "missing"), Code(NASTY), table, picture]
-    levels = [
-        Section(title=f"Level {level}", blocks=[Paragraph("x")], level=level)
-        for level in range(1, 8)
-    ]
-    return render_markdown(
-        [
-            Part("title", {"title": NASTY}, level=0),
-            Section(title=NASTY, blocks=blocks),
-            Section(title=NASTY, blocks=[]),
-            *levels,
-        ]
-    )
+@pytest.fixture(scope="module")
+def document(render: Callable[..., Document]) -> Document:
+    picture = Picture(name="p", data=SVG, format="svg")
+    rows = [(NASTY, 1.234), ("b", None)]
+    return render(TEMPLATE, text=NASTY, rows=rows, picture=picture)
 
 
 def corner() -> dict[str, object]:
@@ -55,8 +55,8 @@ def parse(page: str) -> html5lib.HTMLParser:
     return parser
 
 
-def test_the_page_is_valid_and_texts_stay_texts() -> None:
-    tree = parse(render_html(document(), corner())).tree_found
+def test_the_page_is_valid_and_texts_stay_texts(document: Document) -> None:
+    tree = parse(render_html(document, corner())).tree_found
     assert tree.find(".//title").text == tree.find(".//h1").text == NASTY
     assert tree.find(".//main/p").text == NASTY
     assert tree.find(".//main//img").get("alt") == NASTY
@@ -69,8 +69,8 @@ def test_the_page_is_valid_and_texts_stay_texts() -> None:
     assert json.loads(embedded.text) == corner()
 
 
-def test_links_lead_to_headings_and_each_anchor_is_there_once() -> None:
-    tree = parse(render_html(document(), corner())).tree_found
+def test_links_lead_to_headings_and_each_anchor_is_there_once(document: Document) -> None:
+    tree = parse(render_html(document, corner())).tree_found
     anchors = [each.get("id") for each in tree.iter() if each.get("id")]
     assert len(set(anchors)) == len(anchors)
     targets = [each.get("href")[1:] for each in tree.iter("a")]
@@ -78,8 +78,8 @@ def test_links_lead_to_headings_and_each_anchor_is_there_once() -> None:
     assert len(targets) == len(set(targets))
 
 
-def test_nothing_is_asked_for_from_outside() -> None:
-    page = render_html(document(), corner())
+def test_nothing_is_asked_for_from_outside(document: Document) -> None:
+    page = render_html(document, corner())
     told = re.findall(
         r"""(?:src|href|action|srcset)\s*=\s*["']([^"']*)|url\(([^)]*)\)|@import|fetch\(|XMLHttp""",
         page,
@@ -88,7 +88,7 @@ def test_nothing_is_asked_for_from_outside() -> None:
     assert not any(second for _, second in told)
 
 
-def test_without_a_corner_there_is_no_script() -> None:
-    tree = parse(render_html(document(), {"tasks": [], "studies": []})).tree_found
+def test_without_a_corner_there_is_no_script(document: Document) -> None:
+    tree = parse(render_html(document, {"tasks": [], "studies": []})).tree_found
     assert tree.find(".//script") is None
     assert tree.find(".//*[@id='try-it']") is None

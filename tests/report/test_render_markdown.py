@@ -7,35 +7,17 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from jinja2 import DictLoader
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from caelab.report.document import Document, Part, Picture
-from caelab.report.render_markdown import environment, percent, render_markdown, write_markdown
+from caelab.report.document import Document, Picture
+from caelab.report.render_markdown import percent, write_markdown
 
 TEXTS = st.text(st.sampled_from("ab1 2.)*_`#+-=>|[]()!<&;~\\$:~\n×")).filter(
     lambda text: text.strip()
 )
 PNG = Picture(name="p", data=b"\x89PNG", format="png", alt="See.", caption="What.")
-
 Render = Callable[..., Document]
-
-
-@pytest.fixture(scope="module")
-def render() -> Render:
-    """Render one template from its text."""
-
-    def rendered(template: str, level: int = 0, images: bool = True, **context: object) -> Document:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(environment(), "loader", DictLoader({"part.md.j2": template}))
-            environment().cache.clear()
-            try:
-                return render_markdown([Part("part", context, level)], images=images)
-            finally:
-                environment().cache.clear()
-
-    return rendered
 
 
 def parsed(document: Document) -> list[Token]:

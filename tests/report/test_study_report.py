@@ -9,11 +9,11 @@ import pytest
 from caelab.baselines.code_cost import FLOAT_BITS
 from caelab.errors import InputError
 from caelab.experiments.study_results import read_rows, write_rows
-from caelab.report.document import Code, Note, Paragraph, Picture, Section, Table
 from caelab.report.inputs import gather
+from caelab.report.render_markdown import render_markdown
 from caelab.report.run_reader import read_run
-from caelab.report.study_baselines import WHOLE, measure_beside
-from caelab.report.study_report import study_sections, write_study_report
+from caelab.report.study_baselines import WHOLE, measure_baselines
+from caelab.report.study_report import study_part, write_study_report
 from caelab.report.test_images import RunImages
 
 
@@ -40,9 +40,9 @@ def test_the_files_are_there_and_hold_the_numbers(folder: Path) -> None:
         assert mean in markdown
         assert mean in html
     assert markdown.startswith("# Which is better?\n")
-    assert "6 of 6 runs are finished: 3 networks, seeds 0, 1, 1 epochs each." in markdown
+    assert "6 of 6 runs are finished: 3 networks,\nseeds 0 and 1,\n1 epoch each." in markdown
     assert "caelab study tiny.toml --report" in markdown
-    assert "Left out: 1 network (skip), as it has a bracket around the code" in markdown
+    assert "Left out: 1 network (skip), as a skip connection runs around" in markdown
     for picture in (
         "tiny-effects.svg",
         "tiny-code-size.svg",
@@ -66,41 +66,37 @@ def test_the_small_table_keeps_all_digits(folder: Path) -> None:
     assert table["skip"]["code"] == "128*"
 
 
-def test_what_stands_beside_is_measured_once(
+def test_baselines_are_measured_once(
     folder: Path, small_study: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = json.loads((folder / "beside.json").read_text())
+    kept = json.loads((folder / "baselines.json").read_text())
     run = read_run(small_study.run("base"))
     monkeypatch.setattr(RunImages, "load", lambda *_: pytest.fail("the images are read again"))
-    file = folder / "beside.json"
-    beside = measure_beside(file, run=run, sizes=[128], coded=[run], images=RunImages())
-    assert beside.linear[WHOLE][64] == kept["linear"][WHOLE]["64"]
-    sizes = list(beside.linear[WHOLE])
+    file = folder / "baselines.json"
+    baselines = measure_baselines(file, run=run, sizes=[128], coded=[run], images=RunImages())
+    assert baselines.linear[WHOLE][64] == kept["linear"][WHOLE]["64"]
+    sizes = list(baselines.linear[WHOLE])
     assert sizes == sorted(sizes)
-    errors = list(beside.linear[WHOLE].values())
+    errors = list(baselines.linear[WHOLE].values())
     assert errors == sorted(errors, reverse=True)
-    whole, eight, *_ = beside.codes[run.name]
+    whole, eight, *_ = baselines.codes[run.name]
     assert (whole.bits, whole.bytes, eight.bits, eight.bytes) == (FLOAT_BITS, 512, 8, 128)
     assert whole.mse == pytest.approx(run.mse, rel=1e-5)
 
 
-def test_a_damaged_file_of_what_stands_beside_is_made_anew(
+def test_a_damaged_file_of_baselines_is_made_anew(
     folder: Path, small_study: Any, tmp_path: Path
 ) -> None:
-    file = tmp_path / "beside.json"
-    content = json.loads((folder / "beside.json").read_text())
+    file = tmp_path / "baselines.json"
+    content = json.loads((folder / "baselines.json").read_text())
     file.write_text(json.dumps({**content, "files": [{"format": "JPEG"}]}))
     run = read_run(small_study.run("base"))
-    measured = measure_beside(file, run=run, sizes=[128], coded=[], images=RunImages())
+    measured = measure_baselines(file, run=run, sizes=[128], coded=[], images=RunImages())
     assert measured.linear[WHOLE][128] == pytest.approx(content["linear"][WHOLE]["128"])
     assert len(measured.files) == len(content["files"])
 
 
-def blocks(sections: list[Section], kind: type) -> list[Any]:
-    return [block for section in sections for block in section.blocks if isinstance(block, kind)]
-
-
-def test_of_a_partial_study_it_is_said_what_is_missing(
+def test_a_partial_study_names_what_is_missing(
     small_study: Any, folder: Path, tmp_path: Path
 ) -> None:
     partial = tmp_path / "study-tiny"
@@ -109,22 +105,20 @@ def test_of_a_partial_study_it_is_said_what_is_missing(
         row for row in read_rows(folder / "results.csv") if row.seed == 0 and row.label != "skip"
     ]
     write_rows(partial / "results.csv", rows)
-    material = gather([partial], runs=small_study.runs)
-    sections = study_sections(material.studies[0], RunImages("photos"))
-    notes = [note.text for note in blocks(sections, Note)]
-    assert any("base (seed 1); kernel 1 (seed 1); skip (seeds 0, 1)." in note for note in notes)
+    inputs = gather([partial], runs=small_study.runs)
+    document = render_markdown([study_part(inputs.studies[0], RunImages("photos"), number="2.2")])
+    assert document.text.startswith("### 2.2 Which is better?\n")
+    notes = [line for line in document.text.splitlines() if line.startswith("> **")]
+    assert any("base (seed 1); kernel 1 (seed 1); skip (seeds 0 and 1)." in note for note in notes)
     assert any("There is one seed" in note for note in notes)
-    assert any(
-        note.startswith("There are no pictures: the images at") for note in notes
-    )  # they are other images
-    assert blocks(sections, Code) == []
-    said = " ".join(paragraph.text for paragraph in blocks(sections, Paragraph))
-    assert "2 of 6 runs are finished: 2 networks, seed 0, 1 epochs each." in said
-    table = blocks(sections, Table)[0]
-    assert [row[0] for row in table.rows] == ["base", "kernel 1"]
-    low = [column.name for column in table.columns].index("low")
-    assert all(row[low] is None for row in table.rows)
-    assert {picture.format for picture in blocks(sections, Picture)} == {"svg"}
+    assert any("There are no pictures: the images at" in note for note in notes)  # others
+    assert "```" not in document.text
+    assert "2 of 6 runs are finished: 2 networks,\nseed 0,\n1 epoch each." in document.text
+    table = next(table for table in document.tables if table["name"] == "architectures")
+    assert [row[0] for row in table["rows"]] == ["base", "kernel 1"]
+    low = table["columns"].index("low")
+    assert all(row[low] is None for row in table["rows"])
+    assert {picture.format for picture in document.pictures.values()} == {"svg"}
 
 
 def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ def _clear(folder: Path, identity: dict[str, Any]) -> None:
     with contextlib.suppress(InputError):
         if not difference(read_json(folder / "study.json").get("identity"), identity):
             return
-    for file in ("study.json", "results.csv", "failed.csv", "beside.json"):
+    for file in ("study.json", "results.csv", "failed.csv", "baselines.json"):
         (folder / file).unlink(missing_ok=True)
 
 

@@ -1,7 +1,7 @@
-"""Exercise 2: from the rows of a study to answers about architectures.
+"""Exercise 2: from the rows of a study to typed answers about architectures.
 
-    rows ──► architectures ──► effects · code size · equal size · Pareto fronts ──► sentences
-    a run    over seeds        of what the study varied                             (``lab.sentences``)
+    rows ──► architectures ──► effects · code size · equal size · Pareto fronts ──► template
+    a run    over seeds        of what the study varied                             study.md.j2
 
 Errors are mean squared errors of the test images, in [0, 1]. A run whose error is not a positive,
 finite number is counted and left out.
@@ -11,9 +11,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
+from caelab.experiments.study import BASE
 from caelab.experiments.study_results import StudyRow
 from caelab.metrics.statistics import (
     Effect,
@@ -30,10 +32,10 @@ from caelab.metrics.statistics import (
 
 COSTS: Mapping[str, str] = {
     "weights": "weights",
-    "multiply_accumulates": "multiply-accumulates an image",
-    "seconds_per_epoch": "measured seconds an epoch",
+    "multiply_accumulates": "multiply-accumulates per image",
+    "seconds_per_epoch": "measured seconds per epoch",
 }
-"""What the error is weighed against: an architecture's attribute, and its name in words."""
+"""Costs that the error is weighed against: attribute of an architecture, and its name in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,21 +43,22 @@ class Architecture:
     """One network of a study over its seeds.
 
     Attributes:
-        label: What the study calls it.
-        factor: What was varied; empty for the base and for explicit networks.
-        level: To which level.
-        network: Its text.
-        code_size: Numbers of the code; ``None`` without one.
-        code_shape: The code's (C, H, W).
-        narrowest: Numbers of the smallest representation that everything passes through.
-        skip_around_code: Whether a bracket runs around the code: then it is no bottleneck.
-        weights: How many.
-        multiply_accumulates: For one image.
+        label: Name of the network in the study.
+        factor: Name of what was varied; empty for the base and for explicit networks.
+        level: Level of the factor; empty without a factor.
+        network: Text of the network.
+        code_size: Numbers in the code; ``None`` without a code.
+        code_shape: Shape of the code (C, H, W); ``None`` without a code.
+        narrowest: Numbers in the smallest representation that everything passes through.
+        skip_around_code: Whether a skip connection runs around the code, which then is no
+            bottleneck.
+        weights: Number of weights and biases.
+        multiply_accumulates: Multiply-accumulates for one image.
         seconds_per_epoch: Median over seeds.
         errors: Test error by seed.
-        mse: Their mean, with its interval over seeds.
-        validation_mse: Mean over seeds, by which networks are chosen.
-        failed: Runs without a positive, finite error.
+        mse: Mean test error, with its interval over seeds.
+        validation_mse: Mean validation error over seeds, by which networks are chosen.
+        failed: Number of runs without a positive, finite error.
     """
 
     label: str
@@ -79,29 +82,63 @@ class Architecture:
         """Height times width of the code."""
         return self.code_shape[1] * self.code_shape[2] if self.code_shape else None
 
+    @property
+    def bottleneck(self) -> int | None:
+        """Numbers in the code, where it is a bottleneck."""
+        return None if self.skip_around_code else self.code_size
+
+    @property
+    def shape(self) -> str:
+        """Shape of the code as text, height × width × channels; empty without a code."""
+        return "×".join(
+            map(str, (*self.code_shape[1:], self.code_shape[0]) if self.code_shape else ())
+        )
+
+    @property
+    def varied(self) -> str:
+        """Name of the factor as text; empty without a factor."""
+        return self.factor.replace("_", " ")
+
+    def cost(self, name: str) -> float:
+        """Return one of ``COSTS``."""
+        return float(getattr(self, name))
+
 
 @dataclass(frozen=True, kw_only=True)
 class LevelEffect:
-    """What a level of a factor does to the base."""
+    """The effect of a level of a factor on the base.
+
+    Attributes:
+        architecture: Network with that level.
+        effect: Effect on the base's test error.
+        cost_ratios: Weights, multiply-accumulates and code size as multiples of the base's;
+            ``None`` where the base has none.
+    """
 
     architecture: Architecture
     effect: Effect
+    cost_ratios: Mapping[str, float | None]
+
+    @property
+    def direction(self) -> int:
+        """−1 where the level lowers the error, 1 where it raises it, 0 where that is undecided."""
+        return self.effect.ratio.side(1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CodeSizeAnswer:
-    """Does the error go with the size of the code?
+    """The relation between code size and error.
 
     Attributes:
-        architectures: That have a code which is a bottleneck, each network once.
-        skipped: Labels of those left out because a bracket runs around their code.
-        codeless: Labels of those left out because their text marks no code.
+        architectures: Networks whose code is a bottleneck, each network once.
+        skipped: Labels of networks left out because a skip connection runs around their code.
+        codeless: Labels of networks left out because they have no code.
         spearman: Rank correlation of code size and error.
         pearson: Correlation of their logarithms.
         narrowest: Rank correlation of the narrowest representation and the error.
         partial_spearman: Rank correlation of code size and error, given weights and
             multiply-accumulates.
-        partial_pearson: The same of logarithms.
+        partial_pearson: Correlation of their logarithms, given the same.
         law: Error as a power of the code size.
     """
 
@@ -115,12 +152,19 @@ class CodeSizeAnswer:
     partial_pearson: Interval
     law: PowerLaw
 
+    @property
+    def doubling(self) -> Interval:
+        """Factor on the error for each doubling of the code, by the power law."""
+        law, log2 = self.law.exponent, math.log(2)
+        logarithm = Interval(
+            low=law.low * log2, estimate=law.estimate * log2, high=law.high * log2, n=law.n
+        )
+        return logarithm.exponential()
+
 
 @dataclass(frozen=True, kw_only=True)
 class AreaStep:
-    """From one code shape to the next larger area: below 1 the larger area has the smaller
-    error.
-    """
+    """The step from one code shape to the next larger area; a ratio below 1 favors the larger."""
 
     smaller: Architecture
     larger: Architecture
@@ -129,17 +173,17 @@ class AreaStep:
 
 @dataclass(frozen=True, kw_only=True)
 class EqualSizeAnswer:
-    """At one code size: is it better to have area, or channels?
+    """The comparison of area and channels at one code size.
 
     Attributes:
-        size: Numbers of the code.
-        ranking: The networks with such a code, best first.
-        maps: Those of them that the question is about, by rising area: one for each area above 1,
-            as a code of a single place is a dense one. Explicit networks where there are two areas
-            of them, otherwise any; of several with one area the first.
-        per_doubling: The factor on the error for each doubling of the area, with its interval over
+        size: Numbers in the code.
+        ranking: Networks with such a code, best first.
+        maps: Networks that the question is about, by rising area: one for each area above 1, as a
+            code of a single pixel is a dense one. Explicit networks where there are two areas of
+            them, otherwise any; the first of several with one area.
+        per_doubling: Factor on the error for each doubling of the area, with its interval over
             seeds.
-        steps: From each of ``maps`` to the next.
+        steps: Steps from each of ``maps`` to the next.
     """
 
     size: int
@@ -147,6 +191,11 @@ class EqualSizeAnswer:
     maps: tuple[Architecture, ...]
     per_doubling: Interval
     steps: tuple[AreaStep, ...]
+
+    @property
+    def against(self) -> list[AreaStep]:
+        """Steps at which the larger area is not clearly better."""
+        return [step for step in self.steps if step.effect.ratio.side(1.0) >= 0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,13 +211,13 @@ class Analysis:
     """The answers of a study.
 
     Attributes:
-        architectures: All, in the study's order.
-        base: The one that effects are measured from; ``None`` where it has no finished run.
-        effects: Of every level of every factor.
-        code_size: Does the error go with the size of the code?
-        equal_size: At one code size, area or channels?
+        architectures: All networks in the order of the rows.
+        base: Network that effects are measured from; ``None`` where it has no finished run.
+        effects: Effects of every level of every factor.
+        code_size: Relation between code size and error.
+        equal_size: Comparison of area and channels at one code size.
         fronts: Error against each of ``COSTS``.
-        best: By validation error; ``None`` without any run.
+        best: Best network by validation error; ``None`` without any run.
     """
 
     architectures: tuple[Architecture, ...]
@@ -179,46 +228,48 @@ class Analysis:
     fronts: tuple[Front, ...]
     best: Architecture | None
 
+    @property
+    def measured(self) -> list[Architecture]:
+        """Networks with a finite error."""
+        return [each for each in self.architectures if each.errors]
+
 
 def analyze(
-    rows: Iterable[StudyRow], *, base: str = "base", equal_size: int = 768, seed: int = 0
+    rows: Iterable[StudyRow], *, base: str = BASE, equal_size: int = 768, seed: int = 0
 ) -> Analysis:
     """Answer from the rows of a study.
 
     Args:
-        rows: Its finished runs, of any seeds.
-        base: The label that effects are measured from.
-        equal_size: The code size at which shapes are compared.
-        seed: Seeds the bootstrap's resamples.
+        rows: Finished runs, of any seeds.
+        base: Label of the network that effects are measured from.
+        equal_size: Code size at which shapes are compared.
+        seed: Seed of the bootstrap's resamples.
     """
     architectures = summarize(rows)
-    measured = [architecture for architecture in architectures if architecture.errors]
-    distinct = list(
-        {architecture.network: architecture for architecture in reversed(measured)}.values()
-    )[::-1]
-    reference = next(
-        (architecture for architecture in measured if architecture.label == base), None
-    )
+    measured = [each for each in architectures if each.errors]
+    distinct = list({each.network: each for each in reversed(measured)}.values())[::-1]
+    reference = next((each for each in measured if each.label == base), None)
     return Analysis(
         architectures=architectures,
         base=reference,
         effects=tuple(
             LevelEffect(
-                architecture=architecture, effect=effect(architecture.errors, reference.errors)
+                architecture=each,
+                effect=effect(each.errors, reference.errors),
+                cost_ratios={
+                    name: _ratio(getattr(each, name), getattr(reference, name))
+                    for name in ("weights", "multiply_accumulates", "code_size")
+                },
             )
-            for architecture in measured
-            if architecture.factor and reference
+            for each in measured
+            if each.factor and reference
         ),
         code_size=_code_size(distinct, seed),
         equal_size=_equal_size(measured, distinct, equal_size),
         fronts=tuple(_front(measured, cost) for cost in COSTS),
         best=min(
-            (
-                architecture
-                for architecture in measured
-                if math.isfinite(architecture.validation_mse)
-            ),
-            key=lambda architecture: architecture.validation_mse,
+            (each for each in measured if math.isfinite(each.validation_mse)),
+            key=lambda each: each.validation_mse,
             default=None,
         ),
     )
@@ -229,51 +280,51 @@ def summarize(rows: Iterable[StudyRow]) -> tuple[Architecture, ...]:
     groups: dict[str, list[StudyRow]] = {}
     for row in rows:
         groups.setdefault(row.label, []).append(row)
-    return tuple(_architecture(group) for group in groups.values())
+    return tuple(map(_architecture, groups.values()))
 
 
 def _architecture(rows: Sequence[StudyRow]) -> Architecture:
-    first = rows[0]
     good = [row for row in rows if 0 < row.test_mse < math.inf]
     errors = {row.seed: row.test_mse for row in sorted(good, key=lambda row: row.seed)}
-    return Architecture(
-        label=first.label,
-        factor=first.factor,
-        level=first.level,
-        network=first.network,
-        code_size=first.code_size,
-        code_shape=first.code_shape,
-        narrowest=first.narrowest,
-        skip_around_code=first.skip_around_code,
-        weights=first.weights,
-        multiply_accumulates=first.multiply_accumulates,
-        seconds_per_epoch=float(np.median([row.seconds_per_epoch for row in rows])),
-        errors=errors,
-        mse=mean_interval(errors.values()),
-        validation_mse=float(np.mean([row.validation_mse for row in good])) if good else math.nan,
-        failed=len(rows) - len(good),
-    )
+    computed: dict[str, Any] = {
+        "seconds_per_epoch": float(np.median([row.seconds_per_epoch for row in rows])),
+        "errors": errors,
+        "mse": mean_interval(errors.values()),
+        "validation_mse": float(np.mean([row.validation_mse for row in good]))
+        if good
+        else math.nan,
+        "failed": len(rows) - len(good),
+    }
+    copied = {
+        name: getattr(rows[0], name)
+        for name in Architecture.__annotations__
+        if name not in computed
+    }
+    return Architecture(**copied, **computed)
+
+
+def _ratio(value: int | None, base: int | None) -> float | None:
+    if value == base:
+        return 1.0
+    return (value or 0) / base if base else None
 
 
 def _code_size(distinct: Sequence[Architecture], seed: int) -> CodeSizeAnswer:
-    coded = tuple(
-        each for each in distinct if each.code_size is not None and not each.skip_around_code
-    )
+    coded = tuple(each for each in distinct if each.bottleneck is not None)
     sizes, errors = [each.code_size or 0 for each in coded], [each.mse.estimate for each in coded]
-    costs = [[each.weights for each in coded], [each.multiply_accumulates for each in coded]]
     # A network may have no weights at all; one more changes no logarithm that matters.
-    positive = [[cost + 1 for cost in column] for column in costs]
+    costs = [
+        [each.cost(name) + 1 for each in coded] for name in ("weights", "multiply_accumulates")
+    ]
     return CodeSizeAnswer(
         architectures=coded,
-        skipped=tuple(
-            each.label for each in distinct if each.code_size is not None and each.skip_around_code
-        ),
+        skipped=tuple(each.label for each in distinct if each.code_size and each.skip_around_code),
         codeless=tuple(each.label for each in distinct if each.code_size is None),
         spearman=spearman(sizes, errors, seed=seed),
         pearson=pearson_log(sizes, errors, seed=seed),
         narrowest=spearman([each.narrowest for each in coded], errors, seed=seed),
         partial_spearman=partial_correlation(sizes, errors, costs, ranks=True, seed=seed),
-        partial_pearson=partial_correlation(sizes, errors, positive, ranks=False, seed=seed),
+        partial_pearson=partial_correlation(sizes, errors, costs, ranks=False, seed=seed),
         law=power_law(sizes, errors),
     )
 
@@ -281,23 +332,16 @@ def _code_size(distinct: Sequence[Architecture], seed: int) -> CodeSizeAnswer:
 def _equal_size(
     measured: Sequence[Architecture], distinct: Sequence[Architecture], size: int
 ) -> EqualSizeAnswer:
-    def alike(architectures: Sequence[Architecture]) -> list[Architecture]:
-        return [
-            each for each in architectures if each.code_size == size and not each.skip_around_code
-        ]
-
     maps: dict[int, Architecture] = {}
     for candidates in ([each for each in distinct if not each.factor], distinct):
         if len(maps) < 2:
-            maps = {
-                each.area: each
-                for each in reversed(alike(candidates))
-                if each.area and each.area > 1
-            }
+            alike = [each for each in reversed(candidates) if each.bottleneck == size]
+            maps = {each.area: each for each in alike if each.area and each.area > 1}
     by_area = [maps[area] for area in sorted(maps)]
+    ranked = [each for each in measured if each.bottleneck == size]
     return EqualSizeAnswer(
         size=size,
-        ranking=tuple(sorted(alike(measured), key=lambda each: each.mse.estimate)),
+        ranking=tuple(sorted(ranked, key=lambda each: each.mse.estimate)),
         maps=tuple(by_area),
         per_doubling=_per_doubling(maps),
         steps=tuple(
@@ -308,32 +352,22 @@ def _equal_size(
 
 
 def _per_doubling(maps: Mapping[int, Architecture]) -> Interval:
-    """Fit log error to log₂ area by seed, and return the mean slope over the seeds that all have,
-    as a factor.
+    """Fit log error to log₂ area by seed; return the factor of the mean slope over common seeds.
 
     The slopes are rounded, or a fit to equal errors could come out as a certain effect of 10⁻¹⁷.
     """
-    seeds: set[int] = (
-        set.intersection(*(set(each.errors) for each in maps.values())) if len(maps) > 1 else set()
-    )
-    doublings = np.log2(list(maps))
-    slopes = [
-        round(
-            float(
-                np.polyfit(doublings, np.log([each.errors[seed] for each in maps.values()]), 1)[0]
-            ),
-            12,
-        )
-        for seed in sorted(seeds)
-    ]
-    return mean_interval(slopes).exponential()
+    seeds = [set(each.errors) for each in maps.values()]
+    common = sorted(set.intersection(*seeds)) if len(maps) > 1 else []
+    if not common:
+        return mean_interval([])
+    errors = np.log([[each.errors[seed] for seed in common] for each in maps.values()])
+    slopes = np.polyfit(np.log2(list(maps)), errors, 1)[0]
+    return mean_interval(slopes.round(12)).exponential()
 
 
 def _front(measured: Sequence[Architecture], cost: str) -> Front:
-    costs = np.array([(getattr(each, cost), each.mse.estimate) for each in measured]).reshape(-1, 2)
+    costs = np.array([(each.cost(cost), each.mse.estimate) for each in measured]).reshape(-1, 2)
     chosen = [
         each for each, on_front in zip(measured, pareto_front(costs), strict=True) if on_front
     ]
-    return Front(
-        cost=cost, architectures=tuple(sorted(chosen, key=lambda each: float(getattr(each, cost))))
-    )
+    return Front(cost=cost, architectures=tuple(sorted(chosen, key=lambda each: each.cost(cost))))

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
+from caelab.color import SPACES, ColorSpace
 from caelab.data.device_images import evenly_spaced
 from caelab.metrics.statistics import Effect
 from caelab.report.document import Cell, Part, Picture
-from caelab.report.image_strips import chroma_planes, draw_strips
 from caelab.report.run_differences import Variant, Variants, network_name, options_in_words
 from caelab.report.test_images import RunImages
 
@@ -124,7 +125,7 @@ def picture_part(variants: Variants, images: RunImages) -> Part:
         "seed": best.first.config.seed,
         "count": len(chosen),
         "colors": _strip("colors", shown, chosen, images),
-        "planes": draw_strips("chroma-planes", planes),
+        "planes": Picture.of_images("chroma-planes", planes),
     }
     if other:
         gains = other.first.measures["mse"] - best.first.measures["mse"]
@@ -157,4 +158,24 @@ def _strip(name: str, shown: Sequence[Variant], chosen: np.ndarray, images: RunI
     pictures = [images.pictures(each.first, chosen) for each in shown]
     estimates = {each.label: made["estimate"] for each, made in zip(shown, pictures, strict=True)}
     gray, truth = pictures[0]["degraded"], pictures[0]["target"]
-    return draw_strips(name, {"gray": gray, **estimates, "truth": truth})
+    return Picture.of_images(name, {"gray": gray, **estimates, "truth": truth})
+
+
+def chroma_planes(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return Cb and Cr of RGB images as pictures, each plane alone on a mid gray.
+
+    Args:
+        images: ``float32 (K, 3, H, W)`` in [0, 1].
+
+    Returns:
+        Two arrays of the same shape.
+    """
+    space: ColorSpace = SPACES["ycbcr"]
+    chroma = space.chroma(torch.from_numpy(images))
+    shown = []
+    for plane in (0, 1):
+        alone = torch.full((len(images), 3, *images.shape[2:]), 0.5)
+        alone[:, 1:] = 0
+        alone[:, 1 + plane] = chroma[:, plane]
+        shown.append(space.to_rgb(alone).clamp(0, 1).numpy())
+    return shown[0], shown[1]

@@ -167,7 +167,7 @@ def _difference(first: FinishedRun, second: FinishedRun) -> str:
     if first.source["fingerprint"] != second.source["fingerprint"]:
         return f"their data are {first.source.get('where')} and {second.source.get('where')}"
     for name in ("size", "split", "split_seed"):
-        one, other = getattr(first.config, name), getattr(second.config, name)
+        one, other = getattr(first.config.data, name), getattr(second.config.data, name)
         if one != other:
             return f"{name} is {one} and {other}"
     return "the images listed in their per_image.npz differ"

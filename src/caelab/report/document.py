@@ -3,9 +3,14 @@
 Part ──render_markdown──► Document (Markdown text, its pictures and tables) ──► report.md · HTML
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from caelab.plotting import draw_image_rows, render
 
 Cell = str | int | float | None
 """Value of a table's cell: numbers are formatted by their column, ``None`` is a missing value."""
@@ -19,15 +24,31 @@ class Picture:
         name: Name of its file without the ending; unique in a document.
         data: Bytes of the file.
         format: Kind of file.
-        alt: Description for people who cannot see the figure.
+        alt: Description for people who cannot see the figure, where the template has none.
         caption: Caption, where the template has none.
     """
 
     name: str
     data: bytes
     format: Literal["svg", "png"]
-    alt: str
+    alt: str = ""
     caption: str = ""
+
+    @classmethod
+    def of(cls, figure: Figure, name: str, format: Literal["svg", "png"] = "svg") -> "Picture":  # noqa: A002 - matplotlib's word
+        """Render a matplotlib figure; photographs are best as PNG."""
+        return cls(name=name, data=render(figure, name, format), format=format)
+
+    @classmethod
+    def of_images(cls, name: str, rows: Mapping[str, np.ndarray]) -> "Picture":
+        """Draw rows of images.
+
+        Args:
+            name: Name of the picture's file.
+            rows: Images ``float32 (K, 3, H, W)`` in [0, 1] by label.
+        """
+        data = render(draw_image_rows(rows), name, "png")
+        return cls(name=name, data=data, format="png", alt=f"Rows of images: {', '.join(rows)}.")
 
     @property
     def file(self) -> str:
@@ -65,63 +86,3 @@ class Document:
     text: str = ""
     pictures: dict[str, Picture] = field(default_factory=dict)
     tables: list[dict[str, Any]] = field(default_factory=list)
-
-
-# Blocks of sections that are not templates yet
-
-
-@dataclass(frozen=True)
-class Paragraph:
-    """Plain text, no markup."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Note:
-    """Plain text that stands out."""
-
-    text: str
-    kind: Literal["missing", "warning", "remark"] = "remark"
-
-
-@dataclass(frozen=True)
-class Code:
-    """Text in a fixed width: a command, a network, a file."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a table: its heading, the format of its numbers, and where its cells align."""
-
-    name: str
-    format: str = ""
-    align: Literal["left", "right"] = "right"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """Rows of as many cells as there are columns."""
-
-    columns: Sequence[Column]
-    rows: Sequence[Sequence[Cell]]
-    caption: str = ""
-
-    def __post_init__(self) -> None:
-        if any(len(row) != len(self.columns) for row in self.rows):
-            raise ValueError(f"every row of the table should have {len(self.columns)} cells")
-
-
-Block = Paragraph | Note | Code | Table | Picture
-"""What a section is made of."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Section:
-    """A heading and the blocks below it."""
-
-    title: str
-    blocks: Sequence[Block]
-    level: int = 1

@@ -1,6 +1,6 @@
 """Exercise 1 from its runs: the network, its training, its error, and where that error sits."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from caelab.errors import InputError
 from caelab.metrics.statistics import mean_interval
@@ -56,7 +56,16 @@ def reconstruction_part(groups: Sequence[Sequence[FinishedRun]], images: RunImag
                 )
                 for index, row in enumerate(description.rows, 1)
             ],
-            "curves": curves.picture("training-curves"),
+            "curves": Picture.of(curves, "training-curves"),
+            "epochs": max(len(run.epochs) for run in group),
+            "last_change": _mean(
+                run.epochs[-1]["validation_mse"] / run.epochs[-2]["validation_mse"] - 1
+                for run in group
+                if len(run.epochs) > 1
+            ),
+            "end_ratio": _mean(
+                run.epochs[-1]["validation_mse"] / run.epochs[-1]["train_mse"] for run in group
+            ),
             "images": first.result["test"]["n"],
             "mse": mse,
             "psnr": _psnr(group),
@@ -79,8 +88,13 @@ def reconstruction_part(groups: Sequence[Sequence[FinishedRun]], images: RunImag
     )
 
 
+def _mean(values: Iterable[float]) -> float:
+    """Return a mean; NaN without values."""
+    return mean_interval(values).estimate
+
+
 def _psnr(group: Sequence[FinishedRun]) -> float:
-    return mean_interval(run.result["test"]["psnr"] for run in group).estimate
+    return _mean(run.result["test"]["psnr"] for run in group)
 
 
 def _errors(group: Sequence[FinishedRun]) -> tuple[Cell, ...]:
@@ -122,6 +136,6 @@ def _sites(
     columns = (starts, sites.frequencies, sites.image_power, sites.error_power, sites.lost, shares)
     return {
         "sites": sites,
-        "sites_figure": draw_error_sites(sites).picture("error-sites"),
+        "sites_figure": Picture.of(draw_error_sites(sites), "error-sites"),
         "bands": [tuple(map(float, row)) for row in zip(*columns, strict=True)],
     }

@@ -1,5 +1,4 @@
-"""What the report's interactive corner shows: test images through each network, and the points of a
-study.
+"""Data of the report's interactive part: test images through each network, points of a study.
 
 Everything is computed beforehand; the page only chooses what to show.
 """
@@ -12,43 +11,44 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from caelab.data.device_images import evenly_spaced
 from caelab.errors import InputError
 from caelab.report.architectures import Analysis
 from caelab.report.run_reader import FinishedRun
-from caelab.report.test_images import RunImages
+from caelab.report.test_images import RunImages, choose_images
 
-MOST_IMAGES, MOST_NETWORKS = 12, 10
+MAX_IMAGES, MAX_NETWORKS = 12, 10
 
-MOST_BYTES = 3_000_000
-"""Of all pixels that are embedded, before they are compressed."""
+MAX_BYTES = 3_000_000
+"""Bytes of all embedded pixels before they are compressed."""
+
+_POINT = (
+    "label",
+    "network",
+    "code_size",
+    "narrowest",
+    "weights",
+    "multiply_accumulates",
+    "seconds_per_epoch",
+)
+"""Attributes of an architecture that its point shows."""
 
 
 def choose_networks(
     named: Mapping[str, FinishedRun], *, keep: Sequence[str] = ()
 ) -> dict[str, FinishedRun]:
-    """Return at most ``MOST_NETWORKS`` of the runs: those to keep, the best, the worst, and some
-    evenly between.
+    """Return at most ``MAX_NETWORKS`` runs by rising error.
+
+    Args:
+        named: Runs by name.
+        keep: Names of runs that are chosen in any case; the others are evenly spaced from the best
+            to the worst.
     """
     ordered = sorted(named, key=lambda name: named[name].mse)
-    if len(ordered) > MOST_NETWORKS:
-        kept = [name for name in keep if name in named][:MOST_NETWORKS]
-        others = [name for name in ordered if name not in kept]
-        places = np.linspace(0, len(others) - 1, MOST_NETWORKS - len(kept)).round().astype(int)
-        chosen = {*kept, *(others[place] for place in places)}
-        ordered = [name for name in ordered if name in chosen]
-    return {name: named[name] for name in ordered}
-
-
-def choose_images(run: FinishedRun, count: int) -> np.ndarray:
-    """Return positions of test images, evenly from the smallest to the largest error of the run.
-
-    Raises:
-        InputError: The run's errors by image are missing or damaged.
-    """
-    order = np.argsort(run.measures["mse"], kind="stable")
-    places = np.linspace(0.02, 0.98, count) * (len(order) - 1)
-    chosen: np.ndarray = order[np.unique(places.round().astype(int))]
-    return chosen
+    kept = [name for name in dict.fromkeys(keep) if name in named][:MAX_NETWORKS]
+    others = [name for name in ordered if name not in kept]
+    kept += [others[index] for index in evenly_spaced(MAX_NETWORKS - len(kept), len(others))]
+    return {name: named[name] for name in ordered if name in kept}
 
 
 def picture_tasks(
@@ -61,21 +61,22 @@ def picture_tasks(
     A task has ``title``, ``side``, ``labels``, the sprites ``truth`` and ``given`` (PNG data URIs,
     the images side by side), and ``networks`` with ``name``, ``text``, ``mse`` of each image,
     ``test`` and ``sprite``.
+
+    Args:
+        reconstruction: Reconstructing runs by name.
+        colorization: Colorizing runs by name.
+        images: Images and networks of the runs.
     """
-    tasks: list[dict[str, Any]] = []
-    problems: list[str] = []
+    tasks, problems = [], []
+    count = len(reconstruction) + len(colorization)
     for title, runs in (
         ("Reconstruction", reconstruction),
         ("Colors for gray images", colorization),
     ):
-        if not runs:
-            continue
-        try:
-            tasks.append(
-                _task(title, runs, images, problems, share=len(reconstruction) + len(colorization))
-            )
-        except InputError as error:
-            problems.append(f"{title}, interactive pictures: {error}")
+        found: list[str] = []
+        if runs:
+            tasks += _task(title, runs, images, found, share=count)
+        problems += [f"{title}, interactive pictures: {problem}" for problem in found]
     return tasks, problems
 
 
@@ -86,13 +87,21 @@ def _task(
     problems: list[str],
     *,
     share: int,
-) -> dict[str, Any]:
+) -> list[dict[str, Any]]:
+    """Return a task, or none; append what is wrong to ``problems``."""
     first = next(iter(runs.values()))
-    pixels = 3 * first.config.data.size**2
-    positions = choose_images(first, max(3, min(MOST_IMAGES, MOST_BYTES // (pixels * (share + 2)))))
-    test = images.test(first)
-    shown: list[dict[str, Any]] = []
-    originals: dict[str, np.ndarray] = {}
+    side = first.images[1]
+    count = max(3, min(MAX_IMAGES, MAX_BYTES // (3 * side**2 * (share + 2))))
+    try:
+        positions = choose_images(first, count)
+        test = images.test(first)
+    except InputError as error:
+        problems.append(str(error))
+        return []
+    task: dict[str, Any] = {"title": title, "side": side, "networks": []}
+    task["labels"] = [""] * len(positions)
+    if test.labels is not None:
+        task["labels"] = [test.classes[label] for label in test.labels[positions]]
     for name, run in runs.items():
         try:
             if run.images != first.images:
@@ -100,33 +109,19 @@ def _task(
             pictures = images.pictures(run, positions)
             mse = run.measures["mse"][positions]
         except InputError as error:
-            problems.append(f"{title}, interactive pictures: {error}")
+            problems.append(str(error))
             continue
-        originals = originals or pictures
-        shown.append(
-            {
-                "name": name,
-                "text": run.description.text,
-                "mse": [float(value) for value in mse],
-                "test": run.mse,
-                "sprite": sprite(pictures["estimate"]),
-            }
+        if not task["networks"]:
+            task["truth"] = sprite(pictures["target"])
+            task["given"] = sprite(pictures["degraded"]) if first.degradation == "gray" else None
+        network = {"name": name, "text": run.description.text, "mse": mse.tolist()}
+        task["networks"].append(
+            {**network, "test": run.mse, "sprite": sprite(pictures["estimate"])}
         )
-    if not shown:
-        raise InputError("none of the networks can be shown.")
-    labels = (
-        [""] * len(positions)
-        if test.labels is None
-        else [test.classes[test.labels[each]] for each in positions]
-    )
-    return {
-        "title": title,
-        "side": first.config.data.size,
-        "labels": labels,
-        "truth": sprite(originals["target"]),
-        "given": sprite(originals["degraded"]) if first.degradation == "gray" else None,
-        "networks": shown,
-    }
+    if not task["networks"]:
+        problems.append("none of the networks can be shown.")
+        return []
+    return [task]
 
 
 def sprite(images: np.ndarray) -> str:
@@ -138,19 +133,12 @@ def sprite(images: np.ndarray) -> str:
 
 
 def study_points(analysis: Analysis) -> list[dict[str, Any]]:
-    """Return the networks of a study as plain values, for the plot whose points tell their text."""
+    """Return the networks of a study as plain values, for the plot with names on its points."""
     return [
         {
-            "label": each.label,
-            "network": each.network,
-            "code_size": each.code_size,
-            "narrowest": each.narrowest,
-            "weights": each.weights,
-            "multiply_accumulates": each.multiply_accumulates,
-            "seconds_per_epoch": each.seconds_per_epoch,
+            **{name: getattr(each, name) for name in _POINT},
             "mse": each.mse.estimate,
             "seeds": each.mse.n,
         }
-        for each in analysis.architectures
-        if each.errors
+        for each in analysis.measured
     ]

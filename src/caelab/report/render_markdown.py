@@ -19,23 +19,13 @@ from markupsafe import Markup
 
 from caelab.files import replacing, write_text
 from caelab.report import sentences
-from caelab.report.document import (
-    Cell,
-    Code,
-    Document,
-    Note,
-    Paragraph,
-    Part,
-    Picture,
-    Section,
-    Table,
-)
+from caelab.report.document import Cell, Document, Part, Picture
 
 PICTURES = "figures"
 """Folder of the pictures, next to the Markdown file."""
 
 
-def render_markdown(parts: Iterable[Part | Section], *, images: bool = True) -> Document:
+def render_markdown(parts: Iterable[Part], *, images: bool = True) -> Document:
     """Render the parts of a report, one after another.
 
     Args:
@@ -43,12 +33,7 @@ def render_markdown(parts: Iterable[Part | Section], *, images: bool = True) -> 
         images: Whether bitmaps are shown; they hold pixels of the data, while drawings do not.
     """
     document = Document()
-    texts = [
-        _old(part, document, images)
-        if isinstance(part, Section)
-        else _Writer(part, document, images).text()
-        for part in parts
-    ]
+    texts = [_Writer(part, document, images).text() for part in parts]
     document.text = "\n\n".join(texts) + "\n"
     return document
 
@@ -115,8 +100,16 @@ class _Writer:
         ]
         return _captioned("\n".join(f"| {' | '.join(line)} |" for line in lines), caption)
 
-    def figure(self, picture: Picture | None, caller: Callable[[], str] | None = None) -> Markup:
-        """Show a picture, where there is one; the caption is the block's, or its own."""
+    def figure(
+        self, picture: Picture | None, alt: str = "", caller: Callable[[], str] | None = None
+    ) -> Markup:
+        """Show a picture, where there is one.
+
+        Args:
+            picture: The picture.
+            alt: Description for people who cannot see it; by default the picture's own.
+            caller: Caption; by default the picture's own.
+        """
         if picture is None:
             return Markup()
         caption = _one_line(caller() if caller else escape(picture.caption))
@@ -125,7 +118,7 @@ class _Writer:
                 f"\n> **Note:** Left out, as the images may not be passed on: {caption}\n"
             )
         self.document.pictures[picture.file] = picture
-        return _captioned(f"![{escape(picture.alt)}]({PICTURES}/{picture.file})", caption)
+        return _captioned(f"![{escape(alt or picture.alt)}]({PICTURES}/{picture.file})", caption)
 
     def code(self, text: str) -> Markup:
         """Print a text in fixed width."""
@@ -152,13 +145,14 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         extensions=[_TagLines],
     )
-    made.tests["finite"] = math.isfinite
+    made.tests |= {"finite": math.isfinite, "nan": math.isnan}
     made.filters |= {
         "change": sentences.change_in_words,
         "count": lambda number, noun: f"{number:,} {noun}{'' if number == 1 else 's'}",
         "decimals": lambda number, digits: f"{number:,.{digits}f}".replace("-", "−"),
         "percent": percent,
         "significant": sentences.significant,
+        "size": sentences.size_in_words,
     }
     return made
 
@@ -207,31 +201,3 @@ def _one_line(text: str) -> str:
 
 def _captioned(block: str, caption: str) -> Markup:
     return Markup(f"\n{block}\n" + (f"\n*{caption}*\n" if caption else ""))
-
-
-# Sections that are not templates yet
-
-
-def _old(section: Section, document: Document, images: bool) -> str:
-    writer = _Writer(Part("", {}, name=section.title), document, images)
-
-    def block(each: Paragraph | Note | Code | Table | Picture) -> str:
-        match each:
-            case Paragraph():
-                return escape(each.text)
-            case Note():
-                kind = {"missing": "Missing", "warning": "Beware", "remark": "Note"}[each.kind]
-                return f"> **{kind}:** {escape(each.text)}"
-            case Code():
-                return writer.code(each.text)
-            case Picture():
-                return writer.figure(each)
-            case Table():
-                columns = {
-                    column.name: "<" if column.align == "left" else column.format
-                    for column in each.columns
-                }
-                return writer.table("table", columns, each.rows, lambda: escape(each.caption))
-
-    heading = f"{'#' * min(6, section.level + 1)} {escape(section.title)}"
-    return "\n\n".join([heading, *(block(each).strip("\n") for each in section.blocks)])

@@ -15,7 +15,7 @@ from caelab.errors import InputError
 from caelab.experiments.study import BASE
 from caelab.files import to_json, write_text
 from caelab.report.colorization import comparison_part, picture_part
-from caelab.report.document import Document, Part, Section
+from caelab.report.document import Document, Part
 from caelab.report.exercise1 import reconstruction_part
 from caelab.report.exercise2 import size_part
 from caelab.report.exercise3 import lesson_part
@@ -29,7 +29,7 @@ from caelab.report.run_differences import Variants, find_variants
 from caelab.report.run_reader import FinishedRun, groups
 from caelab.report.several_colors import several_colors_part
 from caelab.report.shortcomings import measure_shortcomings, shortcoming_part
-from caelab.report.study_report import study_sections
+from caelab.report.study_report import study_part
 from caelab.report.test_images import RunImages
 
 
@@ -120,14 +120,13 @@ def make_report(
         _reconstructing_networks(studies, reconstructing), choose_networks(colored), images
     )
 
-    parts: list[Part | Section] = [
+    parts: list[Part] = [
         head_part(inputs.lab, reconstructing, analyses, colorizing),
         data_part(runs, main, inputs.lab, command, [*problems, *unshown]),
     ]
     if reconstructing:
         parts += [reconstruction_part(reconstructing, images), size_part(main.description)]
-    for study in studies:
-        parts += _study(study, images)
+    parts += [study_part(study, images, number="2.2") for study in studies]
     if variants:
         parts.append(comparison_part(variants))
         parts += _about_colors(variants, images)
@@ -182,16 +181,6 @@ def _reconstructing_networks(
         if first.name not in {run.name for run in named.values()}:
             named.setdefault(f"{first.config.network_name}, {len(first.epochs)} epochs", first)
     return choose_networks(named, keep=keep)
-
-
-def _study(study: StudyResults, images: RunImages) -> list[Section]:
-    """Return the sections of a study, one level below its own heading."""
-    title = f"2.2 {study.question or study.name}"
-    sections = [
-        dataclasses.replace(section, level=section.level + 2)
-        for section in study_sections(study, images)
-    ]
-    return [Section(title=title, blocks=[], level=2), *sections]
 
 
 def _about_colors(variants: Variants, images: RunImages) -> Iterator[Part]:

@@ -15,7 +15,6 @@ from caelab.errors import InputError
 from caelab.metrics.evaluate import Restore, estimates
 from caelab.metrics.statistics import Interval, mean_interval
 from caelab.report.document import Cell, Part, Picture
-from caelab.report.image_strips import draw_strips
 from caelab.report.run_differences import Variant, find_variants, network_name
 from caelab.report.run_reader import FinishedRun
 from caelab.report.test_images import RunImages
@@ -161,7 +160,7 @@ def _strip(found: Restoration, images: RunImages) -> Picture:
         rows[found.best_classical] = torch.cat([one.estimate for one in made]).numpy()
     rows |= {"network": pictures["estimate"], "truth": pictures["target"]}
     name = str(found.degradation).replace("+", "-").replace(".", "")
-    return draw_strips(f"restored-{name}", rows)
+    return Picture.of_images(f"restored-{name}", rows)
 
 
 def _classical(found: Restoration) -> Restore | None:

@@ -11,7 +11,6 @@ from caelab.metrics.image_metrics import colorfulness
 from caelab.models.image_model import VARIANT_TEMPERATURE, ImageModel
 from caelab.progress import progress
 from caelab.report.document import Cell, Part, Picture
-from caelab.report.image_strips import draw_strips
 from caelab.report.run_reader import FinishedRun
 from caelab.report.test_images import RunImages
 
@@ -140,4 +139,4 @@ def _strip(model: ImageModel, run: FinishedRun, images: RunImages) -> Picture:
     drawn = model.variants(gray, VARIANTS, rows=pixels.rows[positions]).clamp(0, 1).numpy()
     rows = {"gray": pictures["degraded"], "single answer": pictures["estimate"]}
     rows |= {f"variant {number + 1}": drawn[:, number] for number in range(VARIANTS)}
-    return draw_strips("several-colors", {**rows, "truth": pictures["target"]})
+    return Picture.of_images("several-colors", {**rows, "truth": pictures["target"]})

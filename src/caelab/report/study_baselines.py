@@ -1,23 +1,21 @@
-"""What stands beside a study's networks: linear codes of their sizes, and what codes cost in bytes.
+"""Baselines of a study: linear codes of its networks' sizes, and what codes cost in bytes.
 
-Measuring takes the images themselves and some minutes, so it is kept in a file in the study's
-folder, and only what is missing there is measured.
+Measuring takes minutes, so the results are kept in a file in the study's folder, and only what is
+missing there is measured.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from caelab.baselines.code_cost import CodeCost, code_costs
 from caelab.baselines.image_codecs import FileCost, file_costs
 from caelab.baselines.pca import linear_code_errors
 from caelab.data.device_images import DeviceImages, evenly_spaced
-from caelab.errors import InputError
-from caelab.files import read_json, to_json, write_text
+from caelab.files import write_text
 from caelab.progress import progress
 from caelab.report.run_reader import FinishedRun
 from caelab.report.test_images import RunImages
@@ -25,30 +23,31 @@ from caelab.report.test_images import RunImages
 WHOLE = "PCA, whole image"
 
 SIZES = (64, 128, 256, 512, 768, 1024, 1536, 2048)
-"""Of linear codes, beside those that the study's networks have."""
+"""Sizes of linear codes, besides those of the study's networks."""
 
 PATCHES = (4, 8)
 """Sides of the patches of linear codes by patch."""
 
 RANGE_IMAGES = 8192
-"""Training images that give the ranges in which codes are quantised."""
+"""Training images that give the ranges in which codes are quantized."""
 
 FILE_IMAGES = 1000
-"""Test images that are stored as JPEG and WebP, the first of the part: at every quality that takes
-a while."""
+"""Test images that are stored as JPEG and WebP, the first of the part: every quality takes time."""
 
 
 @dataclass(kw_only=True)
-class Beside:
-    """What was measured on the test images.
+class StudyBaselines:
+    """Baselines measured on the test images.
 
     Attributes:
-        sizes: For which linear codes were asked; not every size suits every kind.
-        linear: Test MSE of linear codes by their size, for each kind.
+        identity: Images and sizes of their parts, as text: other images have other baselines.
+        sizes: Sizes that linear codes were asked for; not every size suits every kind.
+        linear: Test MSE of linear codes by size, for each kind.
         files: JPEG and WebP at every quality.
-        codes: What the codes of some runs cost at several precisions, by the run's name.
+        codes: Cost of the codes of some runs at several precisions, by the run's name.
     """
 
+    identity: tuple[str, ...] = ()
     sizes: tuple[int, ...] = ()
     linear: dict[str, dict[int, float]] = field(default_factory=dict)
     files: tuple[FileCost, ...] = ()
@@ -59,93 +58,71 @@ class Beside:
         return {name: line[size] for name, line in self.linear.items() if size in line}
 
 
-def measure_beside(
+_FILE = TypeAdapter(StudyBaselines)
+
+
+def measure_baselines(
     file: Path,
     *,
     run: FinishedRun,
     sizes: Sequence[int],
     coded: Sequence[FinishedRun],
     images: RunImages,
-) -> Beside:
+) -> StudyBaselines:
     """Measure what ``file`` does not hold yet, write it there, and return everything.
 
     Args:
-        file: What was measured before; one that is missing, damaged or of other images is made
-            anew.
-        run: Any of the study's: it says which images, and which split.
-        sizes: Of the networks' codes.
-        coded: Runs whose codes are to be priced; each has a code that no bracket runs around.
-        images: Gives the images and the networks.
+        file: Earlier results; replaced if missing, damaged or of other images.
+        run: Any run of the study: it determines the images and their split.
+        sizes: Sizes of the networks' codes.
+        coded: Runs whose codes are measured in bytes; each has a code that is a bottleneck.
+        images: Images and networks of the runs.
 
     Raises:
         InputError: The images cannot be had or are not those of the run, weights are damaged, or
-            the disk is full.
+            the file cannot be written.
     """
-    identity: dict[str, Any] = {
-        "images": list(map(str, run.images)),
-        "limit": run.config.data.train_size,
-    }
-    if run.config.data.val_size is not None:
-        identity["validation"] = run.config.data.val_size
-    beside = _read(file, identity)
-    wanted = sorted({*SIZES, *sizes} - {*beside.sizes})
-    unpriced = [each for each in coded if each.name not in beside.codes]
-    if not wanted and not unpriced and beside.files:
-        return beside
+    counts = run.result["images"]
+    identity = (*map(str, run.images), *(f"{name} {count}" for name, count in counts.items()))
+    baselines = _read(file)
+    if baselines.identity != identity:
+        baselines = StudyBaselines(identity=identity)
+    wanted = sorted({*SIZES, *sizes} - {*baselines.sizes})
+    unmeasured = [each for each in coded if each.name not in baselines.codes]
+    if not wanted and not unmeasured and baselines.files:
+        return baselines
     train, test = images.part(run, "train"), images.part(run, "test")
     for kind, line in _linear(train, test, wanted).items():
-        beside.linear[kind] = dict(sorted({**beside.linear.get(kind, {}), **line}.items()))
-    beside.sizes = tuple(sorted({*beside.sizes, *wanted}))
-    if not beside.files:
-        some = test.at(np.arange(min(FILE_IMAGES, len(test))))
-        beside.files = file_costs(some)
+        known = baselines.linear.get(kind, {})
+        baselines.linear[kind] = dict(sorted({**known, **line}.items()))
+    baselines.sizes = tuple(sorted({*baselines.sizes, *wanted}))
+    if not baselines.files:
+        baselines.files = file_costs(test.at(np.arange(min(FILE_IMAGES, len(test)))))
     ranging = train.at(evenly_spaced(RANGE_IMAGES, len(train)))
-    with progress("what the codes cost", len(unpriced), unit="networks") as bar:
-        for each in unpriced:
-            model = images.model(each)
-            beside.codes[each.name] = code_costs(model, ranging, test)
+    with progress("cost of the codes", len(unmeasured), unit="networks") as bar:
+        for each in unmeasured:
+            baselines.codes[each.name] = code_costs(images.model(each), ranging, test)
             bar()
-    _write(file, identity, beside)
-    return beside
+    write_text(file, _FILE.dump_json(baselines, indent=2).decode() + "\n")
+    return baselines
+
+
+def _read(file: Path) -> StudyBaselines:
+    """Return what the file holds; nothing where it is missing or damaged."""
+    try:
+        return _FILE.validate_json(file.read_bytes())
+    except (OSError, ValidationError):
+        return StudyBaselines()
 
 
 def _linear(
     train: DeviceImages, test: DeviceImages, sizes: Sequence[int]
 ) -> dict[str, dict[int, float]]:
-    """Return the test MSE of the linear codes that there can be of these sizes, by kind and
-    size.
-    """
-    lines: dict[str, dict[int, float]] = {}
+    """Return the test MSE of linear codes by kind and size, as far as a kind has that size."""
+    lines = {}
     for side in (None, *PATCHES):
         errors = linear_code_errors(train, test, sizes, patch=side)
         if errors:
             kind = WHOLE if side is None else f"PCA, {side}×{side} patches"
             lines[kind] = {size: float(values.mean()) for size, values in errors.items()}
     return lines
-
-
-def _write(file: Path, identity: dict[str, Any], beside: Beside) -> None:
-    content = {"identity": identity, **dataclasses.asdict(beside)}
-    write_text(file, to_json(content))
-
-
-def _read(file: Path, identity: dict[str, Any]) -> Beside:
-    """Return what the file holds; nothing where it is missing, damaged or of other images."""
-    try:
-        content = read_json(file)
-        if content["identity"] != identity:
-            return Beside()
-        return Beside(
-            sizes=tuple(map(int, content["sizes"])),
-            linear={
-                str(kind): {int(size): float(mse) for size, mse in line.items()}
-                for kind, line in content["linear"].items()
-            },
-            files=tuple(FileCost(**cost) for cost in content["files"]),
-            codes={
-                str(name): tuple(CodeCost(**cost) for cost in costs)
-                for name, costs in content["codes"].items()
-            },
-        )
-    except (InputError, KeyError, TypeError, ValueError, AttributeError):
-        return Beside()

@@ -1,35 +1,34 @@
-"""The report of a study: its answers as sections, and the files that `caelab study --report`
-writes.
+"""The report of a study: its numbers, tables and figures for the template ``study.md.j2``.
 
-results.csv, run directories ──► sections ──► report.html · report.md · architectures.csv
+rows and run directories ──► analysis ──► Part ──► report.html · report.md · architectures.csv
 """
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from caelab.baselines.code_cost import FLOAT_BITS, CodeCost
+from caelab.baselines.image_codecs import error_at
 from caelab.errors import InputError
 from caelab.files import write_text
-from caelab.report.architectures import Analysis
-from caelab.report.document import Block, Code, Column, Note, Paragraph, Part, Section, Table
-from caelab.report.figures import Drawing, draw_code_size, draw_effects, draw_equal_size, draw_front
+from caelab.report.architectures import Analysis, Architecture
+from caelab.report.document import Cell, Part, Picture
+from caelab.report.figures.code_size import draw_code_size
+from caelab.report.figures.effects import draw_effects
+from caelab.report.figures.equal_size import draw_equal_size
+from caelab.report.figures.front import draw_front
 from caelab.report.inputs import StudyResults, gather
 from caelab.report.render_html import render_html
 from caelab.report.render_markdown import render_markdown, write_markdown
 from caelab.report.run_reader import FinishedRun
-from caelab.report.sentences import Sentences, write_sentences
-from caelab.report.study_baselines import Beside, measure_beside
-from caelab.report.study_pictures import main_networks, reconstruct, run_of
-from caelab.report.study_tables import (
-    architectures_table,
-    bytes_table,
-    code_sentences,
-    linear_sentences,
-    linear_table,
-)
-from caelab.report.test_images import RunImages
+from caelab.report.sentences import significant
+from caelab.report.study_baselines import WHOLE, StudyBaselines, measure_baselines
+from caelab.report.test_images import RunImages, choose_images
 
 ENVIRONMENT = (
     "processor",
@@ -43,20 +42,22 @@ ENVIRONMENT = (
     "caelab",
     "commit",
 )
-"""Of ``environment.json``, what tells whether times and last digits may be compared."""
+"""Entries of ``environment.json`` that tell whether times and last digits may be compared."""
+
+IMAGES = 10
+"""Test images in the grid of reconstructions."""
 
 
 def write_study_report(
     folder: Path, *, runs: Path, data: str | None = None, command: str = ""
 ) -> Path:
-    """Write ``report.html``, ``report.md`` with its figures, and ``architectures.csv`` into a
-    study's folder.
+    """Write ``report.html``, ``report.md`` with its figures, and ``architectures.csv``.
 
     Args:
-        folder: The study's, with ``study.json`` and ``results.csv``.
-        runs: Where its run directories are.
-        data: Where the images are, if not where the runs had them.
-        command: That repeats the study.
+        folder: Folder of the study, with ``study.json`` and ``results.csv``.
+        runs: Folder of its run directories.
+        data: Source of the images; by default that of the runs.
+        command: Command that repeats the study.
 
     Returns:
         The HTML file.
@@ -65,232 +66,233 @@ def write_study_report(
         InputError: There is no study, none of its runs is finished, or the files cannot be written.
     """
     if not (folder / "study.json").is_file():
-        raise InputError(
-            f"{folder} holds no study yet: train it first, with the same command without"
-            " --report-only."
-        )
+        raise InputError(f"{folder} holds no study yet. Train it first.")
     material = gather([folder], runs=runs)
     study = material.studies[0]
-    sections = study_sections(study, RunImages(data), command=command)
-    if material.problems:
-        notes = [Note(problem, "missing") for problem in material.problems]
-        sections.append(Section(title="What is missing", blocks=notes))
-    title = study.question or f"The study {study.name}"
-    document = render_markdown([Part("title", {"title": title}, level=0), *sections])
-    _write_table(folder / "architectures.csv", study)
+    part = study_part(study, RunImages(data), command=command, problems=material.problems, level=0)
+    document = render_markdown([part])
+    tables = [table for table in document.tables if table["name"] == "architectures"]
+    for table in tables:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(table["columns"])
+        writer.writerows([["" if cell is None else cell for cell in row] for row in table["rows"]])
+        write_text(folder / "architectures.csv", text.getvalue())
     write_markdown(document, folder / "report.md")
     html = folder / "report.html"
     write_text(html, render_html(document))
     return html
 
 
-def study_sections(study: StudyResults, images: RunImages, *, command: str = "") -> list[Section]:
-    """Return the answers of a study, all on level 1; what is missing is said where it should be.
+def study_part(
+    study: StudyResults,
+    images: RunImages,
+    *,
+    number: str = "",
+    command: str = "",
+    problems: Sequence[str] = (),
+    level: int = 2,
+) -> Part:
+    """Return the part of a report about a study; what is missing is named where it belongs.
 
-    What stands beside the networks (linear codes, bytes) is kept in ``beside.json`` in the study's
-    folder.
+    Baselines (linear codes, bytes) are kept in ``baselines.json`` in the study's folder.
 
     Args:
-        study: As far as its runs are finished.
-        images: Gives the test images.
-        command: That repeats the study; without it that is left out.
+        study: Study, as far as its runs are finished.
+        images: Images and networks of the runs.
+        number: Number in front of the heading; may be empty.
+        command: Command that repeats the study; may be empty.
+        problems: Sentences about what is missing or damaged.
+        level: Level of the part's heading.
     """
-    analysis = study.analysis
-    sentences = write_sentences(analysis)
+    rows, runs, analysis = study.rows, list(study.runs.values()), study.analysis
+    context: dict[str, Any] = {
+        "number": number,
+        "study": study,
+        "analysis": analysis,
+        "command": command,
+        "problems": problems,
+        "first": runs[0],
+        "epochs": sorted({row.epochs for row in rows}),
+        "seeds": sorted({row.seed for row in rows}),
+        "unfinished": _by_label(study.unfinished),
+        "minutes": sum(float(run.result.get("seconds") or 0) for run in runs) / 60,
+        "environment": [(key, _values(runs, key)) for key in ENVIRONMENT],
+    }
     networks = main_networks(analysis)
-    if not networks:
-        return [
-            Section(title="The runs", blocks=[*_progress(study), *map(Paragraph, sentences.best)])
-        ]
-    priced = [
-        (each.label, run_of(each, study))
-        for each in networks
-        if each.code_size is not None and not each.skip_around_code
+    if networks:
+        context |= _baselines(study, networks, images)
+        context |= _reconstructions(study, networks, analysis.base or networks[0], images)
+    return Part("study", context, level=level, name=study.name)
+
+
+def main_networks(analysis: Analysis) -> list[Architecture]:
+    """Return the networks that stand for a study, by falling error, each once.
+
+    They are the base, the best by validation, those with the smallest and the largest error, the
+    best with a code of the size at which shapes are compared, and the one with the smallest code.
+    """
+    measured = sorted(analysis.measured, key=lambda each: each.mse.estimate)
+    coded = sorted(analysis.code_size.architectures, key=lambda each: each.code_size or 0)
+    ranking = analysis.equal_size.ranking
+    chosen = [analysis.base, analysis.best, *measured[:1], *measured[-1:], *ranking[:1], *coded[:1]]
+    named = {each.label: each for each in chosen if each is not None}
+    return sorted(named.values(), key=lambda each: -each.mse.estimate)
+
+
+def _run_of(architecture: Architecture, study: StudyResults) -> FinishedRun:
+    """Return the network's run with the first of its seeds that has an error."""
+    seed, label = min(architecture.errors), architecture.label
+    name = next(row.run for row in study.rows if (row.label, row.seed) == (label, seed))
+    return study.runs[name]
+
+
+def _by_label(runs: Iterable[tuple[str, int]]) -> list[tuple[str, list[int]]]:
+    """Gather pairs of label and seed: the seeds of each label."""
+    groups = groupby(sorted(runs), key=lambda each: each[0])
+    return [(label, [seed for _, seed in group]) for label, group in groups]
+
+
+def _values(runs: Sequence[FinishedRun], key: str) -> str | None:
+    """Return the different values of an entry of ``environment.json``."""
+    values = [str(run.environment[key]) for run in runs if run.environment.get(key) is not None]
+    return ", ".join(dict.fromkeys(values)) or None
+
+
+def _baselines(
+    study: StudyResults, networks: Sequence[Architecture], images: RunImages
+) -> dict[str, Any]:
+    """Return everything that stands next to linear codes, JPEG and WebP."""
+    priced = {each.label: _run_of(each, study) for each in networks if each.bottleneck}
+    analysis, failure, baselines = study.analysis, "", StudyBaselines()
+    try:
+        baselines = measure_baselines(
+            study.folder / "baselines.json",
+            run=next(iter(study.runs.values())),
+            sizes=[each.code_size for each in analysis.architectures if each.code_size is not None],
+            coded=list(priced.values()),
+            images=images,
+        )
+    except InputError as error:
+        failure = str(error)
+    linear, answer = baselines.linear, analysis.code_size
+    whole = linear.get(WHOLE, {})
+    codes = {label: baselines.codes.get(run.name, ()) for label, run in priced.items()}
+    sizes = sorted({size for line in linear.values() for size in line})
+    pairs = [
+        (each, whole[each.code_size]) for each in answer.architectures if each.code_size in whole
     ]
-    beside, missing = _beside(study, analysis, [run for _, run in priced], images)
-    size = analysis.equal_size.size
+    ratios = [each.mse.estimate / mse for each, mse in pairs]
+    nearest = pairs[int(np.argmin(ratios))] if pairs else (None, None)
+    at_size = baselines.linear_at(analysis.equal_size.size)
     name = study.name
-    return [
-        Section(title="The runs", blocks=_progress(study)),
-        Section(
-            title="What is best",
-            blocks=[
-                *map(Paragraph, sentences.best),
-                *missing,
-                architectures_table(analysis.architectures, beside),
-            ],
+    return {
+        "no_baselines": failure,
+        "baselines": baselines,
+        "architectures": [_architecture(each, whole) for each in analysis.architectures],
+        "linear": [(size, *(line.get(size) for line in linear.values())) for size in sizes],
+        "linear_columns": {"numbers in the code": ",d", **dict.fromkeys(linear, ".6f")},
+        "below": {kind: _below(answer.architectures, line) for kind, line in linear.items()},
+        "pairs": pairs,
+        "better": [pair for pair, ratio in zip(pairs, ratios, strict=True) if ratio < 1],
+        "nearest": nearest[0],
+        "nearest_mse": nearest[1],
+        "codes": codes,
+        "float_bits": FLOAT_BITS,
+        "bytes": [
+            _code_cost(label, cost, baselines) for label, costs in codes.items() for cost in costs
+        ],
+        "effects_figure": _picture(draw_effects(analysis), f"{name}-effects"),
+        "code_size_figure": _picture(draw_code_size(analysis, linear), f"{name}-code-size"),
+        "equal_size_figure": _picture(
+            draw_equal_size(analysis.equal_size, at_size), f"{name}-equal-size"
         ),
-        Section(
-            title="What each choice does",
-            blocks=[
-                *_drawn(draw_effects(analysis), f"{name}-effects"),
-                *map(Paragraph, sentences.effects),
-            ],
-        ),
-        Section(
-            title="Does the error go with the code's size?",
-            blocks=[
-                *map(Paragraph, sentences.code_size),
-                *_drawn(draw_code_size(analysis, beside.linear), f"{name}-code-size"),
-            ],
-        ),
-        Section(
-            title=f"Area or channels, at {size:,} numbers?",
-            blocks=[
-                *map(Paragraph, sentences.equal_size),
-                *_drawn(
-                    draw_equal_size(analysis.equal_size, beside.linear_at(size)),
-                    f"{name}-equal-size",
-                ),
-            ],
-        ),
-        Section(title="Error against cost", blocks=_fronts(analysis, sentences, name)),
-        Section(
-            title="Beside linear codes, JPEG and WebP",
-            blocks=_beside_blocks(analysis, beside, priced),
-        ),
-        Section(
-            title="The same images through the main networks",
-            blocks=_pictures(study, analysis, images),
-        ),
-        Section(title="Where this comes from", blocks=_origin(study, command)),
-    ]
-
-
-def _progress(study: StudyResults) -> list[Block]:
-    """How many runs there are, of what, on what; and which are missing."""
-    rows = study.rows
-    seeds = sorted({row.seed for row in rows})
-    epochs = sorted({row.epochs for row in rows})
-    labels = {row.label for row in rows}
-    said = (
-        f"{len(rows)} of {study.planned} runs are finished: {len(labels)}"
-        f" network{'s' if len(labels) > 1 else ''}, seed{'s' if len(seeds) > 1 else ''}"
-        f" {', '.join(map(str, seeds))},"
-        f" {' to '.join(map(str, dict.fromkeys((epochs[0], epochs[-1]))))} epochs each."
-    )
-    blocks: list[Block] = [Paragraph(said), Paragraph(_data(next(iter(study.runs.values()))))]
-    missing = _missing(study)
-    if missing:
-        blocks.append(Note(f"Not finished, so not in this report: {missing}.", "missing"))
-    if len(seeds) == 1:
-        blocks.append(
-            Note(
-                "There is one seed: what chance does to a training cannot be told, and nothing is"
-                " certain.",
-                "warning",
+        "front_figures": {
+            front.cost: _picture(
+                draw_front(front, analysis), f"{name}-front-{front.cost.replace('_', '-')}"
             )
-        )
-    return blocks
+            for front in analysis.fronts
+        },
+    }
 
 
-def _data(run: FinishedRun) -> str:
-    images, result = run.result["images"], run.result
-    note = f" ({result['data_note']})" if result.get("data_note") else ""
+def _picture(figure: Any, name: str) -> Picture | None:
+    return Picture.of(figure, name) if figure else None
+
+
+def _architecture(each: Architecture, linear: Mapping[int, float]) -> tuple[Cell, ...]:
+    code = f"{each.code_size:,}*" if each.code_size and each.skip_around_code else each.code_size
+    determined = not each.mse.undetermined
     return (
-        f"Images: {result['data']}{note}, {run.config.data.size}×{run.config.data.size} pixels;"
-        f" {images['train']:,} for training, {images['validation']:,} for validation, by which"
-        f" networks are chosen, and {images['test']:,} for the test error, which is measured once:"
-        " the mean squared error over pixels and channels in [0, 1]."
+        each.label,
+        each.network,
+        code,
+        each.shape or None,
+        each.narrowest,
+        each.weights,
+        each.multiply_accumulates,
+        each.seconds_per_epoch,
+        each.mse.n,
+        each.mse.estimate if each.errors else None,
+        each.mse.low if determined else None,
+        each.mse.high if determined else None,
+        linear.get(each.bottleneck or 0),
     )
 
 
-def _missing(study: StudyResults) -> str:
-    """Name the planned runs without a row, by network."""
-    named = [
-        f"{label} (seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)})"
-        for label, group in groupby(sorted(study.unfinished), key=lambda each: each[0])
-        for seeds in [[str(seed) for _, seed in group]]
+def _below(architectures: Sequence[Architecture], line: Mapping[int, float]) -> list[str]:
+    """Return the labels of networks below a line, straight between its points on log axes."""
+    known = [(size, mse) for size, mse in sorted(line.items()) if mse > 0]
+    if not known:
+        return []
+    sizes = np.log([each.code_size or 1 for each in architectures])
+    x, y = np.log(known).T
+    limits = np.exp(np.interp(sizes, x, y, left=-np.inf, right=-np.inf))
+    pairs = zip(architectures, limits, strict=True)
+    return [each.label for each, limit in pairs if each.mse.estimate < limit]
+
+
+def _code_cost(label: str, cost: CodeCost, baselines: StudyBaselines) -> tuple[Cell, ...]:
+    files = [
+        error_at(
+            (each for each in baselines.files if each.format == kind),
+            cost.bytes,
+            count="payload_bytes",
+        )
+        for kind in ("JPEG", "WebP")
     ]
-    return "; ".join(named)
+    size = f"{cost.bytes:,} (no less than the image)" if cost.larger_than_image else cost.bytes
+    return label, cost.numbers, cost.bits, size, cost.entropy_bytes, cost.mse, *files
 
 
-def _beside(
-    study: StudyResults, analysis: Analysis, coded: Sequence[FinishedRun], images: RunImages
-) -> tuple[Beside, list[Block]]:
-    sizes = [each.code_size for each in analysis.architectures if each.code_size is not None]
+def _reconstructions(
+    study: StudyResults, networks: Sequence[Architecture], by: Architecture, images: RunImages
+) -> dict[str, Any]:
+    """Return the same test images through the networks, at even steps of the error of ``by``."""
+    rows: dict[str, np.ndarray] = {}
+    shown, problems = [], {}
     try:
-        run = next(iter(study.runs.values()))
-        return (
-            measure_beside(
-                study.folder / "beside.json", run=run, sizes=sizes, coded=coded, images=images
-            ),
-            [],
-        )
+        first = _run_of(by, study)
+        positions = choose_images(first, IMAGES)
+        images.test(first)
+        for network in networks:
+            try:
+                pictures = images.pictures(_run_of(network, study), positions)
+            except InputError as error:
+                problems[network.label] = str(error)
+                continue
+            rows.setdefault("original", pictures["target"])
+            label = f"{network.label}\ntest MSE {significant(network.mse.estimate)}"
+            rows[label] = pictures["estimate"]
+            shown.append(network)
     except InputError as error:
-        said = f"Linear codes, and what codes cost in bytes, could not be measured: {error}"
-        return Beside(), [Note(said, "missing")]
-
-
-def _drawn(drawing: Drawing | None, name: str) -> Iterable[Block]:
-    return [] if drawing is None else [drawing.picture(name)]
-
-
-def _fronts(analysis: Analysis, sentences: Sentences, name: str) -> list[Block]:
-    blocks: list[Block] = [*map(Paragraph, sentences.fronts)]
-    for front in analysis.fronts:
-        blocks += _drawn(
-            draw_front(front, analysis), f"{name}-front-{front.cost.replace('_', '-')}"
-        )
-    return blocks
-
-
-def _beside_blocks(
-    analysis: Analysis, beside: Beside, priced: Sequence[tuple[str, FinishedRun]]
-) -> list[Block]:
-    if not beside.linear and not beside.codes:
-        return [Note("The images could not be had, so nothing was measured here.", "missing")]
-    blocks: list[Block] = [*map(Paragraph, linear_sentences(analysis, beside))]
-    if beside.linear:
-        blocks.append(linear_table(beside))
-    if beside.codes:
-        blocks += [*map(Paragraph, code_sentences(beside, priced)), bytes_table(beside, priced)]
-    return blocks
-
-
-def _pictures(study: StudyResults, analysis: Analysis, images: RunImages) -> list[Block]:
-    try:
-        drawing, problems = reconstruct(main_networks(analysis), study, images, by=analysis.base)
-    except InputError as error:
-        return [Note(f"There are no pictures: {error}", "missing")]
-    return [
-        drawing.picture(f"{study.name}-reconstructions", "png"),
-        *(Note(each, "missing") for each in problems),
-    ]
-
-
-def _origin(study: StudyResults, command: str) -> list[Block]:
-    environments = [run.environment for run in study.runs.values()]
-    rows = []
-    for key in ENVIRONMENT:
-        values = dict.fromkeys(str(each[key]) for each in environments if each.get(key) is not None)
-        rows.append((key, ", ".join(values) or None))
-    seconds = sum(float(run.result.get("seconds") or 0) for run in study.runs.values())
-    blocks: list[Block] = [
-        Table(
-            columns=(Column("", align="left"), Column("of the runs", align="left")),
-            rows=rows,
-            caption=(
-                f"Where the {len(environments)} runs were trained: {seconds / 60:,.1f} minutes in"
-                " all. Times are those of that machine with whatever else it did."
-            ),
-        )
-    ]
-    if command:
-        blocks += [Paragraph("To repeat it, or to go on where it stopped:"), Code(command)]
-    return blocks
-
-
-def _write_table(file: Path, study: StudyResults) -> None:
-    """Write the table of architectures as CSV, numbers with all their digits."""
-    table = architectures_table(study.analysis.architectures, Beside())
-    kept = [
-        index for index, column in enumerate(table.columns) if not column.name.startswith("PCA")
-    ]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([table.columns[index].name for index in kept])
-    writer.writerows(
-        [["" if row[index] is None else row[index] for index in kept] for row in table.rows]
-    )
-    write_text(file, text.getvalue())
+        return {"grid": None, "no_grid": str(error), "not_in_grid": {}}
+    if not shown:
+        return {"grid": None, "no_grid": " ".join(problems.values()), "not_in_grid": {}}
+    return {
+        "grid": Picture.of_images(f"{study.name}-reconstructions", rows),
+        "grid_images": len(positions),
+        "grid_networks": shown,
+        "grid_by": by,
+        "not_in_grid": problems,
+    }

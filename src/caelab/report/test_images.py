@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from caelab.data import ImageSet, load_images, split_images
-from caelab.data.device_images import DeviceImages
+from caelab.data.device_images import DeviceImages, evenly_spaced
 from caelab.errors import InputError
 from caelab.experiments.setup import load_data
 from caelab.metrics.evaluate import Estimate, estimates
@@ -138,3 +138,21 @@ class RunImages:
         }
         return {name: np.repeat(each, 3, 1) if each.shape[1] == 1 else each
                 for name, each in pictures.items()}  # fmt: skip
+
+
+def choose_images(run: FinishedRun, count: int) -> np.ndarray:
+    """Return positions of test images at even steps of the run's error, easy ones first.
+
+    Args:
+        run: Run whose errors order the images.
+        count: How many images at most.
+
+    Returns:
+        Positions among the test images, ``int64 (K,)``.
+
+    Raises:
+        InputError: The run's errors by image are missing or damaged.
+    """
+    order = np.argsort(run.measures["mse"], kind="stable")
+    chosen: np.ndarray = order[evenly_spaced(count, len(order))]
+    return chosen

@@ -7,19 +7,16 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from caelab.experiments.study_results import StudyRow
+from caelab.plotting import draw_image_rows, new_axes, render
 from caelab.report.architectures import Analysis, analyze
-from caelab.report.figures import (
-    Drawing,
-    draw_code_size,
-    draw_effects,
-    draw_equal_size,
-    draw_front,
-    draw_reconstructions,
-)
-from caelab.report.figures.labels import label_lines, label_points
-from caelab.report.figures.style import new_axes, plain
+from caelab.report.figures.code_size import draw_code_size
+from caelab.report.figures.effects import draw_effects
+from caelab.report.figures.equal_size import draw_equal_size
+from caelab.report.figures.front import draw_front
+from caelab.report.figures.labels import label_points
 
 LINEAR = {
     "PCA, whole image": {64: 0.008, 256: 0.0026, 1024: 0.0002},
@@ -64,7 +61,7 @@ def study(seeds: int) -> Analysis:
     return analyze(list(itertools.chain(*rows)))
 
 
-def drawings(analysis: Analysis) -> dict[str, Drawing | None]:
+def drawings(analysis: Analysis) -> dict[str, Figure | None]:
     return {
         "effects": draw_effects(analysis),
         "code-size": draw_code_size(analysis, LINEAR),
@@ -74,7 +71,7 @@ def drawings(analysis: Analysis) -> dict[str, Drawing | None]:
 
 
 @pytest.fixture(scope="module")
-def three() -> dict[str, Drawing | None]:
+def three() -> dict[str, Figure | None]:
     return drawings(study(3))
 
 
@@ -84,12 +81,10 @@ def texts(svg: bytes) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["effects", "code-size", "equal-size", "weights"])
-def test_an_svg_keeps_its_text_and_stands_alone(
-    three: dict[str, Drawing | None], name: str
-) -> None:
+def test_an_svg_keeps_its_text_and_stands_alone(three: dict[str, Figure | None], name: str) -> None:
     drawing = three[name]
     assert drawing is not None
-    first = drawing.picture(name).data
+    first = render(drawing, name, "svg")
     written = texts(first)
     assert any(label in written for label in ("kernel", "16×16×3"))
     links = re.findall(rb'(?:href="|url\()([^")]*)', first)
@@ -104,67 +99,45 @@ def test_figures_drawn_alike_have_the_same_bytes() -> None:
     first, second = (draw_effects(study(1)) for _ in range(2))
     assert first
     assert second
-    assert first.picture("effects").data == second.picture("effects").data
+    assert render(first, "effects", "svg") == render(second, "effects", "svg")
 
 
-def test_pictures_can_share_a_page(three: dict[str, Drawing | None]) -> None:
-    svgs = [drawing.picture(name).data for name, drawing in three.items() if drawing]
+def test_pictures_can_share_a_page(three: dict[str, Figure | None]) -> None:
+    svgs = [render(drawing, name, "svg") for name, drawing in three.items() if drawing]
     ids = [re.findall(rb'\bid="([^"]+)"', svg) for svg in svgs]
     together = list(itertools.chain(*ids))
     assert together
     assert len(set(together)) == len(together)
 
 
-def test_effects_are_grouped_and_say_their_intervals(three: dict[str, Drawing | None]) -> None:
-    drawing = three["effects"]
-    assert drawing is not None
-    written = texts(drawing.picture("effects").data)
+def test_effects_are_grouped_and_show_their_intervals(three: dict[str, Figure | None]) -> None:
+    assert three["effects"] is not None
+    written = texts(render(three["effects"], "effects", "svg"))
     assert written.count("kernel") == 1
     assert "×0.667 (0.667 to 0.667)" in written
-    assert "2 lower it" not in drawing.caption
-    assert (
-        "1 lower it (filled circles), 3 raise it (squares), 0 are undetermined" in drawing.caption
-    )
-    assert "From ×0.667 (kernel 5) to ×3.33 (kernel 1)." in drawing.caption
 
 
-def test_with_one_seed_there_are_no_intervals_and_it_is_said() -> None:
-    analysis = study(1)
-    effects, shapes = draw_effects(analysis), draw_equal_size(analysis.equal_size, {})
+def test_with_one_seed_there_are_no_intervals() -> None:
+    effects = draw_effects(study(1))
     assert effects
-    assert "There is one seed, so there are no intervals" in effects.caption
-    assert "×0.667" in texts(effects.picture("effects").data)
-    assert shapes
-    assert "There is one seed, so there are no intervals." in shapes.caption
+    written = texts(render(effects, "effects", "svg"))
+    assert "×0.667" in written
+    assert not any(" to " in text for text in written)
 
 
-def test_the_code_size_leaves_out_what_has_a_bracket_around_its_code(
-    three: dict[str, Drawing | None],
+def test_the_code_size_marks_what_has_a_skip_connection_around_its_code(
+    three: dict[str, Figure | None],
 ) -> None:
-    drawing = three["code-size"]
-    assert drawing is not None
-    assert "Left out of the fit, as a bracket runs around the code: around." in drawing.caption
-    assert "of 8 networks" in drawing.caption
-    assert "left out: a bracket around the code" in texts(drawing.picture("c").data)
+    assert three["code-size"] is not None
+    axes = three["code-size"].axes[0]
+    crosses = next(line for line in axes.lines if line.get_marker() == "x")
+    assert crosses.get_xydata().tolist() == [[512, pytest.approx(0.0001, rel=0.05)]]
 
 
-def test_what_lies_below_a_linear_code_is_named() -> None:
-    rows = [*network("base", (16, 8, 8), [0.003]), *network("good", (4, 8, 8), [0.002])]
-    drawing = draw_code_size(analyze(rows), LINEAR)
-    assert drawing is not None
-    assert "Below the line of PCA, whole image: good." in drawing.caption
-    assert (
-        "Below the line of PCA, 4×4 patches: good." in drawing.caption
-    )  # the base lies beyond its end
-    assert "too few, or too alike, for a fit" in drawing.caption
-
-
-def test_a_front_says_what_it_costs(three: dict[str, Drawing | None]) -> None:
-    drawing = three["weights"]
-    assert drawing is not None
-    assert drawing.caption.startswith(
-        "Test MSE against weights of 9 networks; 2 on the front. From 16×16×3 to around"
-    )
+def test_a_front_is_a_staircase(three: dict[str, Figure | None]) -> None:
+    assert three["weights"] is not None
+    squares = next(line for line in three["weights"].axes[0].lines if line.get_marker() == "s")
+    assert squares.get_xdata().tolist() == [600, 5000]
 
 
 def test_nothing_to_draw_is_no_figure() -> None:
@@ -191,39 +164,22 @@ def test_labels_do_not_lie_on_each_other_or_on_points() -> None:
     assert not any(box.contains(*place) for box in boxes for place in places)
 
 
-def test_round_numbers_are_plain() -> None:
-    assert [plain(value) for value in (0.00005, 0.5, 1.0, 20000.0, 0.003)] == [
-        "0.00005",
-        "0.5",
-        "1",
-        "20,000",
-        "0.003",
-    ]
-
-
-def test_a_grid_of_reconstructions() -> None:
+def test_rows_of_images() -> None:
     images = np.linspace(0, 1, 2 * 3 * 4 * 4, dtype=np.float32).reshape(2, 3, 4, 4)
-    estimates = {"one": images, "a network with a very long label": images}
-    errors = {"one": 0.5, "a network with a very long label": 0.25}
-    drawing = draw_reconstructions(images, estimates, errors, chosen="at even steps")
-    assert (
-        "a network with a very long label has the smallest error of these, 0.250" in drawing.caption
-    )
-    picture = drawing.picture("grid", "png")
-    assert picture.data.startswith(b"\x89PNG")
-    (axes,) = drawing.figure.axes
+    label = "a network with a label that is too long for one line"
+    figure = draw_image_rows({"original": images, "one": images, label: images})
+    assert render(figure, "grid", "png").startswith(b"\x89PNG")
+    (axes,) = figure.axes
     shown = axes.images[0].get_array()
     assert shown.shape == (3 * 4 + 2, 2 * 4 + 1, 3)  # three rows, two columns, a pixel between
     np.testing.assert_array_equal(shown[:4, 5:], images[1].transpose(1, 2, 0))
     np.testing.assert_array_equal(shown[4], 1)
+    written = [text.get_text() for text in axes.get_yticklabels()]
+    assert [text.replace("\n", " ") for text in written] == ["original", "one", label]
+    assert max(map(len, "\n".join(written).split("\n"))) <= 26
 
 
-def test_labels_of_lines_that_are_close_stand_above_one_another() -> None:
-    figure, axes = new_axes(4)
-    axes.set_yscale("log")
-    axes.set_ylim(4e-4, 6e-3)
-    label_lines(axes, {"one": 5.3e-4, "another\nof two lines": 5.5e-4, "far away": 4e-3})
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    one, another, far = (text.get_window_extent(renderer) for text in axes.texts)
-    assert one.y1 < another.y0
-    assert far.y0 < axes.transData.transform((0, 4e-3))[1] < far.y1  # beside its line
+def test_linear_codes_of_the_size_are_named_with_their_error() -> None:
+    figure = draw_equal_size(study(1).equal_size, {"PCA, whole image": 0.0005})
+    assert figure
+    assert "PCA, whole image: 0.000500" in texts(render(figure, "equal-size", "svg"))

@@ -1,220 +1,142 @@
-"""Code size against error: the networks, a power law through them, and the linear codes to beat."""
+"""Code size against error: the networks, a power law through them, and linear codes."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
-from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from scipy import stats
 
-from caelab.plotting import GRAY
-from caelab.report.architectures import Analysis, Architecture, CodeSizeAnswer
+from caelab.plotting import GRAY, INK, LINES, MARKS, MSE_LABEL, new_axes, set_limits
+from caelab.report.architectures import Analysis, Architecture
 from caelab.report.figures.labels import label_points
-from caelab.report.figures.style import INK, MARKS, Drawing, logarithmic, margin, new_axes
 from caelab.report.sentences import significant
 
-_DEEPEST = 12
-"""Linear codes are shown down to this part of the smallest error of a network; where they are
-exact, no axis ends."""
-
-_LINES = ((0, ()), (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
+_DEPTH = 12
+"""Linear codes are shown down to the smallest error of a network over this; some are exact."""
 
 
-def draw_code_size(analysis: Analysis, linear: Mapping[str, Mapping[int, float]]) -> Drawing | None:
-    """Draw the test MSE against the numbers of the code, both logarithmic.
+def draw_code_size(analysis: Analysis, linear: Mapping[str, Mapping[int, float]]) -> Figure | None:
+    """Draw the test MSE against the size of the code, both logarithmic.
 
     Args:
-        analysis: Of the study.
-        linear: Test MSE of linear codes by their size, for each kind of them, such as PCA of the
-            whole image.
+        analysis: Analysis of a study.
+        linear: Test MSE of linear codes by size, for each kind of linear code.
 
     Returns:
-        The drawing; ``None`` where no network has a code that is a bottleneck.
+        The figure; ``None`` where no network has a code that is a bottleneck.
     """
-    answer = analysis.code_size
+    answer, base = analysis.code_size, analysis.base
     if not answer.architectures:
         return None
-    figure, axes = new_axes(height=5.2)
     excluded = [
         each
         for each in analysis.architectures
-        if each.errors and each.code_size is not None and each.skip_around_code
+        if each.errors and each.code_size and each.skip_around_code
     ]
-    shown = [*answer.architectures, *excluded]
-    sizes, errors = _sizes(shown), [each.mse.estimate for each in shown]
-    kinds = {
-        name: {
-            size: mse
-            for size, mse in line.items()
-            if mse > 0 and min(sizes) / 2 <= size <= max(sizes) * 2
-        }
-        for name, line in linear.items()
-    }
-    kinds = {name: line for name, line in kinds.items() if line}
-    beside = [
-        mse for line in kinds.values() for mse in line.values() if mse > min(errors) / _DEEPEST
-    ]
-    margin(axes, [*sizes, *(size for line in kinds.values() for size in line)], [*errors, *beside])
-    logarithmic(axes, x=True, y=True)
-    _draw_law(axes, answer)
-    groups = _groups(answer.architectures, analysis.base.label if analysis.base else "")
-    for style, (name, line) in zip(_LINES, kinds.items(), strict=False):
-        axes.plot(
-            list(line), list(line.values()), color=INK, linewidth=1.4, linestyle=style, label=name
+    shown = _points([*answer.architectures, *excluded])
+    (smallest, least), (largest, _) = shown.min(0), shown.max(0)
+    kinds = {name: _visible(line, smallest / 2, largest * 2) for name, line in linear.items()}
+    kinds = {name: line for name, line in kinds.items() if len(line)}
+    visible = np.concatenate([shown, *kinds.values()])
+    figure, axes = new_axes(5.2)
+    set_limits(axes, x=visible[:, 0], y=visible[visible[:, 1] > least / _DEPTH, 1])
+    law = answer.law
+    if not law.exponent.undetermined:
+        sizes, errors = _points(answer.architectures).T
+        at = np.geomspace(sizes.min(), sizes.max(), 60)
+        low, high = fit_band(sizes, errors, at)
+        color = MARKS[5][0]
+        axes.fill_between(
+            at, low, high, color=color, alpha=0.25, linewidth=0, label="95% band of the fit"
         )
-    for (color, marker), (name, members) in zip(_repeated(MARKS), groups.items(), strict=False):
+        label = f"fit: size^{significant(law.exponent.estimate, 2)}"
+        axes.plot(at, law(at), color=color, linewidth=1.5, label=label)
+    for style, (name, line) in zip(LINES, kinds.items(), strict=False):
+        axes.plot(*line.T, color=INK, linewidth=1.4, linestyle=style, label=name)
+    groups: dict[str, list[Architecture]] = {}
+    for each in answer.architectures:
+        if each is not base:
+            groups.setdefault(each.varied or "other networks", []).append(each)
+    for (color, marker), (name, members) in zip(cycle(MARKS), groups.items(), strict=False):
         axes.plot(
-            _sizes(members), [each.mse.estimate for each in members],
-            marker, color=color, markersize=7, linestyle="none", markeredgecolor="white", label=name,
-        )  # fmt: skip
-    if analysis.base and analysis.base.code_size and not analysis.base.skip_around_code:
+            *_points(members).T,
+            marker,
+            color=color,
+            markersize=7,
+            markeredgecolor="white",
+            label=name,
+        )
+    if base in answer.architectures:
         axes.plot(
-            analysis.base.code_size, analysis.base.mse.estimate, "D", color=INK, markersize=10, markerfacecolor="none",
-            markeredgewidth=1.5, linestyle="none", label="base",
-        )  # fmt: skip
+            *_points([base]).T,
+            "D",
+            color=INK,
+            markersize=10,
+            markerfacecolor="none",
+            markeredgewidth=1.5,
+            label="base",
+        )
     if excluded:
-        axes.plot(
-            _sizes(excluded), [each.mse.estimate for each in excluded],
-            "x", color=GRAY, markersize=7, linestyle="none", label="left out: a bracket around the code",
-        )  # fmt: skip
+        label = "left out: a skip connection around the code"
+        axes.plot(*_points(excluded).T, "x", color=GRAY, markersize=7, label=label)
     axes.set_xlabel("numbers in the code")
-    axes.set_ylabel("test MSE, pixels in [0, 1]")
+    axes.set_ylabel(f"test {MSE_LABEL}")
     axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     named = _worth_naming(analysis, excluded)
     label_points(
         axes,
         [each.label for each in named],
-        np.array([(each.code_size, each.mse.estimate) for each in named], float).reshape(-1, 2),
-        avoid=np.array([sizes, errors], float).T,
-        lines=[np.array(list(line.items()), float) for line in kinds.values()],
+        _points(named),
+        avoid=shown,
+        lines=list(kinds.values()),
     )
-    return Drawing(figure=figure, caption=_caption(answer, kinds), alt=_alt(shown))
+    return figure
 
 
 def fit_band(
-    sizes: Sequence[float], errors: Sequence[float], at: np.ndarray, *, confidence: float = 0.95
+    sizes: np.ndarray, errors: np.ndarray, at: np.ndarray, *, confidence: float = 0.95
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return where the line through the logarithms lies: Student's confidence band for the mean,
-    not for single points.
+    """Return Student's confidence band of the line through the logarithms.
+
+    The band holds the mean, not single points.
 
     Args:
-        sizes: x, positive, at least three of them.
-        errors: y, positive.
-        at: Where the band is wanted, ``(K,)``.
-        confidence: Of the band, point by point.
+        sizes: x, at least three positive numbers, ``(N,)``.
+        errors: y, positive, ``(N,)``.
+        at: x where the band is wanted, ``(K,)``.
+        confidence: Confidence at each x by itself.
 
     Returns:
-        Its lower and upper edge, each ``(K,)``.
+        Lower and upper edge, each ``(K,)``.
     """
-    x, y = np.log(np.asarray(sizes, np.float64)), np.log(np.asarray(errors, np.float64))
+    x, y, at = np.log(sizes), np.log(errors), np.log(at)
     line = stats.linregress(x, y)
-    centred = np.log(at) - x.mean()
-    freedom = len(x) - 2
-    residual = y - line.intercept - line.slope * x
-    spread = np.sqrt(
-        (residual @ residual) / freedom * (1 / len(x) + centred**2 / ((x - x.mean()) ** 2).sum())
-    )
-    reach = float(stats.t.ppf((1 + confidence) / 2, freedom)) * spread
-    middle = line.intercept + line.slope * np.log(at)
+    deviation = line.stderr * np.sqrt(x.var() + (at - x.mean()) ** 2)
+    reach = stats.t.ppf((1 + confidence) / 2, len(x) - 2) * deviation
+    middle = line.intercept + line.slope * at
     return np.exp(middle - reach), np.exp(middle + reach)
 
 
-def _draw_law(axes: Axes, answer: CodeSizeAnswer) -> None:
-    if answer.law.exponent.undetermined:
-        return
-    sizes = _sizes(answer.architectures)
-    at = np.geomspace(min(sizes), max(sizes), 60)
-    low, high = fit_band(sizes, [each.mse.estimate for each in answer.architectures], at)
-    color = MARKS[5][0]
-    axes.fill_between(
-        at, low, high, color=color, alpha=0.25, linewidth=0, label="95% band of the fit"
-    )
-    axes.plot(
-        at, answer.law(at), color=color, linewidth=1.5, label=f"fit: size^{_exponent(answer)}"
-    )
+def _points(architectures: Sequence[Architecture]) -> np.ndarray:
+    """Return code size and test MSE, ``(N, 2)``."""
+    points = [(each.code_size, each.mse.estimate) for each in architectures]
+    return np.array(points, np.float64).reshape(-1, 2)
 
 
-def _groups(architectures: Sequence[Architecture], base: str) -> dict[str, list[Architecture]]:
-    """Return all but the base by what was varied."""
-    groups: dict[str, list[Architecture]] = {}
-    for each in architectures:
-        if each.label == base:
-            continue
-        name = each.factor.replace("_", " ") or "other networks"
-        groups.setdefault(name, []).append(each)
-    return groups
-
-
-def _repeated(marks: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    return list(marks) * 4
+def _visible(line: Mapping[int, float], low: float, high: float) -> np.ndarray:
+    """Return the sizes and positive errors of a line between two sizes, ``(K, 2)``."""
+    points = [(size, mse) for size, mse in line.items() if mse > 0 and low <= size <= high]
+    return np.array(points, np.float64).reshape(-1, 2)
 
 
 def _worth_naming(analysis: Analysis, excluded: Sequence[Architecture]) -> list[Architecture]:
-    """The base, the best, the ends, and those that lie farthest from the fit."""
-    answer = analysis.code_size
+    """Return the best, the worst, three of those left out, and the farthest from the fit."""
+    answer, law = analysis.code_size, analysis.code_size.law
     ordered = sorted(answer.architectures, key=lambda each: each.mse.estimate)
     chosen = [ordered[0], ordered[-1], *excluded[:3]]
-    if not np.isnan(answer.law.scale):
-        law = answer.law
-        by_distance = sorted(
-            answer.architectures,
-            key=lambda each: abs(np.log(each.mse.estimate / law(each.code_size or 1))),
-            reverse=True,
-        )
-        chosen += by_distance[:4]
+    if not np.isnan(law.scale):
+        points = _points(ordered)
+        distances = np.abs(np.log(points[:, 1] / law(points[:, 0])))
+        chosen += [ordered[index] for index in np.argsort(-distances, kind="stable")[:4]]
     return list({each.label: each for each in chosen}.values())
-
-
-def _sizes(architectures: Sequence[Architecture]) -> list[int]:
-    return [each.code_size for each in architectures if each.code_size is not None]
-
-
-def _exponent(answer: CodeSizeAnswer) -> str:
-    return significant(answer.law.exponent.estimate, 2)
-
-
-def _caption(answer: CodeSizeAnswer, kinds: Mapping[str, Mapping[int, float]]) -> str:
-    count = len(answer.architectures)
-    said = [f"Test MSE against the size of the code of {count} network{'s' if count > 1 else ''}."]
-    exponent = answer.law.exponent
-    if exponent.undetermined:
-        said.append("They are too few, or too alike, for a fit.")
-    else:
-        low, high = significant(exponent.low, 2), significant(exponent.high, 2)
-        said.append(f"The fit's exponent is {_exponent(answer)} (95% interval {low} to {high}).")
-    for name, line in kinds.items():
-        below = [
-            each.label
-            for each in answer.architectures
-            if each.mse.estimate < _between(line, each.code_size or 0)
-        ]
-        said.append(f"Below the line of {name}: {_few(below)}.")
-    if answer.skipped:
-        said.append(
-            f"Left out of the fit, as a bracket runs around the code: {', '.join(answer.skipped)}."
-        )
-    return " ".join(said)
-
-
-def _few(labels: Sequence[str]) -> str:
-    if not labels:
-        return "none of the networks"
-    return ", ".join(labels) if len(labels) <= 5 else f"{len(labels)} of the networks"
-
-
-def _between(line: Mapping[int, float], size: int) -> float:
-    """Return the line's error at a size, straight between its points on logarithmic axes; NaN
-    beyond its ends.
-    """
-    known = sorted(line)
-    if not size or not known[0] <= size <= known[-1]:
-        return float("nan")
-    return float(
-        np.exp(np.interp(np.log(size), np.log(known), np.log([line[each] for each in known])))
-    )
-
-
-def _alt(shown: Sequence[Architecture]) -> str:
-    points = "; ".join(
-        f"{each.label}: {each.code_size}, {significant(each.mse.estimate)}" for each in shown
-    )
-    return f"Scatter plot of test MSE against code size on logarithmic axes. {points}."
