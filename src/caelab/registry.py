@@ -12,7 +12,6 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -114,6 +113,8 @@ def load_plugins() -> None:
             _loaded.add(str(path))
             _import_file(path)
     if "entry points" not in _loaded:
+        from importlib.metadata import entry_points
+
         _loaded.add("entry points")
         for entry in entry_points(group="caelab.plugins"):
             try:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,7 +10,9 @@ from caelab.commands.help import HelpCommand
 from caelab.commands.options import given_options, run_options
 from caelab.commands.output import json_option, print_json
 from caelab.errors import InputError
-from caelab.experiments.search import Trial, read_search, run_search
+
+if TYPE_CHECKING:
+    from caelab.experiments.search import Trial
 
 
 @click.command(
@@ -42,6 +44,8 @@ def command(
     Every trial is a run directory as of `caelab train`. If interrupted, run the same command again:
     it resumes; with more --trials, it continues.
     """
+    from caelab.experiments.search import read_search, run_search
+
     search = read_search(file, options=given_options(options), trials=trials)
     found: list[Trial] = []
     for trial in run_search(
@@ -59,7 +63,7 @@ def command(
     click.echo("\n".join(f"{_line(trial)}  {trial.run}" for trial in found[:5]))
 
 
-def _line(trial: Trial) -> str:
+def _line(trial: "Trial") -> str:
     values = "  ".join(
         f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in trial.values.items()

@@ -3,8 +3,7 @@
 import difflib
 import re
 from dataclasses import dataclass
-
-import numpy as np
+from decimal import Decimal
 
 from caelab.degrade.kinds import DegradationKind
 from caelab.errors import InputError
@@ -25,7 +24,8 @@ class DegradationStep:
     def __str__(self) -> str:
         if self.strength is None:
             return self.name
-        return self.name + np.format_float_positional(self.strength, trim="-")
+        digits = f"{Decimal(repr(self.strength)):f}"  # the shortest, without an exponent
+        return self.name + (digits.rstrip("0").rstrip(".") if "." in digits else digits)
 
     @property
     def kind(self) -> DegradationKind:

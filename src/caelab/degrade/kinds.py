@@ -1,20 +1,20 @@
 """The kinds of degradation, a class each; a user's own class joins them with ``@register``.
 
-PyTorch is imported where images are degraded: reading the text of a degradation does without.
+Libraries are imported where images are degraded: the text of a degradation is read without them,
+so that the command line answers at once.
 """
 
 import hashlib
 import io
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-from PIL import Image
-
 from caelab.registry import Registry, register
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from torch import Tensor
 
@@ -58,13 +58,13 @@ class ImageRandom:
         """Return numbers that are uniform in (0, 1], ``float32 (N, *shape)``."""
         from caelab.randomness import uniform
 
-        return uniform(self.keys, int(np.prod(shape)), self.stream).view(-1, *shape)
+        return uniform(self.keys, math.prod(shape), self.stream).view(-1, *shape)
 
     def normal(self, *shape: int) -> "Tensor":
         """Return standard normal numbers, ``float32 (N, *shape)``."""
         from caelab.randomness import normal
 
-        return normal(self.keys, int(np.prod(shape)), self.stream).view(-1, *shape)
+        return normal(self.keys, math.prod(shape), self.stream).view(-1, *shape)
 
 
 class DegradationKind:
@@ -213,6 +213,7 @@ class Jpeg(DegradationKind):
 
     def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
         """Return images in [0, 1], in multiples of 1/255."""
+        import numpy as np
         import torch
 
         clipped = images.detach().clamp(0, 1).mul(255).round().byte()
@@ -262,14 +263,18 @@ def _blur_matrix(
     size: int, deviation: float, dtype: "torch.dtype", device: "torch.device"
 ) -> "Tensor":
     """Return the linear map that blurs a line of ``size`` pixels, ``(size, size)``."""
+    import numpy as np
     import torch
     from scipy.ndimage import gaussian_filter1d
 
     return torch.from_numpy(gaussian_filter1d(np.eye(size), deviation, axis=0)).to(device, dtype)
 
 
-def _through_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+def _through_jpeg(image: "np.ndarray", quality: int) -> "np.ndarray":
     """Return what a JPEG keeps of ``uint8 (H, W, C)``."""
+    import numpy as np
+    from PIL import Image
+
     file = io.BytesIO()
     Image.fromarray(image.squeeze(2) if image.shape[2] == 1 else image).save(
         file, "JPEG", quality=quality
