@@ -11,7 +11,7 @@ import torch
 from caelab.data.device_images import DeviceImages
 from caelab.degrade.degradation import parse_degradation
 from caelab.errors import InputError
-from caelab.experiments.publish import MOST_BYTES
+from caelab.experiments.publish import MAX_BYTES
 from caelab.metrics.evaluate import measure_restored
 from caelab.models.inference import restoring
 from caelab.models.weights_file import load_model
@@ -86,7 +86,7 @@ def test_every_degradation_has_its_command(degradation: str, command: str) -> No
 def test_all_that_ships_is_small_and_has_a_card() -> None:
     codes = [f"best-{size}" for size in (64, 128, 256, 512, 768, 1024)]
     assert list(shipped_models()) == [*codes, "colorize", "denoise", "reference"]
-    assert sum(file.stat().st_size for file in model_files.FOLDER.iterdir()) <= MOST_BYTES
+    assert sum(file.stat().st_size for file in model_files.FOLDER.iterdir()) <= MAX_BYTES
     for shipped in shipped_models().values():
         _, card = load_model(shipped.weights, torch.device("cpu"))
         assert (shipped.card["network"], shipped.card["target"]) == (card.network, card.target)

@@ -12,9 +12,9 @@ from safetensors.numpy import load_file
 from caelab.commands.options import given_options, run_options
 from caelab.commands.train import read_options
 from caelab.errors import InputError
-from caelab.experiments import publish as shipping
+from caelab.experiments import publish as publishing
 from caelab.experiments.config import RunConfig, make_config
-from caelab.experiments.publish import ship, train_command
+from caelab.experiments.publish import publish, train_command
 from caelab.experiments.run_directory import read_config
 from caelab.pictures import model_files
 from caelab.pictures.model_files import find_model, shipped_models
@@ -27,7 +27,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_run_is_shipped_with_its_card(shelf: Path, run: Path) -> None:
-    made = ship(run, "tiny-16", onnx=False)
+    made = publish(run, "tiny-16", onnx=False)
     stored, trained = load_file(find_model("tiny-16")), load_file(run / "weights.safetensors")
     assert stored.keys() == trained.keys()
     assert all(np.array_equal(stored[name], trained[name].astype(np.float16)) for name in trained)
@@ -45,8 +45,8 @@ def test_a_run_is_shipped_with_its_card(shelf: Path, run: Path) -> None:
 def test_weights_keep_32_bits_where_16_would_change_an_image(
     shelf: Path, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shipping, "ROUNDING", 0.0)
-    ship(run, "tiny-16", onnx=False)
+    monkeypatch.setattr(publishing, "MAX_ROUNDING", 0.0)
+    publish(run, "tiny-16", onnx=False)
     stored, trained = load_file(find_model("tiny-16")), load_file(run / "weights.safetensors")
     assert all(np.array_equal(stored[name], trained[name]) for name in trained)
 
@@ -54,7 +54,7 @@ def test_weights_keep_32_bits_where_16_would_change_an_image(
 def test_a_card_is_a_recipe_and_says_nothing_of_places(
     shelf: Path, run: Path, pictures: Path
 ) -> None:
-    ship(run, "tiny", onnx=False)
+    publish(run, "tiny", onnx=False)
     text = (shelf / "tiny.json").read_text()
     assert str(pictures) not in text
     assert str(Path.home()) not in text
@@ -101,21 +101,21 @@ def test_what_cannot_be_shipped_is_said_and_leaves_nothing(
     shelf: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(InputError, match="'Best 64' is no name for a model"):
-        ship(run, "Best 64")
+        publish(run, "Best 64")
     (tmp_path / "unfinished").mkdir()
     with pytest.raises(InputError, match="is not a finished run"):
-        ship(tmp_path / "unfinished", "tiny")
-    monkeypatch.setattr(shipping, "MOST_BYTES", 1000)
+        publish(tmp_path / "unfinished", "tiny")
+    monkeypatch.setattr(publishing, "MAX_BYTES", 1000)
     with pytest.raises(InputError, match=r"all models together would take 0\.0 MB"):
-        ship(run, "tiny", onnx=False)
+        publish(run, "tiny", onnx=False)
     assert not list(shelf.glob("*"))
 
 
 def test_a_name_is_taken_once(shelf: Path, run: Path) -> None:
-    ship(run, "tiny", onnx=False)
-    with pytest.raises(InputError, match="a model called tiny ships already; --force replaces it"):
-        ship(run, "tiny", onnx=False)
-    ship(run, "tiny", onnx=False, force=True)
+    publish(run, "tiny", onnx=False)
+    with pytest.raises(InputError, match="a model called tiny ships already; `force` replaces it"):
+        publish(run, "tiny", onnx=False)
+    publish(run, "tiny", onnx=False, force=True)
 
 
 def test_onnx_lies_beside(shelf: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +123,7 @@ def test_onnx_lies_beside(shelf: Path, run: Path, monkeypatch: pytest.MonkeyPatc
     pytest.importorskip("onnxscript")
     from caelab.pictures.open_model import open_model
 
-    made = ship(run, "tiny")
+    made = publish(run, "tiny")
     images = np.random.default_rng(0).random((2, 3, 20, 24), np.float32)
     answers = [
         open_model("tiny", runtime=runtime, threads=1).model(images)
@@ -132,7 +132,7 @@ def test_onnx_lies_beside(shelf: Path, run: Path, monkeypatch: pytest.MonkeyPatc
     np.testing.assert_allclose(*answers, atol=1e-5)
     graph = (shelf / "tiny.onnx").read_bytes()
     assert b"tiny.safetensors" in graph  # which holds the weights
-    assert str(Path(shipping.__file__).parents[2]).encode() not in graph
+    assert str(Path(publishing.__file__).parents[2]).encode() not in graph
     (shelf.parent / "alone.onnx").write_bytes(graph)
     with pytest.raises(InputError, match=r"alone\.onnx is no ONNX model, or damaged"):
         open_model(shelf.parent / "alone.onnx")
@@ -143,10 +143,10 @@ def test_onnx_lies_beside(shelf: Path, run: Path, monkeypatch: pytest.MonkeyPatc
 
     before = {file.name: file.read_bytes() for file in shelf.iterdir()}
     monkeypatch.setattr(
-        shipping, "MOST_BYTES", made.weights.stat().st_size + 1000
+        publishing, "MAX_BYTES", made.weights.stat().st_size + 1000
     )  # room for the weights alone
     with pytest.raises(InputError, match="Leave its ONNX file out"):
-        ship(run, "tiny", force=True)
+        publish(run, "tiny", force=True)
     assert {file.name: file.read_bytes() for file in shelf.iterdir()} == before
-    ship(run, "tiny", force=True, onnx=False)
+    publish(run, "tiny", force=True, onnx=False)
     assert not (shelf / "tiny.onnx").exists()

@@ -48,9 +48,9 @@ def command(
     from caelab.pictures.model_files import find_model, shipped_models
 
     if add is not None:
-        from caelab.experiments.publish import ship
+        from caelab.experiments.publish import publish
 
-        made = ship(Path(add[0]), add[1], onnx=onnx, force=force)
+        made = publish(Path(add[0]), add[1], onnx=onnx, force=force)
         click.echo(f"{made.weights}: {made.card['limits']}")
         return
     models = shipped_models()

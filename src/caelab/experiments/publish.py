@@ -1,4 +1,4 @@
-"""A finished run → a model that ships: its weights, their card, and the same as ONNX."""
+"""Turn a finished run into a model that ships: its weights, their card, and an ONNX file."""
 
 import copy
 import re
@@ -23,14 +23,14 @@ from caelab.pictures.export import export_onnx
 from caelab.pictures.model_files import ShippedModel
 from caelab.pictures.open_model import command_for
 
-MOST_BYTES = 25_000_000
-"""All that ships, together."""
+MAX_BYTES = 25_000_000
+"""Largest size of all shipped models together."""
 
-ROUNDING = 0.5 / 255
-"""What weights of 16 bits may change at most in an image in [0, 1]: half a level of 8 bits."""
+MAX_ROUNDING = 0.5 / 255
+"""Largest change of an image in [0, 1] by weights of 16 bits: half an 8-bit level."""
 
 SAMPLE = 256
-"""Of the first so many test images the error is kept, to be measured again in a test."""
+"""Number of first test images whose mean error the card keeps; a test measures it again."""
 
 ENVIRONMENT = (
     "caelab",
@@ -43,39 +43,38 @@ ENVIRONMENT = (
     "device",
     "precision",
 )
-"""What the card keeps of a run's environment."""
+"""Entries of a run's environment that the card keeps."""
 
 LIMITS = {
     "reconstruct": "Fine detail is lost: {values:,} numbers hold an image of {size}×{size} pixels.",
     "denoise": (
-        "Made for {degradation}; of other kinds and strengths of noise it removes less, or takes detail"
-        " along."
+        "Made for {degradation}; of other kinds and strengths of noise it removes less, or removes"
+        " detail as well."
     ),
-    "restore": "Made for {degradation}; what was damaged otherwise comes out little better, or worse.",
+    "restore": ("Made for {degradation}; other damage is repaired little, or becomes worse."),
     "colorize": (
         "Colors are plausible, not true: where many are possible they tend to brown and gray, and"
         " small things take the color of what is around them."
     ),
 }
-"""Of each picture command's models."""
+"""Limits of a model, by the picture command that uses it."""
 
 
-def ship(run: Path, name: str, *, onnx: bool = True, force: bool = False) -> ShippedModel:
-    """Put a run's model among those that ship, under a name: with weights of 16 bits, where that
-    changes no image.
+def publish(run: Path, name: str, *, onnx: bool = True, force: bool = False) -> ShippedModel:
+    """Add a run's model to the shipped models, with weights of 16 bits where no image changes.
 
-    The card holds the run's configuration under ``config``, as a run's ``config.json`` does:
-    `caelab train --config CARD` trains it again.
+    The card holds the run's configuration under ``config``, like a run's ``config.json``, so that
+    the model can be trained again from its card.
 
     Args:
-        run: A finished run's directory.
-        name: Lower case, digits and hyphens.
-        onnx: Whether to put the ONNX file beside, which refers to the weights.
+        run: Directory of a finished run.
+        name: Name of the model: lower case, digits and hyphens.
+        onnx: Write an ONNX file too, which refers to the weights.
         force: Replace the model of that name.
 
     Raises:
-        InputError: The run is not finished, the name is none or taken, or all together become
-            larger than 25 MB.
+        InputError: The run is not finished, the name is malformed or taken, or the shipped models
+            would exceed 25 MB.
     """
     if not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", name):
         raise InputError(
@@ -88,18 +87,18 @@ def ship(run: Path, name: str, *, onnx: bool = True, force: bool = False) -> Shi
         )
     target = model_files.FOLDER / f"{name}.safetensors"
     if target.exists() and not force:
-        raise InputError(f"a model called {name} ships already; --force replaces it.")
-    model, told = load_model(directory.weights, torch.device("cpu"))
-    model, dtype = _rounded(model, told)
+        raise InputError(f"a model called {name} ships already; `force` replaces it.")
+    model, model_card = load_model(directory.weights, torch.device("cpu"))
+    model, dtype = _rounded(model, model_card)
     card = _card(directory, name)
     model_files.FOLDER.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".ship-", dir=model_files.FOLDER) as folder:
         weights = Path(folder) / target.name
-        save_model(weights, model, told, dtype=dtype)
+        save_model(weights, model, model_card, dtype=dtype)
         made = [weights]
         if onnx:
             made.append(weights.with_suffix(".onnx"))
-            export_onnx(model, made[-1], card=told, weights=weights)
+            export_onnx(model, made[-1], card=model_card, weights=weights)
         _require_room(target, *made)
         for file in made:
             file.replace(model_files.FOLDER / file.name)
@@ -110,9 +109,7 @@ def ship(run: Path, name: str, *, onnx: bool = True, force: bool = False) -> Shi
 
 
 def _rounded(model: ImageModel, card: ModelCard) -> tuple[ImageModel, torch.dtype]:
-    """Return the model with weights of 16 bits, and their type; as it is where that would change
-    its images.
-    """
+    """Return the model with weights of 16 bits where no image changes, and the weights' type."""
     rounded = copy.deepcopy(model)
     for parameter in rounded.parameters():
         parameter.data = parameter.data.half().float()
@@ -122,7 +119,7 @@ def _rounded(model: ImageModel, card: ModelCard) -> tuple[ImageModel, torch.dtyp
     )
     with torch.inference_mode():
         change = float((rounded.restore(images) - model.restore(images)).abs().max())
-    return (rounded, torch.float16) if change <= ROUNDING else (model, torch.float32)
+    return (rounded, torch.float16) if change <= MAX_ROUNDING else (model, torch.float32)
 
 
 def _card(directory: RunDirectory, name: str) -> dict[str, Any]:
@@ -131,9 +128,9 @@ def _card(directory: RunDirectory, name: str) -> dict[str, Any]:
     environment = directory.read(directory.environment)
     with np.load(directory.per_image) as measured:
         errors = measured["mse"][:SAMPLE]
-    # Where the data lay is nobody's business; its name is enough to find it again.
+    # The path of the data is private; its name is enough to find it again.
     published = config.replace(data=data if data in ("cifar10", "photos") else "auto")
-    told = {
+    return {
         "config": published.model_dump(mode="json"),
         "name": name,
         "network": result["network"],
@@ -142,9 +139,6 @@ def _card(directory: RunDirectory, name: str) -> dict[str, Any]:
         "degradation": str(config.degradation),
         "target": config.target.kind,
         "trained_on": f"{result['images']['train']:,} images of {data}",
-    }
-    return {
-        **told,
         "command": train_command(published),
         "test": result["test"],
         "baselines": result["baselines"],
@@ -156,9 +150,7 @@ def _card(directory: RunDirectory, name: str) -> dict[str, Any]:
 
 
 def train_command(config: RunConfig) -> str:
-    """Return the command that trains a configuration: what differs from the defaults, and the
-    data.
-    """
+    """Return the command that trains a configuration, with the options that are no defaults."""
     words = ["caelab", "train", config.network_name, "--data", config.data.source]
     for name, value in config.changes().items():
         if name in ("network", "data") or name.startswith("tta_"):
@@ -190,9 +182,9 @@ def _limits(result: dict[str, Any], config: RunConfig) -> str:
 def _require_room(target: Path, *made: Path) -> None:
     others = [file for file in target.parent.glob("[!.]*") if file.stem != target.stem]
     total = sum(file.stat().st_size for file in (*others, *made))
-    if total > MOST_BYTES:
+    if total > MAX_BYTES:
         raise InputError(
             f"with {target.stem} all models together would take {total / 1e6:.1f} MB, and"
-            f" {MOST_BYTES / 1e6:.0f} are the limit. Leave its ONNX file out (--no-onnx), or choose"
-            " a smaller network."
+            f" {MAX_BYTES / 1e6:.0f} are the limit. Leave its ONNX file out (`onnx`), or choose a"
+            " smaller network."
         )

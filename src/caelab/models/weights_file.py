@@ -51,7 +51,8 @@ def load_model(file: Path, device: torch.device) -> tuple[ImageModel, ModelCard]
     try:
         with safe_open(file, framework="pt") as content:
             metadata = content.metadata() or {}
-            tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 - not a dict
+            names = content.keys()  # the file is no mapping
+            tensors = {name: content.get_tensor(name) for name in names}
     except (OSError, SafetensorError) as error:
         raise InputError(f"cannot read weights from {file}: {error}") from error
     if metadata.get("format") not in _READ_FORMATS:

@@ -24,7 +24,7 @@ INPUT_LIMIT = 2**30
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a job ended.
+    """The end of a job.
 
     Attributes:
         job: The job.

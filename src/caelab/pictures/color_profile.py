@@ -45,7 +45,7 @@ class ColorProfile:
 
     @property
     def is_srgb(self) -> bool:
-        """Whether the values are sRGB's, or nearly."""
+        """True where the values are sRGB's, or nearly."""
         if self.space != "RGB":
             return False
         steps = np.linspace(0, 255, 6).round().astype(np.uint8)

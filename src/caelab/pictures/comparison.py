@@ -93,7 +93,8 @@ def _errors(result: Picture, truth: Picture) -> dict[str, float]:
             rgb_to_lab(np.broadcast_to(each, (3, *each.shape[1:])))
             for each in (truth_strip, result_strip)
         )
-        return float(squares.mean(0).sum()), float(deltaE_ciede2000(*labs, channel_axis=0).sum())  # type: ignore[no-untyped-call]
+        differences = deltaE_ciede2000(*labs, channel_axis=0)  # type: ignore[no-untyped-call]
+        return float(squares.mean(0).sum()), float(differences.sum())
 
     height, width = truth.size
     rows = max(1, STRIP_PIXELS // width)

@@ -192,7 +192,7 @@ def load(name_or_path: str | Path, *, device: Device = "auto") -> Model:
 
     Args:
         name_or_path: Name or path of the model.
-        device: Where to compute: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        device: Device that computes: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
 
     Raises:
         InputError: There is no such model, or it is damaged.

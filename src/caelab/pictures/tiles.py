@@ -1,8 +1,8 @@
 """Apply a network to large pictures in overlapping tiles, so that memory stays bounded.
 
 A network whose receptive field is known is applied to tiles that begin at multiples of its stride.
-Of every tile only the part counts whose field lies within the tile, or ends at the picture's
-border, as in the whole: the result is that of the whole picture, up to the order of summation.
+Only that part of a tile counts whose field lies within the tile, or ends at the picture's border,
+as in the whole: the result is that of the whole picture, up to the order of summation.
 Where the field is the whole image, tiles fade into one another over a wide overlap, without seams.
 """
 

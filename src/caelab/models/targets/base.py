@@ -45,7 +45,7 @@ class PredictionTarget(nn.Module):
         summary: One line for help texts.
         losses: Kinds of losses that fit, by the outputs they take: ``"values"``, ``"logits"``
             or ``"classes"``.
-        needs_luminance: Whether the image is merged with the input's luminance.
+        needs_luminance: True where the image is merged with the input's luminance.
         loss_prefix: Prefix of the loss's name where the loss is not one of images.
         color_space: Name of the color space that :meth:`answer` gives chroma of; ``None`` where
             it gives an image.
@@ -67,8 +67,9 @@ class PredictionTarget(nn.Module):
         """Return the channels of the network's output for clean images of ``channels``."""
 
     @classmethod
-    def measure(cls, options: TargetOptions, train: DeviceImages) -> ColorBins | None:  # noqa: ARG003
+    def measure(cls, options: TargetOptions, train: DeviceImages) -> ColorBins | None:
         """Return the chroma bins of the training images where the target needs them."""
+        del options, train
         return None
 
     @classmethod

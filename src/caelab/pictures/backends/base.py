@@ -83,7 +83,7 @@ def geometry_of(
         channels: Channels of its input.
         size: Side of its training images, in pixels.
         shift: Pixels by which test-time augmentation moves the input.
-        scale: Whether test-time augmentation enlarges the input by 5/4.
+        scale: True where test-time augmentation enlarges the input by 5/4.
 
     Raises:
         NetworkError: A shape does not fit.

@@ -35,7 +35,7 @@ def torch_variant_model(
     Args:
         model: A model whose target is a distribution.
         card: Card of the model.
-        device: Where to compute.
+        device: Device that computes.
         number: Index of the variant.
         seed: Seed of the draws.
 
