@@ -67,7 +67,7 @@ class ColorBins:
             raise ValueError(f"{len(self.cells)} bins and {len(self.frequencies)} frequencies")
 
     def weights(self) -> Tensor:
-        """Return each bin's weight in the loss, ``float32 (Q,)``; the mean over pixels is 1."""
+        """Return each bin's weight in the loss, shape ``(Q,)``; the mean over pixels is 1."""
         frequencies = torch.tensor(self.frequencies, dtype=torch.float64)
         weights = 1 / (self.rebalance * frequencies + (1 - self.rebalance) / len(frequencies))
         return (weights / (weights * frequencies).sum()).float()
@@ -133,10 +133,10 @@ def nearest_bins(centers: Tensor) -> Tensor:
     """Return the bins nearest to every lattice point, nearest first.
 
     Args:
-        centers: Centers of the bins, in cells, ``float32 (Q, 2)``.
+        centers: Centers of the bins, in cells, ``float32`` of shape ``(Q, 2)``.
 
     Returns:
-        ``int64 (points, NEIGHBORS)``.
+        ``int64`` of shape ``(points, NEIGHBORS)``.
     """
     points = torch.split(_lattice_color(torch.arange(_POINTS**2, device=centers.device)), 8192)
     return torch.cat(
@@ -153,8 +153,8 @@ def spread(colors: Tensor, centers: Tensor, table: Tensor) -> tuple[Tensor, Tens
         table: Result of :func:`nearest_bins`.
 
     Returns:
-        The bins, nearest first to within a lattice point, and their shares, whose sum is 1: both
-        ``(P, NEIGHBORS)``.
+        The bins, nearest first to within a lattice point, and their shares, whose sum is 1: both of
+        shape ``(P, NEIGHBORS)``.
     """
     bins = table.index_select(0, _lattice_point(colors))
     first, second = (

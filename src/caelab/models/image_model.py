@@ -83,7 +83,11 @@ class ImageModel(nn.Module):
         return self.target.output(raw)
 
     def forward_with_logits(self, degraded: Tensor) -> Output:
-        """Return what :meth:`forward` does, and the logits of the network's ``classify`` layers."""
+        """Return what :meth:`forward` does, and the logits of the network's ``classify`` layers.
+
+        Args:
+            degraded: The input in [0, 1], ``(N, C', H, W)``.
+        """
         if not isinstance(self.network, NetworkModule):
             return Output(self(degraded))
         image, logits = self.network.forward_with_logits(self.normalize(degraded))

@@ -52,12 +52,12 @@ class Inference:
 
     @torch.no_grad()
     def output(self, degraded: Tensor) -> Tensor:
-        """Return the target's output, averaged: see ``ImageModel.output``."""
+        """Return the averaged output, ``(N, C, H, W)``: see ``ImageModel.output``."""
         return self.model.output(degraded, forward=self._forward)
 
     @torch.no_grad()
     def answer(self, degraded: Tensor) -> Tensor:
-        """Return the image in [0, 1], or a colorizer's chroma: see ``ImageModel.answer``."""
+        """Return the image, or chroma, ``(N, C, H, W)``: see ``ImageModel.answer``."""
         return self.model.answer(degraded, forward=self._forward)
 
     @torch.no_grad()

@@ -77,7 +77,7 @@ class GuidedChroma:
             top: Index of the first row.
 
         Returns:
-            ``float32 (2, R, W)``.
+            ``float32`` of shape ``(2, R, W)``.
         """
         if self._luma.shape == self._size:
             return self._chroma[:, top : top + len(luma)]
@@ -85,7 +85,13 @@ class GuidedChroma:
 
 
 def resized(planes: Floats, size: Size, resampling: Image.Resampling) -> Floats:
-    """Resize ``(C, h, w)`` to ``size``; the very same array where nothing changes."""
+    """Resize channels to ``size``; the very same array where nothing changes.
+
+    Args:
+        planes: Array of shape ``(C, h, w)``.
+        size: Height and width.
+        resampling: Pillow's filter.
+    """
     if planes.shape[1:] == size:
         return planes
     return np.stack(

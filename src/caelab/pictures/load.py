@@ -121,7 +121,7 @@ class Model:
             images: A batch, or a picture, which counts as a batch of one.
 
         Returns:
-            ``float32 (N, c, h, w)``.
+            ``float32`` of shape ``(N, c, h, w)``.
 
         Raises:
             InputError: The network has no code that holds all its decoder needs, or does not take

@@ -114,7 +114,7 @@ class Picture:
             resampling: Pillow's filter.
 
         Returns:
-            ``uint8 (*size, C)``.
+            ``uint8`` of shape ``(*size, C)``.
         """
         eight = self.pixels if self.most == 255 else (self.pixels >> 8).astype(np.uint8)
         if size == self.size:

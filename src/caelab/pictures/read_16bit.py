@@ -36,7 +36,7 @@ def read_16_bits(reopen: Callable[[], ImageFile.ImageFile]) -> NDArray[np.uint16
         reopen: Opens the file anew, not yet decoded.
 
     Returns:
-        ``uint16 (H, W, 2 to 4)``.
+        ``uint16`` of shape ``(H, W, 2 to 4)``.
 
     Raises:
         Exception: The file is broken; nearly any kind.

@@ -109,7 +109,7 @@ def in_tiles(
         tile: Side of a tile in pixels.
 
     Yields:
-        Index of a band's first row, and the band, ``float32 (C', rows, W)``, without gaps.
+        Index of a band's first row, and the band, of shape ``(C', rows, W)``, without gaps.
     """
     height, width = size
     down, across = spans(height, model.geometry, tile=tile), spans(width, model.geometry, tile=tile)

@@ -84,7 +84,7 @@ class PredictionTarget(nn.Module):
 
     @property
     def affine(self) -> tuple[Tensor, Tensor] | None:
-        """Scale and shift of the channels by :meth:`output`; ``None`` where it changes nothing."""
+        """Scale and shift by :meth:`output`, each ``(C,)``; ``None`` where it changes nothing."""
         return None
 
     def output(self, raw: Tensor) -> Tensor:

@@ -95,7 +95,7 @@ class BinsTarget(ColorTarget):
         return rows.view(count, height, width, -1).movedim(-1, 1)
 
     def answer(self, output: Tensor) -> Tensor:
-        """Return the annealed mean of the distributions, chroma in the space's unit.
+        """Return the annealed mean, chroma ``(N, 2, H, W)`` in the space's unit.
 
         Args:
             output: Logits, ``(N, Q, H, W)``; divided by the temperature before the softmax.

@@ -37,5 +37,5 @@ class ChromaTarget(ColorTarget):
         return self.space.chroma(clean) / self.space.chroma_scale
 
     def answer(self, output: Tensor) -> Tensor:
-        """Return the chroma in the space's unit."""
+        """Return the chroma ``(N, 2, H, W)`` in the space's unit."""
         return output * self.space.chroma_scale

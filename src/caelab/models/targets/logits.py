@@ -32,9 +32,9 @@ class LogitsTarget(PredictionTarget):
         return cls(channels=card.channels)
 
     def target(self, clean: Tensor) -> Tensor:
-        """Return the clean image."""
+        """Return the clean images, ``(N, C, H, W)``."""
         return clean
 
     def answer(self, output: Tensor) -> Tensor:
-        """Apply the logistic function."""
+        """Apply the logistic function, ``(N, C, H, W)`` both."""
         return output.sigmoid()

@@ -47,18 +47,18 @@ class RgbTarget(PredictionTarget):
 
     @property
     def affine(self) -> tuple[Tensor, Tensor] | None:
-        """The inverse of the normalization."""
+        """Scale and shift of the inverse of the normalization, each ``(C,)``."""
         return self.denormalize.coefficients
 
     def output(self, raw: Tensor) -> Tensor:
-        """Undo the normalization; the image is not clipped."""
+        """Undo the normalization of images ``(N, C, H, W)``, without clipping."""
         image: Tensor = self.denormalize(raw)
         return image
 
     def target(self, clean: Tensor) -> Tensor:
-        """Return the clean image."""
+        """Return the clean images, ``(N, C, H, W)``."""
         return clean
 
     def answer(self, output: Tensor) -> Tensor:
-        """Clip the image to [0, 1]."""
+        """Clip images ``(N, C, H, W)`` to [0, 1]."""
         return output.clamp(0, 1)

@@ -19,6 +19,8 @@ from caelab.randomness import image_keys
 def torch_picture_model(model: ImageModel, card: ModelCard, device: torch.device) -> PictureModel:
     """Return the model, in evaluation mode on ``device``, as a function of arrays.
 
+    Its answers have the shape ``(N, C, H, W)``, chroma ``(N, 2, H, W)``.
+
     Raises:
         InputError: The network's output has another size than its input.
     """
