@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from caelab.color import luminance
 from caelab.data.image_set import TEST, TRAIN, VALIDATION, ImageSet, Source, fingerprint
 from caelab.errors import InputError
 
@@ -156,7 +157,7 @@ def _deviation(pixels: NDArray[np.uint8], side: int) -> NDArray[np.float64]:
     """Return the deviation of the luminance (BT.601) of every square of ``side``, (H − side + 1, W
     − side + 1).
     """
-    luminance = pixels @ np.array([0.299, 0.587, 0.114])
+    luma = luminance(np.moveaxis(pixels.astype(np.float64), -1, 0))[0]
 
     def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
         sums = np.pad(values, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
@@ -165,7 +166,7 @@ def _deviation(pixels: NDArray[np.uint8], side: int) -> NDArray[np.float64]:
         )
         return total / side**2
 
-    deviation: NDArray[np.float64] = np.sqrt((mean(luminance**2) - mean(luminance) ** 2).clip(0))
+    deviation: NDArray[np.float64] = np.sqrt((mean(luma**2) - mean(luma) ** 2).clip(0))
     return deviation
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from caelab.color import ColorSpace
-from caelab.data.device_images import DeviceImages
+from caelab.data.device_images import DeviceImages, evenly_spaced
 
 NEIGHBORS = 5
 """Number of bins over which a color is spread."""
@@ -103,8 +103,8 @@ def choose_bins(
     """
     # Pixels are counted by lattice point once; cells and frequencies both follow from the counts.
     counts = torch.zeros(_POINTS**2, dtype=torch.float64, device=images.device)
-    chosen = torch.linspace(0, len(images) - 1, min(len(images), _MAX_IMAGES), dtype=torch.float64)
-    for batch in torch.split(chosen.round().long().to(images.device), 512):
+    chosen = torch.from_numpy(evenly_spaced(_MAX_IMAGES, len(images))).to(images.device)
+    for batch in torch.split(chosen, 512):
         colors = in_cells(space.chroma(images.batch(batch)), space).movedim(1, -1).reshape(-1, 2)
         counts += torch.bincount(_lattice_point(colors), minlength=_POINTS**2)
     counts = counts.cpu()

@@ -1,6 +1,5 @@
 """A result next to what it was made of and, where that is known, the truth, with numbers."""
 
-import math
 from dataclasses import dataclass
 from itertools import starmap
 
@@ -8,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from caelab.color import luminance, rgb_to_lab
+from caelab.metrics.summary import psnr
 from caelab.pictures.picture import Floats, Picture, from_planes, to_planes
 
 MAX_SIDE = 1024
@@ -103,7 +103,4 @@ def _errors(result: Picture, truth: Picture) -> dict[str, float]:
         for top in range(0, height, rows)
     )
     squares, differences = np.sum(list(starmap(strip_errors, strips)), axis=0) / (height * width)
-    return {
-        "psnr": -10 * math.log10(squares) if squares > 0 else math.inf,
-        "ciede2000": float(differences),
-    }
+    return {"psnr": float(psnr(squares)), "ciede2000": float(differences)}
