@@ -8,8 +8,9 @@ from benchmarks.contestants.data import images_and_split
 from benchmarks.contestants.record import Record
 from benchmarks.tasks import Task
 from caelab.device import choose_device, choose_precision
+from caelab.experiments.build_run import make_card, make_state
 from caelab.experiments.config import RunConfig, make_config, nest
-from caelab.experiments.setup import Parts, describe_run, make_state, place
+from caelab.experiments.setup import DeviceSplits, describe_run, prepare_data
 from caelab.metrics.evaluate import squared_errors
 from caelab.models.inference import restoring
 from caelab.training.fit import TrainingState, fit
@@ -23,16 +24,16 @@ def main() -> None:
     config = configuration(task)
     device = choose_device(config.device)
     images, split = images_and_split(task)
-    parts = place(images, split, config, device)
+    splits = prepare_data(images, split, device)
     description = describe_run(config)
     record = Record(task, weights=description.weights, data=images.source.name)
-    del images
-    state = make_state(config, description, parts, device)
+    card = make_card(config, description, splits.train, images.source.name)
+    state = make_state(config, description, card, splits.train)
     precision = choose_precision(config.precision, device)
     if config.precision == "bfloat16" and precision != torch.bfloat16:
         print(json.dumps({"missing": "instructions for bfloat16"}))
         return
-    train(state, parts, config, precision, record)
+    train(state, splits, config, precision, record)
     record.tell()
 
 
@@ -45,22 +46,26 @@ def configuration(task: Task) -> RunConfig:
 
 
 def train(
-    state: TrainingState, parts: Parts, config: RunConfig, precision: torch.dtype, record: Record
+    state: TrainingState,
+    splits: DeviceSplits,
+    config: RunConfig,
+    precision: torch.dtype,
+    record: Record,
 ) -> None:
     """Train until the configuration's epochs, the task's epochs or its target end it.
 
     With the task's ``steps``, so many steps count as an epoch, wherever the loop's own epochs end.
     """
-    steps = len(parts.train) // config.batch_size
+    steps = len(splits.train) // config.batch_size
     counted = min(steps, record.task.steps or steps)
     done = 0
 
     def error() -> float:
         with restoring(state.model, precision) as restore:
-            return float(squared_errors(restore, parts.test).mean())
+            return float(squared_errors(restore, splits.test).mean())
 
     record.begin()
-    for epoch in fit(state, parts.train, config, precision):
+    for epoch in fit(state, splits.train, config, precision):
         if epoch is not None:
             record.said["train_mse"] = epoch.terms["mse"]
             continue

@@ -15,7 +15,7 @@ from skimage import data
 
 from benchmarks.contestants.inferring import rate
 from benchmarks.tasks import Task
-from caelab.experiments.peak_memory import peak_memory_bytes
+from caelab.experiments.environment import peak_memory_bytes
 
 MODEL = "colorize"
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from benchmarks.tasks import EPOCH, Task
-from caelab.experiments.peak_memory import peak_memory_bytes
+from caelab.experiments.environment import peak_memory_bytes
 
 LOOKS = 4
 """How often an epoch the test error is looked at on the way to a target."""

@@ -32,12 +32,11 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from caelab.data.image_set import ImageSet, Source
-from caelab.data.split import Split
+from caelab.data.device_images import DeviceImages
 from caelab.device import choose_device, choose_precision
 from caelab.errors import InputError
+from caelab.experiments.build_run import make_card, make_state
 from caelab.experiments.config import RunConfig, make_config, merge
-from caelab.experiments.setup import make_state, place, require_labels
 from caelab.models.inference import Inference
 from caelab.networks.adapt import adapt
 from caelab.networks.build import fold_batchnorm
@@ -121,23 +120,15 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         try:
             config = self._config(len(images))
             description = _describe(config, pixels.shape[1:])
-            source = Source(name="array", where="memory", note="", fingerprint="")
-            everything = ImageSet(
-                images=pixels, labels=None, classes=(), source=source, part=None, official_test=None
-            )
-            require_labels(description, everything)
-            none = np.arange(0)
-            split = Split(train=np.arange(len(pixels)), validation=none, test=none)
             device = choose_device(config.device)
-            parts = place(everything, split, config, device)
-            state = make_state(config, description, parts, device)
+            train = DeviceImages.of(pixels, np.arange(len(pixels)), device=device)
+            card = make_card(config, description, train, "array")
+            state = make_state(config, description, card, train)
             precision = choose_precision(config.precision, device)
         except InputError as error:
             raise ValueError(str(error)) from error
         records = [
-            asdict(epoch)
-            for epoch in fit(state, parts.train, config, precision)
-            if epoch is not None
+            asdict(epoch) for epoch in fit(state, train, config, precision) if epoch is not None
         ]
         self.history_ = [record | record.pop("terms") for record in records]
         model = state.evaluated
@@ -269,6 +260,10 @@ def _describe(config: RunConfig, shape: tuple[int, ...]) -> Description:
     if description.code is None or description.skip_around_code:
         raise InputError(
             f"{description.text} has no code: a '|' outside all brackets must mark one."
+        )
+    if description.classifiers:
+        raise InputError(
+            f"{description.text} has a classify layer, and these images have no classes."
         )
     return description
 

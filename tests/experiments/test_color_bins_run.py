@@ -95,15 +95,15 @@ def test_the_weights_alone_give_variants(finished: RunDirectory) -> None:
     [
         (
             {"loss": "mse"},
-            "`target.kind` bins predicts probabilities, and `loss.kind` mse compares values.",
+            "`loss.kind` mse does not fit `target.kind` bins. Choose the loss cross_entropy, or the",
         ),
-        ({"loss": "bce"}, "`loss.kind` bce compares values"),
+        ({"loss": "bce"}, "`loss.kind` bce does not fit `target.kind` bins"),
         ({"degradation": "noise0.1"}, "`target.kind` bins needs the luminance"),
         (
             {"target": "chroma"},
-            "`loss.kind` cross_entropy is a loss of classes, not of pixel values.",
+            "does not fit `target.kind` chroma. Choose the loss mse or l1 or huber or charbonnier, or the target bins.",
         ),
-        ({"target": "rgb"}, "`loss.kind` cross_entropy is a loss of classes"),
+        ({"target": "rgb"}, "`loss.kind` cross_entropy does not fit `target.kind` rgb"),
         (
             {"target": "chroma", "loss": "mse"},
             "`target.bins` 24 is a parameter of the target bins",

@@ -35,7 +35,7 @@ Weights = dict[str, torch.Tensor]
 
 
 def job(config: RunConfig) -> Job:
-    images, _ = load_data(config)
+    images, _ = load_data(config.data)
     return Job(name=run_name(config, images.source.fingerprint), config=config)
 
 
@@ -120,7 +120,7 @@ def test_images_that_are_at_hand_are_not_loaded_again(
     moved = tmp_path / "moved"
     shutil.copytree(pictures, moved)
     configs = [small(data=str(moved)), small(data=str(moved), seed=1)]
-    images, _ = load_data(configs[0])
+    images, _ = load_data(configs[0].data)
     jobs = [
         Job(name=run_name(config, images.source.fingerprint), config=config) for config in configs
     ]

@@ -16,8 +16,9 @@ from torch.utils._pytree import tree_leaves
 
 from caelab.data import ImageSet, Source, Split
 from caelab.data.device_images import DeviceImages
+from caelab.experiments.build_run import make_card, make_state
 from caelab.experiments.config import RunConfig
-from caelab.experiments.setup import describe_run, make_state, place
+from caelab.experiments.setup import describe_run, prepare_data
 from caelab.training.fit import TrainingState, fit, running_mean
 from caelab.training.gradient import BatchGradient, Terms
 from caelab.training.losses import Loss
@@ -80,8 +81,9 @@ def begin(
     )
     description = describe_run(config)
     images, split = image_set()
-    parts = place(images, split, config, torch.device("cpu"))
-    model = make_state(config, description, parts, torch.device("cpu")).model.to(device)
+    train = prepare_data(images, split, torch.device("cpu")).train
+    card = make_card(config, description, train, images.source.name)
+    model = make_state(config, description, card, train).model.to(device)
     averaged = (
         AveragedModel(model, multi_avg_fn=running_mean(config.ema_decay))
         if config.ema_decay

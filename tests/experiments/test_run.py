@@ -233,15 +233,15 @@ def test_a_damaged_checkpoint_is_said(
     config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = RunDirectory(tmp_path / "run")
-    inner = run_module.conclude
+    inner = run_module.finalize
 
     def fail(*_: object) -> None:
         raise OSError("pulled the plug")
 
-    monkeypatch.setattr(run_module, "conclude", fail)
+    monkeypatch.setattr(run_module, "finalize", fail)
     with pytest.raises(OSError, match="plug"):
         run(config, out=directory.path)
-    monkeypatch.setattr(run_module, "conclude", inner)
+    monkeypatch.setattr(run_module, "finalize", inner)
     whole = directory.checkpoint.read_bytes()
     directory.checkpoint.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match=r"checkpoint\.pt is damaged"):
@@ -290,7 +290,7 @@ def test_a_network_that_takes_one_size_cannot_average_over_another(
 ) -> None:
     fixed = "conv2k4s4 dense4:none | dense4h4w4 up4 conv3"
     with pytest.raises(
-        InputError, match=r"`test_time\.scale`: of images of 20×20 pixels, the output is 3×16×16"
+        InputError, match=r"`test_time\.scale`: .* images of 20×20 pixels, the output is 3×16×16"
     ):
         run(small(network=fixed, tta_scale=True), out=tmp_path / "run")
     plain = run(small(network=fixed, epochs=1), out=tmp_path / "plain")
@@ -357,14 +357,14 @@ def test_what_a_resumed_run_met_anew_is_written_down(
     config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = RunDirectory(tmp_path / "run")
-    inner = run_module.conclude
+    inner = run_module.finalize
     monkeypatch.setattr(
-        run_module, "conclude", lambda *_: (_ for _ in ()).throw(OSError("cut off"))
+        run_module, "finalize", lambda *_: (_ for _ in ()).throw(OSError("cut off"))
     )
     with pytest.raises(OSError, match="cut off"):
         run(config, out=directory.path)
     told = json.loads(directory.environment.read_text())
     directory.environment.write_text(json.dumps({**told, "torch": "0.4"}))
-    monkeypatch.setattr(run_module, "conclude", inner)
+    monkeypatch.setattr(run_module, "finalize", inner)
     run(config, out=directory.path)
     assert directory.read(directory.environment)["resumed_with_other"] == ["torch"]

@@ -116,7 +116,7 @@ def test_the_error_is_what_the_card_says(shipped: ShippedModel, cifar10_path: Pa
     told = shipped.card["config"]
     if told["data"]["source"] != "cifar10":
         pytest.skip(f"{shipped.name} was trained on {told['data']['source']}")
-    images, split = load_data(make_config(told).replace(data=str(cifar10_path)))
+    images, split = load_data(make_config(told).replace(data=str(cifar10_path)).data)
     device, sample = torch.device("cpu"), shipped.card["sample"]
     test = DeviceImages.of(images.images, split.test[: sample["images"]], device=device)
     model, card = load_model(shipped.weights, device)

@@ -1,21 +1,28 @@
-"""Where a run happened: versions, device, threads, commit."""
+"""Where a run happened: versions, device, threads, commit, memory.
+
+PyTorch is imported where it is needed: :func:`peak_memory_bytes` is also for processes without it.
+"""
 
 import datetime
 import os
 import platform
+import re
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from caelab import __version__
-from caelab.kernels.simd import LIBRARY
+
+if TYPE_CHECKING:
+    import torch
 
 
-def describe_environment(device: torch.device, precision: torch.dtype) -> dict[str, Any]:
-    """Return what is needed to tell whether two runs' times and last digits may be compared."""
+def describe_environment(device: "torch.device", precision: "torch.dtype") -> dict[str, Any]:
+    """Return everything on which the times and the last digits of a run depend."""
+    import torch
+
     return {
         "caelab": __version__,
         "commit": _commit(),
@@ -33,12 +40,12 @@ def describe_environment(device: torch.device, precision: torch.dtype) -> dict[s
     }
 
 
-def _lanes(device: torch.device) -> int | None:
-    """Return how many images the compiled loops of small networks take at once; ``None`` without
-    them.
-    """
-    loops = LIBRARY.loaded if device.type == "cpu" else None
-    return None if loops is None else int(loops.lanes())
+def _lanes(device: "torch.device") -> int | None:
+    """Return the lanes of the SIMD kernels; ``None`` without them."""
+    from caelab.kernels.simd import LIBRARY
+
+    kernels = LIBRARY.loaded if device.type == "cpu" else None
+    return None if kernels is None else int(kernels.lanes())
 
 
 def _commit() -> str | None:
@@ -66,3 +73,17 @@ def _processor() -> str:
         )
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def peak_memory_bytes() -> int | None:
+    """Return the largest resident size of this process so far; ``None`` if it is unknown."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # getrusage on Linux also counts the process that this one was forked from
+        found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text(encoding="utf-8"))
+        return int(found[1]) * 1024 if found else None
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,6 +1,4 @@
-"""The run directory: everything a run leaves behind, and all that a report, a comparison or a page
-may look at.
-"""
+"""The run directory: everything that a run leaves, and all that reports and comparisons read."""
 
 import csv
 import io
@@ -42,14 +40,31 @@ class RunDirectory:
         """Whether the run ended and its result was written."""
         return self.result.is_file()
 
-    def claim(self, config: RunConfig, key: str, source: dict[str, str]) -> None:
-        """Make the directory this run's, or see that it already is.
+    def require_finished(self) -> None:
+        """Raise unless the run is finished.
 
         Raises:
-            InputError: It is a file, another run's, or not empty and no run's.
+            InputError: It is not; the message names the directory.
+        """
+        if not self.finished:
+            raise InputError(
+                f"{self.path} is not a finished run: it has no {self.result.name}. Train it first."
+            )
+
+    def claim(self, config: RunConfig, key: str, source: dict[str, str]) -> None:
+        """Write ``config.json``, or check that the directory already holds the same run.
+
+        Args:
+            config: The run.
+            key: Its key, :meth:`RunConfig.key`.
+            source: Where its images come from.
+
+        Raises:
+            InputError: The path is a file, holds another run, or is a folder that is not empty and
+                holds no run.
         """
         if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"{self.path} is a file: a run needs a folder. Choose another --out.")
+            raise InputError(f"{self.path} is a file: a run needs a folder. Choose another `out`.")
         if self.config.is_file():
             content = self.read(self.config)
             owner = content.get("key")
@@ -61,15 +76,15 @@ class RunDirectory:
             if owner != key:
                 raise InputError(
                     f"{self.path} holds another run ({owner}; this one is {key}): its configuration"
-                    " or its data differ. Choose another --out, or none: then every run gets its"
-                    " own folder."
+                    " or its data differ. Choose another `out`; without one, every run gets its own"
+                    " folder."
                 )
             return
         if self.path.is_dir() and any(
             entry.name != self.lock.name for entry in self.path.iterdir()
         ):
             raise InputError(
-                f"{self.path} is not empty and not a run. Choose a new or empty folder for --out."
+                f"{self.path} is not empty and not a run. Choose a new or empty folder for `out`."
             )
         self.write(
             self.config, {"key": key, "config": config.model_dump(mode="json"), "data": source}
@@ -96,9 +111,7 @@ class RunDirectory:
         return migrate_result(self.read(self.result))
 
     def write_epochs(self, records: Sequence[dict[str, float]]) -> None:
-        """Write ``epochs.csv``: one row an epoch, whole, so that a resumed run leaves no double
-        row.
-        """
+        """Write ``epochs.csv``, one row per epoch; the whole file, so that no row is there twice."""
         text = io.StringIO()
         writer = csv.DictWriter(text, fieldnames=list(records[0]), lineterminator="\n")
         writer.writeheader()
@@ -126,14 +139,14 @@ class RunDirectory:
         return records
 
     def save_checkpoint(self, content: dict[str, Any]) -> None:
-        """Save what a resumed run needs: tensors and plain values."""
+        """Save what a resumed run needs, tensors and plain values, atomically."""
         with replacing(self.checkpoint) as temporary:
             torch.save(content, temporary)
 
     def load_checkpoint(self) -> dict[str, Any] | None:
-        """Return the checkpoint, or ``None`` where there is none.
+        """Return the checkpoint, or ``None`` if there is none.
 
-        It is loaded as data, never as code (``weights_only``).
+        It is loaded with ``weights_only``: a file from elsewhere cannot run code.
 
         Raises:
             InputError: The file is damaged.
@@ -153,18 +166,23 @@ class RunDirectory:
 
 
 def run_name(config: RunConfig, fingerprint: str) -> str:
-    """Return the folder name of a run: what the network is, in short, and the run's key with these
-    images.
+    """Return the folder name of a run: the start of its network, and its key with these images.
+
+    >>> run_name(RunConfig(), "0123")
+    'reference-9bb6b2a4'
     """
     words = re.sub(r"[^A-Za-z0-9]+", "-", config.network_name).strip("-")
     return f"{words[:40].strip('-')}-{config.key(fingerprint)}"
 
 
 def read_config(run: Path) -> RunConfig:
-    """Return the configuration of the run in folder ``run``.
+    """Return the configuration of a run; one of an earlier version is read, too.
+
+    Args:
+        run: The run directory.
 
     Raises:
-        InputError: There is none, or it is damaged.
+        InputError: There is none, it is damaged, or it needs a plug-in that is not loaded.
     """
     content = read_json(run / "config.json").get("config")
     if not isinstance(content, dict):

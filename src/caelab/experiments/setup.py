@@ -1,106 +1,60 @@
-"""What a run is made of before its first step: the parts of the data on the device, the network,
-the plan.
-"""
+"""Set up a run: describe and check its network, load, split and prepare its data."""
 
 from dataclasses import dataclass
 
 import torch
-from torch.optim.swa_utils import AveragedModel
 
-from caelab.color import SPACES
-from caelab.data import (
-    ImageSet,
-    Source,
-    Split,
-    channel_statistics,
-    limit_training,
-    limit_validation,
-    load_images,
-    split_images,
-)
 from caelab.data.device_images import DeviceImages
-from caelab.degrade.apply import degrade
-from caelab.degrade.kinds import gray
+from caelab.data.image_set import ImageSet, Source
+from caelab.data.load import load_images
+from caelab.data.split import Split, limit_training, limit_validation, split_images
 from caelab.errors import InputError
-from caelab.experiments.config import PARAMETERS, RunConfig, preset_name
-from caelab.models.card import ModelCard
-from caelab.models.color_bins import ColorBins, choose_bins
-from caelab.models.image_model import ImageModel
-from caelab.models.tta import TTA
+from caelab.experiments.config import PARAMETERS, DataConfig, RunConfig, preset_name
+from caelab.models.targets import PredictionTarget
 from caelab.networks.adapt import adapt
-from caelab.networks.build import build
 from caelab.networks.describe import describe, require_enlargeable, require_image_output
 from caelab.networks.description import Description
-from caelab.networks.initialize import standardise
-from caelab.randomness import generator_for, image_keys
-from caelab.training.fit import TrainingState, running_mean
 from caelab.training.losses import Loss
-from caelab.training.optimizers import make_optimizer
 
-STANDARDISING_IMAGES = 512
-"""Training images by which the initial weights are rescaled."""
+CHANNELS = 3
+"""Channels of the clean images."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parts:
-    """The three parts of the data, as bytes on the device, and the normalisation that the training
-    part gave.
+class DeviceSplits:
+    """The three parts of a data set on the device.
 
     Attributes:
-        mean: Of the clean images by channel, on [0, 1]; zeros where the configuration leaves the
-            range.
-        std: The same; ones where the configuration leaves the range.
-        given_mean: Of what the network is given, by channel.
-        given_std: The same.
-        bins: Of the training part's chroma, where the network is to tell them apart.
+        train: Training images with their labels.
+        validation: Validation images.
+        test: Test images.
+        source: Where the images come from.
     """
 
     train: DeviceImages
     validation: DeviceImages
     test: DeviceImages
     source: Source
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    given_mean: tuple[float, ...]
-    given_std: tuple[float, ...]
-    bins: ColorBins | None = None
-
-
-CHANNELS = 3
-"""Of the clean images."""
 
 
 def describe_run(config: RunConfig) -> Description:
-    """Return the description of the run's network, adapted to its task, for color images of the
-    run's size.
+    """Describe the run's network, adapted to its target, for color images of the run's size.
+
+    >>> describe_run(RunConfig()).code.shape
+    (16, 8, 8)
 
     Raises:
-        InputError: The text is wrong, its output is not an image of that size, the degradation
-            cannot be read, or there is no luminance to merge chroma with.
+        InputError: The network does not output an image of that size, or parameters contradict one
+            another.
     """
-    target, loss, size = config.target, config.loss, config.data.size
-    outputs = {"rgb": CHANNELS, "chroma": 2, "bins": target.bins}[target.kind]
-    if target.kind != "rgb" and not config.degradation.keeps_luminance:
-        raise InputError(
-            f"`target.kind` {target.kind} needs the luminance of the clean image, and `degradation`"
-            f" {config.degradation} changes it. Choose the target rgb, or the degradation gray."
-        )
-    if target.kind == "chroma" and _loss_output(config) == "logits":
-        raise InputError(
-            f"`loss.kind` {loss.kind} is a loss of images, not of chroma planes. Choose another"
-            " loss."
-        )
-    _require_consistent_bins(config)
-    if config.augmentation.translate >= size:
-        raise InputError(
-            f"`augmentation.translate` {config.augmentation.translate} is not smaller than the"
-            f" images, {size} pixels."
-        )
+    target = PredictionTarget.registry[config.target.kind]
+    _require_consistency(config, target)
+    outputs = target.output_channels(config.target, CHANNELS)
     inputs = config.degradation.channels(CHANNELS)
     network = config.network
     if outputs != CHANNELS or inputs != CHANNELS or preset_name(network.text):
         network = adapt(network, outputs=outputs)
-    description = describe(network, channels=inputs, size=size)
+    description = describe(network, channels=inputs, size=config.data.size)
     require_image_output(description, channels=outputs)
     if config.test_time.scale:
         require_enlargeable(description, channels=outputs)
@@ -108,51 +62,55 @@ def describe_run(config: RunConfig) -> Description:
         _require_default(
             config, "class_loss_weight", "networks with a classify layer, and this one has none"
         )
-    if loss.kind != "huber":
-        _require_default(config, "huber_delta", f"the loss huber, and this run has {loss.kind}")
     return description
 
 
-def _require_consistent_bins(config: RunConfig) -> None:
-    """Raise unless bins and their options come with the loss of classes, and it with them."""
-    loss, of_classes = config.loss.kind, _loss_output(config) == "classes"
-    if config.target.kind == "bins":
-        if not of_classes:
-            losses = (name for name, kind in Loss.registry.items() if kind.output == "classes")
-            raise InputError(
-                f"`target.kind` bins predicts probabilities, and `loss.kind` {loss} compares values."
-                f" Choose the loss {' or '.join(losses)}."
-            )
-        return
-    if of_classes:
+def _require_consistency(config: RunConfig, target: type[PredictionTarget]) -> None:
+    """Raise if two parameters contradict each other, or one that was chosen has no effect."""
+    loss = config.loss.kind
+    if target.needs_luminance and not config.degradation.keeps_luminance:
         raise InputError(
-            f"`loss.kind` {loss} is a loss of classes, not of pixel values. Choose the target bins."
+            f"`target.kind` {target.name} needs the luminance of the clean image, and `degradation`"
+            f" {config.degradation} changes it. Choose the target rgb, or the degradation gray."
         )
-    for name in ("bins", "rebalance", "temperature"):
-        _require_default(config, name, "the target bins, and this run has another")
-
-
-def _loss_output(config: RunConfig) -> str:
-    """Return what the run's loss takes from the network, :attr:`Loss.output`."""
-    return Loss.registry[config.loss.kind].output
+    if (output := Loss.registry[loss].output) not in target.losses:
+        losses = [name for name, kind in Loss.registry.items() if kind.output in target.losses]
+        targets = [
+            name for name, kind in PredictionTarget.registry.items() if output in kind.losses
+        ]
+        raise InputError(
+            f"`loss.kind` {loss} does not fit `target.kind` {target.name}. Choose the loss"
+            f" {' or '.join(losses)}, or the target {' or '.join(targets)}."
+        )
+    if target.name != "bins":
+        for name in ("bins", "rebalance", "temperature"):
+            _require_default(config, name, f"the target bins, and this run has {target.name}")
+    if loss != "huber":
+        _require_default(config, "huber_delta", f"the loss huber, and this run has {loss}")
+    if config.augmentation.translate >= config.data.size:
+        raise InputError(
+            f"`augmentation.translate` {config.augmentation.translate} is not smaller than the"
+            f" images, {config.data.size} pixels."
+        )
 
 
 def _require_default(config: RunConfig, name: str, owner: str) -> None:
-    """Raise if an option was chosen that does nothing in this run; ``owner`` says what it belongs
-    to.
-    """
+    """Raise if a parameter was chosen that has no effect; ``owner`` says what it belongs to."""
     parameter = PARAMETERS[name]
     if (value := parameter.value(config)) != parameter.default:
         raise InputError(f"`{parameter.dotted}` {value:g} is a parameter of {owner}.")
 
 
-def load_data(config: RunConfig, images: ImageSet | None = None) -> tuple[ImageSet, Split]:
-    """Load and split the run's images; those given are not loaded again.
+def load_data(data: DataConfig, images: ImageSet | None = None) -> tuple[ImageSet, Split]:
+    """Load the images and split them into training, validation and test images.
+
+    Args:
+        data: Which images, and how to split them.
+        images: Images that are loaded already; they are only split.
 
     Raises:
-        InputError: They cannot be had, or a batch is larger than the training part.
+        InputError: The images cannot be loaded, or are too few.
     """
-    data = config.data
     if images is None:
         images = load_images(None if data.source == "auto" else data.source, size=data.size)
     split = split_images(images, mode=data.split, seed=data.split_seed)
@@ -160,119 +118,47 @@ def load_data(config: RunConfig, images: ImageSet | None = None) -> tuple[ImageS
         split = limit_validation(split, data.val_size, seed=data.split_seed)
     if data.train_size is not None:
         split = limit_training(split, data.train_size, seed=data.split_seed)
+    return images, split
+
+
+def require_trainable(
+    config: RunConfig, description: Description, images: ImageSet, split: Split
+) -> None:
+    """Raise unless the run can be trained on these images.
+
+    Raises:
+        InputError: A batch is larger than the training part, or the images do not have the classes
+            that the network predicts.
+    """
     if config.batch_size > len(split.train):
         raise InputError(
             f"`batch_size` {config.batch_size} is larger than the training part of the data,"
             f" {len(split.train)} images. Choose a smaller batch."
         )
-    return images, split
-
-
-def require_labels(description: Description, images: ImageSet) -> None:
-    """Raise unless the training images have the classes that the network is to tell.
-
-    Raises:
-        InputError: They have none, or another number.
-    """
-    for told in description.classifiers:
+    for classes in description.classifiers:
         if images.labels is None:
             raise InputError(
-                f"the network has a classify{told}, and the images of {images.source.where} have no"
-                " classes. Take it out, or choose another `data.source`."
+                f"the network has a classify{classes}, and the images of {images.source.where} have"
+                " no classes. Remove the layer, or choose another `data.source`."
             )
-        if told != len(images.classes):
+        if classes != len(images.classes):
             raise InputError(
-                f"the network has a classify{told}, and the images of {images.source.where} are of "
-                f"{len(images.classes)} classes. Write classify{len(images.classes)}."
+                f"the network has a classify{classes}, and the images of {images.source.where} have"
+                f" {len(images.classes)} classes. Write classify{len(images.classes)}."
             )
 
 
-def place(images: ImageSet, split: Split, config: RunConfig, device: torch.device) -> Parts:
-    """Copy the parts to the device and measure the training part's normalisation."""
-    channels = images.images.shape[1]
-    mean, std = (0.0,) * channels, (1.0,) * channels
-    if config.data.normalize == "standardize":
-        statistics = channel_statistics(images.images, split.train)
-        mean = statistics.mean
-        std = tuple(value or 1.0 for value in statistics.std)  # a constant channel is only centred
-    train = DeviceImages.of(images.images, split.train, device=device, labels=images.labels)
-    given_mean, given_std = mean, std
-    if (given := config.degradation.channels(channels)) != channels:
-        standard = config.data.normalize == "standardize"
-        given_mean, given_std = _gray_statistics(train) if standard else (mean[:given], std[:given])
-    bins = None
-    if (target := config.target).kind == "bins":
-        bins = choose_bins(
-            train,
-            space=SPACES[target.color_space],
-            count=target.bins,
-            rebalance=target.rebalance,
-            temperature=target.temperature,
-        )
-    return Parts(
-        train=train,
+def prepare_data(images: ImageSet, split: Split, device: torch.device) -> DeviceSplits:
+    """Copy the parts of the data to the device, as bytes.
+
+    Args:
+        images: All images, ``uint8 (N, C, H, W)``, with their labels if there are any.
+        split: Rows of the three parts.
+        device: Where to train.
+    """
+    return DeviceSplits(
+        train=DeviceImages.of(images.images, split.train, device=device, labels=images.labels),
         validation=DeviceImages.of(images.images, split.validation, device=device),
         test=DeviceImages.of(images.images, split.test, device=device),
         source=images.source,
-        mean=mean,
-        std=std,
-        given_mean=given_mean,
-        given_std=given_std,
-        bins=bins,
     )
-
-
-def _gray_statistics(pixels: DeviceImages) -> tuple[tuple[float], tuple[float]]:
-    """Return the mean and the deviation of the luma over all pixels."""
-    sums = [
-        torch.stack([luma.mean(), luma.square().mean()]) * len(luma)
-        for luma in (gray(pixels.batch(chosen)).double() for chosen in pixels.batches(1024))
-    ]
-    mean, square = (torch.stack(sums).sum(0) / len(pixels)).tolist()
-    return (mean,), (max(0.0, square - mean**2) ** 0.5 or 1.0,)
-
-
-def make_card(config: RunConfig, description: Description, parts: Parts) -> ModelCard:
-    """Return what must be known to use the run's weights."""
-    return ModelCard(
-        network=description.text,
-        degradation=str(config.degradation),
-        target="logits" if _loss_output(config) == "logits" else config.target.kind,
-        color_space=config.target.color_space,
-        tta=TTA(**config.test_time.model_dump()),
-        channels=parts.train.shape[0],
-        size=parts.train.shape[1],
-        mean=parts.given_mean,
-        std=parts.given_std,
-        output_mean=parts.mean,
-        output_std=parts.std,
-        data=parts.source.name,
-        bins=parts.bins,
-    )
-
-
-def make_state(
-    config: RunConfig, description: Description, parts: Parts, device: torch.device
-) -> TrainingState:
-    """Return the state before the first step."""
-    generator = generator_for(config.seed, "initialization")
-    network = build(
-        description.network,
-        channels=description.input[0],
-        size=parts.train.shape[1:],
-        generator=generator,
-        batchnorm=config.batchnorm,
-        initialisation="default" if config.init == "default" else "kaiming",
-    )
-    model = ImageModel.from_card(network, make_card(config, description, parts))
-    model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if config.init == "lsuv":
-        chosen = torch.randperm(len(parts.train), generator=generator)[:STANDARDISING_IMAGES]
-        keys = image_keys(parts.train.rows[chosen.numpy()], config.seed)
-        given = degrade(parts.train.batch(chosen.to(device)), config.degradation, keys.to(device))
-        standardise(model.network, model.normalize(given))
-    optimizer = make_optimizer(config.optimizer, network)
-    averaged = None
-    if config.ema_decay is not None:
-        averaged = AveragedModel(model, multi_avg_fn=running_mean(config.ema_decay))
-    return TrainingState(model=model, optimizer=optimizer, averaged=averaged)

@@ -17,7 +17,7 @@ from caelab.errors import InputError
 from caelab.experiments.config import RunConfig, make_config
 from caelab.experiments.engines.base import Engine, Failed, Finished, Job, Started
 from caelab.experiments.run_directory import RunDirectory, run_name
-from caelab.experiments.setup import load_data, require_labels
+from caelab.experiments.setup import load_data, require_trainable
 from caelab.experiments.study import Study, Variant
 from caelab.experiments.study_results import StudyRow, write_rows
 from caelab.files import read_json, require_space, to_json, write_text
@@ -115,10 +115,10 @@ def run_study(study: Study, *, engine: Engine, runs: Path, out: Path) -> Iterato
             is another study's; or the disk is full.
         Interrupted: Someone asked to stop; the state is saved.
     """
-    images, _ = load_data(study.base)
+    images, split = load_data(study.base.data)
     source = images.source
     for variant in study.variants:
-        require_labels(variant.description, images)
+        require_trainable(variant.config, variant.description, images, split)
     planned = {}
     for variant, config in study.runs():
         name = run_name(config, source.fingerprint)

@@ -159,7 +159,7 @@ def prepare(base: RunConfig, budget: Budget | None = None, *, runs: Path) -> Lab
     Raises:
         InputError: The images cannot be had, or a network does not fit them.
     """
-    images, split = load_data(base)
+    images, split = load_data(base.data)
     source, count, classes = images.source, len(split.train), len(images.classes)
     del images
     place = {"cifar10": source.where, "photos": "photos"}.get(source.name, base.data.source)

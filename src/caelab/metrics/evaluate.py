@@ -85,7 +85,7 @@ def squared_errors(
         Errors on [0, 1] pixels, ``float64 (N,)``.
 
     >>> white = np.full((2, 3, 4, 4), 255, np.uint8)
-    >>> pixels = Pixels.of(white, np.arange(2), device=torch.device("cpu"))
+    >>> pixels = DeviceImages.of(white, np.arange(2), device=torch.device("cpu"))
     >>> squared_errors(lambda images: images * 0.5, pixels)
     array([0.25, 0.25])
     """

@@ -77,7 +77,7 @@ class RunImages:
         Raises:
             InputError: They cannot be had.
         """
-        images, split = load_data(run.config, self.load(run))
+        images, split = load_data(run.config.data, self.load(run))
         return DeviceImages.of(images.images, getattr(split, part), device=torch.device("cpu"))
 
     def test(self, run: FinishedRun) -> TestImages:

@@ -1,0 +1,166 @@
+"""Build a run: the model's card from the training images, and the state before the first step."""
+
+import copy
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch.optim.swa_utils import AveragedModel
+
+from caelab.data.device_images import DeviceImages
+from caelab.data.summary import channel_statistics
+from caelab.degrade.apply import degrade
+from caelab.degrade.kinds import gray
+from caelab.experiments.config import RunConfig
+from caelab.experiments.setup import DeviceSplits
+from caelab.models.card import ModelCard
+from caelab.models.image_model import ImageModel
+from caelab.models.targets import PredictionTarget
+from caelab.models.tta import TTA
+from caelab.networks.build import build
+from caelab.networks.description import Description
+from caelab.networks.initialize import standardise
+from caelab.randomness import generator_for, image_keys
+from caelab.training.fit import TrainingState, running_mean
+from caelab.training.losses import Loss
+from caelab.training.optimizers import make_optimizer
+
+LSUV_IMAGES = 512
+"""Training images by which the initial weights are rescaled."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunContext:
+    """Everything that stays the same while a run is trained and finalized.
+
+    Attributes:
+        config: The run.
+        description: Description of its network.
+        splits: Its data on the device.
+        card: Card of its model.
+        precision: Number format of convolutions.
+    """
+
+    config: RunConfig
+    description: Description
+    splits: DeviceSplits
+    card: ModelCard
+    precision: torch.dtype
+
+
+@dataclass(kw_only=True)
+class BestCheckpoint:
+    """The epochs so far, and the weights with the best validation error.
+
+    Attributes:
+        records: Rows of ``epochs.csv``.
+        epoch: Number of the best epoch, from 1; 0 before the first.
+        error: Validation error of the best epoch.
+        weights: Weights of the model after the best epoch.
+    """
+
+    records: list[dict[str, float]] = field(default_factory=list)
+    epoch: int = 0
+    error: float = math.inf
+    weights: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def add(self, record: dict[str, float], model: ImageModel) -> None:
+        """Append an epoch; copy the model's weights if they are the best so far."""
+        self.records.append(record)
+        if record["validation_mse"] < self.error:
+            self.epoch, self.error = int(record["epoch"]), record["validation_mse"]
+            self.weights = copy.deepcopy(model.state_dict())
+
+    @property
+    def epochs_since(self) -> int:
+        """Number of epochs since the best one."""
+        return len(self.records) - self.epoch
+
+
+def make_card(
+    config: RunConfig, description: Description, train: DeviceImages, data: str
+) -> ModelCard:
+    """Return the card of the run's model, with the statistics of the training images.
+
+    Args:
+        config: The run.
+        description: Description of its network.
+        train: Training images ``(N, C, H, W)``, from which the normalization is measured.
+        data: Name of the data.
+    """
+    target = PredictionTarget.registry[config.target.kind]
+    channels, size, _ = train.shape
+    inputs = config.degradation.channels(channels)
+    mean, std = (0.0,) * channels, (1.0,) * channels
+    input_mean, input_std = mean[:inputs], std[:inputs]
+    if config.data.normalize == "standardize":
+        mean, std = _clean_statistics(train)
+        input_mean, input_std = (mean, std) if inputs == channels else _gray_statistics(train)
+    return ModelCard(
+        network=description.text,
+        degradation=str(config.degradation),
+        target=target.name_with(Loss.registry[config.loss.kind].output),
+        color_space=config.target.color_space,
+        tta=TTA(**config.test_time.model_dump()),
+        channels=channels,
+        size=size,
+        mean=input_mean,
+        std=input_std,
+        output_mean=mean,
+        output_std=std,
+        data=data,
+        bins=target.measure(config.target, train),
+    )
+
+
+def _clean_statistics(pixels: DeviceImages) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation of each channel; 1 where a channel is constant."""
+    channels, height, width = pixels.shape
+    images = pixels.flat.view(-1, height, width, channels).permute(0, 3, 1, 2).cpu().numpy()
+    statistics = channel_statistics(images, np.arange(len(images)))
+    return statistics.mean, tuple(value or 1.0 for value in statistics.std)
+
+
+def _gray_statistics(pixels: DeviceImages) -> tuple[tuple[float], tuple[float]]:
+    """Return mean and standard deviation of the luma; 1 where it is constant."""
+    sums = [
+        torch.stack([luma.mean(), luma.square().mean()]) * len(luma)
+        for luma in (gray(pixels.batch(chosen)).double() for chosen in pixels.batches(1024))
+    ]
+    mean, square = (torch.stack(sums).sum(0) / len(pixels)).tolist()
+    return (mean,), (max(0.0, square - mean**2) ** 0.5 or 1.0,)
+
+
+def make_state(
+    config: RunConfig, description: Description, card: ModelCard, train: DeviceImages
+) -> TrainingState:
+    """Return the state before the first step, on the device of the training images.
+
+    Args:
+        config: The run.
+        description: Description of its network.
+        card: Card of its model.
+        train: Training images; the initialization ``lsuv`` uses some of them.
+    """
+    generator = generator_for(config.seed, "initialization")
+    network = build(
+        description.network,
+        channels=description.input[0],
+        size=train.shape[1:],
+        generator=generator,
+        batchnorm=config.batchnorm,
+        initialisation="default" if config.init == "default" else "kaiming",
+    )
+    model = ImageModel.from_card(network, card)
+    model = model.to(device=train.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if config.init == "lsuv":
+        chosen = torch.randperm(len(train), generator=generator)[:LSUV_IMAGES]
+        keys = image_keys(train.rows[chosen.numpy()], config.seed).to(train.device)
+        inputs = degrade(train.batch(chosen.to(train.device)), config.degradation, keys)
+        standardise(model.network, model.normalize(inputs))
+    averaged = None
+    if config.ema_decay is not None:
+        averaged = AveragedModel(model, multi_avg_fn=running_mean(config.ema_decay))
+    optimizer = make_optimizer(config.optimizer, network)
+    return TrainingState(model=model, optimizer=optimizer, averaged=averaged)
