@@ -14,7 +14,7 @@ from caelab.experiments.config import RunConfig
 from caelab.experiments.engines.base import SerialEngine
 from caelab.lab import studies
 from caelab.lab.budgets import Budget
-from caelab.lab.runner import conduct_lab, prepare
+from caelab.lab.runner import plan_lab, run_lab
 
 RECIPE = '[base]\nnetwork = "conv4 pool conv2 | up conv3"\n[networks]\nother = "conv4 conv3"\n'
 
@@ -73,16 +73,16 @@ def test_a_line_a_run_and_the_plan_knows_what_is_there(
     base = RunConfig().replace(
         network="conv4 pool conv2 | up conv3", data=str(pictures), size=16, batch_size=16
     )
-    progress = prepare(base, budget, runs=tmp_path / "runs")
+    progress = plan_lab(base, budget, runs=tmp_path / "runs")
     assert "exercise-2: 2 networks, 2 runs" in plan_text(progress)
     with watching(progress) as watch:
-        for state in conduct_lab(progress, engine=SerialEngine(), out=tmp_path / "lab"):
+        for state in run_lab(progress, engine=SerialEngine(), out=tmp_path / "lab"):
             watch(state)
     said = capsys.readouterr().err.splitlines()
     assert [line.split(":")[1].strip() for line in said if "test MSE" in line] == [
         "base, seed 0", "other, seed 0", "best network, RGB, seed 0",
     ]  # fmt: skip
     assert said[-1].endswith("(about 0:00 left)")
-    again = prepare(base, budget, runs=tmp_path / "runs")
+    again = plan_lab(base, budget, runs=tmp_path / "runs")
     assert "as 3 runs of these are there already" in plan_text(again)
     assert json.loads((tmp_path / "lab" / "lab.json").read_text())["budget"] == "tiny"

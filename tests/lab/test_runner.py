@@ -18,7 +18,7 @@ from caelab.experiments.config import RunConfig
 from caelab.experiments.engines.base import SerialEngine
 from caelab.lab import studies
 from caelab.lab.budgets import Budget
-from caelab.lab.runner import LabProgress, conduct_lab, prepare
+from caelab.lab.runner import LabProgress, plan_lab, run_lab
 from caelab.report import study_baselines
 from caelab.report.report import write_report
 
@@ -62,9 +62,9 @@ class Lab:
 
 
 def conducted(folder: Path) -> list[LabProgress]:
-    progress = prepare(RunConfig().replace(data="photos", size=16), TINY, runs=folder / "runs")
+    progress = plan_lab(RunConfig().replace(data="photos", size=16), TINY, runs=folder / "runs")
     return list(
-        conduct_lab(
+        run_lab(
             progress, engine=SerialEngine(), out=folder / "lab", command="caelab lab --budget tiny"
         )
     )
@@ -129,9 +129,9 @@ def test_numbers_are_those_of_the_run_directories(lab: Lab) -> None:
 
 
 def test_it_says_what_data_these_are_and_what_was_cut(lab: Lab) -> None:
-    words = " ".join(lab.page.split())
-    assert "This is not CIFAR-10. The images are the built-in photos" in words
-    assert "Networks are trained on 256 images at most." in lab.page
+    text = " ".join(lab.page.split())
+    assert "This is not CIFAR-10. The images are the built-in photos" in text
+    assert "Networks are trained on 256 images at most." in text
     assert "caelab lab --budget tiny" in lab.page
     assert lab.results["problems"] == []
 

@@ -61,11 +61,11 @@ def command(
     from caelab.experiments.config import make_config
     from caelab.experiments.engines.processes import AutoEngine
     from caelab.lab.budgets import BUDGETS
-    from caelab.lab.runner import conduct_lab, prepare
+    from caelab.lab.runner import plan_lab, run_lab
     from caelab.report.report import write_report
 
     base = make_config(given_options(options))
-    progress = prepare(base, BUDGETS[budget_name] if budget_name else None, runs=runs)
+    progress = plan_lab(base, BUDGETS[budget_name] if budget_name else None, runs=runs)
     click.echo(plan_text(progress), err=not dry_run)
     if dry_run:
         return
@@ -74,9 +74,7 @@ def command(
         words += [flag_of(name), str(value)] if value is not None else []
     try:
         with watching(progress) as watch:
-            for state in conduct_lab(
-                progress, engine=AutoEngine(), out=out, command=shlex.join(words)
-            ):
+            for state in run_lab(progress, engine=AutoEngine(), out=out, command=shlex.join(words)):
                 watch(state)
     except KeyboardInterrupt as error:
         raise Interrupted("the state is saved; run the same command again to resume") from error

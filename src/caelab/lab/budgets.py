@@ -9,18 +9,19 @@ class Budget:
     """What a lab trains.
 
     Attributes:
-        name: What it is called.
-        takes: How long, in words.
-        epochs: Of every network, but for colorizers.
-        long_epochs: Of one more, longer training of the reference network; ``None`` for none.
-        limit: Training images at most; ``None`` for all.
-        seeds: Of exercise 1.
-        study_seeds: Of exercise 2.
-        networks: Labels of exercise 2's networks; ``None`` for all whose cost is allowed.
-        most_cost: Multiply-accumulates that such a network may have, in multiples of the base's.
-        color_epochs: Of the colorizers.
-        color_seeds: Of exercise 3.
-        ideas: Labels of exercise 3's variants; ``None`` for all.
+        name: Name of the budget.
+        takes: How long it takes, in words.
+        epochs: Epochs of every network except colorizers.
+        long_epochs: Epochs of one more, longer training of the reference network; ``None``: none.
+        limit: Largest number of training images; ``None``: all.
+        seeds: Seeds of exercise 1.
+        study_seeds: Seeds of exercise 2.
+        networks: Labels of exercise 2's networks; ``None``: all whose cost is allowed.
+        most_cost: Largest number of multiply-accumulates of such a network, as a multiple of the
+            base's.
+        color_epochs: Epochs of the colorizers.
+        color_seeds: Seeds of exercise 3.
+        ideas: Labels of exercise 3's variants; ``None``: all.
     """
 
     name: str
@@ -70,30 +71,23 @@ BUDGETS: Mapping[str, Budget] = {
         color_seeds=(0, 1, 2),
     ),
 }  # fmt: skip
-"""By name. A larger budget uses what a smaller one trained, where both train it alike."""
+"""Budgets by name. A larger one reuses the runs of a smaller one, where both train them alike."""
 
 
 def cuts(budget: Budget) -> list[str]:
-    """Say what a budget leaves out, a sentence each."""
-    said = []
-    if budget.limit is not None:
-        said.append(f"Networks are trained on {budget.limit:,} images at most.")
-    if budget.epochs < BUDGETS["standard"].epochs:
-        said.append(
-            f"Networks are trained for {budget.epochs} epochs, colorizers for"
-            f" {budget.color_epochs}."
-        )
-    if budget.networks is not None:
-        said.append(f"Of exercise 2's networks {len(budget.networks)} are trained.")
-    elif budget.most_cost < float("inf"):
-        said.append(
-            f"Networks of more than {budget.most_cost:g} times the reference network's cost are"
-            " left out."
-        )
-    if len(budget.study_seeds) == 1:
-        said.append(
-            "Exercises 2 and 3 have one seed, so that effects have no intervals over seeds."
-        )
-    if budget.ideas is not None:
-        said.append(f"Of exercise 3's variants {len(budget.ideas)} are trained.")
-    return said
+    """Return what a budget leaves out, a sentence each."""
+    sentences = {
+        f"Networks are trained on {budget.limit or 0:,} images at most.": budget.limit is not None,
+        f"Networks are trained for {budget.epochs} epochs, colorizers for {budget.color_epochs}.": (
+            budget.epochs < BUDGETS["standard"].epochs
+        ),
+        f"Exercise 2 trains {len(budget.networks or ())} networks.": budget.networks is not None,
+        f"Networks of more than {budget.most_cost:g} times the reference network's cost are left out.": (
+            budget.networks is None and budget.most_cost < float("inf")
+        ),
+        "Exercises 2 and 3 have one seed, so that effects have no intervals over seeds.": (
+            len(budget.study_seeds) == 1
+        ),
+        f"Exercise 3 trains {len(budget.ideas or ())} variants.": budget.ideas is not None,
+    }
+    return [sentence for sentence, holds in sentences.items() if holds]

@@ -1,6 +1,7 @@
-"""The three exercises as studies: which networks, for a budget."""
+"""The three exercises as studies: which networks a budget trains."""
 
 import dataclasses
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,21 +13,18 @@ from caelab.experiments.setup import describe_run
 from caelab.experiments.study import BASE, Study, Variant, read_study
 from caelab.lab.budgets import Budget
 
-BEST_NETWORK: dict[str, dict[str, Any]] = {
-    "best network, RGB": {"target": "rgb"},
-    "best network, chroma": {"target": "chroma"},
-}
-"""What the best network of exercise 2 is asked for in exercise 3, by label."""
+BEST_NETWORK = {"best network, RGB": "rgb", "best network, chroma": "chroma"}
+"""Targets of exercise 2's best network in exercise 3, by label."""
 
 UNET = "U-Net"
-"""What the base of ``recipes/colorize-ideas.toml`` is called beside other networks."""
+"""Name of the base of ``recipes/colorize-ideas.toml`` among other networks."""
 
 
 def first(budget: Budget, base: RunConfig) -> Study:
     """Return exercise 1: the reference network over seeds, and once longer.
 
     Args:
-        budget: How much.
+        budget: How much is trained.
         base: The data, and where to compute.
     """
     reference = base.replace(epochs=budget.epochs, train_size=budget.limit)
@@ -43,85 +41,86 @@ def first(budget: Budget, base: RunConfig) -> Study:
 
 
 def second(budget: Budget, base: RunConfig) -> Study:
-    """Return exercise 2: the architectures of ``recipes/architectures.toml`` that the budget
-    allows.
+    """Return exercise 2: the architectures of ``recipes/architectures.toml`` in the budget.
+
+    Args:
+        budget: How much is trained.
+        base: The data, and where to compute.
 
     Raises:
         InputError: The recipe is missing, or its networks do not fit the images.
     """
     study = _read("architectures.toml", base, epochs=budget.epochs, train_size=budget.limit)
-    allowed = budget.most_cost * study.variants[0].description.multiply_accumulates
-    chosen = [
-        variant
-        for variant in study.variants
-        if variant.label == BASE
-        or (
-            variant.description.multiply_accumulates <= allowed
-            and (budget.networks is None or variant.label in budget.networks)
-        )
-    ]
+    cost = budget.most_cost * study.variants[0].description.multiply_accumulates
+    cheap = [each for each in study.variants if each.description.multiply_accumulates <= cost]
     return dataclasses.replace(
-        study, name="exercise-2", seeds=budget.study_seeds, variants=tuple(chosen)
+        study,
+        name="exercise-2",
+        seeds=budget.study_seeds,
+        variants=_chosen(cheap, budget.networks),
     )
 
 
 def third(budget: Budget, base: RunConfig, best: str) -> Study:
-    """Return exercise 3: gray images in, color out; the best network of exercise 2, and the ideas
-    on a U-Net.
+    """Return exercise 3: colors for gray images by the best network, and ideas on a U-Net.
 
     Args:
-        budget: How much.
+        budget: How much is trained.
         base: The data, and where to compute.
-        best: The network that exercise 2 found best by validation.
+        best: Text of the network that exercise 2 found best by validation.
 
     Raises:
         InputError: ``recipes/colorize-ideas.toml`` is missing, or its networks do not fit the
             images.
     """
     precision = "bfloat16" if has_bfloat16() else "auto"
-    told = {"epochs": budget.color_epochs, "train_size": budget.limit}
-    ideas = _read("colorize-ideas.toml", base, **told, precision=precision)
-    variants = [
-        _variant(label, base.replace(**options, **told, network=best, degradation="gray"))
-        for label, options in BEST_NETWORK.items()
+    amount = {"epochs": budget.color_epochs, "train_size": budget.limit}
+    gray = base.replace(**amount, network=best, degradation="gray")
+    simple = [
+        _variant(label, gray.replace(target=target)) for label, target in BEST_NETWORK.items()
     ]
-    for idea in ideas.variants:
-        label = UNET if idea.label == BASE else f"{UNET}, {idea.label}"
-        variants.append(dataclasses.replace(idea, label=label))
-    chosen = [
-        variant for variant in variants if budget.ideas is None or variant.label in budget.ideas
+    recipe = _read("colorize-ideas.toml", base, **amount, precision=precision)
+    ideas = [
+        dataclasses.replace(idea, label=UNET if idea.label == BASE else f"{UNET}, {idea.label}")
+        for idea in recipe.variants
     ]
     return Study(
         name="exercise-3",
         question="Which colors do gray images get, and what helps?",
         seeds=budget.color_seeds,
-        variants=tuple(chosen),
+        variants=_chosen([*simple, *ideas], budget.ideas),
     )
 
 
 def possible(study: Study, classes: int) -> Study:
-    """Return the study without the networks that are to tell classes which the images, of so many,
-    have not.
+    """Return the study without networks that classify other classes than the images have.
+
+    Args:
+        study: The study.
+        classes: Number of classes of the images.
     """
-    fitting = [
+    fitting = (
         variant
         for variant in study.variants
-        if all(told == classes for told in variant.description.classifiers)
-    ]
+        if all(count == classes for count in variant.description.classifiers)
+    )
     return dataclasses.replace(study, variants=tuple(fitting))
 
 
+def _chosen(variants: Iterable[Variant], labels: tuple[str, ...] | None) -> tuple[Variant, ...]:
+    """Keep the variants with these labels; all without labels."""
+    return tuple(each for each in variants if labels is None or each.label in labels)
+
+
 def _read(recipe: str, base: RunConfig, **options: Any) -> Study:
-    """Read a study with these options, and what ``base`` says of data and device, before those of
-    its file.
-    """
-    given = {
+    """Read a study; these options and the data and device of ``base`` replace its file's."""
+    shared = {
         name: value
         for name, value in base.changes().items()
         if name not in ("network", "epochs", "train_size", "seed")
     }
-    told = {name: value for name, value in options.items() if value is not None}
-    return read_study(_recipe(recipe), options=nest({**given, **told}))
+    changed = {name: value for name, value in options.items() if value is not None}
+    return read_study(_recipe(recipe), options=nest({**shared, **changed}))
 
 
 def _variant(label: str, config: RunConfig) -> Variant:
@@ -131,16 +130,13 @@ def _variant(label: str, config: RunConfig) -> Variant:
 
 
 def _recipe(name: str) -> Path:
-    """Return a recipe: of the installed package, or of the repository that it is run from.
+    """Find a recipe in the installed package, or in the repository that it is run from.
 
     Raises:
         InputError: It is in neither.
     """
-    places = [
-        Path(str(files("caelab"))) / "recipes" / name,
-        Path(__file__).parents[3] / "recipes" / name,
-    ]
-    for place in places:
-        if place.is_file():
-            return place
-    raise InputError(f"the recipe {name} is not at {places[0]}. Install caelab again.")
+    installed = Path(str(files("caelab"))) / "recipes" / name
+    for path in (installed, Path(__file__).parents[3] / "recipes" / name):
+        if path.is_file():
+            return path
+    raise InputError(f"the recipe {name} is not at {installed}. Install caelab again.")

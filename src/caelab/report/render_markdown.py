@@ -20,6 +20,7 @@ from markupsafe import Markup
 from caelab.files import replacing, write_text
 from caelab.report import sentences
 from caelab.report.document import Cell, Document, Part, Picture
+from caelab.report.run_reader import over_seeds
 
 PICTURES = "figures"
 """Folder of the pictures, next to the Markdown file."""
@@ -150,6 +151,7 @@ def environment() -> Environment:
         "change": sentences.change_in_words,
         "count": lambda number, noun: f"{number:,} {noun}{'' if number == 1 else 's'}",
         "decimals": lambda number, digits: f"{number:,.{digits}f}".replace("-", "−"),
+        "over_seeds": over_seeds,
         "percent": percent,
         "significant": sentences.significant,
         "size": sentences.size_in_words,

@@ -3,12 +3,13 @@
 folders ──► inputs ──► parts (an exercise a module) ──► Document ──► report.html · report.md · results.json
 """
 
-import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import to_jsonable_python
 
 from caelab import __version__
 from caelab.errors import InputError
@@ -19,7 +20,6 @@ from caelab.report.document import Document, Part
 from caelab.report.exercise1 import reconstruction_part
 from caelab.report.exercise2 import size_part
 from caelab.report.exercise3 import lesson_part
-from caelab.report.front_page import data_part, head_part
 from caelab.report.inputs import ReportInputs, StudyResults, gather
 from caelab.report.interactive import choose_networks, picture_tasks, study_points
 from caelab.report.render_html import render_html
@@ -113,16 +113,33 @@ def make_report(
     colorizing = [run for run in loose if run.degradation == "gray"]
     restoring = [run for run in loose if run.degradation not in ("none", "gray")]
     main = reconstructing[0][0] if reconstructing else runs[0]
-    analyses = [study.analysis for study in studies]
     variants = find_variants(colorizing, names) if colorizing else None
     colored = {each.label: each.first for each in variants.all} if variants else {}
     tasks, unshown = picture_tasks(
         _reconstructing_networks(studies, reconstructing), choose_networks(colored), images
     )
+    problems += unshown
 
     parts: list[Part] = [
-        head_part(inputs.lab, reconstructing, analyses, colorizing),
-        data_part(runs, main, inputs.lab, command, [*problems, *unshown]),
+        Part(
+            "report",
+            {
+                "lab": inputs.lab,
+                "reconstructing": reconstructing,
+                "analyses": [study.analysis for study in studies],
+                "colorizing": groups(colorizing),
+            },
+            level=0,
+        ),
+        Part(
+            "data",
+            {
+                "lab": {"data": {}, "cuts": [], "command": command, **inputs.lab},
+                "runs": runs,
+                "main": main,
+                "problems": problems,
+            },
+        ),
     ]
     if reconstructing:
         parts += [reconstruction_part(reconstructing, images), size_part(main.description)]
@@ -133,7 +150,6 @@ def make_report(
         parts.append(lesson_part(groups(colorizing)))
     if restoring:
         parts.append(restoration_part(restoring, images, names))
-    problems += unshown
     if problems:
         parts.append(Part("problems", {"problems": problems}))
     document = render_markdown(parts, images=bitmaps)
@@ -214,7 +230,7 @@ def _results(
     Where the data was is left out: it is of no use on another machine.
     """
     lab = inputs.lab
-    return {
+    results: dict[str, Any] = {
         "caelab": __version__,
         "lab": lab and {**lab, "data": _without_path(lab.get("data", {}))},
         "problems": [*problems],
@@ -232,29 +248,15 @@ def _results(
             study.name: {
                 "question": study.question,
                 "planned": study.planned,
-                "rows": [dataclasses.asdict(row) for row in study.rows],
-                "analysis": _plain(study.analysis) if study in studies else None,
+                "rows": study.rows,
+                "analysis": study.analysis if study in studies else None,
             }
             for study in inputs.studies
         },
         "tables": document.tables,
     }
+    return dict(to_jsonable_python(results, inf_nan_mode="null"))
 
 
 def _without_path(source: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in source.items() if name != "where"}
-
-
-def _plain(value: Any) -> Any:
-    """Return nested dataclasses as what JSON can hold; a network of a study stands as its label
-    within answers.
-    """
-    if dataclasses.is_dataclass(value):
-        return {
-            field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)
-        }
-    if isinstance(value, dict):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return value

@@ -76,12 +76,8 @@ def restoration_part(
             strips.append((text, _strip(restoration, images)))
         except InputError as error:
             problems.append(f"{text}: {error}")
-    context = {
-        "problems": problems,
-        "found": [describe_gain(each) for each in found],
-        "methods": [row for each in found for row in _rows(each)],
-        "strips": strips,
-    }
+    methods = [row for each in found for row in _rows(each)]
+    context = {"problems": problems, "found": found, "methods": methods, "strips": strips}
     return Part("restoration", context)
 
 
@@ -119,23 +115,6 @@ def compare(
         ),
         images=len(positions),
     )
-
-
-def describe_gain(found: Restoration) -> dict[str, object]:
-    """Return what the sentence about one degradation needs."""
-    psnr, best = found.network["psnr"], found.best_classical
-    classical = found.baselines[best]["psnr"] if best else None
-    return {
-        "degradation": str(found.degradation),
-        "does": [step.kind.help for step in found.degradation.steps],
-        "input": found.baselines[INPUT]["psnr"],
-        "label": found.label,
-        "psnr": psnr,
-        "best": best,
-        "classical": classical,
-        "gain": None if classical is None else psnr.estimate - classical,
-        "same": classical is not None and not psnr.undetermined and not psnr.side(classical),
-    }
 
 
 def _rows(found: Restoration) -> Iterable[tuple[Cell, ...]]:
