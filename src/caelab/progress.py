@@ -67,3 +67,14 @@ def progress(label: str, total: float | None, *, done: float = 0, unit: str = ""
             lambda amount: bar.advance(task, amount),
             lambda text: bar.console.print(text, highlight=False),
         )
+
+
+def duration(seconds: float) -> str:
+    """Return a time as minutes and seconds, with hours where there are any.
+
+    >>> duration(75), duration(3675)
+    ('1:15', '1:01:15')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 
 from caelab.errors import InputError
 from caelab.experiments.study_results import StudyRow
-from caelab.metrics.statistics import Interval
 from caelab.report import study_report
 from caelab.report.inputs import StudyResults
+from caelab.report.number_format import significant, size_in_words
 from caelab.report.render_markdown import render_markdown
-from caelab.report.sentences import mean_in_words, significant, size_in_words
 from caelab.report.study_report import study_part
 
 
@@ -395,13 +394,6 @@ def test_what_is_printed_is_the_number_and_keeps_its_sign(value: float, digits: 
 
 def test_the_size_of_a_change_never_claims_that_nothing_is_left() -> None:
     assert [size_in_words(ratio) for ratio in (0.76, 2.1, 0.0009)] == ["24%", "110%", "99.91%"]
-
-
-def test_a_mean_without_bounds() -> None:
-    assert (
-        mean_in_words(Interval(low=math.nan, estimate=0.004, high=math.nan, n=1))
-        == "0.00400 (n = 1 seed, too few for an interval)"
-    )
 
 
 # Anything

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from caelab.errors import InputError
+from caelab.progress import duration
 
 if TYPE_CHECKING:
     from caelab.lab.runner import LabProgress, Stage
@@ -53,14 +54,12 @@ def watching(progress: "LabProgress") -> Iterator[Watch]:
     from rich.console import Console
     from rich.live import Live
 
-    # The stream as it is now: runs in this process have theirs taken away.
     with Live(
         get_renderable=lambda: _live(progress),
-        console=Console(file=sys.stderr),
+        console=Console(stderr=True),
         refresh_per_second=2,
         transient=True,
         redirect_stdout=False,
-        redirect_stderr=False,
     ):
         yield lambda _: None
 
@@ -126,7 +125,7 @@ def _running(progress: "LabProgress") -> str:
     if stage is None or stage.progress is None:
         return ""
     for name, began in list(stage.progress.running.items()):
-        text = f"{_label(stage, name)}, {_duration(time.monotonic() - began)}"
+        text = f"{_label(stage, name)}, {duration(time.monotonic() - began)}"
         with contextlib.suppress(InputError, KeyError):
             last = RunDirectory(progress.runs / name).read_epochs()[-1]
             epochs = stage.progress.planned[name].config.epochs
@@ -148,19 +147,8 @@ def _runs(stage: "Stage") -> int:
 
 def _time_left(progress: "LabProgress") -> str:
     total, done = progress.seconds()
-    return _duration(max(0.0, total - done))
+    return duration(max(0.0, total - done))
 
 
 def _count(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def _duration(seconds: float) -> str:
-    """Return a time as minutes and seconds, with hours where there are any.
-
-    >>> _duration(75), _duration(3675)
-    ('1:15', '1:01:15')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

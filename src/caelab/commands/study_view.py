@@ -11,6 +11,7 @@ import click
 
 from caelab.experiments.study import Study
 from caelab.experiments.study_results import StudyRow
+from caelab.progress import duration
 
 if TYPE_CHECKING:
     from caelab.experiments.study_runner import Progress
@@ -152,7 +153,7 @@ def _live(study: Study, progress: "Progress") -> Any:
         code, weights = run.variant.description.code, run.variant.description.weights
         table.add_row(
             Text(run.variant.label), str(run.config.seed), _number(code.size if code else None), _number(weights),
-            "", "", "", f"running {_duration(time.monotonic() - began)}", style="bold",
+            "", "", "", f"running {duration(time.monotonic() - began)}", style="bold",
         )  # fmt: skip
     failures = [
         Text(
@@ -189,18 +190,11 @@ def _counts(progress: "Progress") -> str:
     reused = f" ({progress.reused} from before)" if progress.reused else ""
     seconds, best = progress.seconds_left(), progress.best
     more = bool(progress.left or progress.running)
-    time_left = f"; about {_duration(seconds)} left" if seconds is not None and more else ""
+    time_left = f"; about {duration(seconds)} left" if seconds is not None and more else ""
     best_so_far = f"; best {best.label}, {best.validation_mse:.6f}" if best else ""
     return (
         f"{len(progress.rows)} done{reused}, {len(progress.running)} running, {len(progress.left)}"
         f" left{failed}{time_left}{best_so_far}"
-    )
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return (
-        f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
     )
 
 

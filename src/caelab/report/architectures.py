@@ -247,6 +247,7 @@ def analyze(
     """
     architectures = summarize(rows)
     measured = [each for each in architectures if each.errors]
+    # A network that stands at several levels counts once where architectures are the sample.
     distinct = list({each.network: each for each in reversed(measured)}.values())[::-1]
     reference = next((each for each in measured if each.label == base), None)
     return Analysis(

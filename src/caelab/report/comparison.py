@@ -14,8 +14,8 @@ from caelab.errors import InputError
 from caelab.metrics.image_metrics import METRICS
 from caelab.metrics.statistics import PairedComparison, compare_pairs
 from caelab.plotting import ImageBlock, draw_image_blocks, save_figure
+from caelab.report.number_format import significant
 from caelab.report.run_reader import FinishedRun, read_run
-from caelab.report.sentences import significant
 from caelab.report.test_images import RunImages
 
 MAX_IMAGES = 8
@@ -105,8 +105,8 @@ def compare_runs(paths: Sequence[Path], *, metric: str = "mse") -> Comparison:
 def draw_differences(comparison: Comparison, file: Path, *, data: str | None = None) -> None:
     """Draw the test images on which the runs differ most: originals, outputs and errors.
 
-    Of two runs, half of the images are those on which one is most ahead, the rest those on which
-    the other is; of more runs, they are those on which the best and the worst differ most.
+    With two runs, half of the images are those on which one is most ahead, the rest those on which
+    the other is; with more runs, they are those on which the best and the worst differ most.
 
     Args:
         comparison: Compared runs.

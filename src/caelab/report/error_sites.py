@@ -77,6 +77,7 @@ def find_error_sites(made: Iterable[Estimate]) -> ErrorSites:
     pixels = (by_pixel / count).numpy()
     inner = pixels[1:-1, 1:-1]
     outer = (pixels.sum() - inner.sum()) / (pixels.size - inner.size)
+    # Rings of equal distance from frequency 0 in the plane of the two-dimensional transform.
     radius = np.hypot(*np.meshgrid(*map(np.fft.fftfreq, pixels.shape), indexing="ij"))
     ends = np.arange(1, BANDS + 1) / (2 * BANDS)
     bands = np.minimum(np.searchsorted(ends, radius - 1e-9), BANDS - 1).ravel()

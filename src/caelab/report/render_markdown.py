@@ -18,7 +18,7 @@ from jinja2.ext import Extension
 from markupsafe import Markup
 
 from caelab.files import replacing, write_text
-from caelab.report import sentences
+from caelab.report import number_format
 from caelab.report.document import Cell, Document, Part, Picture
 from caelab.report.run_reader import over_seeds
 
@@ -148,13 +148,13 @@ def environment() -> Environment:
     )
     made.tests |= {"finite": math.isfinite, "nan": math.isnan}
     made.filters |= {
-        "change": sentences.change_in_words,
+        "change": number_format.change_in_words,
         "count": lambda number, noun: f"{number:,} {noun}{'' if number == 1 else 's'}",
         "decimals": lambda number, digits: f"{number:,.{digits}f}".replace("-", "−"),
         "over_seeds": over_seeds,
         "percent": percent,
-        "significant": sentences.significant,
-        "size": sentences.size_in_words,
+        "significant": number_format.significant,
+        "size": number_format.size_in_words,
     }
     return made
 
@@ -179,7 +179,7 @@ def percent(ratio: float) -> str:
     if not math.isfinite(ratio):
         return "–"
     if abs(ratio) < 0.1:
-        return f"{sentences.significant(ratio * 100, 2)}%"
+        return f"{number_format.significant(ratio * 100, 2)}%"
     return f"{ratio * 100:.0f}%".replace("-", "−")
 
 
@@ -189,7 +189,7 @@ def _print(value: Any) -> Markup:
         return value
     if isinstance(value, int):
         return escape(f"{value:,}")
-    return escape(sentences.significant(value) if isinstance(value, float) else str(value))
+    return escape(number_format.significant(value) if isinstance(value, float) else str(value))
 
 
 def _guard(start: re.Match[str]) -> str:

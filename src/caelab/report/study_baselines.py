@@ -87,6 +87,7 @@ def measure_baselines(
     baselines = _read(file)
     if baselines.identity != identity:
         baselines = StudyBaselines(identity=identity)
+    # A study may have grown since: only new sizes and new runs are measured.
     wanted = sorted({*SIZES, *sizes} - {*baselines.sizes})
     unmeasured = [each for each in coded if each.name not in baselines.codes]
     if not wanted and not unmeasured and baselines.files:

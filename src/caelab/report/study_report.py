@@ -23,10 +23,10 @@ from caelab.report.figures.effects import draw_effects
 from caelab.report.figures.equal_size import draw_equal_size
 from caelab.report.figures.front import draw_front
 from caelab.report.inputs import StudyResults, gather
+from caelab.report.number_format import significant
 from caelab.report.render_html import render_html
 from caelab.report.render_markdown import render_markdown, write_markdown
 from caelab.report.run_reader import FinishedRun
-from caelab.report.sentences import significant
 from caelab.report.study_baselines import WHOLE, StudyBaselines, measure_baselines
 from caelab.report.test_images import RunImages, choose_images
 
@@ -225,18 +225,18 @@ def _architecture(each: Architecture, linear: Mapping[int, float]) -> tuple[Cell
     determined = not each.mse.undetermined
     return (
         each.label,
-        each.network,
-        code,
-        each.shape or None,
-        each.narrowest,
-        each.weights,
-        each.multiply_accumulates,
-        each.seconds_per_epoch,
-        each.mse.n,
         each.mse.estimate if each.errors else None,
         each.mse.low if determined else None,
         each.mse.high if determined else None,
+        each.mse.n,
         linear.get(each.bottleneck or 0),
+        code,
+        each.weights,
+        each.seconds_per_epoch,
+        each.shape or None,
+        each.narrowest,
+        each.multiply_accumulates,
+        each.network,
     )
 
 

@@ -110,8 +110,11 @@ class RunImages:
         return self._models[path]
 
     def restored(self, run: FinishedRun, positions: np.ndarray | None = None) -> Iterator[Estimate]:
-        """Yield what the run's network makes of its test images, or of those at ``positions``,
-        batch by batch.
+        """Yield the network's estimates of test images, batch by batch.
+
+        Args:
+            run: Run whose network and images are used.
+            positions: Positions of the images among the test images, ``int64 (K,)``; by default all.
 
         Raises:
             InputError: The images cannot be had, or the weights are damaged.
@@ -123,21 +126,25 @@ class RunImages:
             yield from estimates(restore, pixels, degradation=run.config.degradation)
 
     def pictures(self, run: FinishedRun, positions: np.ndarray) -> dict[str, np.ndarray]:
-        """Return ``degraded``, ``estimate`` and ``target`` of the test images at ``positions``:
-        ``float32 (K, 3, H, W)``.
+        """Return ``degraded``, ``estimate`` and ``target`` of test images.
 
-        The degraded images are clipped to [0, 1], and have three equal channels where it is gray.
+        Args:
+            run: Run whose network and images are used.
+            positions: Positions of the images among the test images, ``int64 (K,)``.
+
+        Returns:
+            Images ``float32 (K, 3, H, W)`` in [0, 1] by name. Degraded images are clipped, and have
+            three equal channels where they are gray.
 
         Raises:
             InputError: The images cannot be had, or the weights are damaged.
         """
         made = list(self.restored(run, positions))
-        pictures = {
-            name: torch.cat([getattr(one, name) for one in made]).float().clamp(0, 1).numpy()
-            for name in ("degraded", "estimate", "target")
-        }
-        return {name: np.repeat(each, 3, 1) if each.shape[1] == 1 else each
-                for name, each in pictures.items()}  # fmt: skip
+        pictures = {}
+        for name in ("degraded", "estimate", "target"):
+            images = torch.cat([getattr(one, name) for one in made]).float().clamp(0, 1).numpy()
+            pictures[name] = np.repeat(images, 3, 1) if images.shape[1] == 1 else images
+        return pictures
 
 
 def choose_images(run: FinishedRun, count: int) -> np.ndarray:
@@ -145,7 +152,7 @@ def choose_images(run: FinishedRun, count: int) -> np.ndarray:
 
     Args:
         run: Run whose errors order the images.
-        count: How many images at most.
+        count: Largest number of images.
 
     Returns:
         Positions among the test images, ``int64 (K,)``.

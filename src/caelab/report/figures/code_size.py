@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
 from caelab.plotting import GRAY, INK, LINES, MARKS, MSE_LABEL, new_axes, set_limits
 from caelab.report.architectures import Analysis, Architecture
 from caelab.report.figures.labels import label_points
-from caelab.report.sentences import significant
+from caelab.report.number_format import significant
 
 _DEPTH = 12
 """Linear codes are shown down to the smallest error of a network over this; some are exact."""
@@ -54,29 +55,7 @@ def draw_code_size(analysis: Analysis, linear: Mapping[str, Mapping[int, float]]
         axes.plot(at, law(at), color=color, linewidth=1.5, label=label)
     for style, (name, line) in zip(LINES, kinds.items(), strict=False):
         axes.plot(*line.T, color=INK, linewidth=1.4, linestyle=style, label=name)
-    groups: dict[str, list[Architecture]] = {}
-    for each in answer.architectures:
-        if each is not base:
-            groups.setdefault(each.varied or "other networks", []).append(each)
-    for (color, marker), (name, members) in zip(cycle(MARKS), groups.items(), strict=False):
-        axes.plot(
-            *_points(members).T,
-            marker,
-            color=color,
-            markersize=7,
-            markeredgecolor="white",
-            label=name,
-        )
-    if base in answer.architectures:
-        axes.plot(
-            *_points([base]).T,
-            "D",
-            color=INK,
-            markersize=10,
-            markerfacecolor="none",
-            markeredgewidth=1.5,
-            label="base",
-        )
+    _draw_networks(axes, answer.architectures, base)
     if excluded:
         label = "left out: a skip connection around the code"
         axes.plot(*_points(excluded).T, "x", color=GRAY, markersize=7, label=label)
@@ -112,10 +91,40 @@ def fit_band(
     """
     x, y, at = np.log(sizes), np.log(errors), np.log(at)
     line = stats.linregress(x, y)
+    # The variance of the mean at x is s²/n + stderr² · (x − x̄)², and s²/n is stderr² · var(x).
     deviation = line.stderr * np.sqrt(x.var() + (at - x.mean()) ** 2)
     reach = stats.t.ppf((1 + confidence) / 2, len(x) - 2) * deviation
     middle = line.intercept + line.slope * at
     return np.exp(middle - reach), np.exp(middle + reach)
+
+
+def _draw_networks(
+    axes: Axes, architectures: Sequence[Architecture], base: Architecture | None
+) -> None:
+    """Draw networks with a marker for each factor, and a diamond around the base."""
+    groups: dict[str, list[Architecture]] = {}
+    for each in architectures:
+        if each is not base:
+            groups.setdefault(each.varied or "other networks", []).append(each)
+    for (color, marker), (name, members) in zip(cycle(MARKS), groups.items(), strict=False):
+        axes.plot(
+            *_points(members).T,
+            marker,
+            color=color,
+            markersize=7,
+            markeredgecolor="white",
+            label=name,
+        )
+    if base and base in architectures:
+        axes.plot(
+            *_points([base]).T,
+            "D",
+            color=INK,
+            markersize=10,
+            markerfacecolor="none",
+            markeredgewidth=1.5,
+            label="base",
+        )
 
 
 def _points(architectures: Sequence[Architecture]) -> np.ndarray:

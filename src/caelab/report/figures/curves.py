@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from caelab.plotting import BLUE, GRAY, GREEN, LINES, MSE_LABEL, ORANGE, new_axes, set_limits
-from caelab.report.sentences import significant
+from caelab.report.number_format import significant
 
 _PARTS = {
     "train_mse": ("training, mean over the epoch", BLUE, "-"),

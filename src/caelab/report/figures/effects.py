@@ -11,7 +11,7 @@ from matplotlib.ticker import NullLocator
 from caelab.metrics.statistics import Interval
 from caelab.plotting import BLUE, GRAY, GRID, INK, ORANGE, format_plain, new_axes
 from caelab.report.architectures import Analysis
-from caelab.report.sentences import significant
+from caelab.report.number_format import significant
 
 _ROW = 0.23
 """Height of a row in inches."""

@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator
 from caelab.plotting import BLUE, INK, LINES, MSE_LABEL, ORANGE, new_axes, set_limits
 from caelab.report.architectures import Architecture, EqualSizeAnswer
 from caelab.report.figures.labels import label_points
-from caelab.report.sentences import significant
+from caelab.report.number_format import significant
 
 
 def draw_equal_size(answer: EqualSizeAnswer, linear: Mapping[str, float]) -> Figure | None:

@@ -1,8 +1,6 @@
-"""Numbers in words, for figures and templates."""
+"""Numbers as text, for figures and templates."""
 
 from decimal import Decimal
-
-from caelab.metrics.statistics import Interval
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -14,15 +12,6 @@ def significant(value: float, digits: int = 3) -> str:
     ('0.00450', '1230000', '−0.50')
     """
     return "0" if value == 0 else f"{Decimal(f'{value:.{digits - 1}e}'):f}".replace("-", "−")
-
-
-def mean_in_words(interval: Interval) -> str:
-    """Return a mean over seeds with its interval and the number of seeds."""
-    n = f"n = {interval.n} seed{'' if interval.n == 1 else 's'}"
-    if interval.undetermined:
-        return f"{significant(interval.estimate)} ({n}, too few for an interval)"
-    low, high = significant(interval.low), significant(interval.high)
-    return f"{significant(interval.estimate)} (95% interval {low} to {high}; {n})"
 
 
 def change_in_words(ratio: float) -> str:
