@@ -21,7 +21,7 @@ TARGET = halves((0.3, 0.1, 0.0), (0.6, -0.1, 0.1))
 
 def test_the_truth_keeps_every_edge() -> None:
     found = bleeding(TARGET, TARGET)
-    assert found.edges.contrast_kept == pytest.approx(1, abs=1e-5)
+    assert found.edges.kept == pytest.approx(1, abs=1e-5)
     assert found.edges.chroma_mse == pytest.approx(0, abs=1e-10)
     assert found.edges.share == pytest.approx(
         4 / (4 * 5 + 3 * 6)
@@ -35,7 +35,7 @@ def test_what_is_kept_is_the_share_of_the_difference(kept: float) -> None:
         halves((0.3, 0.1 * kept, 0.05 - 0.05 * kept), (0.6, -0.1 * kept, 0.05 + 0.05 * kept)),
         TARGET,
     )
-    assert found.edges.contrast_kept == pytest.approx(kept, abs=1e-5)
+    assert found.edges.kept == pytest.approx(kept, abs=1e-5)
     assert found.edges.chroma_mse == pytest.approx(
         (0.1**2 + 0.05**2) * (1 - kept) ** 2 / 2, abs=1e-8
     )
@@ -46,7 +46,7 @@ def test_color_that_runs_over_an_edge_is_an_error_at_the_edge() -> None:
     planes = SPACES["ycbcr"].from_rgb(estimate)
     planes[:, 1:, :, 3] = planes[:, 1:, :, 2]  # the left color runs one pixel too far
     found = bleeding(SPACES["ycbcr"].to_rgb(planes), TARGET)
-    assert found.edges.contrast_kept == pytest.approx(0, abs=1e-5)
+    assert found.edges.kept == pytest.approx(0, abs=1e-5)
     assert found.edges.chroma_mse > found.flat.chroma_mse > 0
 
 
@@ -55,6 +55,6 @@ def test_without_edges_there_is_nothing_to_say() -> None:
     found = bleeding(gray, gray)
     assert (found.edges.share, found.flat.share) == (0, 1)
     assert math.isnan(found.edges.chroma_mse)
-    assert math.isnan(found.edges.contrast_kept)
-    assert math.isnan(found.flat.contrast_kept)
+    assert math.isnan(found.edges.kept)
+    assert math.isnan(found.flat.kept)
     assert found.flat.chroma_mse == 0

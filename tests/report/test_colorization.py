@@ -12,11 +12,10 @@ from caelab.experiments.run import run
 from caelab.metrics.ambiguity import Ambiguity, AmbiguityBin
 from caelab.metrics.colorization_shortcomings import (
     Bleeding,
+    ChromaError,
     ClassError,
     ColorfulnessKept,
-    HueError,
     InventedColor,
-    Neighbors,
     ShiftedError,
 )
 from caelab.metrics.statistics import Interval, effect
@@ -300,17 +299,17 @@ def shortcomings(**changed: Any) -> Shortcomings:
         colorfulness=ColorfulnessKept(ratio=0.5, quartiles=(0.3, 0.45, 0.7), n=99),
         classes=(ClassError(name="frog", error=mean(3.0, 4.0)), ClassError(name="ship", error=mean(1.0, 2.0))),
         hues=(
-            HueError(name="red", share=0.2, chroma_mse=0.01, kept=0.6),
-            HueError(name="blue", share=0.1, chroma_mse=0.02, kept=-0.1),
-            HueError(name="green", share=0.0001, chroma_mse=0.02, kept=-0.9),
+            ChromaError(name="red", share=0.2, chroma_mse=0.01, kept=0.6),
+            ChromaError(name="blue", share=0.1, chroma_mse=0.02, kept=-0.1),
+            ChromaError(name="green", share=0.0001, chroma_mse=0.02, kept=-0.9),
         ),
         ambiguity=Ambiguity(
             bins=(AmbiguityBin(spread=0.001, error=0.002, n=9), AmbiguityBin(spread=0.01, error=0.008, n=9)),
             spread=0.005, error=0.004, neighbors_error=0.006, rank_correlation=0.5, n=18, training=99,
         ),
         bleeding=Bleeding(
-            edges=Neighbors(share=0.1, chroma_mse=0.004, contrast_kept=0.3),
-            flat=Neighbors(share=0.6, chroma_mse=0.002, contrast_kept=0.1),
+            edges=ChromaError(name="edges", share=0.1, chroma_mse=0.004, kept=0.3),
+            flat=ChromaError(name="flat", share=0.6, chroma_mse=0.002, kept=0.1),
         ),
         shifts=(
             ShiftedError(scale=1, offset=0, chroma_mse=0.002, relative=0.6),
@@ -348,7 +347,7 @@ def test_sentences_do_not_say_what_the_numbers_do_not(say: Say) -> None:
         classes=alike,
         ambiguity=None,
         bleeding=Bleeding(
-            edges=dataclasses.replace(usual.bleeding.edges, contrast_kept=0.8),
+            edges=dataclasses.replace(usual.bleeding.edges, kept=0.8),
             flat=usual.bleeding.flat,
         ),
         shifts=(
@@ -371,8 +370,8 @@ def test_sentences_do_not_say_what_the_numbers_do_not(say: Say) -> None:
 def test_pale_colors_do_not_run_over_edges(say: Say) -> None:
     found = shortcomings(
         bleeding=Bleeding(
-            edges=Neighbors(share=0.1, chroma_mse=0.002, contrast_kept=0.3),
-            flat=Neighbors(share=0.6, chroma_mse=0.003, contrast_kept=0.1),
+            edges=ChromaError(name="edges", share=0.1, chroma_mse=0.002, kept=0.3),
+            flat=ChromaError(name="flat", share=0.6, chroma_mse=0.003, kept=0.1),
         )
     )
     text = say(shortcoming_part(found, "base"))

@@ -106,31 +106,31 @@ def measure_classical(
         its metrics ``float64 (N,)`` by name.
     """
     methods = classical_methods(degradation)
-    if not methods:
-        return {}
     choosing, chosen = (
         part.at(measured_positions(part, count))
         for part, count in ((validation, VALIDATION_IMAGES), (measured, MEASURED_IMAGES))
     )
-
-    def compute() -> dict[str, np.ndarray]:
-        arrays: dict[str, np.ndarray] = {}
-        with progress("classical methods", len(methods), unit="methods") as bar:
-            for name, method in methods.items():
-                value = choose_parameter(method, choosing, degradation)
-                found = measure_restored(method.restore(value), chosen, degradation)
-                arrays |= {
-                    f"{method.label(name, value)}|{key}": each for key, each in found.items()
-                }
-                bar()
-        return arrays
-
-    measures: dict[str, dict[str, np.ndarray]] = {}
-    arrays = cached_arrays("classical", choosing, chosen, degradation, compute=compute)
-    for key, values in arrays.items():
-        method, metric = key.split("|")
-        measures.setdefault(method, {})[metric] = values
+    measures = {}
+    with progress("classical methods", len(methods), unit="methods") as bar:
+        for name, method in methods.items():
+            compute = partial(_measure, method, choosing, chosen, degradation)
+            arrays = cached_arrays(
+                "classical", name, method.grid, choosing, chosen, degradation, compute=compute
+            )
+            measures[method.label(name, float(arrays.pop("parameter")))] = arrays
+            bar()
     return measures
+
+
+def _measure(
+    method: ClassicalMethod,
+    choosing: DeviceImages,
+    chosen: DeviceImages,
+    degradation: Degradation,
+) -> dict[str, np.ndarray]:
+    value = choose_parameter(method, choosing, degradation)
+    measures = measure_restored(method.restore(value), chosen, degradation)
+    return {"parameter": np.array(value), **measures}
 
 
 def choose_parameter(

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from caelab.baselines.cache import cached_arrays
@@ -48,7 +47,7 @@ class PrincipalComponents:
             ValueError: Images or patches have more than ``MAX_DIMENSION`` values each, or the
                 patches do not tile the images.
         """
-        patches = _count_patches(pixels.shape, patch)
+        *kernel, patches = _tile(pixels.shape, patch)
         dimension = int(np.prod(pixels.shape)) // patches
         if dimension > MAX_DIMENSION:
             what = "images" if patch is None else "patches"
@@ -59,7 +58,7 @@ class PrincipalComponents:
         eigenvectors = len(batches)  # they take about as long as all the products
         with progress("PCA, the linear code to compare with", len(batches) + eigenvectors) as bar:
             for chosen in batches:
-                rows = _to_rows(pixels.batch(chosen), patch).mul(255).round_().sub_(128)
+                rows = _to_rows(pixels.batch(chosen), *kernel).mul(255).round_().sub_(128)
                 # Whole numbers in [−128, 127]: 1,024 products of two add up to 2²⁴ at most, which
                 # float32 holds exactly. So the sums are exact, and the same on every machine.
                 for some in torch.split(rows, 1024):
@@ -84,7 +83,7 @@ class PrincipalComponents:
         Raises:
             ValueError: The numbers cannot be distributed evenly to the patches.
         """
-        patches = _count_patches(shape, self.patch)
+        *kernel, patches = _tile(shape, self.patch)
         if size % patches:
             raise ValueError(
                 f"a code of {size} numbers cannot be shared out evenly to {patches} patches"
@@ -92,8 +91,8 @@ class PrincipalComponents:
         kept = self.components[: size // patches]
 
         def restore(images: Tensor) -> Tensor:
-            rows = self.mean + (_to_rows(images, self.patch) - self.mean) @ kept.T @ kept
-            return _to_images(rows, shape, self.patch).clamp(0, 1)
+            rows = self.mean + (_to_rows(images, *kernel) - self.mean) @ kept.T @ kept
+            return _to_images(rows, shape, *kernel).clamp(0, 1)
 
         return restore
 
@@ -155,32 +154,31 @@ def suitable_sizes(
     _, height, width = shape
     if patch is not None and (height % patch or width % patch or patch == height == width):
         return []
-    dimension, patches = int(np.prod(shape)), _count_patches(shape, patch)
+    dimension, (*_, patches) = int(np.prod(shape)), _tile(shape, patch)
     if dimension // patches > MAX_DIMENSION:
         return []
     return sorted({size for size in sizes if 0 < size < dimension and size % patches == 0})
 
 
-def _count_patches(shape: tuple[int, int, int], patch: int | None) -> int:
-    """Return how many square patches tile an image ``(C, H, W)``."""
+def _tile(shape: tuple[int, int, int], patch: int | None) -> tuple[int, int, int]:
+    """Return height and width of the patches that tile an image ``(C, H, W)``, and their number."""
     _, height, width = shape
     if patch is None:
-        return 1
+        return height, width, 1
     if patch < 1 or height % patch or width % patch:
         raise ValueError(f"patches of {patch}×{patch} do not tile images of {height}×{width}")
-    return (height // patch) * (width // patch)
+    return patch, patch, height // patch * (width // patch)
 
 
-def _to_rows(images: Tensor, patch: int | None) -> Tensor:
-    """Flatten images ``(N, C, H, W)`` to rows ``(N, D)``, or ``(N · patches, D)`` by image."""
-    if patch is None:
-        return images.flatten(1)
-    return F.pixel_unshuffle(images, patch).permute(0, 2, 3, 1).flatten(0, 2)
+def _to_rows(images: Tensor, height: int, width: int) -> Tensor:
+    """Cut images ``(N, C, H, W)`` into flat patches ``(N · patches, D)``, image by image."""
+    count, channels, rows, columns = images.shape
+    grid = images.reshape(count, channels, rows // height, height, columns // width, width)
+    return grid.permute(0, 2, 4, 1, 3, 5).reshape(-1, channels * height * width)
 
 
-def _to_images(rows: Tensor, shape: tuple[int, int, int], patch: int | None) -> Tensor:
-    """Invert ``_to_rows``."""
-    if patch is None:
-        return rows.view(-1, *shape)
-    grid = rows.view(-1, shape[1] // patch, shape[2] // patch, rows.shape[1])
-    return F.pixel_shuffle(grid.permute(0, 3, 1, 2), patch)
+def _to_images(rows: Tensor, shape: tuple[int, int, int], height: int, width: int) -> Tensor:
+    """Join flat patches to images of a shape ``(C, H, W)``, the inverse of ``_to_rows``."""
+    channels, *size = shape
+    grid = rows.view(-1, size[0] // height, size[1] // width, channels, height, width)
+    return grid.permute(0, 3, 1, 4, 2, 5).reshape(-1, *shape)

@@ -100,16 +100,16 @@ class InventedColor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HueError:
-    """The error of the pixels whose true hue lies in one sector.
+class ChromaError:
+    """The chroma error of a kind of pixels, or of pairs of neighboring pixels.
 
     Attributes:
-        name: Name of the sector.
-        share: Share of all pixels.
-        chroma_mse: Mean squared error of Cb and Cr over the sector's pixels; NaN without any.
-        kept: Part of the true chroma that the estimate has in its direction,
-            Σ estimate·truth / Σ truth² over Cb and Cr: 1 where it is all there, 0 where the
-            estimate is gray, negative for the opposite color.
+        name: Name of the kind, such as a hue.
+        share: Share of all pixels, or of all pairs.
+        chroma_mse: Mean squared error of Cb and Cr at these pixels; NaN without any.
+        kept: Part of the true chroma, or of its difference within a pair, that the estimate has in
+            the same direction, Σ estimate·truth / Σ truth² over Cb and Cr: 1 where it is all there,
+            0 where it is missing, negative for the opposite color; NaN where the truth has none.
     """
 
     name: str
@@ -117,30 +117,34 @@ class HueError:
     chroma_mse: float
     kept: float
 
+    @classmethod
+    def of(
+        cls, name: str, mask: Tensor, errors: Tensor, guess: Tensor, truth: Tensor
+    ) -> "ChromaError":
+        """Return the error where a mask is set.
 
-@dataclass(frozen=True, kw_only=True)
-class Neighbors:
-    """Pairs of neighboring pixels, either all over an edge or all without one.
-
-    Attributes:
-        share: Share of all pairs.
-        chroma_mse: Mean squared error of Cb and Cr at the pairs' pixels; NaN without any.
-        contrast_kept: Part of the true chroma difference that the estimate has,
-            Σ estimated·true / Σ true² over differences of Cb and Cr: 1 where colors change as in
-            the truth, 0 where one color covers both pixels; NaN without a true difference.
-    """
-
-    share: float
-    chroma_mse: float
-    contrast_kept: float
+        Args:
+            name: Name of the kind.
+            mask: Booleans ``(M,)`` over pixels or pairs.
+            errors: Squared errors ``(M,)``.
+            guess: Estimated chroma, or its differences, ``(2, M)``.
+            truth: True chroma, or its differences, ``(2, M)``.
+        """
+        guess, truth = guess[:, mask], truth[:, mask]
+        return cls(
+            name=name,
+            share=float(mask.double().mean()),
+            chroma_mse=float(errors[mask].mean()),
+            kept=float((guess * truth).sum() / truth.square().sum()),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bleeding:
     """The chroma of neighboring pixels over edges of the luma, and away from them."""
 
-    edges: Neighbors
-    flat: Neighbors
+    edges: ChromaError
+    flat: ChromaError
 
 
 def colorfulness_kept(estimated: np.ndarray, true: np.ndarray) -> ColorfulnessKept:
@@ -230,7 +234,7 @@ def invented_color(estimate: Tensor, target: Tensor) -> InventedColor:
     )
 
 
-def hue_errors(estimate: Tensor, target: Tensor) -> tuple[HueError, ...]:
+def hue_errors(estimate: Tensor, target: Tensor) -> tuple[ChromaError, ...]:
     """Return the chroma errors by the pixels' true hue; grayish pixels belong to no sector.
 
     Args:
@@ -247,15 +251,9 @@ def hue_errors(estimate: Tensor, target: Tensor) -> tuple[HueError, ...]:
     sector[torch.hypot(a, b) < MIN_CHROMA] = len(SECTORS)
     guess, truth = (chroma.transpose(0, 1).flatten(1) for chroma in _chroma(estimate, target))
     errors = (guess - truth).square().mean(0)
-    masks = [(sector == index).flatten() for index in range(len(SECTORS))]
     return tuple(
-        HueError(
-            name=name,
-            share=float(mask.double().mean()),
-            chroma_mse=float(errors[mask].mean()),
-            kept=_kept(guess[:, mask], truth[:, mask]),
-        )
-        for name, mask in zip(SECTORS, masks, strict=True)
+        ChromaError.of(name, (sector == index).flatten(), errors, guess, truth)
+        for index, name in enumerate(SECTORS)
     )
 
 
@@ -275,22 +273,14 @@ def bleeding(estimate: Tensor, target: Tensor) -> Bleeding:
     )
     errors = torch.cat([F.avg_pool2d(error, pair, stride=1).flatten() for pair in ((2, 1), (1, 2))])
 
-    def compare(mask: Tensor) -> Neighbors:
-        return Neighbors(
-            share=float(mask.double().mean()),
-            chroma_mse=float(errors[mask].mean()),
-            contrast_kept=_kept(guess_steps[1:, mask], true_steps[1:, mask]),
-        )
-
-    luma_step = true_steps[0].abs()
-    return Bleeding(edges=compare(luma_step >= EDGE), flat=compare(luma_step <= FLAT))
+    step = true_steps[0].abs()
+    edges, flat = (
+        ChromaError.of(name, mask, errors, guess_steps[1:], true_steps[1:])
+        for name, mask in (("edges", step >= EDGE), ("flat", step <= FLAT))
+    )
+    return Bleeding(edges=edges, flat=flat)
 
 
 def _chroma(*images: Tensor) -> tuple[Tensor, ...]:
     """Return Cb and Cr of RGB images, ``float64 (N, 2, H, W)`` each."""
     return tuple(SPACES["ycbcr"].chroma(each).double() for each in images)
-
-
-def _kept(guess: Tensor, truth: Tensor) -> float:
-    """Return the slope of the regression of ``guess`` on ``truth`` through 0; NaN if that is 0."""
-    return float((guess * truth).sum() / truth.square().sum())

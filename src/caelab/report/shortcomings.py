@@ -17,9 +17,9 @@ from caelab.metrics.colorization_shortcomings import (
     MIN_CHROMA,
     SHIFTS,
     Bleeding,
+    ChromaError,
     ClassError,
     ColorfulnessKept,
-    HueError,
     InventedColor,
     ShiftedError,
     bleeding,
@@ -67,7 +67,7 @@ class Shortcomings:
     images: int
     colorfulness: ColorfulnessKept | None
     classes: tuple[ClassError, ...]
-    hues: tuple[HueError, ...]
+    hues: tuple[ChromaError, ...]
     ambiguity: Ambiguity | None
     bleeding: Bleeding
     shifts: tuple[ShiftedError, ...]
@@ -169,9 +169,7 @@ def shortcoming_part(found: Shortcomings, label: str) -> Part:
             (each.spread, each.error, each.n)
             for each in (found.ambiguity.bins if found.ambiguity else ())
         ],
-        "by_edge": [
-            (name, pair.share, pair.chroma_mse, pair.contrast_kept) for name, pair in pairs.items()
-        ],
+        "by_edge": [(name, pair.share, pair.chroma_mse, pair.kept) for name, pair in pairs.items()],
         "by_brightness": [
             (shift.scale, shift.offset, shift.chroma_mse, shift.relative) for shift in found.shifts
         ],
