@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.tasks import Task
-from caelab.data import ImageSet, Source, Split, load_images, split_images
+from caelab.data.image_set import ImageSet, Source
+from caelab.data.load import load_images
+from caelab.data.split import Split, split_images
 
 
 def images_and_split(task: Task) -> tuple[ImageSet, Split]:

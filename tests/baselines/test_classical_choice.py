@@ -12,8 +12,9 @@ from caelab.baselines.classical import (
     measure_classical,
     measured_positions,
 )
-from caelab.data import load_images, split_images
 from caelab.data.device_images import DeviceImages
+from caelab.data.load import load_images
+from caelab.data.split import split_images
 from caelab.degrade.degradation import parse_degradation
 from caelab.metrics.evaluate import measure_restored
 

@@ -6,8 +6,9 @@ import torch
 
 from caelab.baselines.gray_baseline import gray_copy, mean_chroma
 from caelab.color import SPACES, luminance
-from caelab.data import load_images, split_images
 from caelab.data.device_images import DeviceImages
+from caelab.data.load import load_images
+from caelab.data.split import split_images
 from caelab.metrics.image_metrics import measure
 
 YCBCR = SPACES["ycbcr"]

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from caelab.baselines.pca import PrincipalComponents, linear_code_errors, suitable_sizes
-from caelab.data import load_images, split_images
 from caelab.data.device_images import DeviceImages
+from caelab.data.load import load_images
+from caelab.data.split import split_images
 
 RNG = np.random.default_rng(0)
 # Correlated colors: a few directions hold most of the variance.

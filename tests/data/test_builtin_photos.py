@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
-from caelab.data import ImageSet, builtin_photos, load_images, split_images, summarize
+from caelab.data import builtin_photos
 from caelab.data.builtin_photos import PHOTOS, Photo, crop_boxes, open_photo
-from caelab.data.image_set import TEST, TRAIN, VALIDATION
+from caelab.data.image_set import TEST, TRAIN, VALIDATION, ImageSet
+from caelab.data.load import load_images
+from caelab.data.split import split_images
+from caelab.data.summary import summarize
 
 
 @pytest.fixture(scope="module")

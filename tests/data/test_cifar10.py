@@ -10,8 +10,12 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from caelab.data import ImageSet, channel_statistics, load_images, matlab, split_images, summarize
+from caelab.data import matlab
 from caelab.data.cifar10 import CLASSES, LAYOUTS, find_cifar10
+from caelab.data.image_set import ImageSet
+from caelab.data.load import load_images
+from caelab.data.split import split_images
+from caelab.data.summary import channel_statistics, summarize
 from caelab.errors import InputError
 
 Write = Callable[[Path, Iterable[tuple[str, bytes, dict[str, object]]]], Path]

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from caelab.data import folder as folder_module
-from caelab.data import load_images
 from caelab.data.folder import read_picture
+from caelab.data.load import load_images
 from caelab.errors import InputError
 
 

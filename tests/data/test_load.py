@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from caelab.data import builtin_photos, load, load_images
+from caelab.data import builtin_photos, load
+from caelab.data.load import load_images
 from caelab.errors import InputError
 
 

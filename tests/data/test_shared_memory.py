@@ -4,8 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from caelab.data import ImageSet, load_images
-from caelab.data.shared_memory import LentImages, lent
+from caelab.data.image_set import ImageSet
+from caelab.data.load import load_images
+from caelab.data.shared_memory import SharedImages, share_images
 
 
 @pytest.fixture
@@ -14,14 +15,14 @@ def images(pictures: Path) -> ImageSet:
 
 
 def test_another_process_has_the_same_images_as_long_as_it_wants(images: ImageSet) -> None:
-    with lent(images) as told:
+    with share_images(images) as told:
         assert told is not None
         sent = pickle.dumps(told)
         assert len(sent) < images.images.nbytes / 4
-        received: LentImages = pickle.loads(sent)
-        borrowed = received.borrow()
-        assert received.pixels.is_file()
-    assert not received.pixels.exists()
+        received: SharedImages = pickle.loads(sent)
+        borrowed = received.open()
+        assert received.file.is_file()
+    assert not received.file.exists()
     np.testing.assert_array_equal(borrowed.images, images.images)
     assert borrowed.images.dtype == images.images.dtype
     np.testing.assert_equal(borrowed.labels, images.labels)
@@ -29,21 +30,21 @@ def test_another_process_has_the_same_images_as_long_as_it_wants(images: ImageSe
     with pytest.raises(ValueError, match="read-only"):
         borrowed.images[0] = 0
     with pytest.raises(FileNotFoundError):
-        received.borrow()
+        received.open()
 
 
 def test_the_file_is_deleted_when_the_block_fails(images: ImageSet) -> None:
-    told: list[LentImages | None] = []
+    told: list[SharedImages | None] = []
 
     def fail() -> None:
-        with lent(images) as one:
+        with share_images(images) as one:
             told.append(one)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         fail()
     assert told[0] is not None
-    assert not told[0].pixels.parent.exists()
+    assert not told[0].file.parent.exists()
 
 
 def test_without_room_there_are_none(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,5 +53,5 @@ def test_without_room_there_are_none(images: ImageSet, monkeypatch: pytest.Monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "save", full)
-    with lent(images) as told:
+    with share_images(images) as told:
         assert told is None

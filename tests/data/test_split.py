@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caelab.data import ImageSet, Source, Split, limit_training, limit_validation, split_images
+from caelab.data.image_set import ImageSet, Source
+from caelab.data.split import Split, limit_training, limit_validation, split_images
 from caelab.errors import InputError
 
 SOURCE = Source(name="folder", where="somewhere", note="", fingerprint="0")

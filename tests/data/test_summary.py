@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from caelab.data import ImageSet, Source, Split, channel_statistics, summarize
+from caelab.data.image_set import ImageSet, Source
+from caelab.data.split import Split
+from caelab.data.summary import channel_statistics, summarize
 
 SOURCE = Source(name="folder", where="somewhere", note="", fingerprint="0")
 

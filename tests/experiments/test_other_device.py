@@ -14,8 +14,9 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from caelab.data import ImageSet, Source, Split
 from caelab.data.device_images import DeviceImages
+from caelab.data.image_set import ImageSet, Source
+from caelab.data.split import Split
 from caelab.experiments.build_run import make_card, make_state
 from caelab.experiments.config import RunConfig
 from caelab.experiments.setup import describe_run, prepare_data

@@ -15,7 +15,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from caelab.data import load_images, split_images
+from caelab.data.load import load_images
+from caelab.data.split import split_images
 from caelab.errors import InputError
 from caelab.experiments import run as run_module
 from caelab.experiments.config import RunConfig, nest

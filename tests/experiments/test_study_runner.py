@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from caelab.data import ImageSet
+from caelab.data.image_set import ImageSet
 from caelab.errors import InputError
 from caelab.experiments import study_runner as conduct_module
 from caelab.experiments.config import nest

@@ -18,7 +18,8 @@ from skimage import restoration
 from torch import Tensor
 
 from caelab.baselines.cache import cached_arrays
-from caelab.data.device_images import DeviceImages, evenly_spaced
+from caelab.data.device_images import DeviceImages
+from caelab.data.image_set import evenly_spaced
 from caelab.degrade.degradation import Degradation
 from caelab.degrade.kinds import MISSING, blur, downscale
 from caelab.metrics.evaluate import Restore, measure_restored

@@ -1,6 +1,4 @@
-"""Reads named members of an untrusted ``.tar.gz`` in memory: nothing is extracted, nothing grows
-without bound.
-"""
+"""Reads named members of an untrusted ``.tar.gz`` in memory, within bounds; extracts nothing."""
 
 import gzip
 import re
@@ -12,21 +10,21 @@ from pathlib import Path, PurePosixPath
 from caelab.errors import InputError
 
 MEMBER_LIMIT = 64 * 2**20
-"""Bytes that a member may have; a batch of CIFAR-10 has 31 MB."""
+"""Largest size of a member in bytes; a batch of CIFAR-10 has 31 MB."""
 
 TOTAL_LIMIT = 400 * 2**20
 """Bytes that an archive may unpack to; CIFAR-10 has 186 MB."""
 
 
-class _Bounded:
+class _BoundedStream:
     """A stream that refuses to give more than a number of bytes in all."""
 
     def __init__(self, stream: gzip.GzipFile, limit: int) -> None:
-        self._stream = stream
-        self._left = limit
+        self._stream, self._left = stream, limit
 
     def read(self, size: int = -1) -> bytes:
-        content = self._stream.read(min(size, self._left + 1) if size >= 0 else self._left + 1)
+        bound = self._left + 1
+        content = self._stream.read(min(size, bound) if size >= 0 else bound)
         self._left -= len(content)
         if self._left < 0:
             raise tarfile.ReadError(f"it unpacks to more than {TOTAL_LIMIT >> 20} MiB")
@@ -34,40 +32,27 @@ class _Bounded:
 
 
 def read_members(path: Path, wanted: frozenset[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of the ``wanted`` files of a ``.tar.gz``, in the order of the archive.
+    """Yield name and content of the ``wanted`` files of a ``.tar.gz``, in the archive's order.
 
     A file is wanted by its bare name, at the top of the archive or one folder down; everything else
-    is passed over.
+    is skipped.
 
     Raises:
-        InputError: The archive is truncated, damaged, unpacks to too much, names a place outside
+        InputError: The archive is truncated, damaged, unpacks to too much, names a path outside
             itself, or has a wanted file twice, as a link, or too large.
     """
     seen: set[str] = set()
     try:
         with gzip.open(path, "rb") as unpacked:
-            stream = _Bounded(unpacked, TOTAL_LIMIT)
+            stream = _BoundedStream(unpacked, TOTAL_LIMIT)
             with tarfile.open(fileobj=stream, mode="r|", bufsize=2**20) as archive:  # type: ignore[call-overload]
                 for member in archive:
-                    parts = PurePosixPath(member.name).parts
-                    if not parts or ".." in parts or re.match(r"[/\\]|[A-Za-z]:", member.name):
-                        raise tarfile.ReadError(
-                            f"it names a place outside itself, {_shown(member.name)}"
-                        )
-                    name = parts[-1]
-                    if name not in wanted or len(parts) > 2:
-                        continue
-                    if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
-                        raise tarfile.ReadError(f"{name} is not a plain file")
-                    if name in seen:
-                        raise tarfile.ReadError(f"{name} is there twice")
-                    if not 0 <= member.size <= MEMBER_LIMIT:
-                        raise tarfile.ReadError(f"{name} claims {member.size} bytes")
-                    seen.add(name)
-                    content = archive.extractfile(member)
-                    assert content is not None
-                    yield name, content.read()
-            while stream.read(2**20):  # the checksum of gzip stands at the end
+                    name = _checked_name(member, wanted, seen)
+                    if name is not None:
+                        content = archive.extractfile(member)
+                        assert content is not None
+                        yield name, content.read()
+            while stream.read(2**20):  # gzip's checksum stands at the end
                 pass
     except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError) as error:
         reason = str(error) or "it ends too early"
@@ -77,5 +62,19 @@ def read_members(path: Path, wanted: frozenset[str]) -> Iterator[tuple[str, byte
         ) from error
 
 
-def _shown(name: str) -> str:
-    return ascii(name[:60])
+def _checked_name(member: tarfile.TarInfo, wanted: frozenset[str], seen: set[str]) -> str | None:
+    """Return the bare name of a wanted file, ``None`` for another; add it to ``seen``."""
+    parts = PurePosixPath(member.name).parts
+    if not parts or ".." in parts or re.match(r"[/\\]|[A-Za-z]:", member.name):
+        raise tarfile.ReadError(f"it names a place outside itself, {member.name[:60]!a}")
+    name = parts[-1]
+    if name not in wanted or len(parts) > 2:
+        return None
+    if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
+        raise tarfile.ReadError(f"{name} is not a plain file")
+    if name in seen:
+        raise tarfile.ReadError(f"{name} is there twice")
+    if not 0 <= member.size <= MEMBER_LIMIT:
+        raise tarfile.ReadError(f"{name} claims {member.size} bytes")
+    seen.add(name)
+    return name

@@ -1,9 +1,8 @@
-"""The built-in photos: crops, at several scales, of color photographs that the wheel of
-scikit-image carries.
+"""The built-in photos: crops, at several scales, of photographs that scikit-image carries.
 
-They are for the machine without CIFAR-10 and without a network. Each photograph gives to all three
-parts, from regions that share no pixel: one rectangle is for validation, one for test, and what
-touches neither is for training.
+They serve machines without CIFAR-10 and without a network. Each photograph contributes to all three
+parts, from regions that share no pixel: one rectangle is for validation, one for test, and crops
+that touch neither are for training.
 """
 
 from collections.abc import Iterator
@@ -28,11 +27,11 @@ class Photo:
     """A photograph and its regions.
 
     Attributes:
-        file: Its name in ``skimage/data``.
-        crops: How many crops it gives.
-        validation: Its rectangle for validation.
-        test: Its rectangle for test.
-        reduce: It is first made smaller by this factor; the rectangles count pixels after that.
+        file: Name of its file in ``skimage/data``.
+        crops: Number of crops.
+        validation: Rectangle of the validation crops, in pixels of the reduced photograph.
+        test: Rectangle of the test crops, likewise.
+        reduce: Factor by which the photograph is reduced first.
     """
 
     file: str
@@ -43,41 +42,33 @@ class Photo:
 
 
 PHOTOS = (
-    Photo("astronaut.png", 1300, validation=(0, 300, 160, 460), test=(345, 40, 505, 200)),
-    Photo("chelsea.png", 1100, validation=(0, 150, 150, 300), test=(290, 70, 440, 220)),
-    Photo("coffee.png", 1200, validation=(40, 20, 200, 180), test=(340, 230, 500, 390)),
-    Photo("motorcycle_left.png", 1500, validation=(480, 20, 640, 180), test=(520, 290, 680, 450)),
-    Photo("rocket.jpg", 1100, validation=(420, 60, 580, 220), test=(360, 260, 520, 420)),
-    Photo("ihc.png", 800, validation=(20, 330, 180, 490), test=(330, 20, 490, 180)),
-    Photo("retina.jpg", 500, validation=(290, 90, 440, 240), test=(150, 310, 300, 460), reduce=3),
-    Photo(
-        "hubble_deep_field.jpg",
-        500,
-        validation=(20, 20, 170, 170),
-        test=(300, 250, 450, 400),
-        reduce=2,
-    ),
+    Photo("astronaut.png", 1300, (0, 300, 160, 460), (345, 40, 505, 200)),
+    Photo("chelsea.png", 1100, (0, 150, 150, 300), (290, 70, 440, 220)),
+    Photo("coffee.png", 1200, (40, 20, 200, 180), (340, 230, 500, 390)),
+    Photo("motorcycle_left.png", 1500, (480, 20, 640, 180), (520, 290, 680, 450)),
+    Photo("rocket.jpg", 1100, (420, 60, 580, 220), (360, 260, 520, 420)),
+    Photo("ihc.png", 800, (20, 330, 180, 490), (330, 20, 490, 180)),
+    Photo("retina.jpg", 500, (290, 90, 440, 240), (150, 310, 300, 460), reduce=3),
+    Photo("hubble_deep_field.jpg", 500, (20, 20, 170, 170), (300, 250, 450, 400), reduce=2),
 )
 
 SIDES = {32: 0.15, 48: 0.2, 64: 0.25, 96: 0.2, 128: 0.2}
-"""Side of a crop in pixels of the photograph → share of the crops."""
+"""Shares of the crops by the side of a crop in pixels of the photograph."""
 
 SHARES = {TRAIN: 0.8, VALIDATION: 0.1, TEST: 0.1}
 
 _STEP = 3
 _FLAT = 8.0
-"""Crops whose luminance has a smaller standard deviation (of 255) show nothing: sky, blur,
-black."""
+"""Standard deviation of the luminance, of 255, below which a crop shows only sky or blur."""
 
 
 def load_photos(*, size: int = 32, note: str = "") -> ImageSet:
-    """Cut the built-in photos: about 8,000 images, the same ones on every machine, no file fetched.
-
-    The crops lie at the same places whatever the ``size`` is; ``part`` fixes the part of each.
+    """Return the built-in photos: about 8,000 images, the same on every machine.
 
     Args:
-        size: Side of the images, in pixels; larger than a crop, it is enlarged.
-        note: Kept in the source.
+        size: Side of the images, in pixels. The crops and their parts do not depend on it; a size
+            above a crop's enlarges it.
+        note: Note of the source.
 
     Raises:
         InputError: scikit-image does not carry one of the photographs.
@@ -87,9 +78,8 @@ def load_photos(*, size: int = 32, note: str = "") -> ImageSet:
         picture = open_photo(photo)
         for part, box in crop_boxes(photo, np.asarray(picture)):
             # Cropped before it is resized: the resizing filter would reach over the edge of a box.
-            images.append(
-                np.asarray(picture.crop(box).resize((size, size), Image.Resampling.LANCZOS))
-            )
+            resized = picture.crop(box).resize((size, size), Image.Resampling.LANCZOS)
+            images.append(np.asarray(resized))
             parts.append(part)
     pixels = np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2))
     where = f"photographs of scikit-image {version('scikit-image')}"
@@ -124,11 +114,11 @@ def open_photo(photo: Photo) -> Image.Image:
 
 
 def crop_boxes(photo: Photo, pixels: NDArray[np.uint8]) -> Iterator[tuple[int, Box]]:
-    """Yield the part and the place of every crop of a photograph.
+    """Yield the part and the box of every crop of a photograph.
 
     Args:
         photo: The photograph.
-        pixels: uint8 (H, W, 3), the same, reduced.
+        pixels: Its pixels, reduced, ``uint8 (H, W, 3)``.
     """
     for side, share_of_side in SIDES.items():
         lefts, tops = np.meshgrid(
@@ -136,17 +126,13 @@ def crop_boxes(photo: Photo, pixels: NDArray[np.uint8]) -> Iterator[tuple[int, B
             np.arange(0, pixels.shape[0] - side + 1, _STEP),
         )
         interesting = _deviation(pixels, side)[tops, lefts] >= _FLAT
+        apart, inside = zip(
+            *(_compare(lefts, tops, side, box) for box in (photo.validation, photo.test)),
+            strict=True,
+        )
+        allowed = {TRAIN: apart[0] & apart[1], VALIDATION: inside[0], TEST: inside[1]}
         for part, share in SHARES.items():
-            if part == TRAIN:
-                allowed = ~(
-                    _touches(lefts, tops, side, photo.validation)
-                    | _touches(lefts, tops, side, photo.test)
-                )
-            else:
-                allowed = _inside(
-                    lefts, tops, side, photo.validation if part == VALIDATION else photo.test
-                )
-            candidates = np.argwhere(interesting & allowed)
+            candidates = np.argwhere(interesting & allowed[part])
             count = min(round(photo.crops * share_of_side * share), len(candidates))
             for row, column in candidates[np.arange(count) * len(candidates) // max(count, 1)]:
                 left, top = int(lefts[row, column]), int(tops[row, column])
@@ -154,31 +140,23 @@ def crop_boxes(photo: Photo, pixels: NDArray[np.uint8]) -> Iterator[tuple[int, B
 
 
 def _deviation(pixels: NDArray[np.uint8], side: int) -> NDArray[np.float64]:
-    """Return the deviation of the luminance (BT.601) of every square of ``side``, (H − side + 1, W
-    − side + 1).
+    """Return the standard deviation of the BT.601 luma in every square of ``side`` pixels.
+
+    Sums over squares are differences of the summed-area table, ``(H − side + 1, W − side + 1)``.
     """
     luma = luminance(np.moveaxis(pixels.astype(np.float64), -1, 0))[0]
-
-    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        sums = np.pad(values, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
-        total: NDArray[np.float64] = (
-            sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
-        )
-        return total / side**2
-
-    deviation: NDArray[np.float64] = np.sqrt((mean(luma**2) - mean(luma) ** 2).clip(0))
+    sums = np.pad([luma, luma**2], ((0, 0), (1, 0), (1, 0))).cumsum(1).cumsum(2)
+    below = sums[:, side:] - sums[:, :-side]
+    mean, mean_square = (below[:, :, side:] - below[:, :, :-side]) / side**2
+    deviation: NDArray[np.float64] = np.sqrt((mean_square - mean**2).clip(0))
     return deviation
 
 
-def _touches(
+def _compare(
     lefts: NDArray[np.int_], tops: NDArray[np.int_], side: int, box: Box
-) -> NDArray[np.bool_]:
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return whether squares are apart from a box, and whether they are inside it."""
     left, top, right, bottom = box
-    return (lefts < right) & (lefts + side > left) & (tops < bottom) & (tops + side > top)
-
-
-def _inside(
-    lefts: NDArray[np.int_], tops: NDArray[np.int_], side: int, box: Box
-) -> NDArray[np.bool_]:
-    left, top, right, bottom = box
-    return (lefts >= left) & (lefts + side <= right) & (tops >= top) & (tops + side <= bottom)
+    apart = (lefts >= right) | (lefts + side <= left) | (tops >= bottom) | (tops + side <= top)
+    inside = (lefts >= left) & (lefts + side <= right) & (tops >= top) & (tops + side <= bottom)
+    return apart, inside

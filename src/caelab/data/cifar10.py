@@ -5,7 +5,7 @@ Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009: 60,00
 """
 
 import pickle
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,25 +24,32 @@ PER_BATCH = 10_000
 PIXELS = 3 * SIZE * SIZE
 
 Batch = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-"""Pixels (10000, 3072), the red plane of an image first, and labels (10000,)."""
+"""Images ``uint8 (10000, 3072)``, the red plane first, and labels ``uint8 (10000,)``."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Layout:
     """One of the published layouts.
 
     Attributes:
-        folder: The name of its folder.
-        archive: The name of its archive.
-        files: Its six batches, the five for training first.
-        parse: The content of a batch → its pixels and labels; raises ``ValueError`` with what is
-            wrong.
+        folder: Name of its folder.
+        archive: Name of its archive.
+        suffix: End of its files' names.
+        parse: Function from the content of a file to its images and labels; raises ``ValueError``
+            that says what is wrong.
     """
 
     folder: str
     archive: str
-    files: tuple[str, ...]
+    suffix: str
     parse: Callable[[bytes], Batch]
+
+    @property
+    def files(self) -> list[str]:
+        """Names of its six files, the five for training first."""
+        return [f"data_batch_{number}{self.suffix}" for number in range(1, 6)] + [
+            f"test_batch{self.suffix}"
+        ]
 
 
 def _parse_python(content: bytes) -> Batch:
@@ -53,10 +60,8 @@ def _parse_python(content: bytes) -> Batch:
     if not isinstance(batch, dict):
         raise ValueError("it holds no dictionary")
     pixels, labels = (batch.get(key, batch.get(key.encode())) for key in ("data", "labels"))
-    if not isinstance(pixels, PickledArray) or getattr(pixels, "shape", None) != (
-        PER_BATCH,
-        PIXELS,
-    ):
+    shape = (PER_BATCH, PIXELS)
+    if not isinstance(pixels, PickledArray) or getattr(pixels, "shape", None) != shape:
         raise ValueError(f"its data is not an array of {PER_BATCH}×{PIXELS} bytes")
     if len(pixels.data) != PER_BATCH * PIXELS:
         raise ValueError(f"its data has {len(pixels.data)} bytes instead of {PER_BATCH * PIXELS}")
@@ -64,9 +69,7 @@ def _parse_python(content: bytes) -> Batch:
         type(label) is int and 0 <= label < 10 for label in labels
     ):
         raise ValueError("its labels are not a list of numbers from 0 to 9")
-    return np.frombuffer(pixels.data, np.uint8).reshape(PER_BATCH, PIXELS), np.array(
-        labels, np.uint8
-    )
+    return np.frombuffer(pixels.data, np.uint8).reshape(shape), np.array(labels, np.uint8)
 
 
 def _parse_binary(content: bytes) -> Batch:
@@ -81,80 +84,64 @@ def _parse_matlab(content: bytes) -> Batch:
     return matrices["data"], matrices["labels"].ravel()
 
 
-def _layout(kind: str, folder: str, suffix: str, parse: Callable[[bytes], Batch]) -> Layout:
-    names = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
-    files = tuple(name + suffix for name in names)
-    return Layout(
-        folder=f"cifar-10-batches-{folder}",
-        archive=f"cifar-10-{kind}.tar.gz",
-        files=files,
-        parse=parse,
-    )
-
-
 LAYOUTS = (
-    _layout("python", "py", "", _parse_python),
-    _layout("binary", "bin", ".bin", _parse_binary),
-    _layout("matlab", "mat", ".mat", _parse_matlab),
+    Layout("cifar-10-batches-py", "cifar-10-python.tar.gz", "", _parse_python),
+    Layout("cifar-10-batches-bin", "cifar-10-binary.tar.gz", ".bin", _parse_binary),
+    Layout("cifar-10-batches-mat", "cifar-10-matlab.tar.gz", ".mat", _parse_matlab),
 )
 
 
-def find_cifar10(place: Path) -> Path | None:
-    """Find the folder or archive of CIFAR-10 that ``place`` is, or directly holds; ``None`` where
-    there is none.
-    """
-    if _is_file(place):
-        return place if place.name.endswith((".tar.gz", ".tgz")) else None
-    folders = (place, *(place / layout.folder for layout in LAYOUTS))
-    for folder in folders:
-        if any(_is_file(folder / name) for layout in LAYOUTS for name in layout.files):
+def find_cifar10(path: Path) -> Path | None:
+    """Return the folder or archive of CIFAR-10 that ``path`` is or directly holds, or ``None``."""
+    if _is_file(path):
+        return path if path.name.endswith((".tar.gz", ".tgz")) else None
+    names = [name for layout in LAYOUTS for name in layout.files]
+    for folder in (path, *(path / layout.folder for layout in LAYOUTS)):
+        if any(_is_file(folder / name) for name in names):
             return folder
-    archives = (place / layout.archive for layout in LAYOUTS)
+    archives = (path / layout.archive for layout in LAYOUTS)
     return next((archive for archive in archives if _is_file(archive)), None)
 
 
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a folder that may not be looked into is like one that is not there
+    except OSError:  # a folder without permission is treated like one that does not exist
         return False
 
 
 def read_cifar10(path: Path) -> ImageSet:
-    """Read CIFAR-10 from a folder or archive: the 50,000 training images in their order, then the
-    10,000 test images.
+    """Read CIFAR-10: the 50,000 training images in their order, then the 10,000 test images.
 
     Args:
-        path: As ``find_cifar10`` gives it.
+        path: A folder or an archive, as :func:`find_cifar10` returns it.
 
     Raises:
         InputError: A batch is missing, truncated, damaged or hostile.
     """
     images = np.empty((6 * PER_BATCH, 3, SIZE, SIZE), np.uint8)
     labels = np.empty(6 * PER_BATCH, np.int64)
-    rows = images.reshape(6, PER_BATCH, PIXELS)
-    places = {
-        name: (layout, index) for layout in LAYOUTS for index, name in enumerate(layout.files)
-    }
+    known = {name: (layout, index) for layout in LAYOUTS for index, name in enumerate(layout.files)}
     read: dict[str, Layout] = {}
-    for name, content in _contents(path, places):
-        layout, index = places[name]
+    for name, content in _contents(path, frozenset(known)):
+        layout, index = known[name]
         read[name] = layout
+        rows = slice(index * PER_BATCH, (index + 1) * PER_BATCH)
         try:
             if len(set(read.values())) > 1:
                 raise ValueError("it belongs to another layout than the batches before it")
-            pixels, batch_labels = layout.parse(content)
-            if pixels.shape != (PER_BATCH, PIXELS) or batch_labels.shape != (PER_BATCH,):
+            pixels, labels_of_batch = layout.parse(content)
+            if pixels.shape != (PER_BATCH, PIXELS) or labels_of_batch.shape != (PER_BATCH,):
                 raise ValueError(f"it does not hold {PER_BATCH} images and labels")
-            if batch_labels.max() > 9:
+            if labels_of_batch.max() > 9:
                 raise ValueError("it has labels above 9")
         except ValueError as error:
             raise InputError(
                 f"{path}: {name} is not a batch of CIFAR-10: {error}. "
                 f"The file is damaged or was tampered with: fetch {layout.archive} again."
             ) from error
-        rows[index] = pixels
-        labels[index * PER_BATCH : (index + 1) * PER_BATCH] = batch_labels
+        images[rows] = pixels.reshape(images[rows].shape)
+        labels[rows] = labels_of_batch
 
     layout = next(iter(read.values()), LAYOUTS[0])
     missing = [name for name in layout.files if name not in read]
@@ -163,22 +150,21 @@ def read_cifar10(path: Path) -> ImageSet:
             f"{path} is not the whole of CIFAR-10: {', '.join(missing)} missing. Fetch"
             f" {layout.archive} again."
         )
+    digest = fingerprint(images, labels)
     return ImageSet(
         images=images,
         labels=labels,
         classes=CLASSES,
-        source=Source(
-            name="cifar10", where=str(path), note="", fingerprint=fingerprint(images, labels)
-        ),
+        source=Source(name="cifar10", where=str(path), note="", fingerprint=digest),
         part=None,
         official_test=np.arange(len(images)) >= 5 * PER_BATCH,
     )
 
 
-def _contents(path: Path, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield the content of each of ``names`` that the folder or archive holds, one at a time."""
+def _contents(path: Path, names: frozenset[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of the files of a folder or archive, one at a time."""
     if not path.is_dir():
-        yield from read_members(path, frozenset(names))
+        yield from read_members(path, names)
         return
     layout = max(LAYOUTS, key=lambda each: sum((path / name).is_file() for name in each.files))
     for name in layout.files:

@@ -1,63 +1,50 @@
-"""A picture of a set of images, for people."""
+"""An overview picture of a set of images."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from caelab.data.image_set import ImageSet
+from caelab.data.image_set import ImageSet, evenly_spaced
 from caelab.files import replacing
+
+_GAP, _MARGIN = 4, 16
 
 
 def contact_sheet(images: ImageSet, path: Path, *, columns: int = 12, tile: int = 64) -> None:
-    """Write a PNG with a row of images for every class, or ten rows of any, spread evenly over the
-    set.
+    """Write a PNG with a row of images for each class, or ten rows if there are no classes.
 
     Args:
-        images: What to show; of more than thirty classes the first thirty.
+        images: The images, of which some are shown, evenly spaced; at most thirty classes.
         path: Where to write it, atomically.
         columns: Images in a row.
         tile: Side of an image on the sheet, in pixels.
 
     Raises:
-        InputError: The place cannot be written to.
+        InputError: The file cannot be written.
     """
-    rows = list(_rows(images, columns))
-    gap, margin, font = 4, 16, ImageFont.load_default(15)
-    indent = margin + max(
-        (int(font.getlength(name)) + margin for name, _ in rows if name), default=0
-    )
-    size = (
-        indent + columns * (tile + gap) - gap + margin,
-        len(rows) * (tile + gap) - gap + 2 * margin,
-    )
+    font = ImageFont.load_default(15)
+    if images.labels is None:
+        shown = evenly_spaced(10 * columns, len(images.images))
+        rows = [("", shown[start : start + columns]) for start in range(0, len(shown), columns)]
+        indent = _MARGIN
+    else:
+        members = [np.flatnonzero(images.labels == label) for label in range(len(images.classes))]
+        rows = [
+            (name[:24], indices[evenly_spaced(columns, len(indices))])
+            for name, indices in zip(images.classes[:30], members, strict=False)
+        ]
+        indent = 2 * _MARGIN + max(int(font.getlength(name)) for name, _ in rows)
+    pitch = tile + _GAP
+    size = (indent + columns * pitch - _GAP + _MARGIN, len(rows) * pitch - _GAP + 2 * _MARGIN)
     sheet = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(sheet)
     for row, (name, indices) in enumerate(rows):
-        top = margin + row * (tile + gap)
-        draw.text((margin, top + tile / 2), name, fill="#333333", font=font, anchor="lm")
+        top = _MARGIN + row * pitch
+        draw.text((_MARGIN, top + tile / 2), name, fill="#333333", font=font, anchor="lm")
         for column, index in enumerate(indices):
             image = Image.fromarray(np.ascontiguousarray(images.images[index].transpose(1, 2, 0)))
-            sheet.paste(
-                image.resize((tile, tile), Image.Resampling.BICUBIC),
-                (indent + column * (tile + gap), top),
-            )
+            enlarged = image.resize((tile, tile), Image.Resampling.BICUBIC)
+            sheet.paste(enlarged, (indent + column * pitch, top))
     with replacing(path) as temporary:
         sheet.save(temporary, format="PNG")
-
-
-def _rows(images: ImageSet, columns: int) -> Iterator[tuple[str, NDArray[np.int64]]]:
-    if images.labels is None:
-        everything = _spread(np.arange(len(images.images)), 10 * columns)
-        for start in range(0, len(everything), columns):
-            yield "", everything[start : start + columns]
-        return
-    for label, name in enumerate(images.classes[:30]):
-        yield name[:24], _spread(np.flatnonzero(images.labels == label), columns)
-
-
-def _spread(indices: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    count = min(count, len(indices))
-    return indices[np.arange(count) * len(indices) // max(count, 1)]

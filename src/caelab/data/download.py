@@ -1,4 +1,4 @@
-"""Fetches CIFAR-10 from its authors' server."""
+"""Downloads CIFAR-10 from its authors' server."""
 
 import os
 import threading
@@ -23,61 +23,60 @@ RETRIES = 2
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 20.0
 REACH_SECONDS = 6.0
-"""In all, for name, connection and first answer: after that the machine counts as offline."""
+"""Time for name, connection and first answer, after which the machine counts as offline."""
 
 
 class UnreachableError(Exception):
     """The server cannot be reached, or broke off every time; the message says which."""
 
 
-class _Bar:
-    """What pooch calls a progress bar."""
+class _PoochBar:
+    """A progress bar with the methods that pooch calls."""
 
     total: float = 0
 
     def __init__(self, advance: Callable[[float], None]) -> None:
-        self._advance = advance
-        self._done = 0.0
+        self._advance, self._done = advance, 0.0
 
     def update(self, amount: float) -> None:
         self._done += amount
         self._advance(amount)
 
     def reset(self) -> None:
-        self._advance(-self._done)
-        self._done = 0.0
+        self.update(-self._done)
 
     def close(self) -> None:
         """Do nothing: the block that opened the bar closes it."""
 
 
 def download_cifar10(folder: Path, *, url: str | None = None) -> Path:
-    """Fetch ``cifar-10-python.tar.gz`` into ``folder``, check it, and give its path; a broken
-    attempt leaves nothing.
+    """Download ``cifar-10-python.tar.gz``, check it, and return its path.
+
+    A failed attempt leaves nothing behind.
 
     Args:
-        folder: Made where it does not exist.
-        url: Instead of ``CAELAB_CIFAR10_URL``, or of the official address.
+        folder: Where the archive is kept; created if it does not exist.
+        url: Address; by default ``CAELAB_CIFAR10_URL`` or the official one.
 
     Raises:
         UnreachableError: The server cannot be reached within seconds, or breaks off three times.
-        InputError: What it gives has another checksum, the disk is too full, or the folder cannot
+        InputError: What it sends has another checksum, the disk is too full, or the folder cannot
             be written to.
     """
     url = url or os.environ.get(URL_VARIABLE) or URL
     require_reachable(url)
     require_space(folder, BYTES)
     pooch.get_logger().setLevel("ERROR")
+    fetcher = pooch.create(
+        path=folder,
+        base_url="",
+        registry={ARCHIVE: f"md5:{MD5}"},
+        urls={ARCHIVE: url},
+        retry_if_failed=RETRIES,
+    )
     with progress("fetching CIFAR-10", BYTES, unit="bytes") as advance:
-        fetcher = pooch.create(
-            path=folder,
-            base_url="",
-            registry={ARCHIVE: f"md5:{MD5}"},
-            urls={ARCHIVE: url},
-            retry_if_failed=RETRIES,
-        )
         downloader = pooch.HTTPDownloader(
-            progressbar=_Bar(advance), timeout=(CONNECT_SECONDS, READ_SECONDS)
+            progressbar=_PoochBar(advance), timeout=(CONNECT_SECONDS, READ_SECONDS)
         )
         try:
             return Path(fetcher.fetch(ARCHIVE, downloader=downloader))
@@ -87,8 +86,7 @@ def download_cifar10(folder: Path, *, url: str | None = None) -> Path:
                 f" later, or fetch {ARCHIVE} elsewhere and name it as the data."
             ) from error
         except OSError as error:
-            # Errors of the network are OSErrors of requests, without the number that the operating
-            # system gives.
+            # Errors of the network are OSErrors of requests, without an operating system's number.
             if error.errno is None:
                 raise UnreachableError(f"{url} broke off ({type(error).__name__})") from error
             raise InputError(
@@ -97,29 +95,28 @@ def download_cifar10(folder: Path, *, url: str | None = None) -> Path:
 
 
 def require_reachable(url: str) -> None:
-    """Ask for the head of ``url``; a machine without a network is told from one with a slow one in
-    a few seconds.
+    """Ask for the headers of ``url``, so that an offline machine is noticed within seconds.
 
     Raises:
-        UnreachableError: No answer in time, or an answer that it is not there.
+        UnreachableError: No answer in time, or an answer that the file does not exist.
     """
-    outcome = ["no answer"]
+    problem = ["no answer"]
 
     def ask() -> None:
         try:
-            with urllib.request.urlopen(
-                urllib.request.Request(url, method="HEAD"), timeout=CONNECT_SECONDS
-            ):
-                outcome[0] = ""
+            request = urllib.request.Request(url, method="HEAD")
+            with urllib.request.urlopen(request, timeout=CONNECT_SECONDS):
+                problem[0] = ""
         except urllib.error.HTTPError as error:
             error.close()
-            outcome[0] = "" if error.code in (405, 501) else f"HTTP {error.code}"
+            # 405 and 501: the server exists and answers no HEAD requests.
+            problem[0] = "" if error.code in (405, 501) else f"HTTP {error.code}"
         except (OSError, ValueError) as error:
-            outcome[0] = str(getattr(error, "reason", error))
+            problem[0] = str(getattr(error, "reason", error))
 
-    # The look-up of a name has no timeout of its own, so it runs where it can be left behind.
+    # Looking a name up has no timeout of its own, so it runs where it can be abandoned.
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(REACH_SECONDS)
-    if outcome[0]:
-        raise UnreachableError(f"{url} cannot be reached ({outcome[0]})")
+    if problem[0]:
+        raise UnreachableError(f"{url} cannot be reached ({problem[0]})")

@@ -1,4 +1,4 @@
-"""What every source of images gives: the images, their labels, and where they came from."""
+"""Images at rest, their labels, and where they came from; the same for every source."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,12 +15,10 @@ class Source:
     """Where images came from, in words for people and in a digest for machines.
 
     Attributes:
-        name: ``"cifar10"``, ``"folder"`` or ``"photos"``.
+        name: ``"cifar10"``, ``"folder"``, ``"photos"`` or ``"array"``.
         where: A path, or a library and its version.
-        note: Empty, or what people must know: why this was taken instead of what was wanted, what
-            was left out.
-        fingerprint: Hexadecimal digest of images and labels, so that a run is keyed by its data,
-            not by a path.
+        note: What people must know, such as which pictures were left out; usually empty.
+        fingerprint: Hexadecimal digest of images and labels. Runs are named by it, not by the path.
     """
 
     name: str
@@ -34,14 +32,14 @@ class ImageSet:
     """Images at rest.
 
     Attributes:
-        images: uint8 (N, 3, H, W), RGB.
-        labels: int64 (N,), indices into ``classes``; ``None`` where there are no classes.
-        classes: The names of the classes; ``()`` where there are none.
-        source: Where they came from.
-        part: int8 (N,), the part that the source itself fixes for an image (``TRAIN``,
-            ``VALIDATION``, ``TEST``, or ``FREE``); ``None`` where it fixes nothing.
-        official_test: bool (N,), the official test images of CIFAR-10; ``None`` for everything
-            else.
+        images: RGB images, ``uint8 (N, 3, H, W)``.
+        labels: Indices into ``classes``, ``int64 (N,)``; ``None`` if there are no classes.
+        classes: Names of the classes.
+        source: Where the images came from.
+        part: The part that the source prescribes for each image, ``int8 (N,)``: ``TRAIN``,
+            ``VALIDATION``, ``TEST``, or ``FREE``; ``None`` if it prescribes none.
+        official_test: Whether each image is an official test image, ``bool (N,)``; ``None`` for all
+            sources but CIFAR-10.
     """
 
     images: NDArray[np.uint8]
@@ -56,11 +54,22 @@ def fingerprint(images: NDArray[np.uint8], labels: NDArray[np.int64] | None) -> 
     """Return 32 hexadecimal digits of the SHA-256 of shape, images and labels.
 
     Args:
-        images: uint8 (N, 3, H, W), contiguous.
-        labels: int64 (N,), or ``None``.
+        images: ``uint8 (N, 3, H, W)``.
+        labels: ``int64 (N,)``, or ``None``.
     """
     digest = hashlib.sha256(repr(images.shape).encode())
     digest.update(np.ascontiguousarray(images).data)
     if labels is not None:
         digest.update(labels.astype("<i8").data)
     return digest.hexdigest()[:32]
+
+
+def evenly_spaced(count: int, total: int) -> NDArray[np.int64]:
+    """Return ``count`` of ``total`` indices, evenly spaced from the first to the last, ``int64``.
+
+    All indices are returned if there are no more than ``count``.
+
+    >>> evenly_spaced(3, 9).tolist()
+    [0, 4, 8]
+    """
+    return np.linspace(0, total - 1, min(count, total)).round().astype(np.int64)

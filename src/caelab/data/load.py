@@ -1,4 +1,4 @@
-"""The one way in: whatever people name, or nothing → an ``ImageSet``."""
+"""Loads the images that people name, or those that are found on the machine."""
 
 import contextlib
 import logging
@@ -44,29 +44,30 @@ def load_images(
     """
     if not 1 <= size <= SIZE_LIMIT:
         raise InputError(f"the size is {size}; it must be from 1 to {SIZE_LIMIT} pixels.")
-    images = _load(
-        data, size=size, cache=cache or Path(pooch.os_cache("caelab")), download=download
-    )
+    cache = cache or Path(pooch.os_cache("caelab"))
+    chosen = os.environ.get(DATA_VARIABLE) if data in (None, "", "auto") else data
+    if chosen == "photos":
+        images = load_photos(size=size)
+    elif chosen in (None, "", "auto", "cifar10"):
+        images = _load_cifar10(
+            size=size, cache=cache, download=download, or_photos=chosen != "cifar10"
+        )
+    else:
+        origin = "" if chosen is data else f" (which {DATA_VARIABLE} names)"
+        images = _load_path(chosen, size=size, origin=origin)
     if images.source.note:
         _log.warning("%s", images.source.note)
     return images
 
 
-def _load(data: str | Path | None, *, size: int, cache: Path, download: bool) -> ImageSet:
-    named = os.environ.get(DATA_VARIABLE) if data in (None, "", "auto") else data
-    if named == "photos":
-        return load_photos(size=size)
-    if named not in (None, "", "auto", "cifar10"):
-        return _load_path(
-            named, size=size, origin="" if named is data else f" (which {DATA_VARIABLE} names)"
-        )
-
+def _load_cifar10(*, size: int, cache: Path, download: bool, or_photos: bool) -> ImageSet:
+    """Load CIFAR-10 from the machine or the network, or else the built-in photos, if allowed."""
     if size != SIZE:
         raise InputError(
             f"CIFAR-10 has {SIZE}×{SIZE} pixels, not {size}×{size}. Name a folder of pictures, or"
             " photos."
         )
-    found = next(filter(None, map(find_cifar10, _usual_places(cache))), None)
+    found = next(filter(None, map(find_cifar10, _usual_paths(cache))), None)
     if found:
         return read_cifar10(found)
     try:
@@ -74,18 +75,16 @@ def _load(data: str | Path | None, *, size: int, cache: Path, download: bool) ->
             raise UnreachableError("downloading is switched off")
         return read_cifar10(download_cifar10(cache))
     except UnreachableError as error:
-        if named == "cifar10":
-            raise InputError(
-                f"CIFAR-10 is not on this machine, and {error}. Fetch {ARCHIVE} on another machine"
-                f" and name its path as the data or in {DATA_VARIABLE}; or take the built-in"
-                " photos: photos."
-            ) from error
-        return load_photos(
-            note=(
-                "these are the built-in photos, not CIFAR-10: it is not on this machine, and"
+        if or_photos:
+            return load_photos(
+                note="these are the built-in photos, not CIFAR-10: it is not on this machine, and"
                 f" {error}"
             )
-        )
+        raise InputError(
+            f"CIFAR-10 is not on this machine, and {error}. Fetch {ARCHIVE} on another machine"
+            f" and name its path as the data or in {DATA_VARIABLE}; or take the built-in"
+            " photos: photos."
+        ) from error
 
 
 def _load_path(named: str | Path, *, size: int, origin: str) -> ImageSet:
@@ -98,11 +97,9 @@ def _load_path(named: str | Path, *, size: int, origin: str) -> ImageSet:
             " photos."
         ) from error
     found = find_cifar10(path)
+    if found and size != SIZE:
+        raise InputError(f"{found} is CIFAR-10, which has {SIZE}×{SIZE} pixels, not {size}×{size}.")
     if found:
-        if size != SIZE:
-            raise InputError(
-                f"{found} is CIFAR-10, which has {SIZE}×{SIZE} pixels, not {size}×{size}."
-            )
         return read_cifar10(found)
     if not path.is_dir():
         raise InputError(
@@ -111,20 +108,15 @@ def _load_path(named: str | Path, *, size: int, origin: str) -> ImageSet:
     return read_folder(path, size=size)
 
 
-def _usual_places(cache: Path) -> Iterator[Path]:
-    """Where CIFAR-10 may lie: what the environment names, our cache, and where torchvision and
-    Keras keep it.
-    """
+def _usual_paths(cache: Path) -> Iterator[Path]:
+    """Yield where CIFAR-10 may be: by the environment, our cache, torchvision's and Keras's."""
     with contextlib.suppress(RuntimeError):  # ~ of an unknown user
         yield Path(os.environ.get(DATA_VARIABLE) or cache).expanduser()
     yield from (cache, Path("data"), Path("datasets"))
     with contextlib.suppress(RuntimeError):  # a user without a home
         home = Path.home()
-        keras = Path(os.environ.get("KERAS_HOME", home / ".keras")) / "datasets"
         yield from (home / "data", home / "datasets", home / ".torchvision")
+        keras = Path(os.environ.get("KERAS_HOME", home / ".keras")) / "datasets"
         # Keras names its archive after the folder, and its newer versions unpack one level deeper.
-        yield from (
-            keras,
-            keras / "cifar-10-batches-py-target",
-            keras / "cifar-10-batches-py.tar.gz",
-        )
+        names = ("", "cifar-10-batches-py-target", "cifar-10-batches-py.tar.gz")
+        yield from (keras / name for name in names)

@@ -1,6 +1,4 @@
-"""Reads byte matrices of an untrusted Matlab 5 file, with a bound on what its compressed parts
-unpack to.
-"""
+"""Reads byte matrices of an untrusted Matlab 5 file, within a bound on what it unpacks to."""
 
 import io
 import struct
@@ -17,33 +15,34 @@ _COMPRESSED = 15
 
 
 def load_matrices(content: bytes, names: tuple[str, ...]) -> dict[str, NDArray[np.uint8]]:
-    """Give the ``names`` of a version 5 ``.mat`` file; each must be a matrix of uint8.
+    """Return the matrices of a version 5 ``.mat`` file that have these names.
 
     Raises:
-        ValueError: It is not such a file, lacks a name, or unpacks to more than ``LIMIT``.
+        ValueError: It is not such a file, a name is missing or no matrix of uint8, or the file
+            unpacks to more than ``LIMIT`` bytes.
     """
     from scipy.io import loadmat
 
     try:
         found = loadmat(io.BytesIO(_unpacked(content)), variable_names=names)
-    except Exception as error:  # the reader meets malformed files with errors of every kind
+    except Exception as error:  # the reader raises errors of all kinds for malformed files
         raise ValueError(
             f"it is not a Matlab 5 file, or is malformed ({type(error).__name__})"
         ) from error
-    matrices = {name: found.get(name) for name in names}
-    for name, matrix in matrices.items():
+    for name in names:
+        matrix = found.get(name)
         if not isinstance(matrix, np.ndarray) or matrix.dtype != np.uint8:
             raise ValueError(f"it has no matrix of bytes that is called {name}")
-    return matrices
+    return {name: found[name] for name in names}
 
 
 def _unpacked(content: bytes) -> bytes:
-    """Return the same file without compression: the reader of SciPy would unpack any amount."""
+    """Return the same file without compression: SciPy's reader would unpack any amount."""
     order = {b"IM": "<", b"MI": ">"}[content[126:_HEADER]]
-    parts, place, left = [content[:_HEADER]], _HEADER, LIMIT
-    while place < len(content):
-        kind, length = struct.unpack_from(f"{order}II", content, place)
-        element = content[place : place + 8 + length]
+    parts, start, left = [content[:_HEADER]], _HEADER, LIMIT
+    while start < len(content):
+        kind, length = struct.unpack_from(f"{order}II", content, start)
+        element = content[start : start + 8 + length]
         if len(element) < 8 + length:
             raise ValueError("truncated")
         if kind == _COMPRESSED:
@@ -52,5 +51,5 @@ def _unpacked(content: bytes) -> bytes:
         if left < 0:
             raise ValueError("too large")
         parts.append(element)
-        place += 8 + length
+        start += 8 + length
     return b"".join(parts)

@@ -1,9 +1,9 @@
 """Reads the pickles of CIFAR-10 as data: nothing that a file names is ever called.
 
 A pickle is a program. The official files need three names of NumPy, and get inert stand-ins for
-them; every other name, and every instruction that those files do not need, is refused. The pure
-Python unpickler is taken on purpose: the compiled one can be made to allocate gigabytes by a memo
-index of five bytes, and for these files it is no faster.
+them; every other name, and every instruction that those files do not need, is refused. This uses
+the unpickler in pure Python on purpose: a memo index of five bytes makes the compiled one allocate
+gigabytes, and for these files it is no faster.
 """
 
 import io
@@ -12,11 +12,10 @@ from typing import Any
 
 
 class PickledArray:
-    """Stands in for ``numpy.ndarray``: keeps what the file says of an array of bytes, and allocates
-    nothing.
+    """Stand-in for ``numpy.ndarray`` that keeps an array of bytes and allocates nothing.
 
     Attributes:
-        shape: What the file claims; not yet compared with the length of ``data``.
+        shape: The shape that the file claims; not yet compared with the length of ``data``.
         data: The elements, in C order.
     """
 
@@ -34,7 +33,7 @@ class PickledArray:
 
 
 class _Element:
-    """Stands in for ``numpy.dtype``, of which only bytes are admitted."""
+    """Stand-in for ``numpy.dtype``, which admits bytes only."""
 
     __slots__ = ()
 
@@ -47,9 +46,7 @@ class _Element:
 
 
 class _Reconstruct:
-    """Stands in for ``numpy.core.multiarray._reconstruct``, which makes the empty array that is
-    then filled.
-    """
+    """Stand-in for ``numpy.core.multiarray._reconstruct``, which creates an empty array."""
 
     __slots__ = ()
 
@@ -64,34 +61,51 @@ _ADMITTED = {
     ("numpy._core.multiarray", "_reconstruct"): _Reconstruct,  # the same, saved with NumPy 2
 }
 
-_INSTRUCTIONS = (
-    *(
-        pickle.PROTO,
-        pickle.FRAME,
-        pickle.STOP,
-        pickle.MARK,
-        pickle.NONE,
-        pickle.NEWTRUE,
-        pickle.NEWFALSE,
-    ),
-    *(pickle.BININT, pickle.BININT1, pickle.BININT2, pickle.BINSTRING, pickle.SHORT_BINSTRING),
-    *(pickle.BINUNICODE, pickle.SHORT_BINUNICODE, pickle.BINBYTES, pickle.SHORT_BINBYTES),
-    *(
-        pickle.EMPTY_LIST,
-        pickle.APPEND,
-        pickle.APPENDS,
-        pickle.EMPTY_DICT,
-        pickle.SETITEM,
-        pickle.SETITEMS,
-    ),
-    *(pickle.EMPTY_TUPLE, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3),
-    *(pickle.BINPUT, pickle.LONG_BINPUT, pickle.BINGET, pickle.LONG_BINGET, pickle.MEMOIZE),
-    *(pickle.GLOBAL, pickle.STACK_GLOBAL, pickle.REDUCE, pickle.BUILD),
-)
+_INSTRUCTIONS = [
+    "PROTO",
+    "FRAME",
+    "STOP",
+    "MARK",
+    "NONE",
+    "NEWTRUE",
+    "NEWFALSE",
+    "BININT",
+    "BININT1",
+    "BININT2",
+    "BINSTRING",
+    "SHORT_BINSTRING",
+    "BINUNICODE",
+    "SHORT_BINUNICODE",
+    "BINBYTES",
+    "SHORT_BINBYTES",
+    "EMPTY_LIST",
+    "APPEND",
+    "APPENDS",
+    "EMPTY_DICT",
+    "SETITEM",
+    "SETITEMS",
+    "EMPTY_TUPLE",
+    "TUPLE",
+    "TUPLE1",
+    "TUPLE2",
+    "TUPLE3",
+    "BINPUT",
+    "LONG_BINPUT",
+    "BINGET",
+    "LONG_BINGET",
+    "MEMOIZE",
+    "GLOBAL",
+    "STACK_GLOBAL",
+    "REDUCE",
+    "BUILD",
+]
 
 
 class _Unpickler(pickle._Unpickler):
-    dispatch = {code[0]: pickle._Unpickler.dispatch[code[0]] for code in _INSTRUCTIONS}  # noqa: RUF012
+    dispatch = {  # noqa: RUF012
+        code: pickle._Unpickler.dispatch[code]
+        for code in (getattr(pickle, name)[0] for name in _INSTRUCTIONS)
+    }
 
     def find_class(self, module: str, name: str) -> Any:
         try:
@@ -102,8 +116,8 @@ class _Unpickler(pickle._Unpickler):
     def _set_items(self, items: list[object]) -> None:
         target: object = self.stack[-1]  # type: ignore[attr-defined]
         keys = items[::2]
-        # A tuple nested a million deep is harmless until it is hashed, which overflows the stack of
-        # the interpreter.
+        # A tuple that is nested a million deep is harmless until it is hashed, which overflows the
+        # interpreter's stack.
         if type(target) is not dict or not all(isinstance(key, str | bytes) for key in keys):
             raise pickle.UnpicklingError("a dictionary whose keys are not texts")
         target.update(zip(keys, items[1::2], strict=True))
@@ -117,8 +131,8 @@ class _Unpickler(pickle._Unpickler):
         self._set_items(self.pop_mark())  # type: ignore[attr-defined]
 
     def load_build(self) -> None:
-        # Only what was just made may be given a state: given to a stand-in itself, it would change
-        # it for all files.
+        # Only new objects may be given a state: given to a stand-in's class, it would change that
+        # for all files.
         if type(self.stack[-2]) not in (PickledArray, _Element):  # type: ignore[attr-defined]
             raise pickle.UnpicklingError("a state for something that has none")
         super().load_build()  # type: ignore[misc]
@@ -129,7 +143,7 @@ class _Unpickler(pickle._Unpickler):
 
 
 def unpickle(content: bytes) -> object:
-    """Give the dicts, lists, tuples, numbers, texts and ``PickledArray`` that a pickle describes.
+    """Return the dicts, lists, tuples, numbers, texts and ``PickledArray`` of a pickle.
 
     Strings that Python 2 wrote come as ``bytes``. Memory stays within a small multiple of the
     length of ``content``.
@@ -145,7 +159,7 @@ def unpickle(content: bytes) -> object:
         raise pickle.UnpicklingError(
             "it uses an instruction or a reference that these files do not have"
         ) from error
-    except Exception as error:  # a hostile file reaches any of them: every one means that it is not what it should be
+    except Exception as error:  # a hostile file can cause an error of any kind
         raise pickle.UnpicklingError(
             f"it is truncated or malformed ({type(error).__name__})"
         ) from error

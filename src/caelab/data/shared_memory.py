@@ -1,6 +1,4 @@
-"""Images that other processes are to have, too: in a file that all map into their memory, and
-share.
-"""
+"""Images in a temporary file that several processes map into their memory, and so share."""
 
 import tempfile
 from collections.abc import Iterator
@@ -14,37 +12,35 @@ from caelab.data.image_set import ImageSet
 
 
 @dataclass(frozen=True, kw_only=True)
-class LentImages:
-    """Where another process finds the images; small enough to be sent to it.
+class SharedImages:
+    """A handle on shared images, small enough to be sent to another process.
 
     Attributes:
-        rest: All but the pixels, of which it has none.
-        pixels: The file that holds them.
+        rest: The image set without its images.
+        file: The file that holds the images.
     """
 
     rest: ImageSet
-    pixels: Path
+    file: Path
 
-    def borrow(self) -> ImageSet:
-        """Return the images; they are not to be written to, and stay when the file is deleted.
+    def open(self) -> ImageSet:
+        """Return the images, read-only; they stay readable when the file is deleted.
 
         Raises:
-            OSError: The file is not there.
+            OSError: The file does not exist.
         """
-        return replace(self.rest, images=np.load(self.pixels, mmap_mode="r"))
+        return replace(self.rest, images=np.load(self.file, mmap_mode="r"))
 
 
 @contextmanager
-def lent(images: ImageSet) -> Iterator[LentImages | None]:
-    """Have the images in a temporary file while the block runs; ``None`` where there is no room for
-    it.
-    """
+def share_images(images: ImageSet) -> Iterator[SharedImages | None]:
+    """Share images while the block runs; yield ``None`` if the disk has no room for them."""
     with tempfile.TemporaryDirectory(prefix="caelab-", ignore_cleanup_errors=True) as folder:
-        pixels = Path(folder, "images.npy")
+        file = Path(folder, "images.npy")
         try:
-            np.save(pixels, images.images)
+            np.save(file, images.images)
         except OSError:
-            pixels.unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
             yield None
-            return
-        yield LentImages(rest=replace(images, images=images.images[:0].copy()), pixels=pixels)
+        else:
+            yield SharedImages(rest=replace(images, images=images.images[:0].copy()), file=file)

@@ -1,7 +1,7 @@
-"""Which images train, which choose, which judge."""
+"""The split into images that train, images that choose and images that judge."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -18,7 +18,13 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Split:
-    """Indices into an ``ImageSet``: int64, sorted, no index in two parts."""
+    """Indices into an ``ImageSet``, ``int64`` and sorted; no index is in two parts.
+
+    Attributes:
+        train: Images that the weights are fitted to.
+        validation: Images by which weights and parameters are chosen.
+        test: Images that are evaluated once, in the end.
+    """
 
     train: Indices
     validation: Indices
@@ -32,18 +38,18 @@ def split_images(
     seed: int = 0,
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
 ) -> Split:
-    """Split into training, validation and test; stratified by class where there are classes.
+    """Split into training, validation and test images, stratified by class if there are classes.
 
     Args:
-        images: What to split. The parts that its source fixes are kept.
-        mode: ``"pooled"`` shuffles all images and cuts them by ``fractions``; ``"official"`` keeps
-            the official test images and holds out a tenth of the others for validation.
-        seed: Seeds the shuffle.
-        fractions: Of training, validation and test; for ``"pooled"``.
+        images: The images. Parts that their source prescribes are kept.
+        mode: ``"pooled"`` shuffles all images and divides them by ``fractions``; ``"official"``
+            keeps the official test images and holds out a tenth of the others for validation.
+        seed: Seed of the shuffle, not negative.
+        fractions: Shares of training, validation and test images; only for ``"pooled"``.
 
     Raises:
-        InputError: There is no official test set, a part would be empty, or seed or fractions make
-            no sense.
+        InputError: There is no official test set, a part would be empty, the seed is negative, or
+            the fractions are not positive or do not sum to 1.
     """
     if seed < 0:
         raise InputError(f"the seed of the split is {seed}; it must not be negative.")
@@ -55,28 +61,22 @@ def split_images(
                 " split at pooled."
             )
         part[images.official_test] = TEST
-        shares = (1 - OFFICIAL_VALIDATION, OFFICIAL_VALIDATION, 0.0)
-    else:
-        if not all(share > 0 for share in fractions) or not math.isclose(sum(fractions), 1):
-            raise InputError(
-                f"the fractions of the split are {fractions}; they must be positive and sum to 1."
-            )
-        shares = fractions
+        fractions = (1 - OFFICIAL_VALIDATION, OFFICIAL_VALIDATION, 0.0)
+    elif not all(share > 0 for share in fractions) or not math.isclose(sum(fractions), 1):
+        raise InputError(
+            f"the fractions of the split are {fractions}; they must be positive and sum to 1."
+        )
 
     free = np.random.default_rng(seed).permutation(np.flatnonzero(part == FREE))
+    ends = np.array([len(free)])
     if images.labels is not None:
         free = free[np.argsort(images.labels[free], kind="stable")]
         ends = np.flatnonzero(np.diff(images.labels[free], append=-1)) + 1
-    else:
-        ends = np.array([len(free)])
-    part[free] = _allot(ends, shares)
+    part[free] = _allot(ends, *fractions[1:])
 
-    split = Split(
-        train=np.flatnonzero(part == TRAIN),
-        validation=np.flatnonzero(part == VALIDATION),
-        test=np.flatnonzero(part == TEST),
-    )
-    for name in ("train", "validation", "test"):
+    parts = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
+    split = Split(**{name: np.flatnonzero(part == value) for name, value in parts.items()})
+    for name in parts:
         if not len(getattr(split, name)):
             raise InputError(
                 f"{len(images.images)} images of {images.source.where} are too few: nothing is left"
@@ -86,36 +86,38 @@ def split_images(
 
 
 def limit_training(split: Split, count: int, *, seed: int) -> Split:
-    """Return the split with at most ``count`` training images; of a smaller count they are a part
-    of a larger one's.
+    """Return the split with at most ``count`` training images.
+
+    Those of a smaller count are among those of a larger one, for the same seed.
     """
-    chosen = np.random.default_rng(seed).permutation(split.train)[:count]
-    return Split(train=np.sort(chosen), validation=split.validation, test=split.test)
+    shuffled = np.random.default_rng(seed).permutation(split.train)
+    return replace(split, train=np.sort(shuffled[:count]))
 
 
 def limit_validation(split: Split, count: int, *, seed: int) -> Split:
     """Return the split with at most ``count`` validation images; the others join the training part.
 
-    Of a smaller count they are a part of a larger one's.
+    Those of a smaller count are among those of a larger one, for the same seed.
     """
     shuffled = np.random.default_rng(seed).permutation(split.validation)
     train = np.concatenate([split.train, shuffled[count:]])
-    return Split(train=np.sort(train), validation=np.sort(shuffled[:count]), test=split.test)
+    return replace(split, train=np.sort(train), validation=np.sort(shuffled[:count]))
 
 
-def _allot(ends: NDArray[np.int64], shares: tuple[float, float, float]) -> NDArray[np.int8]:
-    """Return the parts of images that are sorted by class, where the classes end at ``ends``.
+def _allot(ends: Indices, validation: float, test: float) -> NDArray[np.int8]:
+    """Return the part of each image.
 
-    Cumulative counts are rounded, not the counts of each class: every class is within one image of
-    its share, and so is the whole.
+    Cumulative counts are rounded, not the counts of each class: so every class is within one image
+    of its share, and so is the whole.
+
+    Args:
+        ends: Where each class ends among the images, which are sorted by class.
+        validation: Share of validation images.
+        test: Share of test images.
     """
-    _, validation, test = shares
     held_out = np.rint(ends * (validation + test)).astype(np.int64)
     tested = np.rint(held_out * (test / (validation + test))).astype(np.int64)
-    sizes, held_out_sizes, tested_sizes = (
-        np.diff(counts, prepend=0) for counts in (ends, held_out, tested)
-    )
-    counts = np.stack([tested_sizes, held_out_sizes - tested_sizes, sizes - held_out_sizes], axis=1)
-    return np.repeat(
-        np.tile(np.array([TEST, VALIDATION, TRAIN], np.int8), len(ends)), counts.ravel()
-    )
+    cumulative = np.stack([tested, held_out - tested, ends - held_out], axis=1)
+    counts = np.diff(cumulative, axis=0, prepend=0)
+    parts = np.array([TEST, VALIDATION, TRAIN], np.int8)
+    return np.repeat(np.tile(parts, len(ends)), counts.ravel())

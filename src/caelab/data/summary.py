@@ -1,7 +1,8 @@
-"""What is there: counts, statistics, duplicates."""
+"""What a data set holds: counts, statistics of the channels, duplicates."""
 
 import hashlib
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ _CHUNK = 2000
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelStatistics:
-    """Mean and standard deviation (of the population) of each channel, pixels in [0, 1]."""
+    """Mean and standard deviation (of the population) of R, G and B, pixels in [0, 1]."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -29,18 +30,17 @@ class ChannelStatistics:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What ``caelab data`` tells.
+    """Summary of a data set, as ``caelab data`` prints it.
 
     Attributes:
         source: Where the images came from.
-        size: (height, width), in pixels.
-        counts: Part → images.
-        class_counts: Class → part → images; empty where there are no classes.
+        size: Height and width in pixels.
+        counts: Number of images by part.
+        class_counts: Number of images by class and part; empty if there are no classes.
         train: Statistics of the training part.
-        official_train: Statistics of the 50,000 official training images of CIFAR-10; else
-            ``None``.
-        duplicates: ``"train–test"`` and so on → images of the second part that are, byte for byte,
-            in the first.
+        official_train: Statistics of CIFAR-10's 50,000 official training images, or ``None``.
+        duplicates: Number of images of a part that another part also holds, byte for byte, by names
+            such as ``"train–test"``: images of the test part that the training part holds.
     """
 
     source: Source
@@ -52,32 +52,28 @@ class Summary:
     duplicates: dict[str, int]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as what JSON can hold."""
+        """Return the summary as JSON can hold it."""
         return asdict(self)
 
     def as_text(self) -> str:
-        """Return it as lines for people."""
+        """Return the summary as lines for people."""
         height, width = self.size
-        lines = [
-            f"source      {self.source.name}, {self.source.where}",
-            f"images      {sum(self.counts.values()):,} of {width}×{height}",
-            f"parts       {_listed(self.counts)}",
-            f"train       {self.train}",
-        ]
-        if self.official_train:
-            lines.append(f"official    {self.official_train}  (the 50,000 training images)")
-        lines.append(f"duplicates  {_listed(self.duplicates)}")
-        if self.source.note:
-            lines.append(f"note        {self.source.note}")
+        rows = {
+            "source": f"{self.source.name}, {self.source.where}",
+            "images": f"{sum(self.counts.values()):,} of {width}×{height}",
+            "parts": _listed(self.counts),
+            "train": str(self.train),
+            "official": self.official_train
+            and f"{self.official_train}  (the 50,000 training images)",
+            "duplicates": _listed(self.duplicates),
+            "note": self.source.note,
+        }
+        lines = [f"{name:<10}  {value}" for name, value in rows.items() if value]
         if self.class_counts:
             width = max(map(len, self.class_counts))
-            lines += [
-                "",
-                *(
-                    f"{name:<{width}}  {_listed(counts)}"
-                    for name, counts in self.class_counts.items()
-                ),
-            ]
+            lines.append("")
+            for name, counts in self.class_counts.items():
+                lines.append(f"{name:<{width}}  {_listed(counts)}")
         return "\n".join(lines)
 
 
@@ -91,42 +87,43 @@ def summarize(images: ImageSet, split: Split) -> Summary:
             for name, count in zip(images.classes, counts, strict=True):
                 class_counts[name][part] = int(count)
     digests = [hashlib.blake2b(image.data, digest_size=16).digest() for image in images.images]
-    known = {part: {digests[index] for index in indices} for part, indices in parts.items()}
-    pairs = (("train", "validation"), ("train", "test"), ("validation", "test"))
-    official = images.official_test
+    duplicates = {
+        f"{first}–{second}": sum(digests[index] in known for index in parts[second])
+        for first, second in combinations(parts, 2)
+        for known in [{digests[index] for index in parts[first]}]
+    }
+    official_train = None
+    if images.official_test is not None:
+        indices = np.flatnonzero(~images.official_test)
+        official_train = channel_statistics(images.images, indices)
+    height, width = images.images.shape[2:]
     return Summary(
         source=images.source,
-        size=(images.images.shape[2], images.images.shape[3]),
+        size=(height, width),
         counts={part: len(indices) for part, indices in parts.items()},
         class_counts=class_counts,
         train=channel_statistics(images.images, split.train),
-        official_train=(
-            None
-            if official is None
-            else channel_statistics(images.images, np.flatnonzero(~official))
-        ),
-        duplicates={
-            f"{first}–{second}": sum(digests[index] in known[first] for index in parts[second])
-            for first, second in pairs
-        },
+        official_train=official_train,
+        duplicates=duplicates,
     )
 
 
 def channel_statistics(images: NDArray[np.uint8], indices: NDArray[np.int64]) -> ChannelStatistics:
-    """Mean and standard deviation of each channel, by integer sums: exact, and the same in every
-    order.
+    """Return mean and standard deviation of each channel, by integer sums.
+
+    They are exact to rounding and do not depend on the order of the images.
 
     Args:
-        images: uint8 (N, C, H, W).
-        indices: Which of them.
+        images: ``uint8 (N, 3, H, W)``.
+        indices: Indices of the images that count, ``int64 (M,)``.
     """
-    sums, squares = np.zeros((2, images.shape[1]), np.int64)
+    sums = np.zeros((2, images.shape[1]), np.int64)
     for start in range(0, len(indices), _CHUNK):
         chunk = images[indices[start : start + _CHUNK]]
-        sums += chunk.sum(axis=(0, 2, 3), dtype=np.int64)
-        squares += np.square(chunk, dtype=np.uint16).sum(axis=(0, 2, 3), dtype=np.int64)
+        for row, values in zip(sums, (chunk, np.square(chunk, dtype=np.uint16)), strict=True):
+            row += values.sum(axis=(0, 2, 3), dtype=np.int64)
     count = len(indices) * images.shape[2] * images.shape[3]
-    totals = [(int(total), int(square)) for total, square in zip(sums, squares, strict=True)]
+    totals = sums.T.tolist()  # Python's integers do not overflow when they are multiplied
     return ChannelStatistics(
         mean=tuple(total / (255 * count) for total, _ in totals),
         std=tuple((count * square - total**2) ** 0.5 / (255 * count) for total, square in totals),

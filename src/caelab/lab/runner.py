@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from caelab.data import Source
+from caelab.data.image_set import Source
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.experiments.engines.base import Engine

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from caelab.color import ColorSpace
-from caelab.data.device_images import DeviceImages, evenly_spaced
+from caelab.data.device_images import DeviceImages
+from caelab.data.image_set import evenly_spaced
 
 NEIGHBORS = 5
 """Number of bins over which a color is spread."""

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from caelab.color import SPACES, ColorSpace
-from caelab.data.device_images import evenly_spaced
+from caelab.data.image_set import evenly_spaced
 from caelab.metrics.statistics import Effect
 from caelab.report.document import Cell, Part, Picture
 from caelab.report.run_differences import Variant, Variants, network_name, options_in_words

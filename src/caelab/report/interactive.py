@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from caelab.data.device_images import evenly_spaced
+from caelab.data.image_set import evenly_spaced
 from caelab.errors import InputError
 from caelab.report.architectures import Analysis
 from caelab.report.run_reader import FinishedRun

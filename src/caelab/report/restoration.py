@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from caelab.baselines.classical import classical_methods, measured_positions
-from caelab.data.device_images import evenly_spaced
+from caelab.data.image_set import evenly_spaced
 from caelab.degrade.degradation import Degradation
 from caelab.errors import InputError
 from caelab.metrics.evaluate import Restore, estimates

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from caelab.data.device_images import DeviceImages, evenly_spaced
+from caelab.data.device_images import DeviceImages
+from caelab.data.image_set import evenly_spaced
 from caelab.degrade.degradation import Degradation
 from caelab.metrics.diversity import measure_variants
 from caelab.metrics.image_metrics import colorfulness

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from caelab.color import SPACES
-from caelab.data.device_images import DeviceImages, evenly_spaced
+from caelab.data.device_images import DeviceImages
+from caelab.data.image_set import evenly_spaced
 from caelab.metrics.ambiguity import SIDE, Ambiguity, ambiguity, cut_patches, middle, patches_at
 from caelab.metrics.colorization_shortcomings import (
     COLORLESS,

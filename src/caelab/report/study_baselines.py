@@ -14,7 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 from caelab.baselines.code_cost import CodeCost, code_costs
 from caelab.baselines.image_codecs import FileCost, file_costs
 from caelab.baselines.pca import linear_code_errors
-from caelab.data.device_images import DeviceImages, evenly_spaced
+from caelab.data.device_images import DeviceImages
+from caelab.data.image_set import evenly_spaced
 from caelab.files import write_text
 from caelab.progress import progress
 from caelab.report.run_reader import FinishedRun

@@ -8,8 +8,10 @@ from typing import Literal
 import numpy as np
 import torch
 
-from caelab.data import ImageSet, load_images, split_images
-from caelab.data.device_images import DeviceImages, evenly_spaced
+from caelab.data.device_images import DeviceImages
+from caelab.data.image_set import ImageSet, evenly_spaced
+from caelab.data.load import load_images
+from caelab.data.split import split_images
 from caelab.errors import InputError
 from caelab.experiments.setup import load_data
 from caelab.metrics.evaluate import Estimate, estimates

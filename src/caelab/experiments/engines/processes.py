@@ -19,7 +19,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caelab.data.shared_memory import LentImages, lent
+from caelab.data.shared_memory import SharedImages, share_images
 from caelab.experiments.engines.base import (
     Engine,
     Event,
@@ -104,11 +104,15 @@ class ProcessEngine:
         self, jobs: Sequence[Job], *, runs: Path, images: "ImageSet | None" = None
     ) -> Generator[Event, None, None]:
         """Train ``jobs``; see :meth:`Engine.train`."""
-        with contextlib.nullcontext() if images is None or not jobs else lent(images) as shared:
+        with (
+            contextlib.nullcontext()
+            if images is None or not jobs
+            else share_images(images) as shared
+        ):
             yield from self._train(jobs, runs, shared)
 
     def _train(
-        self, jobs: Sequence[Job], runs: Path, images: LentImages | None
+        self, jobs: Sequence[Job], runs: Path, images: SharedImages | None
     ) -> Generator[Event, None, None]:
         waiting, lost_once = deque(jobs), set[str]()
         workers: list[_Worker] = []
@@ -148,7 +152,7 @@ class ProcessEngine:
             for worker in workers:
                 worker.process.join()
 
-    def _start(self, workers: list[_Worker], runs: Path, images: LentImages | None) -> _Worker:
+    def _start(self, workers: list[_Worker], runs: Path, images: SharedImages | None) -> _Worker:
         """Start a worker and put it among ``workers``."""
         slot = min(set(range(self.workers)) - {worker.slot for worker in workers})
         device = self._devices[slot % len(self._devices)] if self._devices else None
@@ -179,7 +183,7 @@ class ProcessEngine:
 def _work(
     connection: Connection,
     runs: Path,
-    images: LentImages | None,
+    images: SharedImages | None,
     threads: int,
     environment: dict[str, str],
 ) -> None:
@@ -193,7 +197,7 @@ def _work(
     torch.set_num_threads(threads)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(EOFError, OSError, Interrupted):  # the parent ended
-        shared = None if images is None else images.borrow()
+        shared = None if images is None else images.open()
         while True:
             job: Job = connection.recv()
             connection.send(attempt(job, runs, shared))

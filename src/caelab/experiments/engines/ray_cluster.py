@@ -8,7 +8,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
-from caelab.data import ImageSet
+from caelab.data.image_set import ImageSet
 from caelab.errors import InputError
 from caelab.experiments.engines.base import Event, Failed, Finished, Job, Started, attempt
 from caelab.experiments.run_directory import RunDirectory
