@@ -148,6 +148,7 @@ def rgb_to_oklab(rgb: ArrayT) -> ArrayT:
     1.0
     """
     cones = _mix(_OKLAB_CONES, _to_linear(rgb))
+    # `where` computes both branches: the clip keeps the root's gradient finite in the other one.
     dark = abs(cones) <= _DARKEST_CONE
     root = abs(cones).clip(_DARKEST_CONE) ** (1 / 3) * _library(rgb).sign(cones)
     roots: ArrayT = _library(rgb).where(dark, cones * _DARKEST_CONE ** (-2 / 3), root)

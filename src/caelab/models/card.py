@@ -56,6 +56,7 @@ def read_card(content: Mapping[str, Any]) -> ModelCard:
     Raises:
         KeyError, TypeError, ValueError: The card is damaged.
     """
+    # Version 0.1 named some fields otherwise, and test-time augmentation was three of them.
     values = {_RENAMED.get(name, name): value for name, value in content.items()}
     old = {_OLD_TTA[name]: values.pop(name) for name in _OLD_TTA if name in values}
     values["tta"] = TTA(**values.get("tta", old))

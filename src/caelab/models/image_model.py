@@ -176,6 +176,7 @@ class ImageModel(nn.Module):
         Raises:
             InputError: The target is no distribution, or the temperature is not above 0.
         """
+        # Draws depend on the row, not on the batch, so that any batch size gives the same variants.
         chosen = np.arange(len(degraded)) if rows is None else rows
         target, output = self.distribution, self.output(degraded)
         if not temperature > 0:

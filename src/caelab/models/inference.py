@@ -102,6 +102,8 @@ class Inference:
         )
         if not plain or hooked or x.ndim != 4:
             return by_torch(x)
+        # The compiled program is chosen by the size of an image alone, never by their number: an
+        # image has the same answer in every batch.
         compiled = self._compiled_for(part, x.shape[1:])
         if compiled is not None:
             answer: Tensor = compiled(x)

@@ -41,6 +41,8 @@ class TTA:
         Returns:
             ``(N, C', H, W)``.
         """
+        # Outputs are averaged, not images: logits and chroma average better before they are
+        # squashed or merged.
         output = self._over_scales(forward, images)
         if self.flip:
             output = (output + self._over_scales(forward, images.flip(3)).flip(3)) / 2
@@ -67,6 +69,8 @@ class TTA:
         def cropped(images: Tensor, padding: tuple[int, ...], mode: str = "constant") -> Tensor:
             return F.pad(images, padding, mode)[:, :, :height, :width]
 
+        # The border is repeated where the moved copy has no pixel, and that part of the output is
+        # dropped again.
         down = forward(cropped(images, before, "replicate"))[:, :, shift:, shift:]
         padded = F.pad(images, after, mode="replicate")[:, :, shift:, shift:]
         up = forward(padded)[:, :, :-shift, :-shift]

@@ -75,6 +75,7 @@ def load_model(file: Path, device: torch.device) -> tuple[ImageModel, ModelCard]
         raise InputError(
             f"{file}: the weights are not those of '{card.network}'. {error}"
         ) from error
+    # Such weights load, and would give a black or empty picture without a word.
     if not all(bool(torch.isfinite(value).all()) for value in tensors.values()):
         raise InputError(
             f"{file}: some weights are not finite numbers; the file is damaged or its training"

@@ -121,6 +121,7 @@ def _finish(
             return Outcome(job=job, error=message, notes=result.notes)
         return Outcome(job=job, notes=notes, metrics=metrics)
 
+    # `map` keeps the order of the jobs, whichever is written first.
     with ThreadPoolExecutor(WRITERS) as pool:
         yield from pool.map(conclude, waiting, results)
 

@@ -48,6 +48,7 @@ class ColorProfile:
         """True where the values are sRGB's, or nearly."""
         if self.space != "RGB":
             return False
+        # Profiles of the same colors differ in bytes, so colors are compared: 6 × 6 × 6 of them.
         steps = np.linspace(0, 255, 6).round().astype(np.uint8)
         colors = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(1, -1, 3)
         return bool(np.abs(self.to_srgb(colors).astype(int) - colors).max() < _SRGB_TOLERANCE)

@@ -74,6 +74,7 @@ def colorize(
         raise InputError("to colorize, at least one scale is needed, of 1 pixel or more.")
     prepared = [_in_srgb_gray(picture) for picture in pictures]
     found: list[list[Floats]] = [[] for _ in pictures]
+    # Pictures of equal view size share a batch; the order of the results is that of the inputs.
     for scale in scales or (None,):
         sizes = [_view_size(picture.size, scale, model) for picture in prepared]
         for size in dict.fromkeys(sizes):
@@ -99,6 +100,7 @@ def _in_srgb_gray(picture: Picture) -> Picture:
         curve = ColorProfile(picture.icc).gray_curve()
     except ValueError as error:
         return replace(picture, icc=None).noting(f"{error}; the picture was taken for sRGB")
+    # By a table of all levels, as a profile converts 8 bits only.
     levels = np.interp(np.linspace(0, 255, picture.most + 1), np.arange(256), curve) * picture.most
     pixels = np.rint(levels).astype(picture.pixels.dtype)[picture.pixels]
     return replace(picture, icc=None, pixels=pixels)
@@ -125,6 +127,7 @@ def _view(picture: Picture, size: Size) -> Floats:
 
 def _predict(model: PictureModel, views: Floats) -> Floats:
     """Return chroma, ``float32 (N, 2, h, w)``, for gray views ``(N, 1, h, w)``."""
+    # A model of RGB was trained to keep the luma; only what it adds is wanted.
     outputs = model(views if model.channels == 1 else views.repeat(model.channels, axis=1))
     return outputs if model.color_space else SPACES["ycbcr"].chroma(outputs)
 
@@ -156,6 +159,7 @@ def _merge_at_full_size(
     guided = GuidedChroma(chroma, size=picture.size, guide=guide)
     height, width = picture.size
     pixels = np.empty((height, width, 3), picture.pixels.dtype)
+    # Strips are independent: threads share them, and memory does not grow with the picture.
     rows = max(1, STRIP_PIXELS // width)
 
     def color(top: int) -> None:

@@ -63,6 +63,7 @@ def write_picture(path: Path, picture: Picture, *, force: bool = False) -> tuple
         raise InputError(
             f"{printable(str(path))} has no suffix of a format that is written: {known}."
         )
+    # Written next to its final path and renamed: a reader never sees half a picture.
     with replacing(path) as temporary, temporary.open("wb") as stream:
         return save(stream, picture, SUFFIX_FORMATS[suffix], name=printable(str(path)))
 

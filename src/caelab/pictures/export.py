@@ -56,6 +56,7 @@ def export_onnx(
     """
     channels = parse_degradation(card.degradation).channels(card.channels)
     geometry = geometry_of_card(card)
+    # Padding lies inside the graph, so that users of other languages need not know of strides.
     whole = _AnySize(model.eval(), geometry.multiple).eval()
     try:
         import onnxruntime  # noqa: F401 - to fail before the work

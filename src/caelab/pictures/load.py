@@ -20,7 +20,7 @@ True
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -43,6 +43,7 @@ from caelab.pictures.picture import Floats, Picture, picture_of, to_planes
 from caelab.pictures.restore import restore
 
 Array = NDArray[Any]
+ImagesT = TypeVar("ImagesT", Image.Image, Array)
 
 
 class Model:
@@ -69,23 +70,9 @@ class Model:
         card = self.card
         return f"<caelab model: {card.network}, {card.degradation} to {card.target}>"
 
-    @overload
     def restore(
-        self, images: Image.Image, *, scales: Sequence[int] | None = None, saturation: float = 1.0
-    ) -> Image.Image: ...
-
-    @overload
-    def restore(
-        self, images: Array, *, scales: Sequence[int] | None = None, saturation: float = 1.0
-    ) -> Array: ...
-
-    def restore(
-        self,
-        images: Image.Image | Array,
-        *,
-        scales: Sequence[int] | None = None,
-        saturation: float = 1.0,
-    ) -> Image.Image | Array:
+        self, images: ImagesT, *, scales: Sequence[int] | None = None, saturation: float = 1.0
+    ) -> ImagesT:
         """Undo what the model was trained to undo: colorize, denoise, reconstruct.
 
         Models of gray images get the luma of RGB.

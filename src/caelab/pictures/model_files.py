@@ -66,6 +66,8 @@ def find_model(name_or_path: str | Path) -> Path:
     >>> find_model("reference").name
     'reference.safetensors'
     """
+    # Shipped models first, so that a run directory of that name in the working directory does not
+    # change what a command does.
     shipped = shipped_models()
     name = str(name_or_path)
     if name in shipped:

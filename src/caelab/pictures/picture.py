@@ -143,6 +143,7 @@ def to_planes(values: Values) -> Floats:
     >>> to_planes(np.array([[[0, 51, 255]]], np.uint8)).ravel().astype(float).round(2).tolist()
     [0.0, 0.2, 1.0]
     """
+    # In C order, as the layout of the transposed view would make every later operation strided.
     planes = values.transpose(2, 0, 1).astype(np.float32, order="C")
     planes *= np.float32(1 / np.iinfo(values.dtype).max)
     return planes
@@ -158,6 +159,7 @@ def from_planes(planes: Floats, dtype: DTypeLike) -> Values:
     >>> from_planes(np.array([[[0.2]], [[-1]], [[2]]], np.float32), np.uint8).ravel().tolist()
     [51, 0, 255]
     """
+    # Truncation of x + ½ rounds, and is several times faster than `rint`.
     scaled = planes.clip(0, 1) * np.float32(np.iinfo(dtype).max) + np.float32(0.5)
     return scaled.transpose(1, 2, 0).astype(dtype, order="C")
 
@@ -276,6 +278,7 @@ def _values(opened: Image.Image, icc: bytes | None) -> tuple[Values, bytes | Non
     if mode.startswith("I;16"):
         return np.asarray(opened).astype(np.uint16)[..., None], icc, []
     if mode in ("I", "F"):
+        # float64 holds every 32-bit integer; infinity becomes white, and no number black.
         numbers = np.nan_to_num(np.asarray(opened).astype(np.float64), posinf=1e300, neginf=0)
         if mode == "F":
             numbers *= 65535 if numbers.max() <= 1 else 257

@@ -76,6 +76,8 @@ def _restore_alike(model: PictureModel, pictures: Sequence[Picture], tile: int) 
                 part[:, picture.alpha[np.ix_(rows, columns)] == 0] = MISSING
         return np.concatenate(parts)
 
+    # The channels of all pictures form one image of many channels, so that every tile of the batch
+    # is read and joined once.
     together = PictureModel(function=function, channels=channels, geometry=model.geometry)
     for top, band in in_tiles(together, read, pictures[0].size, tile=tile):
         for index, result in enumerate(results):

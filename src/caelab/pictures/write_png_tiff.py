@@ -80,6 +80,7 @@ def write_tiff(stream: BinaryIO, picture: Picture) -> None:
     channels = picture.pixels.shape[2] + (picture.alpha is not None)
     strips = [_compressed_differences(rows) for rows in _strips(picture)]
     lengths = [len(strip) for strip in strips]
+    # Offsets have 32 bits; some room is left for the directory.
     if sum(lengths) > 2**32 - 2**24:
         raise ValueError("a TIFF holds no more than 4 GiB")
 

@@ -118,8 +118,11 @@ class BinsTarget(ColorTarget):
         Returns:
             Chroma in the space's unit, ``(N, 2, H, W)``.
         """
+        # One smooth field for all pixels: drawn one by one, neighbors would differ like confetti.
         field = smooth_field(luminance(degraded).clamp(0, 1), keys)
         quantiles = torch.special.ndtr(field).clamp(1e-6, 1 - 1e-6)
+        # The loss made rare bins as much more probable as their weight; the logarithm takes that
+        # back.
         drawn = [
             colors_at(((part - self.weights.log()) / temperature).softmax(1), self.centers, chance)
             for part, chance in zip(_rows(output), _rows(quantiles), strict=True)

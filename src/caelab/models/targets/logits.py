@@ -5,7 +5,7 @@ from typing import Self
 from torch import Tensor
 
 from caelab.models.card import ModelCard
-from caelab.models.targets.base import PredictionTarget, TargetOptions
+from caelab.models.targets.base import PredictionTarget
 from caelab.registry import register
 
 
@@ -20,11 +20,6 @@ class LogitsTarget(PredictionTarget):
     def __init__(self, *, channels: int) -> None:
         super().__init__()
         self.channels = channels
-
-    @classmethod
-    def output_channels(cls, options: TargetOptions, channels: int) -> int:  # noqa: ARG003
-        """Return the channels of the image."""
-        return channels
 
     @classmethod
     def from_card(cls, card: ModelCard) -> Self:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from caelab.models.card import ModelCard
 from caelab.models.channel_affine import ChannelAffine
-from caelab.models.targets.base import PredictionTarget, TargetOptions
+from caelab.models.targets.base import PredictionTarget
 from caelab.registry import register
 
 
@@ -29,11 +29,6 @@ class RgbTarget(PredictionTarget):
         super().__init__()
         self.channels = len(mean)
         self.denormalize = ChannelAffine(torch.tensor(std), torch.tensor(mean))
-
-    @classmethod
-    def output_channels(cls, options: TargetOptions, channels: int) -> int:  # noqa: ARG003
-        """Return the channels of the image."""
-        return channels
 
     @classmethod
     def from_card(cls, card: ModelCard) -> Self:
