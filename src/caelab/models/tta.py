@@ -41,8 +41,8 @@ class TTA:
         Returns:
             ``(N, C', H, W)``.
         """
-        # Outputs are averaged, not images: logits and chroma average better before they are
-        # squashed or merged.
+        # Outputs are averaged before they become images: of logits this is the geometric mean of
+        # the distributions.
         output = self._over_scales(forward, images)
         if self.flip:
             output = (output + self._over_scales(forward, images.flip(3)).flip(3)) / 2

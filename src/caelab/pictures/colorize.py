@@ -127,7 +127,7 @@ def _view(picture: Picture, size: Size) -> Floats:
 
 def _predict(model: PictureModel, views: Floats) -> Floats:
     """Return chroma, ``float32 (N, 2, h, w)``, for gray views ``(N, 1, h, w)``."""
-    # A model of RGB was trained to keep the luma; only what it adds is wanted.
+    # Of RGB only the chroma counts: the luma is the picture's own.
     outputs = model(views if model.channels == 1 else views.repeat(model.channels, axis=1))
     return outputs if model.color_space else SPACES["ycbcr"].chroma(outputs)
 

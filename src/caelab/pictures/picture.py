@@ -278,7 +278,7 @@ def _values(opened: Image.Image, icc: bytes | None) -> tuple[Values, bytes | Non
     if mode.startswith("I;16"):
         return np.asarray(opened).astype(np.uint16)[..., None], icc, []
     if mode in ("I", "F"):
-        # float64 holds every 32-bit integer; infinity becomes white, and no number black.
+        # float64 holds every 32-bit integer; infinity becomes white, NaN black.
         numbers = np.nan_to_num(np.asarray(opened).astype(np.float64), posinf=1e300, neginf=0)
         if mode == "F":
             numbers *= 65535 if numbers.max() <= 1 else 257
