@@ -7,8 +7,7 @@ from caelab.metrics.statistics import mean_interval
 from caelab.networks.layers.base import format_shape
 from caelab.report.document import Cell, Part, Picture
 from caelab.report.error_sites import ErrorSites, find_error_sites
-from caelab.report.figures.curves import draw_curves
-from caelab.report.figures.error_map import draw_error_sites
+from caelab.report.figures.reconstruction import draw_curves, draw_error_sites
 from caelab.report.network_drawing import draw_network
 from caelab.report.run_reader import FinishedRun, over_seeds
 from caelab.report.test_images import RunImages
