@@ -88,6 +88,14 @@ def set_limits(
     axes.grid(color=GRID, linewidth=0.6)
 
 
+def add_legend(axes: Axes, side: Literal["above", "right"]) -> None:
+    """Add a legend outside the axes, above them in columns or on their right."""
+    if side == "above":
+        axes.legend(fontsize=8, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    else:
+        axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+
+
 def format_plain(value: float) -> str:
     """Return a round number without an exponent or needless zeros.
 

@@ -7,10 +7,10 @@ Errors are mean squared errors of the test images, in [0, 1]. A run whose error 
 finite number is counted and left out.
 """
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -304,6 +304,12 @@ def _architecture(rows: Sequence[StudyRow]) -> Architecture:
     return Architecture(**copied, **computed)
 
 
+def error_points(architectures: Sequence[Architecture], attribute: str) -> np.ndarray:
+    """Return a property of networks and their test MSE, ``float64 (N, 2)``."""
+    points = [(getattr(each, attribute), each.mse.estimate) for each in architectures]
+    return np.array(points, np.float64).reshape(-1, 2)
+
+
 def _ratio(value: int | None, base: int | None) -> float | None:
     if value == base:
         return 1.0
@@ -347,7 +353,7 @@ def _equal_size(
         per_doubling=_per_doubling(maps),
         steps=tuple(
             AreaStep(smaller=smaller, larger=larger, effect=effect(larger.errors, smaller.errors))
-            for smaller, larger in pairwise(by_area)
+            for smaller, larger in itertools.pairwise(by_area)
         ),
     )
 
@@ -367,8 +373,6 @@ def _per_doubling(maps: Mapping[int, Architecture]) -> Interval:
 
 
 def _front(measured: Sequence[Architecture], cost: str) -> Front:
-    costs = np.array([(each.cost(cost), each.mse.estimate) for each in measured]).reshape(-1, 2)
-    chosen = [
-        each for each, on_front in zip(measured, pareto_front(costs), strict=True) if on_front
-    ]
-    return Front(cost=cost, architectures=tuple(sorted(chosen, key=lambda each: each.cost(cost))))
+    on_front = pareto_front(error_points(measured, cost))
+    ordered = sorted(itertools.compress(measured, on_front), key=lambda each: each.cost(cost))
+    return Front(cost=cost, architectures=tuple(ordered))

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
-from caelab.plotting import GRAY, INK, LINES, MARKS, MSE_LABEL, new_axes, set_limits
-from caelab.report.architectures import Analysis, Architecture
+from caelab.plotting import GRAY, INK, LINES, MARKS, MSE_LABEL, add_legend, new_axes, set_limits
+from caelab.report.architectures import Analysis, Architecture, error_points
 from caelab.report.figures.labels import label_points
 from caelab.report.number_format import significant
 
@@ -35,7 +35,7 @@ def draw_code_size(analysis: Analysis, linear: Mapping[str, Mapping[int, float]]
         for each in analysis.architectures
         if each.errors and each.code_size and each.skip_around_code
     ]
-    shown = _points([*answer.architectures, *excluded])
+    shown = error_points([*answer.architectures, *excluded], "code_size")
     (smallest, least), (largest, _) = shown.min(0), shown.max(0)
     kinds = {name: _visible(line, smallest / 2, largest * 2) for name, line in linear.items()}
     kinds = {name: line for name, line in kinds.items() if len(line)}
@@ -44,7 +44,7 @@ def draw_code_size(analysis: Analysis, linear: Mapping[str, Mapping[int, float]]
     set_limits(axes, x=visible[:, 0], y=visible[visible[:, 1] > least / _DEPTH, 1])
     law = answer.law
     if not law.exponent.undetermined:
-        sizes, errors = _points(answer.architectures).T
+        sizes, errors = error_points(answer.architectures, "code_size").T
         at = np.geomspace(sizes.min(), sizes.max(), 60)
         low, high = fit_band(sizes, errors, at)
         color = MARKS[5][0]
@@ -58,15 +58,17 @@ def draw_code_size(analysis: Analysis, linear: Mapping[str, Mapping[int, float]]
     _draw_networks(axes, answer.architectures, base)
     if excluded:
         label = "left out: a skip connection around the code"
-        axes.plot(*_points(excluded).T, "x", color=GRAY, markersize=7, label=label)
+        axes.plot(
+            *error_points(excluded, "code_size").T, "x", color=GRAY, markersize=7, label=label
+        )
     axes.set_xlabel("numbers in the code")
     axes.set_ylabel(f"test {MSE_LABEL}")
-    axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    add_legend(axes, "right")
     named = _worth_naming(analysis, excluded)
     label_points(
         axes,
         [each.label for each in named],
-        _points(named),
+        error_points(named, "code_size"),
         avoid=shown,
         lines=list(kinds.values()),
     )
@@ -108,7 +110,7 @@ def _draw_networks(
             groups.setdefault(each.varied or "other networks", []).append(each)
     for (color, marker), (name, members) in zip(cycle(MARKS), groups.items(), strict=False):
         axes.plot(
-            *_points(members).T,
+            *error_points(members, "code_size").T,
             marker,
             color=color,
             markersize=7,
@@ -117,7 +119,7 @@ def _draw_networks(
         )
     if base and base in architectures:
         axes.plot(
-            *_points([base]).T,
+            *error_points([base], "code_size").T,
             "D",
             color=INK,
             markersize=10,
@@ -125,12 +127,6 @@ def _draw_networks(
             markeredgewidth=1.5,
             label="base",
         )
-
-
-def _points(architectures: Sequence[Architecture]) -> np.ndarray:
-    """Return code size and test MSE, ``(N, 2)``."""
-    points = [(each.code_size, each.mse.estimate) for each in architectures]
-    return np.array(points, np.float64).reshape(-1, 2)
 
 
 def _visible(line: Mapping[int, float], low: float, high: float) -> np.ndarray:
@@ -145,7 +141,7 @@ def _worth_naming(analysis: Analysis, excluded: Sequence[Architecture]) -> list[
     ordered = sorted(answer.architectures, key=lambda each: each.mse.estimate)
     chosen = [ordered[0], ordered[-1], *excluded[:3]]
     if not np.isnan(law.scale):
-        points = _points(ordered)
+        points = error_points(ordered, "code_size")
         distances = np.abs(np.log(points[:, 1] / law(points[:, 0])))
         chosen += [ordered[index] for index in np.argsort(-distances, kind="stable")[:4]]
     return list({each.label: each for each in chosen}.values())

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
-from caelab.plotting import BLUE, INK, LINES, MSE_LABEL, ORANGE, new_axes, set_limits
-from caelab.report.architectures import Architecture, EqualSizeAnswer
+from caelab.plotting import BLUE, INK, LINES, MSE_LABEL, ORANGE, add_legend, new_axes, set_limits
+from caelab.report.architectures import Architecture, EqualSizeAnswer, error_points
 from caelab.report.figures.labels import label_points
 from caelab.report.number_format import significant
 
@@ -35,7 +35,7 @@ def draw_equal_size(answer: EqualSizeAnswer, linear: Mapping[str, float]) -> Fig
     axes.xaxis.set_major_locator(FixedLocator(areas))
     axes.xaxis.set_minor_locator(FixedLocator([]))
     axes.set_xticks(areas, [_shapes(shown, area) for area in areas])
-    joined = _points(answer.maps)
+    joined = error_points(answer.maps, "area")
     axes.plot(*joined.T, "-", color=BLUE, linewidth=1, alpha=0.7)
     for each in shown:
         color, marker = (BLUE, "o") if each in answer.maps else (ORANGE, "s")
@@ -46,24 +46,19 @@ def draw_equal_size(answer: EqualSizeAnswer, linear: Mapping[str, float]) -> Fig
         if len(each.errors) > 1:
             errors = list(each.errors.values())
             axes.plot([each.area or 0] * len(errors), errors, "_", color=color, markersize=9)
-        point = _points([each]).T
+        point = error_points([each], "area").T
         axes.plot(*point, marker, color=color, markersize=7, markeredgecolor="white")
     for dashes, (name, error) in zip(LINES, linear.items(), strict=False):
         label = f"{name}: {significant(error)}"
         axes.axhline(error, color=INK, linewidth=1.2, linestyle=dashes, label=label)
     if linear:
-        axes.legend(fontsize=8, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+        add_legend(axes, "above")
     axes.set_xlabel("shape of the code: height × width × channels")
     axes.set_ylabel(f"test {MSE_LABEL}")
     levels = [np.array([(x, error) for x in axes.get_xlim()]) for error in linear.values()]
-    label_points(axes, [each.label for each in shown], _points(shown), lines=[joined, *levels])
+    labels, points = [each.label for each in shown], error_points(shown, "area")
+    label_points(axes, labels, points, lines=[joined, *levels])
     return figure
-
-
-def _points(architectures: Sequence[Architecture]) -> np.ndarray:
-    """Return area and test MSE, ``(N, 2)``."""
-    points = [(each.area, each.mse.estimate) for each in architectures]
-    return np.array(points, np.float64).reshape(-1, 2)
 
 
 def _shapes(shown: Sequence[Architecture], area: int) -> str:

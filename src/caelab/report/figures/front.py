@@ -1,12 +1,10 @@
 """Error against one cost: all networks, and those that no other beats in both."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from matplotlib.figure import Figure
 
-from caelab.plotting import BLUE, GRAY, MSE_LABEL, ORANGE, new_axes, set_limits
-from caelab.report.architectures import COSTS, Analysis, Architecture, Front
+from caelab.plotting import BLUE, GRAY, MSE_LABEL, ORANGE, add_legend, new_axes, set_limits
+from caelab.report.architectures import COSTS, Analysis, Front, error_points
 from caelab.report.figures.labels import label_points
 
 
@@ -16,16 +14,11 @@ def draw_front(front: Front, analysis: Analysis) -> Figure | None:
     Returns:
         The figure; ``None`` with fewer than two networks that have an error and a cost.
     """
-
-    def points(architectures: Sequence[Architecture]) -> np.ndarray:
-        found = [(each.cost(front.cost), each.mse.estimate) for each in architectures]
-        return np.array(found, np.float64).reshape(-1, 2)
-
     measured = [each for each in analysis.architectures if each.errors and each.cost(front.cost)]
     on_front = [each for each in front.architectures if each.cost(front.cost)]
     if len(measured) < 2 or not on_front:
         return None
-    shown, best = points(measured), points(on_front)
+    shown, best = error_points(measured, front.cost), error_points(on_front, front.cost)
     figure, axes = new_axes(4.4)
     set_limits(axes, x=shown[:, 0], y=shown[:, 1], margin=0.1)
     axes.plot(
@@ -37,7 +30,7 @@ def draw_front(front: Front, analysis: Analysis) -> Figure | None:
     axes.plot(*best.T, "s", color=BLUE, markersize=6, label="on the front")
     if analysis.base:
         axes.plot(
-            *points([analysis.base]).T,
+            *error_points([analysis.base], front.cost).T,
             "D",
             color=ORANGE,
             markersize=9,
@@ -47,6 +40,6 @@ def draw_front(front: Front, analysis: Analysis) -> Figure | None:
         )
     axes.set_xlabel(COSTS[front.cost])
     axes.set_ylabel(f"test {MSE_LABEL}")
-    axes.legend(fontsize=8, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    add_legend(axes, "above")
     label_points(axes, [each.label for each in on_front], best, avoid=shown, lines=[stairs])
     return figure
