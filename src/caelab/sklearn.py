@@ -141,12 +141,19 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         return self
 
     def transform(self, X: Array) -> Array:  # noqa: N803
-        """Encode images to codes, ``float32 (N, code size)``."""
+        """Encode images ``(N, C, H, W)`` or rows to codes, ``float32 (N, code size)``."""
         check_is_fitted(self)
         return self._run("encode", self._validate(X)).reshape(-1, self._n_features_out)
 
     def inverse_transform(self, X: Array) -> Array:  # noqa: N803
-        """Decode codes ``(N, code size)`` to ``float32`` images like those of ``fit``."""
+        """Decode codes to images.
+
+        Args:
+            X: Codes ``(N, code size)``.
+
+        Returns:
+            Images ``float32 (N, C, H, W)`` in the range of those of ``fit``, or rows like them.
+        """
         check_is_fitted(self)
         codes = check_array(X, dtype=np.float32)
         if codes.shape[1] != self._n_features_out:
@@ -161,7 +168,12 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         return images.reshape(len(images), -1) if self._rows else images
 
     def score(self, X: Array, y: object = None) -> float:  # noqa: ARG002, N803
-        """Return minus the reconstructions' mean squared error on [0, 1]; higher is better."""
+        """Return minus the mean squared error of the reconstructions; higher is better.
+
+        Args:
+            X: Images ``(N, C, H, W)`` or rows; the error is that of values scaled to [0, 1].
+            y: Ignored.
+        """
         check_is_fitted(self)
         images = self._validate(X)
         restored = self._run("restore", images)

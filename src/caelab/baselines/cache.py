@@ -23,8 +23,8 @@ def cached_arrays(
 
     Args:
         name: First part of the file's name.
-        *inputs: Everything that the result depends on: ``DeviceImages`` by their content, anything else
-            by its text. Change the name when the computation changes.
+        *inputs: Everything that the result depends on: ``DeviceImages`` by their content, anything
+            else by its text. Change the name when the computation changes.
         compute: Function that makes the arrays, by name.
     """
     # The pixels' bytes, not the data set's name: 48,000 images of CIFAR-10 take 0.1 seconds, and no

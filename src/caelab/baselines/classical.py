@@ -87,6 +87,9 @@ def measured_positions(pixels: DeviceImages, count: int = MEASURED_IMAGES) -> ND
     Args:
         pixels: The images.
         count: Number of images if they have 32×32 pixels; fewer if they are larger, but at least 8.
+
+    Returns:
+        Positions ``int64 (N,)``, ascending.
     """
     size = pixels.shape[1] * pixels.shape[2]
     return evenly_spaced(min(count, max(8, count * 32 * 32 // size)), len(pixels))

@@ -185,8 +185,8 @@ def nearest_neighbors(features: Tensor, among: Tensor, count: int) -> Tensor:
     """Return the positions of the nearest rows, by exact search.
 
     Args:
-        features: Rows ``(M, D)``.
-        among: Rows ``(K, D)`` to search.
+        features: Rows of numbers ``(M, C)``.
+        among: Rows ``(K, C)`` to search.
         count: Neighbors per row, at most K.
 
     Returns:

@@ -71,8 +71,7 @@ def compare_targets(rgb: Group, chroma: Group) -> dict[str, Any]:
         gain = _gain(metric, *means, first.result["test"].get(f"true_{name}"))
         if gain is not None and math.isfinite(gain):
             (better if gain > 0 else worse).append(metric)
-            unit = f", {metric.unit}" if metric.unit else ""
-            rows.append((f"{metric.title}{unit}", *means, metric.better))
+            rows.append((metric.heading, *means, metric.better))
     description = first.description
     return {
         "network": first.config.network_name,
