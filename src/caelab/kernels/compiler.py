@@ -1,4 +1,4 @@
-"""C source → a shared library for this very processor, compiled once and kept in the user's cache."""
+"""C sources, compiled once for this very processor; the user's cache keeps their libraries."""
 
 import ctypes
 import functools

@@ -35,7 +35,8 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Te
         and dtype in (torch.bfloat16, torch.float16)
     ):
         bias = None if bias is None else bias.to(dtype)
-        y: Tensor = _SmallMaps.apply(x.to(dtype), weight.to(dtype), bias, padding)  # type: ignore[no-untyped-call]
+        x, weight = x.to(dtype), weight.to(dtype)
+        y: Tensor = _SmallMaps.apply(x, weight, bias, padding)  # type: ignore[no-untyped-call]
         return y
     if winograd.is_faster(x, weight, outputs=len(weight), kernel=weight.shape[-1], padding=padding):
         return winograd.convolve(x, weight, bias, padding)

@@ -421,7 +421,8 @@ static inline __attribute__((always_inline)) void maximum_of_backward(const int 
       for (int x = 0; x < to->width; x++) {
         float *corner = at(in, from, c, side * y, side * x);
         const Flags index = __builtin_convertvector(*indices++, Flags), where = index & (RECTIFIED - 1);
-        const Lanes gradient = activation == NONE ? gradients[x] : select(index >= RECTIFIED, gradients[x] * slope, gradients[x]);
+        const Lanes gradient =
+            activation == NONE ? gradients[x] : select(index >= RECTIFIED, gradients[x] * slope, gradients[x]);
         for (int i = 0; i < side; i++)
           for (int j = 0; j < side; j++)
             *(Lanes *)(corner + i * row_of(from) + j * LANES) =
@@ -503,7 +504,8 @@ static void activation_backward(int activation, const Tensor *t, float *value, f
     for (int y = 0; y < t->height; y++) {
       const Lanes *outputs = (const Lanes *)at(value, t, c, y, 0);
       Lanes *gradients = (Lanes *)at(gradient, t, c, y, 0);
-      for (int x = 0; x < t->width; x++) gradients[x] = select(outputs[x] > (Lanes){0}, gradients[x], gradients[x] * slope);
+      for (int x = 0; x < t->width; x++)
+        gradients[x] = select(outputs[x] > (Lanes){0}, gradients[x], gradients[x] * slope);
     }
 }
 
@@ -732,7 +734,8 @@ static void add_lanes(const Program *program, float *scratch, float *const *grad
     }
     if (op->side) add_taps_backward(op, gradients[2 * n], big->channels, small->channels, gradient);
     if (gradients[2 * n + 1])
-      for (int c = 0; c < from[1].channels; c++) gradients[2 * n + 1][c] = sum_of_lanes(scratch + op->bias_sums + c * LANES);
+      for (int c = 0; c < from[1].channels; c++)
+        gradients[2 * n + 1][c] = sum_of_lanes(scratch + op->bias_sums + c * LANES);
   }
 }
 
@@ -741,8 +744,8 @@ static inline int64_t size_of(const Tensor *t) { return (int64_t)t->channels * t
 /* Takes `count` images through the network. `weights` has two pointers for each operation, weights and biases. With
    `keep`, each group leaves what backward() needs in its own part of `tape`; else they all use the same part. Borders
    in `tape` and `scratch` must be zero, and stay so. */
-void forward(const Program *program, int64_t count, const float *images, const float *const *weights, float *tape,
-             float *scratch, float *outputs, int32_t keep) {
+void forward(const Program *program, float *scratch, int64_t count, const float *images, const float *const *weights,
+             float *tape, float *outputs, int32_t keep) {
   const Tensor *first = program->tensors, *last = first + program->count;
   pack_forward(program, weights, scratch);
   for (int64_t start = 0; start < count; start += LANES, tape += keep ? program->tape : 0) {
@@ -756,8 +759,8 @@ void forward(const Program *program, int64_t count, const float *images, const f
 }
 
 /* Computes the gradient of the weights from that of the outputs. `gradients` has two pointers for each operation. */
-void backward(const Program *program, int64_t count, const float *output_gradients, const float *const *weights,
-              float *tape, float *scratch, float *const *gradients) {
+void backward(const Program *program, float *scratch, int64_t count, const float *output_gradients,
+              const float *const *weights, float *tape, float *const *gradients) {
   const Tensor *last = program->tensors + program->count;
   pack_backward(program, weights, scratch);
   const int64_t groups = (count + LANES - 1) / LANES;
@@ -790,8 +793,8 @@ static inline void pixels_at(const uint8_t *images, const int64_t *rows, int cou
 
    images  bytes (H, W, C) of each image
    rows    `count` indices of images */
-double mse_gradient(const Program *program, int64_t count, const uint8_t *images, const int64_t *rows,
-             const float *const *weights, float *tape, float *scratch, float *const *gradients) {
+double mse_gradient(const Program *program, float *scratch, int64_t count, const uint8_t *images,
+                    const int64_t *rows, const float *const *weights, float *tape, float *const *gradients) {
   const Tensor *first = program->tensors, *last = first + program->count;
   const int64_t size = size_of(first);
   const float slope = 2.0f / (float)(count * size);

@@ -8,6 +8,7 @@ import ctypes
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +23,9 @@ LIBRARY = CLibrary(
     {
         "lanes": "i",
         "max_taps": "i",
-        "forward": "-plpppppi",
-        "backward": "-plppppp",
-        "mse_gradient": "dplpppppp",
+        "forward": "-pplppppi",
+        "backward": "-pplpppp",
+        "mse_gradient": "dpplppppp",
     },
 )
 
@@ -67,9 +68,9 @@ class Operation:
     """A layer, as ``simd.c`` knows it.
 
     Attributes:
-        kind: Which of the constants above.
+        kind: One of the constants above, such as ``CONVOLUTION``.
         kernel: Side of the kernel, of the pool, or of the square that is shuffled.
-        weighted: Whether it has weights.
+        weighted: True if it has weights.
         stride: Pixels from one window to the next.
         dilation: Pixels from one tap to the next.
         padding: Zeros around the input.
@@ -169,7 +170,7 @@ class _Buffers:
         self._free: dict[int, list[Tensor]] = {}
 
     def borrow(self, floats: int) -> Tensor:
-        """Return a block of this size, in which all borders are zero."""
+        """Return a block of shape (floats,), in which all borders are zero."""
         try:
             return self._free.setdefault(floats, []).pop()
         except IndexError:
@@ -177,6 +178,12 @@ class _Buffers:
 
     def give_back(self, block: Tensor) -> None:
         self._free[len(block)].append(block)
+
+    @contextmanager
+    def borrowed(self, floats: int) -> Iterator[Tensor]:
+        block = self.borrow(floats)
+        yield block
+        self.give_back(block)
 
 
 class SimdProgram:
@@ -296,21 +303,9 @@ class SimdProgram:
             outputs: Memory for the outputs, ``float32 (N, H', W', C')``.
             tape: Memory for what :meth:`backward` needs of all images; ``None`` does not keep it.
         """
-        memory = self.tapes.borrow(self.tape) if tape is None else tape
-        scratch = self.scratches.borrow(self.scratch)
-        self.library.forward(
-            self.address,
-            len(images),
-            images.data_ptr(),
-            _pointers(weights),
-            memory.data_ptr(),
-            scratch.data_ptr(),
-            outputs.data_ptr(),
-            tape is not None,
-        )
-        self.scratches.give_back(scratch)
-        if tape is None:
-            self.tapes.give_back(memory)
+        keep = int(tape is not None)
+        with nullcontext(tape) if tape is not None else self.tapes.borrowed(self.tape) as memory:
+            self._call("forward", len(images), images, weights, memory, outputs, keep)
 
     def backward(self, output_gradient: Tensor, weights: Weights, tape: Tensor) -> Weights:
         """Return the gradients of the weights.
@@ -321,17 +316,7 @@ class SimdProgram:
             tape: What :meth:`forward` left.
         """
         gradients = _empty_like(weights)
-        scratch = self.scratches.borrow(self.scratch)
-        self.library.backward(
-            self.address,
-            len(output_gradient),
-            output_gradient.data_ptr(),
-            _pointers(weights),
-            tape.data_ptr(),
-            scratch.data_ptr(),
-            _pointers(gradients),
-        )
-        self.scratches.give_back(scratch)
+        self._call("backward", len(output_gradient), output_gradient, weights, tape, gradients)
         return gradients
 
     def mse_gradient(
@@ -343,7 +328,7 @@ class SimdProgram:
 
         Args:
             images: ``uint8 (M, H·W·C)``, meaning [0, 1].
-            rows: Which of them, ``int64 (N,)``.
+            rows: Indices of the N images to use, ``int64 (N,)``.
             weights: Weights and biases of each operation.
 
         Returns:
@@ -351,21 +336,16 @@ class SimdProgram:
         """
         dense = _dense(weights)
         gradients = _empty_like(dense)
-        tape, scratch = self.tapes.borrow(self.tape), self.scratches.borrow(self.scratch)
-        total: float = self.library.mse_gradient(
-            self.address,
-            len(rows),
-            images.data_ptr(),
-            rows.data_ptr(),
-            _pointers(dense),
-            tape.data_ptr(),
-            scratch.data_ptr(),
-            _pointers(gradients),
-        )
-        self.tapes.give_back(tape)
-        self.scratches.give_back(scratch)
+        with self.tapes.borrowed(self.tape) as tape:
+            total = self._call("mse_gradient", len(rows), images, rows, dense, tape, gradients)
         found = tuple(each for each in gradients if each is not None)
         return total / (len(rows) * images.shape[1]), found
+
+    def _call(self, function: str, count: int, *arguments: Tensor | Weights | int) -> Any:
+        with self.scratches.borrowed(self.scratch) as scratch:
+            return getattr(self.library, function)(
+                self.address, scratch.data_ptr(), count, *map(_argument, arguments)
+            )
 
     def empty_outputs(self, count: int) -> Tensor:
         """Return memory for the outputs for so many images, ``float32 (N, H', W', C')``."""
@@ -404,10 +384,14 @@ def _empty_like(weights: Weights) -> Weights:
     return [None if weight is None else torch.empty_like(weight) for weight in weights]
 
 
-def _pointers(tensors: Weights) -> ctypes.Array[ctypes.c_void_p]:
-    return (ctypes.c_void_p * len(tensors))(
-        *[None if each is None else each.data_ptr() for each in tensors]
-    )
+def _argument(argument: Tensor | Weights | int) -> Any:
+    """Return an argument as C takes it: the address of a tensor, or an array of addresses."""
+    if isinstance(argument, int):
+        return argument
+    if isinstance(argument, Tensor):
+        return argument.data_ptr()
+    addresses = [None if each is None else each.data_ptr() for each in argument]
+    return (ctypes.c_void_p * len(addresses))(*addresses)
 
 
 def _floats(affine: Affine | None, channels: int) -> list[ctypes.Array[ctypes.c_float]]:

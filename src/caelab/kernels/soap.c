@@ -73,8 +73,10 @@ static Matrix transposed(float **scratch, Matrix matrix) {
     return copy;
 }
 
-/* Computes left times right. The left factor has `rows` rows, `row_step` floats apart, with numbers `step_along` apart. */
-static Matrix product(float **scratch, const float *left, int64_t rows, int64_t row_step, int64_t step_along, Matrix right) {
+/* Computes left times right. The left factor has `rows` rows, `row_step` floats apart, with numbers `step_along`
+   floats apart. */
+static Matrix product(float **scratch, const float *left, int64_t rows, int64_t row_step, int64_t step_along,
+                      Matrix right) {
     Matrix result = allocate(scratch, rows, right.columns);
     for (int64_t row = 0; row < rows; row += DOWN) {
         int64_t left_over = rows - row < DOWN ? rows - row : DOWN;
@@ -125,7 +127,8 @@ void observe_gradient(const Parameter *of, const float *gradient, int64_t taps, 
 }
 
 /* Moves the parameter by Adam's step for P' G Q, rotated back by P and Q'. */
-void update(const Parameter *of, const float *gradient, int64_t taps, const Hyperparameters *hyperparameters, float *scratch) {
+void update(const Parameter *of, const float *gradient, int64_t taps, const Hyperparameters *hyperparameters,
+            float *scratch) {
     const float *left = of->left_basis, *right = of->right_basis;
     int64_t rows = of->rows, columns = of->columns;
     Matrix step = as_matrix(&scratch, of, gradient, taps);

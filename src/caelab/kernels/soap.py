@@ -30,7 +30,7 @@ class SmallMatrix:
     Args:
         library: The compiled ``soap.c``.
         parameter: The parameter that is trained.
-        matrix: The same memory as SOAP sees it, ``(m, n)``.
+        matrix: The memory of ``parameter`` as the matrix that SOAP sees, ``(m, n)``.
         state: SOAP's state of the parameter.
     """
 
@@ -50,7 +50,7 @@ class SmallMatrix:
         self._taps = parameter[0, 0].numel() if parameter.ndim > 2 else 1
 
     def is_of(self, parameter: Tensor, state: dict[str, Any]) -> bool:
-        """Return whether these are still the parameter and its state."""
+        """Return whether this is still the parameter, of shape (m, …), and its state."""
         return (
             parameter.data_ptr() == self._parameter.parameter
             and state["mean"] is self._state["mean"]
@@ -60,7 +60,7 @@ class SmallMatrix:
         """Update the covariances by a gradient.
 
         Args:
-            gradient: Of the parameter's shape, contiguous.
+            gradient: Gradient of the parameter, of its shape, contiguous.
             keep: Share of the old covariances that is kept, between 0 and 1.
         """
         self._library.observe_gradient(
@@ -71,7 +71,7 @@ class SmallMatrix:
         """Move the parameter, and the moments, by Adam's step in the bases.
 
         Args:
-            gradient: Of the parameter's shape, contiguous.
+            gradient: Gradient of the parameter, of its shape, contiguous.
             hyperparameters: Those of the step, as :data:`Hyperparameters`.
         """
         self._library.update(
@@ -87,8 +87,8 @@ def small_matrix(parameter: Tensor, matrix: Tensor, state: dict[str, Any]) -> Sm
     """Return the parameter for ``soap.c``; ``None`` where that cannot be used, or is not faster.
 
     Args:
-        parameter: The parameter that is trained.
-        matrix: The parameter as SOAP sees it; a copy cannot be used.
+        parameter: The parameter that is trained, ``(m, …)``.
+        matrix: The parameter as SOAP sees it, ``(m, n)``; a copy cannot be used.
         state: SOAP's state of the parameter.
     """
     if (

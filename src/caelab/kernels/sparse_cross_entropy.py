@@ -32,8 +32,9 @@ def sparse_cross_entropy(logits: Tensor, classes: Tensor, shares: Tensor) -> Ten
         classes: ``int64 (N, K, H, W)``, in [0, Q), those of a pixel all different.
         shares: ``(N, K, H, W)``, without a gradient.
     """
-    result: Tensor = _SparseCrossEntropy.apply(logits, classes, shares)  # type: ignore[no-untyped-call]
-    return result
+    # The gradient can be taken once: it is multiplied in place.
+    mean: Tensor = _SparseCrossEntropy.apply(logits, classes, shares)  # type: ignore[no-untyped-call]
+    return mean
 
 
 class _SparseCrossEntropy(torch.autograd.Function):

@@ -79,7 +79,8 @@ static inline int64_t across(const Convolution *c) { return round_up(c->out_widt
 static inline int64_t inputs_of(const Convolution *c) { return round_up(c->channels, LANES); }
 static inline int64_t outputs_of(const Convolution *c) { return round_up(c->outputs, LANES); }
 
-/* Floats of the matrix of one point, with its panels: for TILES_AT_ONCE tiles of the input or output, or for the kernel. */
+/* Floats of the matrix of one point, with its panels: for TILES_AT_ONCE tiles of the input or output, or for the
+   kernel. */
 static inline int64_t plane_of(int64_t rows, int64_t columns) { return rows * round_up(columns, PANEL) + PLANE_GAP; }
 static inline int64_t input_plane(const Convolution *c) { return plane_of(TILES_AT_ONCE, c->channels); }
 static inline int64_t output_plane(const Convolution *c) { return plane_of(TILES_AT_ONCE, c->outputs); }
@@ -87,7 +88,9 @@ static inline int64_t kernel_plane(const Convolution *c) { return plane_of(input
 static inline int64_t transposed_plane(const Convolution *c) { return plane_of(outputs_of(c), c->channels); }
 
 /* Position of a column of row 0. */
-static inline int64_t position_of(int64_t rows, int64_t column) { return column / PANEL * PANEL * rows + column % PANEL; }
+static inline int64_t position_of(int64_t rows, int64_t column) {
+  return column / PANEL * PANEL * rows + column % PANEL;
+}
 
 static inline Images input_shape(const Convolution *c) { return (Images){c->height, c->width, c->channels, c->padding}; }
 static inline Images output_shape(const Convolution *c) { return (Images){c->out_height, c->out_width, c->outputs, 0}; }
@@ -207,12 +210,14 @@ static void points_to_output(const Convolution *c, const float *points, const fl
                          float *output) {
   from_points(c, points, output_shape(c), first, last, output, STEP, STEP, *OUTPUT, 0, bias, 0);
 }
-static void output_gradient_to_points(const Convolution *c, const float *gradient, int64_t first, int64_t last, float *points) {
+static void output_gradient_to_points(const Convolution *c, const float *gradient, int64_t first, int64_t last,
+                                      float *points) {
   to_points(c, gradient, output_shape(c), first, last, points, STEP, STEP, *OUTPUT, 1);
 }
 
 /* Transforms weights, whose rows are `row_step` and columns `column_step` floats apart, to (36, rows, columns). */
-static void kernel_to_points(const float *weights, int64_t rows, int64_t row_step, int64_t columns, int64_t column_step, float *points) {
+static void kernel_to_points(const float *weights, int64_t rows, int64_t row_step, int64_t columns,
+                             int64_t column_step, float *points) {
   const int64_t plane = plane_of(round_up(rows, LANES), columns);
   for (int64_t column = 0; column < columns; column += LANES)
     for (int64_t row = 0; row < rows; row++) {

@@ -1,6 +1,4 @@
-"""Convolutions of many channels with 3×3 kernels in float32 by ``winograd.c``: a quarter of the
-multiplications.
-"""
+"""3×3 convolutions of many channels by ``winograd.c``, with a quarter of the multiplications."""
 
 import ctypes
 import os
