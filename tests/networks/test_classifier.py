@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from caelab.networks import adapt, describe
 from caelab.networks.build import build
-from caelab.networks.initialize import standardise
+from caelab.networks.initialize import initialize_lsuv
 from caelab.networks.modules import Classifier
 from caelab.networks.network_module import NetworkModule
 from caelab.networks.parser import parse
@@ -65,7 +65,7 @@ def test_standardising_leaves_it_as_it_was_drawn() -> None:
     before = {
         name: value.clone() for name, value in network.state_dict().items() if ".linear." in name
     }
-    standardise(network, _images(50))
+    initialize_lsuv(network, _images(50))
     assert len(before) == 2
     for name, value in before.items():
         assert torch.equal(network.state_dict()[name], value)

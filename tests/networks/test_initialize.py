@@ -5,9 +5,10 @@ import torch
 from torch import nn
 
 from caelab.networks.build import build
-from caelab.networks.initialize import standardise, weighted_layers
+from caelab.networks.initialize import initialize_lsuv
 from caelab.networks.layers.base import ACTIVATIONS
 from caelab.networks.modules import ACTIVATIONS as FUNCTIONS
+from caelab.networks.modules import parametric_layers
 from caelab.networks.parser import parse
 
 
@@ -15,11 +16,11 @@ def _generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-@pytest.mark.parametrize("initialisation", ["kaiming", "default"])
-def test_only_the_generator_is_drawn_from(initialisation) -> None:
+@pytest.mark.parametrize("initialization", ["kaiming", "default"])
+def test_only_the_generator_is_drawn_from(initialization) -> None:
     state = torch.get_rng_state()
     once, again, other = (
-        build(parse("unet"), generator=_generator(seed), initialisation=initialisation).state_dict()
+        build(parse("unet"), generator=_generator(seed), initialization=initialization).state_dict()
         for seed in (0, 0, 1)
     )
     assert torch.equal(torch.get_rng_state(), state)
@@ -30,7 +31,7 @@ def test_only_the_generator_is_drawn_from(initialisation) -> None:
 def test_the_rewrite_and_batch_normalisation_draw_the_same_weights() -> None:
     plain = build(parse("reference"), generator=_generator())
     normed = build(parse("reference"), generator=_generator(), batchnorm=True)
-    for one, other in zip(weighted_layers(plain), weighted_layers(normed), strict=True):
+    for one, other in zip(parametric_layers(plain), parametric_layers(normed), strict=True):
         assert torch.equal(one.weight, other.weight)
 
 
@@ -45,7 +46,7 @@ def test_the_rewrite_and_batch_normalisation_draw_the_same_weights() -> None:
     ],
 )
 def test_kaiming_variances(text: str, variance: float) -> None:
-    first, last = weighted_layers(build(parse(text), size=8, generator=_generator()))
+    first, last = parametric_layers(build(parse(text), size=8, generator=_generator()))
     assert first.weight.var().item() == pytest.approx(variance, rel=0.15)
     assert last.weight.var().item() == pytest.approx(1 / (64 * 9), rel=0.15)
     assert first.bias is not None
@@ -68,10 +69,10 @@ def test_residual_brackets_begin_small() -> None:
         assert weight.var().item() == pytest.approx(2 / (32 * 9), rel=0.1)
 
 
-@pytest.mark.parametrize("initialisation", ["kaiming", "default"])
-def test_context_begins_as_the_identity(initialisation) -> None:
+@pytest.mark.parametrize("initialization", ["kaiming", "default"])
+def test_context_begins_as_the_identity(initialization) -> None:
     network = build(
-        parse("conv8 context conv3"), generator=_generator(), initialisation=initialisation, size=8
+        parse("conv8 context conv3"), generator=_generator(), initialization=initialization, size=8
     )
     x = torch.randn(2, 8, 8, 8, generator=_generator(1))
     assert torch.equal(network.layers[1](x), x)
@@ -87,12 +88,12 @@ def test_the_default_is_torchs_own() -> None:
         parse("conv8k5s2 deconv4k2s2 avgpool2 dense6"),
         size=8,
         generator=_generator(),
-        initialisation="default",
+        initialization="default",
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)
         expected = [make() for make in torch_layers]
-    for layer, twin in zip(weighted_layers(network), expected, strict=True):
+    for layer, twin in zip(parametric_layers(network), expected, strict=True):
         assert torch.equal(layer.weight, twin.weight)
         assert twin.bias is not None
         assert torch.equal(layer.bias, twin.bias)
@@ -113,7 +114,7 @@ def answers(
                 torch.std_mean(layer.map(given[0]), (0, 2, 3), correction=0)
             )
         )
-        for layer in weighted_layers(module)
+        for layer in parametric_layers(module)
     ]
     module(images)
     for hook in hooks:
@@ -121,7 +122,7 @@ def answers(
     return [(mean, deviation) for deviation, mean in seen]
 
 
-@pytest.mark.parametrize("initialisation", ["kaiming", "default"])
+@pytest.mark.parametrize("initialization", ["kaiming", "default"])
 @pytest.mark.parametrize(
     "text",
     [
@@ -131,11 +132,11 @@ def answers(
     ],
 )
 @torch.no_grad()
-def test_standardised_layers_answer_with_mean_0_and_variance_1(text: str, initialisation) -> None:
+def test_standardised_layers_answer_with_mean_0_and_variance_1(text: str, initialization) -> None:
     generator = torch.Generator().manual_seed(4)
-    module = build(parse(text), generator=generator, initialisation=initialisation)
+    module = build(parse(text), generator=generator, initialization=initialization)
     images = torch.randn(64, 3, 32, 32, generator=generator) * 3 + 1
-    standardise(module, images)
+    initialize_lsuv(module, images)
     *inner, last = answers(module, images)
     for mean, deviation in inner:
         torch.testing.assert_close(mean, torch.zeros_like(mean), rtol=0, atol=1e-4)
@@ -147,10 +148,10 @@ def test_standardised_layers_answer_with_mean_0_and_variance_1(text: str, initia
 @torch.no_grad()
 def test_standardising_keeps_residual_brackets_small_and_constant_channels_as_they_are() -> None:
     module = build(parse("conv4 2*(conv4 conv4) conv3"), generator=torch.Generator().manual_seed(0))
-    first = weighted_layers(module)[0]
+    first = parametric_layers(module)[0]
     first.weight[2] = 0
     images = torch.randn(64, 3, 16, 16, generator=torch.Generator().manual_seed(1))
-    standardise(module, images)
+    initialize_lsuv(module, images)
     deviations = [deviation.mean().item() for _, deviation in answers(module, images)]
     assert deviations == pytest.approx([0.75, 1, 0.5**0.5, 1, 0.5**0.5, 1 / 3], rel=1e-3)
     assert all(torch.isfinite(value).all() for value in module.state_dict().values())
@@ -164,10 +165,10 @@ def test_what_sees_the_whole_image_begins_standardised_too_and_context_as_the_id
     )
     images = torch.randn(64, 3, 8, 8, generator=_generator(1)) * 3 + 1
     state = torch.get_rng_state()
-    standardise(module, images)
+    initialize_lsuv(module, images)
     assert torch.equal(torch.get_rng_state(), state)  # dropout drew nothing
     assert module.layers[4].function.training
-    context = weighted_layers(module)[-2]
+    context = parametric_layers(module)[-2]
     assert not context.weight.any()
     assert not context.bias.any()
     deviations = [deviation.mean().item() for _, deviation in answers(module.eval(), images)]
@@ -176,6 +177,6 @@ def test_what_sees_the_whole_image_begins_standardised_too_and_context_as_the_id
 
 def test_standardising_leaves_batch_normalisation_alone() -> None:
     module = build(parse("conv4 conv3"), generator=torch.Generator().manual_seed(0), batchnorm=True)
-    before = weighted_layers(module)[0].weight.clone()
-    standardise(module, torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(1)))
-    assert torch.equal(weighted_layers(module)[0].weight, before)
+    before = parametric_layers(module)[0].weight.clone()
+    initialize_lsuv(module, torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(1)))
+    assert torch.equal(parametric_layers(module)[0].weight, before)

@@ -20,7 +20,7 @@ from caelab.models.targets import PredictionTarget
 from caelab.models.tta import TTA
 from caelab.networks.build import build
 from caelab.networks.description import Description
-from caelab.networks.initialize import standardise
+from caelab.networks.initialize import initialize_lsuv
 from caelab.randomness import generator_for, image_keys
 from caelab.training.fit import TrainingState, running_mean
 from caelab.training.losses import Loss
@@ -150,7 +150,7 @@ def make_state(
         size=train.shape[1:],
         generator=generator,
         batchnorm=config.batchnorm,
-        initialisation="default" if config.init == "default" else "kaiming",
+        initialization="default" if config.init == "default" else "kaiming",
     )
     model = ImageModel.from_card(network, card)
     model = model.to(device=train.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -158,7 +158,7 @@ def make_state(
         chosen = torch.randperm(len(train), generator=generator)[:LSUV_IMAGES]
         keys = image_keys(train.rows[chosen.numpy()], config.seed).to(train.device)
         inputs = degrade(train.batch(chosen.to(train.device)), config.degradation, keys)
-        standardise(model.network, model.normalize(inputs))
+        initialize_lsuv(model.network, model.normalize(inputs))
     averaged = None
     if config.ema_decay is not None:
         averaged = AveragedModel(model, multi_avg_fn=running_mean(config.ema_decay))

@@ -15,7 +15,7 @@ ROWS = 1024
 
 
 def chunks(rows: Tensor) -> tuple[Tensor, ...]:
-    """Split ``(P, Q)`` into parts that fit into a CPU's cache; on other devices it stays whole.
+    """Split rows ``(P, Q)`` into parts that fit into a CPU's cache; on other devices it stays whole.
 
     It stays whole in a graph that is being exported too, where P is not known.
     """

@@ -1,5 +1,4 @@
-"""A network for the channels of another task: an RGB autoencoder, say, for gray → two planes of
-chroma.
+"""Change a network's output channels for another task, such as chroma instead of RGB.
 
 Only the end of a network says how many channels there are; the first layer takes its input as it is
 (``build(channels=…)``). So it is the last layer with weights that is rewritten, to as many channels

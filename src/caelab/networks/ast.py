@@ -161,11 +161,18 @@ def spell_out(network: Network) -> Network:
 
 
 class NetworkError(InputError):
-    """A network is wrong. The message holds the text, a caret line under the position, and what was
-    expected.
+    """A network is wrong.
+
+    The message holds the text, carets under the position, and what was expected.
 
     Attributes:
         column: The position, counted from 1.
+
+    Args:
+        problem: What is wrong.
+        text: The network's text.
+        span: The position in the text.
+        expected: What to write instead, in sentences.
     """
 
     def __init__(self, problem: str, *, text: str, span: Span, expected: str) -> None:

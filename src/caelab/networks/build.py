@@ -16,9 +16,9 @@ from torch import nn
 from caelab.errors import InputError
 from caelab.networks.ast import CodeMark, Item, Network, Repeat, Residual, Skip, spell_out
 from caelab.networks.describe import describe
-from caelab.networks.initialize import Initialisation, initialise, weighted_layers
+from caelab.networks.initialize import Initialization, initialize
 from caelab.networks.layers.base import LayerKind, Shape, format_shape
-from caelab.networks.modules import ActivationLayer, ParametricLayer
+from caelab.networks.modules import ActivationLayer, ParametricLayer, parametric_layers
 from caelab.networks.network_module import NetworkModule, ResidualBlock, Sequence, SkipBlock
 
 
@@ -29,7 +29,7 @@ def build(
     size: int | tuple[int, int] = 32,
     generator: torch.Generator,
     batchnorm: bool = False,
-    initialisation: Initialisation = "kaiming",
+    initialization: Initialization = "kaiming",
 ) -> NetworkModule:
     """Build ``network`` on the CPU in float32, its weights drawn from ``generator`` alone.
 
@@ -46,7 +46,7 @@ def build(
         generator: A CPU generator; the same state gives the same weights.
         batchnorm: Put batch normalization before every activation but the last layer's, for
             ``fold_batchnorm``.
-        initialisation: How the weights begin.
+        initialization: Distribution of the initial weights.
 
     Raises:
         NetworkError: A shape does not fit.
@@ -67,24 +67,23 @@ def build(
             image = _fill(parts[name], items, image)
     module = NetworkModule(network, parts)
     if batchnorm:
-        for layer in weighted_layers(module)[:-1]:
+        for layer in parametric_layers(module)[:-1]:
             if layer.activation != "none":
                 layer.add_norm()
-    initialise(module, generator=generator, initialisation=initialisation)
+    initialize(module, generator=generator, initialization=initialization)
     _pool_before_rectifying(module)
     return module
 
 
 def fold_batchnorm(module: NetworkModule) -> NetworkModule:
-    """Copy ``module`` with the batch normalization of ``build(batchnorm=True)`` folded into the
-    weights.
+    """Copy ``module`` with the batch normalization of ``build(batchnorm=True)`` folded away.
 
     The copy is the plain network of the text, with the state dict's keys of
     ``build(batchnorm=False)``, and computes what ``module`` computes in ``eval`` mode, to rounding.
     A ``batchnorm`` written in the text stays.
     """
     folded = copy.deepcopy(module)
-    for layer in weighted_layers(folded):
+    for layer in parametric_layers(folded):
         layer.fold_norm()
     return folded
 
@@ -141,26 +140,26 @@ def _require_honest(layer: LayerKind, module: nn.Module, shape: Shape) -> None:
     Raises:
         InputError: It has others, or fails.
     """
-    said = f"the layer {layer.name} ({type(layer).__module__}.{type(layer).__qualname__})"
+    where = f"the layer {layer.name} ({type(layer).__module__}.{type(layer).__qualname__})"
     was_training = module.training
     try:
         found = tuple(module.eval()(torch.zeros(1, *shape)).shape)
     except Exception as error:
         raise InputError(
-            f"{said} fails on an input of {format_shape(shape)}: {type(error).__name__}: {error}."
+            f"{where} fails on an input of {format_shape(shape)}: {type(error).__name__}: {error}."
             " Mend its `module`."
         ) from error
     module.train(was_training)
     expected = (1, *layer.shape(shape))
     if found != expected:
         raise InputError(
-            f"{said} gives {found} where its `shape` says {expected}, for an input of"
+            f"{where} gives {found} where its `shape` says {expected}, for an input of"
             f" {format_shape(shape)}. Mend its `shape` or its `module`."
         )
     weights = sum(parameter.numel() for parameter in module.parameters())
     if weights != layer.weights(shape):
         raise InputError(
-            f"{said} has {weights} weights where its `weights` says {layer.weights(shape)}, for an"
+            f"{where} has {weights} weights where its `weights` says {layer.weights(shape)}, for an"
             f" input of {format_shape(shape)}. Mend its `weights` or its `module`."
         )
 

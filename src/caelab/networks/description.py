@@ -17,10 +17,10 @@ class LayerRow:
         size: C·H·W, in numbers.
         receptive_field: Input pixels a side that can move one number here; ``None`` is the whole
             image.
-        depth: How many brackets it stands in.
+        depth: Number of brackets around it.
         span: Its position in the description's text.
         weights: Weights and biases.
-        weighted: Whether the layer is a linear map whose channels can be chosen.
+        weighted: True if the layer is a linear map whose channels can be chosen.
         multiply_accumulates: Those of its linear maps for one image, taken literally, padding
             included, and those of attention's products; biases, norms, pooling, means and
             interpolation count 0.
@@ -48,7 +48,7 @@ class Representation:
         shape: (C, H, W).
         size: C·H·W, in numbers.
         row: The row it comes after, counted from 1; 0 is the input.
-        where: The same in words.
+        where: The position in words.
     """
 
     shape: Shape
@@ -69,7 +69,7 @@ class Description:
         code: The representation at ``|``; ``None`` without one.
         narrowest: The smallest representation between input and output that everything passes
             through: what has a residual or a skip running around it does not count.
-        skip_around_code: Whether a bracket runs around the code: then it is no bottleneck.
+        skip_around_code: True if a bracket runs around the code: then it is no bottleneck.
         weights: All weights and biases.
         multiply_accumulates: Those for one image, the text taken literally.
         multiply_accumulates_rewritten: Those where each ``up conv`` is one convolution.

@@ -1,7 +1,11 @@
-"""The layers as torch modules: images (N, C, H, W) in, images out.
+"""The layers as PyTorch modules: images (N, C, H, W) in, images out.
 
-Layers with weights share one form, activation(norm(map(x))), in ``ParametricLayer``. Their parameters are
-left uninitialised: ``initialise`` fills them from an explicit generator.
+                  ┌─ mean over H×W ─ linear ──────────────────────────── + ─►   context
+    x (N,C,H,W) ──┼─ mean over H×W ─ linear ─ ReLU ─ linear ─ sigmoid ── × ─►   excite
+                  └─ queries, keys, values ─ softmax(qkᵀ/√d) v ─ linear ────►   attend
+
+Layers with weights share one form, activation(norm(map(x))), in ``ParametricLayer``. Their
+parameters are left uninitialized: ``initialize`` fills them from an explicit generator.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,8 +24,12 @@ from caelab.kernels.convolution import convolve
 
 @dataclass(frozen=True)
 class Activation:
-    """A function applied number by number, and the gain that keeps the variance through it (He et
-    al. 2015).
+    """A function applied number by number.
+
+    Attributes:
+        function: The function of a tensor of any shape.
+        gain: Factor of the weights before it that keeps the variance (He et al. 2015, arXiv
+            1502.01852).
     """
 
     function: Callable[[Tensor], Tensor]
@@ -32,7 +40,7 @@ ACTIVATIONS = {
     "none": Activation(lambda x: x, 1.0),
     "relu": Activation(F.relu, sqrt(2)),
     "leaky": Activation(F.leaky_relu, sqrt(2 / (1 + 0.01**2))),
-    # The smooth rectifiers are treated as rectifiers, as usual.
+    # Smooth rectifiers get the gain of ReLU, as usual: theirs has no closed form.
     "elu": Activation(F.elu, sqrt(2)),
     "gelu": Activation(F.gelu, sqrt(2)),
     "silu": Activation(F.silu, sqrt(2)),
@@ -45,20 +53,27 @@ ACTIVATIONS = {
 
 
 class ParametricLayer(nn.Module):
-    """A linear map with weights, then (in training) a norm that can be folded away, then an
-    activation.
+    """A linear map with weights, a norm that can be folded away, and an activation.
 
     Attributes:
-        weight: The map's weights.
-        bias: Its biases, one a channel; ``None`` while ``norm`` is there, which has its own.
-        norm: Batch normalisation over the channels, or ``None``.
-        activation: The activation's name.
-        fan_in: How many numbers are added up into one output number.
-        channels: Channels of the output.
-        defers: Whether the activation is left to the maximum pooling that follows (``build`` sets
-            it).
+        weight: Weights of the map.
+        bias: Biases of the map, (C',); ``None`` while ``norm`` is there, which has its own.
+        norm: Batch normalization over the channels, or ``None``.
+        activation: Name of the activation.
+        fan_in: Number of products that are summed to one output number.
+        channels: Channels C' of the output.
+        channel_axis: Axis of ``weight`` for the output channels.
+        defers: True if the maximum pooling that follows computes the activation (set by ``build``).
+
+    Args:
+        weight: Shape of the weights.
+        biases: Number of biases.
+        channels: Channels C' of the output.
+        fan_in: Number of products that are summed to one output number.
+        activation: Name of the activation.
     """
 
+    channel_axis = 0
     bias: nn.Parameter | None
     norm: nn.BatchNorm2d | None
 
@@ -82,21 +97,17 @@ class ParametricLayer(nn.Module):
         return x if self.defers else ACTIVATIONS[self.activation].function(x)
 
     def map(self, x: Tensor) -> Tensor:
-        """The linear map alone."""
+        """Compute the linear map alone, (N, C, H, W) → (N, C', H', W')."""
         raise NotImplementedError
 
     def add_norm(self) -> None:
-        """Put batch normalisation between the map and the activation; the biases, of no effect
-        then, go.
-        """
+        """Put batch normalization between the map and the activation, in place of the biases."""
         self.norm = nn.BatchNorm2d(self.channels)
         self.bias = None
 
     @torch.no_grad()
     def fold_norm(self) -> None:
-        """Replace batch normalisation, as it is in ``eval`` mode, by other weights and biases;
-        exact to rounding.
-        """
+        """Fold batch normalization, as in ``eval`` mode, into the weights; exact to rounding."""
         if (norm := self.norm) is None:
             return
         assert norm.running_mean is not None
@@ -108,23 +119,31 @@ class ParametricLayer(nn.Module):
 
     @torch.no_grad()
     def rescale(self, scale: Tensor, shift: Tensor) -> None:
-        """Let the map be ``scale · weight(x) + shift`` by channel, both (C',), whatever its biases
-        were.
-        """
-        repeats = self.weight.shape[0] // self.channels if isinstance(self, Dense) else 1
-        axis = 1 if isinstance(self, TransposedConvolution) else 0
+        """Make the map ``scale · weight(x) + shift`` by channel, both (C',); old biases go."""
+        # A dense layer has several rows of weights for each channel.
+        repeats = self.weight.shape[self.channel_axis] // self.channels
         along = [1] * self.weight.dim()
-        along[axis] = -1
+        along[self.channel_axis] = -1
         self.weight.copy_(self.weight * scale.repeat_interleave(repeats).view(along))
         self.bias = nn.Parameter(shift.repeat_interleave(repeats).to(self.weight.dtype))
 
     def extra_repr(self) -> str:
-        """Shape of the weights and activation, for ``print(module)``."""
+        """Return the weights' shape and the activation, for ``print(module)``."""
         return f"{tuple(self.weight.shape)}, activation={self.activation}"
 
 
 class Convolution(ParametricLayer):
-    """``conv``: weight (C', C, K, K); ``before`` and ``after`` are the zeros around the input."""
+    """``conv``: weight (C', C, K, K).
+
+    Args:
+        inputs: Channels C.
+        outputs: Channels C'.
+        kernel: Side K of the kernel.
+        stride: Pixels from one window to the next.
+        dilation: Pixels from one tap to the next.
+        padding: Zeros before and after the input, along either side.
+        activation: Name of the activation.
+    """
 
     def __init__(
         self,
@@ -157,7 +176,19 @@ class Convolution(ParametricLayer):
 
 
 class TransposedConvolution(ParametricLayer):
-    """``deconv``: weight (C, C', K, K), as torch has it."""
+    """``deconv``: weight (C, C', K, K), as in PyTorch.
+
+    Args:
+        inputs: Channels C.
+        outputs: Channels C'.
+        kernel: Side K of the kernel.
+        stride: Output pixels for one input pixel.
+        padding: Pixels that are cut off at every border of the output.
+        output_padding: Pixels that are added at the right and lower border.
+        activation: Name of the activation.
+    """
+
+    channel_axis = 1
 
     def __init__(
         self,
@@ -187,19 +218,25 @@ class TransposedConvolution(ParametricLayer):
 
 
 class UpConvolution(ParametricLayer):
-    """``up conv``: the same weights (C', C, K, K), K odd, and the same function, mostly without the
-    upsampled tensor.
+    """``up conv``: the function of both, mostly without the upsampled tensor.
 
-    Upsampling by S and then convolving meets each input pixel with a sum of neighbouring weights, a
-    sum that depends on the output pixel's phase (its position modulo S). The sums are a fixed
-    linear map of the weights, so gradients flow. There are three forms; the fastest one is taken
-    (measured on a CPU, channels last, forward and backward):
+    Upsampling by S and then convolving multiplies each input pixel by a sum of neighboring weights,
+    which depends on the output pixel's phase (its position modulo S). These sums are a fixed linear
+    map of the weights (C', C, K, K), K odd, so gradients flow. There are three forms; the fastest
+    one is taken (measured on a CPU, channels last, forward and backward):
 
     - few output channels, or half precision: all S² phases as channels of one convolution at low
       resolution, then shuffled into place;
-    - where it suits ``winograd``, which needs 9 multiplications: upsampled, then convolved;
+    - where ``winograd`` is faster, which needs 9 multiplications: upsampled, then convolved;
     - else: one transposed convolution of stride S with K + S − 1 weights a side. For K = 3, S = 2
-      it takes 16 multiplications where 36 were needed.
+      it takes 16 multiplications instead of 36.
+
+    Args:
+        inputs: Channels C.
+        outputs: Channels C'.
+        kernel: Side K of the kernel, odd.
+        factor: Factor S by which the image is enlarged.
+        activation: Name of the activation.
     """
 
     phases: Tensor
@@ -219,7 +256,7 @@ class UpConvolution(ParametricLayer):
         self.few = outputs <= 8
         reach = kernel // 2
         self.margin = -(-reach // factor)
-        # Along one side: which weight (the last axis) is part of which sum.
+        # Along one side: 1 where a weight (the last axis) is part of a sum.
         phases = torch.zeros(factor, 2 * self.margin + 1, kernel)
         spread = torch.zeros(kernel + factor - 1, kernel)
         for tap in range(kernel):
@@ -247,7 +284,7 @@ class UpConvolution(ParametricLayer):
         return self.convolve_transposed(x)
 
     def convolve_phases(self, x: Tensor) -> Tensor:
-        """Convolve once for all phases, as channels, and shuffle them into place."""
+        """Convolve once for all phases, (N, C, H, W) → (N, C', S·H, S·W)."""
         outputs, inputs, _, _ = self.weight.shape
         count, _, height, width = x.shape
         factor, side = self.factor, 2 * self.margin + 1
@@ -255,21 +292,27 @@ class UpConvolution(ParametricLayer):
         kernel = sums.permute(2, 0, 1, 3, 4).reshape(factor**2 * outputs, inputs, side, side)
         bias = None if self.bias is None else self.bias.repeat(factor**2)
         y = convolve(x, kernel, bias, self.margin)
-        # One copy, from and to channels last: F.pixel_shuffle wants the phases innermost and is
+        # One copy, from and to channels last: F.pixel_shuffle needs the phases innermost and is
         # slower.
         y = y.permute(0, 2, 3, 1).reshape(count, height, width, factor, factor, outputs)
         y = y.permute(0, 1, 3, 2, 4, 5).reshape(count, factor * height, factor * width, outputs)
         return y.permute(0, 3, 1, 2)
 
     def convolve_transposed(self, x: Tensor) -> Tensor:
-        """Convolve once, transposed, with the phases' sums as taps."""
+        """Convolve once, transposed, (N, C, H, W) → (N, C', S·H, S·W)."""
         side = self.kernel + self.factor - 1
         sums = (self.weight.flatten(2) @ self.spread).view(*self.weight.shape[:2], side, side)
         return F.conv_transpose2d(x, sums.transpose(0, 1), self.bias, self.factor, self.kernel // 2)
 
 
 class Dense(ParametricLayer):
-    """``dense``: every number of x into every number of an image of ``shape`` (C', H', W')."""
+    """``dense``: every number of x into every number of an image; weight (C'·H'·W', C·H·W).
+
+    Args:
+        inputs: Numbers C·H·W of x.
+        shape: (C', H', W') of the output.
+        activation: Name of the activation.
+    """
 
     def __init__(self, inputs: int, shape: tuple[int, int, int], *, activation: str) -> None:
         outputs = shape[0] * shape[1] * shape[2]
@@ -288,9 +331,14 @@ class Dense(ParametricLayer):
 
 
 class ActivationLayer(nn.Module):
-    """A layer without a linear map of its own, and its activation (``none`` unless written)."""
+    """Any module with an activation after it.
 
-    def __init__(self, function: Callable[[Tensor], Tensor], *, activation: str) -> None:
+    Attributes:
+        function: The module; its parameters' names in the state dict begin with ``function.``.
+        activation: Name of the activation.
+    """
+
+    def __init__(self, function: nn.Module, *, activation: str) -> None:
         super().__init__()
         self.function, self.activation = function, activation
 
@@ -299,14 +347,12 @@ class ActivationLayer(nn.Module):
         return ACTIVATIONS[self.activation].function(self.function(x))
 
     def extra_repr(self) -> str:
-        """Name the activation, for ``print(module)``."""
+        """Return the activation, for ``print(module)``."""
         return f"activation={self.activation}"
 
 
 class GroupNorm(nn.GroupNorm):
-    """``norm``: half precision is normalised in float32, which is more exact, and on a CPU
-    faster.
-    """
+    """``norm``, computed in float32 even in half precision: more exact, and on a CPU faster."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C, H, W)."""
@@ -340,11 +386,11 @@ class Classifier(nn.Module):
 
 
 class GlobalContext(nn.Module):
-    """``context``: x + W·mean(x) + b, the mean over all positions, the sum at every position.
+    """``context``: x + W·mean(x) + b, with the mean over all positions.
 
-    This is a 1×1 convolution of x and its mean side by side, with the identity for x: the fusion of
-    global features in ParseNet (Liu et al. 2015, arXiv 1506.04579) and in the colorizer of Iizuka
-    et al. (2016, ACM TOG 35(4) 110).
+    This is a 1×1 convolution of x concatenated with its mean, with the identity for x: the fusion
+    of global features in ParseNet (Liu et al. 2015, arXiv 1506.04579) and in the colorizer of
+    Iizuka et al. (2016, ACM TOG 35(4) 110).
     """
 
     def __init__(self, channels: int) -> None:
@@ -358,10 +404,10 @@ class GlobalContext(nn.Module):
 
 
 class SqueezeExcitation(nn.Module):
-    """``excite``: x · σ(W₂ ReLU(W₁·mean(x) + b₁) + b₂), a gate for every channel (Hu et al. 2018,
-    arXiv 1709.01507).
+    """``excite``: x · σ(W₂ ReLU(W₁·mean(x) + b₁) + b₂), a gate for every channel.
 
-    There are C / ``reduction`` hidden units; ``reduction`` divides C.
+    There are C / ``reduction`` hidden units; ``reduction`` divides C (Hu et al. 2018, arXiv
+    1709.01507).
     """
 
     def __init__(self, channels: int, *, reduction: int) -> None:
@@ -376,13 +422,12 @@ class SqueezeExcitation(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """``attend``: multi-head self-attention over the H·W positions (Vaswani et al. 2017, arXiv
-    1706.03762).
+    """``attend``: multi-head self-attention over the H·W positions.
 
-    Each head has C / ``heads`` channels; ``heads`` divides C. There is no encoding of positions:
-    convolutions with zero padding around it know where they are. It neither normalises x nor adds
-    it back; ``(norm attend)`` does, the form that diffusion models use at low resolutions (Ho et
-    al. 2020, arXiv 2006.11239).
+    Its source is Vaswani et al. 2017, arXiv 1706.03762. Each head has C / ``heads`` channels; ``heads`` divides C. There is no encoding of positions:
+    convolutions with zero padding around it know where they are. It neither normalizes x nor adds
+    it back; ``(norm attend)`` does, as diffusion models do at low resolutions (Ho et al. 2020,
+    arXiv 2006.11239).
     """
 
     def __init__(self, channels: int, *, heads: int) -> None:
@@ -396,8 +441,7 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C, H, W)."""
         count, channels, height, width = x.shape
-        # Queries, keys and values, each (N, heads, H·W, C / heads); where channels are last these
-        # are views.
+        # Queries, keys and values, (N, heads, H·W, C / heads) each: views if channels are last.
         projected = self.projections(x).permute(0, 2, 3, 1)
         projected = projected.reshape(count, height * width, 3, self.heads, channels // self.heads)
         queries, keys, values = projected.permute(2, 0, 3, 1, 4).unbind()
@@ -412,11 +456,10 @@ _GENERATOR: ContextVar[torch.Generator | None] = ContextVar("generator", default
 
 @contextmanager
 def drawing_from(generator: torch.Generator) -> Iterator[None]:
-    """Let every :class:`Dropout` that runs in this thread, while the block does, draw from
-    ``generator``.
+    """Make every :class:`Dropout` of this thread draw from ``generator`` within the block.
 
-    Threads that train at once need generators of their own: shared, one would give each of them
-    other numbers every time. The backward pass draws nothing.
+    Threads that train at once need a generator each: with a shared one, the order in which they
+    draw would change the numbers. The backward pass draws nothing.
     """
     token = _GENERATOR.set(generator)
     try:
@@ -426,16 +469,15 @@ def drawing_from(generator: torch.Generator) -> Iterator[None]:
 
 
 class Dropout(nn.Module):
-    """``dropout``: in training, channels of single images become 0 with ``probability`` p, the
-    others x / (1 − p).
+    """``dropout``: in training, an image's channel becomes 0 with probability p, else x / (1 − p).
 
     In evaluation it is the identity. Whole channels are dropped, not single numbers, because
-    neighbours in a feature map are so alike that they would make up for each other (Tompson et al.
-    2015, arXiv 1411.4280); behind ``dense64``, where a channel is one number, this is the dropout
-    of Srivastava et al. (2014).
+    neighbors in a feature map are so similar that they would make up for each other (Tompson et al.
+    2015, arXiv 1411.4280). After ``dense64``, where a channel is one number, this is the dropout of
+    Srivastava et al. (2014).
 
     Numbers come from the generator of :func:`drawing_from`, and are the same on every device if
-    that is a CPU's; outside of it they come from torch's global generator.
+    that is a CPU's; outside of it they come from PyTorch's global generator.
     """
 
     def __init__(self, probability: float) -> None:
@@ -453,5 +495,10 @@ class Dropout(nn.Module):
         return x * (kept / (1 - self.probability))
 
     def extra_repr(self) -> str:
-        """Name the probability, for ``print(module)``."""
+        """Return the probability, for ``print(module)``."""
         return f"probability={self.probability}"
+
+
+def parametric_layers(module: nn.Module) -> list[ParametricLayer]:
+    """Return the layers with weights inside ``module``, in the order of the text."""
+    return [layer for layer in module.modules() if isinstance(layer, ParametricLayer)]

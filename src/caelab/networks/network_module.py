@@ -46,7 +46,7 @@ class Sequence(nn.Sequential):
         return Output(self.join(x, y), logits)
 
     def join(self, x: Tensor, y: Tensor) -> Tensor:  # noqa: ARG002 - brackets use x
-        """Return the output for the input x and the last layer's output y."""
+        """Return the output for the input x, (N, C, H, W), and the last layer's output y."""
         return y
 
 
@@ -54,7 +54,7 @@ class ResidualBlock(Sequence):
     """``( … )``: x + f(x), shapes equal."""
 
     def join(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return x + y, (N, C, H, W)."""
+        """Return x + y, (N, C, H, W) each."""
         return x + y
 
 
@@ -117,7 +117,7 @@ class NetworkModule(nn.Module):
         return code
 
     def decode(self, code: Tensor) -> Tensor:
-        """The code to images.
+        """The code (N, c, h, w) to images (N, C, H, W).
 
         Raises:
             InputError: There is no code that holds all that the decoder needs.

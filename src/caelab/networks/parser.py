@@ -5,8 +5,13 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from caelab.networks import layers  # noqa: F401 - registers the layer kinds
 from caelab.networks.ast import CodeMark, Item, Network, NetworkError, Repeat, Residual, Skip
+from caelab.networks.layers import (  # noqa: F401 - registers the layer kinds
+    convolutions,
+    global_layers,
+    normalization,
+    resampling,
+)
 from caelab.networks.layers.base import ACTIVATIONS, LETTERS, LayerKind, Span
 from caelab.networks.presets import PRESETS
 
@@ -256,7 +261,13 @@ class _Word:
         return taken
 
     def fail(self, problem: str, taken: str, expected: str) -> NoReturn:
-        """Raise an error about ``taken``, which was just read; if empty, about what comes next."""
+        """Raise an error about ``taken``, which was just read; if empty, about what comes next.
+
+        Args:
+            problem: What is wrong.
+            taken: The characters that are wrong.
+            expected: What to write instead.
+        """
         end = self.start + self.index
         span = (end - len(taken), max(end, end - len(taken) + 1))
         raise NetworkError(problem, text=self.text, span=span, expected=expected)

@@ -1,6 +1,4 @@
-"""A network computed by ``caelab.kernels.simd``: the same function and the same parameters, faster
-where layers are narrow.
-"""
+"""A network computed by ``caelab.kernels.simd``, which is faster where layers are narrow."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -40,7 +38,7 @@ class SimdNetwork(nn.Module):
 
     @property
     def keeps_shape(self) -> bool:
-        """Whether the output has the shape of the input."""
+        """True if the output has the shape of the input."""
         return self.program.chain.shapes[0] == self.program.chain.shapes[-1]
 
     def mse_gradient(self, images: Tensor, rows: Tensor) -> tuple[float, tuple[Tensor, ...]]:
@@ -50,7 +48,7 @@ class SimdNetwork(nn.Module):
 
         Args:
             images: ``uint8 (M, H·W·C)``, meaning [0, 1].
-            rows: Which of them, ``int64 (N,)``.
+            rows: Indices of the N images to use, ``int64 (N,)``.
 
         Returns:
             The error, and its gradient for each of the network's parameters, in their order.

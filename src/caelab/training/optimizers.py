@@ -141,11 +141,11 @@ def peak_learning_rate(config: OptimizerConfig, network: "nn.Module") -> float:
     the rate times the numbers it adds up: beyond the reference network's widest layer, the rate
     falls as the fan-in grows (Yang et al. 2022, arXiv 2203.03466, table 8).
     """
-    from caelab.networks.initialize import weighted_layers
+    from caelab.networks.modules import parametric_layers
 
     if config.learning_rate is not None:
         return config.learning_rate
-    widest = max((layer.fan_in for layer in weighted_layers(network)), default=REFERENCE_FAN_IN)
+    widest = max((layer.fan_in for layer in parametric_layers(network)), default=REFERENCE_FAN_IN)
     return REFERENCE_RATE * min(1.0, REFERENCE_FAN_IN / widest)
 
 

@@ -1,6 +1,4 @@
-"""The base class of the layer kinds: a layer's name and options, and everything that follows from
-them. No torch.
-"""
+"""The base class of the layer kinds: a layer's options, and all that follows from them; no torch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -55,8 +53,8 @@ class Number:
         meaning: What it counts, such as ``channels``.
         min: The smallest number allowed.
         default: The number where none is written; 0 if there is no default.
-        optional: Whether it may be left out.
-        decimal: Whether it is a probability p, 0 ≤ p < 1, with at most four decimals.
+        optional: True if it may be left out.
+        decimal: True if it is a probability p, 0 ≤ p < 1, with at most four decimals.
     """
 
     meaning: str
@@ -99,6 +97,8 @@ class ReceptiveField:
             stride: Pixels from one window to the next.
             padding: Pixels by which the first window begins before the image.
         """
+        if (size, stride, padding) == (1, 1, 0):
+            return self
         common = gcd(self.period, stride)
         return self._compose(
             self.period // common,
@@ -257,9 +257,7 @@ class LayerKind:
         return 0
 
     def receptive_field(self, field: ReceptiveField) -> ReceptiveField | None:
-        """Return the field after the layer, ``field`` being that before it; ``None`` is the whole
-        image.
-        """
+        """Return the field after the layer, given that before it; ``None`` is the whole image."""
         return field
 
     def module(self, shape: Shape) -> "nn.Module":
@@ -322,7 +320,12 @@ def size_of(shape: Shape) -> int:
 
 
 def require_multiple(channels: int, divisor: int, meaning: str) -> None:
-    """Raise unless ``divisor``, such as 4 ``groups``, divides the number of channels.
+    """Raise unless ``divisor`` divides the number of channels.
+
+    Args:
+        channels: Number of channels.
+        divisor: What they must be a multiple of.
+        meaning: The divisor in words, such as ``4 groups``.
 
     Raises:
         MisfitError: It does not.

@@ -1,6 +1,4 @@
-"""Layers that combine all positions of the image: ``context``, ``excite``, ``attend``, and
-``classify``.
-"""
+"""Layers that combine all positions: ``context``, ``excite``, ``attend`` and ``classify``."""
 
 from typing import TYPE_CHECKING
 
