@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from caelab.commands.messages import NoteHandler
-from caelab.progress import hidden, progress
+from caelab.progress import hidden, live, progress
 
 
 class Terminal(io.StringIO):
@@ -45,6 +45,17 @@ def test_a_note_appears_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         logger.removeHandler(handler)
     assert terminal.getvalue().count("note: it is cold\n") == 1
+
+
+def test_a_live_text_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    with live(lambda: "unseen") as shown:
+        assert not shown
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with live(lambda: "[pool conv8 up]\n2 done") as shown:
+        assert shown
+    assert "[pool conv8 up]" in terminal.getvalue()
+    assert "2 done" in terminal.getvalue()
 
 
 @pytest.mark.parametrize("unit", ["steps", "bytes"])

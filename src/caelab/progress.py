@@ -1,4 +1,4 @@
-"""Progress bars for a person at a terminal: on stderr, with the time left; silent elsewhere."""
+"""Progress for a person at a terminal: bars with the time left, on stderr; silent elsewhere."""
 
 import contextlib
 import sys
@@ -69,12 +69,40 @@ def progress(label: str, total: float | None, *, done: float = 0, unit: str = ""
         )
 
 
+@contextlib.contextmanager
+def live(render: Callable[[], str]) -> Iterator[bool]:
+    """Show a text that is drawn anew twice a second while the block runs.
+
+    Args:
+        render: Function that returns the text as it is now.
+
+    Yields:
+        Whether stderr is a terminal, so that somebody sees the text.
+    """
+    if not sys.stderr.isatty():
+        yield False
+        return
+
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(
+        get_renderable=lambda: Text(render(), no_wrap=True, overflow="ellipsis"),
+        console=Console(stderr=True),
+        refresh_per_second=2,
+        transient=True,
+        redirect_stdout=False,
+    ):
+        yield True
+
+
 def duration(seconds: float) -> str:
     """Return a time as minutes and seconds, with hours where there are any.
 
     >>> duration(75), duration(3675)
     ('1:15', '1:01:15')
     """
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, rest = divmod(max(0, round(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -2,26 +2,30 @@
 
 import contextlib
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from caelab.commands.output import columns
 from caelab.experiments.study import Study
 from caelab.experiments.study_results import StudyRow
-from caelab.progress import duration
+from caelab.progress import duration, live
 
 if TYPE_CHECKING:
     from caelab.experiments.study_runner import Progress
 
 BEST_SHOWN = 8
-"""Finished networks in the live table."""
+"""Number of finished runs in the live display."""
+
+LEFT = ("", "network", "state")
+"""Headings of columns that are aligned left."""
 
 
 def plan_rows(study: Study) -> list[dict[str, Any]]:
-    """Return what a study would train, a row a network."""
+    """Return the plan of a study, one row for each network."""
     return [
         {
             "label": variant.label,
@@ -39,45 +43,36 @@ def plan_rows(study: Study) -> list[dict[str, Any]]:
 
 
 def plan_table(study: Study) -> str:
-    """Return the plan for the terminal, costs as multiples of the base's."""
+    """Return the plan for the terminal, with costs as multiples of the base's."""
     rows = plan_rows(study)
-
-    def cost(row: dict[str, Any]) -> float:
-        return float(row["multiply_accumulates"] * row["epochs"] / (base or 1))
-
-    base = rows[0]["multiply_accumulates"] * rows[0]["epochs"]
+    costs = [row["multiply_accumulates"] * row["epochs"] for row in rows]
+    base = costs[0] or 1
     cells = [
         (
             row["label"],
-            _number(row["code_size"]),
-            _number(row["narrowest"]),
-            _number(row["weights"]),
-            f"{cost(row):.1f}",
+            *(_number(row[name]) for name in ("code_size", "narrowest", "weights")),
+            f"{cost / base:.1f}",
             row["network"],
         )
-        for row in rows
+        for row, cost in zip(rows, costs, strict=True)
     ]
-    table = _table(("", "code", "narrowest", "weights", "cost", "network"), cells)
+    table = columns(("", "code", "narrowest", "weights", "cost", "network"), cells, left=LEFT)
     seeds = ", ".join(map(str, study.seeds))
-    runs = f"{len(rows)} networks × seeds {seeds} = {len(rows) * len(study.seeds)} runs"
-    return "\n".join(
-        [
-            *table,
-            "",
-            (
-                f"{runs}; a seed costs {sum(map(cost, rows)):.0f} times the base's"
-                " multiply-accumulates"
-            ),
-        ]
+    return (
+        f"{table}\n\n{len(rows)} networks × seeds {seeds} = {len(rows) * len(study.seeds)} runs; a"
+        f" seed costs {sum(costs) / base:.0f} times the base's multiply-accumulates"
     )
 
 
 def results_table(rows: Sequence[StudyRow]) -> str:
-    """Return the results for the terminal, a row a network, means over seeds."""
-    labels = list(dict.fromkeys(row.label for row in rows))
+    """Return the results for the terminal: one row for each network, means over seeds.
+
+    Args:
+        rows: Results of runs; those of one network follow each other.
+    """
     cells = []
-    for label in labels:
-        same = [row for row in rows if row.label == label]
+    for label, group in groupby(rows, key=lambda row: row.label):
+        same = list(group)
         cells.append(
             (
                 label,
@@ -89,126 +84,97 @@ def results_table(rows: Sequence[StudyRow]) -> str:
                 str(len(same)),
             )
         )
-    return "\n".join(
-        _table(("", "code", "weights", "s/epoch", "test MSE", "PSNR, dB", "seeds"), cells)
-    )
+    header = ("", "code", "weights", "s/epoch", "test MSE", "PSNR, dB", "seeds")
+    return columns(header, cells, left=LEFT)
 
 
 @contextlib.contextmanager
 def watching(study: Study) -> Iterator[Callable[["Progress"], None]]:
-    """Show progress on stderr while the block runs: a live table for a person at a terminal, else a
-    line a run.
+    """Show progress on stderr while the block runs.
+
+    A person at a terminal sees a live table; elsewhere there is a line for each run that ends.
 
     Yields:
-        What takes up the progress whenever something happened.
+        Function to call with the progress whenever something happened.
     """
-    if not sys.stderr.isatty():
-        yield _say
-        return
-
-    from rich.console import Console, RenderableType
-    from rich.live import Live
-    from rich.text import Text
-
     latest: list[Progress] = []
 
-    def render() -> RenderableType:
-        return _live(study, latest[0]) if latest else Text("reading the data …")
+    def watch(progress: "Progress") -> None:
+        latest[:] = [progress]
+        if not shown and (line := event(progress, counts(progress))):
+            click.echo(line, err=True)
 
-    with Live(
-        get_renderable=render,
-        console=Console(stderr=True),
-        refresh_per_second=2,
-        transient=True,
-        redirect_stdout=False,
-    ):
-        yield lambda progress: latest.__setitem__(slice(None), [progress])
+    with live(lambda: _table(study.name, *latest)) as shown:
+        yield watch
 
 
-def _live(study: Study, progress: "Progress") -> Any:
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column("")
-    for heading in ("seed", "code", "weights", "s/epoch", "validation MSE", "test MSE", ""):
-        table.add_column(heading, justify="right")
-    for row in sorted(progress.rows.values(), key=lambda row: row.validation_mse)[:BEST_SHOWN]:
-        numbers = (
-            f"{row.seconds_per_epoch:.1f}",
-            f"{row.validation_mse:.6f}",
-            f"{row.test_mse:.6f}",
-        )
-        table.add_row(
-            Text(row.label),
+def _table(name: str, progress: "Progress | None" = None) -> str:
+    if progress is None:
+        return f"{name}: reading the data …"
+    rows = [
+        (
+            row.label,
             str(row.seed),
             _number(row.code_size),
             _number(row.weights),
-            *numbers,
-            "",
+            f"{row.validation_mse:.6f}",
+            f"test {row.test_mse:.6f}, {row.seconds_per_epoch:.1f} s/epoch",
         )
-    for name, began in list(progress.running.items()):
-        run = progress.planned[name]
-        code, weights = run.variant.description.code, run.variant.description.weights
-        table.add_row(
-            Text(run.variant.label), str(run.config.seed), _number(code.size if code else None), _number(weights),
-            "", "", "", f"running {duration(time.monotonic() - began)}", style="bold",
-        )  # fmt: skip
-    failures = [
-        Text(
-            f"failed: {progress.planned[name].variant.label}: {message.splitlines()[0]}",
-            style="red",
-            overflow="fold",
-        )
-        for name, message in list(progress.failures.items())[-3:]
+        for row in sorted(progress.rows.values(), key=lambda row: row.validation_mse)[:BEST_SHOWN]
     ]
-    return Group(
-        Text(f"{study.name}: {_counts(progress)}", style="bold"), Text(""), table, *failures
-    )
+    for run_name, start in list(progress.running.items()):
+        run = progress.planned[run_name]
+        code = run.variant.description.code
+        rows.append(
+            (
+                run.variant.label,
+                str(run.config.seed),
+                _number(code.size if code else None),
+                _number(run.variant.description.weights),
+                "",
+                f"running {duration(time.monotonic() - start)}",
+            )
+        )
+    header = ("", "seed", "code", "weights", "validation MSE", "state")
+    failures = [
+        f"failed: {progress.planned[run_name].variant.label}: {message.splitlines()[0]}"
+        for run_name, message in list(progress.failures.items())[-3:]
+    ]
+    table = columns(header, rows, left=LEFT)
+    return "\n".join([f"{name}: {counts(progress)}", "", table, *failures])
 
 
-def _say(progress: "Progress") -> None:
+def event(progress: "Progress", summary: str) -> str:
+    """Return a line on what happened last, or ``""`` where it is not worth one.
+
+    Args:
+        progress: Progress of a study.
+        summary: How far it has come, in words.
+    """
     name = progress.latest
     if not name:
-        click.echo(_counts(progress), err=True)
-        return
-    label, seed = progress.planned[name].variant.label, progress.planned[name].config.seed
-    if name in progress.rows:
-        row = progress.rows[name]
-        errors = (
-            f"validation {row.validation_mse:.6f}  test {row.test_mse:.6f} "
-            f" {row.seconds_per_epoch:.1f} s an epoch"
-        )
-        click.echo(f"{label}, seed {seed}: {errors}  ({_counts(progress)})", err=True)
-    elif name in progress.failures:
-        click.echo(f"{label}, seed {seed}: failed: {progress.failures[name]}", err=True)
+        return summary
+    run = progress.planned[name]
+    label = f"{run.variant.label}, seed {run.config.seed}"
+    if name in progress.failures:
+        return f"{label}: failed: {progress.failures[name]}"
+    if name not in progress.rows:
+        return ""
+    row = progress.rows[name]
+    errors = f"validation MSE {row.validation_mse:.6f}, test MSE {row.test_mse:.6f}"
+    return f"{label}: {errors}, {row.seconds_per_epoch:.1f} s per epoch  ({summary})"
 
 
-def _counts(progress: "Progress") -> str:
-    failed = f", {len(progress.failures)} failed" if progress.failures else ""
-    reused = f" ({progress.reused} from before)" if progress.reused else ""
+def counts(progress: "Progress") -> str:
+    """Return how far a study has come: runs done, running and left, time left, the best network."""
+    text = f"{len(progress.rows)} done"
+    text += f" ({progress.reused} from before)" if progress.reused else ""
+    text += f", {len(progress.running)} running, {len(progress.left)} left"
+    text += f", {len(progress.failures)} failed" if progress.failures else ""
     seconds, best = progress.seconds_left(), progress.best
-    more = bool(progress.left or progress.running)
-    time_left = f"; about {duration(seconds)} left" if seconds is not None and more else ""
-    best_so_far = f"; best {best.label}, {best.validation_mse:.6f}" if best else ""
-    return (
-        f"{len(progress.rows)} done{reused}, {len(progress.running)} running, {len(progress.left)}"
-        f" left{failed}{time_left}{best_so_far}"
-    )
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table whose columns are aligned right, but for the first and texts of networks."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    left = {0} | ({len(header) - 1} if header[-1] == "network" else set())
-    return [
-        "  ".join(
-            cell.ljust(width) if index in left else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in (header, *rows)
-    ]
+    if seconds is not None and (progress.left or progress.running):
+        text += f"; about {duration(seconds)} left"
+    return text + (f"; best {best.label}, {best.validation_mse:.6f}" if best else "")
 
 
 def _number(value: int | None) -> str:
