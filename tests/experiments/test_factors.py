@@ -93,7 +93,12 @@ def test_brackets_repetitions_and_options(
             "strided",
             "no convolution of stride 1 stands before pool3",
         ),
-        ("conv4 pool | conv3 up", "upsampling", "shuffle", "no convolution follows up"),
+        (
+            "conv4 pool | conv3 up",
+            "upsampling",
+            "shuffle",
+            "no convolution of stride 1, padding same, follows up",
+        ),
         (
             "conv4 pool | up conv3v",
             "upsampling",
@@ -102,14 +107,19 @@ def test_brackets_repetitions_and_options(
         ),
         ("conv4 conv3", "code_activation", "relu", "the network has no code"),
         ("conv4 (conv4) | conv3", "code_activation", "relu", "not made by a single convolution"),
-        (REFERENCE, "kernel", 0, "0 is no level of kernel: expected a whole number from 1 on"),
+        (
+            REFERENCE,
+            "kernel",
+            0,
+            "0 is no level of kernel: it should be greater than or equal to 1",
+        ),
         (REFERENCE, "kernel", True, "True is no level of kernel"),
         (REFERENCE, "channels", -1, "-1 is no level of channels"),
         (
             REFERENCE,
             "upsampling",
             "cubic",
-            "expected one of nearest, bilinear, transposed, shuffle",
+            "it should be 'nearest', 'bilinear', 'transposed' or 'shuffle'",
         ),
     ],
 )

@@ -1,166 +1,115 @@
-"""What a study may vary: transformations of a network's tree, each with a name and levels. No
-torch.
+"""Factors that a study may vary: transformations of a network's tree, without PyTorch.
 
-A transformation changes one thing everywhere in the network and leaves the rest, so that a level's
-effect is that thing's. One that finds nothing to change returns the network as it was: the study
-then refuses it as the base's twin.
+A transformation changes one thing everywhere in the network and keeps the rest, so that a level's
+effect is the effect of that thing. If there is nothing to change, the network stays the same, and
+the study refuses the level because it is the base.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from caelab.errors import InputError
-from caelab.networks.ast import (
-    Item,
-    Network,
-    Repeat,
-    Residual,
-    Skip,
-)
+from caelab.networks.ast import Item, Network, Repeat, Residual, Skip
 from caelab.networks.layers.base import ACTIVATIONS, LayerKind
 
 Level = str | int | float | bool
-"""A level as a study's file has it."""
+"""Level of a factor, as a study's file states it."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Transformation:
-    """A factor that works on the network's tree.
-
-    Attributes:
-        levels: What the levels are, for people.
-        accepts: Whether a value is a level.
-        apply: (network, level) → network; raises ``InputError`` where the network has no place for
-            it.
-    """
-
-    levels: str
-    accepts: Callable[[Level], bool]
-    apply: Callable[[Network, Level], Network]
+Items = tuple[Item, ...]
+Rule = Callable[[Item | None, Item | None], list[Item] | None]
+"""(item before, item) → what takes the place of both, or ``None`` to keep them."""
 
 
 def transform(network: Network, factor: str, level: Level) -> Network:
-    """Return ``network`` with the ``factor`` at ``level``.
+    """Return the network with a factor at another level.
+
+    >>> from caelab.networks.parser import parse
+    >>> str(transform(parse("conv8 pool conv3"), "downsampling", "strided"))
+    'conv8s2 conv3'
 
     Args:
         network: The base.
-        factor: A name in ``TRANSFORMATIONS``.
-        level: One of its levels.
+        factor: Name in ``TRANSFORMATIONS``.
+        level: Level of the factor.
 
     Raises:
-        InputError: It is no level of the factor, or the network has no place for it.
+        InputError: The factor has no such level, or the network has no place for it.
     """
-    transformation = TRANSFORMATIONS[factor]
-    if not transformation.accepts(level):
-        raise InputError(f"{level!r} is no level of {factor}: expected {transformation.levels}.")
-    return transformation.apply(network, level)
+    levels, apply = TRANSFORMATIONS[factor]
+    try:
+        level = levels.validate_python(level, strict=True)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Input ")
+        raise InputError(f"{level!r} is no level of {factor}: it {reason}.") from error
+    return apply(network, level)
 
 
-def _kernel(network: Network, level: Level) -> Network:
+def _kernel(network: Network, level: int) -> Network:
     def change(layer: LayerKind) -> LayerKind:
-        return (
-            replace(layer, kernel=int(level))
-            if layer.name == "conv" and layer.stride == 1
-            else layer
-        )
+        plain = layer.name == "conv" and layer.stride == 1
+        return replace(layer, kernel=level) if plain else layer
 
-    return Network(items=_each(network.items, change))
+    return _change_layers(network, change)
 
 
-def _channels(network: Network, level: Level) -> Network:
-    last = [layer for layer in _layers(network.items) if layer.weighted][-1:]
+def _channels(network: Network, level: float) -> Network:
+    weighted = [layer for layer in _layers(network.items) if layer.weighted]
 
     def change(layer: LayerKind) -> LayerKind:
-        if not layer.weighted or layer is last[0]:
+        if not layer.weighted or layer is weighted[-1]:
             return layer
-        return replace(layer, number=max(1, round(layer.number * float(level))))
+        return replace(layer, number=max(1, round(layer.number * level)))
 
-    return Network(items=_each(network.items, change))
+    return _change_layers(network, change)
 
 
-def _downsampling(network: Network, level: Level) -> Network:
+def _downsampling(network: Network, level: str) -> Network:
     if level == "strided":
-        return Network(items=_sequences(network.items, _strided))
-    names = {"average": ("pool", "avgpool"), "max": ("avgpool", "pool")}[str(level)]
-    return Network(items=_each(network.items, _renaming(*names)))
+        return _change_pairs(network, _strided)
+    return _rename(network, *{"average": ("pool", "avgpool"), "max": ("avgpool", "pool")}[level])
 
 
-def _strided(items: tuple[Item, ...]) -> tuple[Item, ...]:
+def _strided(before: Item | None, item: Item | None) -> list[Item] | None:
     """``conv8 pool`` → ``conv8s2``: the convolution before a pooling takes its stride."""
-    changed: list[Item] = []
-    for item in items:
-        if not isinstance(item, LayerKind) or item.name not in ("pool", "avgpool"):
-            changed.append(item)
-            continue
-        before = changed[-1] if changed else None
+    if not isinstance(item, LayerKind) or item.name not in ("pool", "avgpool"):
+        return None
+    if not isinstance(before, LayerKind) or before.name != "conv" or before.stride > 1:
+        raise InputError(f"no convolution of stride 1 stands before {item} to take its stride.")
+    if item.activation:
+        raise InputError(f"{item} has an activation, which has no place after a stride.")
+    return [replace(before, stride=item.number)]
+
+
+def _upsampling(network: Network, level: str) -> Network:
+    if level in ("nearest", "bilinear"):
+        names = ("upbilinear", "up")
+        return _rename(network, *(names if level == "nearest" else reversed(names)))
+
+    def learned(before: Item | None, item: Item | None) -> list[Item] | None:
+        if not isinstance(before, LayerKind) or before.name not in ("up", "upbilinear"):
+            return None
         if (
-            not isinstance(before, LayerKind)
-            or before.name != "conv"
-            or before.stride > 1
-            or item.activation
+            not isinstance(item, LayerKind)
+            or (item.name, before.activation) != ("conv", None)
+            or (item.stride, item.dilation, item.padding) != (1, 1, None)
         ):
-            raise InputError(f"no convolution of stride 1 stands before {item} to take its stride.")
-        changed[-1] = replace(before, stride=item.number)
-    return tuple(changed)
+            raise InputError(f"no convolution of stride 1, padding same, follows {before}.")
+        factor = before.number
+        if level == "transposed":
+            # With K + S − 1 weights a side, `up conv` is a special case of the transposed one.
+            kernel = item.kernel + factor - 1
+            return [item.as_kind("deconv", kernel=kernel, stride=factor)]
+        # Each of the S² positions gets weights of its own.
+        wider = replace(item, number=item.number * factor**2)
+        return [wider, LayerKind.registry["shuffle"](number=factor)]
+
+    return _change_pairs(network, learned)
 
 
-def _upsampling(network: Network, level: Level) -> Network:
-    if level == "nearest":
-        return Network(items=_each(network.items, _renaming("upbilinear", "up")))
-    if level == "bilinear":
-        return Network(items=_each(network.items, _renaming("up", "upbilinear")))
-    learned = _transposed if level == "transposed" else _shuffled
-
-    def change(items: tuple[Item, ...]) -> tuple[Item, ...]:
-        changed: list[Item] = []
-        for item in items:
-            before = changed[-1] if changed else None
-            if isinstance(before, LayerKind) and before.name in ("up", "upbilinear"):
-                if not _follows_plainly(before, item):
-                    raise InputError(f"no convolution of stride 1, padding same, follows {before}.")
-                changed[-1:] = learned(before, item)
-            else:
-                changed.append(item)
-        if (
-            changed
-            and isinstance(changed[-1], LayerKind)
-            and changed[-1].name in ("up", "upbilinear")
-        ):
-            raise InputError(f"no convolution follows {changed[-1]}.")
-        return tuple(changed)
-
-    return Network(items=_sequences(network.items, change))
-
-
-def _follows_plainly(up: LayerKind, item: Item) -> bool:
-    plain = (
-        isinstance(item, LayerKind)
-        and item.name == "conv"
-        and (item.stride, item.dilation) == (1, 1)
-    )
-    return plain and isinstance(item, LayerKind) and item.padding is None and not up.activation
-
-
-def _transposed(up: LayerKind, convolution: Item) -> list[Item]:
-    """``up conv12`` → ``deconv12k4s2``: with K + S − 1 weights a side the former is a special case
-    of the latter.
-    """
-    assert isinstance(convolution, LayerKind)
-    factor = up.number
-    return [convolution.as_kind("deconv", kernel=convolution.kernel + factor - 1, stride=factor)]
-
-
-def _shuffled(up: LayerKind, convolution: Item) -> list[Item]:
-    """``up conv12`` → ``conv48 shuffle2``: each of the S² positions has weights of its own."""
-    assert isinstance(convolution, LayerKind)
-    factor = up.number
-    return [
-        replace(convolution, number=convolution.number * factor**2),
-        LayerKind.registry["shuffle"](number=factor),
-    ]
-
-
-def _code_activation(network: Network, level: Level) -> Network:
+def _code_activation(network: Network, level: str) -> Network:
     if network.halves is None:
         raise InputError("the network has no code: put '|' where it is, outside all brackets.")
     encoder, _ = network.halves
@@ -169,7 +118,7 @@ def _code_activation(network: Network, level: Level) -> Network:
         if not isinstance(item, LayerKind):
             break
         if item.weighted:
-            changed = replace(item, activation=str(level))
+            changed = replace(item, activation=level)
             return Network(items=(*network.items[:index], changed, *network.items[index + 1 :]))
     raise InputError(
         "the code is not made by a single convolution or dense layer, so it has no activation to"
@@ -177,12 +126,8 @@ def _code_activation(network: Network, level: Level) -> Network:
     )
 
 
-def _renaming(old: str, new: str) -> Callable[[LayerKind], LayerKind]:
-    return lambda layer: layer.as_kind(new) if layer.name == old else layer
-
-
-def _layers(items: tuple[Item, ...]) -> Iterator[LayerKind]:
-    """All layers in order, a repetition's once."""
+def _layers(items: Items) -> Iterator[LayerKind]:
+    """Yield all layers in order, those of a repetition once."""
     for item in items:
         match item:
             case LayerKind():
@@ -193,70 +138,68 @@ def _layers(items: tuple[Item, ...]) -> Iterator[LayerKind]:
                 yield from _layers((item.item,))
 
 
-def _each(items: tuple[Item, ...], change: Callable[[LayerKind], LayerKind]) -> tuple[Item, ...]:
-    """The items with every layer changed, in brackets and repetitions too."""
-    return _sequences(
-        items,
-        lambda inner: tuple(
-            change(item) if isinstance(item, LayerKind) else item for item in inner
-        ),
-    )
+def _rename(network: Network, old: str, new: str) -> Network:
+    return _change_layers(network, lambda layer: layer.as_kind(new) if layer.name == old else layer)
 
 
-def _sequences(
-    items: tuple[Item, ...], change: Callable[[tuple[Item, ...]], tuple[Item, ...]]
-) -> tuple[Item, ...]:
-    """The items with every sequence changed, inner ones first; a repetition of what became several
-    is written out.
-    """
+def _change_layers(network: Network, change: Callable[[LayerKind], LayerKind]) -> Network:
+    def each(items: Items) -> Items:
+        return tuple(change(item) if isinstance(item, LayerKind) else item for item in items)
+
+    return Network(items=_change_sequences(network.items, each))
+
+
+def _change_pairs(network: Network, rule: Rule) -> Network:
+    """Apply ``rule`` to all neighbors, and to the last item of a sequence with ``None``."""
+
+    def pairwise(items: Items) -> Items:
+        changed: list[Item] = []
+        for item in items:
+            replaced = rule(changed[-1] if changed else None, item)
+            if replaced is None:
+                changed.append(item)
+            else:
+                changed[-1:] = replaced
+        rule(changed[-1] if changed else None, None)
+        return tuple(changed)
+
+    return Network(items=_change_sequences(network.items, pairwise))
+
+
+def _change_sequences(items: Items, change: Callable[[Items], Items]) -> Items:
+    """Change every sequence, inner ones first; write a repetition out if it becomes several."""
     inner: list[Item] = []
     for item in items:
         match item:
             case Residual() | Skip():
-                inner.append(replace(item, items=_sequences(item.items, change)))
+                inner.append(replace(item, items=_change_sequences(item.items, change)))
             case Repeat():
-                repeated = _sequences((item.item,), change)
-                inner += (
-                    [replace(item, item=repeated[0])]
-                    if len(repeated) == 1
-                    else repeated * item.count
-                )
+                repeated = _change_sequences((item.item,), change)
+                alone = len(repeated) == 1
+                inner += [replace(item, item=repeated[0])] if alone else repeated * item.count
             case _:
                 inner.append(item)
     return change(tuple(inner))
 
 
-def _one_of(*names: str) -> tuple[str, Callable[[Level], bool]]:
-    return f"one of {', '.join(names)}", lambda level: level in names
-
-
-def _whole(level: Level) -> bool:
-    return isinstance(level, int) and not isinstance(level, bool) and level >= 1
-
-
-def _multiplier(level: Level) -> bool:
-    return isinstance(level, int | float) and not isinstance(level, bool) and 0 < level < 1000
-
-
-def _named(names: tuple[str, ...], apply: Callable[[Network, Level], Network]) -> Transformation:
-    levels, accepts = _one_of(*names)
-    return Transformation(levels=levels, accepts=accepts, apply=apply)
-
-
-TRANSFORMATIONS: Mapping[str, Transformation] = {
-    "kernel": Transformation(levels="a whole number from 1 on", accepts=_whole, apply=_kernel),
-    "channels": Transformation(
-        levels="a number that multiplies them", accepts=_multiplier, apply=_channels
+TRANSFORMATIONS: Mapping[str, tuple[TypeAdapter[Any], Callable[[Network, Any], Network]]] = {
+    "kernel": (TypeAdapter(Annotated[int, Field(ge=1)]), _kernel),
+    "channels": (TypeAdapter(Annotated[float, Field(gt=0, lt=1000)]), _channels),
+    "downsampling": (TypeAdapter(Literal["max", "average", "strided"]), _downsampling),
+    "upsampling": (
+        TypeAdapter(Literal["nearest", "bilinear", "transposed", "shuffle"]),
+        _upsampling,
     ),
-    "downsampling": _named(("max", "average", "strided"), _downsampling),
-    "upsampling": _named(("nearest", "bilinear", "transposed", "shuffle"), _upsampling),
-    "code_activation": _named(ACTIVATIONS, _code_activation),
+    "code_activation": (
+        TypeAdapter(Literal[tuple(ACTIVATIONS)]),  # type: ignore[arg-type]
+        _code_activation,
+    ),
 }
-"""The factors that work on the tree, by name.
+"""Levels and function of each factor by name.
 
-``kernel``: the side of every convolution of stride 1. ``channels``: those of every layer with
-weights but the last, multiplied and rounded. ``downsampling``: the kind of pooling, or the
-convolution before it takes its stride. ``upsampling``: how ``up`` fills in; or ``up conv`` becomes
-one transposed convolution, or a convolution and a pixel shuffle. ``code_activation``: what follows
-the layer that makes the code.
+``kernel`` sets the side of all convolutions of stride 1. ``channels`` multiplies and rounds the
+channels of all layers with weights but the last. ``downsampling`` sets the kind of pooling, or
+gives its stride to the convolution before. ``upsampling`` sets how ``up`` interpolates, or replaces
+``up conv`` by a transposed convolution or by a convolution and a pixel shuffle.
+``code_activation`` sets the activation after the layer that makes the code.
 """

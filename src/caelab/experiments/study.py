@@ -5,17 +5,16 @@
     [factors]   NAME = [level, …]            a transformation of the base's network, or a parameter
                 optimizer.kind = [level, …]  a parameter in a table
     [factors.NAME]   "level" = "network"     a factor whose levels are networks
-    [networks]  "label" = "network"          networks beside the factors
+    [networks]  "label" = "network"          networks without a factor
 
 A network is a text, or a table of parameters that differ from the base's, the network among them.
-
-Every network is described before any is trained, and everything that is wrong is said at once.
+All networks are described before any is trained, and all problems are reported at once.
 """
 
 import difflib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,37 +34,36 @@ from caelab.networks.ast import spell_out
 from caelab.networks.description import Description
 
 BASE = "base"
-"""The label of the base network."""
+"""Label of the base network."""
 
-FIXED = ("network", "data", "size", "split", "split_seed", "val_size", "seed", "device")
-"""Parameters that are no factors, by short name: networks have tables of their own, and runs on
-other images cannot be compared."""
+FIXED = ("data", "size", "split", "split_seed", "val_size", "seed", "device")
+"""Short names of parameters that are the same for a whole study: runs on other images cannot be
+compared."""
 
 SAME_THROUGHOUT = (
     "this is the same for a whole study; networks go into [networks] or [factors.NAME], seeds into"
     " [study]."
 )
 
-FILE_TABLES: Mapping[str, tuple[str, ...] | None] = {
+KEYS: Mapping[str, Sequence[str] | None] = {
     "study": ("name", "question", "seeds"),
     "base": None,
     "factors": None,
     "networks": None,
 }
-"""The tables of a study's file, and their keys where these are fixed."""
+"""Tables of a study's file, and the keys of a table that has fixed ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One network of a study, with all that its runs share.
+    """One network of a study, with everything that its runs share.
 
     Attributes:
-        label: Name: ``"base"``, factor and level (the level alone if it is several words), or the
-            name in ``[networks]``.
-        factor: The factor's name; empty for the base and for the explicit networks.
-        level: The factor's level, as text; empty likewise.
-        config: Of its runs, but for the seed.
-        description: Of its network, for images of the run's size.
+        label: ``"base"``, factor and level, or the name in ``[networks]``.
+        factor: Name of the factor; empty for the base and for networks without a factor.
+        level: Level of the factor as text; empty likewise.
+        config: Configuration of its runs, except the seed.
+        description: Description of its network for images of the run's size.
     """
 
     label: str
@@ -86,24 +84,20 @@ class Study:
 
     @property
     def base(self) -> RunConfig:
-        """The base's configuration."""
+        """Configuration of the base."""
         return self.variants[0].config
 
     def runs(self) -> Iterator[tuple[Variant, RunConfig]]:
-        """Yield every run in the order in which it should be trained.
+        """Yield all runs in the order of training.
 
-        Seed by seed, so that a study that is cut short has answers about all architectures rather
-        than certainty about a few. Within a seed the base comes first, as everything is compared
-        with it, and then what costs little, so that most of the answers are there early.
+        The order is seed by seed, so that an interrupted study has answers about all networks.
+        Within a seed the base comes first, because everything is compared with it, and then cheap
+        networks before expensive ones.
         """
-        costs = [
-            variant.description.multiply_accumulates * variant.config.epochs
-            for variant in self.variants
-        ]
-        order = sorted(range(1, len(costs)), key=costs.__getitem__)
+        base, *others = self.variants
+        others.sort(key=lambda each: each.description.multiply_accumulates * each.config.epochs)
         for seed in self.seeds:
-            for index in (0, *order):
-                variant = self.variants[index]
+            for variant in (base, *others):
                 yield variant, variant.config.model_copy(update={"seed": seed})
 
 
@@ -113,126 +107,133 @@ def read_study(
     """Read a study's file and describe all its networks.
 
     Args:
-        file: The TOML file.
-        options: Options of a run that go before those of ``[base]``.
-        seeds: Go before those of ``[study]``: a count, or seeds parted by commas.
+        file: TOML file.
+        options: Tables of parameters that take precedence over those of ``[base]``.
+        seeds: Number of seeds, or seeds joined by commas, instead of those of ``[study]``.
 
     Raises:
-        InputError: The file cannot be read or something in it is wrong; everything that is wrong is
-            named with its place in the file, or its label.
+        InputError: The file cannot be read or something in it is wrong. The message names every
+            problem with its line in the file or the label of its network.
     """
     try:
         text = file.read_text(encoding="utf-8")
         content = tomllib.loads(text)
     except (OSError, ValueError) as error:  # the parser's message holds line and column
         raise InputError(f"cannot read the study {file}: {error}") from error
-    reader = _Reader(file, text, content)
-    study = reader.study(options or {}, seeds)
-    if reader.problems:
+    reader = _Reader(text, content)
+    study = reader.study(file.stem, options or {}, seeds)
+    if reader.problems or study is None:
         count = len(reader.problems)
         many = "a problem" if count == 1 else f"{count} problems"
         raise InputError("\n\n".join([f"{file}: {many}; nothing was trained.", *reader.problems]))
-    assert study is not None
     return study
 
 
 def read_seeds(value: object) -> tuple[int, ...]:
-    """Return the seeds: ``3`` or ``"3"`` are 0, 1, 2; ``[0, 4]`` or ``"0,4"`` (and ``"4,"``) are
-    those.
+    """Return the seeds that a text, a number or a list stands for.
+
+    >>> read_seeds("3"), read_seeds("0,4"), read_seeds("4,"), read_seeds([7])
+    ((0, 1, 2), (0, 4), (4,), (7,))
 
     Raises:
         InputError: They are not different whole numbers from 0 on, or there are none.
     """
-    given = value
-    listed: Sequence[object]
+    listed: Any = value
     if isinstance(value, str):
         words = [word.strip() for word in value.split(",")]
         numbers = [int(word) if word.isdecimal() else word for word in words]
-        value = numbers[0] if len(words) == 1 else numbers[:-1] if words[-1] == "" else numbers
-    if isinstance(value, int) and not isinstance(value, bool):
-        listed = range(value)
-    else:
-        listed = value if isinstance(value, list) else [value]
-    seeds = [
-        seed
-        for seed in listed
-        if isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0
-    ]
-    if not seeds or len(seeds) < len(listed) or len(set(seeds)) < len(seeds):
+        listed = numbers[0] if len(words) == 1 else numbers[: len(words) - (words[-1] == "")]
+    if type(listed) is int:
+        listed = list(range(listed))
+    if (
+        not isinstance(listed, list)
+        or not listed
+        or any(type(seed) is not int or seed < 0 for seed in listed)
+        or len(set(listed)) < len(listed)
+    ):
         raise InputError(
-            f"seeds {given!r}: expected different whole numbers from 0 on, or how many of them."
+            f"seeds {value!r}: expected different whole numbers from 0 on, or how many of them."
         )
-    return tuple(seeds)
+    return tuple(listed)
 
 
 class _Reader:
-    """One reading of a file, gathering problems."""
+    """Reads one file and collects its problems.
 
-    def __init__(self, file: Path, text: str, content: dict[str, Any]) -> None:
-        self.file, self.lines, self.content = file, text.splitlines(), content
+    Args:
+        text: Text of the file.
+        content: The same, parsed.
+    """
+
+    def __init__(self, text: str, content: Mapping[str, Any]) -> None:
+        self.lines = text.splitlines()
+        self.content = content
         self.problems: list[str] = []
         self.variants: list[Variant] = []
-        self.twins: dict[str, str] = {}
+        self.labels: dict[str, str] = {}
 
-    def study(self, options: Mapping[str, Any], seeds: str | None) -> Study | None:
-        self.check_keys()
-        told = self.table("study")
-        name = told.get("name", self.file.stem)
-        question = told.get("question", "")
+    def study(self, stem: str, options: Mapping[str, Any], seeds: str | None) -> Study | None:
+        """Read the study; ``None`` if its base is wrong."""
+        self.check_tables()
+        header, base = self.table("study"), self.table("base")
+        name, question = header.get("name", stem), header.get("question", "")
         if not isinstance(name, str) or not re.fullmatch(r"[\w-]{1,64}", name):
-            self.problems.append(
-                f"{self.place('study', 'name')}{name!r}: expected letters, digits, - and _."
-            )
+            self.report("study", "name", f"{name!r}: expected letters, digits, - and _.")
         if not isinstance(question, str):
-            self.problems.append(f"{self.place('study', 'question')}expected a text.")
-        chosen: tuple[int, ...] = ()
+            self.report("study", "question", "expected a text.")
+        numbers: tuple[int, ...] = ()
         try:
-            chosen = read_seeds(told.get("seeds", [0]) if seeds is None else seeds)
+            numbers = read_seeds(header.get("seeds", [0]) if seeds is None else seeds)
         except InputError as error:
-            self.problems.append(
-                f"{self.place('study', 'seeds') if seeds is None else '--'}{error}"
+            self.report("study", "seeds", str(error)) if seeds is None else self.problems.append(
+                f"--{error}"
             )
-        base = {
-            name: value
-            for name, value in self.table("base").items()
-            if name in RunConfig.model_fields and name != "seed"
-        }
-        given = merge(base, options)
+        known = {key: base[key] for key in base if key in RunConfig.model_fields and key != "seed"}
+        given = merge(known, options)
         if not self.add(BASE, "", "", given):
             return None
-        network = self.variants[0].config.network
         for path, levels in self.factors():
-            factor = _short_name(path)
-            if isinstance(levels, dict):
-                for level, network_told in levels.items():
-                    label = level if " " in level else f"{_words(factor)} {level}"
-                    self.add_told(label, factor, level, given, network_told)
-                continue
-            place = self.place("factors", path)
-            if not isinstance(levels, list) or not levels:
-                self.problems.append(f"{place}expected a list of levels, or a table of networks.")
-                continue
-            if path not in TRANSFORMATIONS and (
-                factor in FIXED or factor not in PARAMETERS or PARAMETERS[factor].dotted != path
-            ):
-                self.problems.append(f"{place}{_say_unknown_factor(path, factor)}")
-                continue
+            self.add_factor(path, levels, given)
+        for label, network in self.table("networks").items():
+            self.add_network(label, "", "", given, network)
+        return Study(name=name, question=question, seeds=numbers, variants=tuple(self.variants))
+
+    def add_factor(self, path: str, levels: object, given: Mapping[str, Any]) -> None:
+        """Add a variant for each level of a factor, which ``path`` names as the file does."""
+        factor = next((name for name, each in PARAMETERS.items() if each.dotted == path), path)
+        words = factor.replace("_", " ")
+        if isinstance(levels, dict):
+            for level, network in levels.items():
+                label = level if " " in level else f"{words} {level}"
+                self.add_network(label, factor, level, given, network)
+        elif not isinstance(levels, list) or not levels:
+            self.report("factors", path, "expected a list of levels, or a table of networks.")
+        elif problem := _unknown_factor(path, factor):
+            self.report("factors", path, problem)
+        else:
             for level in levels:
-                label = f"{_words(factor)} {_level_text(level)}"
-                changed = nest({factor: level})
+                label, changed = f"{words} {_level_text(level)}", nest({factor: level})
                 if path in TRANSFORMATIONS:
                     try:
+                        network = self.variants[0].config.network
                         changed = {"network": transform(network, path, level)}
                     except InputError as error:
                         self.problems.append(f"{label}: {error}")
                         continue
                 self.add(label, factor, _level_text(level), merge(given, changed))
-        for label, network_told in self.table("networks").items():
-            self.add_told(label, "", "", given, network_told)
-        return Study(name=name, question=question, seeds=chosen, variants=tuple(self.variants))
+
+    def add_network(
+        self, label: str, factor: str, level: str, given: Mapping[str, Any], network: Any
+    ) -> None:
+        """Add a network that the file states: a text, or a table of parameters."""
+        options = network if isinstance(network, dict) else {"network": network}
+        if fixed := [PARAMETERS[name].dotted for name in FIXED if _states(options, name)]:
+            self.problems.append(f"{label}: {', '.join(fixed)}: {SAME_THROUGHOUT}")
+        else:
+            self.add(label, factor, level, merge(given, options))
 
     def add(self, label: str, factor: str, level: str, options: Mapping[str, Any]) -> bool:
-        """Take up a variant; whether it could be."""
+        """Add a variant; return whether its configuration is right."""
         from caelab.experiments.setup import describe_run
 
         try:
@@ -241,62 +242,41 @@ class _Reader:
         except InputError as error:
             self.problems.append(f"{label}: {error}")
             return False
-        twin = str(spell_out(description.network)) + config.model_dump_json(exclude={"network"})
-        if label in {variant.label for variant in self.variants}:
+        run = str(spell_out(description.network)) + config.model_dump_json(exclude={"network"})
+        if label in self.labels.values():
             self.problems.append(f"{label}: this label is used twice.")
-        elif twin in self.twins:
+        elif run in self.labels:
             self.problems.append(
-                f"{label}: the same run as {self.twins[twin]}; leave one of them out."
+                f"{label}: the same run as {self.labels[run]}; leave one of them out."
             )
-        self.twins.setdefault(twin, label)
+        self.labels.setdefault(run, label)
         self.variants.append(
             Variant(label=label, factor=factor, level=level, config=config, description=description)
         )
         return True
 
-    def add_told(
-        self, label: str, factor: str, level: str, given: Mapping[str, Any], told: Any
-    ) -> None:
-        """Take up a network that the file tells: a text, or a table of options."""
-        options = told if isinstance(told, dict) else {"network": told}
-        fixed = [
-            PARAMETERS[name].dotted
-            for name in FIXED
-            if name != "network" and _holds(options, PARAMETERS[name].path)
-        ]
-        if fixed:
-            self.problems.append(f"{label}: {', '.join(fixed)}: {SAME_THROUGHOUT}")
-        else:
-            self.add(label, factor, level, merge(given, options))
-
-    def check_keys(self) -> None:
+    def check_tables(self) -> None:
+        """Report unknown tables and keys, and a base without a network."""
         for table, content in self.content.items():
-            if table not in FILE_TABLES:
-                self.problems.append(
-                    f"{self.place('', table)}{_unknown(table, FILE_TABLES, 'a study has no table')}"
-                )
+            if table not in KEYS:
+                self.report("", table, _unknown(table, KEYS, "a study has no table"))
             elif not isinstance(content, dict):
-                self.problems.append(
-                    f"{self.place('', table)}{table} should be a table: [{table}]."
-                )
-            elif (keys := FILE_TABLES[table]) is not None:
-                self.problems += [
-                    f"{self.place(table, key)}{_unknown(key, keys, f'[{table}] has no key')}"
-                    for key in content
-                    if key not in keys
-                ]
+                self.report("", table, f"{table} should be a table: [{table}].")
+            for key in self.table(table) if KEYS.get(table) else ():
+                if key not in (keys := KEYS[table] or ()):
+                    self.report(table, key, _unknown(key, keys, f"[{table}] has no key"))
         for key in self.table("base"):
             if key == "seed":
-                self.problems.append(f"{self.place('base', key)}seeds go into [study].")
+                self.report("base", key, "seeds go into [study].")
             elif key not in RunConfig.model_fields:
-                self.problems.append(f"{self.place('base', key)}{unknown_parameter([key])}")
+                self.report("base", key, unknown_parameter([key]))
         if "network" not in self.table("base"):
             self.problems.append(
                 "[base]: expected network = …, the network that all others are compared with."
             )
 
     def factors(self) -> Iterator[tuple[str, Any]]:
-        """Yield name and levels of each factor; parameters in tables by their dotted names."""
+        """Yield name and levels of each factor; the name of a parameter in a table is dotted."""
         for name, levels in self.table("factors").items():
             if name in TABLES and isinstance(levels, dict):
                 yield from ((f"{name}.{inner}", each) for inner, each in levels.items())
@@ -304,37 +284,33 @@ class _Reader:
                 yield name, levels
 
     def table(self, name: str) -> dict[str, Any]:
+        """Return a table of the file; an empty one if there is none."""
         content = self.content.get(name, {})
         return content if isinstance(content, dict) else {}
 
-    def place(self, table: str, key: str) -> str:
-        """``"line 7, [study] seeds: "``, as far as it can be told."""
+    def report(self, table: str, key: str, problem: str) -> None:
+        """Add a problem with the line of a key in a table, if it can be found."""
         where = f"[{table}] {key}: " if table else ""
         current = ""
         for number, line in enumerate(self.lines, 1):
-            if header := re.match(r"\s*\[+\s*([^\]]*?)\s*\]", line):
+            header = re.match(r"\s*\[+\s*([^\]]*?)\s*\]", line)
+            if header:
                 current = re.sub(r"[\"']", "", header[1])
-                if current == f"{table}.{key}".removeprefix("."):
-                    return f"line {number}, {where}"
-            elif current == table and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
-                return f"line {number}, {where}"
-        return where
+            here = re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line)
+            if (header and current == f"{table}.{key}".removeprefix(".")) or (
+                here and not header and current == table
+            ):
+                where = f"line {number}, {where}"
+                break
+        self.problems.append(f"{where}{problem}")
 
 
-def _short_name(path: str) -> str:
-    """Return the short name of the parameter with that dotted name, else ``path`` itself."""
-    return next((name for name, each in PARAMETERS.items() if each.dotted == path), path)
-
-
-def _holds(options: Mapping[str, Any], path: Sequence[str]) -> bool:
-    first, *rest = path
-    inner = options.get(first)
-    return first in options and (not rest or (isinstance(inner, Mapping) and _holds(inner, rest)))
-
-
-def _say_unknown_factor(path: str, factor: str) -> str:
-    if factor in FIXED:
+def _unknown_factor(path: str, factor: str) -> str:
+    """Return what is wrong with the name of a factor; empty if nothing is."""
+    if factor in (*FIXED, "network"):
         return SAME_THROUGHOUT
+    if path in TRANSFORMATIONS or (factor in PARAMETERS and PARAMETERS[factor].dotted == path):
+        return ""
     if difflib.get_close_matches(path, TRANSFORMATIONS, n=1):
         return _unknown(path, TRANSFORMATIONS, "there is no factor")
     problem = unknown_parameter(path.split("."))
@@ -342,14 +318,20 @@ def _say_unknown_factor(path: str, factor: str) -> str:
     return f"{problem} Factors of networks are {', '.join(TRANSFORMATIONS)}."
 
 
-def _unknown(key: str, known: Sequence[str] | Mapping[str, Any], problem: str) -> str:
-    near = difflib.get_close_matches(key, known, n=1)
+def _states(options: Mapping[str, Any], name: str) -> bool:
+    """Return whether a table states the parameter with that short name."""
+    inner: Any = options
+    for part in PARAMETERS[name].path:
+        if not isinstance(inner, Mapping) or part not in inner:
+            return False
+        inner = inner[part]
+    return True
+
+
+def _unknown(key: str, known: Iterable[str], problem: str) -> str:
+    near = difflib.get_close_matches(key, list(known), n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
     return f"{problem} '{key}'.{hint} There are: {', '.join(known)}."
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
 
 
 def _level_text(level: Level) -> str:

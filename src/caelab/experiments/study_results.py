@@ -1,11 +1,13 @@
-"""The results of a study: a row a run, as CSV."""
+"""The results of a study as CSV, one row per run."""
 
 import csv
 import dataclasses
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from caelab.errors import InputError
 from caelab.files import write_text
@@ -16,22 +18,22 @@ class StudyRow:
     """One finished run of a study.
 
     Attributes:
-        label: The network's name in the study.
-        factor: What was varied; empty for the base and for the study's explicit networks.
-        level: To which level; empty likewise.
-        network: Its canonical text.
-        seed: Of the initial weights and the batch order.
-        run: The name of the run directory.
-        code_size: Numbers at ``|``; ``None`` without one.
-        code_shape: The code's (C, H, W).
-        narrowest: Numbers of the smallest representation that everything passes through.
-        skip_around_code: Whether a bracket runs around the code: then it is no bottleneck.
-        weights: Weights and biases.
-        multiply_accumulates: For one image, of the text taken literally.
-        seconds_per_epoch: Median over the epochs, of training alone.
-        epochs: How many were trained.
-        validation_mse: Of the best epoch, by which its weights were chosen.
-        test_mse: Mean over the test images, in [0, 1].
+        label: Name of the network in the study.
+        factor: Factor that was varied; empty for the base and for networks without a factor.
+        level: Level of the factor; empty likewise.
+        network: Canonical text of the network.
+        seed: Seed of the run.
+        run: Name of the run directory.
+        code_size: Numbers in the code; ``None`` without a code.
+        code_shape: Shape (C, H, W) of the code; ``None`` without a code.
+        narrowest: Numbers in the smallest representation that everything passes through.
+        skip_around_code: Whether a bracket runs around the code, which then is no bottleneck.
+        weights: Number of weights and biases.
+        multiply_accumulates: Multiply-accumulates for one image, of the text taken literally.
+        seconds_per_epoch: Median time of training per epoch.
+        epochs: Number of trained epochs.
+        validation_mse: Validation error of the best epoch, by which its weights were chosen.
+        test_mse: Mean squared error of the test images on [0, 1].
         test_psnr: Mean of the images' PSNR, in dB.
     """
 
@@ -57,10 +59,11 @@ class StudyRow:
 COLUMNS = tuple(field.name for field in dataclasses.fields(StudyRow))
 """The header of ``results.csv``."""
 
+_ADAPTER = TypeAdapter(StudyRow)
+
 
 def write_rows(file: Path, rows: Sequence[StudyRow]) -> None:
-    """Write ``rows`` atomically; floats keep all their digits, a shape is ``16x8x8``, ``None`` an
-    empty cell.
+    """Write rows atomically; a shape is written as ``16x8x8``, and ``None`` as an empty cell.
 
     Raises:
         InputError: The file cannot be written.
@@ -72,11 +75,19 @@ def write_rows(file: Path, rows: Sequence[StudyRow]) -> None:
     write_text(file, text.getvalue())
 
 
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "x".join(map(str, value))
+    return "" if value is None else str(value)
+
+
 def read_rows(file: Path) -> list[StudyRow]:
-    """Read what ``write_rows`` wrote.
+    """Read what :func:`write_rows` wrote.
 
     Raises:
-        InputError: The file is missing, or a row is damaged; the message says which and how.
+        InputError: The file is missing, or a row is damaged; the message names line and column.
     """
     try:
         with file.open(encoding="utf-8", newline="") as lines:
@@ -92,42 +103,16 @@ def read_rows(file: Path) -> list[StudyRow]:
     return [_row(cells, f"{file}, line {number}") for number, cells in numbered]
 
 
-def _row(cells: Sequence[str], place: str) -> StudyRow:
+def _row(cells: Sequence[str], where: str) -> StudyRow:
     if len(cells) != len(COLUMNS):
-        raise InputError(
-            f"{place}: {len(cells)} cells instead of {len(COLUMNS)}. `caelab study` writes the file"
-            " anew."
-        )
-    values: dict[str, Any] = {}
-    for field, cell in zip(dataclasses.fields(StudyRow), cells, strict=True):
+        problem = f"{len(cells)} cells instead of {len(COLUMNS)}"
+    else:
+        values: dict[str, Any] = dict(zip(COLUMNS, cells, strict=True))
+        values["code_size"] = values["code_size"] or None
+        values["code_shape"] = tuple(filter(None, values["code_shape"].split("x"))) or None
         try:
-            values[field.name] = _READ[field.type](cell)
-        except (ValueError, KeyError) as error:
-            raise InputError(
-                f"{place}: {field.name} is {cell[:40]!r}. `caelab study` writes the file anew."
-            ) from error
-    return StudyRow(**values)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return "x".join(map(str, value))
-    return "" if value is None else str(value)
-
-
-def _shape(cell: str) -> tuple[int, int, int]:
-    channels, height, width = map(int, cell.split("x"))
-    return channels, height, width
-
-
-_READ: Mapping[Any, Callable[[str], Any]] = {
-    str: str,
-    int: int,
-    float: float,
-    bool: {"true": True, "false": False}.__getitem__,
-    int | None: lambda cell: int(cell) if cell else None,
-    tuple[int, int, int] | None: lambda cell: _shape(cell) if cell else None,
-}
-"""How a field of each type is read."""
+            return _ADAPTER.validate_python(values)
+        except ValidationError as error:
+            name = str(error.errors()[0]["loc"][0])
+            problem = f"{name} is {cells[COLUMNS.index(name)][:40]!r}"
+    raise InputError(f"{where}: {problem}. `caelab study` writes the file again.")
