@@ -37,7 +37,7 @@ def recipe(tmp_path: Path, pictures: Path) -> Path:
 
 def test_placeholders_and_options_make_a_run(recipe: Path) -> None:
     search = read_search(recipe, options={"seed": 3})
-    assert search.space == {"width": (2, 4), "learning_rate": Range(low=1e-3, high=1e-2)}
+    assert search.space == {"width": [2, 4], "learning_rate": Range(low=1e-3, high=1e-2)}
     config = search.config({"width": 4, "learning_rate": 0.005})
     assert (config.network.text, config.optimizer.learning_rate, config.seed) == (
         "conv4 pool conv2 | up conv3",
@@ -89,7 +89,7 @@ def test_another_search_is_refused(recipe: Path, tmp_path: Path) -> None:
     memory = tmp_path / "search.db"
     next(run_search(read_search(recipe, options={}, trials=1), runs=tmp_path / "runs", file=memory))
     recipe.write_text(recipe.read_text().replace("[2, 4]", "[2, 5]"))
-    with pytest.raises(InputError, match="the memory of another search"):
+    with pytest.raises(InputError, match="holds another search"):
         next(run_search(read_search(recipe, options={}), runs=tmp_path / "runs", file=memory))
 
 
@@ -112,11 +112,11 @@ def test_an_impossible_trial_fails_and_the_others_go_on(recipe: Path, tmp_path: 
     ("change", "said"),
     [
         (("[space]", "[places]"), "expected the tables"),
-        (("trials = 3", "trials = 0"), "expected whole numbers"),
-        (("trials = 3", "trails = 3"), "has no key trails"),
+        (("trials = 3", "trials = 0"), "trials: should be greater than or equal to 1"),
+        (("trials = 3", "trails = 3"), "trails: Extra inputs are not permitted"),
         (("width = [2, 4]", ""), "lacks width"),
         (("width = [2, 4]", "width = [2, 2]"), "different values"),
-        (("low = 1e-3", "low = 1"), "low < high"),
+        (("low = 1e-3", "low = 1"), "expected low < high"),
         (("low = 1e-3", "low = 0"), "above 0 unless linear"),
         (
             ("width = [2, 4]", "width = [2, 4]\noptimizer.learning_rat = [1]"),

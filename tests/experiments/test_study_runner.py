@@ -191,7 +191,7 @@ def test_the_folder_of_another_study_is_left_alone(
 ) -> None:
     before = {file: file.read_bytes() for file in (trained / "study").iterdir()}
     with pytest.raises(
-        InputError, match=f"study holds another study: {said}. Choose another --out"
+        InputError, match=f"study holds another study: {said}. Choose another `out`"
     ):
         last(make(**changed), trained)
     assert {file: file.read_bytes() for file in (trained / "study").iterdir()} == before

@@ -1,7 +1,6 @@
 """The run directory: everything that a run leaves, and all that reports and comparisons read."""
 
 import csv
-import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig, make_config
 from caelab.experiments.migration import is_flat, migrate_config, migrate_result
-from caelab.files import read_json, replacing, to_json, write_text
+from caelab.files import read_json, replacing, to_json, write_csv, write_text
 
 
 class RunDirectory:
@@ -112,13 +111,9 @@ class RunDirectory:
 
     def write_epochs(self, records: Sequence[dict[str, float]]) -> None:
         """Write ``epochs.csv``, one row per epoch; the whole file, so that no row is there twice."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(records[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(
-            {name: f"{value:.8g}" for name, value in record.items()} for record in records
-        )
-        write_text(self.epochs, text.getvalue())
+        names = list(records[0])
+        rows = ([f"{record[name]:.8g}" for name in names] for record in records)
+        write_csv(self.epochs, names, rows)
 
     def read_epochs(self) -> list[dict[str, float]]:
         """Read ``epochs.csv``.

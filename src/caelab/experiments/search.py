@@ -1,14 +1,14 @@
-"""A search for options and networks: by the error on validation images, over ordinary runs.
+"""A search for parameters and networks by the error on validation images, over ordinary runs.
 
     [search]   name, trials, seed
     [base]     network = "conv{width} …", and any other parameter of a run, in its table
-    [space]    width = [16, 32]                              one of these
-               learning_rate = {low = 1e-4, high = 1e-2}     in between, on a logarithmic scale unless linear = true
+    [space]    width = [16, 32]                                        one of these values
+               optimizer.learning_rate = {low = 1e-4, high = 1e-2}     a value in between
 
-A name in ``[space]`` is an option of a run, or a placeholder in the network's text. The search
-remembers its trials in a file (Optuna's, SQLite), so that it goes on where it was; which to try
-next, its tree-structured Parzen estimator says (Bergstra et al. 2011; Akiba et al. 2019, arXiv
-1907.10902).
+A name in ``[space]`` is a parameter of a run, or a placeholder in the network's text. Values in
+between are drawn on a logarithmic scale, unless ``linear = true``. Trials are stored in a database
+of Optuna, so that a search resumes; its tree-structured Parzen estimator chooses the next trial
+(Bergstra et al. 2011; Akiba et al. 2019, arXiv 1907.10902).
 """
 
 import re
@@ -16,9 +16,10 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from caelab.errors import InputError
 from caelab.experiments.config import (
@@ -34,38 +35,55 @@ from caelab.experiments.config import (
 if TYPE_CHECKING:
     import optuna
 
-_WHY = "failed because"
-"""Attribute of a trial that failed, which one that was cut off has not."""
-
-Choices = tuple[int | float | str | bool, ...]
+FAILED = "failed because"
+"""Attribute of a failed trial; an interrupted trial does not have it."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Range:
-    """Numbers from ``low`` to ``high``, whole ones if both are."""
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    low: float
-    high: float
+
+class Range(_Strict):
+    """Numbers from ``low`` to ``high``, whole numbers if both are; logarithmic unless ``linear``."""
+
+    low: int | float
+    high: int | float
     linear: bool = False
 
+    @model_validator(mode="after")
+    def _is_a_range(self) -> "Range":
+        if not self.low < self.high or not (self.linear or self.low > 0):
+            raise ValueError("expected low < high, both above 0 unless linear = true")
+        return self
 
-@dataclass(frozen=True, kw_only=True)
-class Search:
-    """What is searched.
+
+def _all_different(values: list[Any]) -> list[Any]:
+    if len(set(map(repr, values))) < len(values):
+        raise ValueError("expected different values")
+    return values
+
+
+Choices = Annotated[
+    list[int | float | str | bool], Field(min_length=1), AfterValidator(_all_different)
+]
+
+
+class Search(_Strict):
+    """A search as its file states it.
 
     Attributes:
-        name: Of the search, and of its file.
-        trials: How many in all.
-        seed: Of what is tried next.
-        base: Options that all runs share; the network may have placeholders.
-        space: By name, what is tried.
+        name: Name of the search and of its database.
+        trials: Number of trials in total.
+        seed: Seed of the choice of trials.
+        base: Tables of parameters that all runs share; the network may have placeholders.
+        space: Values to try, by the short name of a parameter or by placeholder.
     """
 
     name: str
-    trials: int
-    seed: int
-    base: Mapping[str, Any]
-    space: Mapping[str, Choices | Range]
+    trials: int = Field(default=20, ge=1)
+    seed: int = Field(default=0, ge=0)
+    base: dict[str, Any]
+    space: dict[str, Range | Choices]
 
     def config(self, values: Mapping[str, Any]) -> RunConfig:
         """Return the run of a trial.
@@ -73,16 +91,21 @@ class Search:
         Raises:
             InputError: The values do not make a run.
         """
-        network = str(self.base["network"])
-        placed = {name: value for name, value in values.items() if f"{{{name}}}" in network}
-        options = nest({name: value for name, value in values.items() if name not in placed})
-        return make_config(merge(self.base, options, {"network": network.format(**placed)}))
+        placeholders = _placeholders(self.base["network"])
+        network = self.base["network"].format(**{name: values[name] for name in placeholders})
+        options = nest({name: values[name] for name in values if name not in placeholders})
+        return make_config(merge(self.base, options, {"network": network}))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """A finished trial: its number, its values, its run, and the error on validation images
-    (``None``: it failed).
+    """A finished trial.
+
+    Attributes:
+        number: Number of the trial, from 0.
+        values: Values that were tried, by name.
+        run: Name of the run directory; empty if the trial failed.
+        error: Validation error; ``None`` if the trial failed.
     """
 
     number: int
@@ -92,8 +115,12 @@ class Trial:
 
 
 def read_search(file: Path, *, options: Mapping[str, Any], trials: int | None = None) -> Search:
-    """Read a search's file; ``options`` go before those of ``[base]``, ``trials`` before those of
-    ``[search]``.
+    """Read a search's file.
+
+    Args:
+        file: TOML file.
+        options: Tables of parameters that take precedence over those of ``[base]``.
+        trials: Number of trials instead of the file's.
 
     Raises:
         InputError: The file cannot be read, or something in it is wrong.
@@ -102,70 +129,91 @@ def read_search(file: Path, *, options: Mapping[str, Any], trials: int | None = 
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read the search {file}: {error}") from error
-    unknown = [name for name in content if name not in ("search", "base", "space")]
-    if unknown or not all(isinstance(table, dict) for table in content.values()):
+    tables = {name: content.pop(name, {}) for name in ("search", "base", "space")}
+    if content or not all(isinstance(table, dict) for table in tables.values()):
         raise InputError(
-            f"{file}: expected the tables [search], [base] and [space], not {', '.join(unknown)}."
+            f"{file}: expected the tables [search], [base] and [space], not {', '.join(content)}."
         )
-    told, base = content.get("search", {}), merge(content.get("base", {}), options)
-    if strange := [name for name in told if name not in ("name", "trials", "seed")]:
-        raise InputError(
-            f"{file}: [search] has no key {', '.join(strange)}; it has name, trials and seed."
-        )
-    count, seed = trials or told.get("trials", 20), told.get("seed", 0)
-    if not isinstance(count, int) or count < 1 or not isinstance(seed, int) or seed < 0:
-        raise InputError(
-            f"{file}: [search] trials {count!r} and seed {seed!r}: expected whole numbers."
-        )
+    base, space = merge(tables["base"], options), _short_names(tables["space"])
     if not isinstance(base.get("network"), str):
         raise InputError(
             f'{file}: [base] expected network = "…", with placeholders such as {{width}}.'
         )
-    space = {}
-    for name, levels in content.get("space", {}).items():
-        for path, each in levels.items() if name in TABLES else (("", levels),):
-            dotted = f"{name}.{path}".rstrip(".")
-            short = next((key for key, one in PARAMETERS.items() if one.dotted == dotted), dotted)
-            space[short] = _read_levels(file, dotted, each)
-    placeholders = set(re.findall(r"\{(\w+)\}", base["network"]))
-    if not space or (missing := placeholders - set(space)):
-        raise InputError(
-            f"{file}: [space] lacks {', '.join(sorted(missing)) if space else 'anything to try'}."
-        )
-    if lost := [name for name in space if name not in placeholders and name not in PARAMETERS]:
-        raise InputError(
-            f"{file}: [space] {lost[0]}: neither a placeholder of the network's text nor a"
-            f" parameter: {unknown_parameter(lost[0].split('.'))}."
-        )
-    search = Search(
-        name=str(told.get("name", file.stem)), trials=count, seed=seed, base=base, space=space
+    header = {"name": file.stem} | tables["search"] | ({"trials": trials} if trials else {})
+    try:
+        search = Search(**header, base=base, space=space)
+    except ValidationError as error:
+        problems = "; ".join(_explain(problem) for problem in error.errors())
+        raise InputError(f"{file}: {problems}.") from error
+    _require_space(file, search)
+    search.config(
+        {
+            name: levels.low if isinstance(levels, Range) else levels[0]
+            for name, levels in search.space.items()
+        }
     )
-    search.config({name: _some(levels) for name, levels in space.items()})
     return search
 
 
-def run_search(search: Search, *, runs: Path, file: Path) -> Iterator[Trial]:
-    """Train trial after trial until there are as many as the search has; yield the earlier ones
-    first.
+def _explain(problem: Any) -> str:
+    where, *path = map(str, problem["loc"])
+    name = f"[space] {path[0]}" if where == "space" and path else f"[search] {where}"
+    return f"{name}: {problem['msg'].removeprefix('Value error, ').removeprefix('Input ')}"
 
-    A trial that was cut off is started again, and its run goes on from its checkpoint. One whose
-    network is impossible or whose training diverges counts as failed, and the search goes on.
+
+def _short_names(space: Mapping[str, Any]) -> dict[str, Any]:
+    """Flatten the tables of ``[space]``; parameters get their short names."""
+    short = {parameter.dotted: name for name, parameter in PARAMETERS.items()}
+    flat: dict[str, Any] = {}
+    for name, levels in space.items():
+        inner = levels if name in TABLES and isinstance(levels, dict) else {"": levels}
+        for last, each in inner.items():
+            dotted = f"{name}.{last}".rstrip(".")
+            flat[short.get(dotted, dotted)] = each
+    return flat
+
+
+def _require_space(file: Path, search: Search) -> None:
+    """Raise unless every placeholder has values, and all values belong to something."""
+    placeholders = _placeholders(search.base["network"])
+    missing = placeholders - search.space.keys()
+    if missing or not search.space:
+        raise InputError(f"{file}: [space] lacks {', '.join(sorted(missing)) or 'values to try'}.")
+    for name in search.space.keys() - placeholders - PARAMETERS.keys():
+        raise InputError(
+            f"{file}: [space] {name}: neither a placeholder of the network's text nor a parameter:"
+            f" {unknown_parameter(name.split('.'))}."
+        )
+
+
+def _placeholders(network: str) -> set[str]:
+    return set(re.findall(r"\{(\w+)\}", network))
+
+
+def run_search(search: Search, *, runs: Path, file: Path) -> Iterator[Trial]:
+    """Train trial after trial until the search has as many as it wants; yield earlier ones first.
+
+    An interrupted trial is started again with the same values, and its run resumes. A trial whose
+    network is impossible or whose training diverges counts as failed, and the search continues.
 
     Args:
-        search: What is searched.
-        runs: Where run directories are put.
-        file: The search's memory.
+        search: The search.
+        runs: Folder of run directories.
+        file: Database of the trials.
 
     Raises:
-        InputError: Optuna is not installed, or the file is another search's.
+        InputError: Optuna is not installed, or the database belongs to another search.
     """
     study = _open(search, file)
+    import optuna
+
     from caelab.experiments.run import run
     from caelab.training.fit import TrainingDiverged
 
+    failed = optuna.trial.TrialState.FAIL
     done = 0
     for trial in study.get_trials(deepcopy=False):
-        if trial.value is not None or _WHY in trial.user_attrs:
+        if trial.value is not None or FAILED in trial.user_attrs:
             done += 1
             yield Trial(
                 number=trial.number,
@@ -173,27 +221,27 @@ def run_search(search: Search, *, runs: Path, file: Path) -> Iterator[Trial]:
                 run=trial.user_attrs.get("run", ""),
                 error=trial.value,
             )
-        elif (
-            not trial.state.is_finished()
-        ):  # cut off: it does not count, and the next one is of the same values
-            study.tell(trial.number, state=_failed())
-    while done < search.trials:
-        study.sampler = _sampler(search.seed, done)
+        elif not trial.state.is_finished():
+            # Interrupted: it does not count, and the next trial gets the same values.
+            study.tell(trial.number, state=failed)
+    for count in range(done, search.trials):
+        # The values of a trial depend on the seed and the trials before, not on interruptions.
+        entropy = np.random.SeedSequence([search.seed, count]).generate_state(1)
+        study.sampler = optuna.samplers.TPESampler(seed=int(entropy[0]))
         asked = study.ask()
         values = {name: _suggest(asked, name, levels) for name, levels in search.space.items()}
-        error, where = None, ""
+        error, name = None, ""
         try:
             directory = run(search.config(values), runs=runs)
-            where = directory.path.name
+            name = directory.path.name
             error = float(directory.read_result()["validation_mse"])
         except (InputError, TrainingDiverged) as problem:
-            asked.set_user_attr(_WHY, str(problem))
-            study.tell(asked, state=_failed())
+            asked.set_user_attr(FAILED, str(problem))
+            study.tell(asked, state=failed)
         else:
-            asked.set_user_attr("run", where)
+            asked.set_user_attr("run", name)
             study.tell(asked, error)
-        done += 1
-        yield Trial(number=asked.number, values=values, run=where, error=error)
+        yield Trial(number=asked.number, values=values, run=name, error=error)
 
 
 def _open(search: Search, file: Path) -> "optuna.Study":
@@ -204,57 +252,18 @@ def _open(search: Search, file: Path) -> "optuna.Study":
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     file.parent.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
-        storage=f"sqlite:///{file}",
-        study_name=search.name,
-        load_if_exists=True,
+        storage=f"sqlite:///{file}", study_name=search.name, load_if_exists=True
     )
-    told = repr((dict(search.base), dict(search.space)))
-    if study.user_attrs.setdefault("search", told) != told:
-        raise InputError(
-            f"{file} is the memory of another search called {search.name}: choose another --out."
-        )
-    study.set_user_attr("search", told)
+    content = search.model_dump_json(exclude={"trials", "seed"})
+    if study.user_attrs.get("search", content) != content:
+        raise InputError(f"{file} holds another search called {search.name}: choose another `out`.")
+    study.set_user_attr("search", content)
     return study
 
 
-def _sampler(seed: int, done: int) -> "optuna.samplers.BaseSampler":
-    """Return what chooses the next trial's values: they depend on the trials before it, however
-    often it was asked.
-    """
-    import optuna
-
-    entropy = np.random.SeedSequence([seed, done])
-    return optuna.samplers.TPESampler(seed=int(entropy.generate_state(1)[0]))
-
-
-def _failed() -> "optuna.trial.TrialState":
-    import optuna
-
-    return optuna.trial.TrialState.FAIL
-
-
-def _suggest(trial: "optuna.Trial", name: str, levels: Choices | Range) -> Any:
-    if not isinstance(levels, Range):
+def _suggest(trial: "optuna.Trial", name: str, levels: Range | Choices) -> Any:
+    if isinstance(levels, list):
         return trial.suggest_categorical(name, levels)
     if isinstance(levels.low, int) and isinstance(levels.high, int):
         return trial.suggest_int(name, levels.low, levels.high, log=not levels.linear)
     return trial.suggest_float(name, levels.low, levels.high, log=not levels.linear)
-
-
-def _read_levels(file: Path, name: str, told: Any) -> Choices | Range:
-    if isinstance(told, list) and told and len(set(map(repr, told))) == len(told):
-        return tuple(told)
-    if isinstance(told, dict) and {"low", "high"} <= set(told) <= {"low", "high", "linear"}:
-        found = Range(low=told["low"], high=told["high"], linear=bool(told.get("linear", False)))
-        if all(isinstance(end, int | float) for end in (found.low, found.high)) and (
-            found.low < found.high and (found.linear or found.low > 0)
-        ):
-            return found
-    raise InputError(
-        f"{file}: [space] {name}: expected a list of different values, or {{low = …, high = …}}"
-        " with low < high, both above 0 unless linear = true."
-    )
-
-
-def _some(levels: Choices | Range) -> Any:
-    return levels.low if isinstance(levels, Range) else levels[0]

@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from caelab.errors import InputError
-from caelab.files import write_text
+from caelab.files import write_csv
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,11 +67,7 @@ def write_rows(file: Path, rows: Sequence[StudyRow]) -> None:
     Raises:
         InputError: The file cannot be written.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([_cell(getattr(row, name)) for name in COLUMNS] for row in rows)
-    write_text(file, text.getvalue())
+    write_csv(file, COLUMNS, ([_cell(getattr(row, name)) for name in COLUMNS] for row in rows))
 
 
 def _cell(value: Any) -> str:

@@ -1,36 +1,33 @@
-"""A study is conducted: finished runs are reused, the others trained, and after each the results
-are written.
-"""
+"""Run a study: reuse finished runs, train the others, and write the results after each."""
 
-import csv
-import io
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from caelab.errors import InputError
-from caelab.experiments.config import RunConfig, make_config
+from caelab.experiments.config import RunConfig
 from caelab.experiments.engines.base import Engine, Failed, Finished, Job, Started
+from caelab.experiments.migration import RENAMED
 from caelab.experiments.run_directory import RunDirectory, run_name
 from caelab.experiments.setup import load_data, require_trainable
 from caelab.experiments.study import Study, Variant
 from caelab.experiments.study_results import StudyRow, write_rows
-from caelab.files import read_json, require_space, to_json, write_text
+from caelab.files import read_json, require_space, to_json, write_csv, write_text
 
 _log = logging.getLogger(__name__)
 
-BYTES_OF_A_RUN = 2_000_000
-"""What a run directory takes besides weights, optimizer and checkpoint."""
+RUN_BYTES = 2_000_000
+"""Size of a run directory without weights, optimizer and checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedRun:
-    """One run of a study: which network, which configuration, which folder in ``runs``."""
+    """One run of a study: its network, its configuration, and the name of its directory."""
 
     variant: Variant
     config: RunConfig
@@ -39,16 +36,16 @@ class PlannedRun:
 
 @dataclass(kw_only=True)
 class Progress:
-    """How far a study has come.
+    """State of a study while it runs.
 
     Attributes:
-        planned: All its runs by name, in their order.
-        workers: How many are trained at the same time.
-        rows: Of the finished runs, by name.
-        failures: Messages of those that failed, by name.
-        running: When each run under way began, on ``time.monotonic``'s clock.
-        reused: How many were finished before.
-        latest: The name of the run to which something happened last; empty at first.
+        planned: All runs by name, in the order of training.
+        workers: Number of runs that are trained at the same time.
+        rows: Results of the finished runs by name.
+        failures: Messages of the failed runs by name.
+        running: Start of each running run by name, in ``time.monotonic`` seconds.
+        reused: Number of runs that were finished before.
+        latest: Name of the run with the latest event; empty at first.
     """
 
     planned: dict[str, PlannedRun]
@@ -61,9 +58,9 @@ class Progress:
 
     @property
     def left(self) -> list[PlannedRun]:
-        """The runs that are neither finished nor failed nor under way."""
-        done = {*self.rows, *self.failures, *self.running}
-        return [run for name, run in self.planned.items() if name not in done]
+        """The runs that have not started."""
+        started = {*self.rows, *self.failures, *self.running}
+        return [run for name, run in self.planned.items() if name not in started]
 
     @property
     def best(self) -> StudyRow | None:
@@ -71,59 +68,56 @@ class Progress:
         return min(self.rows.values(), key=lambda row: row.validation_mse, default=None)
 
     def seconds_left(self) -> float | None:
-        """Return how long the rest will take, or ``None`` as long as nothing has been measured."""
+        """Return an estimate of the remaining time; ``None`` before the first run is finished."""
         if not self.rows:
             return None
         now = time.monotonic()
-        under_way = [
-            max(0.0, self._seconds(self.planned[name]) - (now - began))
-            for name, began in self.running.items()
+        running = [
+            max(0.0, self._seconds(self.planned[name]) - (now - started))
+            for name, started in self.running.items()
         ]
-        total = sum(under_way) + sum(map(self._seconds, self.left))
-        return max([total / self.workers, *under_way])
+        total = sum(running) + sum(map(self._seconds, self.left))
+        return max([total / self.workers, *running])
 
     def _seconds(self, run: PlannedRun) -> float:
-        """Training time: that of the finished run with the most similar cost, scaled by
-        multiply-accumulates.
-        """
+        """Estimate the training time from the finished run with the most similar cost."""
         cost = max(1, run.variant.description.multiply_accumulates)
 
-        def distance(row: StudyRow) -> float:
-            return abs(math.log(cost / max(1, row.multiply_accumulates)))
+        def ratio(row: StudyRow) -> float:
+            return cost / max(1, row.multiply_accumulates)
 
-        near = min(self.rows.values(), key=distance)
-        return near.seconds_per_epoch * run.config.epochs * cost / max(1, near.multiply_accumulates)
+        near = min(self.rows.values(), key=lambda row: abs(math.log(ratio(row))))
+        return near.seconds_per_epoch * run.config.epochs * ratio(near)
 
 
 def run_study(study: Study, *, engine: Engine, runs: Path, out: Path) -> Iterator[Progress]:
-    """Train what is missing of ``study``; yield its progress at the start and whenever something
-    happened.
+    """Train the missing runs of a study; yield the progress at the start and after each event.
 
-    At every yield ``out`` holds ``results.csv`` of all finished runs and, where some failed,
-    ``failed.csv``. Both are derived from the run directories, which alone count: a results file
-    that is damaged or lost is written anew, and a run directory that is damaged is trained anew.
+    At each yield ``out`` holds ``results.csv`` with all finished runs and, if some failed,
+    ``failed.csv``. Both are derived from the run directories: a damaged or lost results file is
+    written again, and a damaged run directory is trained again.
 
     Args:
         study: The plan.
-        engine: What trains.
-        runs: Where run directories are; those that are finished are reused, interrupted ones
-            resumed.
-        out: The study's folder.
+        engine: Engine that trains.
+        runs: Folder of run directories; finished ones are reused, interrupted ones resumed.
+        out: Folder of the study.
 
     Raises:
-        InputError: The data cannot be had, or lack the classes that a network is to tell; ``out``
-            is another study's; or the disk is full.
+        InputError: The images cannot be loaded or do not have the classes that a network predicts,
+            ``out`` belongs to another study, or the disk is full.
         Interrupted: Someone asked to stop; the state is saved.
     """
     images, split = load_data(study.base.data)
-    source = images.source
+    fingerprint = images.source.fingerprint
     for variant in study.variants:
         require_trainable(variant.config, variant.description, images, split)
-    planned = {}
-    for variant, config in study.runs():
-        name = run_name(config, source.fingerprint)
-        planned[name] = PlannedRun(variant=variant, config=config, name=name)
-    _claim(study, out, planned, source.fingerprint)
+    planned = {
+        name: PlannedRun(variant=variant, config=config, name=name)
+        for variant, config in study.runs()
+        for name in [run_name(config, fingerprint)]
+    }
+    _claim(study, out, planned, fingerprint)
 
     progress = Progress(planned=planned, workers=engine.workers)
     for name, run in planned.items():
@@ -131,7 +125,7 @@ def run_study(study: Study, *, engine: Engine, runs: Path, out: Path) -> Iterato
             progress.rows[name] = row
     progress.reused = len(progress.rows)
     left = progress.left
-    require_space(runs, sum(BYTES_OF_A_RUN + 40 * run.variant.description.weights for run in left))
+    require_space(runs, sum(RUN_BYTES + 40 * run.variant.description.weights for run in left))
     runs.mkdir(parents=True, exist_ok=True)
     _write(progress, out)
     yield progress
@@ -139,21 +133,19 @@ def run_study(study: Study, *, engine: Engine, runs: Path, out: Path) -> Iterato
     jobs = [Job(name=run.name, config=run.config) for run in left]
     with closing(engine.train(jobs, runs=runs, images=images)) as events:
         for event in events:
-            progress.latest = event.name
-            progress.workers = engine.workers
-            match event:
-                case Started(name):
-                    progress.running[name] = time.monotonic()
-                case Failed(name, message):
-                    progress.running.pop(name, None)
-                    progress.failures[name] = message
-                    _write(progress, out)
-                case Finished(name, notes):
-                    for note in notes:
-                        _log.warning("%s", note)
-                    progress.running.pop(name, None)
-                    progress.rows[name] = read_row(planned[name], RunDirectory(runs / name))
-                    _write(progress, out)
+            progress.latest, progress.workers = event.name, engine.workers
+            if isinstance(event, Started):
+                progress.running[event.name] = time.monotonic()
+            else:
+                progress.running.pop(event.name, None)
+                match event:
+                    case Failed(name, message):
+                        progress.failures[name] = message
+                    case Finished(name, notes):
+                        for note in notes:
+                            _log.warning("%s", note)
+                        progress.rows[name] = read_row(planned[name], RunDirectory(runs / name))
+                _write(progress, out)
             yield progress
 
 
@@ -164,6 +156,7 @@ def read_row(run: PlannedRun, directory: RunDirectory) -> StudyRow:
         InputError: Something in the run directory is missing or damaged.
     """
     result, description = directory.read_result(), run.variant.description
+    code = description.code
     try:
         psnr = result["test"]["psnr"]
         row = StudyRow(
@@ -173,8 +166,8 @@ def read_row(run: PlannedRun, directory: RunDirectory) -> StudyRow:
             network=description.text,
             seed=run.config.seed,
             run=directory.path.name,
-            code_size=description.code.size if description.code else None,
-            code_shape=description.code.shape if description.code else None,
+            code_size=code.size if code else None,
+            code_shape=code.shape if code else None,
             narrowest=description.narrowest.size,
             skip_around_code=description.skip_around_code,
             weights=description.weights,
@@ -195,9 +188,7 @@ def read_row(run: PlannedRun, directory: RunDirectory) -> StudyRow:
 
 
 def _finished_row(run: PlannedRun, directory: RunDirectory) -> StudyRow | None:
-    """The row of a run that was finished before; a damaged one is cleared, so that it is trained
-    again.
-    """
+    """Return the row of a finished run; clear a damaged directory, so that it is trained again."""
     if not directory.finished:
         return None
     try:
@@ -210,39 +201,59 @@ def _finished_row(run: PlannedRun, directory: RunDirectory) -> StudyRow | None:
 
 
 def identify(study: Study, fingerprint: str) -> dict[str, Any]:
-    """Return what a study's folder is known by: it may grow by seeds, levels and networks and stays
-    the same study.
+    """Return what a study's folder is known by; new seeds, levels and networks do not change it.
+
+    Args:
+        study: The plan.
+        fingerprint: Fingerprint of the images.
     """
-    return {
-        "name": study.name,
-        "base": {
-            name: value
-            for name, value in _flat_json(study.base).items()
-            if name not in ("data", "seed", "device")
-        },
-        "data": fingerprint,
-    }
+    base = _plain(study.base)
+    for name in ("data", "seed", "device"):
+        del base[name]
+    return {"name": study.name, "base": base, "data": fingerprint}
 
 
-def _flat_json(config: RunConfig) -> dict[str, Any]:
-    texts = {"network": config.network.text, "degradation": str(config.degradation)}
-    return {**config.flat(), **texts}
+def _plain(config: RunConfig) -> dict[str, Any]:
+    texts = {"network": str(config.network), "degradation": str(config.degradation)}
+    return config.flat() | texts
 
 
-def _claim(study: Study, out: Path, planned: dict[str, PlannedRun], fingerprint: str) -> None:
-    """Make ``out`` this study's: one that grows by seeds, levels or networks stays itself."""
+def difference(before: Any, now: Mapping[str, Any]) -> str:
+    """Return in words how two identities of :func:`identify` differ; empty if they are the same.
+
+    Args:
+        before: Identity as it was read from a file. A parameter that it lacks had its default.
+        now: Identity of this study.
+    """
+    if not isinstance(before, dict):
+        return "plan cannot be read"
+    if before.get("name") != now["name"]:
+        return f"name is {before.get('name')!r}, not {now['name']!r}"
+    old = _plain(RunConfig()) | (before.get("base") or {})
+    if not old.keys().isdisjoint(RENAMED.keys() - now["base"].keys() - {"data"}):
+        return "plan is of an earlier version of caelab"
+    changed = [
+        f"{name} is {old[name]!r}, not {value!r}"
+        for name, value in now["base"].items()
+        if old[name] != value
+    ]
+    return ", ".join(changed) or ("" if before.get("data") == now["data"] else "data are others")
+
+
+def _claim(study: Study, out: Path, planned: Mapping[str, PlannedRun], fingerprint: str) -> None:
+    """Write ``study.json`` into ``out``, or check that it already belongs to the study."""
     file = out / "study.json"
     identity = identify(study, fingerprint)
     if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file: a study needs a folder. Choose another --out.")
+        raise InputError(f"{out} is a file: a study needs a folder. Choose another `out`.")
     if file.is_file():
-        if said := difference(read_json(file).get("identity"), identity):
+        if problem := difference(read_json(file).get("identity"), identity):
             raise InputError(
-                f"{out} holds another study: its {said}. Choose another --out for this one."
+                f"{out} holds another study: its {problem}. Choose another `out` for this one."
             )
     elif out.is_dir() and any(out.iterdir()):
         raise InputError(
-            f"{out} is not empty and not a study. Choose a new or empty folder for --out."
+            f"{out} is not empty and not a study. Choose a new or empty folder for `out`."
         )
     content: dict[str, Any] = {
         "identity": identity,
@@ -254,51 +265,25 @@ def _claim(study: Study, out: Path, planned: dict[str, PlannedRun], fingerprint:
                 "label": run.variant.label,
                 "factor": run.variant.factor,
                 "level": run.variant.level,
+                "network": run.variant.description.text,
+                "seed": run.config.seed,
             }
-            | {"network": run.variant.description.text, "seed": run.config.seed}
             for run in planned.values()
         ],
     }
     write_text(file, to_json(content))
 
 
-def difference(before: Any, now: dict[str, Any]) -> str:
-    """Return in words how what a folder holds, ``before``, is another study; ``""`` where it is the
-    same.
-
-    Args:
-        before: An identity from :func:`identify`, as it was read; an option that it does not state
-            was the default.
-        now: Another.
-    """
-    if not isinstance(before, dict):
-        return "plan cannot be read"
-    if before.get("name") != now["name"]:
-        return f"name is {before.get('name')!r}, not {now['name']!r}"
-    old = {**_flat_json(make_config({})), **(before.get("base") or {})}
-    changed = [
-        f"{name} is {old[name]!r}, not {value!r}"
-        for name, value in now["base"].items()
-        if old[name] != value
-    ]
-    if changed:
-        return ", ".join(changed)
-    return "" if before.get("data") == now["data"] else "data are others"
-
-
 def _write(progress: Progress, out: Path) -> None:
-    write_rows(
-        out / "results.csv",
-        [progress.rows[name] for name in progress.planned if name in progress.rows],
-    )
+    """Write ``results.csv`` and, if runs failed, ``failed.csv``."""
+    rows = [progress.rows[name] for name in progress.planned if name in progress.rows]
+    write_rows(out / "results.csv", rows)
     failed = out / "failed.csv"
     if not progress.failures:
         failed.unlink(missing_ok=True)
         return
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["label", "seed", "run", "message"])
-    for name, message in progress.failures.items():
-        run = progress.planned[name]
-        writer.writerow([run.variant.label, run.config.seed, name, message])
-    write_text(failed, text.getvalue())
+    runs = [progress.planned[name] for name in progress.failures]
+    cells = [
+        (run.variant.label, run.config.seed, run.name, progress.failures[run.name]) for run in runs
+    ]
+    write_csv(failed, ["label", "seed", "run", "message"], cells)

@@ -3,8 +3,6 @@
 rows and run directories ──► analysis ──► Part ──► report.html · report.md · architectures.csv
 """
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -15,7 +13,7 @@ import numpy as np
 from caelab.baselines.code_cost import FLOAT_BITS, CodeCost
 from caelab.baselines.image_codecs import error_at
 from caelab.errors import InputError
-from caelab.files import write_text
+from caelab.files import write_csv, write_text
 from caelab.report.architectures import Analysis, Architecture
 from caelab.report.document import Cell, Part, Picture
 from caelab.report.figures.code_size import draw_code_size
@@ -73,11 +71,7 @@ def write_study_report(
     document = render_markdown([part])
     tables = [table for table in document.tables if table["name"] == "architectures"]
     for table in tables:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(table["columns"])
-        writer.writerows([["" if cell is None else cell for cell in row] for row in table["rows"]])
-        write_text(folder / "architectures.csv", text.getvalue())
+        write_csv(folder / "architectures.csv", table["columns"], table["rows"])
     write_markdown(document, folder / "report.md")
     html = folder / "report.html"
     write_text(html, render_html(document))
