@@ -26,10 +26,10 @@ from caelab.report.render_markdown import escape, render_markdown
 from caelab.report.report import write_report
 from caelab.report.restoration import restoration_part
 from caelab.report.run_differences import find_variants
+from caelab.report.run_images import RunImages
 from caelab.report.run_reader import FinishedRun, read_run
 from caelab.report.several_colors import TEMPERATURES, several_colors_part
 from caelab.report.shortcomings import Shortcomings, measure_shortcomings, shortcoming_part
-from caelab.report.test_images import RunImages
 
 Train = Callable[..., Path]
 Say = Callable[[Part], str]

@@ -12,8 +12,8 @@ from caelab.experiments.run import run
 from caelab.report.document import Part
 from caelab.report.error_sites import ErrorSites
 from caelab.report.exercise1 import reconstruction_part
+from caelab.report.run_images import RunImages
 from caelab.report.run_reader import read_run
-from caelab.report.test_images import RunImages
 
 Say = Callable[[Part], str]
 

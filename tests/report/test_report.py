@@ -11,7 +11,7 @@ import pytest
 
 from caelab.experiments.config import RunConfig
 from caelab.experiments.run import run
-from caelab.report import inputs, run_reader, study_baselines, test_images
+from caelab.report import inputs, run_images, run_reader, study_baselines
 from caelab.report.report import write_report
 from caelab.report.run_reader import FinishedRun
 
@@ -41,8 +41,8 @@ def test_everything_is_read_once(
     monkeypatch.setattr(study_baselines, "FILE_IMAGES", 8)
     for module, name, what in (
         (run_reader, "read_config", str),
-        (test_images, "load_images", str),
-        (test_images, "load_model", lambda file, *_: file),
+        (run_images, "load_images", str),
+        (run_images, "load_model", lambda file, *_: file),
         (inputs, "analyze", lambda rows: rows),
     ):
         monkeypatch.setattr(module, name, counting(getattr(module, name), what))

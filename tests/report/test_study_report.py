@@ -11,10 +11,10 @@ from caelab.errors import InputError
 from caelab.experiments.study_results import read_rows, write_rows
 from caelab.report.inputs import gather
 from caelab.report.render_markdown import render_markdown
+from caelab.report.run_images import RunImages
 from caelab.report.run_reader import read_run
 from caelab.report.study_baselines import WHOLE, measure_baselines
 from caelab.report.study_report import study_part, write_study_report
-from caelab.report.test_images import RunImages
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from caelab.data.image_set import evenly_spaced
 from caelab.metrics.statistics import Effect
 from caelab.report.document import Cell, Part, Picture
 from caelab.report.run_differences import Variant, Variants, network_name, options_in_words
-from caelab.report.test_images import RunImages
+from caelab.report.run_images import RunImages
 
 METRICS = (
     "mse",

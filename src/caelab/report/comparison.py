@@ -15,8 +15,8 @@ from caelab.metrics.image_metrics import METRICS
 from caelab.metrics.statistics import PairedComparison, compare_pairs
 from caelab.plotting import ImageBlock, draw_image_blocks, save_figure
 from caelab.report.number_format import significant
+from caelab.report.run_images import RunImages
 from caelab.report.run_reader import FinishedRun, read_run
-from caelab.report.test_images import RunImages
 
 MAX_IMAGES = 8
 """Test images in the picture of where runs differ most."""

@@ -9,8 +9,8 @@ from caelab.report.document import Cell, Part, Picture
 from caelab.report.error_sites import ErrorSites, find_error_sites
 from caelab.report.figures.reconstruction import draw_curves, draw_error_sites
 from caelab.report.network_drawing import draw_network
+from caelab.report.run_images import RunImages
 from caelab.report.run_reader import FinishedRun, over_seeds
-from caelab.report.test_images import RunImages
 
 
 def reconstruction_part(groups: Sequence[Sequence[FinishedRun]], images: RunImages) -> Part:

@@ -14,8 +14,8 @@ from PIL import Image
 from caelab.data.image_set import evenly_spaced
 from caelab.errors import InputError
 from caelab.report.architectures import Analysis
+from caelab.report.run_images import RunImages, choose_images
 from caelab.report.run_reader import FinishedRun
-from caelab.report.test_images import RunImages, choose_images
 
 MAX_IMAGES, MAX_NETWORKS = 12, 10
 

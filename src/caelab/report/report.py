@@ -26,11 +26,11 @@ from caelab.report.render_html import render_html
 from caelab.report.render_markdown import render_markdown, write_markdown
 from caelab.report.restoration import restoration_part
 from caelab.report.run_differences import Variants, find_variants
+from caelab.report.run_images import RunImages
 from caelab.report.run_reader import FinishedRun, groups
 from caelab.report.several_colors import several_colors_part
 from caelab.report.shortcomings import measure_shortcomings, shortcoming_part
 from caelab.report.study_report import study_part
-from caelab.report.test_images import RunImages
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,8 @@ from caelab.metrics.evaluate import Restore, estimates
 from caelab.metrics.statistics import Interval, mean_interval
 from caelab.report.document import Cell, Part, Picture
 from caelab.report.run_differences import Variant, find_variants, network_name
+from caelab.report.run_images import RunImages
 from caelab.report.run_reader import FinishedRun
-from caelab.report.test_images import RunImages
 
 INPUT = "as given"
 """Name of the baseline that leaves the input as it is; every other one is a classical method."""

@@ -12,8 +12,8 @@ from caelab.metrics.image_metrics import colorfulness
 from caelab.models.image_model import VARIANT_TEMPERATURE, ImageModel
 from caelab.progress import progress
 from caelab.report.document import Cell, Part, Picture
+from caelab.report.run_images import RunImages
 from caelab.report.run_reader import FinishedRun
-from caelab.report.test_images import RunImages
 
 VARIANTS = 4
 """Number of variants drawn for each image."""

@@ -34,8 +34,8 @@ from caelab.metrics.evaluate import estimates
 from caelab.models.inference import restoring
 from caelab.progress import progress
 from caelab.report.document import Part
+from caelab.report.run_images import RunImages
 from caelab.report.run_reader import FinishedRun
-from caelab.report.test_images import RunImages
 
 IMAGES = 2000
 """Number of test images that the network is run on again, evenly spaced; metrics that the run left

@@ -18,8 +18,8 @@ from caelab.data.device_images import DeviceImages
 from caelab.data.image_set import evenly_spaced
 from caelab.files import write_text
 from caelab.progress import progress
+from caelab.report.run_images import RunImages
 from caelab.report.run_reader import FinishedRun
-from caelab.report.test_images import RunImages
 
 WHOLE = "PCA, whole image"
 
@@ -93,7 +93,7 @@ def measure_baselines(
     unmeasured = [each for each in coded if each.name not in baselines.codes]
     if not wanted and not unmeasured and baselines.files:
         return baselines
-    train, test = images.part(run, "train"), images.part(run, "test")
+    train, test = images.part(run, "train"), images.test(run).pixels
     for kind, line in _linear(train, test, wanted).items():
         known = baselines.linear.get(kind, {})
         baselines.linear[kind] = dict(sorted({**known, **line}.items()))

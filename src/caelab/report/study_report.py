@@ -24,9 +24,9 @@ from caelab.report.inputs import StudyResults, gather
 from caelab.report.number_format import significant
 from caelab.report.render_html import render_html
 from caelab.report.render_markdown import render_markdown, write_markdown
+from caelab.report.run_images import RunImages, choose_images
 from caelab.report.run_reader import FinishedRun
 from caelab.report.study_baselines import WHOLE, StudyBaselines, measure_baselines
-from caelab.report.test_images import RunImages, choose_images
 
 ENVIRONMENT = (
     "processor",

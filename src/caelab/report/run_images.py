@@ -1,4 +1,4 @@
-"""Test images, and what trained networks make of them."""
+"""Images of runs, and what trained networks make of them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class RunImages:
     """The images that runs were trained on, and their networks; each is read once.
 
     Args:
-        data: Where the images are, if not where the runs had them.
+        data: Source of the images; by default that of the runs.
     """
 
     def __init__(self, data: str | None = None) -> None:
@@ -53,13 +53,13 @@ class RunImages:
         """Return all images of a run.
 
         Raises:
-            InputError: They cannot be had, or what is there now are other images.
+            InputError: They cannot be had, or the source now holds other images.
         """
         key = run.images[:2]
         if key not in self._sets:
-            named = self._data or run.config.data.source
+            source = self._data or run.config.data.source
             try:
-                images = load_images(None if named == "auto" else named, size=run.config.data.size)
+                images = load_images(source, size=run.config.data.size)
                 self._sets[key] = images
                 if images.source.fingerprint != run.source["fingerprint"]:
                     raise InputError(
