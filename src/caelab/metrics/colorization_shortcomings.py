@@ -205,6 +205,8 @@ def shifted_errors(
             ]
             for each in estimates(restore, pixels, degradation=degradation, adjust=change)
         ]
+        # A darker image has less chroma, and every colorizer a smaller error on it; only the ratio to
+        # the gray copy's error can be compared between shifts.
         error, gray = (float(values.mean()) for values in np.concatenate(errors, axis=1))
         relative = error / gray if gray > 0 else math.nan
         found.append(ShiftedError(scale=scale, offset=offset, chroma_mse=error, relative=relative))
@@ -247,7 +249,6 @@ def hue_errors(estimate: Tensor, target: Tensor) -> tuple[ChromaError, ...]:
     _, a, b = SPACES["lab"].from_rgb(target).unbind(1)
     width = 2 * math.pi / len(SECTORS)
     sector = torch.atan2(b, a).div(width).round().long() % len(SECTORS)
-    guess, truth = _chroma(estimate, target)
     sector[torch.hypot(a, b) < MIN_CHROMA] = len(SECTORS)
     guess, truth = (chroma.transpose(0, 1).flatten(1) for chroma in _chroma(estimate, target))
     errors = (guess - truth).square().mean(0)
@@ -271,6 +272,7 @@ def bleeding(estimate: Tensor, target: Tensor) -> Bleeding:
         torch.cat([planes.diff(dim=axis).transpose(0, 1).flatten(1) for axis in (2, 3)], dim=1)
         for planes in (guess, truth)
     )
+    # The error of a pair is the mean of its two pixels' errors.
     errors = torch.cat([F.avg_pool2d(error, pair, stride=1).flatten() for pair in ((2, 1), (1, 2))])
 
     step = true_steps[0].abs()
