@@ -12,6 +12,10 @@ class ChannelAffine(nn.Module):
     Args:
         scale: Factors, one per channel.
         shift: Summands, one per channel.
+
+    >>> normalize = ChannelAffine.normalization(mean=[0.5], std=[0.25])
+    >>> normalize(torch.full((1, 1, 2, 2), 0.75)).unique().item()
+    1.0
     """
 
     scale: Tensor

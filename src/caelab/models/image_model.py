@@ -36,6 +36,13 @@ class ImageModel(nn.Module):
         std: Standard deviations of the input's channels.
         target: What the network's output means.
         tta: Test-time augmentation of :meth:`restore` and :meth:`answer`.
+
+    >>> from caelab.models.targets import ChromaTarget
+    >>> colorizer = nn.Conv2d(1, 2, 3, padding=1)
+    >>> model = ImageModel(colorizer, mean=[0.5], std=[0.2], target=ChromaTarget("lab"))
+    >>> gray = torch.rand(4, 1, 32, 32)
+    >>> model.answer(gray).shape, model.restore(gray).shape
+    (torch.Size([4, 2, 32, 32]), torch.Size([4, 3, 32, 32]))
     """
 
     def __init__(

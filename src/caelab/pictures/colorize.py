@@ -99,7 +99,8 @@ def _in_srgb_gray(picture: Picture) -> Picture:
     try:
         curve = ColorProfile(picture.icc).gray_curve()
     except ValueError as error:
-        return replace(picture, icc=None).noting(f"{error}; the picture was taken for sRGB")
+        note = f"{error}; the picture was taken for sRGB"
+        return replace(picture, icc=None, notes=(*picture.notes, note))
     # By a table of all levels, as a profile converts 8 bits only.
     levels = np.interp(np.linspace(0, 255, picture.most + 1), np.arange(256), curve) * picture.most
     pixels = np.rint(levels).astype(picture.pixels.dtype)[picture.pixels]

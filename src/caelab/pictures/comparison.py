@@ -41,6 +41,10 @@ def compare(source: Picture, result: Picture, *, truth: Picture | None = None) -
         source: What the result was made of.
         result: Picture of the same size.
         truth: Picture of the same size; its color profile is taken for that of the result.
+
+    >>> gray, darker = (Picture(pixels=np.full((8, 9, 1), v, np.uint8)) for v in (102, 51))
+    >>> round(compare(gray, darker, truth=gray).metrics["psnr"], 2)
+    13.98
     """
     metrics = {} if truth is None else _errors(result, truth)
     panels = {"input": source, "result": result}

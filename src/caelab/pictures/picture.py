@@ -3,7 +3,7 @@
 import io
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -122,10 +122,6 @@ class Picture:
         image = Image.fromarray(eight[..., 0] if eight.shape[2] == 1 else eight)
         resized = np.asarray(image.resize(size[::-1], resampling, reducing_gap=3.0))
         return resized.reshape(*size, eight.shape[2])
-
-    def noting(self, *notes: str) -> "Picture":
-        """Return the same picture with more notes."""
-        return replace(self, notes=(*self.notes, *notes))
 
 
 def to_eight_bits(values: Values) -> Values:

@@ -15,6 +15,14 @@ class ChromaTarget(ColorTarget):
 
     Args:
         color_space: Name of the color space.
+
+    >>> import torch
+    >>> from caelab.color import luminance
+    >>> target = ChromaTarget("ycbcr")
+    >>> clean = torch.rand(2, 3, 8, 8)
+    >>> restored = target.image(target.target(clean), luminance(clean))
+    >>> torch.allclose(restored, clean, atol=1e-5)
+    True
     """
 
     name = "chroma"

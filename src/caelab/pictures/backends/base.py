@@ -88,6 +88,10 @@ def geometry_of(
     Raises:
         NetworkError: A shape does not fit.
         InputError: The output has another size than the input.
+
+    >>> from caelab.networks.parser import parse
+    >>> geometry_of(parse("conv8 pool conv8 | up conv3"), channels=3, size=32).multiple
+    2
     """
     description = describe(network, channels=channels, size=size)
     if any(row.kind == "dense" for row in description.rows):
