@@ -13,9 +13,11 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from caelab.commands.describe import command
 from caelab.errors import InputError
 from caelab.networks.ast import Network, NetworkError
 from caelab.networks.build import build
@@ -105,6 +107,13 @@ def test_it_has_a_help_line_and_its_text_parses_to_itself(kind: type[LayerKind])
         network = Network(items=(layer,))
         assert parse(str(network)) == network
         assert pickle.loads(pickle.dumps(network)) == copy.deepcopy(network) == network
+
+
+def test_the_help_of_describe_lists_every_kind() -> None:
+    shown = CliRunner().invoke(command, ["--help"], terminal_width=200).output
+    for kind in KINDS:
+        assert kind.usage() in shown
+        assert kind.help in shown
 
 
 @each_kind

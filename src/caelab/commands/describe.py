@@ -4,12 +4,23 @@ import click
 
 from caelab.commands.help import HelpCommand
 from caelab.commands.output import json_option, print_json
-from caelab.networks import describe, parse
+from caelab.networks import LayerKind, describe, parse
+
+
+class DescribeCommand(HelpCommand):
+    """Command whose help lists the layers of the network language, plug-ins included."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the layers, then the examples."""
+        kinds = LayerKind.registry.values()
+        with formatter.section("Layers (N: a number; in brackets: what may be left out)"):
+            formatter.write_dl([(kind.usage(), kind.help) for kind in kinds], col_max=20)
+        super().format_epilog(ctx, formatter)
 
 
 @click.command(
     "describe",
-    cls=HelpCommand,
+    cls=DescribeCommand,
     examples=[
         "caelab describe reference",
         "caelab describe 'conv16k5s2 conv32s2 | up conv16 up conv3' --size 64",

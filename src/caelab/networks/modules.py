@@ -424,10 +424,10 @@ class SqueezeExcitation(nn.Module):
 class SelfAttention(nn.Module):
     """``attend``: multi-head self-attention over the H·W positions.
 
-    Its source is Vaswani et al. 2017, arXiv 1706.03762. Each head has C / ``heads`` channels; ``heads`` divides C. There is no encoding of positions:
-    convolutions with zero padding around it know where they are. It neither normalizes x nor adds
-    it back; ``(norm attend)`` does, as diffusion models do at low resolutions (Ho et al. 2020,
-    arXiv 2006.11239).
+    Its source is Vaswani et al. 2017, arXiv 1706.03762. Each head has C / ``heads`` channels;
+    ``heads`` divides C. There is no encoding of positions: convolutions with zero padding around it
+    know where they are. It neither normalizes x nor adds it back; ``(norm attend)`` does, as
+    diffusion models do at low resolutions (Ho et al. 2020, arXiv 2006.11239).
     """
 
     def __init__(self, channels: int, *, heads: int) -> None:

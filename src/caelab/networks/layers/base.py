@@ -1,4 +1,4 @@
-"""The base class of the layer kinds: a layer's options, and all that follows from them; no torch."""
+"""The base class of the layer kinds: a layer's options, and what follows from them; no torch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -224,6 +224,12 @@ class LayerKind:
             if value != getattr(LayerKind, LETTERS[letter]) and not (letter == "p" and value == 0):
                 word += f"{letter}{value}"
         return word if self.activation is None else f"{word}:{self.activation}"
+
+    @classmethod
+    def usage(cls) -> str:
+        """Return how the layer is written, such as ``conv[N][k s v p d]``."""
+        number = "" if cls.takes is None else "[N]" if cls.takes.optional else "N"
+        return f"{cls.name}{number}{f'[{chr(32).join(cls.letters)}]' if cls.letters else ''}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A worker process finds the classes of plug-ins by the registry, not by their module.
