@@ -1,4 +1,4 @@
-"""Where the arithmetic happens, and in which precision."""
+"""Where arithmetic happens: device, precision and threads."""
 
 import contextlib
 import logging
@@ -23,7 +23,7 @@ def choose_device(choice: DeviceChoice) -> torch.device:
     """Return the device: for ``"auto"`` CUDA, then Apple's MPS, then the CPU.
 
     Raises:
-        InputError: The device that was asked for is not there.
+        InputError: PyTorch finds no such device.
     """
     available = {
         "cuda": torch.cuda.is_available(),
@@ -47,6 +47,9 @@ def choose_precision(choice: PrecisionChoice, device: torch.device) -> torch.dty
     ``"auto"`` is bfloat16 on CUDA devices that have it and float32 elsewhere: on the CPU, small
     networks spend more on converting than bfloat16 products save (``benchmarks/NOTES.md``).
     ``"bfloat16"`` is float32, with a logged warning, on a CPU that would have to imitate it.
+
+    >>> choose_precision("auto", choose_device("cpu"))
+    torch.float32
     """
     if choice == "auto":
         fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
@@ -62,7 +65,7 @@ def choose_precision(choice: PrecisionChoice, device: torch.device) -> torch.dty
 
 
 def has_bfloat16() -> bool:
-    """Whether the CPU multiplies numbers in bfloat16 by instructions of its own.
+    """Return whether the CPU has instructions that multiply numbers in bfloat16.
 
     Such CPUs train wide networks in it two to three times as fast as in float32; others imitate it,
     from 1.5 to some hundred times as slowly (``benchmarks/NOTES.md``).

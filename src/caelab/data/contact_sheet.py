@@ -16,7 +16,7 @@ def contact_sheet(images: ImageSet, path: Path, *, columns: int = 12, tile: int 
 
     Args:
         images: The images, of which some are shown, evenly spaced; at most thirty classes.
-        path: Where to write it, atomically.
+        path: The PNG, which is written atomically.
         columns: Images in a row.
         tile: Side of an image on the sheet, in pixels.
 

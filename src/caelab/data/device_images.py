@@ -41,8 +41,13 @@ class DeviceImages:
         Args:
             images: All images, ``uint8 (M, C, H, W)``.
             rows: Indices of those to copy, ``int64 (N,)``.
-            device: Where to.
+            device: Device of the copy.
             labels: Classes of all images, ``int64 (M,)``, or ``None``.
+
+        >>> images = np.full((9, 3, 4, 4), 255, np.uint8)
+        >>> part = DeviceImages.of(images, np.array([2, 5, 8]), device=torch.device("cpu"))
+        >>> len(part), part.shape, part.batch(slice(2)).mean()
+        (3, (3, 4, 4), tensor(1.))
         """
         channels, height, width = images.shape[1:]
         stored = np.empty((len(rows), height, width, channels), np.uint8)

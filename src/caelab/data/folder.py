@@ -74,23 +74,7 @@ def read_folder(folder: Path, *, size: int) -> ImageSet:
             f"{len(paths)} pictures of {size}×{size} take over 8 GiB. Choose a smaller size."
         )
 
-    images = np.empty((len(paths), 3, size, size), np.uint8)
-    good = np.zeros(len(paths), np.bool_)
-
-    def read(index: int) -> None:
-        with contextlib.suppress(Exception):  # broken files raise errors of all kinds
-            images[index] = read_picture(paths[index], size=size)
-            good[index] = True
-
-    with (
-        warnings.catch_warnings(),
-        progress("reading pictures", len(paths)) as advance,
-        ThreadPoolExecutor(2) as pool,
-    ):
-        warnings.simplefilter("ignore")  # remarks about metadata; sizes are checked here
-        for _ in pool.map(read, range(len(paths))):
-            advance(1)
-
+    images, good = _read_all(paths, size)
     note = ""
     if not good.all():
         broken = [str(paths[index].relative_to(folder)) for index in np.flatnonzero(~good)]
@@ -117,8 +101,29 @@ def read_folder(folder: Path, *, size: int) -> ImageSet:
     )
 
 
+def _read_all(paths: list[Path], size: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Return all pictures, ``(N, 3, size, size)``, and which of them could be read, ``(N,)``."""
+    images = np.empty((len(paths), 3, size, size), np.uint8)
+    good = np.zeros(len(paths), np.bool_)
+
+    def read(index: int) -> None:
+        with contextlib.suppress(Exception):  # broken files raise errors of all kinds
+            images[index] = read_picture(paths[index], size=size)
+            good[index] = True
+
+    with (
+        warnings.catch_warnings(),
+        progress("reading pictures", len(paths)) as advance,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        warnings.simplefilter("ignore")  # remarks about metadata; sizes are checked here
+        for _ in pool.map(read, range(len(paths))):
+            advance(1)
+    return images, good
+
+
 def read_picture(path: Path, *, size: int) -> NDArray[np.uint8]:
-    """Read a picture as a small RGB image, ``uint8 (3, size, size)``.
+    """Read a picture as a small RGB image of shape ``(3, size, size)``, ``uint8``.
 
     It is turned as its EXIF says, cropped at the center to a square and resized with Lanczos.
     Sixteen bits are scaled to eight, transparency is laid on white, CMYK, gray and palettes become

@@ -37,7 +37,7 @@ def load_images(
             found on the machine, else downloads it, else takes the built-in photos.
         size: Side of the images, in pixels, for pictures and photos; CIFAR-10 has 32.
         cache: Where a download is kept; by default the user's cache folder.
-        download: Whether to download at all.
+        download: ``False`` forbids to download.
 
     Raises:
         InputError: There is no such data, it is damaged, or the size does not fit.

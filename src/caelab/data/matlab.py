@@ -15,7 +15,7 @@ _COMPRESSED = 15
 
 
 def load_matrices(content: bytes, names: tuple[str, ...]) -> dict[str, NDArray[np.uint8]]:
-    """Return the matrices of a version 5 ``.mat`` file that have these names.
+    """Return the matrices, ``uint8 (M, N)``, of a version 5 ``.mat`` file by name.
 
     Raises:
         ValueError: It is not such a file, a name is missing or no matrix of uint8, or the file

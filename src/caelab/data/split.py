@@ -88,7 +88,16 @@ def split_images(
 def limit_training(split: Split, count: int, *, seed: int) -> Split:
     """Return the split with at most ``count`` training images.
 
-    Those of a smaller count are among those of a larger one, for the same seed.
+    Args:
+        split: The split.
+        count: Largest number of training images. Those of a smaller count are among those of a
+            larger one.
+        seed: Seed of the choice.
+
+    >>> split = Split(train=np.arange(90), validation=np.arange(90, 95), test=np.arange(95, 100))
+    >>> small = limit_training(split, 10, seed=0)
+    >>> len(small.train), len(small.validation)
+    (10, 5)
     """
     shuffled = np.random.default_rng(seed).permutation(split.train)
     return replace(split, train=np.sort(shuffled[:count]))
@@ -97,7 +106,11 @@ def limit_training(split: Split, count: int, *, seed: int) -> Split:
 def limit_validation(split: Split, count: int, *, seed: int) -> Split:
     """Return the split with at most ``count`` validation images; the others join the training part.
 
-    Those of a smaller count are among those of a larger one, for the same seed.
+    Args:
+        split: The split.
+        count: Largest number of validation images. Those of a smaller count are among those of a
+            larger one.
+        seed: Seed of the choice.
     """
     shuffled = np.random.default_rng(seed).permutation(split.validation)
     train = np.concatenate([split.train, shuffled[count:]])

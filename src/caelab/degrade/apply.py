@@ -25,6 +25,13 @@ def degrade(images: Tensor, degradation: Degradation, keys: Tensor) -> Tensor:
         ``(N, degradation.channels(C), H, W)``, channels last in memory. It is in [0, 1] unless a
         step such as ``noise`` or ``mask`` leaves that range.
 
+    >>> import numpy as np
+    >>> from caelab.degrade.degradation import parse_degradation
+    >>> from caelab.randomness import image_keys
+    >>> images, keys = torch.rand(2, 3, 32, 32), image_keys(np.array([7, 8]), seed=0)
+    >>> degrade(images, parse_degradation("gray+noise0.1"), keys).shape
+    torch.Size([2, 1, 32, 32])
+
     Raises:
         InputError: A user's degradation returned another shape than it promised.
     """

@@ -50,12 +50,12 @@ class Degradation:
 
     @property
     def random(self) -> bool:
-        """Whether it differs from image to image and epoch to epoch."""
+        """Whether images and epochs get different random numbers."""
         return any(step.kind.random for step in self.steps)
 
     @property
     def on_host(self) -> bool:
-        """Whether the CPU computes a part of it, wherever the images are."""
+        """Whether a part is computed on the CPU even if the images are on a GPU."""
         return any(step.kind.on_host for step in self.steps)
 
     @property
@@ -69,7 +69,11 @@ class Degradation:
         return bool(self.steps) and self.steps[-1].kind.marks_missing
 
     def channels(self, channels: int) -> int:
-        """Return the number of channels of the result for images of ``channels`` channels."""
+        """Return the number of channels of the result for images of ``channels`` channels.
+
+        >>> parse_degradation("noise0.1+gray").channels(3)
+        1
+        """
         for step in self.steps:
             channels = step.kind.channels(channels)
         return channels
@@ -117,7 +121,8 @@ def _read_step(word: str) -> DegradationStep:
         raise _WordError(
             "none is joined to another degradation", "Write it alone, or leave it out."
         )
-    name, digits = re.fullmatch("([a-z]*)(.*)", word, re.DOTALL).groups()  # type: ignore[union-attr]
+    name = re.split("[^a-z]", word, maxsplit=1)[0]
+    digits = word[len(name) :]
     registry = DegradationKind.registry
     if name not in registry:
         examples = {"none": "none"} | {key: kind.example() for key, kind in registry.items()}

@@ -32,7 +32,7 @@ class Strength:
         low: Smallest strength.
         high: Largest strength.
         example: A usual strength.
-        whole: Whether the strength is a whole number.
+        whole: Whether only whole numbers are allowed.
     """
 
     unit: str
@@ -75,8 +75,8 @@ class DegradationKind:
         help: What it does, in the third person, in one line, such as "blurs by a Gaussian".
         strength: The number after the word; ``None`` if it takes none.
         random: Whether it draws random numbers: other ones for each image and each epoch.
-        on_host: Whether the CPU computes it, wherever the images are.
-        keeps_luminance: Whether the result's luma is the clean image's, so that only chroma is lost.
+        on_host: Whether it is computed on the CPU even if the images are on a GPU.
+        keeps_luminance: Whether the result has the luma of the clean image: only chroma is lost.
         marks_missing: Whether the result says which pixels are missing, by the value ``MISSING``.
         stream: Number of its random numbers' stream; ``None`` derives one from the name.
     """
@@ -153,7 +153,7 @@ class Noise(DegradationKind):
     stream = 1  # this and the mask's keep runs repeatable that were made before streams had names
 
     def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
-        """Return images plus noise, not clipped."""
+        """Return ``(N, C, H, W)``, images plus noise, not clipped."""
         channels, height, width = images.shape[1:]
         drawn = random.normal(height, width, channels).permute(0, 3, 1, 2)
         return images + drawn.to(images.dtype) * strength
@@ -168,7 +168,7 @@ class Blur(DegradationKind):
     strength = Strength(unit="standard deviation in pixels", low=0.1, high=32, example=1.5)
 
     def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
-        """Return blurred images."""
+        """Return blurred images ``(N, C, H, W)``."""
         return blur(images, strength)
 
 
@@ -184,7 +184,7 @@ class Mask(DegradationKind):
     stream = 3
 
     def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
-        """Return images in which missing pixels are ``MISSING``."""
+        """Return ``(N, C, H, W)`` with ``MISSING`` in all channels of missing pixels."""
         missing = random.uniform(1, *images.shape[2:]) <= strength
         return images.masked_fill(missing, MISSING)
 
@@ -198,7 +198,7 @@ class Downscale(DegradationKind):
     strength = Strength(unit="factor", low=2, high=32, example=2, whole=True)
 
     def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
-        """Return images of the same size without their fine detail."""
+        """Return ``(N, C, H, W)`` without fine detail."""
         return downscale(images, int(strength))
 
 
@@ -212,7 +212,7 @@ class Jpeg(DegradationKind):
     on_host = True
 
     def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
-        """Return images in [0, 1], in multiples of 1/255."""
+        """Return ``(N, C, H, W)`` in [0, 1], in multiples of 1/255, without a gradient."""
         import numpy as np
         import torch
 

@@ -28,6 +28,12 @@ def augment(images: Tensor, keys: Tensor, config: AugmentationConfig) -> Tensor:
 
     Returns:
         ``(N, C, H, W)`` in [0, 1].
+
+    >>> import numpy as np
+    >>> from caelab.randomness import image_keys
+    >>> images, keys = torch.rand(8, 3, 32, 32), image_keys(np.arange(8), 0, 1)
+    >>> augment(images, keys, AugmentationConfig(flip=True, rotate=10.0)).shape
+    torch.Size([8, 3, 32, 32])
     """
     if config == AugmentationConfig():
         return images

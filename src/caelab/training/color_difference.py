@@ -1,4 +1,4 @@
-"""The color difference CIEDE2000 as something to minimise."""
+"""The color difference CIEDE2000 as a loss: differentiable everywhere, gray included."""
 
 import math
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from caelab.color import rgb_to_lab
 
 NOTICEABLE = 1.0
-"""Differences below this, which the eye hardly sees, count squared."""
+"""ΔE₀₀ below which a difference, which the eye hardly sees, counts squared."""
 
 _TINY = 1e-8
 """Added under roots and to divisors, so that gray has a gradient; the chroma of gray becomes a
@@ -16,31 +16,43 @@ ten-thousandth."""
 
 
 def color_difference(estimate: Tensor, target: Tensor) -> Tensor:
-    """Return the mean over pixels of √(ΔE₀₀² + 1) − 1, a scalar, of RGB in [0, 1] ``(N, 3, H, W)``
-    twice.
+    """Return the mean over pixels of √(ΔE₀₀² + 1) − 1, a scalar.
+
+    Args:
+        estimate: sRGB in [0, 1], ``(N, 3, H, W)``.
+        target: The same for the target; ΔE₀₀ is symmetric.
+
+    >>> color_difference(torch.full((1, 3, 1, 1), 0.5), torch.full((1, 3, 1, 1), 0.5)) < 1e-3
+    tensor(True)
     """
     squared = squared_ciede2000(rgb_to_lab(estimate), rgb_to_lab(target))
     return ((squared.clamp(min=0) + NOTICEABLE**2).sqrt() - NOTICEABLE).mean()
 
 
 def fourth_of_pixels(images: Tensor, step: int) -> Tensor:
-    """Return every second pixel of every second row, ``(N, C, ⌈H/2⌉, ⌈W/2⌉)`` or a pixel less; in
-    four steps all.
+    """Return every second pixel of every second row; in four steps these are all pixels.
 
-    Neighbours are so alike that a mean over them is nearly the mean over all, for a quarter of the
-    time.
+    Neighbors are so alike that the mean over these pixels is nearly the mean over all, for a
+    quarter of the time.
+
+    Args:
+        images: Shape (N, C, H, W).
+        step: Index of the step, which chooses among the four sets of pixels.
     """
     row, column = divmod(step % 4, 2)
     return images[:, :, row % images.shape[2] :: 2, column % images.shape[3] :: 2]
 
 
 def squared_ciede2000(estimate: Tensor, target: Tensor) -> Tensor:
-    """Return ΔE₀₀² by pixel, ``(N, H, W)``, of CIELAB ``(N, 3, H, W)`` twice (Sharma et al. 2005,
-    equations 2–22).
+    """Return ΔE₀₀² of each pixel, ``(N, H, W)`` (Sharma et al. 2005, equations 2–22).
 
-    Below zero by rounding, at most. The gradient is finite for all colors, equal ones and gray
-    included. It takes what corrects for gray (G), and what depends on lightness and mean hue (S_L,
-    T, R_T), as constants.
+    Rounding can make it slightly negative. The gradient is finite for all colors, equal ones and
+    gray included. It treats the correction for gray (G) and the weights that depend on lightness
+    and mean hue (S_L, T, R_T) as constants.
+
+    Args:
+        estimate: CIELAB, ``(N, 3, H, W)``.
+        target: The same for the target.
     """
     lightness, a, b = estimate.unbind(1)
     other_lightness, other_a, other_b = target.unbind(1)
@@ -78,8 +90,10 @@ def _vividness(chroma: Tensor) -> Tensor:
 def _hue_difference(
     a: Tensor, b: Tensor, other_a: Tensor, other_b: Tensor, product: Tensor
 ) -> Tensor:
-    """Return 2 √(C C′) sin(Δh / 2), from the products of the vectors (a, b): no angle, which gray
-    would not have.
+    """Return 2 √(C C′) sin(Δh / 2) (equation 11), without the hue angle, which gray has not.
+
+    The dot and the cross product of the vectors (a, b) determine it: 4 C C′ sin²(Δh / 2) is
+    2 (C C′ − dot), and where that cancels, Δh being acute, 2 cross² / (C C′ + dot).
     """
     inner, outer = a * other_a + b * other_b, other_a * b - other_b * a
     near = inner > 0
@@ -89,7 +103,7 @@ def _hue_difference(
 
 
 def _hue_weight(hue: Tensor) -> Tensor:
-    """Return T of a mean hue in radians."""
+    """Return T (equation 15) of a mean hue in radians."""
     return (
         1
         - 0.17 * (hue - math.radians(30)).cos()
@@ -100,7 +114,7 @@ def _hue_weight(hue: Tensor) -> Tensor:
 
 
 def _rotation(hue: Tensor, mean_chroma: Tensor) -> Tensor:
-    """Return R_T, which is for blue."""
+    """Return R_T (equation 21), which corrects blue."""
     degrees = hue.rad2deg().remainder(360)
     angle = (60 * (-((degrees - 275) / 25).square()).exp()).deg2rad()
     return -2 * _vividness(mean_chroma) * angle.sin()

@@ -80,7 +80,7 @@ class TrainingConfig(Protocol):
         degradation: What turns clean images into the network's input.
         augmentation: Random changes of the training images.
         loss: What is minimized.
-        optimizer: How weights are updated.
+        optimizer: Optimizer and learning rate.
         seed: Seed of the batch order and of all randomness in training.
     """
 

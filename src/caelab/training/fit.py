@@ -108,14 +108,13 @@ def fit(
 ) -> Iterator[TrainedEpoch | None]:
     """Train ``state`` in place; yield ``None`` after each step and a result after each epoch.
 
-    At every yield ``state`` is complete: it may be saved, and the loop left for good. A state that
-    is restored from there goes on to the same bits, on the same machine's CPU with the same number
-    of threads, because all randomness is derived from the seed, the epoch and the step.
+    At every yield ``state`` is complete: it may be saved, and the loop left for good. Restored, it
+    goes on to the same bits, on the same machine's CPU with the same number of threads, because all
+    randomness is derived from the seed, the epoch and the step.
 
     Args:
         state: Model, optimizer and progress. An epoch under way is completed.
-        images: The training images. What is left of an epoch below a full batch is not trained on
-            in that epoch.
+        images: The training images; an epoch leaves out those that fill no batch.
         config: The run's configuration.
         precision: Number format of convolutions, ``torch.float32`` or ``torch.bfloat16``.
 

@@ -82,6 +82,10 @@ class Huber(Loss):
 
     Args:
         delta: δ, in the unit of the target, above 0.
+
+    >>> import torch
+    >>> Huber(delta=0.5)(torch.tensor([0.2, 2.0]), torch.zeros(2))
+    tensor(0.4475)
     """
 
     name = "huber"

@@ -65,7 +65,7 @@ class SoapKind(OptimizerKind):
     def make(
         self, parameters: "list[nn.Parameter]", *, learning_rate: float, weight_decay: float
     ) -> "Optimizer":
-        """Return :class:`caelab.training.soap.SOAP`."""
+        """Return :class:`caelab.training.soap.SOAP`; arguments as in the base class."""
         from caelab.training.soap import SOAP
 
         return SOAP(parameters, lr=learning_rate, weight_decay=weight_decay)
@@ -81,7 +81,7 @@ class AdamWKind(OptimizerKind):
     def make(
         self, parameters: "list[nn.Parameter]", *, learning_rate: float, weight_decay: float
     ) -> "Optimizer":
-        """Return PyTorch's AdamW."""
+        """Return PyTorch's AdamW; arguments as in the base class."""
         from torch.optim import AdamW
 
         return AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, foreach=True)
@@ -96,7 +96,7 @@ class AdamKind(AdamWKind):
 
 
 class OptimizerConfig(Table):
-    """How the weights are updated."""
+    """Optimizer and learning rate."""
 
     kind: Annotated[str, KindName(OptimizerKind.registry)] = Field(
         default="soap", description="The optimizer."

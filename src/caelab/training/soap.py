@@ -31,14 +31,24 @@ class SOAP(torch.optim.Optimizer):
     channels, its columns the (row, column, input channel) of the kernel. Where those are more than
     ``max_dimension``, it is a tensor of three sides, (output channel, position in the kernel, input
     channel), each with a basis of its own. Both are how weights lie in memory with channels last.
-    A vector is a matrix (m, 1). A side of length 1, or longer than ``max_dimension``, keeps the identity as its basis; with all sides so, SOAP is exactly Adam.
+    A vector is a matrix (m, 1). A side of length 1, or longer than ``max_dimension``, keeps the
+    identity as its basis; if all sides do, SOAP is exactly Adam.
 
     All that a step depends on is in ``state_dict()`` as tensors, integers and lists of them: an
     optimizer restored from it continues bit for bit, and the file loads with ``torch.load(...,
     weights_only=True)``.
 
-    Cost per step of a matrix: four products with the bases and two covariance updates, O(mn(m + n)) a
-    parameter; a refresh adds O(m³ + n³). Memory: 2(m² + n²) + 2mn numbers a parameter.
+    A step of a matrix costs four products with the bases and two updates of covariances,
+    O(mn(m + n)); a refresh adds O(m³ + n³). The state has 2(m² + n²) + 2mn numbers.
+
+    >>> weight = torch.nn.Parameter(torch.ones(2, 3))
+    >>> optimizer = SOAP([weight], lr=0.05)
+    >>> for _ in range(60):
+    ...     optimizer.zero_grad()
+    ...     weight.square().sum().backward()
+    ...     optimizer.step()
+    >>> bool(weight.abs().max() < 0.2)
+    True
 
     Args:
         params: Parameters or parameter groups, as for every ``torch.optim`` optimizer.
@@ -131,8 +141,8 @@ class SOAP(torch.optim.Optimizer):
         """Do the arithmetic of the step that was counted.
 
         Args:
-            numbers: :attr:`numbers` on the parameters' device, for operations that are recorded and
-                replayed with other numbers; by default they are constants of the operations.
+            numbers: :attr:`numbers`, ``(groups, 3)``, on the parameters' device, for operations
+                that are recorded and replayed with other numbers; by default they are constants.
         """
         for index, group in enumerate(self.param_groups):
             updates = self._updates(group)
@@ -162,7 +172,7 @@ class SOAP(torch.optim.Optimizer):
 
     @property
     def numbers(self) -> Tensor:
-        """The numbers by which steady steps differ, ``float32 (groups, 3)``; see `_numbers`."""
+        """The numbers by which steady steps differ; shape ``(groups, 3)``, on the CPU."""
         rows = []
         for group in self.param_groups:
             rates, corrections, decay = _numbers(self._updates(group)[:1], group)
