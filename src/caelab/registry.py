@@ -23,6 +23,13 @@ PLUGINS_VARIABLE = "CAELAB_PLUGINS"
 """Environment variable with the plug-in files, separated as in ``PATH``; workers inherit it."""
 
 
+PLUGIN_HINT = (
+    "If a plug-in defines it, name the plug-in's file in the environment variable"
+    f" {PLUGINS_VARIABLE}."
+)
+"""Advice where a stored network, run or model names a kind that is not registered."""
+
+
 class Registry(Mapping[str, type[KindT]], Generic[KindT]):
     """The kinds of one family by name, in the order in which they were registered.
 

@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 from safetensors.torch import load_file
 
+from caelab.commands.train import command
 from caelab.data.load import load_images
 from caelab.data.split import split_images
 from caelab.errors import InputError
@@ -24,7 +26,7 @@ from caelab.experiments.evaluate import evaluate
 from caelab.experiments.interrupt import Interrupted
 from caelab.experiments.run import run
 from caelab.experiments.run_directory import RunDirectory
-from caelab.networks import describe
+from caelab.networks import describe, parser
 from caelab.networks.parser import parse
 from caelab.training.fit import TrainingDiverged
 
@@ -369,3 +371,23 @@ def test_what_a_resumed_run_met_anew_is_written_down(
     monkeypatch.setattr(run_module, "finalize", inner)
     run(config, out=directory.path)
     assert directory.read(directory.environment)["resumed_with_other"] == ["torch"]
+
+
+def test_training_parses_the_network_once(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the command's argument to the finished run directory."""
+    parsed: list[str] = []
+
+    class Counting(parser._Parser):
+        def __init__(self, text: str) -> None:
+            parsed.append(text)
+            super().__init__(text)
+
+    monkeypatch.setattr(parser, "_Parser", Counting)
+    words = ["conv4 pool conv2 | up conv3", "--data", str(pictures), "--size", "16"]
+    words += ["--batch-size", "16", "--epochs", "1", "--out", str(tmp_path / "run")]
+    answer = CliRunner().invoke(command, words, catch_exceptions=False)
+    assert answer.exit_code == 0
+    assert RunDirectory(tmp_path / "run").finished
+    assert parsed == ["conv4 pool conv2 | up conv3"]

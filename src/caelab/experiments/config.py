@@ -7,6 +7,7 @@ messages name a parameter by its path, such as ``optimizer.learning_rate``.
 import difflib
 import hashlib
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -25,7 +26,8 @@ from caelab.experiments.migration import OLD_VALUES, RENAMED
 from caelab.networks.ast import Network
 from caelab.networks.parser import parse
 from caelab.networks.presets import PRESETS
-from caelab.training.config import AugmentationConfig, Finite, Table
+from caelab.registry import Registry, load_plugins
+from caelab.training.config import AugmentationConfig, Finite, KindName, Table
 from caelab.training.losses import LossConfig
 from caelab.training.optimizers import OptimizerConfig
 
@@ -55,6 +57,28 @@ ParsedNetwork = Annotated[
 ParsedDegradation = Annotated[
     Degradation, PlainValidator(_read_degradation), PlainSerializer(str, return_type=str)
 ]
+
+
+class _TargetNames(Registry[Any]):
+    """Names of the prediction targets, whose registry needs PyTorch.
+
+    The registry is looked at only if something has imported it, as a plug-in with a target does.
+    """
+
+    own = ("rgb", "chroma", "bins")
+
+    def __init__(self) -> None:
+        super().__init__("prediction target")
+
+    def __iter__(self) -> Iterator[str]:
+        load_plugins()
+        loaded = sys.modules.get("caelab.models.targets.base")
+        registered = loaded.PredictionTarget.registry if loaded else ()
+        # The target logits follows from the loss.
+        return iter(dict.fromkeys([*self.own, *(name for name in registered if name != "logits")]))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.own or name in list(self)
 
 
 class DataConfig(Table):
@@ -105,7 +129,7 @@ class DataConfig(Table):
 class TargetConfig(Table):
     """What the network predicts."""
 
-    kind: Literal["rgb", "chroma", "bins"] = Field(
+    kind: Annotated[str, KindName(_TargetNames())] = Field(
         default="rgb",
         description=(
             "What the network predicts: the image, two chroma planes that are merged with the"

@@ -12,6 +12,7 @@ from caelab.errors import InputError
 from caelab.experiments.config import RunConfig, make_config
 from caelab.experiments.migration import is_flat, migrate_config, migrate_result
 from caelab.files import read_json, replacing, to_json, write_csv, write_text
+from caelab.registry import PLUGIN_HINT
 
 
 class RunDirectory:
@@ -182,4 +183,7 @@ def read_config(run: Path) -> RunConfig:
     content = read_json(run / "config.json").get("config")
     if not isinstance(content, dict):
         raise InputError(f"{run / 'config.json'} holds no configuration under 'config'.")
-    return make_config(migrate_config(content))
+    try:
+        return make_config(migrate_config(content))
+    except InputError as error:
+        raise InputError(f"{run / 'config.json'}: {error}\n{PLUGIN_HINT}") from error

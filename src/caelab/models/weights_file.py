@@ -14,6 +14,7 @@ from caelab.models.card import ModelCard, read_card
 from caelab.models.image_model import ImageModel
 from caelab.networks.build import build
 from caelab.networks.parser import parse
+from caelab.registry import PLUGIN_HINT
 
 FORMAT = "caelab-3"
 
@@ -65,6 +66,8 @@ def load_model(file: Path, device: torch.device) -> tuple[ImageModel, ModelCard]
         generator = torch.Generator()
         network = build(parse(card.network), channels=channels, size=card.size, generator=generator)
         model = ImageModel.from_card(network, card)
+    except InputError as error:
+        raise InputError(f"{file}: {error}\n{PLUGIN_HINT}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"{file}: the description in its metadata is damaged ({error})."
