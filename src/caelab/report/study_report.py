@@ -3,8 +3,7 @@
 rows and run directories ──► analysis ──► Part ──► report.html · report.md · architectures.csv
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +64,12 @@ def write_study_report(
     """
     if not (folder / "study.json").is_file():
         raise InputError(f"{folder} holds no study yet. Train it first.")
-    material = gather([folder], runs=runs)
-    study = material.studies[0]
-    part = study_part(study, RunImages(data), command=command, problems=material.problems, level=0)
-    document = render_markdown([part])
+    inputs = gather([folder], runs=runs)
+    study = inputs.studies[0]
+    parts = [study_part(study, RunImages(data), command=command, level=0)]
+    if inputs.problems:
+        parts.append(Part("problems", {"problems": inputs.problems}))
+    document = render_markdown(parts)
     tables = [table for table in document.tables if table["name"] == "architectures"]
     for table in tables:
         write_csv(folder / "architectures.csv", table["columns"], table["rows"])
@@ -84,7 +85,6 @@ def study_part(
     *,
     number: str = "",
     command: str = "",
-    problems: Sequence[str] = (),
     level: int = 2,
 ) -> Part:
     """Return the part of a report about a study; what is missing is named where it belongs.
@@ -96,7 +96,6 @@ def study_part(
         images: Images and networks of the runs.
         number: Number in front of the heading; may be empty.
         command: Command that repeats the study; may be empty.
-        problems: Sentences about what is missing or damaged.
         level: Level of the part's heading.
     """
     rows, runs, analysis = study.rows, list(study.runs.values()), study.analysis
@@ -105,11 +104,9 @@ def study_part(
         "study": study,
         "analysis": analysis,
         "command": command,
-        "problems": problems,
         "first": runs[0],
         "epochs": sorted({row.epochs for row in rows}),
         "seeds": sorted({row.seed for row in rows}),
-        "unfinished": _by_label(study.unfinished),
         "minutes": sum(float(run.result.get("seconds") or 0) for run in runs) / 60,
         "environment": [(key, _values(runs, key)) for key in ENVIRONMENT],
     }
@@ -139,12 +136,6 @@ def _run_of(architecture: Architecture, study: StudyResults) -> FinishedRun:
     seed, label = min(architecture.errors), architecture.label
     name = next(row.run for row in study.rows if (row.label, row.seed) == (label, seed))
     return study.runs[name]
-
-
-def _by_label(runs: Iterable[tuple[str, int]]) -> list[tuple[str, list[int]]]:
-    """Gather pairs of label and seed: the seeds of each label."""
-    groups = groupby(sorted(runs), key=lambda each: each[0])
-    return [(label, [seed for _, seed in group]) for label, group in groups]
 
 
 def _values(runs: Sequence[FinishedRun], key: str) -> str | None:
