@@ -25,13 +25,13 @@ def tiled(model: PictureModel, image: Floats, *, tile: int) -> Floats:
     row = 0
     for top, band in in_tiles(
         model,
-        lambda rows, columns: image[:, rows][:, :, columns],
+        lambda rows, columns: image[None, :, rows][..., columns],
         (image.shape[1], image.shape[2]),
         tile=tile,
     ):
         assert top == row
-        row += band.shape[1]
-        bands.append(band)
+        row += band.shape[2]
+        bands.append(band[0])
     assert row == image.shape[1]
     return np.concatenate(bands, axis=1)
 

@@ -59,34 +59,31 @@ def _restore_alike(model: PictureModel, pictures: Sequence[Picture], tile: int) 
     marks = model.degradation.marks_missing
 
     def function(images: Floats) -> Floats:
-        """Map (1, P·C, H, W): all pictures' channels next to one another, so that tiles share."""
-        apart = images.reshape(-1, channels, *images.shape[2:])
-        if model.channels == 1 and channels == 3:
-            apart = apart.reshape(-1, 1, *images.shape[2:])
-        elif model.channels == 3 and channels == 1:
-            apart = apart.repeat(3, axis=1)
-        restored = model(apart)
-        return (luminance(restored) if channels == 1 else restored).reshape(images.shape)
+        """Map images of the pictures' channels by a model of others."""
+        if model.channels == channels:
+            return model(images)
+        if model.channels == 1:
+            return model(images.reshape(-1, 1, *images.shape[2:])).reshape(images.shape)
+        return luminance(model(images.repeat(model.channels, axis=1)))
 
     def read(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Floats:
-        parts = [to_planes(picture.pixels[np.ix_(rows, columns)]) for picture in pictures]
+        tiles = [to_planes(picture.pixels[np.ix_(rows, columns)]) for picture in pictures]
         if marks:
-            for picture, part in zip(pictures, parts, strict=True):
+            for picture, part in zip(pictures, tiles, strict=True):
                 assert picture.alpha is not None
                 part[:, picture.alpha[np.ix_(rows, columns)] == 0] = MISSING
-        return np.concatenate(parts)
+        return np.stack(tiles)
 
-    # The channels of all pictures form one image of many channels, so that every tile of the batch
-    # is read and joined once.
-    together = PictureModel(function=function, channels=channels, geometry=model.geometry)
-    for top, band in in_tiles(together, read, pictures[0].size, tile=tile):
-        for index, result in enumerate(results):
-            part = band[index * channels : (index + 1) * channels]
-            result[top : top + part.shape[1]] = from_planes(part, result.dtype)
+    adapted = replace(model, function=function)
+    for top, band in in_tiles(adapted, read, pictures[0].size, tile=tile):
+        for result, part in zip(results, band, strict=True):
+            result[top : top + band.shape[2]] = from_planes(part, result.dtype)
     if marks:
         only = len(model.degradation.steps) == 1
         return [_filled(*made, only=only) for made in zip(pictures, results, strict=True)]
-    return [replace(*made[:1], pixels=made[1]) for made in zip(pictures, results, strict=True)]
+    return [
+        replace(picture, pixels=pixels) for picture, pixels in zip(pictures, results, strict=True)
+    ]
 
 
 def _filled(picture: Picture, pixels: NDArray[np.generic], *, only: bool) -> Picture:

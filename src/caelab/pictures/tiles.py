@@ -96,43 +96,45 @@ def in_tiles(
     *,
     tile: int = TILE,
 ) -> Iterator[tuple[int, Floats]]:
-    """Apply a model to a picture in tiles, and yield the result from top to bottom in bands.
+    """Apply a model to pictures of one size in tiles; yield the results from top to bottom in bands.
 
-    Where the sides are no multiple of the network's stride, the picture is mirrored at its right
+    Where the sides are no multiple of the network's stride, pictures are mirrored at their right
     and lower border.
 
     Args:
         model: Model to apply.
-        read: Returns the pixels at row and column indices, ``(h,)`` and ``(w,)``, as ``float32 (C,
-            h, w)``.
-        size: Height and width of the picture.
+        read: Returns the pixels of P pictures at row and column indices, ``(h,)`` and ``(w,)``, as
+            ``float32 (P, C, h, w)``.
+        size: Height and width of the pictures.
         tile: Side of a tile in pixels.
 
     Yields:
-        Index of a band's first row, and the band, of shape ``(C', rows, W)``, without gaps.
+        Index of a band's first row, and the band, of shape ``(P, C', rows, W)``, without gaps.
     """
     height, width = size
     down, across = spans(height, model.geometry, tile=tile), spans(width, model.geometry, tile=tile)
     columns = [_mirrored(np.arange(span.start, span.stop), width) for span in across]
     tile_height, tile_width = (side[0].stop - side[0].start for side in (down, across))
     at_once = max(1, BATCH_PIXELS // (tile_height * tile_width))
-    band = np.zeros((0, 0, 0), np.float32)
+    band = np.zeros(0, np.float32)
     for number, span in enumerate(down):
         rows = _mirrored(np.arange(span.start, span.stop), height)
         for first in range(0, len(across), at_once):
             batch = slice(first, first + at_once)
-            outputs = model(np.stack([read(rows, chosen) for chosen in columns[batch]]))
+            tiles = [read(rows, chosen) for chosen in columns[batch]]
+            outputs = model(np.concatenate(tiles))
             if not band.size:
-                band = np.zeros((outputs.shape[1], tile_height, across[-1].stop), np.float32)
-            for output, own in zip(outputs, across[batch], strict=True):
+                shape = (len(tiles[0]), outputs.shape[1], tile_height, across[-1].stop)
+                band = np.zeros(shape, np.float32)
+            for output, own in zip(np.split(outputs, len(tiles)), across[batch], strict=True):
                 weights = span.weights[:, None] * own.weights
-                band[:, :, own.start : own.stop] += output * weights
+                band[..., own.start : own.stop] += output * weights
         # Rows above the next tile are complete; the others wait at the top of the band.
         following = down[number + 1].start if number + 1 < len(down) else span.stop
         done = following - span.start
         if (rows_left := min(following, height) - span.start) > 0:
-            yield span.start, band[:, :rows_left, :width].copy()
-        band = np.concatenate([band[:, done:], np.zeros_like(band[:, :done])], axis=1)
+            yield span.start, band[:, :, :rows_left, :width].copy()
+        band = np.concatenate([band[:, :, done:], np.zeros_like(band[:, :, :done])], axis=2)
 
 
 def _rounded_up(value: int, multiple: int) -> int:
