@@ -47,10 +47,13 @@ BUDGETS: Mapping[str, Budget] = {
         seeds=(0, 1),
         networks=(
             "base", "kernel 1", "downsampling strided", "code activation none",
-            "one pooling stage (code 1,024)", "code 128", "code 2048", "16×16×3", "8×8×12", "4×4×48",
+            "one pooling stage (code 1,024)", "code 128", "code 2048", "16×16×3", "8×8×12",
+            "4×4×48",
         ),
         color_epochs=4,
-        ideas=("best network, RGB", "best network, chroma", "U-Net", "U-Net, flips, shifts and zoom"),
+        ideas=(
+            "best network, RGB", "best network, chroma", "U-Net", "U-Net, flips, shifts and zoom",
+        ),
     ),
     "standard": Budget(
         name="standard",
@@ -82,7 +85,7 @@ def cuts(budget: Budget) -> list[str]:
             budget.epochs < BUDGETS["standard"].epochs
         ),
         f"Exercise 2 trains {len(budget.networks or ())} networks.": budget.networks is not None,
-        f"Networks of more than {budget.most_cost:g} times the reference network's cost are left out.": (
+        f"Networks over {budget.most_cost:g} times the reference network's cost are left out.": (
             budget.networks is None and budget.most_cost < float("inf")
         ),
         "Exercises 2 and 3 have one seed, so that effects have no intervals over seeds.": (

@@ -41,7 +41,7 @@ def comparison_part(variants: Variants) -> Part:
     Args:
         variants: Colorizing runs, sorted.
     """
-    base, best = variants.base.first, variants.best
+    base = variants.base.first
     baselines: dict[str, dict[str, float]] = base.result["baselines"]
     unknown = [None] * (len(METRICS) + 1)
     ideas = [
@@ -49,18 +49,13 @@ def comparison_part(variants: Variants) -> Part:
         for each in variants.all[1:]
     ]
     ideas.sort(key=lambda idea: idea[1][0].ratio.estimate)
-    validation = {run.result["images"]["validation"] for each in variants.all for run in each.runs}
     return Part(
         "colorization",
         {
-            "left_out": variants.left_out,
-            "base": variants.base.label,
+            "variants": variants,
             "network": network_name(base),
             "options": options_in_words(base),
-            "text": base.description.text,
-            "images": base.result["test"]["n"],
-            "data": base.result.get("data", "unnamed data"),
-            "note": base.result.get("data_note"),
+            "mse": variants.best.mean("mse"),
             "comparison": [
                 *map(_means, sorted(variants.all, key=lambda each: each.mean("mse").estimate)),
                 *(
@@ -69,10 +64,6 @@ def comparison_part(variants: Variants) -> Part:
                 ),
                 ("the truth", *unknown, base.result["test"].get("true_colorfulness")),
             ],
-            "best": best.label,
-            "mse": best.mean("mse"),
-            "gray": baselines.get("gray copy", {}).get("mse"),
-            "one_validation": len(validation) == 1,
             "ideas": [_changes(label, effects) for label, effects in ideas],
             "verdicts": judge_ideas([(label, effects[0]) for label, effects in ideas]),
         },
@@ -108,7 +99,7 @@ def picture_part(variants: Variants, images: RunImages) -> Part:
         InputError: The images cannot be had, or weights or errors of a run are damaged.
     """
     best, other = variants.best, _other(variants)
-    chosen = evenly_spaced(IMAGES, len(images.test(best.first).pixels))
+    chosen = evenly_spaced(IMAGES, len(images.part(best.first)))
     shown = sorted(variants.all, key=_validation_error)[:ROWS]
     pictures = images.pictures(best.first, chosen)
     found, true = (chroma_planes(pictures[name]) for name in ("estimate", "target"))

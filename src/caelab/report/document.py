@@ -80,7 +80,7 @@ class Document:
     Attributes:
         text: Whole report as GitHub-flavored Markdown; pictures are links into a folder.
         pictures: Pictures by the name of their file.
-        tables: Every table as plain values: ``section``, ``name``, ``caption``, ``columns``, ``rows``.
+        tables: Tables as plain values: ``section``, ``name``, ``caption``, ``columns``, ``rows``.
     """
 
     text: str = ""

@@ -28,7 +28,7 @@ def lesson_part(groups: Sequence[Group]) -> Part:
         "exercise3",
         {
             "pairs": [compare_targets(rgb, chroma) for rgb, chroma in _pairs(groups)],
-            # Training errors are measured under augmentation and dropout, validation errors are not.
+            # Augmentation and dropout raise the training error, but not the validation error.
             "overfit": last["validation_mse"] / last["train_mse"] if last["train_mse"] else 1.0,
             "last_gain": 1 - last["validation_mse"] / before,
             "colorfulness": found / truth if truth and found else None,

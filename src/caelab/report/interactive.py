@@ -94,14 +94,15 @@ def _task(
     count = max(3, min(MAX_IMAGES, MAX_BYTES // (3 * side**2 * (share + 2))))
     try:
         positions = choose_images(first, count)
-        test = images.test(first)
+        test = images.part(first)
     except InputError as error:
         problems.append(str(error))
         return []
     task: dict[str, Any] = {"title": title, "side": side, "networks": []}
     task["labels"] = [""] * len(positions)
     if test.labels is not None:
-        task["labels"] = [test.classes[label] for label in test.labels[positions]]
+        classes = images.load(first).classes
+        task["labels"] = [classes[label] for label in test.labels[positions]]
     for name, run in runs.items():
         try:
             if run.images != first.images:

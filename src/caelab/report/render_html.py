@@ -1,6 +1,4 @@
-"""A report as one HTML file that requests nothing from outside: pictures, style and script are in
-it.
-"""
+"""A report as one HTML file that requests nothing: pictures, style and script are in it."""
 
 import base64
 import itertools
@@ -82,9 +80,7 @@ def _set_attributes(tokens: Iterable[Token], pictures: Mapping[str, Picture]) ->
 
 
 def _html(nodes: list[SyntaxTreeNode]) -> Markup:
-    """Return nodes as HTML: tables and pictures scroll, with their caption below; notes stand
-    out.
-    """
+    """Return nodes as HTML: tables and pictures scroll, captions are below, notes stand out."""
     parts, captions = [], set()
     for node, following in itertools.pairwise([*nodes, None]):
         assert node is not None

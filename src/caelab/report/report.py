@@ -1,6 +1,6 @@
 """The report: from runs and studies to one HTML file, a Markdown file and every number as JSON.
 
-folders ──► inputs ──► parts (an exercise a module) ──► Document ──► report.html · report.md · results.json
+folders ──► inputs ──► parts ──► Document ──► report.html · report.md · results.json
 """
 
 import itertools

@@ -1,6 +1,4 @@
-"""Networks that denoise, deblur, inpaint, upscale and repair JPEGs, compared with the classical
-methods for the same degradation.
-"""
+"""Restoring networks, compared with the classical methods for the same degradation."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -96,7 +94,7 @@ def compare(
     """
     variant = find_variants(runs).best
     baselines: dict[str, dict[str, float]] = variant.first.result["baselines"]
-    pixels = images.test(variant.first).pixels
+    pixels = images.part(variant.first)
     positions = np.arange(len(pixels))
     if len(baselines) > 1:
         positions = measured_positions(pixels)
@@ -129,7 +127,7 @@ def _rows(found: Restoration) -> Iterable[tuple[Cell, ...]]:
 
 def _strip(found: Restoration, images: RunImages) -> Picture:
     run = found.variant.first
-    pixels = images.test(run).pixels
+    pixels = images.part(run)
     chosen = evenly_spaced(IMAGES, len(pixels))
     pictures = images.pictures(run, chosen)
     rows = {"input": pictures["degraded"]}

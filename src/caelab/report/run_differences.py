@@ -11,7 +11,7 @@ from caelab.experiments.study import BASE
 from caelab.metrics.statistics import Effect, Interval, effect, mean_interval
 from caelab.networks.adapt import adapt
 from caelab.networks.presets import PRESETS
-from caelab.report.run_reader import NOT_OF_THE_GROUP, FinishedRun, groups
+from caelab.report.run_reader import FinishedRun, groups
 
 MAX_NAME_LENGTH = 28
 """Length from which the text of a network is cut."""
@@ -126,8 +126,7 @@ def network_name(run: FinishedRun) -> str:
 def _options(run: FinishedRun) -> dict[str, Any]:
     """Return the options by which runs differ; a network adapted to several targets counts once."""
     network = str(adapt(run.description.network, outputs=CHANNELS))
-    options = {**run.config.flat(), "network": network}
-    return {name: options[name] for name in options if name not in NOT_OF_THE_GROUP}
+    return {**run.options, "network": network}
 
 
 def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:

@@ -1,7 +1,6 @@
 """Images of runs, and what trained networks make of them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +10,6 @@ import torch
 from caelab.data.device_images import DeviceImages
 from caelab.data.image_set import ImageSet, evenly_spaced
 from caelab.data.load import load_images
-from caelab.data.split import split_images
 from caelab.errors import InputError
 from caelab.experiments.setup import load_data
 from caelab.metrics.evaluate import Estimate, estimates
@@ -19,21 +17,6 @@ from caelab.models.image_model import ImageModel
 from caelab.models.inference import restoring
 from caelab.models.weights_file import load_model
 from caelab.report.run_reader import FinishedRun
-
-
-@dataclass(frozen=True, kw_only=True)
-class TestImages:
-    """The test part of some images.
-
-    Attributes:
-        pixels: The images.
-        labels: ``int64 (N,)``; ``None`` where there are no classes.
-        classes: Their names.
-    """
-
-    pixels: DeviceImages
-    labels: np.ndarray | None
-    classes: tuple[str, ...]
 
 
 class RunImages:
@@ -46,7 +29,7 @@ class RunImages:
     def __init__(self, data: str | None = None) -> None:
         self._data = data
         self._sets: dict[tuple[str, int], ImageSet | InputError] = {}
-        self._tests: dict[tuple[str, int, str, int], TestImages] = {}
+        self._parts: dict[tuple[object, ...], DeviceImages] = {}
         self._models: dict[Path, ImageModel] = {}
 
     def load(self, run: FinishedRun) -> ImageSet:
@@ -73,32 +56,26 @@ class RunImages:
             raise InputError(str(found))
         return found
 
-    def part(self, run: FinishedRun, part: Literal["train", "validation", "test"]) -> DeviceImages:
-        """Return the training, validation or test images of a run.
+    def part(
+        self, run: FinishedRun, part: Literal["train", "validation", "test"] = "test"
+    ) -> DeviceImages:
+        """Return the training, validation or test images of a run, with their classes.
+
+        Args:
+            run: The run.
+            part: Which part of its images.
 
         Raises:
-            InputError: They cannot be had.
+            InputError: The images cannot be had.
         """
-        images, split = load_data(run.config.data, self.load(run))
-        return DeviceImages.of(images.images, getattr(split, part), device=torch.device("cpu"))
-
-    def test(self, run: FinishedRun) -> TestImages:
-        """Return the test images of a run with their classes.
-
-        Raises:
-            InputError: They cannot be had.
-        """
-        if run.images not in self._tests:
-            images = self.load(run)
-            rows = split_images(
-                images, mode=run.config.data.split, seed=run.config.data.split_seed
-            ).test
-            self._tests[run.images] = TestImages(
-                pixels=DeviceImages.of(images.images, rows, device=torch.device("cpu")),
-                labels=None if images.labels is None else images.labels[rows],
-                classes=images.classes,
-            )
-        return self._tests[run.images]
+        key = (run.images, run.config.data.val_size, run.config.data.train_size, part)
+        if key not in self._parts:
+            images, split = load_data(run.config.data, self.load(run))
+            device = torch.device("cpu")
+            rows = getattr(split, part)
+            found = DeviceImages.of(images.images, rows, device=device, labels=images.labels)
+            self._parts[key] = found
+        return self._parts[key]
 
     def model(self, run: FinishedRun) -> ImageModel:
         """Return the trained network of a run.
@@ -121,7 +98,7 @@ class RunImages:
         Raises:
             InputError: The images cannot be had, or the weights are damaged.
         """
-        pixels = self.test(run).pixels
+        pixels = self.part(run)
         if positions is not None:
             pixels = pixels.at(positions)
         with restoring(self.model(run)) as restore:

@@ -1,9 +1,6 @@
-"""Finished runs, read from their directories; whatever is missing or damaged is said, never made
-up.
-"""
+"""Finished runs, read from their directories; what is missing or damaged is an error."""
 
 import functools
-import json
 import math
 import zipfile
 from collections.abc import Iterable, Sequence
@@ -21,21 +18,20 @@ from caelab.metrics.statistics import Interval, mean_interval
 from caelab.networks import Description
 
 NOT_OF_THE_GROUP = ("seed", "device", "data")
-"""Options in which the runs of a group may differ; the data's fingerprint is compared instead of
-its place."""
+"""Options in which the runs of a group may differ; data sets are compared by their fingerprint."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedRun:
-    """What a finished run left, but for its weights and pictures.
+    """A finished run, except for its weights and pictures.
 
     Attributes:
-        directory: Where it is.
-        config: The run.
-        description: Of its network, as it was adapted to the task.
-        result: ``result.json``.
-        epochs: The rows of ``epochs.csv``.
-        environment: ``environment.json``.
+        directory: Its run directory.
+        config: Its configuration.
+        description: Description of its network, as it was adapted to the target.
+        result: Content of ``result.json``.
+        epochs: Rows of ``epochs.csv``.
+        environment: Content of ``environment.json``.
         source: Where the images came from, with their fingerprint.
     """
 
@@ -49,8 +45,14 @@ class FinishedRun:
 
     @property
     def name(self) -> str:
-        """Of its folder."""
+        """Name of its folder."""
         return self.directory.path.name
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Its options by short name, except those in which the runs of a group may differ."""
+        options = {**self.config.flat(), "network": self.description.text}
+        return {name: options[name] for name in options if name not in NOT_OF_THE_GROUP}
 
     @property
     def mse(self) -> float:
@@ -141,14 +143,17 @@ def _is_whole(run: FinishedRun) -> bool:
 
 
 def groups(runs: Iterable[FinishedRun]) -> list[list[FinishedRun]]:
-    """Gather runs that differ in their seed alone, in order of first appearance; within a group by
-    seed.
+    """Gather runs that differ in their seed alone.
+
+    Args:
+        runs: Runs in any order.
+
+    Returns:
+        Groups in the order in which they first appear, their runs by rising seed.
     """
     found: dict[str, list[FinishedRun]] = {}
     for run in runs:
-        told = {**run.config.flat(), "network": run.description.text}
-        told = {name: str(value) for name, value in told.items() if name not in NOT_OF_THE_GROUP}
-        key = json.dumps([told, run.source["fingerprint"]], sort_keys=True)
+        key = f"{run.options} {run.source['fingerprint']}"
         found.setdefault(key, []).append(run)
     return [sorted(group, key=lambda run: run.config.seed) for group in found.values()]
 

@@ -94,7 +94,7 @@ def several_colors_part(run: FinishedRun, images: RunImages, label: str) -> Part
     Raises:
         InputError: The images cannot be had, or the weights are damaged.
     """
-    pixels = images.test(run).pixels
+    pixels = images.part(run)
     model = images.model(run)
     some = pixels.at(evenly_spaced(IMAGES, len(pixels)))
     found = measure_several_colors(model, some, run.config.degradation)
@@ -133,7 +133,7 @@ def _rows(found: SeveralColors) -> list[tuple[Cell, ...]]:
 
 
 def _strip(model: ImageModel, run: FinishedRun, images: RunImages) -> Picture:
-    pixels = images.test(run).pixels
+    pixels = images.part(run)
     positions = evenly_spaced(SHOWN, len(pixels))
     pictures = images.pictures(run, positions)
     gray = torch.from_numpy(pictures["degraded"][:, :1])

@@ -86,10 +86,10 @@ def measure_shortcomings(run: FinishedRun, images: RunImages, *, seed: int = 0) 
     Raises:
         InputError: The images cannot be had, or weights or errors of the run are damaged.
     """
-    test, measures = images.test(run), run.measures
-    positions = evenly_spaced(IMAGES, len(test.pixels))
-    some = test.pixels.at(positions)
-    shifted = test.pixels.at(positions[:: -(-len(positions) // SHIFTED_IMAGES)])
+    test, measures = images.part(run), run.measures
+    positions = evenly_spaced(IMAGES, len(test))
+    some = test.at(positions)
+    shifted = test.at(positions[:: -(-len(positions) // SHIFTED_IMAGES)])
     model, degradation = images.model(run), run.config.degradation
     count = len(some) + len(SHIFTS) * len(shifted)
     with progress("shortcomings", count, unit="images") as bar, restoring(model) as restore:
@@ -119,7 +119,7 @@ def measure_shortcomings(run: FinishedRun, images: RunImages, *, seed: int = 0) 
         classes=(
             ()
             if errors is None or test.labels is None
-            else errors_by_class(errors, test.labels, test.classes)
+            else errors_by_class(errors, test.labels.numpy(), images.load(run).classes)
         ),
         hues=hue_errors(estimate, target),
         ambiguity=patches,

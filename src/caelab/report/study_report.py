@@ -259,7 +259,7 @@ def _reconstructions(
     try:
         first = _run_of(by, study)
         positions = choose_images(first, IMAGES)
-        images.test(first)
+        images.part(first)
         for network in networks:
             try:
                 pictures = images.pictures(_run_of(network, study), positions)
