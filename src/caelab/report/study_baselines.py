@@ -93,7 +93,7 @@ def measure_baselines(
     unmeasured = [each for each in coded if each.name not in baselines.codes]
     if not wanted and not unmeasured and baselines.files:
         return baselines
-    train, test = images.part(run, "train"), images.test(run).pixels
+    train, test = images.part(run, "train"), images.part(run)
     for kind, line in _linear(train, test, wanted).items():
         known = baselines.linear.get(kind, {})
         baselines.linear[kind] = dict(sorted({**known, **line}.items()))
