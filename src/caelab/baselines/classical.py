@@ -62,8 +62,8 @@ class ClassicalMethod:
 def classical_methods(degradation: Degradation) -> dict[str, ClassicalMethod]:
     """Return the methods for a degradation by name.
 
-    There are methods for each degradation but ``gray``, and for a blur followed by noise; for other
-    combinations there are none.
+    There are methods for each degradation of caelab but ``gray``, and for a blur followed by noise.
+    Other combinations and degradations of plug-ins have no classical baseline.
     """
     strengths = {step.name: step.strength or 0.0 for step in degradation.steps}
     match tuple(strengths):

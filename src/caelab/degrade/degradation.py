@@ -50,7 +50,7 @@ class Degradation:
 
     @property
     def random(self) -> bool:
-        """Whether images and epochs get different random numbers."""
+        """Whether any step draws random numbers."""
         return any(step.kind.random for step in self.steps)
 
     @property

@@ -32,7 +32,7 @@ class Strength:
         low: Smallest strength.
         high: Largest strength.
         example: A usual strength.
-        whole: Whether only whole numbers are allowed.
+        whole: ``True`` if only whole numbers are allowed.
     """
 
     unit: str
@@ -75,7 +75,7 @@ class DegradationKind:
         help: What it does, in the third person, in one line, such as "blurs by a Gaussian".
         strength: The number after the word; ``None`` if it takes none.
         random: Whether it draws random numbers: other ones for each image and each epoch.
-        on_host: Whether it is computed on the CPU even if the images are on a GPU.
+        on_host: ``True`` if the CPU computes it even where the images are on a GPU.
         keeps_luminance: Whether the result has the luma of the clean image: only chroma is lost.
         marks_missing: Whether the result says which pixels are missing, by the value ``MISSING``.
         stream: Number of its random numbers' stream; ``None`` derives one from the name.

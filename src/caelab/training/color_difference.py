@@ -20,7 +20,7 @@ def color_difference(estimate: Tensor, target: Tensor) -> Tensor:
 
     Args:
         estimate: sRGB in [0, 1], ``(N, 3, H, W)``.
-        target: The same for the target; ΔE₀₀ is symmetric.
+        target: sRGB in [0, 1], ``(N, 3, H, W)``. Exchanging the two changes nothing.
 
     >>> color_difference(torch.full((1, 3, 1, 1), 0.5), torch.full((1, 3, 1, 1), 0.5)) < 1e-3
     tensor(True)
@@ -52,7 +52,7 @@ def squared_ciede2000(estimate: Tensor, target: Tensor) -> Tensor:
 
     Args:
         estimate: CIELAB, ``(N, 3, H, W)``.
-        target: The same for the target.
+        target: CIELAB, ``(N, 3, H, W)``.
     """
     lightness, a, b = estimate.unbind(1)
     other_lightness, other_a, other_b = target.unbind(1)
