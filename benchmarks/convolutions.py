@@ -1,6 +1,6 @@
 """Convolutions of many channels in float32: PyTorch's and caelab's.
 
-caelab's (``caelab.kernels.winograd``) does a fourth of the multiplications.
+caelab's (``caelab.kernels.convolution``) does a fourth of the multiplications.
 """
 
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ CONVOLUTIONS = Benchmark(
     about=(
         "Milliseconds on one thread, as in training, where each thread takes its share of a batch:"
         " forward, and with the gradients by images and weights. Images channels last. PyTorch's"
-        " `conv2d` and `caelab.kernels.winograd` take turns in one process."
+        " `conv2d` and `caelab.kernels.convolution` take turns in one process."
     ),
     rounds=3,
     contestants=contestants,

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.tasks import Task
-from caelab.kernels import winograd
+from caelab.kernels.convolution import convolve_winograd
 
 
 def interleaved(ways: dict[str, Callable[[], object]], seconds: float) -> dict[str, float]:
@@ -45,7 +45,7 @@ def main() -> None:
         return F.conv2d(x, weight, bias, padding=1)
 
     def caelab() -> Tensor:
-        return winograd.convolve(x, weight, bias, 1)
+        return convolve_winograd(x, weight, bias, 1)
 
     def back(convolved: Callable[[], Tensor]) -> object:
         return torch.autograd.grad(convolved(), leaves, towards)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from caelab.kernels import simd, soap, winograd
+from caelab.kernels import convolution, simd, soap
 from caelab.kernels.compiler import FLAGS, CLibrary, find_compiler
 
-SOURCES = [kernel.LIBRARY.source for kernel in (simd, soap, winograd)]
+SOURCES = [kernel.LIBRARY.source for kernel in (convolution, simd, soap)]
 
 needs_compiler = pytest.mark.skipif(not find_compiler(), reason="there is no C compiler")
 

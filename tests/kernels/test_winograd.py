@@ -15,10 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from caelab.kernels import winograd
+from caelab.kernels import convolution
 from caelab.kernels.compiler import find_compiler
+from caelab.kernels.convolution import LIBRARY, Convolution
 from caelab.kernels.convolution import convolve as chosen
-from caelab.kernels.winograd import LIBRARY, Convolution, convolve, is_faster
+from caelab.kernels.convolution import convolve_winograd as convolve
+from caelab.kernels.convolution import winograd_is_faster as is_faster
 from caelab.networks.build import build
 from caelab.networks.parser import parse
 
@@ -142,7 +144,7 @@ def test_gradients_are_shared_out_among_threads() -> None:
     for threads in (2, 3, 5):
         with (
             convolution_threads(threads),
-            patch.object(winograd, "_run", wraps=winograd._run) as shared,
+            patch.object(convolution, "_run", wraps=convolution._run) as shared,
         ):
             require_exact(normal(21, 24, 9, 12), normal(40, 24, 3, 3, seed=1), None, 1)
         assert {len(call.args[2]) for call in shared.call_args_list} == {threads}
@@ -155,7 +157,7 @@ def convolution_threads(count: int):  # type: ignore[no-untyped-def]
 @given(count=st.integers(0, 200), smallest=st.integers(1, 50), threads=st.integers(1, 9))
 def test_parts_are_the_whole_and_none_is_too_small(count: int, smallest: int, threads: int) -> None:
     with convolution_threads(threads):
-        parts = winograd._parts(count, smallest)
+        parts = convolution._parts(count, smallest)
     assert [parts[0].start, parts[-1].stop] == [0, count]
     assert all(one.stop == other.start for one, other in pairwise(parts))
     assert len(parts) <= threads
@@ -171,8 +173,12 @@ def test_a_gradient_that_nobody_wants_is_not_computed(wanted: str) -> None:
     }
     given[wanted].requires_grad_()
     with (
-        patch.object(winograd, "_input_gradient", wraps=winograd._input_gradient) as by_images,
-        patch.object(winograd, "_weight_gradient", wraps=winograd._weight_gradient) as by_weight,
+        patch.object(
+            convolution, "_input_gradient", wraps=convolution._input_gradient
+        ) as by_images,
+        patch.object(
+            convolution, "_weight_gradient", wraps=convolution._weight_gradient
+        ) as by_weight,
     ):
         convolve(**given, padding=1).sum().backward()
     assert (by_images.called, by_weight.called) == (wanted == "x", wanted == "weight")
@@ -210,7 +216,7 @@ def test_it_is_used_where_it_is_faster(change: dict[str, int], expected: bool) -
     shape = WIDE | change
     x = normal(shape["count"], shape["channels"], shape["side"], shape["side"])
     weight = normal(shape["outputs"], shape["channels"], shape["kernel"], shape["kernel"], seed=1)
-    with patch.object(winograd._Winograd, "apply", wraps=winograd._Winograd.apply) as apply:
+    with patch.object(convolution._Winograd, "apply", wraps=convolution._Winograd.apply) as apply:
         y = chosen(x, weight, None, shape["padding"])
     assert apply.called == expected
     exact = F.conv2d(x.double(), weight.double(), padding=shape["padding"])
@@ -262,7 +268,7 @@ def test_a_wide_network_has_the_gradients_of_its_float64_twin(text: str) -> None
     network = build(parse(text), channels=3, size=16, generator=torch.Generator().manual_seed(0))
     twin = copy.deepcopy(network).double()
     images = normal(16, 3, 16, 16)
-    with patch.object(winograd._Winograd, "apply", wraps=winograd._Winograd.apply) as apply:
+    with patch.object(convolution._Winograd, "apply", wraps=convolution._Winograd.apply) as apply:
         network(images).square().mean().backward()
     assert apply.call_count >= 3
     twin(images.double()).square().mean().backward()

@@ -18,8 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from caelab.kernels import winograd
-from caelab.kernels.convolution import convolve
+from caelab.kernels.convolution import convolve, winograd_is_faster
 
 
 @dataclass(frozen=True)
@@ -227,7 +226,8 @@ class UpConvolution(ParametricLayer):
 
     - few output channels, or half precision: all S² phases as channels of one convolution at low
       resolution, then shuffled into place;
-    - where ``winograd`` is faster, which needs 9 multiplications: upsampled, then convolved;
+    - where Winograd's filtering is faster, which needs 9 multiplications: upsampled, then
+      convolved;
     - else: one transposed convolution of stride S with K + S − 1 weights a side. For K = 3, S = 2
       it takes 16 multiplications instead of 36.
 
@@ -275,7 +275,7 @@ class UpConvolution(ParametricLayer):
         """(N, C, H, W) → (N, C', S·H, S·W)."""
         if self.few or x.dtype in (torch.bfloat16, torch.float16):
             return self.convolve_phases(x)
-        if winograd.is_faster(
+        if winograd_is_faster(
             x, self.weight, outputs=self.channels, kernel=self.kernel, padding=self.kernel // 2
         ):
             return convolve(

@@ -300,6 +300,10 @@ class LayerKind:
         """Return one layer that computes this and the ``following`` one faster, if there is one."""
         return None
 
+    def after_up(self, factor: int) -> "LayerKind | None":  # noqa: ARG002
+        """Return one layer that computes ``up`` by ``factor`` and then this one, if any does."""
+        return None
+
     @property
     def classes(self) -> int:
         """Number of classes of the layer's logits; 0 if it has none."""

@@ -82,6 +82,18 @@ class Conv(LayerKind):
         side = f"({shape[2]} − {self.extent} + {zeros})/{self.stride} + 1"
         return f"({side})² · {self.number}"
 
+    def after_up(self, factor: int) -> "LayerKind | None":
+        """Return ``up conv`` as one convolution at low resolution, where the padding is "same"."""
+        if (
+            (self.stride, self.dilation) != (1, 1)
+            or self.kernel % 2 == 0
+            or self.margins != (self.kernel // 2,) * 2
+        ):
+            return None
+        return UpConv(
+            number=self.number, kernel=self.kernel, stride=factor, activation=self.activation
+        )
+
     def module(self, shape: Shape) -> "nn.Module":
         """Return a ``Convolution``."""
         from caelab.networks.modules import Convolution

@@ -10,7 +10,6 @@ from caelab.networks.layers.base import (
     Shape,
     format_shape,
 )
-from caelab.networks.layers.convolutions import Conv, UpConv
 from caelab.registry import register
 
 if TYPE_CHECKING:
@@ -84,21 +83,8 @@ class Up(LayerKind):
         return field.enlarged(self.number, lambda n: n // self.number, lambda n: n // self.number)
 
     def merge(self, following: LayerKind) -> LayerKind | None:
-        """Return ``up conv`` as one convolution at low resolution, where the padding is "same"."""
-        if (
-            self.activation not in (None, "none")
-            or not isinstance(following, Conv)
-            or (following.stride, following.dilation) != (1, 1)
-            or following.kernel % 2 == 0
-            or following.margins != (following.kernel // 2,) * 2
-        ):
-            return None
-        return UpConv(
-            number=following.number,
-            kernel=following.kernel,
-            stride=self.number,
-            activation=following.activation,
-        )
+        """Return ``up`` and the following layer as one, if that layer knows how."""
+        return following.after_up(self.number) if self.activation in (None, "none") else None
 
     def size_formula(self, shape: Shape) -> str:
         """Return the formula with its numbers."""
