@@ -93,7 +93,7 @@ class RunImages:
 
         Args:
             run: Run whose network and images are used.
-            positions: Positions of the images among the test images, ``int64 (K,)``; by default all.
+            positions: Positions among the test images, ``int64 (K,)``; by default all.
 
         Raises:
             InputError: The images cannot be had, or the weights are damaged.

@@ -40,7 +40,7 @@ def label_points(
     canvas.draw()  # type: ignore[no-untyped-call]
     renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]
     scale = axes.figure.dpi / 72
-    # Everything that letters must not cover, as boxes in pixels; each label that is written joins it.
+    # Everything that letters must not cover, as boxes in pixels; each written label joins it.
     visible = points if avoid is None else np.concatenate([points, np.reshape(avoid, (-1, 2))])
     dots = axes.transData.transform(visible)
     blocks = [_boxes(dots, 3.5 * scale)]
