@@ -68,7 +68,8 @@ def test_help_names_every_command_and_imports_none() -> None:
 def test_help_and_describe_do_without_torch() -> None:
     script = (
         "import sys\nfrom caelab.cli import COMMANDS, caelab\n"
-        "for words in (['--help'], ['describe', 'reference'], *([n, '--help'] for n in COMMANDS)):\n"
+        "calls = ['--help'], ['describe', 'reference'], *([name, '--help'] for name in COMMANDS)\n"
+        "for words in calls:\n"
         "    try: caelab(words)\n"
         "    except SystemExit: pass\n"
         "    if {'torch', 'numpy'} & {*sys.modules}: sys.exit(f'{words} imports too much')\n"
@@ -148,7 +149,8 @@ def test_a_run_from_the_command_line(caelab: Call, pictures: Path, tmp_path: Pat
 def test_a_recipe_lies_beneath_the_options(caelab: Call, pictures: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(
-        f'network = "{NETWORK}"\nbatch_size = 16\nepochs = 7\ndata = {{ source = "{pictures}", size = 16 }}\n'
+        f'network = "{NETWORK}"\nbatch_size = 16\nepochs = 7\n'
+        f'data = {{ source = "{pictures}", size = 16 }}\n'
     )
     answer = caelab("train", "--config", recipe, "--epochs", 1, "--out", tmp_path / "run", "--json")
     assert json.loads(answer.stdout)["epochs"] == 1

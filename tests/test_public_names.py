@@ -20,5 +20,5 @@ def test_a_public_name_is_imported_at_its_first_use(name: str) -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     assert {"load", "register"} <= set(PUBLIC)
-    with pytest.raises(AttributeError, match="no attribute 'lod'"):
-        caelab.lod  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        caelab.nothing  # noqa: B018

@@ -47,10 +47,11 @@ def test_normal_numbers_are_normal() -> None:
 
 def test_neither_images_nor_places_nor_streams_nor_epochs_nor_seeds_are_correlated() -> None:
     numbers = normal(keys(), NUMBERS, 0)
-    bound = 6.0  # of a million products of independent numbers, the largest is beyond with probability 0.002
+    # The largest of a million products of independent numbers exceeds it with probability 0.002.
+    bound = 6.0
     off_diagonal = ~torch.eye(IMAGES, dtype=torch.bool)
-    centred = numbers.double()
-    between_images = (centred @ centred.T)[off_diagonal].abs().max() / NUMBERS**0.5
+    centered = numbers.double()
+    between_images = (centered @ centered.T)[off_diagonal].abs().max() / NUMBERS**0.5
     assert float(between_images) < bound
     assert (
         largest_correlation(numbers[:, :-1].flatten()[None], numbers[:, 1:].flatten()[None]) < bound

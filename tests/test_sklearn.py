@@ -184,7 +184,7 @@ def test_what_is_wrong_is_a_value_error(fitted: ConvolutionalAutoencoder) -> Non
         (lambda: make(network="conv4 pol | conv3").fit(images()), "pol"),
         (lambda: make(network="conv4 classify2 | conv3").fit(images()), "no classes"),
         (lambda: make(epochs=0).fit(images()), "epochs"),
-        (lambda: make(options={"optimiser": {"kind": "adam"}}).fit(images()), "optimizer"),
+        (lambda: make(options={"optimizr": {"kind": "adam"}}).fit(images()), "optimizer"),
     ]
     for wrong, message in cases:
         with pytest.raises(ValueError, match=message):

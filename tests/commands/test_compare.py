@@ -21,8 +21,8 @@ def study(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a study's file, its two runs and its report."""
     home = tmp_path_factory.mktemp("compare")
     base = (
-        f'network = "conv4 pool conv2 | up conv3"\ndata.source = "{pictures}"\ndata.size = 16\nbatch_size ='
-        " 16\nepochs = 1"
+        f'network = "conv4 pool conv2 | up conv3"\ndata.source = "{pictures}"\ndata.size = 16\n'
+        "batch_size = 16\nepochs = 1"
     )
     (home / "tiny.toml").write_text(f"[base]\n{base}\n[factors]\nkernel = [1]\n", encoding="utf-8")
     answer = call("study", home / "tiny.toml", "--runs", home / "runs", "--report")

@@ -47,9 +47,11 @@ def test_a_dry_run_says_what_and_how_long_and_trains_nothing(tmp_path: Path) -> 
 def test_a_folder_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds neither a run, nor a study, nor a lab"):
         CliRunner().invoke(
-            caelab, ["report", str(tmp_path), "--out", str(tmp_path / "out")], standalone_mode=False,
+            caelab,
+            ["report", str(tmp_path), "--out", str(tmp_path / "out")],
+            standalone_mode=False,
             catch_exceptions=False,
-        )  # fmt: skip
+        )
     assert not (tmp_path / "out").exists()
 
 
@@ -80,8 +82,10 @@ def test_a_line_a_run_and_the_plan_knows_what_is_there(
             watch(state)
     said = capsys.readouterr().err.splitlines()
     assert [line.split(":")[1].strip() for line in said if "test MSE" in line] == [
-        "base, seed 0", "other, seed 0", "best network, RGB, seed 0",
-    ]  # fmt: skip
+        "base, seed 0",
+        "other, seed 0",
+        "best network, RGB, seed 0",
+    ]
     assert said[-1].endswith("(about 0:00 left)")
     again = plan_lab(base, budget, runs=tmp_path / "runs")
     assert "as 3 runs of these are there already" in plan_text(again)

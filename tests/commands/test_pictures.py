@@ -25,9 +25,18 @@ from caelab.networks.parser import parse
 from caelab.pictures import model_files
 
 CARD = ModelCard(
-    network="conv4 pool conv2 | up conv3", degradation="none", target="rgb", color_space="ycbcr",
-    channels=3, size=16, mean=(0.0,) * 3, std=(1.0,) * 3, output_mean=(0.0,) * 3, output_std=(1.0,) * 3, data="nothing",
-)  # fmt: skip
+    network="conv4 pool conv2 | up conv3",
+    degradation="none",
+    target="rgb",
+    color_space="ycbcr",
+    channels=3,
+    size=16,
+    mean=(0.0,) * 3,
+    std=(1.0,) * 3,
+    output_mean=(0.0,) * 3,
+    output_std=(1.0,) * 3,
+    data="nothing",
+)
 CHROMA = replace(
     CARD,
     network="conv4 pool conv2 | up conv2",
@@ -71,10 +80,13 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, card in cards.items():
         put(folder / f"{name}.safetensors", card)
         told = {
-            "degradation": card.degradation, "target": card.target, "network": card.network, "weights": 243,
+            "degradation": card.degradation,
+            "target": card.target,
+            "network": card.network,
+            "weights": 243,
             "test": {"psnr_of_mean": 24.5},
             "baselines": {"pca-128": {"psnr_of_mean": 27.25}, "copy": {"psnr_of_mean": 20.0}},
-        }  # fmt: skip
+        }
         (folder / f"{name}.json").write_text(json.dumps(told))
     return folder
 
@@ -184,31 +196,58 @@ def test_truth_is_measured_where_it_is_known(caelab: Caelab, place: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("denoise", "--model", "colorize"), "the model colorize is not one to denoise pictures with: it was "),
-        (("denoise", "--model", "colorize"), "trained with the degradation gray. Use it with `caelab colorize`, or name"),
+        (
+            ("denoise", "--model", "colorize"),
+            "the model colorize is not one to denoise pictures with: it was ",
+        ),
+        (
+            ("denoise", "--model", "colorize"),
+            "trained with the degradation gray. Use it with `caelab colorize`, or name",
+        ),
         (("colorize", "--model", "denoise"), "Use it with `caelab denoise`"),
         (("reconstruct", "--model", "sharpen"), "Use it with `caelab restore`"),
         (("restore", "--model", "reference"), "Use it with `caelab reconstruct`"),
-        (("restore", "--model", "sharpen", "--degradation", "blur2"), "the model sharpen undoes blur1.5, not blur2"),
+        (
+            ("restore", "--model", "sharpen", "--degradation", "blur2"),
+            "the model sharpen undoes blur1.5, not blur2",
+        ),
         (("restore",), "say what was done to the pictures, --degradation blur1.5, or name a model"),
-        (("restore", "--degradation", "jpeg20"), "no model ships for --degradation jpeg20 (there are models for: blur1.5, noise"),
-        (("restore", "--degradation", "gray"), "pictures with --degradation gray are for `caelab colorize`"),
+        (
+            ("restore", "--degradation", "jpeg20"),
+            "no model ships for --degradation jpeg20 (there are models for: blur1.5, noise",
+        ),
+        (
+            ("restore", "--degradation", "gray"),
+            "pictures with --degradation gray are for `caelab colorize`",
+        ),
         (("restore", "--degradation", "mask0.2"), "no model ships for --degradation mask0.2"),
         (("restore", "--degradation", "smudge"), "smudge"),
-        (("colorize", "--model", "colourize"), "there is no model 'colourize'. Did you mean colorize"),
+        (
+            ("colorize", "--model", "colourize"),
+            "there is no model 'colourize'. Did you mean colorize",
+        ),
         (("colorize", "--model", "in"), "in is no finished run: it holds no weights.safetensors"),
         (("colorize", "--model", "gray.png"), "cannot read weights from gray.png"),
-        (("colorize", "--scale", "32,x"), "--scale 32,x: give whole numbers of pixels from 1 to 1024"),
+        (
+            ("colorize", "--scale", "32,x"),
+            "--scale 32,x: give whole numbers of pixels from 1 to 1024",
+        ),
         (("colorize", "--scale", "0"), "--scale 0"),
-        (("colorize", "--variants", "2"), "this model has one answer to an image: variants need a model with the target bins"),
-        (("colorize", "--runtime", "onnx"), "colorize has no ONNX file next to its weights. Make one, `caelab export"),
+        (
+            ("colorize", "--variants", "2"),
+            "this model has one answer to an image: variants need a model with the target bins",
+        ),
+        (
+            ("colorize", "--runtime", "onnx"),
+            "colorize has no ONNX file next to its weights. Make one, `caelab export",
+        ),
         (("denoise", "-o", "notes.txt"), "notes.txt is a file, and no picture's"),
         (("denoise", "-o", "-"), "only one picture goes to standard output, and in is no file"),
         (("denoise", "--suffix", ""), "a suffix is needed"),
         (("denoise", "nothing.png"), "there is no nothing.png"),
         (("denoise", "-o", "one.png"), "2 pictures cannot go to the one file one.png"),
     ],
-)  # fmt: skip
+)
 def test_wrong_use_is_said_before_any_work(
     caelab: Caelab, place: Path, arguments: tuple[str, ...], said: str
 ) -> None:

@@ -165,5 +165,8 @@ def test_every_word_has_an_example_that_can_be_read() -> None:
 
 
 def test_the_language_needs_no_torch() -> None:
-    code = "import sys, caelab.degrade.degradation as d; d.parse_degradation('gray+jpeg20'); sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys, caelab.degrade.degradation as d; d.parse_degradation('gray+jpeg20'); "
+        "sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -13,8 +13,12 @@ def small(pictures: Path) -> Callable[..., RunConfig]:
 
     def make(**changed: Any) -> RunConfig:
         usual: dict[str, Any] = {
-            "network": "conv4 pool conv2 | up conv3", "data": str(pictures), "size": 16, "batch_size": 16, "epochs": 3
-        }  # fmt: skip
+            "network": "conv4 pool conv2 | up conv3",
+            "data": str(pictures),
+            "size": 16,
+            "batch_size": 16,
+            "epochs": 3,
+        }
         return RunConfig().replace(**{**usual, **changed})
 
     return make

@@ -95,13 +95,16 @@ def test_the_weights_alone_give_variants(finished: RunDirectory) -> None:
     [
         (
             {"loss": "mse"},
-            "`loss.kind` mse does not fit `target.kind` bins. Choose the loss cross_entropy, or the",
+            "`loss.kind` mse does not fit `target.kind` bins. Choose the loss cross_entropy, or",
         ),
         ({"loss": "bce"}, "`loss.kind` bce does not fit `target.kind` bins"),
         ({"degradation": "noise0.1"}, "`target.kind` bins needs the luminance"),
         (
             {"target": "chroma"},
-            "does not fit `target.kind` chroma. Choose the loss mse or l1 or huber or charbonnier, or the target bins.",
+            (
+                "does not fit `target.kind` chroma. Choose the loss mse or l1 or huber or"
+                " charbonnier, or the target bins."
+            ),
         ),
         ({"target": "rgb"}, "`loss.kind` cross_entropy does not fit `target.kind` rgb"),
         (

@@ -52,7 +52,7 @@ def learning_rate(value: float) -> dict[str, object]:
         ({"zzz": 3}, "there is no parameter zzz."),
         (
             {"loss": {"kind": "mae"}},
-            "`loss.kind` mae: no such loss, only mse, l1, huber, charbonnier, bce, cross_entropy; d",
+            "`loss.kind` mae: no such loss, only mse, l1, huber, charbonnier, bce, cross_entropy;",
         ),
         (
             {"batch_size": 0, "epochs": 0},

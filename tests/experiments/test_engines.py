@@ -171,7 +171,8 @@ def test_stopping_saves_what_is_under_way(small: Small, tmp_path: Path) -> None:
     with closing(ProcessEngine(workers=1, threads=1).train([long], runs=tmp_path)) as events:
         next(events)
         wait_for(directory.checkpoint)
-        directory.checkpoint.unlink()  # a time would not tell two that are written within the clock's tick
+        # Times cannot distinguish two checkpoints that are written within one tick of the clock.
+        directory.checkpoint.unlink()
     assert multiprocessing.active_children() == []
     assert directory.load_checkpoint() is not None
 

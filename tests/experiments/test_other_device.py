@@ -53,24 +53,53 @@ def image_set() -> tuple[ImageSet, Split]:
 CASES: dict[str, dict[str, Any]] = {
     "the reference network": {"network": "reference"},
     "a running mean, a clipped gradient, weight decay": {
-        "network": "reference", "ema_decay": 0.99, "grad_clip": 1.0, "weight_decay": 0.1,
+        "network": "reference",
+        "ema_decay": 0.99,
+        "grad_clip": 1.0,
+        "weight_decay": 0.1,
     },
-    "AdamW, batch normalisation": {"network": "reference", "optimizer": "adamw", "batchnorm": True},
+    "AdamW, batch normalization": {"network": "reference", "optimizer": "adamw", "batchnorm": True},
     "noise and a mask": {"network": "residual", "degradation": "noise0.1+mask0.25"},
-    "an image that is blurred, reduced and enlarged": {"network": "reference", "degradation": "blur1.5+downscale2"},
+    "an image that is blurred, reduced and enlarged": {
+        "network": "reference",
+        "degradation": "blur1.5+downscale2",
+    },
     "augmentation, dropout, chroma": {
-        "network": UNET, "degradation": "gray", "target": "chroma", "flip": True, "translate": 2, "scale_jitter": 0.2,
+        "network": UNET,
+        "degradation": "gray",
+        "target": "chroma",
+        "flip": True,
+        "translate": 2,
+        "scale_jitter": 0.2,
     },
     "chroma in Lab, Huber's loss": {
-        "network": UNET, "degradation": "gray", "target": "chroma", "color_space": "lab", "loss": "huber",
+        "network": UNET,
+        "degradation": "gray",
+        "target": "chroma",
+        "color_space": "lab",
+        "loss": "huber",
     },
-    "chroma in OkLab": {"network": UNET, "degradation": "gray", "target": "chroma", "color_space": "oklab"},
+    "chroma in OkLab": {
+        "network": UNET,
+        "degradation": "gray",
+        "target": "chroma",
+        "color_space": "oklab",
+    },
     "bins": {
-        "network": UNET, "degradation": "gray", "target": "bins", "color_space": "lab", "loss": "cross_entropy", "bins": 16,
+        "network": UNET,
+        "degradation": "gray",
+        "target": "bins",
+        "color_space": "lab",
+        "loss": "cross_entropy",
+        "bins": 16,
     },
-    "labels": {"network": UNET.replace("context", "context classify10"), "degradation": "gray", "target": "chroma"},
+    "labels": {
+        "network": UNET.replace("context", "context classify10"),
+        "degradation": "gray",
+        "target": "chroma",
+    },
     "logits": {"network": "reference", "loss": "bce"},
-}  # fmt: skip
+}
 
 
 def begin(

@@ -33,9 +33,17 @@ from caelab.training.fit import TrainingDiverged
 Small = Callable[..., RunConfig]
 
 FILES = {
-    "checkpoint.pt", "config.json", "environment.json", "epochs.csv", "error.png", "error.svg", "per_image.npz",
-    "result.json", "samples.png", "weights.safetensors",
-}  # fmt: skip
+    "checkpoint.pt",
+    "config.json",
+    "environment.json",
+    "epochs.csv",
+    "error.png",
+    "error.svg",
+    "per_image.npz",
+    "result.json",
+    "samples.png",
+    "weights.safetensors",
+}
 
 
 def same_weights(one: RunDirectory, other: RunDirectory) -> bool:
@@ -260,8 +268,10 @@ def test_validation_images_may_train_instead(
     done = run(small(epochs=1, val_size=3), out=tmp_path / "run")
     result = done.read(done.result)
     assert result["images"] == {
-        "train": usual["train"] + usual["validation"] - 3, "validation": 3, "test": usual["test"],
-    }  # fmt: skip
+        "train": usual["train"] + usual["validation"] - 3,
+        "validation": 3,
+        "test": usual["test"],
+    }
     again = evaluate(done.path, part="validation", options={})
     assert again["errors"]["n"] == 3
     assert again["errors"]["mse"] == pytest.approx(result["validation_mse"], rel=1e-5)

@@ -19,9 +19,13 @@ RECORDS = [
 
 def curve() -> ErrorCurve:
     return ErrorCurve(
-        title="reference", records=RECORDS, best_epoch=2, test_error=0.0104, baselines={"PCA, 8 numbers": 0.005},
+        title="reference",
+        records=RECORDS,
+        best_epoch=2,
+        test_error=0.0104,
+        baselines={"PCA, 8 numbers": 0.005},
         footnote="photos: 10 images",
-    )  # fmt: skip
+    )
 
 
 def test_samples_are_the_best_the_middle_and_the_worst() -> None:
@@ -47,15 +51,19 @@ def test_the_curve_says_its_numbers_and_is_the_same_every_time(tmp_path: Path) -
 
 
 def test_samples_show_the_pixels(tmp_path: Path) -> None:
-    colour = np.zeros((3, 2, 3, 8, 8), np.float32)
-    colour[:, :, 0] = 1  # red originals, blue estimates
+    color = np.zeros((3, 2, 3, 8, 8), np.float32)
+    color[:, :, 0] = 1  # red originals, blue estimates
     draw_samples(
-        tmp_path / "samples.png", rows={"original": colour, "network": colour[:, :, ::-1]},
-        errors=np.full((3, 2), 2 / 3), labels=("best", "median", "worst"), title="test", footnote="",
-    )  # fmt: skip
+        tmp_path / "samples.png",
+        rows={"original": color, "network": color[:, :, ::-1]},
+        errors=np.full((3, 2), 2 / 3),
+        labels=("best", "median", "worst"),
+        title="test",
+        footnote="",
+    )
     with Image.open(tmp_path / "samples.png") as picture:
         pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
-    red, blue = ((pixels == colour).all(1).sum() for colour in ([255, 0, 0], [0, 0, 255]))
+    red, blue = ((pixels == color).all(1).sum() for color in ([255, 0, 0], [0, 0, 255]))
     assert red > 10_000
     assert blue > 10_000
 

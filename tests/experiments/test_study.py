@@ -115,7 +115,10 @@ def test_networks_are_adapted_to_the_task(write: Write) -> None:
 
 
 def test_a_parameter_of_a_table_is_a_factor_by_its_short_name(write: Write) -> None:
-    text = "[factors]\noptimizer.kind = ['adam']\ntest_time.flip = [true]\n[factors.loss]\nkind = ['l1']"
+    text = (
+        "[factors]\noptimizer.kind = ['adam']\ntest_time.flip = [true]\n"
+        "[factors.loss]\nkind = ['l1']"
+    )
     study = read_study(write(based(text)))
     assert [(each.label, each.factor, each.level) for each in study.variants[1:]] == [
         ("optimizer adam", "optimizer", "adam"),
@@ -217,7 +220,10 @@ def test_seeds_that_are_none(given: object) -> None:
         (based("[factors]\nema = [0.9]"), "line 4, [factors] ema: ema is now called ema_decay"),
         (
             based("[factors]\noptimizer.kin = ['adam']"),
-            "line 4, [factors] optimizer.kin: there is no parameter optimizer.kin; did you mean optimizer.kind?",
+            (
+                "line 4, [factors] optimizer.kin: there is no parameter optimizer.kin;"
+                " did you mean optimizer.kind?"
+            ),
         ),
         (
             based('[networks]\na = { network = "conv3", data.size = 16 }'),

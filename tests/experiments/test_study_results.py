@@ -14,17 +14,44 @@ counts = st.integers(0, 10**12)
 numbers = st.floats(0, allow_nan=False)
 rows = st.builds(
     StudyRow,
-    label=words, factor=words, level=words, network=words, seed=counts, run=words,
-    code_size=st.none() | counts, code_shape=st.none() | st.tuples(counts, counts, counts), narrowest=counts,
-    skip_around_code=st.booleans(), weights=counts, multiply_accumulates=counts, seconds_per_epoch=numbers,
-    epochs=counts, validation_mse=numbers, test_mse=numbers, test_psnr=numbers,
-)  # fmt: skip
+    label=words,
+    factor=words,
+    level=words,
+    network=words,
+    seed=counts,
+    run=words,
+    code_size=st.none() | counts,
+    code_shape=st.none() | st.tuples(counts, counts, counts),
+    narrowest=counts,
+    skip_around_code=st.booleans(),
+    weights=counts,
+    multiply_accumulates=counts,
+    seconds_per_epoch=numbers,
+    epochs=counts,
+    validation_mse=numbers,
+    test_mse=numbers,
+    test_psnr=numbers,
+)
 
 ROW = StudyRow(
-    label="base", factor="", level="", network="conv4 pool conv2 | up conv3", seed=0, run="conv4-0123abcd",
-    code_size=128, code_shape=(2, 8, 8), narrowest=128, skip_around_code=False, weights=243,
-    multiply_accumulates=46080, seconds_per_epoch=1.5, epochs=3, validation_mse=0.004, test_mse=0.005, test_psnr=23.1,
-)  # fmt: skip
+    label="base",
+    factor="",
+    level="",
+    network="conv4 pool conv2 | up conv3",
+    seed=0,
+    run="conv4-0123abcd",
+    code_size=128,
+    code_shape=(2, 8, 8),
+    narrowest=128,
+    skip_around_code=False,
+    weights=243,
+    multiply_accumulates=46080,
+    seconds_per_epoch=1.5,
+    epochs=3,
+    validation_mse=0.004,
+    test_mse=0.005,
+    test_psnr=23.1,
+)
 
 
 @given(st.lists(rows, max_size=4))

@@ -123,7 +123,7 @@ def test_variants_depend_on_the_seed_and_the_image_alone() -> None:
 
 def test_variants_by_a_uniform_model_come_as_often_as_colors_of_the_training_images() -> None:
     prediction = bins_prediction()
-    # What minimises the weighted loss where nothing is known: frequency times weight.
+    # What minimizes the weighted loss where nothing is known: frequency times weight.
     classes, shares = prediction.target(CLEAN).chunk(2, dim=1)
     logits = (
         torch.zeros(len(CELLS))

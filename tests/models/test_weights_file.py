@@ -17,10 +17,19 @@ from caelab.networks.parser import parse
 
 CPU = torch.device("cpu")
 CARD = ModelCard(
-    network="conv4 pool conv2 | up conv3", degradation="gray+noise0.1", target="rgb", color_space="ycbcr",
-    channels=3, size=16, mean=(0.45,), std=(0.2,), output_mean=(0.5, 0.4, 0.3), output_std=(0.2, 0.3, 0.25),
-    data="photos", tta=TTA(flip=True, shift=2, scale=True),
-)  # fmt: skip
+    network="conv4 pool conv2 | up conv3",
+    degradation="gray+noise0.1",
+    target="rgb",
+    color_space="ycbcr",
+    channels=3,
+    size=16,
+    mean=(0.45,),
+    std=(0.2,),
+    output_mean=(0.5, 0.4, 0.3),
+    output_std=(0.2, 0.3, 0.25),
+    data="photos",
+    tta=TTA(flip=True, shift=2, scale=True),
+)
 
 
 @pytest.fixture
@@ -124,9 +133,14 @@ def test_a_model_of_bins_comes_back_with_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "bins",
-    [None, {}, {"cells": [[0]], "frequencies": [1.0], "rebalance": 0.5, "temperature": 0.4}, [1, 2],
-     {"cells": [[0, 0]], "frequencies": [0.5, 0.5], "rebalance": 0.5, "temperature": 0.4}],
-)  # fmt: skip
+    [
+        None,
+        {},
+        {"cells": [[0]], "frequencies": [1.0], "rebalance": 0.5, "temperature": 0.4},
+        [1, 2],
+        {"cells": [[0, 0]], "frequencies": [0.5, 0.5], "rebalance": 0.5, "temperature": 0.4},
+    ],
+)
 def test_damaged_bins_are_said(tmp_path: Path, bins: object) -> None:
     file = tmp_path / "weights.safetensors"
     network = build(

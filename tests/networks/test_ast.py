@@ -152,7 +152,8 @@ def test_halves() -> None:
 
 def test_the_language_and_the_description_need_no_torch() -> None:
     code = (
-        "import sys, caelab.networks as n; n.describe(n.adapt(n.parse('unet'), outputs=2)).as_table(); "
+        "import sys, caelab.networks as n; "
+        "n.describe(n.adapt(n.parse('unet'), outputs=2)).as_table(); "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

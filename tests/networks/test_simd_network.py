@@ -309,7 +309,7 @@ def test_what_is_no_number_is_not_rectified_away(text: str) -> None:
     assert built(images(3)).isnan().all()
     assert compiled(built)(images(3)).isnan().all()
     x = images(3)
-    x[1, 0, 8, 8] = math.nan  # of one image, whose neighbours in the lanes stay numbers
+    x[1, 0, 8, 8] = math.nan  # of one image, whose neighbors in the lanes stay numbers
     unknown = compiled(network(text))(x).isnan().flatten(1).any(1)
     assert unknown.tolist() == [False, True, False]
 

@@ -25,9 +25,18 @@ def make(file: Path, network: str, *, impair: str = "none", predict: str = "rgb"
     gray = impair == "gray"
     mean = (0.4,) if gray else (0.4, 0.5, 0.6)
     card = ModelCard(
-        network=network, degradation=impair, target=predict, color_space="ycbcr", channels=3, size=16,
-        mean=mean, std=(0.25,) * len(mean), output_mean=(0.4, 0.5, 0.6), output_std=(0.2, 0.25, 0.3), data="nothing",
-    )  # fmt: skip
+        network=network,
+        degradation=impair,
+        target=predict,
+        color_space="ycbcr",
+        channels=3,
+        size=16,
+        mean=mean,
+        std=(0.25,) * len(mean),
+        output_mean=(0.4, 0.5, 0.6),
+        output_std=(0.2, 0.25, 0.3),
+        data="nothing",
+    )
     built = build(
         parse(network), channels=len(mean), size=16, generator=torch.Generator().manual_seed(0)
     )

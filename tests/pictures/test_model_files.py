@@ -91,7 +91,7 @@ def test_all_that_ships_is_small_and_has_a_card() -> None:
         _, card = load_model(shipped.weights, torch.device("cpu"))
         assert (shipped.card["network"], shipped.card["target"]) == (card.network, card.target)
         assert shipped.card["limits"]
-        assert shipped.card["licence"] == "Apache-2.0"
+        assert shipped.card["license"] == "Apache-2.0"
 
 
 def test_names_are_found_without_torch() -> None:

@@ -185,7 +185,7 @@ def test_a_picture_of_one_tile_is_given_whole() -> None:
 
 def test_where_the_field_is_the_whole_image_there_is_no_seam() -> None:
     def brightened(images: Floats) -> Floats:
-        """What every tile gives is off by something else, as a normalisation over the image makes
+        """What every tile gives is off by something else, as a normalization over the image makes
         it."""
         return images - images.mean((1, 2, 3), keepdims=True)
 

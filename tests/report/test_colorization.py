@@ -42,8 +42,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Train:
 
     def train(**options: Any) -> Path:
         usual: dict[str, Any] = {
-            "network": "conv4 pool conv4 up conv3", "data": str(pictures), "size": 16, "batch_size": 16, "epochs": 1
-        }  # fmt: skip
+            "network": "conv4 pool conv4 up conv3",
+            "data": str(pictures),
+            "size": 16,
+            "batch_size": 16,
+            "epochs": 1,
+        }
         return run(RunConfig().replace(**{**usual, **options}), runs=runs).path
 
     return train
@@ -84,8 +88,11 @@ def test_colorizers_are_compared_with_the_base(trained: Train) -> None:
         ]
     )
     assert set(document.pictures) == {
-        "colors.png", "color-wins.png", "color-losses.png", "chroma-planes.png"
-    }  # fmt: skip
+        "colors.png",
+        "color-wins.png",
+        "color-losses.png",
+        "chroma-planes.png",
+    }
     tables = {table["name"]: table["rows"] for table in document.tables}
     assert sorted(row[0] for row in tables["by_class"]) == ["even", "odd"]
     assert tables["by_ambiguity"]
@@ -128,17 +135,29 @@ def test_other_numbers_of_training_and_validation_images_are_said(
 
 def lessons(**changed: Any) -> Part:
     usual = {
-        "pairs": [], "overfit": 1.0, "last_gain": 0.0, "colorfulness": 0.9, "mse": 0.01, "gray": 0.02,
-        "variants": 2, "one_seed": 0,
-    }  # fmt: skip
+        "pairs": [],
+        "overfit": 1.0,
+        "last_gain": 0.0,
+        "colorfulness": 0.9,
+        "mse": 0.01,
+        "gray": 0.02,
+        "variants": 2,
+        "one_seed": 0,
+    }
     return Part("exercise3", {**usual, **changed})
 
 
 def pair(**changed: Any) -> dict[str, Any]:
     usual = {
-        "network": "conv3", "images": 10, "seeds": (1, 1), "rows": [("MSE", 1.0, 2.0, "lower")],
-        "better": ["MSE"], "worse": [], "bottleneck": True, "worse_in_color_alone": False,
-    }  # fmt: skip
+        "network": "conv3",
+        "images": 10,
+        "seeds": (1, 1),
+        "rows": [("MSE", 1.0, 2.0, "lower")],
+        "better": ["MSE"],
+        "worse": [],
+        "bottleneck": True,
+        "worse_in_color_alone": False,
+    }
     return {**usual, **changed}
 
 
@@ -244,8 +263,10 @@ def test_variants_are_named_by_what_they_change(trained: Train) -> None:
     ]
     variants = find_variants([read_run(path) for path in runs])
     assert [(each.label, len(each.runs)) for each in variants.all] == [
-        ("base", 2), ("color space lab, ema decay 0.9", 1), ("conv5 conv3", 1)
-    ]  # fmt: skip
+        ("base", 2),
+        ("color space lab, ema decay 0.9", 1),
+        ("conv5 conv3", 1),
+    ]
     assert variants.base.effect(variants.base, "mse").ratio.estimate == 1
     assert variants.base.by_seed("no such metric") == {}
 
@@ -297,15 +318,26 @@ def shortcomings(**changed: Any) -> Shortcomings:
     usual = Shortcomings(
         images=100,
         colorfulness=ColorfulnessKept(ratio=0.5, quartiles=(0.3, 0.45, 0.7), n=99),
-        classes=(ClassError(name="frog", error=mean(3.0, 4.0)), ClassError(name="ship", error=mean(1.0, 2.0))),
+        classes=(
+            ClassError(name="frog", error=mean(3.0, 4.0)),
+            ClassError(name="ship", error=mean(1.0, 2.0)),
+        ),
         hues=(
             ChromaError(name="red", share=0.2, chroma_mse=0.01, kept=0.6),
             ChromaError(name="blue", share=0.1, chroma_mse=0.02, kept=-0.1),
             ChromaError(name="green", share=0.0001, chroma_mse=0.02, kept=-0.9),
         ),
         ambiguity=Ambiguity(
-            bins=(AmbiguityBin(spread=0.001, error=0.002, n=9), AmbiguityBin(spread=0.01, error=0.008, n=9)),
-            spread=0.005, error=0.004, neighbors_error=0.006, rank_correlation=0.5, n=18, training=99,
+            bins=(
+                AmbiguityBin(spread=0.001, error=0.002, n=9),
+                AmbiguityBin(spread=0.01, error=0.008, n=9),
+            ),
+            spread=0.005,
+            error=0.004,
+            neighbors_error=0.006,
+            rank_correlation=0.5,
+            n=18,
+            training=99,
         ),
         bleeding=Bleeding(
             edges=ChromaError(name="edges", share=0.1, chroma_mse=0.004, kept=0.3),
@@ -316,7 +348,7 @@ def shortcomings(**changed: Any) -> Shortcomings:
             ShiftedError(scale=0.8, offset=0, chroma_mse=0.003, relative=1.2),
         ),
         invented=InventedColor(chroma=0.02, colorfulness_share=0.4, n=3, of=100),
-    )  # fmt: skip
+    )
     return dataclasses.replace(usual, **changed)
 
 

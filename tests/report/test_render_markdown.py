@@ -54,13 +54,15 @@ def test_a_table_aligns_formats_and_is_kept_as_numbers(render: Render) -> None:
         {% endcall %}"""
     document = render(template, errors=rows, n=6400)
     assert (
-        "| :--- | ---: | ---: |\n| x | 0.123 | 1,234 |\n| y | – | – |\n\n*Of 6,400 images in [0, 1].*"
-        in document.text
-    )
+        "| :--- | ---: | ---: |\n| x | 0.123 | 1,234 |\n| y | – | – |\n\n"
+        "*Of 6,400 images in [0, 1].*"
+    ) in document.text
     (table,) = document.tables
     assert (table["name"], table["columns"], table["rows"][0]) == (
-        "errors", ["name", "MSE", "n"], ["x", 0.12345, 1234],
-    )  # fmt: skip
+        "errors",
+        ["name", "MSE", "n"],
+        ["x", 0.12345, 1234],
+    )
     with pytest.raises(ValueError, match="errors should have 3 cells"):
         render(template, errors=[("x",)], n=1)
 

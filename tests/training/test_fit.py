@@ -79,7 +79,7 @@ def test_one_step_agrees_with_a_float64_twin_written_by_hand() -> None:
         expected = parameter.detach() - rate * clipped / (clipped.abs() + 1e-8)  # Adam's first step
         name = next(name for name, other in twin.named_parameters() if other is parameter)
         trained = dict(state.model.named_parameters())[name].detach().double()
-        # Where a gradient is zero but for rounding (a bias before batch normalisation), its sign is
+        # Where a gradient is zero but for rounding (a bias before batch normalization), its sign is
         # arbitrary.
         sure = clipped.abs() > 1e-6
         torch.testing.assert_close(trained[sure], expected[sure], rtol=0, atol=1e-6)

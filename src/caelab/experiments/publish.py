@@ -144,7 +144,7 @@ def _card(directory: RunDirectory, name: str) -> dict[str, Any]:
         "baselines": result["baselines"],
         "sample": {"images": len(errors), "mse": float(errors.mean())},
         "limits": _limits(result, config),
-        "licence": "Apache-2.0",
+        "license": "Apache-2.0",
         "environment": {key: environment.get(key) for key in ENVIRONMENT},
     }
 

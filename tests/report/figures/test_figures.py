@@ -36,13 +36,26 @@ def network(
     level, size = label.rpartition(" ")[2] if factor else "", math.prod(code)
     return [
         StudyRow(
-            label=label, factor=factor, level=level, network=label, seed=seed, run="", code_size=size, code_shape=code,
-            narrowest=size, skip_around_code=skip, weights=weights, multiply_accumulates=weights * 200,
-            seconds_per_epoch=2.5, epochs=10, validation_mse=error, test_mse=error,
+            label=label,
+            factor=factor,
+            level=level,
+            network=label,
+            seed=seed,
+            run="",
+            code_size=size,
+            code_shape=code,
+            narrowest=size,
+            skip_around_code=skip,
+            weights=weights,
+            multiply_accumulates=weights * 200,
+            seconds_per_epoch=2.5,
+            epochs=10,
+            validation_mse=error,
+            test_mse=error,
             test_psnr=20.0,
         )
         for seed, error in enumerate(errors)
-    ]  # fmt: skip
+    ]
 
 
 def study(seeds: int) -> Analysis:
