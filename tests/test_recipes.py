@@ -43,7 +43,7 @@ def test_every_recipe_is_a_search_that_could_begin(recipe: Path) -> None:
     search = read_search(recipe, options={})
     for pick in (0, -1):
         values = {
-            name: levels[pick] for name, levels in search.space.items() if isinstance(levels, tuple)
+            name: levels[pick] for name, levels in search.space.items() if isinstance(levels, list)
         }
         ends = {
             name: (levels.low, levels.high)[pick]

@@ -49,21 +49,21 @@ def command(
     from caelab.experiments.migration import migrate_config
     from caelab.pictures.model_files import find_model, shipped_models
 
-    given = given_options(options)
+    chosen = given_options(options)
     shipped = shipped_models().get(target)
     if (
         shipped is not None
     ):  # of its own data another split would hold images that it was trained on
         data = migrate_config(shipped.card["config"])["data"]
-        if "source" in given.get("data", {}):
+        if "source" in chosen.get("data", {}):
             data = {"size": data["size"]}
-        given = merge({"data": data}, given)
+        chosen = merge({"data": data}, chosen)
     path = Path(target)
     result = evaluate(
         path if shipped is None and path.is_dir() else find_model(target),
         part=part,
         fit=baseline_data,
-        options=given,
+        options=chosen,
     )
     if as_json:
         print_json(result)

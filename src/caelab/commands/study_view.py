@@ -149,7 +149,7 @@ def event(progress: "Progress", summary: str) -> str:
 
     Args:
         progress: Progress of a study.
-        summary: How far it has come, in words.
+        summary: State of the study in words.
     """
     name = progress.latest
     if not name:

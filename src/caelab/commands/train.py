@@ -61,8 +61,8 @@ def command(
     It contains the weights with the lowest validation error, their error on the test images, the
     error by epoch and pictures. If interrupted, run the same command again: it resumes.
     """
-    given = given_options({"network": network, **options})
-    config = make_config(merge(read_options(file) if file else {}, given))
+    chosen = given_options({"network": network, **options})
+    config = make_config(merge(read_options(file) if file else {}, chosen))
 
     import torch
 

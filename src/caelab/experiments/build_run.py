@@ -1,9 +1,5 @@
 """Build a run: the model's card from the training images, and the state before the first step."""
 
-import copy
-import math
-from dataclasses import dataclass, field
-
 import numpy as np
 import torch
 from torch.optim.swa_utils import AveragedModel
@@ -13,7 +9,6 @@ from caelab.data.summary import channel_statistics
 from caelab.degrade.apply import degrade
 from caelab.degrade.kinds import gray
 from caelab.experiments.config import RunConfig
-from caelab.experiments.setup import DeviceSplits
 from caelab.models.card import ModelCard
 from caelab.models.image_model import ImageModel
 from caelab.models.targets import PredictionTarget
@@ -28,54 +23,6 @@ from caelab.training.optimizers import make_optimizer
 
 LSUV_IMAGES = 512
 """Training images by which the initial weights are rescaled."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunContext:
-    """Everything that stays the same while a run is trained and finalized.
-
-    Attributes:
-        config: The run.
-        description: Description of its network.
-        splits: Its data on the device.
-        card: Card of its model.
-        precision: Number format of convolutions.
-    """
-
-    config: RunConfig
-    description: Description
-    splits: DeviceSplits
-    card: ModelCard
-    precision: torch.dtype
-
-
-@dataclass(kw_only=True)
-class BestCheckpoint:
-    """The epochs so far, and the weights with the best validation error.
-
-    Attributes:
-        records: Rows of ``epochs.csv``.
-        epoch: Number of the best epoch, from 1; 0 before the first.
-        error: Validation error of the best epoch.
-        weights: Weights of the model after the best epoch.
-    """
-
-    records: list[dict[str, float]] = field(default_factory=list)
-    epoch: int = 0
-    error: float = math.inf
-    weights: dict[str, torch.Tensor] = field(default_factory=dict)
-
-    def add(self, record: dict[str, float], model: ImageModel) -> None:
-        """Append an epoch; copy the model's weights if they are the best so far."""
-        self.records.append(record)
-        if record["validation_mse"] < self.error:
-            self.epoch, self.error = int(record["epoch"]), record["validation_mse"]
-            self.weights = copy.deepcopy(model.state_dict())
-
-    @property
-    def epochs_since(self) -> int:
-        """Number of epochs since the best one."""
-        return len(self.records) - self.epoch
 
 
 def make_card(
@@ -153,7 +100,7 @@ def make_state(
         initialization="default" if config.init == "default" else "kaiming",
     )
     model = ImageModel.from_card(network, card)
-    model = model.to(device=train.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(device=train.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if config.init == "lsuv":
         chosen = torch.randperm(len(train), generator=generator)[:LSUV_IMAGES]
         keys = image_keys(train.rows[chosen.numpy()], config.seed).to(train.device)

@@ -7,10 +7,10 @@ import numpy as np
 from torch import Tensor
 
 from caelab.baselines.measure import measure_baselines
-from caelab.experiments.build_run import BestCheckpoint, RunContext
 from caelab.experiments.environment import peak_memory_bytes
-from caelab.experiments.run_directory import RunDirectory
+from caelab.experiments.run_directory import BestCheckpoint, RunDirectory
 from caelab.experiments.run_figures import ErrorCurve, choose_samples, draw_error, draw_samples
+from caelab.experiments.setup import RunContext
 from caelab.files import replacing
 from caelab.metrics.evaluate import Restore, estimates, measure_restored
 from caelab.metrics.summary import psnr, summarize_errors

@@ -1,4 +1,4 @@
-"""Ctrl-C asks to stop; the loop stops where its state is whole."""
+"""Ctrl-C requests a stop; the training loop stops where its state is complete."""
 
 import contextlib
 import signal
@@ -12,9 +12,7 @@ class Interrupted(RuntimeError):
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let a Ctrl-C of the main thread wait until the block has ended; for blocks that must be whole
-    or not begun.
-    """
+    """Delay Ctrl-C in the main thread until the block ends, so that it is never cut short."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -32,8 +30,8 @@ def uninterrupted() -> Iterator[None]:
 def stop_requests() -> Iterator[threading.Event]:
     """Yield an event that SIGINT and SIGTERM set while the block runs.
 
-    A second SIGINT acts as if there were no handler. Outside the main thread, where Python allows
-    no handlers, the event is never set.
+    A second signal has its usual effect. Outside the main thread Python allows no handlers, and the
+    event is never set.
     """
     requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():

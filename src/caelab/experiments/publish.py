@@ -155,14 +155,11 @@ def train_command(config: RunConfig) -> str:
     for name, value in config.changes().items():
         if name in ("network", "data") or name.startswith("tta_"):
             continue
-        flag = f"-{'' if value is not False else '-no'}-{name.replace('_', '-')}"
+        flag = f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
         words += [flag] if isinstance(value, bool) else [flag, str(value)]
-    test_time = config.test_time
-    tta = [
-        *(["flip"] if test_time.flip else []),
-        *([f"shift{test_time.shift}"] if test_time.shift else []),
-        *(["scale"] if test_time.scale else []),
-    ]
+    chosen = config.test_time
+    tta = [name for name in ("flip", "scale") if getattr(chosen, name)]
+    tta += [f"shift{chosen.shift}"] if chosen.shift else []
     return shlex.join([*words, *(["--tta", ",".join(tta)] if tta else [])])
 
 

@@ -11,13 +11,19 @@ import filelock
 from caelab.data.image_set import ImageSet
 from caelab.device import choose_device, choose_precision
 from caelab.errors import InputError
-from caelab.experiments.build_run import BestCheckpoint, RunContext, make_card, make_state
+from caelab.experiments.build_run import make_card, make_state
 from caelab.experiments.config import RunConfig
 from caelab.experiments.environment import describe_environment
 from caelab.experiments.finalize import finalize
 from caelab.experiments.interrupt import Interrupted, stop_requests
-from caelab.experiments.run_directory import RunDirectory, run_name
-from caelab.experiments.setup import describe_run, load_data, prepare_data, require_trainable
+from caelab.experiments.run_directory import BestCheckpoint, RunDirectory, run_name
+from caelab.experiments.setup import (
+    RunContext,
+    describe_run,
+    load_data,
+    prepare_data,
+    require_trainable,
+)
 from caelab.files import require_space
 from caelab.metrics.evaluate import squared_errors
 from caelab.models.inference import restoring

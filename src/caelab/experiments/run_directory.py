@@ -1,10 +1,13 @@
 """The run directory: everything that a run leaves, and all that reports and comparisons read."""
 
+import copy
 import csv
+import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,6 +16,38 @@ from caelab.experiments.config import RunConfig, make_config
 from caelab.experiments.migration import is_flat, migrate_config, migrate_result
 from caelab.files import read_json, replacing, to_json, write_csv, write_text
 from caelab.registry import PLUGIN_HINT
+
+if TYPE_CHECKING:
+    from caelab.models.image_model import ImageModel
+
+
+@dataclass(kw_only=True)
+class BestCheckpoint:
+    """The epochs so far, and the weights with the best validation error.
+
+    Attributes:
+        records: Rows of ``epochs.csv``.
+        epoch: Number of the best epoch, from 1; 0 before the first.
+        error: Validation error of the best epoch.
+        weights: Weights of the model after the best epoch.
+    """
+
+    records: list[dict[str, float]] = field(default_factory=list)
+    epoch: int = 0
+    error: float = math.inf
+    weights: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def add(self, record: dict[str, float], model: "ImageModel") -> None:
+        """Append an epoch; copy the model's weights if they are the best so far."""
+        self.records.append(record)
+        if record["validation_mse"] < self.error:
+            self.epoch, self.error = int(record["epoch"]), record["validation_mse"]
+            self.weights = copy.deepcopy(model.state_dict())
+
+    @property
+    def epochs_since(self) -> int:
+        """Number of epochs since the best one."""
+        return len(self.records) - self.epoch
 
 
 class RunDirectory:
@@ -37,7 +72,7 @@ class RunDirectory:
 
     @property
     def finished(self) -> bool:
-        """Whether the run ended and its result was written."""
+        """True if ``result.json``, which is written last, exists."""
         return self.result.is_file()
 
     def require_finished(self) -> None:
@@ -111,7 +146,7 @@ class RunDirectory:
         return migrate_result(self.read(self.result))
 
     def write_epochs(self, records: Sequence[dict[str, float]]) -> None:
-        """Write ``epochs.csv``, one row per epoch; the whole file, so that no row is there twice."""
+        """Write all of ``epochs.csv``, one row per epoch, so that no row is there twice."""
         names = list(records[0])
         rows = ([f"{record[name]:.8g}" for name in names] for record in records)
         write_csv(self.epochs, names, rows)

@@ -44,7 +44,7 @@ class _Strict(BaseModel):
 
 
 class Range(_Strict):
-    """Numbers from ``low`` to ``high``, whole numbers if both are; logarithmic unless ``linear``."""
+    """Numbers from ``low`` to ``high``, whole if both are; logarithmic unless ``linear``."""
 
     low: int | float
     high: int | float

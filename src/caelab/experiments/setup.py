@@ -10,6 +10,7 @@ from caelab.data.load import load_images
 from caelab.data.split import Split, limit_training, limit_validation, split_images
 from caelab.errors import InputError
 from caelab.experiments.config import PARAMETERS, DataConfig, RunConfig, preset_name
+from caelab.models.card import ModelCard
 from caelab.models.targets import PredictionTarget
 from caelab.networks.adapt import adapt
 from caelab.networks.describe import describe, require_enlargeable, require_image_output
@@ -35,6 +36,25 @@ class DeviceSplits:
     validation: DeviceImages
     test: DeviceImages
     source: Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunContext:
+    """Everything that stays the same while a run is trained and finalized.
+
+    Attributes:
+        config: The run.
+        description: Description of its network.
+        splits: Its data on the device.
+        card: Card of its model.
+        precision: Number format of convolutions.
+    """
+
+    config: RunConfig
+    description: Description
+    splits: DeviceSplits
+    card: ModelCard
+    precision: torch.dtype
 
 
 def describe_run(config: RunConfig) -> Description:
@@ -105,7 +125,7 @@ def load_data(data: DataConfig, images: ImageSet | None = None) -> tuple[ImageSe
     """Load the images and split them into training, validation and test images.
 
     Args:
-        data: Which images, and how to split them.
+        data: Images and their split.
         images: Images that are loaded already; they are only split.
 
     Raises:
@@ -154,7 +174,7 @@ def prepare_data(images: ImageSet, split: Split, device: torch.device) -> Device
     Args:
         images: All images, ``uint8 (N, C, H, W)``, with their labels if there are any.
         split: Rows of the three parts.
-        device: Where to train.
+        device: Device of the training.
     """
     return DeviceSplits(
         train=DeviceImages.of(images.images, split.train, device=device, labels=images.labels),

@@ -162,7 +162,7 @@ class _Reader:
 
     Args:
         text: Text of the file.
-        content: The same, parsed.
+        content: Tables of the file.
     """
 
     def __init__(self, text: str, content: Mapping[str, Any]) -> None:
@@ -175,7 +175,7 @@ class _Reader:
     def study(self, stem: str, options: Mapping[str, Any], seeds: str | None) -> Study | None:
         """Read the study; ``None`` if its base is wrong."""
         self.check_tables()
-        header, base = self.table("study"), self.table("base")
+        header, table = self.table("study"), self.table("base")
         name, question = header.get("name", stem), header.get("question", "")
         if not isinstance(name, str) or not re.fullmatch(r"[\w-]{1,64}", name):
             self.report("study", "name", f"{name!r}: expected letters, digits, - and _.")
@@ -188,24 +188,26 @@ class _Reader:
             self.report("study", "seeds", str(error)) if seeds is None else self.problems.append(
                 f"--{error}"
             )
-        known = {key: base[key] for key in base if key in RunConfig.model_fields and key != "seed"}
-        given = merge(known, options)
-        if not self.add(BASE, "", "", given):
+        known = {
+            key: table[key] for key in table if key in RunConfig.model_fields and key != "seed"
+        }
+        base = merge(known, options)
+        if not self.add(BASE, "", "", base):
             return None
         for path, levels in self.factors():
-            self.add_factor(path, levels, given)
+            self.add_factor(path, levels, base)
         for label, network in self.table("networks").items():
-            self.add_network(label, "", "", given, network)
+            self.add_network(label, "", "", base, network)
         return Study(name=name, question=question, seeds=numbers, variants=tuple(self.variants))
 
-    def add_factor(self, path: str, levels: object, given: Mapping[str, Any]) -> None:
+    def add_factor(self, path: str, levels: object, base: Mapping[str, Any]) -> None:
         """Add a variant for each level of a factor, which ``path`` names as the file does."""
         factor = next((name for name, each in PARAMETERS.items() if each.dotted == path), path)
         words = factor.replace("_", " ")
         if isinstance(levels, dict):
             for level, network in levels.items():
                 label = level if " " in level else f"{words} {level}"
-                self.add_network(label, factor, level, given, network)
+                self.add_network(label, factor, level, base, network)
         elif not isinstance(levels, list) or not levels:
             self.report("factors", path, "expected a list of levels, or a table of networks.")
         elif problem := _unknown_factor(path, factor):
@@ -220,17 +222,17 @@ class _Reader:
                     except InputError as error:
                         self.problems.append(f"{label}: {error}")
                         continue
-                self.add(label, factor, _level_text(level), merge(given, changed))
+                self.add(label, factor, _level_text(level), merge(base, changed))
 
     def add_network(
-        self, label: str, factor: str, level: str, given: Mapping[str, Any], network: Any
+        self, label: str, factor: str, level: str, base: Mapping[str, Any], network: Any
     ) -> None:
         """Add a network that the file states: a text, or a table of parameters."""
         options = network if isinstance(network, dict) else {"network": network}
         if fixed := [PARAMETERS[name].dotted for name in FIXED if _states(options, name)]:
             self.problems.append(f"{label}: {', '.join(fixed)}: {SAME_THROUGHOUT}")
         else:
-            self.add(label, factor, level, merge(given, options))
+            self.add(label, factor, level, merge(base, options))
 
     def add(self, label: str, factor: str, level: str, options: Mapping[str, Any]) -> bool:
         """Add a variant; return whether its configuration is right."""

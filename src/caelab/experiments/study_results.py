@@ -26,7 +26,7 @@ class StudyRow:
         code_size: Numbers in the code; ``None`` without a code.
         code_shape: Shape (C, H, W) of the code; ``None`` without a code.
         narrowest: Numbers in the smallest representation that everything passes through.
-        skip_around_code: Whether a bracket runs around the code, which then is no bottleneck.
+        skip_around_code: True if a bracket runs around the code, which then is no bottleneck.
         weights: Number of weights and biases.
         multiply_accumulates: Multiply-accumulates for one image, of the text taken literally.
         seconds_per_epoch: Median time of training per epoch.

@@ -119,9 +119,9 @@ def attempt(job: Job, runs: Path, images: ImageSet | None = None) -> Finished | 
     except (InputError, TrainingDiverged) as error:
         return Failed(job.name, str(error))
     except Exception as error:  # a fault in one run must not stop the others
-        place = traceback.extract_tb(error.__traceback__)[-1]
+        last = traceback.extract_tb(error.__traceback__)[-1]
         return Failed(
-            job.name, f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})"
+            job.name, f"{type(error).__name__}: {error} ({last.filename}, line {last.lineno})"
         )
     if directory.path.name != job.name:
         return Failed(
@@ -136,7 +136,8 @@ def _collected_warnings() -> Iterator[list[str]]:
     """Keep the library's warnings from being shown; collect their messages."""
     messages: list[str] = []
     logger, collector = logging.getLogger("caelab"), logging.Handler()
-    collector.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
+    emit = lambda record: messages.append(record.getMessage())  # noqa: E731
+    collector.emit = emit  # type: ignore[method-assign]
     handlers, propagate = logger.handlers, logger.propagate
     logger.handlers, logger.propagate = [collector], False
     try:

@@ -42,14 +42,14 @@ WORKER_BYTES = 2_500_000_000
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 PRELOADED = "caelab.experiments.run"
-"""Module that the server imports. It computes nothing, so the server has one thread and may fork."""
+"""Module that the server imports; it starts no threads, so the server may fork."""
 
 FORKS = sys.platform == "linux"
 """Whether workers are forked from a server."""
 
 
 def start_server() -> None:
-    """Start the server that workers are forked from, if it does not run yet, and do not wait for it.
+    """Start the server that workers are forked from, unless it runs, without waiting for it.
 
     Ctrl-C, which a terminal sends to all processes, is left to this process: SIGINT is blocked in
     the server and its workers.
