@@ -205,8 +205,8 @@ def shifted_errors(
             ]
             for each in estimates(restore, pixels, degradation=degradation, adjust=change)
         ]
-        # A darker image has less chroma, and every colorizer a smaller error on it; only the ratio to
-        # the gray copy's error can be compared between shifts.
+        # A darker image has less chroma, and every colorizer a smaller error on it; only the ratio
+        # to the gray copy's error can be compared between shifts.
         error, gray = (float(values.mean()) for values in np.concatenate(errors, axis=1))
         relative = error / gray if gray > 0 else math.nan
         found.append(ShiftedError(scale=scale, offset=offset, chroma_mse=error, relative=relative))

@@ -96,7 +96,7 @@ def in_tiles(
     *,
     tile: int = TILE,
 ) -> Iterator[tuple[int, Floats]]:
-    """Apply a model to pictures of one size in tiles; yield the results from top to bottom in bands.
+    """Apply a model to pictures of one size in tiles; yield the results in bands from the top.
 
     Where the sides are no multiple of the network's stride, pictures are mirrored at their right
     and lower border.
