@@ -1,4 +1,4 @@
-"""What a report consists of: parts, each a template and the numbers, tables and figures it shows.
+"""The content of a report: parts, each a template and the values that it shows.
 
 Part ──render_markdown──► Document (Markdown text, its pictures and tables) ──► report.md · HTML
 """

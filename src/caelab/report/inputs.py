@@ -1,4 +1,4 @@
-"""What a report is made of: runs, studies and labs, found in the folders that are named."""
+"""Inputs of a report: runs, studies and labs, found in the named folders."""
 
 import csv
 import functools
@@ -45,7 +45,7 @@ class StudyResults:
 
     @functools.cached_property
     def analysis(self) -> Analysis:
-        """What the rows say about architectures."""
+        """Answers of the rows about architectures."""
         return analyze(self.rows)
 
 
@@ -57,7 +57,7 @@ class ReportInputs:
         runs: Single runs, each once.
         studies: Studies in their order.
         lab: Content of the lab's ``lab.json``; empty without a lab.
-        problems: What is missing or damaged, a sentence or more each.
+        problems: Sentences about missing and damaged parts.
     """
 
     runs: list[FinishedRun] = field(default_factory=list)

@@ -25,8 +25,8 @@ def render_html(document: Document, corner: Mapping[str, Any] | None = None) -> 
 
     Args:
         document: The report.
-        corner: What the interactive part shows: ``tasks`` and ``studies``; there is none where both
-            are empty.
+        corner: Data of the interactive part, ``tasks`` and ``studies``; the page has no such part
+            without them.
     """
     tokens = _PARSER.parse(document.text)
     _set_attributes(tokens, document.pictures)

@@ -31,7 +31,7 @@ def render_markdown(parts: Iterable[Part], *, images: bool = True) -> Document:
 
     Args:
         parts: The parts in order.
-        images: Whether bitmaps are shown; they hold pixels of the data, while drawings do not.
+        images: Show bitmaps, which hold pixels of the data, while drawings do not.
     """
     document = Document()
     texts = [_Writer(part, document, images).text() for part in parts]
@@ -52,7 +52,7 @@ def write_markdown(document: Document, file: Path) -> None:
 
 
 class _Writer:
-    """What a template of one part can call."""
+    """Functions for the template of one part: ``table``, ``figure`` and ``code``."""
 
     def __init__(self, part: Part, document: Document, images: bool) -> None:
         self.part, self.document, self.images = part, document, images

@@ -65,9 +65,9 @@ def write_report(
         out: Folder of the report.
         names: Names of colorizing and restoring runs by their folder; a study's runs have labels.
         runs: Folder of the studies' runs, where it is not next to the study or the lab's own.
-        data: Where the images are, if not where the runs had them.
+        data: Source of the images, if they are no longer where the runs had them.
         command: Command that repeats the report.
-        bitmaps: Whether images of the data are shown; those of CIFAR-10 may not be passed on.
+        bitmaps: Show images of the data; those of CIFAR-10 may not be passed on.
 
     Returns:
         The HTML file.
@@ -101,7 +101,7 @@ def make_report(
         images: Gives their images and networks.
         names: Names of runs by their folder, before the labels of studies.
         command: Command that repeats the report.
-        bitmaps: Whether images of the data are shown.
+        bitmaps: Show images of the data.
     """
     runs = [*inputs.all_runs.values()]
     problems = [*inputs.problems]
@@ -171,7 +171,7 @@ def _compares_architectures(study: StudyResults) -> bool:
 
 
 def _bases(studies: Iterable[StudyResults]) -> list[list[FinishedRun]]:
-    """Where there are only studies, the first network of each stands for exercise 1."""
+    """Return the first network of each study, for exercise 1 of a report without single runs."""
     return [
         group
         for study in studies

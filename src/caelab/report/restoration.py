@@ -31,7 +31,7 @@ class Restoration:
     """The best network for a degradation, and the methods that need no training.
 
     Attributes:
-        degradation: What was done to the images.
+        degradation: Degradation of the images.
         variant: Runs of the network.
         label: Name of the network in the report.
         network: Its metrics by name over seeds, on the images that the classical methods were

@@ -32,7 +32,7 @@ class FinishedRun:
         result: Content of ``result.json``.
         epochs: Rows of ``epochs.csv``.
         environment: Content of ``environment.json``.
-        source: Where the images came from, with their fingerprint.
+        source: Name, path and fingerprint of the images.
     """
 
     directory: RunDirectory
@@ -61,7 +61,7 @@ class FinishedRun:
 
     @property
     def images(self) -> tuple[str, int, str, int]:
-        """What must be equal for two runs to have the same test images."""
+        """Fingerprint, size, split and its seed: runs that share them have the same test images."""
         return (
             self.source["fingerprint"],
             self.config.data.size,
@@ -126,7 +126,7 @@ def read_run(path: Path) -> FinishedRun:
 
 
 def _is_whole(run: FinishedRun) -> bool:
-    """Whether everything that the report takes for granted is there."""
+    """Return whether the run states everything that a report needs."""
     result = run.result
     try:
         numbers = (result["test"]["mse"], result["validation_mse"], result["seconds_per_epoch"])

@@ -30,7 +30,7 @@ TEMPERATURES = (0.3, VARIANT_TEMPERATURE, 1.0)
 
 @dataclass(frozen=True, kw_only=True)
 class SeveralColors:
-    """How good a model's variants are: means over test images.
+    """Quality of a model's variants: means over test images.
 
     Attributes:
         images: Number of images.

@@ -1,4 +1,4 @@
-"""What the best colorizer does badly, measured."""
+"""Shortcomings of the best colorizer, measured."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ IMAGES = 2000
 for all images are used for all."""
 
 SHIFTED_IMAGES = 500
-"""Number of these images that are also given with another brightness."""
+"""Number of these images that are measured with another brightness as well."""
 
 PATCHES, TRAINING_PATCHES, TRAINING_IMAGES = 2000, 20_000, 10_000
 
@@ -52,7 +52,7 @@ MIN_HUE_SHARE = 0.005
 
 @dataclass(frozen=True, kw_only=True)
 class Shortcomings:
-    """What was measured of one run.
+    """Measurements of one run.
 
     Attributes:
         images: Number of test images that the network was run on again.
@@ -142,7 +142,7 @@ def shortcoming_part(found: Shortcomings, label: str) -> Part:
     """Return the part about one network.
 
     Args:
-        found: What was measured.
+        found: Measurements of the network.
         label: Name of the network in the report.
     """
     hues = sorted(
