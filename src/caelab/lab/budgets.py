@@ -1,4 +1,4 @@
-"""How much the lab trains: a look around, an hour, or a night."""
+"""Budgets of the lab: a few minutes, an hour, or a night."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """What a lab trains.
+    """Amount that a lab trains.
 
     Attributes:
         name: Name of the budget.
-        takes: How long it takes, in words.
+        takes: Duration in words.
         epochs: Epochs of every network except colorizers.
         long_epochs: Epochs of one more, longer training of the reference network; ``None``: none.
         limit: Largest number of training images; ``None``: all.

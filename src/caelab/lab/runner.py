@@ -42,8 +42,8 @@ class Stage:
     """One exercise of the lab.
 
     Attributes:
-        study: What is trained.
-        progress: How far the study has come; ``None`` before it begins.
+        study: Study that is trained.
+        progress: Progress of the study; ``None`` before it begins.
     """
 
     study: Study
@@ -52,12 +52,12 @@ class Stage:
 
 @dataclasses.dataclass(kw_only=True)
 class LabProgress:
-    """How far a lab has come.
+    """Progress of a lab.
 
     Attributes:
-        budget: What it trains.
+        budget: Budget of the lab.
         images: Number of training images.
-        source: Where the images came from.
+        source: Source of the images.
         classes: Number of their classes; 0 where they have none.
         runs: Folder of the run directories.
         stages: One per exercise.
@@ -76,7 +76,7 @@ class LabProgress:
 
     @property
     def cuts(self) -> list[str]:
-        """What the budget leaves out, and what the images do not allow, a sentence each."""
+        """Sentences about what the budget leaves out and what the images do not allow."""
         names = "; ".join(self.impossible)
         missing = [f"Left out, as the images have no such classes: {names}."] if names else []
         return [*cuts(self.budget), *missing]
@@ -132,7 +132,7 @@ def plan_lab(base: RunConfig, budget: Budget | None = None, *, runs: Path) -> La
 
     Args:
         base: The data, and where to compute.
-        budget: How much is trained; by default standard with CIFAR-10, quick with other images.
+        budget: Amount that is trained; by default standard with CIFAR-10, quick with other images.
         runs: Folder of the run directories.
 
     Raises:
@@ -147,7 +147,8 @@ def plan_lab(base: RunConfig, budget: Budget | None = None, *, runs: Path) -> La
         budget = BUDGETS["standard" if source.name == "cifar10" else "quick"]
     if budget.limit is not None and budget.limit >= count:
         budget = dataclasses.replace(budget, limit=None)
-    # Exercise 2 tells which network is best: until then the reference network takes its place.
+    # Exercise 2 finds the best network; until then the reference network takes its place, so that
+    # the duration can be estimated.
     wanted = studies.third(budget, base, base.network.text)
     possible = studies.possible(wanted, classes)
     planned = [studies.first(budget, base), studies.second(budget, base), possible]
@@ -188,7 +189,7 @@ def run_lab(
 
     Args:
         progress: Result of :func:`plan_lab`.
-        engine: What trains.
+        engine: Engine that trains the runs.
         out: Folder of the lab.
         command: Command that repeats it.
 

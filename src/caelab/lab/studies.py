@@ -24,7 +24,7 @@ def first(budget: Budget, base: RunConfig) -> Study:
     """Return exercise 1: the reference network over seeds, and once longer.
 
     Args:
-        budget: How much is trained.
+        budget: Amount that is trained.
         base: The data, and where to compute.
     """
     reference = base.replace(epochs=budget.epochs, train_size=budget.limit)
@@ -44,7 +44,7 @@ def second(budget: Budget, base: RunConfig) -> Study:
     """Return exercise 2: the architectures of ``recipes/architectures.toml`` in the budget.
 
     Args:
-        budget: How much is trained.
+        budget: Amount that is trained.
         base: The data, and where to compute.
 
     Raises:
@@ -65,7 +65,7 @@ def third(budget: Budget, base: RunConfig, best: str) -> Study:
     """Return exercise 3: colors for gray images by the best network, and ideas on a U-Net.
 
     Args:
-        budget: How much is trained.
+        budget: Amount that is trained.
         base: The data, and where to compute.
         best: Text of the network that exercise 2 found best by validation.
 

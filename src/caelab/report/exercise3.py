@@ -91,7 +91,7 @@ def _mean(group: Group, metric: str) -> float:
 
 
 def _gain(metric: Metric, rgb: float, chroma: float, truth: float | None) -> float | None:
-    """Return how much better the second mean is; ``None`` where that cannot be said."""
+    """Return how much better the second mean is; ``None`` without a truth."""
     if metric.better == "nearer":
         return None if truth is None else abs(rgb - truth) - abs(chroma - truth)
     return rgb - chroma if metric.better == "lower" else chroma - rgb
