@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from caelab import DegradationKind, LayerKind, Loss, OptimizerKind, PredictionTarget
 from caelab.cli import main
 
 CIFAR10 = os.environ.get("CAELAB_DATA")
@@ -35,6 +36,17 @@ def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("CAELAB_CIFAR10_URL", "http://127.0.0.1:9/cifar-10-python.tar.gz")
         patch.delenv("CAELAB_DATA", raising=False)
         yield
+
+
+@pytest.fixture(autouse=True)
+def registries_as_before() -> Iterator[None]:
+    """Forget after each test what it registered: other tests list what is built in."""
+    families = (LayerKind, DegradationKind, Loss, OptimizerKind, PredictionTarget)
+    registries = [family.registry for family in families]
+    before = [dict(registry._kinds) for registry in registries]
+    yield
+    for registry, kinds in zip(registries, before, strict=True):
+        registry._kinds = kinds
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ letters.
 """
 
 import copy
-import os
 import pickle
 from pathlib import Path
 from unittest import mock
@@ -30,11 +29,25 @@ from caelab.networks.layers.base import (
     Shape,
 )
 from caelab.networks.parser import parse
-from caelab.registry import PLUGINS_VARIABLE, load_plugins
+from caelab.registry import PLUGINS_VARIABLE
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
-with mock.patch.dict("os.environ", {PLUGINS_VARIABLE: os.pathsep.join(map(str, EXAMPLES))}):
-    load_plugins()
+
+def kinds_with_examples() -> list[type[LayerKind]]:
+    """Return the built-in kinds and that of ``examples/``, which is not left registered."""
+    example = str(Path(__file__).parents[2] / "examples" / "blurpool.py")
+    with (
+        mock.patch.dict("os.environ", {PLUGINS_VARIABLE: example}),
+        mock.patch.object(LayerKind.registry, "_kinds", dict(LayerKind.registry._kinds)),
+    ):
+        return [*LayerKind.registry.values()]
+
+
+@pytest.fixture(autouse=True)
+def registered() -> None:
+    """Register the kinds of the examples for the duration of a test."""
+    for kind in KINDS:
+        LayerKind.registry.register(kind)
+
 
 SHAPES: list[Shape] = [(8, 12, 12), (4, 9, 14)]
 VALUES = {
@@ -46,7 +59,7 @@ VALUES = {
     "h": (3,),
     "w": (2,),
 }
-KINDS = [*LayerKind.registry.values()]
+KINDS = kinds_with_examples()
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KINDS])
 
 
