@@ -102,8 +102,8 @@ def rgb_to_ycbcr(rgb: ArrayT) -> ArrayT:
     >>> rgb_to_ycbcr(red).ravel().round(3).tolist()
     [0.299, -0.169, 0.5]
     """
-    red, green, blue = _planes(rgb)
-    luma = _RED * red + _GREEN * green + _BLUE * blue
+    red, _, blue = _planes(rgb)
+    (luma,) = _planes(luminance(rgb))
     return _stack(rgb, luma, (blue - luma) / (2 * (1 - _BLUE)), (red - luma) / (2 * (1 - _RED)))
 
 
@@ -242,6 +242,7 @@ def desaturate(rgb: ArrayT, luma: ArrayT) -> ArrayT:
     xp = _library(rgb)
     # The offset from gray has the luma 0, so gray + share · offset has the same luma for any share.
     offset = rgb - luminance(rgb)
+    # Not `amax`, which takes three times as long over three channels that lie last in memory.
     red, green, blue = _planes(offset)
     above = xp.maximum(xp.maximum(red, green), blue).clip(_TINY)[..., None, :, :]
     below = -xp.minimum(xp.minimum(red, green), blue).clip(None, -_TINY)[..., None, :, :]

@@ -86,7 +86,7 @@ def test_anybody_elses_weights_are_said(tmp_path: Path, model: ImageModel) -> No
 def test_weights_of_another_network_and_nan_are_said(tmp_path: Path, model: ImageModel) -> None:
     file = tmp_path / "weights.safetensors"
     save_model(file, model, CARD)
-    card = CARD.to_dict()
+    card = asdict(CARD)
     rewrite(
         file,
         {"format": FORMAT, "card": json.dumps({**card, "network": "conv5 pool conv2 | up conv3"})},

@@ -13,12 +13,14 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageCms
 
 from caelab.errors import InputError
+from caelab.pictures import picture as picture_module
 from caelab.pictures.backends.base import Geometry, PictureModel
 from caelab.pictures.colorize import colorize
 from caelab.pictures.encode import encode
@@ -70,9 +72,9 @@ def seeds(rng: np.random.Generator) -> list[bytes]:
     add(color, "GIF", save_all=True, append_images=[gray, color])
     wide = np.dstack([rgb, rgb[..., :1]]).astype(np.uint16) * 257
     deep_color = Picture(pixels=wide[..., :3])
-    found += [encode(deep_color, format_) for format_ in ("PNG", "TIFF", "PPM")]
+    found += [encode(replace(deep_color, format=format_)) for format_ in ("PNG", "TIFF", "PPM")]
     deep_alpha = Picture(pixels=wide[..., :3], alpha=wide[..., 3], icc=icc)
-    found += [encode(deep_alpha, format_) for format_ in ("PNG", "TIFF")]
+    found += [encode(replace(deep_alpha, format=format_)) for format_ in ("PNG", "TIFF")]
     return found
 
 
@@ -135,12 +137,13 @@ def main(count: int, seed: int) -> None:
         assert read_picture(original).size in ((24, 31), (31, 24))
     outcomes: Counter[str] = Counter()
     failures: list[str] = []
+    picture_module.PIXEL_LIMIT = PIXEL_LIMIT
     for number, content in enumerate(mutations(count, seed)):
         sys.stderr.write(f"{number}\n")  # the last line tells which file a crash is of
         sys.stderr.flush()
         signal.alarm(SECONDS)
         try:
-            (result,) = colorize(model, [read_picture(content, pixel_limit=PIXEL_LIMIT)], threads=1)
+            (result,) = colorize(model, [read_picture(content)], threads=1)
             again = read_picture(encode(result))
             assert again.size == result.size
             outcomes["read"] += 1

@@ -12,6 +12,7 @@ import tifffile
 from PIL import Image, ImageOps
 
 from caelab.errors import InputError
+from caelab.pictures import picture as picture_module
 from caelab.pictures.picture import ORIENTATION, Picture, printable, read_picture, to_planes
 
 
@@ -226,13 +227,15 @@ def test_what_is_no_picture_is_refused_plainly(content: bytes, message: str) -> 
     assert str(caught.value).startswith(message)
 
 
-def test_the_limit_counts_pixels() -> None:
+def test_the_limit_counts_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     content = saved(Image.new("L", (30, 20)), "PNG")
-    assert read_picture(content, pixel_limit=600).size == (20, 30)
+    monkeypatch.setattr(picture_module, "PIXEL_LIMIT", 600)
+    assert read_picture(content).size == (20, 30)
+    monkeypatch.setattr(picture_module, "PIXEL_LIMIT", 599)
     with pytest.raises(
         InputError, match=r"it has 30×20 pixels, more than the limit of 599\. Reduce it\."
     ):
-        read_picture(content, name="it", pixel_limit=599)
+        read_picture(content, name="it")
 
 
 @pytest.mark.parametrize("format_", ["AVIF", "BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP"])

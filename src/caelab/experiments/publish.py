@@ -95,12 +95,10 @@ def publish(run: Path, name: str, *, onnx: bool = True, force: bool = False) -> 
     with TemporaryDirectory(prefix=".ship-", dir=model_files.FOLDER) as folder:
         weights = Path(folder) / target.name
         save_model(weights, model, model_card, dtype=dtype)
-        made = [weights]
         if onnx:
-            made.append(weights.with_suffix(".onnx"))
-            export_onnx(model, made[-1], card=model_card, weights=weights)
-        _require_room(target, *made)
-        for file in made:
+            export_onnx(model, weights.with_suffix(".onnx"), card=model_card, weights=weights)
+        _require_room(target, weights.parent)
+        for file in weights.parent.iterdir():
             file.replace(model_files.FOLDER / file.name)
     if not onnx:
         target.with_suffix(".onnx").unlink(missing_ok=True)  # of the model that is replaced
@@ -176,9 +174,10 @@ def _limits(result: dict[str, Any], config: RunConfig) -> str:
     return f"{learned}{classes}; other subjects come out less well. {of_task}"
 
 
-def _require_room(target: Path, *made: Path) -> None:
+def _require_room(target: Path, made: Path) -> None:
+    """Check that the files in the folder ``made`` fit next to the other shipped models."""
     others = [file for file in target.parent.glob("[!.]*") if file.stem != target.stem]
-    total = sum(file.stat().st_size for file in (*others, *made))
+    total = sum(file.stat().st_size for file in (*others, *made.iterdir()))
     if total > MAX_BYTES:
         raise InputError(
             f"with {target.stem} all models together would take {total / 1e6:.1f} MB, and"

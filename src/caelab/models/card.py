@@ -1,7 +1,7 @@
 """The card of a model: what must be known to use its weights."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from caelab.models.color_bins import ColorBins
@@ -45,13 +45,9 @@ class ModelCard:
     bins: ColorBins | None = None
     tta: TTA = field(default_factory=TTA)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the card as JSON's types."""
-        return asdict(self)
-
 
 def read_card(content: Mapping[str, Any]) -> ModelCard:
-    """Invert :meth:`ModelCard.to_dict`; cards with the names of earlier versions are read too.
+    """Invert ``dataclasses.asdict``; cards with the names of earlier versions are read too.
 
     Raises:
         KeyError, TypeError, ValueError: The card is damaged.

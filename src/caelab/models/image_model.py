@@ -3,7 +3,7 @@
 degraded (N, C', H, W) ──► normalize ──► network ──► target ──► image (N, C, H, W) in [0, 1]
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -117,42 +117,21 @@ class ImageModel(nn.Module):
             output_affine=None if part == "encoder" else self.target.affine,
         )
 
-    def output(
-        self, degraded: Tensor, *, forward: Callable[[Tensor], Tensor] | None = None
-    ) -> Tensor:
-        """Return the target's output, averaged by test-time augmentation, ``(N, C'', H, W)``.
-
-        Args:
-            degraded: The input in [0, 1], ``(N, C', H, W)``.
-            forward: Function that computes :meth:`forward`; the model itself by default.
-        """
-        return self.tta.average(forward or self, degraded)
-
-    def answer(
-        self, degraded: Tensor, *, forward: Callable[[Tensor], Tensor] | None = None
-    ) -> Tensor:
+    def answer(self, degraded: Tensor) -> Tensor:
         """Return the image in [0, 1], or a colorizer's chroma in the unit of its color space.
 
         Args:
             degraded: The input in [0, 1], ``(N, C', H, W)``.
-            forward: Function that computes :meth:`forward`; the model itself by default.
 
         Returns:
             ``float32 (N, C, H, W)``, or chroma ``(N, 2, H, W)`` where ``target.color_space`` is
             set.
         """
-        return self.target.answer(self.output(degraded, forward=forward))
+        return self.target.answer(self.tta.average(self, degraded))
 
-    def restore(
-        self, degraded: Tensor, *, forward: Callable[[Tensor], Tensor] | None = None
-    ) -> Tensor:
-        """Return the image in [0, 1], ``float32 (N, C, H, W)``.
-
-        Args:
-            degraded: The input in [0, 1], ``(N, C', H, W)``.
-            forward: Function that computes :meth:`forward`; the model itself by default.
-        """
-        return self.target.image(self.output(degraded, forward=forward), degraded)
+    def restore(self, degraded: Tensor) -> Tensor:
+        """Return the image in [0, 1], ``(N, C, H, W)``, of an input ``(N, C', H, W)``."""
+        return self.target.image(self.tta.average(self, degraded), degraded)
 
     @torch.no_grad()
     def variants(
@@ -185,7 +164,7 @@ class ImageModel(nn.Module):
         """
         # Draws depend on the row, not on the batch, so that any batch size gives the same variants.
         chosen = np.arange(len(degraded)) if rows is None else rows
-        target, output = self.distribution, self.output(degraded)
+        target, output = self.distribution, self.tta.average(self, degraded)
         if not temperature > 0:
             raise InputError(
                 f"a temperature of {temperature:g} leaves nothing to draw from: it must be above 0."

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
@@ -42,23 +43,23 @@ class Inference:
 
     def __init__(self, model: ImageModel) -> None:
         self.model = model
-        self._compiled: dict[tuple[Part, torch.Size], SimdNetwork | None] = {}
+        self._compiled = lru_cache(MAX_SIZES)(self._compile)
         self._pool: ThreadPoolExecutor | None = None
 
     @torch.no_grad()
     def restore(self, degraded: Tensor) -> Tensor:
         """Return the image in [0, 1], ``float32 (N, C, H, W)``, of an input ``(N, C', H, W)``."""
-        return self.model.restore(degraded, forward=self._forward)
+        return self.model.target.image(self.output(degraded), degraded)
 
     @torch.no_grad()
     def output(self, degraded: Tensor) -> Tensor:
-        """Return the averaged output, ``(N, C, H, W)``: see ``ImageModel.output``."""
-        return self.model.output(degraded, forward=self._forward)
+        """Return the target's output ``(N, C, H, W)``, averaged by test-time augmentation."""
+        return self.model.tta.average(partial(self._compute, "whole", self.model), degraded)
 
     @torch.no_grad()
     def answer(self, degraded: Tensor) -> Tensor:
         """Return the image, or chroma, ``(N, C, H, W)``: see ``ImageModel.answer``."""
-        return self.model.answer(degraded, forward=self._forward)
+        return self.model.target.answer(self.output(degraded))
 
     @torch.no_grad()
     def encode(self, degraded: Tensor) -> Tensor:
@@ -88,9 +89,6 @@ class Inference:
         assert isinstance(self.model.network, NetworkModule)
         return self.model.network
 
-    def _forward(self, images: Tensor) -> Tensor:
-        return self._compute("whole", self.model, images)
-
     def _compute(self, part: Part, by_torch: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         plain = (
             x.device.type == "cpu"
@@ -104,8 +102,7 @@ class Inference:
             return by_torch(x)
         # The compiled program is chosen by the size of an image alone, never by their number: an
         # image has the same answer in every batch.
-        compiled = self._compiled_for(part, x.shape[1:])
-        if compiled is not None:
+        if (compiled := self._compiled(part, *x.shape[1:])) is not None:
             answer: Tensor = compiled(x)
             return answer
         # In training mode, dropout and batch statistics make an image's answer depend on the batch.
@@ -126,20 +123,13 @@ class Inference:
         )
         return torch.cat(list(self._pool.map(share, x.tensor_split(shares))))
 
-    def _compiled_for(self, part: Part, shape: torch.Size) -> SimdNetwork | None:
-        if (part, shape) not in self._compiled:
-            if len(self._compiled) >= MAX_SIZES:
-                self._compiled.clear()
-            channels, height, width = shape
-            compiled = None
-            if height * width <= MAX_PIXELS:
-                compiled = self.model.compiled((channels, height, width), part)
-            if compiled is not None and any(
-                h * w > MAX_PIXELS for _, h, w in compiled.program.chain.shapes
-            ):
-                compiled = None
-            self._compiled[part, shape] = compiled
-        return self._compiled[part, shape]
+    def _compile(self, part: Part, channels: int, height: int, width: int) -> SimdNetwork | None:
+        if height * width > MAX_PIXELS:
+            return None
+        compiled = self.model.compiled((channels, height, width), part)
+        # A decoder's input is small where its layers are not.
+        small = compiled and all(h * w <= MAX_PIXELS for _, h, w in compiled.program.chain.shapes)
+        return compiled if small else None
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """A trained model in one file: weights, and the card that says what network they belong to."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -37,7 +38,7 @@ def save_model(
         name: value.detach().cpu().to(dtype).contiguous()
         for name, value in model.network.state_dict().items()
     }
-    metadata = {"format": FORMAT, "card": json.dumps(card.to_dict())}
+    metadata = {"format": FORMAT, "card": json.dumps(asdict(card))}
     with replacing(file) as temporary:
         save_file(tensors, temporary, metadata=metadata)
 

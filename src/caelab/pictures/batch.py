@@ -4,7 +4,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from caelab.errors import InputError
 from caelab.pictures.comparison import Comparison
@@ -17,6 +16,9 @@ BATCH_PIXELS = 2**20
 
 WRITERS = 8
 """Threads that write results: they wait for the disk more than they compute."""
+
+NO_MEMORY = "it does not fit into memory. Reduce it."
+"""Message where a picture, or its result, is too large."""
 
 INPUT_LIMIT = 2**30
 """Largest number of bytes that is read from standard input."""
@@ -104,37 +106,30 @@ def _finish(
                 yield from _finish([one], process, compare, force=force)
         else:
             job, picture = waiting[0]
-            yield Outcome(job=job, error=f"{job.name}: {_reason(error)}", notes=picture.notes)
+            reason = NO_MEMORY if isinstance(error, MemoryError) else error
+            yield Outcome(job=job, error=f"{job.name}: {reason}", notes=picture.notes)
         return
 
     def conclude(read: tuple[Job, Picture], result: Picture) -> Outcome:
         job, picture = read
+        notes = result.notes
+        metrics: Mapping[str, float] = {}
         try:
-            notes = (*result.notes, *_write(job.target, result, force=force))
-            metrics = {}
+            if job.target is None:
+                sys.stdout.buffer.write(encode(result))
+                sys.stdout.buffer.flush()
+            else:
+                notes += write_picture(job.target, result, force=force)
             if compare is not None:
                 comparison = compare(picture, result)
                 write_picture(job.comparison, comparison.picture, force=force)
                 metrics = comparison.metrics
-        except (InputError, MemoryError) as error:
-            message = str(error) or f"{job.name}: {_reason(error)}"
-            return Outcome(job=job, error=message, notes=result.notes)
+        except InputError as error:
+            return Outcome(job=job, error=str(error), notes=notes)
+        except MemoryError:
+            return Outcome(job=job, error=f"{job.name}: {NO_MEMORY}", notes=notes)
         return Outcome(job=job, notes=notes, metrics=metrics)
 
     # `map` keeps the order of the jobs, whichever is written first.
     with ThreadPoolExecutor(WRITERS) as pool:
         yield from pool.map(conclude, waiting, results)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, MemoryError):
-        return "it does not fit into memory. Reduce it."
-    return str(error)
-
-
-def _write(target: Path | None, picture: Picture, *, force: bool) -> tuple[str, ...]:
-    if target is not None:
-        return write_picture(target, picture, force=force)
-    sys.stdout.buffer.write(encode(picture))
-    sys.stdout.buffer.flush()
-    return ()

@@ -1,6 +1,7 @@
 """Color profiles (ICC): values of a picture to and from sRGB, in which networks are trained."""
 
 import io
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,40 +54,34 @@ class ColorProfile:
         colors = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(1, -1, 3)
         return bool(np.abs(self.to_srgb(colors).astype(int) - colors).max() < _SRGB_TOLERANCE)
 
-    def to_srgb(self, values: Bytes) -> Bytes:
-        """Convert gray or RGB, ``uint8 (H, W, 1 or 3)``, to sRGB, ``uint8 (H, W, 3)``.
+    def to_srgb(self, values: Bytes | Image.Image) -> Bytes:
+        """Convert an image, or ``uint8 (H, W, 1 or 3)``, to sRGB, ``uint8 (H, W, 3)``.
 
         Raises:
             ValueError: The values are not of the profile's kind.
         """
-        return self.image_to_srgb(
-            Image.fromarray(values[..., 0] if values.shape[2] == 1 else values)
-        )
-
-    def image_to_srgb(self, image: Image.Image) -> Bytes:
-        """Convert an image of the profile's kind, CMYK included, to sRGB, ``uint8 (H, W, 3)``.
-
-        Raises:
-            ValueError: The image is of another kind.
-        """
-        return _apply(image, self._to)
+        return _apply(values, self._to)
 
     def from_srgb(self, values: Bytes) -> Bytes:
         """Convert sRGB to the values of an RGB profile, ``uint8 (H, W, 3)`` both."""
-        return _apply(Image.fromarray(values), self._from)
+        return _apply(values, self._from)
 
-    def gray_curve(self) -> NDArray[np.float32]:
-        """Return the sRGB level in [0, 1], ``float32 (256,)``, of each 8-bit level of gray.
+    def gray_curve(self) -> Bytes:
+        """Return the sRGB level, ``uint8 (256,)``, of each level of gray.
 
         Where the profile is not one of gray, the levels stay as they are.
         """
-        if self.space != "GRAY":
-            return np.linspace(0, 1, 256, dtype=np.float32)
-        ramp = self.to_srgb(np.arange(256, dtype=np.uint8).reshape(1, -1, 1))
-        return ramp[0, :, 1].astype(np.float32) / np.float32(255)
+        levels = np.arange(256, dtype=np.uint8)
+        return self.to_srgb(levels[None, :, None])[0, :, 1] if self.space == "GRAY" else levels
 
 
-def _apply(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Bytes:
+def to_image(values: NDArray[Any]) -> Image.Image:
+    """Return values ``(H, W, 1 to 4)`` as a Pillow image."""
+    return Image.fromarray(values[..., 0] if values.shape[2] == 1 else values)
+
+
+def _apply(values: Bytes | Image.Image, transform: ImageCms.ImageCmsTransform) -> Bytes:
+    image = values if isinstance(values, Image.Image) else to_image(values)
     try:
         return np.asarray(ImageCms.applyTransform(image, transform))
     except ImageCms.PyCMSError as error:

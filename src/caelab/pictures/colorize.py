@@ -102,8 +102,8 @@ def _in_srgb_gray(picture: Picture) -> Picture:
         note = f"{error}; the picture was taken for sRGB"
         return replace(picture, icc=None, notes=(*picture.notes, note))
     # By a table of all levels, as a profile converts 8 bits only.
-    levels = np.interp(np.linspace(0, 255, picture.most + 1), np.arange(256), curve) * picture.most
-    pixels = np.rint(levels).astype(picture.pixels.dtype)[picture.pixels]
+    levels = np.interp(np.linspace(0, 255, picture.most + 1), np.arange(256), curve)
+    pixels = np.rint(levels * (picture.most / 255)).astype(picture.pixels.dtype)[picture.pixels]
     return replace(picture, icc=None, pixels=pixels)
 
 

@@ -1,14 +1,13 @@
 """A result next to what it was made of and, where that is known, the truth, with numbers."""
 
 from dataclasses import dataclass
-from itertools import starmap
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from caelab.color import luminance, rgb_to_lab
+from caelab.color import gray_rgb, luminance, rgb_to_lab
 from caelab.metrics.summary import psnr
-from caelab.pictures.picture import Floats, Picture, from_planes, to_planes
+from caelab.pictures.picture import Picture, from_planes, to_planes
 
 MAX_SIDE = 1024
 """Largest side of a panel in pixels; the numbers are of the pictures at full size."""
@@ -91,20 +90,15 @@ def _errors(result: Picture, truth: Picture) -> dict[str, float]:
     """Return PSNR and mean CIEDE2000, computed strip by strip."""
     from skimage.color import deltaE_ciede2000
 
-    def strip_errors(result_strip: Floats, truth_strip: Floats) -> tuple[float, float]:
-        squares = np.square(result_strip - truth_strip, dtype=np.float64)
-        labs = (
-            rgb_to_lab(np.broadcast_to(each, (3, *each.shape[1:])))
-            for each in (truth_strip, result_strip)
-        )
-        differences = deltaE_ciede2000(*labs, channel_axis=0)  # type: ignore[no-untyped-call]
-        return float(squares.mean(0).sum()), float(differences.sum())
-
     height, width = truth.size
     rows = max(1, STRIP_PIXELS // width)
-    strips = (
-        (to_planes(result.pixels[top : top + rows]), to_planes(truth.pixels[top : top + rows]))
-        for top in range(0, height, rows)
-    )
-    squares, differences = np.sum(list(starmap(strip_errors, strips)), axis=0) / (height * width)
-    return {"psnr": float(psnr(squares)), "ciede2000": float(differences)}
+    sums = np.zeros(2)
+    for top in range(0, height, rows):
+        pair = [gray_rgb(to_planes(each.pixels[top : top + rows])) for each in (truth, result)]
+        differences = deltaE_ciede2000(  # type: ignore[no-untyped-call]
+            *map(rgb_to_lab, pair), channel_axis=0
+        )
+        squares = np.square(pair[0] - pair[1], dtype=np.float64)
+        sums += squares.mean(0).sum(), differences.sum()
+    error, difference = sums / (height * width)
+    return {"psnr": float(psnr(error)), "ciede2000": float(difference)}

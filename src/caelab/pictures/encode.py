@@ -34,7 +34,7 @@ of a GIF are too few."""
 
 JPEG_QUALITY = 95
 
-_HOLD_16_BITS = ("JPEG2000", "PNG", "PPM", "TIFF")
+_HOLD_16_BITS = ("PNG", "PPM", "TIFF")
 _HOLD_NO_ALPHA = ("JPEG", "PPM")
 _HOLD_NO_METADATA = ("BMP", "JPEG2000", "PPM")
 _MAX_JPEG_EXIF = 65533
@@ -79,12 +79,8 @@ def refuse_existing(path: Path, *, force: bool) -> None:
         raise InputError(f"{printable(str(path))} {what}.")
 
 
-def encode(picture: Picture, format_: str | None = None) -> bytes:
-    r"""Return the content of a picture's file.
-
-    Args:
-        picture: What is encoded.
-        format_: Pillow's name of the format; by default the picture's own, and PNG for GIF.
+def encode(picture: Picture) -> bytes:
+    r"""Return the content of a picture's file in its own format, PNG for GIF.
 
     Raises:
         InputError: The format cannot hold it.
@@ -93,8 +89,8 @@ def encode(picture: Picture, format_: str | None = None) -> bytes:
     b'\x89PNG'
     """
     stream = io.BytesIO()
-    own = "PNG" if picture.format == "GIF" else picture.format
-    save(stream, picture, format_ or own, name="the result")
+    format_ = "PNG" if picture.format == "GIF" else picture.format
+    save(stream, picture, format_, name="the result")
     return stream.getvalue()
 
 
@@ -138,10 +134,10 @@ def _fitted(picture: Picture, format_: str) -> tuple[Picture, list[str]]:
     """Return what the format can hold of a picture, and notes on the rest."""
     notes = []
     gray = picture.pixels.shape[2] == 1
-    if picture.most > 255 and (
-        format_ not in _HOLD_16_BITS
-        or (format_ == "JPEG2000" and not (gray and picture.alpha is None))
-    ):
+    holds_16_bits = format_ in _HOLD_16_BITS or (
+        format_ == "JPEG2000" and gray and picture.alpha is None
+    )
+    if picture.most > 255 and not holds_16_bits:
         notes.append(f"{format_} holds 8 bits a channel here, not 16")
         alpha = None if picture.alpha is None else to_eight_bits(picture.alpha)
         picture = replace(picture, pixels=to_eight_bits(picture.pixels), alpha=alpha)

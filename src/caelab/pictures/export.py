@@ -59,6 +59,7 @@ def export_onnx(
     # Padding lies inside the graph, so that users of other languages need not know of strides.
     whole = _AnySize(model.eval(), geometry.multiple).eval()
     try:
+        import onnx
         import onnxruntime  # noqa: F401 - to fail before the work
         import onnxscript  # noqa: F401
     except ImportError as error:
@@ -69,15 +70,14 @@ def export_onnx(
     graph = _translate(whole, channels=channels, geometry=geometry)
     metadata = {
         "format": FORMAT,
-        "card": json.dumps(card.to_dict()),
+        "card": json.dumps(asdict(card)),
         "geometry": json.dumps(asdict(geometry)),
         "channels": str(channels),
         "network": card.network,
         "task": f"degradation {card.degradation}, target {card.target}",
         "color_space": model.target.color_space or "",
     }
-    for key, value in metadata.items():
-        graph.metadata_props.add(key=key, value=value)
+    onnx.helper.set_model_props(graph, metadata)
     if weights is not None:
         _refer_to_weights(graph, weights)
     with replacing(file) as temporary:
@@ -153,16 +153,11 @@ def _refer_to_weights(graph: Any, weights: Path) -> None:
             name = f"{tensor.name}.stored"
             casts.append(onnx.helper.make_node("Cast", [name], [tensor.name], to=kinds["F32"]))
             tensor.name = name
-        tensor.ClearField("raw_data")
         tensor.data_type = kinds[entry["dtype"]]
-        tensor.data_location = onnx.TensorProto.EXTERNAL
-        location = {
-            "location": weights.name,
-            "offset": 8 + length + first,
-            "length": last - first,
-        }
-        for key, value in location.items():
-            tensor.external_data.add(key=key, value=str(value))
+        onnx.external_data_helper.set_external_data(
+            tensor, weights.name, offset=8 + length + first, length=last - first
+        )
+        tensor.ClearField("raw_data")
     nodes = [*casts, *graph.graph.node]
     del graph.graph.node[:]
     graph.graph.node.extend(nodes)

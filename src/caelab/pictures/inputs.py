@@ -4,7 +4,7 @@ import glob
 import itertools
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,13 +50,8 @@ class Job:
         return Job(source=self.source, target=target)
 
 
-@dataclass(frozen=True)
-class _Found:
-    """A picture, its path within the folder it was found in, and that folder, if it was found."""
-
-    source: Path
-    within: Path
-    root: Path | None = None
+_Found = tuple[Path, Path | None]
+"""A picture, and the folder in which it was found; ``None`` where it was named itself."""
 
 
 def find_jobs(
@@ -85,9 +80,7 @@ def find_jobs(
     """
     if STANDARD in inputs or output == STANDARD:
         return [_standard(inputs, output)]
-    found = list(
-        dict.fromkeys(picture for name in inputs for picture in _find(name, recursive=recursive))
-    )
+    found = list(dict.fromkeys(itertools.chain(*(_find(name, recursive) for name in inputs))))
     if output is None:
         if not suffix:
             raise InputError(
@@ -96,7 +89,9 @@ def find_jobs(
             )
         earlier = re.compile(rf"{re.escape(suffix)}(-\d+)?({COMPARISON})?$")
         found = [
-            each for each in found if each.root is None or not earlier.search(each.source.stem)
+            (source, root)
+            for source, root in found
+            if root is None or not earlier.search(source.stem)
         ]
     if not found:
         raise InputError(
@@ -104,25 +99,25 @@ def find_jobs(
             f" {' '.join(SUFFIX_FORMATS)}."
         )
     if output is None:
-        targets = [_renamed(each.source, suffix) for each in found]
-    else:
-        folder, is_picture = Path(output), Path(output).suffix.lower() in SUFFIX_FORMATS
-        if is_picture and not folder.is_dir():
-            if len(found) > 1:
-                raise InputError(
-                    f"{len(found)} pictures cannot go to the one file {printable(output)}. Name a"
-                    " folder."
-                )
-            return [Job(source=found[0].source, target=folder)]
-        if folder.is_file():
+        return _without_collisions(
+            Job(source=source, target=_renamed(source, suffix)) for source, _ in found
+        )
+    folder = Path(output)
+    if folder.suffix.lower() in SUFFIX_FORMATS and not folder.is_dir():
+        if len(found) > 1:
             raise InputError(
-                f"{printable(output)} is a file, and no picture's. Name a folder, or another"
-                " picture."
+                f"{len(found)} pictures cannot go to the one file {printable(output)}. Name a"
+                " folder."
             )
-        found = [each for each in found if not _is_result(each, folder)]
-        targets = [folder / _renamed(each.within, "") for each in found]
+        return [Job(source=found[0][0], target=folder)]
+    if folder.is_file():
+        raise InputError(
+            f"{printable(output)} is a file, and no picture's. Name a folder, or another picture."
+        )
     return _without_collisions(
-        Job(source=each.source, target=target) for each, target in zip(found, targets, strict=True)
+        Job(source=source, target=folder / _renamed(source.relative_to(root or source.parent), ""))
+        for source, root in found
+        if not _is_result(source, root, folder.resolve())
     )
 
 
@@ -137,23 +132,24 @@ def _standard(inputs: Sequence[str], output: str | None) -> Job:
     return Job(source=source, target=None if output in (None, STANDARD) else Path(output))
 
 
-def _find(name: str, *, recursive: bool) -> Iterator[_Found]:
+def _find(name: str, recursive: bool) -> list[_Found]:
     path = Path(name)
     if path.is_dir():
-        for picture in find_files(path, suffixes=SUFFIX_FORMATS, recursive=recursive):
-            yield _Found(picture, picture.relative_to(path), path)
-    elif path.exists():
-        yield _Found(path, Path(path.name))
-    elif glob.has_magic(name):
-        matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - also absolute ones
-        if not matches:
-            raise InputError(f"no file matches {printable(name)}.")
-        root = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), path.parts))
-        for match in map(Path, matches):
-            if match.is_file() and match.suffix.lower() in SUFFIX_FORMATS:
-                yield _Found(match, match.relative_to(root), root)
-    else:
+        files = find_files(path, suffixes=SUFFIX_FORMATS, recursive=recursive)
+        return [(picture, path) for picture in files]
+    if path.exists():
+        return [(path, None)]
+    if not glob.has_magic(name):
         raise InputError(f"there is no {printable(name)}.")
+    matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - also absolute ones
+    if not matches:
+        raise InputError(f"no file matches {printable(name)}.")
+    root = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), path.parts))
+    return [
+        (match, root)
+        for match in map(Path, matches)
+        if match.is_file() and match.suffix.lower() in SUFFIX_FORMATS
+    ]
 
 
 def _renamed(path: Path, suffix: str) -> Path:
@@ -161,17 +157,12 @@ def _renamed(path: Path, suffix: str) -> Path:
     return path.with_name(f"{path.stem}{suffix}{ending}")
 
 
-def _is_result(found: _Found, folder: Path) -> bool:
+def _is_result(source: Path, root: Path | None, output: Path) -> bool:
     """Say whether a picture lies in the folder of results, within the folder that is searched."""
-    output = folder.resolve()
-    return (
-        found.root is not None
-        and output != found.root.resolve()
-        and found.source.resolve().is_relative_to(output)
-    )
+    return root is not None and output != root.resolve() and source.resolve().is_relative_to(output)
 
 
-def _without_collisions(jobs: Iterator[Job]) -> list[Job]:
+def _without_collisions(jobs: Iterable[Job]) -> list[Job]:
     by_target: dict[str, Job] = {}
     for job in jobs:
         # Two names that differ by case alone are one file on some systems.

@@ -116,7 +116,7 @@ def _open_weights(file: Path, name: str, *, threads: int | None, device: Device)
 
     from caelab.device import choose_device
     from caelab.models.weights_file import load_model
-    from caelab.pictures.backends.torch import torch_picture_model, torch_variant_model
+    from caelab.pictures.backends.torch import torch_picture_model
 
     if threads is not None:
         torch.set_num_threads(threads)
@@ -124,7 +124,7 @@ def _open_weights(file: Path, name: str, *, threads: int | None, device: Device)
     model, card = load_model(file, where)
 
     def variant(number: int, seed: int) -> PictureModel:
-        return torch_variant_model(model, card, where, number=number, seed=seed)
+        return torch_picture_model(model, card, where, variant=(number, seed))
 
     return OpenedModel(name=name, model=torch_picture_model(model, card, where), variant=variant)
 

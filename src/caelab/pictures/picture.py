@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from caelab.errors import InputError
-from caelab.pictures.color_profile import ColorProfile
+from caelab.pictures.color_profile import ColorProfile, to_image
 from caelab.pictures.read_16bit import has_16_bits, read_16_bits
 
 Values = NDArray[Any]
@@ -101,7 +101,7 @@ class Picture:
         values = self.joined()
         if values.dtype == np.uint16 and values.shape[2] > 1:
             values = to_eight_bits(values)
-        image = Image.fromarray(values[..., 0] if values.shape[2] == 1 else values)
+        image = to_image(values)
         if self.icc:
             image.info["icc_profile"] = self.icc
         return image
@@ -119,9 +119,8 @@ class Picture:
         eight = self.pixels if self.most == 255 else (self.pixels >> 8).astype(np.uint8)
         if size == self.size:
             return eight
-        image = Image.fromarray(eight[..., 0] if eight.shape[2] == 1 else eight)
-        resized = np.asarray(image.resize(size[::-1], resampling, reducing_gap=3.0))
-        return resized.reshape(*size, eight.shape[2])
+        resized = to_image(eight).resize(size[::-1], resampling, reducing_gap=3.0)
+        return np.asarray(resized).reshape(*size, eight.shape[2])
 
 
 def to_eight_bits(values: Values) -> Values:
@@ -160,9 +159,7 @@ def from_planes(planes: Floats, dtype: DTypeLike) -> Values:
     return scaled.transpose(1, 2, 0).astype(dtype, order="C")
 
 
-def read_picture(
-    source: Path | bytes, *, name: str | None = None, pixel_limit: int = PIXEL_LIMIT
-) -> Picture:
+def read_picture(source: Path | bytes, *, name: str | None = None) -> Picture:
     """Read a picture of any kind.
 
     It is turned as its EXIF says. Palettes become RGB, CMYK becomes sRGB; of an animation, the
@@ -172,7 +169,6 @@ def read_picture(
     Args:
         source: A file, or its content.
         name: Name of the picture in messages.
-        pixel_limit: Largest number of pixels that is read.
 
     Raises:
         InputError: It is no picture, damaged, too large, or of a kind that is not read.
@@ -180,10 +176,11 @@ def read_picture(
     if name is None:
         name = printable(str(source) if isinstance(source, Path) else "the input")
     try:
+        content = source if isinstance(source, bytes) else source.read_bytes()
         with warnings.catch_warnings():
             # Pillow warns of metadata and of sizes; the size is checked here.
             warnings.simplefilter("ignore")
-            return _read(source, name, pixel_limit)
+            return _read(content, name)
     except InputError:
         raise
     except UnidentifiedImageError as error:
@@ -191,7 +188,7 @@ def read_picture(
         raise InputError(f"{name} is not a picture that can be read ({known}).") from error
     except Image.DecompressionBombError as error:
         raise InputError(
-            f"{name} claims to be larger than {pixel_limit:,} pixels, the limit. Reduce it."
+            f"{name} claims to be larger than {PIXEL_LIMIT:,} pixels, the limit. Reduce it."
         ) from error
     except MemoryError as error:
         raise InputError(f"{name} does not fit into memory. Reduce it.") from error
@@ -225,22 +222,20 @@ def picture_of(image: Image.Image) -> Picture:
     return Picture.of_values(values, icc=icc, notes=tuple(notes))
 
 
-def _read(source: Path | bytes, name: str, pixel_limit: int) -> Picture:
-    content = io.BytesIO(source) if isinstance(source, bytes) else None
-    if (len(source) if isinstance(source, bytes) else source.stat().st_size) == 0:
+def _read(content: bytes, name: str) -> Picture:
+    if not content:
         raise InputError(f"{name} is empty (0 bytes).")
 
     def reopen() -> ImageFile.ImageFile:
         Image.init()  # registers the plugins; a build of Pillow may lack some
-        return Image.open(
-            content or source, formats=[known for known in FORMATS if known in Image.OPEN]
-        )
+        known = [format_ for format_ in FORMATS if format_ in Image.OPEN]
+        return Image.open(io.BytesIO(content), formats=known)
 
     with reopen() as opened:
-        if opened.width * opened.height > pixel_limit:
+        if opened.width * opened.height > PIXEL_LIMIT:
             raise InputError(
                 f"{name} has {opened.width}×{opened.height} pixels, more than the limit of"
-                f" {pixel_limit:,}. Reduce it."
+                f" {PIXEL_LIMIT:,}. Reduce it."
             )
         notes: list[str] = []
         frames = getattr(opened, "n_frames", 1)
@@ -262,7 +257,8 @@ def _read(source: Path | bytes, name: str, pixel_limit: int) -> Picture:
         format=format_,
         icc=icc,
         exif=exif,
-        lossless=format_ != "JPEG" and (format_ != "WEBP" or _is_lossless_webp(source)),
+        # The header of a WebP file names its kind: VP8L is lossless.
+        lossless=format_ != "JPEG" and (format_ != "WEBP" or b"VP8L" in content[:4096]),
         notes=(*notes, *exif_notes),
     )
 
@@ -283,7 +279,7 @@ def _values(opened: Image.Image, icc: bytes | None) -> tuple[Values, bytes | Non
         return values, icc, [] if kept else ["its values were brought to 16 bits"]
     if mode == "CMYK":
         try:
-            converted = ColorProfile(icc or b"").image_to_srgb(opened)
+            converted = ColorProfile(icc or b"").to_srgb(opened)
         except ValueError:
             note = "CMYK without a usable profile was converted to RGB"
             return np.asarray(opened.convert("RGB")), None, [note]
@@ -309,11 +305,6 @@ def _exif(opened: ImageFile.ImageFile) -> tuple[bytes, int, list[str]]:
         return (exif.tobytes() if len(exif) else b""), orientation, []
     except Exception:  # as broken as files can be; the picture is what matters
         return b"", 1, ["its EXIF is damaged and was left out"]
-
-
-def _is_lossless_webp(source: Path | bytes) -> bool:
-    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as stream:
-        return b"VP8L" in stream.read(4096)
 
 
 _TURNS: dict[int, Callable[[Values], Values]] = {

@@ -1,6 +1,7 @@
 """Restore pictures at full size: overlapping tiles through an image-to-image model."""
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -47,9 +48,14 @@ def restore(model: PictureModel, pictures: Sequence[Picture], *, tile: int = TIL
             "no pixel is wholly transparent, so that none is missing. Erase what is to be filled in"
             " a format that has transparency, such as PNG."
         )
-    return [
-        restored for group in _alike(pictures) for restored in _restore_alike(model, group, tile)
-    ]
+    results: list[Picture] = []
+    alike = itertools.groupby(pictures, key=lambda picture: (picture.pixels.shape, picture.most))
+    for (shape, _), run in alike:
+        group = list(run)
+        at_once = max(1, BATCH_PIXELS // (shape[0] * shape[1]))
+        for first in range(0, len(group), at_once):
+            results += _restore_alike(model, group[first : first + at_once], tile)
+    return results
 
 
 def _restore_alike(model: PictureModel, pictures: Sequence[Picture], tile: int) -> list[Picture]:
@@ -94,20 +100,3 @@ def _filled(picture: Picture, pixels: NDArray[np.generic], *, only: bool) -> Pic
         pixels = np.where(missing[..., None], pixels, picture.pixels)
     alpha = np.where(missing, picture.most, picture.alpha).astype(picture.alpha.dtype)
     return replace(picture, pixels=pixels, alpha=alpha)
-
-
-def _alike(pictures: Iterable[Picture]) -> Iterable[list[Picture]]:
-    """Cut into runs of pictures of one shape and type, of limited pixels in all."""
-    group: list[Picture] = []
-    for picture in pictures:
-        alike = group and (picture.pixels.shape, picture.most) == (
-            group[0].pixels.shape,
-            group[0].most,
-        )
-        height, width = picture.size
-        if group and not (alike and (len(group) + 1) * height * width <= BATCH_PIXELS):
-            yield group
-            group = []
-        group.append(picture)
-    if group:
-        yield group

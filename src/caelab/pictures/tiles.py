@@ -80,7 +80,8 @@ def spans(length: int, geometry: Geometry, *, tile: int = TILE) -> list[Span]:
     pixels = np.arange(whole)
     # `after[i]` is the share of a pixel that lies after boundary i; a tile has what is after its
     # first boundary and not after its last, so all weights telescope to 1.
-    ramps = [_ramp(pixels, middle, fade) for middle in middles]
+    # A fade of no pixels is a step.
+    ramps = [((pixels + 0.5 - middle) / max(fade, 1e-6) + 0.5).clip(0, 1) for middle in middles]
     after = [np.ones(whole), *ramps, np.zeros(whole)]
     weights = [(left - right).astype(np.float32) for left, right in itertools.pairwise(after)]
     return [
@@ -139,14 +140,6 @@ def in_tiles(
 
 def _rounded_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
-
-
-def _ramp(pixels: Indices, middle: int, width: int) -> NDArray[np.float64]:
-    """Rise from 0 to 1 over ``width`` pixels around the boundary before pixel ``middle``."""
-    if width == 0:
-        return (pixels >= middle).astype(np.float64)
-    ramp: NDArray[np.float64] = ((pixels + 0.5 - middle) / width + 0.5).clip(0, 1)
-    return ramp
 
 
 def _mirrored(pixels: Indices, length: int) -> Indices:

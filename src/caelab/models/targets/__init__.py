@@ -6,16 +6,13 @@ chroma    two chroma channels ────────────────�
 bins      distribution over bins of chroma ──► annealed mean ──► merged with the input's luminance
 """
 
-from caelab.models.targets.base import ColorTarget, PredictionTarget, TargetOptions
-from caelab.models.targets.bins import BinsTarget
-from caelab.models.targets.chroma import ChromaTarget
-from caelab.models.targets.logits import LogitsTarget
-from caelab.models.targets.rgb import RgbTarget
+from caelab.models.targets.base import PredictionTarget, TargetOptions
+from caelab.models.targets.color import BinsTarget, ChromaTarget
+from caelab.models.targets.image import LogitsTarget, RgbTarget
 
 __all__ = [
     "BinsTarget",
     "ChromaTarget",
-    "ColorTarget",
     "LogitsTarget",
     "PredictionTarget",
     "RgbTarget",

@@ -5,7 +5,6 @@ from typing import ClassVar, Protocol, Self
 
 from torch import Tensor, nn
 
-from caelab.color import SPACES, luminance, merge
 from caelab.data.device_images import DeviceImages
 from caelab.models.card import ModelCard
 from caelab.models.color_bins import ColorBins
@@ -112,27 +111,3 @@ class PredictionTarget(nn.Module):
             degraded: The network's input, ``(N, C'', H, W)`` in [0, 1].
         """
         return self.answer(output)
-
-
-class ColorTarget(PredictionTarget):
-    """A target whose answer is chroma; the image has the luminance of the input.
-
-    Colors outside sRGB are desaturated, so that the luminance stays: ``color.desaturate``.
-    """
-
-    needs_luminance = True
-    loss_prefix = "chroma_"
-
-    def __init__(self, color_space: str) -> None:
-        super().__init__()
-        self.color_space = color_space
-        self.space = SPACES[color_space]
-
-    def image(self, output: Tensor, degraded: Tensor) -> Tensor:
-        """Merge the chroma with the luminance of ``degraded``, ``(N, 1 or 3, H, W)``."""
-        return self.merged(self.answer(output), degraded)
-
-    def merged(self, chroma: Tensor, degraded: Tensor) -> Tensor:
-        """Merge chroma ``(N, 2, H, W)``, in the space's unit, with an input's luminance."""
-        luma = luminance(degraded).clamp(0, 1)
-        return merge(luma, chroma, self.space, gamut="desaturate")

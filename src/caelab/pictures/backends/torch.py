@@ -1,7 +1,5 @@
 """A model of PyTorch as a function of arrays."""
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,55 +14,43 @@ from caelab.pictures.picture import Floats
 from caelab.randomness import image_keys
 
 
-def torch_picture_model(model: ImageModel, card: ModelCard, device: torch.device) -> PictureModel:
+def torch_picture_model(
+    model: ImageModel,
+    card: ModelCard,
+    device: torch.device,
+    *,
+    variant: tuple[int, int] | None = None,
+) -> PictureModel:
     """Return the model, in evaluation mode on ``device``, as a function of arrays.
 
-    Its answers have the shape ``(N, C, H, W)``, chroma ``(N, 2, H, W)``.
-
-    Raises:
-        InputError: The network's output has another size than its input.
-    """
-    return _picture_model(model, card, device, Inference(model).answer)
-
-
-def torch_variant_model(
-    model: ImageModel, card: ModelCard, device: torch.device, *, number: int, seed: int
-) -> PictureModel:
-    """Return the model with one of its plausible answers.
-
-    An image's answer does not depend on the other images in a batch.
+    Its answers have the shape ``(N, C, H, W)``, chroma ``(N, 2, H, W)``. An image's answer does not
+    depend on the other images in a batch.
 
     Args:
-        model: A model whose target is a distribution.
+        model: The model; for a variant, one whose target is a distribution.
         card: Card of the model.
         device: Device that computes.
-        number: Index of the variant.
-        seed: Seed of the draws.
+        variant: Index of one plausible answer, and the seed of the draws; by default the mean.
 
     Raises:
-        InputError: The model gives one answer, or its output has another size than its input.
+        InputError: The model gives one answer only and a variant is asked for, or the network's
+            output has another size than its input.
     """
-    target, inference = model.distribution, Inference(model)
-
-    def draw(degraded: Tensor) -> Tensor:
-        # All images get the variant's key, not one of their own index in the batch.
-        keys = image_keys(np.full(len(degraded), number, np.int64), seed, 0).to(degraded.device)
-        output = inference.output(degraded)
-        return target.draw(output, degraded, keys, temperature=VARIANT_TEMPERATURE)
-
-    return _picture_model(model, card, device, draw)
-
-
-def _picture_model(
-    model: ImageModel, card: ModelCard, device: torch.device, answer: Callable[[Tensor], Tensor]
-) -> PictureModel:
     degradation = parse_degradation(card.degradation)
-    model.to(device).eval()
+    target = model.target if variant is None else model.distribution
+    inference = Inference(model.to(device).eval())
+
+    def draw(degraded: Tensor, number: int, seed: int) -> Tensor:
+        # All images get the variant's key, not one of their own index in the batch.
+        keys = image_keys(np.full(len(degraded), number, np.int64), seed, 0).to(device)
+        output = inference.output(degraded)
+        return model.distribution.draw(output, degraded, keys, temperature=VARIANT_TEMPERATURE)
 
     @torch.inference_mode()
     def function(images: Floats) -> Floats:
         degraded = torch.from_numpy(np.ascontiguousarray(images)).to(device)
-        answers = answer(degraded.contiguous(memory_format=torch.channels_last))
+        degraded = degraded.contiguous(memory_format=torch.channels_last)
+        answers = draw(degraded, *variant) if variant else inference.answer(degraded)
         return answers.float().cpu().contiguous().numpy()
 
     return PictureModel(
@@ -73,7 +59,7 @@ def _picture_model(
         geometry=geometry_of_card(card),
         size=card.size,
         degradation=degradation,
-        color_space=model.target.color_space,
+        color_space=target.color_space,
     )
 
 

@@ -1,4 +1,4 @@
-"""The target ``rgb``: the image itself."""
+"""The targets ``rgb`` and ``logits``: images."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -57,3 +57,29 @@ class RgbTarget(PredictionTarget):
     def answer(self, output: Tensor) -> Tensor:
         """Clip images ``(N, C, H, W)`` to [0, 1]."""
         return output.clamp(0, 1)
+
+
+@register
+class LogitsTarget(PredictionTarget):
+    """Logits of the pixel values, which are taken as probabilities."""
+
+    name = "logits"
+    summary = "logits of the image's pixel values"
+    losses = ("logits",)
+
+    def __init__(self, *, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    @classmethod
+    def from_card(cls, card: ModelCard) -> Self:
+        """Return the target for images of the card's channels."""
+        return cls(channels=card.channels)
+
+    def target(self, clean: Tensor) -> Tensor:
+        """Return the clean images, ``(N, C, H, W)``."""
+        return clean
+
+    def answer(self, output: Tensor) -> Tensor:
+        """Apply the logistic function, ``(N, C, H, W)`` both."""
+        return output.sigmoid()

@@ -1,11 +1,11 @@
-"""The target ``bins``: a distribution over chroma bins by pixel (Zhang et al. 2016)."""
+"""The targets ``chroma`` and ``bins``, whose answers are merged with the input's luminance."""
 
 from typing import Self
 
 import torch
 from torch import Tensor
 
-from caelab.color import SPACES, luminance
+from caelab.color import SPACES, luminance, merge
 from caelab.data.device_images import DeviceImages
 from caelab.kernels.sparse_cross_entropy import chunks
 from caelab.models.card import ModelCard
@@ -18,8 +18,72 @@ from caelab.models.color_bins import (
     spread,
 )
 from caelab.models.color_sampling import colors_at, smooth_field
-from caelab.models.targets.base import ColorTarget, TargetOptions
+from caelab.models.targets.base import PredictionTarget, TargetOptions
 from caelab.registry import register
+
+
+class ColorTarget(PredictionTarget):
+    """A target whose answer is chroma; the image has the luminance of the input.
+
+    Colors outside sRGB are desaturated, so that the luminance stays: ``color.desaturate``.
+    """
+
+    needs_luminance = True
+    loss_prefix = "chroma_"
+
+    def __init__(self, color_space: str) -> None:
+        super().__init__()
+        self.color_space = color_space
+        self.space = SPACES[color_space]
+
+    def image(self, output: Tensor, degraded: Tensor) -> Tensor:
+        """Merge the chroma with the luminance of ``degraded``, ``(N, 1 or 3, H, W)``."""
+        return self.merged(self.answer(output), degraded)
+
+    def merged(self, chroma: Tensor, degraded: Tensor) -> Tensor:
+        """Merge chroma ``(N, 2, H, W)``, in the space's unit, with an input's luminance."""
+        luma = luminance(degraded).clamp(0, 1)
+        return merge(luma, chroma, self.space, gamut="desaturate")
+
+
+@register
+class ChromaTarget(ColorTarget):
+    """Two chroma channels, in units of the space's typical deviation from gray.
+
+    Args:
+        color_space: Name of the color space.
+
+    >>> import torch
+    >>> from caelab.color import luminance
+    >>> target = ChromaTarget("ycbcr")
+    >>> clean = torch.rand(2, 3, 8, 8)
+    >>> restored = target.image(target.target(clean), luminance(clean))
+    >>> torch.allclose(restored, clean, atol=1e-5)
+    True
+    """
+
+    name = "chroma"
+    summary = "two chroma channels, merged with the input's luminance"
+    losses = ("values",)
+    channels = 2
+
+    @classmethod
+    def output_channels(cls, options: TargetOptions, channels: int) -> int:  # noqa: ARG003
+        """Return 2."""
+        return 2
+
+    @classmethod
+    def from_card(cls, card: ModelCard) -> Self:
+        """Return the target in the card's color space."""
+        return cls(card.color_space)
+
+    def target(self, clean: Tensor) -> Tensor:
+        """Return the clean image's chroma ``(N, 2, H, W)``, of about unit variance."""
+        return self.space.chroma(clean) / self.space.chroma_scale
+
+    def answer(self, output: Tensor) -> Tensor:
+        """Return the chroma ``(N, 2, H, W)`` in the space's unit."""
+        return output * self.space.chroma_scale
 
 
 @register
