@@ -9,8 +9,8 @@ from dataclasses import replace
 from itertools import groupby
 from typing import assert_never
 
-from caelab.networks.ast import CodeMark, Item, Network, NetworkError, Repeat, Residual, Skip
-from caelab.networks.layers.base import LayerKind, MisfitError, Span
+from caelab.networks.ast import CodeMark, Item, Network, Repeat, Residual, Skip
+from caelab.networks.layers.base import LayerKind, MisfitError
 
 MAX_CHANNELS = 65_536
 
@@ -39,12 +39,11 @@ def adapt(network: Network, *, outputs: int, inputs: int = 3) -> Network:
     """
     items, needed = _backwards(network, network.items, outputs)
     if needed is not None and needed != inputs:
-        raise NetworkError(
+        raise network.error(
             f"the network would need {needed} channels at its beginning for {outputs} at its end,"
             f" and has {inputs}",
-            text=network.text,
-            span=(0, len(network.text)),
-            expected="Expected a conv, deconv or dense layer, whose channels can be chosen.",
+            (0, len(network.text)),
+            "Expected a conv, deconv or dense layer, whose channels can be chosen.",
         )
     return Network(items=items)
 
@@ -77,12 +76,15 @@ def _backwards(
                 adapted.append(replace(item, items=inner))
             case Repeat():
                 copies, needed = _backwards(network, (item.item,) * item.count, needed)
-                adapted.extend(reversed(_repeated(item, copies)))
+                for copy, run in groupby(reversed(copies)):
+                    count = len(list(run))
+                    alone = count == 1 < item.count
+                    adapted.append(copy if alone else replace(item, count=count, item=copy))
             case Skip():
-                raise _error(
-                    network,
+                raise network.error(
+                    "cannot be adapted: the network ends in a skip, whose channels are partly its"
+                    " input's",
                     item.span,
-                    "the network ends in a skip, whose channels are partly its input's",
                     "Expected a convolution after the bracket, whose channels can be chosen.",
                 )
             case CodeMark():
@@ -95,33 +97,17 @@ def _backwards(
 def _layer(network: Network, layer: LayerKind, needed: int) -> tuple[LayerKind, int | None]:
     if layer.weighted:
         if needed > MAX_CHANNELS:
-            raise _error(
-                network,
+            raise network.error(
+                f"cannot be adapted: {needed} channels are needed here",
                 layer.span,
-                f"{needed} channels are needed here",
                 f"At most {MAX_CHANNELS} are allowed.",
             )
         return replace(layer, number=needed), None
     try:
         return layer, layer.input_channels(needed)
     except MisfitError as error:
-        raise _error(
-            network,
+        raise network.error(
+            f"cannot be adapted: {layer} does not fit: {error}",
             layer.span,
-            f"{layer} does not fit: {error}",
             "Expected a layer that fits, or a convolution after it.",
         ) from error
-
-
-def _repeated(repeat: Repeat, copies: tuple[Item, ...]) -> list[Item]:
-    """Write equal neighbors among the copies as one repetition."""
-    if all(copy == repeat.item for copy in copies):
-        return [repeat]
-    runs = [list(run) for _, run in groupby(copies)]
-    return [run[0] if len(run) == 1 else Repeat(count=len(run), item=run[0]) for run in runs]
-
-
-def _error(network: Network, span: Span, problem: str, expected: str) -> NetworkError:
-    return NetworkError(
-        f"cannot be adapted: {problem}", text=network.text, span=span, expected=expected
-    )

@@ -20,35 +20,33 @@ from caelab.networks.layers.base import LayerKind, Span
 
 
 @dataclass(frozen=True, kw_only=True)
-class Residual:
+class _Item:
+    span: Span = field(default=(0, 0), compare=False, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Bracket(_Item):
+    items: "tuple[Item, ...]"
+
+
+class Residual(_Bracket):
     """``( … )``: x + f(x)."""
 
-    items: "tuple[Item, ...]"
-    span: Span = field(default=(0, 0), compare=False, repr=False)
 
-
-@dataclass(frozen=True, kw_only=True)
-class Skip:
+class Skip(_Bracket):
     """``[ … ]``: x and f(x), concatenated over channels, x first."""
 
-    items: "tuple[Item, ...]"
-    span: Span = field(default=(0, 0), compare=False, repr=False)
-
 
 @dataclass(frozen=True, kw_only=True)
-class Repeat:
+class Repeat(_Item):
     """``COUNT * item``: copies in a row, each with weights of its own."""
 
     count: int
     item: "Item"
-    span: Span = field(default=(0, 0), compare=False, repr=False)
 
 
-@dataclass(frozen=True, kw_only=True)
-class CodeMark:
+class CodeMark(_Item):
     """``|``: the tensor here is the code."""
-
-    span: Span = field(default=(0, 0), compare=False, repr=False)
 
 
 Item = LayerKind | Residual | Skip | Repeat | CodeMark
@@ -82,6 +80,16 @@ class Network:
 
     def __str__(self) -> str:
         return self.text
+
+    def error(self, problem: str, span: Span, expected: str) -> "NetworkError":
+        """Return an error that points at ``span`` in the canonical text.
+
+        Args:
+            problem: What is wrong.
+            span: The position.
+            expected: What to write instead, in sentences.
+        """
+        return NetworkError(problem, text=self.text, span=span, expected=expected)
 
     @property
     def halves(self) -> tuple[tuple[Item, ...], tuple[Item, ...]] | None:

@@ -16,7 +16,6 @@ from caelab.networks.layers.base import (
     MisfitError,
     ReceptiveField,
     Shape,
-    Span,
     format_shape,
     size_of,
 )
@@ -60,7 +59,7 @@ def describe(
         )
     image = (channels, height, width)
     walk = _Walk(network, image=image)
-    output, field = walk.sequence(network.items, image, ReceptiveField(), depth=0)
+    output, field = walk.sequence(network.items, image, ReceptiveField())
     multiply_accumulates = sum(row.multiply_accumulates for row in walk.rows)
     description = Description(
         network=network,
@@ -96,25 +95,23 @@ def require_image_output(description: Description, *, channels: int = 3) -> None
         f"the output is {format_shape(description.output)}, not the image's"
         f" {format_shape(expected)}"
     )
-    culprit, advice = rows[-1], ""
     if description.output[1:] == (height, width):
-        culprit = next((row for row in reversed(rows) if row.weighted), culprit)
+        culprit = next((row for row in reversed(rows) if row.weighted), rows[-1])
         advice = f"Expected a last layer that leaves {channels} channels, such as conv{channels}."
     else:
-        lossy = next((index for index, row in enumerate(rows) if row.remainder), None)
-        if lossy is not None:
-            culprit = rows[lossy]
-            problem += _name_remainder(rows, lossy, description.input)
-        if advice := _advise_sizes(description.network, description.input):
-            pass
-        elif height % description.output[1] == width % description.output[2] == 0:
-            factor = height // description.output[1]
+        remainder, lossy = _name_remainder(rows, 0, description.input)
+        problem += remainder
+        culprit = lossy or rows[-1]
+        advice = _advise_sizes(description.network, description.input)
+        high, wide = description.output[1:]
+        if not advice and height % high == width % wide == 0:
+            factor = height // high
             advice = (
                 f"The output is {factor}× too small: a further up{factor if factor > 2 else ''}"
                 " would do. "
             )
         advice += "Expected as much upsampling as downsampling, and padding 'same'."
-    raise NetworkError(problem, text=description.text, span=culprit.span, expected=advice)
+    raise description.network.error(problem, culprit.span, advice)
 
 
 def require_enlargeable(description: Description, *, channels: int = 3) -> None:
@@ -158,13 +155,9 @@ class _Walk:
         self.weights = 0
         self.saved = 0
 
-    def fail(self, problem: str, span: Span, expected: str) -> NetworkError:
-        return NetworkError(problem, text=self.network.text, span=span, expected=expected)
-
     def sequence(
-        self, items: tuple[Item, ...], shape: Shape, field: ReceptiveField | None, *, depth: int
+        self, items: tuple[Item, ...], shape: Shape, field: ReceptiveField | None, *, depth: int = 0
     ) -> tuple[Shape, ReceptiveField | None]:
-        merged: LayerKind | None = None
         previous: Item | None = None
         before = shape
         for item in unroll(items):
@@ -191,41 +184,37 @@ class _Walk:
         try:
             after = layer.shape(shape)
         except MisfitError as error:
-            raise self.fail(
+            raise self.network.error(
                 f"{layer} does not fit: {error}",
                 layer.span,
                 f"The layer's input is {format_shape(shape)} (channels×height×width).",
             ) from error
-        if size_of(after) > MAX_VALUES:
-            raise self.fail(
-                f"a representation of {format_shape(after)}",
-                layer.span,
-                f"At most {MAX_VALUES} numbers are allowed.",
-            )
-        if layer.classes:
-            self.classifiers.append(layer.classes)
         weights = layer.weights(shape)
         self.weights += weights
-        if self.weights > MAX_WEIGHTS:
-            raise self.fail(
-                f"{self.weights} weights", layer.span, f"At most {MAX_WEIGHTS} are allowed."
-            )
+        # A short text can ask for more than any memory holds: refused before it is allocated.
+        for count, what, most in (
+            (size_of(after), f"a representation of {format_shape(after)}", MAX_VALUES),
+            (self.weights, f"{self.weights} weights", MAX_WEIGHTS),
+        ):
+            if count > most:
+                raise self.network.error(what, layer.span, f"At most {most} numbers are allowed.")
+        if layer.classes:
+            self.classifiers.append(layer.classes)
         field = field and layer.receptive_field(field)
-        self.rows.append(
-            LayerRow(
-                text=str(layer),
-                kind=layer.name,
-                shape=after,
-                size=size_of(after),
-                weights=weights,
-                weighted=layer.weighted,
-                multiply_accumulates=layer.multiply_accumulates(shape),
-                receptive_field=field.extent if field else None,
-                depth=depth,
-                remainder=layer.remainder(shape),
-                span=layer.span,
-            )
+        row = LayerRow(
+            text=str(layer),
+            kind=layer.name,
+            shape=after,
+            size=size_of(after),
+            weights=weights,
+            weighted=layer.weighted,
+            multiply_accumulates=layer.multiply_accumulates(shape),
+            receptive_field=field.extent if field else None,
+            depth=depth,
+            remainder=layer.remainder(shape),
+            span=layer.span,
         )
+        self.rows.append(row)
         return after, field
 
     def bracket(
@@ -244,24 +233,26 @@ class _Walk:
             problem = (
                 f"the {kind} {does} x of {format_shape(shape)} and f(x) of {format_shape(inner)}"
             )
-            expected = f"Expected layers in the bracket that come back to {needs}."
-            lossy = [index for index in range(begun, len(self.rows)) if self.rows[index].remainder]
-            if lossy and self.image:
-                problem += _name_remainder(self.rows, lossy[0], self.image)
-                expected = _advise_sizes(self.network, self.image) + expected
-            raise self.fail(problem, bracket.span, expected)
-        field = field and field.union(inner_field)
-        self.rows.append(
-            LayerRow(
-                text=text,
-                kind=kind,
-                shape=after,
-                size=size_of(after),
-                receptive_field=field.extent if field else None,
-                depth=depth,
-                span=bracket.span,
+            advice = ""
+            if self.image and (lossy := _name_remainder(self.rows, begun, self.image)[0]):
+                problem += lossy
+                advice = _advise_sizes(self.network, self.image)
+            raise self.network.error(
+                problem,
+                bracket.span,
+                f"{advice}Expected layers in the bracket that come back to {needs}.",
             )
+        field = field and field.union(inner_field)
+        row = LayerRow(
+            text=text,
+            kind=kind,
+            shape=after,
+            size=size_of(after),
+            receptive_field=field.extent if field else None,
+            depth=depth,
+            span=bracket.span,
         )
+        self.rows.append(row)
         return after, field
 
 
@@ -277,13 +268,16 @@ def _narrowest(rows: list[LayerRow]) -> Representation:
     return _representation(rows, index + 1, rows[index].shape)
 
 
-def _name_remainder(rows: Sequence[LayerRow], index: int, image: Shape) -> str:
-    """Name the row at ``index``, whose stride left pixels over."""
-    before = rows[index - 1].shape if index else image
-    return (
-        f"; {rows[index].text} made {format_shape(rows[index].shape)} of {format_shape(before)},"
-        " with a remainder"
-    )
+def _name_remainder(
+    rows: Sequence[LayerRow], begun: int, image: Shape
+) -> tuple[str, LayerRow | None]:
+    """Name the first row from ``begun`` on whose stride left pixels over, if there is one."""
+    for index, row in enumerate(rows[begun:], begun):
+        if row.remainder:
+            made = format_shape(row.shape)
+            of = format_shape(rows[index - 1].shape if index else image)
+            return f"; {row.text} made {made} of {of}, with a remainder", row
+    return "", None
 
 
 def _advise_sizes(network: Network, image: Shape) -> str:
@@ -292,9 +286,7 @@ def _advise_sizes(network: Network, image: Shape) -> str:
 
     def keeps(side: int, axis: int) -> bool:
         try:
-            output, _ = _Walk(network).sequence(
-                network.items, (channels, side, side), None, depth=0
-            )
+            output, _ = _Walk(network).sequence(network.items, (channels, side, side), None)
         except NetworkError:
             return False
         return output[axis] == side

@@ -66,10 +66,9 @@ class ParametricLayer(nn.Module):
 
     Args:
         weight: Shape of the weights.
-        biases: Number of biases.
-        channels: Channels C' of the output.
         fan_in: Number of products that are summed to one output number.
         activation: Name of the activation.
+        channels: Channels C' of the output; by default one for every bias.
     """
 
     channel_axis = 0
@@ -77,13 +76,13 @@ class ParametricLayer(nn.Module):
     norm: nn.BatchNorm2d | None
 
     def __init__(
-        self, *, weight: tuple[int, ...], biases: int, channels: int, fan_in: float, activation: str
+        self, weight: tuple[int, ...], *, fan_in: float, activation: str, channels: int = 0
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(weight))
-        self.bias = nn.Parameter(torch.empty(biases))
+        self.bias = nn.Parameter(torch.empty(weight[self.channel_axis]))
         self.norm = None
-        self.channels = channels
+        self.channels = channels or weight[self.channel_axis]
         self.defers = False
         self.activation = activation
         self.fan_in = fan_in
@@ -152,13 +151,11 @@ class Convolution(ParametricLayer):
         kernel: int,
         stride: int = 1,
         dilation: int = 1,
-        padding: tuple[int, int],
-        activation: str,
+        padding: tuple[int, int] = (0, 0),
+        activation: str = "none",
     ) -> None:
         super().__init__(
-            weight=(outputs, inputs, kernel, kernel),
-            biases=outputs,
-            channels=outputs,
+            (outputs, inputs, kernel, kernel),
             fan_in=inputs * kernel**2,
             activation=activation,
         )
@@ -201,9 +198,7 @@ class TransposedConvolution(ParametricLayer):
         activation: str,
     ) -> None:
         super().__init__(
-            weight=(inputs, outputs, kernel, kernel),
-            biases=outputs,
-            channels=outputs,
+            (inputs, outputs, kernel, kernel),
             fan_in=inputs * max(1.0, kernel / stride) ** 2,
             activation=activation,
         )
@@ -246,9 +241,7 @@ class UpConvolution(ParametricLayer):
         self, inputs: int, outputs: int, *, kernel: int, factor: int, activation: str
     ) -> None:
         super().__init__(
-            weight=(outputs, inputs, kernel, kernel),
-            biases=outputs,
-            channels=outputs,
+            (outputs, inputs, kernel, kernel),
             fan_in=inputs * kernel**2,
             activation=activation,
         )
@@ -314,15 +307,11 @@ class Dense(ParametricLayer):
         activation: Name of the activation.
     """
 
-    def __init__(self, inputs: int, shape: tuple[int, int, int], *, activation: str) -> None:
+    def __init__(
+        self, inputs: int, shape: tuple[int, int, int], *, activation: str = "none"
+    ) -> None:
         outputs = shape[0] * shape[1] * shape[2]
-        super().__init__(
-            weight=(outputs, inputs),
-            biases=outputs,
-            channels=shape[0],
-            fan_in=inputs,
-            activation=activation,
-        )
+        super().__init__((outputs, inputs), fan_in=inputs, activation=activation, channels=shape[0])
         self.shape = shape
 
     def map(self, x: Tensor) -> Tensor:
@@ -373,7 +362,7 @@ class Classifier(nn.Module):
 
     def __init__(self, channels: int, *, classes: int) -> None:
         super().__init__()
-        self.linear = Dense(channels, (classes, 1, 1), activation="none")
+        self.linear = Dense(channels, (classes, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x, (N, C, H, W)."""
@@ -395,7 +384,7 @@ class GlobalContext(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.linear = Dense(channels, (channels, 1, 1), activation="none")
+        self.linear = Dense(channels, (channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C, H, W)."""
@@ -413,8 +402,8 @@ class SqueezeExcitation(nn.Module):
     def __init__(self, channels: int, *, reduction: int) -> None:
         super().__init__()
         hidden = channels // reduction
-        self.squeeze = Dense(channels, (hidden, 1, 1), activation="none")
-        self.excite = Dense(hidden, (channels, 1, 1), activation="none")
+        self.squeeze = Dense(channels, (hidden, 1, 1))
+        self.excite = Dense(hidden, (channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C, H, W)."""
@@ -433,10 +422,8 @@ class SelfAttention(nn.Module):
     def __init__(self, channels: int, *, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.projections = Convolution(
-            channels, 3 * channels, kernel=1, padding=(0, 0), activation="none"
-        )
-        self.output = Convolution(channels, channels, kernel=1, padding=(0, 0), activation="none")
+        self.projections = Convolution(channels, 3 * channels, kernel=1)
+        self.output = Convolution(channels, channels, kernel=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C, H, W)."""

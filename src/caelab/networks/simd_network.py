@@ -88,9 +88,8 @@ def make_simd_network(
         chain is None
         or chain.mean_width > MAX_MEAN_WIDTH
         or (library := simd.LIBRARY.loaded) is None
+        or chain.max_taps > library.max_taps()
     ):
-        return None
-    if chain.max_taps > library.max_taps():
         return None
     try:
         program = SimdProgram(

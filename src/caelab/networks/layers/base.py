@@ -245,9 +245,12 @@ class LayerKind:
     def shape(self, shape: Shape) -> Shape:
         """Return the output's shape (C', H', W') for an input of ``shape`` (C, H, W).
 
+        The shape stays, if :meth:`input_channels` takes its channels.
+
         Raises:
             MisfitError: The layer does not fit; the message says why.
         """
+        self.input_channels(shape[0])
         return shape
 
     def weights(self, shape: Shape) -> int:  # noqa: ARG002

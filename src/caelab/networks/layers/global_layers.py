@@ -21,8 +21,15 @@ MAX_ATTENTION_WEIGHTS = 2**24
 one head."""
 
 
+class GlobalLayer(LayerKind):
+    """A layer whose every output number depends on the whole image."""
+
+    def receptive_field(self, field: ReceptiveField) -> None:
+        """Return ``None``: the whole image."""
+
+
 @register
-class Context(LayerKind):
+class Context(GlobalLayer):
     """A linear map of the channels' means, added at every position."""
 
     name = "context"
@@ -36,9 +43,6 @@ class Context(LayerKind):
         """Return C²."""
         return shape[0] ** 2
 
-    def receptive_field(self, field: ReceptiveField) -> None:
-        """Return ``None``: the whole image."""
-
     def module(self, shape: Shape) -> "nn.Module":
         """Return a ``GlobalContext``."""
         from caelab.networks.modules import GlobalContext
@@ -47,17 +51,12 @@ class Context(LayerKind):
 
 
 @register
-class Excite(LayerKind):
+class Excite(GlobalLayer):
     """Squeeze-and-excitation: a gate for every channel, computed from the channels' means."""
 
     name = "excite"
     help = "squeeze-and-excitation: scales each channel by a gate, from C / r hidden units"
     takes = Number(meaning="reduction")
-
-    def shape(self, shape: Shape) -> Shape:
-        """Return the same shape."""
-        self.input_channels(shape[0])
-        return shape
 
     def input_channels(self, outputs: int) -> int:
         """Return the same number, a multiple of the reduction."""
@@ -73,9 +72,6 @@ class Excite(LayerKind):
         """Return 2·C·C / r."""
         return 2 * shape[0] * (shape[0] // self.number)
 
-    def receptive_field(self, field: ReceptiveField) -> None:
-        """Return ``None``: the whole image."""
-
     def module(self, shape: Shape) -> "nn.Module":
         """Return a ``SqueezeExcitation``."""
         from caelab.networks.modules import SqueezeExcitation
@@ -84,7 +80,7 @@ class Excite(LayerKind):
 
 
 @register
-class Attend(LayerKind):
+class Attend(GlobalLayer):
     """Self-attention over the positions, to be put in a residual: ``(norm attend4)``."""
 
     name = "attend"
@@ -93,8 +89,7 @@ class Attend(LayerKind):
 
     def shape(self, shape: Shape) -> Shape:
         """Return the same shape."""
-        channels, height, width = shape
-        self.input_channels(channels)
+        _, height, width = super().shape(shape)
         pairs = self.number * (height * width) ** 2
         if pairs > MAX_ATTENTION_WEIGHTS:
             raise MisfitError(
@@ -116,9 +111,6 @@ class Attend(LayerKind):
         """Return 4·C²·H·W for the linear maps and 2·C·(H·W)² for attention's products."""
         channels, height, width = shape
         return 4 * channels * size_of(shape) + 2 * channels * (height * width) ** 2
-
-    def receptive_field(self, field: ReceptiveField) -> None:
-        """Return ``None``: the whole image."""
 
     def module(self, shape: Shape) -> "nn.Module":
         """Return a ``SelfAttention``."""

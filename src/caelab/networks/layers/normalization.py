@@ -24,11 +24,6 @@ class Norm(LayerKind):
         most = max(1, min(32, channels // 4))
         return next(groups for groups in range(most, 0, -1) if channels % groups == 0)
 
-    def shape(self, shape: Shape) -> Shape:
-        """Return the same shape."""
-        self.input_channels(shape[0])
-        return shape
-
     def input_channels(self, outputs: int) -> int:
         """Return the same number, a multiple of the groups."""
         require_multiple(outputs, self.groups(outputs), f"{self.number} groups")
