@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from caelab.degrade.degradation import parse_degradation
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.experiments.run_directory import RunDirectory, read_config
@@ -111,9 +110,8 @@ def _rounded(model: ImageModel, card: ModelCard) -> tuple[ImageModel, torch.dtyp
     rounded = copy.deepcopy(model)
     for parameter in rounded.parameters():
         parameter.data = parameter.data.half().float()
-    channels = parse_degradation(card.degradation).channels(card.channels)
     images = torch.rand(
-        16, channels, card.size, card.size, generator=torch.Generator().manual_seed(0)
+        16, len(card.mean), card.size, card.size, generator=torch.Generator().manual_seed(0)
     )
     with torch.inference_mode():
         change = float((rounded.restore(images) - model.restore(images)).abs().max())
@@ -150,14 +148,14 @@ def _card(directory: RunDirectory, name: str) -> dict[str, Any]:
 def train_command(config: RunConfig) -> str:
     """Return the command that trains a configuration, with the options that are no defaults."""
     words = ["caelab", "train", config.network_name, "--data", config.data.source]
+    tta = []
     for name, value in config.changes().items():
-        if name in ("network", "data") or name.startswith("tta_"):
-            continue
-        flag = f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
-        words += [flag] if isinstance(value, bool) else [flag, str(value)]
-    chosen = config.test_time
-    tta = [name for name in ("flip", "scale") if getattr(chosen, name)]
-    tta += [f"shift{chosen.shift}"] if chosen.shift else []
+        if name.startswith("tta_"):
+            # What differs from the defaults is switched on: `flip`, `scale`, or `shift` by pixels.
+            tta.append(name.removeprefix("tta_") + ("" if value is True else str(value)))
+        elif name not in ("network", "data"):
+            flag = f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
+            words += [flag] if isinstance(value, bool) else [flag, str(value)]
     return shlex.join([*words, *(["--tta", ",".join(tta)] if tta else [])])
 
 

@@ -43,7 +43,9 @@ class Inference:
 
     def __init__(self, model: ImageModel) -> None:
         self.model = model
-        self._compiled = lru_cache(MAX_SIZES)(self._compile)
+        # A function of the model, not a method, which would keep this object, and the memory of its
+        # programs, alive until the garbage collector runs.
+        self._compiled = lru_cache(MAX_SIZES)(partial(_compile, model))
         self._pool: ThreadPoolExecutor | None = None
 
     @torch.no_grad()
@@ -123,13 +125,17 @@ class Inference:
         )
         return torch.cat(list(self._pool.map(share, x.tensor_split(shares))))
 
-    def _compile(self, part: Part, channels: int, height: int, width: int) -> SimdNetwork | None:
-        if height * width > MAX_PIXELS:
-            return None
-        compiled = self.model.compiled((channels, height, width), part)
-        # A decoder's input is small where its layers are not.
-        small = compiled and all(h * w <= MAX_PIXELS for _, h, w in compiled.program.chain.shapes)
-        return compiled if small else None
+
+def _compile(
+    model: ImageModel, part: Part, channels: int, height: int, width: int
+) -> SimdNetwork | None:
+    """Return the program of a part for inputs ``(N, C, H, W)``, if it is worth one."""
+    if height * width > MAX_PIXELS:
+        return None
+    compiled = model.compiled((channels, height, width), part)
+    # A decoder's input is small where its layers are not.
+    small = compiled and all(h * w <= MAX_PIXELS for _, h, w in compiled.program.chain.shapes)
+    return compiled if small else None
 
 
 @contextmanager

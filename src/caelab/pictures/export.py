@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from caelab.degrade.degradation import parse_degradation
 from caelab.errors import InputError
 from caelab.files import replacing
 from caelab.models.card import ModelCard
@@ -54,7 +53,7 @@ def export_onnx(
     Raises:
         InputError: Packages are missing, the model cannot be exported, or the results differ.
     """
-    channels = parse_degradation(card.degradation).channels(card.channels)
+    channels = len(card.mean)
     geometry = geometry_of_card(card)
     # Padding lies inside the graph, so that users of other languages need not know of strides.
     whole = _AnySize(model.eval(), geometry.multiple).eval()

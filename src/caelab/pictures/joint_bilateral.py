@@ -134,6 +134,7 @@ def _step(chroma: Floats, coarse: Floats, luma: Floats, *, size: Size, top: int)
             np.divide(row_weights[down][:, None], weight, out=weight)
             weight *= column_weights[across]
             weight_sum += weight
+            # One plane at a time: `neighbors[1:, index]` takes over ten times as long.
             weighted[0] += weight * neighbors[1][index]
             weighted[1] += weight * neighbors[2][index]
     weighted /= weight_sum

@@ -151,13 +151,13 @@ class Model:
             raise InputError(
                 f"a batch of images is uint8, or floats in [0, 1]; this is {array.dtype}."
             )
-        geometry, (height, width) = self._model.geometry, array.shape[2:]
-        wanted = ""
-        if geometry.fixed is not None and (height, width) != (geometry.fixed, geometry.fixed):
-            wanted = f"{geometry.fixed}×{geometry.fixed} pixels"
-        elif height % geometry.multiple or width % geometry.multiple:
-            wanted = f"sides that are multiples of {geometry.multiple}"
-        if wanted:
+        (height, width), multiple = array.shape[2:], self._model.geometry.multiple
+        if fixed := self._model.geometry.fixed:
+            fits, wanted = height == width == fixed, f"{fixed}×{fixed} pixels"
+        else:
+            fits = height % multiple == width % multiple == 0
+            wanted = f"sides that are multiples of {multiple}"
+        if not fits:
             raise InputError(
                 f"the network {self.card.network} takes batches of {wanted}, not of"
                 f" {height}×{width} pixels."
@@ -202,15 +202,11 @@ def _picture(images: Image.Image | Array) -> Picture:
     if isinstance(images, Image.Image):
         return picture_of(images)
     array = np.asarray(images)
-    channels = 1 if array.ndim == 2 else array.shape[-1]
-    if (
-        array.dtype not in (np.uint8, np.uint16)
-        or array.ndim not in (2, 3)
-        or channels > 4
-        or 0 in array.shape
-    ):
+    values = array[..., None] if array.ndim == 2 else array
+    integers = array.dtype in (np.uint8, np.uint16)
+    if not integers or values.ndim != 3 or values.shape[2] > 4 or 0 in values.shape:
         raise InputError(
             "a picture is uint8 or uint16 (H, W) or (H, W, C), a batch (N, C, H, W); this is"
             f" {array.dtype} {array.shape}."
         )
-    return Picture.of_values(array.reshape(*array.shape[:2], channels))
+    return Picture.of_values(values)

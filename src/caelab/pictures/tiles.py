@@ -115,21 +115,18 @@ def in_tiles(
     height, width = size
     down, across = spans(height, model.geometry, tile=tile), spans(width, model.geometry, tile=tile)
     columns = [_mirrored(np.arange(span.start, span.stop), width) for span in across]
-    tile_height, tile_width = (side[0].stop - side[0].start for side in (down, across))
-    at_once = max(1, BATCH_PIXELS // (tile_height * tile_width))
+    at_once = max(1, BATCH_PIXELS // (len(down[0].weights) * len(across[0].weights)))
     band = np.zeros(0, np.float32)
     for number, span in enumerate(down):
         rows = _mirrored(np.arange(span.start, span.stop), height)
+        outputs: list[Floats] = []
         for first in range(0, len(across), at_once):
-            batch = slice(first, first + at_once)
-            tiles = [read(rows, chosen) for chosen in columns[batch]]
-            outputs = model(np.concatenate(tiles))
-            if not band.size:
-                shape = (len(tiles[0]), outputs.shape[1], tile_height, across[-1].stop)
-                band = np.zeros(shape, np.float32)
-            for output, own in zip(np.split(outputs, len(tiles)), across[batch], strict=True):
-                weights = span.weights[:, None] * own.weights
-                band[..., own.start : own.stop] += output * weights
+            tiles = [read(rows, chosen) for chosen in columns[first : first + at_once]]
+            outputs += np.split(model(np.concatenate(tiles)), len(tiles))
+        if number == 0:
+            band = np.zeros((*outputs[0].shape[:3], across[-1].stop), np.float32)
+        for output, own in zip(outputs, across, strict=True):
+            band[..., own.start : own.stop] += output * (span.weights[:, None] * own.weights)
         # Rows above the next tile are complete; the others wait at the top of the band.
         following = down[number + 1].start if number + 1 < len(down) else span.stop
         done = following - span.start

@@ -69,10 +69,9 @@ def geometry_of_card(card: ModelCard) -> Geometry:
     Raises:
         InputError: The network's output has another size than its input.
     """
-    channels = parse_degradation(card.degradation).channels(card.channels)
     return geometry_of(
         parse(card.network),
-        channels=channels,
+        channels=len(card.mean),
         size=card.size,
         shift=card.tta.shift,
         scale=card.tta.scale,
