@@ -148,9 +148,10 @@ def draw_image_rows(rows: Mapping[str, np.ndarray]) -> Figure:
     """Draw rows of small images with their labels on the left.
 
     Args:
-        rows: Images ``float32 (K, 1 or 3, H, W)`` in [0, 1] by label, K the same in every row.
+        rows: Images ``float32 (K, 1 or 3, H, W)`` in [0, 1] by label; the end of a row with fewer
+            than the others stays white.
     """
-    side, left, count = 0.62, 1.9, len(next(iter(rows.values())))
+    side, left, count = 0.62, 1.9, max(map(len, rows.values()))
     width, height = left + side * count + 0.05, side * len(rows) + 0.05
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes((left / width, 0, 1 - left / width, 1))
@@ -210,17 +211,18 @@ def _show_grid(axes: Axes, rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.n
     Returns:
         The centers of columns ``(K,)`` and of rows, in data coordinates.
     """
-    count, _, height, width = rows[0].shape
+    count, (height, width) = max(map(len, rows)), rows[0].shape[2:]
     gap = max(1, round(_GAP * height))
-    tops, lefts = np.arange(len(rows)) * (height + gap), np.arange(count) * (width + gap)
-    picture = np.ones((tops[-1] + height, lefts[-1] + width, 3), np.float32)
-    for top, images in zip(tops, rows, strict=True):
-        for left, image in zip(lefts, images, strict=True):
-            picture[top : top + height, left : left + width] = image.transpose(1, 2, 0)
-    axes.imshow(picture, interpolation="nearest", vmin=0, vmax=1)
+    down, across = height + gap, width + gap
+    cells = np.ones((len(rows), count, 3, down, across), np.float32)
+    for row, images in zip(cells, rows, strict=True):
+        row[: len(images), :, :height, :width] = images
+    picture = cells.transpose(0, 3, 1, 4, 2).reshape(len(rows) * down, count * across, 3)
+    axes.imshow(picture[:-gap, :-gap], interpolation="nearest", vmin=0, vmax=1)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    return lefts + (width - 1) / 2, tops + (height - 1) / 2
+    centers = np.arange(count) * across, np.arange(len(rows)) * down
+    return centers[0] + (width - 1) / 2, centers[1] + (height - 1) / 2
 
 
 def _wrap_label(label: str) -> str:

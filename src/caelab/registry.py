@@ -7,11 +7,13 @@ the group ``caelab.plugins``.
 """
 
 import difflib
+import functools
 import importlib.util
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -114,41 +116,42 @@ def load_plugins() -> None:
     Raises:
         InputError: A plug-in is missing or fails while it is imported.
     """
+    plugins: list[tuple[str, Callable[[], object], str]] = [
+        (f"{entry.name} ({entry.value})", entry.load, "Mend or uninstall it.")
+        for entry in _entry_points()
+    ]
     for file in filter(None, os.environ.get(PLUGINS_VARIABLE, "").split(os.pathsep)):
         path = Path(file).resolve()
-        if str(path) not in _loaded:
-            _loaded.add(str(path))
-            _import_file(path)
-    if "entry points" not in _loaded:
-        from importlib.metadata import entry_points
+        advice = f"Mend it, or take it out of {PLUGINS_VARIABLE}."
+        plugins.append((str(path), partial(_import_file, path), advice))
+    for name, load, advice in plugins:
+        if name in _loaded:
+            continue
+        _loaded.add(name)  # before it loads: what it imports may look a kind up
+        try:
+            load()
+        except Exception as error:
+            _loaded.discard(name)
+            problem = f"{type(error).__name__}: {error}"
+            raise InputError(f"the plug-in {name} fails: {problem}. {advice}") from error
 
-        _loaded.add("entry points")
-        for entry in entry_points(group="caelab.plugins"):
-            try:
-                entry.load()
-            except Exception as error:
-                raise _broken(
-                    f"{entry.name} ({entry.value})", error, "Mend or uninstall it."
-                ) from error
+
+@functools.cache
+def _entry_points() -> list[Any]:
+    """Find the installed plug-ins, once: a search takes milliseconds."""
+    from importlib.metadata import entry_points
+
+    return list(entry_points(group="caelab.plugins"))
 
 
 def _import_file(path: Path) -> None:
     name = f"caelab_plugin_{re.sub(r'[^A-Za-z0-9_]', '_', path.stem)}"
-    try:
-        spec = importlib.util.spec_from_file_location(name, path)
-        if spec is None or spec.loader is None:
-            raise ImportError("it is not a Python file")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module  # pickle and dataclasses look their module up
-        spec.loader.exec_module(module)
-    except Exception as error:
-        _loaded.discard(str(path))
-        advice = f"Mend it, or take it out of {PLUGINS_VARIABLE}."
-        raise _broken(str(path), error, advice) from error
-
-
-def _broken(what: str, error: Exception, advice: str) -> InputError:
-    return InputError(f"the plug-in {what} fails: {type(error).__name__}: {error}. {advice}")
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError("it is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # pickle and dataclasses look their module up
+    spec.loader.exec_module(module)
 
 
 def _origin(kind: type) -> str:

@@ -1,6 +1,7 @@
 """The numbers that describe the data are exact."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def test_it_can_be_read_and_stored() -> None:
         train=np.arange(1600), validation=np.arange(1600, 1800), test=np.arange(1800, 2000)
     )
     summary = summarize(images, split)
-    assert json.loads(json.dumps(summary.as_dict()))["class_counts"]["dog"] == {
+    assert json.loads(json.dumps(asdict(summary)))["class_counts"]["dog"] == {
         "train": 800,
         "validation": 100,
         "test": 100,

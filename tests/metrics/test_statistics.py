@@ -1,6 +1,7 @@
 import itertools
 import math
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,14 +13,12 @@ from caelab.metrics.statistics import (
     MIN_ARCHITECTURES,
     Interval,
     compare_pairs,
+    correlation,
     effect,
     holm,
     mean_interval,
     pareto_front,
-    partial_correlation,
-    pearson_log,
     power_law,
-    spearman,
 )
 
 RNG = np.random.default_rng(0)
@@ -279,6 +278,8 @@ def test_holm_rejects_what_stepping_down_rejects(p_values: list[float]) -> None:
 
 # Correlations
 
+spearman, pearson_log = partial(correlation, ranks=True), partial(correlation, ranks=False)
+
 SIZES = np.array([64, 64, 128, 256, 256, 512, 768, 768, 1024, 2048.0])
 MSE = 0.3 * SIZES**-0.7 * np.exp(RNG.normal(0, 0.2, 10))
 WEIGHTS = np.round(SIZES**0.5 * np.exp(RNG.normal(5, 0.8, 10)))
@@ -308,7 +309,7 @@ def test_partial_correlations_are_those_of_the_inverse_correlation_matrix(
 ) -> None:
     other = rng.uniform(1, 9, 10)
     for ranks, change in ((True, stats.rankdata), (False, np.log)):
-        found = partial_correlation(SIZES, MSE, [WEIGHTS, other], ranks=ranks)
+        found = correlation(SIZES, MSE, [WEIGHTS, other], ranks=ranks)
         precision = np.linalg.inv(
             np.corrcoef([change(column) for column in (SIZES, MSE, WEIGHTS, other)])
         )
@@ -322,13 +323,13 @@ def test_a_common_cause_is_taken_out(rng: np.random.Generator) -> None:
     cause = rng.uniform(0, 5, 200)
     x, y = np.exp(cause + rng.normal(0, 0.3, 200)), np.exp(-cause + rng.normal(0, 0.3, 200))
     assert spearman(x, y, resamples=300).side(-0.8) == -1
-    assert partial_correlation(x, y, [np.exp(cause)], ranks=False, resamples=300).side(0) == 0
-    assert partial_correlation(x, y, [np.exp(cause)], ranks=True, resamples=300).side(0) == 0
+    assert correlation(x, y, [np.exp(cause)], ranks=False, resamples=300).side(0) == 0
+    assert correlation(x, y, [np.exp(cause)], ranks=True, resamples=300).side(0) == 0
 
 
 def test_what_covariates_explain_completely_leaves_nothing() -> None:
     for ranks in (True, False):
-        found = partial_correlation(SIZES, MSE, [SIZES**2, WEIGHTS], ranks=ranks)
+        found = correlation(SIZES, MSE, [SIZES**2, WEIGHTS], ranks=ranks)
         assert math.isnan(found.estimate)
         assert found.undetermined
 
@@ -371,7 +372,7 @@ def test_few_architectures_have_no_interval(count: int) -> None:
         assert interval.undetermined is not enough
         assert interval.n == count
         assert math.isnan(interval.estimate) == (count < 2)
-    assert partial_correlation(x, y, [x**2], ranks=True).undetermined
+    assert correlation(x, y, [x**2], ranks=True).undetermined
 
 
 def test_a_constant_has_no_correlation() -> None:
@@ -379,7 +380,7 @@ def test_a_constant_has_no_correlation() -> None:
         spearman([768] * 8, MSE[:8]),
         pearson_log([768] * 8, MSE[:8]),
         power_law([768] * 8, MSE[:8]).exponent,
-        partial_correlation([768] * 8, MSE[:8], [WEIGHTS[:8]], ranks=True),
+        correlation([768] * 8, MSE[:8], [WEIGHTS[:8]], ranks=True),
     ):
         assert math.isnan(interval.estimate)
         assert interval.undetermined

@@ -110,7 +110,7 @@ def code_costs(
 
 def channel_ranges(codes: Tensor) -> tuple[Tensor, Tensor]:
     """Return each channel's smallest and largest value, ``(N, C, H, W)`` → two ``(C, 1, 1)``."""
-    return codes.amin((0, 2, 3))[:, None, None], codes.amax((0, 2, 3))[:, None, None]
+    return codes.amin((0, 2, 3), keepdim=True)[0], codes.amax((0, 2, 3), keepdim=True)[0]
 
 
 def quantize(codes: Tensor, low: Tensor, high: Tensor, *, bits: int) -> tuple[Tensor, Tensor]:

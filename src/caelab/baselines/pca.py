@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from caelab.baselines.cache import cached_arrays
@@ -151,11 +152,13 @@ def suitable_sizes(
     >>> suitable_sizes((3, 32, 32), [100, 768, 3072], patch=8)
     [768]
     """
-    _, height, width = shape
-    if patch is not None and (height % patch or width % patch or patch == height == width):
+    try:
+        *_, patches = _tile(shape, patch)
+    except ValueError:
         return []
-    dimension, (*_, patches) = int(np.prod(shape)), _tile(shape, patch)
-    if dimension // patches > MAX_DIMENSION:
+    dimension = int(np.prod(shape))
+    # A single patch would repeat the code of whole images.
+    if dimension // patches > MAX_DIMENSION or (patch is not None and patches == 1):
         return []
     return sorted({size for size in sizes if 0 < size < dimension and size % patches == 0})
 
@@ -172,13 +175,11 @@ def _tile(shape: tuple[int, int, int], patch: int | None) -> tuple[int, int, int
 
 def _to_rows(images: Tensor, height: int, width: int) -> Tensor:
     """Cut images ``(N, C, H, W)`` into flat patches ``(N · patches, D)``, image by image."""
-    count, channels, rows, columns = images.shape
-    grid = images.reshape(count, channels, rows // height, height, columns // width, width)
-    return grid.permute(0, 2, 4, 1, 3, 5).reshape(-1, channels * height * width)
+    kernel = (height, width)
+    return F.unfold(images, kernel, stride=kernel).transpose(1, 2).flatten(0, 1)
 
 
 def _to_images(rows: Tensor, shape: tuple[int, int, int], height: int, width: int) -> Tensor:
     """Join flat patches to images of a shape ``(C, H, W)``, the inverse of ``_to_rows``."""
-    channels, *size = shape
-    grid = rows.view(-1, size[0] // height, size[1] // width, channels, height, width)
-    return grid.permute(0, 3, 1, 4, 2, 5).reshape(-1, *shape)
+    columns = rows.view(-1, int(np.prod(shape)) // rows.shape[1], rows.shape[1]).transpose(1, 2)
+    return F.fold(columns, shape[1:], (height, width), stride=(height, width))

@@ -1,5 +1,6 @@
 """``caelab data``: the images that a run would be trained on."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -31,6 +32,6 @@ def command(sheet: Path | None, as_json: bool, **options: str | int | None) -> N
     if sheet is not None:
         contact_sheet(images, sheet)
     if as_json:
-        print_json(summary.as_dict())
+        print_json(asdict(summary))
     else:
         click.echo(summary.as_text())

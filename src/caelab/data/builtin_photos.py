@@ -13,6 +13,7 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import uniform_filter
 
 from caelab.color import luminance
 from caelab.data.image_set import TEST, TRAIN, VALIDATION, ImageSet, Source, fingerprint
@@ -84,14 +85,7 @@ def load_photos(*, size: int = 32, note: str = "") -> ImageSet:
     pixels = np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2))
     where = f"photographs of scikit-image {version('scikit-image')}"
     source = Source(name="photos", where=where, note=note, fingerprint=fingerprint(pixels, None))
-    return ImageSet(
-        images=pixels,
-        labels=None,
-        classes=(),
-        source=source,
-        part=np.array(parts, np.int8),
-        official_test=None,
-    )
+    return ImageSet(images=pixels, source=source, part=np.array(parts, np.int8))
 
 
 def open_photo(photo: Photo) -> Image.Image:
@@ -142,12 +136,17 @@ def crop_boxes(photo: Photo, pixels: NDArray[np.uint8]) -> Iterator[tuple[int, B
 def _deviation(pixels: NDArray[np.uint8], side: int) -> NDArray[np.float64]:
     """Return the standard deviation of the BT.601 luma in every square of ``side`` pixels.
 
-    Sums over squares are differences of the summed-area table, ``(H − side + 1, W − side + 1)``.
+    Args:
+        pixels: A photograph, ``uint8 (H, W, 3)``.
+        side: Even side of the squares.
+
+    Returns:
+        Deviations ``(H, W)``, each at the upper left pixel of its square.
     """
     luma = luminance(np.moveaxis(pixels.astype(np.float64), -1, 0))[0]
-    sums = np.pad([luma, luma**2], ((0, 0), (1, 0), (1, 0))).cumsum(1).cumsum(2)
-    below = sums[:, side:] - sums[:, :-side]
-    mean, mean_square = (below[:, :, side:] - below[:, :, :-side]) / side**2
+    mean, mean_square = (
+        uniform_filter(values, side, origin=-(side // 2)) for values in (luma, luma**2)
+    )
     deviation: NDArray[np.float64] = np.sqrt((mean_square - mean**2).clip(0))
     return deviation
 

@@ -61,10 +61,13 @@ def _parse_python(content: bytes) -> Batch:
         raise ValueError("it holds no dictionary")
     pixels, labels = (batch.get(key, batch.get(key.encode())) for key in ("data", "labels"))
     shape = (PER_BATCH, PIXELS)
-    if not isinstance(pixels, PickledArray) or getattr(pixels, "shape", None) != shape:
+    # An array that the file gave no state has no shape, and one with a shape may have other data.
+    if (
+        not isinstance(pixels, PickledArray)
+        or getattr(pixels, "shape", None) != shape
+        or len(pixels.data) != PER_BATCH * PIXELS
+    ):
         raise ValueError(f"its data is not an array of {PER_BATCH}×{PIXELS} bytes")
-    if len(pixels.data) != PER_BATCH * PIXELS:
-        raise ValueError(f"its data has {len(pixels.data)} bytes instead of {PER_BATCH * PIXELS}")
     if not isinstance(labels, list) or not all(
         type(label) is int and 0 <= label < 10 for label in labels
     ):
@@ -155,8 +158,7 @@ def read_cifar10(path: Path) -> ImageSet:
         images=images,
         labels=labels,
         classes=CLASSES,
-        source=Source(name="cifar10", where=str(path), note="", fingerprint=digest),
-        part=None,
+        source=Source(name="cifar10", where=str(path), fingerprint=digest),
         official_test=np.arange(len(images)) >= 5 * PER_BATCH,
     )
 

@@ -96,9 +96,7 @@ def read_folder(folder: Path, *, size: int) -> ImageSet:
     classes, labels = _classes([path.relative_to(folder).parts[:-1] for path in paths])
     digest = fingerprint(images, labels)
     source = Source(name="folder", where=str(folder), note=note, fingerprint=digest)
-    return ImageSet(
-        images=images, labels=labels, classes=classes, source=source, part=None, official_test=None
-    )
+    return ImageSet(images=images, labels=labels, classes=classes, source=source)
 
 
 def _read_all(paths: list[Path], size: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:

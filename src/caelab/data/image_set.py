@@ -17,14 +17,14 @@ class Source:
     Attributes:
         name: ``"cifar10"``, ``"folder"``, ``"photos"`` or ``"array"``.
         where: A path, or a library and its version.
-        note: What people must know, such as which pictures were left out; usually empty.
         fingerprint: Hexadecimal digest of images and labels. Runs are named by it, not by the path.
+        note: What people must know, such as which pictures were left out; usually empty.
     """
 
     name: str
     where: str
-    note: str
     fingerprint: str
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,9 +33,9 @@ class ImageSet:
 
     Attributes:
         images: RGB images, ``uint8 (N, 3, H, W)``.
+        source: Where the images came from.
         labels: Indices into ``classes``, ``int64 (N,)``; ``None`` if there are no classes.
         classes: Names of the classes.
-        source: Where the images came from.
         part: The part that the source prescribes for each image, ``int8 (N,)``: ``TRAIN``,
             ``VALIDATION``, ``TEST``, or ``FREE``; ``None`` if it prescribes none.
         official_test: Whether each image is an official test image, ``bool (N,)``; ``None`` for all
@@ -43,11 +43,11 @@ class ImageSet:
     """
 
     images: NDArray[np.uint8]
-    labels: NDArray[np.int64] | None
-    classes: tuple[str, ...]
     source: Source
-    part: NDArray[np.int8] | None
-    official_test: NDArray[np.bool_] | None
+    labels: NDArray[np.int64] | None = None
+    classes: tuple[str, ...] = ()
+    part: NDArray[np.int8] | None = None
+    official_test: NDArray[np.bool_] | None = None
 
 
 def fingerprint(images: NDArray[np.uint8], labels: NDArray[np.int64] | None) -> str:

@@ -1,9 +1,8 @@
 """What a data set holds: counts, statistics of the channels, duplicates."""
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,10 +49,6 @@ class Summary:
     train: ChannelStatistics
     official_train: ChannelStatistics | None
     duplicates: dict[str, int]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the summary as JSON can hold it."""
-        return asdict(self)
 
     def as_text(self) -> str:
         """Return the summary as lines for people."""

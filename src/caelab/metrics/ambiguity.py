@@ -123,11 +123,10 @@ def patches_at(planes: Tensor, corners: Tensor) -> Tensor:
     Returns:
         Patches ``(M, C, SIDE, SIDE)``.
     """
-    reach = torch.arange(SIDE, device=planes.device)
-    rows, columns = (corners[:, axis, None] + reach for axis in (0, 1))
-    image = torch.arange(len(planes), device=planes.device)[:, None, None]
-    pixels = planes.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]]
-    return pixels.permute(0, 3, 1, 2)
+    # Unfolding makes views: of all possible patches only those that are asked for are copied.
+    patches = planes.unfold(2, SIDE, 1).unfold(3, SIDE, 1)  # (M, C, rows, columns, SIDE, SIDE)
+    image = torch.arange(len(planes), device=planes.device)
+    return patches[image, :, corners[:, 0], corners[:, 1]]
 
 
 def middle(patches: Tensor) -> Tensor:
@@ -192,13 +191,9 @@ def nearest_neighbors(features: Tensor, among: Tensor, count: int) -> Tensor:
     Returns:
         Positions ``int64 (M, count)``, the nearest first.
     """
-    # |x − y|² = |x|² − 2 x·y + |y|², whose first term changes no order: one matrix product finds
-    # the distances of a batch to all rows.
-    lengths = among.square().sum(1)
     found = []
     with progress("patches that look alike", len(features)) as bar:
         for part in torch.split(features, 256):
-            distances = torch.addmm(lengths, part, among.T, alpha=-2)
-            found.append(distances.topk(count, largest=False).indices)
+            found.append(torch.cdist(part, among).topk(count, largest=False).indices)
             bar(len(part))
     return torch.cat(found)

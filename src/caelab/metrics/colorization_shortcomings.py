@@ -192,25 +192,28 @@ def shifted_errors(
         pixels: Clean images ``(N, 3, H, W)``; they are changed first, then degraded.
         degradation: The degradation that makes them gray.
     """
-    found = []
-    for scale, offset in SHIFTS:
 
-        def change(images: Tensor, scale: float = scale, offset: float = offset) -> Tensor:
-            return (images * scale + offset).clamp(0, 1)
-
+    def measure_shift(scale: float, offset: float) -> ShiftedError:
+        batches = estimates(
+            restore,
+            pixels,
+            degradation=degradation,
+            adjust=lambda images: (images * scale + offset).clamp(0, 1),
+        )
         errors = [
             [
                 measure(guess, each.target, ["chroma_mse"])["chroma_mse"]
                 for guess in (each.estimate, gray_rgb(luminance(each.target)))
             ]
-            for each in estimates(restore, pixels, degradation=degradation, adjust=change)
+            for each in batches
         ]
         # A darker image has less chroma, and every colorizer a smaller error on it; only the ratio
         # to the gray copy's error can be compared between shifts.
         error, gray = (float(values.mean()) for values in np.concatenate(errors, axis=1))
         relative = error / gray if gray > 0 else math.nan
-        found.append(ShiftedError(scale=scale, offset=offset, chroma_mse=error, relative=relative))
-    return tuple(found)
+        return ShiftedError(scale=scale, offset=offset, chroma_mse=error, relative=relative)
+
+    return tuple(measure_shift(scale, offset) for scale, offset in SHIFTS)
 
 
 def invented_color(estimate: Tensor, target: Tensor) -> InventedColor:

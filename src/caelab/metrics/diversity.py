@@ -14,7 +14,6 @@ from torch import Tensor
 
 from caelab.data.device_images import DeviceImages
 from caelab.degrade.degradation import Degradation
-from caelab.device import autocast
 from caelab.metrics.evaluate import EVALUATION_SEED, estimates, join_batches
 from caelab.metrics.image_metrics import colorfulness, squared_error
 from caelab.models.image_model import ImageModel
@@ -83,7 +82,6 @@ def measure_variants(
     temperature: float,
     seed: int = EVALUATION_SEED,
     batch_size: int = 128,
-    precision: torch.dtype = torch.float32,
 ) -> dict[str, np.ndarray]:
     """Return the metrics of a model's variants of each image.
 
@@ -95,7 +93,6 @@ def measure_variants(
         temperature: Temperature of the draws; see ``ImageModel.variants``.
         seed: Seed of the draws.
         batch_size: Images at a time; the result does not depend on it.
-        precision: Type in which convolutions are computed.
 
     Returns:
         ``float64 (N,)`` by name: ``mse`` of the model's single answer, ``mean_mse`` of the
@@ -106,13 +103,12 @@ def measure_variants(
         InputError: The model predicts no distribution, or the temperature is not positive.
     """
     batches = []
-    with restoring(model, precision) as restore:
+    with restoring(model) as restore:
         restored = estimates(restore, pixels, degradation=degradation, batch_size=batch_size)
         for rows, each in zip(pixels.batches(batch_size), restored, strict=True):
-            with autocast(each.degraded.device, precision):
-                variants = model.variants(
-                    each.degraded, count, seed=seed, temperature=temperature, rows=pixels.rows[rows]
-                )
+            variants = model.variants(
+                each.degraded, count, seed=seed, temperature=temperature, rows=pixels.rows[rows]
+            )
             best = best_of(variant_errors(variants, each.target).double())
             values = {
                 "mse": squared_error(each.estimate, each.target),

@@ -286,54 +286,19 @@ def holm(p_values: Sequence[float] | np.ndarray) -> list[float]:
     return [float(value) for value in corrected.clip(max=1)]
 
 
-def spearman(x: ArrayLike, y: ArrayLike, *, seed: int = 0, resamples: int = 2000) -> Interval:
-    """Return Spearman's rank correlation of two properties of architectures; ties share ranks.
-
-    Args:
-        x: Values ``(N,)``.
-        y: Values ``(N,)``.
-        seed: Seed of the bootstrap.
-        resamples: Number of the bootstrap's resamples.
-
-    Returns:
-        The correlation in [−1, 1], NaN if one of the two is constant, with its interval over
-        architectures; see ``partial_correlation``.
-
-    >>> spearman([1, 2, 3, 4, 5, 6], [1, 4, 9, 16, 25, 36]).estimate
-    1.0
-    """
-    return partial_correlation(x, y, [], ranks=True, seed=seed, resamples=resamples)
-
-
-def pearson_log(x: ArrayLike, y: ArrayLike, *, seed: int = 0, resamples: int = 2000) -> Interval:
-    """Return Pearson's correlation of the logarithms of two properties of architectures.
-
-    Args:
-        x: Positive values ``(N,)``.
-        y: Positive values ``(N,)``.
-        seed: Seed of the bootstrap.
-        resamples: Number of the bootstrap's resamples.
-
-    Returns:
-        The correlation in [−1, 1], NaN if one of the two is constant, with its interval over
-        architectures; see ``partial_correlation``.
-
-    Raises:
-        ValueError: A value is not positive and finite.
-    """
-    return partial_correlation(x, y, [], ranks=False, seed=seed, resamples=resamples)
-
-
-def partial_correlation(
+def correlation(
     x: ArrayLike,
     y: ArrayLike,
-    covariates: Sequence[ArrayLike],
+    covariates: Sequence[ArrayLike] = (),
     *,
     ranks: bool,
     seed: int = 0,
     resamples: int = 2000,
 ) -> Interval:
-    """Return the correlation of the residuals of ``x`` and ``y`` after regression on covariates.
+    """Return the correlation of two properties of architectures, partial if there are covariates.
+
+    A partial correlation is that of the residuals of ``x`` and ``y`` after regression on the
+    covariates. Ties share ranks.
 
     The interval is the percentile interval of the bootstrap over architectures (Efron 1979). The
     architectures of a study are chosen, not drawn at random: the interval says how much the answer
@@ -342,17 +307,21 @@ def partial_correlation(
     Args:
         x: Values ``(N,)``.
         y: Values ``(N,)``.
-        covariates: Further values, each ``(N,)``; without any, this is the plain correlation.
+        covariates: Further values, each ``(N,)``.
         ranks: Correlate ranks (Spearman) instead of logarithms (Pearson).
         seed: Seed of the bootstrap.
         resamples: Number of the bootstrap's resamples.
 
     Returns:
-        The correlation in [−1, 1]. It is NaN if the covariates explain one of the two completely,
-        and has no bounds below ``MIN_ARCHITECTURES`` plus one for each covariate.
+        The correlation in [−1, 1]. It is NaN if one of the two is constant or the covariates
+        explain it completely, and has no bounds below ``MIN_ARCHITECTURES`` plus one for each
+        covariate.
 
     Raises:
         ValueError: ``ranks`` is false and a value is not positive and finite.
+
+    >>> correlation([1, 2, 3, 4, 5, 6], [1, 4, 9, 16, 25, 36], ranks=True).estimate
+    1.0
     """
     table = (_columns if ranks else _logarithms)(x, y, *covariates)
 

@@ -21,13 +21,11 @@ from caelab.metrics.statistics import (
     Effect,
     Interval,
     PowerLaw,
+    correlation,
     effect,
     mean_interval,
     pareto_front,
-    partial_correlation,
-    pearson_log,
     power_law,
-    spearman,
 )
 
 COSTS: Mapping[str, str] = {
@@ -327,11 +325,11 @@ def _code_size(distinct: Sequence[Architecture], seed: int) -> CodeSizeAnswer:
         architectures=coded,
         skipped=tuple(each.label for each in distinct if each.code_size and each.skip_around_code),
         codeless=tuple(each.label for each in distinct if each.code_size is None),
-        spearman=spearman(sizes, errors, seed=seed),
-        pearson=pearson_log(sizes, errors, seed=seed),
-        narrowest=spearman([each.narrowest for each in coded], errors, seed=seed),
-        partial_spearman=partial_correlation(sizes, errors, costs, ranks=True, seed=seed),
-        partial_pearson=partial_correlation(sizes, errors, costs, ranks=False, seed=seed),
+        spearman=correlation(sizes, errors, ranks=True, seed=seed),
+        pearson=correlation(sizes, errors, ranks=False, seed=seed),
+        narrowest=correlation([each.narrowest for each in coded], errors, ranks=True, seed=seed),
+        partial_spearman=correlation(sizes, errors, costs, ranks=True, seed=seed),
+        partial_pearson=correlation(sizes, errors, costs, ranks=False, seed=seed),
         law=power_law(sizes, errors),
     )
 
