@@ -55,6 +55,11 @@ def write_text(path: Path, text: str) -> None:
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a table as CSV, atomically.
 
+    Args:
+        path: File to write or replace.
+        header: Names of the columns.
+        rows: Cells of each row, in the order of the header.
+
     Raises:
         InputError: The file cannot be written.
     """

@@ -61,6 +61,16 @@ def command(
     Sharpness and brightness stay: the luminance of the result is that of the picture. Colors that
     the picture has are ignored. File format, EXIF, color profile, transparency and 16 bits are kept
     where the format has them.
+
+    \f
+
+    Args:
+        model: Shipped model, run directory or weights file.
+        scale: Scale of the picture that the network sees.
+        saturation: Factor of the chroma.
+        variants: Number of drawn colorizations of each picture; ``None`` for the mean one.
+        seed: Seed of the drawn colorizations.
+        options: Options of pictures, as ``picture_options`` declares them.
     """
     from caelab.pictures.colorize import colorize
 

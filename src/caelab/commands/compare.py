@@ -49,6 +49,15 @@ def command(
 
     The difference of two means comes with its 95% interval over images (bootstrap) and a p-value
     (sign flips) that is corrected for the number of pairs (Holm).
+
+    \f
+
+    Args:
+        runs: Run directories, two or more.
+        metric: Name of the error that is compared.
+        picture: File for a picture of the test images on which the runs differ most.
+        data: Source of the images in the picture, where it is not that of the runs.
+        as_json: Print JSON.
     """
     from caelab.report.comparison import compare_runs, draw_differences
 

@@ -48,6 +48,14 @@ def command(network: str, size: int, channels: int, as_json: bool) -> None:
     NETWORK is a text such as 'conv8 pool conv16 | up conv3', or the name of a preset such as
     reference. The code is the representation at '|', the narrowest the smallest one; both are
     named, because people mean either by the size of the latent representation.
+
+    \f
+
+    Args:
+        network: Network text or preset.
+        size: Height and width of the images, in pixels.
+        channels: Channels of the images.
+        as_json: Print JSON.
     """
     description = describe(parse(network), channels=channels, size=size)
     if as_json:

@@ -43,6 +43,15 @@ def command(
     For a weights file, data, size and split are by default those of `caelab train`. The baselines
     of its task are measured, too: a linear code (PCA) of the same size, the gray copy, classical
     filters.
+
+    \f
+
+    Args:
+        target: Run directory, shipped model or weights file.
+        part: Part of the split: validation or test images.
+        baseline_data: Images that the baselines are fitted to.
+        as_json: Print JSON.
+        options: Options of a run, as ``options`` declares them.
     """
     from caelab.experiments.config import merge
     from caelab.experiments.evaluate import evaluate

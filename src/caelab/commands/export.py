@@ -19,6 +19,14 @@ def command(model: str, file: Path, *, force: bool, as_json: bool) -> None:
 
     The graph takes any number of images in [0, 1] of any size; it contains the normalization and
     the steps after the network. Its results are compared with PyTorch's for several shapes first.
+
+    \f
+
+    Args:
+        model: Shipped model, run directory or weights file.
+        file: ONNX file to write.
+        force: Replace the file if it exists.
+        as_json: Print JSON.
     """
     from caelab.pictures.encode import refuse_existing
     from caelab.pictures.model_files import find_model

@@ -56,6 +56,16 @@ def command(
     resumes. A larger budget reuses the runs of a smaller one, where both train them alike. The
     report is written from the run directories: report.html, which needs nothing else, report.md and
     results.json.
+
+    \f
+
+    Args:
+        budget_name: Name of the budget; by default chosen for the device.
+        out: Folder of the report.
+        runs: Folder of the run directories.
+        open_report: Open the report in a browser.
+        dry_run: Print the runs and train none.
+        options: Options of a run, as ``options`` declares them.
     """
     from caelab.commands.lab_view import plan_text, watching
     from caelab.experiments.config import make_config

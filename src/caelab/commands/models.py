@@ -44,7 +44,17 @@ HEADER = (
 def command(
     name: str | None, add: tuple[str, str] | None, *, onnx: bool, force: bool, as_json: bool
 ) -> None:
-    """List the models that ship, or print the card of the one called NAME."""
+    """List the models that ship, or print the card of the one called NAME.
+
+    \f
+
+    Args:
+        name: Name of a shipped model; ``None`` lists all.
+        add: Name and run directory of a model to add.
+        onnx: Add the ONNX file, too.
+        force: Replace a model of this name.
+        as_json: Print JSON.
+    """
     from caelab.pictures.model_files import find_model, shipped_models
 
     if add is not None:

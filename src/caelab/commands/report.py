@@ -53,6 +53,16 @@ def command(
 
     The report consists of report.html, which is complete in itself, report.md with its pictures,
     and results.json with every number. It names what is missing or damaged.
+
+    \f
+
+    Args:
+        folders: Run directories and folders of studies, with a name where one is wanted.
+        out: Folder of the report.
+        runs: Folder of the run directories of studies.
+        data: Source of the images, where it is not that of the runs.
+        images: Show images, which need the data.
+        open_report: Open the report in a browser.
     """
     from caelab.report.report import write_report
 

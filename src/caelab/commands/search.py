@@ -43,6 +43,16 @@ def command(
 
     Every trial is a run directory as of `caelab train`. If interrupted, run the same command again:
     it resumes; with more --trials, it continues.
+
+    \f
+
+    Args:
+        file: Search file in TOML.
+        trials: Number of trials, where it is not the file's.
+        runs: Folder of the run directories.
+        out: Database of the trials.
+        as_json: Print JSON.
+        options: Options of a run, which take precedence over the file.
     """
     from caelab.experiments.search import read_search, run_search
 

@@ -106,6 +106,23 @@ def command(
     Every run is a run directory as of `caelab train`: finished runs are reused, interrupted ones
     resume, and one that fails does not stop the others. Options of a run take precedence over the
     base in the file.
+
+    \f
+
+    Args:
+        file: Study file in TOML.
+        seeds: Seeds of the runs, where they are not the file's.
+        runs: Folder of the run directories.
+        out: Folder of the report.
+        engine_name: Name of the engine that trains the runs.
+        workers: Number of runs that train at the same time.
+        threads: CPU threads of each run.
+        address: Address of a Ray cluster.
+        report: Write the report.
+        report_only: Write the report and train nothing.
+        dry_run: Print the runs and train none.
+        as_json: Print JSON.
+        options: Options of a run, which take precedence over the file.
     """
     if engine_name == "auto" and (workers or threads):
         engine_name = "processes" if workers else "serial"

@@ -60,6 +60,17 @@ def command(
 
     It contains the weights with the lowest validation error, their error on the test images, the
     error by epoch and pictures. If interrupted, run the same command again: it resumes.
+
+    \f
+
+    Args:
+        network: Network text or preset.
+        file: Configuration file in TOML.
+        out: Run directory; by default one in ``runs``, named by the configuration.
+        runs: Folder of the run directories.
+        threads: CPU threads.
+        as_json: Print JSON.
+        options: Options of a run, as ``options`` declares them.
     """
     chosen = given_options({"network": network, **options})
     config = make_config(merge(read_options(file) if file else {}, chosen))

@@ -138,7 +138,13 @@ class Gray(DegradationKind):
         return 1
 
     def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
-        """Return the luma, ``(N, 1, H, W)``."""
+        """Return the luma, ``(N, 1, H, W)``.
+
+        Args:
+            images: Images ``(N, 1 or 3, H, W)``.
+            strength: Not used.
+            random: Not used.
+        """
         return gray(images)
 
 
@@ -153,7 +159,13 @@ class Noise(DegradationKind):
     stream = 1  # this and the mask's keep runs repeatable that were made before streams had names
 
     def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
-        """Return ``(N, C, H, W)``, images plus noise, not clipped."""
+        """Return images plus noise, not clipped.
+
+        Args:
+            images: Images ``(N, C, H, W)``.
+            strength: Standard deviation of the noise, on [0, 1].
+            random: Source of the noise.
+        """
         channels, height, width = images.shape[1:]
         drawn = random.normal(height, width, channels).permute(0, 3, 1, 2)
         return images + drawn.to(images.dtype) * strength
@@ -168,7 +180,13 @@ class Blur(DegradationKind):
     strength = Strength(unit="standard deviation in pixels", low=0.1, high=32, example=1.5)
 
     def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
-        """Return blurred images ``(N, C, H, W)``."""
+        """Return blurred images.
+
+        Args:
+            images: Images ``(N, C, H, W)``.
+            strength: Standard deviation of the Gaussian, in pixels.
+            random: Not used.
+        """
         return blur(images, strength)
 
 
@@ -184,7 +202,13 @@ class Mask(DegradationKind):
     stream = 3
 
     def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
-        """Return ``(N, C, H, W)`` with ``MISSING`` in all channels of missing pixels."""
+        """Return images with ``MISSING`` in all channels of missing pixels.
+
+        Args:
+            images: Images ``(N, C, H, W)``.
+            strength: Probability that a pixel is missing.
+            random: Source of the missing pixels' positions.
+        """
         missing = random.uniform(1, *images.shape[2:]) <= strength
         return images.masked_fill(missing, MISSING)
 
@@ -198,7 +222,13 @@ class Downscale(DegradationKind):
     strength = Strength(unit="factor", low=2, high=32, example=2, whole=True)
 
     def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
-        """Return ``(N, C, H, W)`` without fine detail."""
+        """Return images without fine detail.
+
+        Args:
+            images: Images ``(N, C, H, W)``.
+            strength: Factor by which the resolution is lowered, a whole number.
+            random: Not used.
+        """
         return downscale(images, int(strength))
 
 
@@ -212,7 +242,13 @@ class Jpeg(DegradationKind):
     on_host = True
 
     def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
-        """Return ``(N, C, H, W)`` in [0, 1], in multiples of 1/255, without a gradient."""
+        """Return images as a JPEG keeps them: in multiples of 1/255, without a gradient.
+
+        Args:
+            images: Images ``(N, C, H, W)``; values outside [0, 1] are clipped.
+            strength: Quality of libjpeg, 1 to 100, a whole number.
+            random: Not used.
+        """
         import numpy as np
         import torch
 

@@ -146,6 +146,12 @@ def require_trainable(
 ) -> None:
     """Raise unless the run can be trained on these images.
 
+    Args:
+        config: Configuration of the run.
+        description: Description of its network.
+        images: All images of the data set.
+        split: Indices of the training, validation and test images.
+
     Raises:
         InputError: A batch is larger than the training part, or the images do not have the classes
             that the network predicts.

@@ -173,7 +173,13 @@ class _Reader:
         self.labels: dict[str, str] = {}
 
     def study(self, stem: str, options: Mapping[str, Any], seeds: str | None) -> Study | None:
-        """Read the study; ``None`` if its base is wrong."""
+        """Read the study; ``None`` if its base is wrong.
+
+        Args:
+            stem: Name of the file without its suffix, which names a study that has no name.
+            options: Options that take precedence over the base, nested as in a configuration.
+            seeds: Seeds that replace the file's, such as ``0-4``; ``None`` keeps them.
+        """
         self.check_tables()
         header, table = self.table("study"), self.table("base")
         name, question = header.get("name", stem), header.get("question", "")
@@ -201,7 +207,13 @@ class _Reader:
         return Study(name=name, question=question, seeds=numbers, variants=tuple(self.variants))
 
     def add_factor(self, path: str, levels: object, base: Mapping[str, Any]) -> None:
-        """Add a variant for each level of a factor, which ``path`` names as the file does."""
+        """Add a variant for each level of a factor.
+
+        Args:
+            path: Name of the factor in the file, such as ``loss.kind``.
+            levels: Levels of the factor: a list, or a table of networks by label.
+            base: Options of the base, nested as in a configuration.
+        """
         factor = next((name for name, each in PARAMETERS.items() if each.dotted == path), path)
         words = factor.replace("_", " ")
         if isinstance(levels, dict):
@@ -227,7 +239,15 @@ class _Reader:
     def add_network(
         self, label: str, factor: str, level: str, base: Mapping[str, Any], network: Any
     ) -> None:
-        """Add a network that the file states: a text, or a table of parameters."""
+        """Add a network that the file states.
+
+        Args:
+            label: Label of the variant.
+            factor: Name of the factor; empty for a network of its own.
+            level: Level of the factor; empty for a network of its own.
+            base: Options of the base, nested as in a configuration.
+            network: Network text, or a table of parameters.
+        """
         options = network if isinstance(network, dict) else {"network": network}
         if fixed := [PARAMETERS[name].dotted for name in FIXED if _states(options, name)]:
             self.problems.append(f"{label}: {', '.join(fixed)}: {SAME_THROUGHOUT}")
@@ -235,7 +255,14 @@ class _Reader:
             self.add(label, factor, level, merge(base, options))
 
     def add(self, label: str, factor: str, level: str, options: Mapping[str, Any]) -> bool:
-        """Add a variant; return whether its configuration is right."""
+        """Add a variant; return whether its configuration is right.
+
+        Args:
+            label: Label of the variant.
+            factor: Name of the factor that it changes; empty for none.
+            level: Level of the factor; empty for none.
+            options: Options of the run, nested as in a configuration.
+        """
         from caelab.experiments.setup import describe_run
 
         try:
@@ -291,7 +318,13 @@ class _Reader:
         return content if isinstance(content, dict) else {}
 
     def report(self, table: str, key: str, problem: str) -> None:
-        """Add a problem with the line of a key in a table, if it can be found."""
+        """Add a problem with the line of a key in a table, if it can be found.
+
+        Args:
+            table: Name of the table; empty for the top of the file.
+            key: Name of the key.
+            problem: Sentence that says what is wrong with it.
+        """
         where = f"[{table}] {key}: " if table else ""
         current = ""
         for number, line in enumerate(self.lines, 1):

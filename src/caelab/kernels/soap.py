@@ -89,7 +89,8 @@ def small_matrix(parameter: Tensor, matrix: Tensor, state: dict[str, Any]) -> Sm
     Args:
         parameter: The parameter that is trained, ``(m, …)``.
         matrix: The parameter as SOAP sees it, ``(m, n)``; a copy cannot be used.
-        state: SOAP's state of the parameter.
+        state: SOAP's state of the parameter: moments of shape ``(M, N)``, and for each side a
+            covariance and a basis of shape ``(M, M)`` or ``(N, N)``.
     """
     if (
         matrix.ndim != 2

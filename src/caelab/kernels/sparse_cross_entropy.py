@@ -15,9 +15,9 @@ ROWS = 1024
 
 
 def chunks(rows: Tensor) -> tuple[Tensor, ...]:
-    """Split rows ``(P, Q)`` into parts that fit into a CPU's cache; elsewhere they stay whole.
+    """Split rows of shape ``(P, Q)`` into parts that fit into a CPU's cache.
 
-    They stay whole in a graph that is being exported too, where P is not known.
+    They stay whole on other devices, and in a graph that is being exported, where P is not known.
     """
     whole = rows.device.type != "cpu" or torch.compiler.is_exporting()
     return (rows,) if whole else torch.split(rows, ROWS)

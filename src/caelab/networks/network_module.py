@@ -62,7 +62,7 @@ class SkipBlock(Sequence):
     """``[ … ]``: x and f(x), concatenated over channels, x first."""
 
     def join(self, x: Tensor, y: Tensor) -> Tensor:
-        """Concatenate x and y: (N, C + C', H, W)."""
+        """Concatenate x (N, C, H, W) and y (N, C', H, W) over channels: (N, C + C', H, W)."""
         if y.requires_grad:
             y.register_hook(_compact)  # type: ignore[no-untyped-call]
         return torch.cat([x, y], 1)

@@ -76,7 +76,7 @@ class ColorProfile:
 
 
 def to_image(values: NDArray[Any]) -> Image.Image:
-    """Return values ``(H, W, 1 to 4)`` as a Pillow image."""
+    """Return values of shape ``(H, W, C)``, with 1 to 4 channels, as a Pillow image."""
     return Image.fromarray(values[..., 0] if values.shape[2] == 1 else values)
 
 

@@ -65,7 +65,7 @@ def _restore_alike(model: PictureModel, pictures: Sequence[Picture], tile: int) 
     marks = model.degradation.marks_missing
 
     def function(images: Floats) -> Floats:
-        """Map images of the pictures' channels by a model of others."""
+        """Restore ``(N, C, H, W)`` by a model that may have another number of channels."""
         if model.channels == channels:
             return model(images)
         if model.channels == 1:

@@ -36,7 +36,13 @@ class Picture:
 
     @classmethod
     def of(cls, figure: Figure, name: str, format: Literal["svg", "png"] = "svg") -> "Picture":  # noqa: A002 - matplotlib's word
-        """Render a matplotlib figure; photographs are best as PNG."""
+        """Render a matplotlib figure.
+
+        Args:
+            figure: Figure to render.
+            name: Name of the picture's file, without its suffix.
+            format: File format; photographs are best as PNG.
+        """
         return cls(name=name, data=render(figure, name, format), format=format)
 
     @classmethod

@@ -131,7 +131,13 @@ class _TagLines(Extension):
     """Lines of a template that hold nothing but tags leave no line in the text."""
 
     def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:  # noqa: ARG002
-        """Join such lines with the next."""
+        """Join lines that hold nothing but tags with the next line.
+
+        Args:
+            source: Text of the template.
+            name: Not used.
+            filename: Not used.
+        """
         tags = r"(?:\{%(?:(?!%\}).)*%\}|\{#.*?#\})+"
         return re.sub(rf"^[ \t]*({tags})[ \t]*\n", r"\1", source, flags=re.M)
 

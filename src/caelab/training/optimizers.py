@@ -65,7 +65,13 @@ class SoapKind(OptimizerKind):
     def make(
         self, parameters: "list[nn.Parameter]", *, learning_rate: float, weight_decay: float
     ) -> "Optimizer":
-        """Return :class:`caelab.training.soap.SOAP`; arguments as in the base class."""
+        """Return :class:`caelab.training.soap.SOAP`.
+
+        Args:
+            parameters: Parameters to train.
+            learning_rate: Step size.
+            weight_decay: Decoupled weight decay, multiplied by the step size.
+        """
         from caelab.training.soap import SOAP
 
         return SOAP(parameters, lr=learning_rate, weight_decay=weight_decay)
@@ -81,7 +87,13 @@ class AdamWKind(OptimizerKind):
     def make(
         self, parameters: "list[nn.Parameter]", *, learning_rate: float, weight_decay: float
     ) -> "Optimizer":
-        """Return PyTorch's AdamW; arguments as in the base class."""
+        """Return PyTorch's AdamW.
+
+        Args:
+            parameters: Parameters to train.
+            learning_rate: Step size.
+            weight_decay: Decoupled weight decay, multiplied by the step size.
+        """
         from torch.optim import AdamW
 
         return AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, foreach=True)

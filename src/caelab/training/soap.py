@@ -141,8 +141,9 @@ class SOAP(torch.optim.Optimizer):
         """Do the arithmetic of the step that was counted.
 
         Args:
-            numbers: :attr:`numbers`, ``(groups, 3)``, on the parameters' device, for operations
-                that are recorded and replayed with other numbers; by default they are constants.
+            numbers: Values of :attr:`numbers`, shape ``(groups, 3)``, on the parameters' device,
+                for operations that are recorded and replayed with other values; by default they
+                are constants.
         """
         for index, group in enumerate(self.param_groups):
             updates = self._updates(group)

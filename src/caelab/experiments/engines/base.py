@@ -91,7 +91,13 @@ class SerialEngine:
     def train(
         self, jobs: Sequence[Job], *, runs: Path, images: ImageSet | None = None
     ) -> Generator[Event, None, None]:
-        """Train jobs; see :meth:`Engine.train`."""
+        """Train jobs one after the other; see :meth:`Engine.train`.
+
+        Args:
+            jobs: Runs to train.
+            runs: Folder for the run directories.
+            images: Data that the jobs name, if they are loaded already.
+        """
         for job in jobs:
             yield Started(job.name)
             yield attempt(job, runs, images)

@@ -103,7 +103,13 @@ class ProcessEngine:
     def train(
         self, jobs: Sequence[Job], *, runs: Path, images: "ImageSet | None" = None
     ) -> Generator[Event, None, None]:
-        """Train ``jobs``; see :meth:`Engine.train`."""
+        """Train jobs in worker processes; see :meth:`Engine.train`.
+
+        Args:
+            jobs: Runs to train.
+            runs: Folder for the run directories.
+            images: Data that the jobs name, if they are loaded already; workers share their memory.
+        """
         with (
             contextlib.nullcontext()
             if images is None or not jobs
@@ -226,7 +232,13 @@ class AutoEngine:
     def train(
         self, jobs: Sequence[Job], *, runs: Path, images: "ImageSet | None" = None
     ) -> Generator[Event, None, None]:
-        """Train jobs; see :meth:`Engine.train`."""
+        """Train jobs with the engine that this machine suggests; see :meth:`Engine.train`.
+
+        Args:
+            jobs: Runs to train.
+            runs: Folder for the run directories.
+            images: Data that the jobs name, if they are loaded already.
+        """
         self.workers = usual_workers(len(jobs))
         engine: Engine = (
             SerialEngine() if self.workers == 1 else ProcessEngine(workers=self.workers)

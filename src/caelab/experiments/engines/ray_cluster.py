@@ -78,7 +78,13 @@ class RayEngine:
         runs: Path,
         images: ImageSet | None = None,  # noqa: ARG002
     ) -> Generator[Event, None, None]:
-        """Train jobs, each on data that its node loads; see :meth:`Engine.train`."""
+        """Train jobs, each on data that its node loads; see :meth:`Engine.train`.
+
+        Args:
+            jobs: Runs to train.
+            runs: Folder for the run directories, which all nodes share.
+            images: Not used: each node loads the data itself.
+        """
         ray, runs = self._ray, runs.absolute()
         plugins = {name: os.environ[name] for name in (PLUGINS_VARIABLE,) if os.environ.get(name)}
         remote = ray.remote(

@@ -37,7 +37,12 @@ class ColorTarget(PredictionTarget):
         self.space = SPACES[color_space]
 
     def image(self, output: Tensor, degraded: Tensor) -> Tensor:
-        """Merge the chroma with the luminance of ``degraded``, ``(N, 1 or 3, H, W)``."""
+        """Merge the chroma with the luminance of the input.
+
+        Args:
+            output: The network's output, ``(N, K, H, W)``.
+            degraded: The network's input, ``(N, C, H, W)`` with 1 or 3 channels.
+        """
         return self.merged(self.answer(output), degraded)
 
     def merged(self, chroma: Tensor, degraded: Tensor) -> Tensor:
