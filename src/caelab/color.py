@@ -124,6 +124,8 @@ def rgb_to_lab(rgb: ArrayT) -> ArrayT:
     """
     xyz = _mix(_XYZ, _to_linear(rgb))
     root = xyz.clip(_LAB_LINEAR) ** (1 / 3)
+    # Near black the cube root is infinitely steep. CIELAB's line avoids that and joins the root
+    # with the same value.
     line = _LAB_SLOPE * xyz + _LAB_OFFSET
     x, y, z = _planes(_library(xyz).where(xyz > _LAB_LINEAR, root, line))
     return _stack(rgb, 116 * y - 16, 500 * (x - y), 200 * (y - z))
@@ -132,8 +134,11 @@ def rgb_to_lab(rgb: ArrayT) -> ArrayT:
 def lab_to_rgb(lab: ArrayT) -> ArrayT:
     """Convert CIELAB (D65, 2° observer) to sRGB without clipping, both ``(..., 3, H, W)``."""
     lightness, a, b = _planes(lab)
+    # Every step of `rgb_to_lab` in reverse order. A color outside sRGB can have a negative z, which
+    # no light has: it becomes 0.
     y = (lightness + 16) / 116
     roots = _stack(lab, y + a / 500, y, (y - b / 200).clip(0))
+    # The same limit as in `rgb_to_lab`, seen from the other side: the line's value where it ends.
     dark = roots <= _LAB_SLOPE * _LAB_LINEAR + _LAB_OFFSET
     xyz: ArrayT = _library(lab).where(dark, (roots - _LAB_OFFSET) / _LAB_SLOPE, roots**3)
     return _from_linear(_mix(_XYZ_INVERSE, xyz))
@@ -221,6 +226,8 @@ def merge(luma: ArrayT, chroma: ArrayT, space: ColorSpace, *, gamut: Gamut = "cl
     >>> merge(gray, planes, SPACES["ycbcr"]).shape
     (3, 2, 2)
     """
+    # The gray pixel with this luma tells the lightness: CIELAB and OkLab define theirs by linear
+    # light, so a luma cannot be used as it is.
     lightness = luma if space.name == "ycbcr" else space.from_rgb(gray_rgb(luma))[..., :1, :, :]
     rgb: ArrayT = space.to_rgb(_library(luma).concatenate([lightness, chroma], -3))
     return rgb.clip(0, 1) if gamut == "clip" else desaturate(rgb, luma)
@@ -246,6 +253,8 @@ def desaturate(rgb: ArrayT, luma: ArrayT) -> ArrayT:
     red, green, blue = _planes(offset)
     above = xp.maximum(xp.maximum(red, green), blue).clip(_TINY)[..., None, :, :]
     below = -xp.minimum(xp.minimum(red, green), blue).clip(None, -_TINY)[..., None, :, :]
+    # The largest factor of the offset that keeps every channel within [0, 1]: the channel farthest
+    # above gray limits it at 1, the one farthest below at 0.
     share = xp.minimum((1 - luma) / above, luma / below).clip(None, 1)
     result: ArrayT = (luma + share * offset).clip(0, 1)
     return result

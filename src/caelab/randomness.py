@@ -35,6 +35,7 @@ def generator_for(seed: int, purpose: Purpose, *moments: int) -> torch.Generator
     >>> torch.randperm(5, generator=generator_for(0, "batches", 1))
     tensor([0, 4, 2, 3, 1])
     """
+    # A hash of all arguments, not their sum: seed 1 in epoch 0 must not repeat seed 0 in epoch 1.
     entropy = np.random.SeedSequence([seed, _SEED_STREAMS[purpose], *moments])
     return torch.Generator().manual_seed(int(entropy.generate_state(1, np.uint64)[0]) & (2**63 - 1))
 
@@ -66,11 +67,15 @@ def uniform(keys: Tensor, count: int, stream: int) -> Tensor:
         count: Numbers per image; the first of them do not depend on how many there are.
         stream: Number from 0 to 63; different streams are independent.
     """
+    # A key has 64 bits and the hash works on 32: the lower half starts it, the upper half enters
+    # every round. Integers of 32 bits are fast on every device, and wrap around alike.
     low, high = (keys.bitwise_right_shift(shift).to(torch.int32).unsqueeze(1) for shift in (0, 32))
     counter = torch.arange(count, dtype=torch.int32, device=keys.device) + (stream << 26)
     number = counter * -0x61C88647 + low  # the golden ratio of 2³²: neighbors start far apart
     for shift, multiplier in _ROUNDS:
         _fold(number, shift).mul_(multiplier).add_(high)
+    # 24 bits, as many as float32 holds exactly. The half keeps 0 out, whose logarithm `normal`
+    # could not take.
     return _fold(number, 16).bitwise_and_(0xFFFFFF).float().add_(0.5).mul_(2.0**-24)
 
 
@@ -82,6 +87,7 @@ def normal(keys: Tensor, count: int, stream: int) -> Tensor:
         count: Numbers per image; the first of them do not depend on how many there are.
         stream: Number from 0 to 63; different streams are independent.
     """
+    # Box and Muller's method makes two normal numbers of two uniform ones.
     numbers = uniform(keys, count + count % 2, stream).view(len(keys), -1, 2)
     radius = numbers[..., 0].log().mul_(-2).sqrt_()
     angle = numbers[..., 1].mul(2 * math.pi)

@@ -43,4 +43,6 @@ def share_images(images: ImageSet) -> Iterator[SharedImages | None]:
             file.unlink(missing_ok=True)
             yield None
         else:
+            # The rest of the image set travels to the workers by pickle, so it must not hold the
+            # images.
             yield SharedImages(rest=replace(images, images=images.images[:0].copy()), file=file)

@@ -167,6 +167,7 @@ class Noise(DegradationKind):
             random: Source of the noise.
         """
         channels, height, width = images.shape[1:]
+        # Drawn with the channels last: the order of the numbers is part of what a run must repeat.
         drawn = random.normal(height, width, channels).permute(0, 3, 1, 2)
         return images + drawn.to(images.dtype) * strength
 
@@ -209,6 +210,7 @@ class Mask(DegradationKind):
             strength: Probability that a pixel is missing.
             random: Source of the missing pixels' positions.
         """
+        # One number for all channels, because a pixel is missing as a whole.
         missing = random.uniform(1, *images.shape[2:]) <= strength
         return images.masked_fill(missing, MISSING)
 
@@ -252,6 +254,7 @@ class Jpeg(DegradationKind):
         import numpy as np
         import torch
 
+        # An image file holds bytes, so earlier noise beyond black and white is cut off here.
         clipped = images.detach().clamp(0, 1).mul(255).round().byte()
         pixels = clipped.permute(0, 2, 3, 1).cpu().numpy()
         read = np.stack([_through_jpeg(image, int(strength)) for image in pixels])

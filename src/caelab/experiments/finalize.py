@@ -38,6 +38,8 @@ def finalize(
     """
     config, splits, records = context.config, context.splits, best.records
     assert isinstance(model.network, NetworkModule)
+    # Folded before the test images are measured, so that their errors belong to the weights in the
+    # file.
     model.network = fold_batchnorm(model.network.eval())
     save_model(directory.weights, model, context.card)
     baselines = measure_baselines(
@@ -84,6 +86,7 @@ def finalize(
         "seconds_per_epoch": median(seconds),
         "peak_memory_bytes": peak_memory_bytes(),
     }
+    # Last of all: its existence says that every other file is complete.
     directory.write(directory.result, result)
 
 

@@ -17,6 +17,8 @@ def uninterrupted() -> Iterator[None]:
         yield
         return
     pressed: list[int] = []
+    # Not ignored but remembered, and raised again afterwards: the user pressed the keys for a
+    # reason.
     before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
     try:
         yield
@@ -39,6 +41,7 @@ def stop_requests() -> Iterator[threading.Event]:
         return
 
     def request(number: int, _: object) -> None:
+        # A second Ctrl-C means that waiting for the end of a step takes too long.
         if requested.is_set():
             signal.signal(number, previous[signal.Signals(number)])
             signal.raise_signal(number)

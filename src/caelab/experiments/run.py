@@ -67,6 +67,7 @@ def run(
         Interrupted: Someone asked to stop; the state is saved.
         TrainingDiverged: The loss is not a finite number.
     """
+    # Everything that can be wrong is checked before the first file is written.
     description = describe_run(config)
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
@@ -74,13 +75,19 @@ def run(
     require_trainable(config, description, images, split)
     fingerprint = images.source.fingerprint
     directory = RunDirectory(out if out is not None else runs / run_name(config, fingerprint))
+    # The checkpoint holds the weights several times over, with the optimizer's state, and a second
+    # one is written before the first is replaced.
     require_space(directory.path, 64_000_000 + 40 * description.weights)
     directory.claim(config, config.key(fingerprint), asdict(images.source))
     try:
+        # The system releases the lock when the process ends, however it ends: a killed run leaves
+        # nothing that has to be removed by hand.
         with filelock.FileLock(directory.lock, timeout=0):
+            # Asked only now: another process may have finished the run before the lock was free.
             if directory.finished:
                 return directory
             splits = prepare_data(images, split, device)
+            # The device has its own copy of the parts that are used; the rest may be freed.
             del images
             context = RunContext(
                 config=config,
@@ -134,6 +141,8 @@ def _train(
         stop_requests() as stop,
         progress(config.network_name[:40], total, done=done, unit="steps") as bar,
     ):
+        # A run can be interrupted between its last epoch and its result: it must not train another
+        # epoch.
         if _stops_early(config, best):
             return
         for epoch in fit(state, train, config, context.precision):
@@ -141,6 +150,7 @@ def _train(
                 bar()
             else:
                 _validate(epoch, context, state, best, bar.say)
+                # Before the checkpoint: the file then never lacks an epoch that the checkpoint has.
                 directory.write_epochs(best.records)
             waited = time.monotonic() - saved_at
             if stop.is_set() or epoch is not None or waited > CHECKPOINT_SECONDS:
@@ -163,6 +173,8 @@ def _validate(
 ) -> None:
     """Measure the validation error as the model will be used, and record the epoch."""
     config = context.config
+    # The same steps as for pictures later, batch normalization and test-time augmentation included:
+    # otherwise the epoch with the lowest error would not be the best one for its use.
     with restoring(state.evaluated, context.precision) as restore:
         errors = squared_errors(restore, context.splits.validation, degradation=config.degradation)
     error = float(errors.mean())

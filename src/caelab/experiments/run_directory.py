@@ -42,6 +42,7 @@ class BestCheckpoint:
         self.records.append(record)
         if record["validation_mse"] < self.error:
             self.epoch, self.error = int(record["epoch"]), record["validation_mse"]
+            # A state dict refers to the weights themselves, which the next step changes.
             self.weights = copy.deepcopy(model.state_dict())
 
     @property
@@ -100,6 +101,8 @@ class RunDirectory:
         """
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"{self.path} is a file: a run needs a folder. Choose another `out`.")
+        # Two runs in one folder would mix their files. The key tells whether it is the same run,
+        # which then resumes.
         if self.config.is_file():
             content = self.read(self.config)
             owner = content.get("key")
@@ -116,7 +119,9 @@ class RunDirectory:
                 )
             return
         if self.path.is_dir() and any(
-            entry.name != self.lock.name for entry in self.path.iterdir()
+            # The lock is a hidden file, so it can be left when somebody deletes a run's files.
+            entry.name != self.lock.name
+            for entry in self.path.iterdir()
         ):
             raise InputError(
                 f"{self.path} is not empty and not a run. Choose a new or empty folder for `out`."
@@ -188,6 +193,7 @@ class RunDirectory:
             content: dict[str, Any] = torch.load(
                 self.checkpoint, map_location="cpu", weights_only=True
             )
+        # PyTorch raises errors of many kinds for a damaged file.
         except Exception as error:
             raise InputError(
                 f"{self.checkpoint} is damaged ({type(error).__name__}). Delete it to train this"

@@ -101,10 +101,13 @@ class CLibrary:
             library = ctypes.CDLL(str(path))
         for name, letters in self._functions.items():
             function = getattr(library, name)
+            # ctypes would otherwise pass 64-bit addresses as 32-bit integers.
             function.restype, *function.argtypes = [TYPES[letter] for letter in letters]
         return library
 
     def _compile(self, command: Sequence[str], path: Path) -> None:
+        # Several processes may compile at the same time. Each writes a file of its own and renames
+        # it, so nobody loads half a library.
         with replacing(path) as temporary:
             for native in NATIVE:
                 finished = subprocess.run(
@@ -121,6 +124,7 @@ class CLibrary:
 
         The processor is part of it, as a home directory may be shared by machines of several kinds.
         """
+        # An update of the compiler keeps its name but may change the machine code.
         version = subprocess.run(
             [*command, "--version"], capture_output=True, text=True, timeout=TIMEOUT, check=True
         )
@@ -131,6 +135,7 @@ class CLibrary:
 
 def find_compiler() -> tuple[str, ...]:
     """Return the command of a C compiler; empty if there is none, or none is wanted."""
+    # An empty CC is a choice as well: it turns compilation off, and PyTorch computes everything.
     if (chosen := os.environ.get("CC")) is not None:
         return tuple(shlex.split(chosen))
     for name in COMPILERS:
@@ -156,6 +161,8 @@ def c_struct(*fields: str) -> Any:
 def _processor() -> str:
     """Return the processor's name and features, as far as the system tells."""
     try:
+        # The flags matter besides the name: a virtual machine may hide instructions that its
+        # processor has.
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()

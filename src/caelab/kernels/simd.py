@@ -131,12 +131,15 @@ class Chain:
     @property
     def borders(self) -> list[int]:
         """Zeros that each tensor needs around it, so that no loop checks where an image ends."""
+        # A border holds what taps read beyond the image. The correlation reads the big tensor
+        # beyond its sides, its transpose the small one, and forward and backward pass use both.
         borders = [0] * len(self.shapes)
         for index, operation in enumerate(self.operations):
             if not operation.weighted:
                 continue
             stride, padding = operation.stride, operation.padding
             last_tap = (operation.kernel - 1) * operation.dilation - padding
+            # A transposed convolution is the same correlation with its two sides exchanged.
             big, small = (index + 1, index) if operation.kind == TRANSPOSED else (index, index + 1)
             for axis in (1, 2):
                 large, little = self.shapes[big][axis], self.shapes[small][axis]
@@ -155,6 +158,7 @@ class _Memory:
 
     def take(self, floats: int) -> int:
         position = self.size
+        # Every position is a multiple of a vector's length, so that C may load aligned vectors.
         self.size += -(-floats // ALIGNMENT) * ALIGNMENT
         return position
 
@@ -172,6 +176,8 @@ class _Buffers:
     def borrow(self, floats: int) -> Tensor:
         """Return a block of shape (floats,), in which all borders are zero."""
         try:
+            # Try and fail instead of asking first: between the question and the pop another thread
+            # could take the last block.
             return self._free.setdefault(floats, []).pop()
         except IndexError:
             return torch.zeros(floats)
@@ -208,6 +214,8 @@ class SimdProgram:
         output_affine: Affine | None = None,
     ) -> None:
         self.chain, self.library, self.lanes = chain, library, library.lanes()
+        # The tape lasts from the forward pass to the backward pass, one for each group of images.
+        # Scratch memory lasts for one call and is reused from group to group.
         tape, scratch = _Memory(), _Memory()
         tensors = [
             self._tensor(index, border, tape, scratch) for index, border in enumerate(chain.borders)
@@ -237,6 +245,8 @@ class SimdProgram:
             (after and after.weighted)
             or (before and before.weighted and before.activation != "none")
         )
+        # Lanes are the innermost axis: each position holds the numbers of `lanes` images side by
+        # side.
         size = channels * (height + 2 * border) * (width + 2 * border) * self.lanes
         if size >= MAX_TENSOR:
             raise ValueError(f"a tensor of {size} floats: at most {MAX_TENSOR - 1} are allowed")
@@ -246,6 +256,7 @@ class SimdProgram:
     def _operation(
         self, operation: Operation, before: Shape, after: Shape, tape: _Memory, scratch: _Memory
     ) -> Any:
+        # The index of a maximum is a byte, and memory is counted in floats of four bytes.
         maxima = math.prod(after) * self.lanes // 4 if operation.kind == MAXIMUM else 0
         weights = operation.kernel**2 * before[0] * after[0] if operation.weighted else 0
         return _Operation(
@@ -277,6 +288,8 @@ class SimdProgram:
         Returns:
             ``float32 (N, C', H', W')``, channels last in memory.
         """
+        # In training each thread has a share of the batch already (see `BatchGradient`); further
+        # threads would compete with the other shares.
         if torch.is_grad_enabled():
             y: Tensor = _Pass.apply(self, x.detach(), *weights)  # type: ignore[no-untyped-call]
             return y
@@ -287,6 +300,7 @@ class SimdProgram:
             self.forward(images, dense, outputs)
         else:
             self._pool = self._pool or ThreadPoolExecutor(threads, "simd")
+            # The outputs are views of one array: each thread writes its own rows of it.
             parts = zip(images.tensor_split(shares), outputs.tensor_split(shares), strict=True)
             for part in [self._pool.submit(self.forward, some, dense, to) for some, to in parts]:
                 part.result()
@@ -337,6 +351,7 @@ class SimdProgram:
         dense = _dense(weights)
         gradients = _empty_like(dense)
         with self.tapes.borrowed(self.tape) as tape:
+            # C adds up squared errors in double precision and leaves the division to this side.
             total = self._call("mse_gradient", len(rows), images, rows, dense, tape, gradients)
         found = tuple(each for each in gradients if each is not None)
         return total / (len(rows) * images.shape[1]), found
@@ -357,6 +372,7 @@ class _Pass(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, program: SimdProgram, x: Tensor, *weights: Tensor | None) -> Tensor:
         groups = -(-len(x) // program.lanes)
+        # The backward pass must see the weights of this forward pass, at addresses that stay valid.
         ctx.program, ctx.weights = program, _dense(weights)
         ctx.tape = program.tapes.borrow(groups * program.tape)
         outputs = program.empty_outputs(len(x))
@@ -367,6 +383,8 @@ class _Pass(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         gradients = ctx.program.backward(_to_nhwc(gradient), ctx.weights, ctx.tape)
+        # The gradient can be taken once only, so nobody needs the tape any more, and the next step
+        # may use its memory.
         ctx.program.tapes.give_back(ctx.tape)
         ctx.tape = None
         return (None, None, *gradients)

@@ -46,12 +46,18 @@ class SmallMatrix:
             *(None if each is None else each.data_ptr() for each in (*tensors, *sides)),
         )
         self._self = ctypes.byref(self._parameter)
+        # Scratch memory belongs to the parameter, as threads update several parameters at the same
+        # time.
         self._scratch = torch.empty(library.scratch_floats(self._self))
+        # A gradient lies in memory as (output, input channel, tap). SOAP's matrix has the columns
+        # (tap, input channel), so C needs the number of taps to exchange the two.
         self._taps = parameter[0, 0].numel() if parameter.ndim > 2 else 1
 
     def is_of(self, parameter: Tensor, state: dict[str, Any]) -> bool:
         """Return whether this is still the parameter, of shape (m, …), and its state."""
         return (
+            # Loading a checkpoint or moving the model replaces these tensors, and C would write to
+            # freed memory.
             parameter.data_ptr() == self._parameter.parameter
             and state["mean"] is self._state["mean"]
         )
@@ -97,6 +103,8 @@ def small_matrix(parameter: Tensor, matrix: Tensor, state: dict[str, Any]) -> Sm
         or matrix.dtype != torch.float32
         or matrix.device.type != "cpu"
         or not matrix.numel()
+        # C moves the weights in place. A matrix with memory of its own is a copy, and an update of
+        # it would be lost.
         or matrix.data_ptr() != parameter.data_ptr()
         or matrix.numel() * max(matrix.shape) > MAX_PRODUCTS
     ):

@@ -47,10 +47,15 @@ class _SparseCrossEntropy(torch.autograd.Function):
         total = rows.new_zeros(())
         parts = zip(*map(chunks, (rows, classes, shares, gradient)), strict=True)
         for some, of_class, share, slope in parts:
+            # The gradient of the cross-entropy by the logits is softmax · Σ share − share. Softmax
+            # is known here, so the gradient costs one more operation now and a whole pass through
+            # memory later.
             log_probability = some.log_softmax(1)
             total -= (log_probability.gather(1, of_class) * share).sum()
             torch.exp(log_probability, out=slope)
             share = share / len(rows)
+            # The target names only K classes of Q, so their shares are scattered instead of stored
+            # densely.
             slope.mul_(share.sum(1, keepdim=True)).scatter_add_(1, of_class, -share)
         count, _, height, width = logits.shape
         ctx.save_for_backward(gradient.view(count, height, width, -1).movedim(-1, 1))

@@ -108,7 +108,10 @@ def ciede2000(estimate_lab: Tensor, target_lab: Tensor) -> Tensor:
     1.83
     """
     estimate, target = (
-        lab.detach().movedim(1, -1).cpu().numpy() for lab in (estimate_lab, target_lab)
+        # scikit-image's function is the reference here; `training.color_difference` is the one that
+        # has a gradient.
+        lab.detach().movedim(1, -1).cpu().numpy()
+        for lab in (estimate_lab, target_lab)
     )
     difference = deltaE_ciede2000(estimate, target)  # type: ignore[no-untyped-call]
     return torch.from_numpy(difference).flatten(1).mean(1)
@@ -284,6 +287,7 @@ def measure(
         name: METRICS[name] for name in names if target.shape[1] == 3 or not METRICS[name].color
     }
     pairs = {"rgb": (estimate, target)}
+    # Each space is converted once, although several metrics use it.
     for space in {metric.space for metric in metrics.values()} - {"rgb"}:
         pairs[space] = (SPACES[space].from_rgb(estimate), SPACES[space].from_rgb(target))
     return {

@@ -90,6 +90,7 @@ def fold_batchnorm(module: NetworkModule) -> NetworkModule:
 
 def _fill(sequence: Sequence, items: tuple[Item, ...], shape: Shape) -> Shape:
     """Append the modules of ``items``, named by their positions; return the shape after them."""
+    # A stack, because a pair of layers that become one takes two items.
     rest = list(enumerate(items))[::-1]
     while rest:
         index, item = rest.pop()
@@ -143,6 +144,7 @@ def _require_honest(layer: LayerKind, module: nn.Module, shape: Shape) -> None:
     where = f"the layer {layer.name} ({type(layer).__module__}.{type(layer).__qualname__})"
     was_training = module.training
     try:
+        # In evaluation mode: a single image of zeros must not enter a normalization's statistics.
         found = tuple(module.eval()(torch.zeros(1, *shape)).shape)
     except Exception as error:
         raise InputError(

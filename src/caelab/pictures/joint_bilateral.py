@@ -52,18 +52,24 @@ class GuidedChroma:
         whole_pixels: int = WHOLE_PIXELS,
     ) -> None:
         self._size = size
+        # Chroma that is larger than the picture is averaged down to it.
         smallest = (min(chroma.shape[1], size[0]), min(chroma.shape[2], size[1]))
         first = resized(chroma, smallest, Image.Resampling.BOX)
         self._chroma, self._luma = first, guide(smallest)
         while self._luma.shape != size:
             height, width = self._luma.shape
             larger = min(2 * height, size[0]), min(2 * width, size[1])
+            # Beyond this size a whole octave would take too much memory. `rows` computes the last
+            # step, by whatever factor is left, for the rows that are asked for.
             if larger[0] * larger[1] > whole_pixels:
                 break
             luma = guide(larger)
             self._chroma = _step(self._chroma, self._luma, luma, size=larger, top=0)
             self._luma = luma
         if self._chroma is not first:
+            # Back projection: what the means took from the contrast is measured at the network's
+            # scale, where the chroma is known, and added back. It is smooth, so bilinear
+            # interpolation will do.
             lost = first - resized(self._chroma, smallest, Image.Resampling.BOX)
             self._chroma = self._chroma + resized(
                 lost, self._chroma.shape[1:], Image.Resampling.BILINEAR
@@ -110,6 +116,8 @@ def _step(chroma: Floats, coarse: Floats, luma: Floats, *, size: Size, top: int)
         top: Index of the first wanted row.
     """
     rows, columns = luma.shape
+    # The weights of nearness separate into rows and columns. Only the weight of similar luma needs
+    # every pair of pixels.
     row_weights, row_indices = _neighbors(np.arange(top, top + rows), size[0], chroma.shape[1])
     column_weights, column_indices = _neighbors(np.arange(columns), size[1], chroma.shape[2])
     # Only the coarse rows that the wanted rows see: gathering from fewer rows stays in the cache.
@@ -137,6 +145,7 @@ def _step(chroma: Floats, coarse: Floats, luma: Floats, *, size: Size, top: int)
             # One plane at a time: `neighbors[1:, index]` takes over ten times as long.
             weighted[0] += weight * neighbors[1][index]
             weighted[1] += weight * neighbors[2][index]
+    # Weights need not add up to 1 before: dividing by their sum makes the result a mean.
     weighted /= weight_sum
     return weighted
 

@@ -63,7 +63,7 @@ class RunImages:
 
         Args:
             run: The run.
-            part: Which part of its images.
+            part: Part of the images: training, validation or test.
 
         Raises:
             InputError: The images cannot be had.

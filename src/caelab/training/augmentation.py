@@ -37,6 +37,8 @@ def augment(images: Tensor, keys: Tensor, config: AugmentationConfig) -> Tensor:
     """
     if config == AugmentationConfig():
         return images
+    # All numbers are drawn at once, each change with columns of its own: switching one change on
+    # leaves the others' numbers alone.
     drawn = uniform(keys, 6, _STREAM)
     if config.flip:
         images = torch.where((drawn[:, 0] > 0.5).view(-1, 1, 1, 1), images.flip(3), images)

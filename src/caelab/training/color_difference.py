@@ -57,13 +57,17 @@ def squared_ciede2000(estimate: Tensor, target: Tensor) -> Tensor:
     lightness, a, b = estimate.unbind(1)
     other_lightness, other_a, other_b = target.unbind(1)
     with torch.no_grad():
+        # 1 + G of the standard, which stretches a near gray.
         stretch = 1 + 0.5 * (1 - _vividness((_chroma(a, b) + _chroma(other_a, other_b)) / 2))
     a, other_a = stretch * a, stretch * other_a
     chroma, other_chroma = _chroma(a, b), _chroma(other_a, other_b)
     mean_chroma = (chroma + other_chroma) / 2
     with torch.no_grad():
+        # The direction of the sum of both unit vectors is the mean hue, without the cases for
+        # angles beyond 360° of the standard.
         hue = torch.atan2(b / chroma + other_b / other_chroma, a / chroma + other_a / other_chroma)
         hue_weight, rotation = _hue_weight(hue), _rotation(hue, mean_chroma)
+        # S_L: differences count less for very dark and very light colors.
         middle = ((lightness + other_lightness) / 2 - 50).square()
         lightness_weight = 1 + 0.015 * middle / (20 + middle).sqrt()
 

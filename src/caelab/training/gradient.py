@@ -62,10 +62,14 @@ class BatchGradient:
         self._model, self._images, self._config = model, images, config
         self._precision, self._loss = precision, make_loss(config.loss)
         self.parameters = list(model.parameters())
+        # Batch normalization in training needs the mean over the whole batch, which no share of it
+        # has.
         threads, on_cpu = torch.get_num_threads(), images.device.type == "cpu"
         whole = not on_cpu or any(isinstance(part, nn.BatchNorm2d) for part in model.modules())
         self.shares = 1 if whole else max(1, min(threads, config.batch_size // MIN_SHARE))
         self._threads_each = threads // self.shares
+        # A CUDA graph repeats the same operations on the same memory; what the host computes anew
+        # for each batch would be frozen in it.
         self.recordable = not (
             config.loss.color_loss_weight
             or config.degradation.on_host
@@ -105,11 +109,14 @@ class BatchGradient:
         )
         terms, gradients = results[0]
         if self.shares > 1:
+            # Shares may differ by one image, so a plain mean of their means would be wrong.
             weights = [len(part) / len(chosen) for part in parts]
             terms = {
                 name: torch.stack([share[name] for share, _ in results]) @ torch.tensor(weights)
                 for name in terms
             }
+            # A sum of floats depends on the order of its terms. This order is fixed, not that in
+            # which threads finish.
             total = torch._foreach_mul(gradients, weights[0])
             for (_, share), weight in zip(results[1:], weights[1:], strict=True):
                 torch._foreach_add_(total, share, alpha=weight)
@@ -148,6 +155,7 @@ class BatchGradient:
         gradients = torch.autograd.grad(torch.stack(list(terms.values())).sum(), self.parameters)
         terms = {name: term.detach() for name, term in terms.items()}
         if "mse" not in terms:
+            # Recorded for all losses alike, so that the curves of their runs can be compared.
             terms["mse"] = F.mse_loss(target.image(output.detach(), inputs), clean)
         return terms, gradients
 
