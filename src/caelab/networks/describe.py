@@ -164,6 +164,8 @@ class _Walk:
             match item:
                 case LayerKind():
                     if isinstance(previous, LayerKind) and (merged := previous.merge(item)):
+                        # `build` computes the two layers as one. The table shows the layers as they
+                        # are written, and the saving is kept apart.
                         literal = item.multiply_accumulates(shape)
                         self.saved += literal - merged.multiply_accumulates(before)
                     before = shape
@@ -171,6 +173,8 @@ class _Walk:
                 case Residual() | Skip():
                     shape, field = self.bracket(item, shape, field, depth)
                 case CodeMark():
+                    # Inside a bracket the code is not all that reaches the decoder: x goes around
+                    # it.
                     self.code = _representation(self.rows, len(self.rows), shape)
                     self.skip_around_code = depth > 0
                 case _:
@@ -200,6 +204,7 @@ class _Walk:
                 raise self.network.error(what, layer.span, f"At most {most} numbers are allowed.")
         if layer.classes:
             self.classifiers.append(layer.classes)
+        # None stands for the whole image, which stays the whole image in all later layers.
         field = field and layer.receptive_field(field)
         row = LayerRow(
             text=str(layer),
@@ -242,6 +247,7 @@ class _Walk:
                 bracket.span,
                 f"{advice}Expected layers in the bracket that come back to {needs}.",
             )
+        # The output depends on what x depends on, and on what f(x) depends on.
         field = field and field.union(inner_field)
         row = LayerRow(
             text=text,
@@ -263,6 +269,8 @@ def _representation(rows: Sequence[LayerRow], row: int, shape: Shape) -> Represe
 
 
 def _narrowest(rows: list[LayerRow]) -> Representation:
+    # Inside a bracket a representation is not all there is: x passes outside. The output does not
+    # count, unless it is the only one: its size is the image's.
     passed = [index for index, row in enumerate(rows) if row.depth == 0]
     index = min(passed[:-1] or passed, key=lambda index: rows[index].size)
     return _representation(rows, index + 1, rows[index].shape)
@@ -284,6 +292,7 @@ def _advise_sizes(network: Network, image: Shape) -> str:
     """Name the nearest smaller and larger image sizes, if any, that come out as they went in."""
     channels, height, width = image
 
+    # Sizes are tried, not computed: strides, paddings and kernels interact too much for a formula.
     def keeps(side: int, axis: int) -> bool:
         try:
             output, _ = _Walk(network).sequence(network.items, (channels, side, side), None)

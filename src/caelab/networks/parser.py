@@ -181,6 +181,7 @@ class _Parser:
                 f"Expected '{closing}' for the '{opening}' at column {start + 1}.",
                 end,
             )
+        # A bracket that holds a code mark alone computes nothing either.
         if all(isinstance(item, CodeMark) for item in items):
             self.fail("an empty bracket", f"Expected a layer before '{closing}'.", end)
         return kind(items=items)
@@ -214,6 +215,7 @@ class _Parser:
             self.fail_too_deep("repetitions", start)
         if self.peek() in ("", ")", "]", "|", "*"):
             self.fail("nothing to repeat", f"Expected a layer or a bracket after {count}*.")
+        # A counter and not a flag, because repetitions nest.
         self.repetitions += 1
         repeat = Repeat(count=count, item=self.item(depth + 1))
         self.repetitions -= 1
@@ -224,6 +226,7 @@ class _Parser:
         self.fail(f"{what} are nested too deep", f"At most {MAX_DEPTH} levels are allowed.", start)
 
     def check_count(self, items: tuple[Item, ...], start: int) -> None:
+        # Counted by multiplication, without writing the repetitions out.
         if (count := _count(items)) > MAX_LAYERS:
             self.fail(
                 f"{count} layers, repetitions written out",

@@ -109,6 +109,7 @@ def chain_of(network: nn.Module, shape: Shape) -> Chain | None:
     known = tuple(operation for operation in operations if operation is not None)
     if not known or len(known) < len(operations):
         return None
+    # The layers themselves tell the shapes between them, so no formula has to agree with them.
     x = torch.zeros(1, *shape)
     shapes = [shape]
     with torch.no_grad():
@@ -126,6 +127,7 @@ def _layers(network: nn.Module) -> Iterator[nn.Module]:
 
 def _operation(layer: nn.Module) -> Operation | None:
     if isinstance(layer, ParametricLayer):
+        # A deferred activation is computed by the maximum pooling that follows, here as in PyTorch.
         activation = "none" if layer.defers else layer.activation
         if layer.norm is not None or activation not in simd.ACTIVATIONS:
             return None
@@ -149,6 +151,8 @@ def _operation(layer: nn.Module) -> Operation | None:
             case UpConvolution(kernel=side, factor=factor):
                 return weighted(
                     kind=simd.TRANSPOSED,
+                    # Upsampling and convolving is one transposed convolution with these taps, each
+                    # a sum of the layer's own: see `UpConvolution`.
                     kernel=side + factor - 1,
                     stride=factor,
                     padding=side // 2,
