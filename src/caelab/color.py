@@ -227,7 +227,7 @@ def merge(luma: ArrayT, chroma: ArrayT, space: ColorSpace, *, gamut: Gamut = "cl
     (3, 2, 2)
     """
     # The gray pixel with this luma tells the lightness: CIELAB and OkLab define theirs by linear
-    # light, so a luma cannot be used as it is.
+    # light, so a luma cannot be used as it is. Of YCbCr it is the lightness itself.
     lightness = luma if space.name == "ycbcr" else space.from_rgb(gray_rgb(luma))[..., :1, :, :]
     rgb: ArrayT = space.to_rgb(_library(luma).concatenate([lightness, chroma], -3))
     return rgb.clip(0, 1) if gamut == "clip" else desaturate(rgb, luma)

@@ -113,6 +113,7 @@ def choose_bins(
     filled = counts.view(_SIDE, _LATTICE, _SIDE, _LATTICE).sum((1, 3)).flatten().tolist()
     grid = torch.cartesian_prod(*(torch.arange(-REACH, REACH + 1),) * 2)
     distances = grid.square().sum(1).tolist()
+    # Where cells are equally filled, most of all where they are empty, those nearest to gray win.
     order = sorted(range(_SIDE**2), key=lambda cell: (-filled[cell], distances[cell], cell))
     cells = grid[sorted(order[:count])]
 

@@ -95,6 +95,7 @@ class ImageModel(nn.Module):
         Args:
             degraded: The input in [0, 1], ``(N, C', H, W)``.
         """
+        # Any module can be the network, but only a `NetworkModule` has such layers.
         if not isinstance(self.network, NetworkModule):
             return Output(self(degraded))
         image, logits = self.network.forward_with_logits(self.normalize(degraded))

@@ -93,6 +93,7 @@ def _errors(result: Picture, truth: Picture) -> dict[str, float]:
     height, width = truth.size
     rows = max(1, STRIP_PIXELS // width)
     sums = np.zeros(2)
+    # In strips, as CIEDE2000 needs many arrays of the size of its input.
     for top in range(0, height, rows):
         pair = [gray_rgb(to_planes(each.pixels[top : top + rows])) for each in (truth, result)]
         differences = deltaE_ciede2000(  # type: ignore[no-untyped-call]

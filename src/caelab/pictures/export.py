@@ -139,6 +139,7 @@ def _refer_to_weights(graph: Any, weights: Path) -> None:
     import onnx
 
     with weights.open("rb") as file:
+        # A safetensors file begins with the length of its JSON header, in eight bytes.
         length = int.from_bytes(file.read(8), "little")
         stored: dict[str, Any] = json.loads(file.read(length))
     kinds = {"F32": onnx.TensorProto.FLOAT, "F16": onnx.TensorProto.FLOAT16}
@@ -148,6 +149,7 @@ def _refer_to_weights(graph: Any, weights: Path) -> None:
         if not tensor.name.startswith(WEIGHTS) or list(tensor.dims) != entry.get("shape"):
             continue  # computed by the exporter from weights, or a constant
         first, last = entry["data_offsets"]
+        # The graph computes with 32 bits, whatever the file stores.
         if entry["dtype"] != "F32":
             name = f"{tensor.name}.stored"
             casts.append(onnx.helper.make_node("Cast", [name], [tensor.name], to=kinds["F32"]))
@@ -157,6 +159,7 @@ def _refer_to_weights(graph: Any, weights: Path) -> None:
             tensor, weights.name, offset=8 + length + first, length=last - first
         )
         tensor.ClearField("raw_data")
+    # Casts come first, as ONNX wants a node after those whose results it uses.
     nodes = [*casts, *graph.graph.node]
     del graph.graph.node[:]
     graph.graph.node.extend(nodes)

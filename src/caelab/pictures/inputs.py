@@ -87,6 +87,7 @@ def find_jobs(
                 "without an output folder, a suffix is needed, so that results do not replace"
                 " sources."
             )
+        # Results of an earlier call are left out, unless they are named themselves.
         earlier = re.compile(rf"{re.escape(suffix)}(-\d+)?({COMPARISON})?$")
         found = [
             (source, root)

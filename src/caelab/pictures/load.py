@@ -137,6 +137,7 @@ class Model:
             )
         try:
             return self._run(np.asarray(code, np.float32), self._inference.decode)
+        # PyTorch's message is about the weights of a layer, which are not at fault.
         except RuntimeError as error:
             raise InputError(
                 f"a code of {np.shape(code)} is not one of {self.card.network}."

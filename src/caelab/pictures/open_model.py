@@ -112,6 +112,7 @@ def command_for(degradation: Degradation) -> str:
 
 
 def _open_weights(file: Path, name: str, *, threads: int | None, device: Device) -> OpenedModel:
+    # Imported here, because a model in ONNX format needs no torch.
     import torch
 
     from caelab.device import choose_device

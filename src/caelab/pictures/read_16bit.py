@@ -43,10 +43,12 @@ def read_16_bits(reopen: Callable[[], ImageFile.ImageFile]) -> NDArray[np.uint16
     """
     with reopen() as opened:
         if _raw_mode(opened.tile[0]) == "LA;16B":
+            # Two channels of 16 bits are four bytes a pixel, as RGBA has them.
             opened.tile = [tile._replace(args="RGBA") for tile in opened.tile]
             return np.ascontiguousarray(opened).view(">u2").astype(np.uint16)
         upper = np.asarray(opened).astype(np.uint16)
     with reopen() as opened:
+        # With the byte order swapped, the byte that Pillow keeps is the lower one.
         opened.tile = [tile._replace(args=_swapped(tile.args)) for tile in opened.tile]
         values: NDArray[np.uint16] = upper << 8 | np.asarray(opened)
         return values

@@ -62,6 +62,7 @@ def _restore_alike(model: PictureModel, pictures: Sequence[Picture], tile: int) 
     """Restore pictures of one size, type and number of channels as one batch."""
     channels = pictures[0].pixels.shape[2]
     results = [np.empty_like(picture.pixels) for picture in pictures]
+    # Missing pixels get the value that marked them in training.
     marks = model.degradation.marks_missing
 
     def function(images: Floats) -> Floats:
@@ -69,6 +70,7 @@ def _restore_alike(model: PictureModel, pictures: Sequence[Picture], tile: int) 
         if model.channels == channels:
             return model(images)
         if model.channels == 1:
+            # Each channel is an image of its own to a gray model.
             return model(images.reshape(-1, 1, *images.shape[2:])).reshape(images.shape)
         return luminance(model(images.repeat(model.channels, axis=1)))
 

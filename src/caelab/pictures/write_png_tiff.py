@@ -46,11 +46,13 @@ def write_png(stream: BinaryIO, picture: Picture) -> None:
     if picture.icc:
         chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(picture.icc))
     if picture.exif:
+        # PNG holds EXIF without the prefix that JPEG gives it.
         chunk(b"eXIf", picture.exif.removeprefix(b"Exif\0\0"))
     compressor = zlib.compressobj(_COMPRESSION)
     above = np.zeros((1, width * channels * 2), np.uint8)
     for rows in _strips(picture):
         lines = np.frombuffer(rows.astype(">u2").tobytes(), np.uint8).reshape(len(rows), -1)
+        # Each row of the file starts with the number of its filter; differences wrap around.
         filtered = np.full((len(rows), 1 + lines.shape[1]), _PNG_FILTER_UP, np.uint8)
         filtered[:, 1:] = lines - np.concatenate([above, lines[:-1]])
         above = lines[-1:]
