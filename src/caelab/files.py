@@ -8,6 +8,7 @@ import math
 import os
 import secrets
 import shutil
+import tomllib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,19 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
     write_text(path, text.getvalue())
 
 
+def read_csv(file: Path) -> list[list[str]]:
+    """Read the rows of a CSV file, the header first.
+
+    Raises:
+        InputError: The file is missing or damaged.
+    """
+    try:
+        with file.open(encoding="utf-8", newline="") as lines:
+            return list(csv.reader(lines))
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"cannot read {file}: {error}") from error
+
+
 def read_json(file: Path) -> dict[str, Any]:
     """Read a JSON object from ``file``.
 
@@ -83,6 +97,22 @@ def read_json(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{file} should hold a JSON object, not {type(content).__name__}.")
     return content
+
+
+def read_toml(file: Path, kind: str) -> dict[str, Any]:
+    """Read a TOML document from ``file``.
+
+    Args:
+        file: The file.
+        kind: What the file holds, such as "recipe"; messages name it.
+
+    Raises:
+        InputError: The file is missing or malformed; the message holds line and column.
+    """
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read the {kind} {file}: {error}") from error
 
 
 def to_json(document: Any) -> str:

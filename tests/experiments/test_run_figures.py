@@ -1,11 +1,10 @@
-import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from caelab.experiments.run_figures import ErrorCurve, choose_samples, draw_error, draw_samples
+from caelab.experiments.run_figures import choose_samples, draw_error, draw_samples
 
 RECORDS = [
     {
@@ -17,14 +16,15 @@ RECORDS = [
 ]
 
 
-def curve() -> ErrorCurve:
-    return ErrorCurve(
+def draw(*files: Path, footnote: str = "photos: 10 images") -> None:
+    draw_error(
+        *files,
         title="reference",
         records=RECORDS,
         best_epoch=2,
         test_error=0.0104,
         baselines={"PCA, 8 numbers": 0.005},
-        footnote="photos: 10 images",
+        footnote=footnote,
     )
 
 
@@ -42,8 +42,8 @@ def test_few_images_give_few_samples(total: int) -> None:
 
 
 def test_the_curve_says_its_numbers_and_is_the_same_every_time(tmp_path: Path) -> None:
-    draw_error(curve(), tmp_path / "error.svg", tmp_path / "error.png")
-    draw_error(curve(), tmp_path / "again.svg", tmp_path / "again.png")
+    draw(tmp_path / "error.svg", tmp_path / "error.png")
+    draw(tmp_path / "again.svg", tmp_path / "again.png")
     assert (tmp_path / "error.svg").read_bytes() == (tmp_path / "again.svg").read_bytes()
     assert (tmp_path / "error.png").read_bytes() == (tmp_path / "again.png").read_bytes()
     with Image.open(tmp_path / "error.png") as picture:
@@ -73,7 +73,7 @@ def test_a_long_footnote_stays_inside_the_picture(tmp_path: Path) -> None:
         ("short", "photos"),
         ("long", "these are the built-in photos, not CIFAR-10 " * 8),
     ]:
-        draw_error(dataclasses.replace(curve(), footnote=footnote), tmp_path / f"{name}.png")
+        draw(tmp_path / f"{name}.png", footnote=footnote)
     with Image.open(tmp_path / "long.png") as picture:
         pixels = np.asarray(picture.convert("L"))
     assert (pixels[-90:, :12] == 255).all()

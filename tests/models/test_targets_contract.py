@@ -1,6 +1,6 @@
 """What every registered prediction target keeps."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def made(name: str) -> PredictionTarget:
     pixels = (CLEAN * 255).byte().numpy()
     bins = kind.measure(OPTIONS, DeviceImages.of(pixels, np.arange(3), device=torch.device("cpu")))
     card = replace(CARD, target=name, bins=bins)
-    assert read_card(asdict(card)) == card
+    assert read_card(card.to_dict()) == card
     return kind.from_card(card)
 
 
@@ -110,7 +110,7 @@ def test_an_unknown_target_and_a_name_that_is_taken_are_refused() -> None:
 
 
 def test_a_card_with_the_names_of_before_is_read() -> None:
-    old = {**asdict(CARD), "impair": "gray", "predict": "rgb", "space": "lab",
+    old = {**CARD.to_dict(), "impair": "gray", "predict": "rgb", "space": "lab",
            "average_flips": True, "average_shift": 2, "average_enlarged": False}  # fmt: skip
     for name in ("degradation", "target", "color_space", "tta"):
         del old[name]

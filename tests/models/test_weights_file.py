@@ -86,7 +86,7 @@ def test_anybody_elses_weights_are_said(tmp_path: Path, model: ImageModel) -> No
 def test_weights_of_another_network_and_nan_are_said(tmp_path: Path, model: ImageModel) -> None:
     file = tmp_path / "weights.safetensors"
     save_model(file, model, CARD)
-    card = asdict(CARD)
+    card = CARD.to_dict()
     rewrite(
         file,
         {"format": FORMAT, "card": json.dumps({**card, "network": "conv5 pool conv2 | up conv3"})},
@@ -155,7 +155,7 @@ def test_damaged_bins_are_said(tmp_path: Path, bins: object) -> None:
 def test_weights_of_before_there_were_bins_are_read(tmp_path: Path, model: ImageModel) -> None:
     file = tmp_path / "weights.safetensors"
     save_model(file, model, CARD)
-    told = asdict(CARD)
+    told = CARD.to_dict()
     del told["bins"]
     rewrite(file, {"format": FORMAT, "card": json.dumps(told)})
     assert load_model(file, CPU)[1] == CARD

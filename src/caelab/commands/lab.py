@@ -9,6 +9,7 @@ import click
 
 from caelab.commands.help import HelpCommand
 from caelab.commands.options import flag_of, given_options, run_options
+from caelab.commands.output import runs_option
 from caelab.experiments.interrupt import Interrupted
 
 
@@ -30,13 +31,7 @@ from caelab.experiments.interrupt import Interrupted
     show_default=True,
     help="Folder for the report.",
 )
-@click.option(
-    "--runs",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Folder of the run directories.",
-)
+@runs_option
 @click.option(
     "--open", "open_report", is_flag=True, help="Open the report in the browser at the end."
 )
@@ -67,7 +62,7 @@ def command(
         dry_run: Print the runs and train none.
         options: Options of a run, as ``options`` declares them.
     """
-    from caelab.commands.lab_view import plan_text, watching
+    from caelab.commands.lab_view import plan_text, watching_lab
     from caelab.experiments.config import make_config
     from caelab.experiments.engines.processes import AutoEngine
     from caelab.lab.budgets import BUDGETS
@@ -83,7 +78,7 @@ def command(
     for name, value in options.items():
         words += [flag_of(name), str(value)] if value is not None else []
     try:
-        with watching(progress) as watch:
+        with watching_lab(progress) as watch:
             for state in run_lab(progress, engine=AutoEngine(), out=out, command=shlex.join(words)):
                 watch(state)
     except KeyboardInterrupt as error:

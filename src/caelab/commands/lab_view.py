@@ -2,15 +2,14 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-import click
-
 from caelab.commands.output import columns
-from caelab.commands.study_view import counts, event
+from caelab.commands.study_view import counts, event, watching
 from caelab.errors import InputError
-from caelab.progress import duration, live
+from caelab.progress import duration
 
 if TYPE_CHECKING:
     from caelab.lab.runner import LabProgress, Stage
@@ -33,25 +32,19 @@ def plan_text(progress: "LabProgress") -> str:
     return "\n".join(lines)
 
 
-@contextlib.contextmanager
-def watching(progress: "LabProgress") -> Iterator[Callable[["LabProgress"], None]]:
-    """Show progress on stderr while the block runs.
+def watching_lab(
+    progress: "LabProgress",
+) -> AbstractContextManager[Callable[["LabProgress"], None]]:
+    """Show the lab's progress while the block runs; see :func:`study_view.watching`."""
+    return watching(lambda _: _text(progress), _line)
 
-    A person at a terminal sees a live text; elsewhere there is a line for each run that ends.
 
-    Yields:
-        Function to call with the progress whenever something happened.
-    """
-
-    def watch(progress: "LabProgress") -> None:
-        stage = progress.current
-        if shown or stage is None or stage.progress is None:
-            return
-        if line := event(stage.progress, f"about {_time_left(progress)} left"):
-            click.echo(f"{stage.study.name}: {line}", err=True)
-
-    with live(lambda: _text(progress)) as shown:
-        yield watch
+def _line(progress: "LabProgress") -> str:
+    stage = progress.current
+    if stage is None or stage.progress is None:
+        return ""
+    line = event(stage.progress, f"about {_time_left(progress)} left")
+    return line and f"{stage.study.name}: {line}"
 
 
 def _text(progress: "LabProgress") -> str:
@@ -73,7 +66,7 @@ def _running(progress: "LabProgress") -> str:
         return ""
     for name, start in list(stage.progress.running.items()):
         run = stage.progress.planned[name]
-        text = f"{run.variant.label}, seed {run.config.seed}, {duration(time.monotonic() - start)}"
+        text = f"{run.title}, {duration(time.monotonic() - start)}"
         with contextlib.suppress(InputError, KeyError, IndexError):
             last = RunDirectory(progress.runs / name).read_epochs()[-1]
             text += f", epoch {last['epoch']:.0f} of {run.config.epochs}"

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from caelab.commands.help import RunOption
-from caelab.experiments.config import PARAMETERS, nest
+from caelab.experiments.config import PARAMETERS, SHORT_NAMES, nest
 from caelab.experiments.migration import RENAMED
 from caelab.registry import Registry
 from caelab.training.config import KindName
@@ -116,7 +116,7 @@ def new_option(old: str) -> str | None:
     if old == "--fit":
         return "--baseline-data"
     dotted = RENAMED.get(old.removeprefix("--").removeprefix("no-").replace("-", "_"))
-    name = next((name for name, each in PARAMETERS.items() if each.dotted == dotted), None)
+    name = SHORT_NAMES.get(dotted or "")
     if name not in TEST_TIME:
         return flag_of(name) if name else None
     words = {"tta_flip": "flip", "tta_shift": "shift1", "tta_scale": "scale"}
@@ -146,7 +146,11 @@ def _option(name: str, default: str | None) -> Callable[[FunctionT], FunctionT]:
         )
     field = parameter.field
     described = f"{field.description}  [default: {default or _in_words(field.default)}]"
-    kind = next(kind for kind in _members(field.annotation) if kind is not types.NoneType)
+    kind: Any = field.annotation
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        kind = typing.get_args(kind)[0]  # the other one is None
+    if typing.get_origin(kind) is typing.Annotated:
+        kind = typing.get_args(kind)[0]
     if kind is bool:
         return option(f"{flag}/--no-{flag[2:]}", default=None, help=described)
     for constraint in field.metadata:
@@ -179,11 +183,3 @@ def _in_words(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     return "none" if value is None else str(value)
-
-
-def _members(annotation: Any) -> list[Any]:
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return [member for part in typing.get_args(annotation) for member in _members(part)]
-    if typing.get_origin(annotation) is typing.Annotated:
-        return [typing.get_args(annotation)[0]]
-    return [annotation]

@@ -1,6 +1,7 @@
 """Results of a command on stdout: one JSON document, or a table in plain text."""
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -9,6 +10,15 @@ from caelab.files import to_json
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 """Decorator that adds the option ``--json`` to a command."""
+
+runs_option = click.option(
+    "--runs",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Folder of the run directories.",
+)
+"""Decorator that adds the option ``--runs`` to a command."""
 
 
 def print_json(document: Any) -> None:

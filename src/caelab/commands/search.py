@@ -8,7 +8,7 @@ import click
 
 from caelab.commands.help import HelpCommand
 from caelab.commands.options import given_options, run_options
-from caelab.commands.output import json_option, print_json
+from caelab.commands.output import json_option, print_json, runs_option
 from caelab.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,13 +22,7 @@ if TYPE_CHECKING:
 @click.option(
     "--trials", type=click.IntRange(1), help="Number of trials in total.  [default: the file's]"
 )
-@click.option(
-    "--runs",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Folder of the run directories.",
-)
+@runs_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

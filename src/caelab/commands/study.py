@@ -11,8 +11,8 @@ import click
 from caelab.commands.help import HelpCommand
 from caelab.commands.messages import with_flags
 from caelab.commands.options import ALL, given_options, run_options
-from caelab.commands.output import json_option, print_json
-from caelab.commands.study_view import plan_rows, plan_table, results_table, watching
+from caelab.commands.output import json_option, print_json, runs_option
+from caelab.commands.study_view import plan_rows, plan_table, results_table, watching_study
 from caelab.errors import InputError
 from caelab.experiments.interrupt import Interrupted
 from caelab.experiments.study import Study, read_study
@@ -43,13 +43,7 @@ class _EngineName(click.Choice[str]):
     metavar="N|N,N…",
     help="Number of seeds, or the seeds, separated by commas.  [default: the file's]",
 )
-@click.option(
-    "--runs",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Folder of the run directories.",
-)
+@runs_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -149,7 +143,7 @@ def command(
     engine = _engine(engine_name, workers, threads, address)
     last = None
     try:
-        with watching(study) as watch:
+        with watching_study(study) as watch:
             for progress in run_study(study, engine=engine, runs=runs, out=folder):
                 last = progress
                 watch(progress)
@@ -181,9 +175,7 @@ def _print_results(study: Study, progress: "Progress", folder: Path, *, as_json:
         click.echo(results_table(rows))
         click.echo(f"results: {folder / 'results.csv'}")
     for name, message in progress.failures.items():
-        run = progress.planned[name]
-        label = f"{run.variant.label}, seed {run.config.seed}"
-        click.echo(f"failed: {label}: {with_flags(message)}", err=True)
+        click.echo(f"failed: {progress.planned[name].title}: {with_flags(message)}", err=True)
     if progress.failures:
         sys.exit(1)
 

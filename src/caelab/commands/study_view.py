@@ -4,8 +4,10 @@ import contextlib
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -32,7 +34,7 @@ def plan_rows(study: Study) -> list[dict[str, Any]]:
             "factor": variant.factor,
             "level": variant.level,
             "network": variant.description.text,
-            "code_size": variant.description.code.size if variant.description.code else None,
+            "code_size": variant.description.code_size,
             "narrowest": variant.description.narrowest.size,
             "weights": variant.description.weights,
             "multiply_accumulates": variant.description.multiply_accumulates,
@@ -88,27 +90,41 @@ def results_table(rows: Sequence[StudyRow]) -> str:
     return columns(header, cells, left=LEFT)
 
 
+ProgressT = TypeVar("ProgressT")
+
+
 @contextlib.contextmanager
-def watching(study: Study) -> Iterator[Callable[["Progress"], None]]:
+def watching(
+    table: Callable[[ProgressT | None], str], line: Callable[[ProgressT], str]
+) -> Iterator[Callable[[ProgressT], None]]:
     """Show progress on stderr while the block runs.
 
-    A person at a terminal sees a live table; elsewhere there is a line for each run that ends.
+    Args:
+        table: Function that returns what a person at a terminal sees of the latest progress;
+            ``None`` stands for the time before the first.
+        line: Function that returns a line on what happened last, for other readers; may be empty.
 
     Yields:
         Function to call with the progress whenever something happened.
     """
-    latest: list[Progress] = []
+    latest: ProgressT | None = None
 
-    def watch(progress: "Progress") -> None:
-        latest[:] = [progress]
-        if not shown and (line := event(progress, counts(progress))):
-            click.echo(line, err=True)
+    def watch(progress: ProgressT) -> None:
+        nonlocal latest
+        latest = progress
+        if not shown and (text := line(progress)):
+            click.echo(text, err=True)
 
-    with live(lambda: _table(study.name, *latest)) as shown:
+    with live(lambda: table(latest)) as shown:
         yield watch
 
 
-def _table(name: str, progress: "Progress | None" = None) -> str:
+def watching_study(study: Study) -> AbstractContextManager[Callable[["Progress"], None]]:
+    """Show a study's progress while the block runs; see :func:`watching`."""
+    return watching(partial(_table, study.name), lambda state: event(state, counts(state)))
+
+
+def _table(name: str, progress: "Progress | None") -> str:
     if progress is None:
         return f"{name}: reading the data …"
     rows = [
@@ -124,12 +140,11 @@ def _table(name: str, progress: "Progress | None" = None) -> str:
     ]
     for run_name, start in list(progress.running.items()):
         run = progress.planned[run_name]
-        code = run.variant.description.code
         rows.append(
             (
                 run.variant.label,
                 str(run.config.seed),
-                _number(code.size if code else None),
+                _number(run.variant.description.code_size),
                 _number(run.variant.description.weights),
                 "",
                 f"running {duration(time.monotonic() - start)}",
@@ -155,14 +170,13 @@ def event(progress: "Progress", summary: str) -> str:
     if not name:
         return summary
     run = progress.planned[name]
-    label = f"{run.variant.label}, seed {run.config.seed}"
     if name in progress.failures:
-        return f"{label}: failed: {progress.failures[name]}"
+        return f"{run.title}: failed: {progress.failures[name]}"
     if name not in progress.rows:
         return ""
     row = progress.rows[name]
     errors = f"validation MSE {row.validation_mse:.6f}, test MSE {row.test_mse:.6f}"
-    return f"{label}: {errors}, {row.seconds_per_epoch:.1f} s per epoch  ({summary})"
+    return f"{run.title}: {errors}, {row.seconds_per_epoch:.1f} s per epoch  ({summary})"
 
 
 def counts(progress: "Progress") -> str:

@@ -1,6 +1,5 @@
 """``caelab train``: one run."""
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +7,11 @@ import click
 
 from caelab.commands.help import HelpCommand
 from caelab.commands.options import given_options, run_options
-from caelab.commands.output import errors_table, json_option, print_json
+from caelab.commands.output import errors_table, json_option, print_json, runs_option
 from caelab.errors import InputError
 from caelab.experiments.config import make_config, merge
 from caelab.experiments.migration import migrate_config
-from caelab.files import read_json
+from caelab.files import read_json, read_toml
 
 
 @click.command(
@@ -37,13 +36,7 @@ from caelab.files import read_json
     type=click.Path(path_type=Path),
     help="Run directory.  [default: a new one in --runs]",
 )
-@click.option(
-    "--runs",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Folder of the run directories.",
-)
+@runs_option
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: all cores]")
 @json_option
 @run_options()
@@ -110,7 +103,4 @@ def read_options(file: Path) -> dict[str, Any]:
         if not isinstance(options, dict):
             raise InputError(f"{file}: 'config' should hold the options by name.")
         return migrate_config(options)
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read the recipe {file}: {error}") from error
+    return read_toml(file, "recipe")

@@ -12,7 +12,6 @@ from caelab.experiments.config import RunConfig
 from caelab.models.card import ModelCard
 from caelab.models.image_model import ImageModel
 from caelab.models.targets import PredictionTarget
-from caelab.models.tta import TTA
 from caelab.networks.build import build
 from caelab.networks.description import Description
 from caelab.networks.initialize import initialize_lsuv
@@ -49,7 +48,7 @@ def make_card(
         degradation=str(config.degradation),
         target=target.name_with(Loss.registry[config.loss.kind].output),
         color_space=config.target.color_space,
-        tta=TTA(**config.test_time.model_dump()),
+        tta=config.test_time,
         channels=channels,
         size=size,
         mean=input_mean,

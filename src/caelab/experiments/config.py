@@ -12,22 +12,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    Field,
-    PlainSerializer,
-    PlainValidator,
-    ValidationError,
-)
+from pydantic import BaseModel, Field, PlainSerializer, PlainValidator, ValidationError
 from pydantic.fields import FieldInfo
 
 from caelab.degrade.degradation import Degradation, parse_degradation
 from caelab.errors import InputError
 from caelab.experiments.migration import OLD_VALUES, RENAMED
+from caelab.models.tta import TTA
 from caelab.networks.ast import Network
 from caelab.networks.parser import parse
 from caelab.networks.presets import PRESETS
 from caelab.registry import Registry, load_plugins
-from caelab.training.config import AugmentationConfig, Finite, KindName, Table
+from caelab.training.config import AugmentationConfig, Finite, KindName, Table, reason
 from caelab.training.losses import LossConfig
 from caelab.training.optimizers import OptimizerConfig
 
@@ -158,23 +154,6 @@ class TargetConfig(Table):
     )
 
 
-class TestTimeConfig(Table):
-    """Test-time augmentation: outputs that are averaged wherever the network is evaluated."""
-
-    __test__ = False  # no test class, whatever pytest thinks of the name
-
-    flip: bool = Field(default=False, description="Average with the output for the mirror image.")
-    shift: int = Field(
-        default=0,
-        ge=0,
-        le=16,
-        description="Average with the outputs for the image shifted by so many pixels; 0: none.",
-    )
-    scale: bool = Field(
-        default=False, description="Average with the output for the image enlarged by a quarter."
-    )
-
-
 class RunConfig(Table):
     """Everything that determines a run; the defaults train the reference network well.
 
@@ -195,7 +174,7 @@ class RunConfig(Table):
     augmentation: AugmentationConfig = AugmentationConfig()
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
-    test_time: TestTimeConfig = TestTimeConfig()
+    test_time: TTA = TTA()
     batch_size: int = Field(default=128, ge=1, description="Images per step.")
     epochs: int = Field(default=10, ge=1, description="Passes through the training images.")
     patience: int | None = Field(
@@ -315,7 +294,7 @@ class Parameter:
 def _parameters() -> Iterator[tuple[str, Parameter]]:
     for name, field in RunConfig.model_fields.items():
         table = field.annotation
-        if not (isinstance(table, type) and issubclass(table, Table)):
+        if not (isinstance(table, type) and issubclass(table, BaseModel)):
             yield name, Parameter(path=(name,), field=field)
             continue
         for inner, inner_field in table.model_fields.items():
@@ -332,8 +311,8 @@ The short name is the last part of the path; of ``kind`` and ``source`` the tabl
 ``tta_…`` for test-time augmentation.
 """
 
-TABLES = tuple(dict.fromkeys(each.path[0] for each in PARAMETERS.values() if len(each.path) > 1))
-"""The names of the nested tables."""
+SHORT_NAMES: Mapping[str, str] = {each.dotted: name for name, each in PARAMETERS.items()}
+"""The short name of every parameter by its path."""
 
 
 def preset_name(text: str) -> str | None:
@@ -356,6 +335,22 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
             table = table.setdefault(inner, {})
         table[last] = value
     return nested
+
+
+def short_names(nested: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """Yield the path, the short name and the value of everything in nested tables.
+
+    A name that is no parameter's is its own short name; its value may be a table.
+
+    >>> list(short_names({"optimizer": {"kind": "adam"}, "width": {"low": 1}}))
+    [('optimizer.kind', 'optimizer', 'adam'), ('width', 'width', {'low': 1})]
+    """
+    tables = {parameter.path[0] for parameter in PARAMETERS.values() if len(parameter.path) > 1}
+    for name, value in nested.items():
+        inner = value if name in tables and isinstance(value, dict) else {"": value}
+        for last, each in inner.items():
+            path = f"{name}.{last}".rstrip(".")
+            yield path, SHORT_NAMES.get(path, path), each
 
 
 def merge(base: Mapping[str, Any], *others: Mapping[str, Any]) -> dict[str, Any]:
@@ -406,8 +401,7 @@ def _explain(problem: Any) -> str:
         case "literal_error" if (new := OLD_VALUES.get(path[-1], {}).get(shown)) is not None:
             return f"{name} {shown}: '{value}' is now called '{new}'"
         case _:
-            reason = str(problem["msg"]).removeprefix("Value error, ").removeprefix("Input ")
-            return f"{name} {shown}: {reason}"
+            return f"{name} {shown}: {reason(problem)}"
 
 
 def unknown_parameter(path: list[str]) -> str:

@@ -1,7 +1,6 @@
 """Measure a trained model on other images than it was trained on."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,7 @@ def evaluate(
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
     model, card = load_model(file, device)
-    model.tta = replace(card.tta, **options.get("test_time", {}))
+    model.tta = card.tta.model_copy(update=options.get("test_time"))
     degradation = parse_degradation(card.degradation)
     images, split = load_data(config.data)
     description = describe(
@@ -88,7 +87,7 @@ def evaluate(
             "network": card.network,
             "degradation": card.degradation,
             "target": card.target,
-            "test_time": asdict(model.tta),
+            "test_time": model.tta.model_dump(),
             "trained_on": card.data,
             "data": splits.source.name,
             "data_where": splits.source.where,

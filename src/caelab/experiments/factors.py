@@ -14,6 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from caelab.errors import InputError
 from caelab.networks.ast import Item, Network, Repeat, Residual, Skip
 from caelab.networks.layers.base import ACTIVATIONS, LayerKind
+from caelab.training.config import reason
 
 Level = str | int | float | bool
 """Level of a factor, as a study's file states it."""
@@ -42,8 +43,8 @@ def transform(network: Network, factor: str, level: Level) -> Network:
     try:
         level = levels.validate_python(level, strict=True)
     except ValidationError as error:
-        reason = error.errors()[0]["msg"].removeprefix("Input ")
-        raise InputError(f"{level!r} is no level of {factor}: it {reason}.") from error
+        why = reason(error.errors()[0])
+        raise InputError(f"{level!r} is no level of {factor}: it {why}.") from error
     return apply(network, level)
 
 

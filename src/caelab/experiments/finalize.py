@@ -9,7 +9,7 @@ from torch import Tensor
 from caelab.baselines.measure import measure_baselines
 from caelab.experiments.environment import peak_memory_bytes
 from caelab.experiments.run_directory import BestCheckpoint, RunDirectory
-from caelab.experiments.run_figures import ErrorCurve, choose_samples, draw_error, draw_samples
+from caelab.experiments.run_figures import choose_samples, draw_error, draw_samples
 from caelab.experiments.setup import RunContext
 from caelab.files import replacing
 from caelab.metrics.evaluate import Restore, estimates, measure_restored
@@ -52,7 +52,9 @@ def finalize(
     with replacing(directory.per_image) as temporary, temporary.open("wb") as file:
         arrays: dict[str, Any] = {"index": splits.test.rows, "psnr": psnr(metrics["mse"])}
         np.savez_compressed(file, **(arrays | metrics))
-    curve = ErrorCurve(
+    draw_error(
+        directory.error,
+        directory.error.with_suffix(".png"),
         title=title,
         records=records,
         best_epoch=best.epoch,
@@ -60,12 +62,11 @@ def finalize(
         baselines={name: float(each["mse"].mean()) for name, each in baselines.items()},
         footnote=_footnote(context),
     )
-    draw_error(curve, directory.error, directory.error.with_suffix(".png"))
     seconds = [record["seconds"] for record in records]
     description = context.description
     result: dict[str, Any] = {
         "network": description.text,
-        "code_size": description.code.size if description.code else None,
+        "code_size": description.code_size,
         "narrowest_size": description.narrowest.size,
         "skip_around_code": description.skip_around_code,
         "weights": description.weights,

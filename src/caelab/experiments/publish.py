@@ -80,10 +80,7 @@ def publish(run: Path, name: str, *, onnx: bool = True, force: bool = False) -> 
             f"'{name}' is no name for a model: lower case, digits and hyphens, such as best-64."
         )
     directory = RunDirectory(run)
-    if not directory.finished:
-        raise InputError(
-            f"{run} is not a finished run: it has no {directory.result.name}. Train it first."
-        )
+    directory.require_finished()
     target = model_files.FOLDER / f"{name}.safetensors"
     if target.exists() and not force:
         raise InputError(f"a model called {name} ships already; `force` replaces it.")

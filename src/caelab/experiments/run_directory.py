@@ -1,7 +1,6 @@
 """The run directory: everything that a run leaves, and all that reports and comparisons read."""
 
 import copy
-import csv
 import math
 import re
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ import torch
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig, make_config
 from caelab.experiments.migration import is_flat, migrate_config, migrate_result
-from caelab.files import read_json, replacing, to_json, write_csv, write_text
+from caelab.files import read_csv, read_json, replacing, to_json, write_csv, write_text
 from caelab.registry import PLUGIN_HINT
 
 if TYPE_CHECKING:
@@ -99,33 +98,22 @@ class RunDirectory:
             InputError: The path is a file, holds another run, or is a folder that is not empty and
                 holds no run.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"{self.path} is a file: a run needs a folder. Choose another `out`.")
         # Two runs in one folder would mix their files. The key tells whether it is the same run,
         # which then resumes.
-        if self.config.is_file():
+        if owns_folder(self.path, "run", self.config):
             content = self.read(self.config)
-            owner = content.get("key")
             if is_flat(content.get("config", {})):
                 raise InputError(
                     f"{self.path} holds a run of an earlier version of caelab: it can be evaluated"
                     " and reported, but not continued. Choose another folder to train it again."
                 )
-            if owner != key:
+            if (owner := content.get("key")) != key:
                 raise InputError(
                     f"{self.path} holds another run ({owner}; this one is {key}): its configuration"
                     " or its data differ. Choose another `out`; without one, every run gets its own"
                     " folder."
                 )
             return
-        if self.path.is_dir() and any(
-            # The lock is a hidden file, so it can be left when somebody deletes a run's files.
-            entry.name != self.lock.name
-            for entry in self.path.iterdir()
-        ):
-            raise InputError(
-                f"{self.path} is not empty and not a run. Choose a new or empty folder for `out`."
-            )
         self.write(
             self.config, {"key": key, "config": config.model_dump(mode="json"), "data": source}
         )
@@ -162,13 +150,10 @@ class RunDirectory:
         Raises:
             InputError: The file is missing or damaged.
         """
+        header, *rows = read_csv(self.epochs) or [[]]
         try:
-            with self.epochs.open(encoding="utf-8", newline="") as file:
-                records = [
-                    {name: float(value) for name, value in row.items()}
-                    for row in csv.DictReader(file)
-                ]
-        except (OSError, ValueError, TypeError) as error:
+            records = [dict(zip(header, map(float, row), strict=True)) for row in rows]
+        except ValueError as error:
             raise InputError(f"cannot read {self.epochs}: {error}. Train the run again.") from error
         if not records:
             raise InputError(f"cannot read {self.epochs}: it has no rows. Train the run again.")
@@ -200,6 +185,29 @@ class RunDirectory:
                 " run from the start."
             ) from error
         return content
+
+
+def owns_folder(folder: Path, kind: str, marker: Path) -> bool:
+    """Return whether a folder is a run's or a study's, by the file that is written first.
+
+    Args:
+        folder: Folder that is to be written to.
+        kind: ``"run"`` or ``"study"``.
+        marker: File that the folder of such a kind holds.
+
+    Raises:
+        InputError: The folder is a file, or holds something else.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file: a {kind} needs a folder. Choose another `out`.")
+    if marker.is_file():
+        return True
+    # The lock is a hidden file, so it can be left when somebody deletes a run's files.
+    if folder.is_dir() and any(entry.name != ".lock" for entry in folder.iterdir()):
+        raise InputError(
+            f"{folder} is not empty and not a {kind}. Choose a new or empty folder for `out`."
+        )
+    return False
 
 
 def run_name(config: RunConfig, fingerprint: str) -> str:

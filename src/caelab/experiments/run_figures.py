@@ -1,7 +1,6 @@
 """The pictures of a run: its error by epoch, and its best, median and worst reconstructions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +23,19 @@ from caelab.plotting import (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class ErrorCurve:
-    """The content of ``error.svg``.
+def draw_error(
+    *files: Path,
+    title: str,
+    records: Sequence[Mapping[str, float]],
+    best_epoch: int,
+    test_error: float,
+    baselines: Mapping[str, float],
+    footnote: str,
+) -> None:
+    """Draw training and validation error by epoch on a logarithmic axis, once for each file.
 
-    Attributes:
+    Args:
+        files: Files to write; the suffix of each chooses its format.
         title: One line that names the network.
         records: Rows of ``epochs.csv``.
         best_epoch: Epoch whose weights are kept, counted from 1.
@@ -36,22 +43,11 @@ class ErrorCurve:
         baselines: MSE of the baselines by name, drawn as horizontal lines.
         footnote: Note about the data; may be empty.
     """
-
-    title: str
-    records: Sequence[Mapping[str, float]]
-    best_epoch: int
-    test_error: float
-    baselines: Mapping[str, float]
-    footnote: str
-
-
-def draw_error(curve: ErrorCurve, *files: Path) -> None:
-    """Draw training and validation error by epoch on a logarithmic axis, once for each file."""
     figure, axes = new_axes(4.5)
-    epochs = [record["epoch"] for record in curve.records]
-    train = [record["train_mse"] for record in curve.records]
-    validation = [record["validation_mse"] for record in curve.records]
-    best = validation[curve.best_epoch - 1]
+    epochs = [record["epoch"] for record in records]
+    train = [record["train_mse"] for record in records]
+    validation = [record["validation_mse"] for record in records]
+    best = validation[best_epoch - 1]
     mark = "o" if len(epochs) <= 30 else ""
     for label, errors, color, style in (
         ("training (mean over the epoch)", train, BLUE, "-"),
@@ -59,23 +55,23 @@ def draw_error(curve: ErrorCurve, *files: Path) -> None:
     ):
         axes.plot(epochs, errors, f"{mark}{style}", color=color, markersize=3.5, label=label)
     axes.plot(
-        curve.best_epoch, best, "o", markersize=10, markerfacecolor="none", markeredgecolor=ORANGE,
-        label=f"best validation: epoch {curve.best_epoch}, {best:.5f}",
+        best_epoch, best, "o", markersize=10, markerfacecolor="none", markeredgecolor=ORANGE,
+        label=f"best validation: epoch {best_epoch}, {best:.5f}",
     )  # fmt: skip
-    label = f"test error of that epoch: {curve.test_error:.5f}"
-    axes.axhline(curve.test_error, color=GREEN, linewidth=1, label=label)
-    baselines = {name: error for name, error in curve.baselines.items() if error > 0}
-    for dashes, (name, error) in zip(LINES[2:], baselines.items(), strict=False):
+    label = f"test error of that epoch: {test_error:.5f}"
+    axes.axhline(test_error, color=GREEN, linewidth=1, label=label)
+    positive = {name: error for name, error in baselines.items() if error > 0}
+    for dashes, (name, error) in zip(LINES[2:], positive.items(), strict=False):
         axes.axhline(error, color=GRAY, linewidth=1, linestyle=dashes, label=f"{name}: {error:.5f}")
-    values = [*train, *validation, curve.test_error, *list(baselines.values())[:2]]
+    values = [*train, *validation, test_error, *list(positive.values())[:2]]
     if all(0 < value < np.inf for value in values):
         set_limits(axes, y=values)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
     axes.set_ylabel(MSE_LABEL)
-    axes.set_title(curve.title, fontsize=11, wrap=True)
+    axes.set_title(title, fontsize=11, wrap=True)
     axes.legend(fontsize=8.5, framealpha=0.95)
-    add_footnote(figure, curve.footnote)
+    add_footnote(figure, footnote)
     save_figure(figure, *files)
 
 

@@ -12,25 +12,26 @@ of Optuna, so that a search resumes; its tree-structured Parzen estimator choose
 """
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from caelab.errors import InputError
 from caelab.experiments.config import (
     PARAMETERS,
-    TABLES,
     RunConfig,
     make_config,
     merge,
     nest,
+    short_names,
     unknown_parameter,
 )
+from caelab.files import read_toml
+from caelab.training.config import Table, reason
 
 if TYPE_CHECKING:
     import optuna
@@ -39,11 +40,7 @@ FAILED = "failed because"
 """Attribute of a failed trial; an interrupted trial does not have it."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Range(_Strict):
+class Range(Table):
     """Numbers from ``low`` to ``high``, whole if both are; logarithmic unless ``linear``."""
 
     low: int | float
@@ -68,7 +65,7 @@ Choices = Annotated[
 ]
 
 
-class Search(_Strict):
+class Search(Table):
     """A search as its file states it.
 
     Attributes:
@@ -125,16 +122,14 @@ def read_search(file: Path, *, options: Mapping[str, Any], trials: int | None = 
     Raises:
         InputError: The file cannot be read, or something in it is wrong.
     """
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read the search {file}: {error}") from error
+    content = read_toml(file, "search")
     tables = {name: content.pop(name, {}) for name in ("search", "base", "space")}
     if content or not all(isinstance(table, dict) for table in tables.values()):
         raise InputError(
             f"{file}: expected the tables [search], [base] and [space], not {', '.join(content)}."
         )
-    base, space = merge(tables["base"], options), _short_names(tables["space"])
+    base = merge(tables["base"], options)
+    space = {name: levels for _, name, levels in short_names(tables["space"])}
     if not isinstance(base.get("network"), str):
         raise InputError(
             f'{file}: [base] expected network = "…", with placeholders such as {{width}}.'
@@ -158,19 +153,7 @@ def read_search(file: Path, *, options: Mapping[str, Any], trials: int | None = 
 def _explain(problem: Any) -> str:
     where, *path = map(str, problem["loc"])
     name = f"[space] {path[0]}" if where == "space" and path else f"[search] {where}"
-    return f"{name}: {problem['msg'].removeprefix('Value error, ').removeprefix('Input ')}"
-
-
-def _short_names(space: Mapping[str, Any]) -> dict[str, Any]:
-    """Flatten the tables of ``[space]``; parameters get their short names."""
-    short = {parameter.dotted: name for name, parameter in PARAMETERS.items()}
-    flat: dict[str, Any] = {}
-    for name, levels in space.items():
-        inner = levels if name in TABLES and isinstance(levels, dict) else {"": levels}
-        for last, each in inner.items():
-            dotted = f"{name}.{last}".rstrip(".")
-            flat[short.get(dotted, dotted)] = each
-    return flat
+    return f"{name}: {reason(problem)}"
 
 
 def _require_space(file: Path, search: Search) -> None:

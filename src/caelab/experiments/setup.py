@@ -162,15 +162,12 @@ def require_trainable(
             f" {len(split.train)} images. Choose a smaller batch."
         )
     for classes in description.classifiers:
-        if images.labels is None:
+        count = len(images.classes)
+        if classes != count:
+            advice = "Remove the layer, or choose another `data.source`."
             raise InputError(
                 f"the network has a classify{classes}, and the images of {images.source.where} have"
-                " no classes. Remove the layer, or choose another `data.source`."
-            )
-        if classes != len(images.classes):
-            raise InputError(
-                f"the network has a classify{classes}, and the images of {images.source.where} have"
-                f" {len(images.classes)} classes. Write classify{len(images.classes)}."
+                f" {count or 'no'} classes. {f'Write classify{count}.' if count else advice}"
             )
 
 

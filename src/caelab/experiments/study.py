@@ -13,23 +13,23 @@ All networks are described before any is trained, and all problems are reported 
 
 import difflib
 import re
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from caelab.errors import InputError
 from caelab.experiments.config import (
-    PARAMETERS,
-    TABLES,
+    SHORT_NAMES,
     RunConfig,
     make_config,
     merge,
     nest,
+    short_names,
     unknown_parameter,
 )
 from caelab.experiments.factors import TRANSFORMATIONS, Level, transform
+from caelab.files import read_toml
 from caelab.networks.ast import spell_out
 from caelab.networks.description import Description
 
@@ -45,13 +45,11 @@ SAME_THROUGHOUT = (
     " [study]."
 )
 
-KEYS: Mapping[str, Sequence[str] | None] = {
-    "study": ("name", "question", "seeds"),
-    "base": None,
-    "factors": None,
-    "networks": None,
-}
-"""Tables of a study's file, and the keys of a table that has fixed ones."""
+TABLES = ("study", "base", "factors", "networks")
+"""Tables of a study's file."""
+
+STUDY_KEYS = ("name", "question", "seeds")
+"""Keys of the table ``[study]``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,12 +113,7 @@ def read_study(
         InputError: The file cannot be read or something in it is wrong. The message names every
             problem with its line in the file or the label of its network.
     """
-    try:
-        text = file.read_text(encoding="utf-8")
-        content = tomllib.loads(text)
-    except (OSError, ValueError) as error:  # the parser's message holds line and column
-        raise InputError(f"cannot read the study {file}: {error}") from error
-    reader = _Reader(text, content)
+    reader = _Reader(file, read_toml(file, "study"))
     study = reader.study(file.stem, options or {}, seeds)
     if reader.problems or study is None:
         count = len(reader.problems)
@@ -139,10 +132,9 @@ def read_seeds(value: object) -> tuple[int, ...]:
         InputError: They are not different whole numbers from 0 on, or there are none.
     """
     listed: Any = value
-    if isinstance(value, str):
-        words = [word.strip() for word in value.split(",")]
-        numbers = [int(word) if word.isdecimal() else word for word in words]
-        listed = numbers[0] if len(words) == 1 else numbers[: len(words) - (words[-1] == "")]
+    if isinstance(value, str) and re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)*(,\s*)?", value):
+        numbers = [int(word) for word in value.split(",") if word.strip()]
+        listed = numbers if "," in value else numbers[0]
     if type(listed) is int:
         listed = list(range(listed))
     if (
@@ -161,12 +153,12 @@ class _Reader:
     """Reads one file and collects its problems.
 
     Args:
-        text: Text of the file.
+        file: The file.
         content: Tables of the file.
     """
 
-    def __init__(self, text: str, content: Mapping[str, Any]) -> None:
-        self.lines = text.splitlines()
+    def __init__(self, file: Path, content: Mapping[str, Any]) -> None:
+        self.lines = file.read_text(encoding="utf-8").splitlines()
         self.content = content
         self.problems: list[str] = []
         self.variants: list[Variant] = []
@@ -200,21 +192,21 @@ class _Reader:
         base = merge(known, options)
         if not self.add(BASE, "", "", base):
             return None
-        for path, levels in self.factors():
-            self.add_factor(path, levels, base)
+        for path, factor, levels in short_names(self.table("factors")):
+            self.add_factor(path, factor, levels, base)
         for label, network in self.table("networks").items():
             self.add_network(label, "", "", base, network)
         return Study(name=name, question=question, seeds=numbers, variants=tuple(self.variants))
 
-    def add_factor(self, path: str, levels: object, base: Mapping[str, Any]) -> None:
+    def add_factor(self, path: str, factor: str, levels: object, base: Mapping[str, Any]) -> None:
         """Add a variant for each level of a factor.
 
         Args:
-            path: Name of the factor in the file, such as ``loss.kind``.
-            levels: Levels of the factor: a list, or a table of networks by label.
-            base: Options of the base, nested as in a configuration.
+            path: Name of the factor as in the file; dotted for a parameter in a table.
+            factor: Its short name.
+            levels: Its levels as in the file.
+            base: Tables of the base.
         """
-        factor = next((name for name, each in PARAMETERS.items() if each.dotted == path), path)
         words = factor.replace("_", " ")
         if isinstance(levels, dict):
             for level, network in levels.items():
@@ -249,7 +241,8 @@ class _Reader:
             network: Network text, or a table of parameters.
         """
         options = network if isinstance(network, dict) else {"network": network}
-        if fixed := [PARAMETERS[name].dotted for name in FIXED if _states(options, name)]:
+        named = {name: path for path, name, _ in short_names(options)}
+        if fixed := [named[name] for name in FIXED if name in named]:
             self.problems.append(f"{label}: {', '.join(fixed)}: {SAME_THROUGHOUT}")
         else:
             self.add(label, factor, level, merge(base, options))
@@ -287,13 +280,13 @@ class _Reader:
     def check_tables(self) -> None:
         """Report unknown tables and keys, and a base without a network."""
         for table, content in self.content.items():
-            if table not in KEYS:
-                self.report("", table, _unknown(table, KEYS, "a study has no table"))
+            if table not in TABLES:
+                self.report("", table, _unknown(table, TABLES, "a study has no table"))
             elif not isinstance(content, dict):
                 self.report("", table, f"{table} should be a table: [{table}].")
-            for key in self.table(table) if KEYS.get(table) else ():
-                if key not in (keys := KEYS[table] or ()):
-                    self.report(table, key, _unknown(key, keys, f"[{table}] has no key"))
+        for key in self.table("study"):
+            if key not in STUDY_KEYS:
+                self.report("study", key, _unknown(key, STUDY_KEYS, "[study] has no key"))
         for key in self.table("base"):
             if key == "seed":
                 self.report("base", key, "seeds go into [study].")
@@ -303,14 +296,6 @@ class _Reader:
             self.problems.append(
                 "[base]: expected network = …, the network that all others are compared with."
             )
-
-    def factors(self) -> Iterator[tuple[str, Any]]:
-        """Yield name and levels of each factor; the name of a parameter in a table is dotted."""
-        for name, levels in self.table("factors").items():
-            if name in TABLES and isinstance(levels, dict):
-                yield from ((f"{name}.{inner}", each) for inner, each in levels.items())
-            else:
-                yield name, levels
 
     def table(self, name: str) -> dict[str, Any]:
         """Return a table of the file; an empty one if there is none."""
@@ -344,23 +329,13 @@ def _unknown_factor(path: str, factor: str) -> str:
     """Return what is wrong with the name of a factor; empty if nothing is."""
     if factor in (*FIXED, "network"):
         return SAME_THROUGHOUT
-    if path in TRANSFORMATIONS or (factor in PARAMETERS and PARAMETERS[factor].dotted == path):
+    if path in TRANSFORMATIONS or path in SHORT_NAMES:
         return ""
     if difflib.get_close_matches(path, TRANSFORMATIONS, n=1):
         return _unknown(path, TRANSFORMATIONS, "there is no factor")
     problem = unknown_parameter(path.split("."))
     problem += "" if problem.endswith("?") else "."
     return f"{problem} Factors of networks are {', '.join(TRANSFORMATIONS)}."
-
-
-def _states(options: Mapping[str, Any], name: str) -> bool:
-    """Return whether a table states the parameter with that short name."""
-    inner: Any = options
-    for part in PARAMETERS[name].path:
-        if not isinstance(inner, Mapping) or part not in inner:
-            return False
-        inner = inner[part]
-    return True
 
 
 def _unknown(key: str, known: Iterable[str], problem: str) -> str:

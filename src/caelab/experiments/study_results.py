@@ -1,6 +1,5 @@
 """The results of a study as CSV, one row per run."""
 
-import csv
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from caelab.errors import InputError
-from caelab.files import write_csv
+from caelab.files import read_csv, write_csv
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,18 +83,12 @@ def read_rows(file: Path) -> list[StudyRow]:
     Raises:
         InputError: The file is missing, or a row is damaged; the message names line and column.
     """
-    try:
-        with file.open(encoding="utf-8", newline="") as lines:
-            reader = csv.reader(lines)
-            header = next(reader, [])
-            numbered = [(reader.line_num, cells) for cells in reader]
-    except (OSError, ValueError, csv.Error) as error:
-        raise InputError(f"cannot read {file}: {error}") from error
+    header, *rows = read_csv(file) or [[]]
     if tuple(header) != COLUMNS:
         raise InputError(
             f"{file} is not a study's results: its first line should be {','.join(COLUMNS)}."
         )
-    return [_row(cells, f"{file}, line {number}") for number, cells in numbered]
+    return [_row(cells, f"{file}, line {number}") for number, cells in enumerate(rows, 2)]
 
 
 def _row(cells: Sequence[str], where: str) -> StudyRow:

@@ -13,7 +13,7 @@ from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.experiments.engines.base import Engine, Failed, Finished, Job, Started
 from caelab.experiments.migration import RENAMED
-from caelab.experiments.run_directory import RunDirectory, run_name
+from caelab.experiments.run_directory import RunDirectory, owns_folder, run_name
 from caelab.experiments.setup import load_data, require_trainable
 from caelab.experiments.study import Study, Variant
 from caelab.experiments.study_results import StudyRow, write_rows
@@ -32,6 +32,22 @@ class PlannedRun:
     variant: Variant
     config: RunConfig
     name: str
+
+    @property
+    def title(self) -> str:
+        """Label and seed, in words."""
+        return f"{self.variant.label}, seed {self.config.seed}"
+
+    def record(self) -> dict[str, Any]:
+        """Return what ``study.json`` and ``results.csv`` say of the run before it is trained."""
+        return {
+            "run": self.name,
+            "label": self.variant.label,
+            "factor": self.variant.factor,
+            "level": self.variant.level,
+            "network": self.variant.description.text,
+            "seed": self.config.seed,
+        }
 
 
 @dataclass(kw_only=True)
@@ -156,18 +172,12 @@ def read_row(run: PlannedRun, directory: RunDirectory) -> StudyRow:
         InputError: Something in the run directory is missing or damaged.
     """
     result, description = directory.read_result(), run.variant.description
-    code = description.code
     try:
         psnr = result["test"]["psnr"]
         row = StudyRow(
-            label=run.variant.label,
-            factor=run.variant.factor,
-            level=run.variant.level,
-            network=description.text,
-            seed=run.config.seed,
-            run=directory.path.name,
-            code_size=code.size if code else None,
-            code_shape=code.shape if code else None,
+            **run.record(),
+            code_size=description.code_size,
+            code_shape=description.code.shape if description.code else None,
             narrowest=description.narrowest.size,
             skip_around_code=description.skip_around_code,
             weights=description.weights,
@@ -244,32 +254,17 @@ def _claim(study: Study, out: Path, planned: Mapping[str, PlannedRun], fingerpri
     """Write ``study.json`` into ``out``, or check that it already belongs to the study."""
     file = out / "study.json"
     identity = identify(study, fingerprint)
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file: a study needs a folder. Choose another `out`.")
-    if file.is_file():
-        if problem := difference(read_json(file).get("identity"), identity):
-            raise InputError(
-                f"{out} holds another study: its {problem}. Choose another `out` for this one."
-            )
-    elif out.is_dir() and any(out.iterdir()):
+    if owns_folder(out, "study", file) and (
+        problem := difference(read_json(file).get("identity"), identity)
+    ):
         raise InputError(
-            f"{out} is not empty and not a study. Choose a new or empty folder for `out`."
+            f"{out} holds another study: its {problem}. Choose another `out` for this one."
         )
     content: dict[str, Any] = {
         "identity": identity,
         "question": study.question,
         "seeds": list(study.seeds),
-        "runs": [
-            {
-                "run": run.name,
-                "label": run.variant.label,
-                "factor": run.variant.factor,
-                "level": run.variant.level,
-                "network": run.variant.description.text,
-                "seed": run.config.seed,
-            }
-            for run in planned.values()
-        ],
+        "runs": [run.record() for run in planned.values()],
     }
     write_text(file, to_json(content))
 

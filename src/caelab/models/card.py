@@ -45,9 +45,13 @@ class ModelCard:
     bins: ColorBins | None = None
     tta: TTA = field(default_factory=TTA)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the card as JSON's types."""
+        return {**asdict(self), "tta": self.tta.model_dump()}
+
 
 def read_card(content: Mapping[str, Any]) -> ModelCard:
-    """Invert ``dataclasses.asdict``; cards with the names of earlier versions are read too.
+    """Invert :meth:`ModelCard.to_dict`; cards with the names of earlier versions are read too.
 
     Raises:
         KeyError, TypeError, ValueError: The card is damaged.

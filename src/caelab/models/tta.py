@@ -1,19 +1,21 @@
 """Test-time augmentation: the mean of a model's outputs for changed copies of its input."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SCALED_WEIGHT = 1 / 3
 """Weight of the output for the enlarged input, chosen on validation images."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class TTA:
+class TTA(BaseModel):
     """Choice of the changed copies; outputs are averaged before they become images.
+
+    A part of a run's configuration, which is read without PyTorch.
 
     Attributes:
         flip: Average over the input and its mirror image.
@@ -22,16 +24,26 @@ class TTA:
         scale: Average with the output for the input enlarged by 5/4. The sides of the input must
             be multiples of 4 times the network's stride.
 
+    >>> import torch
     >>> ramp = torch.arange(4.0).view(1, 1, 1, 4)
     >>> TTA(flip=True).average(lambda images: images.cumsum(3), ramp).flatten().tolist()
     [3.0, 3.5, 4.0, 4.5]
     """
 
-    flip: bool = False
-    shift: int = 0
-    scale: bool = False
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    def average(self, forward: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    flip: bool = Field(default=False, description="Average with the output for the mirror image.")
+    shift: int = Field(
+        default=0,
+        ge=0,
+        le=16,
+        description="Average with the outputs for the image shifted by so many pixels; 0: none.",
+    )
+    scale: bool = Field(
+        default=False, description="Average with the output for the image enlarged by a quarter."
+    )
+
+    def average(self, forward: "Callable[[Tensor], Tensor]", images: "Tensor") -> "Tensor":
         """Return the mean output of ``forward`` over the chosen copies.
 
         Args:
@@ -48,7 +60,9 @@ class TTA:
             output = (output + self._over_scales(forward, images.flip(3)).flip(3)) / 2
         return output
 
-    def _over_scales(self, forward: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    def _over_scales(self, forward: "Callable[[Tensor], Tensor]", images: "Tensor") -> "Tensor":
+        import torch.nn.functional as F
+
         output = self._over_shifts(forward, images)
         if not self.scale:
             return output
@@ -59,14 +73,17 @@ class TTA:
         )
         return output.lerp(reduced, SCALED_WEIGHT)
 
-    def _over_shifts(self, forward: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    def _over_shifts(self, forward: "Callable[[Tensor], Tensor]", images: "Tensor") -> "Tensor":
+        import torch
+        import torch.nn.functional as F
+
         output = forward(images)
         if not self.shift:
             return output
         shift, (height, width) = self.shift, images.shape[2:]
         before, after = (shift, 0, shift, 0), (0, shift, 0, shift)
 
-        def cropped(images: Tensor, padding: tuple[int, ...], mode: str = "constant") -> Tensor:
+        def cropped(images: "Tensor", padding: tuple[int, ...], mode: str = "constant") -> "Tensor":
             return F.pad(images, padding, mode)[:, :, :height, :width]
 
         # The border is repeated where the moved copy has no pixel, and that part of the output is

@@ -1,7 +1,6 @@
 """A trained model in one file: weights, and the card that says what network they belong to."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -38,7 +37,7 @@ def save_model(
         name: value.detach().cpu().to(dtype).contiguous()
         for name, value in model.network.state_dict().items()
     }
-    metadata = {"format": FORMAT, "card": json.dumps(asdict(card))}
+    metadata = {"format": FORMAT, "card": json.dumps(card.to_dict())}
     with replacing(file) as temporary:
         save_file(tensors, temporary, metadata=metadata)
 

@@ -96,6 +96,11 @@ class Description:
         """The network's text in the canonical form."""
         return str(self.network)
 
+    @property
+    def code_size(self) -> int | None:
+        """Numbers in the code; ``None`` without a code."""
+        return self.code.size if self.code else None
+
     def as_dict(self) -> dict[str, object]:
         """Return everything as JSON has it; spans are left out."""
         found = asdict(self)

@@ -69,7 +69,7 @@ def export_onnx(
     graph = _translate(whole, channels=channels, geometry=geometry)
     metadata = {
         "format": FORMAT,
-        "card": json.dumps(asdict(card)),
+        "card": json.dumps(card.to_dict()),
         "geometry": json.dumps(asdict(geometry)),
         "channels": str(channels),
         "network": card.network,

@@ -22,6 +22,11 @@ class Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+def reason(problem: Any) -> str:
+    """Return why a value was refused, from a problem of a ``ValidationError``."""
+    return str(problem["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+
+
 @dataclass(frozen=True)
 class KindName:
     """Annotation of a text that must be the name of a registered kind."""

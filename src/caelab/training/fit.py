@@ -67,23 +67,18 @@ class TrainingState:
     def state_dict(self) -> dict[str, Any]:
         """Return the state as tensors and plain values."""
         return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "averaged": None if self.averaged is None else self.averaged.state_dict(),
-            "epoch": self.epoch,
-            "step": self.step,
-            "seconds": self.seconds,
-            "sums": self.sums,
+            name: value.state_dict() if hasattr(value, "state_dict") else value
+            for name, value in vars(self).items()
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned."""
-        self.model.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        if self.averaged is not None:
-            self.averaged.load_state_dict(saved["averaged"])
-        self.epoch, self.step, self.seconds = saved["epoch"], saved["step"], saved["seconds"]
-        self.sums = dict(saved["sums"])
+        for name, value in saved.items():
+            current = getattr(self, name)
+            if hasattr(current, "load_state_dict"):
+                current.load_state_dict(value)
+            else:
+                setattr(self, name, value)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -117,10 +117,7 @@ class SOAP(torch.optim.Optimizer):
 
         On a CPU as many threads as PyTorch has share a group's parameters out.
         """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = None if closure is None else closure()
         self.count()
         self.update()
         return loss

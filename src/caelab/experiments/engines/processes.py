@@ -129,8 +129,10 @@ class ProcessEngine:
                     if not idle:
                         with uninterrupted():  # otherwise a worker could start and never be stopped
                             idle.append(self._start(workers, runs, images))
-                    job = waiting.popleft()
-                    self._hand(idle.pop(), job)
+                    job, worker = waiting.popleft(), idle.pop()
+                    worker.job = job
+                    with contextlib.suppress(OSError):  # if the worker ended, wait() notices
+                        worker.connection.send(job)
                     yield Started(job.name)
                 for ready in wait([worker.connection for worker in workers]):
                     worker = next(worker for worker in workers if worker.connection is ready)
@@ -178,12 +180,6 @@ class ProcessEngine:
         worker = _Worker(slot=slot, process=process, connection=ours)
         workers.append(worker)
         return worker
-
-    @staticmethod
-    def _hand(worker: _Worker, job: Job) -> None:
-        worker.job = job
-        with contextlib.suppress(OSError):  # the worker ended: waiting for its answer notices
-            worker.connection.send(job)
 
 
 def _work(
