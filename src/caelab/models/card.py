@@ -1,7 +1,7 @@
 """The card of a model: what must be known to use its weights."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from caelab.models.color_bins import ColorBins
