@@ -1,5 +1,5 @@
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -147,7 +147,7 @@ def test_damaged_bins_are_said(tmp_path: Path, bins: object) -> None:
         parse(BINS_CARD.network), channels=1, generator=torch.Generator().manual_seed(3)
     )
     save_model(file, ImageModel.from_card(network, BINS_CARD), BINS_CARD)
-    rewrite(file, {"format": FORMAT, "card": json.dumps({**asdict(BINS_CARD), "bins": bins})})
+    rewrite(file, {"format": FORMAT, "card": json.dumps({**BINS_CARD.to_dict(), "bins": bins})})
     with pytest.raises(InputError, match="metadata is damaged"):
         load_model(file, CPU)
 

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +95,7 @@ def test_it_gives_what_pytorch_gives(colorizer: Exported) -> None:
     loaded, card = load_onnx(colorizer.file, threads=1)
     assert loaded.channels == 1
     assert loaded.geometry == Geometry(multiple=2, field=None)
-    assert card == json.loads(json.dumps(asdict(COLORIZER)))
+    assert card == json.loads(json.dumps(COLORIZER.to_dict()))
     for shape in ((1, 1, 16, 16), (5, 1, 20, 12), (2, 1, 2, 64)):
         images = np.random.default_rng(0).random(shape, np.float32)
         with torch.inference_mode():
