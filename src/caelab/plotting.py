@@ -76,6 +76,7 @@ def set_limits(
         if not values:
             continue
         low, high = min(values), max(values)
+        # A single value has no range; 5% around it keeps the axis from collapsing.
         spare = max((high / low) ** margin, 1.05)
         low, high = low / spare, high * spare
         axes.set(**{f"{name}scale": "log", f"{name}lim": (low, high)})
@@ -190,6 +191,7 @@ def render(figure: Figure, name: str, format: Literal["svg", "png"]) -> bytes:  
         if format == "svg"
         else {"Software": None}
     )
+    # Without a salt matplotlib draws random identifiers, and equal figures have different files.
     settings: Any = {**_SETTINGS, "svg.hashsalt": name}
     with matplotlib.rc_context(settings):
         figure.savefig(file, format=format, dpi=150, metadata=metadata, facecolor="white")

@@ -60,6 +60,7 @@ class Registry(Mapping[str, type[KindT]], Generic[KindT]):
                 f"its class attribute `name` must match {self.pattern}."
             )
         taken = self._kinds.get(name)
+        # A plug-in may be imported twice, by two paths; the same class may then register again.
         if taken is not None and _origin(taken) != _origin(kind):
             raise InputError(
                 f"the {self.family} name '{name}' is taken by {_origin(taken)}: "
@@ -69,6 +70,7 @@ class Registry(Mapping[str, type[KindT]], Generic[KindT]):
         return kind
 
     def __getitem__(self, name: str) -> type[KindT]:
+        # Plug-ins are loaded only for a name that is not built in: most commands need none of them.
         if name not in self._kinds:
             load_plugins()
         return self._kinds[name]

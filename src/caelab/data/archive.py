@@ -23,6 +23,8 @@ class _BoundedStream:
         self._stream, self._left = stream, limit
 
     def read(self, size: int = -1) -> bytes:
+        # One byte more than is left, so that exactly the limit is still accepted and one byte above
+        # it is noticed.
         bound = self._left + 1
         content = self._stream.read(min(size, bound) if size >= 0 else bound)
         self._left -= len(content)
@@ -64,14 +66,18 @@ def read_members(path: Path, wanted: frozenset[str]) -> Iterator[tuple[str, byte
 
 def _checked_name(member: tarfile.TarInfo, wanted: frozenset[str], seen: set[str]) -> str | None:
     """Return the bare name of a wanted file, ``None`` for another; add it to ``seen``."""
+    # Nothing is extracted, so such a path could do no harm here. An archive that has one is no
+    # honest copy of CIFAR-10 all the same.
     parts = PurePosixPath(member.name).parts
     if not parts or ".." in parts or re.match(r"[/\\]|[A-Za-z]:", member.name):
         raise tarfile.ReadError(f"it names a place outside itself, {member.name[:60]!a}")
     name = parts[-1]
     if name not in wanted or len(parts) > 2:
         return None
+    # A link would name the content of another member, or of a file outside.
     if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
         raise tarfile.ReadError(f"{name} is not a plain file")
+    # Of two files with one name, it is unclear which counts.
     if name in seen:
         raise tarfile.ReadError(f"{name} is there twice")
     if not 0 <= member.size <= MEMBER_LIMIT:

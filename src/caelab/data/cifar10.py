@@ -59,6 +59,8 @@ def _parse_python(content: bytes) -> Batch:
         raise ValueError(str(error)) from error
     if not isinstance(batch, dict):
         raise ValueError("it holds no dictionary")
+    # Python 2 wrote the official files, so their keys are bytes; a copy saved by Python 3 has
+    # texts.
     pixels, labels = (batch.get(key, batch.get(key.encode())) for key in ("data", "labels"))
     shape = (PER_BATCH, PIXELS)
     # An array that the file gave no state has no shape, and one with a shape may have other data.
@@ -122,6 +124,8 @@ def read_cifar10(path: Path) -> ImageSet:
     Raises:
         InputError: A batch is missing, truncated, damaged or hostile.
     """
+    # All images are allocated once and filled in place: a list of batches would need the memory
+    # twice while it is joined.
     images = np.empty((6 * PER_BATCH, 3, SIZE, SIZE), np.uint8)
     labels = np.empty(6 * PER_BATCH, np.int64)
     known = {name: (layout, index) for layout in LAYOUTS for index, name in enumerate(layout.files)}
@@ -168,12 +172,14 @@ def _contents(path: Path, names: frozenset[str]) -> Iterator[tuple[str, bytes]]:
     if not path.is_dir():
         yield from read_members(path, names)
         return
+    # A folder may hold several layouts; the most complete one is read.
     layout = max(LAYOUTS, key=lambda each: sum((path / name).is_file() for name in each.files))
     for name in layout.files:
         file = path / name
         if not file.is_file():
             continue
         try:
+            # Checked before reading: a wrong file of many gigabytes must not fill the memory.
             if file.stat().st_size > MEMBER_LIMIT:
                 raise InputError(
                     f"{file} is far larger than a batch of CIFAR-10. Fetch {layout.archive} again."

@@ -64,8 +64,11 @@ def download_cifar10(folder: Path, *, url: str | None = None) -> Path:
             be written to.
     """
     url = url or os.environ.get(URL_VARIABLE) or URL
+    # Asked before the disk is checked and a bar appears, so that an offline machine gets its answer
+    # at once.
     require_reachable(url)
     require_space(folder, BYTES)
+    # pooch would announce the download on stderr, next to the bar.
     pooch.get_logger().setLevel("ERROR")
     fetcher = pooch.create(
         path=folder,

@@ -69,6 +69,7 @@ def read_folder(folder: Path, *, size: int) -> ImageSet:
             f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))}), nor CIFAR-10. Name"
             " another one."
         )
+    # Checked by the number of files, before any is decoded.
     if len(paths) * 3 * size * size > MEMORY_LIMIT:
         raise InputError(
             f"{len(paths)} pictures of {size}×{size} take over 8 GiB. Choose a smaller size."
@@ -112,6 +113,7 @@ def _read_all(paths: list[Path], size: int) -> tuple[NDArray[np.uint8], NDArray[
     with (
         warnings.catch_warnings(),
         progress("reading pictures", len(paths)) as advance,
+        # Pillow decodes without Python's global lock, so threads help.
         ThreadPoolExecutor(2) as pool,
     ):
         warnings.simplefilter("ignore")  # remarks about metadata; sizes are checked here

@@ -67,6 +67,8 @@ def split_images(
             f"the fractions of the split are {fractions}; they must be positive and sum to 1."
         )
 
+    # Shuffled first and then sorted by class with a stable sort: the order within a class stays
+    # random.
     free = np.random.default_rng(seed).permutation(np.flatnonzero(part == FREE))
     ends = np.array([len(free)])
     if images.labels is not None:

@@ -62,6 +62,7 @@ RENAMED_RESULTS: Mapping[str, str] = {
 
 def is_flat(config: Mapping[str, Any]) -> bool:
     """Whether a stored configuration is one of version 0.1, which had no tables."""
+    # `data` was the name of the source before, and is a table now.
     return not isinstance(config.get("data", {}), Mapping)
 
 

@@ -55,6 +55,7 @@ class Range(Table):
 
 
 def _all_different(values: list[Any]) -> list[Any]:
+    # By their text, because 1 and True are equal and mean different things here.
     if len(set(map(repr, values))) < len(values):
         raise ValueError("expected different values")
     return values
@@ -141,6 +142,7 @@ def read_search(file: Path, *, options: Mapping[str, Any], trials: int | None = 
         problems = "; ".join(_explain(problem) for problem in error.errors())
         raise InputError(f"{file}: {problems}.") from error
     _require_space(file, search)
+    # One configuration is made now, so that a mistake in [base] is reported before the first trial.
     search.config(
         {
             name: levels.low if isinstance(levels, Range) else levels[0]
@@ -237,6 +239,7 @@ def _open(search: Search, file: Path) -> "optuna.Study":
     study = optuna.create_study(
         storage=f"sqlite:///{file}", study_name=search.name, load_if_exists=True
     )
+    # More trials, or another seed for those to come, continue the same search.
     content = search.model_dump_json(exclude={"trials", "seed"})
     if study.user_attrs.get("search", content) != content:
         raise InputError(f"{file} holds another search called {search.name}: choose another `out`.")

@@ -75,6 +75,7 @@ class Progress:
     @property
     def left(self) -> list[PlannedRun]:
         """The runs that have not started."""
+        # Derived from the other fields, so that no list has to be kept in step with them.
         started = {*self.rows, *self.failures, *self.running}
         return [run for name, run in self.planned.items() if name not in started]
 
@@ -92,6 +93,8 @@ class Progress:
             max(0.0, self._seconds(self.planned[name]) - (now - started))
             for name, started in self.running.items()
         ]
+        # Workers share the rest evenly, but no run can be divided: the longest running one is a
+        # lower bound.
         total = sum(running) + sum(map(self._seconds, self.left))
         return max([total / self.workers, *running])
 
@@ -102,6 +105,8 @@ class Progress:
         def ratio(row: StudyRow) -> float:
             return cost / max(1, row.multiply_accumulates)
 
+        # Time grows with multiply-accumulates only between networks that are alike; on a
+        # logarithmic scale, half and double are equally far.
         near = min(self.rows.values(), key=lambda row: abs(math.log(ratio(row))))
         return near.seconds_per_epoch * run.config.epochs * ratio(near)
 
@@ -126,6 +131,7 @@ def run_study(study: Study, *, engine: Engine, runs: Path, out: Path) -> Iterato
     """
     images, split = load_data(study.base.data)
     fingerprint = images.source.fingerprint
+    # All problems are found before the first run: nobody wants to learn of one after a night.
     for variant in study.variants:
         require_trainable(variant.config, variant.description, images, split)
     planned = {
@@ -137,6 +143,7 @@ def run_study(study: Study, *, engine: Engine, runs: Path, out: Path) -> Iterato
 
     progress = Progress(planned=planned, workers=engine.workers)
     for name, run in planned.items():
+        # The run directories are the truth; `results.csv` is only a view of them.
         if row := _finished_row(run, RunDirectory(runs / name)):
             progress.rows[name] = row
     progress.reused = len(progress.rows)
@@ -147,6 +154,7 @@ def run_study(study: Study, *, engine: Engine, runs: Path, out: Path) -> Iterato
     yield progress
 
     jobs = [Job(name=run.name, config=run.config) for run in left]
+    # Closing the generator stops its workers, also when the caller stops reading events.
     with closing(engine.train(jobs, runs=runs, images=images)) as events:
         for event in events:
             progress.latest, progress.workers = event.name, engine.workers
@@ -192,6 +200,7 @@ def read_row(run: PlannedRun, directory: RunDirectory) -> StudyRow:
         raise InputError(
             f"{directory.result} is damaged ({error!r}). Delete it to train the run again."
         ) from error
+    # Somebody may have deleted files, although `result.json` was written last.
     if len(directory.read_epochs()) != row.epochs or not directory.weights.is_file():
         raise InputError(f"{directory.path} is damaged: epochs or weights are missing.")
     return row
@@ -205,6 +214,7 @@ def _finished_row(run: PlannedRun, directory: RunDirectory) -> StudyRow | None:
         return read_row(run, directory)
     except InputError:
         for file in directory.path.iterdir():
+            # The lock stays: another process may hold it.
             if file != directory.lock and file.is_file():
                 file.unlink()
         return None
@@ -218,6 +228,8 @@ def identify(study: Study, fingerprint: str) -> dict[str, Any]:
         fingerprint: Fingerprint of the images.
     """
     base = _plain(study.base)
+    # Data are compared by the fingerprint of the images. Seeds vary within a study, and a study may
+    # move to another device.
     for name in ("data", "seed", "device"):
         del base[name]
     return {"name": study.name, "base": base, "data": fingerprint}
@@ -239,6 +251,7 @@ def difference(before: Any, now: Mapping[str, Any]) -> str:
         return "plan cannot be read"
     if before.get("name") != now["name"]:
         return f"name is {before.get('name')!r}, not {now['name']!r}"
+    # Parameters that were added since the study began had their defaults then.
     old = _plain(RunConfig()) | (before.get("base") or {})
     if not old.keys().isdisjoint(RENAMED.keys() - now["base"].keys() - {"data"}):
         return "plan is of an earlier version of caelab"

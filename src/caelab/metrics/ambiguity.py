@@ -94,6 +94,7 @@ def cut_patches(pixels: DeviceImages, count: int, *, seed: int) -> Patches:
     if min(height, width) < SIDE:
         raise ValueError(f"images of {height}×{width} have no patches of {SIDE}×{SIDE}")
     generator = np.random.default_rng(seed)
+    # Every image is used once before any is used twice.
     images = torch.from_numpy(generator.permutation(len(pixels))[np.arange(count) % len(pixels)])
     corners = torch.from_numpy(
         generator.integers(0, (height - SIDE + 1, width - SIDE + 1), (count, 2))
@@ -163,6 +164,7 @@ def ambiguity(
         )
     )
     order = np.argsort(spread, kind="stable")
+    # scipy warns of constant values, which have no ranks to correlate.
     varies = np.ptp(spread) > 0 and np.ptp(error) > 0
     return Ambiguity(
         bins=tuple(

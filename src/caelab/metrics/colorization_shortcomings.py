@@ -153,11 +153,13 @@ def colorfulness_kept(estimated: np.ndarray, true: np.ndarray) -> ColorfulnessKe
     >>> colorfulness_kept(np.array([10.0, 30.0]), np.array([20.0, 40.0])).quartiles
     (0.5625, 0.625, 0.6875)
     """
+    # A gray photograph has no ratio: the division by 0 would turn the quartiles into NaN.
     colored = true > 0
     if not colored.any():
         return ColorfulnessKept(ratio=math.nan, quartiles=(math.nan,) * 3, n=0)
     first, second, third = np.quantile(estimated[colored] / true[colored], [0.25, 0.5, 0.75])
     return ColorfulnessKept(
+        # A ratio of means, because the mean of ratios would be ruled by nearly gray images.
         ratio=float(estimated.mean() / true.mean()),
         quartiles=(float(first), float(second), float(third)),
         n=int(colored.sum()),
@@ -252,6 +254,7 @@ def hue_errors(estimate: Tensor, target: Tensor) -> tuple[ChromaError, ...]:
     _, a, b = SPACES["lab"].from_rgb(target).unbind(1)
     width = 2 * math.pi / len(SECTORS)
     sector = torch.atan2(b, a).div(width).round().long() % len(SECTORS)
+    # The hue of a nearly gray pixel is mostly noise.
     sector[torch.hypot(a, b) < MIN_CHROMA] = len(SECTORS)
     guess, truth = (chroma.transpose(0, 1).flatten(1) for chroma in _chroma(estimate, target))
     errors = (guess - truth).square().mean(0)

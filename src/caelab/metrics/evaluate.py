@@ -61,6 +61,8 @@ def estimates(
     """
     for rows in pixels.batches(batch_size):
         target = pixels.batch(rows) if adjust is None else adjust(pixels.batch(rows))
+        # Keys come from an image's row in the data set, so a few test images get the same noise as
+        # when all are measured.
         keys = image_keys(pixels.rows[rows], EVALUATION_SEED).to(pixels.device)
         degraded = degrade(target, degradation, keys)
         yield Estimate(estimate=restore(degraded), target=target, degraded=degraded)

@@ -83,10 +83,13 @@ def colors_at(probabilities: Tensor, cells: Tensor, quantiles: Tensor) -> Tensor
     # In float32, differences of sums far from the first cells would be mostly rounding errors.
     sums = probabilities.double().cumsum(1)
     sums = sums / sums[:, -1:]
+    # Cells are sorted by the first channel, so the cumulative sums at the ends of its rows are the
+    # cumulative distribution of that channel alone.
     last_in_row = torch.cat([cells[:, 0].diff() != 0, cells.new_ones(1, dtype=torch.bool)])
     first, second = quantiles.double().T.contiguous().unsqueeze(2)
 
     _, low, high = _interval(sums[:, last_in_row].contiguous(), first)
+    # The second quantile counts within the row that the first one has chosen.
     in_row = low + second * (high - low)
     cell, left, right = _interval(sums, in_row)
     offsets = torch.cat([(first - low) / (high - low), (in_row - left) / (right - left)], dim=1)

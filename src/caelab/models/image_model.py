@@ -86,6 +86,7 @@ class ImageModel(nn.Module):
         Returns:
             ``float32 (N, C'', H, W)``.
         """
+        # Under autocast the network may answer in bfloat16; targets and losses compute in float32.
         raw: Tensor = self.network(self.normalize(degraded)).float()
         return self.target.output(raw)
 

@@ -34,6 +34,7 @@ class ColorProfile:
             srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
             self.space = profile.profile.xcolor_space.strip()
             mode = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}[self.space]
+            # The usual choice for photographs: white maps to white, and black to black.
             settings = (
                 ImageCms.Intent.RELATIVE_COLORIMETRIC,
                 ImageCms.Flags.BLACKPOINTCOMPENSATION,

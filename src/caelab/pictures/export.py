@@ -96,6 +96,7 @@ class _AnySize(nn.Module):
         if self.multiple == 1:
             return self.model.answer(images)
         height, width = images.shape[2:]
+        # -width % multiple is what is missing to the next multiple, 0 where nothing is.
         padding = (0, -width % self.multiple, 0, -height % self.multiple)
         return self.model.answer(F.pad(images, padding, mode="replicate"))[:, :, :height, :width]
 

@@ -57,10 +57,14 @@ def spans(length: int, geometry: Geometry, *, tile: int = TILE) -> list[Span]:
     """
     multiple = geometry.multiple
     if geometry.fixed is not None:
+        # A network of one size gets tiles of that size. As no part of a tile is exact, half of it
+        # overlaps and a quarter fades.
         side, overlap, fade = geometry.fixed, geometry.fixed // 2, geometry.fixed // 4
         whole = max(length, side)
     else:
         if geometry.field is not None:
+            # The receptive field is a margin that is dropped; what is left is exact and needs no
+            # fading.
             side, margin, fade = tile, geometry.field, 0
         else:
             side = min(tile, MAX_WHOLE_IMAGE_TILE)
@@ -116,6 +120,7 @@ def in_tiles(
     down, across = spans(height, model.geometry, tile=tile), spans(width, model.geometry, tile=tile)
     columns = [_mirrored(np.arange(span.start, span.stop), width) for span in across]
     at_once = max(1, BATCH_PIXELS // (len(down[0].weights) * len(across[0].weights)))
+    # A band holds one row of tiles at the picture's full width: memory grows with the width alone.
     band = np.zeros(0, np.float32)
     for number, span in enumerate(down):
         rows = _mirrored(np.arange(span.start, span.stop), height)

@@ -366,6 +366,8 @@ def _per_doubling(maps: Mapping[int, Architecture]) -> Interval:
     if not common:
         return mean_interval([])
     errors = np.log([[each.errors[seed] for seed in common] for each in maps.values()])
+    # One fit per seed, because the networks of one seed share its order of batches and are not
+    # independent of each other.
     slopes = np.polyfit(np.log2(list(maps)), errors, 1)[0]
     return mean_interval(slopes.round(12)).exponential()
 

@@ -85,6 +85,7 @@ def gather(paths: Sequence[Path], *, runs: Path | None = None) -> ReportInputs:
         InputError: No finished run was found; the message says what is wrong with each folder.
     """
     found = ReportInputs()
+    # A run may belong to several studies; its directory is read once.
     read = functools.cache(read_run)
     for path in dict.fromkeys(paths):
         try:
@@ -116,6 +117,7 @@ def _gather_study(folder: Path, home: Path | None, found: ReportInputs, read: Re
         return
     content = read_json(folder / "study.json")
     name = str(content.get("identity", {}).get("name", folder.name))
+    # A study lies in the folder of its runs, or in a folder of a lab that lies there.
     homes = [*([home] if home else []), folder.parent, folder.parent.parent]
     rows, runs = [], {}
     for row in read_rows(folder / "results.csv"):
@@ -125,6 +127,7 @@ def _gather_study(folder: Path, home: Path | None, found: ReportInputs, read: Re
         except InputError as error:
             found.problems.append(str(error))
             continue
+        # It happens where the run was trained again after the file was written.
         if run.mse != row.test_mse:
             found.problems.append(
                 f"{folder / 'results.csv'} gives {row.run} another error than its run directory,"

@@ -99,6 +99,8 @@ class ReceptiveField:
         """
         if (size, stride, padding) == (1, 1, 0):
             return self
+        # Windows pick every stride-th pixel of the pattern, which repeats sooner where both have a
+        # common divisor.
         common = gcd(self.period, stride)
         return self._compose(
             self.period // common,
@@ -121,6 +123,8 @@ class ReceptiveField:
 
     def union(self, other: "ReceptiveField | None") -> "ReceptiveField | None":
         """Return the field of a sum or concatenation; ``None`` is the whole image."""
+        # Branches whose scales differ do not stay together across the image: no finite field covers
+        # both.
         if other is None or self.shift * other.period != other.shift * self.period:
             return None
         period = lcm(self.period, other.period)
@@ -207,6 +211,7 @@ class LayerKind:
 
     def __post_init__(self) -> None:
         if not self.number and self.takes:
+            # The dataclass is frozen, and this is part of its construction.
             object.__setattr__(self, "number", self.takes.default)
 
     def __str__(self) -> str:
@@ -221,6 +226,7 @@ class LayerKind:
                 word += "v" if self.padding == 0 else ""
                 continue
             value = getattr(self, LETTERS[letter])
+            # "p0" is printed as "v", so that a layer has one canonical text.
             if value != getattr(LayerKind, LETTERS[letter]) and not (letter == "p" and value == 0):
                 word += f"{letter}{value}"
         return word if self.activation is None else f"{word}:{self.activation}"

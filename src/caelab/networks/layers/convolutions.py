@@ -121,6 +121,7 @@ class UpConv(Conv):
     def multiply_accumulates(self, shape: Shape) -> int:
         """Return those of a transposed convolution, for an input of ``shape`` before ``up``."""
         _, height, width = shape
+        # Counted as `up` and `conv` are written, K² products for every output pixel.
         literal = self.number * height * width * self.stride**2 * shape[0] * self.kernel**2
         rewritten = literal * (self.kernel + self.stride - 1) ** 2
         return min(literal, rewritten // (self.kernel * self.stride) ** 2)
