@@ -89,6 +89,7 @@ def publish(run: Path, name: str, *, onnx: bool = True, force: bool = False) -> 
     card = _card(directory, name)
     model_files.FOLDER.mkdir(parents=True, exist_ok=True)
     # Files are moved once all are whole: an error leaves the shipped models as they were.
+    # In the same folder, so that moving the files is a rename and never a copy.
     with TemporaryDirectory(prefix=".ship-", dir=model_files.FOLDER) as folder:
         weights = Path(folder) / target.name
         save_model(weights, model, model_card, dtype=dtype)

@@ -53,9 +53,12 @@ def write_png(stream: BinaryIO, picture: Picture) -> None:
     for rows in _strips(picture):
         lines = np.frombuffer(rows.astype(">u2").tobytes(), np.uint8).reshape(len(rows), -1)
         # Each row of the file starts with the number of its filter; differences wrap around.
+        # Each row begins with a byte that names its filter. Differences wrap around at 256, as PNG
+        # wants.
         filtered = np.full((len(rows), 1 + lines.shape[1]), _PNG_FILTER_UP, np.uint8)
         filtered[:, 1:] = lines - np.concatenate([above, lines[:-1]])
         above = lines[-1:]
+        # zlib collects input before it gives any output, and an empty chunk would be useless.
         if content := compressor.compress(filtered.tobytes()):
             chunk(b"IDAT", content)
     chunk(b"IDAT", compressor.flush())
