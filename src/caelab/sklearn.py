@@ -132,6 +132,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         ]
         self.history_ = [record | record.pop("terms") for record in records]
         model = state.evaluated
+        # Prediction needs no statistics of batches: they become part of the convolutions.
         assert isinstance(model.network, NetworkModule)
         model.network = fold_batchnorm(model.network.eval())
         self.model_ = model.cpu().eval()
@@ -161,8 +162,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
                 f"X has {codes.shape[1]} features, but the codes of {type(self).__name__} have"
                 f" {self._n_features_out}."
             )
-        codes = codes.reshape(-1, *self.code_shape_)
-        images = self._run("decode", codes)
+        images = self._run("decode", codes.reshape(-1, *self.code_shape_))
         low, high = self.range_ if self.scale is not None else (0.0, 1.0)
         images = np.float32(low) + images * np.float32(high - low)
         return images.reshape(len(images), -1) if self._rows else images
@@ -208,11 +208,11 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         values = check_array(images, dtype="numeric", allow_nd=True)
         if values.ndim == 2:
             validate_data(self, images, reset=reset, skip_check_array=True)
-            shape = self.image_shape or (values.shape[1], 1, 1)
-            if int(np.prod(shape)) != values.shape[1]:
+            features = values.shape[1]
+            shape = self.image_shape or (features, 1, 1)
+            if (needed := int(np.prod(shape))) != features:
                 raise ValueError(
-                    f"X has {values.shape[1]} features, but image_shape {shape} needs"
-                    f" {int(np.prod(shape))}."
+                    f"X has {features} features, but image_shape {shape} needs {needed}."
                 )
         else:
             shape = _image_shape(values.shape)

@@ -114,27 +114,20 @@ def measure_classical(
         part.at(measured_positions(part, count))
         for part, count in ((validation, VALIDATION_IMAGES), (measured, MEASURED_IMAGES))
     )
+
+    def measure(method: ClassicalMethod) -> dict[str, np.ndarray]:
+        value = choose_parameter(method, choosing, degradation)
+        measures = measure_restored(method.restore(value), chosen, degradation)
+        return {"parameter": np.array(value), **measures}
+
     measures = {}
     with progress("classical methods", len(methods), unit="methods") as bar:
         for name, method in methods.items():
-            compute = partial(_measure, method, choosing, chosen, degradation)
-            arrays = cached_arrays(
-                "classical", name, method.grid, choosing, chosen, degradation, compute=compute
-            )
+            inputs = (name, method.grid, choosing, chosen, degradation)
+            arrays = cached_arrays("classical", *inputs, compute=partial(measure, method))
             measures[method.label(name, float(arrays.pop("parameter")))] = arrays
             bar()
     return measures
-
-
-def _measure(
-    method: ClassicalMethod,
-    choosing: DeviceImages,
-    chosen: DeviceImages,
-    degradation: Degradation,
-) -> dict[str, np.ndarray]:
-    value = choose_parameter(method, choosing, degradation)
-    measures = measure_restored(method.restore(value), chosen, degradation)
-    return {"parameter": np.array(value), **measures}
 
 
 def choose_parameter(

@@ -147,6 +147,7 @@ def read_cifar10(path: Path) -> ImageSet:
                 f"{path}: {name} is not a batch of CIFAR-10: {error}. "
                 f"The file is damaged or was tampered with: fetch {layout.archive} again."
             ) from error
+        # One batch at a time into the array of all: two copies of CIFAR-10 would be 370 MB.
         images[rows] = pixels.reshape(images[rows].shape)
         labels[rows] = labels_of_batch
 
