@@ -46,8 +46,8 @@ def command(network: str, size: int, channels: int, as_json: bool) -> None:
     """Print the layers of NETWORK: shapes, sizes, weights, multiply-accumulates, receptive fields.
 
     NETWORK is a text such as 'conv8 pool conv16 | up conv3', or the name of a preset such as
-    reference. The code is the representation at '|', the narrowest the smallest one; both are
-    named, because people mean either by the size of the latent representation.
+    reference. The code is the representation at '|'; the narrowest representation is the smallest.
+    Both are printed, because "size of the latent representation" can mean either.
 
     \f
 

@@ -51,7 +51,7 @@ def command(
     NAME is the name of a colorizing or restoring run in tables and pictures; by default it is made
     from the network and the options.
 
-    The report consists of report.html, which is complete in itself, report.md with its pictures,
+    The report consists of report.html, which needs no other file, report.md with its pictures,
     and results.json with every number. It names what is missing or damaged.
 
     \f

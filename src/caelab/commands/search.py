@@ -35,8 +35,8 @@ def command(
 ) -> None:
     """Search the options and networks that FILE describes for the lowest validation error.
 
-    Every trial is a run directory as of `caelab train`. If interrupted, run the same command again:
-    it resumes; with more --trials, it continues.
+    Every trial has a run directory like that of `caelab train`. If interrupted, run the same
+    command again: it resumes; with more --trials, it continues.
 
     \f
 

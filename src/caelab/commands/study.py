@@ -97,9 +97,9 @@ def command(
 ) -> None:
     """Train the family of networks that FILE describes.
 
-    Every run is a run directory as of `caelab train`: finished runs are reused, interrupted ones
-    resume, and one that fails does not stop the others. Options of a run take precedence over the
-    base in the file.
+    Every run has a run directory like that of `caelab train`. Finished runs are reused,
+    interrupted ones resume, and one that fails does not stop the others. Options of a run take
+    precedence over the base in the file.
 
     \f
 

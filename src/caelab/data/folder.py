@@ -15,7 +15,7 @@ from caelab.files import find_files
 from caelab.progress import progress
 
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-"""Formats that Pillow may read; some others start programs, and none is needed."""
+"""Formats that are read; Pillow's readers of some others start programs, and none is needed."""
 
 SUFFIXES = frozenset(
     [

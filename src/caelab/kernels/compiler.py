@@ -63,9 +63,9 @@ class CLibrary:
     def loaded(self) -> ctypes.CDLL | None:
         """The compiled library; ``None`` where there is no C compiler, or it fails.
 
-        The environment variable ``CC`` names the compiler, with options if need be; empty, nothing
-        is compiled. Without it one is looked for on the path, and then the package ``ziglang`` of
-        PyPI, which is one.
+        The environment variable ``CC`` names the compiler, with its options. If it is set and
+        empty, nothing is compiled. If it is not set, a compiler is looked for on the path; then the
+        package ``ziglang`` of PyPI, which contains one, is used.
         """
         command = find_compiler()
         if not command:
@@ -93,7 +93,7 @@ class CLibrary:
             OSError: There is no such compiler, or its output cannot be loaded.
             SubprocessError: The compiler fails, or takes too long.
         """
-        with _compiling:  # lest every thread of a training compile the same
+        with _compiling:  # otherwise every thread of a training would compile the source
             path = Path(pooch.os_cache("caelab")) / f"{self.source.stem}-{self._key(command)}.so"
             if not path.is_file():
                 with progress(f"compiling {self.source.name}, once", None):
@@ -159,7 +159,7 @@ def c_struct(*fields: str) -> Any:
 
 
 def _processor() -> str:
-    """Return the processor's name and features, as far as the system tells."""
+    """Return the processor's name and features, as far as the system reports them."""
     try:
         # The flags matter besides the name: a virtual machine may hide instructions that its
         # processor has.

@@ -53,7 +53,7 @@ MIN_GAIN = 1.5
 """Factor by which multiplications must become fewer; it is 4 where whole tiles fit."""
 
 MIN_SHARE = 32
-"""Tiles that are worth a thread of their own."""
+"""Fewest tiles for which a further thread is faster."""
 
 MAX_PIXELS = 36
 """Height × width of a map up to which :func:`weight_gradient` is faster in bfloat16: measured, 8×8
@@ -61,7 +61,7 @@ is even and 4×4 2.5 to 5 times as fast."""
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
-    """Return ``F.conv2d(x, weight, bias, padding=padding)``, and let its gradient be found.
+    """Return ``F.conv2d(x, weight, bias, padding=padding)``; its gradient can be taken.
 
     Args:
         x: ``(N, C, H, W)``.
@@ -160,7 +160,7 @@ def winograd_is_faster(
 
     Args:
         x: ``(N, C, H, W)``.
-        weight: What the kernel is made of; its type and device count.
+        weight: Weights of the kernel; only their type and device matter.
         outputs: Output channels C'.
         kernel: Side K of the kernel.
         padding: Zeros around the input.

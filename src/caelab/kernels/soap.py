@@ -16,7 +16,7 @@ MAX_PRODUCTS = 4_000_000
 """Multiplications of a product with a basis up to which this is faster than PyTorch's calls."""
 
 Hyperparameters = c_struct("f first_beta second_beta rate correction epsilon decay")
-"""``Hyperparameters`` of ``soap.c``: those of one step."""
+"""``Hyperparameters`` of ``soap.c``, the numbers of one step."""
 
 _Parameter = c_struct(
     "l rows columns",
@@ -25,7 +25,7 @@ _Parameter = c_struct(
 
 
 class SmallMatrix:
-    """A parameter and SOAP's state of it, where ``soap.c`` finds them.
+    """A parameter and its SOAP state, as ``soap.c`` reads and writes them.
 
     Args:
         library: The compiled ``soap.c``.
@@ -90,7 +90,7 @@ class SmallMatrix:
 
 
 def small_matrix(parameter: Tensor, matrix: Tensor, state: dict[str, Any]) -> SmallMatrix | None:
-    """Return the parameter for ``soap.c``; ``None`` where that cannot be used, or is not faster.
+    """Return the parameter for ``soap.c``; ``None`` where C cannot update it, or not faster.
 
     Args:
         parameter: The parameter that is trained, ``(m, …)``.
