@@ -9,6 +9,7 @@ finite number is counted and left out.
 
 import itertools
 import math
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -88,18 +89,15 @@ class Architecture:
     @property
     def shape(self) -> str:
         """Shape of the code as text, height × width × channels; empty without a code."""
-        return "×".join(
-            map(str, (*self.code_shape[1:], self.code_shape[0]) if self.code_shape else ())
-        )
+        if not self.code_shape:
+            return ""
+        channels, height, width = self.code_shape
+        return f"{height}×{width}×{channels}"
 
     @property
     def varied(self) -> str:
         """Name of the factor as text; empty without a factor."""
         return self.factor.replace("_", " ")
-
-    def cost(self, name: str) -> float:
-        """Return one of ``COSTS``."""
-        return float(getattr(self, name))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -319,7 +317,8 @@ def _code_size(distinct: Sequence[Architecture], seed: int) -> CodeSizeAnswer:
     sizes, errors = [each.code_size or 0 for each in coded], [each.mse.estimate for each in coded]
     # A network may have no weights at all; one more changes no logarithm that matters.
     costs = [
-        [each.cost(name) + 1 for each in coded] for name in ("weights", "multiply_accumulates")
+        [each.weights + 1 for each in coded],
+        [each.multiply_accumulates + 1 for each in coded],
     ]
     return CodeSizeAnswer(
         architectures=coded,
@@ -373,6 +372,5 @@ def _per_doubling(maps: Mapping[int, Architecture]) -> Interval:
 
 
 def _front(measured: Sequence[Architecture], cost: str) -> Front:
-    on_front = pareto_front(error_points(measured, cost))
-    ordered = sorted(itertools.compress(measured, on_front), key=lambda each: each.cost(cost))
-    return Front(cost=cost, architectures=tuple(ordered))
+    on_front = itertools.compress(measured, pareto_front(error_points(measured, cost)))
+    return Front(cost=cost, architectures=tuple(sorted(on_front, key=operator.attrgetter(cost))))

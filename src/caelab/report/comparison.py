@@ -53,9 +53,7 @@ class Comparison:
     @property
     def degradations(self) -> list[str]:
         """The different degradations that the runs undo."""
-        return list(
-            dict.fromkeys(str(run.result.get("degradation", "none")) for run in self.runs.values())
-        )
+        return list(dict.fromkeys(run.degradation for run in self.runs.values()))
 
 
 def compare_runs(paths: Sequence[Path], *, metric: str = "mse") -> Comparison:

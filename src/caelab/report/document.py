@@ -35,15 +35,9 @@ class Picture:
     caption: str = ""
 
     @classmethod
-    def of(cls, figure: Figure, name: str, format: Literal["svg", "png"] = "svg") -> "Picture":  # noqa: A002 - matplotlib's word
-        """Render a matplotlib figure.
-
-        Args:
-            figure: Figure to render.
-            name: Name of the picture's file, without its suffix.
-            format: File format; photographs are best as PNG.
-        """
-        return cls(name=name, data=render(figure, name, format), format=format)
+    def of(cls, figure: Figure | None, name: str) -> "Picture | None":
+        """Render a drawing as SVG, where there is one."""
+        return cls(name=name, data=render(figure, name, "svg"), format="svg") if figure else None
 
     @classmethod
     def of_images(cls, name: str, rows: Mapping[str, np.ndarray]) -> "Picture":

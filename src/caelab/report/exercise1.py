@@ -1,12 +1,13 @@
 """Exercise 1 from its runs: the network, its training, its error, and where that error sits."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from caelab.errors import InputError
 from caelab.metrics.statistics import mean_interval
 from caelab.networks.layers.base import format_shape
 from caelab.report.document import Cell, Part, Picture
-from caelab.report.error_sites import ErrorSites, find_error_sites
+from caelab.report.error_sites import find_error_sites
 from caelab.report.figures.reconstruction import draw_curves, draw_error_sites
 from caelab.report.network_drawing import draw_network
 from caelab.report.run_images import RunImages
@@ -123,9 +124,7 @@ def _samples(run: FinishedRun) -> Picture | None:
     )
 
 
-def _sites(
-    run: FinishedRun, images: RunImages
-) -> dict[str, ErrorSites | Picture | str | list[tuple[Cell, ...]]]:
+def _sites(run: FinishedRun, images: RunImages) -> dict[str, Any]:
     try:
         sites = find_error_sites(images.restored(run))
     except InputError as error:

@@ -73,56 +73,42 @@ def picture_tasks(
         ("Reconstruction", reconstruction),
         ("Colors for gray images", colorization),
     ):
-        found: list[str] = []
         if runs:
-            tasks += _task(title, runs, images, found, share=count)
-        problems += [f"{title}, interactive pictures: {problem}" for problem in found]
+            task, found = _task(title, runs, images, share=count)
+            tasks += [task] if task["networks"] else []
+            problems += [f"{title}, interactive pictures: {problem}" for problem in found]
     return tasks, problems
 
 
 def _task(
-    title: str,
-    runs: Mapping[str, FinishedRun],
-    images: RunImages,
-    problems: list[str],
-    *,
-    share: int,
-) -> list[dict[str, Any]]:
-    """Return a task, or none; append what is wrong to ``problems``."""
+    title: str, runs: Mapping[str, FinishedRun], images: RunImages, *, share: int
+) -> tuple[dict[str, Any], list[str]]:
+    """Return a task, with the networks that can be shown, and why others cannot."""
     first = next(iter(runs.values()))
     side = first.images[1]
     count = max(3, min(MAX_IMAGES, MAX_BYTES // (3 * side**2 * (share + 2))))
-    try:
-        positions = choose_images(first, count)
-        test = images.part(first)
-    except InputError as error:
-        problems.append(str(error))
-        return []
     task: dict[str, Any] = {"title": title, "side": side, "networks": []}
-    task["labels"] = [""] * len(positions)
-    if test.labels is not None:
-        classes = images.load(first).classes
-        task["labels"] = [classes[label] for label in test.labels[positions]]
+    problems = []
     for name, run in runs.items():
         try:
             if run.images != first.images:
                 raise InputError(f"{run.name} was measured on other test images than {first.name}.")
+            positions = choose_images(first, count)
             pictures = images.pictures(run, positions)
-            mse = run.measures["mse"][positions]
+            mse = run.measures["mse"][positions].tolist()
         except InputError as error:
             problems.append(str(error))
             continue
         if not task["networks"]:
+            labels, classes = images.part(first).labels, images.load(first).classes
+            task["labels"] = [
+                "" if labels is None else classes[labels[position]] for position in positions
+            ]
             task["truth"] = sprite(pictures["target"])
             task["given"] = sprite(pictures["degraded"]) if first.degradation == "gray" else None
-        network = {"name": name, "text": run.description.text, "mse": mse.tolist()}
-        task["networks"].append(
-            {**network, "test": run.mse, "sprite": sprite(pictures["estimate"])}
-        )
-    if not task["networks"]:
-        problems.append("none of the networks can be shown.")
-        return []
-    return [task]
+        network = {"name": name, "text": run.description.text, "mse": mse, "test": run.mse}
+        task["networks"].append({**network, "sprite": sprite(pictures["estimate"])})
+    return task, [*dict.fromkeys(problems)]
 
 
 def sprite(images: np.ndarray) -> str:

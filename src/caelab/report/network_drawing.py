@@ -38,14 +38,11 @@ def draw_network(description: Description) -> bytes:
             }
         )
     environment = Environment(loader=PackageLoader("caelab.report"), autoescape=True)
-    return (
-        environment.get_template("network.svg.j2")
-        .render(
-            boxes=boxes,
-            box=BOX,
-            gap=GAP,
-            width=min(len(boxes), PER_ROW) * (BOX + GAP) - GAP + 8,
-            height=-(-len(boxes) // PER_ROW) * ROW + 8,
-        )
-        .encode()
+    svg = environment.get_template("network.svg.j2").render(
+        boxes=boxes,
+        box=BOX,
+        gap=GAP,
+        width=min(len(boxes), PER_ROW) * (BOX + GAP) - GAP + 8,
+        height=-(-len(boxes) // PER_ROW) * ROW + 8,
     )
+    return svg.encode()

@@ -54,10 +54,6 @@ class StudyBaselines:
     files: tuple[FileCost, ...] = ()
     codes: dict[str, tuple[CodeCost, ...]] = field(default_factory=dict)
 
-    def linear_at(self, size: int) -> dict[str, float]:
-        """Return the test MSE of the linear codes of one size, by kind."""
-        return {name: line[size] for name, line in self.linear.items() if size in line}
-
 
 _FILE = TypeAdapter(StudyBaselines)
 
@@ -85,7 +81,10 @@ def measure_baselines(
     """
     counts = run.result["images"]
     identity = (*map(str, run.images), *(f"{name} {count}" for name, count in counts.items()))
-    baselines = _read(file)
+    try:
+        baselines = _FILE.validate_json(file.read_bytes())
+    except (OSError, ValidationError):
+        baselines = StudyBaselines()
     if baselines.identity != identity:
         baselines = StudyBaselines(identity=identity)
     # A study may have grown since: only new sizes and new runs are measured.
@@ -107,14 +106,6 @@ def measure_baselines(
             bar()
     write_text(file, _FILE.dump_json(baselines, indent=2).decode() + "\n")
     return baselines
-
-
-def _read(file: Path) -> StudyBaselines:
-    """Return what the file holds; nothing where it is missing or damaged."""
-    try:
-        return _FILE.validate_json(file.read_bytes())
-    except (OSError, ValidationError):
-        return StudyBaselines()
 
 
 def _linear(

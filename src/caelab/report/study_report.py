@@ -160,16 +160,16 @@ def _baselines(
         )
     except InputError as error:
         failure = str(error)
-    linear, answer = baselines.linear, analysis.code_size
+    linear, answer, shapes = baselines.linear, analysis.code_size, analysis.equal_size
     whole = linear.get(WHOLE, {})
     codes = {label: baselines.codes.get(run.name, ()) for label, run in priced.items()}
     sizes = sorted({size for line in linear.values() for size in line})
     pairs = [
-        (each, whole[each.code_size]) for each in answer.architectures if each.code_size in whole
+        (each, mse, each.mse.estimate / mse)
+        for each in answer.architectures
+        if (mse := whole.get(each.code_size or 0))
     ]
-    ratios = [each.mse.estimate / mse for each, mse in pairs]
-    nearest = pairs[int(np.argmin(ratios))] if pairs else (None, None)
-    at_size = baselines.linear_at(analysis.equal_size.size)
+    at_size = {kind: line[shapes.size] for kind, line in linear.items() if shapes.size in line}
     name = study.name
     return {
         "no_baselines": failure,
@@ -179,30 +179,21 @@ def _baselines(
         "linear_columns": {"numbers in the code": ",d", **dict.fromkeys(linear, ".6f")},
         "below": {kind: _below(answer.architectures, line) for kind, line in linear.items()},
         "pairs": pairs,
-        "better": [pair for pair, ratio in zip(pairs, ratios, strict=True) if ratio < 1],
-        "nearest": nearest[0],
-        "nearest_mse": nearest[1],
         "codes": codes,
         "float_bits": FLOAT_BITS,
         "bytes": [
             _code_cost(label, cost, baselines) for label, costs in codes.items() for cost in costs
         ],
-        "effects_figure": _picture(draw_effects(analysis), f"{name}-effects"),
-        "code_size_figure": _picture(draw_code_size(analysis, linear), f"{name}-code-size"),
-        "equal_size_figure": _picture(
-            draw_equal_size(analysis.equal_size, at_size), f"{name}-equal-size"
-        ),
+        "effects_figure": Picture.of(draw_effects(analysis), f"{name}-effects"),
+        "code_size_figure": Picture.of(draw_code_size(analysis, linear), f"{name}-code-size"),
+        "equal_size_figure": Picture.of(draw_equal_size(shapes, at_size), f"{name}-equal-size"),
         "front_figures": {
-            front.cost: _picture(
+            front.cost: Picture.of(
                 draw_front(front, analysis), f"{name}-front-{front.cost.replace('_', '-')}"
             )
             for front in analysis.fronts
         },
     }
-
-
-def _picture(figure: Any, name: str) -> Picture | None:
-    return Picture.of(figure, name) if figure else None
 
 
 def _architecture(each: Architecture, linear: Mapping[int, float]) -> tuple[Cell, ...]:
@@ -256,27 +247,20 @@ def _reconstructions(
     """Return the same test images through the networks, at even steps of the error of ``by``."""
     rows: dict[str, np.ndarray] = {}
     shown, problems = [], {}
-    try:
-        first = _run_of(by, study)
-        positions = choose_images(first, IMAGES)
-        images.part(first)
-        for network in networks:
-            try:
-                pictures = images.pictures(_run_of(network, study), positions)
-            except InputError as error:
-                problems[network.label] = str(error)
-                continue
-            rows.setdefault("original", pictures["target"])
-            label = f"{network.label}\ntest MSE {significant(network.mse.estimate)}"
-            rows[label] = pictures["estimate"]
-            shown.append(network)
-    except InputError as error:
-        return {"grid": None, "no_grid": str(error), "not_in_grid": {}}
-    if not shown:
-        return {"grid": None, "no_grid": " ".join(problems.values()), "not_in_grid": {}}
+    for network in networks:
+        try:
+            positions = choose_images(_run_of(by, study), IMAGES)
+            pictures = images.pictures(_run_of(network, study), positions)
+        except InputError as error:
+            problems[network.label] = str(error)
+            continue
+        rows.setdefault("original", pictures["target"])
+        label = f"{network.label}\ntest MSE {significant(network.mse.estimate)}"
+        rows[label] = pictures["estimate"]
+        shown.append(network)
     return {
-        "grid": Picture.of_images(f"{study.name}-reconstructions", rows),
-        "grid_images": len(positions),
+        "grid": Picture.of_images(f"{study.name}-reconstructions", rows) if shown else None,
+        "grid_images": len(rows["original"]) if shown else 0,
         "grid_networks": shown,
         "grid_by": by,
         "not_in_grid": problems,

@@ -10,7 +10,7 @@ from scipy import stats
 
 from caelab.plotting import GRAY, INK, LINES, MARKS, MSE_LABEL, add_legend, new_axes, set_limits
 from caelab.report.architectures import Analysis, Architecture, error_points
-from caelab.report.figures.labels import label_points
+from caelab.report.figures.labels import draw_networks, label_points
 from caelab.report.number_format import significant
 
 _DEPTH = 12
@@ -30,15 +30,14 @@ def draw_code_size(analysis: Analysis, linear: Mapping[str, Mapping[int, float]]
     answer, base = analysis.code_size, analysis.base
     if not answer.architectures:
         return None
-    excluded = [
-        each
-        for each in analysis.architectures
-        if each.errors and each.code_size and each.skip_around_code
-    ]
+    excluded = [each for each in analysis.measured if each.code_size and each.skip_around_code]
     shown = error_points([*answer.architectures, *excluded], "code_size")
     (smallest, least), (largest, _) = shown.min(0), shown.max(0)
-    kinds = {name: _visible(line, smallest / 2, largest * 2) for name, line in linear.items()}
-    kinds = {name: line for name, line in kinds.items() if len(line)}
+    kinds = {}
+    for name, line in linear.items():
+        near = [size for size in line if line[size] > 0 and smallest / 2 <= size <= largest * 2]
+        if near:
+            kinds[name] = np.array([(size, line[size]) for size in near])
     visible = np.concatenate([shown, *kinds.values()])
     figure, axes = new_axes(5.2)
     set_limits(axes, x=visible[:, 0], y=visible[visible[:, 1] > least / _DEPTH, 1])
@@ -53,25 +52,17 @@ def draw_code_size(analysis: Analysis, linear: Mapping[str, Mapping[int, float]]
         )
         label = f"fit: size^{significant(law.exponent.estimate, 2)}"
         axes.plot(at, law(at), color=color, linewidth=1.5, label=label)
-    for style, (name, line) in zip(LINES, kinds.items(), strict=False):
-        axes.plot(*line.T, color=INK, linewidth=1.4, linestyle=style, label=name)
+    for style, (name, points) in zip(LINES, kinds.items(), strict=False):
+        axes.plot(*points.T, color=INK, linewidth=1.4, linestyle=style, label=name)
     _draw_networks(axes, answer.architectures, base)
     if excluded:
         label = "left out: a skip connection around the code"
-        axes.plot(
-            *error_points(excluded, "code_size").T, "x", color=GRAY, markersize=7, label=label
-        )
+        draw_networks(axes, excluded, "code_size", "x", color=GRAY, label=label, hollow=True)
     axes.set_xlabel("numbers in the code")
     axes.set_ylabel(f"test {MSE_LABEL}")
     add_legend(axes, "right")
     named = _worth_naming(analysis, excluded)
-    label_points(
-        axes,
-        [each.label for each in named],
-        error_points(named, "code_size"),
-        avoid=shown,
-        lines=list(kinds.values()),
-    )
+    label_points(axes, [each.label for each in named], error_points(named, "code_size"))
     return figure
 
 
@@ -109,30 +100,9 @@ def _draw_networks(
         if each is not base:
             groups.setdefault(each.varied or "other networks", []).append(each)
     for (color, marker), (name, members) in zip(cycle(MARKS), groups.items(), strict=False):
-        axes.plot(
-            *error_points(members, "code_size").T,
-            marker,
-            color=color,
-            markersize=7,
-            markeredgecolor="white",
-            label=name,
-        )
+        draw_networks(axes, members, "code_size", marker, color=color, label=name)
     if base and base in architectures:
-        axes.plot(
-            *error_points([base], "code_size").T,
-            "D",
-            color=INK,
-            markersize=10,
-            markerfacecolor="none",
-            markeredgewidth=1.5,
-            label="base",
-        )
-
-
-def _visible(line: Mapping[int, float], low: float, high: float) -> np.ndarray:
-    """Return the sizes and positive errors of a line between two sizes, ``(K, 2)``."""
-    points = [(size, mse) for size, mse in line.items() if mse > 0 and low <= size <= high]
-    return np.array(points, np.float64).reshape(-1, 2)
+        draw_networks(axes, [base], "code_size", "D", color=INK, label="base", size=10, hollow=True)
 
 
 def _worth_naming(analysis: Analysis, excluded: Sequence[Architecture]) -> list[Architecture]:

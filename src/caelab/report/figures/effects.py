@@ -3,13 +3,11 @@
 import math
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
 
 from caelab.metrics.statistics import Interval
-from caelab.plotting import BLUE, GRAY, GRID, INK, ORANGE, format_plain, new_axes
+from caelab.plotting import BLUE, GRAY, GRID, INK, ORANGE, format_plain, new_axes, set_limits
 from caelab.report.architectures import Analysis
 from caelab.report.number_format import significant
 
@@ -45,18 +43,10 @@ def draw_effects(analysis: Analysis) -> Figure | None:
     axes.set_ylim(rows - 0.4, -0.6)
     axes.spines["left"].set_visible(False)
     ratios = [each.effect.ratio for each in effects]
-    bounds = np.array([(each.low, each.estimate, each.high) for each in ratios])
-    bounds = bounds[np.isfinite(bounds)]
-    low, high = min(bounds.min(), 1 / 1.1), max(bounds.max(), 1.1)
-    axes.set_xscale("log")
-    axes.set_xlim(low * (low / high) ** 0.04, high * (high / low) ** 0.04)
-    steps = (1, 2, 3, 5) if high / low > 6 else (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    marks = [step * 10.0**power for power in powers for step in steps]
-    marks = [mark for mark in marks if low <= mark <= high]
-    axes.set_xticks(marks, [f"×{format_plain(mark)}" for mark in marks], fontsize=9)
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.grid(axis="x", color=GRID, linewidth=0.6)
+    bounds = [bound for each in ratios for bound in (each.low, each.estimate, each.high)]
+    set_limits(axes, x=[1 / 1.1, *filter(math.isfinite, bounds), 1.1], margin=0.04)
+    axes.xaxis.set_major_formatter(lambda value, _: f"×{format_plain(value)}")
+    axes.grid(visible=False, axis="y")
     base = significant(analysis.base.mse.estimate)
     axes.set_xlabel(f"test MSE as a multiple of the base's, {base}")
     return figure

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator
+from matplotlib.ticker import NullLocator
 
 from caelab.plotting import BLUE, INK, LINES, MSE_LABEL, ORANGE, add_legend, new_axes, set_limits
 from caelab.report.architectures import Architecture, EqualSizeAnswer, error_points
-from caelab.report.figures.labels import label_points
+from caelab.report.figures.labels import draw_networks, label_points
 from caelab.report.number_format import significant
 
 
@@ -32,22 +31,18 @@ def draw_equal_size(answer: EqualSizeAnswer, linear: Mapping[str, float]) -> Fig
     set_limits(axes, y=[*values, *linear.values()])
     axes.set_xscale("log", base=2)
     axes.set_xlim(areas[0] / 2.2, areas[-1] * 2.2)
-    axes.xaxis.set_major_locator(FixedLocator(areas))
-    axes.xaxis.set_minor_locator(FixedLocator([]))
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(areas, [_shapes(shown, area) for area in areas])
-    joined = error_points(answer.maps, "area")
-    axes.plot(*joined.T, "-", color=BLUE, linewidth=1, alpha=0.7)
+    axes.plot(*error_points(answer.maps, "area").T, "-", color=BLUE, linewidth=1, alpha=0.7)
     for each in shown:
         color, marker = (BLUE, "o") if each in answer.maps else (ORANGE, "s")
-        if not each.mse.undetermined and each.mse.low > 0:
-            axes.vlines(
-                each.area or 0, each.mse.low, each.mse.high, color=color, linewidth=2, alpha=0.6
-            )
+        area, mse = each.area or 0, each.mse
+        if not mse.undetermined and mse.low > 0:
+            axes.vlines(area, mse.low, mse.high, color=color, linewidth=2, alpha=0.6)
         if len(each.errors) > 1:
             errors = list(each.errors.values())
-            axes.plot([each.area or 0] * len(errors), errors, "_", color=color, markersize=9)
-        point = error_points([each], "area").T
-        axes.plot(*point, marker, color=color, markersize=7, markeredgecolor="white")
+            axes.plot([area] * len(errors), errors, "_", color=color, markersize=9)
+        draw_networks(axes, [each], "area", marker, color=color)
     for dashes, (name, error) in zip(LINES, linear.items(), strict=False):
         label = f"{name}: {significant(error)}"
         axes.axhline(error, color=INK, linewidth=1.2, linestyle=dashes, label=label)
@@ -55,9 +50,7 @@ def draw_equal_size(answer: EqualSizeAnswer, linear: Mapping[str, float]) -> Fig
         add_legend(axes, "above")
     axes.set_xlabel("shape of the code: height × width × channels")
     axes.set_ylabel(f"test {MSE_LABEL}")
-    levels = [np.array([(x, error) for x in axes.get_xlim()]) for error in linear.values()]
-    labels, points = [each.label for each in shown], error_points(shown, "area")
-    label_points(axes, labels, points, lines=[joined, *levels])
+    label_points(axes, [each.label for each in shown], error_points(shown, "area"))
     return figure
 
 

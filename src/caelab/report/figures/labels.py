@@ -1,58 +1,78 @@
-"""Labels next to points that cover neither each other nor what is drawn."""
+"""Networks as points of a figure, and labels that cover neither each other nor what is drawn."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.transforms import Bbox
 
 from caelab.plotting import INK
+from caelab.report.architectures import Architecture, error_points
 
 _DIRECTIONS = ((1, 0), (1, 0.7), (1, -0.7), (-1, 0), (-1, 0.7), (-1, -0.7), (0, 1), (0, -1))
 _OFFSETS = [(far * x, far * y) for far in (6, 12, 20, 30, 42) for x, y in _DIRECTIONS]
 """Positions of a label from its point, in points of 1/72 inch: the first free one is taken."""
 
-_OUTSIDE = 1e6
-"""Cost of a label that leaves the axes, in pixels of covered area."""
 
-
-def label_points(
+def draw_networks(
     axes: Axes,
-    labels: Sequence[str],
-    points: np.ndarray,
+    networks: Sequence[Architecture],
+    attribute: str,
+    marker: str,
     *,
-    avoid: np.ndarray | None = None,
-    lines: Sequence[np.ndarray] = (),
+    color: str,
+    label: str | None = None,
+    size: int = 7,
+    hollow: bool = False,
 ) -> None:
+    """Draw the test MSE of networks against one of their attributes.
+
+    Args:
+        axes: Axes to draw on.
+        networks: Networks with an error.
+        attribute: Name of an attribute of ``Architecture``, a number.
+        marker: Matplotlib's marker.
+        color: Color of the marker.
+        label: Entry of the legend; none by default.
+        size: Size of the marker in points of 1/72 inch.
+        hollow: Draw the outline only, as for crosses and around other markers.
+    """
+    edge = {"markerfacecolor": "none", "markeredgewidth": 1.5}
+    style: Any = edge if hollow else {"markeredgecolor": "white"}
+    points = error_points(networks, attribute)
+    axes.plot(*points.T, marker, color=color, label=label, markersize=size, **style)
+
+
+def label_points(axes: Axes, labels: Sequence[str], points: np.ndarray) -> None:
     """Write a label next to each point, with a thin line to those that stand apart.
 
-    A label without a free position is written where it covers least.
+    Labels keep clear of all points, lines, texts and the legend that the axes have so far. A label
+    without a free position is written where it covers the fewest of them.
 
     Args:
         axes: Axes with their final limits and scales.
         labels: A text for each point.
         points: Coordinates in the axes' data, ``(N, 2)``.
-        avoid: Other points that should stay visible, ``(K, 2)``.
-        lines: Corners of lines that no letter should cover, each ``(K, 2)``.
     """
-    canvas = FigureCanvasAgg(axes.figure)  # type: ignore[arg-type]
-    canvas.draw()  # type: ignore[no-untyped-call]
-    renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]
-    scale = axes.figure.dpi / 72
-    # Everything that letters must not cover, as boxes in pixels; each written label joins it.
-    visible = points if avoid is None else np.concatenate([points, np.reshape(avoid, (-1, 2))])
-    dots = axes.transData.transform(visible)
-    blocks = [_boxes(dots, 3.5 * scale)]
-    for line in lines:
-        corners = axes.transData.transform(line)
-        dots = np.linspace(corners[:-1], corners[1:], 80).reshape(-1, 2)
-        blocks.append(_boxes(dots[np.isfinite(dots).all(1)], scale))
-    legend = axes.get_legend()
-    written = [*axes.texts, *([legend] if legend else [])]
-    taken = np.concatenate([*blocks, *(_extents(each, renderer)[None] for each in written)])
+    axes.figure.draw_without_rendering()  # type: ignore[union-attr]
+    reach = 3.5 * axes.figure.dpi / 72
+    drawn = [line for line in axes.lines if line.get_linestyle() != "None"]
+    paths = [line.get_path().transformed(line.get_transform()) for line in drawn]
+    markers = [line.get_xydata() for line in axes.lines if line not in drawn]
+    dots = axes.transData.transform(np.concatenate([points, *markers]))
+    taken = [Bbox([dot - reach, dot + reach]) for dot in dots]
+    taken += [each.get_window_extent() for each in (*axes.texts, axes.get_legend()) if each]
+
+    def cost(text: Any, offset: tuple[float, float]) -> int:
+        box = _move(text, offset)
+        # Leaving the axes is worse than covering whatever there is.
+        outside = 1000 * (axes.bbox.count_contains(box.corners()) < 4)
+        crossed = sum(path.intersects_bbox(box, filled=False) for path in paths)
+        return int(box.count_overlaps(taken) + crossed + outside)
+
     for label, point in zip(labels, points, strict=True):
-        text: Any = axes.annotate(
+        text = axes.annotate(
             label,
             point,
             xytext=(0, 0),
@@ -61,14 +81,9 @@ def label_points(
             color=INK,
             annotation_clip=False,
         )
-        # The first of the cheapest offsets wins, so a free position near the point comes first.
-        costs = []
-        for offset in _OFFSETS:
-            box = _move(text, offset, renderer)
-            outside = (box[:2] < axes.bbox.min).any() or (box[2:] > axes.bbox.max).any()
-            costs.append(_covered(box, taken) + _OUTSIDE * outside)
-        best = _OFFSETS[int(np.argmin(costs))]
-        taken = np.concatenate([taken, _move(text, best, renderer)[None]])
+        costs = [cost(text, offset) for offset in _OFFSETS]
+        best = _OFFSETS[costs.index(min(costs))]
+        taken.append(_move(text, best))
         if max(map(abs, best)) > 12:
             axes.annotate(
                 "",
@@ -79,25 +94,11 @@ def label_points(
             )
 
 
-def _extents(artist: Any, renderer: Any) -> np.ndarray:
-    """Return x0, y0, x1 and y1 of what an artist covers, in pixels."""
-    return np.array(artist.get_window_extent(renderer).extents)
-
-
-def _boxes(centers: np.ndarray, reach: float) -> np.ndarray:
-    """Return boxes around points ``(N, 2)``: ``(N, 4)``."""
-    return np.concatenate([centers - reach, centers + reach], axis=1)
-
-
-def _covered(box: np.ndarray, others: np.ndarray) -> float:
-    """Return the area that a box shares with other boxes ``(N, 4)``."""
-    sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
-    return float(sides.clip(0).prod(1).sum())
-
-
-def _move(text: Any, offset: tuple[float, float], renderer: Any) -> np.ndarray:
+def _move(text: Any, offset: tuple[float, float]) -> Bbox:
+    """Move a text to an offset from its point; return the pixels that it covers there."""
     x, y = offset
     across = "left" if x > 0 else "right" if x < 0 else "center"
     up = "center" if x else "bottom" if y > 0 else "top"
     text.set(position=offset, horizontalalignment=across, verticalalignment=up)
-    return _extents(text, renderer)
+    box: Bbox = text.get_window_extent()
+    return box
