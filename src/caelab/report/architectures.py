@@ -337,6 +337,7 @@ def _equal_size(
     measured: Sequence[Architecture], distinct: Sequence[Architecture], size: int
 ) -> EqualSizeAnswer:
     maps: dict[int, Architecture] = {}
+    # Explicit networks are made for this question; levels of factors serve only without them.
     for candidates in ([each for each in distinct if not each.factor], distinct):
         if len(maps) < 2:
             alike = [each for each in reversed(candidates) if each.bottleneck == size]

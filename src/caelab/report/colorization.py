@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
-from caelab.color import SPACES, ColorSpace
+from caelab.color import SPACES, ColorSpace, merge
 from caelab.data.image_set import evenly_spaced
 from caelab.metrics.statistics import Effect
 from caelab.report.document import Cell, Part, Picture
@@ -162,11 +161,6 @@ def chroma_planes(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         Two arrays of the same shape.
     """
     space: ColorSpace = SPACES["ycbcr"]
-    chroma = space.chroma(torch.from_numpy(images))
-    shown = []
-    for plane in (0, 1):
-        alone = torch.full((len(images), 3, *images.shape[2:]), 0.5)
-        alone[:, 1:] = 0
-        alone[:, 1 + plane] = chroma[:, plane]
-        shown.append(space.to_rgb(alone).clamp(0, 1).numpy())
-    return shown[0], shown[1]
+    chroma, gray = space.chroma(images), np.full_like(images[:, :1], 0.5)
+    cb, cr = (chroma * one for one in np.eye(2, dtype=np.float32).reshape(2, 2, 1, 1))
+    return merge(gray, cb, space), merge(gray, cr, space)

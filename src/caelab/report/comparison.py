@@ -123,6 +123,7 @@ def draw_differences(comparison: Comparison, file: Path, *, data: str | None = N
     errors = {
         name: np.abs(each["estimate"] - each["target"]).mean(1) for name, each in made.items()
     }
+    # One scale for all runs, so that their errors can be compared; single outliers may saturate it.
     brightest = max(float(np.quantile(error, 0.995)) for error in errors.values()) or 1.0
     colors = matplotlib.colormaps["magma"]
     blocks = [ImageBlock(rows={"original": next(iter(made.values()))["target"]})]

@@ -80,6 +80,7 @@ def find_error_sites(made: Iterable[Estimate]) -> ErrorSites:
     # Rings of equal distance from frequency 0 in the plane of the two-dimensional transform.
     radius = np.hypot(*np.meshgrid(*map(np.fft.fftfreq, pixels.shape), indexing="ij"))
     ends = np.arange(1, BANDS + 1) / (2 * BANDS)
+    # Rounding must not move a frequency on the edge of a band into the next one.
     bands = np.minimum(np.searchsorted(ends, radius - 1e-9), BANDS - 1).ravel()
     by_band = [
         np.bincount(bands, (power / count).numpy().ravel(), minlength=BANDS)

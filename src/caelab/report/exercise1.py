@@ -1,10 +1,12 @@
 """Exercise 1 from its runs: the network, its training, its error, and where that error sits."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from caelab.errors import InputError
 from caelab.metrics.statistics import mean_interval
+from caelab.networks.description import LayerRow
 from caelab.networks.layers.base import format_shape
 from caelab.report.document import Cell, Part, Picture
 from caelab.report.error_sites import find_error_sites
@@ -44,18 +46,7 @@ def reconstruction_part(groups: Sequence[Sequence[FinishedRun]], images: RunImag
                 format="svg",
                 alt=", ".join(f"{row.text} {format_shape(row.shape)}" for row in description.rows),
             ),
-            "layers": [
-                (
-                    index,
-                    row.text,
-                    format_shape(row.shape),
-                    row.size,
-                    row.weights,
-                    row.multiply_accumulates,
-                    "whole image" if row.receptive_field is None else row.receptive_field,
-                )
-                for index, row in enumerate(description.rows, 1)
-            ],
+            "layers": [*map(_layer, itertools.count(1), description.rows)],
             "curves": Picture.of(curves, "training-curves"),
             "epochs": max(len(run.epochs) for run in group),
             "last_change": _mean(
@@ -85,6 +76,18 @@ def reconstruction_part(groups: Sequence[Sequence[FinishedRun]], images: RunImag
             "run": first.name,
             **_sites(first, images),
         },
+    )
+
+
+def _layer(number: int, row: LayerRow) -> tuple[Cell, ...]:
+    return (
+        number,
+        row.text,
+        format_shape(row.shape),
+        row.size,
+        row.weights,
+        row.multiply_accumulates,
+        "whole image" if row.receptive_field is None else row.receptive_field,
     )
 
 

@@ -86,6 +86,7 @@ def _task(
     """Return a task, with the networks that can be shown, and why others cannot."""
     first = next(iter(runs.values()))
     side = first.images[1]
+    # All sprites share the budget of bytes: one a network, and two a task for truth and input.
     count = max(3, min(MAX_IMAGES, MAX_BYTES // (3 * side**2 * (share + 2))))
     task: dict[str, Any] = {"title": title, "side": side, "networks": []}
     problems = []

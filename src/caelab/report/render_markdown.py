@@ -3,11 +3,13 @@
 In a template, ``{{ value }}`` prints a text with Markdown's own characters escaped, a whole number
 with thousands separators, and any other number with three significant digits. ``{{ figure(picture)
 }}`` shows a picture, ``{% call table("name", {heading: format}) %}caption{% endcall %}`` the rows
-that the context holds under that name, and ``{{ code(text) }}`` a text in fixed width.
+that the context holds under that name, and ``{{ code(text) }}`` a text in fixed width. The rows of
+a table of objects are ``objects|cells("attribute", "attribute.of.it")``.
 """
 
 import functools
 import math
+import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -154,6 +156,7 @@ def environment() -> Environment:
     )
     made.tests |= {"finite": math.isfinite, "nan": math.isnan}
     made.filters |= {
+        "cells": lambda rows, *names: [*map(operator.attrgetter(*names), rows)],
         "change": number_format.change_in_words,
         "count": lambda number, noun: f"{number:,} {noun}{'' if number == 1 else 's'}",
         "decimals": lambda number, digits: f"{number:,.{digits}f}".replace("-", "−"),

@@ -5,7 +5,6 @@ folders ──► inputs ──► parts ──► Document ──► report.htm
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,21 +30,6 @@ from caelab.report.run_reader import FinishedRun, groups
 from caelab.report.several_colors import several_colors_part
 from caelab.report.shortcomings import measure_shortcomings, shortcoming_part
 from caelab.report.study_report import study_part
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """A report before it is written.
-
-    Attributes:
-        document: Text, pictures and tables.
-        interactive: Data of the interactive part: ``tasks`` and ``studies``, plain values.
-        results: Every number.
-    """
-
-    document: Document
-    interactive: dict[str, Any]
-    results: dict[str, Any]
 
 
 def write_report(
@@ -76,13 +60,13 @@ def write_report(
         InputError: No finished run was found, or ``out`` cannot be written to.
     """
     inputs = gather(paths, runs=runs)
-    report = make_report(
+    document, interactive, results = make_report(
         inputs, RunImages(data), names=names or {}, command=command, bitmaps=bitmaps
     )
-    write_text(out / "results.json", to_json(report.results))
-    write_markdown(report.document, out / "report.md")
+    write_text(out / "results.json", to_json(results))
+    write_markdown(document, out / "report.md")
     html = out / "report.html"
-    write_text(html, render_html(report.document, report.interactive))
+    write_text(html, render_html(document, interactive))
     return html
 
 
@@ -93,7 +77,7 @@ def make_report(
     names: Mapping[str, str],
     command: str,
     bitmaps: bool = True,
-) -> Report:
+) -> tuple[Document, dict[str, Any], dict[str, Any]]:
     """Return the report of everything that was found.
 
     Args:
@@ -102,16 +86,18 @@ def make_report(
         names: Names of runs by their folder, before the labels of studies.
         command: Command that repeats the report.
         bitmaps: Show images of the data.
+
+    Returns:
+        Text, pictures and tables; the data of the interactive part, ``tasks`` and ``studies``; and
+        every number.
     """
     runs = [*inputs.all_runs.values()]
     problems = [*inputs.problems]
     names = {**{row.run: row.label for study in inputs.studies for row in study.rows}, **names}
     studies = [study for study in inputs.studies if _compares_architectures(study)]
-    rest = [study.runs.values() for study in inputs.studies if study not in studies]
-    loose = {run.name: run for run in itertools.chain(inputs.runs, *rest)}.values()
-    reconstructing = groups(run for run in loose if run.degradation == "none") or _bases(studies)
-    colorizing = [run for run in loose if run.degradation == "gray"]
-    restoring = [run for run in loose if run.degradation not in ("none", "gray")]
+    reconstructing, colorizing, restoring = _by_task(inputs, studies)
+    reconstructing = reconstructing or _bases(studies)
+    # The data part needs one run even where nothing reconstructs.
     main = reconstructing[0][0] if reconstructing else runs[0]
     variants = find_variants(colorizing, names) if colorizing else None
     colored = {each.label: each.first for each in variants.all} if variants else {}
@@ -154,19 +140,32 @@ def make_report(
         parts.append(Part("problems", {"problems": problems}))
     document = render_markdown(parts, images=bitmaps)
     points = [{"name": study.name, "points": study_points(study.analysis)} for study in studies]
-    return Report(
-        document=document,
-        interactive={
-            "tasks": tasks if bitmaps else [],
-            "studies": [study for study in points if study["points"]],
-        },
-        results=_results(inputs, studies, document, problems),
-    )
+    interactive = {
+        "tasks": tasks if bitmaps else [],
+        "studies": [study for study in points if study["points"]],
+    }
+    return document, interactive, _results(inputs, studies, document, problems)
 
 
 def _compares_architectures(study: StudyResults) -> bool:
     return len({row.network for row in study.rows}) > 1 and all(
         run.degradation == "none" for run in study.runs.values()
+    )
+
+
+def _by_task(
+    inputs: ReportInputs, studies: Sequence[StudyResults]
+) -> tuple[list[list[FinishedRun]], list[FinishedRun], list[FinishedRun]]:
+    """Return runs that reconstruct, grouped over seeds, that colorize, and that restore otherwise.
+
+    Runs of ``studies`` have parts of their own; those of other studies count as single runs.
+    """
+    rest = [study.runs.values() for study in inputs.studies if study not in studies]
+    loose = {run.name: run for run in itertools.chain(inputs.runs, *rest)}.values()
+    return (
+        groups(run for run in loose if run.degradation == "none"),
+        [run for run in loose if run.degradation == "gray"],
+        [run for run in loose if run.degradation not in ("none", "gray")],
     )
 
 

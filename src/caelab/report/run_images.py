@@ -38,18 +38,17 @@ class RunImages:
         Raises:
             InputError: They cannot be had, or the source now holds other images.
         """
-        key = run.images[:2]
+        key, source = run.images[:2], self._data or run.config.data.source
         if key not in self._sets:
-            source = self._data or run.config.data.source
             try:
                 images = load_images(source, size=run.config.data.size)
-                self._sets[key] = images
                 if images.source.fingerprint != run.source["fingerprint"]:
                     raise InputError(
                         f"the images at {images.source.where} are not those that {run.name} was"
                         " trained on."
                     )
-            except InputError as error:
+                self._sets[key] = images
+            except InputError as error:  # kept, too: reading the data may take long
                 self._sets[key] = error
         found = self._sets[key]
         if isinstance(found, InputError):
@@ -71,10 +70,12 @@ class RunImages:
         key = (run.images, run.config.data.val_size, run.config.data.train_size, part)
         if key not in self._parts:
             images, split = load_data(run.config.data, self.load(run))
-            device = torch.device("cpu")
-            rows = getattr(split, part)
-            found = DeviceImages.of(images.images, rows, device=device, labels=images.labels)
-            self._parts[key] = found
+            self._parts[key] = DeviceImages.of(
+                images.images,
+                getattr(split, part),
+                device=torch.device("cpu"),
+                labels=images.labels,
+            )
         return self._parts[key]
 
     def model(self, run: FinishedRun) -> ImageModel:
@@ -121,8 +122,8 @@ class RunImages:
         made = list(self.restored(run, positions))
         pictures = {}
         for name in ("degraded", "estimate", "target"):
-            images = torch.cat([getattr(one, name) for one in made]).float().clamp(0, 1).numpy()
-            pictures[name] = np.repeat(images, 3, 1) if images.shape[1] == 1 else images
+            images = torch.cat([getattr(one, name) for one in made]).float().clamp(0, 1)
+            pictures[name] = images.expand(-1, 3, -1, -1).numpy()
         return pictures
 
 
@@ -140,5 +141,4 @@ def choose_images(run: FinishedRun, count: int) -> np.ndarray:
         InputError: The run's errors by image are missing or damaged.
     """
     order = np.argsort(run.measures["mse"], kind="stable")
-    chosen: np.ndarray = order[evenly_spaced(count, len(order))]
-    return chosen
+    return np.asarray(order[evenly_spaced(count, len(order))])

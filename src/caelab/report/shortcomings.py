@@ -161,18 +161,6 @@ def shortcoming_part(found: Shortcomings, label: str) -> Part:
             "side": SIDE,
             "colorless": COLORLESS,
         },
-        "by_class": [
-            (each.name, each.error.estimate, each.error.low, each.error.high, each.error.n)
-            for each in found.classes
-        ],
-        "by_hue": [(hue.name, hue.share, hue.chroma_mse, hue.kept) for hue in found.hues],
-        "by_ambiguity": [
-            (each.spread, each.error, each.n)
-            for each in (found.ambiguity.bins if found.ambiguity else ())
-        ],
         "by_edge": [(name, pair.share, pair.chroma_mse, pair.kept) for name, pair in pairs.items()],
-        "by_brightness": [
-            (shift.scale, shift.offset, shift.chroma_mse, shift.relative) for shift in found.shifts
-        ],
     }
     return Part("shortcomings", context, level=2)

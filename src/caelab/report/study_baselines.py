@@ -99,6 +99,7 @@ def measure_baselines(
     baselines.sizes = tuple(sorted({*baselines.sizes, *wanted}))
     if not baselines.files:
         baselines.files = file_costs(test.at(np.arange(min(FILE_IMAGES, len(test)))))
+    # Training images set the ranges, as a coder fixes them before it sees a test image.
     ranging = train.at(evenly_spaced(RANGE_IMAGES, len(train)))
     with progress("cost of the codes", len(unmeasured), unit="networks") as bar:
         for each in unmeasured:

@@ -44,6 +44,7 @@ def draw_effects(analysis: Analysis) -> Figure | None:
     axes.spines["left"].set_visible(False)
     ratios = [each.effect.ratio for each in effects]
     bounds = [bound for each in ratios for bound in (each.low, each.estimate, each.high)]
+    # Small effects should look small: the axis shows at least ±10%.
     set_limits(axes, x=[1 / 1.1, *filter(math.isfinite, bounds), 1.1], margin=0.04)
     axes.xaxis.set_major_formatter(lambda value, _: f"×{format_plain(value)}")
     axes.grid(visible=False, axis="y")
