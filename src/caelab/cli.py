@@ -91,6 +91,7 @@ def caelab(plugins: tuple[str, ...]) -> None:
     """
     if plugins:
         earlier = os.environ.get(PLUGINS_VARIABLE)
+        # An environment variable, and not a list in memory, because worker processes inherit it.
         os.environ[PLUGINS_VARIABLE] = os.pathsep.join([*plugins, *([earlier] if earlier else [])])
 
 
@@ -110,7 +111,9 @@ def main() -> None:
         signal.signal(signal.SIGINT, interrupt)
     try:
         with _notes_on_stderr():
+            # In its own mode click would print errors and exit by itself, with other exit codes.
             caelab(prog_name="caelab", standalone_mode=False)
+        # Flushed here, because a closed pipe would otherwise raise while Python exits.
         sys.stdout.flush()
     except click.ClickException as error:
         if isinstance(error, click.NoSuchOption):

@@ -26,6 +26,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         InputError: The folder cannot be written to, or the disk is full.
     """
+    # In the same folder, because a rename is atomic only within one file system.
     temporary = path.with_name(f".{path.stem}-{secrets.token_hex(8)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,6 +38,8 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         with temporary.open("rb+") as written:
+            # Without it the system may rename before it writes, and a crash would leave an empty
+            # file.
             os.fsync(written.fileno())
         temporary.replace(path)
     except OSError as error:
@@ -44,6 +47,7 @@ def replacing(path: Path) -> Iterator[Path]:
             f"cannot write {path}: {error.strerror or error}. Nothing was left behind."
         ) from error
     finally:
+        # After a rename there is nothing left to remove; after any error there is.
         temporary.unlink(missing_ok=True)
 
 
@@ -141,6 +145,7 @@ def require_space(folder: Path, needed: int) -> None:
     Raises:
         InputError: There is too little space; the message names both amounts.
     """
+    # The folder may not exist yet; its nearest parent is on the same disk.
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
@@ -164,6 +169,7 @@ def find_files(
     """
     entered: set[tuple[int, int]] = set()
     for root, folders, files in os.walk(folder, followlinks=True):
+        # Device and inode name a folder, by whatever links it was reached.
         identity = Path(root).stat()
         if (identity.st_dev, identity.st_ino) in entered:
             folders.clear()

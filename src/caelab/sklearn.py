@@ -116,6 +116,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
                 or a parameter is wrong.
         """
         images = self._validate(X, reset=True)
+        # Training takes bytes, as for every other data set, so that the code path is the same.
         pixels = np.rint(images * 255).astype(np.uint8)
         try:
             config = self._config(len(images))
@@ -138,6 +139,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         self.model_ = model.cpu().eval()
         assert description.code is not None
         self.code_shape_ = description.code.shape
+        # scikit-learn names the columns of the output by this attribute.
         self._n_features_out = description.code.size
         return self
 
@@ -163,6 +165,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
                 f" {self._n_features_out}."
             )
         images = self._run("decode", codes.reshape(-1, *self.code_shape_))
+        # Without a scale, codes of bytes and of floats decode to floats in [0, 1].
         low, high = self.range_ if self.scale is not None else (0.0, 1.0)
         images = np.float32(low) + images * np.float32(high - low)
         return images.reshape(len(images), -1) if self._rows else images
@@ -194,6 +197,8 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
             "batch_size": min(self.batch_size, count),
             "optimizer": {"kind": self.optimizer, "learning_rate": self.learning_rate},
             "loss": {"kind": self.loss},
+            # A generator may be passed instead of an integer; each fit then draws another seed from
+            # it.
             "seed": int(check_random_state(self.random_state).randint(2**31 - 1)),
         }
         return make_config(merge(options, self.options or {}))
@@ -233,6 +238,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
                 f"images lie in [{low:g}, {high:g}], and these reach from {values.min():g} to"
                 f" {values.max():g}. Give their range as scale=(low, high), or scale='minmax'."
             )
+        # Constant images have a range of 0, and become 0.
         unit = (values.astype(np.float32) - np.float32(low)) / np.float32(high - low or 1)
         return np.ascontiguousarray(unit.reshape(-1, *shape))
 

@@ -98,6 +98,7 @@ def code_costs(
         )
 
     with restoring(model):
+        # The range belongs to the decoder, so it must not depend on the images that are measured.
         low, high = channel_ranges(encode(train))
         codes = encode(measured)
         costs = [cost(FLOAT_BITS, codes, None)]

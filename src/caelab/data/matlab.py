@@ -38,6 +38,7 @@ def load_matrices(content: bytes, names: tuple[str, ...]) -> dict[str, NDArray[n
 
 def _unpacked(content: bytes) -> bytes:
     """Return the same file without compression: SciPy's reader would unpack any amount."""
+    # The writer's processor stored "MI" as a 16-bit number; how it reads tells the order of bytes.
     order = {b"IM": "<", b"MI": ">"}[content[126:_HEADER]]
     parts, start, left = [content[:_HEADER]], _HEADER, LIMIT
     while start < len(content):
@@ -46,6 +47,7 @@ def _unpacked(content: bytes) -> bytes:
         if len(element) < 8 + length:
             raise ValueError("truncated")
         if kind == _COMPRESSED:
+            # One byte above what is left is enough to see that the file is too large.
             element = zlib.decompressobj().decompress(element[8:], left + 1)
         left -= len(element)
         if left < 0:

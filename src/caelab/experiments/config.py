@@ -255,8 +255,10 @@ class RunConfig(Table):
         is hashed, so that a parameter that is added later leaves the names of finished runs; a
         default that changes needs a new ``DEFAULTS``.
         """
+        # The source may be a path; the fingerprint identifies the images themselves.
         changes = {name: value for name, value in self.changes().items() if name != "data"}
         changes |= {"network": self.network.text}
+        # Keys are sorted, because the same configuration must have the same text.
         hashed = f"{DEFAULTS} {json.dumps(changes, sort_keys=True, default=str)} {fingerprint}"
         return hashlib.sha256(hashed.encode()).hexdigest()[:8]
 

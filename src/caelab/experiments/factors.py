@@ -60,6 +60,7 @@ def _channels(network: Network, level: float) -> Network:
     weighted = [layer for layer in _layers(network.items) if layer.weighted]
 
     def change(layer: LayerKind) -> LayerKind:
+        # The last layer gives the image's channels, which are not a matter of choice.
         if not layer.weighted or layer is weighted[-1]:
             return layer
         return replace(layer, number=max(1, round(layer.number * level)))

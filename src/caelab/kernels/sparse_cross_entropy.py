@@ -1,9 +1,9 @@
 """Cross-entropy by pixel over many classes, of which the target names a few.
 
 A batch of 128 images of 32×32 pixels has 14 million logits of 104 classes, 55 MB, and each
-operation that walks through them costs as much as a layer. So loss and gradient are found together,
-some rows at a time, while these are in the processor's cache: in place of seven passes through
-memory, one.
+operation that walks through them costs as much as a layer. So loss and gradient are computed
+together for some rows at a time, while these are in the processor's cache. That takes one pass
+through memory instead of seven.
 """
 
 import torch

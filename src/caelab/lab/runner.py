@@ -99,6 +99,7 @@ class LabProgress:
             for name, row in stage.progress.rows.items()
             for run in [stage.progress.planned[name]]
         ]
+        # The median, because a run that was interrupted or disturbed says little about the machine.
         slower = statistics.median(ratios) if ratios else 1.0
         for stage in self.stages:
             planned = _names(stage.study, self.source)
@@ -116,6 +117,7 @@ class LabProgress:
             return expected if name in self.finished else 0.0
         if name in state.running:
             spent = (time.monotonic() - state.running[name]) / workers
+            # A run that takes longer than expected must not count as finished.
             return min(0.95 * expected, spent)
         return expected if name in state.rows or name in state.failures else 0.0
 
@@ -140,11 +142,13 @@ def plan_lab(base: RunConfig, budget: Budget | None = None, *, runs: Path) -> La
     """
     images, split = load_data(base.data)
     source, count, classes = images.source, len(split.train), len(images.classes)
+    # The studies load them again when they run; planning needs their number only.
     del images
     names = {"cifar10": source.where, "photos": "photos"}
     base = base.replace(data=names.get(source.name, base.data.source))
     if budget is None:
         budget = BUDGETS["standard" if source.name == "cifar10" else "quick"]
+    # A limit that limits nothing would give the runs another name than without it.
     if budget.limit is not None and budget.limit >= count:
         budget = dataclasses.replace(budget, limit=None)
     # Exercise 2 finds the best network; until then the reference network takes its place, so that
@@ -209,6 +213,7 @@ def run_lab(
     write_text(out / RECORD, to_json(record))
     architectures = progress.stages[1]
     for stage in progress.stages:
+        # Exercise 3 trains the network that exercise 2 found, which is known only now.
         if stage is progress.stages[2] and architectures.progress:
             base = progress.stages[0].study.base
             best = analyze(architectures.progress.rows.values()).best

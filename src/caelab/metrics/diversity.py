@@ -88,7 +88,7 @@ def measure_variants(
     Args:
         model: A model that predicts a distribution over color bins.
         pixels: Clean images ``(N, C, H, W)``.
-        degradation: What the images suffer before the model gets them.
+        degradation: Degradation of the images before the model restores them.
         count: Number of variants of each image.
         temperature: Temperature of the draws; see ``ImageModel.variants``.
         seed: Seed of the draws.

@@ -55,7 +55,7 @@ def estimates(
     Args:
         restore: The method.
         pixels: Clean images.
-        degradation: What the images suffer before the method gets them.
+        degradation: Degradation of the images before the method restores them.
         batch_size: Images at a time; the result does not depend on it.
         adjust: Change of the clean images, ``(N, C, H, W)`` in [0, 1], before the degradation.
     """
@@ -80,7 +80,7 @@ def squared_errors(
     Args:
         restore: The method.
         pixels: Clean images ``(N, C, H, W)``.
-        degradation: What the images suffer before the method gets them.
+        degradation: Degradation of the images before the method restores them.
         batch_size: Images at a time; the result does not depend on it.
 
     Returns:
@@ -104,7 +104,7 @@ def measure_restored(
     Args:
         restore: The method.
         pixels: Clean images ``(N, C, H, W)``.
-        degradation: What the images suffer before the method gets them.
+        degradation: Degradation of the images before the method restores them.
 
     Returns:
         ``float64 (N,)`` by name: ``mse`` alone for reconstructions of clean images; all of

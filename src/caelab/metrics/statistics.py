@@ -122,6 +122,8 @@ class PairedComparison:
         ``None`` if the interval covers 0 or the corrected test does not reject.
         """
         side = self.difference.side(0.0)
+        # Both must agree: the interval shows the size of the difference, and only the test is
+        # corrected for the number of pairs.
         if side == 0 or self.corrected > 1 - CONFIDENCE:
             return None
         return self.second if side > 0 else self.first
@@ -173,6 +175,8 @@ def effect(level: Mapping[int, float], base: Mapping[int, float]) -> Effect:
     errors = np.array([level[seed] for seed in seeds], np.float64)
     base_errors = np.array([base[seed] for seed in base_seeds], np.float64)
 
+    # Without pairs, Welch's interval: Student's would assume that both networks vary equally over
+    # seeds.
     def compare(first: np.ndarray, second: np.ndarray) -> Interval:
         return _t_interval(first - second) if paired else _t_interval(first, second)
 
@@ -248,6 +252,8 @@ def compare_pairs(
         resampled.append(times @ differences / count)
         signs = flips.integers(0, 2, (rows, count), np.int8) * 2.0 - 1.0
         extreme += (np.abs(signs @ differences / count) >= threshold).sum(axis=0)
+    # What was observed counts as one of the flips: a p-value of 0 would claim more than they can
+    # show.
     p_values = (extreme + 1) / (resamples + 1)
 
     bounds = np.quantile(np.concatenate(resampled), _TAILS, axis=0)
@@ -282,6 +288,8 @@ def holm(p_values: Sequence[float] | np.ndarray) -> list[float]:
     values = np.asarray(p_values, np.float64)
     order = np.argsort(values, kind="stable")
     corrected = np.empty(len(values))
+    # The smallest p-value is multiplied by the number of tests, the next by one less. A larger
+    # p-value never becomes smaller than the one before it.
     corrected[order] = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
     return [float(value) for value in corrected.clip(max=1)]
 
@@ -370,6 +378,7 @@ def power_law(x: ArrayLike, y: ArrayLike) -> PowerLaw:
     line = stats.linregress(*logarithms.T)
     low = high = math.nan
     if count >= MIN_ARCHITECTURES:
+        # Two degrees of freedom are spent: slope and intercept.
         low, high = map(float, line.slope + stats.t.ppf(_TAILS, count - 2) * line.stderr)
     exponent = Interval(estimate=float(line.slope), n=count, low=low, high=high)
     return PowerLaw(exponent=exponent, scale=math.exp(line.intercept))
@@ -447,6 +456,7 @@ def _residual_correlation(table: np.ndarray) -> np.ndarray:
     """
     centered = _center(table)
     pair, covariates = centered[..., :2], centered[..., 2:]
+    # The pseudoinverse also works where covariates depend on each other.
     residuals = pair - covariates @ (np.linalg.pinv(covariates, rcond=1e-9) @ pair)
     lengths = np.linalg.norm(residuals, axis=-2)
     # Residuals of rounding alone mean that the covariates explain the column completely.

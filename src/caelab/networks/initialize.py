@@ -58,6 +58,7 @@ def initialize(
                 layer.bias.uniform_(-bound, bound, generator=generator)
 
     if initialization == "kaiming":
+        # Each of the L residual blocks adds to the variance: 1/√L each keeps that of their sum.
         for layer, factor in _branch_ends(module).items():
             layer.weight.mul_(factor)
     for block in module.modules():
@@ -96,6 +97,8 @@ def initialize_lsuv(module: nn.Module, inputs: Tensor) -> None:
             scale = torch.where(varies, factors.get(layer, 1.0) / deviation, 1.0)
             layer.rescale(scale, -mean * scale)
 
+    # Hooks run in the order of the computation: a layer sees inputs from layers that are rescaled
+    # already.
     hooks = [layer.register_forward_pre_hook(rescale) for layer in layers]
     active = [part for part in module.modules() if isinstance(part, Dropout) and part.training]
     for part in active:

@@ -164,6 +164,7 @@ class Convolution(ParametricLayer):
     def map(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C', H', W')."""
         before, after = self.padding
+        # PyTorch pads both sides alike; the odd zero of an even kernel is added by hand.
         if before != after:
             x, before = F.pad(x, (before, after, before, after)), 0
         if self.stride == self.dilation == 1:
@@ -199,6 +200,7 @@ class TransposedConvolution(ParametricLayer):
     ) -> None:
         super().__init__(
             (inputs, outputs, kernel, kernel),
+            # An output pixel is reached by every stride-th tap only.
             fan_in=inputs * max(1.0, kernel / stride) ** 2,
             activation=activation,
         )

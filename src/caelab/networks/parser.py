@@ -50,6 +50,7 @@ def parse(text: str) -> Network:
     # A single word without a number was meant as a preset's name, if it is no layer.
     if re.fullmatch("[A-Za-z-]+", word) and word not in {*PRESETS, *LayerKind.registry}:
         close = difflib.get_close_matches(word.lower(), [*PRESETS, *LayerKind.registry], n=1)
+        # Read up to the end of the word, so that the error underlines all of it.
         parser.take(rf"\s*{word}")
         parser.fail(
             f"no network is called '{word[:40]}'",
@@ -211,6 +212,7 @@ class _Parser:
                 f"no '*' after the count {digits[:20]}",
                 "Expected COUNT*item, such as 2*conv8; a layer begins with its name.",
             )
+        # A repetition without brackets recurses as well: 2*2*2*… would exhaust Python's stack.
         if depth >= MAX_DEPTH:
             self.fail_too_deep("repetitions", start)
         if self.peek() in ("", ")", "]", "|", "*"):
@@ -244,6 +246,7 @@ class _Parser:
             self.fail(f"unknown layer '{wrong[:40]}'", f"{_layer_names()}{_hint(close)}", start)
         kind = LayerKind.registry[name]
         options: dict[str, Any] = self.number(kind)
+        # REST without its star matches one character of the word: an option's letter.
         while letter := self.take(rf"(?!:){REST[:-1]}"):
             self.option(kind, letter, options)
         if self.take(":"):

@@ -71,6 +71,8 @@ def work(
             yield Outcome(job=job, error=str(error))
             continue
         height, width = picture.size
+        # A picture that does not fit any more starts the next batch; a large one is a batch of its
+        # own.
         if pixels + height * width > BATCH_PIXELS:
             yield from _finish(waiting, process, compare, force=force)
             waiting, pixels = [], 0
@@ -87,6 +89,7 @@ def _read(job: Job, *, compare: bool, force: bool) -> Picture:
         refuse_existing(job.comparison, force=force)
     if job.source is not None:
         return read_picture(job.source)
+    # One byte above the limit shows that there is more, without reading it.
     content = sys.stdin.buffer.read(INPUT_LIMIT + 1)
     if len(content) > INPUT_LIMIT:
         raise InputError(f"standard input holds more than {INPUT_LIMIT // 2**20} MiB, the limit.")
@@ -117,6 +120,7 @@ def _finish(
         try:
             if job.target is None:
                 sys.stdout.buffer.write(encode(result))
+                # Flushed here, so that an error of the reader belongs to this picture.
                 sys.stdout.buffer.flush()
             else:
                 notes += write_picture(job.target, result, force=force)

@@ -126,6 +126,8 @@ def fit(
     )
     state.model.train()
     while state.epoch < config.epochs:
+        # The order of an epoch follows from the seed alone, so a checkpoint needs to keep no
+        # generator.
         shuffle = generator_for(config.seed, "batches", state.epoch)
         order = torch.randperm(len(images), generator=shuffle).to(images.device)
         keys = image_keys(images.rows, config.seed, state.epoch).to(images.device)

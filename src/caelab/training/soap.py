@@ -187,6 +187,7 @@ class SOAP(torch.optim.Optimizer):
     def _update_small(self, parameter: Tensor, state: State, group: dict[str, Any]) -> bool:
         """Update a small matrix in C; return whether the parameter is one."""
         small = self._small.get(parameter)
+        # A loaded checkpoint replaces the tensors whose addresses C has.
         if small is None or not small.is_of(parameter, state):
             matrix = _as_matrix(parameter.detach(), group["max_dimension"])
             small = small_matrix(parameter, matrix, state)
@@ -302,6 +303,8 @@ def _as_matrix(gradient: Tensor, max_dimension: int) -> Tensor:
         return gradient
     rows, channels = gradient.shape[:2]
     gradient = gradient.movedim(1, -1)
+    # A matrix (rows, all others) would have a side beyond the limit and no basis for it. As a
+    # tensor of three sides, each side may still have one.
     if gradient.numel() > max_dimension * rows:
         return gradient.reshape(rows, -1, channels)
     return gradient.reshape(rows, -1)

@@ -83,8 +83,11 @@ class Step:
     def _run_recorded(
         self, record: Recorder, optimizer: SOAP, chosen: Tensor, keys: Tensor
     ) -> Terms:
+        # Counting happens on the host, outside what is recorded.
         optimizer.count()
         values = (chosen, keys, optimizer.numbers)
+        # A graph reads and writes the same addresses at every replay; so new values are copied to
+        # them.
         self._inputs = self._inputs or tuple(each.to(chosen.device, copy=True) for each in values)
         for fixed, value in zip(self._inputs, values, strict=True):
             fixed.copy_(value, non_blocking=True)

@@ -153,6 +153,7 @@ class ProcessEngine:
                         yield Failed(trained.name, message)
                     else:
                         lost_once.add(trained.name)
+                        # At the front, because it was trained in part already.
                         waiting.appendleft(trained)
         finally:
             for worker in workers:
@@ -162,6 +163,8 @@ class ProcessEngine:
 
     def _start(self, workers: list[_Worker], runs: Path, images: SharedImages | None) -> _Worker:
         """Start a worker and put it among ``workers``."""
+        # The slot of a worker that ended is free again, and with it the GPU that belongs to the
+        # slot.
         slot = min(set(range(self.workers)) - {worker.slot for worker in workers})
         device = self._devices[slot % len(self._devices)] if self._devices else None
         context = worker_context()
@@ -169,6 +172,8 @@ class ProcessEngine:
         environment = dict(os.environ)
         if device is not None:
             environment["CUDA_VISIBLE_DEVICES"] = device
+        # Libraries read these when they are imported; without them each worker would start a thread
+        # per core.
         environment.update(dict.fromkeys(THREAD_VARIABLES, str(self.threads)))
         process = context.Process(
             target=_work,
@@ -208,6 +213,7 @@ def _work(
 def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
+    # A worker whose parent was killed would otherwise train on, unseen.
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
 

@@ -90,6 +90,8 @@ class Attend(GlobalLayer):
     def shape(self, shape: Shape) -> Shape:
         """Return the same shape."""
         _, height, width = super().shape(shape)
+        # Attention compares every position with every other: four times the pixels take sixteen
+        # times the memory.
         pairs = self.number * (height * width) ** 2
         if pairs > MAX_ATTENTION_WEIGHTS:
             raise MisfitError(
