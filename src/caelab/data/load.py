@@ -45,6 +45,7 @@ def load_images(
     if not 1 <= size <= SIZE_LIMIT:
         raise InputError(f"the size is {size}; it must be from 1 to {SIZE_LIMIT} pixels.")
     cache = cache or Path(pooch.os_cache("caelab"))
+    # A source that is named takes precedence over the environment.
     chosen = os.environ.get(DATA_VARIABLE) if data in (None, "", "auto") else data
     if chosen == "photos":
         images = load_photos(size=size)

@@ -120,6 +120,8 @@ def choose_bins(
     centers = cells.float()
     points = counts.nonzero().squeeze(1)
     bins, shares = spread(_lattice_color(points), centers, nearest_bins(centers))
+    # Training spreads every pixel over its nearest bins, so frequencies must be counted the same
+    # way.
     spread_counts = shares.double() * counts[points].unsqueeze(1)
     frequencies = torch.zeros(count, dtype=torch.float64)
     frequencies.index_add_(0, bins.flatten(), spread_counts.flatten())

@@ -16,7 +16,7 @@ class Output(NamedTuple):
 
     Attributes:
         image: (N, C, H, W).
-        logits: Those of every ``classify`` layer, in the order of the text, (N, classes) each.
+        logits: Logits of every ``classify`` layer, in the order of the text, (N, classes) each.
     """
 
     image: Tensor
@@ -63,6 +63,7 @@ class SkipBlock(Sequence):
 
     def join(self, x: Tensor, y: Tensor) -> Tensor:
         """Concatenate x (N, C, H, W) and y (N, C', H, W) over channels: (N, C + C', H, W)."""
+        # Only the gradient of y goes back through the layers inside the bracket.
         if y.requires_grad:
             y.register_hook(_compact)  # type: ignore[no-untyped-call]
         return torch.cat([x, y], 1)

@@ -20,7 +20,7 @@ _GAP, _LINE = 8, 20
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What :func:`compare` returns.
+    """Result of :func:`compare`.
 
     Attributes:
         picture: The panels next to one another.

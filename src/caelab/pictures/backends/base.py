@@ -67,8 +67,8 @@ class PictureModel:
         # A sum is finite only if every summand is, and needs no array of booleans.
         if not math.isfinite(float(outputs.sum(dtype=np.float64))):
             raise InputError(
-                "the model gives values that are not finite; its weights are damaged or of a"
-                " failed training."
+                "the model gives values that are not finite; its weights are damaged or come from"
+                " a failed training."
             )
         return outputs
 
@@ -94,6 +94,7 @@ def geometry_of(
     2
     """
     description = describe(network, channels=channels, size=size)
+    # A dense layer has a weight for every pixel, and so takes one size.
     if any(row.kind == "dense" for row in description.rows):
         return Geometry(field=None, fixed=size)
 
@@ -106,6 +107,7 @@ def geometry_of(
     for multiple in range(1, _MAX_STRIDE + 1):
         # From the training size on: the narrowest layers must have something left.
         first = -(-size // multiple)
+        # One size may fit by chance; three in a row make it a rule.
         if all(keeps(multiple * count) for count in range(first, first + 3)):
             field = description.receptive_field
             if field is not None:

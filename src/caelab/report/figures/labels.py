@@ -45,7 +45,7 @@ def draw_networks(
 
 
 def label_points(axes: Axes, labels: Sequence[str], points: np.ndarray) -> None:
-    """Write a label next to each point, with a thin line to those that stand apart.
+    """Write a label next to each point, with a thin line where it is far from its point.
 
     Labels keep clear of all points, lines, texts and the legend that the axes have so far. A label
     without a free position is written where it covers the fewest of them.
@@ -84,6 +84,7 @@ def label_points(axes: Axes, labels: Sequence[str], points: np.ndarray) -> None:
         costs = [cost(text, offset) for offset in _OFFSETS]
         best = _OFFSETS[costs.index(min(costs))]
         taken.append(_move(text, best))
+        # A label next to its point needs no line.
         if max(map(abs, best)) > 12:
             axes.annotate(
                 "",
