@@ -77,7 +77,7 @@ def live(render: Callable[[], str]) -> Iterator[bool]:
         render: Function that returns the text as it is now.
 
     Yields:
-        Whether stderr is a terminal, so that somebody sees the text.
+        True if stderr is a terminal, so that somebody sees the text.
     """
     if not sys.stderr.isatty():
         yield False

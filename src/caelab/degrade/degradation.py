@@ -50,7 +50,7 @@ class Degradation:
 
     @property
     def random(self) -> bool:
-        """Whether any step draws random numbers."""
+        """True if any step draws random numbers."""
         return any(step.kind.random for step in self.steps)
 
     @property

@@ -44,6 +44,7 @@ def _lanes(device: "torch.device") -> int | None:
     """Return the lanes of the SIMD kernels; ``None`` without them."""
     from caelab.kernels.simd import LIBRARY
 
+    # Their number decides which images are summed together, and so the last bits of a gradient.
     kernels = LIBRARY.loaded if device.type == "cpu" else None
     return None if kernels is None else int(kernels.lanes())
 
@@ -86,4 +87,5 @@ def peak_memory_bytes() -> int | None:
     except ImportError:  # Windows
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # macOS counts bytes, Linux kilobytes.
     return peak if sys.platform == "darwin" else peak * 1024

@@ -190,6 +190,7 @@ class _Reader:
             key: table[key] for key in table if key in RunConfig.model_fields and key != "seed"
         }
         base = merge(known, options)
+        # Every other variant changes the base, so without one there is nothing to check.
         if not self.add(BASE, "", "", base):
             return None
         for path, factor, levels in short_names(self.table("factors")):
@@ -264,6 +265,7 @@ class _Reader:
         except InputError as error:
             self.problems.append(f"{label}: {error}")
             return False
+        # Two labels for one run would train it once and count it twice.
         run = str(spell_out(description.network)) + config.model_dump_json(exclude={"network"})
         if label in self.labels.values():
             self.problems.append(f"{label}: this label is used twice.")

@@ -287,7 +287,13 @@ class _Parser:
         return {"probability": float(digits)}
 
     def option(self, kind: type[LayerKind], letter: str, options: dict[str, Any]) -> None:
-        """Read the number of an option, whose letter was just read, into ``options``."""
+        """Read the number of an option, whose letter was just read, into ``options``.
+
+        Args:
+            kind: Kind of the layer.
+            letter: The option's letter.
+            options: Options of the layer by name, to which this one is added.
+        """
         start = self.position - 1
         if letter not in kind.letters:
             expected = f"Options of {kind.name}: {', '.join(kind.letters) or 'none'}; or ':' and an"
@@ -312,7 +318,14 @@ class _Parser:
         options[option] = self.whole_number(digits, f"the {option}", least, MAX_NUMBER)
 
     def whole_number(self, digits: str, what: str, least: int, most: int) -> int:
-        """Return the number of ``digits``, which were just read."""
+        """Return the number of ``digits``, which were just read.
+
+        Args:
+            digits: The digits.
+            what: What the number is, for the error.
+            least: Smallest number allowed.
+            most: Largest number allowed.
+        """
         # int() of a very long text of digits takes quadratic time.
         value = int(digits) if len(digits) < 20 else most + 1
         if not least <= value <= most:

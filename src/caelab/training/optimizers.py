@@ -157,6 +157,7 @@ def peak_learning_rate(config: OptimizerConfig, network: "nn.Module") -> float:
 
     if config.learning_rate is not None:
         return config.learning_rate
+    # One rate serves all layers, so it follows the layer that tolerates least.
     widest = max((layer.fan_in for layer in parametric_layers(network)), default=REFERENCE_FAN_IN)
     return REFERENCE_RATE * min(1.0, REFERENCE_FAN_IN / widest)
 

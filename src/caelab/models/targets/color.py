@@ -159,6 +159,7 @@ class BinsTarget(ColorTarget):
         count, _, height, width = clean.shape
         colors = in_cells(self.space.chroma(clean), self.space).movedim(1, -1).reshape(-1, 2)
         bins, shares = spread(colors, self.centers, self.table)
+        # A pixel has one weight, that of its nearest bin, for all its shares.
         shares = shares * self.weights.index_select(0, bins[:, 0]).unsqueeze(1)
         rows = torch.cat([bins.to(shares.dtype), shares], dim=1)
         return rows.view(count, height, width, -1).movedim(-1, 1)
@@ -169,6 +170,7 @@ class BinsTarget(ColorTarget):
         Args:
             output: Logits, ``(N, Q, H, W)``; divided by the temperature before the softmax.
         """
+        # In parts that fit into the cache, as in training: the logits of a batch take 55 MB.
         means = [(part / self.temperature).softmax(1) @ self.centers for part in _rows(output)]
         return self._chroma(means, output)
 
@@ -189,6 +191,8 @@ class BinsTarget(ColorTarget):
         """
         # One smooth field for all pixels: drawn one by one, neighbors would differ like confetti.
         field = smooth_field(luminance(degraded).clamp(0, 1), keys)
+        # The normal distribution's function makes the field uniform in (0, 1); the ends would have
+        # no color.
         quantiles = torch.special.ndtr(field).clamp(1e-6, 1 - 1e-6)
         # The loss made rare bins as much more probable as their weight; the logarithm takes that
         # back.
