@@ -207,8 +207,8 @@ def test_the_reference_network_is_torchs_own_layers() -> None:
     code = F.relu(F.conv2d(F.max_pool2d(code, 2), w3, b3, padding=1))
     y = F.relu(F.conv2d(F.interpolate(code, scale_factor=2), w4, b4, padding=1))
     y = F.conv2d(F.interpolate(y, scale_factor=2), w5, b5, padding=1)
-    torch.testing.assert_close(network.encode(x), code)
-    torch.testing.assert_close(network.decode(code), y)
+    torch.testing.assert_close(network.part("encoder")(x), code)
+    torch.testing.assert_close(network.part("decoder")(code), y)
     torch.testing.assert_close(network(x), y)
     parameters = list(network.parameters())
     gradients = [
@@ -274,9 +274,9 @@ def test_presets_give_an_image_or_its_chroma_back(name: str) -> None:
     assert network(images).shape == (2, outputs, 32, 32)
     assert str(network.tree) == found.text
     if found.code is not None and not found.skip_around_code:
-        code = network.encode(images)
+        code = network.part("encoder")(images)
         assert tuple(code.shape[1:]) == found.code.shape
-        torch.testing.assert_close(network.decode(code), network(images))
+        torch.testing.assert_close(network.part("decoder")(code), network(images))
 
 
 def test_a_network_without_dense_takes_other_sizes_and_layouts() -> None:
@@ -301,10 +301,10 @@ def test_a_network_that_cannot_be_split_says_so(text: str, why: str) -> None:
     network = _build(text)
     assert network(_images(3, (32, 32))).shape == (2, 3, 32, 32)
     with pytest.raises(InputError, match="cannot be split") as caught:
-        network.encode(_images(3, (32, 32)))
+        network.part("encoder")(_images(3, (32, 32)))
     assert why in str(caught.value)
     with pytest.raises(InputError, match="cannot be split"):
-        network.decode(_images(3, (32, 32)))
+        network.part("decoder")(_images(3, (32, 32)))
 
 
 def test_a_misfit_is_refused_before_anything_is_built() -> None:

@@ -70,7 +70,7 @@ class Inference:
         Raises:
             InputError: The network has no code that holds all its decoder needs.
         """
-        encode = self._built.encode
+        encode = self._built.part("encoder")
         return self._compute(
             "encoder", lambda images: encode(self.model.normalize(images)).float(), degraded
         )
@@ -82,7 +82,7 @@ class Inference:
         Raises:
             InputError: The network has no code that holds all its decoder needs.
         """
-        decode, target = self._built.decode, self.model.target
+        decode, target = self._built.part("decoder"), self.model.target
         output = self._compute("decoder", lambda code: target.output(decode(code).float()), code)
         return target.image(output, code)
 

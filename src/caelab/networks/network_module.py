@@ -108,26 +108,8 @@ class NetworkModule(nn.Module):
             output = Output(image, output.logits + logits)
         return output
 
-    def encode(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W) to the code, the tensor at ``|``.
-
-        Raises:
-            InputError: There is no code that holds all that the decoder needs.
-        """
-        code: Tensor = self.part("encoder")(x)
-        return code
-
-    def decode(self, code: Tensor) -> Tensor:
-        """The code (N, c, h, w) to images (N, C, H, W).
-
-        Raises:
-            InputError: There is no code that holds all that the decoder needs.
-        """
-        images: Tensor = self.part("decoder")(code)
-        return images
-
     def part(self, name: Literal["encoder", "decoder"]) -> Sequence:
-        """Return the layers before or after ``|``.
+        """Return the layers before or after ``|``: from images to the code, or back.
 
         Raises:
             InputError: The text has no ``|``, or has it inside a bracket.
