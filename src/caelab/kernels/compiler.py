@@ -110,6 +110,7 @@ class CLibrary:
         # it, so nobody loads half a library.
         with replacing(path) as temporary:
             for native in NATIVE:
+                # Not every compiler knows every option; only the last, without any, must succeed.
                 finished = subprocess.run(
                     [*command, *FLAGS, *native, "-o", str(temporary), str(self.source)],
                     capture_output=True,

@@ -143,8 +143,10 @@ class Chain:
             big, small = (index + 1, index) if operation.kind == TRANSPOSED else (index, index + 1)
             for axis in (1, 2):
                 large, little = self.shapes[big][axis], self.shapes[small][axis]
+                # From the small side, taps reach beyond the large one's first and last pixel.
                 reach = padding, (little - 1) * stride + last_tap - (large - 1)
                 borders[big] = max(borders[big], *reach)
+                # Backward, those of the large side reach beyond the small one's.
                 reach = last_tap // stride, (large - 1 + padding) // stride - (little - 1)
                 borders[small] = max(borders[small], *reach)
         return borders
@@ -175,6 +177,7 @@ class _Buffers:
 
     def borrow(self, floats: int) -> Tensor:
         """Return a block of shape (floats,), in which all borders are zero."""
+        # Asking first whether the list is empty would race with another thread's pop.
         try:
             # Try and fail instead of asking first: between the question and the pop another thread
             # could take the last block.
@@ -291,10 +294,12 @@ class SimdProgram:
         # In training each thread has a share of the batch already (see `BatchGradient`); further
         # threads would compete with the other shares.
         if torch.is_grad_enabled():
+            # In training the threads share a batch out above this, by whole passes.
             y: Tensor = _Pass.apply(self, x.detach(), *weights)  # type: ignore[no-untyped-call]
             return y
         images, dense, outputs = _to_nhwc(x), _dense(weights), self.empty_outputs(len(x))
         threads = torch.get_num_threads()
+        # A group of images fills the lanes of a vector: a thread with less would idle some lanes.
         shares = min(threads, -(-len(x) // self.lanes))
         if shares <= 1:
             self.forward(images, dense, outputs)

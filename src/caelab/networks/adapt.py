@@ -75,6 +75,7 @@ def _backwards(
                 inner, _ = _backwards(network, item.items, needed)
                 adapted.append(replace(item, items=inner))
             case Repeat():
+                # Only the last copy with weights changes: one repetition may become two items.
                 copies, needed = _backwards(network, (item.item,) * item.count, needed)
                 for copy, run in groupby(reversed(copies)):
                     count = len(list(run))

@@ -146,6 +146,7 @@ def spell_out(network: Network) -> Network:
     >>> str(spell_out(parse("2*conv8 pool conv3")))
     'conv8:relu conv8:relu pool:none conv3:none'
     """
+    # From the end, as only the layers after one tell whether it is the last with weights.
     last_is_met = False
 
     def backwards(items: tuple[Item, ...]) -> tuple[Item, ...]:
@@ -186,6 +187,7 @@ class NetworkError(InputError):
     def __init__(self, problem: str, *, text: str, span: Span, expected: str) -> None:
         start, end = span
         self.column = start + 1
+        # Control characters would move the caret, or the terminal's cursor.
         shown = re.sub(r"[^ -~\u00a0-\U0010ffff]", " ", text)
         left, right = max(0, start - 60), max(100, start + 40)
         excerpt = ("…" if left else "") + shown[left:right] + ("…" if right < len(shown) else "")

@@ -52,6 +52,7 @@ def build(
         NetworkError: A shape does not fit.
         InputError: A user's layer does not do what it says.
     """
+    # Describing first refuses what does not fit, before any memory is taken.
     image = describe(network, channels=channels, size=size).input
     # Layers of plug-ins may draw their first weights as torch does, from its global generator.
     with torch.random.fork_rng(devices=[]):
@@ -67,6 +68,7 @@ def build(
             image = _fill(parts[name], items, image)
     module = NetworkModule(network, parts)
     if batchnorm:
+        # The last layer's output is the image, whose mean and variance are not to be removed.
         for layer in parametric_layers(module)[:-1]:
             if layer.activation != "none":
                 layer.add_norm()
@@ -127,6 +129,7 @@ def _fill(sequence: Sequence, items: tuple[Item, ...], shape: Shape) -> Shape:
 def _module(layer: LayerKind, shape: Shape) -> nn.Module:
     """Return the module of a layer with its activation."""
     module = layer.module(shape)
+    # Tests hold the built-in layers to their promise; a plug-in's are tried out once, here.
     if not type(layer).__module__.startswith("caelab."):
         _require_honest(layer, module, shape)
     if isinstance(module, ParametricLayer):
@@ -142,6 +145,7 @@ def _require_honest(layer: LayerKind, module: nn.Module, shape: Shape) -> None:
         InputError: It has others, or fails.
     """
     where = f"the layer {layer.name} ({type(layer).__module__}.{type(layer).__qualname__})"
+    # In evaluation mode, as training would move running statistics, and draw for dropout.
     was_training = module.training
     try:
         # In evaluation mode: a single image of zeros must not enter a normalization's statistics.

@@ -163,6 +163,7 @@ class _Walk:
         for item in unroll(items):
             match item:
                 case LayerKind():
+                    # Rows count the text literally; what ``build`` merges is saved apart.
                     if isinstance(previous, LayerKind) and (merged := previous.merge(item)):
                         # `build` computes the two layers as one. The table shows the layers as they
                         # are written, and the saving is kept apart.
@@ -227,6 +228,7 @@ class _Walk:
     ) -> tuple[Shape, ReceptiveField | None]:
         begun = len(self.rows)
         inner, inner_field = self.sequence(bracket.items, shape, field, depth=depth + 1)
+        # Both are marked by a row of their own, as the shape after the bracket is not f(x)'s.
         if isinstance(bracket, Residual):
             kind, text, does, needs = "residual", "x + f(x)", "adds", "the same shape"
             after, fits = shape, inner == shape

@@ -122,6 +122,7 @@ class ParametricLayer(nn.Module):
         repeats = self.weight.shape[self.channel_axis] // self.channels
         along = [1] * self.weight.dim()
         along[self.channel_axis] = -1
+        # ``fold_norm`` scales in float64; the copy rounds once.
         self.weight.copy_(self.weight * scale.repeat_interleave(repeats).view(along))
         self.bias = nn.Parameter(shift.repeat_interleave(repeats).to(self.weight.dtype))
 
@@ -166,6 +167,7 @@ class Convolution(ParametricLayer):
         before, after = self.padding
         # PyTorch pads both sides alike; the odd zero of an even kernel is added by hand.
         if before != after:
+            # PyTorch pads both sides alike; an even kernel's "same" needs one more pixel after.
             x, before = F.pad(x, (before, after, before, after)), 0
         if self.stride == self.dilation == 1:
             return convolve(x, self.weight, self.bias, before)
@@ -258,7 +260,7 @@ class UpConvolution(ParametricLayer):
             for phase in range(factor):
                 phases[phase, (phase + tap - reach) // factor + self.margin, tap] = 1
                 spread[kernel - 1 - tap + phase, tap] = 1
-        # Along both sides, as matrices (K², sums).
+        # Along both sides, as matrices (K², sums). Constants, so not saved with the weights.
         self.register_buffer(
             "phases", torch.einsum("raj,sbk->jkrsab", phases, phases).reshape(kernel**2, -1), False
         )
@@ -270,12 +272,9 @@ class UpConvolution(ParametricLayer):
         """(N, C, H, W) → (N, C', S·H, S·W)."""
         if self.few or x.dtype in (torch.bfloat16, torch.float16):
             return self.convolve_phases(x)
-        if winograd_is_faster(
-            x, self.weight, outputs=self.channels, kernel=self.kernel, padding=self.kernel // 2
-        ):
-            return convolve(
-                F.interpolate(x, scale_factor=self.factor), self.weight, self.bias, self.kernel // 2
-            )
+        if winograd_is_faster(x, self.weight, self.kernel // 2):
+            enlarged = F.interpolate(x, scale_factor=self.factor)
+            return convolve(enlarged, self.weight, self.bias, self.kernel // 2)
         return self.convolve_transposed(x)
 
     def convolve_phases(self, x: Tensor) -> Tensor:
@@ -285,6 +284,7 @@ class UpConvolution(ParametricLayer):
         factor, side = self.factor, 2 * self.margin + 1
         sums = (self.weight.flatten(2) @ self.phases).view(outputs, inputs, factor**2, side, side)
         kernel = sums.permute(2, 0, 1, 3, 4).reshape(factor**2 * outputs, inputs, side, side)
+        # The phase is the outer index of the S²·C' output channels, the channel the inner one.
         bias = None if self.bias is None else self.bias.repeat(factor**2)
         y = convolve(x, kernel, bias, self.margin)
         # One copy, from and to channels last: F.pixel_shuffle needs the phases innermost and is
@@ -480,6 +480,7 @@ class Dropout(nn.Module):
         generator = _GENERATOR.get()
         device = x.device if generator is None else generator.device
         drawn = torch.rand(*x.shape[:2], 1, 1, generator=generator, device=device)
+        # Drawn on the generator's device and then moved, so that every device drops the same ones.
         kept = (drawn >= self.probability).to(x.device, x.dtype, non_blocking=True)
         return x * (kept / (1 - self.probability))
 

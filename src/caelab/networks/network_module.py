@@ -40,6 +40,7 @@ class Sequence(nn.Sequential):
                 y, inner = layer.forward_with_logits(y)
                 logits += inner
                 continue
+            # The classifier hands x on, so its logits are taken from its input.
             if isinstance(layer, ActivationLayer) and isinstance(layer.function, Classifier):
                 logits += (layer.function.logits(y),)
             y = layer(y)

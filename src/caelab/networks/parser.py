@@ -221,6 +221,7 @@ class _Parser:
         self.repetitions += 1
         repeat = Repeat(count=count, item=self.item(depth + 1))
         self.repetitions -= 1
+        # At every level, so that the error names the innermost repetition that is too long.
         self.check_count((repeat,), start)
         return repeat
 
@@ -270,6 +271,7 @@ class _Parser:
                 self.fail(f"{name} takes no number", f"Expected {name} alone.", start)
             return {}
         if not digits:
+            # The kind fills in its default, and printing leaves it out again.
             if number.optional:
                 return {}
             what = f"{'number of ' if number.meaning.endswith('s') else ''}{number.meaning}"
