@@ -70,7 +70,6 @@ class Operation:
     Attributes:
         kind: One of the constants above, such as ``CONVOLUTION``.
         kernel: Side of the kernel, of the pool, or of the square that is shuffled.
-        weighted: True if it has weights.
         stride: Pixels from one window to the next.
         dilation: Pixels from one tap to the next.
         padding: Zeros around the input.
@@ -81,12 +80,16 @@ class Operation:
 
     kind: int
     kernel: int
-    weighted: bool = False
     stride: int = 1
     dilation: int = 1
     padding: int = 0
     activation: str = "none"
     side: int = 0
+
+    @property
+    def weighted(self) -> bool:
+        """True if it has weights."""
+        return self.kind in (CONVOLUTION, TRANSPOSED)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -156,18 +156,16 @@ def _require_honest(layer: LayerKind, module: nn.Module, shape: Shape) -> None:
             " Mend its `module`."
         ) from error
     module.train(was_training)
-    expected = (1, *layer.shape(shape))
-    if found != expected:
-        raise InputError(
-            f"{where} gives {found} where its `shape` says {expected}, for an input of"
-            f" {format_shape(shape)}. Mend its `shape` or its `module`."
-        )
     weights = sum(parameter.numel() for parameter in module.parameters())
-    if weights != layer.weights(shape):
-        raise InputError(
-            f"{where} has {weights} weights where its `weights` says {layer.weights(shape)}, for an"
-            f" input of {format_shape(shape)}. Mend its `weights` or its `module`."
-        )
+    for fact, actual, promised in (
+        ("shape", found, (1, *layer.shape(shape))),
+        ("weights", weights, layer.weights(shape)),
+    ):
+        if actual != promised:
+            raise InputError(
+                f"{where} has {fact} {actual} where its `{fact}` says {promised}, for an input of"
+                f" {format_shape(shape)}. Mend its `{fact}` or its `module`."
+            )
 
 
 def _pool_before_rectifying(network: NetworkModule) -> None:

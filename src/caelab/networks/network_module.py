@@ -75,7 +75,7 @@ def _compact(gradient: Tensor) -> Tensor:
     return gradient.contiguous(memory_format=torch.channels_last)
 
 
-class NetworkModule(nn.Module):
+class NetworkModule(Sequence):
     """A network as a module: images (N, C, H, W) in, images (N, C', H', W') out.
 
     Attributes:
@@ -93,21 +93,6 @@ class NetworkModule(nn.Module):
         self.tree = tree
         for name, part in parts.items():
             self.add_module(name, part)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W) through the whole network."""
-        for part in self.children():
-            x = part(x)
-        return x
-
-    def forward_with_logits(self, x: Tensor) -> Output:
-        """Images (N, C, H, W) through the whole network, and the logits of ``classify`` layers."""
-        output = Output(x)
-        for part in self.children():
-            assert isinstance(part, Sequence)
-            image, logits = part.forward_with_logits(output.image)
-            output = Output(image, output.logits + logits)
-        return output
 
     def part(self, name: Literal["encoder", "decoder"]) -> Sequence:
         """Return the layers before or after ``|``: from images to the code, or back.

@@ -15,6 +15,7 @@ from caelab.networks.modules import (
     TransposedConvolution,
     UpConvolution,
 )
+from caelab.networks.network_module import NetworkModule
 
 MAX_MEAN_WIDTH = 48
 """Mean number of channels up to which this is faster than PyTorch (``benchmarks/NOTES.md``)."""
@@ -121,7 +122,7 @@ def chain_of(network: nn.Module, shape: Shape) -> Chain | None:
 
 def _layers(network: nn.Module) -> Iterator[nn.Module]:
     """Yield the layers one after the other; a bracket is one of them."""
-    for part in [network] if isinstance(network, nn.Sequential) else network.children():
+    for part in network.children() if isinstance(network, NetworkModule) else [network]:
         yield from part.children()
 
 
@@ -131,7 +132,7 @@ def _operation(layer: nn.Module) -> Operation | None:
         activation = "none" if layer.defers else layer.activation
         if layer.norm is not None or activation not in simd.ACTIVATIONS:
             return None
-        weighted = partial(Operation, weighted=True, activation=activation)
+        weighted = partial(Operation, activation=activation)
         match layer:
             case Convolution(stride=stride, dilation=dilation, padding=(before, _)):
                 return weighted(

@@ -111,16 +111,19 @@ class ReceptiveField:
         )
 
     def enlarged(
-        self, factor: int, first: Callable[[int], int], last: Callable[[int], int]
+        self,
+        factor: int,
+        first: Callable[[int], int],
+        last: Callable[[int], int] | None = None,
     ) -> "ReceptiveField":
         """Return the field after upsampling.
 
         Args:
             factor: Output pixels for one input pixel.
             first: Output pixel n → the first input pixel it depends on.
-            last: Output pixel n → the last input pixel it depends on.
+            last: Output pixel n → the last input pixel it depends on; by default the first.
         """
-        return self._compose(self.period * factor, self.shift, first, last)
+        return self._compose(self.period * factor, self.shift, first, last or first)
 
     def union(self, other: "ReceptiveField | None") -> "ReceptiveField | None":
         """Return the field of a sum or concatenation; ``None`` is the whole image."""

@@ -80,7 +80,7 @@ class Up(LayerKind):
 
     def receptive_field(self, field: ReceptiveField) -> ReceptiveField:
         """Return the field of the one pixel that each output pixel copies."""
-        return field.enlarged(self.number, lambda n: n // self.number, lambda n: n // self.number)
+        return field.enlarged(self.number, lambda n: n // self.number)
 
     def merge(self, following: LayerKind) -> LayerKind | None:
         """Return ``up`` and the following layer as one, if that layer knows how."""
@@ -144,7 +144,7 @@ class Shuffle(LayerKind):
 
     def receptive_field(self, field: ReceptiveField) -> ReceptiveField:
         """Return the field of the one pixel that each output pixel comes from."""
-        return field.enlarged(self.number, lambda n: n // self.number, lambda n: n // self.number)
+        return field.enlarged(self.number, lambda n: n // self.number)
 
     def input_channels(self, outputs: int) -> int:
         """Return S²·C."""
