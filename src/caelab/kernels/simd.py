@@ -180,7 +180,6 @@ class _Buffers:
 
     def borrow(self, floats: int) -> Tensor:
         """Return a block of shape (floats,), in which all borders are zero."""
-        # Asking first whether the list is empty would race with another thread's pop.
         try:
             # Try and fail instead of asking first: between the question and the pop another thread
             # could take the last block.
@@ -297,7 +296,6 @@ class SimdProgram:
         # In training each thread has a share of the batch already (see `BatchGradient`); further
         # threads would compete with the other shares.
         if torch.is_grad_enabled():
-            # In training the threads share a batch out above this, by whole passes.
             y: Tensor = _Pass.apply(self, x.detach(), *weights)  # type: ignore[no-untyped-call]
             return y
         images, dense, outputs = _to_nhwc(x), _dense(weights), self.empty_outputs(len(x))

@@ -55,7 +55,6 @@ class SmallMatrix:
 
     def is_of(self, parameter: Tensor, state: dict[str, Any]) -> bool:
         """Return whether this is still the parameter, of shape (m, …), and its state."""
-        # Loading a checkpoint or moving the model replaces the tensors whose addresses C has.
         return (
             # Loading a checkpoint or moving the model replaces these tensors, and C would write to
             # freed memory.

@@ -145,7 +145,6 @@ def _require_honest(layer: LayerKind, module: nn.Module, shape: Shape) -> None:
         InputError: It has others, or fails.
     """
     where = f"the layer {layer.name} ({type(layer).__module__}.{type(layer).__qualname__})"
-    # In evaluation mode, as training would move running statistics, and draw for dropout.
     was_training = module.training
     try:
         # In evaluation mode: a single image of zeros must not enter a normalization's statistics.

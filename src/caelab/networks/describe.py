@@ -163,7 +163,6 @@ class _Walk:
         for item in unroll(items):
             match item:
                 case LayerKind():
-                    # Rows count the text literally; what ``build`` merges is saved apart.
                     if isinstance(previous, LayerKind) and (merged := previous.merge(item)):
                         # `build` computes the two layers as one. The table shows the layers as they
                         # are written, and the saving is kept apart.
