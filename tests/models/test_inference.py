@@ -43,9 +43,9 @@ def test_answers_are_those_of_a_float64_twin(count: int, size: int, average_shif
     model = make_model(average_shift=average_shift)
     inference, twin, given = Inference(model), copy.deepcopy(model).double(), images(count, size)
     assert isinstance(twin.network, NetworkModule)
-    exact = twin.network.encode(twin.normalize(given.double()))
+    exact = twin.network.part("encoder")(twin.normalize(given.double()))
     torch.testing.assert_close(inference.encode(given).double(), exact, rtol=1e-5, atol=1e-5)
-    decoded = twin.target.image(twin.target.output(twin.network.decode(exact)), exact)
+    decoded = twin.target.image(twin.target.output(twin.network.part("decoder")(exact)), exact)
     torch.testing.assert_close(
         inference.decode(exact.float()).double(), decoded, rtol=1e-5, atol=1e-5
     )
@@ -188,6 +188,6 @@ def test_codes_of_a_wide_network_are_shared_out_too() -> None:
         code = Inference(model).encode(given)
         decoded = Inference(model).decode(code)
     torch.testing.assert_close(
-        code, model.network.encode(model.normalize(given)).detach(), rtol=1e-4, atol=1e-4
+        code, model.network.part("encoder")(model.normalize(given)).detach(), rtol=1e-4, atol=1e-4
     )
     torch.testing.assert_close(decoded, model.restore(given).detach(), rtol=1e-4, atol=1e-4)
