@@ -14,7 +14,7 @@ import click
 from caelab import __version__
 from caelab.commands.messages import NoteHandler, with_flags
 from caelab.errors import InputError
-from caelab.registry import PLUGINS_VARIABLE
+from caelab.registry import PLUGINS_VARIABLE, load_plugins
 
 SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Train and compare networks": {
@@ -93,6 +93,8 @@ def caelab(plugins: tuple[str, ...]) -> None:
         earlier = os.environ.get(PLUGINS_VARIABLE)
         # An environment variable, and not a list in memory, because worker processes inherit it.
         os.environ[PLUGINS_VARIABLE] = os.pathsep.join([*plugins, *([earlier] if earlier else [])])
+    if os.environ.get(PLUGINS_VARIABLE):
+        load_plugins()  # at once: a plug-in that fails must not wait for an unknown name
 
 
 def main() -> None:

@@ -119,12 +119,12 @@ def load_plugins() -> None:
         InputError: A plug-in is missing or fails while it is imported.
     """
     plugins: list[tuple[str, Callable[[], object], str]] = [
-        (f"{entry.name} ({entry.value})", entry.load, "Mend or uninstall it.")
+        (f"{entry.name} ({entry.value})", entry.load, "Fix or uninstall it.")
         for entry in _entry_points()
     ]
     for file in filter(None, os.environ.get(PLUGINS_VARIABLE, "").split(os.pathsep)):
         path = Path(file).resolve()
-        advice = f"Mend it, or take it out of {PLUGINS_VARIABLE}."
+        advice = f"Fix it, or do not load it ({PLUGINS_VARIABLE} lists the plug-ins)."
         plugins.append((str(path), partial(_import_file, path), advice))
     for name, load, advice in plugins:
         if name in _loaded:
@@ -134,7 +134,7 @@ def load_plugins() -> None:
             load()
         except Exception as error:
             _loaded.discard(name)
-            problem = f"{type(error).__name__}: {error}"
+            problem = f"{type(error).__name__}: {error}".rstrip(".")
             raise InputError(f"the plug-in {name} fails: {problem}. {advice}") from error
 
 

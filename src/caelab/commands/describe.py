@@ -4,7 +4,8 @@ import click
 
 from caelab.commands.help import HelpCommand
 from caelab.commands.output import json_option, print_json
-from caelab.networks import LayerKind, describe, parse
+from caelab.errors import InputError
+from caelab.networks import LayerKind, NetworkError, describe, parse
 
 
 class DescribeCommand(HelpCommand):
@@ -57,7 +58,18 @@ def command(network: str, size: int, channels: int, as_json: bool) -> None:
         channels: Channels of the images.
         as_json: Print JSON.
     """
-    description = describe(parse(network), channels=channels, size=size)
+    try:
+        tree = parse(network)
+    except NetworkError:
+        from caelab.pictures.model_files import shipped_models  # imports NumPy
+
+        if network not in shipped_models():
+            raise
+        raise InputError(
+            f"{network} is a shipped model, not a network: `caelab models {network}` prints its"
+            " network's text."
+        ) from None
+    description = describe(tree, channels=channels, size=size)
     if as_json:
         print_json(description.as_dict())
     else:

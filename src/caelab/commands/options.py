@@ -119,7 +119,7 @@ def new_option(old: str) -> str | None:
     name = SHORT_NAMES.get(dotted or "")
     if name not in TEST_TIME:
         return flag_of(name) if name else None
-    words = {"tta_flip": "flip", "tta_shift": "shift1", "tta_scale": "scale"}
+    words = {"tta_flip": "flip", "tta_shift": "shiftN", "tta_scale": "scale"}
     return f"--tta {'none' if old.startswith('--no-') else words[name]}"
 
 

@@ -88,5 +88,6 @@ def find_model(name_or_path: str | Path) -> Path:
     )
     raise InputError(
         f"there is no model '{printable(name)}'.{hint} {known} "
-        "A run directory, a weights file or an ONNX file is a model too."
+        "The path of a run directory or of a weights file is a model, too; commands for pictures"
+        " also take an ONNX file."
     )
