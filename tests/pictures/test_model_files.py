@@ -52,11 +52,9 @@ def test_runs_and_files_are_models(shelf: Path, run: Path) -> None:
 def test_what_is_none_is_said_with_near_names(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError) as caught:
         find_model("colourise")
-    assert (
-        str(caught.value)
-        == "there is no model 'colourise'. Did you mean colorize? These ship: colorize, reference. "
-        "A run directory, a weights file or an ONNX file is a model too."
-    )
+    message = str(caught.value)
+    assert "there is no model 'colourise'. Did you mean colorize?" in message
+    assert "colorize, reference" in message
     monkeypatch.setattr(model_files, "FOLDER", shelf / "empty")
     with pytest.raises(InputError, match="None ship with this copy"):
         find_model("colorize")
