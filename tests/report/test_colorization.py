@@ -20,8 +20,8 @@ from caelab.metrics.colorization_shortcomings import (
 )
 from caelab.metrics.statistics import Interval, effect
 from caelab.report.colorization import chroma_planes, comparison_part, judge_ideas, picture_part
+from caelab.report.colorization_lessons import lesson_part
 from caelab.report.document import Part
-from caelab.report.exercise3 import lesson_part
 from caelab.report.render_markdown import escape, render_markdown
 from caelab.report.report import write_report
 from caelab.report.restoration import restoration_part
@@ -144,7 +144,7 @@ def lessons(**changed: Any) -> Part:
         "variants": 2,
         "one_seed": 0,
     }
-    return Part("exercise3", {**usual, **changed})
+    return Part("colorization_lessons", {**usual, **changed})
 
 
 def pair(**changed: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from caelab.networks.description import LayerRow
 from caelab.networks.layers.base import format_shape
 from caelab.report.document import Cell, Part, Picture
 from caelab.report.error_sites import find_error_sites
-from caelab.report.figures.reconstruction import draw_curves, draw_error_sites
+from caelab.report.figures.training_and_error_sites import draw_curves, draw_error_sites
 from caelab.report.network_drawing import draw_network
 from caelab.report.run_images import RunImages
 from caelab.report.run_reader import FinishedRun, over_seeds

@@ -15,14 +15,14 @@ from caelab.errors import InputError
 from caelab.experiments.study import BASE
 from caelab.files import to_json, write_text
 from caelab.report.colorization import comparison_part, picture_part
+from caelab.report.colorization_lessons import lesson_part
 from caelab.report.document import Document, Part
 from caelab.report.exercise1 import reconstruction_part
-from caelab.report.exercise2 import size_part
-from caelab.report.exercise3 import lesson_part
 from caelab.report.inputs import ReportInputs, StudyResults, gather
 from caelab.report.interactive import choose_networks, picture_tasks, study_points
 from caelab.report.render_html import render_html
 from caelab.report.render_markdown import render_markdown, write_markdown
+from caelab.report.representation_sizes import size_part
 from caelab.report.restoration import restoration_part
 from caelab.report.run_differences import Variants, find_variants
 from caelab.report.run_images import RunImages

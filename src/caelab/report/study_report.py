@@ -15,9 +15,9 @@ from caelab.errors import InputError
 from caelab.files import write_csv, write_text
 from caelab.report.architectures import Analysis, Architecture
 from caelab.report.document import Cell, Part, Picture
+from caelab.report.figures.code_shapes import draw_equal_size
 from caelab.report.figures.code_size import draw_code_size
 from caelab.report.figures.effects import draw_effects
-from caelab.report.figures.equal_size import draw_equal_size
 from caelab.report.figures.front import draw_front
 from caelab.report.inputs import StudyResults, gather
 from caelab.report.number_format import significant

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from caelab.experiments.study_results import StudyRow
 from caelab.plotting import draw_image_rows, new_axes, render
 from caelab.report.architectures import Analysis, analyze
+from caelab.report.figures.code_shapes import draw_equal_size
 from caelab.report.figures.code_size import draw_code_size
 from caelab.report.figures.effects import draw_effects
-from caelab.report.figures.equal_size import draw_equal_size
 from caelab.report.figures.front import draw_front
 from caelab.report.figures.labels import label_points
 

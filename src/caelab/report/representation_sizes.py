@@ -22,7 +22,7 @@ def size_part(description: Description) -> Part:
         rows.append((index, row.text, calculation, format_shape(row.shape), row.size))
         shape = row.shape
     inputs = size_of(description.input)
-    return Part("exercise2", {"network": description, "inputs": inputs, "sizes": rows})
+    return Part("representation_sizes", {"network": description, "inputs": inputs, "sizes": rows})
 
 
 def _layers(items: Sequence[Item]) -> Iterator[LayerKind]:

@@ -8,7 +8,7 @@ import pytest
 from caelab.networks import PRESETS, describe
 from caelab.networks.parser import parse
 from caelab.report.document import Part
-from caelab.report.exercise2 import size_part
+from caelab.report.representation_sizes import size_part
 
 Say = Callable[[Part], str]
 

@@ -25,7 +25,7 @@ def lesson_part(groups: Sequence[Group]) -> Part:
     test = run.result["test"]
     truth, found = test.get("true_colorfulness"), test.get("colorfulness")
     return Part(
-        "exercise3",
+        "colorization_lessons",
         {
             "pairs": [compare_targets(rgb, chroma) for rgb, chroma in _pairs(groups)],
             # Augmentation and dropout raise the training error, but not the validation error.
