@@ -112,8 +112,7 @@ def linear_code_errors(
     Args:
         train: Images that the components are fitted on.
         measured: Images that the errors are measured on.
-        sizes: Numbers of a code; those that no linear code of these
-            images can have are left out: the image's own size, and as many as there are images.
+        sizes: Numbers of a code; those of no code smaller than the image are left out.
         patch: Side of the patches; ``None`` for whole images.
 
     Returns:
@@ -132,12 +131,7 @@ def linear_code_errors(
         fitted = PrincipalComponents(mean, components, patch=patch)
         return {str(size): fitted.errors(measured, size) for size in wanted}
 
-    # N images span N − 1 directions around their mean: a larger code would be no other code.
-    wanted = [
-        size
-        for size in suitable_sizes(measured.shape, sizes, patch=patch)
-        if patch is not None or size < len(train)
-    ]
+    wanted = suitable_sizes(measured.shape, sizes, patch=patch)
     if not wanted:
         return {}
     errors = cached_arrays("linear-errors", train, measured, wanted, patch, compute=measure)
