@@ -47,6 +47,15 @@ def test_runs_are_called_by_the_names_they_are_given(runs: dict[str, Path], tmp_
     assert f"{tmp_path / 'nowhere'} is not a folder" in str(missing.exception)
 
 
+@pytest.mark.parametrize("command", ["report", "lab"])
+def test_an_unknown_language_is_refused_with_those_there_are(command: str, tmp_path: Path) -> None:
+    words = [tmp_path] if command == "report" else ["--data", "photos", "--dry-run"]
+    answer = call(command, *words, "--language", "xx")
+    assert isinstance(answer.exception, InputError)
+    assert "xx" in str(answer.exception)
+    assert " en" in str(answer.exception)
+
+
 def test_rgb_and_chroma_are_compared_by_their_metrics_titles(
     runs: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -68,11 +68,11 @@ def render() -> Callable[..., Document]:
 
     def rendered(template: str, level: int = 0, images: bool = True, **context: object) -> Document:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(environment(), "loader", DictLoader({"part.md.j2": template}))
-            environment().cache.clear()
+            patch.setattr(environment("en"), "loader", DictLoader({"part.md.j2": template}))
+            environment("en").cache.clear()
             try:
                 return render_markdown([Part("part", context, level)], images=images)
             finally:
-                environment().cache.clear()
+                environment("en").cache.clear()
 
     return rendered

@@ -10,8 +10,14 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from caelab.report.document import Document, Picture
-from caelab.report.render_markdown import percent, write_markdown
+from caelab.report import number_format
+from caelab.report.document import Document, Part, Picture
+from caelab.report.render_markdown import (
+    environment,
+    percent,
+    render_markdown,
+    write_markdown,
+)
 
 TEXTS = st.text(st.sampled_from("ab1 2.)*_`#+-=>|[]()!<&;~\\$:~\n×")).filter(
     lambda text: text.strip()
@@ -76,6 +82,26 @@ def test_numbers_are_printed_with_separators_or_three_digits(render: Render) -> 
         "1.2%",
         "–",
     ]
+
+
+def test_numbers_are_written_as_in_the_language(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "de").mkdir()
+    (tmp_path / "de" / "part.md.j2").write_text(
+        "{{ n }} {{ mse }} {{ 1.5|decimals(2) }} {{ 0.025|percent }} "
+        "{{ n|count('Bild', 'Bilder') }}"
+        '{{ table("rows", {"a.b": "<", "c": ",.1f"}) }}'
+    )
+    monkeypatch.setattr(number_format, "TEMPLATES", tmp_path)
+    part = Part("part", {"n": 48000, "mse": 0.00123, "rows": [("1.5", 1234.5)]})
+    document = render_markdown([part], language="de")
+    environment.cache_clear()
+    assert document.text.startswith("48.000 0,00123 1,50 2,5% 48.000 Bilder\n")
+    # Names keep their dots; results.json keeps the numbers.
+    assert "| a.b | c |" in document.text
+    assert "| 1.5 | 1.234,5 |" in document.text
+    assert document.tables[0]["rows"] == [["1.5", 1234.5]]
 
 
 def test_headings_go_below_the_level_of_the_part(render: Render) -> None:

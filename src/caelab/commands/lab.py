@@ -33,6 +33,9 @@ from caelab.experiments.interrupt import Interrupted
 )
 @runs_option
 @click.option(
+    "--language", default="en", show_default=True, help="Language of the report, such as en."
+)
+@click.option(
     "--open", "open_report", is_flag=True, help="Open the report in the browser at the end."
 )
 @click.option(
@@ -42,7 +45,13 @@ from caelab.experiments.interrupt import Interrupted
 )
 @run_options("data", "split", "split_seed", "device")
 def command(
-    budget_name: str | None, out: Path, runs: Path, open_report: bool, dry_run: bool, **options: Any
+    budget_name: str | None,
+    out: Path,
+    runs: Path,
+    language: str,
+    open_report: bool,
+    dry_run: bool,
+    **options: Any,
 ) -> None:
     """Run the three exercises, then write the report.
 
@@ -58,6 +67,7 @@ def command(
         budget_name: Name of the budget; by default chosen for the device.
         out: Folder of the report.
         runs: Folder of the run directories.
+        language: Folder of the report's templates.
         open_report: Open the report in a browser.
         dry_run: Print the runs and train none.
         options: Options of a run, as ``options`` declares them.
@@ -67,8 +77,11 @@ def command(
     from caelab.experiments.engines.processes import AutoEngine
     from caelab.lab.budgets import BUDGETS
     from caelab.lab.runner import plan_lab, run_lab
+    from caelab.report.number_format import check_language
     from caelab.report.report import write_report
 
+    # An hour of training should not end in a wrong word.
+    check_language(language)
     base = make_config(given_options(options))
     progress = plan_lab(base, BUDGETS[budget_name] if budget_name else None, runs=runs)
     click.echo(plan_text(progress), err=not dry_run)
@@ -77,6 +90,7 @@ def command(
     words = ["caelab", "lab", "--budget", progress.budget.name]
     for name, value in options.items():
         words += [flag_of(name), str(value)] if value is not None else []
+    words += ["--language", language] if language != "en" else []
     try:
         with watching_lab(progress) as watch:
             for state in run_lab(progress, engine=AutoEngine(), out=out, command=shlex.join(words)):
@@ -84,7 +98,7 @@ def command(
     except KeyboardInterrupt as error:
         raise Interrupted("the state is saved; run the same command again to resume") from error
     click.echo("writing the report …", err=True)
-    report = write_report([out], out=out)
+    report = write_report([out], out=out, language=language)
     click.echo(f"report: {report}")
     if open_report:
         webbrowser.open(report.absolute().as_uri())

@@ -37,6 +37,9 @@ from caelab.commands.help import HelpCommand
     show_default=True,
     help="Show images of the data. Leave them out if you may not pass them on.",
 )
+@click.option(
+    "--language", default="en", show_default=True, help="Language of the report, such as en."
+)
 @click.option("--open", "open_report", is_flag=True, help="Open the report in the browser.")
 def command(
     folders: tuple[str, ...],
@@ -44,6 +47,7 @@ def command(
     runs: Path | None,
     data: str | None,
     images: bool,
+    language: str,
     open_report: bool,
 ) -> None:
     """Write a report on DIR...: run directories, folders of studies or of the lab.
@@ -62,6 +66,7 @@ def command(
         runs: Folder of the run directories of studies.
         data: Source of the images, where it is not that of the runs.
         images: Show images, which need the data.
+        language: Folder of the report's templates.
         open_report: Open the report in a browser.
     """
     from caelab.report.report import write_report
@@ -71,6 +76,7 @@ def command(
     words += ["--runs", str(runs)] if runs else []
     words += ["--data", data] if data else []
     words += [] if images else ["--no-images"]
+    words += ["--language", language] if language != "en" else []
     report = write_report(
         [folder for _, folder in named],
         out=out,
@@ -79,6 +85,7 @@ def command(
         data=data,
         command=shlex.join(words),
         bitmaps=images,
+        language=language,
     )
     click.echo(f"report: {report}")
     if open_report:

@@ -61,7 +61,7 @@ class Part:
     """A part of a report: a template, which holds all sentences, and the values it shows.
 
     Attributes:
-        template: Name of a file in ``templates/`` without its ending ``.md.j2``.
+        template: Name of a file in ``templates/LANGUAGE/`` without its ending ``.md.j2``.
         context: Values by the names that the template uses.
         level: Level of its heading below the report's title: 1 for an exercise, 2 for a part of it.
         name: Name of the part in ``results.json``; the template's, if empty.
@@ -78,11 +78,13 @@ class Document:
     """A rendered report.
 
     Attributes:
+        language: Language of the text, such as ``en``.
         text: Whole report as GitHub-flavored Markdown; pictures are links into a folder.
         pictures: Pictures by the name of their file.
         tables: Tables as plain values: ``section``, ``name``, ``caption``, ``columns``, ``rows``.
     """
 
+    language: str = "en"
     text: str = ""
     pictures: dict[str, Picture] = field(default_factory=dict)
     tables: list[dict[str, Any]] = field(default_factory=list)

@@ -1,6 +1,36 @@
-"""Numbers as text, for figures and templates."""
+"""Numbers as text, for figures and templates, and the languages that reports are written in."""
 
 from decimal import Decimal
+from pathlib import Path
+
+from caelab.errors import InputError
+
+TEMPLATES = Path(__file__).with_name("templates")
+"""Folder of the templates: one folder of sentences for each language."""
+
+_SEPARATORS = {"de": str.maketrans(",.", ".,")}
+"""Characters that a language writes in place of those of English numbers."""
+
+
+def check_language(language: str) -> str:
+    """Return a language that there are templates for.
+
+    Raises:
+        InputError: There are none; the message lists the languages.
+    """
+    known = sorted(folder.name for folder in TEMPLATES.iterdir() if folder.is_dir())
+    if language not in known:
+        raise InputError(f"`language` {language}: should be one of {', '.join(known)}.")
+    return language
+
+
+def localize(number: str, language: str) -> str:
+    """Return an English number as another language writes it.
+
+    >>> localize("1,234.5", "de"), localize("1,234.5", "en")
+    ('1.234,5', '1,234.5')
+    """
+    return number.translate(_SEPARATORS.get(language, {}))
 
 
 def significant(value: float, digits: int = 3) -> str:

@@ -42,6 +42,7 @@ def render_html(document: Document, corner: Mapping[str, Any] | None = None) -> 
         lstrip_blocks=True,
     )
     return environment.get_template("report.html.j2").render(
+        language=document.language,
         title=_text(headings[0]) if headings else "",
         head=_html(nodes[:second]),
         body=_html(nodes[second:]),

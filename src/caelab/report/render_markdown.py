@@ -15,27 +15,31 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.ext import Extension
 from markupsafe import Markup
 
 from caelab.files import replacing, write_text
 from caelab.report import number_format
 from caelab.report.document import Cell, Document, Part, Picture
+from caelab.report.number_format import check_language, localize
 from caelab.report.run_reader import over_seeds
 
 PICTURES = "figures"
 """Folder of the pictures, next to the Markdown file."""
 
 
-def render_markdown(parts: Iterable[Part], *, images: bool = True) -> Document:
+def render_markdown(
+    parts: Iterable[Part], *, images: bool = True, language: str = "en"
+) -> Document:
     """Render the parts of a report, one after another.
 
     Args:
         parts: The parts in order.
         images: Show bitmaps, which hold pixels of the data, while drawings do not.
+        language: Folder of the templates, such as ``en``.
     """
-    document = Document()
+    document = Document(language=language)
     texts = [_Writer(part, document, images).text() for part in parts]
     document.text = "\n\n".join(texts) + "\n"
     return document
@@ -61,7 +65,7 @@ class _Writer:
 
     def text(self) -> str:
         """Render the part: lines without indentation, blocks with one empty line between them."""
-        template = environment().get_template(f"{self.part.template}.md.j2")
+        template = environment(self.document.language).get_template(f"{self.part.template}.md.j2")
         text = template.render(
             self.part.context, table=self.table, figure=self.figure, code=self.code
         )
@@ -99,7 +103,13 @@ class _Writer:
         lines = [
             map(escape, columns),
             [":---" if each == "<" else "---:" for each in columns.values()],
-            *(map(format_cell, row, columns.values()) for row in rows),
+            *(
+                [
+                    format_cell(cell, format_, self.document.language)
+                    for cell, format_ in zip(row, columns.values(), strict=True)
+                ]
+                for row in rows
+            ),
         ]
         return _captioned("\n".join(f"| {' | '.join(line)} |" for line in lines), caption)
 
@@ -145,25 +155,42 @@ class _TagLines(Extension):
 
 
 @functools.cache
-def environment() -> Environment:
-    """Return what renders templates."""
+def environment(language: str) -> Environment:
+    """Return what renders the templates of a language, and writes numbers as it does."""
+
+    def localized(format_: Callable[..., str]) -> Callable[..., str]:
+        return lambda *values: localize(format_(*values), language)
+
+    def count(number: int, noun: str, plural: str = "") -> str:
+        # Most English nouns need no plural of their own; templates of other languages give it.
+        words = noun if number == 1 else plural or f"{noun}s"
+        return f"{localize(f'{number:,}', language)} {words}"
+
+    def show(value: Any) -> Markup:
+        if isinstance(value, Markup):
+            return value
+        if isinstance(value, int | float):
+            text = f"{value:,}" if isinstance(value, int) else number_format.significant(value)
+            return escape(localize(text, language))
+        return escape(str(value))
+
     made = Environment(
-        loader=PackageLoader("caelab.report"),
+        loader=FileSystemLoader(number_format.TEMPLATES / check_language(language)),
         autoescape=True,
-        finalize=_print,
+        finalize=show,
         undefined=StrictUndefined,
         extensions=[_TagLines],
     )
     made.tests |= {"finite": math.isfinite, "nan": math.isnan}
     made.filters |= {
         "cells": lambda rows, *names: [*map(operator.attrgetter(*names), rows)],
-        "change": number_format.change_in_words,
-        "count": lambda number, noun: f"{number:,} {noun}{'' if number == 1 else 's'}",
-        "decimals": lambda number, digits: f"{number:,.{digits}f}".replace("-", "−"),
+        "change": localized(number_format.change_in_words),
+        "count": count,
+        "decimals": localized(lambda number, digits: f"{number:,.{digits}f}".replace("-", "−")),
         "over_seeds": over_seeds,
-        "percent": percent,
-        "significant": number_format.significant,
-        "size": number_format.size_in_words,
+        "percent": localized(percent),
+        "significant": localized(number_format.significant),
+        "size": localized(number_format.size_in_words),
     }
     return made
 
@@ -174,13 +201,13 @@ def escape(text: str) -> Markup:
     return Markup(re.sub(r"^([#+=-]|\d+(?=[.)](?:\s|$)))", _guard, text))
 
 
-def format_cell(cell: Cell, format_: str) -> Markup:
+def format_cell(cell: Cell, format_: str, language: str) -> Markup:
     """Print a table's cell; a missing number is a dash."""
     if cell is None or (isinstance(cell, float) and not math.isfinite(cell)):
         return Markup("–")
     if isinstance(cell, str):
         return escape(cell)
-    return escape(format(cell, format_.strip("<>")).replace("-", "−"))
+    return escape(localize(format(cell, format_.strip("<>")).replace("-", "−"), language))
 
 
 def percent(ratio: float) -> str:
@@ -190,15 +217,6 @@ def percent(ratio: float) -> str:
     if abs(ratio) < 0.1:
         return f"{number_format.significant(ratio * 100, 2)}%"
     return f"{ratio * 100:.0f}%".replace("-", "−")
-
-
-def _print(value: Any) -> Markup:
-    """Print a template's value."""
-    if isinstance(value, Markup):
-        return value
-    if isinstance(value, int):
-        return escape(f"{value:,}")
-    return escape(number_format.significant(value) if isinstance(value, float) else str(value))
 
 
 def _guard(start: re.Match[str]) -> str:

@@ -20,6 +20,7 @@ from caelab.report.document import Document, Part
 from caelab.report.exercise1 import reconstruction_part
 from caelab.report.inputs import ReportInputs, StudyResults, gather
 from caelab.report.interactive import choose_networks, picture_tasks, study_points
+from caelab.report.number_format import check_language
 from caelab.report.render_html import render_html
 from caelab.report.render_markdown import render_markdown, write_markdown
 from caelab.report.representation_sizes import size_part
@@ -41,6 +42,7 @@ def write_report(
     data: str | None = None,
     command: str = "",
     bitmaps: bool = True,
+    language: str = "en",
 ) -> Path:
     """Write ``report.html``, ``report.md`` with its pictures, and ``results.json``.
 
@@ -52,16 +54,25 @@ def write_report(
         data: Source of the images, if they are no longer where the runs had them.
         command: Command that repeats the report.
         bitmaps: Show images of the data; those of CIFAR-10 may not be passed on.
+        language: Folder of the templates that the report is written with.
 
     Returns:
         The HTML file.
 
     Raises:
-        InputError: No finished run was found, or ``out`` cannot be written to.
+        InputError: No finished run was found, ``out`` cannot be written to, or there are no
+            templates for the language.
     """
+    # A wrong language is said before minutes of work.
+    check_language(language)
     inputs = gather(paths, runs=runs)
     document, interactive, results = make_report(
-        inputs, RunImages(data), names=names or {}, command=command, bitmaps=bitmaps
+        inputs,
+        RunImages(data),
+        names=names or {},
+        command=command,
+        bitmaps=bitmaps,
+        language=language,
     )
     write_text(out / "results.json", to_json(results))
     write_markdown(document, out / "report.md")
@@ -77,6 +88,7 @@ def make_report(
     names: Mapping[str, str],
     command: str,
     bitmaps: bool = True,
+    language: str = "en",
 ) -> tuple[Document, dict[str, Any], dict[str, Any]]:
     """Return the report of everything that was found.
 
@@ -86,6 +98,7 @@ def make_report(
         names: Names of runs by their folder, before the labels of studies.
         command: Command that repeats the report.
         bitmaps: Show images of the data.
+        language: Folder of the templates.
 
     Returns:
         Text, pictures and tables; the data of the interactive part, ``tasks`` and ``studies``; and
@@ -138,7 +151,7 @@ def make_report(
         parts.append(restoration_part(restoring, images, names))
     if problems:
         parts.append(Part("problems", {"problems": problems}))
-    document = render_markdown(parts, images=bitmaps)
+    document = render_markdown(parts, images=bitmaps, language=language)
     points = [{"name": study.name, "points": study_points(study.analysis)} for study in studies]
     interactive = {
         "tasks": tasks if bitmaps else [],
