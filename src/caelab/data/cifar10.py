@@ -1,12 +1,13 @@
-"""CIFAR-10 in the three layouts that its authors publish, each as a folder or as an archive.
+"""CIFAR-10 in the Python and the binary version, each as a folder or as an archive.
 
 Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009: 60,000 color images of
 32×32, ten classes; five batches of 10,000 for training and one for testing.
 """
 
-import pickle
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import os
+import pickletools
+from collections.abc import Iterator
+from itertools import dropwhile, islice, pairwise, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,6 @@ from numpy.typing import NDArray
 
 from caelab.data.archive import MEMBER_LIMIT, read_members
 from caelab.data.image_set import ImageSet, Source, fingerprint
-from caelab.data.matlab import load_matrices
-from caelab.data.restricted_pickle import PickledArray, unpickle
 from caelab.errors import InputError
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -23,96 +22,83 @@ SIZE = 32
 PER_BATCH = 10_000
 PIXELS = 3 * SIZE * SIZE
 
+BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
+"""Names of the six files in the Python version, the five for training first."""
+
+# The MATLAB version is found, so that the message can say that it is not read.
+SUFFIXES = ("", ".bin", ".mat")
+FOLDERS = ("cifar-10-batches-py", "cifar-10-batches-bin", "cifar-10-batches-mat")
+ARCHIVES = ("cifar-10-python.tar.gz", "cifar-10-binary.tar.gz", "cifar-10-matlab.tar.gz")
+
+_FILES = frozenset(name + suffix for name in BATCHES for suffix in SUFFIXES)
+_MAX_INSTRUCTIONS = 200_000
+_LABELS = (*range(10), "EMPTY_LIST", "MARK", "APPEND", "APPENDS")
+"""Classes, and the instructions that make a list."""
+
 Batch = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 """Images ``uint8 (10000, 3072)``, the red plane first, and labels ``uint8 (10000,)``."""
 
 
-@dataclass(frozen=True)
-class Layout:
-    """One of the published layouts.
+def parse_python(content: bytes) -> Batch:
+    """Read a batch of the Python version: a pickle, which is listed and never run.
 
-    Attributes:
-        folder: Name of its folder.
-        archive: Name of its archive.
-        suffix: End of its files' names.
-        parse: Function from the content of a file to its images and labels; raises ``ValueError``
-            that says what is wrong.
+    A pickle is a program, and a hostile one does as it likes. Its list of instructions holds all
+    that is needed: the bytes of the only array, and the numbers after the word ``labels``.
+
+    Raises:
+        ValueError: It is no such pickle; the message says why.
     """
-
-    folder: str
-    archive: str
-    suffix: str
-    parse: Callable[[bytes], Batch]
-
-    @property
-    def files(self) -> list[str]:
-        """Names of its six files, the five for training first."""
-        return [f"data_batch_{number}{self.suffix}" for number in range(1, 6)] + [
-            f"test_batch{self.suffix}"
-        ]
-
-
-def _parse_python(content: bytes) -> Batch:
     try:
-        batch = unpickle(content)
-    except pickle.UnpicklingError as error:
-        raise ValueError(str(error)) from error
-    if not isinstance(batch, dict):
-        raise ValueError("it holds no dictionary")
-    # Python 2 wrote the official files, so their keys are bytes; a copy saved by Python 3 has
-    # texts.
-    pixels, labels = (batch.get(key, batch.get(key.encode())) for key in ("data", "labels"))
+        # Listing takes memory per instruction; the official batches have 30,000 of them.
+        listed = list(islice(pickletools.genops(content), _MAX_INSTRUCTIONS))
+    except Exception as error:  # a hostile file can cause an error of any kind
+        raise ValueError(f"it is truncated or malformed ({type(error).__name__})") from error
+    # Each instruction by its value, or by its name if it has none. Those that remember values for
+    # later use are left out, so that a value stands next to what belongs to it.
+    values = [
+        step.name if value is None else value
+        for step, value, _ in listed
+        if step.name not in ("BINPUT", "LONG_BINPUT", "MEMOIZE", "FRAME")
+    ]
+    # NumPy writes shape, type, whether the order is Fortran's, and the bytes. Python 2 has no type
+    # for bytes, so its files hold them as a text.
+    pixels: str | bytes = b""
+    for before, value in pairwise(values):
+        if before == "NEWFALSE" and isinstance(value, str | bytes):
+            pixels = value
     shape = (PER_BATCH, PIXELS)
-    # An array that the file gave no state has no shape, and one with a shape may have other data.
-    if (
-        not isinstance(pixels, PickledArray)
-        or getattr(pixels, "shape", None) != shape
-        or len(pixels.data) != PER_BATCH * PIXELS
-    ):
-        raise ValueError(f"its data is not an array of {PER_BATCH}×{PIXELS} bytes")
-    if not isinstance(labels, list) or not all(
-        type(label) is int and 0 <= label < 10 for label in labels
-    ):
-        raise ValueError("its labels are not a list of numbers from 0 to 9")
-    return np.frombuffer(pixels.data, np.uint8).reshape(shape), np.array(labels, np.uint8)
+    if len(pixels) != PER_BATCH * PIXELS or "u1" not in values or shape not in pairwise(values):
+        raise ValueError(f"its data is not an array of {PER_BATCH}×{PIXELS} bytes in C order")
+    raw = pixels.encode("latin-1") if isinstance(pixels, str) else pixels
+    after = dropwhile(lambda value: value != "labels", values)
+    numbers = takewhile(lambda value: value in _LABELS, islice(after, 1, None))
+    labels = [value for value in numbers if isinstance(value, int)]
+    if len(labels) != PER_BATCH:
+        raise ValueError(f"its labels are not a list of {PER_BATCH} numbers from 0 to 9")
+    return np.frombuffer(raw, np.uint8).reshape(shape), np.array(labels, np.uint8)
 
 
-def _parse_binary(content: bytes) -> Batch:
+def parse_binary(content: bytes) -> Batch:
+    """Read a batch of the binary version.
+
+    Raises:
+        ValueError: It has another length.
+    """
     if len(content) != PER_BATCH * (1 + PIXELS):
         raise ValueError(f"it has {len(content)} bytes instead of {PER_BATCH * (1 + PIXELS)}")
     rows = np.frombuffer(content, np.uint8).reshape(PER_BATCH, 1 + PIXELS)
     return rows[:, 1:], rows[:, 0]
 
 
-def _parse_matlab(content: bytes) -> Batch:
-    matrices = load_matrices(content, ("data", "labels"))
-    return matrices["data"], matrices["labels"].ravel()
-
-
-LAYOUTS = (
-    Layout("cifar-10-batches-py", "cifar-10-python.tar.gz", "", _parse_python),
-    Layout("cifar-10-batches-bin", "cifar-10-binary.tar.gz", ".bin", _parse_binary),
-    Layout("cifar-10-batches-mat", "cifar-10-matlab.tar.gz", ".mat", _parse_matlab),
-)
-
-
 def find_cifar10(path: Path) -> Path | None:
     """Return the folder or archive of CIFAR-10 that ``path`` is or directly holds, or ``None``."""
-    if _is_file(path):
-        return path if path.name.endswith((".tar.gz", ".tgz")) else None
-    names = [name for layout in LAYOUTS for name in layout.files]
-    for folder in (path, *(path / layout.folder for layout in LAYOUTS)):
-        if any(_is_file(folder / name) for name in names):
-            return folder
-    archives = (path / layout.archive for layout in LAYOUTS)
-    return next((archive for archive in archives if _is_file(archive)), None)
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a folder without permission is treated like one that does not exist
-        return False
+    folders = (path, *(path / name for name in FOLDERS))
+    files = [(folder / name, folder) for folder in folders for name in _FILES]
+    files += [(path / name, path / name) for name in ARCHIVES]
+    if path.name.endswith((".tar.gz", ".tgz")):
+        files.append((path, path))
+    # This also says no to a folder without permission, which counts like one that does not exist.
+    return next((found for file, found in files if os.path.isfile(file)), None)  # noqa: PTH113
 
 
 def read_cifar10(path: Path) -> ImageSet:
@@ -122,72 +108,64 @@ def read_cifar10(path: Path) -> ImageSet:
         path: A folder or an archive, as :func:`find_cifar10` returns it.
 
     Raises:
-        InputError: A batch is missing, truncated, damaged or hostile.
+        InputError: A batch is missing, truncated, damaged, hostile, or of the MATLAB version.
     """
-    # All images are allocated once and filled in place: a list of batches would need the memory
-    # twice while it is joined.
-    images = np.empty((6 * PER_BATCH, 3, SIZE, SIZE), np.uint8)
-    labels = np.empty(6 * PER_BATCH, np.int64)
-    known = {name: (layout, index) for layout in LAYOUTS for index, name in enumerate(layout.files)}
-    read: dict[str, Layout] = {}
-    for name, content in _contents(path, frozenset(known)):
-        layout, index = known[name]
-        read[name] = layout
-        rows = slice(index * PER_BATCH, (index + 1) * PER_BATCH)
+    # All images are allocated once and filled batch by batch: a list of batches would need the
+    # memory twice while it is joined.
+    images = np.empty((len(BATCHES), PER_BATCH, PIXELS), np.uint8)
+    labels = np.empty((len(BATCHES), PER_BATCH), np.int64)
+    missing = list(BATCHES)
+    contents = _read_folder(path) if path.is_dir() else read_members(path, _FILES)
+    for file, content in contents:
+        name, _, suffix = file.partition(".")
+        if suffix == "mat":
+            # SciPy's reader ended the process on damaged files of this version.
+            raise InputError(
+                f"{path}: {file} is of the MATLAB version of CIFAR-10, which is not read. Take the"
+                f" Python version, {ARCHIVES[0]}."
+            )
+        index = BATCHES.index(name)
         try:
-            if len(set(read.values())) > 1:
-                raise ValueError("it belongs to another layout than the batches before it")
-            pixels, labels_of_batch = layout.parse(content)
-            if pixels.shape != (PER_BATCH, PIXELS) or labels_of_batch.shape != (PER_BATCH,):
-                raise ValueError(f"it does not hold {PER_BATCH} images and labels")
-            if labels_of_batch.max() > 9:
+            images[index], labels[index] = (parse_binary if suffix else parse_python)(content)
+            if labels[index].max() > 9:
                 raise ValueError("it has labels above 9")
         except ValueError as error:
             raise InputError(
-                f"{path}: {name} is not a batch of CIFAR-10: {error}. "
-                f"The file is damaged or was tampered with: fetch {layout.archive} again."
+                f"{path}: {file} is not a batch of CIFAR-10: {error}. The file is damaged or was"
+                f" tampered with: fetch {ARCHIVES[0]} again."
             ) from error
-        # One batch at a time into the array of all: two copies of CIFAR-10 would be 370 MB.
-        images[rows] = pixels.reshape(images[rows].shape)
-        labels[rows] = labels_of_batch
-
-    layout = next(iter(read.values()), LAYOUTS[0])
-    missing = [name for name in layout.files if name not in read]
+        missing = [each for each in missing if each != name]
     if missing:
         raise InputError(
             f"{path} is not the whole of CIFAR-10: {', '.join(missing)} missing. Fetch"
-            f" {layout.archive} again."
+            f" {ARCHIVES[0]} again."
         )
-    digest = fingerprint(images, labels)
+    pixels, classes = images.reshape(-1, 3, SIZE, SIZE), labels.ravel()
+    digest = fingerprint(pixels, classes)
     return ImageSet(
-        images=images,
-        labels=labels,
+        images=pixels,
+        labels=classes,
         classes=CLASSES,
         source=Source(name="cifar10", where=str(path), fingerprint=digest),
-        official_test=np.arange(len(images)) >= 5 * PER_BATCH,
+        official_test=np.arange(len(pixels)) >= 5 * PER_BATCH,
     )
 
 
-def _contents(path: Path, names: frozenset[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of the files of a folder or archive, one at a time."""
-    if not path.is_dir():
-        yield from read_members(path, names)
-        return
-    # A folder may hold several layouts; the most complete one is read.
-    layout = max(LAYOUTS, key=lambda each: sum((path / name).is_file() for name in each.files))
-    for name in layout.files:
-        file = path / name
-        if not file.is_file():
+def _read_folder(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of each batch in a folder, one at a time; of versions, the first."""
+    for name in BATCHES:
+        files = (path / f"{name}{suffix}" for suffix in SUFFIXES)
+        file = next(filter(os.path.isfile, files), None)
+        if file is None:
             continue
         try:
             # Checked before reading: a wrong file of many gigabytes must not fill the memory.
             if file.stat().st_size > MEMBER_LIMIT:
                 raise InputError(
-                    f"{file} is far larger than a batch of CIFAR-10. Fetch {layout.archive} again."
+                    f"{file} is far larger than a batch of CIFAR-10. Fetch {ARCHIVES[0]} again."
                 )
-            content = file.read_bytes()
+            yield file.name, file.read_bytes()
         except OSError as error:
             raise InputError(
                 f"cannot read {file}: {error.strerror}. Make it readable, or fetch it again."
             ) from error
-        yield name, content

@@ -31,8 +31,8 @@ def load_images(
     """Load images; a note about them is logged as a warning and kept in ``source.note``.
 
     Args:
-        data: A path: a folder or ``.tar.gz`` of CIFAR-10 (the python, binary or Matlab layout), or
-            a folder of pictures. ``"cifar10"`` insists on CIFAR-10; ``"photos"`` are the built-in
+        data: A path: a folder or ``.tar.gz`` of CIFAR-10 (the Python or the binary version), or a
+            folder of pictures. ``"cifar10"`` insists on CIFAR-10; ``"photos"`` are the built-in
             photos. ``None`` or ``"auto"`` takes ``CAELAB_DATA``, else the first CIFAR-10 that is
             found on the machine, else downloads it, else takes the built-in photos.
         size: Side of the images, in pixels, for pictures and photos; CIFAR-10 has 32.
