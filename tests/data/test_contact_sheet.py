@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from caelab.data.contact_sheet import contact_sheet
 from caelab.data.image_set import ImageSet, Source
+from caelab.data.summary import contact_sheet
 from caelab.errors import InputError
 
 SOURCE = Source(name="folder", where="somewhere", note="", fingerprint="0")

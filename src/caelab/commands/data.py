@@ -20,10 +20,9 @@ from caelab.commands.output import json_option, print_json
 @run_options("data", "size", "split", "split_seed")
 def command(sheet: Path | None, as_json: bool, **options: str | int | None) -> None:
     """Describe the images: source, counts, channel statistics, duplicates across the split."""
-    from caelab.data.contact_sheet import contact_sheet
     from caelab.data.load import load_images
     from caelab.data.split import split_images
-    from caelab.data.summary import summarize
+    from caelab.data.summary import contact_sheet, summarize
     from caelab.experiments.config import make_config
 
     data = make_config(given_options(options)).data

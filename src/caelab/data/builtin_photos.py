@@ -16,7 +16,7 @@ from PIL import Image
 from scipy.ndimage import uniform_filter
 
 from caelab.color import luminance
-from caelab.data.image_set import TEST, TRAIN, VALIDATION, ImageSet, Source, fingerprint
+from caelab.data.image_set import FREE, TEST, TRAIN, VALIDATION, ImageSet, Source, fingerprint
 from caelab.errors import InputError
 
 Box = tuple[int, int, int, int]
@@ -114,22 +114,24 @@ def crop_boxes(photo: Photo, pixels: NDArray[np.uint8]) -> Iterator[tuple[int, B
         photo: The photograph.
         pixels: Its pixels, reduced, ``uint8 (H, W, 3)``.
     """
+    height, width, _ = pixels.shape
     for side, share_of_side in SIDES.items():
-        lefts, tops = np.meshgrid(
-            np.arange(0, pixels.shape[1] - side + 1, _STEP),
-            np.arange(0, pixels.shape[0] - side + 1, _STEP),
-        )
-        interesting = _deviation(pixels, side)[tops, lefts] >= _FLAT
-        apart, inside = zip(
-            *(_compare(lefts, tops, side, box) for box in (photo.validation, photo.test)),
-            strict=True,
-        )
-        allowed = {TRAIN: apart[0] & apart[1], VALIDATION: inside[0], TEST: inside[1]}
+        # The part of each square, by its upper left corner; FREE for those that serve none.
+        part_of = np.full((height - side + 1, width - side + 1), TRAIN)
+        for part, (left, top, right, bottom) in (
+            (VALIDATION, photo.validation),
+            (TEST, photo.test),
+        ):
+            # Squares that touch the rectangle, and of these the squares within it.
+            part_of[max(0, top - side + 1) : bottom, max(0, left - side + 1) : right] = FREE
+            part_of[top : bottom - side + 1, left : right - side + 1] = part
+        flat = _deviation(pixels, side) < _FLAT
+        part_of[flat[: len(part_of), : part_of.shape[1]]] = FREE
         for part, share in SHARES.items():
-            candidates = np.argwhere(interesting & allowed[part])
+            candidates = _STEP * np.argwhere(part_of[::_STEP, ::_STEP] == part)
             count = min(round(photo.crops * share_of_side * share), len(candidates))
-            for row, column in candidates[np.arange(count) * len(candidates) // max(count, 1)]:
-                left, top = int(lefts[row, column]), int(tops[row, column])
+            evenly = np.arange(count) * len(candidates) // max(count, 1)
+            for top, left in candidates[evenly].tolist():
                 yield part, (left, top, left + side, top + side)
 
 
@@ -149,13 +151,3 @@ def _deviation(pixels: NDArray[np.uint8], side: int) -> NDArray[np.float64]:
     )
     deviation: NDArray[np.float64] = np.sqrt((mean_square - mean**2).clip(0))
     return deviation
-
-
-def _compare(
-    lefts: NDArray[np.int_], tops: NDArray[np.int_], side: int, box: Box
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return whether squares are apart from a box, and whether they are inside it."""
-    left, top, right, bottom = box
-    apart = (lefts >= right) | (lefts + side <= left) | (tops >= bottom) | (tops + side <= top)
-    inside = (lefts >= left) & (lefts + side <= right) & (tops >= top) & (tops + side <= bottom)
-    return apart, inside
