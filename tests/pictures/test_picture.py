@@ -12,7 +12,6 @@ import tifffile
 from PIL import Image, ImageOps
 
 from caelab.errors import InputError
-from caelab.pictures import picture as picture_module
 from caelab.pictures.picture import ORIENTATION, Picture, printable, read_picture, to_planes
 
 
@@ -229,11 +228,11 @@ def test_what_is_no_picture_is_refused_plainly(content: bytes, message: str) -> 
 
 def test_the_limit_counts_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     content = saved(Image.new("L", (30, 20)), "PNG")
-    monkeypatch.setattr(picture_module, "PIXEL_LIMIT", 600)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300)
     assert read_picture(content).size == (20, 30)
-    monkeypatch.setattr(picture_module, "PIXEL_LIMIT", 599)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 299)
     with pytest.raises(
-        InputError, match=r"it has 30×20 pixels, more than the limit of 599\. Reduce it\."
+        InputError, match=r"it claims to be larger than 598 pixels, the limit\. Reduce it\."
     ):
         read_picture(content, name="it")
 

@@ -1,5 +1,6 @@
 """Process many pictures: read, process in batches, write; a failure does not stop the others."""
 
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -43,7 +44,7 @@ class Outcome:
 
 Process = Callable[[Sequence[Picture]], list[Picture]]
 Compare = Callable[[Picture, Picture], Comparison]
-_Read = Sequence[tuple[Job, Picture]]
+_Read = tuple[Job, Picture]
 
 
 def work(
@@ -60,63 +61,25 @@ def work(
     Yields:
         One outcome per job.
     """
-    waiting: list[tuple[Job, Picture]] = []
-    pixels = 0
-    for job in jobs:
-        try:
-            picture = _read(job, compare=compare is not None, force=force)
-        except InputError as error:
-            yield from _finish(waiting, process, compare, force=force)
-            waiting, pixels = [], 0
-            yield Outcome(job=job, error=str(error))
-            continue
-        height, width = picture.size
-        # A picture that does not fit any more starts the next batch; a large one is a batch of its
-        # own.
-        if pixels + height * width > BATCH_PIXELS:
-            yield from _finish(waiting, process, compare, force=force)
-            waiting, pixels = [], 0
-        waiting.append((job, picture))
-        pixels += height * width
-    yield from _finish(waiting, process, compare, force=force)
 
+    def read(job: Job) -> Picture:
+        # Existing results are refused before any work is done for them.
+        if job.target is not None:
+            refuse_existing(job.target, force=force)
+        if compare is not None:
+            refuse_existing(job.comparison, force=force)
+        if job.source is not None:
+            return read_picture(job.source)
+        # One byte above the limit shows that there is more, without reading it.
+        content = sys.stdin.buffer.read(INPUT_LIMIT + 1)
+        if len(content) > INPUT_LIMIT:
+            limit = INPUT_LIMIT // 2**20
+            raise InputError(f"standard input holds more than {limit} MiB, the limit.")
+        return read_picture(content, name=job.name)
 
-def _read(job: Job, *, compare: bool, force: bool) -> Picture:
-    # Existing results are refused before any work is done for them.
-    if job.target is not None:
-        refuse_existing(job.target, force=force)
-    if compare:
-        refuse_existing(job.comparison, force=force)
-    if job.source is not None:
-        return read_picture(job.source)
-    # One byte above the limit shows that there is more, without reading it.
-    content = sys.stdin.buffer.read(INPUT_LIMIT + 1)
-    if len(content) > INPUT_LIMIT:
-        raise InputError(f"standard input holds more than {INPUT_LIMIT // 2**20} MiB, the limit.")
-    return read_picture(content, name=job.name)
-
-
-def _finish(
-    waiting: _Read, process: Process, compare: Compare | None, *, force: bool
-) -> Iterator[Outcome]:
-    if not waiting:
-        return
-    try:
-        results = process([picture for _, picture in waiting])
-    except (InputError, MemoryError) as error:
-        if len(waiting) > 1:  # one of them fails: find out which
-            for one in waiting:
-                yield from _finish([one], process, compare, force=force)
-        else:
-            job, picture = waiting[0]
-            reason = NO_MEMORY if isinstance(error, MemoryError) else error
-            yield Outcome(job=job, error=f"{job.name}: {reason}", notes=picture.notes)
-        return
-
-    def conclude(read: tuple[Job, Picture], result: Picture) -> Outcome:
+    def write(read: _Read, result: Picture) -> Outcome:
         job, picture = read
-        notes = result.notes
-        metrics: Mapping[str, float] = {}
+        notes, metrics = result.notes, {}
         try:
             if job.target is None:
                 sys.stdout.buffer.write(encode(result))
@@ -134,6 +97,38 @@ def _finish(
             return Outcome(job=job, error=f"{job.name}: {NO_MEMORY}", notes=notes)
         return Outcome(job=job, notes=notes, metrics=metrics)
 
-    # `map` keeps the order of the jobs, whichever is written first.
-    with ThreadPoolExecutor(WRITERS) as pool:
-        yield from pool.map(conclude, waiting, results)
+    def finish(batch: list[_Read]) -> Iterator[Outcome]:
+        if not batch:
+            return
+        try:
+            results = process([picture for _, picture in batch])
+        except (InputError, MemoryError) as error:
+            if len(batch) > 1:
+                # One of them fails: alone, each shows whether it is the one.
+                for one in batch:
+                    yield from finish([one])
+                return
+            ((job, picture),) = batch
+            reason = NO_MEMORY if isinstance(error, MemoryError) else error
+            yield Outcome(job=job, error=f"{job.name}: {reason}", notes=picture.notes)
+            return
+        # `map` keeps the order of the jobs, whichever is written first.
+        with ThreadPoolExecutor(WRITERS) as pool:
+            yield from pool.map(write, batch, results)
+
+    waiting: list[_Read] = []
+    for job in jobs:
+        try:
+            picture = read(job)
+        except InputError as error:
+            yield from finish(waiting)
+            waiting = []
+            yield Outcome(job=job, error=str(error))
+            continue
+        waiting.append((job, picture))
+        # A picture that does not fit any more starts the next batch. A large one is a batch of its
+        # own.
+        if sum(math.prod(each.size) for _, each in waiting) > BATCH_PIXELS:
+            yield from finish(waiting[:-1])
+            waiting = waiting[-1:]
+    yield from finish(waiting)

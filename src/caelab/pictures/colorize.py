@@ -4,6 +4,7 @@ picture ──► luma, reduced ──► network ──► chroma ──► joi
    └──────► luma at full size ─────────────────────────────────────────────────► merge ──► RGB
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -17,7 +18,7 @@ from caelab.pictures.backends.base import PictureModel
 from caelab.pictures.color_profile import ColorProfile
 from caelab.pictures.joint_bilateral import GuidedChroma, Size, resized
 from caelab.pictures.picture import Floats, Picture, from_planes, to_planes
-from caelab.pictures.tiles import BATCH_PIXELS
+from caelab.pictures.tiles import batches
 
 STRIP_PIXELS = 2**16
 """Pixels that are brought to full size at a time: the arrays stay in the processor's cache."""
@@ -73,18 +74,17 @@ def colorize(
     if scales is not None and (not scales or min(scales) < 1):
         raise InputError("to colorize, at least one scale is needed, of 1 pixel or more.")
     prepared = [_in_srgb_gray(picture) for picture in pictures]
-    found: list[list[Floats]] = [[] for _ in pictures]
-    # Pictures of equal view size share a batch; the order of the results is that of the inputs.
+    # Views of equal size share a batch, of whichever picture and scale.
+    views: dict[Size, list[int]] = defaultdict(list)
     for scale in scales or (None,):
-        sizes = [_view_size(picture.size, scale, model) for picture in prepared]
-        for size in dict.fromkeys(sizes):
-            members = [index for index, own in enumerate(sizes) if own == size]
-            at_once = max(1, BATCH_PIXELS // (size[0] * size[1]))
-            for first in range(0, len(members), at_once):
-                batch = members[first : first + at_once]
-                views = np.stack([_view(prepared[index], size) for index in batch])
-                for index, chroma in zip(batch, _predict(model, views), strict=True):
-                    found[index].append(chroma)
+        for index, picture in enumerate(prepared):
+            views[_view_size(picture.size, scale, model)].append(index)
+    found: list[list[Floats]] = [[] for _ in pictures]
+    for size, members in views.items():
+        for batch in batches(members, pixels=size[0] * size[1]):
+            chroma = _predict(model, np.stack([_view(prepared[index], size) for index in batch]))
+            for index, own in zip(batch, chroma, strict=True):
+                found[index].append(own)
     space = SPACES[model.color_space or "ycbcr"]
     return [
         _merge_at_full_size(picture, saturation * _mean(chroma), space, threads=threads)

@@ -114,12 +114,12 @@ def save(stream: BinaryIO, picture: Picture, format_: str, *, name: str) -> tupl
         OSError: The file cannot be written.
     """
     picture, notes = _fitted(picture, format_)
-    writer = write_tiff if format_ == "TIFF" else None
+    own_writers = {"TIFF": write_tiff}
     if picture.most > 255:
-        writer = {"PNG": write_png, "PPM": write_pnm}.get(format_, writer)
+        own_writers |= {"PNG": write_png, "PPM": write_pnm}
     try:
-        if writer is not None:
-            writer(stream, picture)
+        if format_ in own_writers:
+            own_writers[format_](stream, picture)
         else:
             picture.to_pillow().save(stream, format=format_, **_options(picture, format_))
     except (ValueError, KeyError, OSError, Image.DecompressionBombError) as error:
@@ -133,10 +133,8 @@ def save(stream: BinaryIO, picture: Picture, format_: str, *, name: str) -> tupl
 def _fitted(picture: Picture, format_: str) -> tuple[Picture, list[str]]:
     """Return what the format can hold of a picture, and notes on the rest."""
     notes = []
-    gray = picture.pixels.shape[2] == 1
-    holds_16_bits = format_ in _HOLD_16_BITS or (
-        format_ == "JPEG2000" and gray and picture.alpha is None
-    )
+    # Pillow writes JPEG 2000 of 16 bits in one channel only.
+    holds_16_bits = format_ in _HOLD_16_BITS or (format_, picture.channels) == ("JPEG2000", 1)
     if picture.most > 255 and not holds_16_bits:
         notes.append(f"{format_} holds 8 bits a channel here, not 16")
         alpha = None if picture.alpha is None else to_eight_bits(picture.alpha)
@@ -147,8 +145,8 @@ def _fitted(picture: Picture, format_: str) -> tuple[Picture, list[str]]:
         laid = picture.pixels * opacity + picture.most * (1 - opacity)
         picture = replace(picture, pixels=np.rint(laid).astype(picture.pixels.dtype), alpha=None)
     # Pillow's writers of three formats, and readers of such a TIFF, take no gray with alpha.
-    deep_tiff = format_ == "TIFF" and picture.most > 255
-    if gray and picture.alpha is not None and (format_ in ("AVIF", "BMP", "WEBP") or deep_tiff):
+    takes_no_gray = format_ in ("AVIF", "BMP", "WEBP") or (format_ == "TIFF" and picture.most > 255)
+    if picture.channels == 2 and takes_no_gray:
         picture = replace(picture, pixels=picture.pixels.repeat(3, axis=2))
     if format_ in _HOLD_NO_METADATA and (picture.icc or picture.exif):
         notes.append(f"{format_} is written without color profile and EXIF")
@@ -160,16 +158,20 @@ def _fitted(picture: Picture, format_: str) -> tuple[Picture, list[str]]:
 
 def _options(picture: Picture, format_: str) -> dict[str, Any]:
     """Return Pillow's options for writing a format."""
-    small = picture.pixels.size < 2**16
     by_format: dict[str, dict[str, Any]] = {
         "AVIF": {"quality": JPEG_QUALITY, "subsampling": "4:4:4"},
-        "JPEG": {"quality": JPEG_QUALITY, "subsampling": 0, "optimize": small},
+        # Optimizing takes a second pass, which a large picture is not worth.
+        "JPEG": {
+            "quality": JPEG_QUALITY,
+            "subsampling": 0,
+            "optimize": picture.pixels.size < 2**16,
+        },
         "JPEG2000": {"irreversible": False},
         "PNG": {"compress_level": 4},
         "WEBP": {"lossless": picture.lossless, "quality": JPEG_QUALITY, "exact": True},
     }
-    options = by_format.get(format_, {})
-    if format_ not in _HOLD_NO_METADATA:
-        options |= {"icc_profile": picture.icc} if picture.icc else {}
-        options |= {"exif": picture.exif} if picture.exif else {}
-    return options
+    metadata = {"icc_profile": picture.icc, "exif": picture.exif}
+    if format_ in _HOLD_NO_METADATA:
+        metadata = {}
+    # An empty profile would be written as one.
+    return {**by_format.get(format_, {}), **{name: each for name, each in metadata.items() if each}}

@@ -4,7 +4,7 @@ import glob
 import itertools
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +80,8 @@ def find_jobs(
     """
     if STANDARD in inputs or output == STANDARD:
         return [_standard(inputs, output)]
-    found = list(dict.fromkeys(itertools.chain(*(_find(name, recursive) for name in inputs))))
+    # A dictionary keeps the order, and a picture that is named twice counts once.
+    found = dict.fromkeys(pair for name in inputs for pair in _find(name, recursive))
     if output is None:
         if not suffix:
             raise InputError(
@@ -89,37 +90,51 @@ def find_jobs(
             )
         # Results of an earlier call are left out, unless they are named themselves.
         earlier = re.compile(rf"{re.escape(suffix)}(-\d+)?({COMPARISON})?$")
-        found = [
-            (source, root)
+        targets = [
+            (source, _renamed(source, suffix))
             for source, root in found
             if root is None or not earlier.search(source.stem)
         ]
-    if not found:
-        raise InputError(
-            f"no pictures in {', '.join(map(printable, inputs))}; known suffixes are"
-            f" {' '.join(SUFFIX_FORMATS)}."
-        )
-    if output is None:
-        return _without_collisions(
-            Job(source=source, target=_renamed(source, suffix)) for source, _ in found
-        )
-    folder = Path(output)
-    if folder.suffix.lower() in SUFFIX_FORMATS and not folder.is_dir():
-        if len(found) > 1:
+    else:
+        folder = Path(output)
+        one_file = folder.suffix.lower() in SUFFIX_FORMATS and not folder.is_dir()
+        if one_file and len(found) > 1:
             raise InputError(
                 f"{len(found)} pictures cannot go to the one file {printable(output)}. Name a"
                 " folder."
             )
-        return [Job(source=found[0][0], target=folder)]
-    if folder.is_file():
+        if not one_file and folder.is_file():
+            raise InputError(
+                f"{printable(output)} is a file, and no picture's. Name a folder, or another"
+                " picture."
+            )
+        targets = [
+            (
+                source,
+                folder
+                if one_file
+                else folder / _renamed(source.relative_to(root or source.parent)),
+            )
+            for source, root in found
+            if one_file or not _is_result(source, root, folder.resolve())
+        ]
+    if not targets:
         raise InputError(
-            f"{printable(output)} is a file, and no picture's. Name a folder, or another picture."
+            f"no pictures in {', '.join(map(printable, inputs))}; known suffixes are"
+            f" {' '.join(SUFFIX_FORMATS)}."
         )
-    return _without_collisions(
-        Job(source=source, target=folder / _renamed(source.relative_to(root or source.parent), ""))
-        for source, root in found
-        if not _is_result(source, root, folder.resolve())
-    )
+    jobs: dict[str, Job] = {}
+    for source, target in targets:
+        job = Job(source=source, target=target)
+        # Two names that differ by case alone are one file on some systems.
+        key = os.path.abspath(target).casefold()  # noqa: PTH100 - a link must stay itself
+        if key in jobs:
+            raise InputError(
+                f"{jobs[key].name} and {job.name} would both be written to"
+                f" {printable(str(target))}. Name them in two calls, or rename one."
+            )
+        jobs[key] = job
+    return list(jobs.values())
 
 
 def _standard(inputs: Sequence[str], output: str | None) -> Job:
@@ -153,7 +168,7 @@ def _find(name: str, recursive: bool) -> list[_Found]:
     ]
 
 
-def _renamed(path: Path, suffix: str) -> Path:
+def _renamed(path: Path, suffix: str = "") -> Path:
     ending = ".png" if path.suffix.lower() in ("", ".gif") else path.suffix
     return path.with_name(f"{path.stem}{suffix}{ending}")
 
@@ -161,17 +176,3 @@ def _renamed(path: Path, suffix: str) -> Path:
 def _is_result(source: Path, root: Path | None, output: Path) -> bool:
     """Say whether a picture lies in the folder of results, within the folder that is searched."""
     return root is not None and output != root.resolve() and source.resolve().is_relative_to(output)
-
-
-def _without_collisions(jobs: Iterable[Job]) -> list[Job]:
-    by_target: dict[str, Job] = {}
-    for job in jobs:
-        # Two names that differ by case alone are one file on some systems.
-        key = os.path.abspath(job.target or "").casefold()  # noqa: PTH100 - a link must stay itself
-        if key in by_target:
-            raise InputError(
-                f"{by_target[key].name} and {job.name} would both be written to"
-                f" {printable(str(job.target))}. Name them in two calls, or rename one."
-            )
-        by_target[key] = job
-    return list(by_target.values())

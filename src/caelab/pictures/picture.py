@@ -2,7 +2,6 @@
 
 import io
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from caelab.errors import InputError
 from caelab.pictures.color_profile import ColorProfile, to_image
-from caelab.pictures.read_16bit import has_16_bits, read_16_bits
+from caelab.pictures.read_16bit import read_16_bits
 
 Values = NDArray[Any]
 """uint8 or uint16."""
@@ -22,9 +21,6 @@ Floats = NDArray[np.float32]
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """Pillow's formats that are read; some others start programs, and none of those is needed."""
-
-PIXEL_LIMIT = 178_956_970
-"""Larger pictures are refused, as by Pillow: a file of a few kilobytes can claim any size."""
 
 ORIENTATION = 0x0112
 """EXIF's tag of the orientation."""
@@ -82,14 +78,20 @@ class Picture:
         return int(np.iinfo(self.pixels.dtype).max)
 
     @property
+    def channels(self) -> int:
+        """Number of channels, with the alpha."""
+        return self.pixels.shape[2] + (self.alpha is not None)
+
+    @property
     def wide_profile(self) -> ColorProfile | None:
         """The profile of RGB values that are not sRGB; one that cannot be used counts as sRGB."""
+        if self.icc is None or self.pixels.shape[2] != 3:
+            return None
         try:
-            profile = ColorProfile(self.icc or b"")
+            profile = ColorProfile(self.icc)
         except ValueError:
             return None
-        wide = self.pixels.shape[2] == 3 and profile.space == "RGB" and not profile.is_srgb
-        return profile if wide else None
+        return None if profile.is_srgb else profile
 
     def joined(self, rows: slice = slice(None)) -> Values:
         """Return some rows with the alpha after the colors, ``(R, W, 1 to 4)``."""
@@ -173,31 +175,36 @@ def read_picture(source: Path | bytes, *, name: str | None = None) -> Picture:
     Raises:
         InputError: It is no picture, damaged, too large, or of a kind that is not read.
     """
-    if name is None:
-        name = printable(str(source) if isinstance(source, Path) else "the input")
+    name = name or printable(str(source) if isinstance(source, Path) else "the input")
     try:
         content = source if isinstance(source, bytes) else source.read_bytes()
+        if not content:
+            raise InputError(f"{name} is empty (0 bytes).")
         with warnings.catch_warnings():
-            # Pillow warns of metadata and of sizes; the size is checked here.
+            # Pillow warns of odd metadata, and of sizes that it does not refuse yet.
             warnings.simplefilter("ignore")
-            return _read(content, name)
+            return _read(content)
     except InputError:
         raise
-    except UnidentifiedImageError as error:
-        known = ", ".join(FORMATS)
-        raise InputError(f"{name} is not a picture that can be read ({known}).") from error
-    except Image.DecompressionBombError as error:
-        raise InputError(
-            f"{name} claims to be larger than {PIXEL_LIMIT:,} pixels, the limit. Reduce it."
-        ) from error
-    except MemoryError as error:
-        raise InputError(f"{name} does not fit into memory. Reduce it.") from error
     except Exception as error:  # Pillow raises errors of every kind for broken files
-        if isinstance(error, OSError):
-            reason = error.strerror or f"{error}; it is damaged or cut off"
-        else:
-            reason = f"{type(error).__name__}, {error}; it is damaged"
-        raise InputError(f"{name} cannot be read: {reason}.") from error
+        raise InputError(f"{name} {_reason(error)}.") from error
+
+
+def _reason(error: Exception) -> str:
+    """Say what is wrong with a picture that cannot be read."""
+    match error:
+        case UnidentifiedImageError():
+            return f"is not a picture that can be read ({', '.join(FORMATS)})"
+        case Image.DecompressionBombError():
+            # Pillow refuses twice the number of pixels from which it warns: a file of a few
+            # kilobytes can claim any size.
+            limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+            return f"claims to be larger than {limit:,} pixels, the limit. Reduce it"
+        case MemoryError():
+            return "does not fit into memory. Reduce it"
+        case OSError():
+            return f"cannot be read: {error.strerror or f'{error}; it is damaged or cut off'}"
+    return f"cannot be read: {type(error).__name__}, {error}; it is damaged"
 
 
 def printable(name: str) -> str:
@@ -222,38 +229,28 @@ def picture_of(image: Image.Image) -> Picture:
     return Picture.of_values(values, icc=icc, notes=tuple(notes))
 
 
-def _read(content: bytes, name: str) -> Picture:
-    if not content:
-        raise InputError(f"{name} is empty (0 bytes).")
-
+def _read(content: bytes) -> Picture:
     def reopen() -> ImageFile.ImageFile:
         Image.init()  # registers the plugins; a build of Pillow may lack some
         known = [format_ for format_ in FORMATS if format_ in Image.OPEN]
         return Image.open(io.BytesIO(content), formats=known)
 
     with reopen() as opened:
-        if opened.width * opened.height > PIXEL_LIMIT:
-            raise InputError(
-                f"{name} has {opened.width}×{opened.height} pixels, more than the limit of"
-                f" {PIXEL_LIMIT:,}. Reduce it."
-            )
-        notes: list[str] = []
-        frames = getattr(opened, "n_frames", 1)
-        if frames > 1 and opened.format != "MPO":
-            notes.append(f"of {frames} frames only the first is used")
-        # EXIF may load the picture, after which the file's own depth is no longer known.
-        sixteen = has_16_bits(opened) and "transparency" not in opened.info
+        format_, frames = opened.format or "PNG", getattr(opened, "n_frames", 1)
+        notes = [f"of {frames} frames only the first is used"] if frames > 1 else []
+        if format_ == "MPO":
+            # A JPEG of a telephone with a second picture inside, which is smaller.
+            format_, notes = "JPEG", []
+        # The depth comes first: EXIF may load the picture, after which Pillow no longer tells it.
+        values = None if "transparency" in opened.info else read_16_bits(opened.tile, reopen)
         exif, orientation, exif_notes = _exif(opened)
-        format_ = "JPEG" if opened.format == "MPO" else opened.format or "PNG"
         icc = opened.info.get("icc_profile") or None
         # Values come last: decoding may drop the metadata.
-        if sixteen:
-            values = read_16_bits(reopen)
-        else:
+        if values is None:
             values, icc, value_notes = _values(opened, icc)
             notes += value_notes
     return Picture.of_values(
-        _TURNS.get(orientation, np.asarray)(values),
+        _upright(values, orientation),
         format=format_,
         icc=icc,
         exif=exif,
@@ -266,29 +263,30 @@ def _read(content: bytes, name: str) -> Picture:
 def _values(opened: Image.Image, icc: bytes | None) -> tuple[Values, bytes | None, list[str]]:
     """Decode to uint8 or uint16 ``(H, W, 1 to 4)``; return the values' profile and notes too."""
     opened.load()
-    mode = opened.mode
-    if mode.startswith("I;16"):
-        return np.asarray(opened).astype(np.uint16)[..., None], icc, []
+    mode, notes = opened.mode, []
     if mode in ("I", "F"):
         # float64 holds every 32-bit integer; infinity becomes white, NaN black.
         numbers = np.nan_to_num(np.asarray(opened).astype(np.float64), posinf=1e300, neginf=0)
         if mode == "F":
             numbers *= 65535 if numbers.max() <= 1 else 257
-        kept = mode == "I" and numbers.min() >= 0 and numbers.max() <= 65535
-        values = np.rint(numbers.clip(0, 65535)).astype(np.uint16)[..., None]
-        return values, icc, [] if kept else ["its values were brought to 16 bits"]
-    if mode == "CMYK":
+        values = np.rint(numbers.clip(0, 65535)).astype(np.uint16)
+        if not np.array_equal(values, np.asarray(opened)):
+            notes = ["its values were brought to 16 bits"]
+    elif mode.startswith("I;16"):
+        values = np.asarray(opened).astype(np.uint16)
+    elif mode == "CMYK":
         try:
-            converted = ColorProfile(icc or b"").to_srgb(opened)
+            values, note = ColorProfile(icc or b"").to_srgb(opened), "CMYK was converted to sRGB"
         except ValueError:
+            values = np.asarray(opened.convert("RGB"))
             note = "CMYK without a usable profile was converted to RGB"
-            return np.asarray(opened.convert("RGB")), None, [note]
-        return converted, None, ["CMYK was converted to sRGB"]
-    wanted = "L" if mode in ("1", "L", "LA", "La") else "RGB"
-    if opened.has_transparency_data:
-        wanted += "A"
-    values = np.asarray(opened if mode == wanted else opened.convert(wanted))
-    return values.reshape(opened.height, opened.width, -1), icc, []
+        icc, notes = None, [note]
+    else:
+        wanted = "L" if mode in ("1", "L", "LA", "La") else "RGB"
+        if opened.has_transparency_data:
+            wanted += "A"
+        values = np.asarray(opened if mode == wanted else opened.convert(wanted))
+    return values.reshape(opened.height, opened.width, -1), icc, notes
 
 
 def _exif(opened: ImageFile.ImageFile) -> tuple[bytes, int, list[str]]:
@@ -307,13 +305,12 @@ def _exif(opened: ImageFile.ImageFile) -> tuple[bytes, int, list[str]]:
         return b"", 1, ["its EXIF is damaged and was left out"]
 
 
-_TURNS: dict[int, Callable[[Values], Values]] = {
-    2: lambda values: values[:, ::-1],
-    3: lambda values: values[::-1, ::-1],
-    4: lambda values: values[::-1],
-    5: lambda values: values.swapaxes(0, 1),
-    6: lambda values: np.rot90(values, -1),
-    7: lambda values: np.rot90(values, 2).swapaxes(0, 1),
-    8: lambda values: np.rot90(values),
-}
-"""What makes ``(H, W, C)`` upright, by EXIF's orientation."""
+def _upright(values: Values, orientation: int) -> Values:
+    """Turn values ``(H, W, C)`` as EXIF's orientation says; unknown ones change nothing."""
+    if orientation not in range(1, 9):
+        return values
+    if orientation > 4:
+        values = values.swapaxes(0, 1)
+    # The last four are the first four, of a picture whose rows are its columns.
+    down, across = [(1, 1), (1, -1), (-1, -1), (-1, 1)][(orientation - 1) % 4]
+    return values[::down, ::across]

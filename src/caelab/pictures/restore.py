@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from caelab.color import luminance
 from caelab.degrade.kinds import MISSING
 from caelab.errors import InputError
 from caelab.pictures.backends.base import PictureModel
 from caelab.pictures.picture import Floats, Picture, from_planes, to_planes
-from caelab.pictures.tiles import BATCH_PIXELS, TILE, in_tiles
+from caelab.pictures.tiles import TILE, Indices, batches, in_tiles
 
 
 def restore(model: PictureModel, pictures: Sequence[Picture], *, tile: int = TILE) -> list[Picture]:
@@ -49,12 +48,12 @@ def restore(model: PictureModel, pictures: Sequence[Picture], *, tile: int = TIL
             " a format that has transparency, such as PNG."
         )
     results: list[Picture] = []
-    alike = itertools.groupby(pictures, key=lambda picture: (picture.pixels.shape, picture.most))
-    for (shape, _), run in alike:
-        group = list(run)
-        at_once = max(1, BATCH_PIXELS // (shape[0] * shape[1]))
-        for first in range(0, len(group), at_once):
-            results += _restore_alike(model, group[first : first + at_once], tile)
+    # Neighbors of one size, depth and number of channels make a batch.
+    for (shape, _), run in itertools.groupby(
+        pictures, key=lambda picture: (picture.pixels.shape, picture.most)
+    ):
+        for batch in batches(list(run), pixels=shape[0] * shape[1]):
+            results += _restore_alike(model, batch, tile)
     return results
 
 
@@ -62,7 +61,6 @@ def _restore_alike(model: PictureModel, pictures: Sequence[Picture], tile: int) 
     """Restore pictures of one size, type and number of channels as one batch."""
     channels = pictures[0].pixels.shape[2]
     results = [np.empty_like(picture.pixels) for picture in pictures]
-    # Missing pixels get the value that marked them in training.
     marks = model.degradation.marks_missing
 
     def function(images: Floats) -> Floats:
@@ -74,31 +72,28 @@ def _restore_alike(model: PictureModel, pictures: Sequence[Picture], tile: int) 
             return model(images.reshape(-1, 1, *images.shape[2:])).reshape(images.shape)
         return luminance(model(images.repeat(model.channels, axis=1)))
 
-    def read(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Floats:
-        tiles = [to_planes(picture.pixels[np.ix_(rows, columns)]) for picture in pictures]
+    def read(rows: Indices, columns: Indices) -> Floats:
+        chosen = np.ix_(rows, columns)
+        tiles = np.stack([to_planes(picture.pixels[chosen]) for picture in pictures])
         if marks:
+            # Missing pixels get the value that marked them in training.
             for picture, part in zip(pictures, tiles, strict=True):
                 assert picture.alpha is not None
-                part[:, picture.alpha[np.ix_(rows, columns)] == 0] = MISSING
-        return np.stack(tiles)
+                part[:, picture.alpha[chosen] == 0] = MISSING
+        return tiles
 
     adapted = replace(model, function=function)
     for top, band in in_tiles(adapted, read, pictures[0].size, tile=tile):
         for result, part in zip(results, band, strict=True):
             result[top : top + band.shape[2]] = from_planes(part, result.dtype)
-    if marks:
-        only = len(model.degradation.steps) == 1
-        return [_filled(*made, only=only) for made in zip(pictures, results, strict=True)]
-    return [
-        replace(picture, pixels=pixels) for picture, pixels in zip(pictures, results, strict=True)
-    ]
-
-
-def _filled(picture: Picture, pixels: NDArray[np.generic], *, only: bool) -> Picture:
-    """Return the picture without holes; ``only`` these are taken from ``pixels``."""
-    assert picture.alpha is not None
-    missing = picture.alpha == 0
-    if only:
-        pixels = np.where(missing[..., None], pixels, picture.pixels)
-    alpha = np.where(missing, picture.most, picture.alpha).astype(picture.alpha.dtype)
-    return replace(picture, pixels=pixels, alpha=alpha)
+    restored = []
+    for picture, pixels in zip(pictures, results, strict=True):
+        alpha = picture.alpha
+        if marks and alpha is not None:
+            missing = alpha == 0
+            # Where nothing else is to be undone, pixels that are not missing stay as they are.
+            if len(model.degradation.steps) == 1:
+                pixels = np.where(missing[..., None], pixels, picture.pixels)
+            alpha = np.where(missing, alpha.dtype.type(picture.most), alpha)
+        restored.append(replace(picture, pixels=pixels, alpha=alpha))
+    return restored

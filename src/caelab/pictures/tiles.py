@@ -7,8 +7,8 @@ Where the field is the whole image, tiles fade into one another over a wide over
 """
 
 import itertools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from caelab.pictures.backends.base import Geometry, PictureModel
 from caelab.pictures.picture import Floats
 
 Indices = NDArray[np.int64]
+ItemT = TypeVar("ItemT")
 
 TILE = 512
 """Default side of a tile, in pixels."""
@@ -29,8 +30,7 @@ BATCH_PIXELS = TILE**2
 """Small tiles go through the network together, up to this many pixels."""
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """A tile along one side.
 
     Attributes:
@@ -55,23 +55,23 @@ def spans(length: int, geometry: Geometry, *, tile: int = TILE) -> list[Span]:
         tile: Length of a tile; longer where the receptive field requires it, without effect where
             the network takes one size.
     """
-    multiple = geometry.multiple
-    if geometry.fixed is not None:
+    multiple, fixed = geometry.multiple, geometry.fixed
+    if fixed is not None:
         # A network of one size gets tiles of that size. As no part of a tile is exact, half of it
         # overlaps and a quarter fades.
-        side, overlap, fade = geometry.fixed, geometry.fixed // 2, geometry.fixed // 4
-        whole = max(length, side)
+        side, overlap, fade = fixed, fixed // 2, fixed // 4
+    elif geometry.field is None:
+        side = min(tile, MAX_WHOLE_IMAGE_TILE)
+        overlap, fade = side // 4, side // 8
     else:
-        if geometry.field is not None:
-            # The receptive field is a margin that is dropped; what is left is exact and needs no
-            # fading.
-            side, margin, fade = tile, geometry.field, 0
-        else:
-            side = min(tile, MAX_WHOLE_IMAGE_TILE)
-            margin, fade = side // 16, side // 8
-        overlap = 2 * margin + fade
-        side = _rounded_up(max(side, 4 * overlap, overlap + multiple), multiple)
-        whole = _rounded_up(length, multiple)
+        # The receptive field is a margin that both tiles drop; what is left is exact and needs no
+        # fading.
+        side, overlap, fade = tile, 2 * geometry.field, 0
+    if fixed is None:
+        # Where the overlap is most of a tile, most of the work is done twice.
+        side = max(side, 4 * overlap, overlap + multiple)
+        side += -side % multiple
+    whole = max(length + -length % multiple, fixed or 0)
     if whole <= side:
         return [Span(0, whole, np.ones(whole, np.float32))]
 
@@ -79,18 +79,17 @@ def spans(length: int, geometry: Geometry, *, tile: int = TILE) -> list[Span]:
     # between tiles whose starts are rounded down to the stride.
     spacing = max((side - overlap) // multiple, 1) * multiple
     steps = -(-(whole - side) // spacing)
-    starts = [index * (whole - side) // (multiple * steps) * multiple for index in range(steps + 1)]
-    middles = [(left + side + right) // 2 for left, right in itertools.pairwise(starts)]
-    pixels = np.arange(whole)
-    # `after[i]` is the share of a pixel that lies after boundary i; a tile has what is after its
-    # first boundary and not after its last, so all weights telescope to 1.
-    # A fade of no pixels is a step.
-    ramps = [((pixels + 0.5 - middle) / max(fade, 1e-6) + 0.5).clip(0, 1) for middle in middles]
-    after = [np.ones(whole), *ramps, np.zeros(whole)]
-    weights = [(left - right).astype(np.float32) for left, right in itertools.pairwise(after)]
+    starts = np.arange(steps + 1) * (whole - side) // (multiple * steps) * multiple
+    middles = (starts[:-1] + starts[1:] + side) // 2
+    # `after[i]` is the share of a pixel that lies after boundary i. A tile has what is after its
+    # first boundary and not after its last, so all weights telescope to 1. A fade of no pixels is
+    # a step.
+    ramps = (np.arange(whole) + 0.5 - middles[:, None]) / max(fade, 1e-6) + 0.5
+    after = np.vstack([np.ones(whole), ramps.clip(0, 1), np.zeros(whole)])
+    weights = (after[:-1] - after[1:]).astype(np.float32)
     return [
         Span(start, start + side, own[start : start + side])
-        for start, own in zip(starts, weights, strict=True)
+        for start, own in zip(starts.tolist(), weights, strict=True)
     ]
 
 
@@ -117,34 +116,40 @@ def in_tiles(
         Index of a band's first row, and the band, of shape ``(P, C', rows, W)``, without gaps.
     """
     height, width = size
-    down, across = spans(height, model.geometry, tile=tile), spans(width, model.geometry, tile=tile)
-    columns = [_mirrored(np.arange(span.start, span.stop), width) for span in across]
-    at_once = max(1, BATCH_PIXELS // (len(down[0].weights) * len(across[0].weights)))
+    down, across = (spans(side, model.geometry, tile=tile) for side in size)
+    columns = [_pixels(span, width) for span in across]
+    # Rows that wait for the tiles below; none above the first tiles.
+    waiting = np.zeros((1, 1, 0, 1), np.float32)
     # A band holds one row of tiles at the picture's full width: memory grows with the width alone.
-    band = np.zeros(0, np.float32)
-    for number, span in enumerate(down):
-        rows = _mirrored(np.arange(span.start, span.stop), height)
+    for span, below in itertools.zip_longest(down, down[1:]):
+        rows = _pixels(span, height)
         outputs: list[Floats] = []
-        for first in range(0, len(across), at_once):
-            tiles = [read(rows, chosen) for chosen in columns[first : first + at_once]]
-            outputs += np.split(model(np.concatenate(tiles)), len(tiles))
-        if number == 0:
-            band = np.zeros((*outputs[0].shape[:3], across[-1].stop), np.float32)
+        for some in batches(columns, pixels=len(rows) * len(columns[0])):
+            tiles = np.concatenate([read(rows, chosen) for chosen in some])
+            outputs += np.split(model(tiles), len(some))
+        band = np.zeros((*outputs[0].shape[:3], across[-1].stop), np.float32)
         for output, own in zip(outputs, across, strict=True):
             band[..., own.start : own.stop] += output * (span.weights[:, None] * own.weights)
-        # Rows above the next tile are complete; the others wait at the top of the band.
-        following = down[number + 1].start if number + 1 < len(down) else span.stop
-        done = following - span.start
-        if (rows_left := min(following, height) - span.start) > 0:
-            yield span.start, band[:, :, :rows_left, :width].copy()
-        band = np.concatenate([band[:, :, done:], np.zeros_like(band[:, :, :done])], axis=2)
+        band[:, :, : waiting.shape[2]] += waiting
+        # Rows above the next tile are complete.
+        done = below.start - span.start if below else height - span.start
+        yield span.start, band[:, :, :done, :width]
+        waiting = band[:, :, done:]
 
 
-def _rounded_up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple
+def batches(items: Sequence[ItemT], *, pixels: int) -> Iterator[Sequence[ItemT]]:
+    """Yield so many of the items at a time as go through a network together, one at least.
+
+    Args:
+        items: What to divide, images or other things of equal size.
+        pixels: Pixels of one item.
+    """
+    count = max(1, BATCH_PIXELS // pixels)
+    for first in range(0, len(items), count):
+        yield items[first : first + count]
 
 
-def _mirrored(pixels: Indices, length: int) -> Indices:
-    """Fold indices beyond ``length`` back into the picture, the border pixel twice."""
-    folded = pixels % (2 * length)
+def _pixels(span: Span, length: int) -> Indices:
+    """Return a tile's pixels; those beyond ``length`` are mirrored, the border pixel twice."""
+    folded = np.arange(span.start, span.stop) % (2 * length)
     return np.minimum(folded, 2 * length - 1 - folded)
