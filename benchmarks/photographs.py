@@ -33,7 +33,7 @@ def main() -> None:
     """Measure and print the table."""
     truths = {name: Picture(pixels=_reduced(pixels)) for name, pixels in _photographs().items()}
     grays = {name: without_color(picture) for name, picture in truths.items()}
-    model = open_model("colorize").model
+    model = open_model("colorize")
     ways = {
         "gray": grays,
         "sepia": {name: Picture(pixels=_sepia(gray.pixels)) for name, gray in grays.items()},

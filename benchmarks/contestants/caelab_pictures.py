@@ -43,7 +43,7 @@ def main() -> None:
 def _network(task: Task) -> dict[str, Any]:
     from caelab.pictures.open_model import open_model
 
-    model = open_model(MODEL, runtime=task.options["runtime"]).model
+    model = open_model(MODEL, runtime=task.options["runtime"])
     images = np.random.default_rng(task.seed).random((task.batch or 512, 1, 32, 32), np.float32)
     model(images)
     return {

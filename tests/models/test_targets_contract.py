@@ -1,6 +1,8 @@
 """What every registered prediction target keeps."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,7 +35,7 @@ def made(name: str) -> PredictionTarget:
     pixels = (CLEAN * 255).byte().numpy()
     bins = kind.measure(OPTIONS, DeviceImages.of(pixels, np.arange(3), device=torch.device("cpu")))
     card = replace(CARD, target=name, bins=bins)
-    assert read_card(card.to_dict()) == card
+    assert read_card(json.dumps(card.to_dict()), Path("m")) == card
     return kind.from_card(card)
 
 
@@ -114,4 +116,4 @@ def test_a_card_with_the_names_of_before_is_read() -> None:
            "average_flips": True, "average_shift": 2, "average_enlarged": False}  # fmt: skip
     for name in ("degradation", "target", "color_space", "tta"):
         del old[name]
-    assert read_card(old) == replace(CARD, tta=TTA(flip=True, shift=2))
+    assert read_card(json.dumps(old), Path("m")) == replace(CARD, tta=TTA(flip=True, shift=2))

@@ -126,8 +126,7 @@ def test_onnx_lies_beside(shelf: Path, run: Path, monkeypatch: pytest.MonkeyPatc
     made = publish(run, "tiny")
     images = np.random.default_rng(0).random((2, 3, 20, 24), np.float32)
     answers = [
-        open_model("tiny", runtime=runtime, threads=1).model(images)
-        for runtime in ("torch", "onnx")
+        open_model("tiny", runtime=runtime, threads=1)(images) for runtime in ("torch", "onnx")
     ]  # type: ignore[arg-type]
     np.testing.assert_allclose(*answers, atol=1e-5)
     graph = (shelf / "tiny.onnx").read_bytes()

@@ -123,7 +123,7 @@ def test_tiles_are_the_whole_where_answers_are_averaged_over_a_shift() -> None:
         return averaging.restore(torch.from_numpy(images)).numpy()
 
     image = np.random.default_rng(0).random((1, 160, 160), np.float32)
-    geometry = geometry_of(parse("pool up"), channels=1, size=32, shift=15)
+    geometry = geometry_of(parse("pool up"), channels=1, size=32, tta=TTA(shift=15))
     model = PictureModel(function=function, channels=1, geometry=geometry)
     np.testing.assert_array_equal(tiled(model, image, tile=60), function(image[None])[0])
     careless = PictureModel(
@@ -143,7 +143,7 @@ def test_tiles_are_the_whole_where_answers_are_averaged_over_an_enlarged_image()
         return averaging.restore(torch.from_numpy(images)).numpy()
 
     image = np.random.default_rng(0).random((1, 160, 160), np.float32)
-    geometry = geometry_of(parse(text), channels=1, size=32, scale=True)
+    geometry = geometry_of(parse(text), channels=1, size=32, tta=TTA(scale=True))
     assert geometry.multiple == 8
     model = PictureModel(function=function, channels=1, geometry=geometry)
     np.testing.assert_allclose(tiled(model, image, tile=64), function(image[None])[0], atol=1e-5)

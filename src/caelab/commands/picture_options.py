@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from caelab.pictures.backends.base import PictureModel
     from caelab.pictures.batch import Compare, Outcome
     from caelab.pictures.inputs import Job
-    from caelab.pictures.open_model import Device, OpenedModel, Runtime
+    from caelab.pictures.open_model import Device, Runtime
     from caelab.pictures.picture import Picture
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
@@ -131,20 +131,22 @@ def process_pictures(
     from caelab.pictures.batch import work
     from caelab.pictures.inputs import find_jobs
     from caelab.pictures.open_model import open_model, require_task
+    from caelab.pictures.picture import printable
 
     jobs = find_jobs(
         options.inputs, output=options.output, suffix=options.suffix, recursive=options.recursive
     )
     _check(jobs, options, variants)
-    opened = open_model(
+    model = open_model(
         name, runtime=options.runtime, threads=options.threads, device=options.device
     )
-    require_task(opened, task, undoing=undoing)
+    name = printable(name)
+    require_task(model, task, name=name, undoing=undoing)
     draw = compare if options.compare else None
     outcomes: list[Outcome] = []
     with progress(task, len(jobs) * (variants or 1), unit="pictures") as bar:
-        for model, some in _passes(opened, jobs, variants, seed):
-            for outcome in work(some, partial(process, model), compare=draw, force=options.force):
+        for variant, some in _passes(model, jobs, variants, seed):
+            for outcome in work(some, partial(process, variant), compare=draw, force=options.force):
                 outcomes.append(outcome)
                 bar()
                 for note in outcome.notes:
@@ -154,7 +156,7 @@ def process_pictures(
     failed = sum(outcome.error is not None for outcome in outcomes)
     if options.as_json:
         documents = [_document(outcome, compared=options.compare) for outcome in outcomes]
-        print_json({"model": opened.name, "failed": failed, "pictures": documents})
+        print_json({"model": name, "failed": failed, "pictures": documents})
     else:
         _list(outcomes)
     if failed:
@@ -164,12 +166,14 @@ def process_pictures(
 
 
 def _passes(
-    opened: "OpenedModel", jobs: Sequence["Job"], variants: int | None, seed: int
+    model: "PictureModel", jobs: Sequence["Job"], variants: int | None, seed: int
 ) -> Iterator[tuple["PictureModel", Sequence["Job"]]]:
+    from caelab.pictures.open_model import variant_of
+
     if variants is None:
-        yield opened.model, jobs
+        yield model, jobs
     for number in range(variants or 0):
-        yield opened.variant(number, seed), [job.numbered(number + 1) for job in jobs]
+        yield variant_of(model, number, seed=seed), [job.numbered(number + 1) for job in jobs]
 
 
 def _check(jobs: Sequence["Job"], options: PictureOptions, variants: int | None) -> None:

@@ -1,14 +1,48 @@
 """The card of a model: what must be known to use its weights."""
 
-from collections.abc import Mapping
+import json
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
-from caelab.models.color_bins import ColorBins
+from pydantic import TypeAdapter
+
+from caelab.errors import InputError
 from caelab.models.tta import TTA
+
+NEIGHBORS = 5
+"""Number of chroma bins over which a color is spread."""
 
 _RENAMED = {"impair": "degradation", "predict": "target", "space": "color_space"}
 _OLD_TTA = {"average_flips": "flip", "average_shift": "shift", "average_enlarged": "scale"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColorBins:
+    """The classes of colors, and how a distribution over them becomes one color.
+
+    Attributes:
+        cells: Cell of each bin, sorted by the first channel, then the second.
+        frequencies: Shares of the bins among the pixels of the training images, each pixel spread
+            over its nearest bins; their sum is 1.
+        rebalance: Extra weight of rare bins, in [0, 1): 0 is none, near 1 the inverse of their
+            frequency. It is 1 − λ of Zhang et al.
+        temperature: Temperature of the annealed mean: 1 is the mean of the distribution, near 0 its
+            most probable bin.
+
+    Raises:
+        ValueError: The numbers of bins and frequencies differ, or there are fewer than
+            ``NEIGHBORS``.
+    """
+
+    cells: tuple[tuple[int, int], ...]
+    frequencies: tuple[float, ...]
+    rebalance: float
+    temperature: float
+
+    def __post_init__(self) -> None:
+        if len(self.cells) != len(self.frequencies) or len(self.cells) < NEIGHBORS:
+            raise ValueError(f"{len(self.cells)} bins and {len(self.frequencies)} frequencies")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,20 +84,26 @@ class ModelCard:
         return {**asdict(self), "tta": self.tta.model_dump()}
 
 
-def read_card(content: Mapping[str, Any]) -> ModelCard:
-    """Invert :meth:`ModelCard.to_dict`; cards with the names of earlier versions are read too.
+def read_card(text: str, file: Path) -> ModelCard:
+    """Read a card from JSON; cards with the names of earlier versions are read too.
+
+    Args:
+        text: :meth:`ModelCard.to_dict` as JSON.
+        file: The model's file, which messages name.
 
     Raises:
-        KeyError, TypeError, ValueError: The card is damaged.
+        InputError: The card is damaged.
     """
-    # Version 0.1 named some fields otherwise, and test-time augmentation was three of them.
-    values = {_RENAMED.get(name, name): value for name, value in content.items()}
-    old = {_OLD_TTA[name]: values.pop(name) for name in _OLD_TTA if name in values}
-    values["tta"] = TTA(**values.get("tta", old))
-    for name in ("mean", "std", "output_mean", "output_std"):
-        values[name] = tuple(values[name])
-    if (bins := values.get("bins")) is not None:
-        cells = tuple((int(first), int(second)) for first, second in bins["cells"])
-        frequencies = tuple(map(float, bins["frequencies"]))
-        values["bins"] = ColorBins(**{**bins, "cells": cells, "frequencies": frequencies})
-    return ModelCard(**values)
+    try:
+        # Version 0.1 named some fields otherwise, and test-time augmentation was three of them.
+        values = {_RENAMED.get(name, name): value for name, value in json.loads(text).items()}
+        old = {_OLD_TTA[name]: values.pop(name) for name in _OLD_TTA if name in values}
+        return TypeAdapter(ModelCard).validate_python({"tta": old, **values})
+    except (AttributeError, ValueError) as error:
+        raise damaged(file, error) from error
+
+
+def damaged(file: Path, error: Exception) -> InputError:
+    """Return the error of a file whose metadata cannot be understood."""
+    reason = " ".join(str(error).split())
+    return InputError(f"{file}: the description in its metadata is damaged ({reason}).")

@@ -5,17 +5,13 @@ another space's chroma; the bins are the cells that the training images fill mos
 measured in cells here: cell (i, j) has its center at (i, j), and gray is (0, 0).
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from caelab.color import ColorSpace
 from caelab.data.device_images import DeviceImages
 from caelab.data.image_set import evenly_spaced
-
-NEIGHBORS = 5
-"""Number of bins over which a color is spread."""
+from caelab.models.card import NEIGHBORS, ColorBins
 
 MIN_BINS = 8
 """Smallest number of bins; fewer than ``NEIGHBORS`` could not be told apart."""
@@ -40,38 +36,11 @@ _MAX_IMAGES = 4096
 """Training images that are counted, evenly spaced: four million pixels of CIFAR-10."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ColorBins:
-    """The classes of colors, and how a distribution over them becomes one color.
-
-    Attributes:
-        cells: Cell of each bin, sorted by the first channel, then the second.
-        frequencies: Shares of the bins among the pixels of the training images, each pixel spread
-            over its nearest bins; their sum is 1.
-        rebalance: Extra weight of rare bins, in [0, 1): 0 is none, near 1 the inverse of their
-            frequency. It is 1 − λ of Zhang et al.
-        temperature: Temperature of the annealed mean: 1 is the mean of the distribution, near 0 its
-            most probable bin.
-
-    Raises:
-        ValueError: The numbers of bins and frequencies differ, or there are fewer than
-            ``NEIGHBORS``.
-    """
-
-    cells: tuple[tuple[int, int], ...]
-    frequencies: tuple[float, ...]
-    rebalance: float
-    temperature: float
-
-    def __post_init__(self) -> None:
-        if len(self.cells) != len(self.frequencies) or len(self.cells) < NEIGHBORS:
-            raise ValueError(f"{len(self.cells)} bins and {len(self.frequencies)} frequencies")
-
-    def weights(self) -> Tensor:
-        """Return each bin's weight in the loss, shape ``(Q,)``; the mean over pixels is 1."""
-        frequencies = torch.tensor(self.frequencies, dtype=torch.float64)
-        weights = 1 / (self.rebalance * frequencies + (1 - self.rebalance) / len(frequencies))
-        return (weights / (weights * frequencies).sum()).float()
+def bin_weights(bins: ColorBins) -> Tensor:
+    """Return each bin's weight in the loss, shape ``(Q,)``; the mean over pixels is 1."""
+    frequencies = torch.tensor(bins.frequencies, dtype=torch.float64)
+    weights = 1 / (bins.rebalance * frequencies + (1 - bins.rebalance) / len(frequencies))
+    return (weights / (weights * frequencies).sum()).float()
 
 
 def in_cells(chroma: Tensor, space: ColorSpace) -> Tensor:

@@ -65,8 +65,7 @@ class ImageModel(nn.Module):
         """Put a network between the normalization and the target of its card.
 
         Raises:
-            InputError: The target is unknown.
-            ValueError: The card lacks what its target needs.
+            InputError: The target is unknown, or the card lacks what it needs.
         """
         if (kind := PredictionTarget.registry.get(card.target)) is None:
             known = ", ".join(PredictionTarget.registry)

@@ -60,18 +60,14 @@ def load_model(file: Path, device: torch.device) -> tuple[ImageModel, ModelCard]
         raise InputError(
             f"{file} holds no caelab model: its metadata does not say format {FORMAT}."
         )
+    card = read_card(metadata.get("card", ""), file)
     try:
-        card = read_card(json.loads(metadata["card"]))
         channels = parse_degradation(card.degradation).channels(card.channels)
         generator = torch.Generator()
         network = build(parse(card.network), channels=channels, size=card.size, generator=generator)
         model = ImageModel.from_card(network, card)
     except InputError as error:
         raise InputError(f"{file}: {error}\n{PLUGIN_HINT}") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(
-            f"{file}: the description in its metadata is damaged ({error})."
-        ) from error
     try:
         model.network.load_state_dict(tensors)
     except RuntimeError as error:

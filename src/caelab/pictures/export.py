@@ -3,8 +3,6 @@
 import json
 import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ from caelab.models.card import ModelCard
 from caelab.models.image_model import ImageModel
 from caelab.pictures.backends.base import Geometry
 from caelab.pictures.backends.onnx import FORMAT, INPUT, OUTPUT, load_onnx
-from caelab.pictures.backends.torch import geometry_of_card
+from caelab.pictures.backends.torch import torch_picture_model
 
 TOLERANCE = 1e-4
 """Largest accepted difference from PyTorch, on a range of 1: a fortieth of an 8-bit level."""
@@ -54,9 +52,9 @@ def export_onnx(
         InputError: Packages are missing, the model cannot be exported, or the results differ.
     """
     channels = len(card.mean)
-    geometry = geometry_of_card(card)
+    geometry = torch_picture_model(model, card, torch.device("cpu")).geometry
     # Padding lies inside the graph, so that users of other languages need not know of strides.
-    whole = _AnySize(model.eval(), geometry.multiple).eval()
+    whole = _AnySize(model, geometry.multiple).eval()
     try:
         import onnx
         import onnxruntime  # noqa: F401 - to fail before the work
@@ -107,8 +105,10 @@ def _translate(whole: nn.Module, *, channels: int, geometry: Geometry) -> Any:
     # Dimensions of equal size would be taken for the same.
     sides = [geometry.fixed or factor * geometry.multiple for factor in (10, 12)]
     example = torch.rand(2, channels, *sides, generator=torch.Generator().manual_seed(0))
-    with warnings.catch_warnings(), _quiet(logging.getLogger("torch.onnx")):
-        warnings.simplefilter("ignore")  # the exporter's, of its own use of torch
+    # The exporter warns of its own use of torch.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         try:
             program = torch.onnx.export(
                 whole,
@@ -170,7 +170,7 @@ def _compare(
     whole: nn.Module, file: Path, *, channels: int, geometry: Geometry, size: int
 ) -> float:
     """Return the largest difference between PyTorch and onnxruntime over several shapes."""
-    loaded, _ = load_onnx(file)
+    loaded = load_onnx(file)
     side = size + 3 * geometry.multiple
     shapes = [(1, size, size), (3, size, size)]
     shapes += [] if geometry.fixed else [(2, side, size), (1, size + 1, 2 * size - 1), (1, 1, 1)]
@@ -191,13 +191,3 @@ def _compare(
             )
         largest = max(largest, difference)
     return largest
-
-
-@contextmanager
-def _quiet(logger: logging.Logger) -> Iterator[None]:
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

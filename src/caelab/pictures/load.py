@@ -18,7 +18,7 @@ Batches go straight through the network, and to its code and back:
 True
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,7 +26,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from caelab.color import luminance
 from caelab.device import choose_device
@@ -35,7 +34,7 @@ from caelab.models.card import ModelCard
 from caelab.models.image_model import ImageModel
 from caelab.models.inference import Inference
 from caelab.models.weights_file import load_model
-from caelab.pictures.backends.torch import torch_picture_model
+from caelab.pictures.backends.torch import on_arrays, torch_picture_model
 from caelab.pictures.colorize import colorize
 from caelab.pictures.model_files import find_model
 from caelab.pictures.open_model import ONNX, Device, command_for
@@ -62,9 +61,11 @@ class Model:
     def __init__(self, network: ImageModel, card: ModelCard, device: torch.device) -> None:
         self.network = network
         self.card = card
-        self._device = device
-        self._inference = Inference(network)
         self._model = torch_picture_model(network, card, device)
+        inference = Inference(network)
+        self._restore = on_arrays(inference.restore, device)
+        self._encode = on_arrays(inference.encode, device)
+        self._decode = on_arrays(inference.decode, device)
 
     def __repr__(self) -> str:
         card = self.card
@@ -90,7 +91,7 @@ class Model:
             InputError: The images have another form, or a size that the network does not take.
         """
         if not isinstance(images, Image.Image) and np.ndim(images) == 4:
-            return self._run(self._batch(images), self._inference.restore)
+            return self._restore(self._batch(images))
         picture = _picture(images)
         if command_for(self._model.degradation) == "colorize":
             (result,) = colorize(self._model, [picture], scales=scales, saturation=saturation)
@@ -116,7 +117,7 @@ class Model:
         """
         if isinstance(images, Image.Image) or np.ndim(images) != 4:
             images = to_planes(_picture(images).pixels)[None]
-        return self._run(self._batch(images), self._inference.encode)
+        return self._encode(self._batch(images))
 
     def decode(self, code: Array) -> Floats:
         """Return the images of codes.
@@ -136,7 +137,7 @@ class Model:
                 " restore."
             )
         try:
-            return self._run(np.asarray(code, np.float32), self._inference.decode)
+            return self._decode(np.asarray(code, np.float32))
         # PyTorch's message is about the weights of a layer, which are not at fault.
         except RuntimeError as error:
             raise InputError(
@@ -146,18 +147,17 @@ class Model:
     def _batch(self, images: Array) -> Floats:
         """Return images as the network's input, ``float32 (N, C, H, W)``."""
         array = np.asarray(images)
-        if array.ndim != 4 or array.shape[1] not in (1, 3) or 0 in array.shape:
-            raise InputError(f"a batch of images is (N, 1 or 3, H, W); this is {array.shape}.")
-        if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
+        right_type = array.dtype == np.uint8 or np.issubdtype(array.dtype, np.floating)
+        if array.ndim != 4 or array.shape[1] not in (1, 3) or 0 in array.shape or not right_type:
             raise InputError(
-                f"a batch of images is uint8, or floats in [0, 1]; this is {array.dtype}."
+                "a batch of images is (N, 1 or 3, H, W), of uint8, or floats in [0, 1]; this is"
+                f" {array.dtype} {array.shape}."
             )
-        (height, width), multiple = array.shape[2:], self._model.geometry.multiple
-        if fixed := self._model.geometry.fixed:
+        (height, width), geometry = array.shape[2:], self._model.geometry
+        wanted = f"sides that are multiples of {geometry.multiple}"
+        fits = height % geometry.multiple == width % geometry.multiple == 0
+        if fixed := geometry.fixed:
             fits, wanted = height == width == fixed, f"{fixed}×{fixed} pixels"
-        else:
-            fits = height % multiple == width % multiple == 0
-            wanted = f"sides that are multiples of {multiple}"
         if not fits:
             raise InputError(
                 f"the network {self.card.network} takes batches of {wanted}, not of"
@@ -167,12 +167,6 @@ class Model:
         if self._model.channels == 1:
             return luminance(values)
         return values.repeat(3, axis=1) if values.shape[1] == 1 else values
-
-    @torch.inference_mode()
-    def _run(self, inputs: Floats, function: Callable[[Tensor], Tensor]) -> Floats:
-        outputs = function(torch.from_numpy(inputs).to(self._device))
-        answer: Floats = outputs.float().cpu().contiguous().numpy()
-        return answer
 
 
 def load(name_or_path: str | Path, *, device: Device = "auto") -> Model:

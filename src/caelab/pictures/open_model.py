@@ -1,7 +1,6 @@
 """Open a model for pictures, on PyTorch or onnxruntime, and check what it was trained to undo."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,29 +16,13 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 ONNX = ".onnx"
 
 
-@dataclass(frozen=True, kw_only=True)
-class OpenedModel:
-    """A model that is ready for pictures.
-
-    Attributes:
-        name: Name or path by which it was opened.
-        model: The model as a function of arrays.
-        variant: Returns the function with one of the model's plausible answers, by its index and a
-            seed; raises ``InputError`` where the model has one answer.
-    """
-
-    name: str
-    model: PictureModel
-    variant: Callable[[int, int], PictureModel]
-
-
 def open_model(
     name_or_path: str | Path,
     *,
     runtime: Runtime | None = None,
     threads: int | None = None,
     device: Device = "auto",
-) -> OpenedModel:
+) -> PictureModel:
     """Open a model. On onnxruntime, torch is not imported.
 
     Args:
@@ -52,7 +35,7 @@ def open_model(
     Raises:
         InputError: There is no such model, or it is damaged, or not for this runtime.
 
-    >>> open_model("denoise", device="cpu").model.channels
+    >>> open_model("denoise", device="cpu").channels
     3
     """
     file, name = find_model(name_or_path), printable(str(name_or_path))
@@ -63,35 +46,64 @@ def open_model(
                 " FILE.onnx`, and name it."
             )
         file = file.with_suffix(ONNX)
-    if file.suffix != ONNX:
-        return _open_weights(file, name, threads=threads, device=device)
-    if runtime == "torch":
-        raise InputError(
-            f"{name} is an ONNX file, which PyTorch does not run. Choose the `runtime` onnx."
-        )
-    return _open_onnx(file, name, threads=threads)
+    if file.suffix == ONNX:
+        if runtime == "torch":
+            raise InputError(
+                f"{name} is an ONNX file, which PyTorch does not run. Choose the `runtime` onnx."
+            )
+        from caelab.pictures.backends.onnx import load_onnx
+
+        return load_onnx(file, threads=threads or 0)
+    # Imported here, because a model in ONNX format needs no torch.
+    import torch
+
+    from caelab.device import choose_device
+    from caelab.models.weights_file import load_model
+    from caelab.pictures.backends.torch import torch_picture_model
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    where = choose_device(device)
+    return torch_picture_model(*load_model(file, where), where)
 
 
-def require_task(opened: OpenedModel, task: str, *, undoing: Degradation | None = None) -> None:
+def variant_of(model: PictureModel, number: int, *, seed: int) -> PictureModel:
+    """Return a model whose answer is one of a model's plausible answers.
+
+    Args:
+        model: A model that predicts a distribution over colors.
+        number: Index of the answer.
+        seed: Seed of the draws.
+
+    Raises:
+        InputError: The model gives one answer, or is an ONNX file, which has one.
+    """
+    if model.variants is None:
+        raise InputError("an ONNX file gives one answer to a picture: variants need the weights.")
+    return replace(model, function=model.variants(number, seed))
+
+
+def require_task(
+    model: PictureModel, task: str, *, name: str, undoing: Degradation | None = None
+) -> None:
     """Check that a model is for a picture command, and undoes what is to be undone.
 
     Args:
-        opened: The model.
+        model: The model.
         task: Name of the command.
+        name: Name or path of the model, for messages.
         undoing: The degradation to undo, if it is known.
 
     Raises:
         InputError: It is for another command, which the message names.
     """
-    undoes = opened.model.degradation
+    undoes = model.degradation
     if undoing is not None and undoing != undoes:
-        raise InputError(
-            f"the model {opened.name} undoes {undoes}, not {undoing}. Name another model."
-        )
+        raise InputError(f"the model {name} undoes {undoes}, not {undoing}. Name another model.")
     suited = command_for(undoes)
     if suited != task and (task, suited) != ("restore", "denoise"):
         raise InputError(
-            f"the model {opened.name} is not one to {task} pictures with: it was trained with the"
+            f"the model {name} is not one to {task} pictures with: it was trained with the"
             f" degradation {undoes}. Use it with `caelab {suited}`, or name another model."
         )
 
@@ -106,39 +118,6 @@ def command_for(degradation: Degradation) -> str:
     steps = {step.name for step in degradation.steps}
     if "gray" in steps:
         return "colorize"
-    return {frozenset(): "reconstruct", frozenset({"noise"}): "denoise"}.get(
-        frozenset(steps), "restore"
-    )
-
-
-def _open_weights(file: Path, name: str, *, threads: int | None, device: Device) -> OpenedModel:
-    # Imported here, because a model in ONNX format needs no torch.
-    import torch
-
-    from caelab.device import choose_device
-    from caelab.models.weights_file import load_model
-    from caelab.pictures.backends.torch import torch_picture_model
-
-    if threads is not None:
-        torch.set_num_threads(threads)
-    where = choose_device(device)
-    model, card = load_model(file, where)
-
-    def variant(number: int, seed: int) -> PictureModel:
-        return torch_picture_model(model, card, where, variant=(number, seed))
-
-    return OpenedModel(name=name, model=torch_picture_model(model, card, where), variant=variant)
-
-
-def _open_onnx(file: Path, name: str, *, threads: int | None) -> OpenedModel:
-    from caelab.pictures.backends.onnx import load_onnx
-
-    model, _ = load_onnx(file, threads=threads or 0)
-
-    def variant(number: int, seed: int) -> PictureModel:  # noqa: ARG001
-        raise InputError(
-            f"{name} is an ONNX file, which gives one answer to a picture: variants need the"
-            " weights."
-        )
-
-    return OpenedModel(name=name, model=model, variant=variant)
+    if not steps:
+        return "reconstruct"
+    return "denoise" if steps == {"noise"} else "restore"

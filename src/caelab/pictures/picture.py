@@ -80,7 +80,7 @@ class Picture:
     @property
     def channels(self) -> int:
         """Number of channels, with the alpha."""
-        return self.pixels.shape[2] + (self.alpha is not None)
+        return int(self.pixels.shape[2]) + (self.alpha is not None)
 
     @property
     def wide_profile(self) -> ColorProfile | None:

@@ -53,4 +53,5 @@ def read_16_bits(
     # The file is decoded twice, once for each byte.
     with reopen() as opened:
         upper = np.asarray(opened).astype(np.uint16)
-    return upper << 8 | other
+    values: NDArray[np.uint16] = upper << 8 | other
+    return values

@@ -6,8 +6,7 @@ from typing import ClassVar, Protocol, Self
 from torch import Tensor, nn
 
 from caelab.data.device_images import DeviceImages
-from caelab.models.card import ModelCard
-from caelab.models.color_bins import ColorBins
+from caelab.models.card import ColorBins, ModelCard
 from caelab.registry import Registry
 
 

@@ -7,10 +7,11 @@ from torch import Tensor
 
 from caelab.color import SPACES, luminance, merge
 from caelab.data.device_images import DeviceImages
+from caelab.errors import InputError
 from caelab.kernels.sparse_cross_entropy import chunks
-from caelab.models.card import ModelCard
+from caelab.models.card import ColorBins, ModelCard
 from caelab.models.color_bins import (
-    ColorBins,
+    bin_weights,
     choose_bins,
     from_cells,
     in_cells,
@@ -116,7 +117,7 @@ class BinsTarget(ColorTarget):
         self.temperature = bins.temperature
         centers = torch.tensor(bins.cells, dtype=torch.float32)
         self.register_buffer("centers", centers, persistent=False)
-        self.register_buffer("weights", bins.weights(), persistent=False)
+        self.register_buffer("weights", bin_weights(bins), persistent=False)
         self.register_buffer("table", nearest_bins(centers), persistent=False)
 
     @classmethod
@@ -140,10 +141,10 @@ class BinsTarget(ColorTarget):
         """Return the target with the card's bins.
 
         Raises:
-            ValueError: The card has none.
+            InputError: The card has none.
         """
         if card.bins is None:
-            raise ValueError("the target 'bins' needs the bins of chroma")
+            raise InputError("its metadata is damaged: the target 'bins' needs the bins of chroma.")
         return cls(card.color_space, card.bins)
 
     def target(self, clean: Tensor) -> Tensor:

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from caelab.degrade.degradation import Degradation
+from caelab.degrade.degradation import Degradation, parse_degradation
 from caelab.errors import InputError
+from caelab.models.card import ModelCard
+from caelab.models.tta import TTA
 from caelab.networks.ast import Network
 from caelab.networks.describe import describe
 from caelab.pictures.picture import Floats
@@ -35,6 +37,10 @@ class Geometry:
     fixed: int | None = None
 
 
+Function = Callable[[Floats], Floats]
+"""Maps ``float32 (N, C, H, W)`` in [0, 1] to images in [0, 1], or to chroma."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PictureModel:
     """A model as a function of arrays, and what must be known to give it pictures.
@@ -48,14 +54,39 @@ class PictureModel:
         degradation: What the model undoes.
         color_space: Name of the color space of the chroma, in whose unit it is; ``None`` where the
             function returns images.
+        variants: Returns the function that gives one of the model's plausible answers, by its index
+            and a seed; ``None`` where a picture has one answer.
     """
 
-    function: Callable[[Floats], Floats]
+    function: Function
     channels: int = 3
     geometry: Geometry = Geometry()
     size: int = 32
     degradation: Degradation = field(default_factory=Degradation)
     color_space: str | None = None
+    variants: Callable[[int, int], Function] | None = None
+
+    @classmethod
+    def of_card(
+        cls,
+        card: ModelCard,
+        function: Function,
+        geometry: Geometry,
+        *,
+        color_space: str | None,
+        variants: Callable[[int, int], Function] | None = None,
+    ) -> "PictureModel":
+        """Return the model that a card describes; see the attributes."""
+        degradation = parse_degradation(card.degradation)
+        return cls(
+            function=function,
+            channels=degradation.channels(card.channels),
+            geometry=geometry,
+            size=card.size,
+            degradation=degradation,
+            color_space=color_space,
+            variants=variants,
+        )
 
     def __call__(self, images: Floats) -> Floats:
         """Apply the function.
@@ -73,17 +104,14 @@ class PictureModel:
         return outputs
 
 
-def geometry_of(
-    network: Network, *, channels: int, size: int, shift: int = 0, scale: bool = False
-) -> Geometry:
+def geometry_of(network: Network, *, channels: int, size: int, tta: TTA | None = None) -> Geometry:
     """Return the sizes that a network takes whose output is as large as its input.
 
     Args:
         network: The network.
         channels: Channels of its input.
         size: Side of its training images, in pixels.
-        shift: Pixels by which test-time augmentation moves the input.
-        scale: True where test-time augmentation enlarges the input by 5/4.
+        tta: Test-time augmentation around the network.
 
     Raises:
         NetworkError: A shape does not fit.
@@ -109,11 +137,11 @@ def geometry_of(
         first = -(-size // multiple)
         # One size may fit by chance; three in a row make it a rule.
         if all(keeps(multiple * count) for count in range(first, first + 3)):
-            field = description.receptive_field
+            field, tta = description.receptive_field, tta or TTA()
             if field is not None:
-                field += 2 * shift + _RESAMPLING_REACH * scale
+                field += 2 * tta.shift + _RESAMPLING_REACH * tta.scale
             # Five fourths of four times the multiple are a multiple as well.
-            return Geometry(multiple=multiple * (4 if scale else 1), field=field)
+            return Geometry(multiple=multiple * (4 if tta.scale else 1), field=field)
     raise InputError(
         f"the network {network} returns no image of the size of its input, for no multiple"
         f" of up to {_MAX_STRIDE} pixels. Pictures need one that does, such as with padding 'same'."

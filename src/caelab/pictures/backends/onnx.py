@@ -3,13 +3,12 @@
 import json
 import logging
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from caelab.color import SPACES
-from caelab.degrade.degradation import parse_degradation
 from caelab.errors import InputError
+from caelab.models.card import damaged, read_card
 from caelab.pictures.backends.base import Geometry, PictureModel
 from caelab.pictures.picture import Floats
 
@@ -25,8 +24,8 @@ INPUT, OUTPUT = "images", "answer"
 chroma ``(N, 2, H, W)`` in the unit of the metadata's ``color_space``."""
 
 
-def load_onnx(file: Path, *, threads: int = 0) -> tuple[PictureModel, dict[str, Any]]:
-    """Read a model that ``export_onnx`` wrote, and its card.
+def load_onnx(file: Path, *, threads: int = 0) -> PictureModel:
+    """Read a model that ``export_onnx`` wrote.
 
     Args:
         file: The model.
@@ -58,19 +57,14 @@ def load_onnx(file: Path, *, threads: int = 0) -> tuple[PictureModel, dict[str, 
         raise InputError(
             f"{file} was not exported by caelab: its metadata does not say format {FORMAT}."
         )
+    card = read_card(metadata.get("card", ""), file)
     try:
-        card = json.loads(metadata["card"])
         geometry = Geometry(**json.loads(metadata["geometry"]))
-        channels, size = int(metadata["channels"]), int(card["size"])
-        degradation = parse_degradation(card.get("degradation") or card["impair"])
-        color_space = metadata.get("color_space") or None
-        if color_space not in (None, *SPACES):
-            raise ValueError(f"unknown color space {color_space!r}")
-    except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
-        raise InputError(
-            f"{file}: the description in its metadata is damaged ({error})."
-        ) from error
-    if card.get("predict") in ("chroma", "bins"):
+        space = metadata.get("color_space")
+        color_space = SPACES[space].name if space else None
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged(file, error) from error
+    if metadata["format"] == OLD_FORMAT and card.target in ("chroma", "bins"):
         _log.warning(
             "%s was exported by an earlier caelab: its colors are reduced to sRGB before they are"
             " enlarged, and may be paler. Export the model again.",
@@ -86,12 +80,4 @@ def load_onnx(file: Path, *, threads: int = 0) -> tuple[PictureModel, dict[str, 
             ) from error
         return answer
 
-    model = PictureModel(
-        function=function,
-        channels=channels,
-        geometry=geometry,
-        size=size,
-        degradation=degradation,
-        color_space=color_space,
-    )
-    return model, card
+    return PictureModel.of_card(card, function, geometry, color_space=color_space)
