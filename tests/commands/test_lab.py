@@ -69,7 +69,9 @@ def test_a_line_a_run_and_the_plan_knows_what_is_there(
         takes="seconds",
         epochs=1,
         seeds=(0,),
+        study_seeds=(0,),
         color_epochs=1,
+        color_seeds=(0,),
         ideas=("best network, RGB",),
     )
     base = RunConfig().replace(

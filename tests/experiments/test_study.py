@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,19 +86,20 @@ def test_a_whole_study(write: Write) -> None:
     )
 
 
-def test_seed_by_seed_the_base_first_then_by_cost(write: Write) -> None:
+def test_seed_by_seed_in_the_files_order(write: Write) -> None:
     study = read_study(write(WHOLE))
     order = [(variant.label, config.seed) for variant, config in study.runs()]
-    labels = [
-        "base",
-        "kernel 1",
-        "16×16×3",
-        "1 pooling",
-        "batch size 64",
-        "kernel 5",
-        "slow",
-    ]
+    labels = ["base", "kernel 1", "kernel 5", "batch size 64", "1 pooling", "16×16×3", "slow"]
     assert order == [(label, seed) for seed in (0, 4) for label in labels]
+
+
+def test_the_base_may_have_more_seeds(write: Write) -> None:
+    study = dataclasses.replace(read_study(write(WHOLE)), base_seeds=(0, 1, 5))
+    seeds: dict[str, list[int]] = {}
+    for variant, config in study.runs():
+        seeds.setdefault(variant.label, []).append(config.seed)
+    assert seeds.pop("base") == [0, 1, 4, 5]
+    assert set(map(tuple, seeds.values())) == {(0, 4)}
 
 
 def test_options_and_seeds_go_before_the_files(write: Write) -> None:

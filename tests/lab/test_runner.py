@@ -28,7 +28,10 @@ TINY = Budget(
     epochs=1,
     limit=256,
     seeds=(0, 1),
+    study_seeds=(0,),
+    networks=("base", "small"),
     color_epochs=1,
+    color_seeds=(0,),
     ideas=("best network, RGB", "best network, chroma"),
 )
 
@@ -90,10 +93,10 @@ def test_every_exercise_is_trained_within_the_budget(lab: Lab) -> None:
     }
     assert labels == {
         "exercise-1": ["base", "base"],
-        "exercise-2": ["base", "small"],  # the large one costs more than the budget allows
+        "exercise-2": ["base", "base", "small"],  # the large one is not in the budget
         "exercise-3": ["best network, RGB", "best network, chroma"],
     }
-    assert len(lab.results["runs"]) == 5  # the base of exercise 2 is the first of exercise 1
+    assert len(lab.results["runs"]) == 5  # the base of exercise 2 is that of exercise 1
     trained = [run["result"]["images"]["train"] for run in lab.results["runs"].values()]
     assert trained == [256] * 5
 
@@ -163,7 +166,7 @@ def test_the_page_is_valid_small_and_needs_nothing(lab: Lab) -> None:
 def test_what_is_missing_or_damaged_is_said_and_left_out(lab: Lab, tmp_path: Path) -> None:
     shutil.copytree(lab.runs, tmp_path / "runs")
     rows = [row for study in lab.results["studies"].values() for row in study["rows"]]
-    gone, damaged = rows[1]["run"], rows[3]["run"]
+    gone, damaged = rows[1]["run"], rows[4]["run"]
     shutil.rmtree(tmp_path / "runs" / gone)
     (tmp_path / "runs" / damaged / "result.json").write_text('{"test": {}}')
     write_report([lab.out], out=tmp_path / "report", runs=tmp_path / "runs", data="photos")

@@ -267,7 +267,7 @@ def test_what_cannot_be_rewritten_is_left(text: str) -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_give_an_image_or_its_chroma_back(name: str) -> None:
-    inputs, outputs = (1, 2) if name in ("unet-color", "unet-small") else (3, 3)
+    inputs, outputs = (1, 2) if name in ("unet-color", "unet-small", "unet-narrow") else (3, 3)
     found = describe(parse(name), channels=inputs, output_channels=outputs)
     network = _build(name, channels=inputs)
     images = _images(inputs, (32, 32))

@@ -22,7 +22,7 @@ from caelab.experiments.interrupt import Interrupted
     "--budget",
     "budget_name",
     type=click.Choice(["quick", "standard", "full"]),
-    help="Minutes, an hour, or a night.  [default: standard with CIFAR-10, or else quick]",
+    help="4 minutes, 35 minutes, or a night.  [default: standard with CIFAR-10, or else quick]",
 )
 @click.option(
     "--out",

@@ -76,7 +76,7 @@ def _running(progress: "LabProgress") -> str:
 
 
 def _runs(stage: "Stage") -> int:
-    return len(stage.study.variants) * len(stage.study.seeds)
+    return sum(1 for _ in stage.study.runs())
 
 
 def _time_left(progress: "LabProgress") -> str:

@@ -73,12 +73,21 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A plan: the variants, the base first, and the seeds."""
+    """A plan: the variants, the base first, and the seeds.
+
+    Attributes:
+        name: Name of the study.
+        question: Question that it answers.
+        seeds: Seeds of every variant.
+        variants: The networks, the base first.
+        base_seeds: Further seeds of the base, with which all others are compared.
+    """
 
     name: str
     question: str
     seeds: tuple[int, ...]
     variants: tuple[Variant, ...]
+    base_seeds: tuple[int, ...] = ()
 
     @property
     def base(self) -> RunConfig:
@@ -86,16 +95,11 @@ class Study:
         return self.variants[0].config
 
     def runs(self) -> Iterator[tuple[Variant, RunConfig]]:
-        """Yield all runs in the order of training.
-
-        The order is seed by seed, so that an interrupted study has answers about all networks.
-        Within a seed the base comes first, because everything is compared with it, and then cheap
-        networks before expensive ones.
-        """
-        base, *others = self.variants
-        others.sort(key=lambda each: each.description.multiply_accumulates * each.config.epochs)
-        for seed in self.seeds:
-            for variant in (base, *others):
+        """Yield all runs, seed by seed, the networks in the order of the file."""
+        base, *_ = self.variants
+        # Sorted, as the results are written in this order whatever was trained first.
+        for seed in sorted({*self.seeds, *self.base_seeds}):
+            for variant in self.variants if seed in self.seeds else [base]:
                 yield variant, variant.config.model_copy(update={"seed": seed})
 
 

@@ -19,14 +19,19 @@ PRESETS = {
         "[pool conv96:gelu (norm conv96:gelu conv96:none) context dropout0.1 up conv64:gelu] "
         "conv64:gelu up conv32:gelu] conv32:gelu conv8 shuffle2"
     ),
+    "unet-narrow": (
+        "unshuffle2 conv16:gelu [pool conv32:gelu (norm conv32:gelu conv32:none) "
+        "[pool conv48:gelu (norm conv48:gelu conv48:none) context dropout0.1 up conv32:gelu] "
+        "conv32:gelu up conv16:gelu] conv16:gelu conv8 shuffle2"
+    ),
 }
 """Name → text, for images of 32×32 pixels; all but ``dense64`` take other sizes too, multiples of 4
-or 8. They give an RGB image, except the two that are made for colorization, whose two channels are
-chroma; ``adapt`` makes either the other.
+or 8. They give an RGB image, except the three that are made for colorization, whose two channels
+are chroma; ``adapt`` makes either the other.
 
 ``reference``: nine layers, the code 16×8×8. ``strided``: strides and transposed convolutions, a
 linear code of 12×8×8. ``dense64``: a linear code of 64 numbers. ``residual``: residual blocks and a
 linear code of 12×8×8. ``unet``: skips run around the code. ``unet-color``: a U-Net for colorization
 that starts at half the resolution, with residual brackets, and the mean of the whole image and
-dropout at the bottom, 4×4; ``unet-small``: a narrower one.
+dropout at the bottom, 4×4; ``unet-small``: a narrower one; ``unet-narrow``: half as wide as that.
 """
