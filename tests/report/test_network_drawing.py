@@ -3,13 +3,14 @@ from xml.etree import ElementTree
 import pytest
 
 from caelab.networks import describe, parse
+from caelab.report.language import read_language
 from caelab.report.network_drawing import PER_ROW, draw_network
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def drawn(text: str) -> tuple[list[ElementTree.Element], list[str]]:
-    root = ElementTree.fromstring(draw_network(describe(parse(text))))
+    root = ElementTree.fromstring(draw_network(describe(parse(text)), read_language("en")))
     return root.findall(f"{SVG}rect")[1:], [each.text or "" for each in root.iter(f"{SVG}text")]
 
 

@@ -4,17 +4,18 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from caelab.report import number_format
-from caelab.report.document import Document, Part, Picture
+from caelab.report import language
+from caelab.report.document import Document, ImageRows, Part, Picture
+from caelab.report.number_format import percent
 from caelab.report.render_markdown import (
     environment,
-    percent,
     render_markdown,
     write_markdown,
 )
@@ -91,16 +92,19 @@ def test_numbers_are_written_as_in_the_language(
     (tmp_path / "de" / "part.md.j2").write_text(
         "{{ n }} {{ mse }} {{ 1.5|decimals(2) }} {{ 0.025|percent }} "
         "{{ n|count('Bild', 'Bilder') }}"
-        '{{ table("rows", {"a.b": "<", "c": ",.1f"}) }}'
+        '{{ table("rows", {"a.b": "<", "c": ",.1f"}) }}{{ figure(p) }}'
     )
-    monkeypatch.setattr(number_format, "TEMPLATES", tmp_path)
-    part = Part("part", {"n": 48000, "mse": 0.00123, "rows": [("1.5", 1234.5)]})
+    (tmp_path / "de" / "words.toml").write_text('image_rows = "Reihen: {rows}"\ntruth = "Original"')
+    monkeypatch.setattr(language, "TEMPLATES", tmp_path)
+    rows = ImageRows("p", {"truth": np.zeros((1, 3, 2, 2), np.float32)})
+    part = Part("part", {"n": 48000, "mse": 0.00123, "rows": [("1.5", 1234.5)], "p": rows})
     document = render_markdown([part], language="de")
     environment.cache_clear()
     assert document.text.startswith("48.000 0,00123 1,50 2,5% 48.000 Bilder\n")
     # Names keep their dots; results.json keeps the numbers.
     assert "| a.b | c |" in document.text
     assert "| 1.5 | 1.234,5 |" in document.text
+    assert "![Reihen: Original]" in document.text
     assert document.tables[0]["rows"] == [["1.5", 1234.5]]
 
 

@@ -77,11 +77,11 @@ def command(
     from caelab.experiments.engines.processes import AutoEngine
     from caelab.lab.budgets import BUDGETS
     from caelab.lab.runner import plan_lab, run_lab
-    from caelab.report.number_format import check_language
+    from caelab.report.language import read_language
     from caelab.report.report import write_report
 
     # An hour of training should not end in a wrong word.
-    check_language(language)
+    read_language(language)
     base = make_config(given_options(options))
     progress = plan_lab(base, BUDGETS[budget_name] if budget_name else None, runs=runs)
     click.echo(plan_text(progress), err=not dry_run)

@@ -8,7 +8,7 @@ import numpy as np
 from caelab.color import SPACES, ColorSpace, merge
 from caelab.data.image_set import evenly_spaced
 from caelab.metrics.statistics import Effect
-from caelab.report.document import Cell, Part, Picture
+from caelab.report.document import Cell, ImageRows, Part
 from caelab.report.run_differences import Variant, Variants, network_name, options_in_words
 from caelab.report.run_images import RunImages
 
@@ -115,7 +115,7 @@ def picture_part(variants: Variants, images: RunImages) -> Part:
         "seed": best.first.config.seed,
         "count": len(chosen),
         "colors": _strip("colors", shown, chosen, images),
-        "planes": Picture.of_images("chroma-planes", planes),
+        "planes": ImageRows("chroma-planes", planes),
     }
     if other:
         gains = other.first.measures["mse"] - best.first.measures["mse"]
@@ -144,11 +144,11 @@ def _validation_error(variant: Variant) -> float:
     return float(variant.first.result["validation_mse"])
 
 
-def _strip(name: str, shown: Sequence[Variant], chosen: np.ndarray, images: RunImages) -> Picture:
+def _strip(name: str, shown: Sequence[Variant], chosen: np.ndarray, images: RunImages) -> ImageRows:
     pictures = [images.pictures(each.first, chosen) for each in shown]
     estimates = {each.label: made["estimate"] for each, made in zip(shown, pictures, strict=True)}
     gray, truth = pictures[0]["degraded"], pictures[0]["target"]
-    return Picture.of_images(name, {"gray": gray, **estimates, "truth": truth})
+    return ImageRows(name, {"gray": gray, **estimates, "truth": truth})
 
 
 def chroma_planes(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,7 @@
 Part ──render_markdown──► Document (Markdown text, its pictures and tables) ──► report.md · HTML
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from caelab.plotting import draw_image_rows, render
+from caelab.report.language import Language
 
 Cell = str | int | float | None
 """Value of a table's cell: numbers are formatted by their column, ``None`` is a missing value."""
@@ -34,26 +35,57 @@ class Picture:
     alt: str = ""
     caption: str = ""
 
-    @classmethod
-    def of(cls, figure: Figure | None, name: str) -> "Picture | None":
-        """Render a drawing as SVG, where there is one."""
-        return cls(name=name, data=render(figure, name, "svg"), format="svg") if figure else None
-
-    @classmethod
-    def of_images(cls, name: str, rows: Mapping[str, np.ndarray]) -> "Picture":
-        """Draw rows of images.
-
-        Args:
-            name: Name of the picture's file.
-            rows: Images ``float32 (K, 3, H, W)`` in [0, 1] by label.
-        """
-        data = render(draw_image_rows(rows), name, "png")
-        return cls(name=name, data=data, format="png", alt=f"Rows of images: {', '.join(rows)}.")
-
     @property
     def file(self) -> str:
         """Name of the file."""
         return f"{self.name}.{self.format}"
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure that waits for the language of its labels.
+
+    Attributes:
+        name: Name of its file without the ending; unique in a document.
+        draw: Returns the figure or the SVG itself; ``None`` where there is nothing to draw.
+        alt: Description for people who cannot see the figure, where the template has none.
+    """
+
+    name: str
+    draw: Callable[[Language], Figure | bytes | None]
+    alt: str = ""
+
+    def picture(self, language: Language) -> Picture | None:
+        """Draw the figure."""
+        drawn = self.draw(language)
+        if drawn is None:
+            return None
+        data = render(drawn, self.name, "svg") if isinstance(drawn, Figure) else drawn
+        return Picture(name=self.name, data=data, format="svg", alt=self.alt)
+
+
+@dataclass(frozen=True)
+class ImageRows:
+    """Rows of images that wait for the language of their labels.
+
+    Attributes:
+        name: Name of the file without the ending; unique in a document.
+        rows: Images ``float32 (K, 3, H, W)`` in [0, 1] by label: a name, or a key of the language's
+            words.
+    """
+
+    name: str
+    rows: Mapping[str, np.ndarray]
+
+    def picture(self, language: Language) -> Picture:
+        """Draw the rows."""
+        rows = {language.words.get(label, label): images for label, images in self.rows.items()}
+        return Picture(
+            name=self.name,
+            data=render(draw_image_rows(rows), self.name, "png"),
+            format="png",
+            alt=language.word("image_rows", rows=", ".join(rows)),
+        )
 
 
 @dataclass(frozen=True)

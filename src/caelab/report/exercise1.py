@@ -2,13 +2,14 @@
 
 import itertools
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from caelab.errors import InputError
 from caelab.metrics.statistics import mean_interval
 from caelab.networks.description import LayerRow
 from caelab.networks.layers.base import format_shape
-from caelab.report.document import Cell, Part, Picture
+from caelab.report.document import Cell, Drawing, Part, Picture
 from caelab.report.error_sites import find_error_sites
 from caelab.report.figures.training_and_error_sites import draw_curves, draw_error_sites
 from caelab.report.network_drawing import draw_network
@@ -31,7 +32,8 @@ def reconstruction_part(groups: Sequence[Sequence[FinishedRun]], images: RunImag
         for name, values in first.result["baselines"].items()
     }
     mse = over_seeds(group)
-    curves = draw_curves(
+    curves = partial(
+        draw_curves,
         {run.config.seed: run.epochs for run in group},
         test={run.config.seed: run.mse for run in group},
         baselines={name: values["mse"] for name, values in baselines.items() if values["mse"]},
@@ -40,14 +42,13 @@ def reconstruction_part(groups: Sequence[Sequence[FinishedRun]], images: RunImag
         "exercise1",
         {
             "network": description,
-            "drawing": Picture(
-                name="network",
-                data=draw_network(description),
-                format="svg",
+            "drawing": Drawing(
+                "network",
+                partial(draw_network, description),
                 alt=", ".join(f"{row.text} {format_shape(row.shape)}" for row in description.rows),
             ),
             "layers": [*map(_layer, itertools.count(1), description.rows)],
-            "curves": Picture.of(curves, "training-curves"),
+            "curves": Drawing("training-curves", curves),
             "epochs": max(len(run.epochs) for run in group),
             "last_change": _mean(
                 run.epochs[-1]["validation_mse"] / run.epochs[-2]["validation_mse"] - 1
@@ -137,6 +138,6 @@ def _sites(run: FinishedRun, images: RunImages) -> dict[str, Any]:
     columns = (starts, sites.frequencies, sites.image_power, sites.error_power, sites.lost, shares)
     return {
         "sites": sites,
-        "sites_figure": Picture.of(draw_error_sites(sites), "error-sites"),
+        "sites_figure": Drawing("error-sites", partial(draw_error_sites, sites)),
         "bands": [tuple(map(float, row)) for row in zip(*columns, strict=True)],
     }

@@ -1,36 +1,7 @@
-"""Numbers as text, for figures and templates, and the languages that reports are written in."""
+"""Numbers as text, for figures and templates."""
 
+import math
 from decimal import Decimal
-from pathlib import Path
-
-from caelab.errors import InputError
-
-TEMPLATES = Path(__file__).with_name("templates")
-"""Folder of the templates: one folder of sentences for each language."""
-
-_SEPARATORS = {"de": str.maketrans(",.", ".,")}
-"""Characters that a language writes in place of those of English numbers."""
-
-
-def check_language(language: str) -> str:
-    """Return a language that there are templates for.
-
-    Raises:
-        InputError: There are none; the message lists the languages.
-    """
-    known = sorted(folder.name for folder in TEMPLATES.iterdir() if folder.is_dir())
-    if language not in known:
-        raise InputError(f"`language` {language}: should be one of {', '.join(known)}.")
-    return language
-
-
-def localize(number: str, language: str) -> str:
-    """Return an English number as another language writes it.
-
-    >>> localize("1,234.5", "de"), localize("1,234.5", "en")
-    ('1.234,5', '1,234.5')
-    """
-    return number.translate(_SEPARATORS.get(language, {}))
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -62,3 +33,16 @@ def size_in_words(ratio: float) -> str:
     """
     digits = 4 if ratio < 0.01 else 2  # −100% would claim that nothing is left
     return f"{significant(abs(ratio - 1) * 100, digits)}%"
+
+
+def percent(ratio: float) -> str:
+    """Return a ratio in percent, with at least two significant digits; a dash for none.
+
+    >>> percent(0.5), percent(0.0123), percent(float("nan"))
+    ('50%', '1.2%', '–')
+    """
+    if not math.isfinite(ratio):
+        return "–"
+    if abs(ratio) < 0.1:
+        return f"{significant(ratio * 100, 2)}%"
+    return f"{ratio * 100:.0f}%".replace("-", "−")

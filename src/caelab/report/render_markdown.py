@@ -21,8 +21,8 @@ from markupsafe import Markup
 
 from caelab.files import replacing, write_text
 from caelab.report import number_format
-from caelab.report.document import Cell, Document, Part, Picture
-from caelab.report.number_format import check_language, localize
+from caelab.report.document import Cell, Document, Drawing, ImageRows, Part, Picture
+from caelab.report.language import Language, read_language
 from caelab.report.run_reader import over_seeds
 
 PICTURES = "figures"
@@ -39,8 +39,8 @@ def render_markdown(
         images: Show bitmaps, which hold pixels of the data, while drawings do not.
         language: Folder of the templates, such as ``en``.
     """
-    document = Document(language=language)
-    texts = [_Writer(part, document, images).text() for part in parts]
+    document, words = Document(language=language), read_language(language)
+    texts = [_Writer(part, document, words, images).text() for part in parts]
     document.text = "\n\n".join(texts) + "\n"
     return document
 
@@ -60,12 +60,12 @@ def write_markdown(document: Document, file: Path) -> None:
 class _Writer:
     """Functions for the template of one part: ``table``, ``figure`` and ``code``."""
 
-    def __init__(self, part: Part, document: Document, images: bool) -> None:
-        self.part, self.document, self.images = part, document, images
+    def __init__(self, part: Part, document: Document, language: Language, images: bool) -> None:
+        self.part, self.document, self.language, self.images = part, document, language, images
 
     def text(self) -> str:
         """Render the part: lines without indentation, blocks with one empty line between them."""
-        template = environment(self.document.language).get_template(f"{self.part.template}.md.j2")
+        template = environment(self.language.name).get_template(f"{self.part.template}.md.j2")
         text = template.render(
             self.part.context, table=self.table, figure=self.figure, code=self.code
         )
@@ -105,7 +105,7 @@ class _Writer:
             [":---" if each == "<" else "---:" for each in columns.values()],
             *(
                 [
-                    format_cell(cell, format_, self.document.language)
+                    format_cell(cell, format_, self.language)
                     for cell, format_ in zip(row, columns.values(), strict=True)
                 ]
                 for row in rows
@@ -114,15 +114,19 @@ class _Writer:
         return _captioned("\n".join(f"| {' | '.join(line)} |" for line in lines), caption)
 
     def figure(
-        self, picture: Picture | None, alt: str = "", caller: Callable[[], str] | None = None
+        self,
+        drawn: Picture | Drawing | ImageRows | None,
+        alt: str = "",
+        caller: Callable[[], str] | None = None,
     ) -> Markup:
         """Show a picture, where there is one.
 
         Args:
-            picture: The picture.
+            drawn: The picture, or what draws it in the language.
             alt: Description for people who cannot see it; by default the picture's own.
             caller: Caption; by default the picture's own.
         """
+        picture = drawn if isinstance(drawn, Picture | None) else drawn.picture(self.language)
         if picture is None:
             return Markup()
         caption = _one_line(caller() if caller else escape(picture.caption))
@@ -155,27 +159,28 @@ class _TagLines(Extension):
 
 
 @functools.cache
-def environment(language: str) -> Environment:
+def environment(name: str) -> Environment:
     """Return what renders the templates of a language, and writes numbers as it does."""
+    language = read_language(name)
 
     def localized(format_: Callable[..., str]) -> Callable[..., str]:
-        return lambda *values: localize(format_(*values), language)
+        return lambda *values: language.number(format_(*values))
 
     def count(number: int, noun: str, plural: str = "") -> str:
         # Most English nouns need no plural of their own; templates of other languages give it.
         words = noun if number == 1 else plural or f"{noun}s"
-        return f"{localize(f'{number:,}', language)} {words}"
+        return f"{language.number(f'{number:,}')} {words}"
 
     def show(value: Any) -> Markup:
         if isinstance(value, Markup):
             return value
         if isinstance(value, int | float):
             text = f"{value:,}" if isinstance(value, int) else number_format.significant(value)
-            return escape(localize(text, language))
+            return escape(language.number(text))
         return escape(str(value))
 
     made = Environment(
-        loader=FileSystemLoader(number_format.TEMPLATES / check_language(language)),
+        loader=FileSystemLoader(language.folder),
         autoescape=True,
         finalize=show,
         undefined=StrictUndefined,
@@ -188,7 +193,7 @@ def environment(language: str) -> Environment:
         "count": count,
         "decimals": localized(lambda number, digits: f"{number:,.{digits}f}".replace("-", "−")),
         "over_seeds": over_seeds,
-        "percent": localized(percent),
+        "percent": localized(number_format.percent),
         "significant": localized(number_format.significant),
         "size": localized(number_format.size_in_words),
     }
@@ -201,22 +206,13 @@ def escape(text: str) -> Markup:
     return Markup(re.sub(r"^([#+=-]|\d+(?=[.)](?:\s|$)))", _guard, text))
 
 
-def format_cell(cell: Cell, format_: str, language: str) -> Markup:
+def format_cell(cell: Cell, format_: str, language: Language) -> Markup:
     """Print a table's cell; a missing number is a dash."""
     if cell is None or (isinstance(cell, float) and not math.isfinite(cell)):
         return Markup("–")
     if isinstance(cell, str):
         return escape(cell)
-    return escape(localize(format(cell, format_.strip("<>")).replace("-", "−"), language))
-
-
-def percent(ratio: float) -> str:
-    """Return a ratio in percent, with at least two significant digits."""
-    if not math.isfinite(ratio):
-        return "–"
-    if abs(ratio) < 0.1:
-        return f"{number_format.significant(ratio * 100, 2)}%"
-    return f"{ratio * 100:.0f}%".replace("-", "−")
+    return escape(language.number(format(cell, format_.strip("<>")).replace("-", "−")))
 
 
 def _guard(start: re.Match[str]) -> str:

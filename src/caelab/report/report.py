@@ -20,7 +20,7 @@ from caelab.report.document import Document, Part
 from caelab.report.exercise1 import reconstruction_part
 from caelab.report.inputs import ReportInputs, StudyResults, gather
 from caelab.report.interactive import choose_networks, picture_tasks, study_points
-from caelab.report.number_format import check_language
+from caelab.report.language import read_language
 from caelab.report.render_html import render_html
 from caelab.report.render_markdown import render_markdown, write_markdown
 from caelab.report.representation_sizes import size_part
@@ -64,7 +64,7 @@ def write_report(
             templates for the language.
     """
     # A wrong language is said before minutes of work.
-    check_language(language)
+    read_language(language)
     inputs = gather(paths, runs=runs)
     document, interactive, results = make_report(
         inputs,

@@ -12,7 +12,7 @@ from caelab.degrade.degradation import Degradation
 from caelab.errors import InputError
 from caelab.metrics.evaluate import Restore, estimates
 from caelab.metrics.statistics import Interval, mean_interval
-from caelab.report.document import Cell, Part, Picture
+from caelab.report.document import Cell, ImageRows, Part
 from caelab.report.run_differences import Variant, find_variants, network_name
 from caelab.report.run_images import RunImages
 from caelab.report.run_reader import FinishedRun
@@ -125,7 +125,7 @@ def _rows(found: Restoration) -> Iterable[tuple[Cell, ...]]:
         yield (name, method, *(values.get(metric) for metric in METRICS), int(values["n"]))
 
 
-def _strip(found: Restoration, images: RunImages) -> Picture:
+def _strip(found: Restoration, images: RunImages) -> ImageRows:
     run = found.variant.first
     pixels = images.part(run)
     chosen = evenly_spaced(IMAGES, len(pixels))
@@ -137,7 +137,7 @@ def _strip(found: Restoration, images: RunImages) -> Picture:
         rows[found.best_classical] = torch.cat([one.estimate for one in made]).numpy()
     rows |= {"network": pictures["estimate"], "truth": pictures["target"]}
     name = str(found.degradation).replace("+", "-").replace(".", "")
-    return Picture.of_images(f"restored-{name}", rows)
+    return ImageRows(f"restored-{name}", rows)
 
 
 def _classical(found: Restoration) -> Restore | None:

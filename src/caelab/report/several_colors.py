@@ -11,7 +11,7 @@ from caelab.metrics.diversity import measure_variants
 from caelab.metrics.image_metrics import colorfulness
 from caelab.models.image_model import VARIANT_TEMPERATURE, ImageModel
 from caelab.progress import progress
-from caelab.report.document import Cell, Part, Picture
+from caelab.report.document import Cell, ImageRows, Part
 from caelab.report.run_images import RunImages
 from caelab.report.run_reader import FinishedRun
 
@@ -132,7 +132,7 @@ def _rows(found: SeveralColors) -> list[tuple[Cell, ...]]:
     ]
 
 
-def _strip(model: ImageModel, run: FinishedRun, images: RunImages) -> Picture:
+def _strip(model: ImageModel, run: FinishedRun, images: RunImages) -> ImageRows:
     pixels = images.part(run)
     positions = evenly_spaced(SHOWN, len(pixels))
     pictures = images.pictures(run, positions)
@@ -140,4 +140,4 @@ def _strip(model: ImageModel, run: FinishedRun, images: RunImages) -> Picture:
     drawn = model.variants(gray, VARIANTS, rows=pixels.rows[positions]).clamp(0, 1).numpy()
     rows = {"gray": pictures["degraded"], "single answer": pictures["estimate"]}
     rows |= {f"variant {number + 1}": drawn[:, number] for number in range(VARIANTS)}
-    return Picture.of_images("several-colors", {**rows, "truth": pictures["target"]})
+    return ImageRows("several-colors", {**rows, "truth": pictures["target"]})

@@ -4,6 +4,7 @@ rows and run directories ──► analysis ──► Part ──► report.html
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from caelab.baselines.image_codecs import error_at
 from caelab.errors import InputError
 from caelab.files import write_csv, write_text
 from caelab.report.architectures import Analysis, Architecture
-from caelab.report.document import Cell, Part, Picture
+from caelab.report.document import Cell, Drawing, ImageRows, Part
 from caelab.report.figures.code_shapes import draw_equal_size
 from caelab.report.figures.code_size import draw_code_size
 from caelab.report.figures.effects import draw_effects
@@ -184,12 +185,15 @@ def _baselines(
         "bytes": [
             _code_cost(label, cost, baselines) for label, costs in codes.items() for cost in costs
         ],
-        "effects_figure": Picture.of(draw_effects(analysis), f"{name}-effects"),
-        "code_size_figure": Picture.of(draw_code_size(analysis, linear), f"{name}-code-size"),
-        "equal_size_figure": Picture.of(draw_equal_size(shapes, at_size), f"{name}-equal-size"),
+        "effects_figure": Drawing(f"{name}-effects", partial(draw_effects, analysis)),
+        "code_size_figure": Drawing(f"{name}-code-size", partial(draw_code_size, analysis, linear)),
+        "equal_size_figure": Drawing(
+            f"{name}-equal-size", partial(draw_equal_size, shapes, at_size)
+        ),
         "front_figures": {
-            front.cost: Picture.of(
-                draw_front(front, analysis), f"{name}-front-{front.cost.replace('_', '-')}"
+            front.cost: Drawing(
+                f"{name}-front-{front.cost.replace('_', '-')}",
+                partial(draw_front, front, analysis),
             )
             for front in analysis.fronts
         },
@@ -259,7 +263,7 @@ def _reconstructions(
         rows[label] = pictures["estimate"]
         shown.append(network)
     return {
-        "grid": Picture.of_images(f"{study.name}-reconstructions", rows) if shown else None,
+        "grid": ImageRows(f"{study.name}-reconstructions", rows) if shown else None,
         "grid_images": len(rows["original"]) if shown else 0,
         "grid_networks": shown,
         "grid_by": by,

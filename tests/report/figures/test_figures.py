@@ -17,7 +17,9 @@ from caelab.report.figures.code_size import draw_code_size
 from caelab.report.figures.effects import draw_effects
 from caelab.report.figures.front import draw_front
 from caelab.report.figures.labels import label_points
+from caelab.report.language import read_language
 
+EN = read_language("en")
 LINEAR = {
     "PCA, whole image": {64: 0.008, 256: 0.0026, 1024: 0.0002},
     "PCA, 4×4 patches": {256: 0.005, 768: 0.001},
@@ -76,10 +78,10 @@ def study(seeds: int) -> Analysis:
 
 def drawings(analysis: Analysis) -> dict[str, Figure | None]:
     return {
-        "effects": draw_effects(analysis),
-        "code-size": draw_code_size(analysis, LINEAR),
-        "equal-size": draw_equal_size(analysis.equal_size, {"PCA, whole image": 0.0005}),
-        **{front.cost: draw_front(front, analysis) for front in analysis.fronts},
+        "effects": draw_effects(analysis, EN),
+        "code-size": draw_code_size(analysis, LINEAR, EN),
+        "equal-size": draw_equal_size(analysis.equal_size, {"PCA, whole image": 0.0005}, EN),
+        **{front.cost: draw_front(front, analysis, EN) for front in analysis.fronts},
     }
 
 
@@ -109,7 +111,7 @@ def test_an_svg_keeps_its_text_and_stands_alone(three: dict[str, Figure | None],
 
 
 def test_figures_drawn_alike_have_the_same_bytes() -> None:
-    first, second = (draw_effects(study(1)) for _ in range(2))
+    first, second = (draw_effects(study(1), EN) for _ in range(2))
     assert first
     assert second
     assert render(first, "effects", "svg") == render(second, "effects", "svg")
@@ -127,15 +129,15 @@ def test_effects_are_grouped_and_show_their_intervals(three: dict[str, Figure | 
     assert three["effects"] is not None
     written = texts(render(three["effects"], "effects", "svg"))
     assert written.count("kernel") == 1
-    assert "×0.667 (0.667 to 0.667)" in written
+    assert "×0.667 (0.667–0.667)" in written
 
 
 def test_with_one_seed_there_are_no_intervals() -> None:
-    effects = draw_effects(study(1))
+    effects = draw_effects(study(1), EN)
     assert effects
     written = texts(render(effects, "effects", "svg"))
     assert "×0.667" in written
-    assert not any(" to " in text for text in written)
+    assert not any("–" in text for text in written)
 
 
 def test_the_code_size_marks_what_has_a_skip_connection_around_its_code(
@@ -157,9 +159,9 @@ def test_nothing_to_draw_is_no_figure() -> None:
     empty = analyze([])
     assert all(drawing is None for drawing in drawings(empty).values())
     alone = analyze(network("base", (16, 8, 8), [0.003]))
-    assert draw_effects(alone) is None
-    assert draw_equal_size(alone.equal_size, {}) is None
-    assert draw_front(alone.fronts[0], alone) is None
+    assert draw_effects(alone, EN) is None
+    assert draw_equal_size(alone.equal_size, {}, EN) is None
+    assert draw_front(alone.fronts[0], alone, EN) is None
 
 
 def test_labels_do_not_lie_on_each_other_or_on_points() -> None:
@@ -193,6 +195,6 @@ def test_rows_of_images() -> None:
 
 
 def test_linear_codes_of_the_size_are_named_with_their_error() -> None:
-    figure = draw_equal_size(study(1).equal_size, {"PCA, whole image": 0.0005})
+    figure = draw_equal_size(study(1).equal_size, {"PCA, whole image": 0.0005}, EN)
     assert figure
     assert "PCA, whole image: 0.000500" in texts(render(figure, "equal-size", "svg"))

@@ -5,18 +5,21 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from caelab.plotting import BLUE, INK, LINES, MSE_LABEL, ORANGE, add_legend, new_axes, set_limits
+from caelab.plotting import BLUE, INK, LINES, ORANGE, add_legend, new_axes, set_limits
 from caelab.report.architectures import Architecture, EqualSizeAnswer, error_points
 from caelab.report.figures.labels import draw_networks, label_points
-from caelab.report.number_format import significant
+from caelab.report.language import Language
 
 
-def draw_equal_size(answer: EqualSizeAnswer, linear: Mapping[str, float]) -> Figure | None:
+def draw_equal_size(
+    answer: EqualSizeAnswer, linear: Mapping[str, float], language: Language
+) -> Figure | None:
     """Draw the test MSE of codes of one size against their area, seed by seed and in the mean.
 
     Args:
         answer: Comparison of the shapes.
         linear: Test MSE of linear codes of this size by name.
+        language: Language of the labels.
 
     Returns:
         The figure; ``None`` with fewer than two networks.
@@ -44,12 +47,12 @@ def draw_equal_size(answer: EqualSizeAnswer, linear: Mapping[str, float]) -> Fig
             axes.plot([area] * len(errors), errors, "_", color=color, markersize=9)
         draw_networks(axes, [each], "area", marker, color=color)
     for dashes, (name, error) in zip(LINES, linear.items(), strict=False):
-        label = f"{name}: {significant(error)}"
+        label = language.word("named_mse", name=name, mse=error)
         axes.axhline(error, color=INK, linewidth=1.2, linestyle=dashes, label=label)
     if linear:
         add_legend(axes, "above")
-    axes.set_xlabel("shape of the code: height × width × channels")
-    axes.set_ylabel(f"test {MSE_LABEL}")
+    axes.set_xlabel(language.word("shape_axis"))
+    axes.set_ylabel(language.word("test_mse"))
     label_points(axes, [each.label for each in shown], error_points(shown, "area"))
     return figure
 

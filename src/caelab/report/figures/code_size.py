@@ -8,26 +8,30 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
-from caelab.plotting import GRAY, INK, LINES, MARKS, MSE_LABEL, add_legend, new_axes, set_limits
+from caelab.plotting import GRAY, INK, LINES, MARKS, add_legend, new_axes, set_limits
 from caelab.report.architectures import Analysis, Architecture, error_points
 from caelab.report.figures.labels import draw_networks, label_points
+from caelab.report.language import Language
 from caelab.report.number_format import significant
 
 _DEPTH = 12
 """Linear codes are shown down to the smallest error of a network over this; some are exact."""
 
 
-def draw_code_size(analysis: Analysis, linear: Mapping[str, Mapping[int, float]]) -> Figure | None:
+def draw_code_size(
+    analysis: Analysis, linear: Mapping[str, Mapping[int, float]], language: Language
+) -> Figure | None:
     """Draw the test MSE against the size of the code, both logarithmic.
 
     Args:
         analysis: Analysis of a study.
         linear: Test MSE of linear codes by size, for each kind of linear code.
+        language: Language of the labels.
 
     Returns:
         The figure; ``None`` where no network has a code that is a bottleneck.
     """
-    answer, base = analysis.code_size, analysis.base
+    answer, base, word = analysis.code_size, analysis.base, language.word
     if not answer.architectures:
         return None
     excluded = [each for each in analysis.measured if each.code_size and each.skip_around_code]
@@ -47,19 +51,18 @@ def draw_code_size(analysis: Analysis, linear: Mapping[str, Mapping[int, float]]
         at = np.geomspace(sizes.min(), sizes.max(), 60)
         low, high = fit_band(sizes, errors, at)
         color = MARKS[5][0]
-        axes.fill_between(
-            at, low, high, color=color, alpha=0.25, linewidth=0, label="95% band of the fit"
-        )
-        label = f"fit: size^{significant(law.exponent.estimate, 2)}"
+        axes.fill_between(at, low, high, color=color, alpha=0.25, linewidth=0, label=word("band"))
+        exponent = language.number(significant(law.exponent.estimate, 2))
+        label = word("fit", exponent=exponent)
         axes.plot(at, law(at), color=color, linewidth=1.5, label=label)
     for style, (name, points) in zip(LINES, kinds.items(), strict=False):
         axes.plot(*points.T, color=INK, linewidth=1.4, linestyle=style, label=name)
-    _draw_networks(axes, answer.architectures, base)
+    _draw_networks(axes, answer.architectures, base, language)
     if excluded:
-        label = "left out: a skip connection around the code"
+        label = word("around_code")
         draw_networks(axes, excluded, "code_size", "x", color=GRAY, label=label, hollow=True)
-    axes.set_xlabel("numbers in the code")
-    axes.set_ylabel(f"test {MSE_LABEL}")
+    axes.set_xlabel(word("code_size"))
+    axes.set_ylabel(word("test_mse"))
     add_legend(axes, "right")
     named = _worth_naming(analysis, excluded)
     label_points(axes, [each.label for each in named], error_points(named, "code_size"))
@@ -92,17 +95,29 @@ def fit_band(
 
 
 def _draw_networks(
-    axes: Axes, architectures: Sequence[Architecture], base: Architecture | None
+    axes: Axes,
+    architectures: Sequence[Architecture],
+    base: Architecture | None,
+    language: Language,
 ) -> None:
     """Draw networks with a marker for each factor, and a diamond around the base."""
     groups: dict[str, list[Architecture]] = {}
     for each in architectures:
         if each is not base:
-            groups.setdefault(each.varied or "other networks", []).append(each)
+            groups.setdefault(each.varied or language.word("other_networks"), []).append(each)
     for (color, marker), (name, members) in zip(cycle(MARKS), groups.items(), strict=False):
         draw_networks(axes, members, "code_size", marker, color=color, label=name)
     if base and base in architectures:
-        draw_networks(axes, [base], "code_size", "D", color=INK, label="base", size=10, hollow=True)
+        draw_networks(
+            axes,
+            [base],
+            "code_size",
+            "D",
+            color=INK,
+            label=language.word("base"),
+            size=10,
+            hollow=True,
+        )
 
 
 def _worth_naming(analysis: Analysis, excluded: Sequence[Architecture]) -> list[Architecture]:

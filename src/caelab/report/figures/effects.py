@@ -9,14 +9,19 @@ from matplotlib.figure import Figure
 from caelab.metrics.statistics import Interval
 from caelab.plotting import BLUE, GRAY, GRID, INK, ORANGE, format_plain, new_axes, set_limits
 from caelab.report.architectures import Analysis
+from caelab.report.language import Language
 from caelab.report.number_format import significant
 
 _ROW = 0.23
 """Height of a row in inches."""
 
 
-def draw_effects(analysis: Analysis) -> Figure | None:
+def draw_effects(analysis: Analysis, language: Language) -> Figure | None:
     """Draw the effects as multiples of the base's test MSE, grouped by factor.
+
+    Args:
+        analysis: Analysis of a study.
+        language: Language of the labels.
 
     Returns:
         The figure; ``None`` without the base, or without a finite effect.
@@ -36,7 +41,7 @@ def draw_effects(analysis: Analysis) -> Figure | None:
             if each.architecture.varied == group:
                 row += 1
                 ticks[row] = each.architecture.level
-                _draw_level(axes, row, each.effect.ratio)
+                _draw_level(axes, row, each.effect.ratio, language)
     axes.axvline(1, color=INK, linewidth=1)
     axes.set_yticks(list(ticks), list(ticks.values()), fontsize=9)
     axes.tick_params(axis="y", length=0)
@@ -46,23 +51,22 @@ def draw_effects(analysis: Analysis) -> Figure | None:
     bounds = [bound for each in ratios for bound in (each.low, each.estimate, each.high)]
     # Small effects should look small: the axis shows at least ±10%.
     set_limits(axes, x=[1 / 1.1, *filter(math.isfinite, bounds), 1.1], margin=0.04)
-    axes.xaxis.set_major_formatter(lambda value, _: f"×{format_plain(value)}")
+    axes.xaxis.set_major_formatter(lambda value, _: f"×{language.number(format_plain(value))}")
     axes.grid(visible=False, axis="y")
-    base = significant(analysis.base.mse.estimate)
-    axes.set_xlabel(f"test MSE as a multiple of the base's, {base}")
+    axes.set_xlabel(language.word("effect_axis", mse=analysis.base.mse.estimate))
     return figure
 
 
-def _draw_level(axes: Axes, row: int, ratio: Interval) -> None:
+def _draw_level(axes: Axes, row: int, ratio: Interval, language: Language) -> None:
     side = ratio.side(1.0)
     color, marker = {-1: (BLUE, "o"), 0: (GRAY, "o"), 1: (ORANGE, "s")}[side]
     text = f"×{significant(ratio.estimate)}"
     if not ratio.undetermined:
         axes.hlines(row, ratio.low, ratio.high, color=color, linewidth=2)
-        text += f" ({significant(ratio.low)} to {significant(ratio.high)})"
+        text += f" ({significant(ratio.low)}–{significant(ratio.high)})"
     fill = color if side else "white"
     axes.plot(ratio.estimate, row, marker, color=color, markerfacecolor=fill, markersize=6)
-    _write(axes, 1.01, row, text, fontsize=8, color=INK)
+    _write(axes, 1.01, row, language.number(text), fontsize=8, color=INK)
 
 
 def _write(axes: Axes, x: float, row: int, text: str, **style: Any) -> None:

@@ -1,15 +1,20 @@
 """Error against one cost: all networks, and those that no other beats in both."""
 
-import numpy as np
 from matplotlib.figure import Figure
 
-from caelab.plotting import BLUE, GRAY, MSE_LABEL, ORANGE, add_legend, new_axes, set_limits
-from caelab.report.architectures import COSTS, Analysis, Front, error_points
+from caelab.plotting import BLUE, GRAY, ORANGE, add_legend, new_axes, set_limits
+from caelab.report.architectures import Analysis, Front, error_points
 from caelab.report.figures.labels import draw_networks, label_points
+from caelab.report.language import Language
 
 
-def draw_front(front: Front, analysis: Analysis) -> Figure | None:
+def draw_front(front: Front, analysis: Analysis, language: Language) -> Figure | None:
     """Draw the test MSE against a cost, both logarithmic, with the front as a staircase.
+
+    Args:
+        front: Networks that no other beats in both.
+        analysis: Analysis of the study.
+        language: Language of the labels.
 
     Returns:
         The figure; ``None`` with fewer than two networks that have an error and a cost.
@@ -22,14 +27,16 @@ def draw_front(front: Front, analysis: Analysis) -> Figure | None:
     shown, best = error_points(measured, cost), error_points(on_front, cost)
     figure, axes = new_axes(4.4)
     set_limits(axes, x=shown[:, 0], y=shown[:, 1], margin=0.1)
-    draw_networks(axes, measured, cost, "o", color=GRAY, label="beaten in both", hollow=True)
-    costs = np.append(best[:, 0], axes.get_xlim()[1]).repeat(2)[1:-1]
-    axes.plot(costs, best[:, 1].repeat(2), color=BLUE, linewidth=1.2)
-    draw_networks(axes, on_front, cost, "s", color=BLUE, label="on the front")
+    word = language.word
+    draw_networks(axes, measured, cost, "o", color=GRAY, label=word("beaten"), hollow=True)
+    axes.step(*best.T, where="post", color=BLUE, linewidth=1.2)
+    draw_networks(axes, on_front, cost, "s", color=BLUE, label=word("on_front"))
     if base:
-        draw_networks(axes, [base], cost, "D", color=ORANGE, label="base", size=10, hollow=True)
-    axes.set_xlabel(COSTS[cost])
-    axes.set_ylabel(f"test {MSE_LABEL}")
+        draw_networks(
+            axes, [base], cost, "D", color=ORANGE, label=word("base"), size=10, hollow=True
+        )
+    axes.set_xlabel(word(cost))
+    axes.set_ylabel(word("test_mse"))
     add_legend(axes, "above")
     label_points(axes, [each.label for each in on_front], best)
     return figure

@@ -1,4 +1,4 @@
-"""Networks as points of a figure, and labels that cover neither each other nor what is drawn."""
+"""Networks as points of a figure, and labels that cover neither each other nor the points."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,9 +10,18 @@ from matplotlib.transforms import Bbox
 from caelab.plotting import INK
 from caelab.report.architectures import Architecture, error_points
 
-_DIRECTIONS = ((1, 0), (1, 0.7), (1, -0.7), (-1, 0), (-1, 0.7), (-1, -0.7), (0, 1), (0, -1))
-_OFFSETS = [(far * x, far * y) for far in (6, 12, 20, 30, 42) for x, y in _DIRECTIONS]
-"""Positions of a label from its point, in points of 1/72 inch: the first free one is taken."""
+_ALIGNED = {
+    (1, 0.7): ("left", "center"), (1, -0.7): ("left", "center"), (1, 0): ("left", "center"),
+    (-1, 0.7): ("right", "center"), (-1, -0.7): ("right", "center"), (-1, 0): ("right", "center"),
+    (0, 1): ("center", "bottom"), (0, -1): ("center", "top"),
+}  # fmt: skip
+_POSITIONS = {
+    (x * far, y * far): aligned
+    for far in (6, 12, 20, 30, 42)
+    for (x, y), aligned in _ALIGNED.items()
+}
+"""Offsets of a label from its point, in points of 1/72 inch, and how its text is aligned there: the
+first free one is taken."""
 
 
 def draw_networks(
@@ -45,61 +54,30 @@ def draw_networks(
 
 
 def label_points(axes: Axes, labels: Sequence[str], points: np.ndarray) -> None:
-    """Write a label next to each point, with a thin line where it is far from its point.
-
-    Labels keep clear of all points, lines, texts and the legend that the axes have so far. A label
-    without a free position is written where it covers the fewest of them.
+    """Write a label next to each point, at the nearest free position, and join the two.
 
     Args:
-        axes: Axes with their final limits and scales.
+        axes: Axes with their final limits, scales and legend.
         labels: A text for each point.
         points: Coordinates in the axes' data, ``(N, 2)``.
     """
+    # Where the points and the legend are is known only after the layout.
     axes.figure.draw_without_rendering()  # type: ignore[union-attr]
-    reach = 3.5 * axes.figure.dpi / 72
-    drawn = [line for line in axes.lines if line.get_linestyle() != "None"]
-    paths = [line.get_path().transformed(line.get_transform()) for line in drawn]
-    markers = [line.get_xydata() for line in axes.lines if line not in drawn]
+    markers = [line.get_xydata() for line in axes.lines if line.get_linestyle() == "None"]
     dots = axes.transData.transform(np.concatenate([points, *markers]))
-    taken = [Bbox([dot - reach, dot + reach]) for dot in dots]
-    taken += [each.get_window_extent() for each in (*axes.texts, axes.get_legend()) if each]
-
-    def cost(text: Any, offset: tuple[float, float]) -> int:
-        box = _move(text, offset)
-        # Leaving the axes is worse than covering whatever there is.
-        outside = 1000 * (axes.bbox.count_contains(box.corners()) < 4)
-        crossed = sum(path.intersects_bbox(box, filled=False) for path in paths)
-        return int(box.count_overlaps(taken) + crossed + outside)
-
+    taken = [Bbox([dot - 5, dot + 5]) for dot in dots]
+    taken += [legend.get_window_extent() for legend in [axes.get_legend()] if legend]
+    offset: dict[str, Any] = {"xytext": (0, 0), "textcoords": "offset points"}
     for label, point in zip(labels, points, strict=True):
-        text = axes.annotate(
-            label,
-            point,
-            xytext=(0, 0),
-            textcoords="offset points",
-            fontsize=8,
-            color=INK,
-            annotation_clip=False,
-        )
-        costs = [cost(text, offset) for offset in _OFFSETS]
-        best = _OFFSETS[costs.index(min(costs))]
-        taken.append(_move(text, best))
-        # A label next to its point needs no line.
-        if max(map(abs, best)) > 12:
-            axes.annotate(
-                "",
-                point,
-                xytext=(best[0] * 0.9, best[1] * 0.9),
-                textcoords="offset points",
-                arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 0.5, "shrinkB": 3},
-            )
-
-
-def _move(text: Any, offset: tuple[float, float]) -> Bbox:
-    """Move a text to an offset from its point; return the pixels that it covers there."""
-    x, y = offset
-    across = "left" if x > 0 else "right" if x < 0 else "center"
-    up = "center" if x else "bottom" if y > 0 else "top"
-    text.set(position=offset, horizontalalignment=across, verticalalignment=up)
-    box: Bbox = text.get_window_extent()
-    return box
+        # Lines that pass below a label must not make it hard to read.
+        back = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 0.5}
+        text = axes.annotate(label, point, fontsize=8, color=INK, bbox=back, **offset)
+        for (x, y), (across, up) in _POSITIONS.items():
+            text.set(position=(x, y), ha=across, va=up)
+            box = text.get_window_extent()
+            inside = axes.bbox.count_contains(box.corners()) == 4
+            if inside and not box.count_overlaps(taken):
+                break
+        taken.append(box)
+        line = {"arrowstyle": "-", "color": INK, "linewidth": 0.5, "shrinkB": 3}
+        axes.annotate("", point, **{**offset, "xytext": (0.9 * x, 0.9 * y)}, arrowprops=line)

@@ -12,23 +12,21 @@ from caelab.plotting import (
     GREEN,
     INK,
     LINES,
-    MSE_LABEL,
     ORANGE,
     WIDTH,
     new_axes,
     set_limits,
 )
 from caelab.report.error_sites import ErrorSites
-from caelab.report.number_format import significant
+from caelab.report.language import Language
 
-_PARTS = {
-    "train_mse": ("training, mean over the epoch", BLUE, "-"),
-    "validation_mse": ("validation, after the epoch", ORANGE, "--"),
-}
+_PARTS = {"train": (BLUE, "-"), "validation": (ORANGE, "--")}
+"""Color and line of each part of the images."""
 
 
 def draw_curves(
     runs: Mapping[int, Sequence[Mapping[str, float]]],
+    language: Language,
     *,
     test: Mapping[int, float],
     baselines: Mapping[str, float],
@@ -37,6 +35,7 @@ def draw_curves(
 
     Args:
         runs: Rows of ``epochs.csv`` by seed, at least one seed.
+        language: Language of the labels.
         test: Test MSE by seed.
         baselines: Positive MSE of baselines by name, drawn as horizontal lines.
     """
@@ -46,8 +45,8 @@ def draw_curves(
     for first, rows in zip([True, *[False] * len(runs)], runs.values(), strict=False):
         epochs = [row["epoch"] for row in rows]
         marker = "o" if len(rows) <= 12 else ""
-        for part, (label, color, style) in _PARTS.items():
-            errors = [row[part] for row in rows]
+        for part, (color, style) in _PARTS.items():
+            errors = [row[f"{part}_mse"] for row in rows]
             values += errors
             axes.plot(
                 epochs,
@@ -58,37 +57,37 @@ def draw_curves(
                 alpha=0.9,
                 marker=marker,
                 markersize=3,
-                label=label if first else None,
+                label=language.word(part) if first else None,
             )
-    label = f"test, mean of the best epochs: {significant(mean)}"
+    label = language.word("mean_test", mse=mean)
     axes.axhline(mean, color=GREEN, linewidth=1.2, label=label)
     for dashes, (name, mse) in zip(LINES[2:], baselines.items(), strict=False):
-        label = f"{name}: {significant(mse)}"
+        label = language.word("named_mse", name=name, mse=mse)
         axes.axhline(mse, color=GRAY, linewidth=1.2, linestyle=dashes, label=label)
     set_limits(axes, y=values)
     axes.set_xlim(0.6, max(len(rows) for rows in runs.values()) + 0.4)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.set_xlabel("epoch")
-    axes.set_ylabel(MSE_LABEL)
+    axes.set_xlabel(language.word("epoch"))
+    axes.set_ylabel(language.word("mse"))
     axes.legend(fontsize=8, frameon=False, loc="upper right")
     return figure
 
 
-def draw_error_sites(sites: ErrorSites) -> Figure:
+def draw_error_sites(sites: ErrorSites, language: Language) -> Figure:
     """Draw the MSE by pixel, the lost share of power by frequency, and the MSE by steepness."""
     figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
     pixel, frequency, steep = figure.subplots(1, 3)
     shown = pixel.imshow(sites.by_pixel, cmap="viridis", interpolation="nearest")
     bar = figure.colorbar(shown, ax=pixel, shrink=0.75, pad=0.03)
     pixel.set(xticks=[], yticks=[])
-    pixel.set_title("by pixel: MSE", fontsize=9)
+    pixel.set_title(language.word("by_pixel"), fontsize=9)
     width = sites.frequencies[0]
     frequency.bar(sites.frequencies - width / 2, sites.lost * 100, width * 0.85, color=BLUE)
-    frequency.set_xlabel("cycles per pixel", fontsize=8)
-    frequency.set_title("by frequency: lost, %", fontsize=9)
+    frequency.set_xlabel(language.word("frequency"), fontsize=8)
+    frequency.set_title(language.word("by_frequency"), fontsize=9)
     steep.bar(np.arange(1, len(sites.by_steepness) + 1), sites.by_steepness, 0.85, color=ORANGE)
-    steep.set_xlabel("tenths of the pixels, flat to steep", fontsize=8)
-    steep.set_title("by steepness: MSE", fontsize=9)
+    steep.set_xlabel(language.word("steepness"), fontsize=8)
+    steep.set_title(language.word("by_steepness"), fontsize=9)
     for axes in (bar.ax, steep):
         axes.ticklabel_format(axis="y", scilimits=(-3, 3))
         axes.yaxis.offsetText.set_fontsize(7)
