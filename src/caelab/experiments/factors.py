@@ -1,27 +1,31 @@
-"""Factors that a study may vary: transformations of a network's tree, without PyTorch.
+"""Factors that a study may vary: transformations of a network, without PyTorch.
 
 A transformation changes one thing everywhere in the network and keeps the rest, so that a level's
 effect is the effect of that thing. If there is nothing to change, the network stays the same, and
 the study refuses the level because it is the base.
+
+Layers are changed in the network's canonical text, where each knows its position: so brackets and
+repetitions around them stay as they are.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from caelab.errors import InputError
 from caelab.networks.ast import Item, Network, Repeat, Residual, Skip
-from caelab.networks.layers.base import ACTIVATIONS, LayerKind
+from caelab.networks.layers.base import ACTIVATIONS, LayerKind, Span
+from caelab.networks.parser import parse
 from caelab.training.config import reason
 
 Level = str | int | float | bool
 """Level of a factor, as a study's file states it."""
 
-Items = tuple[Item, ...]
-Rule = Callable[[Item | None, Item | None], list[Item] | None]
-"""(item before, item) → what takes the place of both, or ``None`` to keep them."""
+Changes = Iterable[tuple[Span, str]]
+"""Positions in the canonical text, in order, and what takes their place."""
 
 
 def transform(network: Network, factor: str, level: Level) -> Network:
@@ -45,90 +49,81 @@ def transform(network: Network, factor: str, level: Level) -> Network:
     except ValidationError as error:
         why = reason(error.errors()[0])
         raise InputError(f"{level!r} is no level of {factor}: it {why}.") from error
-    return apply(network, level)
+    text = network.text
+    # From the end, because a change moves everything after it.
+    for (start, end), new in reversed(list(apply(network, level))):
+        text = text[:start] + new + text[end:]
+    return parse(text)
 
 
-def _kernel(network: Network, level: int) -> Network:
-    def change(layer: LayerKind) -> LayerKind:
-        plain = layer.name == "conv" and layer.stride == 1
-        return replace(layer, kernel=level) if plain else layer
-
-    return _change_layers(network, change)
+def _kernel(network: Network, level: int) -> Changes:
+    for layer in _layers(network.items):
+        if layer.name == "conv" and layer.stride == 1:
+            yield layer.span, str(replace(layer, kernel=level))
 
 
-def _channels(network: Network, level: float) -> Network:
-    weighted = [layer for layer in _layers(network.items) if layer.weighted]
-
-    def change(layer: LayerKind) -> LayerKind:
-        # The last layer gives the image's channels, which are not a matter of choice.
-        if not layer.weighted or layer is weighted[-1]:
-            return layer
-        return replace(layer, number=max(1, round(layer.number * level)))
-
-    return _change_layers(network, change)
+def _channels(network: Network, level: float) -> Changes:
+    # The last layer gives the image's channels, which are not a matter of choice.
+    for layer in [layer for layer in _layers(network.items) if layer.weighted][:-1]:
+        yield layer.span, str(replace(layer, number=max(1, round(layer.number * level))))
 
 
-def _downsampling(network: Network, level: str) -> Network:
-    if level == "strided":
-        return _change_pairs(network, _strided)
-    return _rename(network, *{"average": ("pool", "avgpool"), "max": ("avgpool", "pool")}[level])
+def _downsampling(network: Network, level: str) -> Changes:
+    """Rename poolings, or ``conv8 pool`` → ``conv8s2``."""
+    for before, layer, _ in _neighbors(network):
+        if layer.name not in ("pool", "avgpool"):
+            continue
+        if level != "strided":
+            yield layer.span, str(layer.as_kind("pool" if level == "max" else "avgpool"))
+            continue
+        if before is None or before.name != "conv" or before.stride > 1:
+            raise InputError(
+                f"no convolution of stride 1 stands before {layer} to take its stride."
+            )
+        if layer.activation:
+            raise InputError(f"{layer} has an activation, which has no place after a stride.")
+        yield (before.span[0], layer.span[1]), str(replace(before, stride=layer.number))
 
 
-def _strided(before: Item | None, item: Item | None) -> list[Item] | None:
-    """``conv8 pool`` → ``conv8s2``: the convolution before a pooling takes its stride."""
-    if not isinstance(item, LayerKind) or item.name not in ("pool", "avgpool"):
-        return None
-    if not isinstance(before, LayerKind) or before.name != "conv" or before.stride > 1:
-        raise InputError(f"no convolution of stride 1 stands before {item} to take its stride.")
-    if item.activation:
-        raise InputError(f"{item} has an activation, which has no place after a stride.")
-    return [replace(before, stride=item.number)]
-
-
-def _upsampling(network: Network, level: str) -> Network:
-    if level in ("nearest", "bilinear"):
-        names = ("upbilinear", "up")
-        return _rename(network, *(names if level == "nearest" else reversed(names)))
-
-    def learned(before: Item | None, item: Item | None) -> list[Item] | None:
-        if not isinstance(before, LayerKind) or before.name not in ("up", "upbilinear"):
-            return None
+def _upsampling(network: Network, level: str) -> Changes:
+    """Rename upsamplings, or ``up conv3`` → ``deconv3k4s2`` or ``conv12 shuffle2``."""
+    for _, layer, after in _neighbors(network):
+        if layer.name not in ("up", "upbilinear"):
+            continue
+        if level in ("nearest", "bilinear"):
+            yield layer.span, str(layer.as_kind("up" if level == "nearest" else "upbilinear"))
+            continue
         if (
-            not isinstance(item, LayerKind)
-            or (item.name, before.activation) != ("conv", None)
-            or (item.stride, item.dilation, item.padding) != (1, 1, None)
+            after is None
+            or (after.name, layer.activation) != ("conv", None)
+            or (after.stride, after.dilation, after.padding) != (1, 1, None)
         ):
-            raise InputError(f"no convolution of stride 1, padding same, follows {before}.")
-        factor = before.number
+            raise InputError(f"no convolution of stride 1, padding same, follows {layer}.")
+        factor = layer.number
         if level == "transposed":
             # With K + S − 1 weights a side, `up conv` is a special case of the transposed one.
-            kernel = item.kernel + factor - 1
-            return [item.as_kind("deconv", kernel=kernel, stride=factor)]
-        # Each of the S² positions gets weights of its own.
-        wider = replace(item, number=item.number * factor**2)
-        return [wider, LayerKind.registry["shuffle"](number=factor)]
-
-    return _change_pairs(network, learned)
+            learned = str(after.as_kind("deconv", kernel=after.kernel + factor - 1, stride=factor))
+        else:
+            # Each of the S² positions gets weights of its own.
+            learned = f"{replace(after, number=after.number * factor**2)} shuffle{factor}"
+        yield (layer.span[0], after.span[1]), learned
 
 
-def _code_activation(network: Network, level: str) -> Network:
+def _code_activation(network: Network, level: str) -> Changes:
     if network.halves is None:
         raise InputError("the network has no code: put '|' where it is, outside all brackets.")
-    encoder, _ = network.halves
-    for index in range(len(encoder) - 1, -1, -1):
-        item = encoder[index]
+    for item in reversed(network.halves[0]):
         if not isinstance(item, LayerKind):
             break
         if item.weighted:
-            changed = replace(item, activation=level)
-            return Network(items=(*network.items[:index], changed, *network.items[index + 1 :]))
+            return [(item.span, str(replace(item, activation=level)))]
     raise InputError(
         "the code is not made by a single convolution or dense layer, so it has no activation to"
         " change."
     )
 
 
-def _layers(items: Items) -> Iterator[LayerKind]:
+def _layers(items: Iterable[Item]) -> Iterator[LayerKind]:
     """Yield all layers in order, those of a repetition once."""
     for item in items:
         match item:
@@ -140,51 +135,23 @@ def _layers(items: Items) -> Iterator[LayerKind]:
                 yield from _layers((item.item,))
 
 
-def _rename(network: Network, old: str, new: str) -> Network:
-    return _change_layers(network, lambda layer: layer.as_kind(new) if layer.name == old else layer)
+def _neighbors(network: Network) -> Iterator[tuple[LayerKind | None, LayerKind, LayerKind | None]]:
+    """Yield every layer between those that stand directly before and after it."""
+    before: LayerKind | None = None
+    layers = list(_layers(network.items))
+    for layer, after in zip_longest(layers, layers[1:]):
+        # One blank lies between neighbors; a bracket, a code mark or a repetition takes more. Of a
+        # repeated layer only the last copy has the neighbor, so it counts as none.
+        joined = (
+            after
+            and layer.span[1] + 1 == after.span[0]
+            and not network.text[: layer.span[0]].endswith("*")
+        )
+        yield before, layer, after if joined else None
+        before = layer if joined else None
 
 
-def _change_layers(network: Network, change: Callable[[LayerKind], LayerKind]) -> Network:
-    def each(items: Items) -> Items:
-        return tuple(change(item) if isinstance(item, LayerKind) else item for item in items)
-
-    return Network(items=_change_sequences(network.items, each))
-
-
-def _change_pairs(network: Network, rule: Rule) -> Network:
-    """Apply ``rule`` to all neighbors, and to the last item of a sequence with ``None``."""
-
-    def pairwise(items: Items) -> Items:
-        changed: list[Item] = []
-        for item in items:
-            replaced = rule(changed[-1] if changed else None, item)
-            if replaced is None:
-                changed.append(item)
-            else:
-                changed[-1:] = replaced
-        rule(changed[-1] if changed else None, None)
-        return tuple(changed)
-
-    return Network(items=_change_sequences(network.items, pairwise))
-
-
-def _change_sequences(items: Items, change: Callable[[Items], Items]) -> Items:
-    """Change every sequence, inner ones first; write a repetition out if it becomes several."""
-    inner: list[Item] = []
-    for item in items:
-        match item:
-            case Residual() | Skip():
-                inner.append(replace(item, items=_change_sequences(item.items, change)))
-            case Repeat():
-                repeated = _change_sequences((item.item,), change)
-                alone = len(repeated) == 1
-                inner += [replace(item, item=repeated[0])] if alone else repeated * item.count
-            case _:
-                inner.append(item)
-    return change(tuple(inner))
-
-
-TRANSFORMATIONS: Mapping[str, tuple[TypeAdapter[Any], Callable[[Network, Any], Network]]] = {
+TRANSFORMATIONS: Mapping[str, tuple[TypeAdapter[Any], Callable[[Network, Any], Changes]]] = {
     "kernel": (TypeAdapter(Annotated[int, Field(ge=1)]), _kernel),
     "channels": (TypeAdapter(Annotated[float, Field(gt=0, lt=1000)]), _channels),
     "downsampling": (TypeAdapter(Literal["max", "average", "strided"]), _downsampling),
