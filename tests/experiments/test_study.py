@@ -204,7 +204,7 @@ def test_seeds_that_are_none(given: object) -> None:
         ),
         (
             based("[factors]\nkernle = [1]"),
-            "line 4, [factors] kernle: there is no factor 'kernle'. Did you mean kernel?",
+            "line 4, [factors] kernle: there is no parameter kernle; did you mean kernel?",
         ),
         (
             based("[factors]\nseed = [1]"),
@@ -269,7 +269,7 @@ def test_seeds_that_are_none(given: object) -> None:
         ("[study]\nquestion = 3\n" + based(""), "line 2, [study] question: expected a text."),
         (
             "[study]\nseeds = [0, 'x']\n" + based(""),
-            "line 2, [study] seeds: seeds [0, 'x']: expected different whole",
+            "line 2, [study] seeds: `seeds` [0, 'x']: expected different whole",
         ),
         ("[study]\n", "[base]: expected network = …"),
         ("[base]\nnetwork = 'conv4'", "base: the output is 4×32×32"),
@@ -289,7 +289,7 @@ def test_all_problems_are_said_together(write: Write) -> None:
     for said in (
         "kernel 0: 0 is no level",
         "kernel 3: the same run",
-        "there is no factor 'kernle'",
+        "there is no parameter kernle",
         "a: unknown layer",
     ):
         assert said in told

@@ -406,11 +406,12 @@ def _explain(problem: Any) -> str:
             return f"{name} {shown}: {reason(problem)}"
 
 
-def unknown_parameter(path: list[str]) -> str:
+def unknown_parameter(path: list[str], *others: str) -> str:
     """Say what to write instead of a parameter that does not exist.
 
     Args:
         path: The tables and the name as they were written.
+        others: Names that may be meant, too.
     """
     name = path[-1]
     if name not in (new := RENAMED.get(name, name)).split("."):
@@ -422,7 +423,7 @@ def unknown_parameter(path: list[str]) -> str:
         alias: parameter.dotted
         for short, parameter in PARAMETERS.items()
         for alias in (short, parameter.path[-1], parameter.dotted)
-    }
+    } | {other: other for other in others}
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {names[near[0]]}?" if near else ""
     return f"there is no parameter {'.'.join(path)}{hint}"

@@ -117,8 +117,8 @@ def read_study(
         InputError: The file cannot be read or something in it is wrong. The message names every
             problem with its line in the file or the label of its network.
     """
-    reader = _Reader(file, read_toml(file, "study"))
-    study = reader.study(file.stem, options or {}, seeds)
+    reader = _Reader(file)
+    study = reader.study(file.stem, options or {}, None if seeds is None else read_seeds(seeds))
     if reader.problems or study is None:
         count = len(reader.problems)
         many = "a problem" if count == 1 else f"{count} problems"
@@ -148,60 +148,76 @@ def read_seeds(value: object) -> tuple[int, ...]:
         or len(set(listed)) < len(listed)
     ):
         raise InputError(
-            f"seeds {value!r}: expected different whole numbers from 0 on, or how many of them."
+            f"`seeds` {value!r}: expected different whole numbers from 0 on, or how many of them."
         )
     return tuple(listed)
 
 
 class _Reader:
-    """Reads one file and collects its problems.
+    """Reads one file and collects its problems."""
 
-    Args:
-        file: The file.
-        content: Tables of the file.
-    """
-
-    def __init__(self, file: Path, content: Mapping[str, Any]) -> None:
-        self.lines = file.read_text(encoding="utf-8").splitlines()
-        self.content = content
+    def __init__(self, file: Path) -> None:
+        self.content = read_toml(file, "study")
+        self.text = file.read_text(encoding="utf-8")
         self.problems: list[str] = []
         self.variants: list[Variant] = []
         self.labels: dict[str, str] = {}
 
-    def study(self, stem: str, options: Mapping[str, Any], seeds: str | None) -> Study | None:
+    def study(
+        self, stem: str, options: Mapping[str, Any], seeds: tuple[int, ...] | None
+    ) -> Study | None:
         """Read the study; ``None`` if its base is wrong.
 
         Args:
             stem: Name of the file without its suffix, which names a study that has no name.
             options: Options that take precedence over the base, nested as in a configuration.
-            seeds: Seeds that replace the file's, such as ``0-4``; ``None`` keeps them.
+            seeds: Seeds that replace the file's; ``None`` keeps them.
         """
-        self.check_tables()
-        header, table = self.table("study"), self.table("base")
+        for name, table in self.content.items():
+            if name not in TABLES:
+                self.report("", name, _unknown(name, TABLES, "a study has no table"))
+            elif not isinstance(table, dict):
+                self.report("", name, f"{name} should be a table: [{name}].")
+        tables = (self.content.get(name, {}) for name in TABLES)
+        # What is no table counts as empty, so that the other problems are found, too.
+        header, stated, factors, networks = (
+            table if isinstance(table, dict) else {} for table in tables
+        )
+        for key in header.keys() - set(STUDY_KEYS):
+            self.report("study", key, _unknown(key, STUDY_KEYS, "[study] has no key"))
         name, question = header.get("name", stem), header.get("question", "")
-        if not isinstance(name, str) or not re.fullmatch(r"[\w-]{1,64}", name):
+        if not re.fullmatch(r"[\w-]{1,64}", str(name)):
             self.report("study", "name", f"{name!r}: expected letters, digits, - and _.")
         if not isinstance(question, str):
             self.report("study", "question", "expected a text.")
-        numbers: tuple[int, ...] = ()
+        numbers = seeds or ()
         try:
-            numbers = read_seeds(header.get("seeds", [0]) if seeds is None else seeds)
+            numbers = numbers or read_seeds(header.get("seeds", [0]))
         except InputError as error:
-            self.report("study", "seeds", str(error)) if seeds is None else self.problems.append(
-                f"--{error}"
+            self.report("study", "seeds", str(error))
+        base = {}
+        for key, value in stated.items():
+            if key == "seed":
+                self.report("base", key, "seeds go into [study].")
+            elif key not in RunConfig.model_fields:
+                self.report("base", key, unknown_parameter([key]))
+            else:
+                base[key] = value
+        if "network" not in base:
+            self.problems.append(
+                "[base]: expected network = …, the network that all others are compared with."
             )
-        known = {
-            key: table[key] for key in table if key in RunConfig.model_fields and key != "seed"
-        }
-        base = merge(known, options)
+        base = merge(base, options)
         # Every other variant changes the base, so without one there is nothing to check.
         if not self.add(BASE, "", "", base):
             return None
-        for path, factor, levels in short_names(self.table("factors")):
+        for path, factor, levels in short_names(factors):
             self.add_factor(path, factor, levels, base)
-        for label, network in self.table("networks").items():
+        for label, network in networks.items():
             self.add_network(label, "", "", base, network)
-        return Study(name=name, question=question, seeds=numbers, variants=tuple(self.variants))
+        return Study(
+            name=str(name), question=question, seeds=numbers, variants=tuple(self.variants)
+        )
 
     def add_factor(self, path: str, factor: str, levels: object, base: Mapping[str, Any]) -> None:
         """Add a variant for each level of a factor.
@@ -219,8 +235,12 @@ class _Reader:
                 self.add_network(label, factor, level, base, network)
         elif not isinstance(levels, list) or not levels:
             self.report("factors", path, "expected a list of levels, or a table of networks.")
-        elif problem := _unknown_factor(path, factor):
-            self.report("factors", path, problem)
+        elif factor in (*FIXED, "network"):
+            self.report("factors", path, SAME_THROUGHOUT)
+        elif path not in (*TRANSFORMATIONS, *SHORT_NAMES):
+            problem = unknown_parameter(path.split("."), *TRANSFORMATIONS)
+            listed = ", ".join(TRANSFORMATIONS)
+            self.report("factors", path, f"{problem}. Factors of networks are {listed}.")
         else:
             for level in levels:
                 label, changed = f"{words} {_level_text(level)}", nest({factor: level})
@@ -283,31 +303,6 @@ class _Reader:
         )
         return True
 
-    def check_tables(self) -> None:
-        """Report unknown tables and keys, and a base without a network."""
-        for table, content in self.content.items():
-            if table not in TABLES:
-                self.report("", table, _unknown(table, TABLES, "a study has no table"))
-            elif not isinstance(content, dict):
-                self.report("", table, f"{table} should be a table: [{table}].")
-        for key in self.table("study"):
-            if key not in STUDY_KEYS:
-                self.report("study", key, _unknown(key, STUDY_KEYS, "[study] has no key"))
-        for key in self.table("base"):
-            if key == "seed":
-                self.report("base", key, "seeds go into [study].")
-            elif key not in RunConfig.model_fields:
-                self.report("base", key, unknown_parameter([key]))
-        if "network" not in self.table("base"):
-            self.problems.append(
-                "[base]: expected network = …, the network that all others are compared with."
-            )
-
-    def table(self, name: str) -> dict[str, Any]:
-        """Return a table of the file; an empty one if there is none."""
-        content = self.content.get(name, {})
-        return content if isinstance(content, dict) else {}
-
     def report(self, table: str, key: str, problem: str) -> None:
         """Add a problem with the line of a key in a table, if it can be found.
 
@@ -317,31 +312,17 @@ class _Reader:
             problem: Sentence that says what is wrong with it.
         """
         where = f"[{table}] {key}: " if table else ""
-        current = ""
-        for number, line in enumerate(self.lines, 1):
-            header = re.match(r"\s*\[+\s*([^\]]*?)\s*\]", line)
-            if header:
-                current = re.sub(r"[\"']", "", header[1])
-            here = re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line)
-            if (header and current == f"{table}.{key}".removeprefix(".")) or (
-                here and not header and current == table
-            ):
-                where = f"line {number}, {where}"
-                break
+        # The key's line before the next table's header, or a header with the key in its name.
+        named, header = rf"[\"']?{re.escape(key)}[\"']?", rf"^\s*\[\s*{table}"
+        start = (
+            rf"{header}\s*\][^\n]*\n(?:(?!\s*\[)[^\n]*\n)*?"
+            if table
+            else r"\A(?:(?!\s*\[)[^\n]*\n)*?"
+        )
+        found = re.search(rf"{start}\s*{named}\s*[=.]|{header}\.?{named}\s*\]", self.text, re.M)
+        if found:
+            where = f"line {self.text.count(chr(10), 0, found.end()) + 1}, {where}"
         self.problems.append(f"{where}{problem}")
-
-
-def _unknown_factor(path: str, factor: str) -> str:
-    """Return what is wrong with the name of a factor; empty if nothing is."""
-    if factor in (*FIXED, "network"):
-        return SAME_THROUGHOUT
-    if path in TRANSFORMATIONS or path in SHORT_NAMES:
-        return ""
-    if difflib.get_close_matches(path, TRANSFORMATIONS, n=1):
-        return _unknown(path, TRANSFORMATIONS, "there is no factor")
-    problem = unknown_parameter(path.split("."))
-    problem += "" if problem.endswith("?") else "."
-    return f"{problem} Factors of networks are {', '.join(TRANSFORMATIONS)}."
 
 
 def _unknown(key: str, known: Iterable[str], problem: str) -> str:
