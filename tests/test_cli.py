@@ -13,6 +13,7 @@ from caelab import __version__
 from caelab.cli import COMMANDS
 from caelab.cli import caelab as group
 from caelab.commands.help import HelpCommand
+from caelab.data import builtin_photos
 
 NETWORK = "conv4 pool conv2 | up conv3"
 
@@ -122,6 +123,50 @@ def test_a_wrong_network_is_shown_with_a_caret() -> None:
     assert lines[caret].index("^") == lines[caret - 1].index("pol")
 
 
+@pytest.mark.parametrize(
+    ("option", "old", "new"), [("--normalize", "range", "none"), ("--init", "data", "lsuv")]
+)
+def test_an_old_value_is_refused_with_the_new_one(
+    caelab: Call, option: str, old: str, new: str
+) -> None:
+    answer = caelab("train", NETWORK, option, old)
+    assert_wrong_input(answer, option)
+    assert f"'{new}'" in answer.stderr
+    assert_wrong_input(caelab("train", NETWORK, option, "nonsense"), f"'{new}'")
+
+
+def test_a_color_target_without_a_degradation_is_noted(
+    caelab: Call, pictures: Path, tmp_path: Path
+) -> None:
+    arguments = small(pictures, "--runs", tmp_path, "--target", "chroma", "--epochs", 1)
+    answer = caelab(*arguments)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stderr.count("--degradation is none") == 1
+    assert "clean image" in answer.stderr
+    assert caelab(*arguments, "--degradation", "gray").stderr == ""
+
+
+def test_missing_cifar10_is_said_once(
+    caelab: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("CAELAB_DATA", raising=False)
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("CAELAB_CIFAR10_URL", "http://127.0.0.1:9/nothing")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(builtin_photos, "PHOTOS", builtin_photos.PHOTOS[-1:])
+    small = ("--epochs", 1, "--batch-size", 16, "--train-size", 64)
+    for arguments in (
+        ("data",),
+        ("train", NETWORK, *small),
+        ("evaluate", "reference", "--data", "auto"),
+    ):
+        answer = caelab(*arguments)
+        assert answer.returncode == 0, answer.stderr
+        assert (answer.stdout + answer.stderr).count("not CIFAR-10") == 1
+        assert "photos" in answer.stdout
+
+
 def test_a_run_from_the_command_line(caelab: Call, pictures: Path, tmp_path: Path) -> None:
     answer = process(*small(pictures, "--runs", tmp_path, "--json"))
     assert answer.returncode == 0, answer.stderr
@@ -183,7 +228,7 @@ def test_a_recipe_lies_beneath_the_options(caelab: Call, pictures: Path, tmp_pat
         (("--impair", "gray"), "--impair is now --degradation."),
         (("--tta", "flop"), "'flop' is none of flip, shiftN and scale"),
         (("--size", 15), "15"),
-        (("--device", "abacus"), "'abacus' is not one of"),
+        (("--device", "abacus"), "--device abacus: should be 'auto', 'cpu'"),
         (("--split", "official"), "official"),
     ],
 )

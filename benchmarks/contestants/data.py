@@ -16,7 +16,7 @@ def images_and_split(task: Task) -> tuple[ImageSet, Split]:
     if task.data == "synthetic":
         images = synthetic(round((task.images or 1000) / 0.8), task.size)
     else:
-        images = load_images(None if task.data == "auto" else task.data)
+        images = load_images(task.data)
     split = split_images(images)
     return images, replace(split, train=split.train[: task.images])
 

@@ -89,24 +89,9 @@ def test_parts_that_the_source_fixes_are_kept() -> None:
     assert fixed.test.tolist() == list(range(2, 30, 3))
 
 
-def test_fractions() -> None:
-    split = split_images(image_set(100), fractions=(0.5, 0.3, 0.2))
-    assert [len(indices) for indices in (split.train, split.validation, split.test)] == [50, 30, 20]
-
-
-@pytest.mark.parametrize(
-    "fractions", [(0.8, 0.1, 0.2), (1.0, 0.0, 0.0), (1.2, -0.1, -0.1), (float("nan"), 0.1, 0.1)]
-)
-def test_fractions_that_make_no_sense(fractions: tuple[float, float, float]) -> None:
-    with pytest.raises(InputError, match="must be positive and sum to 1"):
-        split_images(image_set(100), fractions=fractions)
-
-
 def test_other_input_that_makes_no_sense() -> None:
     with pytest.raises(InputError, match="somewhere has no official test set"):
         split_images(image_set(100), mode="official")
-    with pytest.raises(InputError, match="seed of the split is -1"):
-        split_images(image_set(100), seed=-1)
     with pytest.raises(
         InputError, match="3 images of somewhere are too few: nothing is left for test"
     ):

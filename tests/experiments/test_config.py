@@ -42,6 +42,12 @@ def learning_rate(value: float) -> dict[str, object]:
         (learning_rate(float("inf")), "`optimizer.learning_rate` inf: should be a finite number."),
         (learning_rate(0.0), "`optimizer.learning_rate` 0: should be greater than 0."),
         ({"optimizer": {"warmup": 1.0}}, "`optimizer.warmup` 1: should be less than 1."),
+        ({"data": {"size": 0}}, "`data.size` 0: should be greater than or equal to 1"),
+        ({"data": {"size": 1025}}, "`data.size` 1025: should be less than or equal to 1024"),
+        (
+            {"data": {"split_seed": -1}},
+            "`data.split_seed` -1: should be greater than or equal to 0",
+        ),
         ({"batch_size": 2.5}, "`batch_size` 2.5: should be a valid integer"),
         ({"epochs": "ten"}, "`epochs` ten: should be a valid integer."),
         ({"epoch": 3}, "there is no parameter epoch; did you mean epochs?"),

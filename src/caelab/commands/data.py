@@ -26,7 +26,7 @@ def command(sheet: Path | None, as_json: bool, **options: str | int | None) -> N
     from caelab.experiments.config import make_config
 
     data = make_config(given_options(options)).data
-    images = load_images(None if data.source == "auto" else data.source, size=data.size)
+    images = load_images(data.source, size=data.size)
     summary = summarize(images, split_images(images, mode=data.split, seed=data.split_seed))
     if sheet is not None:
         contact_sheet(images, sheet)

@@ -81,6 +81,4 @@ def command(
         errors_table({"network": result["errors"], **result["baselines"]}, heading=f"{part} images")
     )
     click.echo(f"network: {result['network']}")
-    click.echo(
-        f"data: {result['data']}" + (f" ({result['data_note']})" if result["data_note"] else "")
-    )
+    click.echo(f"data: {result['data']}")

@@ -3,7 +3,7 @@
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,6 @@ import click
 from caelab.commands.help import RunOption
 from caelab.experiments.config import PARAMETERS, SHORT_NAMES, nest
 from caelab.experiments.migration import RENAMED
-from caelab.registry import Registry
 from caelab.training.config import KindName
 
 FunctionT = typing.TypeVar("FunctionT", bound=Callable[..., Any])
@@ -95,16 +94,20 @@ def flag_of(name: str) -> str:
     return "--tta" if name in TEST_TIME else f"--{name.replace('_', '-')}"
 
 
-class _RegisteredName(click.ParamType):  # type: ignore[type-arg]
-    """Name of a registered kind; plug-ins are loaded when the help or the value asks for them."""
+class _Name(click.ParamType):  # type: ignore[type-arg]
+    """One of some names, of which the help shows the list.
+
+    The configuration checks it: it also knows names of version 0.1. The plug-ins of a registry are
+    loaded when the help or the value asks for them.
+    """
 
     name = "name"
 
-    def __init__(self, registry: Registry[Any]) -> None:
-        self._registry = registry
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = names
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:  # noqa: ARG002
-        return f"[{'|'.join(self._registry)}]"
+        return f"[{'|'.join(self._names)}]"
 
 
 def new_option(old: str) -> str | None:
@@ -155,9 +158,9 @@ def _option(name: str, default: str | None) -> Callable[[FunctionT], FunctionT]:
         return option(f"{flag}/--no-{flag[2:]}", default=None, help=described)
     for constraint in field.metadata:
         if isinstance(constraint, KindName):
-            return option(flag, type=_RegisteredName(constraint.registry), help=described)
+            return option(flag, type=_Name(constraint.registry), help=described)
     if typing.get_origin(kind) is typing.Literal:
-        return option(flag, type=click.Choice(typing.get_args(kind)), help=described)
+        return option(flag, type=_Name(typing.get_args(kind)), help=described)
     kind = kind if kind in (int, float) else str
     metavar = {int: "N", float: "X", str: "TEXT"}[kind]
     return option(flag, type=kind, metavar=metavar, help=described)

@@ -86,8 +86,7 @@ def command(
         f"{code}narrowest {result['narrowest_size']}, {result['weights']:,} weights; best epoch "
         f"{result['best_epoch']} of {result['epochs']}, {result['seconds_per_epoch']:.1f} s each"
     )
-    if result["data_note"]:
-        click.echo(f"data: {result['data']} ({result['data_note']})")
+    click.echo(f"data: {result['data']}")
     click.echo(f"run: {directory.path}")
 
 

@@ -16,43 +16,29 @@ from caelab.data.image_set import ImageSet
 from caelab.errors import InputError
 
 DATA_VARIABLE = "CAELAB_DATA"
-SIZE_LIMIT = 1024
 
 _log = logging.getLogger(__name__)
 
 
-def load_images(
-    data: str | Path | None = None,
-    *,
-    size: int = 32,
-    cache: Path | None = None,
-    download: bool = True,
-) -> ImageSet:
+def load_images(data: str | Path = "auto", *, size: int = 32) -> ImageSet:
     """Load images; a note about them is logged as a warning and kept in ``source.note``.
 
     Args:
         data: A path: a folder or ``.tar.gz`` of CIFAR-10 (the Python or the binary version), or a
             folder of pictures. ``"cifar10"`` insists on CIFAR-10; ``"photos"`` are the built-in
-            photos. ``None`` or ``"auto"`` takes ``CAELAB_DATA``, else the first CIFAR-10 that is
-            found on the machine, else downloads it, else takes the built-in photos.
+            photos. ``"auto"`` takes ``CAELAB_DATA``, else the first CIFAR-10 that is found on the
+            machine, else downloads it, else takes the built-in photos.
         size: Side of the images, in pixels, for pictures and photos; CIFAR-10 has 32.
-        cache: Where a download is kept; by default the user's cache folder.
-        download: ``False`` forbids to download.
 
     Raises:
         InputError: There is no such data, it is damaged, or the size does not fit.
     """
-    if not 1 <= size <= SIZE_LIMIT:
-        raise InputError(f"the size is {size}; it must be from 1 to {SIZE_LIMIT} pixels.")
-    cache = cache or Path(pooch.os_cache("caelab"))
     # A source that is named takes precedence over the environment.
-    chosen = os.environ.get(DATA_VARIABLE) if data in (None, "", "auto") else data
+    chosen = (os.environ.get(DATA_VARIABLE) or "auto") if data in ("", "auto") else data
     if chosen == "photos":
         images = load_photos(size=size)
-    elif chosen in (None, "", "auto", "cifar10"):
-        images = _load_cifar10(
-            size=size, cache=cache, download=download, or_photos=chosen != "cifar10"
-        )
+    elif chosen in ("auto", "cifar10"):
+        images = _load_cifar10(size, or_photos=chosen == "auto")
     else:
         origin = "" if chosen is data else f" (which {DATA_VARIABLE} names)"
         images = _load_path(chosen, size=size, origin=origin)
@@ -61,25 +47,23 @@ def load_images(
     return images
 
 
-def _load_cifar10(*, size: int, cache: Path, download: bool, or_photos: bool) -> ImageSet:
+def _load_cifar10(size: int, *, or_photos: bool) -> ImageSet:
     """Load CIFAR-10 from the machine or the network, or else the built-in photos, if allowed."""
     if size != SIZE:
         raise InputError(
             f"CIFAR-10 has {SIZE}×{SIZE} pixels, not {size}×{size}. Name a folder of pictures, or"
             " photos."
         )
-    found = next(filter(None, map(find_cifar10, _usual_paths(cache))), None)
-    if found:
-        return read_cifar10(found)
+    cache = Path(pooch.os_cache("caelab"))
     try:
-        if not download:
-            raise UnreachableError("downloading is switched off")
-        return read_cifar10(download_cifar10(cache))
+        found = next(filter(None, map(find_cifar10, _usual_paths(cache))), None)
+        return read_cifar10(found or download_cifar10(cache))
     except UnreachableError as error:
         if or_photos:
             return load_photos(
+                size=size,
                 note="these are the built-in photos, not CIFAR-10: it is not on this machine, and"
-                f" {error}"
+                f" {error}",
             )
         raise InputError(
             f"CIFAR-10 is not on this machine, and {error}. Fetch {ARCHIVE} on another machine"

@@ -1,6 +1,5 @@
 """The split into images that train, images that choose and images that judge."""
 
-import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -10,8 +9,8 @@ from numpy.typing import NDArray
 from caelab.data.image_set import FREE, TEST, TRAIN, VALIDATION, ImageSet
 from caelab.errors import InputError
 
-OFFICIAL_VALIDATION = 0.1
-"""Share of the official training images that is held out for validation."""
+HELD_OUT = 0.1
+"""Share of the images that is held out for validation, and for test where no test set is given."""
 
 Indices = NDArray[np.int64]
 
@@ -36,23 +35,18 @@ def split_images(
     *,
     mode: Literal["pooled", "official"] = "pooled",
     seed: int = 0,
-    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
 ) -> Split:
     """Split into training, validation and test images, stratified by class if there are classes.
 
     Args:
         images: The images. Parts that their source prescribes are kept.
-        mode: ``"pooled"`` shuffles all images and divides them by ``fractions``; ``"official"``
-            keeps the official test images and holds out a tenth of the others for validation.
+        mode: ``"pooled"`` shuffles all images and keeps a tenth each for validation and test;
+            ``"official"`` keeps the official test images, and a tenth of the others for validation.
         seed: Seed of the shuffle, not negative.
-        fractions: Shares of training, validation and test images; only for ``"pooled"``.
 
     Raises:
-        InputError: There is no official test set, a part would be empty, the seed is negative, or
-            the fractions are not positive or do not sum to 1.
+        InputError: There is no official test set, or a part would be empty.
     """
-    if seed < 0:
-        raise InputError(f"the seed of the split is {seed}; it must not be negative.")
     part = np.full(len(images.images), FREE, np.int8) if images.part is None else images.part.copy()
     if mode == "official":
         if images.official_test is None:
@@ -61,11 +55,6 @@ def split_images(
                 " split at pooled."
             )
         part[images.official_test] = TEST
-        fractions = (1 - OFFICIAL_VALIDATION, OFFICIAL_VALIDATION, 0.0)
-    elif not all(share > 0 for share in fractions) or not math.isclose(sum(fractions), 1):
-        raise InputError(
-            f"the fractions of the split are {fractions}; they must be positive and sum to 1."
-        )
 
     # Shuffled first and then sorted by class with a stable sort: the order within a class stays
     # random.
@@ -74,7 +63,7 @@ def split_images(
     if images.labels is not None:
         free = free[np.argsort(images.labels[free], kind="stable")]
         ends = np.flatnonzero(np.diff(images.labels[free], append=-1)) + 1
-    part[free] = _allot(ends, *fractions[1:])
+    part[free] = _allot(ends, HELD_OUT, 0.0 if mode == "official" else HELD_OUT)
 
     parts = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
     split = Split(**{name: np.flatnonzero(part == value) for name, value in parts.items()})
@@ -101,8 +90,7 @@ def limit_training(split: Split, count: int, *, seed: int) -> Split:
     >>> len(small.train), len(small.validation)
     (10, 5)
     """
-    shuffled = np.random.default_rng(seed).permutation(split.train)
-    return replace(split, train=np.sort(shuffled[:count]))
+    return replace(split, train=_choose(split.train, count, seed)[0])
 
 
 def limit_validation(split: Split, count: int, *, seed: int) -> Split:
@@ -114,9 +102,14 @@ def limit_validation(split: Split, count: int, *, seed: int) -> Split:
             larger one.
         seed: Seed of the choice.
     """
-    shuffled = np.random.default_rng(seed).permutation(split.validation)
-    train = np.concatenate([split.train, shuffled[count:]])
-    return replace(split, train=np.sort(train), validation=np.sort(shuffled[:count]))
+    chosen, rest = _choose(split.validation, count, seed)
+    return replace(split, train=np.union1d(split.train, rest), validation=chosen)
+
+
+def _choose(indices: Indices, count: int, seed: int) -> tuple[Indices, Indices]:
+    """Return ``count`` indices in order, and the others."""
+    shuffled = np.random.default_rng(seed).permutation(indices)
+    return np.sort(shuffled[:count]), shuffled[count:]
 
 
 def _allot(ends: Indices, validation: float, test: float) -> NDArray[np.int8]:

@@ -64,7 +64,6 @@ class Summary:
             "official": self.official_train
             and f"{self.official_train}  (the 50,000 training images)",
             "duplicates": _listed(self.duplicates),
-            "note": self.source.note,
         }
         lines = [f"{name:<10}  {value}" for name, value in rows.items() if value]
         if self.class_counts:

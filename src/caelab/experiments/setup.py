@@ -1,5 +1,6 @@
 """Set up a run: describe and check its network, load, split and prepare its data."""
 
+import logging
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,8 @@ from caelab.networks.adapt import adapt
 from caelab.networks.describe import describe, require_enlargeable, require_image_output
 from caelab.networks.description import Description
 from caelab.training.losses import Loss
+
+_log = logging.getLogger(__name__)
 
 CHANNELS = 3
 """Channels of the clean images."""
@@ -132,7 +135,7 @@ def load_data(data: DataConfig, images: ImageSet | None = None) -> tuple[ImageSe
         InputError: The images cannot be loaded, or are too few.
     """
     if images is None:
-        images = load_images(None if data.source == "auto" else data.source, size=data.size)
+        images = load_images(data.source, size=data.size)
     split = split_images(images, mode=data.split, seed=data.split_seed)
     if data.val_size is not None:
         split = limit_validation(split, data.val_size, seed=data.split_seed)
@@ -144,7 +147,7 @@ def load_data(data: DataConfig, images: ImageSet | None = None) -> tuple[ImageSe
 def require_trainable(
     config: RunConfig, description: Description, images: ImageSet, split: Split
 ) -> None:
-    """Raise unless the run can be trained on these images.
+    """Raise unless the run can be trained on these images; warn if its task is no task.
 
     Args:
         config: Configuration of the run.
@@ -156,6 +159,12 @@ def require_trainable(
         InputError: A batch is larger than the training part, or the images do not have the classes
             that the network predicts.
     """
+    if config.target.kind in ("chroma", "bins") and not config.degradation.steps:
+        _log.warning(
+            "`degradation` is none, so the network sees the colors that `target` %s should predict:"
+            " its input is the clean image. Choose `degradation` gray to colorize gray images.",
+            config.target.kind,
+        )
     if config.batch_size > len(split.train):
         raise InputError(
             f"`batch_size` {config.batch_size} is larger than the training part of the data,"
