@@ -115,6 +115,20 @@ def test_describe_prints_a_table_or_one_document(caelab: Call) -> None:
     assert told["narrowest"]["size"] == 768
 
 
+def test_describe_remarks_that_a_size_cannot_be_trained_on(caelab: Call) -> None:
+    odd = caelab("describe", "reference", "--size", 33)
+    assert odd.returncode == 0
+    assert "3×33×33" in odd.stdout
+    assert "32×32 or 36×36 pixels" in odd.stderr
+    for words in (("reference", "--size", 36), ("conv8 pool", "--size", 32)):
+        assert caelab("describe", *words).stderr == ""
+
+
+def test_a_mistyped_command_gets_a_suggestion(caelab: Call) -> None:
+    assert_wrong_input(caelab("trian"), "Did you mean train?")
+    assert_wrong_input(caelab("re"), "Did you mean report or restore or reconstruct?")
+
+
 def test_a_wrong_network_is_shown_with_a_caret() -> None:
     answer = process("describe", "conv8 pol conv16 | up conv3")
     assert_wrong_input(answer, "conv8 pol conv16 | up conv3")
@@ -226,7 +240,11 @@ def test_a_recipe_lies_beneath_the_options(caelab: Call, pictures: Path, tmp_pat
         ),
         (("--batch", 16), "--batch is now --batch-size."),
         (("--impair", "gray"), "--impair is now --degradation."),
-        (("--tta", "flop"), "'flop' is none of flip, shiftN and scale"),
+        (("--tta", "flop"), "'flop' should be"),
+        (("--tta", "flip,"), "'flip,' should be"),
+        (("--flips",), "Did you mean --flip?"),
+        (("--color", "lab"), "Did you mean --color-space or --color-loss-weight?"),
+        (("--rotate", 181), "--rotate 181: should be less than or equal to 180"),
         (("--size", 15), "15"),
         (("--device", "abacus"), "--device abacus: should be 'auto', 'cpu'"),
         (("--split", "official"), "official"),

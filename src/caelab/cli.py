@@ -1,19 +1,19 @@
 """The command line. A command is imported when it is called, so that the help is instant."""
 
+import difflib
 import importlib
 import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 import click
 
 from caelab import __version__
 from caelab.commands.messages import NoteHandler, with_flags
-from caelab.errors import InputError
+from caelab.errors import ExpectedError
 from caelab.registry import PLUGINS_VARIABLE, load_plugins
 
 SECTIONS: Mapping[str, Mapping[str, str]] = {
@@ -44,9 +44,12 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
 
 COMMANDS = [name for section in SECTIONS.values() for name in section]
 
+FUNCTIONS = {"denoise": "restore.denoise", "reconstruct": "restore.reconstruct"}
+"""Commands that share a module with another; the others are each ``NAME.command``."""
+
 
 class Commands(click.Group):
-    """A group whose commands live in ``caelab.commands``, a module each with a ``command``."""
+    """A group whose commands live in ``caelab.commands`` and are imported when called."""
 
     called: click.Command | None = None
     """Command that was imported last; errors name its flags."""
@@ -56,10 +59,15 @@ class Commands(click.Group):
         return COMMANDS
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command."""
+        """Import a command.
+
+        Raises:
+            click.UsageError: There is no such command.
+        """
         if cmd_name not in COMMANDS:
-            return None
-        self.called = importlib.import_module(f"caelab.commands.{cmd_name}").command
+            ctx.fail(f"there is no command '{cmd_name}'.{_hint(cmd_name, COMMANDS)}")
+        module, function = FUNCTIONS.get(cmd_name, f"{cmd_name}.command").split(".")
+        self.called = getattr(importlib.import_module(f"caelab.commands.{module}"), function)
         return self.called
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -111,73 +119,53 @@ def main() -> None:
 
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, interrupt)
+    logger, notes = logging.getLogger("caelab"), NoteHandler()
+    logger.addHandler(notes)
+    code = 0
     try:
-        with _notes_on_stderr():
-            # In its own mode click would print errors and exit by itself, with other exit codes.
-            caelab(prog_name="caelab", standalone_mode=False)
+        # In its own mode click would print errors and exit by itself, with other exit codes.
+        caelab(prog_name="caelab", standalone_mode=False)
         # Flushed here, because a closed pipe would otherwise raise while Python exits.
         sys.stdout.flush()
     except click.ClickException as error:
         if isinstance(error, click.NoSuchOption):
-            error = _name_new_option(error)
+            error = _explain_option(error)
         error.show()
         code = error.exit_code
-    except InputError as error:
-        _say("error", error)
-        code = 2
+    except ExpectedError as error:
+        click.echo(f"{error.outcome}: {with_flags(str(error), caelab.called)}", err=True)
+        code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         code = 130
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         sys.stderr.close()
         code = 1
-    except Exception as error:
-        code = _failure(error, interrupted=bool(pressed))
-    else:
-        code = 0
+    except Exception:
+        # NumPy, whose import is interrupted, continues and fails in another way.
+        if not pressed:
+            raise
+        click.echo("interrupted", err=True)
+        code = 130
+    # A program that calls this function may log in its own way afterwards.
+    logger.removeHandler(notes)
     sys.exit(code)
 
 
-@contextmanager
-def _notes_on_stderr() -> Iterator[None]:
-    logger, handler = logging.getLogger("caelab"), NoteHandler()
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-
-
-def _say(outcome: str, error: Exception) -> None:
-    click.echo(f"{outcome}: {with_flags(str(error), caelab.called)}", err=True)
-
-
-def _name_new_option(error: click.NoSuchOption) -> click.UsageError:
-    """Return an error with the new name of an option that was given by its old one."""
+def _explain_option(error: click.NoSuchOption) -> click.UsageError:
+    """Return an error that names the options that may be meant; of an old one, its new name."""
     from caelab.commands.options import new_option
 
-    new = new_option(error.option_name)
-    return click.UsageError(f"{error.option_name} is now {new}.", ctx=error.ctx) if new else error
+    typed = error.option_name
+    new = new_option(typed)
+    options = caelab.called.params if caelab.called else caelab.params
+    flags = [flag for option in options for flag in option.opts if flag.startswith("--")]
+    message = f"{typed} is now {new}." if new else f"there is no {typed}.{_hint(typed, flags)}"
+    return click.UsageError(message, ctx=error.ctx)
 
 
-def _failure(error: Exception, *, interrupted: bool) -> int:
-    """Print why a run ended and return the exit code; raise any other error with its traceback.
-
-    Where ``interrupted``, any error counts as the interruption: NumPy, whose import is interrupted,
-    continues and fails in another way.
-    """
-    from caelab.experiments.interrupt import Interrupted
-
-    if isinstance(error, Interrupted):
-        _say("interrupted", error)
-        return 130
-    if interrupted:
-        click.echo("interrupted", err=True)
-        return 130
-    if isinstance(error, RuntimeError):
-        from caelab.training.fit import TrainingDiverged
-
-        if isinstance(error, TrainingDiverged):
-            _say("failed", error)
-            return 1
-    raise error
+def _hint(typed: str, known: Sequence[str]) -> str:
+    # Click itself suggests what looks similar, such as --loss for --color, and no beginnings.
+    near = [each for each in known if each.startswith(typed)]
+    near = near or difflib.get_close_matches(typed, known, n=1)
+    return f" Did you mean {' or '.join(near)}?" if near else ""

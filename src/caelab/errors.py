@@ -1,11 +1,26 @@
-"""Errors that the user can mend."""
+"""Errors that are reported in one line, without a traceback."""
 
 
-class InputError(Exception):
+class ExpectedError(Exception):
+    """Something went wrong that is no fault of the program.
+
+    Attributes:
+        outcome: First word of the line on the command line.
+        exit_code: Exit code of the command line.
+    """
+
+    outcome = "failed"
+    exit_code = 1
+
+
+class InputError(ExpectedError):
     """An input is wrong: a file, a text or a parameter.
 
     The message is one paragraph that says what was wrong, where (file, column), and what to do.
     It names parameters in backticks, by the name of the argument or by the path in the
     configuration: "`loss.kind` cross_entropy needs `target.kind` bins". The command line puts its
-    flags in their place, prints the message without a traceback and exits with code 2.
+    flags in their place.
     """
+
+    outcome = "error"
+    exit_code = 2

@@ -2,31 +2,22 @@
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from caelab.commands.help import HelpCommand
-from caelab.commands.picture_options import PictureOptions, picture_options, process_pictures
+from caelab.commands.picture_options import picture_command, process_pictures
 from caelab.errors import InputError
 
-if TYPE_CHECKING:
-    from caelab.pictures.comparison import Comparison
-    from caelab.pictures.picture import Picture
 
-MODEL = "colorize"
-
-
-@click.command(
+@picture_command(
     "colorize",
-    cls=HelpCommand,
-    examples=[
-        "caelab colorize holiday.jpg",
-        "caelab colorize scans -r -o colored --compare",
-        "caelab colorize old.png --model runs/bins --variants 4",
-    ],
+    "caelab colorize holiday.jpg",
+    "caelab colorize scans -r -o colored --compare",
+    "caelab colorize old.png --model runs/bins --variants 4",
+    suffix="-colorized",
+    model="colorize",
 )
-@picture_options(suffix="-colorized", model=MODEL)
 @click.option(
     "--scale",
     metavar="N,N",
@@ -48,14 +39,7 @@ MODEL = "colorize"
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the variants."
 )
-def command(
-    model: str | None,
-    scale: str | None,
-    saturation: float,
-    variants: int | None,
-    seed: int,
-    **options: Any,
-) -> None:
+def command(scale: str | None, saturation: float, **options: Any) -> None:
     """Color PICTURES: files, folders, patterns, or - for standard input and output.
 
     Sharpness and brightness stay: the luminance of the result is that of the picture. Colors that
@@ -65,31 +49,28 @@ def command(
     \f
 
     Args:
-        model: Shipped model, run directory or weights file.
         scale: Scale of the picture that the network sees.
         saturation: Factor of the chroma.
-        variants: Number of drawn colorizations of each picture; ``None`` for the mean one.
-        seed: Seed of the drawn colorizations.
-        options: Options of pictures, as ``picture_options`` declares them.
+        options: Options of pictures, as ``picture_command`` declares them, and of the variants.
     """
     from caelab.pictures.colorize import colorize
+    from caelab.pictures.comparison import compare, has_color, without_color
 
-    values = PictureOptions(**options)
     process = partial(
         colorize,
         scales=_read_scales(scale),
         saturation=saturation,
-        threads=values.threads or os.cpu_count() or 1,
+        threads=options["threads"] or os.cpu_count() or 1,
     )
     process_pictures(
-        model or MODEL, "colorize", values, process, compare=_compare, variants=variants, seed=seed
+        "colorize",
+        process,
+        # A gray picture may have had other colors than gray.
+        lambda source, result: compare(
+            without_color(source), result, truth=source if has_color(source) else None
+        ),
+        options,
     )
-
-
-def _compare(source: "Picture", result: "Picture") -> "Comparison":
-    from caelab.pictures.comparison import compare, has_color, without_color
-
-    return compare(without_color(source), result, truth=source if has_color(source) else None)
 
 
 def _read_scales(text: str | None) -> tuple[int, ...] | None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from caelab.commands.help import HelpCommand
-from caelab.commands.output import columns, json_option, print_json
+from caelab.commands.help import documented_command
+from caelab.commands.output import PATH, json_option, print_json, table
 
 if TYPE_CHECKING:
     from caelab.report.comparison import Comparison
@@ -17,12 +17,10 @@ CAUTION = (
 )
 
 
-@click.command(
-    "compare",
-    cls=HelpCommand,
-    examples=["caelab compare runs/a runs/b --metric psnr --picture differences.png"],
+@documented_command(
+    "compare", "caelab compare runs/a runs/b --metric psnr --picture differences.png"
 )
-@click.argument("runs", nargs=-1, metavar="RUN RUN …", type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, metavar="RUN RUN …", type=PATH)
 @click.option(
     "--metric",
     default="mse",
@@ -32,7 +30,7 @@ CAUTION = (
 )
 @click.option(
     "--picture",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="Draw the test images on which the runs differ most, as PNG or SVG.",
 )
@@ -103,31 +101,32 @@ def _document(comparison: "Comparison") -> dict[str, object]:
 def _means(comparison: "Comparison") -> str:
     unit = f", {comparison.unit}" if comparison.unit else ""
     count = len(next(iter(comparison.values.values())))
-    network = f"network  ({count:,} test images, {comparison.better} is better)"
-    rows = [
-        (
-            name,
-            f"{comparison.values[name].mean():.6f}",
-            f"{run.description.text}, seed {run.config.seed}",
-        )
-        for name, run in comparison.runs.items()
-    ]
-    return columns(("", f"mean {comparison.metric}{unit}", network), rows, left=("", network))
+    return table(
+        [
+            {
+                "": name,
+                f"mean {comparison.metric}{unit}": f"{comparison.values[name].mean():.6f}",
+                f"network  ({count:,} test images, {comparison.better} is better)": (
+                    f"{run.description.text}, seed {run.config.seed}"
+                ),
+            }
+            for name, run in comparison.runs.items()
+        ]
+    )
 
 
 def _differences(comparison: "Comparison") -> str:
-    rows = []
-    for pair in comparison.pairs:
-        difference = pair.difference
-        interval = f"{difference.low:+.6f} to {difference.high:+.6f}"
-        rows.append(
-            (
-                f"{pair.first} − {pair.second}",
-                f"{difference.estimate:+.6f}",
-                "too few images" if difference.undetermined else interval,
-                f"{pair.corrected:.4f}",
-                comparison.winner(pair) or "undetermined",
-            )
-        )
-    header = ("", "difference", "95% interval", "p (Holm)", "better")
-    return columns(header, rows, left=("", "better"))
+    return table(
+        [
+            {
+                "": f"{pair.first} − {pair.second}",
+                "difference": f"{pair.difference.estimate:+.6f}",
+                "95% interval": "too few images"
+                if pair.difference.undetermined
+                else f"{pair.difference.low:+.6f} to {pair.difference.high:+.6f}",
+                "p (Holm)": f"{pair.corrected:.4f}",
+                "better": comparison.winner(pair) or "undetermined",
+            }
+            for pair in comparison.pairs
+        ]
+    )

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import click
 
-from caelab.commands.help import HelpCommand
+from caelab.commands.help import documented_command
 from caelab.commands.options import given_options, run_options
-from caelab.commands.output import json_option, print_json
+from caelab.commands.output import PATH, json_option, print_json
 
 
-@click.command("data", cls=HelpCommand, examples=["caelab data --data pictures --sheet sheet.png"])
+@documented_command("data", "caelab data --data pictures --sheet sheet.png")
 @click.option(
     "--sheet",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="File (.png) for a contact sheet of some images.",
 )
 @json_option

@@ -2,10 +2,11 @@
 
 import click
 
-from caelab.commands.help import HelpCommand
+from caelab.commands.help import HelpCommand, documented_command
 from caelab.commands.output import json_option, print_json
 from caelab.errors import InputError
 from caelab.networks import LayerKind, NetworkError, describe, parse
+from caelab.networks.describe import require_image_output
 
 
 class DescribeCommand(HelpCommand):
@@ -19,13 +20,11 @@ class DescribeCommand(HelpCommand):
         super().format_epilog(ctx, formatter)
 
 
-@click.command(
+@documented_command(
     "describe",
+    "caelab describe reference",
+    "caelab describe 'conv16k5s2 conv32s2 | up conv16 up conv3' --size 64",
     cls=DescribeCommand,
-    examples=[
-        "caelab describe reference",
-        "caelab describe 'conv16k5s2 conv32s2 | up conv16 up conv3' --size 64",
-    ],
 )
 @click.argument("network")
 @click.option(
@@ -70,6 +69,11 @@ def command(network: str, size: int, channels: int, as_json: bool) -> None:
             " network's text."
         ) from None
     description = describe(tree, channels=channels, size=size)
+    if any(row.remainder for row in description.rows):
+        try:
+            require_image_output(description, channels=description.output[0])
+        except NetworkError as error:
+            click.echo(f"note: `caelab train` refuses images of this --size: {error}", err=True)
     if as_json:
         print_json(description.as_dict())
     else:

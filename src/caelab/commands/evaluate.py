@@ -5,18 +5,15 @@ from typing import Any
 
 import click
 
-from caelab.commands.help import HelpCommand
+from caelab.commands.help import documented_command
 from caelab.commands.options import given_options, run_options
-from caelab.commands.output import errors_table, json_option, print_json
+from caelab.commands.output import json_option, print_errors, print_json
 
 
-@click.command(
+@documented_command(
     "evaluate",
-    cls=HelpCommand,
-    examples=[
-        "caelab evaluate runs/reference-0123abcd --data pictures",
-        "caelab evaluate best-768 --data photos --baseline-data cifar10",
-    ],
+    "caelab evaluate runs/reference-0123abcd --data pictures",
+    "caelab evaluate best-768 --data photos --baseline-data cifar10",
 )
 @click.argument("target")
 @click.option(
@@ -32,8 +29,8 @@ from caelab.commands.output import errors_table, json_option, print_json
     help="Data on which baselines are fitted, as in --data.  [default: the same data]",
 )
 @json_option
-@run_options("data", "size", "split", "split_seed", default="as in training")
-@run_options("tta", default="as in training")
+@run_options("data", "size", "split", "split_seed", usual="as in training")
+@run_options("tta", usual="as in training")
 @run_options("device", "precision")
 def command(
     target: str, part: str, baseline_data: str | None, as_json: bool, **options: Any
@@ -77,8 +74,6 @@ def command(
     if as_json:
         print_json(result)
         return
-    click.echo(
-        errors_table({"network": result["errors"], **result["baselines"]}, heading=f"{part} images")
-    )
+    print_errors(f"{part} images", result["errors"], result["baselines"])
     click.echo(f"network: {result['network']}")
     click.echo(f"data: {result['data']}")

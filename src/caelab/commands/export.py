@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from caelab.commands.help import HelpCommand
-from caelab.commands.output import json_option, print_json
+from caelab.commands.help import documented_command
+from caelab.commands.output import PATH, json_option, print_json
 from caelab.errors import InputError
 
 
-@click.command("export", cls=HelpCommand, examples=["caelab export runs/unet unet.onnx"])
+@documented_command("export", "caelab export runs/unet unet.onnx")
 @click.argument("model")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @click.option("--force", is_flag=True, help="Overwrite FILE if it exists.")
 @json_option
 def command(model: str, file: Path, *, force: bool, as_json: bool) -> None:

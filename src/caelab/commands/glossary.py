@@ -5,16 +5,12 @@ import textwrap
 
 import click
 
-from caelab.commands.help import HelpCommand
+from caelab.commands.help import documented_command
 from caelab.commands.output import json_option, print_json
 from caelab.glossary import Entry, look_up, read_glossary
 
 
-@click.command(
-    "glossary",
-    cls=HelpCommand,
-    examples=["caelab glossary", 'caelab glossary "receptive field"'],
-)
+@documented_command("glossary", "caelab glossary", 'caelab glossary "receptive field"')
 @click.argument("term", required=False)
 @json_option
 def command(term: str | None, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from caelab.commands.output import columns
+from caelab.commands.output import table
 from caelab.commands.study_view import counts, event, watching
 from caelab.errors import InputError
 from caelab.progress import duration
@@ -50,11 +50,14 @@ def _line(progress: "LabProgress") -> str:
 def _text(progress: "LabProgress") -> str:
     total, done = progress.seconds()
     stages = [
-        (stage.study.name, counts(stage.progress) if stage.progress else f"{_runs(stage)} to come")
+        {
+            "": stage.study.name,
+            "runs": counts(stage.progress) if stage.progress else f"{_runs(stage)} to come",
+        }
         for stage in progress.stages
     ]
     head = f"the lab: {done / total:.0%}, about {_time_left(progress)} left"
-    return "\n".join([head, columns(("", "runs"), stages, left=("", "runs")), _running(progress)])
+    return "\n".join([head, table(stages), _running(progress)])
 
 
 def _running(progress: "LabProgress") -> str:

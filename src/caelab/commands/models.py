@@ -6,28 +6,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from caelab.commands.help import HelpCommand
-from caelab.commands.output import columns, decibel, json_option, print_json
+from caelab.commands.help import documented_command
+from caelab.commands.output import decibel, json_option, print_json, table
 
 if TYPE_CHECKING:
     from caelab.pictures.model_files import ShippedModel
 
-HEADER = (
-    "",
-    "degradation",
-    "target",
-    "PSNR of MSE, dB",
-    "best baseline",
-    "weights",
-    "MB",
-    "network",
-)
 
-
-@click.command(
+@documented_command(
     "models",
-    cls=HelpCommand,
-    examples=["caelab models", "caelab models colorize", "caelab models --add runs/mine mine"],
+    "caelab models",
+    "caelab models colorize",
+    "caelab models --add runs/mine mine",
 )
 @click.argument("name", required=False)
 @click.option(
@@ -74,26 +64,21 @@ def command(
     elif not models:
         click.echo("no models ship with this copy of caelab; --add RUN NAME adds one")
     else:
-        click.echo(
-            columns(
-                HEADER,
-                list(map(_row, models.values())),
-                left=("", "degradation", "target", "network"),
-            )
-        )
+        click.echo(table([_row(model) for model in models.values()]))
 
 
-def _row(model: "ShippedModel") -> tuple[str, ...]:
+def _row(model: "ShippedModel") -> dict[str, str]:
     card = model.card
     baselines = {name: errors["psnr_of_mean"] for name, errors in card["baselines"].items()}
+    # JSON has no infinity: a missing value is that of a perfect baseline.
     best = max(baselines, key=lambda name: baselines[name] or math.inf, default=None)
-    return (
-        model.name,
-        card["degradation"],
-        card["target"],
-        decibel(card["test"]["psnr_of_mean"]),
-        f"{decibel(baselines[best])} {best}" if best else "–",
-        f"{card['weights']:,}",
-        f"{model.weights.stat().st_size / 1e6:.2f}",
-        card["network"],
-    )
+    return {
+        "": model.name,
+        "degradation": card["degradation"],
+        "target": card["target"],
+        "PSNR of MSE, dB": decibel(card["test"]["psnr_of_mean"]),
+        "best baseline": f"{decibel(baselines[best])} {best}" if best else "–",
+        "weights": f"{card['weights']:,}",
+        "MB": f"{model.weights.stat().st_size / 1e6:.2f}",
+        "network": card["network"],
+    }

@@ -1,15 +1,12 @@
 """Command-line options derived from the typed configuration of a run."""
 
 import re
-import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import click
 
-from caelab.commands.help import RunOption
 from caelab.experiments.config import PARAMETERS, SHORT_NAMES, nest
 from caelab.experiments.migration import RENAMED
 from caelab.training.config import KindName
@@ -19,24 +16,25 @@ FunctionT = typing.TypeVar("FunctionT", bound=Callable[..., Any])
 TEST_TIME = tuple(name for name in PARAMETERS if name.startswith("tta_"))
 """Parameters that the one option ``--tta`` sets."""
 
-GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Data": ("data",),
-    "Network": ("init", "batchnorm"),
-    "Degradation and target": ("degradation", "target"),
-    "Optimization": (
-        "epochs",
-        "batch_size",
-        "optimizer",
-        "loss",
-        "ema_decay",
-        "patience",
-        "seed",
-    ),
-    "Augmentation": ("augmentation",),
-    "Test time": ("test_time",),
-    "Hardware": ("device", "precision"),
+GROUPS: Mapping[str, str] = {
+    "data": "Data",
+    "init": "Network",
+    "batchnorm": "Network",
+    "degradation": "Degradation and target",
+    "target": "Degradation and target",
+    "epochs": "Optimization",
+    "batch_size": "Optimization",
+    "optimizer": "Optimization",
+    "loss": "Optimization",
+    "ema_decay": "Optimization",
+    "patience": "Optimization",
+    "seed": "Optimization",
+    "augmentation": "Augmentation",
+    "test_time": "Test time",
+    "device": "Hardware",
+    "precision": "Hardware",
 }
-"""Headings in the help, with the tables and values of the configuration that stand under each."""
+"""Headings in the help, by the table or value of the configuration that is explained there."""
 
 COMMON = (
     "data",
@@ -50,34 +48,109 @@ COMMON = (
     "seed",
     "device",
 )
-"""Options that the short help explains, too: those that people use most."""
+"""Options that people use most."""
 
 ALL = tuple(
     dict.fromkeys(
         "tta" if name in TEST_TIME else name
-        for members in GROUPS.values()
-        for member in members
+        for table in GROUPS
         for name, parameter in PARAMETERS.items()
-        if parameter.path[0] == member
+        if parameter.path[0] == table
     )
 )
 """Options of a run, in the order of the help; the network is an argument."""
 
+BOUNDS: Mapping[str, str] = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+"""What the help says of a parameter's constraints."""
 
-def run_options(*names: str, default: str | None = None) -> Callable[[FunctionT], FunctionT]:
+TEST_TIME_HELP = (
+    "Test-time augmentation: average the outputs for the image and for others made from it: flip"
+    " (mirrored), shiftN (moved by N pixels), scale (enlarged by a quarter), joined by commas, or"
+    " none."
+)
+TEST_TIME_LIST = re.compile(r"none|(?:(?:flip|scale|shift(\d+))(?:,(?=\w)|$))+")
+
+OLD_FLAGS: Mapping[str, str] = {
+    "--fit": "--baseline-data",
+    "--average-flips": "--tta flip",
+    "--average-shift": "--tta shiftN",
+    "--average-enlarged": "--tta scale",
+    "--no-average-flips": "--tta none",
+    "--no-average-enlarged": "--tta none",
+}
+"""Options of version 0.1 that are more than the old name of a parameter, and what to write now."""
+
+
+class RunOption(click.Option):
+    """Option that sets a parameter of a run, or all those of test-time augmentation.
+
+    Args:
+        names: Short name of the parameter, or ``"tta"``.
+        usual: What the help says of an option that is not given, if not the parameter's default.
+        common: ``--help`` explains the option even if there are many.
+    """
+
+    def __init__(self, names: Sequence[str], *, usual: str | None, common: bool) -> None:
+        (name,) = names
+        parameters = [PARAMETERS[each] for each in (TEST_TIME if name == "tta" else names)]
+        field, flag = parameters[0].field, flag_of(name)
+        text, default = field.description, field.default
+        kind: Any = field.annotation
+        # An optional or annotated type has the type of a given value as its first argument.
+        while typing.get_origin(kind) not in (None, Literal):
+            kind = typing.get_args(kind)[0]
+        registries = [each.registry for each in field.metadata if isinstance(each, KindName)]
+        self.choices: Iterable[str] = next(iter(registries), typing.get_args(kind))
+        details: dict[str, Any] = {"metavar": "TEXT"}
+        if name == "tta":
+            text, default = TEST_TIME_HELP, None
+            details = {"metavar": "LIST", "callback": _read_test_time}
+        elif kind is bool:
+            flag, default = f"{flag}/--no-{flag[2:]}", "on" if default else "off"
+        elif kind in (int, float):
+            details = {"type": kind, "metavar": "N" if kind is int else "X"}
+        notes = [f"default: {usual or ('none' if default is None else default)}"]
+        # Not checked here but in the configuration: one message serves files and options.
+        notes += [
+            f"{words} {getattr(constraint, bound)}"
+            for constraint in field.metadata
+            for bound, words in BOUNDS.items()
+            if hasattr(constraint, bound)
+        ]
+        # Without a default of `None`, click takes a flag that is not given for one that is off.
+        super().__init__(
+            [name, flag], default=None, help=f"{text}  [{'; '.join(notes)}]", **details
+        )
+        self.common = common
+        self.group = GROUPS[parameters[0].path[0]]
+        self.parameters = [parameter.dotted for parameter in parameters]
+        """Names in the library's messages that the command line replaces by this option."""
+
+    def make_metavar(self, *args: Any, **kwargs: Any) -> str:
+        """Return the names of which one may be given, those of plug-ins included."""
+        # The configuration checks the name: it also knows those of version 0.1. Plug-ins are loaded
+        # after this command has been imported, so only now their names are known.
+        names = "|".join(self.choices)
+        return f"[{names}]" if names else super().make_metavar(*args, **kwargs)
+
+
+def run_options(
+    *names: str, usual: str | None = None, common: Sequence[str] = ()
+) -> Callable[[FunctionT], FunctionT]:
     """Add options for parameters of the configuration.
 
-    An option that is not given is ``None``, so that a recipe can lie beneath. Ranges are checked
-    when the configuration is made, with one kind of message for files and options.
+    An option that is not given is ``None``, so that a recipe can lie beneath.
 
     Args:
         names: Short names of parameters, or ``"tta"``; by default all of a run but the network.
-        default: What the help says of options that are not given, if not the field's own default.
+        usual: What the help says of options that are not given, if not the parameter's default.
+        common: Options that ``--help`` explains even if there are many.
     """
 
     def add(function: FunctionT) -> FunctionT:
         for name in reversed(names or ALL):
-            function = _option(name, default)(function)
+            option = click.option(name, cls=RunOption, usual=usual, common=name in common)
+            function = option(function)
         return function
 
     return add
@@ -86,28 +159,12 @@ def run_options(*names: str, default: str | None = None) -> Callable[[FunctionT]
 def given_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that were given, in the nested tables of a configuration."""
     given = {name: value for name, value in options.items() if value is not None}
-    return nest(given | (given.pop("tta", None) or {}))
+    return nest(given | given.pop("tta", {}))
 
 
 def flag_of(name: str) -> str:
     """Return the command-line option for a parameter's short name, such as ``--batch-size``."""
     return "--tta" if name in TEST_TIME else f"--{name.replace('_', '-')}"
-
-
-class _Name(click.ParamType):  # type: ignore[type-arg]
-    """One of some names, of which the help shows the list.
-
-    The configuration checks it: it also knows names of version 0.1. The plug-ins of a registry are
-    loaded when the help or the value asks for them.
-    """
-
-    name = "name"
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._names = names
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:  # noqa: ARG002
-        return f"[{'|'.join(self._names)}]"
 
 
 def new_option(old: str) -> str | None:
@@ -116,73 +173,21 @@ def new_option(old: str) -> str | None:
     >>> new_option("--impair"), new_option("--average-flips"), new_option("--nothing")
     ('--degradation', '--tta flip', None)
     """
-    if old == "--fit":
-        return "--baseline-data"
-    dotted = RENAMED.get(old.removeprefix("--").removeprefix("no-").replace("-", "_"))
-    name = SHORT_NAMES.get(dotted or "")
-    if name not in TEST_TIME:
-        return flag_of(name) if name else None
-    words = {"tta_flip": "flip", "tta_shift": "shiftN", "tta_scale": "scale"}
-    return f"--tta {'none' if old.startswith('--no-') else words[name]}"
+    dotted = RENAMED.get(old.removeprefix("--").replace("-", "_"))
+    return OLD_FLAGS.get(old) or (flag_of(SHORT_NAMES[dotted]) if dotted else None)
 
 
-def _option(name: str, default: str | None) -> Callable[[FunctionT], FunctionT]:
-    names = TEST_TIME if name == "tta" else (name,)
-    parameter = PARAMETERS[names[0]]
-    option = partial(
-        click.option,
-        name,
-        cls=RunOption,
-        parameters=[PARAMETERS[each].dotted for each in names],
-        group=next(group for group, members in GROUPS.items() if parameter.path[0] in members),
-        common=name in COMMON,
-    )
-    flag = flag_of(name)
-    if name == "tta":
-        return option(
-            flag,
-            metavar="LIST",
-            callback=lambda _, __, text: None if text is None else _read_test_time(text),
-            help="Test-time augmentation: average the outputs for the image and for others made"
-            " from it: flip (mirrored), shiftN (moved by N pixels), scale (enlarged by a quarter),"
-            f" joined by commas, or none.  [default: {default or 'none'}]",
+def _read_test_time(_: click.Context, __: click.Parameter, text: str | None) -> Any:
+    if text is None:
+        return None
+    found = TEST_TIME_LIST.fullmatch(text.replace(" ", ""))
+    if found is None:
+        raise click.BadParameter(
+            f"'{text}' should be some of flip, shiftN and scale, joined by commas, such as"
+            " flip,shift1,scale, or none."
         )
-    field = parameter.field
-    described = f"{field.description}  [default: {default or _in_words(field.default)}]"
-    kind: Any = field.annotation
-    if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        kind = typing.get_args(kind)[0]  # the other one is None
-    if typing.get_origin(kind) is typing.Annotated:
-        kind = typing.get_args(kind)[0]
-    if kind is bool:
-        return option(f"{flag}/--no-{flag[2:]}", default=None, help=described)
-    for constraint in field.metadata:
-        if isinstance(constraint, KindName):
-            return option(flag, type=_Name(constraint.registry), help=described)
-    if typing.get_origin(kind) is typing.Literal:
-        return option(flag, type=_Name(typing.get_args(kind)), help=described)
-    kind = kind if kind in (int, float) else str
-    metavar = {int: "N", float: "X", str: "TEXT"}[kind]
-    return option(flag, type=kind, metavar=metavar, help=described)
-
-
-def _read_test_time(text: str) -> dict[str, Any]:
-    words = [] if text.strip() == "none" else [word.strip() for word in text.split(",")]
-    values: dict[str, Any] = {"tta_flip": False, "tta_shift": 0, "tta_scale": False}
-    for word in words:
-        if word in ("flip", "scale"):
-            values[f"tta_{word}"] = True
-        elif match := re.fullmatch(r"shift(\d+)", word):
-            values["tta_shift"] = int(match[1])
-        else:
-            raise click.BadParameter(
-                f"'{word}' is none of flip, shiftN and scale, joined by commas, such as"
-                " flip,shift1,scale."
-            )
-    return values
-
-
-def _in_words(value: Any) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return "none" if value is None else str(value)
+    return {
+        "tta_flip": "flip" in text,
+        "tta_shift": int(found[1] or 0),
+        "tta_scale": "scale" in text,
+    }

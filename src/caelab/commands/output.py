@@ -1,6 +1,6 @@
 """Results of a command on stdout: one JSON document, or a table in plain text."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +8,14 @@ import click
 
 from caelab.files import to_json
 
+PATH = click.Path(path_type=Path)
+"""Type of an option or argument that names a file or a folder."""
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 """Decorator that adds the option ``--json`` to a command."""
 
 runs_option = click.option(
-    "--runs",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Folder of the run directories.",
+    "--runs", type=PATH, default="runs", show_default=True, help="Folder of the run directories."
 )
 """Decorator that adds the option ``--runs`` to a command."""
 
@@ -26,23 +25,27 @@ def print_json(document: Any) -> None:
     click.echo(to_json(document), nl=False)
 
 
-def errors_table(rows: Mapping[str, Mapping[str, Any]], *, heading: str) -> str:
-    """Return a table of errors with one row for each model.
+def print_errors(
+    heading: str, network: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Print a table of errors, with one row for the network and one for each baseline.
 
     Args:
-        rows: Summaries of errors by the model's name, as ``metrics.summarize_errors`` returns them.
         heading: Heading of the first column.
+        network: Errors of the network, as ``metrics.summarize_errors`` returns them.
+        baselines: Errors of the baselines by their names.
     """
-    cells = [
-        (
-            name,
-            f"{row['mse']:.6f}",
-            *map(decibel, (row["psnr"], row["psnr_of_mean"])),
-            str(row["n"]),
-        )
-        for name, row in rows.items()
+    rows = [
+        {
+            heading: name,
+            "MSE": f"{errors['mse']:.6f}",
+            "PSNR, dB": decibel(errors["psnr"]),
+            "PSNR of mean, dB": decibel(errors["psnr_of_mean"]),
+            "n": str(errors["n"]),
+        }
+        for name, errors in {"network": network, **baselines}.items()
     ]
-    return columns((heading, "MSE", "PSNR, dB", "PSNR of mean, dB", "n"), cells, left=[heading])
+    click.echo(table(rows))
 
 
 def decibel(value: float | None) -> str:
@@ -50,19 +53,23 @@ def decibel(value: float | None) -> str:
     return "∞" if value is None else f"{value:.2f}"
 
 
-def columns(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Collection[str]) -> str:
-    """Return a table in plain text.
+def table(rows: Sequence[Mapping[str, str]]) -> str:
+    """Return a table in plain text; columns of numbers are aligned right, all others left.
 
     Args:
-        header: Headings of the columns.
-        rows: Cells, as many in each row as there are headings.
-        left: Headings of the columns that are aligned left; the others are aligned right.
+        rows: Cells by heading; every row has the same headings.
+
+    >>> print(table([{"name": "copy", "MSE": "0.5"}, {"name": "pca-128", "MSE": "0.25"}]))
+    name      MSE
+    copy      0.5
+    pca-128  0.25
     """
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if heading in left else cell.rjust(width)
-            for heading, cell, width in zip(header, row, widths, strict=True)
-        ).rstrip()
-        for row in (header, *rows)
-    )
+    columns: list[list[str]] = []
+    for heading in rows[0] if rows else ():
+        cells = [row[heading] for row in rows]
+        # Only letters have an upper case. The first column holds names, which may be numbers.
+        has_letters = "".join(cells).upper() != "".join(cells).lower()
+        width = max(map(len, [heading, *cells]))
+        align = str.ljust if has_letters or not columns else str.rjust
+        columns.append([align(cell, width) for cell in (heading, *cells)])
+    return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))

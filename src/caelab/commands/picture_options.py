@@ -1,13 +1,13 @@
 """Options that the picture commands share, and the way from picture files to result files."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from caelab.commands.help import HelpCommand, documented_command
 from caelab.commands.messages import with_flags
 from caelab.commands.output import json_option, print_json
 from caelab.errors import InputError
@@ -18,43 +18,29 @@ if TYPE_CHECKING:
     from caelab.pictures.backends.base import PictureModel
     from caelab.pictures.batch import Compare, Outcome
     from caelab.pictures.inputs import Job
-    from caelab.pictures.open_model import Device, Runtime
     from caelab.pictures.picture import Picture
 
-FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
+def picture_command(
+    name: str, *examples: str, suffix: str, model: str | None
+) -> Callable[[Callable[..., None]], HelpCommand]:
+    """Return a decorator that makes a function a command on pictures.
 
-@dataclass(frozen=True, kw_only=True)
-class PictureOptions:
-    """Values of the options that every picture command has, by the names of their flags."""
-
-    inputs: tuple[str, ...]
-    output: str | None
-    suffix: str
-    recursive: bool
-    force: bool
-    compare: bool
-    runtime: "Runtime | None"
-    threads: int | None
-    device: "Device"
-    as_json: bool
-
-
-def picture_options(*, suffix: str, model: str | None) -> Callable[[FunctionT], FunctionT]:
-    """Return a decorator that adds the shared options to a command.
-
-    The command receives ``model`` and, by name, the fields of :class:`PictureOptions`.
+    The function receives the values of the shared options for :func:`process_pictures`.
 
     Args:
+        name: Name of the command.
+        examples: Complete command lines.
         suffix: Default of ``--suffix``.
         model: Default of ``--model``; ``None`` if there is none.
     """
-    default = f"  [default: {model}]" if model else ""
     options = [
         click.argument("inputs", nargs=-1, required=True, metavar="PICTURES..."),
         click.option(
             "--model",
-            help=f"Shipped model, run directory, weights file or ONNX file.{default}",
+            default=model,
+            show_default=True,
+            help="Shipped model, run directory, weights file or ONNX file.",
         ),
         click.option(
             "-o",
@@ -94,133 +80,123 @@ def picture_options(*, suffix: str, model: str | None) -> Callable[[FunctionT], 
         json_option,
     ]
 
-    def add(function: FunctionT) -> FunctionT:
+    def add(function: Callable[..., None]) -> HelpCommand:
         for option in reversed(options):
             function = option(function)
-        return function
+        return documented_command(name, *examples)(function)
 
     return add
 
 
 def process_pictures(
-    name: str,
     task: str,
-    options: PictureOptions,
     process: Callable[["PictureModel", Sequence["Picture"]], list["Picture"]],
+    draw: "Compare",
+    options: Mapping[str, Any],
     *,
-    compare: "Compare",
     undoing: "Degradation | None" = None,
-    variants: int | None = None,
-    seed: int = 0,
 ) -> None:
     """Process all pictures; exit with code 1 if any of them failed.
 
     Args:
-        name: Name or path of the model.
         task: Name of the command.
-        options: Values of the shared options.
         process: Function that applies the model to several pictures.
-        compare: Function that draws a picture and its result for ``--compare``.
+        draw: Function that draws a picture and its result for ``--compare``.
+        options: Values of the options that :func:`picture_command` adds, by name; ``variants`` and
+            ``seed`` where each picture has several numbered results.
         undoing: Degradation that the model must undo; ``None`` if any is right.
-        variants: Number of results for each picture; ``None`` for one that is not numbered.
-        seed: Seed of the variants.
 
     Raises:
         InputError: No picture can be processed at all.
     """
     from caelab.pictures.batch import work
     from caelab.pictures.inputs import find_jobs
-    from caelab.pictures.open_model import open_model, require_task
+    from caelab.pictures.open_model import open_model, require_task, variant_of
     from caelab.pictures.picture import printable
 
+    compare, force, variants = options["compare"], options["force"], options.get("variants")
     jobs = find_jobs(
-        options.inputs, output=options.output, suffix=options.suffix, recursive=options.recursive
+        options["inputs"],
+        output=options["output"],
+        suffix=options["suffix"],
+        recursive=options["recursive"],
     )
-    _check(jobs, options, variants)
+    _check(jobs, {"--json": options["as_json"], "--compare": compare, "--variants": variants})
     model = open_model(
-        name, runtime=options.runtime, threads=options.threads, device=options.device
+        options["model"],
+        runtime=options["runtime"],
+        threads=options["threads"],
+        device=options["device"],
     )
-    name = printable(name)
+    name = printable(options["model"])
     require_task(model, task, name=name, undoing=undoing)
-    draw = compare if options.compare else None
-    outcomes: list[Outcome] = []
-    with progress(task, len(jobs) * (variants or 1), unit="pictures") as bar:
-        for variant, some in _passes(model, jobs, variants, seed):
-            for outcome in work(some, partial(process, variant), compare=draw, force=options.force):
+    passes = [(model, jobs)]
+    if variants:
+        passes = [
+            (
+                variant_of(model, index, seed=options["seed"]),
+                [job.numbered(index + 1) for job in jobs],
+            )
+            for index in range(variants)
+        ]
+    outcomes = []
+    with progress(task, len(jobs) * len(passes), unit="pictures") as bar:
+        for variant, some in passes:
+            work_on = partial(process, variant)
+            for outcome in work(some, work_on, compare=draw if compare else None, force=force):
                 outcomes.append(outcome)
                 bar()
                 for note in outcome.notes:
                     click.echo(f"{outcome.job.name}: {note}", err=True)
                 if outcome.error is not None:
                     click.echo(f"failed: {with_flags(outcome.error)}", err=True)
+    _print_outcomes(name, outcomes, as_json=options["as_json"], compared=compare)
+
+
+def _print_outcomes(
+    model: str, outcomes: Sequence["Outcome"], *, as_json: bool, compared: bool
+) -> None:
+    from caelab.pictures.picture import printable
+
+    documents: list[dict[str, Any]] = []
+    for outcome in outcomes:
+        job, done, metrics = outcome.job, outcome.error is None, outcome.metrics
+        documents.append(
+            {
+                "source": job.name,
+                "target": str(job.target) if done else None,
+                "comparison": str(job.comparison) if done and compared else None,
+                "error": outcome.error and with_flags(outcome.error),
+                "notes": list(outcome.notes),
+                "metrics": dict(metrics),
+            }
+        )
+        if done and job.target is not None and not as_json:
+            errors = "  PSNR {psnr:.2f} dB, CIEDE2000 {ciede2000:.2f}" if metrics else ""
+            click.echo(printable(str(job.target)) + errors.format(**metrics))
     failed = sum(outcome.error is not None for outcome in outcomes)
-    if options.as_json:
-        documents = [_document(outcome, compared=options.compare) for outcome in outcomes]
-        print_json({"model": name, "failed": failed, "pictures": documents})
-    else:
-        _list(outcomes)
+    if as_json:
+        print_json({"model": model, "failed": failed, "pictures": documents})
     if failed:
         if len(outcomes) > 1:
             click.echo(f"{failed} of {len(outcomes)} pictures failed", err=True)
         sys.exit(1)
 
 
-def _passes(
-    model: "PictureModel", jobs: Sequence["Job"], variants: int | None, seed: int
-) -> Iterator[tuple["PictureModel", Sequence["Job"]]]:
-    from caelab.pictures.open_model import variant_of
-
-    if variants is None:
-        yield model, jobs
-    for number in range(variants or 0):
-        yield variant_of(model, number, seed=seed), [job.numbered(number + 1) for job in jobs]
-
-
-def _check(jobs: Sequence["Job"], options: PictureOptions, variants: int | None) -> None:
+def _check(jobs: Sequence["Job"], chosen: Mapping[str, Any]) -> None:
+    """Refuse what standard input and output cannot do; ``chosen`` has values by flag."""
     if any(job.target is None for job in jobs):
         if sys.stdout.isatty():
             raise InputError(
                 "a picture would go to the terminal. Redirect standard output, or name a file:"
                 " --output FILE."
             )
-        refused = {
-            "--json": options.as_json,
-            "--compare": options.compare,
-            "--variants": variants is not None,
-        }
-        for flag in (flag for flag, chosen in refused.items() if chosen):
+        for flag in filter(chosen.get, chosen):
             raise InputError(
                 f"{flag} does not go with a picture on standard output. Name a file: --output FILE."
             )
-    if variants is not None and any(job.source is None for job in jobs):
+    if chosen["--variants"] and any(job.source is None for job in jobs):
         raise InputError(
             "--variants reads a picture several times, and standard input can be read once. Name a"
             " file."
         )
-
-
-def _list(outcomes: Sequence["Outcome"]) -> None:
-    """Print the paths of the results, with their errors where the truth is known."""
-    from caelab.pictures.picture import printable
-
-    for outcome in outcomes:
-        if outcome.error is None and outcome.job.target is not None:
-            click.echo(printable(str(outcome.job.target)) + _numbers(outcome.metrics))
-
-
-def _numbers(metrics: Mapping[str, float]) -> str:
-    if not metrics:
-        return ""
-    return f"  PSNR {metrics['psnr']:.2f} dB, CIEDE2000 {metrics['ciede2000']:.2f}"
-
-
-def _document(outcome: "Outcome", *, compared: bool) -> dict[str, Any]:
-    job, done = outcome.job, outcome.error is None
-    return {
-        "source": job.name,
-        "target": str(job.target) if done else None,
-        "comparison": str(job.comparison) if done and compared else None,
-        "error": outcome.error and with_flags(outcome.error),
-        "notes": list(outcome.notes),
-        "metrics": dict(outcome.metrics),
-    }

@@ -1,33 +1,30 @@
 """``caelab report``: runs and studies in one HTML file."""
 
 import shlex
+import sys
 import webbrowser
 from pathlib import Path
 
 import click
 
-from caelab.commands.help import HelpCommand
+from caelab.commands.help import documented_command
+from caelab.commands.output import PATH
 
 
-@click.command(
-    "report",
-    cls=HelpCommand,
-    examples=[
-        "caelab report runs/a runs/study-architectures",
-        "caelab report 'U-Net=runs/c' --open",
-    ],
+@documented_command(
+    "report", "caelab report runs/a runs/study-architectures", "caelab report 'U-Net=runs/c' --open"
 )
 @click.argument("folders", nargs=-1, required=True, metavar="[NAME=]DIR...")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=Path("report"),
     show_default=True,
     help="Folder for the report.",
 )
 @click.option(
     "--runs",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Folder of the run directories of studies.  [default: the study's parent folder]",
 )
 @click.option("--data", help="Source of the images.  [default: that of the runs]")
@@ -72,18 +69,13 @@ def command(
     from caelab.report.report import write_report
 
     named = [_named(folder) for folder in folders]
-    words = ["caelab", "report", *folders]
-    words += ["--runs", str(runs)] if runs else []
-    words += ["--data", data] if data else []
-    words += [] if images else ["--no-images"]
-    words += ["--language", language] if language != "en" else []
     report = write_report(
         [folder for _, folder in named],
         out=out,
         names={folder.absolute().name: name for name, folder in named if name},
         runs=runs,
         data=data,
-        command=shlex.join(words),
+        command=shlex.join(["caelab", *sys.argv[1:]]),
         bitmaps=images,
         language=language,
     )

@@ -1,25 +1,21 @@
-"""``caelab restore``: pictures that were blurred, reduced or compressed."""
+"""``caelab restore``, ``denoise`` and ``reconstruct``: a picture in, a picture like it out."""
 
 from typing import Any
 
 import click
 
-from caelab.commands.denoise import compare_unknown
-from caelab.commands.help import HelpCommand
-from caelab.commands.picture_options import PictureOptions, picture_options, process_pictures
+from caelab.commands.picture_options import picture_command, process_pictures
 from caelab.degrade.degradation import Degradation, parse_degradation
 from caelab.errors import InputError
 
 
-@click.command(
+@picture_command(
     "restore",
-    cls=HelpCommand,
-    examples=[
-        "caelab restore soft.jpg --model runs/deblur",
-        "caelab restore torn.png --degradation mask0.25 --model runs/inpaint",
-    ],
+    "caelab restore soft.jpg --model runs/deblur",
+    "caelab restore torn.png --degradation mask0.25 --model runs/inpaint",
+    suffix="-restored",
+    model=None,
 )
-@picture_options(suffix="-restored", model=None)
 @click.option(
     "--degradation",
     metavar="TEXT",
@@ -35,16 +31,55 @@ def command(model: str | None, degradation: str | None, **options: Any) -> None:
     A large picture is processed in overlapping tiles, without seams. File format, EXIF, color
     profile, transparency and 16 bits are kept where the format has them.
     """
+    from caelab.pictures.comparison import compare
     from caelab.pictures.restore import restore
 
     undoing = None if degradation is None else parse_degradation(degradation)
+    options["model"] = model or _model_for(undoing)
+    process_pictures("restore", restore, compare, options, undoing=undoing)
+
+
+@picture_command(
+    "denoise",
+    "caelab denoise night.jpg",
+    "caelab denoise in -o clean",
+    suffix="-denoised",
+    model="denoise",
+)
+def denoise(**options: Any) -> None:
+    """Remove noise from PICTURES: files, folders, patterns, or - for standard input and output.
+
+    A large picture is processed in overlapping tiles, without seams. File format, EXIF, color
+    profile, transparency and 16 bits are kept where the format has them.
+    """
+    from caelab.pictures.comparison import compare
+    from caelab.pictures.restore import restore
+
+    process_pictures("denoise", restore, compare, options)
+
+
+@picture_command(
+    "reconstruct",
+    "caelab reconstruct photo.png --compare",
+    "caelab reconstruct in --model best-128",
+    suffix="-reconstructed",
+    model="reference",
+)
+def reconstruct(**options: Any) -> None:
+    """Show what an autoencoder keeps of PICTURES: files, folders, patterns, or - for stdin.
+
+    A large picture is processed in overlapping tiles, without seams. File format, EXIF, color
+    profile, transparency and 16 bits are kept where the format has them.
+    """
+    from caelab.pictures.comparison import compare
+    from caelab.pictures.restore import restore
+
+    # Only here the truth is known: it is the input itself.
     process_pictures(
-        model or _model_for(undoing),
-        "restore",
-        PictureOptions(**options),
+        "reconstruct",
         restore,
-        compare=compare_unknown,
-        undoing=undoing,
+        lambda source, result: compare(source, result, truth=source),
+        options,
     )
 
 

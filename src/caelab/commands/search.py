@@ -6,26 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from caelab.commands.help import HelpCommand
+from caelab.commands.help import documented_command
 from caelab.commands.options import given_options, run_options
-from caelab.commands.output import json_option, print_json, runs_option
+from caelab.commands.output import PATH, json_option, print_json, runs_option
 from caelab.errors import InputError
 
 if TYPE_CHECKING:
     from caelab.experiments.search import Trial
 
 
-@click.command(
-    "search", cls=HelpCommand, examples=["caelab search recipes/search-best.toml --trials 20"]
-)
-@click.argument("file", type=click.Path(path_type=Path))
+@documented_command("search", "caelab search recipes/search-best.toml --trials 20")
+@click.argument("file", type=PATH)
 @click.option(
     "--trials", type=click.IntRange(1), help="Number of trials in total.  [default: the file's]"
 )
 @runs_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Database of the trials.  [default: RUNS/search-NAME.db]",
 )
 @json_option

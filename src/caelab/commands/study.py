@@ -3,18 +3,26 @@
 import dataclasses
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from caelab.commands.help import HelpCommand
+from caelab.commands.help import documented_command
 from caelab.commands.messages import with_flags
 from caelab.commands.options import ALL, given_options, run_options
-from caelab.commands.output import json_option, print_json, runs_option
-from caelab.commands.study_view import plan_rows, plan_table, results_table, watching_study
+from caelab.commands.output import PATH, json_option, print_json, runs_option
+from caelab.commands.study_view import (
+    counts,
+    event,
+    plan_rows,
+    plan_table,
+    results_table,
+    study_text,
+    watching,
+)
 from caelab.errors import InputError
-from caelab.experiments.interrupt import Interrupted
 from caelab.experiments.study import Study, read_study
 
 if TYPE_CHECKING:
@@ -22,22 +30,12 @@ if TYPE_CHECKING:
     from caelab.experiments.study_runner import Progress
 
 
-class _EngineName(click.Choice[str]):
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if value == "this":
-            self.fail("this is now called serial.", param, ctx)
-        return super().convert(value, param, ctx)
-
-
-@click.command(
+@documented_command(
     "study",
-    cls=HelpCommand,
-    examples=[
-        "caelab study recipes/architectures.toml --seeds 3 --report",
-        "caelab study recipes/colorize-ideas.toml --dry-run",
-    ],
+    "caelab study recipes/architectures.toml --seeds 3 --report",
+    "caelab study recipes/colorize-ideas.toml --dry-run",
 )
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @click.option(
     "--seeds",
     metavar="N|N,N…",
@@ -46,13 +44,14 @@ class _EngineName(click.Choice[str]):
 @runs_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Folder for results.csv and the report.  [default: RUNS/study-NAME]",
 )
 @click.option(
     "--engine",
     "engine_name",
-    type=_EngineName(["auto", "serial", "processes", "ray"]),
+    type=click.Choice(["auto", "serial", "processes", "ray", "this"]),
+    metavar="[auto|serial|processes|ray]",
     default="auto",
     help="Train runs one by one, in local processes, or on a Ray cluster.  [default: one process"
     " per CPU core when there are several runs]",
@@ -118,6 +117,8 @@ def command(
         as_json: Print JSON.
         options: Options of a run, which take precedence over the file.
     """
+    if engine_name == "this":
+        raise InputError("--engine this is now called --engine serial.")
     if engine_name == "auto" and (workers or threads):
         engine_name = "processes" if workers else "serial"
     if workers and engine_name != "processes":
@@ -141,18 +142,13 @@ def command(
     from caelab.experiments.study_runner import run_study
 
     engine = _engine(engine_name, workers, threads, address)
-    last = None
-    try:
-        with watching_study(study) as watch:
-            for progress in run_study(study, engine=engine, runs=runs, out=folder):
-                last = progress
-                watch(progress)
-    except KeyboardInterrupt as error:
-        raise Interrupted("the state is saved; run the same command again to resume") from error
-    assert last is not None
-    if report and last.rows:
+    show = partial(study_text, study.name)
+    with watching(show, lambda state: event(state, counts(state))) as watch:
+        for progress in run_study(study, engine=engine, runs=runs, out=folder):
+            watch(progress)
+    if report and progress.rows:
         _report(study, folder, runs)
-    _print_results(study, last, folder, as_json=as_json)
+    _print_results(study, progress, folder, as_json=as_json)
 
 
 def _report(study: Study, folder: Path, runs: Path) -> None:

@@ -4,14 +4,13 @@ import contextlib
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from caelab.commands.output import columns
+from caelab.commands.output import table
+from caelab.experiments.interrupt import Interrupted
 from caelab.experiments.study import Study
 from caelab.experiments.study_results import StudyRow
 from caelab.progress import duration, live
@@ -19,11 +18,7 @@ from caelab.progress import duration, live
 if TYPE_CHECKING:
     from caelab.experiments.study_runner import Progress
 
-BEST_SHOWN = 8
-"""Number of finished runs in the live display."""
-
-LEFT = ("", "network", "state")
-"""Headings of columns that are aligned left."""
+ProgressT = TypeVar("ProgressT")
 
 
 def plan_rows(study: Study) -> list[dict[str, Any]]:
@@ -50,19 +45,20 @@ def plan_table(study: Study) -> str:
     costs = [row["multiply_accumulates"] * row["epochs"] for row in rows]
     base = costs[0] or 1
     cells = [
-        (
-            row["label"],
-            *(_number(row[name]) for name in ("code_size", "narrowest", "weights")),
-            f"{cost / base:.1f}",
-            row["network"],
-        )
+        {
+            "": row["label"],
+            "code": _number(row["code_size"]),
+            "narrowest": f"{row['narrowest']:,}",
+            "weights": f"{row['weights']:,}",
+            "cost": f"{cost / base:.1f}",
+            "network": row["network"],
+        }
         for row, cost in zip(rows, costs, strict=True)
     ]
-    table = columns(("", "code", "narrowest", "weights", "cost", "network"), cells, left=LEFT)
     seeds = ", ".join(map(str, study.seeds))
     return (
-        f"{table}\n\n{len(rows)} networks × seeds {seeds} = {len(rows) * len(study.seeds)} runs; a"
-        f" seed costs {sum(costs) / base:.0f} times the base's multiply-accumulates"
+        f"{table(cells)}\n\n{len(rows)} networks × seeds {seeds} = {len(rows) * len(study.seeds)}"
+        f" runs; a seed costs {sum(costs) / base:.0f} times the base's multiply-accumulates"
     )
 
 
@@ -72,91 +68,84 @@ def results_table(rows: Sequence[StudyRow]) -> str:
     Args:
         rows: Results of runs; those of one network follow each other.
     """
-    cells = []
-    for label, group in groupby(rows, key=lambda row: row.label):
-        same = list(group)
-        cells.append(
-            (
-                label,
-                _number(same[0].code_size),
-                _number(same[0].weights),
-                f"{statistics.median(row.seconds_per_epoch for row in same):.1f}",
-                f"{statistics.mean(row.test_mse for row in same):.6f}",
-                f"{statistics.mean(row.test_psnr for row in same):.2f}",
-                str(len(same)),
-            )
-        )
-    header = ("", "code", "weights", "s/epoch", "test MSE", "PSNR, dB", "seeds")
-    return columns(header, cells, left=LEFT)
-
-
-ProgressT = TypeVar("ProgressT")
+    # A network's time is a median, because other work slows single runs down.
+    networks = [list(group) for _, group in groupby(rows, key=lambda row: row.label)]
+    return table(
+        [
+            {
+                "": same[0].label,
+                "code": _number(same[0].code_size),
+                "weights": f"{same[0].weights:,}",
+                "s/epoch": f"{statistics.median(row.seconds_per_epoch for row in same):.1f}",
+                "test MSE": f"{statistics.mean(row.test_mse for row in same):.6f}",
+                "PSNR, dB": f"{statistics.mean(row.test_psnr for row in same):.2f}",
+                "seeds": str(len(same)),
+            }
+            for same in networks
+        ]
+    )
 
 
 @contextlib.contextmanager
 def watching(
-    table: Callable[[ProgressT | None], str], line: Callable[[ProgressT], str]
+    text: Callable[[ProgressT | None], str], line: Callable[[ProgressT], str]
 ) -> Iterator[Callable[[ProgressT], None]]:
     """Show progress on stderr while the block runs.
 
     Args:
-        table: Function that returns what a person at a terminal sees of the latest progress;
+        text: Function that returns what a person at a terminal sees of the latest progress;
             ``None`` stands for the time before the first.
         line: Function that returns a line on what happened last, for other readers; may be empty.
 
     Yields:
         Function to call with the progress whenever something happened.
+
+    Raises:
+        Interrupted: Someone pressed Ctrl-C.
     """
     latest: ProgressT | None = None
 
     def watch(progress: ProgressT) -> None:
         nonlocal latest
         latest = progress
-        if not shown and (text := line(progress)):
-            click.echo(text, err=True)
+        # A log has no use for a display that is drawn anew, and a terminal none for both.
+        if not shown and (news := line(progress)):
+            click.echo(news, err=True)
 
-    with live(lambda: table(latest)) as shown:
-        yield watch
+    with live(lambda: text(latest)) as shown:
+        try:
+            yield watch
+        except KeyboardInterrupt as error:
+            raise Interrupted("the state is saved; run the same command again to resume") from error
 
 
-def watching_study(study: Study) -> AbstractContextManager[Callable[["Progress"], None]]:
-    """Show a study's progress while the block runs; see :func:`watching`."""
-    return watching(partial(_table, study.name), lambda state: event(state, counts(state)))
-
-
-def _table(name: str, progress: "Progress | None") -> str:
+def study_text(name: str, progress: "Progress | None") -> str:
+    """Return what a person at a terminal sees of a study's progress."""
     if progress is None:
         return f"{name}: reading the data …"
-    rows = [
-        (
-            row.label,
-            str(row.seed),
-            _number(row.code_size),
-            _number(row.weights),
-            f"{row.validation_mse:.6f}",
-            f"test {row.test_mse:.6f}, {row.seconds_per_epoch:.1f} s/epoch",
-        )
-        for row in sorted(progress.rows.values(), key=lambda row: row.validation_mse)[:BEST_SHOWN]
+    best = sorted(progress.rows.values(), key=lambda row: row.validation_mse)
+    cells = [
+        {
+            "": row.label,
+            "seed": str(row.seed),
+            "code": _number(row.code_size),
+            "weights": f"{row.weights:,}",
+            "validation MSE": f"{row.validation_mse:.6f}",
+            "test MSE": f"{row.test_mse:.6f}",
+            "s/epoch": f"{row.seconds_per_epoch:.1f}",
+        }
+        for row in best[:8]
     ]
-    for run_name, start in list(progress.running.items()):
-        run = progress.planned[run_name]
-        rows.append(
-            (
-                run.variant.label,
-                str(run.config.seed),
-                _number(run.variant.description.code_size),
-                _number(run.variant.description.weights),
-                "",
-                f"running {duration(time.monotonic() - start)}",
-            )
-        )
-    header = ("", "seed", "code", "weights", "validation MSE", "state")
-    failures = [
-        f"failed: {progress.planned[run_name].variant.label}: {message.splitlines()[0]}"
-        for run_name, message in list(progress.failures.items())[-3:]
+    # Copies, because the study changes them while a thread of the display reads them.
+    running = [
+        f"running: {progress.planned[run].title}, {duration(time.monotonic() - start)}"
+        for run, start in list(progress.running.items())
     ]
-    table = columns(header, rows, left=LEFT)
-    return "\n".join([f"{name}: {counts(progress)}", "", table, *failures])
+    failed = [
+        f"failed: {progress.planned[run].title}: {message.splitlines()[0]}"
+        for run, message in list(progress.failures.items())[-3:]
+    ]
+    return "\n".join([f"{name}: {counts(progress)}", "", table(cells), *running, *failed])
 
 
 def event(progress: "Progress", summary: str) -> str:
@@ -169,14 +158,15 @@ def event(progress: "Progress", summary: str) -> str:
     name = progress.latest
     if not name:
         return summary
-    run = progress.planned[name]
+    title, row = progress.planned[name].title, progress.rows.get(name)
     if name in progress.failures:
-        return f"{run.title}: failed: {progress.failures[name]}"
-    if name not in progress.rows:
+        return f"{title}: failed: {progress.failures[name]}"
+    if row is None:
         return ""
-    row = progress.rows[name]
-    errors = f"validation MSE {row.validation_mse:.6f}, test MSE {row.test_mse:.6f}"
-    return f"{run.title}: {errors}, {row.seconds_per_epoch:.1f} s per epoch  ({summary})"
+    return (
+        f"{title}: validation MSE {row.validation_mse:.6f}, test MSE {row.test_mse:.6f},"
+        f" {row.seconds_per_epoch:.1f} s per epoch  ({summary})"
+    )
 
 
 def counts(progress: "Progress") -> str:

@@ -5,41 +5,33 @@ from typing import Any
 
 import click
 
-from caelab.commands.help import HelpCommand
-from caelab.commands.options import given_options, run_options
-from caelab.commands.output import errors_table, json_option, print_json, runs_option
+from caelab.commands.help import documented_command
+from caelab.commands.options import COMMON, given_options, run_options
+from caelab.commands.output import PATH, json_option, print_errors, print_json, runs_option
 from caelab.errors import InputError
 from caelab.experiments.config import make_config, merge
 from caelab.experiments.migration import migrate_config
 from caelab.files import read_json, read_toml
 
 
-@click.command(
+@documented_command(
     "train",
-    cls=HelpCommand,
-    explain_common=True,
-    examples=[
-        "caelab train reference --epochs 20 --seed 1",
-        "caelab train 'conv16 pool conv8 | up conv3' --data pictures",
-        "caelab train --config recipes/colorize-chroma.toml --device cuda",
-    ],
+    "caelab train reference --epochs 20 --seed 1",
+    "caelab train 'conv16 pool conv8 | up conv3' --data pictures",
+    "caelab train --config recipes/colorize-chroma.toml --device cuda",
 )
 @click.argument("network", required=False)
 @click.option(
     "--config",
     "file",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Recipe (.toml), or config.json of a run; command-line options take precedence.",
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="Run directory.  [default: a new one in --runs]",
-)
+@click.option("--out", type=PATH, help="Run directory.  [default: a new one in --runs]")
 @runs_option
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: all cores]")
 @json_option
-@run_options()
+@run_options(common=COMMON)
 def command(
     network: str | None,
     file: Path | None,
@@ -49,10 +41,10 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train NETWORK (a network text or a preset's name) and write a run directory.
+    """Train NETWORK (a text or a preset's name, by default reference); write a run directory.
 
-    It contains the weights with the lowest validation error, their error on the test images, the
-    error by epoch and pictures. If interrupted, run the same command again: it resumes.
+    The directory contains the weights with the lowest validation error, their error on the test
+    images, the error by epoch and pictures. If interrupted, run the same command again: it resumes.
 
     \f
 
@@ -79,8 +71,7 @@ def command(
     if as_json:
         print_json({"run": str(directory.path), **result})
         return
-    rows = {"network": result["test"], **result["baselines"]}
-    click.echo(errors_table(rows, heading="test images"))
+    print_errors("test images", result["test"], result["baselines"])
     code = f"code {result['code_size']}, " if result["code_size"] else ""
     click.echo(
         f"{code}narrowest {result['narrowest_size']}, {result['weights']:,} weights; best epoch "
@@ -96,10 +87,10 @@ def read_options(file: Path) -> dict[str, Any]:
     Raises:
         InputError: The file is missing or not of its kind.
     """
-    if file.suffix == ".json":
-        content = read_json(file)
-        options = content.get("config", content)
-        if not isinstance(options, dict):
-            raise InputError(f"{file}: 'config' should hold the options by name.")
-        return migrate_config(options)
-    return read_toml(file, "recipe")
+    if file.suffix != ".json":
+        return read_toml(file, "recipe")
+    content = read_json(file)
+    options = content.get("config", content)
+    if not isinstance(options, dict):
+        raise InputError(f"{file}: 'config' should hold the options by name.")
+    return migrate_config(options)

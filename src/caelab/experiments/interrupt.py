@@ -5,9 +5,14 @@ import signal
 import threading
 from collections.abc import Iterator
 
+from caelab.errors import ExpectedError
 
-class Interrupted(RuntimeError):
+
+class Interrupted(ExpectedError):
     """Someone asked to stop; the state is saved, and the same command resumes."""
+
+    outcome = "interrupted"
+    exit_code = 130
 
 
 @contextlib.contextmanager

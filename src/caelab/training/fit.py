@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from caelab.data.device_images import DeviceImages
 from caelab.device import threads
+from caelab.errors import ExpectedError
 from caelab.models.image_model import ImageModel
 from caelab.randomness import generator_for, image_keys
 from caelab.training.config import TrainingConfig
@@ -30,7 +31,7 @@ MAX_WEIGHTS_OF_ONE_THREAD = 100_000
 operations would still spin, and be in the way, when the next gradient starts."""
 
 
-class TrainingDiverged(RuntimeError):
+class TrainingDiverged(ExpectedError):
     """The loss is no longer a finite number."""
 
 
