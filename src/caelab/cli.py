@@ -147,8 +147,9 @@ def main() -> None:
             raise
         click.echo("interrupted", err=True)
         code = 130
-    # A program that calls this function may log in its own way afterwards.
-    logger.removeHandler(notes)
+    finally:
+        # A program that calls this function may log in its own way afterwards.
+        logger.removeHandler(notes)
     sys.exit(code)
 
 
