@@ -103,9 +103,6 @@ def run_shares(
 ) -> list[ResultT]:
     """Call a function for each share at the same time; return the results in order.
 
-    A single share, and the first of several, run in the calling thread. The function must not call
-    this one: its shares could wait for each other.
-
     Args:
         function: What is called.
         shares: The arguments of each call.
@@ -119,9 +116,28 @@ def run_shares(
             torch.set_num_threads(threads_each)
         return function(*share)
 
-    others = [_pool().submit(call, share) for share in shares[1:]]
     with threads(threads_each):
-        return [function(*shares[0]), *(other.result() for other in others)]
+        return in_parallel(call, [(share,) for share in shares])
+
+
+def in_parallel(
+    function: Callable[..., ResultT], shares: Sequence[tuple[Any, ...]]
+) -> list[ResultT]:
+    """Call a function for each share at the same time; return the results in order.
+
+    The first share runs in the calling thread. The function may call this one.
+
+    Args:
+        function: What is called.
+        shares: The arguments of each call, at least one.
+    """
+    others = [_pool().submit(function, *share) for share in shares[1:]]
+    results = [function(*shares[0])]
+    for other, share in zip(others, shares[1:], strict=True):
+        # What no thread has begun yet is done here. So a thread never waits for work that waits
+        # for a thread, however calls are nested.
+        results.append(function(*share) if other.cancel() else other.result())
+    return results
 
 
 @cache

@@ -21,10 +21,9 @@ from caelab.experiments.build_run import make_card, make_state
 from caelab.experiments.config import RunConfig
 from caelab.experiments.setup import describe_run, prepare_data
 from caelab.training.fit import TrainingState, fit, running_mean
-from caelab.training.gradient import BatchGradient, Terms
 from caelab.training.losses import Loss
 from caelab.training.optimizers import make_optimizer
-from caelab.training.step import Step
+from caelab.training.step import BatchGradient, Step, Terms
 
 STEPS, BATCH = 4, 8
 COUNT = STEPS * BATCH
@@ -137,7 +136,7 @@ class ReadLoss(Loss):
 
 
 def test_a_step_that_reads_a_number_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("caelab.training.gradient.make_loss", lambda config: ReadLoss())
+    monkeypatch.setattr("caelab.training.step.make_loss", lambda config: ReadLoss())
     state, there, config = begin({"network": "reference"}, META)
     with pytest.raises(RuntimeError, match="meta tensors"):
         next(fit(state, there, config, torch.float32))

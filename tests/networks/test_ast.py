@@ -59,7 +59,7 @@ items: st.SearchStrategy[Item] = st.recursive(
     lambda inner: st.one_of(
         st.lists(inner, min_size=1, max_size=3).map(lambda found: Residual(items=tuple(found))),
         st.lists(inner, min_size=1, max_size=3).map(lambda found: Skip(items=tuple(found))),
-        st.builds(Repeat, count=st.integers(1, 3), item=inner),
+        st.builds(Repeat, count=st.integers(1, 3), items=st.tuples(inner)),
     ),
     max_leaves=12,
 )

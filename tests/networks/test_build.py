@@ -218,26 +218,26 @@ def test_the_reference_network_is_torchs_own_layers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "deferring"),
+    ("text", "before", "after"),
     [
-        ("conv4 pool conv3", True),
-        ("conv4:leaky pool3 conv3", True),
-        ("conv4:none pool conv3", False),
-        ("conv4:gelu pool conv3", False),  # gelu does not rise everywhere
-        ("conv4 pool:tanh conv3", False),
-        ("conv4 avgpool conv3", False),
+        ("conv4 pool conv3", ("relu", "none"), ("none", "relu")),
+        ("conv4:leaky pool3 conv3", ("leaky", "none"), ("none", "leaky")),
+        ("conv4:none pool conv3", ("none", "none"), ("none", "none")),
+        # gelu does not rise everywhere
+        ("conv4:gelu pool conv3", ("gelu", "none"), ("gelu", "none")),
+        ("conv4 pool:tanh conv3", ("relu", "tanh"), ("relu", "tanh")),
+        ("conv4 avgpool conv3", ("relu", "none"), ("relu", "none")),
     ],
 )
 def test_rectifying_moves_behind_the_pooling_where_that_is_the_same(
-    text: str, deferring: bool
+    text: str, before: tuple[str, str], after: tuple[str, str]
 ) -> None:
     network = _build(text).double()
     convolution, pool = network.layers[0], network.layers[1]
-    assert convolution.defers == deferring
+    assert (convolution.activation, pool.activation) == after
     images = _images(3, (12, 12), dtype=torch.float64)
     moved = network(images)
-    if deferring:
-        convolution.defers, pool.activation = False, "none"
+    convolution.activation, pool.activation = before
     torch.testing.assert_close(network(images), moved, rtol=0, atol=0)
 
 

@@ -59,12 +59,12 @@ def compiled(
     input_affine: Affine | None = None,
     output_affine: Affine | None = None,
 ) -> SimdNetwork:
-    chain = chain_of(built, (3, size, size))
+    chain = chain_of(built.layers_of("whole"), (3, size, size))
     assert chain is not None
     program = SimdProgram(
         chain, loops or native(), input_affine=input_affine, output_affine=output_affine
     )
-    return SimdNetwork(built, program)
+    return SimdNetwork(built.layers_of("whole"), program)
 
 
 def pull(answer: Tensor, parameters: list[nn.Parameter]) -> list[Tensor]:
@@ -338,12 +338,12 @@ def test_memory_is_used_again() -> None:
     ],
 )
 def test_what_it_cannot_compute_or_not_faster_is_left_to_pytorch(text: str) -> None:
-    assert make_simd_network(network(text), (3, 32, 32)) is None
+    assert make_simd_network(network(text).layers_of("whole"), (3, 32, 32)) is None
 
 
 @needs_compiler
 def test_tensors_whose_places_32_bits_do_not_count_are_left_to_pytorch() -> None:
-    chain = chain_of(network("conv200 conv3"), (3, 32, 32))
+    chain = chain_of(network("conv200 conv3").layers_of("whole"), (3, 32, 32))
     assert chain is not None
     shapes = [((3, side, side), (200, side, side), (3, side, side)) for side in (256, 1024)]
     chains = [Chain(operations=chain.operations, shapes=each) for each in shapes]
@@ -353,8 +353,9 @@ def test_tensors_whose_places_32_bits_do_not_count_are_left_to_pytorch() -> None
 
 
 def test_other_numbers_than_float32_are_left_to_pytorch() -> None:
-    assert make_simd_network(network(NETWORKS[0]).double(), (3, 32, 32)) is None
-    assert make_simd_network(network(NETWORKS[0]).to("meta"), (3, 32, 32)) is None
+    doubled, moved = network(NETWORKS[0]).double(), network(NETWORKS[0]).to("meta")
+    assert make_simd_network(doubled.layers_of("whole"), (3, 32, 32)) is None
+    assert make_simd_network(moved.layers_of("whole"), (3, 32, 32)) is None
 
 
 @pytest.fixture
@@ -371,5 +372,5 @@ def test_without_a_compiler_pytorch_computes(
     fresh: Path, monkeypatch: pytest.MonkeyPatch, compiler: str
 ) -> None:
     monkeypatch.setenv("CC", compiler)
-    assert make_simd_network(network(NETWORKS[0]), (3, 32, 32)) is None
+    assert make_simd_network(network(NETWORKS[0]).layers_of("whole"), (3, 32, 32)) is None
     assert not list(fresh.rglob("*.so"))

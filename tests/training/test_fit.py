@@ -103,7 +103,7 @@ def test_the_epochs_term_is_the_mean_over_its_steps(monkeypatch: pytest.MonkeyPa
             seen.append(loss.item())
             return loss
 
-    monkeypatch.setattr("caelab.training.gradient.make_loss", lambda config: Spy())
+    monkeypatch.setattr("caelab.training.step.make_loss", lambda config: Spy())
     [*_, epoch] = train(make_state(), epochs=1)
     assert isinstance(epoch, TrainedEpoch)
     assert epoch.terms["mse"] == pytest.approx(np.mean(seen), rel=1e-6)

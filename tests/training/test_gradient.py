@@ -19,8 +19,8 @@ from caelab.networks.parser import parse
 from caelab.randomness import image_keys
 from caelab.training.augmentation import augment
 from caelab.training.color_difference import color_difference
-from caelab.training.gradient import BatchGradient
 from caelab.training.losses import Loss
+from caelab.training.step import BatchGradient
 
 PIXELS = DeviceImages.of(
     np.random.default_rng(0).integers(0, 256, (80, 3, 8, 8), dtype=np.uint8),

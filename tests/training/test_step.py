@@ -22,9 +22,8 @@ from caelab.models.targets import RgbTarget
 from caelab.networks.build import build
 from caelab.networks.parser import parse
 from caelab.randomness import image_keys
-from caelab.training.gradient import BatchGradient, Terms
 from caelab.training.optimizers import make_optimizer
-from caelab.training.step import Step
+from caelab.training.step import BatchGradient, Step, Terms
 
 COUNT, BATCH, STEPS = 64, 20, 60
 FIRST = 19

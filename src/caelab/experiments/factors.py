@@ -129,10 +129,8 @@ def _layers(items: Iterable[Item]) -> Iterator[LayerKind]:
         match item:
             case LayerKind():
                 yield item
-            case Residual() | Skip():
+            case Residual() | Skip() | Repeat():
                 yield from _layers(item.items)
-            case Repeat():
-                yield from _layers((item.item,))
 
 
 def _neighbors(network: Network) -> Iterator[tuple[LayerKind | None, LayerKind, LayerKind | None]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pooch
+from torch import Tensor
 
 from caelab.errors import InputError
 from caelab.files import replacing
@@ -45,6 +46,27 @@ TYPES = {
 pointer, ``int64_t``, ``int32_t``, ``float``, ``double``."""
 
 _compiling = threading.Lock()
+
+
+class _Pointer:
+    """Type of the pointers that a C function takes."""
+
+    @staticmethod
+    def from_param(argument: Any) -> Any:
+        """Return the address of a tensor or a structure, addresses of a list's, or a null pointer.
+
+        C sees addresses alone, so a tensor must be contiguous, of the type that C expects, and
+        alive during the call.
+        """
+        match argument:
+            case Tensor():
+                return ctypes.c_void_p(argument.data_ptr())
+            case ctypes.Structure():
+                return ctypes.byref(argument)
+            case list():
+                addresses = [None if each is None else each.data_ptr() for each in argument]
+                return (ctypes.c_void_p * len(addresses))(*addresses)
+        return argument
 
 
 class CLibrary:
@@ -101,8 +123,9 @@ class CLibrary:
             library = ctypes.CDLL(str(path))
         for name, letters in self._functions.items():
             function = getattr(library, name)
-            # ctypes would otherwise pass 64-bit addresses as 32-bit integers.
-            function.restype, *function.argtypes = [TYPES[letter] for letter in letters]
+            function.restype = TYPES[letters[0]]
+            # ctypes would otherwise pass 64-bit numbers as 32-bit integers.
+            function.argtypes = [_Pointer if each == "p" else TYPES[each] for each in letters[1:]]
         return library
 
     def _compile(self, command: Sequence[str], path: Path) -> None:

@@ -5,12 +5,7 @@ channels in float32, which needs a quarter of the multiplications; and PyTorch's
 gradient as one product of matrices, for maps of a few pixels in half precision.
 """
 
-import ctypes
-import os
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn.grad import conv2d_input
 
+from caelab.device import in_parallel
 from caelab.kernels.compiler import CLibrary, c_struct
 
 LIBRARY = CLibrary(
@@ -73,7 +70,8 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Te
     Returns:
         ``(N, C', H', W')``.
     """
-    dtype = _dtype(x)
+    cast = torch.is_autocast_enabled("cpu")
+    dtype = torch.get_autocast_dtype("cpu") if cast else x.dtype
     if (
         x.shape[2] * x.shape[3] <= MAX_PIXELS
         and weight.shape[-1] > 1
@@ -82,6 +80,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Te
         and x.device.type == "cpu"
         and dtype in (torch.bfloat16, torch.float16)
     ):
+        # Autocast knows the operations of PyTorch alone, so this one casts by itself.
         bias = None if bias is None else bias.to(dtype)
         x, weight = x.to(dtype), weight.to(dtype)
         y: Tensor = _SmallMaps.apply(x, weight, bias, padding)  # type: ignore[no-untyped-call]
@@ -89,10 +88,6 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Te
     if winograd_is_faster(x, weight, padding):
         return convolve_winograd(x, weight, bias, padding)
     return F.conv2d(x, weight, bias, padding=padding)
-
-
-def _dtype(x: Tensor) -> torch.dtype:
-    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
 
 
 class _SmallMaps(torch.autograd.Function):
@@ -107,19 +102,7 @@ class _SmallMaps(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None, None]:
         x, weight = ctx.saved_tensors
-        x_gradient, _, _ = torch.ops.aten.convolution_backward(
-            gradient,
-            x,
-            weight,
-            None,
-            [1, 1],
-            [ctx.padding] * 2,
-            [1, 1],
-            False,
-            [0, 0],
-            1,
-            [True, False, False],
-        )
+        x_gradient = conv2d_input(x.shape, weight, gradient, padding=ctx.padding)  # type: ignore[no-untyped-call]
         bias_gradient = gradient.sum((0, 2, 3)) if ctx.biased else None
         kernel = weight.shape[-1]
         return x_gradient, weight_gradient(x, gradient, kernel, ctx.padding), bias_gradient, None
@@ -210,15 +193,12 @@ class _Winograd(torch.autograd.Function):
         # C gets addresses alone: whatever they point to must be contiguous, and stay alive here.
         images, dense = _to_nhwc(x), weight.contiguous()
         bias = None if bias is None else bias.contiguous()
-        shapes = _shapes(images, dense, padding)
-        output = torch.empty(len(x), shapes.out_height, shapes.out_width, shapes.outputs)
-        pointers = (
-            images.data_ptr(),
-            _transformed("kernel", shapes, dense).data_ptr(),
-            None if bias is None else bias.data_ptr(),
-            output.data_ptr(),
-        )
-        _run("convolve", shapes, _parts(len(x) * _tiles(shapes), MIN_SHARE), lambda _: pointers)
+        count, height, width, channels = images.shape
+        sides = (height + 2 * padding - 2, width + 2 * padding - 2)
+        shapes = Convolution(height, width, channels, padding, *sides, len(weight))
+        output = torch.empty(count, *sides, len(weight))
+        kernel = _transformed("kernel", shapes, dense)
+        _run("convolve", shapes, _parts(_tiles(shapes) * count), images, kernel, bias, output)
         ctx.save_for_backward(images, dense)
         ctx.shapes, ctx.biased = shapes, bias is not None
         return output.permute(0, 3, 1, 2)
@@ -243,31 +223,25 @@ def _input_gradient(shapes: Any, images: Tensor, weight: Tensor, gradient: Tenso
     tiles = _tiles(shapes)
     found = torch.zeros_like(images)
     kernel = _transformed("kernel_transposed", shapes, weight)
-    pointers = gradient.data_ptr(), kernel.data_ptr(), found.data_ptr()
     # Tiles of an image overlap, so no two threads get the same image.
     parts = [
         range(part.start * tiles, part.stop * tiles)
         for part in _parts(len(images), -(-MIN_SHARE // tiles))
     ]
-    _run("input_gradient", shapes, parts, lambda _: pointers)
+    _run("input_gradient", shapes, parts, gradient, kernel, found)
     return found.permute(0, 3, 1, 2)
 
 
 def _weight_gradient(shapes: Any, images: Tensor, weight: Tensor, gradient: Tensor) -> Tensor:
-    parts = _parts(len(images) * _tiles(shapes), MIN_SHARE)
-    floats = LIBRARY.functions.kernel_floats(ctypes.byref(shapes))
-    sums = _memory("sums", len(parts) * floats).view(len(parts), floats)
-    _run(
-        "kernel_sums",
-        shapes,
-        parts,
-        lambda index: (images.data_ptr(), gradient.data_ptr(), sums[index].data_ptr()),
-    )
+    parts = _parts(len(images) * _tiles(shapes))
+    floats = LIBRARY.functions.kernel_floats(shapes)
     # Every thread has sums of its own, as adding to shared ones would need locks; the sum over
     # threads is in a fixed order, so the bits depend on their number alone.
+    sums = _memory("sums", len(parts) * floats).view(len(parts), floats)
+    _run("kernel_sums", shapes, parts, images, gradient, own=sums)
     total = sums[0] if len(parts) == 1 else sums.sum(0)
     found = torch.empty_like(weight)
-    LIBRARY.functions.kernel_gradient(ctypes.byref(shapes), total.data_ptr(), found.data_ptr())
+    LIBRARY.functions.kernel_gradient(shapes, total, found)
     return found
 
 
@@ -275,24 +249,18 @@ def _to_nhwc(images: Tensor) -> Tensor:
     return images.permute(0, 2, 3, 1).contiguous()
 
 
-def _shapes(images: Tensor, weight: Tensor, padding: int) -> Any:
-    _, height, width, channels = images.shape
-    out_height, out_width = (side + 2 * padding - 2 for side in (height, width))
-    return Convolution(height, width, channels, padding, out_height, out_width, len(weight))
-
-
 def _tiles(shapes: Any) -> int:
-    return int(LIBRARY.functions.tiles(ctypes.byref(shapes)))
+    return int(LIBRARY.functions.tiles(shapes))
 
 
 def _transformed(function: str, shapes: Any, weight: Tensor) -> Tensor:
     """Return the kernel in the other basis."""
-    kernel = _memory("kernel", LIBRARY.functions.kernel_floats(ctypes.byref(shapes)))
-    getattr(LIBRARY.functions, function)(ctypes.byref(shapes), weight.data_ptr(), kernel.data_ptr())
+    kernel = _memory("kernel", LIBRARY.functions.kernel_floats(shapes))
+    getattr(LIBRARY.functions, function)(shapes, weight, kernel)
     return kernel
 
 
-def _parts(count: int, smallest: int) -> list[range]:
+def _parts(count: int, smallest: int = MIN_SHARE) -> list[range]:
     """Divide ``count`` among the threads of PyTorch, ``smallest`` at least for each of them."""
     shares = max(1, min(torch.get_num_threads(), count // smallest))
     bounds = [count * share // shares for share in range(shares + 1)]
@@ -303,28 +271,26 @@ def _run(
     function: str,
     shapes: Any,
     parts: list[range],
-    pointers: Callable[[int], tuple[int | None, ...]],
+    *arguments: Tensor | None,
+    own: Tensor | None = None,
 ) -> None:
-    """Call a function of ``winograd.c`` for every part, the last one on the calling thread."""
+    """Call a function of ``winograd.c`` for every part, on a thread each.
 
-    def run(index: int) -> None:
-        part = parts[index]
-        scratch = _memory("scratch", LIBRARY.functions.scratch_floats(ctypes.byref(shapes)))
+    Args:
+        function: Its name.
+        shapes: Its first argument.
+        parts: Tiles of all images, for which it is called.
+        arguments: Its further arguments, the same in every call.
+        own: Memory that follows them, a row for each part.
+    """
+
+    def run(part: range, *row: Tensor) -> None:
+        scratch = _memory("scratch", LIBRARY.functions.scratch_floats(shapes))
         getattr(LIBRARY.functions, function)(
-            ctypes.byref(shapes), part.start, part.stop, *pointers(index), scratch.data_ptr()
+            shapes, part.start, part.stop, *arguments, *row, scratch
         )
 
-    # The calling thread works too, instead of waiting; a single part needs no pool at all.
-    last = len(parts) - 1
-    others = [_threads().submit(run, index) for index in range(last)]
-    run(last)
-    for other in others:
-        other.result()
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count(), "winograd")
+    in_parallel(run, list(zip(parts, *([] if own is None else [own]), strict=True)))
 
 
 _own = threading.local()

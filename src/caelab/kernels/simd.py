@@ -6,16 +6,16 @@ them. What turns layers into operations is ``caelab.networks.simd_network``.
 
 import ctypes
 import math
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from caelab.device import in_parallel
 from caelab.kernels.compiler import CLibrary, c_struct
 
 LIBRARY = CLibrary(
@@ -34,7 +34,7 @@ ALIGNMENT = 16
 
 ACTIVATIONS = {"none": 0, "relu": 1, "leaky": 2}
 CONVOLUTION, TRANSPOSED, MAXIMUM, AVERAGE, NEAREST, SHUFFLE, UNSHUFFLE = range(7)
-"""The kinds of operations, numbered as in ``simd.c``."""
+"""The kinds of operations, numbered as in ``simd.c``, as the activations are."""
 
 MAX_WINDOW = 7
 """Side of the largest maximum pooling: a maximum's position is kept in a byte, with a flag."""
@@ -48,7 +48,7 @@ Shape = tuple[int, int, int]
 Affine = tuple[Tensor, Tensor]
 """Scale and shift by channel, each ``(C,)``."""
 
-Weights = Sequence[Tensor | None]
+Weights = list[Tensor | None]
 """Weights and biases of each operation in turn; ``None`` where it has none."""
 
 _Tensor = c_struct("i channels height width border kept", "l value gradient")
@@ -63,9 +63,8 @@ _Program = c_struct(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Operation:
-    """A layer, as ``simd.c`` knows it.
+class Operation(NamedTuple):
+    """A layer, as ``simd.c`` knows it, its numbers in the order of ``Operation`` there.
 
     Attributes:
         kind: One of the constants above, such as ``CONVOLUTION``.
@@ -73,7 +72,7 @@ class Operation:
         stride: Pixels from one window to the next.
         dilation: Pixels from one tap to the next.
         padding: Zeros around the input.
-        activation: A name in ``ACTIVATIONS``.
+        activation: A number of ``ACTIVATIONS``.
         side: Side of the layer's own kernel, where its taps are summed to those of a transposed
             convolution; else 0.
     """
@@ -83,7 +82,7 @@ class Operation:
     stride: int = 1
     dilation: int = 1
     padding: int = 0
-    activation: str = "none"
+    activation: int = 0
     side: int = 0
 
     @property
@@ -117,8 +116,9 @@ class Chain:
         total = weighted = 0.0
         for operation, before, after in self.steps():
             if operation.weighted:
-                small = before if operation.kind == TRANSPOSED else after
-                products = operation.kernel**2 * before[0] * after[0] * small[1] * small[2]
+                # Either way there is a product for every tap and every pixel of the smaller side.
+                _, height, width = before if operation.kind == TRANSPOSED else after
+                products = operation.kernel**2 * before[0] * after[0] * height * width
                 total += products
                 weighted += products * math.sqrt(before[0] * after[0])
         return weighted / total if total else 0.0
@@ -127,7 +127,7 @@ class Chain:
     def max_taps(self) -> int:
         """Largest number of products that are summed to one number, forward or backward."""
         return max(
-            operation.kernel**2 * max(before[0], after[0]) if operation.weighted else 0
+            operation.weighted * operation.kernel**2 * max(before[0], after[0])
             for operation, before, after in self.steps()
         )
 
@@ -144,14 +144,13 @@ class Chain:
             last_tap = (operation.kernel - 1) * operation.dilation - padding
             # A transposed convolution is the same correlation with its two sides exchanged.
             big, small = (index + 1, index) if operation.kind == TRANSPOSED else (index, index + 1)
-            for axis in (1, 2):
-                large, little = self.shapes[big][axis], self.shapes[small][axis]
+            for large, little in zip(self.shapes[big][1:], self.shapes[small][1:], strict=True):
                 # From the small side, taps reach beyond the large one's first and last pixel.
-                reach = padding, (little - 1) * stride + last_tap - (large - 1)
-                borders[big] = max(borders[big], *reach)
+                beyond = (little - 1) * stride + last_tap - (large - 1)
+                borders[big] = max(borders[big], padding, beyond)
                 # Backward, those of the large side reach beyond the small one's.
-                reach = last_tap // stride, (large - 1 + padding) // stride - (little - 1)
-                borders[small] = max(borders[small], *reach)
+                beyond = (large - 1 + padding) // stride - (little - 1)
+                borders[small] = max(borders[small], last_tap // stride, beyond)
         return borders
 
 
@@ -226,29 +225,30 @@ class SimdProgram:
             self._tensor(index, border, tape, scratch) for index, border in enumerate(chain.borders)
         ]
         operations = [self._operation(*step, tape, scratch) for step in chain.steps()]
-        arrays: list[Any] = [
-            (_Tensor * len(tensors))(*tensors),
-            (_Operation * len(operations))(*operations),
-            *_floats(input_affine, chain.shapes[0][0]),
-            *_floats(output_affine, chain.shapes[-1][0]),
+        affines = [
+            torch.stack(affine or (torch.ones(channels), torch.zeros(channels)))
+            for affine, (channels, _, _) in (
+                (input_affine, chain.shapes[0]),
+                (output_affine, chain.shapes[-1]),
+            )
         ]
-        self._arrays = arrays  # kept, as C knows their addresses alone
+        arrays = (_Tensor * len(tensors))(*tensors), (_Operation * len(operations))(*operations)
+        self._kept = arrays, affines  # as C knows their addresses alone
         self._program = _Program(
-            len(operations), tape.size, *(ctypes.addressof(array) for array in arrays)
+            len(operations),
+            tape.size,
+            *map(ctypes.addressof, arrays),
+            *(row.data_ptr() for affine in affines for row in affine),
         )
-        self.address = ctypes.addressof(self._program)
         self.tape, self.scratch = tape.size, scratch.size
         self.tapes, self.scratches = _Buffers(), _Buffers()
-        self._pool: ThreadPoolExecutor | None = None
 
     def _tensor(self, index: int, border: int, tape: _Memory, scratch: _Memory) -> Any:
         channels, height, width = self.chain.shapes[index]
-        before = self.chain.operations[index - 1] if index else None
-        after = self.chain.operations[index] if index < len(self.chain.operations) else None
         # The backward pass needs the inputs of weights, and the outputs of activations.
-        kept = bool(
-            (after and after.weighted)
-            or (before and before.weighted and before.activation != "none")
+        before, after = self.chain.operations[:index][-1:], self.chain.operations[index:][:1]
+        kept = any(operation.weighted for operation in after) or any(
+            operation.weighted and operation.activation for operation in before
         )
         # Lanes are the innermost axis: each position holds the numbers of `lanes` images side by
         # side.
@@ -263,21 +263,15 @@ class SimdProgram:
     ) -> Any:
         # The index of a maximum is a byte, and memory is counted in floats of four bytes.
         maxima = math.prod(after) * self.lanes // 4 if operation.kind == MAXIMUM else 0
-        weights = operation.kernel**2 * before[0] * after[0] if operation.weighted else 0
+        weights = operation.weighted * operation.kernel**2 * before[0] * after[0]
         return _Operation(
-            operation.kind,
-            operation.kernel,
-            operation.stride,
-            operation.dilation,
-            operation.padding,
-            ACTIVATIONS[operation.activation],
-            operation.side,
+            *operation,
             scratch.take(weights if operation.side else 0),
             tape.take(maxima),
             scratch.take(weights),
             scratch.take(weights),
             scratch.take(weights * self.lanes),
-            scratch.take(after[0] * self.lanes if weights else 0),
+            scratch.take(operation.weighted * after[0] * self.lanes),
         )
 
     def __call__(self, x: Tensor, weights: Weights) -> Tensor:
@@ -299,17 +293,11 @@ class SimdProgram:
             y: Tensor = _Pass.apply(self, x.detach(), *weights)  # type: ignore[no-untyped-call]
             return y
         images, dense, outputs = _to_nhwc(x), _dense(weights), self.empty_outputs(len(x))
-        threads = torch.get_num_threads()
         # A group of images fills the lanes of a vector: a thread with less would idle some lanes.
-        shares = min(threads, -(-len(x) // self.lanes))
-        if shares <= 1:
-            self.forward(images, dense, outputs)
-        else:
-            self._pool = self._pool or ThreadPoolExecutor(threads, "simd")
-            # The outputs are views of one array: each thread writes its own rows of it.
-            parts = zip(images.tensor_split(shares), outputs.tensor_split(shares), strict=True)
-            for part in [self._pool.submit(self.forward, some, dense, to) for some, to in parts]:
-                part.result()
+        shares = max(1, min(torch.get_num_threads(), -(-len(x) // self.lanes)))
+        # The outputs are views of one array: each thread writes its own rows of it.
+        parts = zip(images.tensor_split(shares), outputs.tensor_split(shares), strict=True)
+        in_parallel(self.forward, [(some, dense, to) for some, to in parts])
         return outputs.permute(0, 3, 1, 2)
 
     def forward(
@@ -323,9 +311,11 @@ class SimdProgram:
             outputs: Memory for the outputs, ``float32 (N, H', W', C')``.
             tape: Memory for what :meth:`backward` needs of all images; ``None`` does not keep it.
         """
-        keep = int(tape is not None)
-        with nullcontext(tape) if tape is not None else self.tapes.borrowed(self.tape) as memory:
-            self._call("forward", len(images), images, weights, memory, outputs, keep)
+        if tape is not None:
+            self._call("forward", images, images, weights, tape, outputs, 1)
+            return
+        with self.tapes.borrowed(self.tape) as memory:
+            self._call("forward", images, images, weights, memory, outputs, 0)
 
     def backward(self, output_gradient: Tensor, weights: Weights, tape: Tensor) -> Weights:
         """Return the gradients of the weights.
@@ -335,8 +325,8 @@ class SimdProgram:
             weights: Weights and biases of each operation, as for :meth:`forward`.
             tape: What :meth:`forward` left.
         """
-        gradients = _empty_like(weights)
-        self._call("backward", len(output_gradient), output_gradient, weights, tape, gradients)
+        gradients = _each(torch.empty_like, weights)
+        self._call("backward", output_gradient, output_gradient, weights, tape, gradients)
         return gradients
 
     def mse_gradient(
@@ -355,18 +345,16 @@ class SimdProgram:
             The error, and the gradients of the weights that are not ``None``.
         """
         dense = _dense(weights)
-        gradients = _empty_like(dense)
+        gradients = _each(torch.empty_like, dense)
         with self.tapes.borrowed(self.tape) as tape:
             # C adds up squared errors in double precision and leaves the division to this side.
-            total = self._call("mse_gradient", len(rows), images, rows, dense, tape, gradients)
+            total = self._call("mse_gradient", rows, images, rows, dense, tape, gradients)
         found = tuple(each for each in gradients if each is not None)
         return total / (len(rows) * images.shape[1]), found
 
-    def _call(self, function: str, count: int, *arguments: Tensor | Weights | int) -> Any:
+    def _call(self, function: str, batch: Tensor, *arguments: Tensor | Weights | int) -> Any:
         with self.scratches.borrowed(self.scratch) as scratch:
-            return getattr(self.library, function)(
-                self.address, scratch.data_ptr(), count, *map(_argument, arguments)
-            )
+            return getattr(self.library, function)(self._program, scratch, len(batch), *arguments)
 
     def empty_outputs(self, count: int) -> Tensor:
         """Return memory for the outputs for so many images, ``float32 (N, H', W', C')``."""
@@ -379,7 +367,7 @@ class _Pass(torch.autograd.Function):
     def forward(ctx: Any, program: SimdProgram, x: Tensor, *weights: Tensor | None) -> Tensor:
         groups = -(-len(x) // program.lanes)
         # The backward pass must see the weights of this forward pass, at addresses that stay valid.
-        ctx.program, ctx.weights = program, _dense(weights)
+        ctx.program, ctx.weights = program, _dense(list(weights))
         ctx.tape = program.tapes.borrow(groups * program.tape)
         outputs = program.empty_outputs(len(x))
         program.forward(_to_nhwc(x), ctx.weights, outputs, ctx.tape)
@@ -401,24 +389,8 @@ def _to_nhwc(images: Tensor) -> Tensor:
 
 
 def _dense(weights: Weights) -> Weights:
-    return [None if weight is None else weight.detach().contiguous() for weight in weights]
+    return _each(lambda weight: weight.detach().contiguous(), weights)
 
 
-def _empty_like(weights: Weights) -> Weights:
-    return [None if weight is None else torch.empty_like(weight) for weight in weights]
-
-
-def _argument(argument: Tensor | Weights | int) -> Any:
-    """Return an argument as C takes it: the address of a tensor, or an array of addresses."""
-    if isinstance(argument, int):
-        return argument
-    if isinstance(argument, Tensor):
-        return argument.data_ptr()
-    addresses = [None if each is None else each.data_ptr() for each in argument]
-    return (ctypes.c_void_p * len(addresses))(*addresses)
-
-
-def _floats(affine: Affine | None, channels: int) -> list[ctypes.Array[ctypes.c_float]]:
-    """Return scale and shift for C; 1 and 0 where there are none."""
-    scale, shift = affine or (torch.ones(channels), torch.zeros(channels))
-    return [(ctypes.c_float * channels)(*each.tolist()) for each in (scale, shift)]
+def _each(function: Callable[[Tensor], Tensor], weights: Weights) -> Weights:
+    return [None if weight is None else function(weight) for weight in weights]

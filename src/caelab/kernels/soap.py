@@ -28,27 +28,24 @@ class SmallMatrix:
     """A parameter and its SOAP state, as ``soap.c`` reads and writes them.
 
     Args:
-        library: The compiled ``soap.c``.
-        parameter: The parameter that is trained.
-        matrix: The memory of ``parameter`` as the matrix that SOAP sees, ``(m, n)``.
+        parameter: The parameter that is trained, ``(m, …)``.
+        sides: Rows and columns of the matrix that SOAP sees.
         state: SOAP's state of the parameter.
     """
 
-    def __init__(
-        self, library: ctypes.CDLL, parameter: Tensor, matrix: Tensor, state: dict[str, Any]
-    ) -> None:
-        self._library = library
+    def __init__(self, parameter: Tensor, sides: torch.Size, state: dict[str, Any]) -> None:
         self._state = dict(state)  # keeps the tensors alive, whose addresses C knows
         tensors = (parameter, state["mean"], state["mean_square"])
-        sides = (*state["covariances"], *state["bases"])
         self._parameter = _Parameter(
-            *matrix.shape,
-            *(None if each is None else each.data_ptr() for each in (*tensors, *sides)),
+            *sides,
+            *(
+                None if each is None else each.data_ptr()
+                for each in (*tensors, *state["covariances"], *state["bases"])
+            ),
         )
-        self._self = ctypes.byref(self._parameter)
         # Scratch memory belongs to the parameter, as threads update several parameters at the same
         # time.
-        self._scratch = torch.empty(library.scratch_floats(self._self))
+        self._scratch = torch.empty(LIBRARY.functions.scratch_floats(self._parameter))
         # A gradient lies in memory as (output, input channel, tap). SOAP's matrix has the columns
         # (tap, input channel), so C needs the number of taps to exchange the two.
         self._taps = parameter[0, 0].numel() if parameter.ndim > 2 else 1
@@ -69,8 +66,8 @@ class SmallMatrix:
             gradient: Gradient of the parameter, of its shape, contiguous.
             keep: Share of the old covariances that is kept, between 0 and 1.
         """
-        self._library.observe_gradient(
-            self._self, gradient.data_ptr(), self._taps, keep, self._scratch.data_ptr()
+        LIBRARY.functions.observe_gradient(
+            self._parameter, gradient, self._taps, keep, self._scratch
         )
 
     def update(self, gradient: Tensor, hyperparameters: ctypes.Structure) -> None:
@@ -80,12 +77,8 @@ class SmallMatrix:
             gradient: Gradient of the parameter, of its shape, contiguous.
             hyperparameters: Those of the step, as :data:`Hyperparameters`.
         """
-        self._library.update(
-            self._self,
-            gradient.data_ptr(),
-            self._taps,
-            ctypes.byref(hyperparameters),
-            self._scratch.data_ptr(),
+        LIBRARY.functions.update(
+            self._parameter, gradient, self._taps, hyperparameters, self._scratch
         )
 
 
@@ -98,19 +91,15 @@ def small_matrix(parameter: Tensor, matrix: Tensor, state: dict[str, Any]) -> Sm
         state: SOAP's state of the parameter: moments of shape ``(M, N)``, and for each side a
             covariance and a basis of shape ``(M, M)`` or ``(N, N)``.
     """
-    if (
-        matrix.ndim != 2
-        or matrix.dtype != torch.float32
-        or matrix.device.type != "cpu"
-        or not matrix.numel()
+    usable = (
+        matrix.ndim == 2
+        and matrix.dtype == torch.float32
+        and matrix.device.type == "cpu"
+        and 0 < matrix.numel() * max(matrix.shape) <= MAX_PRODUCTS
         # C moves the weights in place. A matrix with memory of its own is a copy, and an update of
         # it would be lost.
-        or matrix.data_ptr() != parameter.data_ptr()
-        or matrix.numel() * max(matrix.shape) > MAX_PRODUCTS
-    ):
-        return None
-    tensors = (matrix, state["mean"], state["mean_square"], *state["covariances"], *state["bases"])
-    if any(each is not None and not each.is_contiguous() for each in tensors):
-        return None
-    library = LIBRARY.loaded
-    return None if library is None else SmallMatrix(library, parameter, matrix, state)
+        and matrix.data_ptr() == parameter.data_ptr()
+        and matrix.is_contiguous()
+        and LIBRARY.loaded is not None
+    )
+    return SmallMatrix(parameter, matrix.shape, state) if usable else None

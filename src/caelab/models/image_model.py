@@ -4,7 +4,6 @@ degraded (N, C', H, W) ──► normalize ──► network ──► target �
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import torch
@@ -15,12 +14,9 @@ from caelab.models.card import ModelCard
 from caelab.models.channel_affine import ChannelAffine
 from caelab.models.targets import BinsTarget, PredictionTarget
 from caelab.models.tta import TTA
-from caelab.networks.network_module import NetworkModule, Output
+from caelab.networks.network_module import NetworkModule, Output, Part
 from caelab.networks.simd_network import SimdNetwork, make_simd_network
 from caelab.randomness import image_keys
-
-Part = Literal["whole", "encoder", "decoder"]
-"""Part of a network: all of it, the way to the code, or the way from it."""
 
 VARIANT_TEMPERATURE = 0.6
 """Default temperature of variants. Training spreads each color over its neighbors; this narrows
@@ -112,7 +108,7 @@ class ImageModel(nn.Module):
         if not isinstance(network, NetworkModule):
             return None
         return make_simd_network(
-            network if part == "whole" else network.part(part),
+            network.layers_of(part),
             shape,
             input_affine=None if part == "decoder" else self.normalize.coefficients,
             output_affine=None if part == "encoder" else self.target.affine,

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from caelab.device import autocast
-from caelab.models.image_model import ImageModel, Part
-from caelab.networks.network_module import NetworkModule
+from caelab.models.image_model import ImageModel
+from caelab.networks.network_module import NetworkModule, Part
 from caelab.networks.simd_network import SimdNetwork
 
 MAX_PIXELS = 64 * 64

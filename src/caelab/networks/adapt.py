@@ -7,9 +7,8 @@ as the layers after it need.
 
 from dataclasses import replace
 from itertools import groupby
-from typing import assert_never
 
-from caelab.networks.ast import CodeMark, Item, Network, Repeat, Residual, Skip
+from caelab.networks.ast import CodeMark, Item, Network, Repeat, Residual
 from caelab.networks.layers.base import LayerKind, MisfitError
 
 MAX_CHANNELS = 65_536
@@ -76,22 +75,20 @@ def _backwards(
                 adapted.append(replace(item, items=inner))
             case Repeat():
                 # Only the last copy with weights changes: one repetition may become two items.
-                copies, needed = _backwards(network, (item.item,) * item.count, needed)
+                copies, needed = _backwards(network, item.items * item.count, needed)
                 for copy, run in groupby(reversed(copies)):
                     count = len(list(run))
                     alone = count == 1 < item.count
-                    adapted.append(copy if alone else replace(item, count=count, item=copy))
-            case Skip():
+                    adapted.append(copy if alone else replace(item, count=count, items=(copy,)))
+            case CodeMark():
+                adapted.append(item)
+            case _:
                 raise network.error(
                     "cannot be adapted: the network ends in a skip, whose channels are partly its"
                     " input's",
                     item.span,
                     "Expected a convolution after the bracket, whose channels can be chosen.",
                 )
-            case CodeMark():
-                adapted.append(item)
-            case _:
-                assert_never(item)
     return tuple(reversed(adapted)), needed
 
 

@@ -13,7 +13,6 @@ separated by blanks; elsewhere blanks do not matter. The layers are in ``caelab.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import assert_never
 
 from caelab.errors import InputError
 from caelab.networks.layers.base import LayerKind, Span
@@ -25,31 +24,38 @@ class _Item:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Bracket(_Item):
+class _Group(_Item):
     items: "tuple[Item, ...]"
 
 
-class Residual(_Bracket):
+class Residual(_Group):
     """``( … )``: x + f(x)."""
 
+    signs = "(", ")"
 
-class Skip(_Bracket):
+
+class Skip(_Group):
     """``[ … ]``: x and f(x), concatenated over channels, x first."""
+
+    signs = "[", "]"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Repeat(_Item):
-    """``COUNT * item``: copies in a row, each with weights of its own."""
+class Repeat(_Group):
+    """``COUNT * item``: copies in a row, each with weights of its own; ``items`` is one item."""
 
     count: int
-    item: "Item"
 
 
 class CodeMark(_Item):
     """``|``: the tensor here is the code."""
 
+    def __str__(self) -> str:
+        return "|"
 
-Item = LayerKind | Residual | Skip | Repeat | CodeMark
+
+Bracket = Residual | Skip
+Item = LayerKind | Bracket | Repeat | CodeMark
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +100,11 @@ class Network:
     @property
     def halves(self) -> tuple[tuple[Item, ...], tuple[Item, ...]] | None:
         """Encoder and decoder, where the mark stands outside all brackets; ``None`` elsewhere."""
-        marks = [index for index, item in enumerate(self.items) if isinstance(item, CodeMark)]
-        return (self.items[: marks[0]], self.items[marks[0] + 1 :]) if marks else None
+        # Items are compared without their spans, so any mark is like this one.
+        if CodeMark() not in self.items:
+            return None
+        mark = self.items.index(CodeMark())
+        return self.items[:mark], self.items[mark + 1 :]
 
 
 def _locate(items: tuple[Item, ...], start: int) -> tuple[str, tuple[Item, ...]]:
@@ -103,35 +112,24 @@ def _locate(items: tuple[Item, ...], start: int) -> tuple[str, tuple[Item, ...]]
     words: list[str] = []
     located: list[Item] = []
     for item in items:
-        match item:
-            case LayerKind():
-                word = str(item)
-            case Residual() | Skip():
-                opening, closing = "()" if isinstance(item, Residual) else "[]"
-                inner, inner_items = _locate(item.items, start + 1)
-                word = f"{opening}{inner}{closing}"
-                item = replace(item, items=inner_items)
-            case Repeat():
-                count = f"{item.count}*"
-                inner, (inner_item,) = _locate((item.item,), start + len(count))
-                word = count + inner
-                item = replace(item, item=inner_item)
-            case CodeMark():
-                word = "|"
-            case _:
-                assert_never(item)
+        if isinstance(item, _Group):
+            opening, closing = (f"{item.count}*", "") if isinstance(item, Repeat) else item.signs
+            inner, inner_items = _locate(item.items, start + len(opening))
+            word = opening + inner + closing
+            item = replace(item, items=inner_items)
+        else:
+            word = str(item)
         words.append(word)
         located.append(replace(item, span=(start, start + len(word))))
         start += len(word) + 1
     return " ".join(words), tuple(located)
 
 
-def unroll(items: tuple[Item, ...]) -> Iterator[LayerKind | Residual | Skip | CodeMark]:
+def unroll(items: tuple[Item, ...]) -> Iterator[LayerKind | Bracket | CodeMark]:
     """Yield the items with repetitions written out; those inside brackets stay repetitions."""
     for item in items:
         if isinstance(item, Repeat):
-            for _ in range(item.count):
-                yield from unroll((item.item,))
+            yield from unroll(item.items * item.count)
         else:
             yield item
 
@@ -158,12 +156,10 @@ def spell_out(network: Network) -> Network:
                     default = "relu" if item.weighted and last_is_met else "none"
                     last_is_met = last_is_met or item.weighted
                     spelled.append(replace(item, activation=item.activation or default))
-                case Residual() | Skip():
-                    spelled.append(replace(item, items=backwards(item.items)))
                 case CodeMark():
                     spelled.append(item)
                 case _:
-                    assert_never(item)
+                    spelled.append(replace(item, items=backwards(item.items)))
         return tuple(reversed(spelled))
 
     return Network(items=backwards(network.items))
@@ -189,9 +185,11 @@ class NetworkError(InputError):
         self.column = start + 1
         # Control characters would move the caret, or the terminal's cursor.
         shown = re.sub(r"[^ -~\u00a0-\U0010ffff]", " ", text)
+        # Of a long text, the part around the position is shown.
         left, right = max(0, start - 60), max(100, start + 40)
-        excerpt = ("…" if left else "") + shown[left:right] + ("…" if right < len(shown) else "")
-        indent = start - left + (1 if left else 0)
+        before, after = "…" * (left > 0), "…" * (right < len(shown))
+        excerpt = before + shown[left:right] + after
+        indent = len(before) + start - left
         carets = "^" * max(1, min(end, right) - start)
         super().__init__(
             f"{problem}, at column {self.column}:\n\n    {excerpt}\n   "

@@ -7,14 +7,13 @@ is left, and batch normalization for training is folded into the weights afterwa
 """
 
 import copy
-import itertools
-from typing import assert_never
+from itertools import pairwise, zip_longest
 
 import torch
 from torch import nn
 
 from caelab.errors import InputError
-from caelab.networks.ast import CodeMark, Item, Network, Repeat, Residual, Skip, spell_out
+from caelab.networks.ast import Item, Network, Residual, Skip, spell_out, unroll
 from caelab.networks.describe import describe
 from caelab.networks.initialize import Initialization, initialize
 from caelab.networks.layers.base import LayerKind, Shape, format_shape
@@ -92,37 +91,25 @@ def fold_batchnorm(module: NetworkModule) -> NetworkModule:
 
 def _fill(sequence: Sequence, items: tuple[Item, ...], shape: Shape) -> Shape:
     """Append the modules of ``items``, named by their positions; return the shape after them."""
-    # A stack, because a pair of layers that become one takes two items.
-    rest = list(enumerate(items))[::-1]
-    while rest:
-        index, item = rest.pop()
-        match item:
+    written_out = list(unroll(items))
+    merged: LayerKind | None = None
+    for index, (item, following) in enumerate(zip_longest(written_out, written_out[1:])):
+        layer, merged = merged or item, None
+        if isinstance(layer, LayerKind) and isinstance(following, LayerKind):
+            merged = layer.merge(following)
+        # A pair of layers that become one has the position of the second, which has the weights.
+        if merged is not None:
+            continue
+        match layer:
             case LayerKind():
-                following = rest[-1][1] if rest else None
-                merged = item.merge(following) if isinstance(following, LayerKind) else None
-                if merged and isinstance(following, LayerKind):
-                    # The pair has the position of the layer with the weights.
-                    index, _ = rest.pop()
-                    sequence.add_module(str(index), _module(merged, shape))
-                    shape = following.shape(item.shape(shape))
-                else:
-                    sequence.add_module(str(index), _module(item, shape))
-                    shape = item.shape(shape)
-            case Residual():
-                block: Sequence = ResidualBlock()
-                shape = _fill(block, item.items, shape)
+                sequence.add_module(str(index), _module(layer, shape))
+                shape = layer.shape(shape)
+            case Residual() | Skip():
+                block = ResidualBlock() if isinstance(layer, Residual) else SkipBlock()
+                inner = _fill(block, layer.items, shape)
+                if isinstance(layer, Skip):
+                    shape = (shape[0] + inner[0], *shape[1:])
                 sequence.add_module(str(index), block)
-            case Skip():
-                block = SkipBlock()
-                channels, height, width = _fill(block, item.items, shape)
-                shape = (shape[0] + channels, height, width)
-                sequence.add_module(str(index), block)
-            case CodeMark():
-                pass
-            case Repeat():
-                raise AssertionError("spell_out writes repetitions out")
-            case _:
-                assert_never(item)
     return shape
 
 
@@ -132,9 +119,10 @@ def _module(layer: LayerKind, shape: Shape) -> nn.Module:
     # Tests hold the built-in layers to their promise; a plug-in's are tried out once, here.
     if not type(layer).__module__.startswith("caelab."):
         _require_honest(layer, module, shape)
-    if isinstance(module, ParametricLayer):
-        return module
-    return ActivationLayer(module, activation=layer.activation or "none")
+    # A layer with weights applies its activation itself, after the norm that it may get.
+    active = module if isinstance(module, ParametricLayer) else ActivationLayer(module)
+    active.activation = layer.activation or "none"
+    return active
 
 
 @torch.no_grad()
@@ -145,7 +133,6 @@ def _require_honest(layer: LayerKind, module: nn.Module, shape: Shape) -> None:
         InputError: It has others, or fails.
     """
     where = f"the layer {layer.name} ({type(layer).__module__}.{type(layer).__qualname__})"
-    was_training = module.training
     try:
         # In evaluation mode: a single image of zeros must not enter a normalization's statistics.
         found = tuple(module.eval()(torch.zeros(1, *shape)).shape)
@@ -154,7 +141,7 @@ def _require_honest(layer: LayerKind, module: nn.Module, shape: Shape) -> None:
             f"{where} fails on an input of {format_shape(shape)}: {type(error).__name__}: {error}."
             " Mend its `module`."
         ) from error
-    module.train(was_training)
+    module.train()
     weights = sum(parameter.numel() for parameter in module.parameters())
     for fact, actual, promised in (
         ("shape", found, (1, *layer.shape(shape))),
@@ -171,7 +158,7 @@ def _pool_before_rectifying(network: NetworkModule) -> None:
     """Let maximum poolings rectify for the layer before: max and a rising function commute."""
     for sequence in network.modules():
         if isinstance(sequence, Sequence):
-            for layer, pool in itertools.pairwise(sequence):
+            for layer, pool in pairwise(sequence):
                 if (
                     isinstance(layer, ParametricLayer)
                     and layer.activation in ("relu", "leaky")
@@ -179,5 +166,4 @@ def _pool_before_rectifying(network: NetworkModule) -> None:
                     and isinstance(pool.function, nn.MaxPool2d)
                     and pool.activation == "none"
                 ):
-                    layer.defers = True
-                    pool.activation = layer.activation
+                    layer.activation, pool.activation = "none", layer.activation

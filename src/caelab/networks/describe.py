@@ -6,10 +6,18 @@ rounded down. Two of them have names: the **code**, where the text has its ``|``
 """
 
 from collections.abc import Sequence
-from typing import assert_never
+from typing import Any
 
 from caelab.errors import InputError
-from caelab.networks.ast import CodeMark, Item, Network, NetworkError, Residual, Skip, unroll
+from caelab.networks.ast import (
+    Bracket,
+    CodeMark,
+    Item,
+    Network,
+    NetworkError,
+    Residual,
+    unroll,
+)
 from caelab.networks.description import Description, LayerRow, Representation
 from caelab.networks.layers.base import (
     LayerKind,
@@ -59,12 +67,13 @@ def describe(
         )
     image = (channels, height, width)
     walk = _Walk(network, image=image)
-    output, field = walk.sequence(network.items, image, ReceptiveField())
+    walk.sequence(network.items, image, ReceptiveField())
+    last = walk.rows[-1]
     multiply_accumulates = sum(row.multiply_accumulates for row in walk.rows)
     description = Description(
         network=network,
         input=image,
-        output=output,
+        output=last.shape,
         rows=tuple(walk.rows),
         code=walk.code,
         narrowest=_narrowest(walk.rows),
@@ -72,7 +81,7 @@ def describe(
         weights=walk.weights,
         multiply_accumulates=multiply_accumulates,
         multiply_accumulates_rewritten=multiply_accumulates - walk.saved,
-        receptive_field=field.extent if field else None,
+        receptive_field=last.receptive_field,
         classifiers=tuple(walk.classifiers),
     )
     if output_channels is not None:
@@ -152,11 +161,10 @@ class _Walk:
         self.code: Representation | None = None
         self.skip_around_code = False
         self.classifiers: list[int] = []
-        self.weights = 0
-        self.saved = 0
+        self.depth = self.weights = self.saved = 0
 
     def sequence(
-        self, items: tuple[Item, ...], shape: Shape, field: ReceptiveField | None, *, depth: int = 0
+        self, items: tuple[Item, ...], shape: Shape, field: ReceptiveField | None
     ) -> tuple[Shape, ReceptiveField | None]:
         previous: Item | None = None
         before = shape
@@ -169,21 +177,19 @@ class _Walk:
                         literal = item.multiply_accumulates(shape)
                         self.saved += literal - merged.multiply_accumulates(before)
                     before = shape
-                    shape, field = self.layer(item, shape, field, depth)
-                case Residual() | Skip():
-                    shape, field = self.bracket(item, shape, field, depth)
+                    shape, field = self.layer(item, shape, field)
                 case CodeMark():
                     # Inside a bracket the code is not all that reaches the decoder: x goes around
                     # it.
                     self.code = _representation(self.rows, len(self.rows), shape)
-                    self.skip_around_code = depth > 0
+                    self.skip_around_code = self.depth > 0
                 case _:
-                    assert_never(item)
+                    shape, field = self.bracket(item, shape, field)
             previous = item
         return shape, field
 
     def layer(
-        self, layer: LayerKind, shape: Shape, field: ReceptiveField | None, depth: int
+        self, layer: LayerKind, shape: Shape, field: ReceptiveField | None
     ) -> tuple[Shape, ReceptiveField | None]:
         try:
             after = layer.shape(shape)
@@ -206,27 +212,26 @@ class _Walk:
             self.classifiers.append(layer.classes)
         # None stands for the whole image, which stays the whole image in all later layers.
         field = field and layer.receptive_field(field)
-        row = LayerRow(
+        self.add_row(
+            layer,
+            after,
+            field,
             text=str(layer),
             kind=layer.name,
-            shape=after,
-            size=size_of(after),
             weights=weights,
             weighted=layer.weighted,
             multiply_accumulates=layer.multiply_accumulates(shape),
-            receptive_field=field.extent if field else None,
-            depth=depth,
             remainder=layer.remainder(shape),
-            span=layer.span,
         )
-        self.rows.append(row)
         return after, field
 
     def bracket(
-        self, bracket: Residual | Skip, shape: Shape, field: ReceptiveField | None, depth: int
+        self, bracket: Bracket, shape: Shape, field: ReceptiveField | None
     ) -> tuple[Shape, ReceptiveField | None]:
         begun = len(self.rows)
-        inner, inner_field = self.sequence(bracket.items, shape, field, depth=depth + 1)
+        self.depth += 1
+        inner, inner_field = self.sequence(bracket.items, shape, field)
+        self.depth -= 1
         # Both are marked by a row of their own, as the shape after the bracket is not f(x)'s.
         if isinstance(bracket, Residual):
             kind, text, does, needs = "residual", "x + f(x)", "adds", "the same shape"
@@ -236,31 +241,32 @@ class _Walk:
             needs = "the same height and width"
             after, fits = (shape[0] + inner[0], *inner[1:]), inner[1:] == shape[1:]
         if not fits:
-            problem = (
-                f"the {kind} {does} x of {format_shape(shape)} and f(x) of {format_shape(inner)}"
-            )
-            advice = ""
+            lossy, advice = "", ""
             if self.image and (lossy := _name_remainder(self.rows, begun, self.image)[0]):
-                problem += lossy
                 advice = _advise_sizes(self.network, self.image)
             raise self.network.error(
-                problem,
+                f"the {kind} {does} x of {format_shape(shape)} and f(x) of {format_shape(inner)}"
+                f"{lossy}",
                 bracket.span,
                 f"{advice}Expected layers in the bracket that come back to {needs}.",
             )
         # The output depends on what x depends on, and on what f(x) depends on.
         field = field and field.union(inner_field)
+        self.add_row(bracket, after, field, text=text, kind=kind)
+        return after, field
+
+    def add_row(
+        self, item: LayerKind | Bracket, shape: Shape, field: ReceptiveField | None, **more: Any
+    ) -> None:
         row = LayerRow(
-            text=text,
-            kind=kind,
-            shape=after,
-            size=size_of(after),
+            shape=shape,
+            size=size_of(shape),
             receptive_field=field.extent if field else None,
-            depth=depth,
-            span=bracket.span,
+            depth=self.depth,
+            span=item.span,
+            **more,
         )
         self.rows.append(row)
-        return after, field
 
 
 def _representation(rows: Sequence[LayerRow], row: int, shape: Shape) -> Representation:
@@ -291,7 +297,7 @@ def _name_remainder(
 
 def _advise_sizes(network: Network, image: Shape) -> str:
     """Name the nearest smaller and larger image sizes, if any, that come out as they went in."""
-    channels, height, width = image
+    channels = image[0]
 
     # Sizes are tried, not computed: strides, paddings and kernels interact too much for a formula.
     def keeps(side: int, axis: int) -> bool:
@@ -301,10 +307,10 @@ def _advise_sizes(network: Network, image: Shape) -> str:
             return False
         return output[axis] == side
 
-    def nearest(side: int, axis: int, step: int) -> int | None:
-        last = max(0, side - MAX_SIZE_CHANGE - 1) if step < 0 else side + MAX_SIZE_CHANGE + 1
-        return next((each for each in range(side, last, step) if keeps(each, axis)), None)
+    def nearest(axis: int, step: int) -> int | None:
+        tried = range(image[axis], max(0, image[axis] + step * (MAX_SIZE_CHANGE + 1)), step)
+        return next((side for side in tried if keeps(side, axis)), None)
 
-    found = [(nearest(height, 1, step), nearest(width, 2, step)) for step in (-1, 1)]
+    found = [(nearest(1, step), nearest(2, step)) for step in (-1, 1)]
     sizes = [f"{high}×{wide}" for high, wide in found if high and wide]
     return f"Images of {' or '.join(sizes)} pixels would do. " if sizes else ""

@@ -8,11 +8,12 @@ Layers with weights share one form, activation(norm(map(x))), in ``ParametricLay
 parameters are left uninitialized: ``initialize`` fills them from an explicit generator.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from math import sqrt
+from math import prod, sqrt
 
 import torch
 import torch.nn.functional as F
@@ -58,41 +59,37 @@ class ParametricLayer(nn.Module):
         weight: Weights of the map.
         bias: Biases of the map, (C',); ``None`` while ``norm`` is there, which has its own.
         norm: Batch normalization over the channels, or ``None``.
-        activation: Name of the activation.
-        fan_in: Number of products that are summed to one output number.
+        activation: Name of the activation, which ``build`` sets.
         channels: Channels C' of the output.
         channel_axis: Axis of ``weight`` for the output channels.
-        defers: True if the maximum pooling that follows computes the activation (set by ``build``).
 
     Args:
         weight: Shape of the weights.
-        fan_in: Number of products that are summed to one output number.
-        activation: Name of the activation.
-        channels: Channels C' of the output; by default one for every bias.
     """
 
     channel_axis = 0
+    activation = "none"
     bias: nn.Parameter | None
     norm: nn.BatchNorm2d | None
 
-    def __init__(
-        self, weight: tuple[int, ...], *, fan_in: float, activation: str, channels: int = 0
-    ) -> None:
+    def __init__(self, *weight: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(weight))
-        self.bias = nn.Parameter(torch.empty(weight[self.channel_axis]))
+        self.channels = weight[self.channel_axis]
+        self.bias = nn.Parameter(torch.empty(self.channels))
         self.norm = None
-        self.channels = channels or weight[self.channel_axis]
-        self.defers = False
-        self.activation = activation
-        self.fan_in = fan_in
+
+    @property
+    def fan_in(self) -> float:
+        """Number of products that are summed to one output number."""
+        return self.weight[0].numel()
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C', H', W')."""
         x = self.map(x)
         if self.norm is not None:
             x = self.norm(x)
-        return x if self.defers else ACTIVATIONS[self.activation].function(x)
+        return ACTIVATIONS[self.activation].function(x)
 
     def map(self, x: Tensor) -> Tensor:
         """Compute the linear map alone, (N, C, H, W) → (N, C', H', W')."""
@@ -141,7 +138,6 @@ class Convolution(ParametricLayer):
         stride: Pixels from one window to the next.
         dilation: Pixels from one tap to the next.
         padding: Zeros before and after the input, along either side.
-        activation: Name of the activation.
     """
 
     def __init__(
@@ -153,19 +149,13 @@ class Convolution(ParametricLayer):
         stride: int = 1,
         dilation: int = 1,
         padding: tuple[int, int] = (0, 0),
-        activation: str = "none",
     ) -> None:
-        super().__init__(
-            (outputs, inputs, kernel, kernel),
-            fan_in=inputs * kernel**2,
-            activation=activation,
-        )
+        super().__init__(outputs, inputs, kernel, kernel)
         self.stride, self.dilation, self.padding = stride, dilation, padding
 
     def map(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C', H', W')."""
         before, after = self.padding
-        # PyTorch pads both sides alike; the odd zero of an even kernel is added by hand.
         if before != after:
             # PyTorch pads both sides alike; an even kernel's "same" needs one more pixel after.
             x, before = F.pad(x, (before, after, before, after)), 0
@@ -184,7 +174,6 @@ class TransposedConvolution(ParametricLayer):
         stride: Output pixels for one input pixel.
         padding: Pixels that are cut off at every border of the output.
         output_padding: Pixels that are added at the right and lower border.
-        activation: Name of the activation.
     """
 
     channel_axis = 1
@@ -198,15 +187,16 @@ class TransposedConvolution(ParametricLayer):
         stride: int,
         padding: int,
         output_padding: int,
-        activation: str,
     ) -> None:
-        super().__init__(
-            (inputs, outputs, kernel, kernel),
-            # An output pixel is reached by every stride-th tap only.
-            fan_in=inputs * max(1.0, kernel / stride) ** 2,
-            activation=activation,
-        )
+        super().__init__(inputs, outputs, kernel, kernel)
         self.stride, self.padding, self.output_padding = stride, padding, output_padding
+
+    @property
+    def fan_in(self) -> float:
+        """Number of products that are summed to one output number."""
+        inputs, _, kernel, _ = self.weight.shape
+        # An output pixel is reached by every stride-th tap only.
+        return inputs * max(1.0, kernel / self.stride) ** 2
 
     def map(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C', H', W')."""
@@ -235,20 +225,13 @@ class UpConvolution(ParametricLayer):
         outputs: Channels C'.
         kernel: Side K of the kernel, odd.
         factor: Factor S by which the image is enlarged.
-        activation: Name of the activation.
     """
 
     phases: Tensor
     spread: Tensor
 
-    def __init__(
-        self, inputs: int, outputs: int, *, kernel: int, factor: int, activation: str
-    ) -> None:
-        super().__init__(
-            (outputs, inputs, kernel, kernel),
-            fan_in=inputs * kernel**2,
-            activation=activation,
-        )
+    def __init__(self, inputs: int, outputs: int, *, kernel: int, factor: int) -> None:
+        super().__init__(outputs, inputs, kernel, kernel)
         self.kernel, self.factor = kernel, factor
         self.few = outputs <= 8
         reach = kernel // 2
@@ -256,10 +239,9 @@ class UpConvolution(ParametricLayer):
         # Along one side: 1 where a weight (the last axis) is part of a sum.
         phases = torch.zeros(factor, 2 * self.margin + 1, kernel)
         spread = torch.zeros(kernel + factor - 1, kernel)
-        for tap in range(kernel):
-            for phase in range(factor):
-                phases[phase, (phase + tap - reach) // factor + self.margin, tap] = 1
-                spread[kernel - 1 - tap + phase, tap] = 1
+        for tap, phase in itertools.product(range(kernel), range(factor)):
+            phases[phase, (phase + tap - reach) // factor + self.margin, tap] = 1
+            spread[kernel - 1 - tap + phase, tap] = 1
         # Along both sides, as matrices (K², sums). Constants, so not saved with the weights.
         self.register_buffer(
             "phases", torch.einsum("raj,sbk->jkrsab", phases, phases).reshape(kernel**2, -1), False
@@ -306,15 +288,11 @@ class Dense(ParametricLayer):
     Args:
         inputs: Numbers C·H·W of x.
         shape: (C', H', W') of the output.
-        activation: Name of the activation.
     """
 
-    def __init__(
-        self, inputs: int, shape: tuple[int, int, int], *, activation: str = "none"
-    ) -> None:
-        outputs = shape[0] * shape[1] * shape[2]
-        super().__init__((outputs, inputs), fan_in=inputs, activation=activation, channels=shape[0])
-        self.shape = shape
+    def __init__(self, inputs: int, shape: tuple[int, int, int]) -> None:
+        super().__init__(prod(shape), inputs)
+        self.shape, self.channels = shape, shape[0]
 
     def map(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C', H', W')."""
@@ -326,12 +304,14 @@ class ActivationLayer(nn.Module):
 
     Attributes:
         function: The module; its parameters' names in the state dict begin with ``function.``.
-        activation: Name of the activation.
+        activation: Name of the activation, which ``build`` sets.
     """
 
-    def __init__(self, function: nn.Module, *, activation: str) -> None:
+    activation = "none"
+
+    def __init__(self, function: nn.Module) -> None:
         super().__init__()
-        self.function, self.activation = function, activation
+        self.function = function
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C', H', W')."""

@@ -10,6 +10,9 @@ from caelab.errors import InputError
 from caelab.networks.ast import Network
 from caelab.networks.modules import ActivationLayer, Classifier
 
+Part = Literal["whole", "encoder", "decoder"]
+"""Part of a network: all of it, the way to the code, or the way from it."""
+
 
 class Output(NamedTuple):
     """What a network returns for N images.
@@ -36,13 +39,14 @@ class Sequence(nn.Sequential):
         y = x
         logits: tuple[Tensor, ...] = ()
         for layer in self:
-            if isinstance(layer, Sequence):
-                y, inner = layer.forward_with_logits(y)
-                logits += inner
-                continue
-            # The classifier hands x on, so its logits are taken from its input.
-            if isinstance(layer, ActivationLayer) and isinstance(layer.function, Classifier):
-                logits += (layer.function.logits(y),)
+            match layer:
+                case Sequence():
+                    y, inner = layer.forward_with_logits(y)
+                    logits += inner
+                    continue
+                # The classifier hands x on, so its logits are taken from its input.
+                case ActivationLayer(function=Classifier() as classifier):
+                    logits += (classifier.logits(y),)
             y = layer(y)
         return Output(self.join(x, y), logits)
 
@@ -93,6 +97,11 @@ class NetworkModule(Sequence):
         self.tree = tree
         for name, part in parts.items():
             self.add_module(name, part)
+
+    def layers_of(self, part: Part) -> list[nn.Module]:
+        """Return the layers of a part, one after the other; a bracket is one of them."""
+        parts = self.children() if part == "whole" else [self.part(part)]
+        return [layer for each in parts for layer in each.children()]
 
     def part(self, name: Literal["encoder", "decoder"]) -> Sequence:
         """Return the layers before or after ``|``: from images to the code, or back.

@@ -2,9 +2,19 @@
 
 import difflib
 import re
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from caelab.networks.ast import CodeMark, Item, Network, NetworkError, Repeat, Residual, Skip
+from caelab.networks.ast import (
+    Bracket,
+    CodeMark,
+    Item,
+    Network,
+    NetworkError,
+    Repeat,
+    Residual,
+    Skip,
+)
 from caelab.networks.layers import (  # noqa: F401 - registers the layer kinds
     convolutions,
     global_layers,
@@ -21,8 +31,6 @@ MAX_NUMBER = 65_536
 PROBABILITY = r"0(\.[0-9]{1,4})?"
 REST = r"[^\s()\[\]|*]*"
 """What is left of a word: it ends at a blank, a bracket, ``|`` or ``*``."""
-
-BRACKETS: dict[str, tuple[type[Residual | Skip], str]] = {"(": (Residual, ")"), "[": (Skip, "]")}
 
 
 def parse(text: str) -> Network:
@@ -54,7 +62,7 @@ def parse(text: str) -> Network:
         parser.take(rf"\s*{word}")
         parser.fail(
             f"no network is called '{word[:40]}'",
-            f"Expected a network's text, or a preset: {', '.join(PRESETS)}.{_hint(*close)}",
+            f"Expected a network's text, or a preset: {', '.join(PRESETS)}.{_hint(close)}",
             text.index(word),
         )
     return parser.network()
@@ -68,13 +76,13 @@ class _Parser:
         position: Number of characters that were read.
         mark: Position of the code mark; ``None`` before it.
         repetitions: Number of repetitions around the position.
+        layers: Number of layers and brackets that were read, with repetitions written out.
     """
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.position = 0
         self.mark: int | None = None
-        self.repetitions = 0
+        self.position = self.repetitions = self.layers = 0
         if len(text) > MAX_CHARACTERS:
             self.fail(
                 f"the network's text has {len(text)} characters",
@@ -94,15 +102,15 @@ class _Parser:
             end: Where it ends; by default where reading stopped.
         """
         start = self.position if start is None else start
-        span = start, max(start + 1, self.position if end is None else end)
+        span = start, max(start + 1, end or self.position)
         raise NetworkError(problem, text=self.text, span=span, expected=expected)
 
     def take(self, pattern: str) -> str:
-        """Read what the pattern matches at the position, maybe nothing."""
-        found = re.compile(pattern).match(self.text, self.position)
-        taken = found[0] if found else ""
-        self.position += len(taken)
-        return taken
+        """Read what the pattern, which may match nothing, matches at the position."""
+        found = re.compile(f"(?:{pattern})?").match(self.text, self.position)
+        assert found is not None
+        self.position = found.end()
+        return found[0]
 
     def peek(self) -> str:
         """Skip blanks and return the character after them, which stays unread; "" at the end."""
@@ -118,11 +126,7 @@ class _Parser:
                 self.position - 1,
             )
         if not items:
-            self.fail(
-                "the network is empty",
-                f"Expected a layer, such as conv8. {_layer_names()}",
-                len(self.text),
-            )
+            self.fail("the network is empty", f"Expected a layer, such as conv8. {_layer_names()}")
         if self.mark is not None and isinstance(items[0], CodeMark):
             self.fail(
                 "nothing stands before '|'",
@@ -132,11 +136,9 @@ class _Parser:
             )
         if isinstance(items[-1], CodeMark):
             self.fail(
-                "nothing stands after '|'",
-                "Expected the decoder's layers after the code mark.",
-                len(self.text),
+                "nothing stands after '|'", "Expected the decoder's layers after the code mark."
             )
-        self.check_count(items, 0)
+        self.require_few(0)
         return Network(items=items)
 
     def sequence(self, depth: int) -> tuple[Item, ...]:
@@ -148,10 +150,14 @@ class _Parser:
 
     def item(self, depth: int) -> Item:
         sign, start = self.peek(), self.position
+        # Brackets and repetitions recurse: 2*2*2*… alone would exhaust Python's stack.
+        if depth > MAX_DEPTH:
+            nested = "brackets and repetitions are nested too deep"
+            self.fail(nested, f"At most {MAX_DEPTH} levels are allowed.")
         if sign in "0123456789":
-            return self.repeat(depth)
+            return self.repeat(depth, start)
         if sign not in "|*([":
-            return self.layer()
+            return self.layer(start)
         self.position += 1
         if sign == "|":
             return self.code_mark(start)
@@ -161,13 +167,11 @@ class _Parser:
                 "Expected COUNT*item, such as 2*conv8 or 3*(conv8 conv8).",
                 start,
             )
-        return self.bracket(sign, start, depth + 1)
+        return self.bracket(Residual if sign == "(" else Skip, depth, start)
 
-    def bracket(self, opening: str, start: int, depth: int) -> Residual | Skip:
-        kind, closing = BRACKETS[opening]
-        if depth > MAX_DEPTH:
-            self.fail_too_deep("brackets", start)
-        items = self.sequence(depth)
+    def bracket(self, kind: type[Bracket], depth: int, start: int) -> Bracket:
+        opening, closing = kind.signs
+        items = self.sequence(depth + 1)
         found, end = self.take(r"[)\]]"), self.position - 1
         if not found:
             self.fail(
@@ -185,6 +189,7 @@ class _Parser:
         # A bracket that holds a code mark alone computes nothing either.
         if all(isinstance(item, CodeMark) for item in items):
             self.fail("an empty bracket", f"Expected a layer before '{closing}'.", end)
+        self.layers += 1
         return kind(items=items)
 
     def code_mark(self, start: int) -> CodeMark:
@@ -203,8 +208,7 @@ class _Parser:
         self.mark = start
         return CodeMark()
 
-    def repeat(self, depth: int) -> Repeat:
-        start = self.position
+    def repeat(self, depth: int, start: int) -> Repeat:
         digits = self.take("[0-9]+")
         count = self.whole_number(digits, "a count", 1, MAX_LAYERS)
         if not self.take(r"\s*\*"):
@@ -212,39 +216,32 @@ class _Parser:
                 f"no '*' after the count {digits[:20]}",
                 "Expected COUNT*item, such as 2*conv8; a layer begins with its name.",
             )
-        # A repetition without brackets recurses as well: 2*2*2*… would exhaust Python's stack.
-        if depth >= MAX_DEPTH:
-            self.fail_too_deep("repetitions", start)
         if self.peek() in ("", ")", "]", "|", "*"):
             self.fail("nothing to repeat", f"Expected a layer or a bracket after {count}*.")
+        before, self.layers = self.layers, 0
         # A counter and not a flag, because repetitions nest.
         self.repetitions += 1
-        repeat = Repeat(count=count, item=self.item(depth + 1))
+        item = self.item(depth + 1)
         self.repetitions -= 1
-        # At every level, so that the error names the innermost repetition that is too long.
-        self.check_count((repeat,), start)
-        return repeat
+        # Counted by multiplication, without writing the repetition out, and at every level, so that
+        # the error names the innermost repetition that is too long.
+        self.layers *= count
+        self.require_few(start)
+        self.layers += before
+        return Repeat(count=count, items=(item,))
 
-    def fail_too_deep(self, what: str, start: int) -> NoReturn:
-        self.fail(f"{what} are nested too deep", f"At most {MAX_DEPTH} levels are allowed.", start)
+    def require_few(self, start: int) -> None:
+        if self.layers > MAX_LAYERS:
+            problem = f"{self.layers} layers, repetitions written out"
+            self.fail(problem, f"At most {MAX_LAYERS} are allowed.", start)
 
-    def check_count(self, items: tuple[Item, ...], start: int) -> None:
-        # Counted by multiplication, without writing the repetitions out.
-        if (count := _count(items)) > MAX_LAYERS:
-            self.fail(
-                f"{count} layers, repetitions written out",
-                f"At most {MAX_LAYERS} are allowed.",
-                start,
-            )
-
-    def layer(self) -> LayerKind:
+    def layer(self, start: int) -> LayerKind:
         """Read ``NAME [NUMBER] {LETTER NUMBER} [":" ACTIVATION]``."""
-        start = self.position
         name = self.take("[a-zA-Z]*")
         if name not in LayerKind.registry:
             wrong = name or self.take(REST)
-            close = LayerKind.registry.closest(name)
-            self.fail(f"unknown layer '{wrong[:40]}'", f"{_layer_names()}{_hint(close)}", start)
+            close = _hint([LayerKind.registry.closest(name)])
+            self.fail(f"unknown layer '{wrong[:40]}'", _layer_names() + close, start)
         kind = LayerKind.registry[name]
         options: dict[str, Any] = self.number(kind)
         # REST without its star matches one character of the word: an option's letter.
@@ -259,6 +256,7 @@ class _Parser:
                     f"Activations: {', '.join(ACTIVATIONS)}.",
                     start,
                 )
+        self.layers += 1
         layer: LayerKind = kind(**options)
         return layer
 
@@ -279,13 +277,10 @@ class _Parser:
             self.fail(f"{name} without its {what}", f"Expected a number here, such as {example}.")
         what = f"{name}'s {number.meaning}"
         if not number.decimal:
-            return {"number": self.whole_number(digits, what, number.min, MAX_NUMBER)}
+            return {"number": self.whole_number(digits, what, number.min)}
         if not re.fullmatch(PROBABILITY, digits):
-            expected = (
-                "Expected a number from 0 to below 1, with at most four decimals, such as"
-                f" {name}0.2."
-            )
-            self.fail(f"{what} is {_shortened(digits)}", expected, start)
+            allowed = f"from 0 to below 1, with at most four decimals, such as {name}0.2"
+            self.fail_number(digits, what, allowed)
         return {"probability": float(digits)}
 
     def option(self, kind: type[LayerKind], letter: str, options: dict[str, Any]) -> None:
@@ -316,10 +311,9 @@ class _Parser:
                 f"option '{letter}' without its number",
                 f"Expected the {option} here, such as {letter}2.",
             )
-        least = 0 if letter == "p" else 1
-        options[option] = self.whole_number(digits, f"the {option}", least, MAX_NUMBER)
+        options[option] = self.whole_number(digits, f"the {option}", int(letter != "p"))
 
-    def whole_number(self, digits: str, what: str, least: int, most: int) -> int:
+    def whole_number(self, digits: str, what: str, least: int, most: int = MAX_NUMBER) -> int:
         """Return the number of ``digits``, which were just read.
 
         Args:
@@ -331,32 +325,18 @@ class _Parser:
         # int() of a very long text of digits takes quadratic time.
         value = int(digits) if len(digits) < 20 else most + 1
         if not least <= value <= most:
-            self.fail(
-                f"{what} is {_shortened(digits)}",
-                f"Expected a number from {least} to {most}.",
-                self.position - len(digits),
-            )
+            self.fail_number(digits, what, f"from {least} to {most}")
         return value
 
-
-def _count(items: tuple[Item, ...]) -> int:
-    """Count layers and brackets, with repetitions written out."""
-    total = 0
-    for item in items:
-        if isinstance(item, Repeat):
-            total += item.count * _count((item.item,))
-        else:
-            total += 1 + (_count(item.items) if isinstance(item, Residual | Skip) else 0)
-    return total
-
-
-def _shortened(digits: str) -> str:
-    return digits[:20] + ("…" if len(digits) > 20 else "")
+    def fail_number(self, digits: str, what: str, allowed: str) -> NoReturn:
+        shown = digits[:20] + "…" * (len(digits) > 20)
+        start = self.position - len(digits)
+        self.fail(f"{what} is {shown}", f"Expected a number {allowed}.", start)
 
 
 def _layer_names() -> str:
     return f"Layers: {', '.join(LayerKind.registry)}."
 
 
-def _hint(close: str | None = None) -> str:
-    return f" Did you mean {close}?" if close else ""
+def _hint(close: Sequence[str | None]) -> str:
+    return f" Did you mean {close[0]}?" if close and close[0] else ""

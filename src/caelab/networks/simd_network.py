@@ -1,13 +1,12 @@
 """A network computed by ``caelab.kernels.simd``, which is faster where layers are narrow."""
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from caelab.kernels import simd
-from caelab.kernels.simd import Affine, Chain, Operation, Shape, SimdProgram
+from caelab.kernels.simd import ACTIVATIONS, Affine, Chain, Operation, Shape, SimdProgram
 from caelab.networks.modules import (
     ActivationLayer,
     Convolution,
@@ -15,25 +14,32 @@ from caelab.networks.modules import (
     TransposedConvolution,
     UpConvolution,
 )
-from caelab.networks.network_module import NetworkModule
 
 MAX_MEAN_WIDTH = 48
 """Mean number of channels up to which this is faster than PyTorch (``benchmarks/NOTES.md``)."""
 
+_WEIGHTLESS: dict[type[nn.Module], tuple[int, str]] = {
+    nn.MaxPool2d: (simd.MAXIMUM, "kernel_size"),
+    nn.AvgPool2d: (simd.AVERAGE, "kernel_size"),
+    nn.Upsample: (simd.NEAREST, "scale_factor"),
+    nn.PixelShuffle: (simd.SHUFFLE, "upscale_factor"),
+    nn.PixelUnshuffle: (simd.UNSHUFFLE, "downscale_factor"),
+}
+"""The modules without weights that ``simd.c`` knows: kind of operation, name of its side."""
 
-class SimdNetwork(nn.Module):
+
+class SimdNetwork:
     """Computes what a network computes, and its gradient; several threads may call it at once.
 
     Args:
-        network: Its parameters are used, not copied.
-        program: Its layers as a program for ``simd.c``.
+        layers: The layers one after the other; their parameters are used, not copied.
+        program: The layers as a program for ``simd.c``.
     """
 
-    def __init__(self, network: nn.Module, program: SimdProgram) -> None:
-        super().__init__()
-        self.network, self.program = network, program
+    def __init__(self, layers: Sequence[nn.Module], program: SimdProgram) -> None:
+        self.layers, self.program = layers, program
 
-    def forward(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor) -> Tensor:
         """Images ``float32 (N, C, H, W)`` through the network; x gets no gradient."""
         return self.program(x, self._weights())
 
@@ -58,7 +64,7 @@ class SimdNetwork(nn.Module):
 
     def _weights(self) -> list[Tensor | None]:
         weights: list[Tensor | None] = []
-        for layer in _layers(self.network):
+        for layer in self.layers:
             weights += (
                 (layer.weight, layer.bias) if isinstance(layer, ParametricLayer) else (None, None)
             )
@@ -66,28 +72,28 @@ class SimdNetwork(nn.Module):
 
 
 def make_simd_network(
-    network: nn.Module,
+    layers: Sequence[nn.Module],
     shape: Shape,
     *,
     input_affine: Affine | None = None,
     output_affine: Affine | None = None,
 ) -> SimdNetwork | None:
-    """Return the network as ``simd.c`` computes it; ``None`` where it cannot, or is not faster.
+    """Return the layers as ``simd.c`` computes them; ``None`` where it cannot, or is not faster.
 
     Args:
-        network: A ``NetworkModule`` or one of its parts.
+        layers: Those of a network or of a part of it; a bracket is one of them.
         shape: (C, H, W) of the images.
         input_affine: Scale and shift of each input channel, applied first, ``(C,)`` each.
         output_affine: Scale and shift of each output channel, applied last, ``(C',)`` each.
     """
-    if any(
-        each.device.type != "cpu" or each.dtype != torch.float32 for each in network.parameters()
-    ):
+    parameters = [each for layer in layers for each in layer.parameters()]
+    if any(each.device.type != "cpu" or each.dtype != torch.float32 for each in parameters):
         return None
-    chain = chain_of(network, shape)
+    chain = chain_of(layers, shape)
     if (
         chain is None
         or chain.mean_width > MAX_MEAN_WIDTH
+        # Last, as asking for it the first time compiles the C code.
         or (library := simd.LIBRARY.loaded) is None
         or chain.max_taps > library.max_taps()
     ):
@@ -98,83 +104,54 @@ def make_simd_network(
         )
     except ValueError:
         return None
-    return SimdNetwork(network, program)
+    return SimdNetwork(layers, program)
 
 
-def chain_of(network: nn.Module, shape: Shape) -> Chain | None:
-    """Return a network or a part of one, for images of this shape, as a chain of operations.
+def chain_of(layers: Sequence[nn.Module], shape: Shape) -> Chain | None:
+    """Return layers, for images of this shape, as a chain of operations.
 
-    ``None`` if ``simd.c`` does not know one of its layers.
+    ``None`` if there are none, or ``simd.c`` does not know one of them.
     """
-    operations = [_operation(layer) for layer in _layers(network)]
-    known = tuple(operation for operation in operations if operation is not None)
-    if not known or len(known) < len(operations):
-        return None
-    # The layers themselves tell the shapes between them, so no formula has to agree with them.
-    x = torch.zeros(1, *shape)
+    operations: list[Operation] = []
     shapes = [shape]
-    with torch.no_grad():
-        for layer in _layers(network):
+    x = torch.zeros(1, *shape)
+    for layer in layers:
+        if (operation := _operation(layer)) is None:
+            return None
+        operations.append(operation)
+        # The layers themselves tell the shapes between them, so no formula has to agree with them.
+        with torch.no_grad():
             x = layer(x)
-            shapes.append((x.shape[1], x.shape[2], x.shape[3]))
-    return Chain(operations=known, shapes=tuple(shapes))
-
-
-def _layers(network: nn.Module) -> Iterator[nn.Module]:
-    """Yield the layers one after the other; a bracket is one of them."""
-    for part in network.children() if isinstance(network, NetworkModule) else [network]:
-        yield from part.children()
+        shapes.append((x.shape[1], x.shape[2], x.shape[3]))
+    return Chain(operations=tuple(operations), shapes=tuple(shapes)) if operations else None
 
 
 def _operation(layer: nn.Module) -> Operation | None:
-    if isinstance(layer, ParametricLayer):
-        # A deferred activation is computed by the maximum pooling that follows, here as in PyTorch.
-        activation = "none" if layer.defers else layer.activation
-        if layer.norm is not None or activation not in simd.ACTIVATIONS:
-            return None
-        weighted = partial(Operation, activation=activation)
-        match layer:
-            case Convolution(stride=stride, dilation=dilation, padding=(before, _)):
-                return weighted(
-                    kind=simd.CONVOLUTION,
-                    kernel=layer.weight.shape[2],
-                    stride=stride,
-                    dilation=dilation,
-                    padding=before,
-                )
-            case TransposedConvolution(stride=stride, padding=padding):
-                return weighted(
-                    kind=simd.TRANSPOSED,
-                    kernel=layer.weight.shape[2],
-                    stride=stride,
-                    padding=padding,
-                )
-            case UpConvolution(kernel=side, factor=factor):
-                return weighted(
-                    kind=simd.TRANSPOSED,
-                    # Upsampling and convolving is one transposed convolution with these taps, each
-                    # a sum of the layer's own: see `UpConvolution`.
-                    kernel=side + factor - 1,
-                    stride=factor,
-                    padding=side // 2,
-                    side=side,
-                )
+    activation = ACTIVATIONS.get(getattr(layer, "activation", ""))
+    if activation is None:
         return None
-    return _weightless(layer) if isinstance(layer, ActivationLayer) else None
-
-
-def _weightless(layer: ActivationLayer) -> Operation | None:
-    activation, operation = layer.activation, None
-    match layer.function:
-        case nn.MaxPool2d(kernel_size=int(side)) if side <= simd.MAX_WINDOW:
-            if activation in simd.ACTIVATIONS:
-                return Operation(kind=simd.MAXIMUM, kernel=side, activation=activation)
-        case nn.AvgPool2d(kernel_size=int(side)):
-            operation = Operation(kind=simd.AVERAGE, kernel=side)
-        case nn.Upsample(mode="nearest", scale_factor=float(side)):
-            operation = Operation(kind=simd.NEAREST, kernel=int(side))
-        case nn.PixelShuffle(upscale_factor=int(side)):
-            operation = Operation(kind=simd.SHUFFLE, kernel=side)
-        case nn.PixelUnshuffle(downscale_factor=int(side)):
-            operation = Operation(kind=simd.UNSHUFFLE, kernel=side)
-    return operation if activation == "none" else None
+    match layer:
+        case ParametricLayer(norm=nn.BatchNorm2d()):
+            return None
+        case Convolution(stride=stride, dilation=dilation, padding=(before, _)):
+            side = layer.weight.shape[2]
+            return Operation(simd.CONVOLUTION, side, stride, dilation, before, activation)
+        case TransposedConvolution(stride=stride, padding=padding):
+            side = layer.weight.shape[2]
+            return Operation(simd.TRANSPOSED, side, stride, 1, padding, activation)
+        case UpConvolution(kernel=side, factor=factor):
+            # Upsampling and convolving is one transposed convolution with these taps, each a sum
+            # of the layer's own: see `UpConvolution`.
+            taps, padding = side + factor - 1, side // 2
+            return Operation(simd.TRANSPOSED, taps, factor, 1, padding, activation, side)
+        case ActivationLayer(function=function) if type(function) in _WEIGHTLESS:
+            kind, name = _WEIGHTLESS[type(function)]
+            side = int(getattr(function, name))
+            # C rectifies after a maximum alone, where `build` moves the activation of the layer
+            # before.
+            if kind == simd.MAXIMUM:
+                known = side <= simd.MAX_WINDOW
+            else:
+                known = not activation and getattr(function, "mode", "nearest") == "nearest"
+            return Operation(kind, side, activation=activation) if known else None
+    return None

@@ -32,8 +32,7 @@ def _layers(items: Sequence[Item]) -> Iterator[LayerKind]:
             case LayerKind():
                 yield item
             case Repeat():
-                for _ in range(item.count):
-                    yield from _layers((item.item,))
+                yield from _layers(item.items * item.count)
             case CodeMark():
                 pass
             case _:

@@ -19,9 +19,8 @@ from caelab.errors import ExpectedError
 from caelab.models.image_model import ImageModel
 from caelab.randomness import generator_for, image_keys
 from caelab.training.config import TrainingConfig
-from caelab.training.gradient import BatchGradient
 from caelab.training.optimizers import peak_learning_rate, rate_factor
-from caelab.training.step import Step
+from caelab.training.step import BatchGradient, Step
 
 STEPS_BETWEEN_CHECKS = 200
 """Steps between checks that the loss is finite: each one makes the host wait for the device."""

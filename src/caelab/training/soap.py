@@ -10,7 +10,8 @@ algorithm 3. It suits networks that are small enough for their curvature to be c
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -20,8 +21,8 @@ from caelab.device import run_shares
 from caelab.kernels.soap import Hyperparameters, SmallMatrix, small_matrix
 
 State = dict[str, Any]
-Update = tuple[Tensor, State]
-"""A parameter that has a gradient, and its state."""
+Update = tuple[Tensor, Tensor, State]
+"""A parameter, its gradient, and its state."""
 
 
 class SOAP(torch.optim.Optimizer):
@@ -62,7 +63,6 @@ class SOAP(torch.optim.Optimizer):
 
     Raises:
         ValueError: An argument is out of its range.
-
     """
 
     def __init__(
@@ -77,32 +77,31 @@ class SOAP(torch.optim.Optimizer):
         refresh_every: int = 10,
         max_dimension: int = 640,
     ) -> None:
-        if not lr >= 0 or not eps > 0 or not weight_decay >= 0:
+        options = {
+            "lr": lr,
+            "betas": betas,
+            "covariance_beta": covariance_beta,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "refresh_every": refresh_every,
+            "max_dimension": max_dimension,
+        }
+        if (
+            min(lr, weight_decay) < 0
+            or eps <= 0
+            or refresh_every < 1
+            or not all(0 <= beta < 1 for beta in (*betas, covariance_beta))
+        ):
             raise ValueError(
-                f"lr and weight_decay must be >= 0 and eps > 0, not {lr}, {weight_decay}, {eps}"
+                "lr and weight_decay must be >= 0, eps > 0, refresh_every >= 1, and every beta"
+                f" in [0, 1), not {options}"
             )
-        if not all(0 <= beta < 1 for beta in (*betas, covariance_beta)):
-            raise ValueError(f"every beta must be in [0, 1), not {betas}, {covariance_beta}")
-        if refresh_every < 1:
-            raise ValueError(f"refresh_every must be at least 1, not {refresh_every}")
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "betas": betas,
-                "covariance_beta": covariance_beta,
-                "eps": eps,
-                "weight_decay": weight_decay,
-                "refresh_every": refresh_every,
-                "max_dimension": max_dimension,
-            },
-        )
-        self._small: dict[Tensor, SmallMatrix] = {}
+        super().__init__(params, options)
 
-    def __setstate__(self, state: State) -> None:
-        """Restore what was copied, unpickled or loaded."""
-        super().__setstate__(state)
-        self._small = {}
+    @cached_property
+    def _small(self) -> dict[Tensor, SmallMatrix]:
+        # A copied or unpickled optimizer begins with none: these hold addresses.
+        return {}
 
     # PyTorch wraps these so that torch.compile leaves them alone, and imports its machinery for
     # that: a second or more before the first step, for nothing. Here they are unwrapped.
@@ -110,17 +109,13 @@ class SOAP(torch.optim.Optimizer):
     state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
     load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
 
-    def step(  # type: ignore[override]
-        self, closure: Callable[[], float] | None = None
-    ) -> float | None:
-        """Update every parameter that has a gradient; return the closure's loss, if there is one.
+    def step(self) -> None:  # type: ignore[override]
+        """Update every parameter that has a gradient.
 
         On a CPU as many threads as PyTorch has share a group's parameters out.
         """
-        loss = None if closure is None else closure()
         self.count()
         self.update()
-        return loss
 
     def count(self) -> None:
         """Begin a step: count it and initialize the state of new parameters.
@@ -128,9 +123,9 @@ class SOAP(torch.optim.Optimizer):
         With :meth:`update` this is :meth:`step`. What a GPU records is the update alone.
         """
         for group in self.param_groups:
-            for parameter, state in self._updates(group):
+            for _, gradient, state in self._updates(group):
                 if not state:
-                    _initialize(state, parameter, group["max_dimension"])
+                    state |= _initial_state(gradient, group["max_dimension"])
                 state["step"] += 1
 
     @torch.no_grad()
@@ -147,7 +142,7 @@ class SOAP(torch.optim.Optimizer):
             if numbers is not None:
                 _update(updates, group, tuple(numbers[index].unbind()))
                 continue
-            on_cpu = all(parameter.device.type == "cpu" for parameter, _ in updates)
+            on_cpu = all(parameter.device.type == "cpu" for parameter, *_ in updates)
             shares = _balanced(updates, torch.get_num_threads() if on_cpu else 1)
             run_shares(self._update_share, [(share, group) for share in shares])
 
@@ -158,7 +153,7 @@ class SOAP(torch.optim.Optimizer):
         It does not if it refreshes bases or weights the covariances differently.
         """
         steps = {
-            self.state.get(parameter, {}).get("step", 0)
+            self.state[parameter].get("step", 0)
             for group in self.param_groups
             for parameter in group["params"]
         }
@@ -171,20 +166,22 @@ class SOAP(torch.optim.Optimizer):
     @property
     def numbers(self) -> Tensor:
         """The numbers by which steady steps differ; shape ``(groups, 3)``, on the CPU."""
-        rows = []
-        for group in self.param_groups:
-            rates, corrections, decay = _numbers(self._updates(group)[:1], group)
-            rows.append([rates[0], corrections[0], decay])
-        return torch.tensor(rows)
+        # In steady steps all parameters of a group have done the same number of steps.
+        steps = [self.state[group["params"][0]]["step"] for group in self.param_groups]
+        return torch.tensor(list(map(_numbers, steps, self.param_groups)))
 
     def _updates(self, group: dict[str, Any]) -> list[Update]:
-        return [(each, self.state[each]) for each in group["params"] if each.grad is not None]
+        return [
+            (each, each.grad, self.state[each]) for each in group["params"] if each.grad is not None
+        ]
 
     def _update_share(self, updates: list[Update], group: dict[str, Any]) -> None:
-        large = [update for update in updates if not self._update_small(*update, group)]
-        _update(large, group)
+        if large := [update for update in updates if not self._update_small(*update, group)]:
+            _update(large, group)
 
-    def _update_small(self, parameter: Tensor, state: State, group: dict[str, Any]) -> bool:
+    def _update_small(
+        self, parameter: Tensor, gradient: Tensor, state: State, group: dict[str, Any]
+    ) -> bool:
         """Update a small matrix in C; return whether the parameter is one."""
         small = self._small.get(parameter)
         # A loaded checkpoint replaces the tensors whose addresses C has.
@@ -194,12 +191,11 @@ class SOAP(torch.optim.Optimizer):
             if small is None:
                 return False
             self._small[parameter] = small
-        assert parameter.grad is not None
-        gradient = parameter.grad.contiguous()
-        small.observe(gradient, _kept(state["step"], group))
-        if _refreshes(state["step"], group):
+        gradient, step = gradient.contiguous(), state["step"]
+        small.observe(gradient, _kept(step, group))
+        if _refreshes(step, group):
             _refresh(state)
-        (rate,), (correction,), decay = _numbers([(parameter, state)], group)
+        rate, correction, decay = _numbers(step, group)
         small.update(
             gradient, Hyperparameters(*group["betas"], rate, correction, group["eps"], decay)
         )
@@ -209,11 +205,12 @@ class SOAP(torch.optim.Optimizer):
 def _balanced(updates: list[Update], count: int) -> list[list[Update]]:
     """Divide updates so that all shares take about as long: each goes where least is to do."""
     shares: list[list[Update]] = [[] for _ in range(count)]
-    sizes = [0] * count
-    for update in sorted(updates, key=lambda update: -update[0].numel()):
-        least = sizes.index(min(sizes))
-        shares[least].append(update)
-        sizes[least] += update[0].numel()
+
+    def numbers(updates: list[Update]) -> int:
+        return sum(gradient.numel() for _, gradient, _ in updates)
+
+    for update in sorted(updates, key=lambda update: -update[1].numel()):
+        min(shares, key=numbers).append(update)
     return [share for share in shares if share]
 
 
@@ -221,15 +218,17 @@ def _balanced(updates: list[Update], count: int) -> list[list[Update]]:
 def _update(
     updates: list[Update],
     group: dict[str, Any],
-    numbers: tuple[list[float] | Tensor, ...] | None = None,
+    numbers: tuple[Any, ...] | None = None,
 ) -> None:
     """Do one step for some parameters, in place."""
-    if not updates:
-        return
-    rates, corrections, decay = numbers or _numbers(updates, group)
+    parameters, _, states = map(list, zip(*updates, strict=True))
+    if numbers is None:
+        each = [_numbers(state["step"], group) for state in states]
+        rates, corrections, (decay, *_) = map(list, zip(*each, strict=True))
+    else:
+        rates, corrections, decay = numbers
     first_beta, second_beta = group["betas"]
-    parameters, states = [parameter for parameter, _ in updates], [state for _, state in updates]
-    turned = [_observe(parameter, state, group) for parameter, state in updates]
+    turned = [_observe(gradient, state, group) for _, gradient, state in updates]
     means, squares = ([state[name] for state in states] for name in ("mean", "mean_square"))
     # G′ = PᵀGQ;  M ← β₁M + (1 − β₁)G′;  V ← β₂V + (1 − β₂)G′²;  N = M̂ / (√V̂ + ε);  W ← W − ηPNQᵀ.
     # Operations on lists: most parameters are so small that calling takes longer than computing.
@@ -249,19 +248,16 @@ def _update(
     torch._foreach_sub_(parameters, list(map(_in_shape_of, parameters, steps)))
 
 
-def _numbers(
-    updates: list[Update], group: dict[str, Any]
-) -> tuple[list[float], list[float], float]:
+def _numbers(step: int, group: dict[str, Any]) -> tuple[float, float, float]:
     """Return all that steady steps depend on besides tensors.
 
     Returns:
-        Step size η / (1 − β₁ᵗ) of each parameter, which corrects the first moment's bias; divisor
-        1 − β₂ᵗ of each second moment, which corrects its bias; and factor of all weights.
+        Step size η / (1 − β₁ᵗ), which corrects the first moment's bias; divisor 1 − β₂ᵗ of the
+        second moment, which corrects its bias; and factor of all weights.
     """
     first_beta, second_beta = group["betas"]
-    steps = [state["step"] for _, state in updates]
-    rates = [group["lr"] / (1 - first_beta**step) for step in steps]
-    return rates, [1 - second_beta**step for step in steps], 1 - group["lr"] * group["weight_decay"]
+    rate: float = group["lr"]
+    return rate / (1 - first_beta**step), 1 - second_beta**step, 1 - rate * group["weight_decay"]
 
 
 def _kept(step: int, group: dict[str, Any]) -> float:
@@ -279,10 +275,9 @@ def _refreshes(step: int, group: dict[str, Any]) -> bool:
     return every == 1 or step % every == 1
 
 
-def _observe(parameter: Tensor, state: State, group: dict[str, Any]) -> Tensor:
+def _observe(gradient: Tensor, state: State, group: dict[str, Any]) -> Tensor:
     """Update the covariances, refresh the bases if it is time, and return the gradient in them."""
-    assert parameter.grad is not None
-    gradient = _as_matrix(parameter.grad, group["max_dimension"])
+    gradient = _as_matrix(gradient, group["max_dimension"])
     keep = _kept(state["step"], group)
     for covariance, rows in zip(state["covariances"], _unfoldings(gradient), strict=True):
         if covariance is not None:  # L ← βL + (1 − β)GGᵀ, R ← βR + (1 − β)GᵀG
@@ -302,20 +297,17 @@ def _as_matrix(gradient: Tensor, max_dimension: int) -> Tensor:
     if gradient.ndim == 2:
         return gradient
     rows, channels = gradient.shape[:2]
-    gradient = gradient.movedim(1, -1)
     # A matrix (rows, all others) would have a side beyond the limit and no basis for it. As a
     # tensor of three sides, each side may still have one.
-    if gradient.numel() > max_dimension * rows:
-        return gradient.reshape(rows, -1, channels)
-    return gradient.reshape(rows, -1)
+    three = gradient.numel() > max_dimension * rows
+    return gradient.movedim(1, -1).reshape(rows, -1, *[channels] * three)
 
 
 def _in_shape_of(parameter: Tensor, update: Tensor) -> Tensor:
     """Undo :func:`_as_matrix`: return the update in the parameter's shape."""
     if parameter.ndim <= 2:
-        return update.view(parameter.shape)
-    rows, channels, *kernel = parameter.shape
-    return update.view(rows, *kernel, channels).movedim(-1, 1)
+        return update.view_as(parameter)
+    return update.view_as(parameter.movedim(1, -1)).movedim(-1, 1)
 
 
 def _unfoldings(tensor: Tensor) -> list[Tensor]:
@@ -325,19 +317,20 @@ def _unfoldings(tensor: Tensor) -> list[Tensor]:
     return [tensor.flatten(1), tensor.movedim(1, 0).flatten(1), tensor.flatten(0, -2).T]
 
 
-def _initialize(state: State, parameter: Tensor, max_dimension: int) -> None:
-    """Set moments and covariances to zero and bases to the identity.
+def _initial_state(gradient: Tensor, max_dimension: int) -> State:
+    """Return moments and covariances of zero and bases that are the identity.
 
     ``None`` stands for a side that keeps the identity.
     """
-    assert parameter.grad is not None
-    gradient = _as_matrix(parameter.grad, max_dimension)
-    sides = [side if 1 < side <= max_dimension else None for side in gradient.shape]
-    state["step"] = 0
-    state["mean"] = gradient.new_zeros(gradient.shape)
-    state["mean_square"] = gradient.new_zeros(gradient.shape)
-    state["covariances"] = [side and gradient.new_zeros(side, side) for side in sides]
-    state["bases"] = [side and torch.eye(side).to(gradient) for side in sides]
+    matrix = _as_matrix(gradient, max_dimension)
+    sides = [side if 1 < side <= max_dimension else None for side in matrix.shape]
+    return {
+        "step": 0,
+        "mean": matrix.new_zeros(matrix.shape),
+        "mean_square": matrix.new_zeros(matrix.shape),
+        "covariances": [side and matrix.new_zeros(side, side) for side in sides],
+        "bases": [side and torch.eye(side).to(matrix) for side in sides],
+    }
 
 
 def _refresh(state: State) -> None:
@@ -364,11 +357,8 @@ def _turn(tensor: Tensor, bases: Sequence[Tensor | None], *, back: bool = False)
     """Return PᵀGQ, or with ``back`` PGQᵀ, as a new tensor; a basis ``None`` is the identity."""
     first, *middle, last = (basis.T if basis is not None and not back else basis for basis in bases)
     turned = tensor
-    # A matrix is not reshaped on the way: for a small one each operation takes as long as a
-    # product.
     if first is not None:
-        rows = turned if turned.ndim == 2 else turned.flatten(1)
-        turned = (first @ rows).view(tensor.shape)
+        turned = (first @ turned.flatten(1)).view_as(tensor)
     if middle and middle[0] is not None:
         turned = middle[0] @ turned
     if last is not None:

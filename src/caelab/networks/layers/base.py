@@ -282,8 +282,7 @@ class LayerKind:
     def module(self, shape: Shape) -> "nn.Module":
         """Return a new ``torch.nn.Module`` that computes the layer on an input of ``shape``.
 
-        The activation is not part of it, except where ``caelab``'s own ``ParametricLayer`` is
-        returned, which has one.
+        The activation is not part of it.
         """
         raise NotImplementedError
 

@@ -105,7 +105,6 @@ class Conv(LayerKind):
             stride=self.stride,
             dilation=self.dilation,
             padding=self.margins,
-            activation=self.activation or "none",
         )
 
 
@@ -118,11 +117,15 @@ class UpConv(Conv):
     name = "up conv"
     letters = ""
 
+    def shape(self, shape: Shape) -> Shape:
+        """Return (C', S·H, S·W)."""
+        _, height, width = shape
+        return self.number, height * self.stride, width * self.stride
+
     def multiply_accumulates(self, shape: Shape) -> int:
         """Return those of a transposed convolution, for an input of ``shape`` before ``up``."""
-        _, height, width = shape
         # Counted as `up` and `conv` are written, K² products for every output pixel.
-        literal = self.number * height * width * self.stride**2 * shape[0] * self.kernel**2
+        literal = super().multiply_accumulates(shape)
         rewritten = literal * (self.kernel + self.stride - 1) ** 2
         return min(literal, rewritten // (self.kernel * self.stride) ** 2)
 
@@ -130,13 +133,7 @@ class UpConv(Conv):
         """Return an ``UpConvolution``."""
         from caelab.networks.modules import UpConvolution
 
-        return UpConvolution(
-            shape[0],
-            self.number,
-            kernel=self.kernel,
-            factor=self.stride,
-            activation=self.activation or "none",
-        )
+        return UpConvolution(shape[0], self.number, kernel=self.kernel, factor=self.stride)
 
 
 @register
@@ -217,7 +214,6 @@ class Deconv(LayerKind):
             stride=self.stride,
             padding=padding,
             output_padding=output_padding,
-            activation=self.activation or "none",
         )
 
 
@@ -254,6 +250,4 @@ class Dense(LayerKind):
         """Return a ``Dense`` module."""
         from caelab.networks import modules
 
-        return modules.Dense(
-            size_of(shape), self.shape(shape), activation=self.activation or "none"
-        )
+        return modules.Dense(size_of(shape), self.shape(shape))
