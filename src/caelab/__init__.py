@@ -33,6 +33,7 @@ _PUBLIC = {
 
 
 def __getattr__(name: str) -> Any:
+    # `import caelab` alone must not cost the seconds that PyTorch takes.
     if name not in _PUBLIC:
         raise AttributeError(f"module 'caelab' has no attribute '{name}'")
     return getattr(importlib.import_module(_PUBLIC[name]), name)

@@ -64,6 +64,7 @@ class Commands(click.Group):
         Raises:
             click.UsageError: There is no such command.
         """
+        # Importing a name that is not in the table could run any module of the package.
         if cmd_name not in COMMANDS:
             ctx.fail(f"there is no command '{cmd_name}'.{_hint(cmd_name, COMMANDS)}")
         module, function = FUNCTIONS.get(cmd_name, f"{cmd_name}.command").split(".")
@@ -72,6 +73,8 @@ class Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the tables of commands without importing them."""
+        # Click would import every command for its line, and PyTorch with it: seconds instead of
+        # tenths.
         for heading, commands in SECTIONS.items():
             with formatter.section(heading):
                 formatter.write_dl(list(commands.items()), col_max=12)
@@ -111,12 +114,14 @@ def main() -> None:
     The exit code is 0 for done, 1 for failed, 2 for wrong input, and 130 for interrupted with the
     state saved.
     """
+    # Remembered here, because a library may catch KeyboardInterrupt and fail with another error.
     pressed: list[int] = []
 
     def interrupt(number: int, _: object) -> NoReturn:
         pressed.append(number)
         raise KeyboardInterrupt
 
+    # A parent may have Ctrl-C ignored, as a shell does for jobs in the background: leave it so.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, interrupt)
     logger, notes = logging.getLogger("caelab"), NoteHandler()
@@ -139,6 +144,7 @@ def main() -> None:
         click.echo("interrupted", err=True)
         code = 130
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
+        # Otherwise Python complains about the pipe again while it exits.
         sys.stderr.close()
         code = 1
     except Exception:
@@ -157,6 +163,7 @@ def _explain_option(error: click.NoSuchOption) -> click.UsageError:
     """Return an error that names the options that may be meant; of an old one, its new name."""
     from caelab.commands.options import new_option
 
+    # The old names come with the whole configuration, which only this error needs.
     typed = error.option_name
     new = new_option(typed)
     options = caelab.called.params if caelab.called else caelab.params

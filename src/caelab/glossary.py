@@ -3,7 +3,7 @@
 import difflib
 import functools
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +23,8 @@ class Entry:
 
     term: str
     text: str
-    also: tuple[str, ...] = ()
-    see: tuple[str, ...] = ()
+    also: Sequence[str] = ()
+    see: Sequence[str] = ()
 
 
 @functools.cache
@@ -32,18 +32,10 @@ def read_glossary() -> Mapping[str, Entry]:
     """Return all entries by term, in alphabetical order.
 
     >>> read_glossary()["code"].also
-    ('latent', 'latent representation', 'embedding')
+    ['latent', 'latent representation', 'embedding']
     """
     text = Path(__file__).with_name("glossary.toml").read_text(encoding="utf-8")
-    return {
-        term: Entry(
-            term=term,
-            text=entry["text"],
-            also=tuple(entry.get("also", ())),
-            see=tuple(entry.get("see", ())),
-        )
-        for term, entry in tomllib.loads(text).items()
-    }
+    return {term: Entry(term=term, **entry) for term, entry in tomllib.loads(text).items()}
 
 
 def look_up(term: str) -> Entry:
@@ -55,6 +47,7 @@ def look_up(term: str) -> Entry:
     Raises:
         InputError: There is no such term.
     """
+    # Compared without case, because SOAP and Holm are typed in either.
     names = {
         name.casefold(): entry
         for entry in read_glossary().values()

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from caelab.commands.picture_options import picture_command, process_pictures
+from caelab.commands.picture_command import picture_command, process_pictures
 from caelab.errors import InputError
 
 
@@ -60,6 +60,7 @@ def command(scale: str | None, saturation: float, **options: Any) -> None:
         colorize,
         scales=_read_scales(scale),
         saturation=saturation,
+        # As many for merging the colors at full size as the network has by default.
         threads=options["threads"] or os.cpu_count() or 1,
     )
     process_pictures(
@@ -76,11 +77,8 @@ def command(scale: str | None, saturation: float, **options: Any) -> None:
 def _read_scales(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
-    try:
-        scales = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        scales = ()
-    if not scales or not all(1 <= scale <= 1024 for scale in scales):
+    scales = tuple(int(part) if part.isdecimal() else 0 for part in text.split(","))
+    if not all(1 <= scale <= 1024 for scale in scales):
         raise InputError(
             f"--scale {text}: give whole numbers of pixels from 1 to 1024, such as 32 or 32,64."
         )

@@ -12,6 +12,7 @@ from caelab.commands.output import PATH, json_option, print_json, table
 if TYPE_CHECKING:
     from caelab.report.comparison import Comparison
 
+# Said each time, because an interval over images is easily taken for one over trainings.
 CAUTION = (
     "the intervals and p-values hold for other images; another seed of the training may differ more"
 )
@@ -64,6 +65,7 @@ def command(
         draw_differences(comparison, picture, data=data)
     notes = [CAUTION]
     if len(comparison.degradations) > 1:
+        # Allowed, as a colorizer and a denoiser may share test images; but seldom meant.
         undone = ", ".join(comparison.degradations)
         notes.append(f"the networks undo different degradations: {undone}")
     if as_json:
@@ -101,32 +103,32 @@ def _document(comparison: "Comparison") -> dict[str, object]:
 def _means(comparison: "Comparison") -> str:
     unit = f", {comparison.unit}" if comparison.unit else ""
     count = len(next(iter(comparison.values.values())))
+    columns = {
+        "": "{0}",
+        f"mean {comparison.metric}{unit}": "{1:.6f}",
+        f"network  ({count:,} test images, {comparison.better} is better)": (
+            "{2.description.text}, seed {2.config.seed}"
+        ),
+    }
     return table(
-        [
-            {
-                "": name,
-                f"mean {comparison.metric}{unit}": f"{comparison.values[name].mean():.6f}",
-                f"network  ({count:,} test images, {comparison.better} is better)": (
-                    f"{run.description.text}, seed {run.config.seed}"
-                ),
-            }
-            for name, run in comparison.runs.items()
-        ]
+        [(name, comparison.values[name].mean(), run) for name, run in comparison.runs.items()],
+        columns,
     )
 
 
 def _differences(comparison: "Comparison") -> str:
-    return table(
-        [
-            {
-                "": f"{pair.first} − {pair.second}",
-                "difference": f"{pair.difference.estimate:+.6f}",
-                "95% interval": "too few images"
-                if pair.difference.undetermined
-                else f"{pair.difference.low:+.6f} to {pair.difference.high:+.6f}",
-                "p (Holm)": f"{pair.corrected:.4f}",
-                "better": comparison.winner(pair) or "undetermined",
-            }
-            for pair in comparison.pairs
-        ]
-    )
+    rows = []
+    for pair in comparison.pairs:
+        low, high = pair.difference.low, pair.difference.high
+        # Few images have no interval: a bound from them would be invented.
+        few = pair.difference.undetermined
+        interval = "too few images" if few else f"{low:+.6f} to {high:+.6f}"
+        rows.append((pair, interval, comparison.winner(pair) or "undetermined"))
+    columns = {
+        "": "{0.first} − {0.second}",
+        "difference": "{0.difference.estimate:+.6f}",
+        "95% interval": "{1:}",
+        "p (Holm)": "{0.corrected:.4f}",
+        "better": "{2}",
+    }
+    return table(rows, columns)

@@ -25,6 +25,7 @@ def command(sheet: Path | None, as_json: bool, **options: str | int | None) -> N
     from caelab.data.summary import contact_sheet, summarize
     from caelab.experiments.config import make_config
 
+    # The configuration checks the values, with the messages that `caelab train` has.
     data = make_config(given_options(options)).data
     images = load_images(data.source, size=data.size)
     summary = summarize(images, split_images(images, mode=data.split, seed=data.split_seed))

@@ -14,6 +14,7 @@ class DescribeCommand(HelpCommand):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the layers, then the examples."""
+        # Asked for only now: this loads the plug-ins, whose layers are listed with the others.
         kinds = LayerKind.registry.values()
         with formatter.section("Layers (N: a number; in brackets: what may be left out)"):
             formatter.write_dl([(kind.usage(), kind.help) for kind in kinds], col_max=20)
@@ -69,6 +70,7 @@ def command(network: str, size: int, channels: int, as_json: bool) -> None:
             " network's text."
         ) from None
     description = describe(tree, channels=channels, size=size)
+    # A network whose output is smaller by design, such as an encoder, needs no remark.
     if any(row.remainder for row in description.rows):
         try:
             require_image_output(description, channels=description.output[0])

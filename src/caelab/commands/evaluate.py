@@ -64,6 +64,7 @@ def command(
         if "source" in chosen.get("data", {}):
             data = {"size": data["size"]}
         chosen = merge({"data": data}, chosen)
+    # A folder of the name of a shipped model does not hide the model.
     path = Path(target)
     result = evaluate(
         path if shipped is None and path.is_dir() else find_model(target),

@@ -31,6 +31,7 @@ def command(model: str, file: Path, *, force: bool, as_json: bool) -> None:
     from caelab.pictures.encode import refuse_existing
     from caelab.pictures.model_files import find_model
 
+    # Names are checked before PyTorch is imported, which takes seconds.
     weights = find_model(model)
     if weights.suffix == ".onnx":
         raise InputError(f"{weights} is an ONNX file already.")

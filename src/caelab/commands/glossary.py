@@ -22,6 +22,7 @@ def command(term: str | None, as_json: bool) -> None:
     elif term:
         click.echo(_explanation(entries[0]))
     else:
+        # Not broken at hyphens, so that each term can be searched for in the output.
         click.echo(
             textwrap.fill(", ".join(entry.term for entry in entries), 80, break_on_hyphens=False)
         )

@@ -50,14 +50,11 @@ def _line(progress: "LabProgress") -> str:
 def _text(progress: "LabProgress") -> str:
     total, done = progress.seconds()
     stages = [
-        {
-            "": stage.study.name,
-            "runs": counts(stage.progress) if stage.progress else f"{_runs(stage)} to come",
-        }
+        (stage.study.name, counts(stage.progress) if stage.progress else f"{_runs(stage)} to come")
         for stage in progress.stages
     ]
     head = f"the lab: {done / total:.0%}, about {_time_left(progress)} left"
-    return "\n".join([head, table(stages), _running(progress)])
+    return "\n".join([head, table(stages, {"": "{0}", "runs": "{1}"}), _running(progress)])
 
 
 def _running(progress: "LabProgress") -> str:

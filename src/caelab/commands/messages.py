@@ -5,6 +5,7 @@ import re
 
 import click
 
+# Without blanks and hyphens, so that commands in backticks stay as they are.
 PARAMETER = re.compile(r"`([a-z_]+(?:\.[a-z_]+)*)`")
 """Name of a parameter in a message of the library, such as ```loss.kind```."""
 
@@ -24,6 +25,7 @@ def with_flags(message: str, command: click.Command | None = None) -> str:
         context = click.get_current_context(silent=True)
         command = context.command if context else None
     flags = {
+        # The last spelling is the long one, as in -o, --output.
         name: option.opts[-1]
         for option in (command.params if command else [])
         if isinstance(option, click.Option)
@@ -42,6 +44,8 @@ class NoteHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Show a warning that was not shown before."""
         message = record.getMessage()
+        # The runs of a study find the same, one after another; once is enough.
         if message not in self._shown:
             self._shown.add(message)
+            # Rich redirects stderr while it shows a bar, so that the note appears above the bar.
             click.echo(f"note: {with_flags(message)}", err=True)

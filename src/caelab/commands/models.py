@@ -7,10 +7,22 @@ from typing import TYPE_CHECKING
 import click
 
 from caelab.commands.help import documented_command
-from caelab.commands.output import decibel, json_option, print_json, table
+from caelab.commands.output import json_option, print_json, table
 
 if TYPE_CHECKING:
     from caelab.pictures.model_files import ShippedModel
+
+
+COLUMNS = {
+    "": "{0}",
+    "degradation": "{1[degradation]}",
+    "target": "{1[target]}",
+    "PSNR of MSE, dB": "{1[test][psnr_of_mean]:.2f}",
+    "best baseline": "{2:.2f} {3}",
+    "weights": "{1[weights]:,}",
+    "MB": "{4:.2f}",
+    "network": "{1[network]}",
+}
 
 
 @documented_command(
@@ -47,6 +59,7 @@ def command(
     """
     from caelab.pictures.model_files import find_model, shipped_models
 
+    # The only part that writes, and that needs PyTorch.
     if add is not None:
         from caelab.experiments.publish import publish
 
@@ -64,21 +77,18 @@ def command(
     elif not models:
         click.echo("no models ship with this copy of caelab; --add RUN NAME adds one")
     else:
-        click.echo(table([_row(model) for model in models.values()]))
+        rows = [
+            (model.name, model.card, *_best_baseline(model), model.weights.stat().st_size / 1e6)
+            for model in models.values()
+        ]
+        click.echo(table(rows, COLUMNS))
 
 
-def _row(model: "ShippedModel") -> dict[str, str]:
-    card = model.card
-    baselines = {name: errors["psnr_of_mean"] for name, errors in card["baselines"].items()}
-    # JSON has no infinity: a missing value is that of a perfect baseline.
-    best = max(baselines, key=lambda name: baselines[name] or math.inf, default=None)
-    return {
-        "": model.name,
-        "degradation": card["degradation"],
-        "target": card["target"],
-        "PSNR of MSE, dB": decibel(card["test"]["psnr_of_mean"]),
-        "best baseline": f"{decibel(baselines[best])} {best}" if best else "–",
-        "weights": f"{card['weights']:,}",
-        "MB": f"{model.weights.stat().st_size / 1e6:.2f}",
-        "network": card["network"],
-    }
+def _best_baseline(model: "ShippedModel") -> tuple[float | None, str]:
+    """Return the largest PSNR of the mean error among the baselines, and that baseline's name."""
+    # JSON has no infinity: a missing value is that of a baseline without any error.
+    found = [
+        (math.inf if errors["psnr_of_mean"] is None else errors["psnr_of_mean"], name)
+        for name, errors in model.card["baselines"].items()
+    ]
+    return max(found, default=(None, ""))

@@ -13,9 +13,11 @@ from caelab.training.config import KindName
 
 FunctionT = typing.TypeVar("FunctionT", bound=Callable[..., Any])
 
+# One list of words is easier to give than a flag, a number and a flag.
 TEST_TIME = tuple(name for name in PARAMETERS if name.startswith("tta_"))
 """Parameters that the one option ``--tta`` sets."""
 
+# By table: a new parameter in a table appears in the help without an entry here.
 GROUPS: Mapping[str, str] = {
     "data": "Data",
     "init": "Network",
@@ -68,6 +70,7 @@ TEST_TIME_HELP = (
     " (mirrored), shiftN (moved by N pixels), scale (enlarged by a quarter), joined by commas, or"
     " none."
 )
+# A comma must be followed by another word.
 TEST_TIME_LIST = re.compile(r"none|(?:(?:flip|scale|shift(\d+))(?:,(?=\w)|$))+")
 
 OLD_FLAGS: Mapping[str, str] = {
@@ -148,6 +151,7 @@ def run_options(
     """
 
     def add(function: FunctionT) -> FunctionT:
+        # Click lists options in the order of decorators, and the last one applied comes first.
         for name in reversed(names or ALL):
             option = click.option(name, cls=RunOption, usual=usual, common=name in common)
             function = option(function)
@@ -158,6 +162,7 @@ def run_options(
 
 def given_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that were given, in the nested tables of a configuration."""
+    # `None` means that the option was not given; 0 and False are values.
     given = {name: value for name, value in options.items() if value is not None}
     return nest(given | given.pop("tta", {}))
 
@@ -186,6 +191,7 @@ def _read_test_time(_: click.Context, __: click.Parameter, text: str | None) -> 
             f"'{text}' should be some of flip, shiftN and scale, joined by commas, such as"
             " flip,shift1,scale, or none."
         )
+    # All three values, because the option replaces those of a recipe and does not add to them.
     return {
         "tta_flip": "flip" in text,
         "tta_shift": int(found[1] or 0),

@@ -1,6 +1,8 @@
 """Results of a command on stdout: one JSON document, or a table in plain text."""
 
-from collections.abc import Mapping, Sequence
+import math
+import string
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import click
 
 from caelab.files import to_json
 
+# Not `exists=True`: the library says what is missing, and what to do, better than click.
 PATH = click.Path(path_type=Path)
 """Type of an option or argument that names a file or a folder."""
 
@@ -35,41 +38,45 @@ def print_errors(
         network: Errors of the network, as ``metrics.summarize_errors`` returns them.
         baselines: Errors of the baselines by their names.
     """
+    columns = {heading: "{0}", "MSE": "{1[mse]:.6f}", "PSNR, dB": "{1[psnr]:.2f}"}
+    columns |= {"PSNR of mean, dB": "{1[psnr_of_mean]:.2f}", "n": "{1[n]:}"}
+    # JSON has no infinity: the PSNR of an image without any error is stored as `null`.
     rows = [
-        {
-            heading: name,
-            "MSE": f"{errors['mse']:.6f}",
-            "PSNR, dB": decibel(errors["psnr"]),
-            "PSNR of mean, dB": decibel(errors["psnr_of_mean"]),
-            "n": str(errors["n"]),
-        }
+        (name, {key: math.inf if value is None else value for key, value in errors.items()})
         for name, errors in {"network": network, **baselines}.items()
     ]
-    click.echo(table(rows))
+    click.echo(table(rows, columns))
 
 
-def decibel(value: float | None) -> str:
-    """Return a PSNR as text; ``None``, as JSON has no infinity, stands for an infinite one."""
-    return "∞" if value is None else f"{value:.2f}"
-
-
-def table(rows: Sequence[Mapping[str, str]]) -> str:
-    """Return a table in plain text; columns of numbers are aligned right, all others left.
+def table(rows: Iterable[Sequence[object]], columns: Mapping[str, str]) -> str:
+    """Return a table in plain text.
 
     Args:
-        rows: Cells by heading; every row has the same headings.
+        rows: Objects that a row shows; every row has as many.
+        columns: Formats of the cells by heading, as ``str.format`` takes them for the objects of a
+            row. A cell with a colon in its format is a number and aligned right, others left.
 
-    >>> print(table([{"name": "copy", "MSE": "0.5"}, {"name": "pca-128", "MSE": "0.25"}]))
-    name      MSE
-    copy      0.5
-    pca-128  0.25
+    >>> print(table([("copy", 0.5), ("pca-128", None)], {"name": "{0}", "MSE": "{1:.3f}"}))
+    name       MSE
+    copy     0.500
+    pca-128      –
     """
-    columns: list[list[str]] = []
-    for heading in rows[0] if rows else ():
-        cells = [row[heading] for row in rows]
-        # Only letters have an upper case. The first column holds names, which may be numbers.
-        has_letters = "".join(cells).upper() != "".join(cells).lower()
-        width = max(map(len, [heading, *cells]))
-        align = str.ljust if has_letters or not columns else str.rjust
-        columns.append([align(cell, width) for cell in (heading, *cells)])
-    return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
+    cells = [[_FORMATTER.format(each, *row) for each in columns.values()] for row in rows]
+    aligned = []
+    for cell_format, *column in zip(columns.values(), columns, *cells, strict=True):
+        align = str.rjust if ":" in cell_format else str.ljust
+        # Headings count, too: most are wider than their numbers.
+        width = max(map(len, column))
+        aligned.append([align(cell, width) for cell in column])
+    return "\n".join("  ".join(line).rstrip() for line in zip(*aligned, strict=True))
+
+
+class _CellFormatter(string.Formatter):
+    def format_field(self, value: Any, format_spec: str) -> Any:
+        """Format a value; a dash stands for one that does not exist, such as a missing code."""
+        if value is None or value == math.inf:
+            return "–" if value is None else "∞"
+        return super().format_field(value, format_spec)
+
+
+_FORMATTER = _CellFormatter()

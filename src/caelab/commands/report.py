@@ -87,6 +87,7 @@ def command(
 def _named(folder: str) -> tuple[str, Path]:
     """Return the name before ``=``, empty where there is none, and the folder."""
     name, equals, rest = folder.partition("=")
+    # A folder whose own name contains "=" needs no name before it.
     if Path(folder).exists() or not (equals and name and rest):
         return "", Path(folder)
     return name, Path(rest)

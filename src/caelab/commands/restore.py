@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from caelab.commands.picture_options import picture_command, process_pictures
+from caelab.commands.picture_command import picture_command, process_pictures
 from caelab.degrade.degradation import Degradation, parse_degradation
 from caelab.errors import InputError
 
@@ -93,9 +93,11 @@ def _model_for(degradation: Degradation | None) -> str:
             "say what was done to the pictures, --degradation blur1.5, or name a model, --model"
             " RUN."
         )
+    # A colorizer needs other options, and a reconstruction has nothing to undo.
     if (suited := command_for(degradation)) in ("colorize", "reconstruct"):
         raise InputError(f"pictures with --degradation {degradation} are for `caelab {suited}`.")
     shipped = {model.card["degradation"]: name for name, model in shipped_models().items()}
+    # Compared as canonical texts: noise.10 finds the model of noise0.1.
     if str(degradation) in shipped:
         return shipped[str(degradation)]
     known = ", ".join(sorted(shipped.keys() - {"none", "gray"}))

@@ -53,8 +53,10 @@ def command(
     for trial in run_search(
         search, runs=runs, file=out if out is not None else runs / f"search-{search.name}.db"
     ):
+        # Shown at once, because a trial may take an hour.
         found.append(trial)
         click.echo(f"trial {trial.number}: {_line(trial)}", err=True)
+    # A failed trial has no error by which it could be ranked.
     found = [trial for trial in found if trial.error is not None]
     if not found:
         raise InputError(f"{file}: no trial could be trained.")

@@ -117,8 +117,10 @@ def command(
         as_json: Print JSON.
         options: Options of a run, which take precedence over the file.
     """
+    # The name of version 0.1 is not in the help, but is recognized.
     if engine_name == "this":
         raise InputError("--engine this is now called --engine serial.")
+    # A number of processes or threads says which engine is meant.
     if engine_name == "auto" and (workers or threads):
         engine_name = "processes" if workers else "serial"
     if workers and engine_name != "processes":
@@ -129,6 +131,7 @@ def command(
         from caelab.experiments.engines.processes import start_server
 
         start_server()  # it imports PyTorch while this process does, and reads the data
+    # Described before anything is trained: a mistake in the last network costs no hours.
     study = read_study(file, options=given_options(options), seeds=seeds)
     if dry_run:
         rows = plan_rows(study)
@@ -155,14 +158,17 @@ def _report(study: Study, folder: Path, runs: Path) -> None:
     """Write the report and name it on stderr: stdout holds the results."""
     from caelab.report.study_report import write_study_report
 
+    # The report shows a command that makes it again, trainings included.
     words = ["--report" if word == "--report-only" else word for word in sys.argv[1:]]
     source = study.base.data.source
+    # "auto" may find other images today; the runs know theirs.
     data = source if source != "auto" else None
     html = write_study_report(folder, runs=runs, data=data, command=shlex.join(["caelab", *words]))
     click.echo(f"report: {html}", err=True)
 
 
 def _print_results(study: Study, progress: "Progress", folder: Path, *, as_json: bool) -> None:
+    # As in the file, and not in the order in which the runs happened to end.
     order = {variant.label: index for index, variant in enumerate(study.variants)}
     rows = sorted(progress.rows.values(), key=lambda row: (order[row.label], row.seed))
     if as_json:
@@ -190,5 +196,6 @@ def _engine(name: str, workers: int | None, threads: int | None, address: str | 
     if threads is not None:
         import torch
 
+        # Other engines set the threads of their own processes.
         torch.set_num_threads(threads)
     return base.SerialEngine()

@@ -43,22 +43,16 @@ def plan_table(study: Study) -> str:
     """Return the plan for the terminal, with costs as multiples of the base's."""
     rows = plan_rows(study)
     costs = [row["multiply_accumulates"] * row["epochs"] for row in rows]
+    # A base without multiplications, such as pooling alone, costs 0.
     base = costs[0] or 1
-    cells = [
-        {
-            "": row["label"],
-            "code": _number(row["code_size"]),
-            "narrowest": f"{row['narrowest']:,}",
-            "weights": f"{row['weights']:,}",
-            "cost": f"{cost / base:.1f}",
-            "network": row["network"],
-        }
-        for row, cost in zip(rows, costs, strict=True)
-    ]
+    columns = {"": "{0[label]}", "code": "{0[code_size]:,}", "narrowest": "{0[narrowest]:,}"}
+    columns |= {"weights": "{0[weights]:,}", "cost": "{1:.1f}", "network": "{0[network]}"}
+    cells = [(row, cost / base) for row, cost in zip(rows, costs, strict=True)]
     seeds = ", ".join(map(str, study.seeds))
+    runs = len(rows) * len(study.seeds)
     return (
-        f"{table(cells)}\n\n{len(rows)} networks × seeds {seeds} = {len(rows) * len(study.seeds)}"
-        f" runs; a seed costs {sum(costs) / base:.0f} times the base's multiply-accumulates"
+        f"{table(cells, columns)}\n\n{len(rows)} networks × seeds {seeds} = {runs} runs; a seed"
+        f" costs {sum(costs) / base:.0f} times the base's multiply-accumulates"
     )
 
 
@@ -68,22 +62,22 @@ def results_table(rows: Sequence[StudyRow]) -> str:
     Args:
         rows: Results of runs; those of one network follow each other.
     """
-    # A network's time is a median, because other work slows single runs down.
-    networks = [list(group) for _, group in groupby(rows, key=lambda row: row.label)]
-    return table(
-        [
-            {
-                "": same[0].label,
-                "code": _number(same[0].code_size),
-                "weights": f"{same[0].weights:,}",
-                "s/epoch": f"{statistics.median(row.seconds_per_epoch for row in same):.1f}",
-                "test MSE": f"{statistics.mean(row.test_mse for row in same):.6f}",
-                "PSNR, dB": f"{statistics.mean(row.test_psnr for row in same):.2f}",
-                "seeds": str(len(same)),
-            }
-            for same in networks
-        ]
-    )
+    columns = {"": "{0.label}", "code": "{0.code_size:,}", "weights": "{0.weights:,}"}
+    columns |= {"s/epoch": "{1:.1f}", "test MSE": "{2:.6f}", "PSNR, dB": "{3:.2f}", "seeds": "{4:}"}
+    networks = []
+    for _, group in groupby(rows, key=lambda row: row.label):
+        same = list(group)
+        networks.append(
+            (
+                same[0],
+                # Not the mean, because other work on the machine slows single runs down.
+                statistics.median(row.seconds_per_epoch for row in same),
+                statistics.mean(row.test_mse for row in same),
+                statistics.mean(row.test_psnr for row in same),
+                len(same),
+            )
+        )
+    return table(networks, columns)
 
 
 @contextlib.contextmanager
@@ -124,18 +118,10 @@ def study_text(name: str, progress: "Progress | None") -> str:
     if progress is None:
         return f"{name}: reading the data …"
     best = sorted(progress.rows.values(), key=lambda row: row.validation_mse)
-    cells = [
-        {
-            "": row.label,
-            "seed": str(row.seed),
-            "code": _number(row.code_size),
-            "weights": f"{row.weights:,}",
-            "validation MSE": f"{row.validation_mse:.6f}",
-            "test MSE": f"{row.test_mse:.6f}",
-            "s/epoch": f"{row.seconds_per_epoch:.1f}",
-        }
-        for row in best[:8]
-    ]
+    shown = [(row,) for row in best[:8]]
+    columns = {"": "{0.label}", "seed": "{0.seed:}", "code": "{0.code_size:,}"}
+    columns |= {"weights": "{0.weights:,}", "validation MSE": "{0.validation_mse:.6f}"}
+    columns |= {"test MSE": "{0.test_mse:.6f}", "s/epoch": "{0.seconds_per_epoch:.1f}"}
     # Copies, because the study changes them while a thread of the display reads them.
     running = [
         f"running: {progress.planned[run].title}, {duration(time.monotonic() - start)}"
@@ -145,7 +131,7 @@ def study_text(name: str, progress: "Progress | None") -> str:
         f"failed: {progress.planned[run].title}: {message.splitlines()[0]}"
         for run, message in list(progress.failures.items())[-3:]
     ]
-    return "\n".join([f"{name}: {counts(progress)}", "", table(cells), *running, *failed])
+    return "\n".join([f"{name}: {counts(progress)}", "", table(shown, columns), *running, *failed])
 
 
 def event(progress: "Progress", summary: str) -> str:
@@ -156,6 +142,7 @@ def event(progress: "Progress", summary: str) -> str:
         summary: State of the study in words.
     """
     name = progress.latest
+    # Before the first event there is only the state.
     if not name:
         return summary
     title, row = progress.planned[name].title, progress.rows.get(name)
@@ -172,6 +159,7 @@ def event(progress: "Progress", summary: str) -> str:
 def counts(progress: "Progress") -> str:
     """Return how far a study has come: runs done, running and left, time left, the best network."""
     text = f"{len(progress.rows)} done"
+    # Finished runs of other studies count, too, if their configuration is the same.
     text += f" ({progress.reused} from before)" if progress.reused else ""
     text += f", {len(progress.running)} running, {len(progress.left)} left"
     text += f", {len(progress.failures)} failed" if progress.failures else ""
@@ -179,7 +167,3 @@ def counts(progress: "Progress") -> str:
     if seconds is not None and (progress.left or progress.running):
         text += f"; about {duration(seconds)} left"
     return text + (f"; best {best.label}, {best.validation_mse:.6f}" if best else "")
-
-
-def _number(value: int | None) -> str:
-    return "–" if value is None else f"{value:,}"

@@ -60,6 +60,7 @@ def command(
     chosen = given_options({"network": network, **options})
     config = make_config(merge(read_options(file) if file else {}, chosen))
 
+    # Only now, because a wrong option should be answered at once.
     import torch
 
     from caelab.experiments.run import run
@@ -90,6 +91,7 @@ def read_options(file: Path) -> dict[str, Any]:
     if file.suffix != ".json":
         return read_toml(file, "recipe")
     content = read_json(file)
+    # The card of a shipped model has its configuration in the same place as `config.json`.
     options = content.get("config", content)
     if not isinstance(options, dict):
         raise InputError(f"{file}: 'config' should hold the options by name.")

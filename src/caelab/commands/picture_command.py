@@ -1,4 +1,4 @@
-"""Options that the picture commands share, and the way from picture files to result files."""
+"""A command on pictures: the options that all share, and the way from files to result files."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -81,6 +81,7 @@ def picture_command(
     ]
 
     def add(function: Callable[..., None]) -> HelpCommand:
+        # Click lists options in the order of decorators, and the last one applied comes first.
         for option in reversed(options):
             function = option(function)
         return documented_command(name, *examples)(function)
@@ -115,6 +116,7 @@ def process_pictures(
     from caelab.pictures.picture import printable
 
     compare, force, variants = options["compare"], options["force"], options.get("variants")
+    # Everything that can be refused is refused before the model is opened, which takes seconds.
     jobs = find_jobs(
         options["inputs"],
         output=options["output"],
@@ -130,6 +132,7 @@ def process_pictures(
     )
     name = printable(options["model"])
     require_task(model, task, name=name, undoing=undoing)
+    # A variant is a model of its own; its seed alone decides what it draws.
     passes = [(model, jobs)]
     if variants:
         passes = [
@@ -148,6 +151,7 @@ def process_pictures(
                 bar()
                 for note in outcome.notes:
                     click.echo(f"{outcome.job.name}: {note}", err=True)
+                # At once and not at the end: thousands of pictures may follow.
                 if outcome.error is not None:
                     click.echo(f"failed: {with_flags(outcome.error)}", err=True)
     _print_outcomes(name, outcomes, as_json=options["as_json"], compared=compare)
@@ -171,12 +175,14 @@ def _print_outcomes(
                 "metrics": dict(metrics),
             }
         )
+        # A path would damage the picture that goes to standard output.
         if done and job.target is not None and not as_json:
             errors = "  PSNR {psnr:.2f} dB, CIEDE2000 {ciede2000:.2f}" if metrics else ""
             click.echo(printable(str(job.target)) + errors.format(**metrics))
     failed = sum(outcome.error is not None for outcome in outcomes)
     if as_json:
         print_json({"model": model, "failed": failed, "pictures": documents})
+    # The others are done, but a script must learn that not all are.
     if failed:
         if len(outcomes) > 1:
             click.echo(f"{failed} of {len(outcomes)} pictures failed", err=True)
@@ -195,6 +201,7 @@ def _check(jobs: Sequence["Job"], chosen: Mapping[str, Any]) -> None:
             raise InputError(
                 f"{flag} does not go with a picture on standard output. Name a file: --output FILE."
             )
+    # Each variant is a pass over all pictures, so that one model is in memory at a time.
     if chosen["--variants"] and any(job.source is None for job in jobs):
         raise InputError(
             "--variants reads a picture several times, and standard input can be read once. Name a"
