@@ -9,11 +9,13 @@ import os
 import secrets
 import shutil
 import tomllib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from caelab.errors import InputError
+
+ContentT = TypeVar("ContentT")
 
 
 @contextlib.contextmanager
@@ -81,11 +83,8 @@ def read_csv(file: Path) -> list[list[str]]:
     Raises:
         InputError: The file is missing or damaged.
     """
-    try:
-        with file.open(encoding="utf-8", newline="") as lines:
-            return list(csv.reader(lines))
-    except (OSError, ValueError, csv.Error) as error:
-        raise InputError(f"cannot read {file}: {error}") from error
+    # Without line ends of its own, a text keeps those within quoted cells.
+    return _read(file, lambda text: list(csv.reader(io.StringIO(text, newline=""))))
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -94,13 +93,10 @@ def read_json(file: Path) -> dict[str, Any]:
     Raises:
         InputError: The file is missing or damaged.
     """
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {file}: {error}") from error
+    content = _read(file, json.loads)
     if not isinstance(content, dict):
         raise InputError(f"{file} should hold a JSON object, not {type(content).__name__}.")
-    return content
+    return dict(content)
 
 
 def read_toml(file: Path, kind: str) -> dict[str, Any]:
@@ -113,10 +109,14 @@ def read_toml(file: Path, kind: str) -> dict[str, Any]:
     Raises:
         InputError: The file is missing or malformed; the message holds line and column.
     """
+    return _read(file, tomllib.loads, f"the {kind} ")
+
+
+def _read(file: Path, parse: Callable[[str], ContentT], kind: str = "") -> ContentT:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read the {kind} {file}: {error}") from error
+        return parse(file.read_bytes().decode())
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"cannot read {kind}{file}: {error}") from error
 
 
 def to_json(document: Any) -> str:

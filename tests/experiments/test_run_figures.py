@@ -2,9 +2,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from caelab.experiments.run_figures import choose_samples, draw_error, draw_samples
+from caelab.metrics.evaluate import Estimate
 
 RECORDS = [
     {
@@ -36,7 +38,7 @@ def test_samples_are_the_best_the_middle_and_the_worst() -> None:
 @pytest.mark.parametrize("total", [1, 2, 3, 4, 9])
 def test_few_images_give_few_samples(total: int) -> None:
     count = min(3, total)
-    chosen = choose_samples(np.arange(total)[::-1] * 1.0, count)
+    chosen = choose_samples(np.arange(total)[::-1] * 1.0, 3)
     assert chosen.shape == (3, count)
     assert all(len(set(row)) == count for row in chosen.tolist())
 
@@ -51,21 +53,15 @@ def test_the_curve_says_its_numbers_and_is_the_same_every_time(tmp_path: Path) -
 
 
 def test_samples_show_the_pixels(tmp_path: Path) -> None:
-    color = np.zeros((3, 2, 3, 8, 8), np.float32)
-    color[:, :, 0] = 1  # red originals, blue estimates
-    draw_samples(
-        tmp_path / "samples.png",
-        rows={"original": color, "network": color[:, :, ::-1]},
-        errors=np.full((3, 2), 2 / 3),
-        labels=("best", "median", "worst"),
-        title="test",
-        footnote="",
-    )
+    red = torch.zeros(2, 3, 8, 8)
+    red[:, 0] = 1
+    blocks = [Estimate(target=red, estimate=red.flip(1), degraded=red.flip(1))] * 3
+    draw_samples(tmp_path / "samples.png", blocks, show_input=False, title="test", footnote="")
     with Image.open(tmp_path / "samples.png") as picture:
         pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
-    red, blue = ((pixels == color).all(1).sum() for color in ([255, 0, 0], [0, 0, 255]))
-    assert red > 10_000
-    assert blue > 10_000
+    reds, blues = ((pixels == color).all(1).sum() for color in ([255, 0, 0], [0, 0, 255]))
+    assert reds > 10_000
+    assert blues > 10_000
 
 
 def test_a_long_footnote_stays_inside_the_picture(tmp_path: Path) -> None:

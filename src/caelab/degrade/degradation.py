@@ -24,8 +24,8 @@ class DegradationStep:
     def __str__(self) -> str:
         if self.strength is None:
             return self.name
-        digits = f"{Decimal(repr(self.strength)):f}"  # the shortest, without an exponent
-        return self.name + (digits.rstrip("0").rstrip(".") if "." in digits else digits)
+        # The shortest number that reads back the same, without an exponent.
+        return f"{self.name}{Decimal(repr(self.strength)).normalize():f}"
 
     @property
     def kind(self) -> DegradationKind:
@@ -93,23 +93,20 @@ def parse_degradation(text: str) -> Degradation:
     """
     if text.strip() == "none":
         return Degradation()
-    steps: list[DegradationStep] = []
-    column = 1
-    for part in text.split("+"):
+    steps: dict[str, DegradationStep] = {}
+    for word in re.finditer(r"(?:^|\+)\s*([^+]*)", text):
         try:
-            step = _read_step(part.strip())
-            if step.name in (earlier.name for earlier in steps):
+            step = _read_step(word[1].rstrip())
+            if step.name in steps:
                 raise _WordError(f"{step.name} occurs twice", "Each degradation may occur once.")
         except _WordError as error:
             problem, advice = error.args
-            start = column + len(part) - len(part.lstrip())
             raise InputError(
-                f"the degradation {_quoted(text)} cannot be read: {problem}, at column {start}."
-                f" {advice}"
+                f"the degradation {_quoted(text)} cannot be read: {problem}, at column"
+                f" {word.start(1) + 1}. {advice}"
             ) from error
-        steps.append(step)
-        column += len(part) + 1
-    return Degradation(steps=tuple(steps))
+        steps[step.name] = step
+    return Degradation(steps=tuple(steps.values()))
 
 
 class _WordError(Exception):
@@ -122,7 +119,7 @@ def _read_step(word: str) -> DegradationStep:
             "none is joined to another degradation", "Write it alone, or leave it out."
         )
     name = re.split("[^a-z]", word, maxsplit=1)[0]
-    digits = word[len(name) :]
+    digits = word.removeprefix(name)
     registry = DegradationKind.registry
     if name not in registry:
         examples = {"none": "none"} | {key: kind.example() for key, kind in registry.items()}
@@ -140,13 +137,14 @@ def _read_step(word: str) -> DegradationStep:
                 f"{name} takes no strength, but has {_quoted(digits)}", f"Write {name}."
             )
         return DegradationStep(name=name)
+    # −1 is out of every range.
     strength = float(digits) if re.fullmatch(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", digits) else -1.0
-    if not spec.low <= strength <= spec.high or (spec.whole and strength != int(strength)):
+    if not spec.low <= strength <= spec.high or (spec.whole and strength % 1):
         raise _WordError(
             f"{name} has the strength {_quoted(digits)}"
             if digits
             else f"{name} lacks its strength",
-            f"It is a {'whole ' if spec.whole else ''}number from {spec.low:g} to {spec.high:g}"
+            f"It is a {'whole ' * spec.whole}number from {spec.low:g} to {spec.high:g}"
             f" ({spec.unit}), such as {kind.example()}.",
         )
     return DegradationStep(name=name, strength=strength)

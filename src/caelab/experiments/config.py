@@ -8,8 +8,9 @@ import difflib
 import hashlib
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, PlainSerializer, PlainValidator, ValidationError
@@ -17,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 from caelab.degrade.degradation import Degradation, parse_degradation
 from caelab.errors import InputError
-from caelab.experiments.migration import OLD_VALUES, RENAMED
+from caelab.experiments.migration import OLD_VALUES, RENAMED, nest_paths
 from caelab.models.tta import TTA
 from caelab.networks.ast import Network
 from caelab.networks.parser import parse
@@ -31,27 +32,26 @@ DEFAULTS = 2
 """Version of the defaults and of the names, so that a run with other defaults has another key."""
 
 
-def _read_network(value: Any) -> Network:
-    if isinstance(value, Network):
-        return value
-    if isinstance(value, str):
-        return parse(value)
-    raise ValueError("Input should be a network text or the name of a preset")
+def _parsed(kind: type, read: Callable[[str], Any], expected: str) -> PlainValidator:
+    def validate(value: Any) -> Any:
+        if isinstance(value, kind):
+            return value
+        if isinstance(value, str):
+            return read(value)
+        raise ValueError(f"Input should be {expected}")
+
+    return PlainValidator(validate)
 
 
-def _read_degradation(value: Any) -> Degradation:
-    if isinstance(value, Degradation):
-        return value
-    if isinstance(value, str):
-        return parse_degradation(value)
-    raise ValueError("Input should be a text such as gray or noise0.1+blur1")
-
-
+# JSON holds the text, and the configuration the tree: so a text is parsed once.
+_AS_TEXT = PlainSerializer(str, return_type=str)
 ParsedNetwork = Annotated[
-    Network, PlainValidator(_read_network), PlainSerializer(str, return_type=str)
+    Network, _parsed(Network, parse, "a network text or the name of a preset"), _AS_TEXT
 ]
 ParsedDegradation = Annotated[
-    Degradation, PlainValidator(_read_degradation), PlainSerializer(str, return_type=str)
+    Degradation,
+    _parsed(Degradation, parse_degradation, "a text such as gray or noise0.1+blur1"),
+    _AS_TEXT,
 ]
 
 
@@ -287,10 +287,7 @@ class Parameter:
 
     def value(self, config: RunConfig) -> Any:
         """Return this parameter's value in ``config``."""
-        value: Any = config
-        for name in self.path:
-            value = getattr(value, name)
-        return value
+        return reduce(getattr, self.path, config)
 
 
 def _parameters() -> Iterator[tuple[str, Parameter]]:
@@ -313,7 +310,10 @@ The short name is the last part of the path; of ``kind`` and ``source`` the tabl
 ``tta_…`` for test-time augmentation.
 """
 
-SHORT_NAMES: Mapping[str, str] = {each.dotted: name for name, each in PARAMETERS.items()}
+PATHS: Mapping[str, str] = {name: parameter.dotted for name, parameter in PARAMETERS.items()}
+"""The path of every parameter by its short name."""
+
+SHORT_NAMES: Mapping[str, str] = {path: name for name, path in PATHS.items()}
 """The short name of every parameter by its path."""
 
 
@@ -328,15 +328,7 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     >>> nest({"epochs": 3, "learning_rate": 0.01, "loss": "l1"})
     {'epochs': 3, 'optimizer': {'learning_rate': 0.01}, 'loss': {'kind': 'l1'}}
     """
-    nested: dict[str, Any] = {}
-    for name, value in flat.items():
-        parameter = PARAMETERS.get(name)
-        *tables, last = parameter.path if parameter else (name,)
-        table = nested
-        for inner in tables:
-            table = table.setdefault(inner, {})
-        table[last] = value
-    return nested
+    return nest_paths({PATHS.get(name, name): value for name, value in flat.items()})
 
 
 def short_names(nested: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
@@ -400,7 +392,7 @@ def _explain(problem: Any) -> str:
         case "model_type" | "model_attributes_type":
             inner = next(each for each in PARAMETERS.values() if each.path[0] == path[0])
             return f"{path[0]} is a table: write {inner.dotted} = {shown!r}"
-        case "literal_error" if (new := OLD_VALUES.get(path[-1], {}).get(shown)) is not None:
+        case "literal_error" if new := OLD_VALUES.get(".".join(path), {}).get(shown):
             return f"{name} {shown}: '{value}' is now called '{new}'"
         case _:
             return f"{name} {shown}: {reason(problem)}"

@@ -50,17 +50,13 @@ def _lanes(device: "torch.device") -> int | None:
 
 
 def _commit() -> str | None:
-    command = [
-        "git",
-        "-C",
-        str(Path(__file__).parent),
-        "describe",
-        "--always",
-        "--dirty",
-        "--abbrev=12",
-    ]
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    folder = Path(__file__).parent
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+        answer = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=5, check=False
+        )
+    # Git may be missing, and an installed package lies in no repository.
     except (OSError, subprocess.TimeoutExpired):
         return None
     return answer.stdout.strip() or None

@@ -4,7 +4,6 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from caelab.baselines.measure import measure_baselines
 from caelab.experiments.environment import peak_memory_bytes
@@ -12,7 +11,7 @@ from caelab.experiments.run_directory import BestCheckpoint, RunDirectory
 from caelab.experiments.run_figures import choose_samples, draw_error, draw_samples
 from caelab.experiments.setup import RunContext
 from caelab.files import replacing
-from caelab.metrics.evaluate import Restore, estimates, measure_restored
+from caelab.metrics.evaluate import estimates, measure_restored
 from caelab.metrics.summary import psnr, summarize_errors
 from caelab.models.image_model import ImageModel
 from caelab.models.inference import restoring
@@ -46,9 +45,26 @@ def finalize(
         splits.train, splits.validation, splits.test, config.degradation, context.description
     )
     title = f"{config.network_name}, {len(records)} epochs on {splits.source.name}"
+    counts = {name: len(getattr(splits, name)) for name in ("train", "validation", "test")}
+    parts = ", ".join(f"{count} {name}" for name, count in counts.items())
+    notes = (f"{splits.source.name}: {parts} images", splits.source.note)
+    footnote = " · ".join(filter(None, notes))
     with restoring(model, context.precision) as restore:
         metrics = measure_restored(restore, splits.test, config.degradation)
-        _draw_samples(directory, context, restore, metrics["mse"], title)
+        shown = choose_samples(metrics["mse"], SAMPLES)
+        samples = estimates(
+            restore,
+            splits.test.at(shown.ravel()),
+            degradation=config.degradation,
+            batch_size=shown.shape[1],
+        )
+        draw_samples(
+            directory.samples,
+            samples,
+            show_input=bool(config.degradation.steps),
+            title=f"{title}: test MSE {metrics['mse'].mean():.5f}",
+            footnote=footnote,
+        )
     with replacing(directory.per_image) as temporary, temporary.open("wb") as file:
         arrays: dict[str, Any] = {"index": splits.test.rows, "psnr": psnr(metrics["mse"])}
         np.savez_compressed(file, **(arrays | metrics))
@@ -60,7 +76,7 @@ def finalize(
         best_epoch=best.epoch,
         test_error=float(metrics["mse"].mean()),
         baselines={name: float(each["mse"].mean()) for name, each in baselines.items()},
-        footnote=_footnote(context),
+        footnote=footnote,
     )
     seconds = [record["seconds"] for record in records]
     description = context.description
@@ -78,7 +94,7 @@ def finalize(
         "best_epoch": best.epoch,
         "epochs": len(records),
         "baselines": {name: summarize_errors(**each) for name, each in baselines.items()},
-        "images": {name: len(getattr(splits, name)) for name in ("train", "validation", "test")},
+        "images": counts,
         "data": splits.source.name,
         "data_note": splits.source.note,
         "normalization": {"mean": context.card.output_mean, "std": context.card.output_std},
@@ -89,37 +105,3 @@ def finalize(
     }
     # Last of all: its existence says that every other file is complete.
     directory.write(directory.result, result)
-
-
-def _draw_samples(
-    directory: RunDirectory, context: RunContext, restore: Restore, errors: np.ndarray, title: str
-) -> None:
-    test, degradation = context.splits.test, context.config.degradation
-    chosen = choose_samples(errors, min(SAMPLES, len(errors)))
-    (estimate,) = estimates(
-        restore, test.at(chosen.ravel()), degradation=degradation, batch_size=chosen.size
-    )
-
-    def blocks(images: Tensor) -> np.ndarray:
-        return images.float().cpu().numpy().reshape(*chosen.shape, *images.shape[1:])
-
-    rows = {"original": blocks(estimate.target), "network": blocks(estimate.estimate)}
-    if degradation.steps:
-        rows = {"input": blocks(estimate.degraded.clamp(0, 1)), **rows}
-    draw_samples(
-        directory.samples,
-        rows=rows,
-        errors=errors[chosen],
-        labels=("smallest errors of the test images", "median", "largest errors"),
-        title=f"{title}: test MSE {errors.mean():.5f}",
-        footnote=_footnote(context),
-    )
-
-
-def _footnote(context: RunContext) -> str:
-    splits = context.splits
-    note = f" · {splits.source.note}" if splits.source.note else ""
-    return (
-        f"{splits.source.name}: {len(splits.train)} training, {len(splits.validation)} validation,"
-        f" {len(splits.test)} test images{note}"
-    )

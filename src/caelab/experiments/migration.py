@@ -47,10 +47,10 @@ RENAMED: Mapping[str, str] = {
 """Parameters of the flat configuration by their old names, and their paths now."""
 
 OLD_VALUES: Mapping[str, Mapping[Any, str]] = {
-    "normalize": {"range": "none", "standard": "standardize"},
+    "data.normalize": {"range": "none", "standard": "standardize"},
     "init": {"data": "lsuv"},
 }
-"""Values that were renamed, by the parameter's last name."""
+"""Values that were renamed, by the parameter's path."""
 
 RENAMED_RESULTS: Mapping[str, str] = {
     "impair": "degradation",
@@ -74,13 +74,23 @@ def migrate_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     if not is_flat(config):
         return dict(config)
+    paths = {RENAMED.get(name, name): value for name, value in config.items()}
+    for path, values in OLD_VALUES.items():
+        if path in paths:
+            paths[path] = values.get(paths[path], paths[path])
+    return nest_paths(paths)
+
+
+def nest_paths(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Put values by dotted path into nested tables.
+
+    >>> nest_paths({"data.source": "photos", "epochs": 3})
+    {'data': {'source': 'photos'}, 'epochs': 3}
+    """
     nested: dict[str, Any] = {}
-    for name, value in config.items():
-        *tables, last = RENAMED.get(name, name).split(".")
-        table = nested
-        for inner in tables:
-            table = table.setdefault(inner, {})
-        table[last] = OLD_VALUES.get(last, {}).get(value, value)
+    for path, value in values.items():
+        table, _, name = path.rpartition(".")
+        (nested.setdefault(table, {}) if table else nested)[name] = value
     return nested
 
 

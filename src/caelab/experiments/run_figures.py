@@ -1,11 +1,13 @@
 """The pictures of a run: its error by epoch, and its best, median and worst reconstructions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from caelab.metrics.evaluate import Estimate
+from caelab.metrics.image_metrics import squared_error
 from caelab.metrics.summary import psnr
 from caelab.plotting import (
     BLUE,
@@ -21,6 +23,8 @@ from caelab.plotting import (
     save_figure,
     set_limits,
 )
+
+HEADINGS = ("smallest errors of the test images", "median", "largest errors")
 
 
 def draw_error(
@@ -76,40 +80,37 @@ def draw_error(
 
 
 def draw_samples(
-    file: Path,
-    *,
-    rows: Mapping[str, np.ndarray],
-    errors: np.ndarray,
-    labels: Sequence[str],
-    title: str,
-    footnote: str,
+    file: Path, blocks: Iterable[Estimate], *, show_input: bool, title: str, footnote: str
 ) -> None:
     """Draw blocks of images above what was made of them, with the PSNR of each.
 
     Args:
         file: File to write.
-        rows: Images ``float32 (B, K, 1 or 3, H, W)`` in [0, 1] by label: B blocks of K images.
-        errors: MSE of the images in the last row, ``(B, K)``.
-        labels: A heading for each block.
+        blocks: The images with the smallest, middle and largest errors, as
+            :func:`choose_samples` chooses them.
+        show_input: Whether the first row of a block is the network's input.
         title: Title of the whole picture.
         footnote: Note about the data; may be empty.
     """
-    blocks = [
-        ImageBlock(
-            rows={name: images[index] for name, images in rows.items()},
-            heading=label,
-            notes=[f"{float(psnr(error)):.1f} dB" for error in errors[index]],
-        )
-        for index, label in enumerate(labels)
-    ]
-    save_figure(draw_image_blocks(blocks, title=title, footnote=footnote), file)
+    drawn = []
+    for heading, block in zip(HEADINGS, blocks, strict=True):
+        rows = {"original": block.target, "network": block.estimate}
+        if show_input:
+            rows = {"input": block.degraded.clamp(0, 1), **rows}
+        errors = squared_error(block.estimate, block.target).cpu().numpy()
+        images = {name: row.float().cpu().numpy() for name, row in rows.items()}
+        notes = [f"{decibels:.1f} dB" for decibels in psnr(errors)]
+        drawn.append(ImageBlock(rows=images, heading=heading, notes=notes))
+    save_figure(draw_image_blocks(drawn, title=title, footnote=footnote), file)
 
 
 def choose_samples(errors: np.ndarray, count: int) -> np.ndarray:
-    """Return the positions of the best, the middle and the worst images, ``int64 (3, count)``.
+    """Return the positions of the best, the middle and the worst images, ``int64 (3, K)``.
 
-    Each row is ordered from the smaller error to the larger.
+    Each row is ordered from the smaller error to the larger. K is ``count``, or the number of
+    images if there are fewer.
     """
+    count = min(count, len(errors))
     order = np.argsort(errors, kind="stable")
     middle = max(0, len(order) // 2 - count // 2)
     return np.stack([order[:count], order[middle : middle + count], order[-count:]])

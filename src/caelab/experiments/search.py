@@ -123,11 +123,10 @@ def read_search(file: Path, *, options: Mapping[str, Any], trials: int | None = 
     Raises:
         InputError: The file cannot be read, or something in it is wrong.
     """
-    content = read_toml(file, "search")
-    tables = {name: content.pop(name, {}) for name in ("search", "base", "space")}
-    if content or not all(isinstance(table, dict) for table in tables.values()):
+    tables = {"search": {}, "base": {}, "space": {}} | read_toml(file, "search")
+    if len(tables) > 3 or not all(isinstance(table, dict) for table in tables.values()):
         raise InputError(
-            f"{file}: expected the tables [search], [base] and [space], not {', '.join(content)}."
+            f"{file}: expected the tables [search], [base] and [space], not {', '.join(tables)}."
         )
     base = merge(tables["base"], options)
     space = {name: levels for _, name, levels in short_names(tables["space"])}
@@ -200,12 +199,7 @@ def run_search(search: Search, *, runs: Path, file: Path) -> Iterator[Trial]:
     for trial in study.get_trials(deepcopy=False):
         if trial.value is not None or FAILED in trial.user_attrs:
             done += 1
-            yield Trial(
-                number=trial.number,
-                values=trial.params,
-                run=trial.user_attrs.get("run", ""),
-                error=trial.value,
-            )
+            yield _trial(trial)
         elif not trial.state.is_finished():
             # Interrupted: it does not count, and the next trial gets the same values.
             study.tell(trial.number, state=failed)
@@ -215,18 +209,19 @@ def run_search(search: Search, *, runs: Path, file: Path) -> Iterator[Trial]:
         study.sampler = optuna.samplers.TPESampler(seed=int(entropy[0]))
         asked = study.ask()
         values = {name: _suggest(asked, name, levels) for name, levels in search.space.items()}
-        error, name = None, ""
+        error = None
         try:
             directory = run(search.config(values), runs=runs)
-            name = directory.path.name
-            error = float(directory.read_result()["validation_mse"])
+            error = directory.read_result()["validation_mse"]
+            asked.set_user_attr("run", directory.path.name)
         except (InputError, TrainingDiverged) as problem:
             asked.set_user_attr(FAILED, str(problem))
-            study.tell(asked, state=failed)
-        else:
-            asked.set_user_attr("run", name)
-            study.tell(asked, error)
-        yield Trial(number=asked.number, values=values, run=name, error=error)
+        yield _trial(study.tell(asked, error, failed if error is None else None))
+
+
+def _trial(told: "optuna.trial.FrozenTrial") -> Trial:
+    run = told.user_attrs.get("run", "")
+    return Trial(number=told.number, values=told.params, run=run, error=told.value)
 
 
 def _open(search: Search, file: Path) -> "optuna.Study":
