@@ -131,6 +131,7 @@ def in_parallel(
         function: What is called.
         shares: The arguments of each call, at least one.
     """
+    # The calling thread takes a share, too, instead of waiting for the others.
     others = [_pool().submit(function, *share) for share in shares[1:]]
     results = [function(*shares[0])]
     for other, share in zip(others, shares[1:], strict=True):
@@ -140,6 +141,7 @@ def in_parallel(
     return results
 
 
+# One pool for the whole process: each would keep a thread alive for every core.
 @cache
 def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(os.cpu_count(), "caelab")

@@ -71,6 +71,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
         InputError: The file cannot be written.
     """
     text = io.StringIO()
+    # By default the lines of a CSV file end as on Windows.
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)

@@ -70,6 +70,7 @@ def uniform(keys: Tensor, count: int, stream: int) -> Tensor:
     # A key has 64 bits and the hash works on 32: the lower half starts it, the upper half enters
     # every round. Integers of 32 bits are fast on every device, and wrap around alike.
     low, high = (keys.bitwise_right_shift(shift).to(torch.int32).unsqueeze(1) for shift in (0, 32))
+    # The stream is in the highest 6 bits: each stream has 2²⁶ numbers of its own.
     counter = torch.arange(count, dtype=torch.int32, device=keys.device) + (stream << 26)
     number = counter * -0x61C88647 + low  # the golden ratio of 2³²: neighbors start far apart
     for shift, multiplier in _ROUNDS:

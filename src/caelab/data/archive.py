@@ -34,6 +34,8 @@ def read_members(path: Path, wanted: frozenset[str]) -> Iterator[tuple[str, byte
         with gzip.open(path, "rb") as stream:
             # The archive ends with blocks of zeros.
             while (header := stream.read(_BLOCK)).strip(b"\0"):
+                # In a header the first 100 bytes are the path; the size is at 124 in octal digits,
+                # and the type at 156 (POSIX ustar).
                 digits = header[124:136].strip(b" \0")
                 if not re.fullmatch(rb"[0-7]+", digits):
                     raise ValueError("it holds no tar archive")

@@ -129,6 +129,7 @@ def crop_boxes(photo: Photo, pixels: NDArray[np.uint8]) -> Iterator[tuple[int, B
         part_of[flat[: len(part_of), : part_of.shape[1]]] = FREE
         for part, share in SHARES.items():
             candidates = _STEP * np.argwhere(part_of[::_STEP, ::_STEP] == part)
+            # Evenly spaced candidates instead of random ones: crops overlap as little as possible.
             count = min(round(photo.crops * share_of_side * share), len(candidates))
             evenly = np.arange(count) * len(candidates) // max(count, 1)
             for top, left in candidates[evenly].tolist():
@@ -145,6 +146,8 @@ def _deviation(pixels: NDArray[np.uint8], side: int) -> NDArray[np.float64]:
     Returns:
         Deviations ``(H, W)``, each at the upper left pixel of its square.
     """
+    # The filter's window surrounds its pixel; the origin moves it to the lower right. A variance
+    # near 0 can come out negative by rounding.
     luma = luminance(np.moveaxis(pixels.astype(np.float64), -1, 0))[0]
     mean, mean_square = (
         uniform_filter(values, side, origin=-(side // 2)) for values in (luma, luma**2)

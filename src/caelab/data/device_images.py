@@ -84,6 +84,7 @@ class DeviceImages:
             chosen: Indices within this part, ``int64 (N,)`` on the same device, or a slice.
         """
         channels, height, width = self.shape
+        # A slice is a view of the bytes; `index_select` gathers whole rows at once.
         rows = self.flat[chosen] if isinstance(chosen, slice) else self.flat.index_select(0, chosen)
         unit = rows.to(torch.float32).div_(255)
         return unit.view(-1, height, width, channels).permute(0, 3, 1, 2)

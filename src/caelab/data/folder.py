@@ -138,6 +138,7 @@ def read_picture(path: Path, *, size: int) -> NDArray[np.uint8]:
         if opened.width * opened.height > PIXEL_LIMIT:
             raise ValueError("too large")
         ImageOps.exif_transpose(opened, in_place=True)
+        # Cropped first: what is cut off need not be converted and resized.
         side = min(opened.size)
         left, top = (opened.width - side) // 2, (opened.height - side) // 2
         square = _to_rgb(opened.crop((left, top, left + side, top + side)))
@@ -151,12 +152,14 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
     Integers of more than eight bits have the range 0–65535; floating point has 0–1, or 0–255 if a
     value is above 1.
     """
+    # Pillow itself would clip such integers at 255, and a picture of 16 bits would be white.
     if picture.mode.startswith("I"):
         values = np.asarray(picture).astype(np.float64) / 257
     elif picture.mode == "F":
         values = np.nan_to_num(np.asarray(picture).astype(np.float64))
         values *= 255 if values.max() <= 1 else 1
     elif picture.has_transparency_data:
+        # Transparent pixels are often stored black, and people expect paper behind a drawing.
         pixels = picture.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", pixels.size, "white"), pixels).convert("RGB")
     else:
@@ -168,6 +171,7 @@ def _classes(
     folders: list[tuple[str, ...]],
 ) -> tuple[tuple[str, ...], NDArray[np.int64] | None]:
     """Return names and labels of the classes by the folders of pictures, or ``((), None)``."""
+    # Data sets come as train/cat/1.png, too: then the part's folder is not the class.
     if all(parts and parts[0].lower() in _PART_FOLDERS for parts in folders):
         folders = [parts[1:] for parts in folders]
     if not all(folders) or len({parts[0] for parts in folders}) < 2:

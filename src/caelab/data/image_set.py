@@ -57,9 +57,11 @@ def fingerprint(images: NDArray[np.uint8], labels: NDArray[np.int64] | None) -> 
         images: ``uint8 (N, 3, H, W)``.
         labels: ``int64 (N,)``, or ``None``.
     """
+    # The shape comes first: the same bytes in another shape are other images.
     digest = hashlib.sha256(repr(images.shape).encode())
     digest.update(np.ascontiguousarray(images).data)
     if labels is not None:
+        # The order of bytes is fixed, so that the digest is the same on every machine.
         digest.update(labels.astype("<i8").data)
     return digest.hexdigest()[:32]
 

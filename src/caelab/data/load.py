@@ -59,6 +59,7 @@ def _load_cifar10(size: int, *, or_photos: bool) -> ImageSet:
         found = next(filter(None, map(find_cifar10, _usual_paths(cache))), None)
         return read_cifar10(found or download_cifar10(cache))
     except UnreachableError as error:
+        # Only missing images are replaced: damaged ones raise another error, which nobody catches.
         if or_photos:
             return load_photos(
                 size=size,

@@ -29,6 +29,7 @@ class SharedImages:
         Raises:
             OSError: The file does not exist.
         """
+        # Mapped and not read: the system keeps one copy for all workers, and loads what they use.
         return replace(self.rest, images=np.load(self.file, mmap_mode="r"))
 
 

@@ -59,6 +59,7 @@ def split_images(
     # Shuffled first and then sorted by class with a stable sort: the order within a class stays
     # random.
     free = np.random.default_rng(seed).permutation(np.flatnonzero(part == FREE))
+    # Without classes, all images are of one class.
     ends = np.array([len(free)])
     if images.labels is not None:
         free = free[np.argsort(images.labels[free], kind="stable")]

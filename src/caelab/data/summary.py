@@ -83,6 +83,8 @@ def summarize(images: ImageSet, split: Split) -> Summary:
             counts = np.bincount(images.labels[indices], minlength=len(images.classes))
             for name, count in zip(images.classes, counts, strict=True):
                 class_counts[name][part] = int(count)
+    # Digests instead of images: 60,000 of them fit into a set, and two images with one digest are
+    # as good as impossible.
     digests = [hashlib.blake2b(image.data, digest_size=16).digest() for image in images.images]
     duplicates = {
         f"{first}–{second}": sum(digests[index] in known for index in parts[second])
@@ -116,6 +118,7 @@ def channel_statistics(images: NDArray[np.uint8], indices: NDArray[np.int64]) ->
     """
     sums = np.zeros((2, images.shape[1]), np.int64)
     for start in range(0, len(indices), _CHUNK):
+        # In chunks, because their squares take twice the memory of the images.
         chunk = images[indices[start : start + _CHUNK]]
         for row, values in zip(sums, (chunk, np.square(chunk, dtype=np.uint16)), strict=True):
             row += values.sum(axis=(0, 2, 3), dtype=np.int64)

@@ -274,6 +274,8 @@ def blur(images: "Tensor", deviation: float) -> "Tensor":
 
     The image is mirrored at its border, the outermost pixels twice.
     """
+    # A blur is linear in rows and in columns: two small matrix products, on every device and with a
+    # gradient.
     rows, columns = (
         _blur_matrix(size, deviation, images.dtype, images.device) for size in images.shape[2:]
     )
@@ -294,9 +296,11 @@ def downscale(images: "Tensor", factor: int) -> "Tensor":
 
     height, width = images.shape[2:]
     small = F.adaptive_avg_pool2d(images.clamp(0, 1), (-(-height // factor), -(-width // factor)))
+    # Bicubic weights are partly negative: next to an edge the result leaves [0, 1].
     return F.interpolate(small, size=(height, width), mode="bicubic", antialias=True).clamp(0, 1)
 
 
+# Cached, because every step of a training asks for the same matrix.
 @lru_cache(maxsize=16)
 def _blur_matrix(
     size: int, deviation: float, dtype: "torch.dtype", device: "torch.device"

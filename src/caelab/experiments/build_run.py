@@ -70,6 +70,7 @@ def _clean_statistics(pixels: DeviceImages) -> tuple[tuple[float, ...], tuple[fl
 
 def _gray_statistics(pixels: DeviceImages) -> tuple[tuple[float], tuple[float]]:
     """Return mean and standard deviation of the luma; 1 where it is constant."""
+    # In float64: sums of millions of float32 squares lose the digits of a small variance.
     sums = [
         torch.stack([luma.mean(), luma.square().mean()]) * len(luma)
         for luma in (gray(pixels.batch(chosen)).double() for chosen in pixels.batches(1024))

@@ -390,6 +390,7 @@ def _explain(problem: Any) -> str:
         case "extra_forbidden":
             return unknown_parameter(path)
         case "model_type" | "model_attributes_type":
+            # Somebody wrote loss = "l1" for loss.kind = "l1".
             inner = next(each for each in PARAMETERS.values() if each.path[0] == path[0])
             return f"{path[0]} is a table: write {inner.dotted} = {shown!r}"
         case "literal_error" if new := OLD_VALUES.get(".".join(path), {}).get(shown):
@@ -406,6 +407,7 @@ def unknown_parameter(path: list[str], *others: str) -> str:
         others: Names that may be meant, too.
     """
     name = path[-1]
+    # A name that is still part of its new path was moved, not renamed; that is said below.
     if name not in (new := RENAMED.get(name, name)).split("."):
         return f"{'.'.join(path)} is now called {new}"
     for short, parameter in PARAMETERS.items():

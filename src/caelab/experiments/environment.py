@@ -69,6 +69,7 @@ def _processor() -> str:
             line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
         )
     except (OSError, StopIteration):
+        # On Linux `platform.processor` mostly has no answer, so it comes last.
         return platform.processor() or platform.machine()
 
 

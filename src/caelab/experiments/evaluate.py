@@ -50,6 +50,7 @@ def evaluate(
         directory = RunDirectory(target)
         directory.require_finished()
         file = directory.weights
+        # A run's own split, so that no image that it was trained on is among the test images.
         options = merge({"data": read_config(target).data.model_dump()}, options)
     config = make_config(options)
     device = choose_device(config.device)

@@ -78,6 +78,7 @@ def finalize(
         baselines={name: float(each["mse"].mean()) for name, each in baselines.items()},
         footnote=footnote,
     )
+    # The median says what an epoch takes: the first one also compiles and fills caches.
     seconds = [record["seconds"] for record in records]
     description = context.description
     result: dict[str, Any] = {

@@ -40,6 +40,7 @@ def stop_requests() -> Iterator[threading.Event]:
     A second signal has its usual effect. Outside the main thread Python allows no handlers, and the
     event is never set.
     """
+    # An event and not an exception: in the middle of a step the state is in no order.
     requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield requested

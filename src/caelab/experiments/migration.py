@@ -72,6 +72,7 @@ def migrate_config(config: Mapping[str, Any]) -> dict[str, Any]:
     >>> migrate_config({"data": "photos", "batch": 64, "initialisation": "data"})
     {'data': {'source': 'photos'}, 'batch_size': 64, 'init': 'lsuv'}
     """
+    # Both versions are stored as JSON objects; only the older one has a text under `data`.
     if not is_flat(config):
         return dict(config)
     paths = {RENAMED.get(name, name): value for name, value in config.items()}

@@ -108,6 +108,7 @@ def _rounded(model: ImageModel, card: ModelCard) -> tuple[ImageModel, torch.dtyp
     """Return the model with weights of 16 bits where no image changes, and the weights' type."""
     rounded = copy.deepcopy(model)
     for parameter in rounded.parameters():
+        # Rounded to 16 bits, computed in 32: as the model is when it is loaded from its file.
         parameter.data = parameter.data.half().float()
     images = torch.rand(
         16, len(card.mean), card.size, card.size, generator=torch.Generator().manual_seed(0)

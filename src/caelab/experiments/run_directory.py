@@ -39,6 +39,7 @@ class BestCheckpoint:
     def add(self, record: dict[str, float], model: "ImageModel") -> None:
         """Append an epoch; copy the model's weights if they are the best so far."""
         self.records.append(record)
+        # Of equal errors the first counts, whether the run was resumed in between or not.
         if record["validation_mse"] < self.error:
             self.epoch, self.error = int(record["epoch"]), record["validation_mse"]
             # A state dict refers to the weights themselves, which the next step changes.
@@ -216,6 +217,7 @@ def run_name(config: RunConfig, fingerprint: str) -> str:
     >>> run_name(RunConfig(), "0123")
     'reference-...'
     """
+    # The name is for people, and short enough for every file system; the key makes it unique.
     words = re.sub(r"[^A-Za-z0-9]+", "-", config.network_name).strip("-")
     return f"{words[:40].strip('-')}-{config.key(fingerprint)}"
 

@@ -229,6 +229,7 @@ def _open(search: Search, file: Path) -> "optuna.Study":
         import optuna
     except ImportError as error:
         raise InputError("a search needs Optuna: pip install 'caelab[search]'.") from error
+    # Optuna would log every trial on stderr, next to what we say of it.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     file.parent.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
@@ -247,4 +248,5 @@ def _suggest(trial: "optuna.Trial", name: str, levels: Range | Choices) -> Any:
         return trial.suggest_categorical(name, levels)
     if isinstance(levels.low, int) and isinstance(levels.high, int):
         return trial.suggest_int(name, levels.low, levels.high, log=not levels.linear)
+    # Logarithmic by default: a learning rate of 0.001 differs from 0.002 as 0.01 from 0.02.
     return trial.suggest_float(name, levels.low, levels.high, log=not levels.linear)

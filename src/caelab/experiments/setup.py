@@ -75,6 +75,8 @@ def describe_run(config: RunConfig) -> Description:
     outputs = target.output_channels(config.target, CHANNELS)
     inputs = config.degradation.channels(CHANNELS)
     network = config.network
+    # A text of the user's own for color images is taken literally: its last layer is an error if it
+    # does not fit, and is not changed in silence.
     if outputs != CHANNELS or inputs != CHANNELS or preset_name(network.text):
         network = adapt(network, outputs=outputs)
     description = describe(network, channels=inputs, size=config.data.size)
@@ -105,6 +107,8 @@ def _require_consistency(config: RunConfig, target: type[PredictionTarget]) -> N
             f"`loss.kind` {loss} does not fit `target.kind` {target.name}. Choose the loss"
             f" {' or '.join(losses)}, or the target {' or '.join(targets)}."
         )
+    # A parameter without effect is refused: whoever chose it believes in an effect, and a search or
+    # a study would compare equal runs.
     if target.name != "bins":
         for name in ("bins", "rebalance", "temperature"):
             _require_default(config, name, f"the target bins, and this run has {target.name}")
@@ -136,6 +140,7 @@ def load_data(data: DataConfig, images: ImageSet | None = None) -> tuple[ImageSe
     """
     if images is None:
         images = load_images(data.source, size=data.size)
+    # Validation is limited first, because the images that it gives back may be trained on.
     split = split_images(images, mode=data.split, seed=data.split_seed)
     if data.val_size is not None:
         split = limit_validation(split, data.val_size, seed=data.split_seed)
@@ -189,6 +194,7 @@ def prepare_data(images: ImageSet, split: Split, device: torch.device) -> Device
         device: Device of the training.
     """
     return DeviceSplits(
+        # Only training needs the classes, for the loss of a network that predicts them.
         train=DeviceImages.of(images.images, split.train, device=device, labels=images.labels),
         validation=DeviceImages.of(images.images, split.validation, device=device),
         test=DeviceImages.of(images.images, split.test, device=device),

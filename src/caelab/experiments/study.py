@@ -290,6 +290,7 @@ class _Reader:
             self.problems.append(f"{label}: {error}")
             return False
         # Two labels for one run would train it once and count it twice.
+        # Spelled out, because two texts can mean the same network.
         run = str(spell_out(description.network)) + config.model_dump_json(exclude={"network"})
         if label in self.labels.values():
             self.problems.append(f"{label}: this label is used twice.")

@@ -84,6 +84,7 @@ def read_rows(file: Path) -> list[StudyRow]:
         InputError: The file is missing, or a row is damaged; the message names line and column.
     """
     header, *rows = read_csv(file) or [[]]
+    # A file of another version has other columns, and a report must not mix them up.
     if tuple(header) != COLUMNS:
         raise InputError(
             f"{file} is not a study's results: its first line should be {','.join(COLUMNS)}."
@@ -96,6 +97,7 @@ def _row(cells: Sequence[str], where: str) -> StudyRow:
         problem = f"{len(cells)} cells instead of {len(COLUMNS)}"
     else:
         values: dict[str, Any] = dict(zip(COLUMNS, cells, strict=True))
+        # An empty cell stands for a network without a code.
         values["code_size"] = values["code_size"] or None
         values["code_shape"] = tuple(filter(None, values["code_shape"].split("x"))) or None
         try:
