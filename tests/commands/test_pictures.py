@@ -178,7 +178,9 @@ def test_truth_is_measured_where_it_is_known(caelab: Caelab, place: Path) -> Non
     )  # the truth is a third panel
 
     plain = caelab("reconstruct", "in/a.png", "--compare")
-    assert plain.stdout.startswith("in/a-reconstructed.png  PSNR ")
+    result, comparison = plain.stdout.splitlines()
+    assert result.startswith("in/a-reconstructed.png  PSNR ")
+    assert comparison == "in/a-reconstructed-compare.png"
     assert (
         json.loads(caelab("denoise", "in/b.png", "--compare", "--json").stdout)["pictures"][0][
             "metrics"
@@ -412,7 +414,7 @@ def test_a_model_is_exported_and_needs_no_torch_then(caelab: Caelab, place: Path
         check=True,
         timeout=120,
     )
-    assert done.stdout.splitlines() == ["onnx.png", "False"]
+    assert done.stdout.splitlines() == ["onnx.png", "onnx-compare.png", "False"]
     assert np.abs(read("onnx.png").astype(int) - read("torch.png")).max() <= 1
 
     several = caelab("colorize", "gray.png", "--model", "c.onnx", "--variants", 2)

@@ -173,6 +173,16 @@ def test_the_profile_is_kept_and_cmyk_leaves_it_for_srgb(wide_profile: bytes) ->
     assert picture.notes == ("CMYK without a usable profile was converted to RGB",)
 
 
+def test_a_profile_that_does_not_fit_the_values_is_not_converted(
+    wide_profile: bytes, linear_gray_profile: bytes
+) -> None:
+    colors = np.zeros((2, 3, 3), np.uint8)
+    assert Picture(pixels=colors, icc=wide_profile).wide_profile is not None
+    for icc in (linear_gray_profile, b"damaged"):
+        assert Picture(pixels=colors, icc=icc).wide_profile is None
+    assert Picture(pixels=colors[..., :1], icc=wide_profile).wide_profile is None
+
+
 def test_of_an_animation_the_first_frame_is_used_and_said() -> None:
     frames = [Image.new("RGB", (4, 4), color) for color in ("red", "green", "blue")]
     picture = read_picture(saved(frames[0], "GIF", save_all=True, append_images=frames[1:]))

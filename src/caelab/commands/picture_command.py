@@ -179,6 +179,8 @@ def _print_outcomes(
         if done and job.target is not None and not as_json:
             errors = "  PSNR {psnr:.2f} dB, CIEDE2000 {ciede2000:.2f}" if metrics else ""
             click.echo(printable(str(job.target)) + errors.format(**metrics))
+            if compared:
+                click.echo(printable(str(job.comparison)))
     failed = sum(outcome.error is not None for outcome in outcomes)
     if as_json:
         print_json({"model": model, "failed": failed, "pictures": documents})

@@ -35,25 +35,22 @@ class ColorProfile:
             self.space = profile.profile.xcolor_space.strip()
             mode = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}[self.space]
             # The usual choice for photographs: white maps to white, and black to black.
-            settings = (
-                ImageCms.Intent.RELATIVE_COLORIMETRIC,
-                ImageCms.Flags.BLACKPOINTCOMPENSATION,
-            )
-            self._to = ImageCms.buildTransform(profile, srgb, mode, "RGB", *settings)
+            intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
+            flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
+            self._to = ImageCms.buildTransform(profile, srgb, mode, "RGB", intent, flags)
             if mode == "RGB":
-                self._from = ImageCms.buildTransform(srgb, profile, "RGB", "RGB", *settings)
+                self._from = ImageCms.buildTransform(srgb, profile, mode, mode, intent, flags)
         except (OSError, KeyError, ImageCms.PyCMSError) as error:
             raise ValueError(f"the color profile cannot be used ({error})") from error
 
     @property
-    def is_srgb(self) -> bool:
-        """True where the values are sRGB's, or nearly."""
+    def is_wide(self) -> bool:
+        """True where the values are RGB, but not sRGB or nearly."""
         if self.space != "RGB":
             return False
         # Profiles of the same colors differ in bytes, so colors are compared: 6 × 6 × 6 of them.
-        steps = np.linspace(0, 255, 6).round().astype(np.uint8)
-        colors = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(1, -1, 3)
-        return bool(np.abs(self.to_srgb(colors).astype(int) - colors).max() < _SRGB_TOLERANCE)
+        colors = np.indices((6, 6, 6), np.uint8).reshape(3, 1, -1).transpose(1, 2, 0) * 51
+        return bool(np.abs(self.to_srgb(colors).astype(int) - colors).max() >= _SRGB_TOLERANCE)
 
     def to_srgb(self, values: Bytes | Image.Image) -> Bytes:
         """Convert an image, or ``uint8 (H, W, 1 or 3)``, to sRGB, ``uint8 (H, W, 3)``.

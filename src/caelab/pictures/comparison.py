@@ -1,5 +1,6 @@
 """A result next to what it was made of and, where that is known, the truth, with numbers."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,24 +47,20 @@ def compare(source: Picture, result: Picture, *, truth: Picture | None = None) -
     13.98
     """
     metrics = {} if truth is None else _errors(result, truth)
-    panels = {"input": source, "result": result}
-    if truth is not None and truth is not source:
-        panels["truth"] = truth
-    numbers = (
-        f"PSNR {metrics['psnr']:.2f} dB · CIEDE2000 {metrics['ciede2000']:.2f}" if metrics else ""
+    numbers = "".join(
+        f", {name.upper()} {value:.2f}{' dB' * (name == 'psnr')}" for name, value in metrics.items()
     )
-    drawn = {label: _panel(picture) for label, picture in panels.items()}
+    panels = {"input": _panel(source), f"result{numbers}": _panel(result)}
+    if truth is not None and truth is not source:
+        panels["truth"] = _panel(truth)
     font = ImageFont.load_default(size=13)
-    width, height = drawn["result"].size
-    step = _GAP + max(width, int(font.getlength(numbers)))
-    sheet = Image.new("RGB", (len(drawn) * step + _GAP, height + 2 * (_LINE + _GAP)), color="white")
+    width, height = panels["input"].size
+    step = _GAP + max(width, *(int(font.getlength(label)) for label in panels))
+    sheet = Image.new("RGB", (len(panels) * step + _GAP, height + _LINE + 2 * _GAP), color="white")
     draw = ImageDraw.Draw(sheet)
-    for index, (label, panel) in enumerate(drawn.items()):
-        left = _GAP + index * step
+    for left, (label, panel) in zip(itertools.count(_GAP, step), panels.items(), strict=False):
         draw.text((left, _GAP // 2), label, fill="black", font=font)
         sheet.paste(panel, (left, _GAP + _LINE))
-        if label == "result":
-            draw.text((left, _GAP + _LINE + height + 2), numbers, fill="black", font=font)
     return Comparison(picture=Picture(pixels=np.asarray(sheet)), metrics=metrics)
 
 

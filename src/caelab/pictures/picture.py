@@ -91,7 +91,7 @@ class Picture:
             profile = ColorProfile(self.icc)
         except ValueError:
             return None
-        return None if profile.is_srgb else profile
+        return profile if profile.is_wide else None
 
     def joined(self, rows: slice = slice(None)) -> Values:
         """Return some rows with the alpha after the colors, ``(R, W, 1 to 4)``."""
