@@ -5,6 +5,7 @@ another space's chroma; the bins are the cells that the training images fill mos
 measured in cells here: cell (i, j) has its center at (i, j), and gray is (0, 0).
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -79,12 +80,11 @@ def choose_bins(
         counts += torch.bincount(_lattice_point(colors), minlength=_POINTS**2)
     counts = counts.cpu()
 
-    filled = counts.view(_SIDE, _LATTICE, _SIDE, _LATTICE).sum((1, 3)).flatten().tolist()
+    filled = counts.view(_SIDE, _LATTICE, _SIDE, _LATTICE).sum((1, 3)).flatten()
     grid = torch.cartesian_prod(*(torch.arange(-REACH, REACH + 1),) * 2)
-    distances = grid.square().sum(1).tolist()
     # Where cells are equally filled, most of all where they are empty, those nearest to gray win.
-    order = sorted(range(_SIDE**2), key=lambda cell: (-filled[cell], distances[cell], cell))
-    cells = grid[sorted(order[:count])]
+    order = np.lexsort((grid.square().sum(1), -filled))
+    cells = grid[np.sort(order[:count])]
 
     centers = cells.float()
     points = counts.nonzero().squeeze(1)
@@ -92,10 +92,9 @@ def choose_bins(
     # Training spreads every pixel over its nearest bins, so frequencies must be counted the same
     # way.
     spread_counts = shares.double() * counts[points].unsqueeze(1)
-    frequencies = torch.zeros(count, dtype=torch.float64)
-    frequencies.index_add_(0, bins.flatten(), spread_counts.flatten())
+    frequencies = torch.bincount(bins.flatten(), spread_counts.flatten(), minlength=count)
     return ColorBins(
-        cells=tuple((first, second) for first, second in cells.tolist()),
+        cells=tuple(map(tuple, cells.tolist())),
         frequencies=tuple((frequencies / frequencies.sum()).tolist()),
         rebalance=rebalance,
         temperature=temperature,
@@ -130,11 +129,11 @@ def spread(colors: Tensor, centers: Tensor, table: Tensor) -> tuple[Tensor, Tens
         shape ``(P, NEIGHBORS)``.
     """
     bins = table.index_select(0, _lattice_point(colors))
-    first, second = (
-        centers[:, axis].contiguous().index_select(0, bins.flatten()).view_as(bins)
-        for axis in (0, 1)
+    # One axis at a time, as gathering pairs of numbers is slow.
+    squares = sum(
+        (axis.index_select(0, bins.flatten()).view_as(bins) - own.unsqueeze(1)).square_()
+        for axis, own in zip(centers.T.contiguous(), colors.T, strict=True)
     )
-    squares = (first - colors[:, :1]).square_() + (second - colors[:, 1:]).square_()
     # A softmax written out, as torch.softmax is slow along five numbers.
     shares = (squares - squares[:, :1]).mul_(-1 / (2 * _SPREAD**2)).exp_()
     return bins, shares.div_(shares.sum(1, keepdim=True))

@@ -159,19 +159,16 @@ class ImageModel(nn.Module):
         Raises:
             InputError: The target is no distribution, or the temperature is not above 0.
         """
-        # Draws depend on the row, not on the batch, so that any batch size gives the same variants.
-        chosen = np.arange(len(degraded)) if rows is None else rows
         target, output = self.distribution, self.tta.average(self, degraded)
         if not temperature > 0:
             raise InputError(
                 f"a temperature of {temperature:g} leaves nothing to draw from: it must be above 0."
             )
-        drawn = []
-        for variant in range(count):
-            keys = image_keys(chosen, seed, variant).to(degraded.device)
-            chroma = target.draw(output, degraded, keys, temperature=temperature)
-            drawn.append(target.merged(chroma, degraded))
-        return torch.stack(drawn, dim=1)
+        # Draws depend on the row, not on the batch, so that any batch size gives the same variants.
+        rows = np.arange(len(degraded)) if rows is None else rows
+        keys = [image_keys(rows, seed, each).to(degraded.device) for each in range(count)]
+        drawn = [target.draw(output, degraded, each, temperature=temperature) for each in keys]
+        return torch.stack([target.merged(chroma, degraded) for chroma in drawn], dim=1)
 
     @property
     def distribution(self) -> BinsTarget:

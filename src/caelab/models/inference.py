@@ -48,22 +48,18 @@ class Inference:
         self._compiled = lru_cache(MAX_SIZES)(partial(_compile, model))
         self._pool: ThreadPoolExecutor | None = None
 
-    @torch.no_grad()
     def restore(self, degraded: Tensor) -> Tensor:
         """Return the image in [0, 1], ``float32 (N, C, H, W)``, of an input ``(N, C', H, W)``."""
         return self.model.target.image(self.output(degraded), degraded)
 
-    @torch.no_grad()
     def output(self, degraded: Tensor) -> Tensor:
         """Return the target's output ``(N, C, H, W)``, averaged by test-time augmentation."""
         return self.model.tta.average(partial(self._compute, "whole", self.model), degraded)
 
-    @torch.no_grad()
     def answer(self, degraded: Tensor) -> Tensor:
         """Return the image, or chroma, ``(N, C, H, W)``: see ``ImageModel.answer``."""
         return self.model.target.answer(self.output(degraded))
 
-    @torch.no_grad()
     def encode(self, degraded: Tensor) -> Tensor:
         """Return the code, ``float32 (N, c, h, w)``, of an input ``(N, C', H, W)`` in [0, 1].
 
@@ -75,7 +71,6 @@ class Inference:
             "encoder", lambda images: encode(self.model.normalize(images)).float(), degraded
         )
 
-    @torch.no_grad()
     def decode(self, code: Tensor) -> Tensor:
         """Return the image in [0, 1], ``float32 (N, C, H, W)``, of a code ``(N, c, h, w)``.
 
@@ -91,16 +86,17 @@ class Inference:
         assert isinstance(self.model.network, NetworkModule)
         return self.model.network
 
+    @torch.no_grad()
     def _compute(self, part: Part, by_torch: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        plain = (
-            x.device.type == "cpu"
-            and x.dtype == torch.float32
-            and not torch.is_autocast_enabled("cpu")
+        special = (
+            (x.device.type, x.dtype, x.ndim) != ("cpu", torch.float32, 4)
+            or torch.is_autocast_enabled("cpu")
+            or any(
+                each._forward_hooks or each._forward_pre_hooks
+                for each in self.model.network.modules()
+            )
         )
-        hooked = any(
-            each._forward_hooks or each._forward_pre_hooks for each in self.model.network.modules()
-        )
-        if not plain or hooked or x.ndim != 4:
+        if special:
             return by_torch(x)
         # The compiled program is chosen by the size of an image alone, never by their number: an
         # image has the same answer in every batch.
@@ -115,15 +111,12 @@ class Inference:
         shares = min(torch.get_num_threads(), count, count * height * width // MIN_SHARE)
         if shares <= 1:
             return answer(x)
-
-        def share(images: Tensor) -> Tensor:
-            with torch.no_grad():  # gradient mode is each thread's own
-                return answer(images)
-
         self._pool = self._pool or ThreadPoolExecutor(
             torch.get_num_threads(), "answer", initializer=torch.set_num_threads, initargs=(1,)
         )
-        return torch.cat(list(self._pool.map(share, x.tensor_split(shares))))
+        # Every thread has its own gradient mode.
+        without_gradients = torch.no_grad()(answer)
+        return torch.cat(list(self._pool.map(without_gradients, x.tensor_split(shares))))
 
 
 def _compile(

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from caelab.degrade.degradation import parse_degradation
 from caelab.errors import InputError
 from caelab.files import replacing
 from caelab.models.card import ModelCard, read_card
@@ -52,8 +51,7 @@ def load_model(file: Path, device: torch.device) -> tuple[ImageModel, ModelCard]
     try:
         with safe_open(file, framework="pt") as content:
             metadata = content.metadata() or {}
-            names = content.keys()  # the file is no mapping
-            tensors = {name: content.get_tensor(name) for name in names}
+        tensors = load_file(file)
     except (OSError, SafetensorError) as error:
         raise InputError(f"cannot read weights from {file}: {error}") from error
     if metadata.get("format") not in _READ_FORMATS:
@@ -62,9 +60,12 @@ def load_model(file: Path, device: torch.device) -> tuple[ImageModel, ModelCard]
         )
     card = read_card(metadata.get("card", ""), file)
     try:
-        channels = parse_degradation(card.degradation).channels(card.channels)
-        generator = torch.Generator()
-        network = build(parse(card.network), channels=channels, size=card.size, generator=generator)
+        network = build(
+            parse(card.network),
+            channels=len(card.mean),
+            size=card.size,
+            generator=torch.Generator(),
+        )
         model = ImageModel.from_card(network, card)
     except InputError as error:
         raise InputError(f"{file}: {error}\n{PLUGIN_HINT}") from error
@@ -75,7 +76,7 @@ def load_model(file: Path, device: torch.device) -> tuple[ImageModel, ModelCard]
             f"{file}: the weights are not those of '{card.network}'. {error}"
         ) from error
     # Such weights load, and would give a black or empty picture without a word.
-    if not all(bool(torch.isfinite(value).all()) for value in tensors.values()):
+    if not all(value.isfinite().all() for value in tensors.values()):
         raise InputError(
             f"{file}: some weights are not finite numbers; the file is damaged or its training"
             " diverged."

@@ -55,25 +55,23 @@ class GuidedChroma:
         # Chroma that is larger than the picture is averaged down to it.
         smallest = (min(chroma.shape[1], size[0]), min(chroma.shape[2], size[1]))
         first = resized(chroma, smallest, Image.Resampling.BOX)
-        self._chroma, self._luma = first, guide(smallest)
-        while self._luma.shape != size:
-            height, width = self._luma.shape
-            larger = min(2 * height, size[0]), min(2 * width, size[1])
+        # Luma and chroma lie in one array, because each step gathers both at the same pixels.
+        self._planes = np.concatenate([guide(smallest)[None], first])
+        while (octave := self._planes.shape[1:]) != size:
+            larger = min(2 * octave[0], size[0]), min(2 * octave[1], size[1])
             # Beyond this size a whole octave would take too much memory. `rows` computes the last
             # step, by whatever factor is left, for the rows that are asked for.
             if larger[0] * larger[1] > whole_pixels:
                 break
             luma = guide(larger)
-            self._chroma = _step(self._chroma, self._luma, luma, size=larger, top=0)
-            self._luma = luma
-        if self._chroma is not first:
+            chroma = _step(self._planes, luma, size=larger, top=0)
+            self._planes = np.concatenate([luma[None], chroma])
+        if octave != smallest:
             # Back projection: what the means took from the contrast is measured at the network's
             # scale, where the chroma is known, and added back. It is smooth, so bilinear
             # interpolation will do.
-            lost = first - resized(self._chroma, smallest, Image.Resampling.BOX)
-            self._chroma = self._chroma + resized(
-                lost, self._chroma.shape[1:], Image.Resampling.BILINEAR
-            )
+            lost = first - resized(self._planes[1:], smallest, Image.Resampling.BOX)
+            self._planes[1:] += resized(lost, octave, Image.Resampling.BILINEAR)
 
     def rows(self, luma: Floats, *, top: int) -> Floats:
         """Return the chroma of some rows.
@@ -85,9 +83,9 @@ class GuidedChroma:
         Returns:
             ``float32`` of shape ``(2, R, W)``.
         """
-        if self._luma.shape == self._size:
-            return self._chroma[:, top : top + len(luma)]
-        return _step(self._chroma, self._luma, luma, size=self._size, top=top)
+        if self._planes.shape[1:] == self._size:
+            return self._planes[1:, top : top + len(luma)]
+        return _step(self._planes, luma, size=self._size, top=top)
 
 
 def resized(planes: Floats, size: Size, resampling: Image.Resampling) -> Floats:
@@ -105,12 +103,11 @@ def resized(planes: Floats, size: Size, resampling: Image.Resampling) -> Floats:
     )
 
 
-def _step(chroma: Floats, coarse: Floats, luma: Floats, *, size: Size, top: int) -> Floats:
-    """Return rows of ``chroma`` enlarged to ``size``, ``float32 (2, R, W)``.
+def _step(coarse: Floats, luma: Floats, *, size: Size, top: int) -> Floats:
+    """Return rows of chroma enlarged to ``size``, ``float32 (2, R, W)``.
 
     Args:
-        chroma: ``float32 (2, h, w)``.
-        coarse: Luma at the size of ``chroma``, ``float32 (h, w)``.
+        coarse: Luma and the two channels of chroma, ``float32 (3, h, w)``.
         luma: Luma of the wanted rows, ``float32 (R, W)``.
         size: Height and width of the enlarged chroma.
         top: Index of the first wanted row.
@@ -118,14 +115,14 @@ def _step(chroma: Floats, coarse: Floats, luma: Floats, *, size: Size, top: int)
     rows, columns = luma.shape
     # The weights of nearness separate into rows and columns. Only the weight of similar luma needs
     # every pair of pixels.
-    row_weights, row_indices = _neighbors(np.arange(top, top + rows), size[0], chroma.shape[1])
-    column_weights, column_indices = _neighbors(np.arange(columns), size[1], chroma.shape[2])
+    row_weights, row_indices = _neighbors(np.arange(top, top + rows), size[0], coarse.shape[1])
+    column_weights, column_indices = _neighbors(np.arange(columns), size[1], coarse.shape[2])
     # Only the coarse rows that the wanted rows see: gathering from fewer rows stays in the cache.
     first, last = int(row_indices.min()), int(row_indices.max()) + 1
-    planes = np.stack([coarse[first:last], *chroma[:, first:last]])
+    planes = coarse[:, first:last]
 
-    weight_sum = np.zeros(luma.shape, np.float32)
-    weighted = np.zeros((2, *luma.shape), np.float32)
+    # Sums over the nine neighbors: of the weights, and of both weighted channels.
+    sums = np.zeros((3, *luma.shape), np.float32)
     for across in range(3):
         # Columns are gathered once for the three rows that need them.
         neighbors = planes[:, :, column_indices[across]]
@@ -141,13 +138,12 @@ def _step(chroma: Floats, coarse: Floats, luma: Floats, *, size: Size, top: int)
             weight *= weight
             np.divide(row_weights[down][:, None], weight, out=weight)
             weight *= column_weights[across]
-            weight_sum += weight
+            sums[0] += weight
             # One plane at a time: `neighbors[1:, index]` takes over ten times as long.
-            weighted[0] += weight * neighbors[1][index]
-            weighted[1] += weight * neighbors[2][index]
+            for plane in (1, 2):
+                sums[plane] += weight * neighbors[plane][index]
     # Weights need not add up to 1 before: dividing by their sum makes the result a mean.
-    weighted /= weight_sum
-    return weighted
+    return sums[1:] / sums[0]
 
 
 def _neighbors(
