@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from caelab.color import luminance
+from caelab.color import gray_rgb, luminance
 from caelab.degrade.kinds import MISSING
 from caelab.errors import InputError
 from caelab.pictures.backends.base import PictureModel
@@ -63,15 +63,6 @@ def _restore_alike(model: PictureModel, pictures: Sequence[Picture], tile: int) 
     results = [np.empty_like(picture.pixels) for picture in pictures]
     marks = model.degradation.marks_missing
 
-    def function(images: Floats) -> Floats:
-        """Restore ``(N, C, H, W)`` by a model that may have another number of channels."""
-        if model.channels == channels:
-            return model(images)
-        if model.channels == 1:
-            # Each channel is an image of its own to a gray model.
-            return model(images.reshape(-1, 1, *images.shape[2:])).reshape(images.shape)
-        return luminance(model(images.repeat(model.channels, axis=1)))
-
     def read(rows: Indices, columns: Indices) -> Floats:
         chosen = np.ix_(rows, columns)
         tiles = np.stack([to_planes(picture.pixels[chosen]) for picture in pictures])
@@ -80,12 +71,15 @@ def _restore_alike(model: PictureModel, pictures: Sequence[Picture], tile: int) 
             for picture, part in zip(pictures, tiles, strict=True):
                 assert picture.alpha is not None
                 part[:, picture.alpha[chosen] == 0] = MISSING
-        return tiles
+        # Each channel is an image of its own to a gray model.
+        return tiles.reshape(-1, 1, *tiles.shape[2:]) if model.channels == 1 else gray_rgb(tiles)
 
-    adapted = replace(model, function=function)
-    for top, band in in_tiles(adapted, read, pictures[0].size, tile=tile):
-        for result, part in zip(results, band, strict=True):
-            result[top : top + band.shape[2]] = from_planes(part, result.dtype)
+    for top, band in in_tiles(model, read, pictures[0].size, tile=tile):
+        if channels < model.channels:
+            band = luminance(band)
+        bands = band.reshape(len(pictures), channels, *band.shape[2:])
+        for result, part in zip(results, bands, strict=True):
+            result[top : top + part.shape[1]] = from_planes(part, result.dtype)
     restored = []
     for picture, pixels in zip(pictures, results, strict=True):
         alpha = picture.alpha
