@@ -1,4 +1,7 @@
-"""Color profiles (ICC): values of a picture to and from sRGB, in which networks are trained."""
+"""Color profiles (ICC): values of a picture to and from sRGB, in which networks are trained.
+
+Conversions are relative colorimetric with black point compensation.
+"""
 
 import io
 from typing import Any
@@ -13,64 +16,32 @@ _SRGB_TOLERANCE = 3
 """A profile whose colors differ from sRGB's by less, of 255, counts as sRGB."""
 
 
-class ColorProfile:
-    """An ICC profile of gray, RGB or CMYK values.
-
-    Conversions are relative colorimetric with black point compensation.
-
-    Attributes:
-        space: ``"GRAY"``, ``"RGB"`` or ``"CMYK"``.
+def to_srgb(values: Bytes, icc: bytes) -> Bytes:
+    """Convert gray, RGB or CMYK values ``uint8 (H, W, 1, 3 or 4)`` to sRGB ``uint8 (H, W, 3)``.
 
     Args:
-        icc: Content of the profile.
+        values: What to convert.
+        icc: Content of their profile.
 
     Raises:
         ValueError: The profile is damaged, or of another kind of values.
     """
+    return _converted(values, {1: "L", 3: "RGB", 4: "CMYK"}[values.shape[2]], icc, None)
 
-    def __init__(self, icc: bytes) -> None:
-        try:
-            profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-            srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-            self.space = profile.profile.xcolor_space.strip()
-            mode = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}[self.space]
-            # The usual choice for photographs: white maps to white, and black to black.
-            intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
-            flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
-            self._to = ImageCms.buildTransform(profile, srgb, mode, "RGB", intent, flags)
-            if mode == "RGB":
-                self._from = ImageCms.buildTransform(srgb, profile, mode, mode, intent, flags)
-        except (OSError, KeyError, ImageCms.PyCMSError) as error:
-            raise ValueError(f"the color profile cannot be used ({error})") from error
 
-    @property
-    def is_wide(self) -> bool:
-        """True where the values are RGB, but not sRGB or nearly."""
-        if self.space != "RGB":
-            return False
-        # Profiles of the same colors differ in bytes, so colors are compared: 6 × 6 × 6 of them.
-        colors = np.indices((6, 6, 6), np.uint8).reshape(3, 1, -1).transpose(1, 2, 0) * 51
-        return bool(np.abs(self.to_srgb(colors).astype(int) - colors).max() >= _SRGB_TOLERANCE)
+def from_srgb(values: Bytes, icc: bytes) -> Bytes:
+    """Convert sRGB to the values of an RGB profile, ``uint8 (H, W, 3)`` both."""
+    return _converted(values, "RGB", None, icc)
 
-    def to_srgb(self, values: Bytes | Image.Image) -> Bytes:
-        """Convert an image, or ``uint8 (H, W, 1 or 3)``, to sRGB, ``uint8 (H, W, 3)``.
 
-        Raises:
-            ValueError: The values are not of the profile's kind.
-        """
-        return _apply(values, self._to)
-
-    def from_srgb(self, values: Bytes) -> Bytes:
-        """Convert sRGB to the values of an RGB profile, ``uint8 (H, W, 3)`` both."""
-        return _apply(values, self._from)
-
-    def gray_curve(self) -> Bytes:
-        """Return the sRGB level, ``uint8 (256,)``, of each level of gray.
-
-        Where the profile is not one of gray, the levels stay as they are.
-        """
-        levels = np.arange(256, dtype=np.uint8)
-        return self.to_srgb(levels[None, :, None])[0, :, 1] if self.space == "GRAY" else levels
+def is_wide(icc: bytes) -> bool:
+    """Say whether a profile is one of RGB values that are not sRGB, or nearly sRGB."""
+    # Profiles of the same colors differ in bytes, so colors are compared: 6 × 6 × 6 of them.
+    colors = np.indices((6, 6, 6), np.uint8).reshape(3, 1, -1).transpose(1, 2, 0) * 51
+    try:
+        return bool(np.abs(to_srgb(colors, icc).astype(int) - colors).max() >= _SRGB_TOLERANCE)
+    except ValueError:
+        return False
 
 
 def to_image(values: NDArray[Any]) -> Image.Image:
@@ -78,9 +49,24 @@ def to_image(values: NDArray[Any]) -> Image.Image:
     return Image.fromarray(values[..., 0] if values.shape[2] == 1 else values)
 
 
-def _apply(values: Bytes | Image.Image, transform: ImageCms.ImageCmsTransform) -> Bytes:
-    image = values if isinstance(values, Image.Image) else to_image(values)
+def _converted(values: Bytes, mode: str, source: bytes | None, target: bytes | None) -> Bytes:
+    """Convert between two profiles, of which ``None`` is sRGB."""
     try:
+        profiles = [
+            ImageCms.ImageCmsProfile(
+                io.BytesIO(icc) if icc is not None else ImageCms.createProfile("sRGB")
+            )
+            for icc in (source, target)
+        ]
+        # The usual choice for photographs: white maps to white, and black to black.
+        transform = ImageCms.buildTransform(
+            *profiles,
+            mode,
+            "RGB",
+            ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+        image = Image.frombytes(mode, values.shape[1::-1], values.tobytes())
         return np.asarray(ImageCms.applyTransform(image, transform))
-    except ImageCms.PyCMSError as error:
-        raise ValueError(f"the color profile does not fit the values ({error})") from error
+    except (OSError, ImageCms.PyCMSError) as error:
+        raise ValueError(f"the color profile cannot be used ({error})") from error

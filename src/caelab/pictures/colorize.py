@@ -15,7 +15,7 @@ from PIL import Image
 from caelab.color import SPACES, ColorSpace, luminance, merge
 from caelab.errors import InputError
 from caelab.pictures.backends.base import PictureModel
-from caelab.pictures.color_profile import ColorProfile
+from caelab.pictures.color_profile import from_srgb, to_srgb
 from caelab.pictures.joint_bilateral import GuidedChroma, Size, resized
 from caelab.pictures.picture import Floats, Picture, from_planes, to_planes
 from caelab.pictures.tiles import batches
@@ -96,8 +96,11 @@ def _in_srgb_gray(picture: Picture) -> Picture:
     """Bring a gray picture with a profile of its own to sRGB's gray; leave any other as it is."""
     if picture.icc is None or picture.pixels.shape[2] != 1:
         return picture
+    if picture.icc[16:20] == b"RGB ":
+        # The header says that the profile is for colors, so it tells nothing of a single channel.
+        return replace(picture, icc=None)
     try:
-        curve = ColorProfile(picture.icc).gray_curve()
+        curve = to_srgb(np.arange(256, dtype=np.uint8).reshape(1, 256, 1), picture.icc)[0, :, 1]
     except ValueError as error:
         note = f"{error}; the picture was taken for sRGB"
         return replace(picture, icc=None, notes=(*picture.notes, note))
@@ -122,7 +125,7 @@ def _view(picture: Picture, size: Size) -> Floats:
     """Return the network's input: sRGB's luma, ``float32 (1, h, w)`` in [0, 1]."""
     seen = picture.reduced(size, Image.Resampling.LANCZOS)
     if (profile := picture.wide_profile) is not None:
-        seen = profile.to_srgb(seen)
+        seen = to_srgb(seen, profile)
     return luminance(to_planes(seen))
 
 
@@ -151,7 +154,8 @@ def _merge_at_full_size(
         # The same colors in the picture's own numbers, so that its luma in these stays as it is.
         srgb = merge(_view(picture, chroma.shape[1:]), chroma, space, gamut="desaturate")
         space = SPACES["ycbcr"]
-        chroma = space.chroma(to_planes(profile.from_srgb(from_planes(srgb, np.uint8))))
+        own = from_srgb(from_planes(srgb, np.uint8), profile)
+        chroma = space.chroma(to_planes(own))
 
     def guide(size: Size) -> Floats:
         luma: Floats = luminance(to_planes(picture.reduced(size, Image.Resampling.BOX)))[0]

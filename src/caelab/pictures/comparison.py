@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from caelab.color import gray_rgb, luminance, rgb_to_lab
 from caelab.metrics.summary import psnr
+from caelab.pictures.color_profile import to_srgb
 from caelab.pictures.picture import Picture, from_planes, to_planes
 
 MAX_SIDE = 1024
@@ -79,7 +80,7 @@ def _panel(picture: Picture) -> Image.Image:
     height, width = (max(1, round(side * scale)) for side in picture.size)
     values = picture.reduced((height, width), Image.Resampling.LANCZOS)
     if (profile := picture.wide_profile) is not None:
-        values = profile.to_srgb(values)
+        values = to_srgb(values, profile)
     return Image.fromarray(np.broadcast_to(values, (height, width, 3)).copy())
 
 

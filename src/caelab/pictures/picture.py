@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from caelab.errors import InputError
-from caelab.pictures.color_profile import ColorProfile, to_image
+from caelab.pictures.color_profile import is_wide, to_image, to_srgb
 from caelab.pictures.read_16bit import read_16_bits
 
 Values = NDArray[Any]
@@ -83,15 +83,9 @@ class Picture:
         return int(self.pixels.shape[2]) + (self.alpha is not None)
 
     @property
-    def wide_profile(self) -> ColorProfile | None:
+    def wide_profile(self) -> bytes | None:
         """The profile of RGB values that are not sRGB; one that cannot be used counts as sRGB."""
-        if self.icc is None or self.pixels.shape[2] != 3:
-            return None
-        try:
-            profile = ColorProfile(self.icc)
-        except ValueError:
-            return None
-        return profile if profile.is_wide else None
+        return self.icc if self.icc and self.pixels.shape[2] == 3 and is_wide(self.icc) else None
 
     def joined(self, rows: slice = slice(None)) -> Values:
         """Return some rows with the alpha after the colors, ``(R, W, 1 to 4)``."""
@@ -276,7 +270,7 @@ def _values(opened: Image.Image, icc: bytes | None) -> tuple[Values, bytes | Non
         values = np.asarray(opened).astype(np.uint16)
     elif mode == "CMYK":
         try:
-            values, note = ColorProfile(icc or b"").to_srgb(opened), "CMYK was converted to sRGB"
+            values, note = to_srgb(np.asarray(opened), icc or b""), "CMYK was converted to sRGB"
         except ValueError:
             values = np.asarray(opened.convert("RGB"))
             note = "CMYK without a usable profile was converted to RGB"
