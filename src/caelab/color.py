@@ -176,7 +176,6 @@ class ColorSpace:
         name: Name of the space.
         from_rgb: Conversion from sRGB, ``(..., 3, H, W)`` both.
         to_rgb: Inverse conversion; colors outside sRGB lie outside [0, 1].
-        lightness_range: Lightness of white; black has 0.
         chroma_scale: Root mean square of the chroma over CIFAR-10's training images, in the
             space's unit: chroma divided by it has about unit variance.
     """
@@ -184,7 +183,6 @@ class ColorSpace:
     name: str
     from_rgb: Callable[[Any], Any]
     to_rgb: Callable[[Any], Any]
-    lightness_range: float
     chroma_scale: float
 
     def chroma(self, rgb: ArrayT) -> ArrayT:
@@ -194,9 +192,9 @@ class ColorSpace:
 
 
 SPACES = {
-    "ycbcr": ColorSpace("ycbcr", rgb_to_ycbcr, ycbcr_to_rgb, 1.0, 0.06),
-    "lab": ColorSpace("lab", rgb_to_lab, lab_to_rgb, 100.0, 14.0),
-    "oklab": ColorSpace("oklab", rgb_to_oklab, oklab_to_rgb, 1.0, 0.036),
+    "ycbcr": ColorSpace("ycbcr", rgb_to_ycbcr, ycbcr_to_rgb, 0.06),
+    "lab": ColorSpace("lab", rgb_to_lab, lab_to_rgb, 14.0),
+    "oklab": ColorSpace("oklab", rgb_to_oklab, oklab_to_rgb, 0.036),
 }
 """Color spaces by name."""
 

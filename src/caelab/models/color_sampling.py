@@ -46,14 +46,10 @@ def smooth_field(luma: Tensor, keys: Tensor) -> Tensor:
         ``(N, 2, H, W)``.
     """
     count, _, height, width = luma.shape
-    rows, columns = (
-        torch.arange(side).to(luma) / (max(height, width) * SIDE_REACH) for side in (height, width)
-    )
-    positions = [
-        rows.view(1, height, 1).expand(count, height, width),
-        columns.view(1, 1, width).expand(count, height, width),
-        luma.squeeze(1) / LUMA_REACH,
-    ]
+    reach = max(height, width) * SIDE_REACH
+    rows, columns = (torch.arange(side).to(luma) / reach for side in (height, width))
+    # Row, column and luma of a pixel are a point in a space in which the field is smooth.
+    positions = torch.broadcast_tensors(rows[:, None], columns, luma.squeeze(1) / LUMA_REACH)
     drawn = normal(keys, _WAVES * (3 + 4), _STREAM).to(luma)
     waves = drawn[:, : 3 * _WAVES].view(-1, 3, _WAVES)
     amplitudes = drawn[:, 3 * _WAVES :].view(-1, 2 * _WAVES, 2)

@@ -1,14 +1,13 @@
 """A model in use: answers without gradients, computed as fast as possible."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
 
-from caelab.device import autocast
+from caelab.device import autocast, run_shares
 from caelab.models.image_model import ImageModel
 from caelab.networks.network_module import NetworkModule, Part
 from caelab.networks.simd_network import SimdNetwork
@@ -46,7 +45,6 @@ class Inference:
         # A function of the model, not a method, which would keep this object, and the memory of its
         # programs, alive until the garbage collector runs.
         self._compiled = lru_cache(MAX_SIZES)(partial(_compile, model))
-        self._pool: ThreadPoolExecutor | None = None
 
     def restore(self, degraded: Tensor) -> Tensor:
         """Return the image in [0, 1], ``float32 (N, C, H, W)``, of an input ``(N, C', H, W)``."""
@@ -104,19 +102,11 @@ class Inference:
             answer: Tensor = compiled(x)
             return answer
         # In training mode, dropout and batch statistics make an image's answer depend on the batch.
-        return by_torch(x) if self.model.training else self._shared_out(by_torch, x)
-
-    def _shared_out(self, answer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        count, _, height, width = x.shape
-        shares = min(torch.get_num_threads(), count, count * height * width // MIN_SHARE)
-        if shares <= 1:
-            return answer(x)
-        self._pool = self._pool or ThreadPoolExecutor(
-            torch.get_num_threads(), "answer", initializer=torch.set_num_threads, initargs=(1,)
-        )
+        count = 1 if self.model.training else len(x)
+        shares = min(torch.get_num_threads(), count, count * x.shape[2:].numel() // MIN_SHARE)
+        parts = [(part,) for part in x.tensor_split(max(shares, 1))]
         # Every thread has its own gradient mode.
-        without_gradients = torch.no_grad()(answer)
-        return torch.cat(list(self._pool.map(without_gradients, x.tensor_split(shares))))
+        return torch.cat(run_shares(torch.no_grad()(by_torch), parts))
 
 
 def _compile(

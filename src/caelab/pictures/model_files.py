@@ -43,9 +43,9 @@ def shipped_models() -> dict[str, ShippedModel]:
     ['best-64', 'best-128']
     """
 
-    def by_number(file: Path) -> list[tuple[int, str]]:
-        parts = re.split(r"(\d+)", file.stem)
-        return [(int(part), "") if part.isdigit() else (0, part) for part in parts]
+    def by_number(file: Path) -> list[int | str]:
+        # Text and digits take turns, so that a number is never compared with a text.
+        return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", file.stem)]
 
     return {
         file.stem: ShippedModel(

@@ -261,7 +261,7 @@ def test_a_colorizer_of_before_is_read_as_rgb_and_a_warning_says_so(
 def test_a_colorizers_answer_is_chroma_in_its_own_space(tmp_path: Path) -> None:
     card = replace(COLORIZER, color_space="lab", tta=TTA())
     model, file = model_of(card), tmp_path / "lab.onnx"
-    assert export_onnx(model, file, card=card) <= TOLERANCE * SPACES["lab"].lightness_range
+    assert export_onnx(model, file, card=card) <= 100 * TOLERANCE  # the range of L
     loaded = load_onnx(file)
     assert loaded.color_space == "lab"
     images = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(0))

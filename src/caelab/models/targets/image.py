@@ -50,10 +50,6 @@ class RgbTarget(PredictionTarget):
         image: Tensor = self.denormalize(raw)
         return image
 
-    def target(self, clean: Tensor) -> Tensor:
-        """Return the clean images, ``(N, C, H, W)``."""
-        return clean
-
     def answer(self, output: Tensor) -> Tensor:
         """Clip images ``(N, C, H, W)`` to [0, 1]."""
         return output.clamp(0, 1)
@@ -75,10 +71,6 @@ class LogitsTarget(PredictionTarget):
     def from_card(cls, card: ModelCard) -> Self:
         """Return the target for images of the card's channels."""
         return cls(channels=card.channels)
-
-    def target(self, clean: Tensor) -> Tensor:
-        """Return the clean images, ``(N, C, H, W)``."""
-        return clean
 
     def answer(self, output: Tensor) -> Tensor:
         """Apply the logistic function, ``(N, C, H, W)`` both."""
