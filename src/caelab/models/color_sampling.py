@@ -49,7 +49,9 @@ def smooth_field(luma: Tensor, keys: Tensor) -> Tensor:
     reach = max(height, width) * SIDE_REACH
     rows, columns = (torch.arange(side).to(luma) / reach for side in (height, width))
     # Row, column and luma of a pixel are a point in a space in which the field is smooth.
-    positions = torch.broadcast_tensors(rows[:, None], columns, luma.squeeze(1) / LUMA_REACH)
+    positions = torch.broadcast_tensors(  # type: ignore[no-untyped-call]
+        rows[:, None], columns, luma.squeeze(1) / LUMA_REACH
+    )
     drawn = normal(keys, _WAVES * (3 + 4), _STREAM).to(luma)
     waves = drawn[:, : 3 * _WAVES].view(-1, 3, _WAVES)
     amplitudes = drawn[:, 3 * _WAVES :].view(-1, 2 * _WAVES, 2)

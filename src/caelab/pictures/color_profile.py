@@ -12,6 +12,8 @@ from PIL import Image, ImageCms
 
 Bytes = NDArray[np.uint8]
 
+_SRGB = ImageCms.createProfile("sRGB")
+
 _SRGB_TOLERANCE = 3
 """A profile whose colors differ from sRGB's by less, of 255, counts as sRGB."""
 
@@ -52,20 +54,14 @@ def to_image(values: NDArray[Any]) -> Image.Image:
 def _converted(values: Bytes, mode: str, source: bytes | None, target: bytes | None) -> Bytes:
     """Convert between two profiles, of which ``None`` is sRGB."""
     try:
-        profiles = [
-            ImageCms.ImageCmsProfile(
-                io.BytesIO(icc) if icc is not None else ImageCms.createProfile("sRGB")
-            )
+        given, wanted = (
+            ImageCms.ImageCmsProfile(io.BytesIO(icc) if icc is not None else _SRGB)
             for icc in (source, target)
-        ]
-        # The usual choice for photographs: white maps to white, and black to black.
-        transform = ImageCms.buildTransform(
-            *profiles,
-            mode,
-            "RGB",
-            ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )
+        # The usual choice for photographs: white maps to white, and black to black.
+        intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
+        flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
+        transform = ImageCms.buildTransform(given, wanted, mode, "RGB", intent, flags)
         image = Image.frombytes(mode, values.shape[1::-1], values.tobytes())
         return np.asarray(ImageCms.applyTransform(image, transform))
     except (OSError, ImageCms.PyCMSError) as error:

@@ -143,7 +143,8 @@ def _step(coarse: Floats, luma: Floats, *, size: Size, top: int) -> Floats:
             for plane in (1, 2):
                 sums[plane] += weight * neighbors[plane][index]
     # Weights need not add up to 1 before: dividing by their sum makes the result a mean.
-    return sums[1:] / sums[0]
+    means: Floats = sums[1:] / sums[0]
+    return means
 
 
 def _neighbors(
