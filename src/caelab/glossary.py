@@ -28,13 +28,15 @@ class Entry:
 
 
 @functools.cache
-def read_glossary() -> Mapping[str, Entry]:
-    """Return all entries by term, in alphabetical order.
+def read_glossary(language: str = "en") -> Mapping[str, Entry]:
+    """Return all entries by term, in alphabetical order; none in a language without a glossary.
 
     >>> read_glossary()["code"].also
     ['latent', 'latent representation', 'embedding']
     """
-    text = Path(__file__).with_name("glossary.toml").read_text(encoding="utf-8")
+    name = "glossary.toml" if language == "en" else f"glossary.{language}.toml"
+    file = Path(__file__).with_name(name)
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
     return {term: Entry(term=term, **entry) for term, entry in tomllib.loads(text).items()}
 
 

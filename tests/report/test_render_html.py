@@ -1,15 +1,21 @@
 """The page: valid HTML that asks for nothing from outside, whatever the texts hold."""
 
+import csv
+import io
 import json
 import re
 from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote
 
 import html5lib
 import pytest
 
+from caelab.glossary import read_glossary
 from caelab.report.document import Document, Picture
 from caelab.report.render_html import render_html
 
+Render = Callable[..., Document]
 NASTY = "</script><b onload=\"x\"> & 'quoted' <!-- ü × −"
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="4" height="4"/>'
 TEMPLATE = """
@@ -49,6 +55,11 @@ def corner() -> dict[str, object]:
     return {"tasks": [], "studies": [{"name": NASTY, "points": []}]}
 
 
+def classes(tree: Any, name: str) -> list[list[str]]:
+    """Classes of the cells of each row."""
+    return [[cell.get("class") for cell in row.iter(name)] for row in tree.iter("tr")]
+
+
 def parse(page: str) -> html5lib.HTMLParser:
     parser = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False)
     parser.tree_found = parser.parse(page)
@@ -65,17 +76,20 @@ def test_the_page_is_valid_and_texts_stay_texts(document: Document) -> None:
     assert tree.find(".//*[@role='region']").get("aria-label") == NASTY
     cells = [(cell.text, cell.get("class")) for cell in tree.iter("td")]
     assert cells == [(NASTY, "left"), ("1.23", "right"), ("b", "left"), ("–", "right")]
-    embedded = next(each for each in tree.iter("script") if each.get("id") == "corner-data")
-    assert json.loads(embedded.text) == corner()
+    embedded = next(each for each in tree.iter("script") if each.get("id") == "data")
+    told = json.loads(embedded.text)
+    assert {name: told[name] for name in corner()} == corner()
 
 
 def test_links_lead_to_headings_and_each_anchor_is_there_once(document: Document) -> None:
     tree = parse(render_html(document, corner())).tree_found
     anchors = [each.get("id") for each in tree.iter() if each.get("id")]
     assert len(set(anchors)) == len(anchors)
-    targets = [each.get("href")[1:] for each in tree.iter("a")]
-    assert set(targets) <= set(anchors)
-    assert len(targets) == len(set(targets))
+    links = [each.get("href") for each in tree.iter("a")]
+    assert {link[1:] for link in links if link.startswith("#")} <= set(anchors)
+    contents = [each.get("href") for each in tree.find(".//nav").iter("a")]
+    headings = [each.get("id") for each in tree.iter() if each.tag in ("h2", "h3")]
+    assert contents == [f"#{anchor}" for anchor in headings]
 
 
 def test_nothing_is_asked_for_from_outside(document: Document) -> None:
@@ -88,7 +102,63 @@ def test_nothing_is_asked_for_from_outside(document: Document) -> None:
     assert not any(second for _, second in told)
 
 
-def test_without_a_corner_there_is_no_script(document: Document) -> None:
+def test_without_data_there_is_no_interactive_part(document: Document) -> None:
     tree = parse(render_html(document, {"tasks": [], "studies": []})).tree_found
-    assert tree.find(".//script") is None
+    assert tree.find(".//*[@id='interactive']") is None
     assert tree.find(".//*[@id='try-it']") is None
+
+
+def test_a_wide_table_shows_its_first_columns_and_the_others_on_demand(render: Render) -> None:
+    columns = {"name": "<", "MSE": ".2f", "low": ".2f", "high": ".2f", "n": "d"}
+    template = f'{{{{ table("rows", {columns}, rows, interval="MSE", shown=2) }}}}'
+    rows = [("a", 0.5, 0.4, 0.6, 3), ("b", 0.5, 0.45, 0.9, 3), ("c", 0.5, None, None, 1)]
+    tree = parse(render_html(render(template, rows=rows))).tree_found
+    assert classes(tree, "td")[1:] == [["left", "right", "right more"]] * 3
+    assert [cell.text for cell in tree.iter("td") if cell.get("class") == "right"] == [
+        "0.50 ± 0.10",
+        "0.50 (0.45 – 0.90)",
+        "0.50",
+    ]
+    assert tree.find(".//input[@class='all-columns']") is not None
+    # What is hidden is in the file, with all digits.
+    link = tree.find(".//a[@download='rows.csv']").get("href")
+    lines = [*csv.reader(io.StringIO(unquote(link.partition(",")[2])))]
+    assert lines == [list(columns), *([str(each or "") for each in row] for row in rows)]
+
+
+def test_a_table_that_a_template_spells_out_is_all_shown(render: Render) -> None:
+    template = "| question | answer |\n| :--- | :--- |\n| Why? | So. |"
+    tree = parse(render_html(render(template))).tree_found
+    assert classes(tree, "td")[1:] == [["left", "left"]]
+    link = tree.find(".//a[@download]").get("href")
+    assert unquote(link.partition(",")[2]).split() == ["question,answer", "Why?,So."]
+
+
+def test_the_first_occurrence_of_a_term_leads_to_its_explanation(render: Render) -> None:
+    template = """
+# PCA
+
+The lab's [PCA](#pca) and `PCA` are no sentences, but PCA and PCA are one term.
+
+{{ table("rows", {"bottleneck": "<"}) }}
+
+*With skip connections.*
+"""
+    tree = parse(render_html(render(template, rows=[("stride",)]))).tree_found
+    links = [each for each in tree.iter("a") if each.get("class") == "term"]
+    assert [each.text for each in links] == ["PCA", "skip connections"]
+    assert read_glossary()["PCA"].text == links[0].get("title")
+    terms = [each.text for each in tree.iter("dt")]
+    assert terms == ["PCA", "skip connection"]
+    assert [f"#{each.get('id')}" for each in tree.iter("dt")] == [
+        each.get("href") for each in links
+    ]
+    # Related terms are linked where they are explained on this page.
+    anchors = {each.get("id") for each in tree.iter("dt")}
+    related = {each.get("href")[1:] for entry in tree.iter("dd") for each in entry.iter("a")}
+    assert related <= anchors
+
+
+def test_without_terms_there_is_no_glossary(render: Render) -> None:
+    assert parse(render_html(render("Nothing."))).tree_found.find(".//dl") is None
+    assert not read_glossary("xx")

@@ -1,11 +1,14 @@
-"""A report as one HTML file that requests nothing: pictures, style and script are in it."""
+"""A report as one HTML file that requests nothing: pictures, tables, style and script are in it."""
 
 import base64
+import csv
+import io
 import itertools
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
@@ -13,27 +16,30 @@ from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 from markupsafe import Markup, escape
 
+from caelab.glossary import Entry, read_glossary
 from caelab.report.document import Document, Picture
+from caelab.report.language import read_language
 
 _TYPES = {"svg": "image/svg+xml", "png": "image/png"}
 _KINDS = {"Missing:": "missing", "Beware:": "warning"}
+_ANCHORS = ("contents", "text", "interactive", "try-it", "glossary")
+"""Anchors of the page itself, which no heading of the text may take."""
+
+Table = tuple[dict[str, Any], int]
+"""A table as plain values, and how many of its columns are shown at first."""
+
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
-def render_html(document: Document, corner: Mapping[str, Any] | None = None) -> str:
+def render_html(document: Document, interactive: Mapping[str, Any] | None = None) -> str:
     """Return the page.
 
     Args:
         document: The report.
-        corner: Data of the interactive part, ``tasks`` and ``studies``; the page has no such part
-            without them.
+        interactive: Data of the interactive part by kind; the page has no such part where all are
+            empty.
     """
-    tokens = _PARSER.parse(document.text)
-    _set_attributes(tokens, document.pictures)
-    nodes = SyntaxTreeNode(tokens).children
-    headings = [node for node in nodes if node.type == "heading"]
-    second = next((nodes.index(node) for node in headings if node.tag != "h1"), len(nodes))
-    shown = corner if corner and (corner.get("tasks") or corner.get("studies")) else None
+    language = read_language(document.language)
     environment = Environment(
         loader=PackageLoader("caelab.report"),
         autoescape=True,
@@ -41,78 +47,182 @@ def render_html(document: Document, corner: Mapping[str, Any] | None = None) -> 
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals |= {"word": language.word, "language": language.name, "anchor": term_anchor}
+    tokens = _PARSER.parse(document.text)
+    tables = _match_tables(tokens, document)
+    terms = _link_terms(tokens, tables, read_glossary(language.name))
+    nodes = SyntaxTreeNode(tokens).children
+    headings = [node for node in nodes if node.type == "heading"]
+    _set_anchors(headings)
+    data = {"words": language.words, **(interactive or {})}
     return environment.get_template("report.html.j2").render(
-        language=document.language,
         title=_text(headings[0]) if headings else "",
-        head=_html(nodes[:second]),
-        body=_html(nodes[second:]),
+        blocks=_blocks(nodes, iter(tables), document.pictures),
         contents=[
             (node.tag, node.attrs["id"], _text(node))
             for node in headings
             if node.tag in ("h2", "h3")
         ],
-        corner=shown,
+        interactive=any((interactive or {}).values()),
         # Nothing in the text can end the script element.
-        corner_json=Markup(json.dumps(shown, ensure_ascii=False).replace("<", "\\u003c")),
+        data=Markup(json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")),
+        glossary=[(entry, Markup(_PARSER.renderInline(entry.text))) for entry in terms],
+        explained={entry.term for entry in terms},
     )
 
 
-def _set_attributes(tokens: Iterable[Token], pictures: Mapping[str, Picture]) -> None:
-    """Give headings anchors, cells classes, notes kinds, and pictures their bytes."""
-    anchors: set[str] = set()
+def _match_tables(tokens: Sequence[Token], document: Document) -> list[Table | None]:
+    """Return what each table of the text shows; ``None`` for one that a template spells out."""
+    waiting = [*zip(document.tables, document.layouts, strict=True)]
+    found: list[Table | None] = []
+    headings: list[str] = []
     for token, following in itertools.pairwise(tokens):
-        if token.type == "heading_open":
-            stem = re.sub(r"[^a-z0-9]+", "-", following.content.lower()).strip("-") or "section"
-            token.attrs["id"] = next(
-                name
-                for number in itertools.count(1)
-                if (name := stem if number == 1 else f"{stem}-{number}") not in anchors
-            )
-            anchors.add(str(token.attrs["id"]))
-        elif token.type in ("th_open", "td_open"):
-            token.attrs = {"class": str(token.attrs["style"]).removeprefix("text-align:")}
-            token.attrs |= {"scope": "col"} if token.tag == "th" else {}
-        for child in token.children or ():
-            if child.type == "image":
-                picture = pictures[str(child.attrs["src"]).rpartition("/")[2]]
-                content = base64.b64encode(picture.data).decode()
-                child.attrs["src"] = f"data:{_TYPES[picture.format]};base64,{content}"
-                child.attrs["class"] = picture.format
+        if token.type == "thead_open":
+            headings = []
+        elif token.type == "th_open":
+            headings.append("".join(child.content for child in following.children or ()))
+        elif token.type == "thead_close":
+            known = waiting and waiting[0][1][0] == headings
+            found.append((waiting[0][0], waiting.pop(0)[1][1]) if known else None)
+    return found
 
 
-def _html(nodes: list[SyntaxTreeNode]) -> Markup:
-    """Return nodes as HTML: tables and pictures scroll, captions are below, notes stand out."""
-    parts, captions = [], set()
+def _link_terms(
+    tokens: Sequence[Token], tables: Sequence[Table | None], entries: Mapping[str, Entry]
+) -> list[Entry]:
+    """Link the first occurrence of each term to the glossary; return the terms in its order.
+
+    Headings, links and tables of numbers are left alone.
+    """
+    # Names of two letters, such as `up`, are words of everyday English, too.
+    names = {
+        name: entry
+        for entry in entries.values()
+        for name in (entry.term, *entry.also)
+        if len(name) > 2
+    }
+    # Of two names that begin alike the longer is meant, and a plural is the same term. A capital
+    # within a name counts: `Lab` is a color space, and `lab` is not.
+    ordered = "|".join(
+        f"(?i:{re.escape(name)})" if name.islower() else re.escape(name)
+        for name in sorted(names, key=len, reverse=True)
+    )
+    pattern = re.compile(rf"\b({ordered})(?:s|es)?\b")
+    found: set[str] = set()
+
+    def link(match: re.Match[str]) -> str:
+        entry = names.get(match[1]) or names[match[1].lower()]
+        if entry.term in found:
+            return match[0]
+        found.add(entry.term)
+        attributes = f'class="term" href="#{term_anchor(entry.term)}" title="{escape(entry.text)}"'
+        return f"<a {attributes}>{match[0]}</a>"
+
+    waiting, table, linked = iter(tables), None, False
+    for token, following in itertools.pairwise(tokens if names else ()):
+        if token.type == "table_open":
+            table = next(waiting)
+        if token.type == "paragraph_open" or (token.type == "td_open" and not table):
+            for child in following.children or ():
+                linked = child.type == "link_open" or (linked and child.type != "link_close")
+                if child.type == "text" and not linked:
+                    child.type, child.content = (
+                        "html_inline",
+                        pattern.sub(link, escape(child.content)),
+                    )
+    return [entry for term, entry in entries.items() if term in found]
+
+
+def term_anchor(term: str) -> str:
+    """Return the anchor of a term's explanation.
+
+    >>> term_anchor("ΔE₀₀"), term_anchor("skip connection")
+    ('term-ΔE₀₀', 'term-skip-connection')
+    """
+    return "term-" + "-".join(term.split())
+
+
+def _set_anchors(headings: Iterable[SyntaxTreeNode]) -> None:
+    anchors = {*_ANCHORS}
+    for heading in headings:
+        stem = re.sub(r"[^a-z0-9]+", "-", _text(heading).lower()).strip("-") or "section"
+        names = (stem if number == 1 else f"{stem}-{number}" for number in itertools.count(1))
+        heading.attrs["id"] = name = next(name for name in names if name not in anchors)
+        anchors.add(name)
+
+
+def _blocks(
+    nodes: Sequence[SyntaxTreeNode],
+    tables: Iterator[Table | None],
+    pictures: Mapping[str, Picture],
+) -> Iterator[dict[str, Any]]:
+    """Yield what the template prints, block by block: its HTML, and what is around it."""
+    captions = set()
     for node, following in itertools.pairwise([*nodes, None]):
-        assert node is not None
-        html = _PARSER.renderer.render(node.to_tokens(), _PARSER.options, {})
-        picture = _only(node, "image")
-        if node in captions:
+        if node is None or node in captions:
             continue
-        if picture or node.type == "table":
-            label, caption = "", ""
-            if following is not None and (text := _only(following, "em")):
-                captions.add(following)
-                label = _text(following)
-                caption = _PARSER.renderer.render(text.to_tokens()[1:-1], _PARSER.options, {})
-                caption = f"\n<figcaption>{caption}</figcaption>"
-            role = "" if picture else f' tabindex="0" role="region" aria-label="{escape(label)}"'
-            inner = html.removeprefix("<p>").removesuffix("</p>\n") if picture else html
-            html = f'<figure>\n<div class="scroll"{role}>{inner}</div>{caption}\n</figure>\n'
+        block: dict[str, Any] = {"kind": node.type, "caption": "", "label": ""}
+        image = _only(node, "image")
+        if (image or node.type == "table") and (caption := _only(following, "em")):
+            captions.add(following)
+            block["label"] = _text(caption)
+            block["caption"] = _render(caption.to_tokens()[1:-1])
+        if image:
+            picture = pictures[str(image.attrs["src"]).rpartition("/")[2]]
+            content = base64.b64encode(picture.data).decode()
+            source = f"data:{_TYPES[picture.format]};base64,{content}"
+            block |= {"kind": "image", "source": source, "alt": _text(image), "picture": picture}
+        elif node.type == "table":
+            table = next(tables)
+            columns = len(node.children[0].children[0].children)
+            shown = table[1] if table else columns
+            _set_classes(node, shown)
+            block["columns"] = columns if shown < columns else 0
+            block["name"] = table[0]["name"] if table else "table"
+            block["csv"] = quote(_csv(node, table))
         elif node.type == "blockquote":
-            kind = _KINDS.get(_text(node).split(" ")[0], "remark")
-            html = html.replace("<blockquote>", f'<blockquote class="{kind}">', 1)
-        parts.append(html)
-    return Markup("".join(parts))
+            node.attrs["class"] = _KINDS.get(_text(node).split(" ")[0], "remark")
+        yield {**block, "html": _render(node.to_tokens())}
 
 
-def _only(node: SyntaxTreeNode, kind: str) -> SyntaxTreeNode | None:
+def _set_classes(table: SyntaxTreeNode, shown: int) -> None:
+    """Give cells their alignment, and those that are shown on demand the class ``more``."""
+    for row in (row for part in table.children for row in part.children):
+        for index, cell in enumerate(row.children):
+            side = str(cell.attrs.pop("style", "")).removeprefix("text-align:")
+            cell.attrs["class"] = side if index < shown else f"{side} more"
+            if cell.tag == "th":
+                cell.attrs["scope"] = "col"
+
+
+def _csv(node: SyntaxTreeNode, table: Table | None) -> str:
+    """Return a table with all digits of its numbers, or as it is printed where it has no others."""
+    file = io.StringIO()
+    rows = (row for part in node.children for row in part.children)
+    printed = ([_text(cell) for cell in row.children] for row in rows)
+    csv.writer(file).writerows([table[0]["columns"], *table[0]["rows"]] if table else printed)
+    return file.getvalue()
+
+
+def _render(tokens: Sequence[Token]) -> Markup:
+    return Markup(_PARSER.renderer.render(tokens, _PARSER.options, {}))
+
+
+def _only(node: SyntaxTreeNode | None, kind: str) -> SyntaxTreeNode | None:
     """Return the one inline element that a paragraph consists of, if it is of this kind."""
-    if node.type != "paragraph":
+    if node is None or node.type != "paragraph":
         return None
     children = node.children[0].children
     return children[0] if [child.type for child in children] == [kind] else None
 
 
 def _text(node: SyntaxTreeNode) -> str:
-    return "".join(each.content for each in node.walk() if each.type == "text")
+    """Return the text that a reader sees."""
+    shown = [each for each in node.walk() if each.type in ("text", "code_inline", "html_inline")]
+    # Sentences whose terms are linked are HTML.
+    return "".join(
+        Markup(re.sub("<[^>]*>", "", each.content)).unescape()
+        if each.type == "html_inline"
+        else each.content
+        for each in shown
+    )

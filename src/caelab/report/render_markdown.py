@@ -77,6 +77,9 @@ class _Writer:
         name: str,
         columns: Mapping[str, str],
         rows: Sequence[Sequence[Cell]] | None = None,
+        *,
+        interval: str = "",
+        shown: int | None = None,
         caller: Callable[[], str] | None = None,
     ) -> Markup:
         """Print rows as a table.
@@ -85,6 +88,10 @@ class _Writer:
             name: Name of the table in ``results.json``.
             columns: Format of each column's numbers by heading; ``<`` is a column of texts.
             rows: The rows; those that the part's context holds under ``name``, if left out.
+            interval: Heading of an estimate, with which the bounds in the next two columns are
+                printed.
+            shown: Number of columns that a page shows at first; by default all of eight, and six
+                of more.
             caller: Caption.
         """
         rows = self.part.context[name] if rows is None else rows
@@ -100,6 +107,17 @@ class _Writer:
                 "rows": [list(row) for row in rows],
             }
         )
+        if interval:
+            at = list(columns).index(interval)
+            rows = [
+                [*row[:at], self._bounded(row[at : at + 3], columns[interval]), *row[at + 3 :]]
+                for row in rows
+            ]
+            columns = {
+                name: columns[name] for name in columns if name not in [*columns][at + 1 : at + 3]
+            }
+        usual = 6 if len(columns) > 8 else len(columns)
+        self.document.layouts.append((list(columns), shown or usual))
         lines = [
             map(escape, columns),
             [":---" if each == "<" else "---:" for each in columns.values()],
@@ -112,6 +130,19 @@ class _Writer:
             ),
         ]
         return _captioned("\n".join(f"| {' | '.join(line)} |" for line in lines), caption)
+
+    def _bounded(self, cells: Sequence[Any], format_: str) -> Cell:
+        """Return an estimate with its bounds as text, or alone where it has none."""
+        if any(cell is None or not math.isfinite(cell) for cell in cells):
+            return None if cells[0] is None else float(cells[0])
+        estimate, low, high = (format(cell, format_) for cell in cells)
+        half = (cells[2] - cells[1]) / 2
+        # ± would lie about an interval that is wider on one side.
+        if abs(cells[2] - cells[0] - half) < 0.05 * half:
+            text = f"{estimate} ± {half:{format_}}"
+        else:
+            text = f"{estimate} ({low} – {high})"
+        return self.language.number(text.replace("-", "−"))
 
     def figure(
         self,

@@ -19,7 +19,7 @@ from caelab.report.colorization_lessons import lesson_part
 from caelab.report.document import Document, Part
 from caelab.report.exercise1 import reconstruction_part
 from caelab.report.inputs import ReportInputs, StudyResults, gather
-from caelab.report.interactive import choose_networks, picture_tasks, study_points
+from caelab.report.interactive import choose_networks, interactive_data
 from caelab.report.language import read_language
 from caelab.report.render_html import render_html
 from caelab.report.render_markdown import render_markdown, write_markdown
@@ -101,8 +101,7 @@ def make_report(
         language: Folder of the templates.
 
     Returns:
-        Text, pictures and tables; the data of the interactive part, ``tasks`` and ``studies``; and
-        every number.
+        Text, pictures and tables; the data of the interactive part by kind; and every number.
     """
     runs = [*inputs.all_runs.values()]
     problems = [*inputs.problems]
@@ -114,8 +113,11 @@ def make_report(
     main = reconstructing[0][0] if reconstructing else runs[0]
     variants = find_variants(colorizing, names) if colorizing else None
     colored = {each.label: each.first for each in variants.all} if variants else {}
-    tasks, unshown = picture_tasks(
-        _reconstructing_networks(studies, reconstructing), choose_networks(colored), images
+    interactive, unshown = interactive_data(
+        _reconstructing_networks(studies, reconstructing),
+        choose_networks(colored),
+        {study.name: study.analysis for study in studies},
+        images,
     )
     problems += unshown
 
@@ -152,11 +154,8 @@ def make_report(
     if problems:
         parts.append(Part("problems", {"problems": problems}))
     document = render_markdown(parts, images=bitmaps, language=language)
-    points = [{"name": study.name, "points": study_points(study.analysis)} for study in studies]
-    interactive = {
-        "tasks": tasks if bitmaps else [],
-        "studies": [study for study in points if study["points"]],
-    }
+    if not bitmaps:
+        interactive |= {"tasks": [], "codes": []}
     return document, interactive, _results(inputs, studies, document, problems)
 
 
