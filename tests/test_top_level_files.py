@@ -16,9 +16,11 @@ README, CHANGELOG, CONTRIBUTING = (
     for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")
 )
 COMMAND_LINES = re.findall(r"^    (caelab (?!--).*)$", README, re.MULTILINE)
+# Commands in sentences, except those that only name a command.
+INLINE = [line for line in re.findall(r"`(caelab [a-z][^`]+)`", README) if line.count(" ") > 1]
 
 
-@pytest.mark.parametrize("line", COMMAND_LINES)
+@pytest.mark.parametrize("line", COMMAND_LINES + INLINE)
 def test_a_command_line_of_the_readme_parses(line: str) -> None:
     _, name, *words = shlex.split(line, comments=True)
     command = caelab.get_command(click.Context(caelab), name)

@@ -243,7 +243,7 @@ def test_truth_is_measured_where_it_is_known(caelab: Caelab, place: Path) -> Non
             ("colorize", "--runtime", "onnx"),
             "colorize has no ONNX file next to its weights. Make one, `caelab export",
         ),
-        (("denoise", "-o", "notes.txt"), "notes.txt is a file, and no picture's"),
+        (("denoise", "-o", "notes.txt"), "notes.txt is a file without a picture's suffix"),
         (("denoise", "-o", "-"), "only one picture goes to standard output, and in is no file"),
         (("denoise", "--suffix", ""), "a suffix is needed"),
         (("denoise", "nothing.png"), "there is no nothing.png"),

@@ -126,7 +126,7 @@ def test_baselines_are_fitted_where_it_is_said(finished: RunDirectory, tmp_path:
     assert fitted["errors"] == own["errors"]
     assert fitted["baselines"]["pca-128"]["n"] == own["errors"]["n"]
     assert fitted["baselines"]["pca-128"]["mse"] > 1.2 * own["baselines"]["pca-128"]["mse"]
-    with pytest.raises(InputError, match="baselines are fitted on other data for one part"):
+    with pytest.raises(InputError, match="`part` all stands for three"):
         evaluate(finished.path, part="all", fit=str(tmp_path), options={})
 
 

@@ -117,7 +117,7 @@ def test_a_code_at_the_beginning_of_a_bracket_is_its_input() -> None:
             "conv8 attend2",
             64,
             7,
-            "64×64 positions have 33,554,432 attention weights, of at most 16,777,216",
+            "64×64 positions have 33,554,432 attention weights; the limit is 16,777,216",
         ),
         ("conv8 (conv4)", 4, 7, "the residual adds x of 8×4×4 and f(x) of 4×4×4"),
         ("conv8 2*[pool]", 4, 9, "the skip concatenates x of 8×4×4 and f(x) of 8×2×2"),

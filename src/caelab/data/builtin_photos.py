@@ -31,7 +31,7 @@ class Photo:
         file: Name of its file in ``skimage/data``.
         crops: Number of crops.
         validation: Rectangle of the validation crops, in pixels of the reduced photograph.
-        test: Rectangle of the test crops, likewise.
+        test: Rectangle of the test crops, in the same pixels.
         reduce: Factor by which the photograph is reduced first.
     """
 
@@ -67,8 +67,8 @@ def load_photos(*, size: int = 32, note: str = "") -> ImageSet:
     """Return the built-in photos: about 8,000 images, the same on every machine.
 
     Args:
-        size: Side of the images, in pixels. The crops and their parts do not depend on it; a size
-            above a crop's enlarges it.
+        size: Side of the images, in pixels. The crops and their parts do not depend on it; crops
+            that are smaller are enlarged.
         note: Note of the source.
 
     Raises:

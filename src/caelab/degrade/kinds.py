@@ -74,7 +74,7 @@ class DegradationKind:
         name: Word in texts such as ``gray+noise0.1``: small letters.
         help: What it does, in the third person, in one line, such as "blurs by a Gaussian".
         strength: The number after the word; ``None`` if it takes none.
-        random: Whether it draws random numbers: other ones for each image and each epoch.
+        random: True if it draws random numbers, which differ for each image and each epoch.
         on_host: ``True`` if the CPU computes it even where the images are on a GPU.
         keeps_luminance: Whether the result has the luma of the clean image: only chroma is lost.
         marks_missing: Whether the result says which pixels are missing, by the value ``MISSING``.
@@ -120,7 +120,7 @@ class DegradationKind:
         """Return the random numbers of this kind for images with these keys, ``int64 (N,)``."""
         if self.stream is not None:
             return ImageRandom(keys, self.stream)
-        # A salted key is as good as another image's key: there are too few streams to hash into.
+        # There are too few streams to derive one from each name, so the name changes the keys.
         digest = hashlib.sha256(self.name.encode()).digest()
         return ImageRandom(keys ^ int.from_bytes(digest[:8], "little", signed=True))
 
@@ -156,7 +156,7 @@ class Noise(DegradationKind):
     help = "adds Gaussian noise, not clipped"
     strength = Strength(unit="standard deviation, on [0, 1]", low=0.001, high=1, example=0.1)
     random = True
-    stream = 1  # this and the mask's keep runs repeatable that were made before streams had names
+    stream = 1  # fixed here and in `Mask`: runs of before streams had names stay repeatable
 
     def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
         """Return images plus noise, not clipped.

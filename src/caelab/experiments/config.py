@@ -145,7 +145,7 @@ class TargetConfig(Table):
         default=0.5,
         ge=0,
         lt=1,
-        description="Extra weight of rare bins in the loss, in [0, 1): 0 is none.",
+        description="Extra weight of rare bins in the loss; 0 is none.",
     )
     temperature: Finite = Field(
         default=0.38,
@@ -204,7 +204,7 @@ class RunConfig(Table):
         lt=1,
         description=(
             "Decay per step of a moving average of the weights, which is evaluated and saved."
-            " Smaller at first: it reaches back over a ninth of the training at most."
+            " It is smaller at first, so that the average forgets the early, bad weights."
         ),
     )
     seed: int = Field(

@@ -42,8 +42,8 @@ def evaluate(
     """
     if fit is not None and part == "all":
         raise InputError(
-            "baselines are fitted on other data for one part of the images, and `part` all is"
-            " three. Choose one."
+            "`fit` needs a single part of the images, and `part` all stands for three. Choose"
+            " train, validation or test."
         )
     file = target
     if target.is_dir():

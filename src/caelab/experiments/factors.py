@@ -78,7 +78,7 @@ def _downsampling(network: Network, level: str) -> Changes:
             continue
         if before is None or before.name != "conv" or before.stride > 1:
             raise InputError(
-                f"no convolution of stride 1 stands before {layer} to take its stride."
+                f"no convolution of stride 1 stands before {layer} and could take over its stride."
             )
         if layer.activation:
             raise InputError(f"{layer} has an activation, which has no place after a stride.")

@@ -18,7 +18,7 @@ class StudyRow:
     Attributes:
         label: Name of the network in the study.
         factor: Factor that was varied; empty for the base and for networks without a factor.
-        level: Level of the factor; empty likewise.
+        level: Level of the factor; empty where ``factor`` is.
         network: Canonical text of the network.
         seed: Seed of the run.
         run: Name of the run directory.

@@ -53,7 +53,7 @@ class _Pointer:
 
     @staticmethod
     def from_param(argument: Any) -> Any:
-        """Return the address of a tensor or a structure, addresses of a list's, or a null pointer.
+        """Return the address of a tensor or structure, those in a list, or a null pointer.
 
         C sees addresses alone, so a tensor must be contiguous, of the type that C expects, and
         alive during the call.

@@ -30,7 +30,7 @@ LIBRARY = CLibrary(
 )
 
 ALIGNMENT = 16
-"""Floats to which positions in memory are rounded: a vector of the widest kind."""
+"""Positions in memory are multiples of so many floats: the length of the widest vector."""
 
 ACTIVATIONS = {"none": 0, "relu": 1, "leaky": 2}
 CONVOLUTION, TRANSPOSED, MAXIMUM, AVERAGE, NEAREST, SHUFFLE, UNSHUFFLE = range(7)
@@ -40,7 +40,7 @@ MAX_WINDOW = 7
 """Side of the largest maximum pooling: a maximum's position is kept in a byte, with a flag."""
 
 MAX_TENSOR = 2**31
-"""Floats of a group's tensor, within which positions are counted by 32 bits."""
+"""Limit of the floats in a group's tensor: C counts positions in it with 32 bits."""
 
 Shape = tuple[int, int, int]
 """(C, H, W)."""
@@ -73,8 +73,8 @@ class Operation(NamedTuple):
         dilation: Pixels from one tap to the next.
         padding: Zeros around the input.
         activation: A number of ``ACTIVATIONS``.
-        side: Side of the layer's own kernel, where its taps are summed to those of a transposed
-            convolution; else 0.
+        side: Side of the text's own kernel if C has to sum its taps into a transposed convolution,
+            as for ``up conv``; otherwise 0.
     """
 
     kind: int
@@ -134,8 +134,9 @@ class Chain:
     @property
     def borders(self) -> list[int]:
         """Zeros that each tensor needs around it, so that no loop checks where an image ends."""
-        # A border holds what taps read beyond the image. The correlation reads the big tensor
-        # beyond its sides, its transpose the small one, and forward and backward pass use both.
+        # Beyond the image, taps read the zeros of the border. A correlation reads beyond the sides
+        # of the larger tensor, its transpose beyond those of the smaller one. A layer does one of
+        # them forward and the other backward.
         borders = [0] * len(self.shapes)
         for index, operation in enumerate(self.operations):
             if not operation.weighted:
@@ -148,7 +149,7 @@ class Chain:
                 # From the small side, taps reach beyond the large one's first and last pixel.
                 beyond = (little - 1) * stride + last_tap - (large - 1)
                 borders[big] = max(borders[big], padding, beyond)
-                # Backward, those of the large side reach beyond the small one's.
+                # In the other direction, taps reach from the large side beyond the small one's.
                 beyond = (large - 1 + padding) // stride - (little - 1)
                 borders[small] = max(borders[small], last_tap // stride, beyond)
         return borders
@@ -233,7 +234,7 @@ class SimdProgram:
             )
         ]
         arrays = (_Tensor * len(tensors))(*tensors), (_Operation * len(operations))(*operations)
-        self._kept = arrays, affines  # as C knows their addresses alone
+        self._kept = arrays, affines  # kept alive, because C has only their addresses
         self._program = _Program(
             len(operations),
             tape.size,
@@ -277,8 +278,8 @@ class SimdProgram:
     def __call__(self, x: Tensor, weights: Weights) -> Tensor:
         """Run the chain forward; on backward, give the gradient of the weights, not that of x.
 
-        Where no gradient is recorded, as many threads as PyTorch has share the images out; else all
-        is done on the calling thread.
+        If no gradient is recorded, all of PyTorch's threads share the images. Otherwise the calling
+        thread does everything.
 
         Args:
             x: ``float32 (N, C, H, W)``.

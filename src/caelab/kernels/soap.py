@@ -13,7 +13,7 @@ LIBRARY = CLibrary(
 )
 
 MAX_PRODUCTS = 4_000_000
-"""Multiplications of a product with a basis up to which this is faster than PyTorch's calls."""
+"""Most multiplications in a product with a basis for which this is faster than PyTorch."""
 
 Hyperparameters = c_struct("f first_beta second_beta rate correction epsilon decay")
 """``Hyperparameters`` of ``soap.c``, the numbers of one step."""
@@ -83,7 +83,7 @@ class SmallMatrix:
 
 
 def small_matrix(parameter: Tensor, matrix: Tensor, state: dict[str, Any]) -> SmallMatrix | None:
-    """Return the parameter for ``soap.c``; ``None`` where C cannot update it, or not faster.
+    """Return the parameter for ``soap.c``; ``None`` if PyTorch must, or is faster.
 
     Args:
         parameter: The parameter that is trained, ``(m, …)``.

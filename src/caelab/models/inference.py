@@ -116,7 +116,7 @@ def _compile(
     if height * width > MAX_PIXELS:
         return None
     compiled = model.compiled((channels, height, width), part)
-    # A decoder's input is small where its layers are not.
+    # The input of a decoder can be small although its layers are large.
     small = compiled and all(h * w <= MAX_PIXELS for _, h, w in compiled.program.chain.shapes)
     return compiled if small else None
 

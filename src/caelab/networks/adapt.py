@@ -1,8 +1,8 @@
 """Change a network's output channels for another task, such as chroma instead of RGB.
 
-Only the end of a network says how many channels there are; the first layer takes its input as it is
-(``build(channels=…)``). So it is the last layer with weights that is rewritten, to as many channels
-as the layers after it need.
+A network's text fixes the channels of its output only; its first layer takes any input
+(``build(channels=…)``). So the last layer with weights is rewritten, to as many channels as the
+layers after it need.
 """
 
 from dataclasses import replace
@@ -28,7 +28,7 @@ def adapt(network: Network, *, outputs: int, inputs: int = 3) -> Network:
     Args:
         network: A tree that fits its own task.
         outputs: Channels C' of the output.
-        inputs: Channels C of the images. They matter only to a network of which nothing can be
+        inputs: Channels C of the images. They matter only if the network has no layer that can be
             rewritten.
 
     Raises:

@@ -26,8 +26,8 @@ PRESETS = {
     ),
 }
 """Name → text, for images of 32×32 pixels; all but ``dense64`` take other sizes too, multiples of 4
-or 8. They give an RGB image, except the three that are made for colorization, whose two channels
-are chroma; ``adapt`` makes either the other.
+or 8. They return an RGB image, except the three for colorization, which return two channels
+of chroma; ``adapt`` turns one kind into the other.
 
 ``reference``: nine layers, the code 16×8×8. ``strided``: strides and transposed convolutions, a
 linear code of 12×8×8. ``dense64``: a linear code of 64 numbers. ``residual``: residual blocks and a

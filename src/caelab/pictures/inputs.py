@@ -65,8 +65,8 @@ def find_jobs(
 
     Without ``output`` a result lies next to its source, named with ``suffix``; earlier results,
     their variants and comparisons are then left out of folders. An ``output`` with the suffix of a
-    picture is the result of the one source; any other is a folder, in which the structure below a
-    named folder is repeated. The result of a GIF is a PNG.
+    picture is the file for the result of a single source; any other is a folder, which gets the
+    structure below a named folder. The result of a GIF is a PNG.
 
     Args:
         inputs: Files, folders, patterns such as ``*.jpg`` and ``**/*.png``, or ``-``.
@@ -105,8 +105,8 @@ def find_jobs(
             )
         if not one_file and folder.is_file():
             raise InputError(
-                f"{printable(output)} is a file, and no picture's. Name a folder, or another"
-                " picture."
+                f"{printable(output)} is a file without a picture's suffix. Name a folder, or a"
+                f" file with one: {' '.join(SUFFIX_FORMATS)}."
             )
         targets = [
             (
@@ -131,7 +131,7 @@ def find_jobs(
         if key in jobs:
             raise InputError(
                 f"{jobs[key].name} and {job.name} would both be written to"
-                f" {printable(str(target))}. Name them in two calls, or rename one."
+                f" {printable(str(target))}. Process them by two commands, or rename one."
             )
         jobs[key] = job
     return list(jobs.values())

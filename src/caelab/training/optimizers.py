@@ -20,7 +20,7 @@ REFERENCE_RATE = 8e-3
 """Peak of the learning rate that suits the reference network, chosen on validation images."""
 
 REFERENCE_FAN_IN = 144
-"""Numbers that the reference network's widest layer adds up into one: 16 channels of 3×3."""
+"""Fan-in of the reference network's widest layer: 16 channels of 3×3 weights."""
 
 SCHEDULES: Mapping[str, Callable[[float], float]] = {
     "constant": lambda _: 1.0,
@@ -117,7 +117,7 @@ class OptimizerConfig(Table):
         default=None,
         gt=0,
         description=(
-            "Peak of the learning rate. None: 0.008, and less in proportion for wide layers."
+            "Peak of the learning rate. None: 0.008, or less if the network has wide layers."
         ),
     )
     weight_decay: Finite = Field(
@@ -130,7 +130,8 @@ class OptimizerConfig(Table):
         description="Share of all steps in which the rate rises to its peak.",
     )
     lr_schedule: Literal["constant", "linear", "cosine"] = Field(
-        default="linear", description="How the learning rate falls to zero after its peak."
+        default="linear",
+        description="Learning rate after its peak: constant, or falling to zero in either way.",
     )
     grad_clip: Finite | None = Field(
         default=None, gt=0, description="Largest norm of the gradient. None: unlimited."
@@ -149,9 +150,10 @@ def make_optimizer(config: OptimizerConfig, network: "nn.Module") -> "Optimizer"
 def peak_learning_rate(config: OptimizerConfig, network: "nn.Module") -> float:
     """Return the configuration's learning rate, or one that suits the network's widest layer.
 
-    An entry of an update is about as large as the learning rate, so a layer's output moves by about
-    the rate times the numbers it adds up: beyond the reference network's widest layer, the rate
-    falls as the fan-in grows (Yang et al. 2022, arXiv 2203.03466, table 8).
+    Each entry of an update is about as large as the learning rate, so a step changes a layer's
+    output by about the rate times the layer's fan-in. The default rate therefore falls in
+    proportion where a layer is wider than the widest of the reference network (Yang et al. 2022,
+    arXiv 2203.03466, table 8).
     """
     from caelab.networks.modules import parametric_layers
 

@@ -221,11 +221,11 @@ def _end_with_parent() -> None:
 class AutoEngine:
     """Trains with the engine that finishes all jobs soonest on this machine.
 
-    On a CPU, threads that share a batch wait for each other at every step, and runs with one core
-    each do not: two such runs take less time than the same two, one after the other, with two
-    threads. So there is one worker per core if there are as many jobs and enough memory, and one
-    per job if there are fewer than two per core. Each of several GPUs has a worker. With one GPU,
-    this process trains.
+    On a CPU, threads that share a batch wait for each other at every step, which runs with one core
+    each do not: side by side, two such runs take less time than one after the other with two
+    threads each. So there is one worker per core if there are as many jobs and enough memory, and
+    one per job if there are fewer than two per core. Each of several GPUs has a worker. With one
+    GPU, this process trains.
     """
 
     def __init__(self) -> None:

@@ -192,11 +192,11 @@ class BinsTarget(ColorTarget):
         """
         # One smooth field for all pixels: drawn one by one, neighbors would differ like confetti.
         field = smooth_field(luminance(degraded).clamp(0, 1), keys)
-        # The normal distribution's function makes the field uniform in (0, 1); the ends would have
-        # no color.
+        # The normal distribution function makes the field uniform in (0, 1). No color lies at the
+        # very ends.
         quantiles = torch.special.ndtr(field).clamp(1e-6, 1 - 1e-6)
-        # The loss made rare bins as much more probable as their weight; the logarithm takes that
-        # back.
+        # The loss multiplies the probability of a bin by its weight. Subtracting the logarithm
+        # divides by it again.
         drawn = [
             colors_at(((part - self.weights.log()) / temperature).softmax(1), self.centers, chance)
             for part, chance in zip(_rows(output), _rows(quantiles), strict=True)

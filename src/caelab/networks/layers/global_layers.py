@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from torch import nn
 
 MAX_ATTENTION_WEIGHTS = 2**24
-"""Most attention weights, heads · positions², of one ``attend`` on one image: 64×64 positions with
-one head."""
+"""Largest number of attention weights (heads · positions²) of one ``attend`` on one image. One head
+reaches it at 64×64 positions."""
 
 
 class GlobalLayer(LayerKind):
-    """A layer whose every output number depends on the whole image."""
+    """Layer in which every output number depends on the whole image."""
 
     def receptive_field(self, field: ReceptiveField) -> None:
         """Return ``None``: the whole image."""
@@ -95,7 +95,7 @@ class Attend(GlobalLayer):
         pairs = self.number * (height * width) ** 2
         if pairs > MAX_ATTENTION_WEIGHTS:
             raise MisfitError(
-                f"{height}×{width} positions have {pairs:,} attention weights, of at most"
+                f"{height}×{width} positions have {pairs:,} attention weights; the limit is"
                 f" {MAX_ATTENTION_WEIGHTS:,}"
             )
         return shape
@@ -125,7 +125,7 @@ class Attend(GlobalLayer):
 class Classify(LayerKind):
     """The input itself; in training, a linear map of the channels' means gives class logits too.
 
-    It costs an answer nothing, so its multiply-accumulates count 0.
+    A trained model skips it, so its multiply-accumulates count as 0.
     """
 
     name = "classify"
