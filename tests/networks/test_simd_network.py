@@ -19,7 +19,7 @@ from caelab.networks import describe
 from caelab.networks.build import build
 from caelab.networks.network_module import NetworkModule
 from caelab.networks.parser import parse
-from caelab.networks.simd_network import SimdNetwork, chain_of, make_simd_network
+from caelab.networks.simd_network import chain_of, make_simd_program
 
 needs_compiler = pytest.mark.skipif(not find_compiler(), reason="there is no C compiler")
 
@@ -58,13 +58,20 @@ def compiled(
     loops: ctypes.CDLL | None = None,
     input_affine: Affine | None = None,
     output_affine: Affine | None = None,
-) -> SimdNetwork:
+) -> SimdProgram:
     chain = chain_of(built.layers_of("whole"), (3, size, size))
     assert chain is not None
-    program = SimdProgram(
-        chain, loops or native(), input_affine=input_affine, output_affine=output_affine
+    return SimdProgram(
+        chain,
+        loops or native(),
+        [
+            getattr(layer, name, None)
+            for layer in built.layers_of("whole")
+            for name in ("weight", "bias")
+        ],
+        input_affine=input_affine,
+        output_affine=output_affine,
     )
-    return SimdNetwork(built.layers_of("whole"), program)
 
 
 def pull(answer: Tensor, parameters: list[nn.Parameter]) -> list[Tensor]:
@@ -77,7 +84,7 @@ def pull(answer: Tensor, parameters: list[nn.Parameter]) -> list[Tensor]:
 
 def require_exact(
     built: NetworkModule,
-    fast: SimdNetwork,
+    fast: SimdProgram,
     x: Tensor,
     around: Callable[[NetworkModule, Tensor], Tensor] = lambda twin, x: twin(x),
 ) -> None:
@@ -95,17 +102,17 @@ def require_exact(
 
 
 def require_learns(
-    built: NetworkModule, fast: SimdNetwork, count: int, scale: Tensor, shift: Tensor
+    built: NetworkModule, fast: SimdProgram, count: int, scale: Tensor, shift: Tensor
 ) -> None:
     """Compare what is learnt in one go with the float64 twin's; the answer is scaled and
     shifted."""
     generator = torch.Generator().manual_seed(8)
-    size = math.prod(fast.program.chain.shapes[0])
+    size = math.prod(fast.chain.shapes[0])
     data = torch.randint(0, 256, (count + 5, size), dtype=torch.uint8, generator=generator)
     rows = torch.randperm(count + 5, generator=generator)[:count]
     error, gradients = fast.mse_gradient(data, rows)
 
-    channels, height, width = fast.program.chain.shapes[0]
+    channels, height, width = fast.chain.shapes[0]
     x = (data[rows].double() / 255).view(count, height, width, channels).permute(0, 3, 1, 2)
     twin = copy.deepcopy(built).double()
     answer = twin(x) * scale.double().view(-1, 1, 1) + shift.double().view(-1, 1, 1)
@@ -320,7 +327,7 @@ def test_memory_is_used_again() -> None:
     fast = compiled(built)
     for _ in range(5):
         pull(fast(images(20)), list(built.parameters()))
-    for memory in (fast.program.tapes, fast.program.scratches):
+    for memory in (fast.tapes, fast.scratches):
         assert [len(free) for free in memory._free.values()] == [1]
 
 
@@ -338,7 +345,7 @@ def test_memory_is_used_again() -> None:
     ],
 )
 def test_what_it_cannot_compute_or_not_faster_is_left_to_pytorch(text: str) -> None:
-    assert make_simd_network(network(text).layers_of("whole"), (3, 32, 32)) is None
+    assert make_simd_program(network(text).layers_of("whole"), (3, 32, 32)) is None
 
 
 @needs_compiler
@@ -347,15 +354,15 @@ def test_tensors_whose_places_32_bits_do_not_count_are_left_to_pytorch() -> None
     assert chain is not None
     shapes = [((3, side, side), (200, side, side), (3, side, side)) for side in (256, 1024)]
     chains = [Chain(operations=chain.operations, shapes=each) for each in shapes]
-    SimdProgram(chains[0], native())
-    with pytest.raises(ValueError, match="a tensor of"):
-        SimdProgram(chains[1], native())
+    SimdProgram(chains[0], native(), [])
+    with pytest.raises(ValueError, match="a tensor or a kernel is larger"):
+        SimdProgram(chains[1], native(), [])
 
 
 def test_other_numbers_than_float32_are_left_to_pytorch() -> None:
     doubled, moved = network(NETWORKS[0]).double(), network(NETWORKS[0]).to("meta")
-    assert make_simd_network(doubled.layers_of("whole"), (3, 32, 32)) is None
-    assert make_simd_network(moved.layers_of("whole"), (3, 32, 32)) is None
+    assert make_simd_program(doubled.layers_of("whole"), (3, 32, 32)) is None
+    assert make_simd_program(moved.layers_of("whole"), (3, 32, 32)) is None
 
 
 @pytest.fixture
@@ -372,5 +379,5 @@ def test_without_a_compiler_pytorch_computes(
     fresh: Path, monkeypatch: pytest.MonkeyPatch, compiler: str
 ) -> None:
     monkeypatch.setenv("CC", compiler)
-    assert make_simd_network(network(NETWORKS[0]).layers_of("whole"), (3, 32, 32)) is None
+    assert make_simd_program(network(NETWORKS[0]).layers_of("whole"), (3, 32, 32)) is None
     assert not list(fresh.rglob("*.so"))

@@ -71,17 +71,20 @@ enum { NONE, RELU, LEAKY };
 #define SLOPE 0.01f /* Slope of LEAKY below zero. */
 #define RECTIFIED 64 /* Added to a maximum's index where the activation's argument was not above zero. */
 
-/* A tensor of one group of images. `value` is its position in floats, in the tape if it is `kept` for the backward
+/* The caller gives what the upper line of each structure holds; lay_out() fills in the rest. */
+
+/* A tensor of one group of images, with a border of zeros. `value` is its position in floats, in the tape if it is `kept` for the backward
    pass, else in the scratch memory; `gradient` is the position of its gradient in the scratch memory. */
 typedef struct {
-  int32_t channels, height, width, border, kept;
+  int32_t channels, height, width;
+  int32_t border, kept;
   int64_t value, gradient;
 } Tensor;
 
 /* Operation `n` goes from tensor `n` to tensor `n + 1`. Positions are counted in floats. */
 typedef struct {
   int32_t kind, kernel, stride, dilation, padding, activation;
-  int32_t side;              /* Side of the original kernel where upsampling and convolution are one; else 0. */
+  int32_t side;              /* Given too: side of the original kernel where upsampling and convolution are one; else 0. */
   int64_t summed;            /* Scratch: the sums of that kernel's taps, which are the weights then. */
   int64_t indices;           /* Tape: where each maximum was. */
   int64_t forward, backward; /* Scratch: the packed weights. */
@@ -93,17 +96,79 @@ typedef struct {
 typedef struct {
   int32_t count;
   int64_t tape;
-  const Tensor *tensors;
-  const Operation *operations;
+  Tensor *tensors;
+  Operation *operations;
   const float *input_scale, *input_shift, *output_scale, *output_shift;
 } Program;
 
 int32_t lanes(void) { return LANES; }
-int32_t max_taps(void) { return MAX_TAPS; }
 
 static inline int64_t row_of(const Tensor *t) { return (int64_t)(t->width + 2 * t->border) * LANES; }
 static inline int64_t plane_of(const Tensor *t) { return (t->height + 2 * t->border) * row_of(t); }
 static inline int64_t origin_of(const Tensor *t) { return t->border * (row_of(t) + LANES); }
+static inline int32_t larger(int32_t a, int32_t b) { return a > b ? a : b; }
+static inline int has_weights(const Operation *op) { return op->kind == CONVOLUTION || op->kind == TRANSPOSED; }
+
+/* Takes floats from memory of `*size` floats so far; returns their position. Positions are multiples of the widest
+   vector's length, so that vectors are aligned. */
+static int64_t take(int64_t *size, int64_t floats) {
+  const int64_t position = *size;
+  *size += (floats + 15) / 16 * 16;
+  return position;
+}
+
+/* Gives every tensor its border and place, and every operation its places. Returns the number of floats of the scratch
+   memory, or -1 if the program is too large: positions in a tensor are counted by 32 bits, taps by MAX_TAPS.
+
+   The tape lasts from the forward pass to the backward pass, one for each group of images. Scratch memory lasts for one
+   call and is used again from group to group. */
+int64_t lay_out(Program *program) {
+  Tensor *tensors = program->tensors;
+  int64_t scratch = 0, tape = 0;
+  for (int n = 0; n < program->count; n++) {
+    const Operation *op = program->operations + n;
+    if (!has_weights(op)) continue;
+    const int32_t last_tap = (op->kernel - 1) * op->dilation - op->padding;
+    /* A transposed convolution is the same correlation with its two sides exchanged. */
+    Tensor *big = tensors + n + (op->kind == TRANSPOSED), *small = tensors + n + (op->kind == CONVOLUTION);
+    if ((int64_t)op->kernel * op->kernel * larger(big->channels, small->channels) > MAX_TAPS) return -1;
+    /* Beyond the image, taps read the zeros of the border. A correlation reads beyond the sides of the larger tensor, its
+       transpose beyond those of the smaller one. A layer does one of them forward and the other backward. */
+    for (int axis = 0; axis < 2; axis++) {
+      const int32_t large = axis ? big->width : big->height, little = axis ? small->width : small->height;
+      const int32_t beyond_large = (little - 1) * op->stride + last_tap - (large - 1);
+      const int32_t beyond_little = (large - 1 + op->padding) / op->stride - (little - 1);
+      big->border = larger(big->border, larger(op->padding, beyond_large));
+      small->border = larger(small->border, larger(last_tap / op->stride, beyond_little));
+    }
+  }
+  for (int n = 0; n <= program->count; n++) {
+    Tensor *t = tensors + n;
+    const Operation *before = n > 0 ? program->operations + n - 1 : 0;
+    const Operation *after = n < program->count ? program->operations + n : 0;
+    /* The backward pass needs the inputs of weights, and the outputs of activations. */
+    t->kept = (after && has_weights(after)) || (before && has_weights(before) && before->activation != NONE);
+    const int64_t size = t->channels * plane_of(t);
+    if (size >= (int64_t)1 << 31) return -1;
+    t->value = take(t->kept ? &tape : &scratch, size);
+    t->gradient = take(&scratch, size);
+  }
+  for (int n = 0; n < program->count; n++) {
+    Operation *op = program->operations + n;
+    const Tensor *to = tensors + n + 1;
+    const int64_t taps = has_weights(op) ? (int64_t)op->kernel * op->kernel * tensors[n].channels : 0;
+    const int64_t weights = taps * to->channels;
+    op->summed = take(&scratch, op->side ? weights : 0);
+    /* The index of a maximum is a byte, and memory is counted in floats of four bytes. */
+    op->indices = take(&tape, op->kind == MAXIMUM ? (int64_t)to->channels * to->height * to->width * LANES / 4 : 0);
+    op->forward = take(&scratch, weights);
+    op->backward = take(&scratch, weights);
+    op->sums = take(&scratch, weights * LANES);
+    op->bias_sums = take(&scratch, taps ? to->channels * LANES : 0);
+  }
+  program->tape = tape;
+  return scratch;
+}
 
 /* ---- the correlation ------------------------------------------------------------------------------------------- */
 
@@ -259,7 +324,6 @@ static void accumulate(const float *big, int64_t big_row, int64_t big_step, cons
 
 /* ---- the correlation S of an operation with weights, and its transpose ------------------------------------------- */
 
-static inline int has_weights(const Operation *op) { return op->kind == CONVOLUTION || op->kind == TRANSPOSED; }
 static inline const Tensor *big_of(const Operation *op, const Tensor *from) {
   return op->kind == CONVOLUTION ? from : from + 1;
 }

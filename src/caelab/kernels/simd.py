@@ -22,15 +22,12 @@ LIBRARY = CLibrary(
     "simd.c",
     {
         "lanes": "i",
-        "max_taps": "i",
+        "lay_out": "lp",
         "forward": "-pplppppi",
         "backward": "-pplpppp",
         "mse_gradient": "dpplppppp",
     },
 )
-
-ALIGNMENT = 16
-"""Positions in memory are multiples of so many floats: the length of the widest vector."""
 
 ACTIVATIONS = {"none": 0, "relu": 1, "leaky": 2}
 CONVOLUTION, TRANSPOSED, MAXIMUM, AVERAGE, NEAREST, SHUFFLE, UNSHUFFLE = range(7)
@@ -38,9 +35,6 @@ CONVOLUTION, TRANSPOSED, MAXIMUM, AVERAGE, NEAREST, SHUFFLE, UNSHUFFLE = range(7
 
 MAX_WINDOW = 7
 """Side of the largest maximum pooling: a maximum's position is kept in a byte, with a flag."""
-
-MAX_TENSOR = 2**31
-"""Limit of the floats in a group's tensor: C counts positions in it with 32 bits."""
 
 Shape = tuple[int, int, int]
 """(C, H, W)."""
@@ -51,7 +45,12 @@ Affine = tuple[Tensor, Tensor]
 Weights = list[Tensor | None]
 """Weights and biases of each operation in turn; ``None`` where it has none."""
 
-_Tensor = c_struct("i channels height width border kept", "l value gradient")
+# C fills in the fields of the second lines: borders, and positions in memory.
+_Tensor = c_struct(
+    "i channels height width",
+    "i border kept",
+    "l value gradient",
+)
 _Operation = c_struct(
     "i kind kernel stride dilation padding activation side",
     "l summed indices forward backward sums bias_sums",
@@ -85,11 +84,6 @@ class Operation(NamedTuple):
     activation: int = 0
     side: int = 0
 
-    @property
-    def weighted(self) -> bool:
-        """True if it has weights."""
-        return self.kind in (CONVOLUTION, TRANSPOSED)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Chain:
@@ -103,10 +97,6 @@ class Chain:
     operations: tuple[Operation, ...]
     shapes: tuple[Shape, ...]
 
-    def steps(self) -> Iterator[tuple[Operation, Shape, Shape]]:
-        """Yield each operation with the shapes before and after it."""
-        return zip(self.operations, self.shapes, self.shapes[1:], strict=False)
-
     @property
     def mean_width(self) -> float:
         """Mean number of channels of the weighted operations.
@@ -114,58 +104,15 @@ class Chain:
         It is the geometric mean of an operation's two sides, weighted by its multiplications.
         """
         total = weighted = 0.0
-        for operation, before, after in self.steps():
-            if operation.weighted:
+        steps = zip(self.operations, self.shapes, self.shapes[1:], strict=False)
+        for operation, before, after in steps:
+            if operation.kind in (CONVOLUTION, TRANSPOSED):
                 # Either way there is a product for every tap and every pixel of the smaller side.
                 _, height, width = before if operation.kind == TRANSPOSED else after
                 products = operation.kernel**2 * before[0] * after[0] * height * width
                 total += products
                 weighted += products * math.sqrt(before[0] * after[0])
         return weighted / total if total else 0.0
-
-    @property
-    def max_taps(self) -> int:
-        """Largest number of products that are summed to one number, forward or backward."""
-        return max(
-            operation.weighted * operation.kernel**2 * max(before[0], after[0])
-            for operation, before, after in self.steps()
-        )
-
-    @property
-    def borders(self) -> list[int]:
-        """Zeros that each tensor needs around it, so that no loop checks where an image ends."""
-        # Beyond the image, taps read the zeros of the border. A correlation reads beyond the sides
-        # of the larger tensor, its transpose beyond those of the smaller one. A layer does one of
-        # them forward and the other backward.
-        borders = [0] * len(self.shapes)
-        for index, operation in enumerate(self.operations):
-            if not operation.weighted:
-                continue
-            stride, padding = operation.stride, operation.padding
-            last_tap = (operation.kernel - 1) * operation.dilation - padding
-            # A transposed convolution is the same correlation with its two sides exchanged.
-            big, small = (index + 1, index) if operation.kind == TRANSPOSED else (index, index + 1)
-            for large, little in zip(self.shapes[big][1:], self.shapes[small][1:], strict=True):
-                # From the small side, taps reach beyond the large one's first and last pixel.
-                beyond = (little - 1) * stride + last_tap - (large - 1)
-                borders[big] = max(borders[big], padding, beyond)
-                # In the other direction, taps reach from the large side beyond the small one's.
-                beyond = (large - 1 + padding) // stride - (little - 1)
-                borders[small] = max(borders[small], last_tap // stride, beyond)
-        return borders
-
-
-class _Memory:
-    """Positions in a block of memory, one after the other."""
-
-    def __init__(self) -> None:
-        self.size = 0
-
-    def take(self, floats: int) -> int:
-        position = self.size
-        # Every position is a multiple of a vector's length, so that C may load aligned vectors.
-        self.size += -(-floats // ALIGNMENT) * ALIGNMENT
-        return position
 
 
 class _Buffers:
@@ -203,29 +150,25 @@ class SimdProgram:
     Args:
         chain: The operations.
         library: The compiled ``simd.c``.
+        weights: Weights and biases of each operation, used and not copied: they may change.
         input_affine: Scale and shift of each input channel, applied first, ``(C,)`` each.
         output_affine: Scale and shift of each output channel, applied last, ``(C',)`` each.
 
     Raises:
-        ValueError: A tensor is too large.
+        ValueError: A tensor or a kernel is too large.
     """
 
     def __init__(
         self,
         chain: Chain,
         library: ctypes.CDLL,
+        weights: Weights,
         *,
         input_affine: Affine | None = None,
         output_affine: Affine | None = None,
     ) -> None:
-        self.chain, self.library, self.lanes = chain, library, library.lanes()
-        # The tape lasts from the forward pass to the backward pass, one for each group of images.
-        # Scratch memory lasts for one call and is reused from group to group.
-        tape, scratch = _Memory(), _Memory()
-        tensors = [
-            self._tensor(index, border, tape, scratch) for index, border in enumerate(chain.borders)
-        ]
-        operations = [self._operation(*step, tape, scratch) for step in chain.steps()]
+        self.chain, self.library, self.weights = chain, library, weights
+        self.lanes = library.lanes()
         affines = [
             torch.stack(affine or (torch.ones(channels), torch.zeros(channels)))
             for affine, (channels, _, _) in (
@@ -233,49 +176,24 @@ class SimdProgram:
                 (output_affine, chain.shapes[-1]),
             )
         ]
-        arrays = (_Tensor * len(tensors))(*tensors), (_Operation * len(operations))(*operations)
-        self._kept = arrays, affines  # kept alive, because C has only their addresses
+        arrays = (
+            (_Tensor * len(chain.shapes))(*chain.shapes),
+            (_Operation * len(chain.operations))(*chain.operations),
+        )
+        self._kept = arrays, affines  # as C knows their addresses alone
         self._program = _Program(
-            len(operations),
-            tape.size,
+            len(chain.operations),
+            0,
             *map(ctypes.addressof, arrays),
             *(row.data_ptr() for affine in affines for row in affine),
         )
-        self.tape, self.scratch = tape.size, scratch.size
+        self.scratch = library.lay_out(self._program)
+        if self.scratch < 0:
+            raise ValueError("a tensor or a kernel is larger than `simd.c` can index")
+        self.tape = self._program.tape
         self.tapes, self.scratches = _Buffers(), _Buffers()
 
-    def _tensor(self, index: int, border: int, tape: _Memory, scratch: _Memory) -> Any:
-        channels, height, width = self.chain.shapes[index]
-        # The backward pass needs the inputs of weights, and the outputs of activations.
-        before, after = self.chain.operations[:index][-1:], self.chain.operations[index:][:1]
-        kept = any(operation.weighted for operation in after) or any(
-            operation.weighted and operation.activation for operation in before
-        )
-        # Lanes are the innermost axis: each position holds the numbers of `lanes` images side by
-        # side.
-        size = channels * (height + 2 * border) * (width + 2 * border) * self.lanes
-        if size >= MAX_TENSOR:
-            raise ValueError(f"a tensor of {size} floats: at most {MAX_TENSOR - 1} are allowed")
-        value = (tape if kept else scratch).take(size)
-        return _Tensor(channels, height, width, border, kept, value, scratch.take(size))
-
-    def _operation(
-        self, operation: Operation, before: Shape, after: Shape, tape: _Memory, scratch: _Memory
-    ) -> Any:
-        # The index of a maximum is a byte, and memory is counted in floats of four bytes.
-        maxima = math.prod(after) * self.lanes // 4 if operation.kind == MAXIMUM else 0
-        weights = operation.weighted * operation.kernel**2 * before[0] * after[0]
-        return _Operation(
-            *operation,
-            scratch.take(weights if operation.side else 0),
-            tape.take(maxima),
-            scratch.take(weights),
-            scratch.take(weights),
-            scratch.take(weights * self.lanes),
-            scratch.take(operation.weighted * after[0] * self.lanes),
-        )
-
-    def __call__(self, x: Tensor, weights: Weights) -> Tensor:
+    def __call__(self, x: Tensor) -> Tensor:
         """Run the chain forward; on backward, give the gradient of the weights, not that of x.
 
         If no gradient is recorded, all of PyTorch's threads share the images. Otherwise the calling
@@ -283,7 +201,6 @@ class SimdProgram:
 
         Args:
             x: ``float32 (N, C, H, W)``.
-            weights: Weights and biases of each operation.
 
         Returns:
             ``float32 (N, C', H', W')``, channels last in memory.
@@ -291,9 +208,9 @@ class SimdProgram:
         # In training each thread has a share of the batch already (see `BatchGradient`); further
         # threads would compete with the other shares.
         if torch.is_grad_enabled():
-            y: Tensor = _Pass.apply(self, x.detach(), *weights)  # type: ignore[no-untyped-call]
+            y: Tensor = _Pass.apply(self, x.detach(), *self.weights)  # type: ignore[no-untyped-call]
             return y
-        images, dense, outputs = _to_nhwc(x), _dense(weights), self.empty_outputs(len(x))
+        images, dense, outputs = _to_nhwc(x), _dense(self.weights), self.empty_outputs(len(x))
         # A group of images fills the lanes of a vector: a thread with less would idle some lanes.
         shares = max(1, min(torch.get_num_threads(), -(-len(x) // self.lanes)))
         # The outputs are views of one array: each thread writes its own rows of it.
@@ -308,7 +225,7 @@ class SimdProgram:
 
         Args:
             images: ``float32 (N, H, W, C)``, contiguous, as are the others.
-            weights: Weights and biases of each operation.
+            weights: Weights and biases, all contiguous.
             outputs: Memory for the outputs, ``float32 (N, H', W', C')``.
             tape: Memory for what :meth:`backward` needs of all images; ``None`` does not keep it.
         """
@@ -323,16 +240,19 @@ class SimdProgram:
 
         Args:
             output_gradient: ``float32 (N, H', W', C')``, contiguous.
-            weights: Weights and biases of each operation, as for :meth:`forward`.
+            weights: Weights and biases, as for :meth:`forward`.
             tape: What :meth:`forward` left.
         """
         gradients = _each(torch.empty_like, weights)
         self._call("backward", output_gradient, output_gradient, weights, tape, gradients)
         return gradients
 
-    def mse_gradient(
-        self, images: Tensor, rows: Tensor, weights: Weights
-    ) -> tuple[float, tuple[Tensor, ...]]:
+    @property
+    def keeps_shape(self) -> bool:
+        """True if the output has the shape of the input."""
+        return self.chain.shapes[0] == self.chain.shapes[-1]
+
+    def mse_gradient(self, images: Tensor, rows: Tensor) -> tuple[float, tuple[Tensor, ...]]:
         """Return the mean squared error of images and the outputs for them, and its gradient.
 
         Both come from the bytes in one pass. The chain must keep the images' shape.
@@ -340,12 +260,11 @@ class SimdProgram:
         Args:
             images: ``uint8 (M, H·W·C)``, meaning [0, 1].
             rows: Indices of the N images to use, ``int64 (N,)``.
-            weights: Weights and biases of each operation.
 
         Returns:
             The error, and the gradients of the weights that are not ``None``.
         """
-        dense = _dense(weights)
+        dense = _dense(self.weights)
         gradients = _each(torch.empty_like, dense)
         with self.tapes.borrowed(self.tape) as tape:
             # C adds up squared errors in double precision and leaves the division to this side.

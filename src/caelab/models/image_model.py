@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from caelab.errors import InputError
+from caelab.kernels.simd import SimdProgram
 from caelab.models.card import ModelCard
 from caelab.models.channel_affine import ChannelAffine
 from caelab.models.targets import BinsTarget, PredictionTarget
 from caelab.models.tta import TTA
 from caelab.networks.network_module import NetworkModule, Output, Part
-from caelab.networks.simd_network import SimdNetwork, make_simd_network
+from caelab.networks.simd_network import make_simd_program
 from caelab.randomness import image_keys
 
 VARIANT_TEMPERATURE = 0.6
@@ -97,7 +98,7 @@ class ImageModel(nn.Module):
         image, logits = self.network.forward_with_logits(self.normalize(degraded))
         return Output(self.target.output(image.float()), logits)
 
-    def compiled(self, shape: tuple[int, int, int], part: Part = "whole") -> SimdNetwork | None:
+    def compiled(self, shape: tuple[int, int, int], part: Part = "whole") -> SimdProgram | None:
         """Return what computes :meth:`forward` and its gradient faster on a CPU, if anything does.
 
         Args:
@@ -107,7 +108,7 @@ class ImageModel(nn.Module):
         network = self.network
         if not isinstance(network, NetworkModule):
             return None
-        return make_simd_network(
+        return make_simd_program(
             network.layers_of(part),
             shape,
             input_affine=None if part == "decoder" else self.normalize.coefficients,

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from caelab.device import autocast, run_shares
+from caelab.kernels.simd import SimdProgram
 from caelab.models.image_model import ImageModel
 from caelab.networks.network_module import NetworkModule, Part
-from caelab.networks.simd_network import SimdNetwork
 
 MAX_PIXELS = 64 * 64
 """Pixels of the largest tensor that the compiled kernel takes. A larger image fills the vectors of
@@ -99,8 +99,7 @@ class Inference:
         # The compiled program is chosen by the size of an image alone, never by their number: an
         # image has the same answer in every batch.
         if (compiled := self._compiled(part, *x.shape[1:])) is not None:
-            answer: Tensor = compiled(x)
-            return answer
+            return compiled(x)
         # In training mode, dropout and batch statistics make an image's answer depend on the batch.
         count = 1 if self.model.training else len(x)
         shares = min(torch.get_num_threads(), count, count * x.shape[2:].numel() // MIN_SHARE)
@@ -111,13 +110,13 @@ class Inference:
 
 def _compile(
     model: ImageModel, part: Part, channels: int, height: int, width: int
-) -> SimdNetwork | None:
+) -> SimdProgram | None:
     """Return the program of a part for inputs ``(N, C, H, W)``, if it is worth one."""
     if height * width > MAX_PIXELS:
         return None
     compiled = model.compiled((channels, height, width), part)
     # The input of a decoder can be small although its layers are large.
-    small = compiled and all(h * w <= MAX_PIXELS for _, h, w in compiled.program.chain.shapes)
+    small = compiled and all(h * w <= MAX_PIXELS for _, h, w in compiled.chain.shapes)
     return compiled if small else None
 
 

@@ -123,36 +123,32 @@ class Description:
                 f"{row.size:,}",
                 f"{row.weights:,}" if row.weights else "",
                 f"{row.multiply_accumulates:,}" if row.multiply_accumulates else "",
-                "all" if row.receptive_field is None else str(row.receptive_field),
+                str(row.receptive_field or "all"),
             )
             for index, row in enumerate(self.rows, 1)
         ]
         marks = {self.narrowest.row: "  ← the narrowest"}
+        summary = [
+            f"narrowest   {_represented(self.narrowest)}.",
+            f"weights     {self.weights:,}",
+            f"cost        {self.multiply_accumulates:,} multiply-accumulates an image",
+        ]
+        if self.multiply_accumulates_rewritten != self.multiply_accumulates:
+            summary[-1] += f" ({self.multiply_accumulates_rewritten:,} with up conv rewritten)"
         if self.code:
             both = ", the narrowest" if self.code.row in marks else ""
             marks[self.code.row] = f"  ← the code{both}"
+            around = " A bracket runs around it: it is no bottleneck." * self.skip_around_code
+            summary.insert(0, f"code        {_represented(self.code)}.{around}")
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        # Texts stand at the left, numbers at the right.
         layout = "  ".join(
             f"{{:{'<' if column == 1 else '>'}{width}}}" for column, width in enumerate(widths)
         )
         lines = [
             layout.format(*row) + marks.get(index, "") for index, row in enumerate(cells, start=-1)
         ]
-        return "\n".join([self.text, "", *lines, "", *self._summary()])
-
-    def _summary(self) -> list[str]:
-        lines = []
-        if self.code:
-            around = (
-                " A bracket runs around it: it is no bottleneck." if self.skip_around_code else ""
-            )
-            lines.append(f"code        {_represented(self.code)}.{around}")
-        lines.append(f"narrowest   {_represented(self.narrowest)}.")
-        lines.append(f"weights     {self.weights:,}")
-        cost = f"{self.multiply_accumulates:,} multiply-accumulates an image"
-        if self.multiply_accumulates_rewritten != self.multiply_accumulates:
-            cost += f" ({self.multiply_accumulates_rewritten:,} with up conv rewritten)"
-        return [*lines, f"cost        {cost}"]
+        return "\n".join([self.text, "", *lines, "", *summary])
 
 
 def _represented(representation: Representation) -> str:

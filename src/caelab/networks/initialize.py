@@ -45,17 +45,17 @@ def initialize(
         initialization: The distribution.
     """
     for layer in parametric_layers(module):
+        biases = [] if layer.bias is None else [layer.bias]
         if initialization == "kaiming":
             deviation = ACTIVATIONS[layer.activation].gain / sqrt(layer.fan_in)
             layer.weight.normal_(0, deviation, generator=generator)
-            if layer.bias is not None:
-                layer.bias.zero_()
+            for bias in biases:
+                bias.zero_()
         else:
             # PyTorch counts a transposed convolution's fan-in over its outputs; so does this.
             bound = 1 / sqrt(layer.weight[0].numel())
-            layer.weight.uniform_(-bound, bound, generator=generator)
-            if layer.bias is not None:
-                layer.bias.uniform_(-bound, bound, generator=generator)
+            for parameter in (layer.weight, *biases):
+                parameter.uniform_(-bound, bound, generator=generator)
 
     if initialization == "kaiming":
         # Each of the L residual blocks adds to the variance: 1/√L each keeps that of their sum.
@@ -103,13 +103,11 @@ def initialize_lsuv(module: nn.Module, inputs: Tensor) -> None:
     active = [part for part in module.modules() if isinstance(part, Dropout) and part.training]
     for part in active:
         part.eval()
-    try:
-        module(inputs)
-    finally:
-        for part in active:
-            part.train()
-        for hook in hooks:
-            hook.remove()
+    module(inputs)
+    for part in active:
+        part.train()
+    for hook in hooks:
+        hook.remove()
 
 
 def _branch_ends(module: nn.Module) -> dict[ParametricLayer, float]:

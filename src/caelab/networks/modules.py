@@ -342,7 +342,7 @@ class Classifier(nn.Module):
     (2016, ACM TOG 35(4) 110). An answer needs neither the labels nor the map.
     """
 
-    def __init__(self, channels: int, *, classes: int) -> None:
+    def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
         self.linear = Dense(channels, (classes, 1, 1))
 
@@ -381,7 +381,7 @@ class SqueezeExcitation(nn.Module):
     1709.01507).
     """
 
-    def __init__(self, channels: int, *, reduction: int) -> None:
+    def __init__(self, channels: int, reduction: int) -> None:
         super().__init__()
         hidden = channels // reduction
         self.squeeze = Dense(channels, (hidden, 1, 1))
@@ -401,7 +401,7 @@ class SelfAttention(nn.Module):
     diffusion models do at low resolutions (Ho et al. 2020, arXiv 2006.11239).
     """
 
-    def __init__(self, channels: int, *, heads: int) -> None:
+    def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
         self.projections = Convolution(channels, 3 * channels, kernel=1)

@@ -1,9 +1,9 @@
-"""A network computed by ``caelab.kernels.simd``, which is faster where layers are narrow."""
+"""A network as a program for ``caelab.kernels.simd``, which is faster where layers are narrow."""
 
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from caelab.kernels import simd
 from caelab.kernels.simd import ACTIVATIONS, Affine, Chain, Operation, Shape, SimdProgram
@@ -28,60 +28,18 @@ _WEIGHTLESS: dict[type[nn.Module], tuple[int, str]] = {
 """The modules without weights that ``simd.c`` knows: kind of operation, name of its side."""
 
 
-class SimdNetwork:
-    """Computes what a network computes, and its gradient; several threads may call it at once.
-
-    Args:
-        layers: The layers one after the other; their parameters are used, not copied.
-        program: The layers as a program for ``simd.c``.
-    """
-
-    def __init__(self, layers: Sequence[nn.Module], program: SimdProgram) -> None:
-        self.layers, self.program = layers, program
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Images ``float32 (N, C, H, W)`` through the network; x gets no gradient."""
-        return self.program(x, self._weights())
-
-    @property
-    def keeps_shape(self) -> bool:
-        """True if the output has the shape of the input."""
-        return self.program.chain.shapes[0] == self.program.chain.shapes[-1]
-
-    def mse_gradient(self, images: Tensor, rows: Tensor) -> tuple[float, tuple[Tensor, ...]]:
-        """Return the mean squared error of reconstructed images and its gradient, in one pass.
-
-        The network must keep the images' shape.
-
-        Args:
-            images: ``uint8 (M, H·W·C)``, meaning [0, 1].
-            rows: Indices of the N images to use, ``int64 (N,)``.
-
-        Returns:
-            The error, and its gradient for each of the network's parameters, in their order.
-        """
-        return self.program.mse_gradient(images, rows, self._weights())
-
-    def _weights(self) -> list[Tensor | None]:
-        weights: list[Tensor | None] = []
-        for layer in self.layers:
-            weights += (
-                (layer.weight, layer.bias) if isinstance(layer, ParametricLayer) else (None, None)
-            )
-        return weights
-
-
-def make_simd_network(
+def make_simd_program(
     layers: Sequence[nn.Module],
     shape: Shape,
     *,
     input_affine: Affine | None = None,
     output_affine: Affine | None = None,
-) -> SimdNetwork | None:
+) -> SimdProgram | None:
     """Return the layers as ``simd.c`` computes them; ``None`` where it cannot, or is not faster.
 
     Args:
-        layers: Those of a network or of a part of it; a bracket is one of them.
+        layers: Those of a network or of a part of it; a bracket is one of them. Their parameters
+            are used, not copied.
         shape: (C, H, W) of the images.
         input_affine: Scale and shift of each input channel, applied first, ``(C,)`` each.
         output_affine: Scale and shift of each output channel, applied last, ``(C',)`` each.
@@ -95,16 +53,16 @@ def make_simd_network(
         or chain.mean_width > MAX_MEAN_WIDTH
         # Last, as asking for it the first time compiles the C code.
         or (library := simd.LIBRARY.loaded) is None
-        or chain.max_taps > library.max_taps()
     ):
         return None
+    # A layer without weights has neither of them.
+    weights = [getattr(layer, name, None) for layer in layers for name in ("weight", "bias")]
     try:
-        program = SimdProgram(
-            chain, library, input_affine=input_affine, output_affine=output_affine
+        return SimdProgram(
+            chain, library, weights, input_affine=input_affine, output_affine=output_affine
         )
     except ValueError:
         return None
-    return SimdNetwork(layers, program)
 
 
 def chain_of(layers: Sequence[nn.Module], shape: Shape) -> Chain | None:

@@ -48,32 +48,35 @@ class Loss:
         raise NotImplementedError(f"{type(self).__qualname__} must define `__call__`")
 
 
+class _TorchLoss(Loss):
+    """A loss that is a function of ``torch.nn.functional``."""
+
+    function: ClassVar[str]
+
+    def __call__(self, output: "Tensor", target: "Tensor") -> "Tensor":
+        """Return the mean over all pixels and channels."""
+        from torch.nn import functional
+
+        loss: Tensor = getattr(functional, self.function)(output, target)
+        return loss
+
+
 @register
-class MeanSquaredError(Loss):
+class MeanSquaredError(_TorchLoss):
     """Mean over all pixels and channels of d², d the difference; its minimizer is the mean."""
 
     name = "mse"
     help = "squared error"
-
-    def __call__(self, output: "Tensor", target: "Tensor") -> "Tensor":
-        """Return the mean, in the squared unit of the target."""
-        from torch.nn.functional import mse_loss
-
-        return mse_loss(output, target)
+    function = "mse_loss"
 
 
 @register
-class MeanAbsoluteError(Loss):
+class MeanAbsoluteError(_TorchLoss):
     """Mean over all pixels and channels of ``|d|``; its minimizer is the median, not the mean."""
 
     name = "l1"
     help = "absolute error"
-
-    def __call__(self, output: "Tensor", target: "Tensor") -> "Tensor":
-        """Return the mean, in the unit of the target."""
-        from torch.nn.functional import l1_loss
-
-        return l1_loss(output, target)
+    function = "l1_loss"
 
 
 @register
@@ -126,18 +129,16 @@ class Charbonnier(Loss):
 
 
 @register
-class BinaryCrossEntropy(Loss):
-    """Mean cross-entropy, in nats, of pixel values that are taken as probabilities."""
+class BinaryCrossEntropy(_TorchLoss):
+    """Mean cross-entropy, in nats, of logits and of pixel values taken as probabilities.
+
+    Its minimum is not 0 but the values' entropy.
+    """
 
     name = "bce"
     help = "binary cross-entropy of logits"
     output = "logits"
-
-    def __call__(self, output: "Tensor", target: "Tensor") -> "Tensor":
-        """Return the mean for logits and values in [0, 1]; its minimum is the values' entropy."""
-        from torch.nn.functional import binary_cross_entropy_with_logits
-
-        return binary_cross_entropy_with_logits(output, target)
+    function = "binary_cross_entropy_with_logits"
 
 
 @register

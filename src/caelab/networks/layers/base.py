@@ -75,19 +75,17 @@ class ReceptiveField:
     Attributes:
         period: Output pixels until the pattern repeats, ``shift`` input pixels further on.
         shift: Input pixels from one period to the next.
-        first: First input pixel, for each phase.
-        last: Last input pixel, for each phase.
+        phases: First and last input pixel, for each phase.
     """
 
     period: int = 1
     shift: int = 1
-    first: tuple[int, ...] = (0,)
-    last: tuple[int, ...] = (0,)
+    phases: tuple[tuple[int, int], ...] = ((0, 0),)
 
     @property
     def extent(self) -> int:
         """The largest number of input pixels a side."""
-        return max(last - first + 1 for first, last in zip(self.first, self.last, strict=True))
+        return max(last - first + 1 for first, last in self.phases)
 
     def windows(self, size: int, stride: int, *, padding: int = 0) -> "ReceptiveField":
         """Return the field after windows of ``size`` pixels, one every ``stride`` pixels.
@@ -100,30 +98,33 @@ class ReceptiveField:
         # A 1×1 kernel changes nothing; a text may repeat it two thousand times.
         if (size, stride, padding) == (1, 1, 0):
             return self
+        last = size - 1 - padding
+        return self.through(lambda n: stride * n - padding, lambda n: stride * n + last, stride)
+
+    def through(
+        self,
+        first: Callable[[int], int],
+        last: Callable[[int], int],
+        stride: int = 1,
+        factor: int = 1,
+    ) -> "ReceptiveField":
+        """Return the field after a layer, of which either ``stride`` or ``factor`` is 1.
+
+        Args:
+            first: Output pixel n → the first input pixel that it depends on.
+            last: Output pixel n → the last input pixel that it depends on.
+            stride: Input pixels for one output pixel.
+            factor: Output pixels for one input pixel.
+        """
         # Windows pick every stride-th pixel of the pattern, which repeats sooner where both have a
         # common divisor.
         common = gcd(self.period, stride)
-        return self._compose(
-            self.period // common,
+        period = self.period // common * factor
+        return ReceptiveField(
+            period,
             self.shift * stride // common,
-            lambda n: stride * n - padding,
-            lambda n: stride * n - padding + size - 1,
+            tuple((self._at(first(n))[0], self._at(last(n))[1]) for n in range(period)),
         )
-
-    def enlarged(
-        self,
-        factor: int,
-        first: Callable[[int], int],
-        last: Callable[[int], int] | None = None,
-    ) -> "ReceptiveField":
-        """Return the field after upsampling.
-
-        Args:
-            factor: Output pixels for one input pixel.
-            first: Output pixel n → the first input pixel it depends on.
-            last: Output pixel n → the last input pixel it depends on; by default the first.
-        """
-        return self._compose(self.period * factor, self.shift, first, last or first)
 
     def union(self, other: "ReceptiveField | None") -> "ReceptiveField | None":
         """Return the field of a sum or concatenation; ``None`` is the whole image."""
@@ -132,26 +133,14 @@ class ReceptiveField:
         if other is None or self.shift * other.period != other.shift * self.period:
             return None
         period = lcm(self.period, other.period)
-        phases = range(period)
-        return ReceptiveField(
-            period,
-            self.shift * period // self.period,
-            tuple(min(self._at(self.first, n), other._at(other.first, n)) for n in phases),
-            tuple(max(self._at(self.last, n), other._at(other.last, n)) for n in phases),
-        )
+        ends = [zip(self._at(n), other._at(n), strict=True) for n in range(period)]
+        phases = tuple((min(firsts), max(lasts)) for firsts, lasts in ends)
+        return ReceptiveField(period, self.shift * period // self.period, phases)
 
-    def _at(self, pixels: tuple[int, ...], n: int) -> int:
-        return pixels[n % self.period] + n // self.period * self.shift
-
-    def _compose(
-        self, period: int, shift: int, first: Callable[[int], int], last: Callable[[int], int]
-    ) -> "ReceptiveField":
-        return ReceptiveField(
-            period,
-            shift,
-            tuple(self._at(self.first, first(n)) for n in range(period)),
-            tuple(self._at(self.last, last(n)) for n in range(period)),
-        )
+    def _at(self, n: int) -> tuple[int, int]:
+        periods, phase = divmod(n, self.period)
+        first, last = self.phases[phase]
+        return first + periods * self.shift, last + periods * self.shift
 
 
 @dataclass(frozen=True, kw_only=True)

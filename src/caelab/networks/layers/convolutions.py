@@ -170,9 +170,8 @@ class Deconv(LayerKind):
     def shape(self, shape: Shape) -> Shape:
         """Return the shape after it: the side (W − 1)·S + K − 2P + O."""
         padding, extra = self.paddings
-        height, width = (
-            (side - 1) * self.stride + self.kernel - 2 * padding + extra for side in shape[1:]
-        )
+        more = self.kernel - 2 * padding + extra
+        height, width = ((side - 1) * self.stride + more for side in shape[1:])
         if min(height, width) < 1:
             raise MisfitError(f"a padding of {padding} leaves nothing of {format_shape(shape)}")
         return self.number, height, width
@@ -190,10 +189,10 @@ class Deconv(LayerKind):
         padding, _ = self.paddings
         # Where the kernel leaves gaps the first tap comes after the last: an empty field, as it
         # should be.
-        return field.enlarged(
-            self.stride,
+        return field.through(
             lambda n: -((self.kernel - 1 - n - padding) // self.stride),
             lambda n: (n + padding) // self.stride,
+            factor=self.stride,
         )
 
     def size_formula(self, shape: Shape) -> str:

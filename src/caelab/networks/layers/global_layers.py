@@ -1,6 +1,6 @@
 """Layers that combine all positions: ``context``, ``excite``, ``attend`` and ``classify``."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from caelab.networks.layers.base import (
     LayerKind,
@@ -21,18 +21,34 @@ MAX_ATTENTION_WEIGHTS = 2**24
 reaches it at 64×64 positions."""
 
 
-class GlobalLayer(LayerKind):
-    """Layer in which every output number depends on the whole image."""
+class _ChannelLayer(LayerKind):
+    """A layer whose module is made with the channels, and with ``number`` if it takes one."""
+
+    module_name: ClassVar[str]
+
+    def module(self, shape: Shape) -> "nn.Module":
+        """Return the module of ``caelab.networks.modules``."""
+        from caelab.networks import modules
+
+        arguments = (shape[0], self.number) if self.takes else (shape[0],)
+        module: nn.Module = getattr(modules, self.module_name)(*arguments)
+        return module
+
+
+class _GlobalLayer(_ChannelLayer):
+    """A layer whose every output number depends on the whole image."""
 
     def receptive_field(self, field: ReceptiveField) -> None:
         """Return ``None``: the whole image."""
 
 
 @register
-class Context(GlobalLayer):
+class Context(_GlobalLayer):
     """A linear map of the channels' means, added at every position."""
 
     name = "context"
+    module_name = "GlobalContext"
+    module_name = "GlobalContext"
     help = "adds a linear map of the channels' means at every position"
 
     def weights(self, shape: Shape) -> int:
@@ -43,18 +59,14 @@ class Context(GlobalLayer):
         """Return C²."""
         return shape[0] ** 2
 
-    def module(self, shape: Shape) -> "nn.Module":
-        """Return a ``GlobalContext``."""
-        from caelab.networks.modules import GlobalContext
-
-        return GlobalContext(shape[0])
-
 
 @register
-class Excite(GlobalLayer):
+class Excite(_GlobalLayer):
     """Squeeze-and-excitation: a gate for every channel, computed from the channels' means."""
 
     name = "excite"
+    module_name = "SqueezeExcitation"
+    module_name = "SqueezeExcitation"
     help = "squeeze-and-excitation: scales each channel by a gate, from C / r hidden units"
     takes = Number(meaning="reduction")
 
@@ -72,18 +84,14 @@ class Excite(GlobalLayer):
         """Return 2·C·C / r."""
         return 2 * shape[0] * (shape[0] // self.number)
 
-    def module(self, shape: Shape) -> "nn.Module":
-        """Return a ``SqueezeExcitation``."""
-        from caelab.networks.modules import SqueezeExcitation
-
-        return SqueezeExcitation(shape[0], reduction=self.number)
-
 
 @register
-class Attend(GlobalLayer):
+class Attend(_GlobalLayer):
     """Self-attention over the positions, to be put in a residual: ``(norm attend4)``."""
 
     name = "attend"
+    module_name = "SelfAttention"
+    module_name = "SelfAttention"
     help = "self-attention over the positions, 1 head; put it in a residual: (norm attend4)"
     takes = Number(meaning="heads", default=1, optional=True)
 
@@ -114,21 +122,17 @@ class Attend(GlobalLayer):
         channels, height, width = shape
         return 4 * channels * size_of(shape) + 2 * channels * (height * width) ** 2
 
-    def module(self, shape: Shape) -> "nn.Module":
-        """Return a ``SelfAttention``."""
-        from caelab.networks.modules import SelfAttention
-
-        return SelfAttention(shape[0], heads=self.number)
-
 
 @register
-class Classify(LayerKind):
+class Classify(_ChannelLayer):
     """The input itself; in training, a linear map of the channels' means gives class logits too.
 
     A trained model skips it, so its multiply-accumulates count as 0.
     """
 
     name = "classify"
+    module_name = "Classifier"
+    module_name = "Classifier"
     help = "keeps its input; in training, gives logits of the image's class: a second task"
     takes = Number(meaning="classes", min=2)
 
@@ -140,9 +144,3 @@ class Classify(LayerKind):
     def classes(self) -> int:
         """Number of classes."""
         return self.number
-
-    def module(self, shape: Shape) -> "nn.Module":
-        """Return a ``Classifier``."""
-        from caelab.networks.modules import Classifier
-
-        return Classifier(shape[0], classes=self.number)

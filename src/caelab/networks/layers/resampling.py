@@ -1,6 +1,6 @@
 """Layers that change the size and have no weights: pooling, upsampling, pixel shuffles."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from caelab.networks.layers.base import (
     LayerKind,
@@ -9,6 +9,7 @@ from caelab.networks.layers.base import (
     ReceptiveField,
     Shape,
     format_shape,
+    require_multiple,
 )
 from caelab.registry import register
 
@@ -16,13 +17,43 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+class _TorchLayer(LayerKind):
+    """A layer that is a module of ``torch.nn``, made with ``number`` alone."""
+
+    torch_module: ClassVar[str]
+
+    def module(self, shape: Shape) -> "nn.Module":  # noqa: ARG002
+        """Return the module of ``torch.nn``."""
+        from torch import nn
+
+        module: nn.Module = getattr(nn, self.torch_module)(self.number)
+        return module
+
+
+class _Windows(_TorchLayer):
+    """A layer whose windows are S pixels wide, S pixels apart."""
+
+    def receptive_field(self, field: ReceptiveField) -> ReceptiveField:
+        """Return the field after its windows."""
+        return field.windows(self.number, self.number)
+
+
+class _Enlarging(_TorchLayer):
+    """A layer whose output pixel n comes from input pixel ⌊n / S⌋ alone."""
+
+    def receptive_field(self, field: ReceptiveField) -> ReceptiveField:
+        """Return the field of that one pixel."""
+        return field.through(*[lambda n: n // self.number] * 2, factor=self.number)
+
+
 @register
-class Pool(LayerKind):
+class Pool(_Windows):
     """Maximum of each window; the stride is the window."""
 
     name = "pool"
     help = "maximum of each window, 2×2; the stride is the window"
     takes = Number(meaning="window", min=2, default=2, optional=True)
+    torch_module = "MaxPool2d"
 
     def shape(self, shape: Shape) -> Shape:
         """Return (C, ⌊H / S⌋, ⌊W / S⌋)."""
@@ -32,10 +63,6 @@ class Pool(LayerKind):
             raise MisfitError(f"a window of {size}×{size} on {format_shape(shape)}")
         return channels, height // size, width // size
 
-    def receptive_field(self, field: ReceptiveField) -> ReceptiveField:
-        """Return the field after its windows."""
-        return field.windows(self.number, self.number)
-
     def remainder(self, shape: Shape) -> int:
         """Return how many pixels the windows leave out."""
         return max(side % self.number for side in shape[1:])
@@ -44,12 +71,6 @@ class Pool(LayerKind):
         """Return the formula with its numbers."""
         return f"(({shape[2]} − {self.number} + 2·0)/{self.number} + 1)² · {shape[0]}"
 
-    def module(self, shape: Shape) -> "nn.Module":  # noqa: ARG002
-        """Return a ``MaxPool2d``."""
-        from torch import nn
-
-        return nn.MaxPool2d(self.number)
-
 
 @register
 class AvgPool(Pool):
@@ -57,30 +78,22 @@ class AvgPool(Pool):
 
     name = "avgpool"
     help = "mean of each window, 2×2; the stride is the window"
-
-    def module(self, shape: Shape) -> "nn.Module":  # noqa: ARG002
-        """Return an ``AvgPool2d``."""
-        from torch import nn
-
-        return nn.AvgPool2d(self.number)
+    torch_module = "AvgPool2d"
 
 
 @register
-class Up(LayerKind):
+class Up(_Enlarging):
     """Nearest-neighbor upsampling."""
 
     name = "up"
     help = "nearest-neighbor upsampling, 2×"
     takes = Number(meaning="factor", min=2, default=2, optional=True)
+    mode: ClassVar[str] = "nearest"
 
     def shape(self, shape: Shape) -> Shape:
         """Return (C, S·H, S·W)."""
         channels, height, width = shape
         return channels, height * self.number, width * self.number
-
-    def receptive_field(self, field: ReceptiveField) -> ReceptiveField:
-        """Return the field of the one pixel that each output pixel copies."""
-        return field.enlarged(self.number, lambda n: n // self.number)
 
     def merge(self, following: LayerKind) -> LayerKind | None:
         """Return ``up`` and the following layer as one, if that layer knows how."""
@@ -94,7 +107,7 @@ class Up(LayerKind):
         """Return an ``Upsample``."""
         from torch import nn
 
-        return nn.Upsample(scale_factor=self.number, mode="nearest")
+        return nn.Upsample(scale_factor=self.number, mode=self.mode)
 
 
 @register
@@ -103,6 +116,7 @@ class UpBilinear(Up):
 
     name = "upbilinear"
     help = "bilinear upsampling, 2×, half-pixel centers"
+    mode = "bilinear"
 
     def receptive_field(self, field: ReceptiveField) -> ReceptiveField:
         """Return the field of the two pixels that each output pixel lies between.
@@ -110,41 +124,31 @@ class UpBilinear(Up):
         Output pixel n lies at (n + ½) / S − ½.
         """
         factor = self.number
-        return field.enlarged(
-            factor,
+        return field.through(
             lambda n: (2 * n + 1 - factor) // (2 * factor),
             lambda n: -((factor - 1 - 2 * n) // (2 * factor)),
+            factor=factor,
         )
 
     def merge(self, following: LayerKind) -> None:
         """Return ``None``: interpolation and convolution stay two layers."""
 
-    def module(self, shape: Shape) -> "nn.Module":  # noqa: ARG002
-        """Return an ``Upsample``."""
-        from torch import nn
-
-        return nn.Upsample(scale_factor=self.number, mode="bilinear")
-
 
 @register
-class Shuffle(LayerKind):
+class Shuffle(_Enlarging):
     """Pixel shuffle: S² channels become S×S pixels."""
 
     name = "shuffle"
     help = "pixel shuffle: (S²·C, H, W) → (C, S·H, S·W)"
     takes = Number(meaning="factor", min=2)
+    torch_module = "PixelShuffle"
 
     def shape(self, shape: Shape) -> Shape:
         """Return (C / S², S·H, S·W)."""
         channels, height, width = shape
         factor = self.number
-        if channels % factor**2:
-            raise MisfitError(f"{channels} channels are not a multiple of {factor}² = {factor**2}")
+        require_multiple(channels, factor**2, f"{factor}² = {factor**2}")
         return channels // factor**2, height * factor, width * factor
-
-    def receptive_field(self, field: ReceptiveField) -> ReceptiveField:
-        """Return the field of the one pixel that each output pixel comes from."""
-        return field.enlarged(self.number, lambda n: n // self.number)
 
     def input_channels(self, outputs: int) -> int:
         """Return S²·C."""
@@ -154,20 +158,15 @@ class Shuffle(LayerKind):
         """Return the formula with its numbers."""
         return f"({shape[2]}·{self.number})², channels / {self.number}²"
 
-    def module(self, shape: Shape) -> "nn.Module":  # noqa: ARG002
-        """Return a ``PixelShuffle``."""
-        from torch import nn
-
-        return nn.PixelShuffle(self.number)
-
 
 @register
-class Unshuffle(LayerKind):
+class Unshuffle(_Windows):
     """Inverse pixel shuffle: S×S pixels become S² channels."""
 
     name = "unshuffle"
     help = "inverse pixel shuffle: (C, S·H, S·W) → (S²·C, H, W)"
     takes = Number(meaning="factor", min=2)
+    torch_module = "PixelUnshuffle"
 
     def shape(self, shape: Shape) -> Shape:
         """Return (S²·C, H / S, W / S)."""
@@ -176,10 +175,6 @@ class Unshuffle(LayerKind):
         if height % factor or width % factor:
             raise MisfitError(f"{height}×{width} pixels are not a multiple of {factor}")
         return channels * factor**2, height // factor, width // factor
-
-    def receptive_field(self, field: ReceptiveField) -> ReceptiveField:
-        """Return the field of its squares."""
-        return field.windows(self.number, self.number)
 
     def input_channels(self, outputs: int) -> int:
         """Return C / S²."""
@@ -193,9 +188,3 @@ class Unshuffle(LayerKind):
     def size_formula(self, shape: Shape) -> str:
         """Return the formula with its numbers."""
         return f"({shape[2]} / {self.number})², channels · {self.number}²"
-
-    def module(self, shape: Shape) -> "nn.Module":  # noqa: ARG002
-        """Return a ``PixelUnshuffle``."""
-        from torch import nn
-
-        return nn.PixelUnshuffle(self.number)
