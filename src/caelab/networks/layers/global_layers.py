@@ -36,7 +36,7 @@ class _ChannelLayer(LayerKind):
 
 
 class _GlobalLayer(_ChannelLayer):
-    """A layer whose every output number depends on the whole image."""
+    """Layer in which every output number depends on the whole image."""
 
     def receptive_field(self, field: ReceptiveField) -> None:
         """Return ``None``: the whole image."""
@@ -47,7 +47,6 @@ class Context(_GlobalLayer):
     """A linear map of the channels' means, added at every position."""
 
     name = "context"
-    module_name = "GlobalContext"
     module_name = "GlobalContext"
     help = "adds a linear map of the channels' means at every position"
 
@@ -65,7 +64,6 @@ class Excite(_GlobalLayer):
     """Squeeze-and-excitation: a gate for every channel, computed from the channels' means."""
 
     name = "excite"
-    module_name = "SqueezeExcitation"
     module_name = "SqueezeExcitation"
     help = "squeeze-and-excitation: scales each channel by a gate, from C / r hidden units"
     takes = Number(meaning="reduction")
@@ -90,7 +88,6 @@ class Attend(_GlobalLayer):
     """Self-attention over the positions, to be put in a residual: ``(norm attend4)``."""
 
     name = "attend"
-    module_name = "SelfAttention"
     module_name = "SelfAttention"
     help = "self-attention over the positions, 1 head; put it in a residual: (norm attend4)"
     takes = Number(meaning="heads", default=1, optional=True)
@@ -131,7 +128,6 @@ class Classify(_ChannelLayer):
     """
 
     name = "classify"
-    module_name = "Classifier"
     module_name = "Classifier"
     help = "keeps its input; in training, gives logits of the image's class: a second task"
     takes = Number(meaning="classes", min=2)
