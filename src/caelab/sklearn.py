@@ -235,7 +235,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
             values = values.clip(low, high)
         elif values.min() < low or values.max() > high:
             raise ValueError(
-                f"images lie in [{low:g}, {high:g}], and these reach from {values.min():g} to"
+                f"images lie in [{low:g}, {high:g}], but these reach from {values.min():g} to"
                 f" {values.max():g}. Give their range as scale=(low, high), or scale='minmax'."
             )
         # Constant images have a range of 0, and become 0.
@@ -247,7 +247,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         if self.scale is None:
             if values.dtype != np.uint8 and not np.issubdtype(values.dtype, np.floating):
                 raise ValueError(
-                    f"images are uint8, or floats in [0, 1], and these are {values.dtype}. Give"
+                    f"images are uint8, or floats in [0, 1], but these are {values.dtype}. Give"
                     " their range as scale=(low, high), or scale='minmax'."
                 )
             return (0.0, 255.0) if values.dtype == np.uint8 else (0.0, 1.0)
@@ -281,7 +281,7 @@ def _describe(config: RunConfig, shape: tuple[int, ...]) -> Description:
         )
     if description.classifiers:
         raise InputError(
-            f"{description.text} has a classify layer, and these images have no classes."
+            f"{description.text} has a classify layer, but these images have no classes."
         )
     return description
 
@@ -289,11 +289,11 @@ def _describe(config: RunConfig, shape: tuple[int, ...]) -> Description:
 def _image_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
     """Return (C, H, W) of an array of images, or say what is wrong with its shape."""
     if len(shape) != 4:
-        raise ValueError(f"images are (N, C, H, W), or rows of numbers, and these are {shape}.")
+        raise ValueError(f"images are (N, C, H, W), or rows of numbers, but these are {shape}.")
     _, channels, height, width = shape
     if width in (1, 3, 4) and channels > 4:
         raise ValueError(
-            f"images are (N, C, H, W), and these, {shape}, have their channels last. Use"
+            f"images are (N, C, H, W), but these, {shape}, have their channels last. Use"
             " X.transpose(0, 3, 1, 2)."
         )
     return channels, height, width

@@ -168,7 +168,8 @@ def effect(level: Mapping[int, float], base: Mapping[int, float]) -> Effect:
     0.5
     """
     # The same seed means the same order of batches, and what that order does to both errors cancels
-    # in their difference. If it does nothing alike, pairing costs degrees of freedom and no bias.
+    # in their difference. If it does different things to them, pairing costs degrees of freedom but
+    # adds no bias.
     common = sorted(level.keys() & base.keys())
     paired = len(common) > 1 or bool(common and min(len(level), len(base)) < 2)
     seeds, base_seeds = (common, common) if paired else (sorted(level), sorted(base))

@@ -22,8 +22,8 @@ so that their sum keeps its variance. ``default``: as PyTorch's own layers, unif
 biases too."""
 
 LAST_DEVIATION = 1 / 3
-"""Standard deviation of the network's output after :func:`initialize_lsuv`: an output that is not
-like the image yet should be small."""
+"""Standard deviation of the network's output after :func:`initialize_lsuv`: small, because the
+output does not resemble the image yet."""
 
 MIN_DEVIATION = 1e-4
 """Share of a layer's largest standard deviation below which a channel counts as constant."""
@@ -74,9 +74,9 @@ def initialize_lsuv(module: nn.Module, inputs: Tensor) -> None:
     This is layer-sequential unit-variance initialization (Mishkin and Matas 2016, arXiv 1511.06422;
     Krähenbühl et al. 2016, arXiv 1511.06856). The images go through once; each layer is rescaled by
     its output before the activation, channel by channel, before the next one sees it. No unit
-    begins dead, which is what batch normalization is good for in small networks, and nothing is
-    left to be folded. Layers with batch normalization stay as they are. The last weights in
-    residual brackets get variance 1/L, and the network's last ones ``LAST_DEVIATION``². Dropout is
+    begins dead: that is what batch normalization is good for in small networks, but here nothing
+    has to be folded afterwards. Layers with batch normalization stay as they are. The last weights
+    in residual brackets get variance 1/L, and the network's last ones ``LAST_DEVIATION``². Dropout is
     off meanwhile; weights that are 0, such as those of ``context``, stay 0.
 
     Args:

@@ -8,7 +8,7 @@ from torch import Tensor
 from caelab.color import rgb_to_lab
 
 NOTICEABLE = 1.0
-"""ΔE₀₀ below which a difference, which the eye hardly sees, counts squared."""
+"""ΔE₀₀ below which differences count squared, because the eye hardly sees them."""
 
 _TINY = 1e-8
 """Added under roots and to divisors, so that gray has a gradient; the chroma of gray becomes a
@@ -63,8 +63,8 @@ def squared_ciede2000(estimate: Tensor, target: Tensor) -> Tensor:
     chroma, other_chroma = _chroma(a, b), _chroma(other_a, other_b)
     mean_chroma = (chroma + other_chroma) / 2
     with torch.no_grad():
-        # The direction of the sum of both unit vectors is the mean hue, without the cases for
-        # angles beyond 360° of the standard.
+        # The direction of the sum of both unit vectors is the mean hue. The standard needs cases
+        # for angles beyond 360° instead.
         hue = torch.atan2(b / chroma + other_b / other_chroma, a / chroma + other_a / other_chroma)
         hue_weight, rotation = _hue_weight(hue), _rotation(hue, mean_chroma)
         # S_L: differences count less for very dark and very light colors.
@@ -94,10 +94,10 @@ def _vividness(chroma: Tensor) -> Tensor:
 def _hue_difference(
     a: Tensor, b: Tensor, other_a: Tensor, other_b: Tensor, product: Tensor
 ) -> Tensor:
-    """Return 2 √(C C′) sin(Δh / 2) (equation 11), without the hue angle, which gray has not.
+    """Return 2 √(C C′) sin(Δh / 2) (equation 11), without the hue angle, which gray does not have.
 
     The dot and the cross product of the vectors (a, b) determine it: 4 C C′ sin²(Δh / 2) is
-    2 (C C′ − dot), and where that cancels, Δh being acute, 2 cross² / (C C′ + dot).
+    2 (C C′ − dot). For an acute Δh, where that would cancel, it is 2 cross² / (C C′ + dot).
     """
     inner, outer = a * other_a + b * other_b, other_a * b - other_b * a
     near = inner > 0

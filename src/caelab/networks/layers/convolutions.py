@@ -36,9 +36,9 @@ class Conv(LayerKind):
     def margins(self) -> tuple[int, int]:
         """Zeros before and after the input, the same for height and width.
 
-        "Same" puts (K − 1)·D zeros around at stride 1, the odd one after, so that the size stays;
-        at larger strides ⌊(K − 1)·D / 2⌋ on either side, so that a multiple of the stride is
-        divided by it.
+        "Same" keeps the size at stride 1: (K − 1)·D zeros in total, an odd one after the image. At
+        larger strides it puts ⌊(K − 1)·D / 2⌋ zeros on either side, so that a side that is a
+        multiple of the stride is divided by it.
         """
         if self.padding is not None:
             return self.padding, self.padding
@@ -109,9 +109,10 @@ class Conv(LayerKind):
 
 
 class UpConv(Conv):
-    """``up conv`` as one layer, which the text cannot name: K + S − 1 weights a side do both.
+    """``up conv`` as one layer, which no text can name.
 
-    Its ``stride`` is the factor by which ``up`` enlarges.
+    A kernel of K + S − 1 weights a side does both steps. Its ``stride`` is the factor by which
+    ``up`` enlarges.
     """
 
     name = "up conv"
