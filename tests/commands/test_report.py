@@ -5,6 +5,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from caelab.cli import caelab
+from caelab.commands import report_output
 from caelab.errors import InputError
 
 
@@ -54,6 +55,33 @@ def test_an_unknown_language_is_refused_with_those_there_are(command: str, tmp_p
     assert isinstance(answer.exception, InputError)
     assert "xx" in str(answer.exception)
     assert " en" in str(answer.exception)
+
+
+def test_a_report_is_printed_where_there_is_a_browser(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["report", runs["rgb"], "--pdf", "--out", tmp_path]
+    monkeypatch.setattr(report_output, "BROWSERS", ("no-such-browser",))
+    answer = call(*words)
+    assert isinstance(answer.exception, InputError)
+    assert "Chromium" in str(answer.exception)
+    assert (tmp_path / "report.html").is_file()
+
+    # A browser that prints, and one that fails.
+    browser = tmp_path / "browser"
+    browser.write_text(
+        '#!/bin/sh\nfor word; do case $word in --print-to-pdf=*) echo > "${word#*=}";; esac; done\n'
+    )
+    browser.chmod(0o755)
+    monkeypatch.setattr(report_output, "BROWSERS", ("no-such-browser", str(browser)))
+    answer = call(*words)
+    assert answer.exit_code == 0
+    assert str(tmp_path / "report.pdf") in answer.output
+    assert (tmp_path / "report.pdf").is_file()
+    browser.write_text("#!/bin/sh\necho out of paper >&2\nexit 1\n")
+    answer = call(*words)
+    assert "out of paper" in str(answer.exception)
+    assert not (tmp_path / "report.pdf").exists()
 
 
 def test_rgb_and_chroma_are_compared_by_their_metrics_titles(

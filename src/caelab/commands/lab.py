@@ -1,7 +1,6 @@
 """``caelab lab``: all exercises, then the report."""
 
 import shlex
-import webbrowser
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 from caelab.commands.help import HelpCommand
 from caelab.commands.options import flag_of, given_options, run_options
 from caelab.commands.output import runs_option
+from caelab.commands.report_output import hand_over, report_options
 from caelab.experiments.interrupt import Interrupted
 
 
@@ -32,12 +32,7 @@ from caelab.experiments.interrupt import Interrupted
     help="Folder for the report.",
 )
 @runs_option
-@click.option(
-    "--language", default="en", show_default=True, help="Language of the report, such as en."
-)
-@click.option(
-    "--open", "open_report", is_flag=True, help="Open the report in the browser at the end."
-)
+@report_options
 @click.option(
     "--dry-run",
     is_flag=True,
@@ -50,6 +45,7 @@ def command(
     runs: Path,
     language: str,
     open_report: bool,
+    pdf: bool,
     dry_run: bool,
     **options: Any,
 ) -> None:
@@ -69,6 +65,7 @@ def command(
         runs: Folder of the run directories.
         language: Folder of the report's templates.
         open_report: Open the report in a browser.
+        pdf: Print the report to a file.
         dry_run: Print the runs and train none.
         options: Options of a run, as ``options`` declares them.
     """
@@ -99,6 +96,4 @@ def command(
         raise Interrupted("the state is saved; run the same command again to resume") from error
     click.echo("writing the report …", err=True)
     report = write_report([out], out=out, language=language)
-    click.echo(f"report: {report}")
-    if open_report:
-        webbrowser.open(report.absolute().as_uri())
+    hand_over(report, open_report=open_report, pdf=pdf)

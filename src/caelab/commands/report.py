@@ -2,13 +2,13 @@
 
 import shlex
 import sys
-import webbrowser
 from pathlib import Path
 
 import click
 
 from caelab.commands.help import documented_command
 from caelab.commands.output import PATH
+from caelab.commands.report_output import hand_over, report_options
 
 
 @documented_command(
@@ -34,10 +34,7 @@ from caelab.commands.output import PATH
     show_default=True,
     help="Show images of the data. Leave them out if you may not pass them on.",
 )
-@click.option(
-    "--language", default="en", show_default=True, help="Language of the report, such as en."
-)
-@click.option("--open", "open_report", is_flag=True, help="Open the report in the browser.")
+@report_options
 def command(
     folders: tuple[str, ...],
     out: Path,
@@ -46,6 +43,7 @@ def command(
     images: bool,
     language: str,
     open_report: bool,
+    pdf: bool,
 ) -> None:
     """Write a report on DIR...: run directories, folders of studies or of the lab.
 
@@ -65,6 +63,7 @@ def command(
         images: Show images, which need the data.
         language: Folder of the report's templates.
         open_report: Open the report in a browser.
+        pdf: Print the report to a file.
     """
     from caelab.report.report import write_report
 
@@ -79,9 +78,7 @@ def command(
         bitmaps=images,
         language=language,
     )
-    click.echo(f"report: {report}")
-    if open_report:
-        webbrowser.open(report.absolute().as_uri())
+    hand_over(report, open_report=open_report, pdf=pdf)
 
 
 def _named(folder: str) -> tuple[str, Path]:
