@@ -76,8 +76,8 @@ def initialize_lsuv(module: nn.Module, inputs: Tensor) -> None:
     its output before the activation, channel by channel, before the next one sees it. No unit
     begins dead: that is what batch normalization is good for in small networks, but here nothing
     has to be folded afterwards. Layers with batch normalization stay as they are. The last weights
-    in residual brackets get variance 1/L, and the network's last ones ``LAST_DEVIATION``². Dropout is
-    off meanwhile; weights that are 0, such as those of ``context``, stay 0.
+    in residual brackets get variance 1/L, and the network's last ones ``LAST_DEVIATION``². Dropout
+    is off meanwhile; weights that are 0, such as those of ``context``, stay 0.
 
     Args:
         module: A built network, its weights already drawn.
