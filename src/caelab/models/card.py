@@ -81,6 +81,7 @@ class ModelCard:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the card as JSON's types."""
+        # `asdict` leaves the augmentation as it is, which is no dataclass.
         return {**asdict(self), "tta": self.tta.model_dump()}
 
 

@@ -39,6 +39,7 @@ _MAX_IMAGES = 4096
 
 def bin_weights(bins: ColorBins) -> Tensor:
     """Return each bin's weight in the loss, shape ``(Q,)``; the mean over pixels is 1."""
+    # A mixture of the frequencies and equal shares: no bin, however rare, gets a huge weight.
     frequencies = torch.tensor(bins.frequencies, dtype=torch.float64)
     weights = 1 / (bins.rebalance * frequencies + (1 - bins.rebalance) / len(frequencies))
     return (weights / (weights * frequencies).sum()).float()

@@ -106,6 +106,7 @@ class ImageModel(nn.Module):
             part: Part of the network to compute.
         """
         network = self.network
+        # A user's own module has no layers that the kernel could know.
         if not isinstance(network, NetworkModule):
             return None
         return make_simd_program(

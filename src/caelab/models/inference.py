@@ -139,6 +139,7 @@ def restoring(
         with autocast(images.device, precision):
             return inference.restore(images)
 
+    # The caller may be in the middle of a training, which goes on in its own mode afterwards.
     model.eval()
     try:
         yield restore

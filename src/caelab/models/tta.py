@@ -67,6 +67,7 @@ class TTA(BaseModel):
         if not self.scale:
             return output
         height, width = images.shape[2:]
+        # Five fourths of four strides are a whole number of strides, which the network takes.
         larger = F.interpolate(images, size=(height * 5 // 4, width * 5 // 4), mode="bicubic")
         reduced = F.interpolate(
             self._over_shifts(forward, larger), size=(height, width), mode="bilinear"

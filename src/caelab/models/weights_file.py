@@ -58,6 +58,7 @@ def load_model(file: Path, device: torch.device) -> tuple[ImageModel, ModelCard]
         raise InputError(
             f"{file} holds no caelab model: its metadata does not say format {FORMAT}."
         )
+    # The card comes first: it says which network the weights must fit.
     card = read_card(metadata.get("card", ""), file)
     try:
         network = build(

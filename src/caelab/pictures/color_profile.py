@@ -15,7 +15,7 @@ Bytes = NDArray[np.uint8]
 _SRGB = ImageCms.createProfile("sRGB")
 
 _SRGB_TOLERANCE = 3
-"""A profile whose colors differ from sRGB's by less, of 255, counts as sRGB."""
+"""A profile counts as sRGB if none of its colors differs by so many levels of 255."""
 
 
 def to_srgb(values: Bytes, icc: bytes) -> Bytes:

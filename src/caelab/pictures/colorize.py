@@ -158,8 +158,7 @@ def _merge_at_full_size(
         chroma = space.chroma(to_planes(own))
 
     def guide(size: Size) -> Floats:
-        luma: Floats = luminance(to_planes(picture.reduced(size, Image.Resampling.BOX)))[0]
-        return luma
+        return luminance(to_planes(picture.reduced(size, Image.Resampling.BOX))).squeeze(0)
 
     guided = GuidedChroma(chroma, size=picture.size, guide=guide)
     height, width = picture.size

@@ -1,4 +1,4 @@
-"""A result next to what it was made of and, where that is known, the truth, with numbers."""
+"""A picture of a source, its result and, if it is known, the truth, with the errors."""
 
 import itertools
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Comparison:
 
 
 def compare(source: Picture, result: Picture, *, truth: Picture | None = None) -> Comparison:
-    """Draw panels of the source, the result and, where it is known and another, the truth.
+    """Draw panels of the source, the result and, if it is known and not the source, the truth.
 
     Args:
         source: What the result was made of.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from caelab.errors import InputError
 from caelab.files import find_files
-from caelab.pictures.encode import SUFFIX_FORMATS
+from caelab.pictures.encode import READ_SUFFIXES
 from caelab.pictures.picture import printable
 
 STANDARD = "-"
@@ -97,7 +97,7 @@ def find_jobs(
         ]
     else:
         folder = Path(output)
-        one_file = folder.suffix.lower() in SUFFIX_FORMATS and not folder.is_dir()
+        one_file = folder.suffix.lower() in READ_SUFFIXES and not folder.is_dir()
         if one_file and len(found) > 1:
             raise InputError(
                 f"{len(found)} pictures cannot go to the one file {printable(output)}. Name a"
@@ -121,7 +121,7 @@ def find_jobs(
     if not targets:
         raise InputError(
             f"no pictures in {', '.join(map(printable, inputs))}; known suffixes are"
-            f" {' '.join(SUFFIX_FORMATS)}."
+            f" {' '.join(READ_SUFFIXES)}."
         )
     jobs: dict[str, Job] = {}
     for source, target in targets:
@@ -151,7 +151,7 @@ def _standard(inputs: Sequence[str], output: str | None) -> Job:
 def _find(name: str, recursive: bool) -> list[_Found]:
     path = Path(name)
     if path.is_dir():
-        files = find_files(path, suffixes=SUFFIX_FORMATS, recursive=recursive)
+        files = find_files(path, suffixes=READ_SUFFIXES, recursive=recursive)
         return [(picture, path) for picture in files]
     if path.exists():
         return [(path, None)]
@@ -164,7 +164,7 @@ def _find(name: str, recursive: bool) -> list[_Found]:
     return [
         (match, root)
         for match in map(Path, matches)
-        if match.is_file() and match.suffix.lower() in SUFFIX_FORMATS
+        if match.is_file() and match.suffix.lower() in READ_SUFFIXES
     ]
 
 

@@ -20,7 +20,7 @@ Values = NDArray[Any]
 Floats = NDArray[np.float32]
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-"""Pillow's formats that are read; some others start programs, and none of those is needed."""
+"""Pillow's formats that are read. Some others start programs, which a file must not do."""
 
 ORIENTATION = 0x0112
 """EXIF's tag of the orientation."""

@@ -1,8 +1,9 @@
 """Apply a network to large pictures in overlapping tiles, so that memory stays bounded.
 
 A network whose receptive field is known is applied to tiles that begin at multiples of its stride.
-Only that part of a tile counts whose field lies within the tile, or ends at the picture's border,
-as in the whole: the result is that of the whole picture, up to the order of summation.
+Of each tile, only the pixels count whose receptive field lies within the tile; at the picture's
+border a field ends where it would in the whole picture. The result is therefore that of the whole
+picture, up to the order of summation.
 Where the field is the whole image, tiles fade into one another over a wide overlap, without seams.
 """
 
@@ -23,8 +24,8 @@ TILE = 512
 """Default side of a tile, in pixels."""
 
 MAX_WHOLE_IMAGE_TILE = 128
-"""Largest side of a tile where the receptive field is the whole image: closer to the training
-images, and attention grows with the square of the pixels."""
+"""Largest side of a tile where the receptive field is the whole image. A small tile is closer to
+the training images, and the cost of attention grows with the square of a tile's pixels."""
 
 BATCH_PIXELS = TILE**2
 """Small tiles go through the network together, up to this many pixels."""

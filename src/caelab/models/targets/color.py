@@ -115,6 +115,8 @@ class BinsTarget(ColorTarget):
         super().__init__(color_space)
         self.channels = len(bins.cells)
         self.temperature = bins.temperature
+        # Buffers move to the device with the model. They are in no weights file, as they follow
+        # from the card.
         centers = torch.tensor(bins.cells, dtype=torch.float32)
         self.register_buffer("centers", centers, persistent=False)
         self.register_buffer("weights", bin_weights(bins), persistent=False)
@@ -157,13 +159,12 @@ class BinsTarget(ColorTarget):
             ``(N, 2K, H, W)`` with K = ``color_bins.NEIGHBORS``: K numbers of bins, then K shares,
             whose sum is the weight of the nearest bin.
         """
-        count, _, height, width = clean.shape
         colors = in_cells(self.space.chroma(clean), self.space).movedim(1, -1).reshape(-1, 2)
         bins, shares = spread(colors, self.centers, self.table)
         # A pixel has one weight, that of its nearest bin, for all its shares.
         shares = shares * self.weights.index_select(0, bins[:, 0]).unsqueeze(1)
         rows = torch.cat([bins.to(shares.dtype), shares], dim=1)
-        return rows.view(count, height, width, -1).movedim(-1, 1)
+        return rows.unflatten(0, clean[:, 0].shape).movedim(-1, 1)
 
     def answer(self, output: Tensor) -> Tensor:
         """Return the annealed mean, chroma ``(N, 2, H, W)`` in the space's unit.
@@ -205,8 +206,7 @@ class BinsTarget(ColorTarget):
 
     def _chroma(self, rows: list[Tensor], output: Tensor) -> Tensor:
         """Bring colors in cells, ``(P, 2)`` in parts, to ``(N, 2, H, W)`` in the space's unit."""
-        count, _, height, width = output.shape
-        cells = torch.cat(rows).view(count, height, width, 2).movedim(-1, 1)
+        cells = torch.cat(rows).unflatten(0, output[:, 0].shape).movedim(-1, 1)
         return from_cells(cells, self.space)
 
 

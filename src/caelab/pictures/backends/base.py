@@ -18,7 +18,7 @@ _MAX_STRIDE = 64
 """Largest stride that is looked for."""
 
 _RESAMPLING_REACH = 8
-"""Pixels by which enlarging and reducing again widen a receptive field, both sides together."""
+"""Pixels that enlarging and reducing add to a receptive field, both sides together."""
 
 
 @dataclass(frozen=True, kw_only=True)
