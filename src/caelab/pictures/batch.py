@@ -79,7 +79,7 @@ def work(
 
     def write(read: _Read, result: Picture) -> Outcome:
         job, picture = read
-        notes, metrics = result.notes, {}
+        notes, metrics, error = result.notes, {}, None
         try:
             if job.target is None:
                 sys.stdout.buffer.write(encode(result))
@@ -91,11 +91,11 @@ def work(
                 comparison = compare(picture, result)
                 write_picture(job.comparison, comparison.picture, force=force)
                 metrics = comparison.metrics
-        except InputError as error:
-            return Outcome(job=job, error=str(error), notes=notes)
+        except InputError as refusal:
+            error = str(refusal)
         except MemoryError:
-            return Outcome(job=job, error=f"{job.name}: {NO_MEMORY}", notes=notes)
-        return Outcome(job=job, notes=notes, metrics=metrics)
+            error = f"{job.name}: {NO_MEMORY}"
+        return Outcome(job=job, error=error, notes=notes, metrics=metrics)
 
     def finish(batch: list[_Read]) -> Iterator[Outcome]:
         if not batch:

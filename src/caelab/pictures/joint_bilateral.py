@@ -89,15 +89,13 @@ class GuidedChroma:
 
 
 def resized(planes: Floats, size: Size, resampling: Image.Resampling) -> Floats:
-    """Resize channels to ``size``; the very same array where nothing changes.
+    """Resize channels to ``size``.
 
     Args:
         planes: Array of shape ``(C, h, w)``.
         size: Height and width.
         resampling: Pillow's filter.
     """
-    if planes.shape[1:] == size:
-        return planes
     return np.stack(
         [np.asarray(Image.fromarray(plane).resize(size[::-1], resampling)) for plane in planes]
     )

@@ -113,8 +113,6 @@ class Picture:
             ``uint8`` of shape ``(*size, C)``.
         """
         eight = self.pixels if self.most == 255 else (self.pixels >> 8).astype(np.uint8)
-        if size == self.size:
-            return eight
         resized = to_image(eight).resize(size[::-1], resampling, reducing_gap=3.0)
         return np.asarray(resized).reshape(*size, eight.shape[2])
 

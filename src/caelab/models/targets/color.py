@@ -164,7 +164,7 @@ class BinsTarget(ColorTarget):
         # A pixel has one weight, that of its nearest bin, for all its shares.
         shares = shares * self.weights.index_select(0, bins[:, 0]).unsqueeze(1)
         rows = torch.cat([bins.to(shares.dtype), shares], dim=1)
-        return rows.unflatten(0, clean[:, 0].shape).movedim(-1, 1)
+        return rows.view(*clean[:, 0].shape, -1).movedim(-1, 1)
 
     def answer(self, output: Tensor) -> Tensor:
         """Return the annealed mean, chroma ``(N, 2, H, W)`` in the space's unit.
@@ -206,7 +206,7 @@ class BinsTarget(ColorTarget):
 
     def _chroma(self, rows: list[Tensor], output: Tensor) -> Tensor:
         """Bring colors in cells, ``(P, 2)`` in parts, to ``(N, 2, H, W)`` in the space's unit."""
-        cells = torch.cat(rows).unflatten(0, output[:, 0].shape).movedim(-1, 1)
+        cells = torch.cat(rows).view(*output[:, 0].shape, 2).movedim(-1, 1)
         return from_cells(cells, self.space)
 
 
