@@ -10,7 +10,7 @@ from pathlib import Path
 
 from caelab.errors import InputError
 from caelab.files import find_files
-from caelab.pictures.encode import READ_SUFFIXES
+from caelab.pictures.encode import READ_SUFFIXES, SUFFIX_FORMATS
 from caelab.pictures.picture import printable
 
 STANDARD = "-"
