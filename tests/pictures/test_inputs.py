@@ -169,5 +169,5 @@ def test_earlier_results_are_no_sources(folder: Path) -> None:
 
 def test_a_file_is_no_folder_for_results(folder: Path) -> None:
     Path("notes.txt").touch()
-    with pytest.raises(InputError, match=r"notes\.txt is a file, and no picture's"):
+    with pytest.raises(InputError, match=r"notes\.txt is a file"):
         find_jobs(["in"], output="notes.txt")
