@@ -163,8 +163,8 @@ def run_options(
 def given_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that were given, in the nested tables of a configuration."""
     # `None` means that the option was not given; 0 and False are values.
-    given = {name: value for name, value in options.items() if value is not None}
-    return nest(given | given.pop("tta", {}))
+    chosen = {name: value for name, value in options.items() if value is not None}
+    return nest(chosen | chosen.pop("tta", {}))
 
 
 def flag_of(name: str) -> str:

@@ -21,6 +21,39 @@ if TYPE_CHECKING:
     from caelab.pictures.picture import Picture
 
 
+SHARED_OPTIONS = [
+    click.option(
+        "-o",
+        "--output",
+        metavar="PATH",
+        help="Folder or file for the results, or - for standard output.  [default: the picture's"
+        " folder]",
+    ),
+    click.option("-r", "--recursive", is_flag=True, help="Search folders in folders, too."),
+    click.option("--force", is_flag=True, help="Overwrite files that exist."),
+    click.option(
+        "--compare",
+        is_flag=True,
+        help="Also write a comparison of each picture and its result, with error numbers.",
+    ),
+    click.option(
+        "--runtime",
+        type=click.Choice(["torch", "onnx"]),
+        help="Library that computes.  [default: by the model's file]",
+    ),
+    click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: all cores]"),
+    click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+        default="auto",
+        show_default=True,
+        help="Device on which PyTorch computes.",
+    ),
+    json_option,
+]
+"""Decorators that add the options with the same default for every command."""
+
+
 def picture_command(
     name: str, *examples: str, suffix: str, model: str | None
 ) -> Callable[[Callable[..., None]], HelpCommand]:
@@ -43,41 +76,12 @@ def picture_command(
             help="Shipped model, run directory, weights file or ONNX file.",
         ),
         click.option(
-            "-o",
-            "--output",
-            metavar="PATH",
-            help="Folder or file for the results, or - for standard output.  [default: the"
-            " picture's folder]",
-        ),
-        click.option(
             "--suffix",
             default=suffix,
             show_default=True,
             help="Addition to the name of a result that is written into its picture's folder.",
         ),
-        click.option("-r", "--recursive", is_flag=True, help="Search folders in folders, too."),
-        click.option("--force", is_flag=True, help="Overwrite files that exist."),
-        click.option(
-            "--compare",
-            is_flag=True,
-            help="Also write a comparison of each picture and its result, with error numbers.",
-        ),
-        click.option(
-            "--runtime",
-            type=click.Choice(["torch", "onnx"]),
-            help="Library that computes.  [default: by the model's file]",
-        ),
-        click.option(
-            "--threads", type=click.IntRange(1), help="CPU threads.  [default: all cores]"
-        ),
-        click.option(
-            "--device",
-            type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-            default="auto",
-            show_default=True,
-            help="Device on which PyTorch computes.",
-        ),
-        json_option,
+        *SHARED_OPTIONS,
     ]
 
     def add(function: Callable[..., None]) -> HelpCommand:
@@ -115,96 +119,82 @@ def process_pictures(
     from caelab.pictures.open_model import open_model, require_task, variant_of
     from caelab.pictures.picture import printable
 
-    compare, force, variants = options["compare"], options["force"], options.get("variants")
+    def some(*names: str) -> dict[str, Any]:
+        return {name: options[name] for name in names}
+
     # Everything that can be refused is refused before the model is opened, which takes seconds.
-    jobs = find_jobs(
-        options["inputs"],
-        output=options["output"],
-        suffix=options["suffix"],
-        recursive=options["recursive"],
-    )
-    _check(jobs, {"--json": options["as_json"], "--compare": compare, "--variants": variants})
-    model = open_model(
-        options["model"],
-        runtime=options["runtime"],
-        threads=options["threads"],
-        device=options["device"],
-    )
-    name = printable(options["model"])
+    jobs = find_jobs(options["inputs"], **some("output", "suffix", "recursive"))
+    _check(jobs, options)
+    model = open_model(options["model"], **some("runtime", "threads", "device"))
+    name, variants = printable(options["model"]), options.get("variants")
     require_task(model, task, name=name, undoing=undoing)
-    # A variant is a model of its own; its seed alone decides what it draws.
     passes = [(model, jobs)]
     if variants:
+        # A variant is a model of its own; its seed alone decides what it draws.
+        models = [variant_of(model, each, seed=options["seed"]) for each in range(variants)]
         passes = [
-            (
-                variant_of(model, index, seed=options["seed"]),
-                [job.numbered(index + 1) for job in jobs],
-            )
-            for index in range(variants)
+            (each, [job.numbered(number) for job in jobs]) for number, each in enumerate(models, 1)
         ]
-    outcomes = []
+    compare = draw if options["compare"] else None
+    documents = []
     with progress(task, len(jobs) * len(passes), unit="pictures") as bar:
-        for variant, some in passes:
-            work_on = partial(process, variant)
-            for outcome in work(some, work_on, compare=draw if compare else None, force=force):
-                outcomes.append(outcome)
+        for each, numbered in passes:
+            for outcome in work(
+                numbered, partial(process, each), compare=compare, force=options["force"]
+            ):
+                documents.append(_show(outcome, options))
                 bar()
-                for note in outcome.notes:
-                    click.echo(f"{outcome.job.name}: {note}", err=True)
-                # At once and not at the end: thousands of pictures may follow.
-                if outcome.error is not None:
-                    click.echo(f"failed: {with_flags(outcome.error)}", err=True)
-    _print_outcomes(name, outcomes, as_json=options["as_json"], compared=compare)
-
-
-def _print_outcomes(
-    model: str, outcomes: Sequence["Outcome"], *, as_json: bool, compared: bool
-) -> None:
-    from caelab.pictures.picture import printable
-
-    documents: list[dict[str, Any]] = []
-    for outcome in outcomes:
-        job, done, metrics = outcome.job, outcome.error is None, outcome.metrics
-        documents.append(
-            {
-                "source": job.name,
-                "target": str(job.target) if done else None,
-                "comparison": str(job.comparison) if done and compared else None,
-                "error": outcome.error and with_flags(outcome.error),
-                "notes": list(outcome.notes),
-                "metrics": dict(metrics),
-            }
-        )
-        # A path would damage the picture that goes to standard output.
-        if done and job.target is not None and not as_json:
-            errors = "  PSNR {psnr:.2f} dB, CIEDE2000 {ciede2000:.2f}" if metrics else ""
-            click.echo(printable(str(job.target)) + errors.format(**metrics))
-            if compared:
-                click.echo(printable(str(job.comparison)))
-    failed = sum(outcome.error is not None for outcome in outcomes)
-    if as_json:
-        print_json({"model": model, "failed": failed, "pictures": documents})
-    # The others are done, but a script must learn that not all are.
+    failed = sum(document["error"] is not None for document in documents)
+    if options["as_json"]:
+        print_json({"model": name, "failed": failed, "pictures": documents})
     if failed:
-        if len(outcomes) > 1:
-            click.echo(f"{failed} of {len(outcomes)} pictures failed", err=True)
+        # The others are done, but a script must learn that not all are.
+        if len(documents) > 1:
+            click.echo(f"{failed} of {len(documents)} pictures failed", err=True)
         sys.exit(1)
 
 
-def _check(jobs: Sequence["Job"], chosen: Mapping[str, Any]) -> None:
-    """Refuse what standard input and output cannot do; ``chosen`` has values by flag."""
+def _show(outcome: "Outcome", options: Mapping[str, Any]) -> dict[str, Any]:
+    """Print the end of a job at once, as thousands may follow; return it as JSON has it."""
+    from caelab.pictures.picture import printable
+
+    job, done, metrics = outcome.job, outcome.error is None, outcome.metrics
+    error = outcome.error and with_flags(outcome.error)
+    for note in outcome.notes:
+        click.echo(f"{job.name}: {note}", err=True)
+    if not done:
+        click.echo(f"failed: {error}", err=True)
+    # A path would damage a picture, or a document, that goes to standard output.
+    elif job.target is not None and not options["as_json"]:
+        errors = "  PSNR {psnr:.2f} dB, CIEDE2000 {ciede2000:.2f}" if metrics else ""
+        click.echo(printable(str(job.target)) + errors.format(**metrics))
+        if options["compare"]:
+            click.echo(printable(str(job.comparison)))
+    return {
+        "source": job.name,
+        "target": str(job.target) if done else None,
+        "comparison": str(job.comparison) if done and options["compare"] else None,
+        "error": error,
+        "notes": list(outcome.notes),
+        "metrics": dict(metrics),
+    }
+
+
+def _check(jobs: Sequence["Job"], options: Mapping[str, Any]) -> None:
+    """Refuse what standard input and output cannot do."""
     if any(job.target is None for job in jobs):
         if sys.stdout.isatty():
             raise InputError(
                 "a picture would go to the terminal. Redirect standard output, or name a file:"
                 " --output FILE."
             )
-        for flag in filter(chosen.get, chosen):
+        for name in filter(options.get, ("as_json", "compare", "variants")):
             raise InputError(
-                f"{flag} does not go with a picture on standard output. Name a file: --output FILE."
+                f"`{name}` does not go with a picture on standard output. Name a file: --output"
+                " FILE."
             )
     # Each variant is a pass over all pictures, so that one model is in memory at a time.
-    if chosen["--variants"] and any(job.source is None for job in jobs):
+    if options.get("variants") and any(job.source is None for job in jobs):
         raise InputError(
             "--variants reads a picture several times, and standard input can be read once. Name a"
             " file."
