@@ -11,6 +11,7 @@ from caelab.cli import caelab
 from caelab.commands.lab_view import plan_text, watching_lab
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
+from caelab.experiments.engines import timing
 from caelab.experiments.engines.base import SerialEngine
 from caelab.lab import studies
 from caelab.lab.budgets import Budget
@@ -19,7 +20,12 @@ from caelab.lab.runner import plan_lab, run_lab
 RECIPE = '[base]\nnetwork = "conv4 pool conv2 | up conv3"\n[networks]\nother = "conv4 conv3"\n'
 
 
-def test_a_dry_run_says_what_and_how_long_and_trains_nothing(tmp_path: Path) -> None:
+def test_a_dry_run_says_what_and_how_long_and_trains_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The networks of the budget full take a minute to time.
+    monkeypatch.setattr(timing, "time_steps", lambda *_: 0.01)
+    monkeypatch.setattr(timing, "_time_together", lambda *_: 0.01)
     words = [
         "lab",
         "--data",
@@ -77,10 +83,10 @@ def test_a_line_a_run_and_the_plan_knows_what_is_there(
     base = RunConfig().replace(
         network="conv4 pool conv2 | up conv3", data=str(pictures), size=16, batch_size=16
     )
-    progress = plan_lab(base, budget, runs=tmp_path / "runs")
+    progress = plan_lab(base, budget, engine=SerialEngine(), runs=tmp_path / "runs")
     assert "exercise-2: 2 networks, 2 runs" in plan_text(progress)
     with watching_lab(progress) as watch:
-        for state in run_lab(progress, engine=SerialEngine(), out=tmp_path / "lab"):
+        for state in run_lab(progress, out=tmp_path / "lab"):
             watch(state)
     said = capsys.readouterr().err.splitlines()
     assert [line.split(":")[1].strip() for line in said if "test MSE" in line] == [
@@ -89,6 +95,6 @@ def test_a_line_a_run_and_the_plan_knows_what_is_there(
         "best network, RGB, seed 0",
     ]
     assert said[-1].endswith("(about 0:00 left)")
-    again = plan_lab(base, budget, runs=tmp_path / "runs")
+    again = plan_lab(base, budget, engine=SerialEngine(), runs=tmp_path / "runs")
     assert "as 3 runs of these are there already" in plan_text(again)
     assert json.loads((tmp_path / "lab" / "lab.json").read_text())["budget"] == "tiny"

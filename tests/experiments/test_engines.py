@@ -1,3 +1,4 @@
+import dataclasses
 import multiprocessing
 import os
 import shutil
@@ -177,59 +178,81 @@ def test_stopping_saves_what_is_under_way(small: Small, tmp_path: Path) -> None:
     assert directory.load_checkpoint() is not None
 
 
-@pytest.mark.parametrize(
-    ("jobs", "cores", "gigabytes", "workers"),
-    [
-        (1, 8, 64, 1),
-        (3, 8, 64, 3),
-        (9, 8, 64, 9),
-        (16, 8, 64, 8),
-        (3, 2, 64, 3),
-        (9, 8, 8, 3),
-        (9, 1, 64, 1),
-        (9, 4, 1, 1),
-        (0, 8, 64, 1),
-    ],
-)
-def test_there_are_as_many_workers_as_the_machine_has_room_for(
-    monkeypatch: pytest.MonkeyPatch, jobs: int, cores: int, gigabytes: int, workers: int
-) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+def a_cpu(monkeypatch: pytest.MonkeyPatch, cores: int, gigabytes: int) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(processes, "available_cores", lambda: cores)
     monkeypatch.setattr(
         os, "sysconf", lambda name: {"SC_PHYS_PAGES": gigabytes * 10**6, "SC_PAGE_SIZE": 1000}[name]
     )
-    assert processes.usual_workers(jobs) == workers
 
 
-@pytest.mark.parametrize(("gpus", "workers"), [(1, 1), (2, 2), (8, 5)])
-def test_a_gpu_has_a_worker_of_its_own(
-    monkeypatch: pytest.MonkeyPatch, gpus: int, workers: int
+@pytest.mark.parametrize(
+    ("count", "cores", "gigabytes", "threads"),
+    [
+        (0, 2, 64, []),
+        (1, 8, 64, [8]),
+        (3, 2, 64, [1, 1, 2]),
+        (4, 2, 64, [1, 1, 1, 1]),
+        (3, 8, 64, [2, 2, 2]),
+        (10, 8, 64, [1] * 8 + [4, 4]),
+        (7, 8, 8, [2, 2, 2, 2, 2, 2, 6]),  # memory for three
+        (3, 1, 64, [1, 1, 1]),
+        (3, 4, 1, [4, 4, 4]),
+    ],
+)
+def test_full_rounds_have_a_thread_a_core_and_the_rest_share_all(
+    monkeypatch: pytest.MonkeyPatch, count: int, cores: int, gigabytes: int, threads: list[int]
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    a_cpu(monkeypatch, cores, gigabytes)
+    assert processes.AutoEngine().plan(count, lambda _workers, _threads: True) == threads
+
+
+def test_where_it_is_faster_runs_have_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    a_cpu(monkeypatch, 8, 64)
+    asked = []
+
+    def alone_is_faster(workers: int, threads: int) -> bool:
+        asked.append((workers, threads))
+        return False
+
+    assert processes.AutoEngine().plan(3, alone_is_faster) == [8, 8, 8]
+    assert asked == [(8, 1)]
+
+
+@pytest.mark.parametrize(("gpus", "threads"), [(1, 8), (2, 4), (16, 1)])
+def test_a_gpu_has_a_worker_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, gpus: int, threads: int
+) -> None:
+    a_cpu(monkeypatch, 8, 64)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    assert processes.usual_workers(5) == workers
+    engine = processes.AutoEngine()
+    assert engine.workers == gpus
+    assert engine.plan(3, lambda _workers, _threads: False) == [threads] * 3
 
 
-def test_several_runs_are_trained_at_once_and_one_here(
+def test_runs_have_the_threads_of_their_plan(
     jobs: list[Job], reference: list[Weights], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processes, "usual_workers", lambda count: 2 if count > 1 else 1)
     monkeypatch.setattr(processes, "available_cores", lambda: 2)
     engine = processes.AutoEngine()
-    events = finished(engine, jobs, tmp_path)
+    narrow = [dataclasses.replace(one, threads=1) for one in jobs]
+    events = finished(engine, narrow, tmp_path)
     assert events[:2] == [Started(jobs[0].name), Started(jobs[1].name)]
-    assert engine.workers == 2
     assert all(
         same(weights(tmp_path, one.name), expected)
         for one, expected in zip(jobs, reference, strict=True)
     )
-    assert finished(engine, jobs[:1], tmp_path / "alone") == [
-        Started(jobs[0].name),
-        Finished(jobs[0].name),
+    mixed = [dataclasses.replace(jobs[0], threads=2), narrow[1]]
+    events = finished(engine, mixed, tmp_path / "mixed")
+    assert events == [kind(one.name) for one in mixed[::-1] for kind in (Started, Finished)]
+    used = [
+        RunDirectory(tmp_path / "mixed" / one.name).read(
+            RunDirectory(tmp_path / "mixed" / one.name).environment
+        )["threads"]
+        for one in mixed
     ]
-    assert engine.workers == 1
+    assert used == [2, 1]
 
 
 @pytest.mark.parametrize(

@@ -229,9 +229,12 @@ def test_a_run_that_diverges_says_so(small: Small, tmp_path: Path) -> None:
         run(small(learning_rate=1e30, optimizer="adam", batchnorm=False), out=tmp_path / "run")
 
 
-def test_a_run_under_way_is_left_alone(config: RunConfig, tmp_path: Path) -> None:
+def test_a_run_under_way_is_left_alone(
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import filelock
 
+    monkeypatch.setattr("caelab.experiments.run.LOCK_SECONDS", 0.1)
     (tmp_path / "run").mkdir()
     with (
         filelock.FileLock(RunDirectory(tmp_path / "run").lock),

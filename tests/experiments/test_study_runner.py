@@ -1,5 +1,7 @@
+import dataclasses
 import json
 import shutil
+import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -10,24 +12,23 @@ import pytest
 from caelab.data.image_set import ImageSet
 from caelab.errors import InputError
 from caelab.experiments import study_runner as conduct_module
-from caelab.experiments.config import nest
+from caelab.experiments.config import RunConfig, nest
 from caelab.experiments.engines.base import Event, Failed, Job, SerialEngine
 from caelab.experiments.interrupt import Interrupted
 from caelab.experiments.run_directory import RunDirectory
 from caelab.experiments.study import Study, read_study
 from caelab.experiments.study_results import read_rows
-from caelab.experiments.study_runner import Progress, run_study
+from caelab.experiments.study_runner import PlannedRun, Progress, run_study
 
 Make = Callable[..., Study]
 
 
 @dataclass
-class Recording:
+class Recording(SerialEngine):
     """Trains in this process and remembers what it was given; fails the runs named."""
 
     failing: dict[str, str] = field(default_factory=dict)
     given: list[str] = field(default_factory=list)
-    workers: int = 1
 
     def train(
         self, jobs: Sequence[Job], *, runs: Path, images: ImageSet | None = None
@@ -282,12 +283,45 @@ def test_an_interrupted_study_goes_on(make: Make, tmp_path: Path) -> None:
     assert len(last(study, tmp_path).rows) == 2
 
 
-def test_the_time_left_follows_the_cost_of_the_most_similar_run(make: Make, trained: Path) -> None:
+def planned(**times: float) -> PlannedRun:
+    return PlannedRun(
+        variant=None,  # type: ignore[arg-type]
+        config=RunConfig().replace(epochs=4),
+        name="run",
+        **{"threads": 1, "epoch_seconds": 2.0, "other_seconds": 3.0, **times},
+    )
+
+
+def test_the_time_left_is_shared_by_the_cores(tmp_path: Path) -> None:
+    progress = Progress(planned={"a": planned()}, folder=tmp_path, capacity=4)
+    assert progress.seconds_left() == 4 * 2 + 3  # a run cannot be divided
+    progress.planned |= {str(index): planned() for index in range(7)}
+    assert progress.seconds_left() == 8 * 11 / 4
+    assert progress.seconds_left(pace=2) == 2 * 8 * 11 / 4
+    assert progress.seconds_left(without={"a", "0"}) == 6 * 11 / 4
+    progress.planned = {"wide": planned(threads=4), "narrow": planned()}
+    assert progress.seconds_left() == 11 + 11 / 4
+    progress.failures["wide"] = "it failed"
+    assert progress.seconds_left() == 11
+    assert Progress(planned={}, folder=tmp_path, capacity=4).seconds_left() == 0
+
+
+def test_the_time_left_follows_the_epochs_of_running_runs(
+    make: Make, trained: Path, tmp_path: Path
+) -> None:
     progress = last(make(), trained)
     assert progress.seconds_left() == 0
-    base, kernel = progress.rows.values()
-    del progress.rows[kernel.run]
-    expected = base.seconds_per_epoch * kernel.multiply_accumulates / base.multiply_accumulates
-    assert progress.seconds_left() == pytest.approx(expected)
-    del progress.rows[base.run]
-    assert progress.seconds_left() is None
+    (name, run), *_ = progress.planned.items()
+    row = progress.rows.pop(name)
+    progress.reused = 1
+    taken = RunDirectory(trained / "runs" / name).read_epochs()[0]["seconds"]
+    run = dataclasses.replace(
+        run, epoch_seconds=taken / 3, config=run.config.replace(epochs=5), other_seconds=0.0
+    )
+    progress.planned[name] = run
+    assert progress.seconds_left() == pytest.approx(4 * taken / 3)  # one epoch is done
+    progress.running[name] = time.monotonic()
+    assert progress.trained() == pytest.approx((taken, taken / 3))
+    assert progress.seconds_left() == pytest.approx(4 * taken, abs=0.2)  # three times as slow
+    progress.rows[name], progress.running = row, {}
+    assert progress.trained() == pytest.approx((row.seconds_per_epoch, taken / 3))

@@ -64,12 +64,13 @@ class Lab:
 
 
 def conducted(folder: Path) -> list[LabProgress]:
-    progress = plan_lab(RunConfig().replace(data="photos", size=16), TINY, runs=folder / "runs")
-    return list(
-        run_lab(
-            progress, engine=SerialEngine(), out=folder / "lab", command="caelab lab --budget tiny"
-        )
+    progress = plan_lab(
+        RunConfig().replace(data="photos", size=16),
+        TINY,
+        engine=SerialEngine(),
+        runs=folder / "runs",
     )
+    return list(run_lab(progress, out=folder / "lab", command="caelab lab --budget tiny"))
 
 
 @pytest.fixture(scope="module")

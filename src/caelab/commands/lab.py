@@ -80,7 +80,9 @@ def command(
     # An hour of training should not end in a wrong word.
     read_language(language)
     base = make_config(given_options(options))
-    progress = plan_lab(base, BUDGETS[budget_name] if budget_name else None, runs=runs)
+    click.echo("looking at the images, and timing the networks …", err=True)
+    budget = BUDGETS[budget_name] if budget_name else None
+    progress = plan_lab(base, budget, engine=AutoEngine(), runs=runs)
     click.echo(plan_text(progress), err=not dry_run)
     if dry_run:
         return
@@ -90,7 +92,7 @@ def command(
     words += ["--language", language] if language != "en" else []
     try:
         with watching_lab(progress) as watch:
-            for state in run_lab(progress, engine=AutoEngine(), out=out, command=shlex.join(words)):
+            for state in run_lab(progress, out=out, command=shlex.join(words)):
                 watch(state)
     except KeyboardInterrupt as error:
         raise Interrupted("the state is saved; run the same command again to resume") from error

@@ -23,11 +23,10 @@ def plan_text(progress: "LabProgress") -> str:
     for stage in progress.stages:
         networks, runs = len(stage.study.variants), _runs(stage)
         lines.append(f"{stage.study.name}: {_count(networks, 'network')}, {_count(runs, 'run')}")
-    known = len(progress.finished)
+    known = len({name for stage in progress.stages for name in stage.progress.rows})
     reused = f", as {_count(known, 'run')} of these are there already" if known else ""
     lines.append(
-        f"about {_time_left(progress)} to go{reused} (on two cores of a server; the estimate"
-        " improves as runs end)"
+        f"about {_time_left(progress)} to go{reused}, by some steps of each network on this machine"
     )
     return "\n".join(lines)
 
@@ -41,7 +40,7 @@ def watching_lab(
 
 def _line(progress: "LabProgress") -> str:
     stage = progress.current
-    if stage is None or stage.progress is None:
+    if stage is None:
         return ""
     line = event(stage.progress, f"about {_time_left(progress)} left")
     return line and f"{stage.study.name}: {line}"
@@ -50,10 +49,10 @@ def _line(progress: "LabProgress") -> str:
 def _text(progress: "LabProgress") -> str:
     total, done = progress.seconds()
     stages = [
-        (stage.study.name, counts(stage.progress) if stage.progress else f"{_runs(stage)} to come")
+        (stage.study.name, counts(stage.progress) if stage.begun else f"{_runs(stage)} to come")
         for stage in progress.stages
     ]
-    head = f"the lab: {done / total:.0%}, about {_time_left(progress)} left"
+    head = f"the lab: {done / max(total, 1e-9):.0%}, about {_time_left(progress)} left"
     return "\n".join([head, table(stages, {"": "{0}", "runs": "{1}"}), _running(progress)])
 
 
@@ -62,7 +61,7 @@ def _running(progress: "LabProgress") -> str:
     from caelab.experiments.run_directory import RunDirectory
 
     stage = progress.current
-    if stage is None or stage.progress is None:
+    if stage is None:
         return ""
     for name, start in list(stage.progress.running.items()):
         run = stage.progress.planned[name]
@@ -76,7 +75,7 @@ def _running(progress: "LabProgress") -> str:
 
 
 def _runs(stage: "Stage") -> int:
-    return sum(1 for _ in stage.study.runs())
+    return len(stage.progress.planned)
 
 
 def _time_left(progress: "LabProgress") -> str:

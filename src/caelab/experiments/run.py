@@ -33,6 +33,10 @@ from caelab.training.fit import TrainedEpoch, TrainingState, fit
 CHECKPOINT_SECONDS = 60.0
 """Longest time between checkpoints within an epoch; there is one after each epoch in any case."""
 
+LOCK_SECONDS = 10.0
+"""Longest wait for a run directory that another process holds: the worker of a study that was
+killed saves its state before it ends, and the study may be started again meanwhile."""
+
 COMPARABLE = ("torch", "processor", "threads", "device", "lanes", "precision")
 """Parts of the environment on which the bits of a resumed run depend."""
 
@@ -82,7 +86,7 @@ def run(
     try:
         # The system releases the lock when the process ends, however it ends: a killed run leaves
         # nothing that has to be removed by hand.
-        with filelock.FileLock(directory.lock, timeout=0):
+        with filelock.FileLock(directory.lock, timeout=LOCK_SECONDS):
             # Asked only now: another process may have finished the run before the lock was free.
             if directory.finished:
                 return directory

@@ -1,17 +1,23 @@
 """Run a study: reuse finished runs, train the others, and write the results after each."""
 
+import contextlib
 import logging
 import math
 import time
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from caelab.data.image_set import ImageSet
+from caelab.data.split import Split
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.experiments.engines.base import Engine, Failed, Finished, Job, Started
+from caelab.experiments.engines.timing import NetworkTimer
 from caelab.experiments.migration import RENAMED
 from caelab.experiments.run_directory import RunDirectory, owns_folder, run_name
 from caelab.experiments.setup import load_data, require_trainable
@@ -27,27 +33,45 @@ RUN_BYTES = 2_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedRun:
-    """One run of a study: its network, its configuration, and the name of its directory."""
+    """One run of a study.
+
+    Attributes:
+        variant: Its network.
+        config: Its configuration, with the seed.
+        name: Name of its directory.
+        threads: CPU threads that it is trained with.
+        epoch_seconds: Expected time of training in an epoch; 0 if it is unknown.
+        other_seconds: Expected time of everything else in the run.
+    """
 
     variant: Variant
     config: RunConfig
     name: str
+    threads: int
+    epoch_seconds: float
+    other_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """Expected time of the whole run."""
+        return self.config.epochs * self.epoch_seconds + self.other_seconds
 
     @property
     def title(self) -> str:
         """Label and seed, in words."""
         return f"{self.variant.label}, seed {self.config.seed}"
 
-    def record(self) -> dict[str, Any]:
-        """Return what ``study.json`` and ``results.csv`` say of the run before it is trained."""
-        return {
-            "run": self.name,
-            "label": self.variant.label,
-            "factor": self.variant.factor,
-            "level": self.variant.level,
-            "network": self.variant.description.text,
-            "seed": self.config.seed,
-        }
+
+def _record(variant: Variant, seed: int, name: str) -> dict[str, Any]:
+    """Return what ``study.json`` and ``results.csv`` say of a run before it is trained."""
+    return {
+        "run": name,
+        "label": variant.label,
+        "factor": variant.factor,
+        "level": variant.level,
+        "network": variant.description.text,
+        "seed": seed,
+    }
 
 
 @dataclass(kw_only=True)
@@ -55,8 +79,9 @@ class Progress:
     """State of a study while it runs.
 
     Attributes:
-        planned: All runs by name, in the order of training.
-        workers: Number of runs that are trained at the same time.
+        planned: All runs by name, in the order of the study.
+        folder: Folder of the run directories.
+        capacity: Number of CPU threads that train at the same time, in all runs together.
         rows: Results of the finished runs by name.
         failures: Messages of the failed runs by name.
         running: Start of each running run by name, in ``time.monotonic`` seconds.
@@ -65,7 +90,8 @@ class Progress:
     """
 
     planned: dict[str, PlannedRun]
-    workers: int
+    folder: Path
+    capacity: int
     rows: dict[str, StudyRow] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     running: dict[str, float] = field(default_factory=dict)
@@ -84,31 +110,136 @@ class Progress:
         """The row with the smallest validation error."""
         return min(self.rows.values(), key=lambda row: row.validation_mse, default=None)
 
-    def seconds_left(self) -> float | None:
-        """Return an estimate of the remaining time; ``None`` before the first run is finished."""
-        if not self.rows:
-            return None
-        now = time.monotonic()
-        running = [
-            max(0.0, self._seconds(self.planned[name]) - (now - started))
-            for name, started in self.running.items()
+    def trained(self) -> tuple[float, float]:
+        """Return the seconds that this process has trained, and those that were expected for it."""
+        epochs = [
+            (self.planned[name].epoch_seconds, row.seconds_per_epoch)
+            for name, row in list(self.rows.items())[self.reused :]
+            for _ in range(row.epochs)
+        ] + [
+            (self.planned[name].epoch_seconds, seconds)
+            for name in list(self.running)
+            for seconds in self._epochs(name)
         ]
-        # Workers share the rest evenly, but no run can be divided: the longest running one is a
-        # lower bound.
-        total = sum(running) + sum(map(self._seconds, self.left))
-        return max([total / self.workers, *running])
+        known = [(taken, expected) for expected, taken in epochs if expected]
+        return sum(taken for taken, _ in known), sum(expected for _, expected in known)
 
-    def _seconds(self, run: PlannedRun) -> float:
-        """Estimate the training time from the finished run with the most similar cost."""
-        cost = max(1, run.variant.description.multiply_accumulates)
+    def seconds_left(
+        self, *, pace: float | None = None, without: AbstractSet[str] = frozenset()
+    ) -> float:
+        """Return an estimate of the remaining time.
 
-        def ratio(row: StudyRow) -> float:
-            return cost / max(1, row.multiply_accumulates)
+        Args:
+            pace: Time of training as a multiple of what is expected; by default, what it was.
+            without: Names of runs that are left out.
+        """
+        if pace is None:
+            pace = ratio_of(*self.trained())
+        left = {
+            name: pace * self._seconds_left(run)
+            for name, run in self.planned.items()
+            if name not in {*self.rows, *self.failures, *without}
+        }
+        for name in left.keys() & self.running.keys():
+            left[name] = max(0.0, left[name] - self._waited(name))
+        # The cores share the rest evenly, but no run can be divided: the longest is a lower bound.
+        shared = sum(seconds * self.planned[name].threads for name, seconds in left.items())
+        return max([shared / self.capacity, *left.values()])
 
-        # Time grows with multiply-accumulates only between networks that are alike; on a
-        # logarithmic scale, half and double are equally far.
-        near = min(self.rows.values(), key=lambda row: abs(math.log(ratio(row))))
-        return near.seconds_per_epoch * run.config.epochs * ratio(near)
+    def _seconds_left(self, run: PlannedRun) -> float:
+        """Return the expected seconds from the end of the run's last epoch to its end."""
+        return run.seconds - len(self._epochs(run.name)) * run.epoch_seconds
+
+    def _epochs(self, name: str) -> list[float]:
+        """Return the seconds of training in each epoch of a run so far."""
+        with contextlib.suppress(InputError, KeyError):
+            return [record["seconds"] for record in RunDirectory(self.folder / name).read_epochs()]
+        return []
+
+    def _waited(self, name: str) -> float:
+        """Return the seconds since a running run started, or since the end of its last epoch."""
+        since_start = time.monotonic() - self.running[name]
+        with contextlib.suppress(OSError):
+            epochs = RunDirectory(self.folder / name).epochs
+            return min(since_start, max(0.0, time.time() - epochs.stat().st_mtime))
+        return since_start
+
+
+def ratio_of(taken: float, expected: float) -> float:
+    """Return how many times as long as expected something took; 1 as long as nothing is known."""
+    return taken / expected if expected else 1.0
+
+
+def plan_study(
+    study: Study,
+    *,
+    engine: Engine,
+    images: ImageSet,
+    split: Split,
+    runs: Path,
+    before: Mapping[str, int] | None = None,
+) -> Progress:
+    """Plan the runs of a study: which are finished, and the threads and the time of the others.
+
+    Args:
+        study: The study.
+        engine: Engine that trains.
+        images: Its images.
+        split: Their split.
+        runs: Folder of the run directories.
+        before: Threads of runs by an earlier plan of this study, which are kept.
+    """
+    named = {
+        run_name(config, images.source.fingerprint): (variant, config)
+        for variant, config in study.runs()
+    }
+    rows: dict[str, StudyRow] = {}
+    for name, (variant, config) in named.items():
+        if (directory := RunDirectory(runs / name)).finished:
+            with contextlib.suppress(InputError):
+                rows[name] = read_row(variant, config.seed, directory)
+    timer = NetworkTimer(images=images, split=split)
+    threads = dict.fromkeys(named, engine.threads)
+    if len(rows) < len(named):
+        # By arithmetic, not by time: which runs have which threads decides about bits.
+        costly = sorted(named, key=lambda name: -_cost(*named[name]))
+        _, typical = named[costly[len(costly) // 2]]
+        measure = partial(timer.side_by_side, typical)
+        threads |= zip(costly, engine.plan(len(named), measure), strict=True)
+    if engine.plans:
+        threads |= {name: count for name, count in (before or {}).items() if name in named}
+        threads |= {name: count for name in named if (count := _begun_with(runs / name))}
+    capacity = engine.workers * engine.threads
+    planned = {}
+    for name, (variant, config) in named.items():
+        slower = timer.slowdown if threads[name] < capacity else 1.0
+        if name in rows:
+            epoch = rows[name].seconds_per_epoch
+        else:
+            epoch = slower * timer.epoch_seconds(config, threads[name])
+        planned[name] = PlannedRun(
+            variant=variant,
+            config=config,
+            name=name,
+            threads=threads[name],
+            epoch_seconds=epoch,
+            other_seconds=slower * timer.other_seconds(epoch * config.epochs),
+        )
+    return Progress(planned=planned, folder=runs, capacity=capacity, rows=rows, reused=len(rows))
+
+
+def _cost(variant: Variant, config: RunConfig) -> int:
+    return variant.description.multiply_accumulates_rewritten * config.epochs
+
+
+def _begun_with(directory: Path) -> int | None:
+    """Return the threads of a run that was interrupted, which decide about its bits."""
+    files = RunDirectory(directory)
+    count = None
+    if files.checkpoint.is_file() and not files.finished:
+        with contextlib.suppress(InputError):
+            count = files.read(files.environment).get("threads")
+    return count
 
 
 def run_study(study: Study, *, engine: Engine, runs: Path, out: Path) -> Iterator[Progress]:
@@ -134,30 +265,27 @@ def run_study(study: Study, *, engine: Engine, runs: Path, out: Path) -> Iterato
     # All problems are found before the first run: nobody wants to learn of one after a night.
     for variant in study.variants:
         require_trainable(variant.config, variant.description, images, split)
-    planned = {
-        name: PlannedRun(variant=variant, config=config, name=name)
-        for variant, config in study.runs()
-        for name in [run_name(config, fingerprint)]
-    }
-    _claim(study, out, planned, fingerprint)
-
-    progress = Progress(planned=planned, workers=engine.workers)
-    for name, run in planned.items():
-        # The run directories are the truth; `results.csv` is only a view of them.
-        if row := _finished_row(run, RunDirectory(runs / name)):
-            progress.rows[name] = row
-    progress.reused = len(progress.rows)
+    before = _claim(study, out, fingerprint)
+    progress = plan_study(
+        study, engine=engine, images=images, split=split, runs=runs, before=before
+    )
+    # Before the first run begins: a study that is killed has the same plan when it goes on.
+    _write_plan(study, out, progress, fingerprint)
     left = progress.left
+    for run in left:
+        _clear_damaged(RunDirectory(runs / run.name))
     require_space(runs, sum(RUN_BYTES + 40 * run.variant.description.weights for run in left))
     runs.mkdir(parents=True, exist_ok=True)
     _write(progress, out)
     yield progress
 
-    jobs = [Job(name=run.name, config=run.config) for run in left]
+    # The longest first: what begins last then ends at about the same time on every core.
+    left.sort(key=lambda run: -run.seconds)
+    jobs = [Job(name=run.name, config=run.config, threads=run.threads) for run in left]
     # Closing the generator stops its workers, also when the caller stops reading events.
     with closing(engine.train(jobs, runs=runs, images=images)) as events:
         for event in events:
-            progress.latest, progress.workers = event.name, engine.workers
+            progress.latest = event.name
             if isinstance(event, Started):
                 progress.running[event.name] = time.monotonic()
             else:
@@ -168,22 +296,30 @@ def run_study(study: Study, *, engine: Engine, runs: Path, out: Path) -> Iterato
                     case Finished(name, notes):
                         for note in notes:
                             _log.warning("%s", note)
-                        progress.rows[name] = read_row(planned[name], RunDirectory(runs / name))
+                        run = progress.planned[name]
+                        progress.rows[name] = read_row(
+                            run.variant, run.config.seed, RunDirectory(runs / name)
+                        )
                 _write(progress, out)
             yield progress
 
 
-def read_row(run: PlannedRun, directory: RunDirectory) -> StudyRow:
+def read_row(variant: Variant, seed: int, directory: RunDirectory) -> StudyRow:
     """Return the row of a finished run.
+
+    Args:
+        variant: Its network in the study.
+        seed: Its seed.
+        directory: Its run directory.
 
     Raises:
         InputError: Something in the run directory is missing or damaged.
     """
-    result, description = directory.read_result(), run.variant.description
+    result, description = directory.read_result(), variant.description
     try:
         psnr = result["test"]["psnr"]
         row = StudyRow(
-            **run.record(),
+            **_record(variant, seed, directory.path.name),
             code_size=description.code_size,
             code_shape=description.code.shape if description.code else None,
             narrowest=description.narrowest.size,
@@ -206,18 +342,13 @@ def read_row(run: PlannedRun, directory: RunDirectory) -> StudyRow:
     return row
 
 
-def _finished_row(run: PlannedRun, directory: RunDirectory) -> StudyRow | None:
-    """Return the row of a finished run; clear a damaged directory, so that it is trained again."""
-    if not directory.finished:
-        return None
-    try:
-        return read_row(run, directory)
-    except InputError:
+def _clear_damaged(directory: RunDirectory) -> None:
+    """Empty the directory of a run that counts as finished and is not whole, to train it again."""
+    if directory.finished:
         for file in directory.path.iterdir():
             # The lock stays: another process may hold it.
             if file != directory.lock and file.is_file():
                 file.unlink()
-        return None
 
 
 def identify(study: Study, fingerprint: str) -> dict[str, Any]:
@@ -263,23 +394,36 @@ def difference(before: Any, now: Mapping[str, Any]) -> str:
     return ", ".join(changed) or ("" if before.get("data") == now["data"] else "data are others")
 
 
-def _claim(study: Study, out: Path, planned: Mapping[str, PlannedRun], fingerprint: str) -> None:
-    """Write ``study.json`` into ``out``, or check that it already belongs to the study."""
+def _claim(study: Study, out: Path, fingerprint: str) -> dict[str, int]:
+    """Check that ``out`` is free or the study's; return the threads of its runs by its plan.
+
+    Raises:
+        InputError: It belongs to another study, or holds something else.
+    """
     file = out / "study.json"
-    identity = identify(study, fingerprint)
-    if owns_folder(out, "study", file) and (
-        problem := difference(read_json(file).get("identity"), identity)
-    ):
+    if not owns_folder(out, "study", file):
+        return {}
+    content = read_json(file)
+    if problem := difference(content.get("identity"), identify(study, fingerprint)):
         raise InputError(
             f"{out} holds another study: its {problem}. Choose another `out` for this one."
         )
+    return {run["run"]: run["threads"] for run in content.get("runs", []) if "threads" in run}
+
+
+def _write_plan(study: Study, out: Path, progress: Progress, fingerprint: str) -> None:
+    """Write ``study.json``."""
+    runs = [
+        _record(run.variant, run.config.seed, run.name) | {"threads": run.threads}
+        for run in progress.planned.values()
+    ]
     content: dict[str, Any] = {
-        "identity": identity,
+        "identity": identify(study, fingerprint),
         "question": study.question,
         "seeds": list(study.seeds),
-        "runs": [run.record() for run in planned.values()],
+        "runs": runs,
     }
-    write_text(file, to_json(content))
+    write_text(out / "study.json", to_json(content))
 
 
 def _write(progress: Progress, out: Path) -> None:

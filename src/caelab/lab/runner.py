@@ -4,9 +4,7 @@ lab.studies ──► run_study (one study per exercise) ──► run directori
 """
 
 import dataclasses
-import statistics
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +12,21 @@ from caelab.data.image_set import Source
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.experiments.engines.base import Engine
-from caelab.experiments.engines.processes import usual_workers
-from caelab.experiments.run_directory import run_name
 from caelab.experiments.setup import load_data
 from caelab.experiments.study import Study
-from caelab.experiments.study_runner import Progress, difference, identify, run_study
+from caelab.experiments.study_runner import (
+    Progress,
+    difference,
+    identify,
+    plan_study,
+    ratio_of,
+    run_study,
+)
 from caelab.files import read_json, to_json, write_text
 from caelab.lab import studies
 from caelab.lab.budgets import BUDGETS, Budget, cuts
-from caelab.networks import Description
 from caelab.report.architectures import analyze
 from caelab.report.inputs import RECORD
-
-SECONDS_PER_RUN = 5.0
-"""Time to read the images, to measure and to draw, on two cores of a server."""
-
-SECONDS_PER_EPOCH, SECONDS_PER_MILLION = 2.1, 1.46
-"""Time of an epoch of 48,000 images on the same machine: for any network, and for each million of
-multiply-accumulates."""
-
-BFLOAT16_SHARE = 0.4
-"""Time of convolutions in bfloat16 as a share of that in float32."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -43,11 +35,13 @@ class Stage:
 
     Attributes:
         study: Study that is trained.
-        progress: Progress of the study; ``None`` before it begins.
+        progress: Progress of the study, or its plan before it begins.
+        begun: Whether it has begun.
     """
 
     study: Study
-    progress: Progress | None = None
+    progress: Progress
+    begun: bool = False
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -56,23 +50,21 @@ class LabProgress:
 
     Attributes:
         budget: Budget of the lab.
-        images: Number of training images.
+        engine: Engine that trains the runs.
         source: Source of the images.
         classes: Number of their classes; 0 where they have none.
         runs: Folder of the run directories.
         stages: One per exercise.
         impossible: Labels of ideas of exercise 3 that need other classes, and so are left out.
-        finished: Names of the runs that were finished before the lab began.
     """
 
     budget: Budget
-    images: int
+    engine: Engine
     source: Source
     classes: int
     runs: Path
     stages: list[Stage]
     impossible: tuple[str, ...] = ()
-    finished: frozenset[str] = frozenset()
 
     @property
     def cuts(self) -> list[str]:
@@ -84,108 +76,72 @@ class LabProgress:
     @property
     def current(self) -> Stage | None:
         """The exercise under way, or the last one."""
-        return next((stage for stage in reversed(self.stages) if stage.progress), None)
+        return next((stage for stage in reversed(self.stages) if stage.begun), None)
 
     def seconds(self) -> tuple[float, float]:
-        """Return the estimated duration of the whole lab, and how much of it is done.
-
-        Arithmetic gives the proportions; the finished runs tell how fast this machine is.
-        """
-        total = done = 0.0
-        ratios = [
-            row.seconds_per_epoch / self._epoch(run.config, run.variant.description)
-            for stage in self.stages
-            if stage.progress
-            for name, row in stage.progress.rows.items()
-            for run in [stage.progress.planned[name]]
-        ]
-        # The median, because a run that was interrupted or disturbed says little about the machine.
-        slower = statistics.median(ratios) if ratios else 1.0
+        """Return the estimated duration of the whole lab, and how much of it is done."""
+        trained = [stage.progress.trained() for stage in self.stages if stage.begun]
+        pace = ratio_of(sum(taken for taken, _ in trained), sum(due for _, due in trained))
+        total = left = 0.0
+        seen: set[str] = set()
         for stage in self.stages:
-            planned = _names(stage.study, self.source)
-            workers = stage.progress.workers if stage.progress else usual_workers(len(planned))
-            for name, (config, description) in planned.items():
-                training = slower * config.epochs * self._epoch(config, description)
-                expected = (SECONDS_PER_RUN + training) / workers
-                total += expected
-                done += self._done(stage, name, expected, workers)
-        return total, done
-
-    def _done(self, stage: Stage, name: str, expected: float, workers: int) -> float:
-        state = stage.progress
-        if state is None:
-            return expected if name in self.finished else 0.0
-        if name in state.running:
-            spent = (time.monotonic() - state.running[name]) / workers
-            # A run that takes longer than expected must not count as finished.
-            return min(0.95 * expected, spent)
-        return expected if name in state.rows or name in state.failures else 0.0
-
-    def _epoch(self, config: RunConfig, description: Description) -> float:
-        """Return the seconds of an epoch on two cores of a server."""
-        images = min(self.images, config.data.train_size or self.images)
-        share = BFLOAT16_SHARE if config.precision == "bfloat16" else 1.0
-        millions = share * description.multiply_accumulates_rewritten / 1e6
-        return images / 48_000 * (SECONDS_PER_EPOCH + SECONDS_PER_MILLION * millions)
+            progress = stage.progress
+            left += progress.seconds_left(pace=pace, without=seen)
+            # Exercise 2 has the runs of exercise 1 among its own.
+            for name in progress.planned.keys() - seen:
+                run = progress.planned[name]
+                total += pace * run.seconds * run.threads / progress.capacity
+            seen |= progress.planned.keys()
+        total = max(total, left)
+        return total, total - left
 
 
-def plan_lab(base: RunConfig, budget: Budget | None = None, *, runs: Path) -> LabProgress:
-    """Find the images and plan the lab; nothing is trained yet.
+def plan_lab(
+    base: RunConfig, budget: Budget | None = None, *, engine: Engine, runs: Path
+) -> LabProgress:
+    """Find the images, plan the lab and time some steps of its networks; nothing is trained yet.
 
     Args:
         base: The data, and where to compute.
         budget: Amount that is trained; by default standard with CIFAR-10, quick with other images.
+        engine: Engine that trains the runs.
         runs: Folder of the run directories.
 
     Raises:
         InputError: The images cannot be had, or a network does not fit them.
     """
     images, split = load_data(base.data)
-    source, count, classes = images.source, len(split.train), len(images.classes)
-    # The studies load them again when they run; planning needs their number only.
-    del images
+    source, classes = images.source, len(images.classes)
     names = {"cifar10": source.where, "photos": "photos"}
     base = base.replace(data=names.get(source.name, base.data.source))
     if budget is None:
         budget = BUDGETS["standard" if source.name == "cifar10" else "quick"]
     # A limit that limits nothing would give the runs another name than without it.
-    if budget.limit is not None and budget.limit >= count:
+    if budget.limit is not None and budget.limit >= len(split.train):
         budget = dataclasses.replace(budget, limit=None)
     # Exercise 2 finds the best network; until then the reference network takes its place, so that
     # the duration can be estimated.
     wanted = studies.third(budget, base, base.network.text)
     possible = studies.possible(wanted, classes)
-    planned = [studies.first(budget, base), studies.second(budget, base), possible]
+    stages = []
+    for study in (studies.first(budget, base), studies.second(budget, base), possible):
+        _, limited = load_data(study.base.data, images)
+        progress = plan_study(study, engine=engine, images=images, split=limited, runs=runs)
+        stages.append(Stage(study=study, progress=progress))
     return LabProgress(
         budget=budget,
-        images=count,
+        engine=engine,
         source=source,
         classes=classes,
         runs=runs,
-        stages=[Stage(study=study) for study in planned],
+        stages=stages,
         impossible=tuple(
             variant.label for variant in wanted.variants if variant not in possible.variants
-        ),
-        finished=frozenset(
-            name
-            for study in planned
-            for name in _names(study, source)
-            if (runs / name / "result.json").is_file()
         ),
     )
 
 
-def _names(study: Study, source: Source) -> Mapping[str, tuple[RunConfig, Description]]:
-    """Return the runs of a study by the names of their folders."""
-    return {
-        run_name(config, source.fingerprint): (config, variant.description)
-        for variant, config in study.runs()
-    }
-
-
-def run_lab(
-    progress: LabProgress, *, engine: Engine, out: Path, command: str = ""
-) -> Iterator[LabProgress]:
+def run_lab(progress: LabProgress, *, out: Path, command: str = "") -> Iterator[LabProgress]:
     """Train what is missing; yield the progress whenever something happened.
 
     A folder for each exercise in ``out`` holds its ``results.csv``, and ``lab.json`` describes the
@@ -193,7 +149,6 @@ def run_lab(
 
     Args:
         progress: Result of :func:`plan_lab`.
-        engine: Engine that trains the runs.
         out: Folder of the lab.
         command: Command that repeats it.
 
@@ -214,7 +169,7 @@ def run_lab(
     architectures = progress.stages[1]
     for stage in progress.stages:
         # Exercise 3 trains the network that exercise 2 found, which is known only now.
-        if stage is progress.stages[2] and architectures.progress:
+        if stage is progress.stages[2]:
             base = progress.stages[0].study.base
             best = analyze(architectures.progress.rows.values()).best
             network = best.network if best else base.network.text
@@ -222,8 +177,8 @@ def run_lab(
             stage.study = studies.possible(ideas, progress.classes)
         folder = out / stage.study.name
         _clear(folder, identify(stage.study, progress.source.fingerprint))
-        for state in run_study(stage.study, engine=engine, runs=progress.runs, out=folder):
-            stage.progress = state
+        for state in run_study(stage.study, engine=progress.engine, runs=progress.runs, out=folder):
+            stage.progress, stage.begun = state, True
             yield progress
 
 

@@ -3,10 +3,9 @@
 import contextlib
 import logging
 import traceback
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from caelab.data.image_set import ImageSet
 from caelab.errors import InputError
@@ -22,10 +21,12 @@ class Job:
     Attributes:
         name: Name that the run directory has with the study's data.
         config: The run.
+        threads: CPU threads that it has by the plan of its study; ``None``: the engine's.
     """
 
     name: str
     config: RunConfig
+    threads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,28 @@ class Failed:
 Event = Started | Finished | Failed
 
 
-class Engine(Protocol):
+class Engine:
     """Trains jobs.
 
     Attributes:
         workers: Number of jobs that are trained at the same time.
+        threads: CPU threads of each.
+        plans: Whether :meth:`plan` decides for each run; otherwise all runs have ``threads``.
     """
 
-    @property
-    def workers(self) -> int: ...  # noqa: D102 - an attribute, described above
+    workers = 1
+    threads = 1
+    plans = False
+
+    def plan(self, count: int, side_by_side: Callable[[int, int], bool]) -> list[int]:  # noqa: ARG002
+        """Return the threads of each of ``count`` runs of a study, the longest first.
+
+        Args:
+            count: Number of all runs, finished or not.
+            side_by_side: Measures whether so many processes with so many threads each train faster
+                side by side than one process with all threads.
+        """
+        return [self.threads] * count
 
     def train(
         self, jobs: Sequence[Job], *, runs: Path, images: ImageSet | None = None
@@ -80,13 +94,16 @@ class Engine(Protocol):
         Raises:
             Interrupted: Someone asked to stop; the state is saved.
         """
-        ...
+        raise NotImplementedError
 
 
-class SerialEngine:
+class SerialEngine(Engine):
     """Trains one job after the other in this process, with all of PyTorch's threads."""
 
-    workers = 1
+    def __init__(self) -> None:
+        import torch
+
+        self.threads = torch.get_num_threads()
 
     def train(
         self, jobs: Sequence[Job], *, runs: Path, images: ImageSet | None = None
@@ -118,7 +135,7 @@ def attempt(job: Job, runs: Path, images: ImageSet | None = None) -> Finished | 
     from caelab.training.fit import TrainingDiverged
 
     try:
-        with hidden(), _collected_warnings() as notes:
+        with hidden(), collected_warnings() as notes:
             directory = run(job.config, runs=runs, images=images)
     except Interrupted:
         raise
@@ -138,7 +155,7 @@ def attempt(job: Job, runs: Path, images: ImageSet | None = None) -> Finished | 
 
 
 @contextlib.contextmanager
-def _collected_warnings() -> Iterator[list[str]]:
+def collected_warnings() -> Iterator[list[str]]:
     """Keep the library's warnings from being shown; collect their messages."""
     messages: list[str] = []
     logger, collector = logging.getLogger("caelab"), logging.Handler()

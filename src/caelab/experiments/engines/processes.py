@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -83,7 +83,7 @@ class _Worker:
     job: Job | None = None
 
 
-class ProcessEngine:
+class ProcessEngine(Engine):
     """Trains as many jobs at the same time as there are workers.
 
     A worker that is killed is replaced, and its job is started once more: it continues from its
@@ -218,48 +218,65 @@ def _end_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-class AutoEngine:
-    """Trains with the engine that finishes all jobs soonest on this machine.
+class AutoEngine(Engine):
+    """Trains with the engine that finishes a study soonest on this machine.
 
-    On a CPU, threads that share a batch wait for each other at every step, which runs with one core
-    each do not: side by side, two such runs take less time than one after the other with two
-    threads each. So there is one worker per core if there are as many jobs and enough memory, and
-    one per job if there are fewer than two per core. Each of several GPUs has a worker. With one
-    GPU, this process trains.
+    Each of several GPUs has a worker; with one GPU, this process trains. On a CPU, small networks
+    train faster side by side, a thread each, as threads that share a batch wait for each other at
+    every step; wide ones may not, and cores that share caches differ. So it is measured.
     """
 
+    plans = True
+
     def __init__(self) -> None:
-        self.workers = 1
+        import torch
+
+        cores, gpus = available_cores(), len(_devices())
+        self._accelerated = gpus > 0 or torch.backends.mps.is_available()
+        self.workers = max(1, gpus if self._accelerated else min(cores, workers_in_memory()))
+        self.threads = max(1, cores // self.workers)
+
+    def plan(self, count: int, side_by_side: Callable[[int, int], bool]) -> list[int]:
+        """Return the threads of each of ``count`` runs; see :meth:`Engine.plan`.
+
+        Full rounds of runs have a thread a core. The rest, the shortest runs, share all cores after
+        them, so that none is idle. The number of finished runs plays no part, because the
+        bits of a run depend on its threads: a study that was interrupted keeps its numbers.
+
+        Args:
+            count: Number of all runs.
+            side_by_side: Measures what is faster.
+        """
+        if self._accelerated:
+            return [self.threads] * count
+        cores = self.workers * self.threads
+        if self.workers == 1 or not side_by_side(self.workers, self.threads):
+            return [cores] * count
+        rest = count % self.workers
+        return [self.threads] * (count - rest) + [cores // max(1, rest)] * rest
 
     def train(
         self, jobs: Sequence[Job], *, runs: Path, images: "ImageSet | None" = None
     ) -> Generator[Event, None, None]:
-        """Train jobs with the engine that this machine suggests; see :meth:`Engine.train`.
+        """Train jobs, those with few threads first; see :meth:`Engine.train`.
 
         Args:
-            jobs: Runs to train.
+            jobs: Runs to train, with their threads.
             runs: Folder for the run directories.
             images: Data that the jobs name, if they are loaded already.
         """
-        self.workers = usual_workers(len(jobs))
-        engine: Engine = (
-            SerialEngine() if self.workers == 1 else ProcessEngine(workers=self.workers)
-        )
-        yield from engine.train(jobs, runs=runs, images=images)
-
-
-def usual_workers(jobs: int) -> int:
-    """Return how many of ``jobs`` jobs :class:`AutoEngine` trains at the same time."""
-    import torch
-
-    if torch.cuda.is_available():
-        return max(1, min(jobs, torch.cuda.device_count()))
-    if torch.backends.mps.is_available():
-        return 1
-    cores = available_cores()
-    # With less than two jobs per core, a second round would leave cores idle.
-    at_once = jobs if cores > 1 and jobs < 2 * cores else cores
-    return max(1, min(jobs, at_once, workers_in_memory()))
+        if self._accelerated and self.workers == 1:
+            yield from SerialEngine().train(jobs, runs=runs, images=images)
+            return
+        groups: dict[int, list[Job]] = {}
+        for job in jobs:
+            groups.setdefault(job.threads or self.threads, []).append(job)
+        for threads, group in sorted(groups.items()):
+            at_once = max(1, self.workers * self.threads // threads)
+            # A single worker is a process too: libraries take their number of threads, on which
+            # the last digits of a matrix product depend, from the environment when they start.
+            engine = ProcessEngine(workers=min(len(group), at_once), threads=threads)
+            yield from engine.train(group, runs=runs, images=images)
 
 
 def available_cores() -> int:

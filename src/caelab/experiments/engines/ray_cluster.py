@@ -10,7 +10,7 @@ from typing import Any
 
 from caelab.data.image_set import ImageSet
 from caelab.errors import InputError
-from caelab.experiments.engines.base import Event, Failed, Finished, Job, Started, attempt
+from caelab.experiments.engines.base import Engine, Event, Failed, Finished, Job, Started, attempt
 from caelab.experiments.run_directory import RunDirectory
 from caelab.files import replacing
 from caelab.registry import PLUGINS_VARIABLE
@@ -28,7 +28,7 @@ Files = dict[str, bytes]
 """A run directory: file names and contents."""
 
 
-class RayEngine:
+class RayEngine(Engine):
     """Trains on all nodes of a Ray cluster; caelab, its plug-ins and the data must be on each node.
 
     A job whose node is lost is started again elsewhere. It continues from its checkpoint if the
