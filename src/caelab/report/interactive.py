@@ -18,7 +18,7 @@ from caelab.errors import InputError
 from caelab.experiments.study import BASE
 from caelab.metrics.image_metrics import squared_error
 from caelab.models.inference import Inference, restoring
-from caelab.report.architectures import Analysis
+from caelab.report.architectures import Analysis, Architecture
 from caelab.report.run_images import RunImages, choose_images
 from caelab.report.run_reader import FinishedRun
 
@@ -76,127 +76,91 @@ def interactive_data(
     Returns:
         Plain values, cards of ``tasks``, ``codes`` and ``studies``; and sentences.
     """
-    tasks, problems = picture_tasks(reconstruction, colorization, images)
-    # The reference network is the one that readers know best.
-    runs = dict(sorted(reconstruction.items(), key=lambda item: item[0] != BASE))
-    try:
-        codes = code_maps(runs, images)
-    except InputError as error:
-        codes, problems = [], [*problems, f"Interactive pictures, code: {error}"]
-    points = [{"name": name, "points": study_points(each)} for name, each in studies.items()]
-    shown = [study for study in points if study["points"]]
-    return {"tasks": tasks, "codes": codes, "studies": shown}, problems
-
-
-def picture_tasks(
-    reconstruction: Mapping[str, FinishedRun],
-    colorization: Mapping[str, FinishedRun],
-    images: RunImages,
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return the pictures of both tasks as plain values, and what could not be shown.
-
-    A task has ``title``, ``side``, ``labels``, the sprites ``truth`` and ``given`` (PNG data URIs,
-    the images side by side), and ``networks`` with ``name``, ``text``, ``mse`` of each image,
-    ``test`` and ``sprite``.
-
-    Args:
-        reconstruction: Reconstructing runs by name.
-        colorization: Colorizing runs by name.
-        images: Images and networks of the runs.
-    """
-    tasks, problems = [], []
-    count = len(reconstruction) + len(colorization)
-    for title, runs in (
-        ("reconstruction", reconstruction),
-        ("colorization", colorization),
-    ):
-        if runs:
-            task, found = _task(title, runs, images, share=count)
-            tasks += [task] if task["networks"] else []
-            problems += [f"Interactive pictures, {title}: {problem}" for problem in found]
-    return tasks, problems
-
-
-def _task(
-    title: str, runs: Mapping[str, FinishedRun], images: RunImages, *, share: int
-) -> tuple[dict[str, Any], list[str]]:
-    """Return a task, with the networks that can be shown, and why others cannot."""
-    first = next(iter(runs.values()))
-    side = first.images[1]
-    # All sprites share the budget of bytes: one a network, and two a task for truth and input.
-    count = max(3, min(MAX_IMAGES, MAX_BYTES // (3 * side**2 * (share + 2))))
-    task: dict[str, Any] = {"title": title, "side": side, "networks": []}
+    tasks: list[dict[str, Any]] = []
+    codes: list[dict[str, Any]] = []
     problems = []
-    for name, run in runs.items():
-        try:
-            if run.images != first.images:
-                raise InputError(f"{run.name} was measured on other test images than {first.name}.")
-            positions = choose_images(first, count)
-            pictures = images.pictures(run, positions)
-            mse = run.measures["mse"][positions].tolist()
-        except InputError as error:
-            problems.append(str(error))
-            continue
-        if not task["networks"]:
-            task["labels"] = _labels(first, images, positions)
-            task["truth"] = sprite(pictures["target"])
-            task["given"] = sprite(pictures["degraded"]) if first.degradation == "gray" else None
-        network = {"name": name, "text": run.description.text, "mse": mse, "test": run.mse}
-        task["networks"].append({**network, "sprite": sprite(pictures["estimate"])})
-    return task, [*dict.fromkeys(problems)]
+    # All sprites share the budget of bytes: one a network, and two a task for truth and input.
+    share = len(reconstruction) + len(colorization) + 2
+    for title, runs in (("reconstruction", reconstruction), ("colorization", colorization)):
+        networks: list[dict[str, Any]] = []
+        shared: dict[str, Any] = {}
+        for name, run in runs.items():
+            try:
+                shared, network = _through_network(run, next(iter(runs.values())), images, share)
+                networks.append({"name": name, **network})
+            except InputError as error:
+                problems.append(f"Interactive pictures, {title}: {error}")
+        tasks += [{"title": title, **shared, "networks": networks}] if networks else []
+    # The reference network is the one that readers know best.
+    for name in sorted(reconstruction, key=lambda name: name != BASE):
+        if not codes and (count := _code_count(reconstruction[name])):
+            try:
+                codes.append({"name": name, **_code_card(reconstruction[name], images, count)})
+            except InputError as error:
+                problems.append(f"Interactive pictures, code: {error}")
+    points = [
+        {"name": name, "points": [*map(_point, each.measured)]} for name, each in studies.items()
+    ]
+    shown = [study for study in points if study["points"]]
+    return {"tasks": tasks, "codes": codes, "studies": shown}, [*dict.fromkeys(problems)]
 
 
-def code_maps(runs: Mapping[str, FinishedRun], images: RunImages) -> list[dict[str, Any]]:
-    """Return a few test images decoded without each channel of their code.
+def _through_network(
+    run: FinishedRun, first: FinishedRun, images: RunImages, share: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what a task's networks have in common, and what one of them makes of its images."""
+    if run.images != first.images:
+        raise InputError(f"{run.name} was measured on other test images than {first.name}.")
+    positions = choose_images(
+        first, max(3, min(MAX_IMAGES, MAX_BYTES // (3 * run.images[1] ** 2 * share)))
+    )
+    pictures = images.pictures(run, positions)
+    shared = {
+        "labels": _labels(run, images, positions),
+        "truth": sprite(pictures["target"]),
+        "given": sprite(pictures["degraded"]) if run.degradation == "gray" else None,
+    }
+    return shared, {
+        "text": run.description.text,
+        "mse": run.measures["mse"][positions].tolist(),
+        "test": run.mse,
+        "sprite": sprite(pictures["estimate"]),
+    }
 
-    A card has ``name``, ``side``, ``labels``, ``channels``, ``map_side``, the sprites ``truth``,
-    ``estimate``, ``maps`` (the channels of one image after those of another) and ``zeroed`` (one
-    for each image), and the errors ``mse`` and ``zeroed_mse``.
 
-    Args:
-        runs: Runs by name; the first whose code is a bottleneck of few channels is shown.
-        images: Images and networks of the runs.
+def _code_count(run: FinishedRun) -> int:
+    """Return the number of images whose code is shown: none where it is no bottleneck."""
+    code = run.description.code
+    if code is None or run.description.skip_around_code:
+        return 0
+    return min(MAX_CODES, MAX_CODE_BYTES // (3 * run.images[1] ** 2 * code.shape[0]))
 
-    Returns:
-        One card; none where there is no such run.
 
-    Raises:
-        InputError: The images or the weights cannot be had.
+def _code_card(run: FinishedRun, images: RunImages, count: int) -> dict[str, Any]:
+    """Return a few test images, their codes, and what is decoded without each channel.
+
+    Of the sprites, ``maps`` has the channels of one image after those of another, and ``decoded``,
+    one for each image, begins with the image of the whole code.
     """
-    for name, run in runs.items():
-        code, side = run.description.code, run.images[1]
-        if code is None or run.description.skip_around_code:
-            continue
-        channels, height, width = code.shape
-        count = min(MAX_CODES, MAX_CODE_BYTES // (3 * side**2 * channels))
-        if height == width and count:
-            return [{"name": name, **_code_card(run, images, choose_images(run, count))}]
-    return []
-
-
-def _code_card(run: FinishedRun, images: RunImages, positions: np.ndarray) -> dict[str, Any]:
-    pixels, inference = images.part(run).at(positions), Inference(images.model(run))
+    positions = choose_images(run, count)
+    inference = Inference(images.model(run))
     with restoring(inference.model):
-        truth = pixels.batch(slice(None))
+        truth = images.part(run).at(positions).batch(slice(None))
         codes = inference.encode(truth)
-        channels = codes.shape[1]
-        # One copy of each code for each of its channels, without that channel.
-        kept = 1 - torch.eye(channels)[..., None, None]
+        # One more copy of each code for each of its channels, without that channel.
+        kept = 1 - torch.eye(codes.shape[1])[..., None, None]
         decoded = [inference.decode(torch.cat([code[None], code * kept])) for code in codes]
-    errors = [squared_error(each, one[None]) for each, one in zip(decoded, truth, strict=True)]
     low, high = channel_ranges(codes)
     maps = ((codes - low) / (high - low).clamp_min(1e-12)).flatten(0, 1)[:, None]
     return {
-        "side": truth.shape[-1],
         "labels": _labels(run, images, positions),
-        "channels": channels,
-        "map_side": codes.shape[-1],
         "truth": sprite(truth.numpy()),
-        "estimate": sprite(torch.stack([each[0] for each in decoded]).numpy()),
         "maps": sprite(maps.expand(-1, 3, -1, -1).numpy()),
-        "zeroed": [sprite(each[1:].numpy()) for each in decoded],
-        "mse": [float(each[0]) for each in errors],
-        "zeroed_mse": [each[1:].tolist() for each in errors],
+        "decoded": [sprite(each.numpy()) for each in decoded],
+        "mse": [
+            squared_error(each, one[None]).tolist()
+            for each, one in zip(decoded, truth, strict=True)
+        ],
     }
 
 
@@ -214,13 +178,7 @@ def sprite(images: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def study_points(analysis: Analysis) -> list[dict[str, Any]]:
-    """Return the networks of a study as plain values, for the plot with names on its points."""
-    return [
-        {
-            **{name: getattr(each, name) for name in _POINT},
-            "mse": each.mse.estimate,
-            "seeds": each.mse.n,
-        }
-        for each in analysis.measured
-    ]
+def _point(network: Architecture) -> dict[str, Any]:
+    """Return a network as plain values, for the plot with names on its points."""
+    shown = {name: getattr(network, name) for name in _POINT}
+    return {**shown, "mse": network.mse.estimate, "seeds": network.mse.n}

@@ -17,16 +17,13 @@ from markdown_it.tree import SyntaxTreeNode
 from markupsafe import Markup, escape
 
 from caelab.glossary import Entry, read_glossary
-from caelab.report.document import Document, Picture
+from caelab.report.document import Document
 from caelab.report.language import read_language
 
 _TYPES = {"svg": "image/svg+xml", "png": "image/png"}
 _KINDS = {"Missing:": "missing", "Beware:": "warning"}
 _ANCHORS = ("contents", "text", "interactive", "try-it", "glossary")
 """Anchors of the page itself, which no heading of the text may take."""
-
-Table = tuple[dict[str, Any], int]
-"""A table as plain values, and how many of its columns are shown at first."""
 
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable("table")
 
@@ -49,15 +46,14 @@ def render_html(document: Document, interactive: Mapping[str, Any] | None = None
     )
     environment.globals |= {"word": language.word, "language": language.name, "anchor": term_anchor}
     tokens = _PARSER.parse(document.text)
-    tables = _match_tables(tokens, document)
-    terms = _link_terms(tokens, tables, read_glossary(language.name))
+    terms = _link_terms(tokens, read_glossary(language.name))
     nodes = SyntaxTreeNode(tokens).children
     headings = [node for node in nodes if node.type == "heading"]
     _set_anchors(headings)
     data = {"words": language.words, **(interactive or {})}
     return environment.get_template("report.html.j2").render(
         title=_text(headings[0]) if headings else "",
-        blocks=_blocks(nodes, iter(tables), document.pictures),
+        blocks=_blocks(nodes, document),
         contents=[
             (node.tag, node.attrs["id"], _text(node))
             for node in headings
@@ -71,28 +67,10 @@ def render_html(document: Document, interactive: Mapping[str, Any] | None = None
     )
 
 
-def _match_tables(tokens: Sequence[Token], document: Document) -> list[Table | None]:
-    """Return what each table of the text shows; ``None`` for one that a template spells out."""
-    waiting = [*zip(document.tables, document.layouts, strict=True)]
-    found: list[Table | None] = []
-    headings: list[str] = []
-    for token, following in itertools.pairwise(tokens):
-        if token.type == "thead_open":
-            headings = []
-        elif token.type == "th_open":
-            headings.append("".join(child.content for child in following.children or ()))
-        elif token.type == "thead_close":
-            known = waiting and waiting[0][1][0] == headings
-            found.append((waiting[0][0], waiting.pop(0)[1][1]) if known else None)
-    return found
-
-
-def _link_terms(
-    tokens: Sequence[Token], tables: Sequence[Table | None], entries: Mapping[str, Entry]
-) -> list[Entry]:
+def _link_terms(tokens: Sequence[Token], entries: Mapping[str, Entry]) -> list[Entry]:
     """Link the first occurrence of each term to the glossary; return the terms in its order.
 
-    Headings, links and tables of numbers are left alone.
+    Headings, links and cells of tables that are no sentence are left alone.
     """
     # Names of two letters, such as `up`, are words of everyday English, too.
     names = {
@@ -118,18 +96,15 @@ def _link_terms(
         attributes = f'class="term" href="#{term_anchor(entry.term)}" title="{escape(entry.text)}"'
         return f"<a {attributes}>{match[0]}</a>"
 
-    waiting, table, linked = iter(tables), None, False
+    linked = False
     for token, following in itertools.pairwise(tokens if names else ()):
-        if token.type == "table_open":
-            table = next(waiting)
-        if token.type == "paragraph_open" or (token.type == "td_open" and not table):
+        sentence = token.type == "td_open" and following.content.endswith(".")
+        if token.type == "paragraph_open" or sentence:
             for child in following.children or ():
                 linked = child.type == "link_open" or (linked and child.type != "link_close")
                 if child.type == "text" and not linked:
-                    child.type, child.content = (
-                        "html_inline",
-                        pattern.sub(link, escape(child.content)),
-                    )
+                    child.type = "html_inline"
+                    child.content = pattern.sub(link, escape(child.content))
     return [entry for term, entry in entries.items() if term in found]
 
 
@@ -151,57 +126,54 @@ def _set_anchors(headings: Iterable[SyntaxTreeNode]) -> None:
         anchors.add(name)
 
 
-def _blocks(
-    nodes: Sequence[SyntaxTreeNode],
-    tables: Iterator[Table | None],
-    pictures: Mapping[str, Picture],
-) -> Iterator[dict[str, Any]]:
+def _blocks(nodes: Sequence[SyntaxTreeNode], document: Document) -> Iterator[dict[str, Any]]:
     """Yield what the template prints, block by block: its HTML, and what is around it."""
-    captions = set()
+    tables = [*zip(document.tables, document.layouts, strict=True)]
+    caption = None
     for node, following in itertools.pairwise([*nodes, None]):
-        if node is None or node in captions:
+        if node is None or node is caption:
             continue
         block: dict[str, Any] = {"kind": node.type, "caption": "", "label": ""}
         image = _only(node, "image")
-        if (image or node.type == "table") and (caption := _only(following, "em")):
-            captions.add(following)
-            block["label"] = _text(caption)
-            block["caption"] = _render(caption.to_tokens()[1:-1])
+        if (image or node.type == "table") and (text := _only(following, "em")):
+            caption = following
+            block |= {"label": _text(text), "caption": _render(text.to_tokens()[1:-1])}
         if image:
-            picture = pictures[str(image.attrs["src"]).rpartition("/")[2]]
+            picture = document.pictures[str(image.attrs["src"]).rpartition("/")[2]]
             content = base64.b64encode(picture.data).decode()
             source = f"data:{_TYPES[picture.format]};base64,{content}"
-            block |= {"kind": "image", "source": source, "alt": _text(image), "picture": picture}
+            block |= {"kind": "image", "source": source, "alt": _text(image), "file": picture.file}
         elif node.type == "table":
-            table = next(tables)
-            columns = len(node.children[0].children[0].children)
-            shown = table[1] if table else columns
-            _set_classes(node, shown)
-            block["columns"] = columns if shown < columns else 0
-            block["name"] = table[0]["name"] if table else "table"
-            block["csv"] = quote(_csv(node, table))
+            cells = [[*row.children] for part in node.children for row in part.children]
+            printed = [[_text(cell) for cell in row] for row in cells]
+            name, rows, shown = "table", printed, len(cells[0])
+            # A template may spell a table out, whose rows are not among the document's tables.
+            if tables and [" ".join(each.split()) for each in tables[0][1][0]] == printed[0]:
+                table, (_, shown) = tables.pop(0)
+                name, rows = table["name"], [table["columns"], *table["rows"]]
+            _set_classes(cells, shown)
+            block |= {"name": name, "csv": _csv(rows), "hidden": len(cells[0]) > shown}
+            block["columns"] = str(len(cells[0]))
         elif node.type == "blockquote":
             node.attrs["class"] = _KINDS.get(_text(node).split(" ")[0], "remark")
         yield {**block, "html": _render(node.to_tokens())}
 
 
-def _set_classes(table: SyntaxTreeNode, shown: int) -> None:
+def _set_classes(cells: Sequence[Sequence[SyntaxTreeNode]], shown: int) -> None:
     """Give cells their alignment, and those that are shown on demand the class ``more``."""
-    for row in (row for part in table.children for row in part.children):
-        for index, cell in enumerate(row.children):
-            side = str(cell.attrs.pop("style", "")).removeprefix("text-align:")
+    for row in cells:
+        for index, cell in enumerate(row):
+            side = str(cell.attrs.pop("style", "left")).removeprefix("text-align:")
             cell.attrs["class"] = side if index < shown else f"{side} more"
             if cell.tag == "th":
                 cell.attrs["scope"] = "col"
 
 
-def _csv(node: SyntaxTreeNode, table: Table | None) -> str:
-    """Return a table with all digits of its numbers, or as it is printed where it has no others."""
+def _csv(rows: Sequence[Sequence[Any]]) -> str:
+    """Return rows as the content of a data URI, with all digits of their numbers."""
     file = io.StringIO()
-    rows = (row for part in node.children for row in part.children)
-    printed = ([_text(cell) for cell in row.children] for row in rows)
-    csv.writer(file).writerows([table[0]["columns"], *table[0]["rows"]] if table else printed)
-    return file.getvalue()
+    csv.writer(file).writerows(rows)
+    return quote(file.getvalue())
 
 
 def _render(tokens: Sequence[Token]) -> Markup:

@@ -72,7 +72,8 @@
   }
 
   // Buttons with the test images; the first is chosen.
-  function imageChoice(side, labels, sprite, choose) {
+  function imageChoice(labels, sprite, choose) {
+    const side = sprite.height;
     const choices = make("div", { class: "choices", role: "group", "aria-label": word("test_images") });
     const press = (index) => {
       [...choices.children].forEach((button, at) => button.setAttribute("aria-pressed", String(at === index)));
@@ -96,7 +97,8 @@
     if (task.given) rows.push({ name: word("given"), sprite: task.given });
     rows.push(...task.networks);
     const sprites = await Promise.all(rows.map((row) => load(row.sprite)));
-    const before = square(task.side, ""), after = square(task.side, "");
+    const side = sprites[0].height;
+    const before = square(side, ""), after = square(side, "");
     const line = make("div", { class: "line" });
     const range = make("input", { type: "range", min: 0, max: 100, value: 50 });
     const selects = [0, rows.length - 1].map((chosen) => {
@@ -113,7 +115,7 @@
     );
     const grid = make("div", { class: "grid" });
     const cards = rows.map((row) => {
-      const canvas = square(task.side, row.name), note = make("span");
+      const canvas = square(side, row.name), note = make("span");
       grid.append(captioned(canvas, row.name, note));
       if (row.text) canvas.title = row.text;
       return { canvas, note };
@@ -144,42 +146,41 @@
     };
     range.addEventListener("input", slide);
     selects.forEach((select) => select.addEventListener("change", pair));
-    const choices = imageChoice(task.side, task.labels, sprites[0], choose);
+    const choices = imageChoice(task.labels, sprites[0], choose);
     const title = make("h3", {}, word(task.title));
     return make("div", { class: "card task" }, title, ...choices, make("div", { class: "row" }, compare, controls), grid);
   }
 
   // The code of an image, channel by channel; a click sets a channel to zero.
   async function showCode(code) {
-    const [truth, whole, maps, ...zeroed] = await Promise.all(
-      [code.truth, code.estimate, code.maps, ...code.zeroed].map(load),
-    );
-    const original = square(code.side, word("original")), shown = square(code.side, word("decoded"));
+    const [truth, maps, ...decoded] = await Promise.all([code.truth, code.maps, ...code.decoded].map(load));
+    const side = truth.height, count = code.mse[0].length - 1;
+    const original = square(side, word("original")), shown = square(side, word("decoded"));
     const note = make("output", { "aria-live": "polite" });
     const channels = make("div", { class: "choices", role: "group", "aria-label": word("channels") });
-    let chosen = 0, zero = null;
+    let chosen = 0, zero = 0;  // 0: the whole code
     const show = () => {
       draw(original, truth, chosen);
-      draw(shown, zero === null ? whole : zeroed[chosen], zero ?? chosen);
-      [...channels.children].forEach((button, channel) => {
-        draw(button.firstChild, maps, chosen * code.channels + channel);
-        button.setAttribute("aria-pressed", String(channel === zero));
+      draw(shown, decoded[chosen], zero);
+      [...channels.children].forEach((button, at) => {
+        draw(button.firstChild, maps, chosen * count + at);
+        button.setAttribute("aria-pressed", String(at + 1 === zero));
       });
-      const all = code.mse[chosen], without = zero === null ? all : code.zeroed_mse[chosen][zero];
-      const values = { number: (zero ?? 0) + 1, psnr: decibel(without), times: short(without / all) };
-      note.textContent = word(zero === null ? "code_whole" : "code_without", values);
+      const errors = code.mse[chosen];
+      const values = { number: zero, psnr: decibel(errors[zero]), times: short(errors[zero] / errors[0]) };
+      note.textContent = word(zero ? "code_without" : "code_whole", values);
     };
-    for (let channel = 0; channel < code.channels; channel++) {
-      const name = word("channel", { number: channel + 1 });
-      const map = make("canvas", { width: code.map_side, height: code.map_side, "aria-hidden": "true" });
+    for (let channel = 1; channel <= count; channel++) {
+      const name = word("channel", { number: channel });
+      const map = make("canvas", { width: maps.height, height: maps.height, "aria-hidden": "true" });
       const button = make("button", { type: "button", "aria-label": name, title: name }, map);
       button.addEventListener("click", () => {
-        zero = zero === channel ? null : channel;
+        zero = zero === channel ? 0 : channel;
         show();
       });
       channels.append(button);
     }
-    const choices = imageChoice(code.side, code.labels, truth, (index) => {
+    const choices = imageChoice(code.labels, truth, (index) => {
       chosen = index;
       show();
     });
