@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from caelab.errors import InputError
 from caelab.networks import PRESETS, NetworkError, describe
 from caelab.networks.build import build, fold_batchnorm
-from caelab.networks.layers.resampling import Up
+from caelab.networks.layers.convolutions import Conv
 from caelab.networks.modules import (
     ActivationLayer,
     Convolution,
@@ -111,7 +111,7 @@ def test_shapes_weights_and_costs_are_those_of_the_description(
     text, channels, size = case
     found = describe(parse(text), channels=channels, size=size)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Up, "merge", lambda first, second: None)  # a module for every row
+        patch.setattr(Conv, "absorb", lambda layer, previous: None)  # a module for every row
         network = _build(text, channels=channels, size=size)
     seen: list[tuple[tuple[int, ...], int]] = []
     costs = [0]  # of the row under way
@@ -152,7 +152,7 @@ def test_the_rewrite_changes_neither_function_nor_gradients_nor_names(
     text, channels, size = case
     rewritten = _build(text, channels=channels, size=size).double().eval()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Up, "merge", lambda first, second: None)
+        patch.setattr(Conv, "absorb", lambda layer, previous: None)
         literal = _build(text, channels=channels, size=size).double().eval()
     assert list(rewritten.state_dict()) == list(literal.state_dict())
     images = _images(channels, size, dtype=torch.float64).requires_grad_()
@@ -268,7 +268,8 @@ def test_what_cannot_be_rewritten_is_left(text: str) -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_give_an_image_or_its_chroma_back(name: str) -> None:
     inputs, outputs = (1, 2) if name in ("unet-color", "unet-small", "unet-narrow") else (3, 3)
-    found = describe(parse(name), channels=inputs, output_channels=outputs)
+    found = describe(parse(name), channels=inputs)
+    assert found.output == (outputs, 32, 32)
     network = _build(name, channels=inputs)
     images = _images(inputs, (32, 32))
     assert network(images).shape == (2, outputs, 32, 32)

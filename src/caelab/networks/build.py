@@ -1,8 +1,8 @@
 """Tree → a ``torch.nn.Module`` that computes exactly what the text says.
 
 Exact rewrites live here and never in the text: ``up conv`` becomes one convolution at low
-resolution (``LayerKind.merge``), ReLU moves after a maximum pooling, where a quarter of the numbers
-is left, and batch normalization for training is folded into the weights afterwards
+resolution (``LayerKind.absorb``), ReLU moves after a maximum pooling, where a quarter of the
+numbers is left, and batch normalization for training is folded into the weights afterwards
 (``fold_batchnorm``).
 """
 
@@ -96,7 +96,7 @@ def _fill(sequence: Sequence, items: tuple[Item, ...], shape: Shape) -> Shape:
     for index, (item, following) in enumerate(zip_longest(written_out, written_out[1:])):
         layer, merged = merged or item, None
         if isinstance(layer, LayerKind) and isinstance(following, LayerKind):
-            merged = layer.merge(following)
+            merged = following.absorb(layer)
         # A pair of layers that become one has the position of the second, which has the weights.
         if merged is not None:
             continue

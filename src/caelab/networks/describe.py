@@ -39,7 +39,6 @@ def describe(
     *,
     channels: int = 3,
     size: int | tuple[int, int] = 32,
-    output_channels: int | None = None,
 ) -> Description:
     """Describe a network on images of C ``channels`` and ``size`` pixels, or (height, width).
 
@@ -52,8 +51,6 @@ def describe(
         network: The network's tree, as ``parse`` returns it.
         channels: Channels C of the images.
         size: Their side in pixels, or (height, width).
-        output_channels: Channels that the output must have, as an image of the input's size;
-            ``None`` allows any output.
 
     Raises:
         NetworkError: A shape does not fit, or the network is absurdly large.
@@ -70,7 +67,7 @@ def describe(
     walk.sequence(network.items, image, ReceptiveField())
     last = walk.rows[-1]
     multiply_accumulates = sum(row.multiply_accumulates for row in walk.rows)
-    description = Description(
+    return Description(
         network=network,
         input=image,
         output=last.shape,
@@ -84,9 +81,6 @@ def describe(
         receptive_field=last.receptive_field,
         classifiers=tuple(walk.classifiers),
     )
-    if output_channels is not None:
-        require_image_output(description, channels=output_channels)
-    return description
 
 
 def require_image_output(description: Description, *, channels: int = 3) -> None:
@@ -141,7 +135,8 @@ def require_enlargeable(description: Description, *, channels: int = 3) -> None:
         )
     size = (height * 5 // 4, width * 5 // 4)
     try:
-        describe(description.network, channels=inputs, size=size, output_channels=channels)
+        enlarged = describe(description.network, channels=inputs, size=size)
+        require_image_output(enlarged, channels=channels)
     except NetworkError as error:
         raise InputError(
             f"`test_time.scale`: for images of {size[0]}×{size[1]} pixels, {error}"
@@ -171,7 +166,7 @@ class _Walk:
         for item in unroll(items):
             match item:
                 case LayerKind():
-                    if isinstance(previous, LayerKind) and (merged := previous.merge(item)):
+                    if isinstance(previous, LayerKind) and (merged := item.absorb(previous)):
                         # `build` computes the two layers as one. The table shows the layers as they
                         # are written, and the saving is kept apart.
                         literal = item.multiply_accumulates(shape)
@@ -208,8 +203,8 @@ class _Walk:
         ):
             if count > most:
                 raise self.network.error(what, layer.span, f"At most {most} numbers are allowed.")
-        if layer.classes:
-            self.classifiers.append(layer.classes)
+        if layer.name == "classify":
+            self.classifiers.append(layer.number)
         # None stands for the whole image, which stays the whole image in all later layers.
         field = field and layer.receptive_field(field)
         self.add_row(
@@ -235,12 +230,13 @@ class _Walk:
         # Both are marked by a row of their own, as the shape after the bracket is not f(x)'s.
         if isinstance(bracket, Residual):
             kind, text, does, needs = "residual", "x + f(x)", "adds", "the same shape"
-            after, fits = shape, inner == shape
+            after = expected = shape
         else:
             kind, text, does = "skip", "[x, f(x)]", "concatenates"
             needs = "the same height and width"
-            after, fits = (shape[0] + inner[0], *inner[1:]), inner[1:] == shape[1:]
-        if not fits:
+            expected = (inner[0], *shape[1:])
+            after = (shape[0] + inner[0], *shape[1:])
+        if inner != expected:
             lossy, advice = "", ""
             if self.image and (lossy := _name_remainder(self.rows, begun, self.image)[0]):
                 advice = _advise_sizes(self.network, self.image)

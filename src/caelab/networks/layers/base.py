@@ -1,7 +1,7 @@
 """The base class of the layer kinds: a layer's options, and what follows from them; no torch."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from math import gcd, lcm
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -104,7 +104,7 @@ class ReceptiveField:
     def through(
         self,
         first: Callable[[int], int],
-        last: Callable[[int], int],
+        last: Callable[[int], int] | None = None,
         stride: int = 1,
         factor: int = 1,
     ) -> "ReceptiveField":
@@ -112,12 +112,13 @@ class ReceptiveField:
 
         Args:
             first: Output pixel n → the first input pixel that it depends on.
-            last: Output pixel n → the last input pixel that it depends on.
+            last: Output pixel n → the last input pixel that it depends on; by default the first.
             stride: Input pixels for one output pixel.
             factor: Output pixels for one input pixel.
         """
         # Windows pick every stride-th pixel of the pattern, which repeats sooner where both have a
         # common divisor.
+        last = last or first
         common = gcd(self.period, stride)
         period = self.period // common * factor
         return ReceptiveField(
@@ -232,14 +233,11 @@ class LayerKind:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A worker process finds the classes of plug-ins by the registry, not by their module.
-        return _make_layer, (self.name, self._fields())
+        return _make_layer, (self.name, vars(self))
 
     def as_kind(self, name: str, **changes: Any) -> "LayerKind":
         """Return a layer of the kind ``name`` with this one's options, and ``changes`` to them."""
-        return _make_layer(name, {**self._fields(), **changes})
-
-    def _fields(self) -> dict[str, Any]:
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        return _make_layer(name, {**vars(self), **changes})
 
     def shape(self, shape: Shape) -> Shape:
         """Return the output's shape (C', H', W') for an input of ``shape`` (C, H, W).
@@ -297,18 +295,9 @@ class LayerKind:
         """
         return outputs
 
-    def merge(self, following: "LayerKind") -> "LayerKind | None":  # noqa: ARG002
-        """Return one layer that computes this and the ``following`` one faster, if there is one."""
+    def absorb(self, previous: "LayerKind") -> "LayerKind | None":  # noqa: ARG002
+        """Return one layer that computes the ``previous`` one and this faster, if there is one."""
         return None
-
-    def after_up(self, factor: int) -> "LayerKind | None":  # noqa: ARG002
-        """Return one layer that computes ``up`` by ``factor`` and then this one, if any does."""
-        return None
-
-    @property
-    def classes(self) -> int:
-        """Number of classes of the layer's logits; 0 if it has none."""
-        return 0
 
 
 def _make_layer(name: str, options: dict[str, Any]) -> LayerKind:

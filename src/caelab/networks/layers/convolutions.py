@@ -82,17 +82,23 @@ class Conv(LayerKind):
         side = f"({shape[2]} − {self.extent} + {zeros})/{self.stride} + 1"
         return f"({side})² · {self.number}"
 
-    def after_up(self, factor: int) -> "LayerKind | None":
+    def absorb(self, previous: LayerKind) -> LayerKind | None:
         """Return ``up conv`` as one convolution at low resolution, where the padding is "same"."""
         if (
-            (self.stride, self.dilation) != (1, 1)
-            or self.kernel % 2 == 0
-            or self.margins != (self.kernel // 2,) * 2
+            previous.name == "up"
+            and previous.activation in (None, "none")
+            and (self.stride, self.dilation) == (1, 1)
+            # "Same" for an even kernel is one pixel more after than before.
+            and self.kernel % 2
+            and self.margins == (self.kernel // 2,) * 2
         ):
-            return None
-        return UpConv(
-            number=self.number, kernel=self.kernel, stride=factor, activation=self.activation
-        )
+            return UpConv(
+                number=self.number,
+                kernel=self.kernel,
+                stride=previous.number,
+                activation=self.activation,
+            )
+        return None
 
     def module(self, shape: Shape) -> "nn.Module":
         """Return a ``Convolution``."""

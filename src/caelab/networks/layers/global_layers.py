@@ -135,8 +135,3 @@ class Classify(_ChannelLayer):
     def weights(self, shape: Shape) -> int:
         """Return classes·(C + 1)."""
         return self.number * (shape[0] + 1)
-
-    @property
-    def classes(self) -> int:
-        """Number of classes."""
-        return self.number

@@ -43,7 +43,7 @@ class _Enlarging(_TorchLayer):
 
     def receptive_field(self, field: ReceptiveField) -> ReceptiveField:
         """Return the field of that one pixel."""
-        return field.through(*[lambda n: n // self.number] * 2, factor=self.number)
+        return field.through(lambda n: n // self.number, factor=self.number)
 
 
 @register
@@ -95,10 +95,6 @@ class Up(_Enlarging):
         channels, height, width = shape
         return channels, height * self.number, width * self.number
 
-    def merge(self, following: LayerKind) -> LayerKind | None:
-        """Return ``up`` and the following layer as one, if that layer knows how."""
-        return following.after_up(self.number) if self.activation in (None, "none") else None
-
     def size_formula(self, shape: Shape) -> str:
         """Return the formula with its numbers."""
         return f"({shape[2]}·{self.number})² · {shape[0]}"
@@ -129,9 +125,6 @@ class UpBilinear(Up):
             lambda n: -((factor - 1 - 2 * n) // (2 * factor)),
             factor=factor,
         )
-
-    def merge(self, following: LayerKind) -> None:
-        """Return ``None``: interpolation and convolution stay two layers."""
 
 
 @register
