@@ -12,7 +12,7 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -118,15 +118,11 @@ def load_plugins() -> None:
     Raises:
         InputError: A plug-in is missing or fails while it is imported.
     """
-    plugins: list[tuple[str, Callable[[], object], str]] = [
-        (f"{entry.name} ({entry.value})", entry.load, "Fix or uninstall it.")
-        for entry in _entry_points()
-    ]
+    plugins = {f"{entry.name} ({entry.value})": entry.load for entry in _entry_points()}
     for file in filter(None, os.environ.get(PLUGINS_VARIABLE, "").split(os.pathsep)):
         path = Path(file).resolve()
-        advice = f"Fix it, or do not load it ({PLUGINS_VARIABLE} lists the plug-ins)."
-        plugins.append((str(path), partial(_import_file, path), advice))
-    for name, load, advice in plugins:
+        plugins[str(path)] = partial(_import_file, path)
+    for name, load in plugins.items():
         if name in _loaded:
             continue
         _loaded.add(name)  # before it loads: what it imports may look a kind up
@@ -135,7 +131,10 @@ def load_plugins() -> None:
         except Exception as error:
             _loaded.discard(name)
             problem = f"{type(error).__name__}: {error}".rstrip(".")
-            raise InputError(f"the plug-in {name} fails: {problem}. {advice}") from error
+            raise InputError(
+                f"the plug-in {name} fails: {problem}. Fix it, or do not load it: uninstall it if"
+                f" it is a package; {PLUGINS_VARIABLE} lists those that are files."
+            ) from error
 
 
 @functools.cache

@@ -107,8 +107,7 @@ def _read_all(paths: list[Path], size: int) -> tuple[NDArray[np.uint8], NDArray[
 
     def read(index: int) -> None:
         with contextlib.suppress(Exception):  # broken files raise errors of all kinds
-            images[index] = read_picture(paths[index], size=size)
-            good[index] = True
+            images[index], good[index] = read_picture(paths[index], size=size), True
 
     with (
         warnings.catch_warnings(),

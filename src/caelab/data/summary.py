@@ -77,12 +77,10 @@ class Summary:
 def summarize(images: ImageSet, split: Split) -> Summary:
     """Count and measure a set of images and its split."""
     parts = {"train": split.train, "validation": split.validation, "test": split.test}
-    class_counts: dict[str, dict[str, int]] = {name: {} for name in images.classes}
-    if images.labels is not None:
-        for part, indices in parts.items():
-            counts = np.bincount(images.labels[indices], minlength=len(images.classes))
-            for name, count in zip(images.classes, counts, strict=True):
-                class_counts[name][part] = int(count)
+    class_counts = {}
+    for label, name in enumerate(images.classes):
+        members = np.equal(images.labels, label)
+        class_counts[name] = {part: int(members[rows].sum()) for part, rows in parts.items()}
     # Digests instead of images: 60,000 of them fit into a set, and two images with one digest are
     # as good as impossible.
     digests = [hashlib.blake2b(image.data, digest_size=16).digest() for image in images.images]
@@ -120,8 +118,8 @@ def channel_statistics(images: NDArray[np.uint8], indices: NDArray[np.int64]) ->
     for start in range(0, len(indices), _CHUNK):
         # In chunks, because their squares take twice the memory of the images.
         chunk = images[indices[start : start + _CHUNK]]
-        for row, values in zip(sums, (chunk, np.square(chunk, dtype=np.uint16)), strict=True):
-            row += values.sum(axis=(0, 2, 3), dtype=np.int64)
+        powers = (chunk, np.square(chunk, dtype=np.uint16))
+        sums += [values.sum(axis=(0, 2, 3), dtype=np.int64) for values in powers]
     count = len(indices) * images.shape[2] * images.shape[3]
     totals = sums.T.tolist()  # Python's integers do not overflow when they are multiplied
     return ChannelStatistics(

@@ -66,7 +66,7 @@ def write_rows(file: Path, rows: Sequence[StudyRow]) -> None:
     Raises:
         InputError: The file cannot be written.
     """
-    write_csv(file, COLUMNS, ([_cell(getattr(row, name)) for name in COLUMNS] for row in rows))
+    write_csv(file, COLUMNS, (map(_cell, dataclasses.astuple(row)) for row in rows))
 
 
 def _cell(value: Any) -> str:
@@ -93,9 +93,8 @@ def read_rows(file: Path) -> list[StudyRow]:
 
 
 def _row(cells: Sequence[str], where: str) -> StudyRow:
-    if len(cells) != len(COLUMNS):
-        problem = f"{len(cells)} cells instead of {len(COLUMNS)}"
-    else:
+    problem = f"{len(cells)} cells instead of {len(COLUMNS)}"
+    if len(cells) == len(COLUMNS):
         values: dict[str, Any] = dict(zip(COLUMNS, cells, strict=True))
         # An empty cell stands for a network without a code.
         values["code_size"] = values["code_size"] or None
