@@ -79,7 +79,8 @@ def summarize(images: ImageSet, split: Split) -> Summary:
     parts = {"train": split.train, "validation": split.validation, "test": split.test}
     class_counts = {}
     for label, name in enumerate(images.classes):
-        members = np.equal(images.labels, label)
+        assert images.labels is not None
+        members = images.labels == label
         class_counts[name] = {part: int(members[rows].sum()) for part, rows in parts.items()}
     # Digests instead of images: 60,000 of them fit into a set, and two images with one digest are
     # as good as impossible.
