@@ -23,9 +23,11 @@ def draw(*files: Path, footnote: str = "photos: 10 images") -> None:
         *files,
         title="reference",
         records=RECORDS,
-        best_epoch=2,
-        test_error=0.0104,
-        baselines={"PCA, 8 numbers": 0.005},
+        result={
+            "best_epoch": 2,
+            "test": {"mse": 0.0104},
+            "baselines": {"PCA, 8 numbers": {"mse": 0.005}},
+        },
         footnote=footnote,
     )
 

@@ -1,5 +1,6 @@
 """The end of a run: fold and save the weights, measure the test images once, draw the pictures."""
 
+from collections.abc import Mapping
 from statistics import median
 from typing import Any
 
@@ -20,6 +21,9 @@ from caelab.networks.build import fold_batchnorm
 from caelab.networks.network_module import NetworkModule
 from caelab.training.optimizers import peak_learning_rate
 
+Errors = dict[str, np.ndarray]
+"""Metrics of every test image by name, ``(N,)``."""
+
 SAMPLES = 8
 """Images in each block of ``samples.png``."""
 
@@ -35,7 +39,7 @@ def finalize(
         model: Model with the best weights, batch normalization not yet folded.
         best: The epochs of the run.
     """
-    config, splits, records = context.config, context.splits, best.records
+    config, splits = context.config, context.splits
     assert isinstance(model.network, NetworkModule)
     # Folded before the test images are measured, so that their errors belong to the weights in the
     # file.
@@ -44,9 +48,8 @@ def finalize(
     baselines = measure_baselines(
         splits.train, splits.validation, splits.test, config.degradation, context.description
     )
-    title = f"{config.network_name}, {len(records)} epochs on {splits.source.name}"
-    counts = {name: len(getattr(splits, name)) for name in ("train", "validation", "test")}
-    parts = ", ".join(f"{count} {name}" for name, count in counts.items())
+    title = f"{config.network_name}, {len(best.records)} epochs on {splits.source.name}"
+    parts = ", ".join(f"{count} {name}" for name, count in splits.counts.items())
     notes = (f"{splits.source.name}: {parts} images", splits.source.note)
     footnote = " · ".join(filter(None, notes))
     with restoring(model, context.precision) as restore:
@@ -68,41 +71,50 @@ def finalize(
     with replacing(directory.per_image) as temporary, temporary.open("wb") as file:
         arrays: dict[str, Any] = {"index": splits.test.rows, "psnr": psnr(metrics["mse"])}
         np.savez_compressed(file, **(arrays | metrics))
+    result = _result(context, model, best, metrics, baselines)
     draw_error(
         directory.error,
         directory.error.with_suffix(".png"),
         title=title,
-        records=records,
-        best_epoch=best.epoch,
-        test_error=float(metrics["mse"].mean()),
-        baselines={name: float(each["mse"].mean()) for name, each in baselines.items()},
+        records=best.records,
+        result=result,
         footnote=footnote,
     )
+    # Last of all: its existence says that every other file is complete.
+    directory.write(directory.result, result)
+
+
+def _result(
+    context: RunContext,
+    model: ImageModel,
+    best: BestCheckpoint,
+    metrics: Errors,
+    baselines: Mapping[str, Errors],
+) -> dict[str, Any]:
+    """Return the content of ``result.json``."""
+    description, card, splits = context.description, context.card, context.splits
     # The median says what an epoch takes: the first one also compiles and fills caches.
-    seconds = [record["seconds"] for record in records]
-    description = context.description
-    result: dict[str, Any] = {
+    seconds = [record["seconds"] for record in best.records]
+    return {
         "network": description.text,
         "code_size": description.code_size,
         "narrowest_size": description.narrowest.size,
         "skip_around_code": description.skip_around_code,
         "weights": description.weights,
         "multiply_accumulates": description.multiply_accumulates,
-        "degradation": context.card.degradation,
-        "target": context.card.target,
+        "degradation": card.degradation,
+        "target": card.target,
         "test": summarize_errors(**metrics),
         "validation_mse": best.error,
         "best_epoch": best.epoch,
-        "epochs": len(records),
+        "epochs": len(best.records),
         "baselines": {name: summarize_errors(**each) for name, each in baselines.items()},
-        "images": counts,
+        "images": splits.counts,
         "data": splits.source.name,
         "data_note": splits.source.note,
-        "normalization": {"mean": context.card.output_mean, "std": context.card.output_std},
-        "peak_learning_rate": peak_learning_rate(config.optimizer, model.network),
+        "normalization": {"mean": card.output_mean, "std": card.output_std},
+        "peak_learning_rate": peak_learning_rate(context.config.optimizer, model.network),
         "seconds": sum(seconds),
         "seconds_per_epoch": median(seconds),
         "peak_memory_bytes": peak_memory_bytes(),
     }
-    # Last of all: its existence says that every other file is complete.
-    directory.write(directory.result, result)

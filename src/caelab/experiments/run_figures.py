@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -31,9 +32,7 @@ def draw_error(
     *files: Path,
     title: str,
     records: Sequence[Mapping[str, float]],
-    best_epoch: int,
-    test_error: float,
-    baselines: Mapping[str, float],
+    result: Mapping[str, Any],
     footnote: str,
 ) -> None:
     """Draw training and validation error by epoch on a logarithmic axis, once for each file.
@@ -42,12 +41,12 @@ def draw_error(
         files: Files to write; the suffix of each chooses its format.
         title: One line that names the network.
         records: Rows of ``epochs.csv``.
-        best_epoch: Epoch whose weights are kept, counted from 1.
-        test_error: Test MSE of those weights.
-        baselines: MSE of the baselines by name, drawn as horizontal lines.
+        result: Content of ``result.json``, of which the best epoch, its test error and the errors
+            of the baselines are drawn.
         footnote: Note about the data; may be empty.
     """
     figure, axes = new_axes(4.5)
+    best_epoch, test_error = result["best_epoch"], result["test"]["mse"]
     epochs = [record["epoch"] for record in records]
     train = [record["train_mse"] for record in records]
     validation = [record["validation_mse"] for record in records]
@@ -64,7 +63,7 @@ def draw_error(
     )  # fmt: skip
     label = f"test error of that epoch: {test_error:.5f}"
     axes.axhline(test_error, color=GREEN, linewidth=1, label=label)
-    positive = {name: error for name, error in baselines.items() if error > 0}
+    positive = {name: each["mse"] for name, each in result["baselines"].items() if each["mse"] > 0}
     for dashes, (name, error) in zip(LINES[2:], positive.items(), strict=False):
         axes.axhline(error, color=GRAY, linewidth=1, linestyle=dashes, label=f"{name}: {error:.5f}")
     values = [*train, *validation, test_error, *list(positive.values())[:2]]
@@ -88,7 +87,7 @@ def draw_samples(
         file: File to write.
         blocks: The images with the smallest, middle and largest errors, as
             :func:`choose_samples` chooses them.
-        show_input: Whether the first row of a block is the network's input.
+        show_input: Begin each block with a row of the network's inputs.
         title: Title of the whole picture.
         footnote: Note about the data; may be empty.
     """

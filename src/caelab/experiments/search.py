@@ -219,9 +219,9 @@ def run_search(search: Search, *, runs: Path, file: Path) -> Iterator[Trial]:
         yield _trial(study.tell(asked, error, failed if error is None else None))
 
 
-def _trial(told: "optuna.trial.FrozenTrial") -> Trial:
-    run = told.user_attrs.get("run", "")
-    return Trial(number=told.number, values=told.params, run=run, error=told.value)
+def _trial(stored: "optuna.trial.FrozenTrial") -> Trial:
+    run = stored.user_attrs.get("run", "")
+    return Trial(number=stored.number, values=stored.params, run=run, error=stored.value)
 
 
 def _open(search: Search, file: Path) -> "optuna.Study":

@@ -40,6 +40,11 @@ class DeviceSplits:
     test: DeviceImages
     source: Source
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of images by part."""
+        return {name: len(getattr(self, name)) for name in ("train", "validation", "test")}
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunContext:
