@@ -92,7 +92,7 @@ def test_a_damaged_file_of_baselines_is_made_anew(
     file.write_text(json.dumps({**content, "files": [{"format": "JPEG"}]}))
     run = read_run(small_study.run("base"))
     measured = measure_baselines(file, run=run, sizes=[128], coded=[], images=RunImages())
-    assert measured.linear[WHOLE][128] == pytest.approx(content["linear"][WHOLE]["128"])
+    assert measured.linear[WHOLE][64] == pytest.approx(content["linear"][WHOLE]["64"])
     assert len(measured.files) == len(content["files"])
 
 
