@@ -128,10 +128,8 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
             precision = choose_precision(config.precision, device)
         except InputError as error:
             raise ValueError(str(error)) from error
-        records = [
-            asdict(epoch) for epoch in fit(state, train, config, precision) if epoch is not None
-        ]
-        self.history_ = [record | record.pop("terms") for record in records]
+        epochs = filter(None, fit(state, train, config, precision))
+        self.history_ = [record | record.pop("terms") for record in map(asdict, epochs)]
         model = state.evaluated
         # Prediction needs no statistics of batches: they become part of the convolutions.
         assert isinstance(model.network, NetworkModule)
@@ -261,10 +259,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
     def _run(self, method: Literal["encode", "decode", "restore"], values: Array) -> Array:
         function = getattr(Inference(self.model_), method)
         with torch.inference_mode():
-            parts = [
-                function(torch.from_numpy(values[start : start + BATCH]))
-                for start in range(0, len(values), BATCH)
-            ]
+            parts = [function(part) for part in torch.split(torch.from_numpy(values), BATCH)]
         results: Array = torch.cat(parts).float().contiguous().numpy()
         return results
 

@@ -11,7 +11,6 @@ from functools import partial
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 from skimage import restoration
@@ -302,21 +301,16 @@ def _upscaling(factor: int) -> dict[str, ClassicalMethod]:
 
 
 def _lanczos(images: Tensor, _: float, *, factor: int) -> Tensor:
-    """Interpolate the downscaled image by Lanczos' kernel of 3 lobes (Pillow's) instead."""
-    sizes = images.shape[2:]
+    """Interpolate the downscaled image by Lanczos' kernel of 3 lobes instead."""
+    bicubic, lanczos = (
+        [_interpolation(size, -(-size // factor), resampling) for size in images.shape[2:]]
+        for resampling in (Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
+    )
     # `downscale` enlarged the small image by bicubic interpolation, a linear map of its rows and
     # columns; the pseudoinverse recovers the small image where it was not clipped.
-    rows, columns = (
-        torch.linalg.pinv(_interpolation(size, -(-size // factor), "bicubic")).to(images)
-        for size in sizes
-    )
-    small = (rows @ images @ columns.T).clamp(0, 1)
-    rows, columns = (
-        _interpolation(size, count, "lanczos").to(images)
-        for size, count in zip(sizes, small.shape[2:], strict=True)
-    )
-    restored: Tensor = (rows @ small @ columns.T).clamp(0, 1)
-    return restored
+    for rows, columns in (map(torch.linalg.pinv, bicubic), lanczos):
+        images = (rows.to(images) @ images @ columns.T.to(images)).clamp(0, 1)
+    return images
 
 
 def _back_project(images: Tensor, iterations: float, *, factor: int) -> Tensor:
@@ -327,13 +321,8 @@ def _back_project(images: Tensor, iterations: float, *, factor: int) -> Tensor:
     return estimate
 
 
-def _interpolation(size: int, count: int, method: str) -> Tensor:
+def _interpolation(size: int, count: int, resampling: Image.Resampling) -> Tensor:
     """Return the matrix ``float64 (size, count)`` that enlarges a line of ``count`` pixels."""
-    unit = torch.eye(count, dtype=torch.float64)
-    if method == "bicubic":
-        enlarged: Tensor = F.interpolate(
-            unit[None, None], size=(size, count), mode="bicubic", antialias=True
-        )
-        return enlarged[0, 0]
-    picture = Image.fromarray(unit.float().numpy()).resize((count, size), Image.Resampling.LANCZOS)
+    # Every pixel alone gives a column: Pillow's interpolation is linear, and in mode F unrounded.
+    picture = Image.fromarray(np.eye(count, dtype=np.float32)).resize((count, size), resampling)
     return torch.from_numpy(np.asarray(picture, np.float64))

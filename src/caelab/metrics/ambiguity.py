@@ -15,7 +15,6 @@ from torch import Tensor
 
 from caelab.color import SPACES
 from caelab.data.device_images import DeviceImages
-from caelab.progress import progress
 
 SIDE = 8
 """Side of a patch in pixels; its color is the mean of the 2×2 pixels in its middle."""
@@ -95,17 +94,15 @@ def cut_patches(pixels: DeviceImages, count: int, *, seed: int) -> Patches:
         raise ValueError(f"images of {height}×{width} have no patches of {SIDE}×{SIDE}")
     generator = np.random.default_rng(seed)
     # Every image is used once before any is used twice.
-    images = torch.from_numpy(generator.permutation(len(pixels))[np.arange(count) % len(pixels)])
-    corners = torch.from_numpy(
-        generator.integers(0, (height - SIDE + 1, width - SIDE + 1), (count, 2))
-    )
+    images = torch.from_numpy(np.resize(generator.permutation(len(pixels)), count))
+    highest = height - SIDE + 1, width - SIDE + 1
+    corners = torch.from_numpy(generator.integers(0, highest, (count, 2)))
     features, chroma = [], []
-    for some_images, some_corners in zip(
-        torch.split(images, 1024), torch.split(corners, 1024), strict=True
-    ):
-        planes = SPACES["ycbcr"].from_rgb(pixels.batch(some_images.to(pixels.device)))
-        windows = patches_at(planes, some_corners.to(pixels.device))
-        position = some_corners.to(windows) / (max(height, width) - 1)
+    # The images of 20,000 patches would take 250 MB at once.
+    for some in torch.split(torch.arange(count), 1024):
+        planes = SPACES["ycbcr"].from_rgb(pixels.batch(images[some].to(pixels.device)))
+        windows = patches_at(planes, corners[some].to(pixels.device))
+        position = corners[some].to(windows) / (max(height, width) - 1)
         # A difference of POSITION in each of SIDE² pixels is SIDE · POSITION in Euclidean distance.
         features.append(torch.cat([windows[:, 0].flatten(1), position * POSITION * SIDE], dim=1))
         chroma.append(middle(windows[:, 1:]))
@@ -155,14 +152,8 @@ def ambiguity(
     nearest = nearest_neighbors(patches.features, training.features, NEIGHBORS)
     colors = training.chroma[nearest].double()  # (M, NEIGHBORS, 2)
     truth = patches.chroma.double()
-    spread, error, neighbors_error = (
-        values.mean(1).cpu().numpy()
-        for values in (
-            colors.var(1),
-            (estimate - truth).square(),
-            (colors.mean(1) - truth).square(),
-        )
-    )
+    measured = (colors.var(1), (estimate - truth).square(), (colors.mean(1) - truth).square())
+    spread, error, neighbors_error = (values.mean(1).cpu().numpy() for values in measured)
     order = np.argsort(spread, kind="stable")
     # scipy warns of constant values, which have no ranks to correlate.
     varies = np.ptp(spread) > 0 and np.ptp(error) > 0
@@ -193,9 +184,10 @@ def nearest_neighbors(features: Tensor, among: Tensor, count: int) -> Tensor:
     Returns:
         Positions ``int64 (M, count)``, the nearest first.
     """
-    found = []
-    with progress("patches that look alike", len(features)) as bar:
-        for part in torch.split(features, 256):
-            found.append(torch.cdist(part, among).topk(count, largest=False).indices)
-            bar(len(part))
-    return torch.cat(found)
+    # In parts, as the distances of 2,000 patches to 20,000 would take 160 MB at once.
+    return torch.cat(
+        [
+            torch.cdist(part, among).topk(count, largest=False).indices
+            for part in torch.split(features, 256)
+        ]
+    )

@@ -13,11 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from caelab.color import SPACES, gray_rgb, luminance
+from caelab.color import SPACES
 from caelab.data.device_images import DeviceImages
 from caelab.degrade.degradation import Degradation
 from caelab.metrics.evaluate import Restore, estimates
-from caelab.metrics.image_metrics import measure
 from caelab.metrics.statistics import Interval, mean_interval
 
 COLORLESS = 0.01
@@ -196,26 +195,19 @@ def shifted_errors(
     """
 
     def measure_shift(scale: float, offset: float) -> ShiftedError:
-        batches = estimates(
-            restore,
-            pixels,
-            degradation=degradation,
-            adjust=lambda images: (images * scale + offset).clamp(0, 1),
-        )
-        errors = [
-            [
-                measure(guess, each.target, ["chroma_mse"])["chroma_mse"]
-                for guess in (each.estimate, gray_rgb(luminance(each.target)))
-            ]
-            for each in batches
-        ]
+        def adjust(images: Tensor) -> Tensor:
+            return (images * scale + offset).clamp(0, 1)
+
+        batches = estimates(restore, pixels, degradation=degradation, adjust=adjust)
+        chroma = [_chroma(each.estimate, each.target) for each in batches]
+        guess, truth = map(torch.cat, zip(*chroma, strict=True))
         # A darker image has less chroma, and every colorizer a smaller error on it; only the ratio
-        # to the gray copy's error can be compared between shifts.
-        error, gray = (float(values.mean()) for values in np.concatenate(errors, axis=1))
+        # to the gray copy's error, which is the true chroma, can be compared between shifts.
+        error, gray = float((guess - truth).square().mean()), float(truth.square().mean())
         relative = error / gray if gray > 0 else math.nan
         return ShiftedError(scale=scale, offset=offset, chroma_mse=error, relative=relative)
 
-    return tuple(measure_shift(scale, offset) for scale, offset in SHIFTS)
+    return tuple(measure_shift(*shift) for shift in SHIFTS)
 
 
 def invented_color(estimate: Tensor, target: Tensor) -> InventedColor:
