@@ -96,6 +96,7 @@ def _load_path(named: str | Path, *, size: int, origin: str) -> ImageSet:
 
 def _usual_paths(cache: Path) -> Iterator[Path]:
     """Yield where CIFAR-10 may be: by the environment, our cache, torchvision's and Keras's."""
+    # The variable is looked at even where CIFAR-10 is asked for by name: it says where data are.
     with contextlib.suppress(RuntimeError):  # ~ of an unknown user
         yield Path(os.environ.get(DATA_VARIABLE) or cache).expanduser()
     yield from (cache, Path("data"), Path("datasets"))

@@ -98,8 +98,9 @@ def publish(run: Path, name: str, *, onnx: bool = True, force: bool = False) -> 
         _require_room(target, weights.parent)
         for file in weights.parent.iterdir():
             file.replace(model_files.FOLDER / file.name)
+    # An ONNX file refers to the weights beside it, so an old one would not fit the new weights.
     if not onnx:
-        target.with_suffix(".onnx").unlink(missing_ok=True)  # of the model that is replaced
+        target.with_suffix(".onnx").unlink(missing_ok=True)
     write_text(target.with_suffix(".json"), to_json(card))
     return ShippedModel(name=name, weights=target, card=card)
 

@@ -140,6 +140,7 @@ def _train(
     steps = len(train) // config.batch_size
     done = state.epoch * steps + state.step
     total = steps * config.epochs
+    # Not `time.time`: somebody may set the clock back while a run trains.
     saved_at = time.monotonic()
     with (
         stop_requests() as stop,
