@@ -37,6 +37,7 @@ def adapt(network: Network, *, outputs: int, inputs: int = 3) -> Network:
             convolution.
     """
     items, needed = _backwards(network, network.items, outputs)
+    # The need went all the way to the beginning: no layer on the way could be rewritten.
     if needed is not None and needed != inputs:
         raise network.error(
             f"the network would need {needed} channels at its beginning for {outputs} at its end,"
@@ -100,6 +101,7 @@ def _layer(network: Network, layer: LayerKind, needed: int) -> tuple[LayerKind, 
                 layer.span,
                 f"At most {MAX_CHANNELS} are allowed.",
             )
+        # Its input may have any number of channels, so nothing before it has to change.
         return replace(layer, number=needed), None
     try:
         return layer, layer.input_channels(needed)

@@ -121,7 +121,7 @@ def _locate(items: tuple[Item, ...], start: int) -> tuple[str, tuple[Item, ...]]
             word = str(item)
         words.append(word)
         located.append(replace(item, span=(start, start + len(word))))
-        start += len(word) + 1
+        start += len(word) + 1  # and the blank after it
     return " ".join(words), tuple(located)
 
 

@@ -65,6 +65,7 @@ def build(
         ):
             parts[name] = Sequence()
             image = _fill(parts[name], items, image)
+    # The tree that was given, not the plan, is what the module prints and saves as its text.
     module = NetworkModule(network, parts)
     if batchnorm:
         # The last layer's output is the image, whose mean and variance are not to be removed.
@@ -107,6 +108,7 @@ def _fill(sequence: Sequence, items: tuple[Item, ...], shape: Shape) -> Shape:
             case Residual() | Skip():
                 block = ResidualBlock() if isinstance(layer, Residual) else SkipBlock()
                 inner = _fill(block, layer.items, shape)
+                # A residual keeps the shape, as `describe` has made sure.
                 if isinstance(layer, Skip):
                     shape = (shape[0] + inner[0], *shape[1:])
                 sequence.add_module(str(index), block)

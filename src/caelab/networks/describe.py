@@ -99,6 +99,7 @@ def require_image_output(description: Description, *, channels: int = 3) -> None
         f" {format_shape(expected)}"
     )
     if description.output[1:] == (height, width):
+        # Only a layer whose channels are free can be changed; norms and pooling pass theirs on.
         culprit = next((row for row in reversed(rows) if row.weighted), rows[-1])
         advice = f"Expected a last layer that leaves {channels} channels, such as conv{channels}."
     else:
@@ -107,6 +108,7 @@ def require_image_output(description: Description, *, channels: int = 3) -> None
         culprit = lossy or rows[-1]
         advice = _advise_sizes(description.network, description.input)
         high, wide = description.output[1:]
+        # A whole factor on both sides is probably a forgotten `up`.
         if not advice and height % high == width % wide == 0:
             factor = height // high
             advice = (
@@ -223,6 +225,7 @@ class _Walk:
     def bracket(
         self, bracket: Bracket, shape: Shape, field: ReceptiveField | None
     ) -> tuple[Shape, ReceptiveField | None]:
+        # Remainders before the bracket are none of its business: x has lost the same pixels.
         begun = len(self.rows)
         self.depth += 1
         inner, inner_field = self.sequence(bracket.items, shape, field)

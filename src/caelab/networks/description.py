@@ -104,6 +104,7 @@ class Description:
     def as_dict(self) -> dict[str, object]:
         """Return everything as JSON has it; spans are left out."""
         found = asdict(self)
+        # The tree is printed as the text; spans are positions in it that only errors need.
         del found["network"]
         for row in found["rows"]:
             del row["span"], row["weighted"]

@@ -84,6 +84,7 @@ def initialize_lsuv(module: nn.Module, inputs: Tensor) -> None:
         inputs: Inputs of the network, (N, C, H, W); some hundred images.
     """
     layers = parametric_layers(module)
+    # A last layer that ends a bracket is scaled as the bracket's end.
     factors = {layers[-1]: LAST_DEVIATION, **_branch_ends(module)} if layers else {}
 
     def rescale(layer: nn.Module, arguments: tuple[Tensor]) -> None:

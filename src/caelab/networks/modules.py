@@ -97,6 +97,7 @@ class ParametricLayer(nn.Module):
 
     def add_norm(self) -> None:
         """Put batch normalization between the map and the activation, in place of the biases."""
+        # The norm subtracts the mean, and any bias before it with that.
         self.norm = nn.BatchNorm2d(self.channels)
         self.bias = None
 
@@ -159,6 +160,7 @@ class Convolution(ParametricLayer):
         if before != after:
             # PyTorch pads both sides alike; an even kernel's "same" needs one more pixel after.
             x, before = F.pad(x, (before, after, before, after)), 0
+        # `convolve` is for stride and dilation 1 alone.
         if self.stride == self.dilation == 1:
             return convolve(x, self.weight, self.bias, before)
         return F.conv2d(x, self.weight, self.bias, self.stride, before, self.dilation)
@@ -233,6 +235,7 @@ class UpConvolution(ParametricLayer):
     def __init__(self, inputs: int, outputs: int, *, kernel: int, factor: int) -> None:
         super().__init__(outputs, inputs, kernel, kernel)
         self.kernel, self.factor = kernel, factor
+        # Few channels leave a convolution's vectors half empty; S² phases fill them.
         self.few = outputs <= 8
         reach = kernel // 2
         self.margin = -(-reach // factor)
@@ -254,6 +257,7 @@ class UpConvolution(ParametricLayer):
         """(N, C, H, W) → (N, C', S·H, S·W)."""
         if self.few or x.dtype in (torch.bfloat16, torch.float16):
             return self.convolve_phases(x)
+        # 9 multiplications instead of the transposed convolution's 16 pay for the larger tensor.
         if winograd_is_faster(x, self.weight, self.kernel // 2):
             enlarged = F.interpolate(x, scale_factor=self.factor)
             return convolve(enlarged, self.weight, self.bias, self.kernel // 2)
@@ -277,6 +281,7 @@ class UpConvolution(ParametricLayer):
 
     def convolve_transposed(self, x: Tensor) -> Tensor:
         """Convolve once, transposed, (N, C, H, W) → (N, C', S·H, S·W)."""
+        # `up` spreads a pixel over S pixels a side and `conv` each of these over K.
         side = self.kernel + self.factor - 1
         sums = (self.weight.flatten(2) @ self.spread).view(*self.weight.shape[:2], side, side)
         return F.conv_transpose2d(x, sums.transpose(0, 1), self.bias, self.factor, self.kernel // 2)
@@ -327,6 +332,7 @@ class GroupNorm(nn.GroupNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C, H, W)."""
+        # Half precision becomes float32; float64, which tests compare with, stays.
         dtype = torch.promote_types(x.dtype, torch.float32)
         y = F.group_norm(
             x.to(dtype), self.num_groups, self.weight.to(dtype), self.bias.to(dtype), self.eps
@@ -414,6 +420,7 @@ class SelfAttention(nn.Module):
         projected = self.projections(x).permute(0, 2, 3, 1)
         projected = projected.reshape(count, height * width, 3, self.heads, channels // self.heads)
         queries, keys, values = projected.permute(2, 0, 3, 1, 4).unbind()
+        # PyTorch's function keeps no matrix of all pairs of positions, where it can do without.
         mixed = F.scaled_dot_product_attention(queries, keys, values)
         mixed = mixed.transpose(1, 2).reshape(count, height, width, channels).permute(0, 3, 1, 2)
         y: Tensor = self.output(mixed)

@@ -100,6 +100,7 @@ class NetworkModule(Sequence):
 
     def layers_of(self, part: Part) -> list[nn.Module]:
         """Return the layers of a part, one after the other; a bracket is one of them."""
+        # The whole is flattened over both halves: the code mark computes nothing.
         parts = self.children() if part == "whole" else [self.part(part)]
         return [layer for each in parts for layer in each.children()]
 

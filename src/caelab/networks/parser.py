@@ -102,11 +102,13 @@ class _Parser:
             end: Where it ends; by default where reading stopped.
         """
         start = self.position if start is None else start
+        # Something missing at the end of the text still gets one caret, after the last character.
         span = start, max(start + 1, end or self.position)
         raise NetworkError(problem, text=self.text, span=span, expected=expected)
 
     def take(self, pattern: str) -> str:
         """Read what the pattern, which may match nothing, matches at the position."""
+        # Compiled, as only then `match` takes a position; `re` keeps the last 512 patterns.
         found = re.compile(f"(?:{pattern})?").match(self.text, self.position)
         assert found is not None
         self.position = found.end()

@@ -57,6 +57,7 @@ def make_simd_program(
         return None
     # A layer without weights has neither of them.
     weights = [getattr(layer, name, None) for layer in layers for name in ("weight", "bias")]
+    # Only the library can tell whether it counts so many positions and taps.
     try:
         return SimdProgram(
             chain, library, weights, input_affine=input_affine, output_affine=output_affine
@@ -72,6 +73,7 @@ def chain_of(layers: Sequence[nn.Module], shape: Shape) -> Chain | None:
     """
     operations: list[Operation] = []
     shapes = [shape]
+    # One image of zeros is cheap, and only its shapes are looked at.
     x = torch.zeros(1, *shape)
     for layer in layers:
         if (operation := _operation(layer)) is None:

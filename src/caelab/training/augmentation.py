@@ -36,7 +36,7 @@ def augment(images: Tensor, keys: Tensor, config: AugmentationConfig) -> Tensor:
     torch.Size([8, 3, 32, 32])
     """
     if config == AugmentationConfig():
-        return images
+        return images  # no numbers are drawn for nothing
     # All numbers are drawn at once, each change with columns of its own: switching one change on
     # leaves the others' numbers alone.
     drawn = uniform(keys, 6, _STREAM)
@@ -62,6 +62,7 @@ def _jitter(drawn: Tensor, width: float) -> Tensor:
 def _translate(images: Tensor, offsets: Tensor, largest: int) -> Tensor:
     """Cut each image, at its own offset ``(N, 2)``, out of the image with a mirrored border."""
     count, _, height, width = images.shape
+    # Mirrored and not zero: a black border would be an edge that no clean image has.
     padded = F.pad(images, (largest,) * 4, mode="reflect").permute(0, 2, 3, 1)
     rows = offsets[:, :1] + torch.arange(height, device=images.device)
     columns = offsets[:, 1:] + torch.arange(width, device=images.device)
@@ -72,6 +73,7 @@ def _translate(images: Tensor, offsets: Tensor, largest: int) -> Tensor:
 def _scale_and_rotate(images: Tensor, factors: Tensor, angles: Tensor) -> Tensor:
     """Enlarge and rotate images about their centers, by factors and radians ``(N,)``."""
     height, width = images.shape[2:]
+    # The map leads from the output's coordinates to the input's, hence the division.
     sine, cosine = angles.sin() / factors, angles.cos() / factors
     maps = images.new_zeros(len(images), 2, 3)
     maps[:, 0, 0] = maps[:, 1, 1] = cosine

@@ -25,6 +25,7 @@ def color_difference(estimate: Tensor, target: Tensor) -> Tensor:
     >>> color_difference(torch.full((1, 3, 1, 1), 0.5), torch.full((1, 3, 1, 1), 0.5)) < 1e-3
     tensor(True)
     """
+    # √(ΔE² + 1) − 1 is ΔE²/2 for small differences and ΔE − 1 for large ones: no kink at 0.
     squared = squared_ciede2000(rgb_to_lab(estimate), rgb_to_lab(target))
     return ((squared.clamp(min=0) + NOTICEABLE**2).sqrt() - NOTICEABLE).mean()
 
@@ -100,6 +101,7 @@ def _hue_difference(
     2 (C C′ − dot). For an acute Δh, where that would cancel, it is 2 cross² / (C C′ + dot).
     """
     inner, outer = a * other_a + b * other_b, other_a * b - other_b * a
+    # Each form cancels where the other one is exact, so the angle decides between them.
     near = inner > 0
     acute = outer * (2 / (product + torch.where(near, inner, 0) + _TINY)).sqrt()
     obtuse = (2 * (product - torch.where(near, 0, inner)) + _TINY).sqrt()

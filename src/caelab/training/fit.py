@@ -135,6 +135,7 @@ def fit(
             started = time.perf_counter()
             done = state.epoch * steps + state.step
             rate = peak * rate_factor(config.optimizer, done, steps * config.epochs)
+            # Set and not scheduled: the rate follows from the step, so resuming needs no state.
             for group in state.optimizer.param_groups:
                 group["lr"] = rate
 
@@ -144,6 +145,7 @@ def fit(
                 with threads(update_threads):
                     state.averaged.update_parameters(state.model)
 
+            # Sums stay on the device: a number read from it would make the host wait.
             state.sums = {name: state.sums.get(name, 0) + term for name, term in terms.items()}
             state.step += 1
             if state.step % STEPS_BETWEEN_CHECKS == 0 or state.step == steps:

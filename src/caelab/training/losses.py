@@ -125,6 +125,7 @@ class Charbonnier(Loss):
 
     def __call__(self, output: "Tensor", target: "Tensor") -> "Tensor":
         """Return the mean, in the unit of the target; at its minimum it is ε."""
+        # ε keeps the root's slope finite where output and target agree.
         return ((output - target).square() + self.epsilon**2).sqrt().mean()
 
 
@@ -159,6 +160,7 @@ class CrossEntropy(Loss):
         """
         from caelab.kernels.sparse_cross_entropy import sparse_cross_entropy
 
+        # Both travel in one tensor, as every target does; float32 holds such indices exactly.
         classes, shares = target.chunk(2, dim=1)
         return sparse_cross_entropy(output, classes.long(), shares)
 

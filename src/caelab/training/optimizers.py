@@ -96,6 +96,7 @@ class AdamWKind(OptimizerKind):
         """
         from torch.optim import AdamW
 
+        # `foreach` makes few calls for many small parameters; on a CPU it is not the default.
         return AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, foreach=True)
 
 
@@ -179,6 +180,7 @@ def rate_factor(config: OptimizerConfig, step: int, steps: int) -> float:
         step: Index of the step, in 0 … ``steps`` − 1.
         steps: Number of steps of the whole run.
     """
+    # The first moments and bases rest on few gradients: the steps are small meanwhile.
     warmup = round(config.warmup * steps)
     if step < warmup:
         return (step + 1) / warmup

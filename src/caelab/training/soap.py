@@ -209,6 +209,7 @@ def _balanced(updates: list[Update], count: int) -> list[list[Update]]:
     def numbers(updates: list[Update]) -> int:
         return sum(gradient.numel() for _, gradient, _ in updates)
 
+    # The largest first, as small ones fill the gaps in the end.
     for update in sorted(updates, key=lambda update: -update[1].numel()):
         min(shares, key=numbers).append(update)
     return [share for share in shares if share]
@@ -240,7 +241,7 @@ def _update(
     torch._foreach_add_(roots, group["eps"])
     ratios = torch._foreach_div(means, roots)
     torch._foreach_mul_(ratios, rates)
-    if group["weight_decay"]:
+    if group["weight_decay"]:  # most runs have none, and a pass over all weights costs time
         torch._foreach_mul_(parameters, decay)
     steps = [
         _turn(ratio, state["bases"], back=True) for ratio, state in zip(ratios, states, strict=True)
@@ -323,6 +324,7 @@ def _initial_state(gradient: Tensor, max_dimension: int) -> State:
     ``None`` stands for a side that keeps the identity.
     """
     matrix = _as_matrix(gradient, max_dimension)
+    # A basis of one number is ±1 and turns nothing.
     sides = [side if 1 < side <= max_dimension else None for side in matrix.shape]
     return {
         "step": 0,
@@ -346,6 +348,7 @@ def _refresh(state: State) -> None:
     for side, (covariance, basis) in enumerate(sides):
         if covariance is None:
             continue
+        # One power iteration is enough, as the covariance changes little between two refreshes.
         image = covariance @ basis
         order = (basis * image).sum(dim=0).argsort(descending=True, stable=True)
         state["mean_square"].copy_(state["mean_square"].index_select(side, order))

@@ -93,9 +93,11 @@ class BatchGradient:
             or any(isinstance(part, Dropout) and part.probability for part in model.modules())
         )
         channels, height, width = images.shape
+        # Smaller batches leave lanes of the vectors empty, and another type is not compiled.
         self._compiled = None
         if not whole and precision == torch.float32 and config.batch_size >= MIN_SHARE:
             self._compiled = model.compiled((config.degradation.channels(channels), height, width))
+        # What the C program computes in one call: bytes in, squared error of the same image out.
         self._one_call = (
             self._compiled is not None
             and self._compiled.keeps_shape
@@ -163,7 +165,7 @@ class BatchGradient:
         if logits:
             assert self._images.labels is not None
             labels = self._images.labels.index_select(0, chosen)
-            # In nats, summed over the `classify` layers.
+            # In nats and in float32, summed over the `classify` layers.
             errors = torch.stack([F.cross_entropy(each.float(), labels) for each in logits])
             terms["labels"] = config.loss.class_loss_weight * errors.sum()
         if config.loss.color_loss_weight:
@@ -172,6 +174,7 @@ class BatchGradient:
             )
             difference = color_difference(target.image(some, some_inputs), some_clean)
             terms["color_difference"] = config.loss.color_loss_weight * difference
+        # Not `backward()`: shares of several threads would add to the same `parameter.grad`.
         gradients = torch.autograd.grad(torch.stack(list(terms.values())).sum(), self.parameters)
         terms = {name: term.detach() for name, term in terms.items()}
         if "mse" not in terms:
@@ -265,6 +268,7 @@ class Step:
 
     def _clip(self) -> None:
         if self._grad_clip is not None:
+            # The norm is that of the whole batch's gradient, after the shares were added.
             torch.nn.utils.clip_grad_norm_(self._gradient.parameters, self._grad_clip)
 
 
@@ -276,6 +280,7 @@ def cuda_graph(function: Callable[[], Terms]) -> Callable[[], Terms]:
     Raises:
         RuntimeError: An operation cannot be recorded.
     """
+    # Its tensors live in a memory pool of their own, so that nothing else is written there.
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         terms = function()

@@ -216,6 +216,7 @@ class LayerKind:
         elif self.takes and self.number != self.takes.default:
             word += str(self.number)
         for letter in self.letters:
+            # "v" is a second letter of the padding, printed at a place of its own.
             if letter == "v":
                 word += "v" if self.padding == 0 else ""
                 continue
@@ -247,6 +248,7 @@ class LayerKind:
         Raises:
             MisfitError: The layer does not fit; the message says why.
         """
+        # Where the channels stay, a number that cannot come out cannot go in either.
         self.input_channels(shape[0])
         return shape
 

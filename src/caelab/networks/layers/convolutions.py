@@ -42,6 +42,7 @@ class Conv(LayerKind):
         """
         if self.padding is not None:
             return self.padding, self.padding
+        # One zero more after than before is where TensorFlow's "same" puts the odd one, too.
         total = self.extent - 1
         before = total // 2
         return before, total - before if self.stride == 1 else before
@@ -133,6 +134,7 @@ class UpConv(Conv):
         """Return those of a transposed convolution, for an input of ``shape`` before ``up``."""
         # Counted as `up` and `conv` are written, K² products for every output pixel.
         literal = super().multiply_accumulates(shape)
+        # The rewritten layer sums K + S − 1 taps of the low resolution, S² times fewer pixels.
         rewritten = literal * (self.kernel + self.stride - 1) ** 2
         return min(literal, rewritten // (self.kernel * self.stride) ** 2)
 
@@ -167,6 +169,7 @@ class Deconv(LayerKind):
             return self.padding, 0
         padding = max(0, -((self.stride - self.kernel) // 2))
         output_padding = self.stride - self.kernel + 2 * padding
+        # PyTorch's output padding must be smaller than the stride.
         if output_padding and self.stride == 1:
             raise MisfitError(
                 "deconv of stride 1 and an even kernel: use an odd kernel, or write the padding (v"

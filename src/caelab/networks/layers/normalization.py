@@ -21,6 +21,7 @@ class Norm(LayerKind):
         """Return the number of groups: without a number, the most of 32 or C / 4 that divide C."""
         if self.number:
             return self.number
+        # 32 groups are the usual choice (Wu and He 2018, arXiv 1803.08494).
         most = max(1, min(32, channels // 4))
         return next(groups for groups in range(most, 0, -1) if channels % groups == 0)
 
