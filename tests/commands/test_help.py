@@ -56,9 +56,9 @@ def test_few_options_are_all_explained() -> None:
 @pytest.mark.parametrize(
     ("flag", "bounds"),
     [
-        ("--rotate X", ("at least 0", "at most 180")),
-        ("--ema-decay X", ("above 0", "below 1")),
-        ("--bins N", ("at least 8", "at most 512")),
+        ("--rotate FLOAT", ("at least 0", "at most 180")),
+        ("--ema-decay FLOAT", ("above 0", "below 1")),
+        ("--bins INTEGER", ("at least 8", "at most 512")),
     ],
 )
 def test_the_help_says_in_what_bounds_a_number_must_be(

@@ -104,14 +104,12 @@ class RunOption(click.Option):
             kind = typing.get_args(kind)[0]
         registries = [each.registry for each in field.metadata if isinstance(each, KindName)]
         self.choices: Iterable[str] = next(iter(registries), typing.get_args(kind))
-        details: dict[str, Any] = {"metavar": "TEXT"}
+        details: dict[str, Any] = {"type": kind if kind in (int, float) else str}
         if name == "tta":
             text, default = TEST_TIME_HELP, None
             details = {"metavar": "LIST", "callback": _read_test_time}
         elif kind is bool:
-            flag, default = f"{flag}/--no-{flag[2:]}", "on" if default else "off"
-        elif kind in (int, float):
-            details = {"type": kind, "metavar": "N" if kind is int else "X"}
+            flag, default, details = f"{flag}/--no-{flag[2:]}", "on" if default else "off", {}
         notes = [f"default: {usual or ('none' if default is None else default)}"]
         # Not checked here but in the configuration: one message serves files and options.
         notes += [

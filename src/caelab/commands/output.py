@@ -38,8 +38,13 @@ def print_errors(
         network: Errors of the network, as ``metrics.summarize_errors`` returns them.
         baselines: Errors of the baselines by their names.
     """
-    columns = {heading: "{0}", "MSE": "{1[mse]:.6f}", "PSNR, dB": "{1[psnr]:.2f}"}
-    columns |= {"PSNR of mean, dB": "{1[psnr_of_mean]:.2f}", "n": "{1[n]:}"}
+    columns = {
+        heading: "{0}",
+        "MSE": "{1[mse]:.6f}",
+        "PSNR, dB": "{1[psnr]:.2f}",
+        "PSNR of mean, dB": "{1[psnr_of_mean]:.2f}",
+        "n": "{1[n]:}",
+    }
     # JSON has no infinity: the PSNR of an image without any error is stored as `null`.
     rows = [
         (name, {key: math.inf if value is None else value for key, value in errors.items()})

@@ -45,8 +45,14 @@ def plan_table(study: Study) -> str:
     costs = [row["multiply_accumulates"] * row["epochs"] for row in rows]
     # A base without multiplications, such as pooling alone, costs 0.
     base = costs[0] or 1
-    columns = {"": "{0[label]}", "code": "{0[code_size]:,}", "narrowest": "{0[narrowest]:,}"}
-    columns |= {"weights": "{0[weights]:,}", "cost": "{1:.1f}", "network": "{0[network]}"}
+    columns = {
+        "": "{0[label]}",
+        "code": "{0[code_size]:,}",
+        "narrowest": "{0[narrowest]:,}",
+        "weights": "{0[weights]:,}",
+        "cost": "{1:.1f}",
+        "network": "{0[network]}",
+    }
     cells = [(row, cost / base) for row, cost in zip(rows, costs, strict=True)]
     seeds = ", ".join(map(str, study.seeds))
     runs = len(rows) * len(study.seeds)
@@ -62,8 +68,15 @@ def results_table(rows: Sequence[StudyRow]) -> str:
     Args:
         rows: Results of runs; those of one network follow each other.
     """
-    columns = {"": "{0.label}", "code": "{0.code_size:,}", "weights": "{0.weights:,}"}
-    columns |= {"s/epoch": "{1:.1f}", "test MSE": "{2:.6f}", "PSNR, dB": "{3:.2f}", "seeds": "{4:}"}
+    columns = {
+        "": "{0.label}",
+        "code": "{0.code_size:,}",
+        "weights": "{0.weights:,}",
+        "s/epoch": "{1:.1f}",
+        "test MSE": "{2:.6f}",
+        "PSNR, dB": "{3:.2f}",
+        "seeds": "{4:}",
+    }
     networks = []
     for _, group in groupby(rows, key=lambda row: row.label):
         same = list(group)
@@ -119,9 +132,15 @@ def study_text(name: str, progress: "Progress | None") -> str:
         return f"{name}: reading the data …"
     best = sorted(progress.rows.values(), key=lambda row: row.validation_mse)
     shown = [(row,) for row in best[:8]]
-    columns = {"": "{0.label}", "seed": "{0.seed:}", "code": "{0.code_size:,}"}
-    columns |= {"weights": "{0.weights:,}", "validation MSE": "{0.validation_mse:.6f}"}
-    columns |= {"test MSE": "{0.test_mse:.6f}", "s/epoch": "{0.seconds_per_epoch:.1f}"}
+    columns = {
+        "": "{0.label}",
+        "seed": "{0.seed:}",
+        "code": "{0.code_size:,}",
+        "weights": "{0.weights:,}",
+        "validation MSE": "{0.validation_mse:.6f}",
+        "test MSE": "{0.test_mse:.6f}",
+        "s/epoch": "{0.seconds_per_epoch:.1f}",
+    }
     # Copies, because the study changes them while a thread of the display reads them.
     running = [
         f"running: {progress.planned[run].title}, {duration(time.monotonic() - start)}"
