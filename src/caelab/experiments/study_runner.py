@@ -113,16 +113,11 @@ class Progress:
     def trained(self) -> tuple[float, float]:
         """Return the seconds that this process has trained, and those that were expected for it."""
         epochs = [
-            (self.planned[name].epoch_seconds, row.seconds_per_epoch)
-            for name, row in list(self.rows.items())[self.reused :]
-            for _ in range(row.epochs)
-        ] + [
-            (self.planned[name].epoch_seconds, seconds)
-            for name in list(self.running)
+            (seconds, self.planned[name].epoch_seconds)
+            for name in [*self.running, *list(self.rows)[self.reused :]]
             for seconds in self._epochs(name)
         ]
-        known = [(taken, expected) for expected, taken in epochs if expected]
-        return sum(taken for taken, _ in known), sum(expected for _, expected in known)
+        return sum(taken for taken, _ in epochs), sum(expected for _, expected in epochs)
 
     def seconds_left(
         self, *, pace: float | None = None, without: AbstractSet[str] = frozenset()
@@ -235,11 +230,12 @@ def _cost(variant: Variant, config: RunConfig) -> int:
 def _begun_with(directory: Path) -> int | None:
     """Return the threads of a run that was interrupted, which decide about its bits."""
     files = RunDirectory(directory)
-    count = None
-    if files.checkpoint.is_file() and not files.finished:
-        with contextlib.suppress(InputError):
-            count = files.read(files.environment).get("threads")
-    return count
+    if not files.checkpoint.is_file() or files.finished:
+        return None
+    # A directory that is damaged is reported when the run resumes.
+    with contextlib.suppress(InputError):
+        return int(files.read(files.environment).get("threads", 0)) or None
+    return None
 
 
 def run_study(study: Study, *, engine: Engine, runs: Path, out: Path) -> Iterator[Progress]:
