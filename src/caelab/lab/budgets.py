@@ -55,7 +55,6 @@ BUDGETS: Mapping[str, Budget] = {
         limit=6400,
         seeds=(0, 1),
         networks=_QUICK,
-        color_epochs=5,
         ideas=(
             "best network, RGB", "best network, chroma", "U-Net", "U-Net, flips, shifts and zoom",
         ),
@@ -93,9 +92,6 @@ def cuts(budget: Budget) -> list[str]:
     """Return what a budget leaves out, a sentence each."""
     sentences = {
         f"Networks are trained on {budget.limit or 0:,} images at most.": budget.limit is not None,
-        f"Colorizers are trained for {budget.color_epochs} epochs.": (
-            budget.color_epochs < BUDGETS["standard"].color_epochs
-        ),
         f"Exercise 2 trains {len(budget.networks or ())} networks.": budget.networks is not None,
         f"Exercise 3 trains {len(budget.ideas or ())} variants.": budget.ideas is not None,
     }
