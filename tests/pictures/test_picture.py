@@ -134,6 +134,13 @@ def test_tiff_of_sixteen_bits_keeps_all_of_them(
     assert np.array_equal(found, values)
 
 
+def test_tiff_of_sixteen_bits_in_tiles_that_do_not_divide_the_sides() -> None:
+    values = np.random.default_rng(0).integers(0, 65536, (37, 50, 3)).astype(np.uint16)
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, values, photometric="rgb", tile=(16, 32))
+    assert np.array_equal(read_picture(stream.getvalue()).pixels, values)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("format_", ["PNG", "TIFF", "AVIF"])
 def test_it_is_turned_as_its_exif_says(format_: str, orientation: int, scene: np.ndarray) -> None:

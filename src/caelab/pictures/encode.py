@@ -61,12 +61,12 @@ def write_picture(path: Path, picture: Picture, *, force: bool = False) -> tuple
     suffix = path.suffix.lower()
     if suffix not in SUFFIX_FORMATS:
         raise InputError(
-            f"{printable(str(path))} has no suffix of a format that is written:"
+            f"{printable(path)} has no suffix of a format that is written:"
             f" {', '.join(SUFFIX_FORMATS)}."
         )
     # Written next to its final path and renamed: a reader never sees half a picture.
     with replacing(path) as temporary, temporary.open("wb") as stream:
-        return save(stream, picture, SUFFIX_FORMATS[suffix], name=printable(str(path)))
+        return save(stream, picture, SUFFIX_FORMATS[suffix], name=printable(path))
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:
@@ -77,7 +77,7 @@ def refuse_existing(path: Path, *, force: bool) -> None:
     """
     if path.is_dir() or (not force and (path.exists() or path.is_symlink())):
         what = "is a folder" if path.is_dir() else "exists already; `force` overwrites"
-        raise InputError(f"{printable(str(path))} {what}.")
+        raise InputError(f"{printable(path)} {what}.")
 
 
 def encode(picture: Picture) -> bytes:

@@ -35,7 +35,7 @@ class Job:
     @property
     def name(self) -> str:
         """Name of the source in messages."""
-        return "standard input" if self.source is None else printable(str(self.source))
+        return "standard input" if self.source is None else printable(self.source)
 
     @property
     def comparison(self) -> Path:
@@ -131,7 +131,7 @@ def find_jobs(
         if key in jobs:
             raise InputError(
                 f"{jobs[key].name} and {job.name} would both be written to"
-                f" {printable(str(target))}. Process them by two commands, or rename one."
+                f" {printable(target)}. Process them by two commands, or rename one."
             )
         jobs[key] = job
     return list(jobs.values())

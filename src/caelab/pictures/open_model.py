@@ -38,7 +38,7 @@ def open_model(
     >>> open_model("denoise", device="cpu").channels
     3
     """
-    file, name = find_model(name_or_path), printable(str(name_or_path))
+    file, name = find_model(name_or_path), printable(name_or_path)
     if runtime == "onnx" and file.suffix != ONNX:
         if not file.with_suffix(ONNX).is_file():
             raise InputError(

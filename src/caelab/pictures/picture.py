@@ -167,7 +167,7 @@ def read_picture(source: Path | bytes, *, name: str | None = None) -> Picture:
     Raises:
         InputError: It is no picture, damaged, too large, or of a kind that is not read.
     """
-    name = name or printable(str(source) if isinstance(source, Path) else "the input")
+    name = name or printable(source if isinstance(source, Path) else "the input")
     try:
         content = source if isinstance(source, bytes) else source.read_bytes()
         if not content:
@@ -199,14 +199,14 @@ def _reason(error: Exception) -> str:
     return f"cannot be read: {type(error).__name__}, {error}; it is damaged"
 
 
-def printable(name: str) -> str:
+def printable(name: str | Path) -> str:
     r"""Escape every character that a terminal would act on or cannot show.
 
     >>> printable("a\nb.png")
     'a\\nb.png'
     """
     return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in name
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(name)
     )
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,23 +36,23 @@ def read_16_bits(
     Raises:
         Exception: The file is broken; nearly any kind.
     """
-    # The arguments of Pillow's decoder begin with the mode, or are the mode.
-    arguments = [
-        [tile.args] if isinstance(tile.args, str) else list(tile.args or ()) for tile in tiles
-    ]
-    if not arguments or not all(each and each[0] in _OTHER_BYTE for each in arguments):
+    mode = _arguments(tiles[0])[0] if tiles else None
+    if mode not in _OTHER_BYTE:
         return None
-    gray = arguments[0][0] == "LA;16B"
     with reopen() as opened:
         opened.tile = [
-            tile._replace(args=(_OTHER_BYTE[each[0]], *each[1:]))
-            for tile, each in zip(tiles, arguments, strict=True)
+            tile._replace(args=(_OTHER_BYTE[mode], *_arguments(tile)[1:])) for tile in tiles
         ]
         other = np.ascontiguousarray(opened)
-    if gray:
+    if mode == "LA;16B":
         return other.view(">u2").astype(np.uint16)
     # The file is decoded twice, once for each byte.
     with reopen() as opened:
         upper = np.asarray(opened).astype(np.uint16)
     values: NDArray[np.uint16] = upper << 8 | other
     return values
+
+
+def _arguments(tile: ImageFile._Tile) -> list[Any]:
+    """Return the arguments of Pillow's decoder, of which the first is the mode."""
+    return [tile.args] if isinstance(tile.args, str) else list(tile.args or [None])
