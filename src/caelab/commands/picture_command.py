@@ -116,7 +116,7 @@ def process_pictures(
     """
     from caelab.pictures.batch import work
     from caelab.pictures.inputs import find_jobs
-    from caelab.pictures.open_model import open_model, require_task, variant_of
+    from caelab.pictures.open_model import open_model, require_task
     from caelab.pictures.picture import printable
 
     def some(*names: str) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def process_pictures(
     passes = [(model, jobs)]
     if variants:
         # A variant is a model of its own; its seed alone decides what it draws.
-        models = [variant_of(model, each, seed=options["seed"]) for each in range(variants)]
+        models = [model.variant(each, options["seed"]) for each in range(variants)]
         passes = [
             (each, [job.numbered(number) for job in jobs]) for number, each in enumerate(models, 1)
         ]

@@ -1,6 +1,5 @@
 """Open a model for pictures, on PyTorch or onnxruntime, and check what it was trained to undo."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -65,22 +64,6 @@ def open_model(
         torch.set_num_threads(threads)
     where = choose_device(device)
     return torch_picture_model(*load_model(file, where), where)
-
-
-def variant_of(model: PictureModel, number: int, *, seed: int) -> PictureModel:
-    """Return a model whose answer is one of a model's plausible answers.
-
-    Args:
-        model: A model that predicts a distribution over colors.
-        number: Index of the answer.
-        seed: Seed of the draws.
-
-    Raises:
-        InputError: The model gives one answer, or is an ONNX file, which has one.
-    """
-    if model.variants is None:
-        raise InputError("an ONNX file gives one answer to a picture: variants need the weights.")
-    return replace(model, function=model.variants(number, seed))
 
 
 def require_task(

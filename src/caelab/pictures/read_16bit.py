@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageFile
 
+_OTHER_ORDER = "B" if sys.byteorder == "little" else "L"
+
 # Pillow keeps the upper byte of a value. If the byte order is swapped, that is the lower one. "N"
 # is the order of this machine, which libtiff gives. Gray with alpha has four bytes per pixel, and
 # so has RGBA.
@@ -16,7 +18,7 @@ _OTHER_BYTE = {
     **{
         f"{mode};16{order}": f"{mode};16{other}"
         for mode in ("RGB", "RGBA")
-        for order, other in zip("BLN", ("L", "B", "LB"[sys.byteorder == "little"]), strict=True)
+        for order, other in zip("BLN", ("L", "B", _OTHER_ORDER), strict=True)
     },
 }
 

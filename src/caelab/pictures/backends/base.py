@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -87,6 +87,22 @@ class PictureModel:
             color_space=color_space,
             variants=variants,
         )
+
+    def variant(self, number: int, seed: int) -> "PictureModel":
+        """Return the model that gives one of the plausible answers.
+
+        Args:
+            number: Index of the answer.
+            seed: Seed of the draws.
+
+        Raises:
+            InputError: The model gives one answer, or is an ONNX file, which has one.
+        """
+        if self.variants is None:
+            raise InputError(
+                "an ONNX file gives one answer to a picture: variants need the weights."
+            )
+        return replace(self, function=self.variants(number, seed))
 
     def __call__(self, images: Floats) -> Floats:
         """Apply the function.
