@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caelab.data.image_set import ImageSet, Source
-from caelab.data.split import Split, limit_training, limit_validation, split_images
+from caelab.data.split import split_images
 from caelab.errors import InputError
 
 SOURCE = Source(name="folder", where="somewhere", note="", fingerprint="0")
@@ -99,29 +99,37 @@ def test_other_input_that_makes_no_sense() -> None:
 
 
 def test_fewer_training_images_are_a_part_of_more_and_the_rest_stays() -> None:
-    split = Split(train=np.arange(0, 80), validation=np.arange(80, 90), test=np.arange(90, 100))
-    few, more = (limit_training(split, count, seed=3) for count in (10, 30))
+    images = image_set(100)
+    split = split_images(images, seed=3)
+    few, more = (split_images(images, seed=3, train_size=count) for count in (10, 30))
     assert len(few.train) == 10
     assert set(few.train) < set(more.train) < set(split.train)
     assert list(few.train) == sorted(few.train)
-    assert few.validation is split.validation
-    assert few.test is split.test
-    assert list(limit_training(split, 1000, seed=3).train) == list(split.train)
-    assert set(limit_training(split, 10, seed=4).train) != set(few.train)
+    assert list(few.validation) == list(split.validation)
+    assert list(few.test) == list(split.test)
+    assert list(split_images(images, seed=3, train_size=1000).train) == list(split.train)
+    assert set(split_images(images, seed=4, train_size=10).train) != set(few.train)
 
 
 def test_fewer_validation_images_leave_more_for_training_and_the_same_test() -> None:
-    split = Split(train=np.arange(0, 60), validation=np.arange(60, 90), test=np.arange(90, 100))
-    few, more = (limit_validation(split, count, seed=3) for count in (5, 20))
+    images = image_set(300)
+    split = split_images(images, seed=3)
+    held_out = np.union1d(split.train, split.validation)
+    few, more = (split_images(images, seed=3, val_size=count) for count in (5, 20))
     assert len(few.validation) == 5
     assert set(few.validation) < set(more.validation) < set(split.validation)
     for one in (few, more):
-        assert list(np.union1d(one.train, one.validation)) == list(range(90))
-        assert len(one.train) + len(one.validation) == 90
+        assert list(np.union1d(one.train, one.validation)) == list(held_out)
+        assert len(one.train) + len(one.validation) == len(held_out)
         assert list(one.train) == sorted(one.train)
         assert list(one.validation) == sorted(one.validation)
-        assert one.test is split.test
-    every = limit_validation(split, 1000, seed=3)
+        assert list(one.test) == list(split.test)
+    every = split_images(images, seed=3, val_size=1000)
     assert list(every.train) == list(split.train)
     assert list(every.validation) == list(split.validation)
-    assert set(limit_validation(split, 5, seed=4).validation) != set(few.validation)
+
+
+def test_what_validation_gives_back_may_be_trained_on() -> None:
+    images = image_set(300)
+    small = split_images(images, seed=3, val_size=5, train_size=200)
+    assert set(small.train) & set(split_images(images, seed=3).validation)

@@ -1,6 +1,6 @@
 """The split into images that train, images that choose and images that judge."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -35,6 +35,8 @@ def split_images(
     *,
     mode: Literal["pooled", "official"] = "pooled",
     seed: int = 0,
+    val_size: int | None = None,
+    train_size: int | None = None,
 ) -> Split:
     """Split into training, validation and test images, stratified by class if there are classes.
 
@@ -43,6 +45,9 @@ def split_images(
         mode: ``"pooled"`` shuffles all images and keeps a tenth each for validation and test;
             ``"official"`` keeps the official test images, and a tenth of the others for validation.
         seed: Seed of the shuffle, not negative.
+        val_size: Largest number of validation images; the others join the training images.
+        train_size: Largest number of training images. Of either part, the images of a smaller
+            number are among those of a larger one.
 
     Raises:
         InputError: There is no official test set, or a part would be empty.
@@ -67,44 +72,20 @@ def split_images(
     part[free] = _allot(ends, HELD_OUT, 0.0 if mode == "official" else HELD_OUT)
 
     parts = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
-    split = Split(**{name: np.flatnonzero(part == value) for name, value in parts.items()})
-    for name in parts:
-        if not len(getattr(split, name)):
+    rows = {name: np.flatnonzero(part == value) for name, value in parts.items()}
+    for name, indices in rows.items():
+        if not len(indices):
             raise InputError(
                 f"{len(images.images)} images of {images.source.where} are too few: nothing is left"
                 f" for {name}."
             )
-    return split
-
-
-def limit_training(split: Split, count: int, *, seed: int) -> Split:
-    """Return the split with at most ``count`` training images.
-
-    Args:
-        split: The split.
-        count: Largest number of training images. Those of a smaller count are among those of a
-            larger one.
-        seed: Seed of the choice.
-
-    >>> split = Split(train=np.arange(90), validation=np.arange(90, 95), test=np.arange(95, 100))
-    >>> small = limit_training(split, 10, seed=0)
-    >>> len(small.train), len(small.validation)
-    (10, 5)
-    """
-    return replace(split, train=_choose(split.train, count, seed)[0])
-
-
-def limit_validation(split: Split, count: int, *, seed: int) -> Split:
-    """Return the split with at most ``count`` validation images; the others join the training part.
-
-    Args:
-        split: The split.
-        count: Largest number of validation images. Those of a smaller count are among those of a
-            larger one.
-        seed: Seed of the choice.
-    """
-    chosen, rest = _choose(split.validation, count, seed)
-    return replace(split, train=np.union1d(split.train, rest), validation=chosen)
+    # Validation first, because the images that it gives back may be trained on.
+    if val_size is not None:
+        rows["validation"], rest = _choose(rows["validation"], val_size, seed)
+        rows["train"] = np.union1d(rows["train"], rest)
+    if train_size is not None:
+        rows["train"], _ = _choose(rows["train"], train_size, seed)
+    return Split(**rows)
 
 
 def _choose(indices: Indices, count: int, seed: int) -> tuple[Indices, Indices]:

@@ -8,7 +8,7 @@ import torch
 from caelab.data.device_images import DeviceImages
 from caelab.data.image_set import ImageSet, Source
 from caelab.data.load import load_images
-from caelab.data.split import Split, limit_training, limit_validation, split_images
+from caelab.data.split import Split, split_images
 from caelab.errors import InputError
 from caelab.experiments.config import PARAMETERS, DataConfig, RunConfig, preset_name
 from caelab.models.card import ModelCard
@@ -145,12 +145,13 @@ def load_data(data: DataConfig, images: ImageSet | None = None) -> tuple[ImageSe
     """
     if images is None:
         images = load_images(data.source, size=data.size)
-    # Validation is limited first, because the images that it gives back may be trained on.
-    split = split_images(images, mode=data.split, seed=data.split_seed)
-    if data.val_size is not None:
-        split = limit_validation(split, data.val_size, seed=data.split_seed)
-    if data.train_size is not None:
-        split = limit_training(split, data.train_size, seed=data.split_seed)
+    split = split_images(
+        images,
+        mode=data.split,
+        seed=data.split_seed,
+        val_size=data.val_size,
+        train_size=data.train_size,
+    )
     return images, split
 
 
