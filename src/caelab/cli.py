@@ -105,7 +105,8 @@ def caelab(plugins: tuple[str, ...]) -> None:
         # An environment variable, and not a list in memory, because worker processes inherit it.
         os.environ[PLUGINS_VARIABLE] = os.pathsep.join([*plugins, *([earlier] if earlier else [])])
     if os.environ.get(PLUGINS_VARIABLE):
-        load_plugins()  # at once: a plug-in that fails must not wait for an unknown name
+        # At once: otherwise a plug-in would fail only when a name is unknown.
+        load_plugins()
 
 
 def main() -> None:

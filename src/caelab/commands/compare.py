@@ -88,6 +88,7 @@ def _document(comparison: "Comparison") -> dict[str, object]:
                 "path": str(run.directory.path),
                 "network": run.description.text,
                 "seed": run.config.seed,
+                # JSON knows Python's numbers, not those of NumPy.
                 "mean": float(comparison.values[name].mean()),
                 "n": len(comparison.values[name]),
             }
