@@ -72,7 +72,7 @@ def test_a_line_a_run_and_the_plan_knows_what_is_there(
     monkeypatch.setattr(studies, "_recipe", lambda _: recipe)
     budget = Budget(
         name="tiny",
-        takes="seconds",
+        minutes=1,
         epochs=1,
         seeds=(0,),
         study_seeds=(0,),

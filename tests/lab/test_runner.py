@@ -18,12 +18,11 @@ from caelab.experiments.engines.base import SerialEngine
 from caelab.lab import studies
 from caelab.lab.budgets import Budget
 from caelab.lab.runner import LabProgress, plan_lab, run_lab
-from caelab.report import study_baselines
 from caelab.report.report import write_report
 
 TINY = Budget(
     name="tiny",
-    takes="seconds",
+    minutes=1,
     epochs=1,
     limit=256,
     seeds=(0, 1),
@@ -80,7 +79,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     recipe.write_text(RECIPE)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(studies, "_recipe", lambda _: recipe)
-        patch.setattr(study_baselines, "FILE_IMAGES", 8)
         ends = [progress.seconds() for progress in conducted(folder)]
         write_report([folder / "lab"], out=folder / "lab")
         yield Lab(folder / "runs", folder / "lab", ends)
@@ -126,14 +124,16 @@ def test_numbers_are_those_of_the_run_directories(lab: Lab) -> None:
     table = next(table for table in lab.results["tables"] if table["name"] == "errors")
     errors = [row["test_mse"] for row in lab.results["studies"]["exercise-1"]["rows"]]
     assert table["rows"][0][table["columns"].index("test MSE")] == pytest.approx(np.mean(errors))
-    bands = next(table for table in lab.results["tables"] if table["name"] == "bands")
-    first = lab.results["studies"]["exercise-1"]["rows"][0]["test_mse"]
-    assert sum(row[3] for row in bands["rows"]) == pytest.approx(first, rel=1e-4)  # Parseval
+    answers = lab.results["answers"]
+    assert answers["reconstruction"]["mse"]["estimate"] == pytest.approx(np.mean(errors))
+    assert answers["studies"]["exercise-2"]["base"] == "base"
+    (target,) = answers["colors"]["targets"]
+    assert (target["rgb"], target["chroma"]) == ("best network, RGB", "best network, chroma")
 
 
 def test_it_says_what_data_these_are_and_what_was_cut(lab: Lab) -> None:
     text = " ".join((lab.out / "report.md").read_text().split())
-    assert "This is not CIFAR-10. The images are the built-in photos" in text
+    assert "This is not CIFAR-10. The images are crops of the photographs" in text
     assert "Networks are trained on 256 images at most." in text
     assert "caelab lab --budget tiny" in lab.page
     assert lab.results["problems"] == []
@@ -177,7 +177,7 @@ def test_what_is_missing_or_damaged_is_said_and_left_out(lab: Lab, tmp_path: Pat
     assert [len(study["rows"]) for study in told["studies"].values()] == [1, 1, 2]
     page = (tmp_path / "report" / "report.md").read_text()
     assert "exercise-1: 1 of 2 runs are finished and whole" in page
-    assert "There is one seed" in page
+    assert "one seed, so no interval" in page
 
 
 def test_a_report_of_runs_alone(lab: Lab, tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_a_report_of_runs_alone(lab: Lab, tmp_path: Path) -> None:
     page = (tmp_path / "report.md").read_text()
     assert "nothing is not a folder" in page
     assert "caelab report …" in page
-    assert "Exercise 3" not in page
+    assert "Colors for gray images" not in page
     with pytest.raises(InputError, match="no finished run was found"):
         write_report([tmp_path], out=tmp_path / "none")
 
@@ -196,6 +196,6 @@ def test_without_images_there_is_no_bitmap(lab: Lab, tmp_path: Path) -> None:
     page = (tmp_path / "report.html").read_text()
     assert 'src="data:image/png' in (lab.out / "report.html").read_text()
     assert 'src="data:image/png' not in page  # what is left are figures' own maps, inside drawings
-    assert "Left out, as the images may not be passed on" in (tmp_path / "report.md").read_text()
+    assert (tmp_path / "report.md").read_text().count("may not be passed on") == 1
     assert not list((tmp_path / "figures").glob("*.png"))
     assert json.loads((tmp_path / "results.json").read_text())["runs"] == lab.results["runs"]

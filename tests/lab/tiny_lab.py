@@ -22,7 +22,7 @@ wide = "conv24 pool conv2 | up conv3"
 
 BUDGET = Budget(
     name="tiny",
-    takes="seconds",
+    minutes=1,
     epochs=3,
     limit=512,
     seeds=(0, 1, 2),

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from caelab.experiments.study_results import StudyRow
-from caelab.report.architectures import COSTS, Architecture, analyze, summarize
+from caelab.metrics.moderated import Verdict
+from caelab.report.architectures import LevelEffect, analyze, summarize
 
 
 @pytest.fixture
@@ -120,16 +120,34 @@ def test_rows_are_gathered_by_label() -> None:
     assert kernel.mse.undetermined
 
 
-def test_effects_are_those_of_a_paired_test_of_logarithms() -> None:
-    level = [0.0035, 0.0031, 0.0036]
-    (found,) = analyze([*BASE, *rows("kernel 5", level, factor="kernel", level="5")]).effects
-    expected = stats.ttest_rel(
-        np.log(level), np.log([0.0040, 0.0042, 0.0041])
-    ).confidence_interval()
-    assert (found.effect.ratio.low, found.effect.ratio.high) == pytest.approx(
-        tuple(np.exp(expected))
+def effects_of(study: list[StudyRow]) -> dict[str, LevelEffect]:
+    return {each.architecture.level: each for each in analyze(study).effects}
+
+
+def test_effects_are_ratios_of_geometric_means_with_a_verdict() -> None:
+    found = effects_of(
+        [
+            *BASE,
+            *rows("kernel 5", [0.0021, 0.0020, 0.0022], factor="kernel", level="5"),
+            *rows("kernel 1", [0.0121, 0.0120, 0.0122], factor="kernel", level="1"),
+            *rows("channels 2", [0.0041] * 3, factor="channels", level="2", code=(32, 8, 8)),
+        ]
     )
-    assert found.architecture.level == "5"
+    ratio = np.exp(np.mean(np.log([0.0021, 0.0020, 0.0022]) - np.log([0.0040, 0.0042, 0.0041])))
+    assert found["5"].contrast.ratio.estimate == pytest.approx(ratio)
+    assert found["5"].contrast.ratio.side(1) == -1
+    verdicts = {level: each.contrast.verdict for level, each in found.items()}
+    assert (verdicts["5"], verdicts["1"]) == (Verdict.LOWER, Verdict.HIGHER)
+    assert [found[level].same_code for level in "512"] == [True, True, False]
+    assert found["2"].cost_ratios["code_size"] == 2
+
+
+def test_with_one_seed_each_nothing_is_decided() -> None:
+    (found,) = effects_of(
+        [*rows("base", [0.004]), *rows("kernel 5", [0.001], factor="kernel", level="5")]
+    ).values()
+    assert found.contrast.verdict == Verdict.UNDECIDED
+    assert found.contrast.ratio.undetermined
 
 
 def test_the_base_and_explicit_networks_are_no_levels() -> None:
@@ -161,13 +179,46 @@ def test_the_best_is_chosen_by_validation() -> None:
 # Code size
 
 
+def family(exponent: float, *, seeds: int = 3) -> list[StudyRow]:
+    """Return a base and levels of the factor ``code``, whose error is a power of the code size."""
+    rng = np.random.default_rng(3)
+    study = []
+    for size in (1024, 64, 256, 512, 2048):
+        errors = 0.3 * size**exponent * np.exp(rng.normal(0, 0.01, seeds))
+        factor = "" if size == 1024 else "code"
+        study += rows(
+            f"code {size}" if factor else "base",
+            [float(error) for error in errors],
+            factor=factor,
+            level=str(size) if factor else "",
+            code=(size // 64, 8, 8),
+        )
+    return study
+
+
+def test_where_only_the_code_changes_the_factor_of_a_doubling_is_found() -> None:
+    decoy = rows("16×16×3", [1e-5] * 3, code=(3, 16, 16))
+    answer = analyze([*family(-0.6), *decoy]).family
+    assert answer is not None
+    assert [each.code_size for each in answer.architectures] == [64, 256, 512, 1024, 2048]
+    assert answer.doubling.ratio.estimate == pytest.approx(2**-0.6, rel=0.02)
+    assert answer.doubling.verdict == Verdict.LOWER
+    flat = analyze(family(0)).family
+    assert flat is not None
+    assert flat.doubling.verdict == Verdict.EQUIVALENT
+
+
+def test_two_sizes_are_no_family() -> None:
+    study = [row for row in family(-0.6) if row.code_size in (1024, 64)]
+    assert analyze(study).family is None
+    assert analyze(power_study(-0.6)).family is None
+
+
 def test_a_power_of_the_code_size_is_found_again() -> None:
     answer = analyze(power_study(-0.6, noise=0.05)).code_size
     assert answer.spearman.side(0) == -1
-    assert answer.pearson.side(0) == -1
     assert answer.law.exponent.estimate == pytest.approx(-0.6, abs=0.05)
-    assert answer.law.exponent.side(-0.6) == 0
-    assert answer.partial_spearman.n == 8
+    assert answer.held.n == 8
 
 
 def test_what_has_no_bottleneck_is_left_out_and_named() -> None:
@@ -177,7 +228,6 @@ def test_what_has_no_bottleneck_is_left_out_and_named() -> None:
     answer = analyze([*study, *around, *without]).code_size
     assert [each.label for each in answer.architectures] == [row.label for row in study]
     assert (answer.skipped, answer.codeless) == (("u-net",), ("plain",))
-    assert answer.law.exponent.estimate == pytest.approx(-0.6)
 
 
 def test_a_network_counts_once() -> None:
@@ -194,31 +244,29 @@ def test_what_the_weights_explain_is_not_the_code_sizes_doing(rng: np.random.Gen
         weights = round(1000 * 1.2**place)
         error, excess = np.exp(rng.normal(0, (0.1, 0.3)))
         size = round(8 * 1.1**place * excess)
-        macs = int(rng.integers(1000, 100_000))
+        side = int(rng.integers(1, 9))
         study += rows(
-            f"{place}", [0.1 * weights**-0.3 * error], code=(size, 1, 1), weights=weights, macs=macs
+            f"{place}", [0.1 * weights**-0.3 * error], code=(size, side, 1), weights=weights
         )
+        study[-1] = StudyRow(**{**vars(study[-1]), "code_size": size})
     answer = analyze(study).code_size
-    assert answer.pearson.side(-0.8) == -1
     assert answer.spearman.side(-0.8) == -1
-    assert answer.partial_pearson.side(0) == 0
-    assert answer.partial_spearman.side(0) == 0
+    assert answer.confounders["weights"].side(-0.8) == -1
+    assert answer.confounders["area"].side(0) == 0
+    assert answer.held.side(0) == 0
 
 
 # Equal size
 
 
-def test_area_is_measured_by_doublings_over_seeds() -> None:
+def test_area_is_measured_by_doublings() -> None:
     answer = analyze(shape_study(0.8, spread=0.02)).equal_size
+    assert answer.size == 768
     assert [each.label for each in answer.maps] == ["2×2×192", "4×4×48", "8×8×12", "16×16×3"]
     assert [each.label for each in answer.ranking] == ["16×16×3", "8×8×12", "4×4×48", "2×2×192"]
-    assert answer.per_doubling.estimate == pytest.approx(0.8, rel=0.02)
-    assert answer.per_doubling.side(1) == -1
-    assert answer.per_doubling.n == 3
-    for step in answer.steps:
-        assert step.effect.ratio.estimate == pytest.approx(
-            0.64, rel=0.1
-        )  # each step is two doublings
+    assert answer.doubling is not None
+    assert answer.doubling.ratio.estimate == pytest.approx(0.8, rel=0.02)
+    assert answer.doubling.verdict == Verdict.LOWER
 
 
 def test_only_comparable_codes_are_compared() -> None:
@@ -229,15 +277,17 @@ def test_only_comparable_codes_are_compared() -> None:
         *rows("u-net", [0.0001] * 3, code=(12, 8, 8), skip=True),
         *rows("8×8×12 again", [0.1] * 3, code=(12, 8, 8), network="network of 8×8×12"),
         *rows("base", [0.1] * 3),
+        *rows("larger", [0.1] * 3, code=(64, 4, 4)),
     ]
     answer = analyze(study).equal_size
+    assert answer.size == 768  # in four areas; 1,024 in two
     assert [each.label for each in answer.maps] == ["2×2×192", "4×4×48", "8×8×12", "16×16×3"]
     assert {each.label for each in answer.ranking} == {*SHAPES, "code 768", "dense", "8×8×12 again"}
-    assert analyze(study, equal_size=1024).equal_size.maps == (answer_base(study),)
 
 
-def answer_base(study: list[StudyRow]) -> Architecture:
-    return next(each for each in summarize(study) if each.label == "base")
+def test_one_area_is_no_comparison() -> None:
+    answer = analyze([*BASE, *rows("kernel 5", [0.003], factor="kernel", level="5")]).equal_size
+    assert (answer.ranking, answer.doubling) == ((), None)
 
 
 def test_levels_of_factors_serve_where_there_are_no_explicit_networks() -> None:
@@ -247,16 +297,7 @@ def test_levels_of_factors_serve_where_there_are_no_explicit_networks() -> None:
     assert len(analyze(study).equal_size.maps) == 4
 
 
-def test_only_seeds_that_all_have_give_a_slope() -> None:
-    study = [row for row in shape_study(0.8) if (row.label, row.seed) != ("4×4×48", 1)]
-    assert analyze(study).equal_size.per_doubling.n == 2
-    apart = [
-        row for row in shape_study(0.8, seeds=4) if (row.seed % 2 == 0) == (row.label == "4×4×48")
-    ]
-    assert math.isnan(analyze(apart).equal_size.per_doubling.estimate)
-
-
-# Pareto fronts
+# Pareto front
 
 
 def test_fronts_hold_what_is_not_beaten() -> None:
@@ -267,15 +308,11 @@ def test_fronts_hold_what_is_not_beaten() -> None:
         *rows("beaten", [0.003], weights=100, macs=10, seconds=4.0),
         *rows("failed", [math.nan], weights=1, macs=1, seconds=0.1),
     ]
-    fronts = {
-        front.cost: [each.label for each in front.architectures] for front in analyze(study).fronts
-    }
-    assert fronts == {
-        "weights": ["small and bad", "between", "large and good"],
-        "multiply_accumulates": ["large and good"],
-        "seconds_per_epoch": ["large and good"],
-    }
-    assert set(fronts) == set(COSTS)
+    assert [each.label for each in analyze(study).front] == [
+        "small and bad",
+        "between",
+        "large and good",
+    ]
 
 
 # Anything
@@ -314,8 +351,7 @@ def test_any_study_has_an_analysis(study: list[StudyRow]) -> None:
     measured = [each for each in analysis.architectures if each.errors]
     assert sum(len(each.errors) + each.failed for each in analysis.architectures) == len(study)
     assert (analysis.best is None) == (not measured)
-    assert all(math.isfinite(each.effect.difference.estimate) for each in analysis.effects)
-    for front in analysis.fronts:
-        assert bool(front.architectures) == bool(measured)
-        errors = [each.mse.estimate for each in front.architectures]
-        assert errors == sorted(errors, reverse=True)
+    assert all(math.isfinite(each.contrast.ratio.estimate) for each in analysis.effects)
+    assert bool(analysis.front) == bool(measured)
+    errors = [each.mse.estimate for each in analysis.front]
+    assert errors == sorted(errors, reverse=True)

@@ -9,7 +9,6 @@ import pytest
 
 from caelab.experiments.config import RunConfig
 from caelab.experiments.run import run
-from caelab.report import study_baselines
 from caelab.report.report import write_report
 
 WIDTHS = (390, 768, 1280, 1920)
@@ -27,9 +26,7 @@ def report(small_study: Any, pictures: Path, tmp_path_factory: pytest.TempPathFa
         run(RunConfig().replace(**options, target=target), runs=folder / "runs").path
         for target in ("rgb", "chroma")
     ]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(study_baselines, "FILE_IMAGES", 8)
-        write_report([small_study.folder, *gray], out=folder, runs=small_study.runs)
+    write_report([small_study.folder, *gray], out=folder, runs=small_study.runs)
     return folder / "report.html"
 
 

@@ -1,8 +1,10 @@
 """What templates print is read as it was meant, whatever the texts hold."""
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from markdown_it.token import Token
 from caelab.report import language
 from caelab.report.document import Document, ImageRows, Part, Picture
 from caelab.report.number_format import percent
+from caelab.report.render_html import render_html
 from caelab.report.render_markdown import (
     environment,
     render_markdown,
@@ -74,6 +77,22 @@ def test_a_table_aligns_formats_and_is_kept_as_numbers(render: Render) -> None:
         render(template, errors=[("x",)], n=1)
 
 
+def test_words_stand_for_some_cells(render: Render) -> None:
+    template = '{{ table("rows", {"a": {"k": "word", true: "yes"}, "n": "d"}) }}'
+    text = render(template, rows=[("k", 1), (True, 2), ("x|", 3)]).text
+    assert "| :--- | ---: |\n| word | 1 |\n| yes | 2 |\n| x\\| | 3 |" in text
+
+
+@given(st.text(st.sampled_from("abÄ1 2.)*_`-|:(?,×"), min_size=1).filter(str.strip))
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=30, deadline=None)
+def test_links_find_their_heading(render: Render, text: str) -> None:
+    heading = f"A {text.strip()}"
+    html = render_html(render("# {{ t }}\n\n[link](#{{ t|anchor }})", t=heading))
+    target = re.search(r'href="#([^"]*)">link', html)
+    assert target
+    assert f'id="{unquote(target[1])}"' in html
+
+
 def test_numbers_are_printed_with_separators_or_three_digits(render: Render) -> None:
     text = render("{{ n }} {{ mse }} {{ gain|decimals(1) }}", n=48000, mse=0.00123456, gain=-2.345)
     assert text.text == "48,000 0.00123 −2.3\n"
@@ -124,6 +143,7 @@ def test_pictures_lie_where_the_text_says(render: Render, tmp_path: Path) -> Non
     write_markdown(render(template, picture=PNG), tmp_path / "report.md")
     assert "![See.](figures/p.png)\n\n*What.*" in (tmp_path / "report.md").read_text()
     assert (tmp_path / "figures" / "p.png").read_bytes() == b"\x89PNG"
+    # That images are left out is said once, at the beginning of a report.
     without = render(template, picture=PNG, images=False)
-    assert "What." in without.text
+    assert not without.text.strip()
     assert not without.pictures

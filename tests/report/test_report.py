@@ -11,7 +11,7 @@ import pytest
 
 from caelab.experiments.config import RunConfig
 from caelab.experiments.run import run
-from caelab.report import inputs, run_images, run_reader, study_baselines
+from caelab.report import inputs, run_images, run_reader
 from caelab.report.report import write_report
 from caelab.report.run_reader import FinishedRun
 
@@ -38,7 +38,6 @@ def test_everything_is_read_once(
 
         return called
 
-    monkeypatch.setattr(study_baselines, "FILE_IMAGES", 8)
     for module, name, what in (
         (run_reader, "read_config", str),
         (run_images, "load_images", str),

@@ -14,16 +14,16 @@ Say = Callable[[Part], str]
 
 
 def part(network: str, channels: int = 3) -> Part:
-    return size_part(describe(parse(network), channels=channels))
+    return size_part(describe(parse(network), channels=channels))[1]
 
 
 @pytest.mark.parametrize(
     "network", [*PRESETS, "conv8v pool conv12k5s2 | deconv12k6s3v up4 conv3", "conv6k4d2 conv3"]
 )
 def test_every_calculation_comes_out(network: str) -> None:
-    context = part(network, channels=1 if "-" in network else 3).context
-    rows = context["sizes"]
-    assert [row[-1] for row in rows] == [row.size for row in context["network"].rows]
+    description = describe(parse(network), channels=1 if "-" in network else 3)
+    rows = size_part(description)[1].context["sizes"]
+    assert [row[-1] for row in rows] == [row.size for row in description.rows]
     for _, _, calculation, _, size in rows:
         if found := re.match(r"\((.*)\)² · (\d+) = .* = ([\d,]+)$", calculation):
             formula = found[1].replace("−", "-").replace("·", "*").replace("/", "//")

@@ -97,5 +97,5 @@ def command(
     except KeyboardInterrupt as error:
         raise Interrupted("the state is saved; run the same command again to resume") from error
     click.echo("writing the report …", err=True)
-    report = write_report([out], out=out, language=language)
-    hand_over(report, open_report=open_report, pdf=pdf)
+    report, lines = write_report([out], out=out, language=language)
+    hand_over(report, lines, open_report=open_report, pdf=pdf)

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 def plan_text(progress: "LabProgress") -> str:
     """Return what the lab would train, on which images, and how long that takes."""
+    from caelab.report.render_markdown import render_lines
+
     source, budget = progress.source, progress.budget
-    lines = [f"images: {source.name}, {source.where}", f"budget: {budget.name}, {budget.takes}"]
-    lines += [f"  {cut}" for cut in progress.cuts]
+    lines = [f"images: {source.name}, {source.where}", f"budget: {budget.name}"]
+    lines += render_lines("budget", {"lab": progress.record}).splitlines()
     for stage in progress.stages:
         networks, runs = len(stage.study.variants), _runs(stage)
         lines.append(f"{stage.study.name}: {_count(networks, 'network')}, {_count(runs, 'run')}")

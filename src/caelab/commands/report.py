@@ -68,7 +68,7 @@ def command(
     from caelab.report.report import write_report
 
     named = [_named(folder) for folder in folders]
-    report = write_report(
+    report, lines = write_report(
         [folder for _, folder in named],
         out=out,
         names={folder.absolute().name: name for name, folder in named if name},
@@ -78,7 +78,7 @@ def command(
         bitmaps=images,
         language=language,
     )
-    hand_over(report, open_report=open_report, pdf=pdf)
+    hand_over(report, lines, open_report=open_report, pdf=pdf)
 
 
 def _named(folder: str) -> tuple[str, Path]:

@@ -42,18 +42,19 @@ def report_options(command: Any) -> Any:
     return command
 
 
-def hand_over(report: Path, *, open_report: bool, pdf: bool) -> None:
-    """Name the report, open it and print it, as the options say.
+def hand_over(report: Path, lines: str, *, open_report: bool, pdf: bool) -> None:
+    """Print what the report answers, open it and make it a PDF file, as the options say.
 
     Args:
         report: The HTML file.
+        lines: The answers, and where the report is.
         open_report: Open it in the browser.
         pdf: Print it to a PDF file next to it.
 
     Raises:
         InputError: It cannot be printed.
     """
-    click.echo(f"report: {report}")
+    click.echo(lines)
     if open_report:
         webbrowser.open(report.absolute().as_uri())
     if pdf:

@@ -156,14 +156,15 @@ def command(
 
 def _report(study: Study, folder: Path, runs: Path) -> None:
     """Write the report and name it on stderr: stdout holds the results."""
-    from caelab.report.study_report import write_study_report
+    from caelab.report.report import write_report
 
     # The report shows a command that makes it again, trainings included.
     words = ["--report" if word == "--report-only" else word for word in sys.argv[1:]]
     source = study.base.data.source
     # "auto" may find other images today; the runs know theirs.
     data = source if source != "auto" else None
-    html = write_study_report(folder, runs=runs, data=data, command=shlex.join(["caelab", *words]))
+    command = shlex.join(["caelab", *words])
+    html, _ = write_report([folder], out=folder, runs=runs, data=data, command=command)
     click.echo(f"report: {html}", err=True)
 
 

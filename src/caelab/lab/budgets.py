@@ -10,7 +10,7 @@ class Budget:
 
     Attributes:
         name: Name of the budget.
-        takes: Duration in words.
+        minutes: Rough duration on two cores, with CIFAR-10 except for the quick one.
         epochs: Epochs of every network except colorizers.
         long_epochs: Epochs of one more, longer training of the reference network; ``None``: none.
         limit: Largest number of training images; ``None``: all.
@@ -23,7 +23,7 @@ class Budget:
     """
 
     name: str
-    takes: str
+    minutes: int
     epochs: int = 10
     long_epochs: int | None = None
     limit: int | None = None
@@ -51,7 +51,7 @@ _QUICK = (
 BUDGETS: Mapping[str, Budget] = {
     "quick": Budget(
         name="quick",
-        takes="up to 4 minutes on two cores",
+        minutes=4,
         limit=6400,
         seeds=(0, 1),
         networks=_QUICK,
@@ -61,7 +61,7 @@ BUDGETS: Mapping[str, Budget] = {
     ),
     "standard": Budget(
         name="standard",
-        takes="about 35 minutes on two cores with CIFAR-10",
+        minutes=35,
         networks=(
             *_QUICK,
             "one convolution more", "three pooling stages, code 1,024", "one pooling stage",
@@ -77,7 +77,7 @@ BUDGETS: Mapping[str, Budget] = {
     ),
     "full": Budget(
         name="full",
-        takes="a night on two cores with CIFAR-10, or some hours on a GPU",
+        minutes=480,
         long_epochs=40,
         seeds=(0, 1, 2, 3, 4),
         study_seeds=(0, 1, 2),
@@ -88,11 +88,8 @@ BUDGETS: Mapping[str, Budget] = {
 """Budgets by name. A larger one reuses the runs of a smaller one, where both train them alike."""
 
 
-def cuts(budget: Budget) -> list[str]:
-    """Return what a budget leaves out, a sentence each."""
-    sentences = {
-        f"Networks are trained on {budget.limit or 0:,} images at most.": budget.limit is not None,
-        f"Exercise 2 trains {len(budget.networks or ())} networks.": budget.networks is not None,
-        f"Exercise 3 trains {len(budget.ideas or ())} variants.": budget.ideas is not None,
-    }
-    return [sentence for sentence, holds in sentences.items() if holds]
+def larger(budget: Budget) -> Budget | None:
+    """Return the next larger budget; ``None`` for the largest, and for one of your own."""
+    names = [*BUDGETS]
+    following = names[names.index(budget.name) + 1 :] if budget.name in names else []
+    return BUDGETS[following[0]] if following else None

@@ -24,9 +24,9 @@ from caelab.experiments.study_runner import (
 )
 from caelab.files import read_json, to_json, write_text
 from caelab.lab import studies
-from caelab.lab.budgets import BUDGETS, Budget, cuts
+from caelab.lab.budgets import BUDGETS, Budget, larger
 from caelab.report.architectures import analyze
-from caelab.report.inputs import RECORD
+from caelab.report.inputs import RECORD, LabRecord
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -67,11 +67,17 @@ class LabProgress:
     impossible: tuple[str, ...] = ()
 
     @property
-    def cuts(self) -> list[str]:
-        """Sentences about what the budget leaves out and what the images do not allow."""
-        names = "; ".join(self.impossible)
-        missing = [f"Left out, as the images have no such classes: {names}."] if names else []
-        return [*cuts(self.budget), *missing]
+    def record(self) -> LabRecord:
+        """What ``lab.json`` says of the lab, except the command."""
+        following = larger(self.budget)
+        return LabRecord(
+            budget=self.budget.name,
+            amount=dataclasses.asdict(self.budget),
+            larger=dataclasses.asdict(following) if following else {},
+            impossible=self.impossible,
+            runs=str(self.runs),
+            studies=tuple(stage.study.name for stage in self.stages),
+        )
 
     @property
     def current(self) -> Stage | None:
@@ -156,16 +162,8 @@ def run_lab(progress: LabProgress, *, out: Path, command: str = "") -> Iterator[
         InputError: ``out`` cannot be written to.
         Interrupted: Someone asked to stop; the state is saved.
     """
-    record = {
-        "budget": progress.budget.name,
-        "takes": progress.budget.takes,
-        "cuts": progress.cuts,
-        "command": command,
-        "runs": str(progress.runs),
-        "studies": [stage.study.name for stage in progress.stages],
-        "data": {name: getattr(progress.source, name) for name in ("name", "where", "note")},
-    }
-    write_text(out / RECORD, to_json(record))
+    record = dataclasses.replace(progress.record, command=command)
+    write_text(out / RECORD, to_json(dataclasses.asdict(record)))
     architectures = progress.stages[1]
     for stage in progress.stages:
         # Exercise 3 trains the network that exercise 2 found, which is known only now.

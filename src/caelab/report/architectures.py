@@ -1,7 +1,7 @@
 """Exercise 2: from the rows of a study to typed answers about architectures.
 
-    rows ──► architectures ──► effects · code size · equal size · Pareto fronts ──► template
-    a run    over seeds        of what the study varied                             study.md.j2
+    rows ──► architectures ──► effects · code size · equal size · Pareto front ──► template
+    a run    over seeds        of what the study varied                            study.md.j2
 
 Errors are mean squared errors of the test images, in [0, 1]. A run whose error is not a positive,
 finite number is counted and left out.
@@ -9,32 +9,29 @@ finite number is counted and left out.
 
 import itertools
 import math
-import operator
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import PlainSerializer
+from scipy import special
 
 from caelab.experiments.study import BASE
 from caelab.experiments.study_results import StudyRow
+from caelab.metrics.moderated import Contrast, ModeratedErrors, moderate
 from caelab.metrics.statistics import (
-    Effect,
+    CONFIDENCE,
     Interval,
     PowerLaw,
     correlation,
-    effect,
     mean_interval,
     pareto_front,
     power_law,
 )
 
-COSTS: Mapping[str, str] = {
-    "weights": "weights",
-    "multiply_accumulates": "multiply-accumulates per image",
-    "seconds_per_epoch": "measured seconds per epoch",
-}
-"""Costs that the error is weighed against: attribute of an architecture, and its name in words."""
+CODE = "code"
+"""Name of the factor whose levels differ from the base in the size of the code alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +52,7 @@ class Architecture:
         multiply_accumulates: Multiply-accumulates for one image.
         seconds_per_epoch: Median over seeds.
         errors: Test error by seed.
-        mse: Mean test error, with its interval over seeds.
+        mse: Mean test error, with its interval over seeds, by moderated variances.
         validation_mse: Mean validation error over seeds, by which networks are chosen.
         failed: Number of runs without a positive, finite error.
     """
@@ -89,15 +86,16 @@ class Architecture:
     @property
     def shape(self) -> str:
         """Shape of the code as text, height × width × channels; empty without a code."""
-        if not self.code_shape:
-            return ""
-        channels, height, width = self.code_shape
-        return f"{height}×{width}×{channels}"
+        return "{1}×{2}×{0}".format(*self.code_shape) if self.code_shape else ""
 
     @property
     def varied(self) -> str:
         """Name of the factor as text; empty without a factor."""
         return self.factor.replace("_", " ")
+
+
+# Answers hold networks themselves, which figures draw; in `results.json` each is described once.
+Named = Annotated[Architecture, PlainSerializer(lambda each: each.label, return_type=str)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,65 +104,58 @@ class LevelEffect:
 
     Attributes:
         architecture: Network with that level.
-        effect: Effect on the base's test error.
+        same_code: Whether its code has as many numbers as the base's.
+        contrast: Its test error as a multiple of the base's, and the verdict.
         cost_ratios: Weights, multiply-accumulates and code size as multiples of the base's;
             ``None`` where the base has none.
     """
 
-    architecture: Architecture
-    effect: Effect
+    architecture: Named
+    same_code: bool
+    contrast: Contrast
     cost_ratios: Mapping[str, float | None]
 
     @property
-    def direction(self) -> int:
-        """−1 where the level lowers the error, 1 where it raises it, 0 where that is undecided."""
-        return self.effect.ratio.side(1.0)
+    def factor(self) -> str:
+        """Name of the factor as text."""
+        return self.architecture.varied
+
+
+@dataclass(frozen=True, kw_only=True)
+class FamilyAnswer:
+    """The relation between code size and error where only the code changes.
+
+    Attributes:
+        architectures: The base and the levels of the factor ``CODE``, by rising code size.
+        doubling: Factor on the error for each doubling of the code.
+    """
+
+    architectures: tuple[Named, ...]
+    doubling: Contrast
 
 
 @dataclass(frozen=True, kw_only=True)
 class CodeSizeAnswer:
-    """The relation between code size and error.
+    """The relation between code size and error across all architectures.
 
     Attributes:
         architectures: Networks whose code is a bottleneck, each network once.
         skipped: Labels of networks left out because a skip connection runs around their code.
         codeless: Labels of networks left out because they have no code.
         spearman: Rank correlation of code size and error.
-        pearson: Correlation of their logarithms.
-        narrowest: Rank correlation of the narrowest representation and the error.
-        partial_spearman: Rank correlation of code size and error, given weights and
-            multiply-accumulates.
-        partial_pearson: Correlation of their logarithms, given the same.
+        confounders: Rank correlation of the error with what else grows with many a code: the
+            code's ``area``, and ``weights``.
+        held: Rank correlation of code size and error, given both of these.
         law: Error as a power of the code size.
     """
 
-    architectures: tuple[Architecture, ...]
+    architectures: tuple[Named, ...]
     skipped: tuple[str, ...]
     codeless: tuple[str, ...]
     spearman: Interval
-    pearson: Interval
-    narrowest: Interval
-    partial_spearman: Interval
-    partial_pearson: Interval
+    confounders: Mapping[str, Interval]
+    held: Interval
     law: PowerLaw
-
-    @property
-    def doubling(self) -> Interval:
-        """Factor on the error for each doubling of the code, by the power law."""
-        law, log2 = self.law.exponent, math.log(2)
-        logarithm = Interval(
-            low=law.low * log2, estimate=law.estimate * log2, high=law.high * log2, n=law.n
-        )
-        return logarithm.exponential()
-
-
-@dataclass(frozen=True, kw_only=True)
-class AreaStep:
-    """The step from one code shape to the next larger area; a ratio below 1 favors the larger."""
-
-    smaller: Architecture
-    larger: Architecture
-    effect: Effect
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,33 +164,18 @@ class EqualSizeAnswer:
 
     Attributes:
         size: Numbers in the code.
-        ranking: Networks with such a code, best first.
+        ranking: Networks with such a code, best first; empty where there are fewer than two shapes.
         maps: Networks that the question is about, by rising area: one for each area above 1, as a
             code of a single pixel is a dense one. Explicit networks where there are two areas of
             them, otherwise any; the first of several with one area.
-        per_doubling: Factor on the error for each doubling of the area, with its interval over
-            seeds.
-        steps: Steps from each of ``maps`` to the next.
+        doubling: Factor on the error for each doubling of the area at half the channels; ``None``
+            with fewer than two areas.
     """
 
     size: int
-    ranking: tuple[Architecture, ...]
-    maps: tuple[Architecture, ...]
-    per_doubling: Interval
-    steps: tuple[AreaStep, ...]
-
-    @property
-    def against(self) -> list[AreaStep]:
-        """Steps at which the larger area is not clearly better."""
-        return [step for step in self.steps if step.effect.ratio.side(1.0) >= 0]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Front:
-    """The networks that no other beats in both error and one cost, by rising cost."""
-
-    cost: str
-    architectures: tuple[Architecture, ...]
+    ranking: tuple[Named, ...]
+    maps: tuple[Named, ...]
+    doubling: Contrast | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,20 +185,23 @@ class Analysis:
     Attributes:
         architectures: All networks in the order of the rows.
         base: Network that effects are measured from; ``None`` where it has no finished run.
-        effects: Effects of every level of every factor.
-        code_size: Relation between code size and error.
-        equal_size: Comparison of area and channels at one code size.
-        fronts: Error against each of ``COSTS``.
         best: Best network by validation error; ``None`` without any run.
+        effects: Effects of every level of every factor.
+        family: Relation between code size and error where only the code changes; ``None`` with
+            fewer than three sizes.
+        code_size: The same across all architectures.
+        equal_size: Comparison of area and channels at one code size.
+        front: Networks that no other beats in both error and number of weights, by rising weights.
     """
 
     architectures: tuple[Architecture, ...]
-    base: Architecture | None
+    base: Named | None
+    best: Named | None
     effects: tuple[LevelEffect, ...]
+    family: FamilyAnswer | None
     code_size: CodeSizeAnswer
     equal_size: EqualSizeAnswer
-    fronts: tuple[Front, ...]
-    best: Architecture | None
+    front: tuple[Named, ...]
 
     @property
     def measured(self) -> list[Architecture]:
@@ -230,45 +209,35 @@ class Analysis:
         return [each for each in self.architectures if each.errors]
 
 
-def analyze(
-    rows: Iterable[StudyRow], *, base: str = BASE, equal_size: int = 768, seed: int = 0
-) -> Analysis:
+def analyze(rows: Iterable[StudyRow], *, base: str = BASE, seed: int = 0) -> Analysis:
     """Answer from the rows of a study.
 
     Args:
         rows: Finished runs, of any seeds.
         base: Label of the network that effects are measured from.
-        equal_size: Code size at which shapes are compared.
         seed: Seed of the bootstrap's resamples.
     """
-    architectures = summarize(rows)
+    gathered = summarize(rows)
+    errors = moderate({each.label: each.errors.values() for each in gathered})
+    architectures = tuple(_with_moderated_interval(each, errors) for each in gathered)
     measured = [each for each in architectures if each.errors]
     # A network that stands at several levels counts once where architectures are the sample.
     distinct = list({each.network: each for each in reversed(measured)}.values())[::-1]
     reference = next((each for each in measured if each.label == base), None)
+    on_front = pareto_front(error_points(measured, "weights"))
     return Analysis(
         architectures=architectures,
         base=reference,
-        effects=tuple(
-            LevelEffect(
-                architecture=each,
-                effect=effect(each.errors, reference.errors),
-                cost_ratios={
-                    name: _ratio(getattr(each, name), getattr(reference, name))
-                    for name in ("weights", "multiply_accumulates", "code_size")
-                },
-            )
-            for each in measured
-            if each.factor and reference
-        ),
-        code_size=_code_size(distinct, seed),
-        equal_size=_equal_size(measured, distinct, equal_size),
-        fronts=tuple(_front(measured, cost) for cost in COSTS),
         best=min(
             (each for each in measured if math.isfinite(each.validation_mse)),
             key=lambda each: each.validation_mse,
             default=None,
         ),
+        effects=_effects(measured, reference, errors) if reference else (),
+        family=_family(measured, reference, errors),
+        code_size=_code_size(distinct, seed),
+        equal_size=_equal_size(measured, distinct, errors),
+        front=tuple(sorted(itertools.compress(measured, on_front), key=lambda each: each.weights)),
     )
 
 
@@ -287,9 +256,7 @@ def _architecture(rows: Sequence[StudyRow]) -> Architecture:
         "seconds_per_epoch": float(np.median([row.seconds_per_epoch for row in rows])),
         "errors": errors,
         "mse": mean_interval(errors.values()),
-        "validation_mse": float(np.mean([row.validation_mse for row in good]))
-        if good
-        else math.nan,
+        "validation_mse": mean_interval(row.validation_mse for row in good).estimate,
         "failed": len(rows) - len(good),
     }
     copied = {
@@ -300,10 +267,42 @@ def _architecture(rows: Sequence[StudyRow]) -> Architecture:
     return Architecture(**copied, **computed)
 
 
+def _with_moderated_interval(each: Architecture, errors: ModeratedErrors) -> Architecture:
+    """Give the mean of two or three seeds an interval that rests on all networks' spreads."""
+    if each.label not in errors.labels:
+        return each
+    place = errors.labels.index(each.label)
+    quantile = special.stdtrit(errors.degrees[place], (1 + CONFIDENCE) / 2)
+    half = float(quantile * errors.deviations[place] / math.sqrt(errors.counts[place]))
+    mean = each.mse.estimate
+    interval = replace(each.mse, low=mean * math.exp(-half), high=mean * math.exp(half))
+    return replace(each, mse=interval) if len(each.errors) > 1 else each
+
+
 def error_points(architectures: Sequence[Architecture], attribute: str) -> np.ndarray:
     """Return a property of networks and their test MSE, ``float64 (N, 2)``."""
     points = [(getattr(each, attribute), each.mse.estimate) for each in architectures]
     return np.array(points, np.float64).reshape(-1, 2)
+
+
+def _effects(
+    measured: Sequence[Architecture], base: Architecture, errors: ModeratedErrors
+) -> tuple[LevelEffect, ...]:
+    levels = [each for each in measured if each.factor]
+    # Explicit networks are no levels: each further comparison would widen all intervals.
+    contrasts = errors.against(base.label, labels=[each.label for each in levels])
+    return tuple(
+        LevelEffect(
+            architecture=each,
+            same_code=each.code_size == base.code_size,
+            contrast=contrasts[each.label],
+            cost_ratios={
+                name: _ratio(getattr(each, name), getattr(base, name))
+                for name in ("weights", "multiply_accumulates", "code_size")
+            },
+        )
+        for each in levels
+    )
 
 
 def _ratio(value: int | None, base: int | None) -> float | None:
@@ -312,66 +311,60 @@ def _ratio(value: int | None, base: int | None) -> float | None:
     return (value or 0) / base if base else None
 
 
+def _family(
+    measured: Sequence[Architecture], base: Architecture | None, errors: ModeratedErrors
+) -> FamilyAnswer | None:
+    levels = [each for each in measured if each.factor == CODE or each is base]
+    sizes = {each.label: each.bottleneck for each in levels if each.bottleneck}
+    if len({*sizes.values()}) < 3:
+        return None
+    doubling = errors.contrasts({"doubling": errors.slope(sizes)})["doubling"]
+    family = sorted((each.code_size or 0, each.label, each) for each in levels if each.bottleneck)
+    return FamilyAnswer(architectures=tuple(each for *_, each in family), doubling=doubling)
+
+
 def _code_size(distinct: Sequence[Architecture], seed: int) -> CodeSizeAnswer:
     coded = tuple(each for each in distinct if each.bottleneck is not None)
-    sizes, errors = [each.code_size or 0 for each in coded], [each.mse.estimate for each in coded]
-    # A network may have no weights at all; one more changes no logarithm that matters.
-    costs = [
-        [each.weights + 1 for each in coded],
-        [each.multiply_accumulates + 1 for each in coded],
-    ]
+    errors = [each.mse.estimate for each in coded]
+    sizes = [each.code_size or 0 for each in coded]
+    others = {name: [getattr(each, name) for each in coded] for name in ("area", "weights")}
     return CodeSizeAnswer(
         architectures=coded,
         skipped=tuple(each.label for each in distinct if each.code_size and each.skip_around_code),
         codeless=tuple(each.label for each in distinct if each.code_size is None),
         spearman=correlation(sizes, errors, ranks=True, seed=seed),
-        pearson=correlation(sizes, errors, ranks=False, seed=seed),
-        narrowest=correlation([each.narrowest for each in coded], errors, ranks=True, seed=seed),
-        partial_spearman=correlation(sizes, errors, costs, ranks=True, seed=seed),
-        partial_pearson=correlation(sizes, errors, costs, ranks=False, seed=seed),
+        confounders={
+            name: correlation(values, errors, ranks=True, seed=seed)
+            for name, values in others.items()
+        },
+        held=correlation(sizes, errors, [*others.values()], ranks=True, seed=seed),
         law=power_law(sizes, errors),
     )
 
 
 def _equal_size(
-    measured: Sequence[Architecture], distinct: Sequence[Architecture], size: int
+    measured: Sequence[Architecture], distinct: Sequence[Architecture], errors: ModeratedErrors
 ) -> EqualSizeAnswer:
+    size = 0
     maps: dict[int, Architecture] = {}
     # Explicit networks are made for this question; levels of factors serve only without them.
     for candidates in ([each for each in distinct if not each.factor], distinct):
         if len(maps) < 2:
-            alike = [each for each in reversed(candidates) if each.bottleneck == size]
-            maps = {each.area: each for each in alike if each.area and each.area > 1}
-    by_area = [maps[area] for area in sorted(maps)]
-    ranked = [each for each in measured if each.bottleneck == size]
+            by_size: dict[int, dict[int, Architecture]] = {}
+            for each in candidates:
+                if each.bottleneck and each.area and each.area > 1:
+                    by_size.setdefault(each.bottleneck, {}).setdefault(each.area, each)
+            size = max(by_size, key=lambda size: (len(by_size[size]), size), default=0)
+            maps = by_size.get(size, {})
+    areas = {maps[area].label: area for area in sorted(maps)}
+    ranked = [each for each in measured if each.bottleneck == size] if len(maps) > 1 else []
     return EqualSizeAnswer(
         size=size,
         ranking=tuple(sorted(ranked, key=lambda each: each.mse.estimate)),
-        maps=tuple(by_area),
-        per_doubling=_per_doubling(maps),
-        steps=tuple(
-            AreaStep(smaller=smaller, larger=larger, effect=effect(larger.errors, smaller.errors))
-            for smaller, larger in itertools.pairwise(by_area)
+        maps=tuple(maps[area] for area in sorted(maps)),
+        doubling=(
+            errors.contrasts({"doubling": errors.slope(areas)})["doubling"]
+            if len(maps) > 1
+            else None
         ),
     )
-
-
-def _per_doubling(maps: Mapping[int, Architecture]) -> Interval:
-    """Fit log error to log₂ area by seed; return the factor of the mean slope over common seeds.
-
-    The slopes are rounded, or a fit to equal errors could come out as a certain effect of 10⁻¹⁷.
-    """
-    seeds = [set(each.errors) for each in maps.values()]
-    common = sorted(set.intersection(*seeds)) if len(maps) > 1 else []
-    if not common:
-        return mean_interval([])
-    errors = np.log([[each.errors[seed] for seed in common] for each in maps.values()])
-    # One fit per seed, because the networks of one seed share its order of batches and are not
-    # independent of each other.
-    slopes = np.polyfit(np.log2(list(maps)), errors, 1)[0]
-    return mean_interval(slopes.round(12)).exponential()
-
-
-def _front(measured: Sequence[Architecture], cost: str) -> Front:
-    on_front = itertools.compress(measured, pareto_front(error_points(measured, cost)))
-    return Front(cost=cost, architectures=tuple(sorted(on_front, key=operator.attrgetter(cost))))

@@ -1,31 +1,23 @@
 """Exercise 3: runs that color gray images, compared in numbers and pictures."""
 
-from collections.abc import Sequence
-from typing import Any
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from caelab.color import SPACES, ColorSpace, merge
 from caelab.data.image_set import evenly_spaced
-from caelab.metrics.statistics import Effect
+from caelab.errors import InputError
+from caelab.metrics.image_metrics import METRICS
+from caelab.metrics.moderated import Contrast
+from caelab.metrics.statistics import Interval
 from caelab.report.document import Cell, ImageRows, Part
-from caelab.report.run_differences import Variant, Variants, network_name, options_in_words
+from caelab.report.run_differences import Variants, changed_options, network_name
 from caelab.report.run_images import RunImages
 
-METRICS = (
-    "mse",
-    "psnr_of_mean",
-    "mae",
-    "chroma_mse",
-    "ciede2000",
-    "accuracy2",
-    "accuracy5",
-    "colorfulness",
-)
-"""Metrics of the table, in the order of its columns; each a mean over the test images."""
-
-CHANGES = ("mse", "chroma_mse", "ciede2000")
-"""Metrics whose change each idea is judged by: errors, of which less is better."""
+COLUMNS = ("mse", "psnr_of_mean", "mae", "chroma_mse", "ciede2000", "accuracy2", "accuracy5")
+"""Metrics of the table besides colorfulness, in the order of its columns."""
 
 IMAGES = 10
 """Number of test images in a strip."""
@@ -34,121 +26,178 @@ ROWS = 6
 """Largest number of variants in a strip: the best by validation."""
 
 
-def comparison_part(variants: Variants) -> Part:
-    """Return the part with all colorizers in one table, and what each idea changes.
+@dataclass(frozen=True, kw_only=True)
+class TargetAnswer:
+    """One network that predicts RGB against the same network that predicts chroma.
 
-    Args:
-        variants: Colorizing runs, sorted.
+    Attributes:
+        rgb: Name of the variant that predicts RGB.
+        chroma: Name of the variant that predicts chroma, which is merged with the input's luma.
+        contrast: Test error with chroma as a multiple of that with RGB.
+        means: Metrics of both, RGB first, by the metric's name; means over images and seeds.
+        better: Titles of the metrics by which chroma is better.
+        worse: Titles of the metrics by which it is not.
     """
-    base = variants.base.first
-    baselines: dict[str, dict[str, float]] = base.result["baselines"]
-    unknown = [None] * (len(METRICS) + 1)
-    ideas = [
-        (each.label, [each.effect(variants.base, metric) for metric in CHANGES])
-        for each in variants.all[1:]
-    ]
-    ideas.sort(key=lambda idea: idea[1][0].ratio.estimate)
-    return Part(
-        "colorization",
-        {
-            "variants": variants,
-            "network": network_name(base),
-            "options": options_in_words(base),
-            "mse": variants.best.mean("mse"),
-            "comparison": [
-                *map(_means, sorted(variants.all, key=lambda each: each.mean("mse").estimate)),
-                *(
-                    (name, None, None, *(values.get(metric) for metric in METRICS))
-                    for name, values in baselines.items()
-                ),
-                ("the truth", *unknown, base.result["test"].get("true_colorfulness")),
-            ],
-            "ideas": [_changes(label, effects) for label, effects in ideas],
-            "verdicts": judge_ideas([(label, effects[0]) for label, effects in ideas]),
-        },
+
+    rgb: str
+    chroma: str
+    contrast: Contrast
+    means: dict[str, tuple[float, float]]
+    better: tuple[str, ...]
+    worse: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColorAnswer:
+    """The colors of gray images.
+
+    Attributes:
+        best: Name of the best variant by validation.
+        base: Name of the variant that ideas are compared with.
+        images: Number of test images.
+        mse: Test error of the best, with its interval over seeds.
+        ciede2000: Its mean color difference ΔE₀₀, likewise.
+        baselines: Means by metric of the gray input itself and of one color everywhere.
+        targets: RGB against chroma, for every network that was trained with both.
+        ideas: Test error of each other variant as a multiple of the base's, the best first.
+    """
+
+    best: str
+    base: str
+    images: int
+    mse: Interval
+    ciede2000: Interval
+    baselines: dict[str, dict[str, float]]
+    targets: tuple[TargetAnswer, ...]
+    ideas: dict[str, Contrast]
+
+
+def answer_colors(variants: Variants) -> ColorAnswer:
+    """Compare colorizing runs, sorted into variants."""
+    base, best = variants.base, variants.best
+    ideas = variants.errors.against(base.label)
+    return ColorAnswer(
+        best=best.label,
+        base=base.label,
+        images=base.first.result["test"]["n"],
+        mse=best.mean("mse"),
+        ciede2000=best.mean("ciede2000"),
+        baselines=base.first.result["baselines"],
+        targets=tuple(_targets(variants)),
+        ideas=dict(sorted(ideas.items(), key=lambda idea: idea[1].ratio.estimate)),
     )
 
 
-def _means(variant: Variant) -> tuple[Cell, ...]:
-    means = (variant.mean(metric).estimate for metric in METRICS)
-    return (variant.label, len(variant.runs), variant.first.description.weights, *means)
+def _targets(variants: Variants) -> Iterator[TargetAnswer]:
+    """Compare variants that differ in what the network predicts, and in nothing else."""
+    for rgb, chroma in itertools.permutations(variants.all, 2):
+        one, other = rgb.first.config, chroma.first.config
+        same = {"target": other.target, "seed": other.seed, "data": other.data}
+        kinds = (one.target.kind, other.target.kind)
+        if kinds != ("rgb", "chroma") or one.model_copy(update=same) != other:
+            continue
+        means: dict[str, tuple[float, float]] = {}
+        better: list[str] = []
+        worse: list[str] = []
+        for name, metric in METRICS.items():
+            pair = first, second = rgb.mean(name).estimate, chroma.mean(name).estimate
+            truth = rgb.first.result["test"].get(f"true_{name}", np.nan)
+            gain = second - first if metric.better == "higher" else first - second
+            if metric.better == "nearer":
+                gain = abs(first - truth) - abs(second - truth)
+            if np.isfinite(gain):
+                means[name] = pair
+                (better if gain > 0 else worse).append(metric.title)
+        for contrast in variants.errors.against(rgb.label, labels=[chroma.label]).values():
+            yield TargetAnswer(
+                rgb=rgb.label,
+                chroma=chroma.label,
+                contrast=contrast,
+                means=means,
+                better=tuple(better),
+                worse=tuple(worse),
+            )
 
 
-def _changes(label: str, effects: Sequence[Effect]) -> tuple[Cell, ...]:
-    mse, *others = (effect.ratio for effect in effects)
-    changes = [mse.estimate, mse.low, mse.high, *(ratio.estimate for ratio in others)]
-    paired = "" if effects[0].paired else ", not paired"
-    return (label, f"{min(effects[0].seeds)}{paired}", *(change - 1 for change in changes))
+def comparison_part(variants: Variants, answer: ColorAnswer, images: RunImages) -> Part:
+    """Return the part with all colorizers in one table, what ideas change, and pictures.
+
+    Args:
+        variants: Colorizing runs, sorted.
+        answer: Their comparison.
+        images: Gives the test images.
+    """
+    base = variants.base.first
+    metrics = (*COLUMNS, "colorfulness")
+    rows: list[tuple[Cell, ...]] = [
+        (
+            each.label,
+            len(each.runs),
+            each.first.description.weights,
+            *(each.mean(metric).estimate for metric in metrics),
+        )
+        for each in sorted(variants.all, key=lambda each: each.mean("mse").estimate)
+    ]
+    rows += [
+        (name, None, None, *map(values.get, metrics)) for name, values in answer.baselines.items()
+    ]
+    truth = base.result["test"].get("true_colorfulness")
+    rows.append(("truth", *[None] * (len(metrics) + 1), truth))
+    pictures, missing = {}, ""
+    try:
+        pictures = color_pictures(variants, images)
+    except InputError as error:
+        missing = str(error)
+    alike = {run.result["images"]["validation"] for each in variants.all for run in each.runs}
+    context = {
+        "answer": answer,
+        "pictures": pictures,
+        "missing_pictures": missing,
+        "left_out": variants.left_out,
+        "network": network_name(base),
+        "text": base.description.text,
+        "options": changed_options(base),
+        "same_validation": len(alike) == 1,
+        "comparison": rows,
+        "targets": [
+            (target, [(name, *pair) for name, pair in target.means.items()])
+            for target in answer.targets
+        ],
+        "ideas": [
+            (
+                label,
+                idea.ratio.n,
+                *(each - 1 for each in (idea.ratio.estimate, idea.ratio.low, idea.ratio.high)),
+                idea.verdict,
+                idea.more_seeds,
+            )
+            for label, idea in answer.ideas.items()
+        ],
+        "metrics": {name: metric.heading for name, metric in METRICS.items()},
+    }
+    return Part("colorization", context)
 
 
-def judge_ideas(ideas: Sequence[tuple[str, Effect]]) -> dict[str, list[str]]:
-    """Sort ideas by what the interval of the MSE says of them."""
-    sides = ("undetermined", "raise", "lower")
-    verdicts: dict[str, list[str]] = {name: [] for name in (*sides, "one_seed")}
-    for label, effect in ideas:
-        verdict = "one_seed" if effect.ratio.undetermined else sides[effect.ratio.side(1.0)]
-        verdicts[verdict].append(label)
-    return verdicts
-
-
-def picture_part(variants: Variants, images: RunImages) -> Part:
-    """Return the part with the same test images colored by several networks.
+def color_pictures(variants: Variants, images: RunImages) -> dict[str, ImageRows]:
+    """Draw the same test images colored by several networks, and the chroma planes of the best.
 
     Raises:
         InputError: The images cannot be had, or weights or errors of a run are damaged.
     """
-    best, other = variants.best, _other(variants)
-    chosen = evenly_spaced(IMAGES, len(images.part(best.first)))
-    shown = sorted(variants.all, key=_validation_error)[:ROWS]
-    pictures = images.pictures(best.first, chosen)
-    found, true = (chroma_planes(pictures[name]) for name in ("estimate", "target"))
-    planes = {
-        "truth": pictures["target"],
-        "true Cb": true[0],
-        "Cb found": found[0],
-        "true Cr": true[1],
-        "Cr found": found[1],
+    best = variants.best.first
+    chosen = evenly_spaced(IMAGES, len(images.part(best)))
+    made = {each.label: images.pictures(each.first, chosen) for each in variants.ranking[:ROWS]}
+    first = made[variants.best.label]
+    found, true = (chroma_planes(first[name]) for name in ("estimate", "target"))
+    colored = {label: pictures["estimate"] for label, pictures in made.items()}
+    ends = {"gray": first["degraded"]}, {"truth": first["target"]}
+    planes = {"true Cb": true[0], "Cb found": found[0], "true Cr": true[1], "Cr found": found[1]}
+    predicted = {variants.best.label: first["estimate"]}
+    return {
+        "predicted": ImageRows("predicted", {**ends[0], **predicted, **ends[1]}),
+        "colors": ImageRows("colors", {**ends[0], **colored, **ends[1]}),
+        "planes": ImageRows("chroma-planes", {**ends[1], **planes}),
     }
-    context: dict[str, Any] = {
-        "best": best.label,
-        "other": other.label if other else None,
-        "seed": best.first.config.seed,
-        "count": len(chosen),
-        "colors": _strip("colors", shown, chosen, images),
-        "planes": ImageRows("chroma-planes", planes),
-    }
-    if other:
-        gains = other.first.measures["mse"] - best.first.measures["mse"]
-        order = np.argsort(gains)
-        count = max(1, min(IMAGES, len(order) // 2))
-        wins, losses = order[: -count - 1 : -1].copy(), order[:count]
-        context |= {
-            "images": len(gains),
-            "nearer": float((gains > 0).mean()),
-            "wins": _strip("color-wins", [other, best], wins, images),
-            "losses": _strip("color-losses", [other, best], losses, images),
-        }
-    return Part("colored_pictures", context, level=2)
-
-
-def _other(variants: Variants) -> Variant | None:
-    """Return what the best is compared with: the base, or the second best if that is the best."""
-    others = sorted(
-        (each for each in variants.all if each is not variants.best), key=_validation_error
-    )
-    return variants.base if variants.base in others else next(iter(others), None)
-
-
-def _validation_error(variant: Variant) -> float:
-    """Return the error of the run whose pictures are shown."""
-    return float(variant.first.result["validation_mse"])
-
-
-def _strip(name: str, shown: Sequence[Variant], chosen: np.ndarray, images: RunImages) -> ImageRows:
-    pictures = [images.pictures(each.first, chosen) for each in shown]
-    estimates = {each.label: made["estimate"] for each, made in zip(shown, pictures, strict=True)}
-    gray, truth = pictures[0]["degraded"], pictures[0]["target"]
-    return ImageRows(name, {"gray": gray, **estimates, "truth": truth})
 
 
 def chroma_planes(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,5 @@
 """Inputs of a report: runs, studies and labs, found in the named folders."""
 
-import csv
 import functools
 import math
 from collections.abc import Callable, Sequence
@@ -8,15 +7,43 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from caelab.errors import InputError
 from caelab.experiments.study import BASE
 from caelab.experiments.study_results import StudyRow, read_rows
-from caelab.files import read_json
+from caelab.files import read_csv, read_json
 from caelab.report.architectures import Analysis, analyze
 from caelab.report.run_reader import FinishedRun, read_run
 
 RECORD = "lab.json"
 """File in a lab's folder that describes the lab."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabRecord:
+    """Content of ``lab.json``: the plan of a lab.
+
+    Attributes:
+        budget: Name of the budget; empty without a lab.
+        amount: Fields of the budget, such as ``epochs`` and ``study_seeds``.
+        larger: Fields of the next larger budget; empty for the largest one.
+        impossible: Labels of networks that were left out as the images have other classes.
+        command: Command that repeats the report.
+        runs: Folder of the run directories.
+        studies: Folders of the studies, within that of the lab.
+    """
+
+    budget: str = ""
+    amount: dict[str, Any] = field(default_factory=dict)
+    larger: dict[str, Any] = field(default_factory=dict)
+    impossible: tuple[str, ...] = ()
+    command: str = ""
+    runs: str = ""
+    studies: tuple[str, ...] = ()
+
+
+_LAB = TypeAdapter(LabRecord)
 
 Read = Callable[[Path], FinishedRun]
 
@@ -33,6 +60,7 @@ class StudyResults:
         runs: Those runs by the name of their folder.
         planned: Number of runs that the study has in all.
         unfinished: Label and seed of the runs without a row.
+        failures: Label, seed and message of the runs that failed.
     """
 
     folder: Path
@@ -42,6 +70,7 @@ class StudyResults:
     runs: dict[str, FinishedRun]
     planned: int
     unfinished: tuple[tuple[str, int], ...]
+    failures: tuple[tuple[str, int, str], ...]
 
     @functools.cached_property
     def analysis(self) -> Analysis:
@@ -56,13 +85,13 @@ class ReportInputs:
     Attributes:
         runs: Single runs, each once.
         studies: Studies in their order.
-        lab: Content of the lab's ``lab.json``; empty without a lab.
-        problems: Sentences about missing and damaged parts.
+        lab: Plan of the lab; empty without one.
+        problems: Messages of what is wrong with folders and files.
     """
 
     runs: list[FinishedRun] = field(default_factory=list)
     studies: list[StudyResults] = field(default_factory=list)
-    lab: dict[str, Any] = field(default_factory=dict)
+    lab: LabRecord = LabRecord()
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -87,21 +116,22 @@ def gather(paths: Sequence[Path], *, runs: Path | None = None) -> ReportInputs:
     found = ReportInputs()
     # A run may belong to several studies; its directory is read once.
     read = functools.cache(read_run)
+    folders: list[tuple[Path, Path | None]] = []
     for path in dict.fromkeys(paths):
+        if (path / RECORD).is_file():
+            try:
+                found.lab = _LAB.validate_python(read_json(path / RECORD))
+            except (InputError, ValidationError) as error:
+                found.problems.append(f"{path / RECORD} is damaged: {error}")
+            folders += [(path / name, runs or Path(found.lab.runs)) for name in found.lab.studies]
+        else:
+            folders.append((path, runs))
+    for path, home in folders:
         try:
-            if (path / RECORD).is_file():
-                found.lab = read_json(path / RECORD)
-                home = runs or Path(str(found.lab.get("runs", "")))
-                for name in found.lab.get("studies", []):
-                    _gather_study(path / str(name), home, found, read)
-            elif (path / "study.json").is_file():
-                _gather_study(path, runs, found, read)
-            elif (path / "config.json").is_file():
+            if (path / "config.json").is_file():
                 found.runs.append(read(path.resolve()))
-            elif path.is_dir():
-                raise InputError(f"{path} holds neither a run, nor a study, nor a lab.")
             else:
-                raise InputError(f"{path} is not a folder.")
+                _gather_study(path, home, found, read)
         except InputError as error:
             found.problems.append(str(error))
     found.problems = [*dict.fromkeys(found.problems)]
@@ -112,11 +142,11 @@ def gather(paths: Sequence[Path], *, runs: Path | None = None) -> ReportInputs:
 
 
 def _gather_study(folder: Path, home: Path | None, found: ReportInputs, read: Read) -> None:
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder.")
     if not (folder / "study.json").is_file():
-        found.problems.append(f"{folder.name} has not begun: {folder} holds no study.")
-        return
+        raise InputError(f"{folder} holds neither a run, nor a study, nor a lab.")
     content = read_json(folder / "study.json")
-    name = str(content.get("identity", {}).get("name", folder.name))
     # A study lies in the folder of its runs, or in a folder of a lab that lies there.
     homes = [*([home] if home else []), folder.parent, folder.parent.parent]
     rows, runs = [], {}
@@ -124,42 +154,42 @@ def _gather_study(folder: Path, home: Path | None, found: ReportInputs, read: Re
         paths = [each / row.run for each in homes]
         try:
             run = read(next((path for path in paths if path.is_dir()), paths[0]).resolve())
+            # It happens where the run was trained again after the file was written.
+            if run.mse != row.test_mse:
+                raise InputError(
+                    f"{folder / 'results.csv'} gives {row.run} another error than its run"
+                    " directory, which alone counts: the row is left out. `caelab study` writes the"
+                    " file anew."
+                )
         except InputError as error:
             found.problems.append(str(error))
-            continue
-        # It happens where the run was trained again after the file was written.
-        if run.mse != row.test_mse:
-            found.problems.append(
-                f"{folder / 'results.csv'} gives {row.run} another error than its run directory,"
-                " which alone counts: the row is left out. `caelab study` writes the file anew."
-            )
             continue
         rows.append(row)
         runs[row.run] = run
     planned = content.get("runs")
-    missing = [
+    unfinished = [
         (str(each["label"]), int(each["seed"]))
         for each in (planned if isinstance(planned, list) else [])
         if isinstance(each, dict)
         and {"run", "label", "seed"} <= each.keys()
         and each["run"] not in runs
     ]
-    count = len(planned) if isinstance(planned, list) else len(rows)
-    if len(rows) < count:
-        found.problems.append(
-            f"{name}: {len(rows)} of {count} runs are finished and whole; the others are not in"
-            " this report."
-        )
-    found.problems += _failures(folder / "failed.csv")
+    failures, failed = [], folder / "failed.csv"
+    try:
+        lines = read_csv(failed)[1:] if failed.is_file() else []
+        failures = [(label, int(seed), message) for label, seed, _, message in lines]
+    except (InputError, ValueError) as error:
+        found.problems.append(f"{failed} is damaged: {error}")
     found.studies.append(
         StudyResults(
             folder=folder,
-            name=name,
+            name=str(content.get("identity", {}).get("name", folder.name)),
             question=str(content.get("question", "")),
             rows=tuple(_in_order(rows)),
             runs=runs,
-            planned=count,
-            unfinished=tuple(missing),
+            planned=len(planned) if isinstance(planned, list) else len(rows),
+            unfinished=tuple(unfinished),
+            failures=tuple(failures),
         )
     )
 
@@ -177,17 +207,3 @@ def _in_order(rows: Sequence[StudyRow]) -> list[StudyRow]:
             return factors.index(row.factor), math.inf
 
     return sorted(rows, key=key)
-
-
-def _failures(file: Path) -> list[str]:
-    """Return what ``failed.csv`` says, a sentence a run."""
-    try:
-        with file.open(encoding="utf-8", newline="") as opened:
-            return [
-                f"{row['label']}, seed {row['seed']}, failed: {row['message']}"
-                for row in csv.DictReader(opened)
-            ]
-    except FileNotFoundError:
-        return []
-    except (OSError, KeyError, ValueError, csv.Error) as error:
-        return [f"{file} cannot be read: {error!r}."]

@@ -19,6 +19,7 @@ from markupsafe import Markup, escape
 from caelab.glossary import Entry, read_glossary
 from caelab.report.document import Document
 from caelab.report.language import read_language
+from caelab.report.render_markdown import anchor
 
 _TYPES = {"svg": "image/svg+xml", "png": "image/png"}
 _KINDS = {"Missing:": "missing", "Beware:": "warning"}
@@ -120,7 +121,7 @@ def term_anchor(term: str) -> str:
 def _set_anchors(headings: Iterable[SyntaxTreeNode]) -> None:
     anchors = {*_ANCHORS}
     for heading in headings:
-        stem = re.sub(r"[^a-z0-9]+", "-", _text(heading).lower()).strip("-") or "section"
+        stem = anchor(_text(heading)) or "section"
         names = (stem if number == 1 else f"{stem}-{number}" for number in itertools.count(1))
         heading.attrs["id"] = name = next(name for name in names if name not in anchors)
         anchors.add(name)

@@ -23,7 +23,6 @@ from caelab.files import replacing, write_text
 from caelab.report import number_format
 from caelab.report.document import Cell, Document, Drawing, ImageRows, Part, Picture
 from caelab.report.language import Language, read_language
-from caelab.report.run_reader import over_seeds
 
 PICTURES = "figures"
 """Folder of the pictures, next to the Markdown file."""
@@ -43,6 +42,19 @@ def render_markdown(
     texts = [_Writer(part, document, words, images).text() for part in parts]
     document.text = "\n\n".join(texts) + "\n"
     return document
+
+
+def render_lines(template: str, context: Mapping[str, Any], language: str = "en") -> str:
+    """Render a template of plain text for a terminal, without empty lines.
+
+    Args:
+        template: Name of a file in the language's folder without its ending ``.txt.j2``.
+        context: Values by the names that the template uses.
+        language: Folder of the templates, such as ``en``.
+    """
+    text = environment(language).get_template(f"{template}.txt.j2").render(context)
+    lines = (line.rstrip() for line in re.sub(r"\\(.)", r"\1", text).splitlines())
+    return "\n".join(filter(None, lines))
 
 
 def write_markdown(document: Document, file: Path) -> None:
@@ -75,7 +87,7 @@ class _Writer:
     def table(
         self,
         name: str,
-        columns: Mapping[str, str],
+        columns: Mapping[str, str | Mapping[Cell, str]],
         rows: Sequence[Sequence[Cell]] | None = None,
         *,
         interval: str = "",
@@ -86,7 +98,8 @@ class _Writer:
 
         Args:
             name: Name of the table in ``results.json``.
-            columns: Format of each column's numbers by heading; ``<`` is a column of texts.
+            columns: Format of each column's numbers by heading; ``<`` is a column of texts, and a
+                mapping gives the words that stand for some of its cells.
             rows: The rows; those that the part's context holds under ``name``, if left out.
             interval: Heading of an estimate, with which the bounds in the next two columns are
                 printed.
@@ -110,7 +123,7 @@ class _Writer:
         if interval:
             at = list(columns).index(interval)
             rows = [
-                [*row[:at], self._bounded(row[at : at + 3], columns[interval]), *row[at + 3 :]]
+                [*row[:at], self._bounded(row[at : at + 3], str(columns[interval])), *row[at + 3 :]]
                 for row in rows
             ]
             columns = {
@@ -120,7 +133,10 @@ class _Writer:
         self.document.layouts.append((list(columns), shown or usual))
         lines = [
             map(escape, columns),
-            [":---" if each == "<" else "---:" for each in columns.values()],
+            [
+                "---:" if isinstance(each, str) and each != "<" else ":---"
+                for each in columns.values()
+            ],
             *(
                 [
                     format_cell(cell, format_, self.language)
@@ -139,7 +155,7 @@ class _Writer:
         half = (cells[2] - cells[1]) / 2
         # ± would lie about an interval that is wider on one side.
         if abs(cells[2] - cells[0] - half) < 0.05 * half:
-            text = f"{estimate} ± {half:{format_}}"
+            text = f"{estimate} ± {half:{format_.removeprefix('+')}}"
         else:
             text = f"{estimate} ({low} – {high})"
         return self.language.number(text.replace("-", "−"))
@@ -162,9 +178,7 @@ class _Writer:
             return Markup()
         caption = _one_line(caller() if caller else escape(picture.caption))
         if picture.format == "png" and not self.images:
-            return Markup(
-                f"\n> **Note:** Left out, as the images may not be passed on: {caption}\n"
-            )
+            return Markup()  # the report's beginning says so, once
         self.document.pictures[picture.file] = picture
         return _captioned(f"![{escape(alt or picture.alt)}]({PICTURES}/{picture.file})", caption)
 
@@ -220,15 +234,25 @@ def environment(name: str) -> Environment:
     made.tests |= {"finite": math.isfinite, "nan": math.isnan}
     made.filters |= {
         "cells": lambda rows, *names: [*map(operator.attrgetter(*names), rows)],
+        "anchor": anchor,
         "change": localized(number_format.change_in_words),
         "count": count,
         "decimals": localized(lambda number, digits: f"{number:,.{digits}f}".replace("-", "−")),
-        "over_seeds": over_seeds,
+        "one_line": lambda text: Markup(_one_line(text)),
         "percent": localized(number_format.percent),
         "significant": localized(number_format.significant),
         "size": localized(number_format.size_in_words),
     }
     return made
+
+
+def anchor(heading: str) -> str:
+    """Return the name that a link to a heading needs, as on GitHub.
+
+    >>> anchor("1.1 Data, split and normalization")
+    '11-data-split-and-normalization'
+    """
+    return "-".join(re.sub(r"[^\w\- ]", "", " ".join(heading.lower().split())).split(" "))
 
 
 def escape(text: str) -> Markup:
@@ -237,8 +261,10 @@ def escape(text: str) -> Markup:
     return Markup(re.sub(r"^([#+=-]|\d+(?=[.)](?:\s|$)))", _guard, text))
 
 
-def format_cell(cell: Cell, format_: str, language: Language) -> Markup:
+def format_cell(cell: Cell, format_: str | Mapping[Cell, str], language: Language) -> Markup:
     """Print a table's cell; a missing number is a dash."""
+    if not isinstance(format_, str):
+        cell, format_ = format_.get(cell, cell), ""
     if cell is None or (isinstance(cell, float) and not math.isfinite(cell)):
         return Markup("–")
     if isinstance(cell, str):

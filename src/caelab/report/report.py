@@ -1,36 +1,53 @@
 """The report: from runs and studies to one HTML file, a Markdown file and every number as JSON.
 
-folders ──► inputs ──► parts ──► Document ──► report.html · report.md · results.json
+folders ──► inputs ──► answers and parts ──► Document ──► report.html · report.md · results.json
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import to_jsonable_python
-
-from caelab import __version__
 from caelab.errors import InputError
 from caelab.experiments.study import BASE
-from caelab.files import to_json, write_text
-from caelab.report.colorization import comparison_part, picture_part
-from caelab.report.colorization_lessons import lesson_part
+from caelab.files import write_text
+from caelab.report.answers import Answers, answer_data, results_json
+from caelab.report.colorization import answer_colors, comparison_part
 from caelab.report.document import Document, Part
-from caelab.report.exercise1 import reconstruction_part
 from caelab.report.inputs import ReportInputs, StudyResults, gather
 from caelab.report.interactive import choose_networks, interactive_data
 from caelab.report.language import read_language
+from caelab.report.reconstruction import reconstruction_part
 from caelab.report.render_html import render_html
-from caelab.report.render_markdown import render_markdown, write_markdown
+from caelab.report.render_markdown import render_lines, render_markdown, write_markdown
 from caelab.report.representation_sizes import size_part
 from caelab.report.restoration import restoration_part
-from caelab.report.run_differences import Variants, find_variants
+from caelab.report.run_differences import find_variants
 from caelab.report.run_images import RunImages
 from caelab.report.run_reader import FinishedRun, groups
-from caelab.report.several_colors import several_colors_part
 from caelab.report.shortcomings import measure_shortcomings, shortcoming_part
 from caelab.report.study_report import study_part
+
+PICTURES = ("grid", "grid_networks", "samples", "effects_figure", "predicted")
+"""What the page opens with: values of its sections."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A report that nothing is written of yet.
+
+    Attributes:
+        inputs: Runs and studies that it is about.
+        answers: Typed answers.
+        document: Text, pictures and tables.
+        interactive: Data of the interactive part by kind.
+    """
+
+    inputs: ReportInputs
+    answers: Answers
+    document: Document
+    interactive: dict[str, Any]
 
 
 def write_report(
@@ -43,7 +60,7 @@ def write_report(
     command: str = "",
     bitmaps: bool = True,
     language: str = "en",
-) -> Path:
+) -> tuple[Path, str]:
     """Write ``report.html``, ``report.md`` with its pictures, and ``results.json``.
 
     Args:
@@ -57,28 +74,27 @@ def write_report(
         language: Folder of the templates that the report is written with.
 
     Returns:
-        The HTML file.
+        The HTML file, and the answers in lines for a terminal.
 
     Raises:
-        InputError: No finished run was found, ``out`` cannot be written to, or there are no
-            templates for the language.
+        InputError: No finished run was found, there are no templates in that language, or ``out``
+            cannot be written to.
     """
-    # A wrong language is said before minutes of work.
-    read_language(language)
-    inputs = gather(paths, runs=runs)
-    document, interactive, results = make_report(
-        inputs,
+    read_language(language)  # a wrong one is said before minutes of work
+    report = make_report(
+        gather(paths, runs=runs),
         RunImages(data),
         names=names or {},
         command=command,
         bitmaps=bitmaps,
         language=language,
     )
-    write_text(out / "results.json", to_json(results))
+    html, document, inputs = out / "report.html", report.document, report.inputs
+    write_text(out / "results.json", results_json(inputs, report.answers, document.tables))
     write_markdown(document, out / "report.md")
-    html = out / "report.html"
-    write_text(html, render_html(document, interactive))
-    return html
+    write_text(html, render_html(document, report.interactive))
+    lines = {"answers": report.answers, "lab": inputs.lab, "file": str(html)}
+    return html, render_lines("terminal", lines, language)
 
 
 def make_report(
@@ -89,7 +105,7 @@ def make_report(
     command: str,
     bitmaps: bool = True,
     language: str = "en",
-) -> tuple[Document, dict[str, Any], dict[str, Any]]:
+) -> Report:
     """Return the report of everything that was found.
 
     Args:
@@ -98,13 +114,9 @@ def make_report(
         names: Names of runs by their folder, before the labels of studies.
         command: Command that repeats the report.
         bitmaps: Show images of the data.
-        language: Folder of the templates.
-
-    Returns:
-        Text, pictures and tables; the data of the interactive part by kind; and every number.
+        language: Folder of the templates that the report is written with.
     """
     runs = [*inputs.all_runs.values()]
-    problems = [*inputs.problems]
     names = {**{row.run: row.label for study in inputs.studies for row in study.rows}, **names}
     studies = [study for study in inputs.studies if _compares_architectures(study)]
     reconstructing, colorizing, restoring = _by_task(inputs, studies)
@@ -119,44 +131,67 @@ def make_report(
         {study.name: study.analysis for study in studies},
         images,
     )
-    problems += unshown
 
-    parts: list[Part] = [
-        Part(
-            "report",
-            {
-                "lab": inputs.lab,
-                "reconstructing": reconstructing,
-                "analyses": [study.analysis for study in studies],
-                "colorizing": groups(colorizing),
-            },
-            level=0,
-        ),
-        Part(
-            "data",
-            {
-                "lab": {"data": {}, "cuts": [], "command": command, **inputs.lab},
-                "runs": runs,
-                "main": main,
-                "problems": problems,
-            },
-        ),
-    ]
+    reconstruction = size = colors = shortcomings = None
+    restorations: tuple[Any, ...] = ()
+    sections: list[Part] = []
+    pictures: dict[str, Any] = dict.fromkeys(PICTURES)
     if reconstructing:
-        parts += [reconstruction_part(reconstructing, images), size_part(main.description)]
-    parts += [study_part(study, images, number="2.2") for study in studies]
+        reconstruction, part = reconstruction_part(reconstructing, images, above=not studies)
+        pictures |= part.context
+        size, sizes = size_part(main.description)
+        sections += [part, sizes]
+    for study in studies:
+        first, alone = study is studies[0], len(studies) == 1
+        part = study_part(study, images, suffix="" if alone else f": {study.name}", above=first)
+        sections.append(part)
+        pictures |= part.context if first else {}
     if variants:
-        parts.append(comparison_part(variants))
-        parts += _about_colors(variants, images)
-        parts.append(lesson_part(groups(colorizing)))
+        colors = answer_colors(variants)
+        part = comparison_part(variants, colors, images)
+        sections.append(part)
+        pictures |= part.context["pictures"]
+        try:
+            shortcomings = measure_shortcomings(variants.best, images)
+            sections.append(shortcoming_part(shortcomings))
+        except InputError as error:
+            sections.append(Part("shortcomings", {"missing": str(error)}))
     if restoring:
-        parts.append(restoration_part(restoring, images, names))
-    if problems:
-        parts.append(Part("problems", {"problems": problems}))
-    document = render_markdown(parts, images=bitmaps, language=language)
+        restorations, part = restoration_part(restoring, images, names)
+        sections.append(part)
+    answers = Answers(
+        data=answer_data(main, runs),
+        reconstruction=reconstruction,
+        size=size,
+        studies={study.name: study.analysis for study in studies},
+        colors=colors,
+        shortcomings=shortcomings,
+        restorations=restorations,
+    )
+    shared = {
+        "answers": answers,
+        "inputs": inputs,
+        "problems": [*inputs.problems, *unshown],
+        "runs": runs,
+        "main": main,
+        "command": inputs.lab.command or command,
+        "bitmaps": bitmaps,
+    }
+    parts = [
+        Part("report", {**shared, **{name: pictures[name] for name in PICTURES}}, level=0),
+        Part("answers", shared),
+        Part("data", shared),
+        *sections,
+        Part("problems", shared),
+    ]
     if not bitmaps:
         interactive |= {"tasks": [], "codes": []}
-    return document, interactive, _results(inputs, studies, document, problems)
+    return Report(
+        inputs=inputs,
+        answers=answers,
+        document=render_markdown(parts, images=bitmaps, language=language),
+        interactive=interactive,
+    )
 
 
 def _compares_architectures(study: StudyResults) -> bool:
@@ -208,66 +243,3 @@ def _reconstructing_networks(
         if first.name not in {run.name for run in named.values()}:
             named.setdefault(f"{first.config.network_name}, {len(first.epochs)} epochs", first)
     return choose_networks(named, keep=keep)
-
-
-def _about_colors(variants: Variants, images: RunImages) -> Iterator[Part]:
-    """Yield the parts that need the images, or say why they cannot be had."""
-    best = variants.best
-    several = [each for each in variants.all if each.first.config.target.kind == "bins"]
-    made: dict[str, Callable[[], Part]] = {
-        "colored_pictures": lambda: picture_part(variants, images),
-        "shortcomings": lambda: shortcoming_part(
-            measure_shortcomings(best.first, images), best.label
-        ),
-    }
-    if several:
-        drawn = min(several, key=lambda each: float(each.first.result["validation_mse"]))
-        made["several_colors"] = lambda: several_colors_part(drawn.first, images, drawn.label)
-    for template, make in made.items():
-        try:
-            yield make()
-        except InputError as error:
-            yield Part(template, {"missing": str(error)}, level=2)
-
-
-def _results(
-    inputs: ReportInputs,
-    studies: Sequence[StudyResults],
-    document: Document,
-    problems: Sequence[str],
-) -> dict[str, Any]:
-    """Gather every number: what each run left, the rows and answers of studies, and the tables.
-
-    Where the data was is left out: it is of no use on another machine.
-    """
-    lab = inputs.lab
-    results: dict[str, Any] = {
-        "caelab": __version__,
-        "lab": lab and {**lab, "data": _without_path(lab.get("data", {}))},
-        "problems": [*problems],
-        "runs": {
-            name: {
-                "config": run.config.replace(data=run.source.get("name")).model_dump(mode="json"),
-                "data": _without_path(run.source),
-                "environment": run.environment,
-                "result": run.result,
-                "epochs": run.epochs,
-            }
-            for name, run in inputs.all_runs.items()
-        },
-        "studies": {
-            study.name: {
-                "question": study.question,
-                "planned": study.planned,
-                "rows": study.rows,
-                "analysis": study.analysis if study in studies else None,
-            }
-            for study in inputs.studies
-        },
-        "tables": document.tables,
-    }
-    return dict(to_jsonable_python(results, inf_nan_mode="null"))
-
-
-def _without_path(source: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in source.items() if name != "where"}

@@ -1,15 +1,36 @@
 """Exercise 2.1: the size of every representation by the formula, and of the code."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from caelab.networks.ast import CodeMark, Item, Repeat, spell_out
-from caelab.networks.description import Description
+from caelab.networks.description import Description, Representation
 from caelab.networks.layers.base import LayerKind, Shape, format_shape, size_of
 from caelab.report.document import Part
 
 
-def size_part(description: Description) -> Part:
-    """Return the part with the size formula applied to every layer, and the sizes with a name.
+@dataclass(frozen=True, kw_only=True)
+class SizeAnswer:
+    """The size of a network's code, and of what is narrower.
+
+    Attributes:
+        input: Shape (C, H, W) of the images.
+        inputs: Numbers in an image.
+        code: Output of the encoder; ``None`` where the network's text marks no code.
+        narrowest: Smallest representation that everything passes through.
+        skip_around_code: Whether a skip connection runs around the code, which then is no
+            bottleneck.
+    """
+
+    input: Shape
+    inputs: int
+    code: Representation | None
+    narrowest: Representation
+    skip_around_code: bool
+
+
+def size_part(description: Description) -> tuple[SizeAnswer, Part]:
+    """Return the sizes with a name, and the part with the size formula applied to every layer.
 
     Args:
         description: Description of the network.
@@ -17,12 +38,18 @@ def size_part(description: Description) -> Part:
     layers = _layers(spell_out(description.network).items)
     rows, shape = [], description.input
     for index, row in enumerate(description.rows, 1):
-        brackets = {"residual": "the input is added", "skip": "the input's channels are appended"}
-        calculation = brackets.get(row.kind) or _calculation(next(layers), shape, row.shape)
+        brackets = row.kind in ("residual", "skip")
+        calculation = row.kind if brackets else _calculation(next(layers), shape, row.shape)
         rows.append((index, row.text, calculation, format_shape(row.shape), row.size))
         shape = row.shape
-    inputs = size_of(description.input)
-    return Part("representation_sizes", {"network": description, "inputs": inputs, "sizes": rows})
+    answer = SizeAnswer(
+        input=description.input,
+        inputs=size_of(description.input),
+        code=description.code,
+        narrowest=description.narrowest,
+        skip_around_code=description.skip_around_code,
+    )
+    return answer, Part("representation_sizes", {"answer": answer, "sizes": rows})
 
 
 def _layers(items: Sequence[Item]) -> Iterator[LayerKind]:
@@ -43,7 +70,7 @@ def _calculation(layer: LayerKind, before: Shape, after: Shape) -> str:
     """Write out the size of one layer's output; of images that are not square, for the width."""
     formula = layer.size_formula(before)
     if not formula and before == after:
-        return "the shape stays"
+        return "same"
     channels, height, width = after
     area = f"{width}²" if height == width else f"{height} · {width}"
     return f"{formula} = {area} · {channels} = {size_of(after):,}".strip()

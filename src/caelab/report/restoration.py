@@ -8,9 +8,8 @@ import torch
 
 from caelab.baselines.classical import classical_methods, measured_positions
 from caelab.data.image_set import evenly_spaced
-from caelab.degrade.degradation import Degradation
 from caelab.errors import InputError
-from caelab.metrics.evaluate import Restore, estimates
+from caelab.metrics.evaluate import estimates
 from caelab.metrics.statistics import Interval, mean_interval
 from caelab.report.document import Cell, ImageRows, Part
 from caelab.report.run_differences import Variant, find_variants, network_name
@@ -32,7 +31,6 @@ class Restoration:
 
     Attributes:
         degradation: Degradation of the images.
-        variant: Runs of the network.
         label: Name of the network in the report.
         network: Its metrics by name over seeds, on the images that the classical methods were
             measured on.
@@ -40,8 +38,7 @@ class Restoration:
         images: Number of these images.
     """
 
-    degradation: Degradation
-    variant: Variant
+    degradation: str
     label: str
     network: dict[str, Interval]
     baselines: dict[str, dict[str, float]]
@@ -55,8 +52,8 @@ class Restoration:
 
 def restoration_part(
     runs: Sequence[FinishedRun], images: RunImages, names: Mapping[str, str]
-) -> Part:
-    """Return the part about restorations.
+) -> tuple[tuple[Restoration, ...], Part]:
+    """Return the best network for each degradation, and the part about them.
 
     Args:
         runs: Runs that restore images, of any degradation.
@@ -66,43 +63,43 @@ def restoration_part(
     by_degradation: dict[str, list[FinishedRun]] = {}
     for run in runs:
         by_degradation.setdefault(run.degradation, []).append(run)
-    found, strips, problems = [], [], []
+    found, strips, missing = [], {}, []
     for text, alike in by_degradation.items():
+        variant = find_variants(alike).best
         try:
-            restoration = compare(alike, images, names)
-            found.append(restoration)
-            strips.append((text, _strip(restoration, images)))
+            answer = compare(variant, images, names)
+            strips[text] = _strip(variant.first, answer, images)
+            found.append(answer)
         except InputError as error:
-            problems.append(f"{text}: {error}")
-    methods = [row for each in found for row in _rows(each)]
-    context = {"problems": problems, "found": found, "methods": methods, "strips": strips}
-    return Part("restoration", context)
+            missing.append((text, str(error)))
+    context = {
+        "missing_degradations": missing,
+        "answers": found,
+        "methods": [row for each in found for row in _rows(each)],
+        "strips": strips,
+    }
+    return tuple(found), Part("restoration", context)
 
 
-def compare(
-    runs: Sequence[FinishedRun], images: RunImages, names: Mapping[str, str]
-) -> Restoration:
-    """Compare the best network by validation with the baselines that its runs state.
+def compare(variant: Variant, images: RunImages, names: Mapping[str, str]) -> Restoration:
+    """Compare a network with the baselines that its runs state.
 
     Args:
-        runs: Runs of any networks for one degradation.
+        variant: Runs of the network.
         images: Gives the test images.
         names: Names of runs by their folder.
 
     Raises:
         InputError: The images or errors of the runs cannot be had.
     """
-    variant = find_variants(runs).best
-    baselines: dict[str, dict[str, float]] = variant.first.result["baselines"]
-    pixels = images.part(variant.first)
-    positions = np.arange(len(pixels))
-    if len(baselines) > 1:
-        positions = measured_positions(pixels)
+    first = variant.first
+    baselines: dict[str, dict[str, float]] = first.result["baselines"]
+    pixels = images.part(first)
+    positions = measured_positions(pixels) if len(baselines) > 1 else np.arange(len(pixels))
     measures = [run.measures for run in variant.runs]
     return Restoration(
-        degradation=variant.first.config.degradation,
-        variant=variant,
-        label=names.get(variant.first.name) or f"the network {network_name(variant.first)}",
+        degradation=first.degradation,
+        label=names.get(first.name) or network_name(first),
         network={
             metric: mean_interval(float(each[metric][positions].mean()) for each in measures)
             for metric in METRICS
@@ -116,34 +113,22 @@ def compare(
 
 
 def _rows(found: Restoration) -> Iterable[tuple[Cell, ...]]:
-    name = str(found.degradation)
-    network = (
-        found.network[metric].estimate if metric in found.network else None for metric in METRICS
-    )
-    yield (name, found.label, *network, found.images)
-    for method, values in found.baselines.items():
-        yield (name, method, *(values.get(metric) for metric in METRICS), int(values["n"]))
+    means = {metric: interval.estimate for metric, interval in found.network.items()}
+    methods = {found.label: {**means, "n": found.images}, **found.baselines}
+    for method, values in methods.items():
+        yield (found.degradation, method, *map(values.get, METRICS), int(values["n"]))
 
 
-def _strip(found: Restoration, images: RunImages) -> ImageRows:
-    run = found.variant.first
-    pixels = images.part(run)
+def _strip(run: FinishedRun, found: Restoration, images: RunImages) -> ImageRows:
+    pixels, degradation = images.part(run), run.config.degradation
     chosen = evenly_spaced(IMAGES, len(pixels))
     pictures = images.pictures(run, chosen)
     rows = {"input": pictures["degraded"]}
-    method = _classical(found)
-    if method is not None and found.best_classical:
-        made = estimates(method, pixels.at(chosen), degradation=found.degradation)
-        rows[found.best_classical] = torch.cat([one.estimate for one in made]).numpy()
-    rows |= {"network": pictures["estimate"], "truth": pictures["target"]}
-    name = str(found.degradation).replace("+", "-").replace(".", "")
-    return ImageRows(f"restored-{name}", rows)
-
-
-def _classical(found: Restoration) -> Restore | None:
-    """Return the best classical method with the parameter that was chosen."""
-    for name, method in classical_methods(found.degradation).items():
+    for name, method in classical_methods(degradation).items():
         for value in method.grid:
             if method.label(name, value) == found.best_classical:
-                return method.restore(value)
-    return None
+                made = estimates(method.restore(value), pixels.at(chosen), degradation=degradation)
+                rows[found.best_classical] = torch.cat([one.estimate for one in made]).numpy()
+    rows |= {"network": pictures["estimate"], "truth": pictures["target"]}
+    name = found.degradation.replace("+", "-").replace(".", "")
+    return ImageRows(f"restored-{name}", rows)

@@ -1,5 +1,6 @@
 """Runs of one task sorted into variants: how they differ, and the effect of each difference."""
 
+import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,8 @@ from typing import Any
 from caelab.experiments.config import make_config
 from caelab.experiments.setup import CHANNELS
 from caelab.experiments.study import BASE
-from caelab.metrics.statistics import Effect, Interval, effect, mean_interval
+from caelab.metrics.moderated import ModeratedErrors, moderate
+from caelab.metrics.statistics import Interval, mean_interval
 from caelab.networks.adapt import adapt
 from caelab.networks.presets import PRESETS
 from caelab.report.run_reader import FinishedRun, groups
@@ -34,27 +36,26 @@ class Variant:
         """The run whose pictures are shown."""
         return self.runs[0]
 
-    def by_seed(self, metric: str) -> dict[int, float]:
-        """Return a mean over the test images by seed; empty where a run does not state it."""
-        found = {run.config.seed: run.result["test"].get(metric) for run in self.runs}
-        return {} if None in found.values() else {seed: float(found[seed]) for seed in found}
-
     def mean(self, metric: str) -> Interval:
-        """Return that mean over seeds, with its interval."""
-        return mean_interval(self.by_seed(metric).values())
+        """Return a mean over the test images, with its interval over seeds.
 
-    def effect(self, base: "Variant", metric: str) -> Effect:
-        """Return the change of the metric from the base."""
-        return effect(self.by_seed(metric), base.by_seed(metric))
+        It is NaN where a run does not state the metric.
+        """
+        return mean_interval(run.result["test"].get(metric, float("nan")) for run in self.runs)
+
+    @property
+    def validation_mse(self) -> float:
+        """Mean validation error, by which variants are chosen."""
+        return mean_interval(run.result["validation_mse"] for run in self.runs).estimate
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Variants:
     """Variants that can be compared.
 
     Attributes:
         all: The base first, then in the order of the runs.
-        left_out: Why runs are not among them.
+        left_out: Names of runs with other test images, which are not among them.
     """
 
     all: tuple[Variant, ...]
@@ -66,14 +67,19 @@ class Variants:
         return self.all[0]
 
     @property
+    def ranking(self) -> list[Variant]:
+        """The variants by rising validation error."""
+        return sorted(self.all, key=lambda each: each.validation_mse)
+
+    @property
     def best(self) -> Variant:
         """The variant with the smallest mean validation error."""
-        return min(
-            self.all,
-            key=lambda each: (
-                mean_interval(run.result["validation_mse"] for run in each.runs).estimate
-            ),
-        )
+        return self.ranking[0]
+
+    @functools.cached_property
+    def errors(self) -> ModeratedErrors:
+        """Test errors of all variants, for comparisons between them."""
+        return moderate({each.label: [run.mse for run in each.runs] for each in self.all})
 
 
 def find_variants(runs: Sequence[FinishedRun], names: Mapping[str, str] | None = None) -> Variants:
@@ -89,38 +95,33 @@ def find_variants(runs: Sequence[FinishedRun], names: Mapping[str, str] | None =
     found = groups(run for run in runs if run.images == images)
     options = [_options(group[0]) for group in found]
     distances = [sum(len(_differing(one, other)) for other in options) for one in options]
-    base = distances.index(min(distances))
+    # Of equally near ones the better by validation, as ideas are tried on what works.
+    ranks = [float(group[0].result["validation_mse"]) for group in found]
+    base = min(range(len(found)), key=lambda index: (distances[index], ranks[index]))
     labels: Counter[str] = Counter()
     variants = []
     for index in (base, *(index for index in range(len(found)) if index != base)):
         first = found[index][0]
-        differences = _in_words(first, _differing(options[index], options[base]))
+        differences = _labels(first, _differing(options[index], options[base]))
         label = (names or {}).get(first.name) or differences or BASE
         labels[label] += 1
         if labels[label] > 1:
             label = f"{label} ({labels[label]})"
         variants.append(Variant(label=label, runs=tuple(found[index])))
-    return Variants(
-        all=tuple(variants),
-        left_out=tuple(
-            f"{run.name} was measured on other test images." for run in runs if run.images != images
-        ),
-    )
+    return Variants(tuple(variants), tuple(run.name for run in runs if run.images != images))
 
 
-def options_in_words(run: FinishedRun) -> str:
+def changed_options(run: FinishedRun) -> str:
     """Return the options of a run that are not the defaults, except its network."""
     changed = _differing(_options(run), make_config({}).flat())
-    return _in_words(run, [name for name in changed if name != "network"])
+    return _labels(run, [name for name in changed if name != "network"])
 
 
 def network_name(run: FinishedRun) -> str:
-    """Return the preset's name, or the network's text; a long text is cut, with its weights."""
+    """Return the preset's name, or the network's text; a long text is cut."""
     text = run.config.network.text
     name = next((name for name, preset in PRESETS.items() if text in (name, preset)), text)
-    if len(name) <= MAX_NAME_LENGTH:
-        return name
-    return f"{name[: MAX_NAME_LENGTH - 1]}… ({run.description.weights:,} weights)"
+    return name if len(name) <= MAX_NAME_LENGTH else f"{name[: MAX_NAME_LENGTH - 1]}…"
 
 
 def _options(run: FinishedRun) -> dict[str, Any]:
@@ -133,14 +134,11 @@ def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     return [name for name in one if one[name] != other[name]]
 
 
-def _in_words(run: FinishedRun, names: Sequence[str]) -> str:
-    words, options = [], run.config.flat()
+def _labels(run: FinishedRun, names: Sequence[str]) -> str:
+    """Return options as a label: ``flip`` where one is on, ``flip –`` where it is off."""
+    labels, options = [], run.config.flat()
     for name in names:
         value, spaced = options[name], name.replace("_", " ")
-        if name == "network":
-            words.append(network_name(run))
-        elif value is None or value is False:
-            words.append(f"no {spaced}")
-        else:
-            words.append(spaced if value is True else f"{spaced} {value}")
-    return ", ".join(words)
+        shown = {None: " –", False: " –", True: ""}.get(value, f" {value}")
+        labels.append(network_name(run) if name == "network" else spaced + shown)
+    return ", ".join(labels)

@@ -1,8 +1,6 @@
 """Shortcomings of the best colorizer, measured."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +10,6 @@ from caelab.data.device_images import DeviceImages
 from caelab.data.image_set import evenly_spaced
 from caelab.metrics.ambiguity import SIDE, Ambiguity, ambiguity, cut_patches, middle, patches_at
 from caelab.metrics.colorization_shortcomings import (
-    COLORLESS,
     EDGE,
     FLAT,
     MIN_CHROMA,
@@ -34,8 +31,8 @@ from caelab.metrics.evaluate import estimates
 from caelab.models.inference import restoring
 from caelab.progress import progress
 from caelab.report.document import Part
+from caelab.report.run_differences import Variant
 from caelab.report.run_images import RunImages
-from caelab.report.run_reader import FinishedRun
 
 IMAGES = 2000
 """Number of test images that the network is run on again, evenly spaced; metrics that the run left
@@ -55,6 +52,7 @@ class Shortcomings:
     """Measurements of one run.
 
     Attributes:
+        label: Name of the network in the report.
         images: Number of test images that the network was run on again.
         colorfulness: Colorfulness of the outputs over that of the truth; ``None`` if not measured.
         classes: Chroma error by class, largest first; empty without classes.
@@ -65,6 +63,7 @@ class Shortcomings:
         invented: Color of images that are gray in truth.
     """
 
+    label: str
     images: int
     colorfulness: ColorfulnessKept | None
     classes: tuple[ClassError, ...]
@@ -74,18 +73,30 @@ class Shortcomings:
     shifts: tuple[ShiftedError, ...]
     invented: InventedColor
 
+    @property
+    def main_hues(self) -> list[ChromaError]:
+        """Hues that are frequent enough to be spoken of, the one that is missed most first."""
+        frequent = (hue for hue in self.hues if hue.share >= MIN_HUE_SHARE)
+        return sorted(frequent, key=lambda hue: hue.kept)
 
-def measure_shortcomings(run: FinishedRun, images: RunImages, *, seed: int = 0) -> Shortcomings:
-    """Measure a finished run that colors gray images.
+    @property
+    def worst_shift(self) -> ShiftedError:
+        """The change of brightness or contrast that leaves the largest error."""
+        return max(self.shifts[1:], key=lambda shift: shift.relative)
+
+
+def measure_shortcomings(variant: Variant, images: RunImages, *, seed: int = 0) -> Shortcomings:
+    """Measure the first run of a variant that colors gray images.
 
     Args:
-        run: The run.
+        variant: The variant.
         images: Gives the images and the network.
         seed: Seed that chooses the patches.
 
     Raises:
         InputError: The images cannot be had, or weights or errors of the run are damaged.
     """
+    run = variant.first
     test, measures = images.part(run), run.measures
     positions = evenly_spaced(IMAGES, len(test))
     some = test.at(positions)
@@ -112,6 +123,7 @@ def measure_shortcomings(run: FinishedRun, images: RunImages, *, seed: int = 0) 
         rows = np.random.default_rng(seed).permutation(len(train))[:TRAINING_IMAGES]
         patches = _ambiguity(train.at(np.sort(rows)), some, estimate, seed)
     return Shortcomings(
+        label=variant.label,
         images=len(positions),
         colorfulness=(
             None if colorful is None or true is None else colorfulness_kept(colorful, true)
@@ -138,29 +150,7 @@ def _ambiguity(
     return ambiguity(patches, middle(found), training)
 
 
-def shortcoming_part(found: Shortcomings, label: str) -> Part:
-    """Return the part about one network.
-
-    Args:
-        found: Measurements of the network.
-        label: Name of the network in the report.
-    """
-    hues = sorted(
-        (hue for hue in found.hues if hue.share >= MIN_HUE_SHARE), key=lambda hue: hue.kept
-    )
-    pairs = {"at edges": found.bleeding.edges, "in flat areas": found.bleeding.flat}
-    context: Mapping[str, Any] = {
-        **vars(found),
-        "label": label,
-        "main_hues": hues,
-        "worst_shift": max(found.shifts[1:], key=lambda shift: shift.relative),
-        "limits": {
-            "chroma": MIN_CHROMA,
-            "edge": EDGE,
-            "flat": FLAT,
-            "side": SIDE,
-            "colorless": COLORLESS,
-        },
-        "by_edge": [(name, pair.share, pair.chroma_mse, pair.kept) for name, pair in pairs.items()],
-    }
-    return Part("shortcomings", context, level=2)
+def shortcoming_part(found: Shortcomings) -> Part:
+    """Return the part about one network, from its measurements."""
+    limits = {"chroma": MIN_CHROMA, "edge": EDGE, "flat": FLAT, "side": SIDE}
+    return Part("shortcomings", {"answer": found, "limits": limits})

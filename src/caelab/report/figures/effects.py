@@ -26,7 +26,7 @@ def draw_effects(analysis: Analysis, language: Language) -> Figure | None:
     Returns:
         The figure; ``None`` without the base, or without a finite effect.
     """
-    effects = [each for each in analysis.effects if math.isfinite(each.effect.ratio.estimate)]
+    effects = [each for each in analysis.effects if math.isfinite(each.contrast.ratio.estimate)]
     if not effects or analysis.base is None:
         return None
     groups = {each.architecture.varied: 0 for each in effects}
@@ -41,13 +41,13 @@ def draw_effects(analysis: Analysis, language: Language) -> Figure | None:
             if each.architecture.varied == group:
                 row += 1
                 ticks[row] = each.architecture.level
-                _draw_level(axes, row, each.effect.ratio, language)
+                _draw_level(axes, row, each.contrast.ratio, language)
     axes.axvline(1, color=INK, linewidth=1)
     axes.set_yticks(list(ticks), list(ticks.values()), fontsize=9)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(rows - 0.4, -0.6)
     axes.spines["left"].set_visible(False)
-    ratios = [each.effect.ratio for each in effects]
+    ratios = [each.contrast.ratio for each in effects]
     bounds = [bound for each in ratios for bound in (each.low, each.estimate, each.high)]
     # Small effects should look small: the axis shows at least ±10%.
     set_limits(axes, x=[1 / 1.1, *filter(math.isfinite, bounds), 1.1], margin=0.04)

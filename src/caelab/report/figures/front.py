@@ -3,25 +3,24 @@
 from matplotlib.figure import Figure
 
 from caelab.plotting import BLUE, GRAY, ORANGE, add_legend, new_axes, set_limits
-from caelab.report.architectures import Analysis, Front, error_points
+from caelab.report.architectures import Analysis, error_points
 from caelab.report.figures.labels import draw_networks, label_points
 from caelab.report.language import Language
 
 
-def draw_front(front: Front, analysis: Analysis, language: Language) -> Figure | None:
-    """Draw the test MSE against a cost, both logarithmic, with the front as a staircase.
+def draw_front(analysis: Analysis, language: Language) -> Figure | None:
+    """Draw the test MSE against the weights, both logarithmic, with the front as a staircase.
 
     Args:
-        front: Networks that no other beats in both.
         analysis: Analysis of the study.
         language: Language of the labels.
 
     Returns:
-        The figure; ``None`` with fewer than two networks that have an error and a cost.
+        The figure; ``None`` with fewer than two networks that have an error and weights.
     """
-    cost, base = front.cost, analysis.base
-    measured = [each for each in analysis.measured if getattr(each, cost)]
-    on_front = [each for each in front.architectures if getattr(each, cost)]
+    cost, base = "weights", analysis.base
+    measured = [each for each in analysis.measured if each.weights]
+    on_front = [each for each in analysis.front if each.weights]
     if len(measured) < 2 or not on_front:
         return None
     shown, best = error_points(measured, cost), error_points(on_front, cost)

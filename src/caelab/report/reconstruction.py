@@ -1,0 +1,176 @@
+"""Exercise 1 from its runs: the network, its training, its error, and where that error sits."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from caelab.errors import InputError
+from caelab.metrics.statistics import Interval, mean_interval
+from caelab.networks.layers.base import format_shape
+from caelab.report.document import Cell, Drawing, Part, Picture
+from caelab.report.error_sites import ErrorSites, find_error_sites
+from caelab.report.figures.training_and_error_sites import draw_curves, draw_error_sites
+from caelab.report.network_drawing import draw_network
+from caelab.report.run_images import RunImages
+from caelab.report.run_reader import FinishedRun, over_seeds
+
+
+@dataclass(frozen=True, kw_only=True)
+class SitesAnswer:
+    """Where the error of one seed's reconstructions sits.
+
+    Attributes:
+        flat: Mean squared error of images that have their own mean color everywhere.
+        steep_share: Share of the error on the tenth of the pixels with the steepest luminance.
+        steepness: Error there over that of the flattest tenth.
+        lowest: Error as a share of the images' power in the lowest band of frequency.
+        highest: The same in the highest band.
+        border: Error of the outermost ring of pixels over that of the others.
+    """
+
+    flat: float
+    steep_share: float
+    steepness: float
+    lowest: float
+    highest: float
+    border: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructionAnswer:
+    """The error of a network that reconstructs.
+
+    Attributes:
+        network: Text of the network.
+        weights: Number of weights and biases.
+        images: Number of test images.
+        validation: Mean validation error over seeds after each epoch.
+        end_ratio: Validation error after the last epoch over the last epoch's training error.
+        mse: Test error, with its interval over seeds.
+        psnr: Mean PSNR of the test images in dB, likewise.
+        linear: Test error of PCA by number of components: the sizes of code and narrowest
+            representation.
+        sites: Where the error sits; ``None`` where the images cannot be had.
+    """
+
+    network: str
+    weights: int
+    images: int
+    validation: tuple[float, ...]
+    end_ratio: float
+    mse: Interval
+    psnr: Interval
+    linear: dict[int, float]
+    sites: SitesAnswer | None
+
+
+def reconstruction_part(
+    groups: Sequence[Sequence[FinishedRun]], images: RunImages, *, above: bool
+) -> tuple[ReconstructionAnswer, Part]:
+    """Return the answer of the first group's network, and the part with its evidence.
+
+    Args:
+        groups: Reconstruction runs, those of a group differing in their seed alone; at least one.
+        images: Gives the test images.
+        above: Whether its picture of reconstructions is at the top of the page.
+    """
+    group = groups[0]
+    first = group[0]
+    description = first.description
+    missing, found = "", None
+    try:
+        found = find_error_sites(images.restored(first))
+    except InputError as error:
+        missing = str(error)
+    linear = {
+        int(name.removeprefix("pca-")): float(values["mse"])
+        for name, values in first.result["baselines"].items()
+        if name.startswith("pca-")
+    }
+    answer = ReconstructionAnswer(
+        network=description.text,
+        weights=description.weights,
+        images=first.result["test"]["n"],
+        validation=tuple(
+            mean_interval(row["validation_mse"] for row in rows).estimate
+            for rows in zip(*(run.epochs for run in group), strict=False)
+        ),
+        end_ratio=mean_interval(
+            run.epochs[-1]["validation_mse"] / run.epochs[-1]["train_mse"] for run in group
+        ).estimate,
+        mse=over_seeds(group),
+        psnr=mean_interval(run.result["test"]["psnr"] for run in group),
+        linear=linear,
+        sites=_sites(found) if found else None,
+    )
+    curves = partial(
+        draw_curves,
+        {run.config.seed: run.epochs for run in group},
+        test={run.config.seed: run.mse for run in group},
+        baselines={f"PCA {size:,}": mse for size, mse in linear.items() if mse},
+    )
+    context: dict[str, Any] = {
+        "answer": answer,
+        "above": above,
+        "network": description,
+        "drawing": Drawing(
+            "network",
+            partial(draw_network, description),
+            alt=", ".join(f"{row.text} {format_shape(row.shape)}" for row in description.rows),
+        ),
+        "layers": [
+            (
+                *(number, row.text, format_shape(row.shape), row.size, row.weights),
+                *(row.multiply_accumulates, row.receptive_field),
+            )
+            for number, row in zip(itertools.count(1), description.rows)
+        ],
+        "curves": Drawing("training-curves", curves),
+        "errors": [
+            *map(_errors, groups),
+            *((f"PCA {size:,}", None, None, mse, *[None] * 4) for size, mse in linear.items()),
+        ],
+        "samples": _samples(first),
+        "run": first,
+        "missing_sites": missing,
+        "sites_figure": found and Drawing("error-sites", partial(draw_error_sites, found)),
+    }
+    return answer, Part("reconstruction", context)
+
+
+def _errors(group: Sequence[FinishedRun]) -> tuple[Cell, ...]:
+    mse, first = over_seeds(group), group[0]
+    psnr = mean_interval(run.result["test"]["psnr"] for run in group).estimate
+    seconds = min(run.result["seconds_per_epoch"] for run in group)
+    epochs = max(len(run.epochs) for run in group)
+    return (
+        first.description.text,
+        epochs,
+        len(group),
+        mse.estimate,
+        mse.low,
+        mse.high,
+        psnr,
+        seconds,
+    )
+
+
+def _samples(run: FinishedRun) -> Picture | None:
+    try:
+        data = run.directory.samples.read_bytes()
+    except OSError:
+        return None
+    return Picture(name="reconstructions", data=data, format="png")
+
+
+def _sites(found: ErrorSites) -> SitesAnswer:
+    return SitesAnswer(
+        flat=float(found.image_power.sum()),
+        steep_share=found.steep_share,
+        steepness=float(found.by_steepness[-1] / found.by_steepness[0]),
+        lowest=float(found.lost[0]),
+        highest=float(found.lost[-1]),
+        border=found.border,
+    )
