@@ -102,7 +102,9 @@ class _SmallMaps(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None, None]:
         x, weight = ctx.saved_tensors
-        x_gradient = conv2d_input(x.shape, weight, gradient, padding=ctx.padding)  # type: ignore[no-untyped-call]
+        x_gradient = conv2d_input(  # type: ignore[no-untyped-call]
+            x.shape, weight, gradient, padding=ctx.padding
+        )
         bias_gradient = gradient.sum((0, 2, 3)) if ctx.biased else None
         kernel = weight.shape[-1]
         return x_gradient, weight_gradient(x, gradient, kernel, ctx.padding), bias_gradient, None

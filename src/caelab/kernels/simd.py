@@ -227,25 +227,13 @@ class SimdProgram:
             images: ``float32 (N, H, W, C)``, contiguous, as are the others.
             weights: Weights and biases, all contiguous.
             outputs: Memory for the outputs, ``float32 (N, H', W', C')``.
-            tape: Memory for what :meth:`backward` needs of all images; ``None`` does not keep it.
+            tape: Memory for what the backward pass needs of all images; ``None`` does not keep it.
         """
         if tape is not None:
-            self._call("forward", images, images, weights, tape, outputs, 1)
+            self.call("forward", images, images, weights, tape, outputs, 1)
             return
         with self.tapes.borrowed(self.tape) as memory:
-            self._call("forward", images, images, weights, memory, outputs, 0)
-
-    def backward(self, output_gradient: Tensor, weights: Weights, tape: Tensor) -> Weights:
-        """Return the gradients of the weights.
-
-        Args:
-            output_gradient: ``float32 (N, H', W', C')``, contiguous.
-            weights: Weights and biases, as for :meth:`forward`.
-            tape: What :meth:`forward` left.
-        """
-        gradients = _each(torch.empty_like, weights)
-        self._call("backward", output_gradient, output_gradient, weights, tape, gradients)
-        return gradients
+            self.call("forward", images, images, weights, memory, outputs, 0)
 
     @property
     def keeps_shape(self) -> bool:
@@ -268,11 +256,18 @@ class SimdProgram:
         gradients = _each(torch.empty_like, dense)
         with self.tapes.borrowed(self.tape) as tape:
             # C adds up squared errors in double precision and leaves the division to this side.
-            total = self._call("mse_gradient", rows, images, rows, dense, tape, gradients)
+            total = self.call("mse_gradient", rows, images, rows, dense, tape, gradients)
         found = tuple(each for each in gradients if each is not None)
         return total / (len(rows) * images.shape[1]), found
 
-    def _call(self, function: str, batch: Tensor, *arguments: Tensor | Weights | int) -> Any:
+    def call(self, function: str, batch: Tensor, *arguments: Tensor | Weights | int) -> Any:
+        """Call a function of ``simd.c`` for as many images as the batch has.
+
+        Args:
+            function: Its name.
+            batch: Any tensor with a row for each image.
+            arguments: Its arguments after the number of images.
+        """
         with self.scratches.borrowed(self.scratch) as scratch:
             return getattr(self.library, function)(self._program, scratch, len(batch), *arguments)
 
@@ -296,7 +291,8 @@ class _Pass(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        gradients = ctx.program.backward(_to_nhwc(gradient), ctx.weights, ctx.tape)
+        rows, gradients = _to_nhwc(gradient), _each(torch.empty_like, ctx.weights)
+        ctx.program.call("backward", rows, rows, ctx.weights, ctx.tape, gradients)
         # The gradient can be taken once only, so nobody needs the tape any more, and the next step
         # may use its memory.
         ctx.program.tapes.give_back(ctx.tape)

@@ -121,9 +121,7 @@ def fit(
     gradient = BatchGradient(state.model, images, config, precision)
     few = sum(parameter.numel() for parameter in gradient.parameters) < MAX_WEIGHTS_OF_ONE_THREAD
     update_threads = 1 if few else torch.get_num_threads()
-    take_step = Step(
-        gradient, state.optimizer, grad_clip=config.optimizer.grad_clip, threads=update_threads
-    )
+    take_step = Step(gradient, state.optimizer, config.optimizer.grad_clip, update_threads)
     state.model.train()
     while state.epoch < config.epochs:
         # The order of an epoch follows from the seed alone, so a checkpoint needs to keep no

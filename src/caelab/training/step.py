@@ -205,7 +205,6 @@ class Step:
         self,
         gradient: BatchGradient,
         optimizer: Optimizer,
-        *,
         grad_clip: float | None,
         threads: int,
         record: Recorder | None = None,
