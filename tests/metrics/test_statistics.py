@@ -1,7 +1,6 @@
 import itertools
 import math
 import sys
-from functools import partial
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from caelab.metrics.statistics import (
     Interval,
     compare_pairs,
     correlation,
-    effect,
     holm,
     mean_interval,
     pareto_front,
@@ -29,10 +27,6 @@ ERRORS = st.floats(1e-5, 1.0)
 def rng() -> np.random.Generator:
     """A generator of its own for every test, whatever ran before."""
     return np.random.default_rng(0)
-
-
-def by_seed(values: np.ndarray, first: int = 0) -> dict[int, float]:
-    return {first + place: float(value) for place, value in enumerate(values)}
 
 
 def bounds(interval: Interval) -> tuple[float, float, float]:
@@ -78,85 +72,6 @@ def test_three_seeds_cover_the_mean_as_often_as_they_say(rng: np.random.Generato
     assert np.mean([interval.side(5) == 0 for interval in intervals]) == pytest.approx(
         0.95, abs=0.025
     )
-
-
-# Effects
-
-
-def test_matching_seeds_are_paired(rng: np.random.Generator) -> None:
-    base, level = rng.uniform(0.004, 0.005, (2, 4))
-    found = effect(by_seed(level), by_seed(base))
-    expected = stats.ttest_rel(level, base).confidence_interval()
-    assert found.paired
-    assert bounds(found.difference) == pytest.approx(
-        (expected.low, (level - base).mean(), expected.high)
-    )
-    logarithmic = stats.ttest_rel(np.log(level), np.log(base)).confidence_interval()
-    ratio = stats.gmean(level) / stats.gmean(base)
-    assert bounds(found.ratio) == pytest.approx(
-        (math.exp(logarithmic.low), ratio, math.exp(logarithmic.high))
-    )
-
-
-def test_other_seeds_are_compared_as_welch_did(rng: np.random.Generator) -> None:
-    base, level = rng.uniform(0.004, 0.005, 3), rng.uniform(0.002, 0.006, 5)
-    found = effect(by_seed(level), by_seed(base, first=4))  # one seed in common: no pairs
-    expected = stats.ttest_ind(level, base, equal_var=False).confidence_interval()
-    assert not found.paired
-    assert found.seeds == (5, 3)
-    assert found.difference.n == 3
-    assert bounds(found.difference) == pytest.approx(
-        (expected.low, level.mean() - base.mean(), expected.high)
-    )
-
-
-def test_pairing_removes_what_a_seed_does_to_both(rng: np.random.Generator) -> None:
-    luck = rng.normal(0, 1e-3, 6)
-    base, level = 0.005 + luck, 0.0049 + luck + rng.normal(0, 1e-6, 6)
-    assert effect(by_seed(level), by_seed(base)).difference.side(0) == -1
-    assert effect(by_seed(level, first=6), by_seed(base)).difference.side(0) == 0
-
-
-def test_one_seed_gives_an_estimate_and_no_bounds() -> None:
-    found = effect({0: 0.002}, {0: 0.004, 1: 0.008})
-    assert found.paired
-    assert found.ratio.estimate == pytest.approx(0.5)
-    assert found.difference.undetermined
-    assert found.ratio.undetermined
-
-
-@pytest.mark.parametrize(
-    ("level", "base"), [({}, {0: 0.1}), ({0: 0.1}, {}), ({0: math.nan, 1: 1.0}, {0: 1.0, 1: 1.0})]
-)
-def test_nothing_to_compare_is_undetermined(
-    level: dict[int, float], base: dict[int, float]
-) -> None:
-    found = effect(level, base)
-    assert math.isnan(found.difference.estimate)
-    assert found.difference.undetermined
-    assert found.ratio.undetermined
-
-
-def test_an_error_of_zero_has_a_difference_and_no_ratio() -> None:
-    found = effect({0: 0.0, 1: 0.1}, {0: 0.2, 1: 0.4})
-    assert found.difference.estimate == pytest.approx(-0.25)
-    assert found.ratio.undetermined
-
-
-@given(st.lists(st.tuples(ERRORS, ERRORS), min_size=2, max_size=6), st.booleans())
-def test_exchanging_level_and_base_turns_the_effect_round(
-    pairs: list[tuple[float, float]], paired: bool
-) -> None:
-    level, base = (by_seed(np.array(side), first=0) for side in zip(*pairs, strict=True))
-    base = {seed + (0 if paired else 100): value for seed, value in base.items()}
-    there, back = effect(level, base), effect(base, level)
-    assert bounds(there.difference) == pytest.approx(
-        [-bound for bound in reversed(bounds(back.difference))], abs=1e-12
-    )
-    if there.ratio.high < 1e300 and back.ratio.high < 1e300:
-        assert bounds(there.ratio) == pytest.approx(
-            [1 / bound for bound in reversed(bounds(back.ratio))], rel=1e-6
-        )
 
 
 # Pairs
@@ -278,60 +193,52 @@ def test_holm_rejects_what_stepping_down_rejects(p_values: list[float]) -> None:
 
 # Correlations
 
-spearman, pearson_log = partial(correlation, ranks=True), partial(correlation, ranks=False)
-
 SIZES = np.array([64, 64, 128, 256, 256, 512, 768, 768, 1024, 2048.0])
 MSE = 0.3 * SIZES**-0.7 * np.exp(RNG.normal(0, 0.2, 10))
 WEIGHTS = np.round(SIZES**0.5 * np.exp(RNG.normal(5, 0.8, 10)))
 
 
 def test_correlations_are_scipys_with_its_bootstrap_interval() -> None:
-    for found, statistic, columns in [
-        (spearman(SIZES, MSE), stats.spearmanr, (SIZES, MSE)),
-        (pearson_log(SIZES, MSE), stats.pearsonr, (np.log(SIZES), np.log(MSE))),
-    ]:
-        expected = stats.bootstrap(
-            columns,
-            lambda x, y, statistic=statistic: statistic(x, y).statistic,
-            paired=True,
-            vectorized=False,
-            method="percentile",
-            n_resamples=1000,
-        )
-        assert found.estimate == pytest.approx(statistic(*columns).statistic)
-        assert found.low == pytest.approx(expected.confidence_interval.low, abs=0.03)
-        assert found.high == pytest.approx(expected.confidence_interval.high, abs=0.03)
-        assert found.n == 10
+    found = correlation(SIZES, MSE)
+    expected = stats.bootstrap(
+        (SIZES, MSE),
+        lambda x, y: stats.spearmanr(x, y).statistic,
+        paired=True,
+        vectorized=False,
+        method="percentile",
+        n_resamples=1000,
+    )
+    assert found.estimate == pytest.approx(stats.spearmanr(SIZES, MSE).statistic)
+    assert found.low == pytest.approx(expected.confidence_interval.low, abs=0.03)
+    assert found.high == pytest.approx(expected.confidence_interval.high, abs=0.03)
+    assert found.n == 10
 
 
 def test_partial_correlations_are_those_of_the_inverse_correlation_matrix(
     rng: np.random.Generator,
 ) -> None:
     other = rng.uniform(1, 9, 10)
-    for ranks, change in ((True, stats.rankdata), (False, np.log)):
-        found = correlation(SIZES, MSE, [WEIGHTS, other], ranks=ranks)
-        precision = np.linalg.inv(
-            np.corrcoef([change(column) for column in (SIZES, MSE, WEIGHTS, other)])
-        )
-        assert found.estimate == pytest.approx(
-            -precision[0, 1] / math.sqrt(precision[0, 0] * precision[1, 1])
-        )
-        assert found.low < found.estimate < found.high
+    found = correlation(SIZES, MSE, [WEIGHTS, other])
+    precision = np.linalg.inv(
+        np.corrcoef([stats.rankdata(column) for column in (SIZES, MSE, WEIGHTS, other)])
+    )
+    assert found.estimate == pytest.approx(
+        -precision[0, 1] / math.sqrt(precision[0, 0] * precision[1, 1])
+    )
+    assert found.low < found.estimate < found.high
 
 
 def test_a_common_cause_is_taken_out(rng: np.random.Generator) -> None:
     cause = rng.uniform(0, 5, 200)
     x, y = np.exp(cause + rng.normal(0, 0.3, 200)), np.exp(-cause + rng.normal(0, 0.3, 200))
-    assert spearman(x, y, resamples=300).side(-0.8) == -1
-    assert correlation(x, y, [np.exp(cause)], ranks=False, resamples=300).side(0) == 0
-    assert correlation(x, y, [np.exp(cause)], ranks=True, resamples=300).side(0) == 0
+    assert correlation(x, y, resamples=300).side(-0.8) == -1
+    assert correlation(x, y, [np.exp(cause)], resamples=300).side(0) == 0
 
 
 def test_what_covariates_explain_completely_leaves_nothing() -> None:
-    for ranks in (True, False):
-        found = correlation(SIZES, MSE, [SIZES**2, WEIGHTS], ranks=ranks)
-        assert math.isnan(found.estimate)
-        assert found.undetermined
+    found = correlation(SIZES, MSE, [SIZES**2, WEIGHTS])
+    assert math.isnan(found.estimate)
+    assert found.undetermined
 
 
 def test_a_power_law_is_found_again() -> None:
@@ -351,7 +258,7 @@ def test_rank_correlations_are_covered_as_often_as_they_should_be(rng: np.random
     covered = []
     for place in range(300):
         x, y = rng.multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]], 20).T
-        covered.append(spearman(x, y, seed=place, resamples=300).side(truth) == 0)
+        covered.append(correlation(x, y, seed=place, resamples=300).side(truth) == 0)
     assert np.mean(covered) == pytest.approx(0.95, abs=0.04)
 
 
@@ -368,19 +275,18 @@ def test_exponents_are_covered_as_often_as_they_should_be(rng: np.random.Generat
 def test_few_architectures_have_no_interval(count: int) -> None:
     x, y = SIZES[:count] * (1 + np.arange(count)), MSE[:count]
     enough = count >= MIN_ARCHITECTURES
-    for interval in (spearman(x, y), pearson_log(x, y), power_law(x, y).exponent):
+    for interval in (correlation(x, y), power_law(x, y).exponent):
         assert interval.undetermined is not enough
         assert interval.n == count
         assert math.isnan(interval.estimate) == (count < 2)
-    assert correlation(x, y, [x**2], ranks=True).undetermined
+    assert correlation(x, y, [x**2]).undetermined
 
 
 def test_a_constant_has_no_correlation() -> None:
     for interval in (
-        spearman([768] * 8, MSE[:8]),
-        pearson_log([768] * 8, MSE[:8]),
+        correlation([768] * 8, MSE[:8]),
         power_law([768] * 8, MSE[:8]).exponent,
-        correlation([768] * 8, MSE[:8], [WEIGHTS[:8]], ranks=True),
+        correlation([768] * 8, MSE[:8], [WEIGHTS[:8]]),
     ):
         assert math.isnan(interval.estimate)
         assert interval.undetermined
@@ -388,25 +294,26 @@ def test_a_constant_has_no_correlation() -> None:
 
 def test_one_architecture_that_decides_alone_is_not_enough() -> None:
     """Where it is not drawn, there is no correlation to speak of."""
-    interval = spearman([64.0, 768, 768, 768, 768, 768, 768], MSE[:7])
+    interval = correlation([64.0, 768, 768, 768, 768, 768, 768], MSE[:7])
     assert math.isfinite(interval.estimate)
     assert interval.undetermined
 
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, math.inf, math.nan])
 def test_only_positive_numbers_have_logarithms(bad: float) -> None:
-    for function in (pearson_log, power_law):
-        with pytest.raises(ValueError, match="positive, finite"):
-            function([1.0, 2.0, bad], [1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match="positive, finite"):
+        power_law([1.0, 2.0, bad], [1.0, 2.0, 3.0])
 
 
 @settings(max_examples=30)
 @given(st.permutations(range(8)), st.permutations(range(8)))
 def test_spearman_only_sees_order(first: list[int], second: list[int]) -> None:
     x, y = np.array(first, float), np.array(second, float)
-    assert bounds(spearman(x, y, resamples=50)) == bounds(spearman(2**x, y**3 - 100, resamples=50))
-    backwards = [-bound for bound in reversed(bounds(spearman(x, -y, resamples=50)))]
-    assert bounds(spearman(x, y, resamples=50)) == pytest.approx(backwards)
+    assert bounds(correlation(x, y, resamples=50)) == bounds(
+        correlation(2**x, y**3 - 100, resamples=50)
+    )
+    backwards = [-bound for bound in reversed(bounds(correlation(x, -y, resamples=50)))]
+    assert bounds(correlation(x, y, resamples=50)) == pytest.approx(backwards)
 
 
 # Pareto

@@ -1,14 +1,13 @@
 """Statistics that say how certain a number is. They need numpy and scipy, not torch.
 
-Three sources of variation are kept apart: the *seed* of a training (``mean_interval``,
-``effect``), the *images* that an error is averaged over (``compare_pairs``) and the
-*architectures* of a study (the correlations and the power law). Where there are too few
-observations, an interval has no bounds; no function fails for that reason.
+Three sources of variation are kept apart: the *seed* of a training (``mean_interval``, and
+``caelab.metrics.moderated`` for several networks), the *images* that an error is averaged over
+(``compare_pairs``) and the *architectures* of a study (the correlation and the power law). Where
+there are too few observations, an interval has no bounds; no function fails for that reason.
 """
 
 import itertools
 import math
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -79,23 +78,6 @@ class Interval:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Effect:
-    """The effect of a change on an error, over seeds.
-
-    Attributes:
-        difference: Mean error with the change minus mean error without it; negative is better.
-        ratio: Geometric mean of the errors with the change over that without it; below 1 is better.
-        paired: True if the differences were taken seed by seed.
-        seeds: Number of seeds with the change, and without it. The intervals' ``n`` is the smaller.
-    """
-
-    difference: Interval
-    ratio: Interval
-    paired: bool
-    seeds: tuple[int, int]
-
-
-@dataclass(frozen=True, kw_only=True)
 class PairedComparison:
     """The comparison of two models on the same images.
 
@@ -149,47 +131,15 @@ def mean_interval(values: Iterable[float]) -> Interval:
     >>> mean_interval([1.0, 2.0, 3.0]).estimate
     2.0
     """
-    return _t_interval(np.asarray(list(values), np.float64))
-
-
-def effect(level: Mapping[int, float], base: Mapping[int, float]) -> Effect:
-    """Return the effect of a factor's level on the base's error.
-
-    Args:
-        level: Error by seed with the change.
-        base: Error by seed without it.
-
-    Returns:
-        The difference and the ratio. Seeds in both are compared seed by seed; if fewer than two
-        match, all seeds enter Welch's interval, which assumes nothing about the variances. The
-        ratio is undetermined if an error is not positive.
-
-    >>> round(effect({0: 0.2, 1: 0.3}, {0: 0.4, 1: 0.6}).ratio.estimate, 6)
-    0.5
-    """
-    # The same seed means the same order of batches, and what that order does to both errors cancels
-    # in their difference. If it does different things to them, pairing costs degrees of freedom but
-    # adds no bias.
-    common = sorted(level.keys() & base.keys())
-    paired = len(common) > 1 or bool(common and min(len(level), len(base)) < 2)
-    seeds, base_seeds = (common, common) if paired else (sorted(level), sorted(base))
-    errors = np.array([level[seed] for seed in seeds], np.float64)
-    base_errors = np.array([base[seed] for seed in base_seeds], np.float64)
-
-    # Without pairs, Welch's interval: Student's would assume that both networks vary equally over
-    # seeds.
-    def compare(first: np.ndarray, second: np.ndarray) -> Interval:
-        return _t_interval(first - second) if paired else _t_interval(first, second)
-
-    # Errors of networks differ by factors, and their spread with them; so the ratio's interval is
-    # computed from logarithms, on which the spread is about the same.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return Effect(
-            difference=compare(errors, base_errors),
-            ratio=compare(np.log(errors), np.log(base_errors)).exponential(),
-            paired=paired,
-            seeds=(len(seeds), len(base_seeds)),
-        )
+    sample = np.asarray(list(values), np.float64)
+    count = len(sample)
+    if not count or not np.isfinite(sample).all():
+        return Interval(estimate=math.nan, n=count)
+    mean = float(sample.mean())
+    if count < 2:
+        return Interval(estimate=mean, n=count)
+    low, high = map(float, mean + stats.t.ppf(_TAILS, count - 1) * stats.sem(sample))
+    return Interval(estimate=mean, n=count, low=low, high=high)
 
 
 def compare_pairs(
@@ -300,14 +250,13 @@ def correlation(
     y: ArrayLike,
     covariates: Sequence[ArrayLike] = (),
     *,
-    ranks: bool,
     seed: int = 0,
     resamples: int = 2000,
 ) -> Interval:
-    """Return the correlation of two properties of architectures, partial if there are covariates.
+    """Return Spearman's rank correlation of two properties of architectures.
 
-    A partial correlation is that of the residuals of ``x`` and ``y`` after regression on the
-    covariates. Ties share ranks.
+    With covariates it is partial: the correlation of the residuals of the ranks of ``x`` and ``y``
+    after regression on those of the covariates. Ties share ranks.
 
     The interval is the percentile interval of the bootstrap over architectures (Efron 1979). The
     architectures of a study are chosen, not drawn at random: the interval says how much the answer
@@ -317,7 +266,6 @@ def correlation(
         x: Values ``(N,)``.
         y: Values ``(N,)``.
         covariates: Further values, each ``(N,)``.
-        ranks: Correlate ranks (Spearman) instead of logarithms (Pearson).
         seed: Seed of the bootstrap.
         resamples: Number of the bootstrap's resamples.
 
@@ -326,25 +274,18 @@ def correlation(
         explain it completely, and has no bounds below ``MIN_ARCHITECTURES`` plus one for each
         covariate.
 
-    Raises:
-        ValueError: ``ranks`` is false and a value is not positive and finite.
-
-    >>> correlation([1, 2, 3, 4, 5, 6], [1, 4, 9, 16, 25, 36], ranks=True).estimate
+    >>> correlation([1, 2, 3, 4, 5, 6], [1, 4, 9, 16, 25, 36]).estimate
     1.0
     """
-    table = (_columns if ranks else _logarithms)(x, y, *covariates)
-
-    def correlate(tables: np.ndarray) -> np.ndarray:
-        return _residual_correlation(stats.rankdata(tables, axis=-2) if ranks else tables)
-
+    table = np.stack([x, y, *covariates], axis=1)
     count = len(table)
-    estimate = float(correlate(table)) if count > 1 else math.nan
+    estimate = float(_rank_correlation(table)) if count > 1 else math.nan
     without_bounds = Interval(estimate=estimate, n=count)
     if count < MIN_ARCHITECTURES + len(covariates) or not math.isfinite(estimate):
         return without_bounds
     # `scipy.stats.bootstrap` would warn of every interval that has resamples without a correlation.
     drawn = np.random.default_rng(seed).integers(0, count, (resamples, count))
-    values = correlate(table[drawn])
+    values = _rank_correlation(table[drawn])
     # A resample may draw one architecture only, and has no correlation then. Where that is frequent
     # a single architecture decides, and the remaining resamples would understate the doubt.
     values = values[np.isfinite(values)]
@@ -372,9 +313,12 @@ def power_law(x: ArrayLike, y: ArrayLike) -> PowerLaw:
     >>> round(power_law([1, 2, 4], [1, 4, 16]).exponent.estimate, 6)
     2.0
     """
-    logarithms = _logarithms(x, y)
+    table = np.stack([x, y], axis=1)
+    if not ((table > 0) & (table < np.inf)).all():
+        raise ValueError("a power law needs positive, finite numbers")
+    logarithms = np.log(table)
     count = len(logarithms)
-    if count < 2 or not _center(logarithms)[:, 0].any():
+    if count < 2 or not np.ptp(logarithms[:, 0]):
         return PowerLaw(exponent=Interval(estimate=math.nan, n=count), scale=math.nan)
     line = stats.linregress(*logarithms.T)
     low = high = math.nan
@@ -406,56 +350,13 @@ def pareto_front(costs: ArrayLike) -> np.ndarray:
     return np.logical_not(dominates.any(axis=0) | np.isnan(table).any(axis=1))
 
 
-def _t_interval(*samples: np.ndarray) -> Interval:
-    """Return the interval of one sample's mean (Student), or of two means' difference (Welch)."""
-    count = min(map(len, samples))
-    if not count or not all(np.isfinite(sample).all() for sample in samples):
-        return Interval(estimate=math.nan, n=count)
-    first, *second = (float(sample.mean()) for sample in samples)
-    estimate = first - sum(second)
-    if count < 2:
-        return Interval(estimate=estimate, n=count)
-    if all(np.ptp(sample) == 0 for sample in samples):  # the t statistic would be 0 / 0
-        return Interval(estimate=estimate, n=count, low=estimate, high=estimate)
-    with warnings.catch_warnings():  # of nearly equal values, whose interval is narrow
-        warnings.simplefilter("ignore", RuntimeWarning)
-        test = (
-            stats.ttest_ind(*samples, equal_var=False)
-            if second
-            else stats.ttest_1samp(*samples, popmean=0)
-        )
-        low, high = map(float, test.confidence_interval(CONFIDENCE))
-    return Interval(estimate=estimate, n=count, low=low, high=high)
+def _rank_correlation(table: np.ndarray) -> np.ndarray:
+    """Correlate the first two columns' ranks, given the others', ``(…, N, columns)`` → ``(…,)``.
 
-
-def _columns(*columns: ArrayLike) -> np.ndarray:
-    """Return the columns as a table ``(N, columns)``."""
-    return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
-
-
-def _logarithms(*columns: ArrayLike) -> np.ndarray:
-    """Return the logarithms of the columns as a table ``(N, columns)``."""
-    table = _columns(*columns)
-    if not ((table > 0) & (table < np.inf)).all():
-        raise ValueError("only positive, finite numbers have logarithms to correlate")
-    return np.asarray(np.log(table))
-
-
-def _center(table: np.ndarray) -> np.ndarray:
-    """Subtract each column's mean, ``(…, N, columns)``."""
-    centered = table - table.mean(axis=-2, keepdims=True)
-    # A column that is constant up to rounding must become exactly 0, or its rounding errors would
-    # be correlated.
-    largest = np.abs(table).max(axis=-2, keepdims=True)
-    return np.where(np.ptp(table, axis=-2, keepdims=True) > 1e-12 * largest, centered, 0)
-
-
-def _residual_correlation(table: np.ndarray) -> np.ndarray:
-    """Correlate the first two columns' residuals on the others, ``(…, N, columns)`` → ``(…,)``.
-
-    NaN where a residual is 0.
+    NaN where the others leave nothing of a column.
     """
-    centered = _center(table)
+    ranks = stats.rankdata(table, axis=-2)
+    centered = ranks - ranks.mean(axis=-2, keepdims=True)
     pair, covariates = centered[..., :2], centered[..., 2:]
     # The pseudoinverse also works where covariates depend on each other.
     residuals = pair - covariates @ (np.linalg.pinv(covariates, rcond=1e-9) @ pair)
