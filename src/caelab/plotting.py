@@ -53,6 +53,7 @@ _GAP = 0.09
 
 def new_axes(height: float) -> tuple[Figure, Axes]:
     """Return a figure of ``WIDTH`` by ``height`` inches with one pair of axes."""
+    # Not `pyplot`, which keeps every figure and needs a display on some machines.
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     axes = figure.add_subplot()
     axes.set_axisbelow(True)
@@ -80,6 +81,7 @@ def set_limits(
         spare = max((high / low) ** margin, 1.05)
         low, high = low / spare, high * spare
         axes.set(**{f"{name}scale": "log", f"{name}lim": (low, high)})
+        # Powers of ten alone would leave an axis of less than a decade with one label or none.
         steps: Sequence[float] = (1, 2, 5) if high / low > 8 else (1, 1.5, 2, 3, 4, 5, 7)
         if high / low > wide:  # labels of an x axis stand next to each other and need more room
             steps = (1, 3) if high / low < 10 * wide else (1,)
@@ -154,6 +156,7 @@ def draw_image_rows(rows: Mapping[str, np.ndarray]) -> Figure:
     """
     side, left, count = 0.62, 1.9, max(map(len, rows.values()))
     width, height = left + side * count + 0.05, side * len(rows) + 0.05
+    # Placed by hand: a row label must not change the scale of the images beside it.
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes((left / width, 0, 1 - left / width, 1))
     _, down = _show_grid(axes, list(rows.values()))
@@ -172,6 +175,7 @@ def add_footnote(figure: Figure, text: str) -> None:
 def save_figure(figure: Figure, *files: Path) -> None:
     """Write a figure to each file, as SVG or PNG by its suffix."""
     for file in files:
+        # One salt for all files, so that a run that is finished again leaves the same bytes.
         data = render(figure, "caelab", "svg" if file.suffix.lower() == ".svg" else "png")
         with replacing(file) as temporary:
             temporary.write_bytes(data)
@@ -186,11 +190,8 @@ def render(figure: Figure, name: str, format: Literal["svg", "png"]) -> bytes:  
         format: File format.
     """
     file = io.BytesIO()
-    metadata = (
-        dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        if format == "svg"
-        else {"Software": None}
-    )
+    # What would change with the version of matplotlib; an SVG loses its metadata below.
+    metadata = {"Software": None} if format == "png" else None
     # Without a salt matplotlib draws random identifiers, and equal figures have different files.
     settings: Any = {**_SETTINGS, "svg.hashsalt": name}
     with matplotlib.rc_context(settings):
@@ -223,8 +224,8 @@ def _show_grid(axes: Axes, rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.n
     axes.imshow(picture[:-gap, :-gap], interpolation="nearest", vmin=0, vmax=1)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    centers = np.arange(count) * across, np.arange(len(rows)) * down
-    return centers[0] + (width - 1) / 2, centers[1] + (height - 1) / 2
+    columns, lines = np.arange(count), np.arange(len(rows))
+    return columns * across + (width - 1) / 2, lines * down + (height - 1) / 2
 
 
 def _wrap_label(label: str) -> str:

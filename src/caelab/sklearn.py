@@ -143,7 +143,6 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
     def transform(self, X: Array) -> Array:  # noqa: N803
         """Encode images ``(N, C, H, W)`` or rows to codes, ``float32 (N, code size)``."""
-        check_is_fitted(self)
         return self._run("encode", self._validate(X)).reshape(-1, self._n_features_out)
 
     def inverse_transform(self, X: Array) -> Array:  # noqa: N803
@@ -175,7 +174,6 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
             X: Images ``(N, C, H, W)`` or rows; the error is that of values scaled to [0, 1].
             y: Ignored.
         """
-        check_is_fitted(self)
         images = self._validate(X)
         restored = self._run("restore", images)
         return -float(np.mean(np.square(restored - images, dtype=np.float64)))
@@ -208,7 +206,11 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
             images: Images or rows, as a user gives them.
             reset: Whether they fix the shape and the range; otherwise they must fit them.
         """
+        # First, as scikit-learn's checks want NotFittedError whatever the images are.
+        if not reset:
+            check_is_fitted(self)
         values = check_array(images, dtype="numeric", allow_nd=True)
+        # `validate_data` would take the channels of images for their features.
         if values.ndim == 2:
             validate_data(self, images, reset=reset, skip_check_array=True)
             features = values.shape[1]
@@ -260,8 +262,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         function = getattr(Inference(self.model_), method)
         with torch.inference_mode():
             parts = [function(part) for part in torch.split(torch.from_numpy(values), BATCH)]
-        results: Array = torch.cat(parts).float().contiguous().numpy()
-        return results
+        return torch.cat(parts).float().contiguous().numpy()
 
 
 def _describe(config: RunConfig, shape: tuple[int, ...]) -> Description:
@@ -286,6 +287,7 @@ def _image_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
     if len(shape) != 4:
         raise ValueError(f"images are (N, C, H, W), or rows of numbers, but these are {shape}.")
     _, channels, height, width = shape
+    # As scikit-image, Pillow and Keras arrange images: 32×32×3 would pass as 32 channels of 32×3.
     if width in (1, 3, 4) and channels > 4:
         raise ValueError(
             f"images are (N, C, H, W), but these, {shape}, have their channels last. Use"

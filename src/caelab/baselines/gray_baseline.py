@@ -35,6 +35,7 @@ def mean_chroma(pixels: DeviceImages) -> Restore:
         ITU-R BT.601.
     """
     space = SPACES["ycbcr"]
+    # In float64, so that the mean of millions of pixels does not depend on the batches.
     sums = [
         space.chroma(pixels.batch(rows)).double().mean((2, 3)).sum(0)
         for rows in pixels.batches(1024)

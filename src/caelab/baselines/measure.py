@@ -35,6 +35,8 @@ def measure_baselines(
         degraded image itself, and the classical methods.
     """
     if not degradation.steps:
+        # With a skip connection around its code a network passes more than the code on, and a
+        # linear code of that size is no fair comparison.
         sizes = []
         if description.code is not None and not description.skip_around_code:
             sizes = [description.code.size, description.narrowest.size]

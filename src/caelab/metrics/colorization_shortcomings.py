@@ -130,6 +130,8 @@ class ChromaError:
             truth: True chroma, or its differences, ``(2, M)``.
         """
         guess, truth = guess[:, mask], truth[:, mask]
+        # The share of the truth that is found, not a ratio of lengths: an estimate that is as
+        # colorful and of the wrong hue must not count.
         return cls(
             name=name,
             share=float(mask.double().mean()),
@@ -156,11 +158,12 @@ def colorfulness_kept(estimated: np.ndarray, true: np.ndarray) -> ColorfulnessKe
     colored = true > 0
     if not colored.any():
         return ColorfulnessKept(ratio=math.nan, quartiles=(math.nan,) * 3, n=0)
-    first, second, third = np.quantile(estimated[colored] / true[colored], [0.25, 0.5, 0.75])
+    quarters = (0.25, 0.5, 0.75)
+    first, second, third = np.quantile(estimated[colored] / true[colored], quarters).tolist()
     return ColorfulnessKept(
         # A ratio of means, because the mean of ratios would be ruled by nearly gray images.
         ratio=float(estimated.mean() / true.mean()),
-        quartiles=(float(first), float(second), float(third)),
+        quartiles=(first, second, third),
         n=int(colored.sum()),
     )
 

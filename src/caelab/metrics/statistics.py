@@ -73,7 +73,7 @@ class Interval:
     def exponential(self) -> "Interval":
         """Return the interval of exp(x) for this interval of x; infinite bounds count as none."""
         with np.errstate(over="ignore"):
-            low, estimate, high = map(float, np.exp([self.low, self.estimate, self.high]))
+            low, estimate, high = np.exp([self.low, self.estimate, self.high]).tolist()
         return Interval(low=low, estimate=estimate, high=high, n=self.n)
 
 
@@ -138,7 +138,7 @@ def mean_interval(values: Iterable[float]) -> Interval:
     mean = float(sample.mean())
     if count < 2:
         return Interval(estimate=mean, n=count)
-    low, high = map(float, mean + stats.t.ppf(_TAILS, count - 1) * stats.sem(sample))
+    low, high = (mean + stats.t.ppf(_TAILS, count - 1) * stats.sem(sample)).tolist()
     return Interval(estimate=mean, n=count, low=low, high=high)
 
 
@@ -210,18 +210,18 @@ def compare_pairs(
     bounds = np.quantile(np.concatenate(resampled), _TAILS, axis=0)
     if count < MIN_IMAGES:
         bounds[:] = math.nan
-    columns = zip(pairs, observed, *bounds, p_values, holm(p_values), strict=True)
+    columns = np.stack([observed, *bounds, p_values, holm(p_values)], axis=1).tolist()
     return tuple(
         PairedComparison(
             first=first,
             second=second,
-            difference=Interval(
-                estimate=float(estimate), n=count, low=float(low), high=float(high)
-            ),
-            p_value=float(p_value),
+            difference=Interval(estimate=estimate, n=count, low=low, high=high),
+            p_value=p_value,
             corrected=corrected,
         )
-        for (first, second), estimate, low, high, p_value, corrected in columns
+        for (first, second), (estimate, low, high, p_value, corrected) in zip(
+            pairs, columns, strict=True
+        )
     )
 
 
@@ -242,7 +242,7 @@ def holm(p_values: Sequence[float] | np.ndarray) -> list[float]:
     # The smallest p-value is multiplied by the number of tests, the next by one less. A larger
     # p-value never becomes smaller than the one before it.
     corrected[order] = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
-    return [float(value) for value in corrected.clip(max=1)]
+    return list(map(float, corrected.clip(max=1)))
 
 
 def correlation(
@@ -291,7 +291,7 @@ def correlation(
     values = values[np.isfinite(values)]
     if len(values) < (1 - _MAX_UNDEFINED_SHARE) * resamples:
         return without_bounds
-    low, high = map(float, np.quantile(values, _TAILS))
+    low, high = np.quantile(values, _TAILS).tolist()
     return Interval(estimate=estimate, n=count, low=low, high=high)
 
 
@@ -324,7 +324,7 @@ def power_law(x: ArrayLike, y: ArrayLike) -> PowerLaw:
     low = high = math.nan
     if count >= MIN_ARCHITECTURES:
         # Two degrees of freedom are spent: slope and intercept.
-        low, high = map(float, line.slope + stats.t.ppf(_TAILS, count - 2) * line.stderr)
+        low, high = (line.slope + stats.t.ppf(_TAILS, count - 2) * line.stderr).tolist()
     exponent = Interval(estimate=float(line.slope), n=count, low=low, high=high)
     return PowerLaw(exponent=exponent, scale=math.exp(line.intercept))
 
@@ -345,9 +345,9 @@ def pareto_front(costs: ArrayLike) -> np.ndarray:
     [True, True, False]
     """
     table = np.asarray(costs, np.float64)
-    others, rows = table[:, None], table[None, :]
-    dominates = (others <= rows).all(axis=2) & (others < rows).any(axis=2)
-    return np.logical_not(dominates.any(axis=0) | np.isnan(table).any(axis=1))
+    others = table[:, None]
+    dominates = (others <= table).all(axis=2) & (others < table).any(axis=2)
+    return np.asarray(~(dominates.any(axis=0) | np.isnan(table).any(axis=1)))
 
 
 def _rank_correlation(table: np.ndarray) -> np.ndarray:
