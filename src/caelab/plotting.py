@@ -168,8 +168,9 @@ def draw_image_rows(rows: Mapping[str, np.ndarray]) -> Figure:
 def add_footnote(figure: Figure, text: str) -> None:
     """Write small gray text below a figure, broken into lines that fit."""
     if text:
-        letters = int(14 * figure.get_figwidth())
-        figure.supxlabel(textwrap.fill(text, letters), fontsize=8, color=GRAY)
+        # About 14 letters of this size to the inch.
+        lines = textwrap.fill(text, int(14 * figure.get_figwidth()))
+        figure.supxlabel(lines, fontsize=8, color=GRAY)
 
 
 def save_figure(figure: Figure, *files: Path) -> None:

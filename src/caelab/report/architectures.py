@@ -332,12 +332,11 @@ def _code_size(distinct: Sequence[Architecture], seed: int) -> CodeSizeAnswer:
         architectures=coded,
         skipped=tuple(each.label for each in distinct if each.code_size and each.skip_around_code),
         codeless=tuple(each.label for each in distinct if each.code_size is None),
-        spearman=correlation(sizes, errors, ranks=True, seed=seed),
+        spearman=correlation(sizes, errors, seed=seed),
         confounders={
-            name: correlation(values, errors, ranks=True, seed=seed)
-            for name, values in others.items()
+            name: correlation(values, errors, seed=seed) for name, values in others.items()
         },
-        held=correlation(sizes, errors, [*others.values()], ranks=True, seed=seed),
+        held=correlation(sizes, errors, [*others.values()], seed=seed),
         law=power_law(sizes, errors),
     )
 

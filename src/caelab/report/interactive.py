@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from caelab.baselines.code_cost import channel_ranges
 from caelab.data.image_set import evenly_spaced
 from caelab.errors import InputError
 from caelab.experiments.study import BASE
@@ -150,7 +149,8 @@ def _code_card(run: FinishedRun, images: RunImages, count: int) -> dict[str, Any
         # One more copy of each code for each of its channels, without that channel.
         kept = 1 - torch.eye(codes.shape[1])[..., None, None]
         decoded = [inference.decode(torch.cat([code[None], code * kept])) for code in codes]
-    low, high = channel_ranges(codes)
+    # Each channel is shown from its own smallest value, black, to its own largest, white.
+    low, high = (limit(codes, (0, 2, 3), keepdim=True)[0] for limit in (torch.amin, torch.amax))
     maps = ((codes - low) / (high - low).clamp_min(1e-12)).flatten(0, 1)[:, None]
     return {
         "labels": _labels(run, images, positions),
