@@ -1,12 +1,12 @@
 """Codes of one size in several shapes: area against channels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from caelab.plotting import BLUE, INK, LINES, ORANGE, add_legend, new_axes, set_limits
-from caelab.report.architectures import Architecture, EqualSizeAnswer, error_points
+from caelab.report.architectures import EqualSizeAnswer, error_points
 from caelab.report.figures.labels import draw_networks, label_points
 from caelab.report.language import Language
 
@@ -35,27 +35,24 @@ def draw_equal_size(
     axes.set_xscale("log", base=2)
     axes.set_xlim(areas[0] / 2.2, areas[-1] * 2.2)
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(areas, [_shapes(shown, area) for area in areas])
+    # Codes of one area have one place, and differ in their channels where they have several.
+    axes.set_xticks(
+        areas, ["\n".join({e.shape: 0 for e in shown if e.area == area}) for area in areas]
+    )
     axes.plot(*error_points(answer.maps, "area").T, "-", color=BLUE, linewidth=1, alpha=0.7)
     for each in shown:
-        color, marker = (BLUE, "o") if each in answer.maps else (ORANGE, "s")
+        mark = (BLUE, "o") if each in answer.maps else (ORANGE, "s")
         area, mse = each.area or 0, each.mse
         if not mse.undetermined and mse.low > 0:
-            axes.vlines(area, mse.low, mse.high, color=color, linewidth=2, alpha=0.6)
-        if len(each.errors) > 1:
-            errors = list(each.errors.values())
-            axes.plot([area] * len(errors), errors, "_", color=color, markersize=9)
-        draw_networks(axes, [each], "area", marker, color=color)
+            axes.vlines(area, mse.low, mse.high, color=mark[0], linewidth=2, alpha=0.6)
+        seeds = list(each.errors.values())
+        axes.plot([area] * len(seeds), seeds, "_", color=mark[0], markersize=9)
+        draw_networks(axes, [each], "area", mark)
     for dashes, (name, error) in zip(LINES, linear.items(), strict=False):
         label = language.word("named_mse", name=name, mse=error)
         axes.axhline(error, color=INK, linewidth=1.2, linestyle=dashes, label=label)
     if linear:
         add_legend(axes, "above")
-    axes.set_xlabel(language.word("shape_axis"))
-    axes.set_ylabel(language.word("test_mse"))
+    axes.set(xlabel=language.word("shape_axis"), ylabel=language.word("test_mse"))
     label_points(axes, [each.label for each in shown], error_points(shown, "area"))
     return figure
-
-
-def _shapes(shown: Sequence[Architecture], area: int) -> str:
-    return "\n".join(dict.fromkeys(each.shape for each in shown if each.area == area))

@@ -1,10 +1,9 @@
 """Code size against error: the networks, a power law through them, and linear codes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import cycle
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
@@ -14,7 +13,7 @@ from caelab.report.figures.labels import draw_networks, label_points
 from caelab.report.language import Language
 from caelab.report.number_format import significant
 
-_DEPTH = 12
+_DEPTH = 4
 """Linear codes are shown down to the smallest error of a network over this; some are exact."""
 
 
@@ -36,36 +35,37 @@ def draw_code_size(
         return None
     excluded = [each for each in analysis.measured if each.code_size and each.skip_around_code]
     shown = error_points([*answer.architectures, *excluded], "code_size")
-    (smallest, least), (largest, _) = shown.min(0), shown.max(0)
-    kinds = {}
-    for name, line in linear.items():
-        near = [size for size in line if line[size] > 0 and smallest / 2 <= size <= largest * 2]
-        if near:
-            kinds[name] = np.array([(size, line[size]) for size in near])
-    visible = np.concatenate([shown, *kinds.values()])
     figure, axes = new_axes(5.2)
-    set_limits(axes, x=visible[:, 0], y=visible[visible[:, 1] > least / _DEPTH, 1])
+    set_limits(axes, x=shown[:, 0], y=[*shown[:, 1], shown[:, 1].min() / _DEPTH])
     law = answer.law
     if not law.exponent.undetermined:
         sizes, errors = error_points(answer.architectures, "code_size").T
         at = np.geomspace(sizes.min(), sizes.max(), 60)
-        low, high = fit_band(sizes, errors, at)
-        color = MARKS[5][0]
-        axes.fill_between(at, low, high, color=color, alpha=0.25, linewidth=0, label=word("band"))
+        style = {"color": MARKS[5][0], "linewidth": 1.5}
+        axes.fill_between(at, *fit_band(sizes, errors, at), alpha=0.25, label=word("band"), **style)
         exponent = language.number(significant(law.exponent.estimate, 2))
-        label = word("fit", exponent=exponent)
-        axes.plot(at, law(at), color=color, linewidth=1.5, label=label)
-    for style, (name, points) in zip(LINES, kinds.items(), strict=False):
-        axes.plot(*points.T, color=INK, linewidth=1.4, linestyle=style, label=name)
-    _draw_networks(axes, answer.architectures, base, language)
+        axes.plot(at, law(at), label=word("fit", exponent=exponent), **style)
+    for dashes, (name, line) in zip(LINES, linear.items(), strict=False):
+        points = np.array(sorted(line.items()))
+        axes.plot(*points.T, color=INK, linewidth=1.4, linestyle=dashes, label=name)
+    groups: dict[str, list[Architecture]] = {}
+    for each in answer.architectures:
+        if each is not base:
+            groups.setdefault(each.varied or word("other_networks"), []).append(each)
+    for mark, (name, members) in zip(cycle(MARKS), groups.items(), strict=False):
+        draw_networks(axes, members, "code_size", mark, label=name)
+    if base in answer.architectures:
+        mark = INK, "D"
+        draw_networks(axes, [base], "code_size", mark, label=word("base"), size=10, hollow=True)
     if excluded:
         label = word("around_code")
-        draw_networks(axes, excluded, "code_size", "x", color=GRAY, label=label, hollow=True)
-    axes.set_xlabel(word("code_size"))
-    axes.set_ylabel(word("test_mse"))
+        draw_networks(axes, excluded, "code_size", (GRAY, "x"), label=label, hollow=True)
+    axes.set(xlabel=word("code_size"), ylabel=word("test_mse"))
     add_legend(axes, "right")
-    named = _worth_naming(analysis, excluded)
-    label_points(axes, [each.label for each in named], error_points(named, "code_size"))
+    ordered = sorted(answer.architectures, key=lambda each: each.mse.estimate)
+    # More labels than these would cover the points; the page's own plot names every point.
+    named = {each.label: each for each in (ordered[0], ordered[-1], *excluded[:3])}
+    label_points(axes, list(named), error_points(list(named.values()), "code_size"))
     return figure
 
 
@@ -92,41 +92,3 @@ def fit_band(
     reach = stats.t.ppf((1 + confidence) / 2, len(x) - 2) * deviation
     middle = line.intercept + line.slope * at
     return np.exp(middle - reach), np.exp(middle + reach)
-
-
-def _draw_networks(
-    axes: Axes,
-    architectures: Sequence[Architecture],
-    base: Architecture | None,
-    language: Language,
-) -> None:
-    """Draw networks with a marker for each factor, and a diamond around the base."""
-    groups: dict[str, list[Architecture]] = {}
-    for each in architectures:
-        if each is not base:
-            groups.setdefault(each.varied or language.word("other_networks"), []).append(each)
-    for (color, marker), (name, members) in zip(cycle(MARKS), groups.items(), strict=False):
-        draw_networks(axes, members, "code_size", marker, color=color, label=name)
-    if base and base in architectures:
-        draw_networks(
-            axes,
-            [base],
-            "code_size",
-            "D",
-            color=INK,
-            label=language.word("base"),
-            size=10,
-            hollow=True,
-        )
-
-
-def _worth_naming(analysis: Analysis, excluded: Sequence[Architecture]) -> list[Architecture]:
-    """Return the best, the worst, three of those left out, and the farthest from the fit."""
-    answer, law = analysis.code_size, analysis.code_size.law
-    ordered = sorted(answer.architectures, key=lambda each: each.mse.estimate)
-    chosen = [ordered[0], ordered[-1], *excluded[:3]]
-    if not np.isnan(law.scale):
-        points = error_points(ordered, "code_size")
-        distances = np.abs(np.log(points[:, 1] / law(points[:, 0])))
-        chosen += [ordered[index] for index in np.argsort(-distances, kind="stable")[:4]]
-    return list({each.label: each for each in chosen}.values())

@@ -27,15 +27,13 @@ def draw_front(analysis: Analysis, language: Language) -> Figure | None:
     figure, axes = new_axes(4.4)
     set_limits(axes, x=shown[:, 0], y=shown[:, 1], margin=0.1)
     word = language.word
-    draw_networks(axes, measured, cost, "o", color=GRAY, label=word("beaten"), hollow=True)
+    draw_networks(axes, measured, cost, (GRAY, "o"), label=word("beaten"), hollow=True)
     axes.step(*best.T, where="post", color=BLUE, linewidth=1.2)
-    draw_networks(axes, on_front, cost, "s", color=BLUE, label=word("on_front"))
+    draw_networks(axes, on_front, cost, (BLUE, "s"), label=word("on_front"))
     if base:
-        draw_networks(
-            axes, [base], cost, "D", color=ORANGE, label=word("base"), size=10, hollow=True
-        )
-    axes.set_xlabel(word(cost))
-    axes.set_ylabel(word("test_mse"))
+        mark = ORANGE, "D"
+        draw_networks(axes, [base], cost, mark, label=word("base"), size=10, hollow=True)
+    axes.set(xlabel=word(cost), ylabel=word("test_mse"))
     add_legend(axes, "above")
     label_points(axes, [each.label for each in on_front], best)
     return figure

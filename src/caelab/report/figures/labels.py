@@ -28,10 +28,9 @@ def draw_networks(
     axes: Axes,
     networks: Sequence[Architecture],
     attribute: str,
-    marker: str,
+    mark: tuple[str, str],
     *,
-    color: str,
-    label: str | None = None,
+    label: str = "",
     size: int = 7,
     hollow: bool = False,
 ) -> None:
@@ -41,16 +40,14 @@ def draw_networks(
         axes: Axes to draw on.
         networks: Networks with an error.
         attribute: Name of an attribute of ``Architecture``, a number.
-        marker: Matplotlib's marker.
-        color: Color of the marker.
+        mark: Color, and Matplotlib's marker.
         label: Entry of the legend; none by default.
         size: Size of the marker in points of 1/72 inch.
         hollow: Draw the outline only, as for crosses and around other markers.
     """
-    edge = {"markerfacecolor": "none", "markeredgewidth": 1.5}
-    style: Any = edge if hollow else {"markeredgecolor": "white"}
-    points = error_points(networks, attribute)
-    axes.plot(*points.T, marker, color=color, label=label, markersize=size, **style)
+    (color, marker), points = mark, error_points(networks, attribute)
+    edge = {"mfc": "none", "mew": 1.5} if hollow else {"mec": "white"}
+    axes.plot(*points.T, marker, color=color, label=label, markersize=size, **edge)
 
 
 def label_points(axes: Axes, labels: Sequence[str], points: np.ndarray) -> None:

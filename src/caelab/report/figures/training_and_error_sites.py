@@ -10,7 +10,6 @@ from caelab.plotting import (
     BLUE,
     GRAY,
     GREEN,
-    INK,
     LINES,
     ORANGE,
     WIDTH,
@@ -40,35 +39,21 @@ def draw_curves(
         baselines: Positive MSE of baselines by name, drawn as horizontal lines.
     """
     figure, axes = new_axes(4.2)
+    for part, (color, style) in _PARTS.items():
+        for index, rows in enumerate(runs.values()):
+            epochs, errors = zip(*((row["epoch"], row[f"{part}_mse"]) for row in rows), strict=True)
+            # One entry of the legend is enough for all seeds.
+            label = "" if index else language.word(part)
+            axes.plot(epochs, errors, style, color=color, linewidth=1.3, marker=".", label=label)
     mean = sum(test.values()) / len(test)
-    values = [mean, *list(baselines.values())[:2]]
-    for first, rows in zip([True, *[False] * len(runs)], runs.values(), strict=False):
-        epochs = [row["epoch"] for row in rows]
-        marker = "o" if len(rows) <= 12 else ""
-        for part, (color, style) in _PARTS.items():
-            errors = [row[f"{part}_mse"] for row in rows]
-            values += errors
-            axes.plot(
-                epochs,
-                errors,
-                color=color,
-                linestyle=style,
-                linewidth=1.3,
-                alpha=0.9,
-                marker=marker,
-                markersize=3,
-                label=language.word(part) if first else None,
-            )
-    label = language.word("mean_test", mse=mean)
-    axes.axhline(mean, color=GREEN, linewidth=1.2, label=label)
+    axes.axhline(mean, color=GREEN, linewidth=1.2, label=language.word("mean_test", mse=mean))
     for dashes, (name, mse) in zip(LINES[2:], baselines.items(), strict=False):
         label = language.word("named_mse", name=name, mse=mse)
         axes.axhline(mse, color=GRAY, linewidth=1.2, linestyle=dashes, label=label)
-    set_limits(axes, y=values)
-    axes.set_xlim(0.6, max(len(rows) for rows in runs.values()) + 0.4)
+    set_limits(axes, y=np.concatenate([line.get_ydata() for line in axes.lines]))
+    axes.set_xlim(0.6, max(map(len, runs.values())) + 0.4)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.set_xlabel(language.word("epoch"))
-    axes.set_ylabel(language.word("mse"))
+    axes.set(xlabel=language.word("epoch"), ylabel=language.word("mse"))
     axes.legend(fontsize=8, frameon=False, loc="upper right")
     return figure
 
@@ -76,23 +61,21 @@ def draw_curves(
 def draw_error_sites(sites: ErrorSites, language: Language) -> Figure:
     """Draw the MSE by pixel, the lost share of power by frequency, and the MSE by steepness."""
     figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
-    pixel, frequency, steep = figure.subplots(1, 3)
+    panels = figure.subplots(1, 3)
+    for panel, key in zip(panels, ("by_pixel", "by_frequency", "by_steepness"), strict=True):
+        panel.set_title(language.word(key), fontsize=9)
+        panel.spines[["top", "right"]].set_visible(False)
+    pixel, frequency, steep = panels
     shown = pixel.imshow(sites.by_pixel, cmap="viridis", interpolation="nearest")
-    bar = figure.colorbar(shown, ax=pixel, shrink=0.75, pad=0.03)
     pixel.set(xticks=[], yticks=[])
-    pixel.set_title(language.word("by_pixel"), fontsize=9)
+    bar = figure.colorbar(shown, ax=pixel, shrink=0.75, pad=0.03).ax
     width = sites.frequencies[0]
     frequency.bar(sites.frequencies - width / 2, sites.lost * 100, width * 0.85, color=BLUE)
     frequency.set_xlabel(language.word("frequency"), fontsize=8)
-    frequency.set_title(language.word("by_frequency"), fontsize=9)
     steep.bar(np.arange(1, len(sites.by_steepness) + 1), sites.by_steepness, 0.85, color=ORANGE)
     steep.set_xlabel(language.word("steepness"), fontsize=8)
-    steep.set_title(language.word("by_steepness"), fontsize=9)
-    for axes in (bar.ax, steep):
+    for axes in (bar, steep):
         axes.ticklabel_format(axis="y", scilimits=(-3, 3))
-        axes.yaxis.offsetText.set_fontsize(7)
-    for axes in (bar.ax, frequency, steep):
-        axes.tick_params(labelsize=7.5, colors=INK)
-    for axes in (frequency, steep):
-        axes.spines[["top", "right"]].set_visible(False)
+    for axes in (bar, frequency, steep):
+        axes.tick_params(labelsize=7.5)
     return figure
