@@ -113,6 +113,7 @@ def test_numbers_are_written_as_in_the_language(
         "{{ n|count('Bild', 'Bilder') }}"
         '{{ table("rows", {"a.b": "<", "c": ",.1f"}) }}{{ figure(p) }}'
     )
+    (tmp_path / "de" / "report.md.j2").touch()
     (tmp_path / "de" / "words.toml").write_text('image_rows = "Reihen: {rows}"\ntruth = "Original"')
     monkeypatch.setattr(language, "TEMPLATES", tmp_path)
     rows = ImageRows("p", {"truth": np.zeros((1, 3, 2, 2), np.float32)})
