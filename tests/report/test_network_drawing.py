@@ -3,8 +3,8 @@ from xml.etree import ElementTree
 import pytest
 
 from caelab.networks import describe, parse
+from caelab.report.figures.reference import PER_ROW, draw_network
 from caelab.report.language import read_language
-from caelab.report.network_drawing import PER_ROW, draw_network
 
 SVG = "{http://www.w3.org/2000/svg}"
 

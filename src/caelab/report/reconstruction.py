@@ -11,8 +11,7 @@ from caelab.metrics.statistics import Interval, mean_interval
 from caelab.networks.layers.base import format_shape
 from caelab.report.document import Cell, Drawing, Part, Picture
 from caelab.report.error_sites import ErrorSites, find_error_sites
-from caelab.report.figures.training_and_error_sites import draw_curves, draw_error_sites
-from caelab.report.network_drawing import draw_network
+from caelab.report.figures.reference import draw_curves, draw_error_sites, draw_network
 from caelab.report.run_images import RunImages
 from caelab.report.run_reader import FinishedRun, over_seeds
 

@@ -12,10 +12,8 @@ import numpy as np
 from caelab.errors import InputError
 from caelab.report.architectures import Analysis, Architecture, LevelEffect
 from caelab.report.document import Cell, Drawing, ImageRows, Part
-from caelab.report.figures.code_shapes import draw_equal_size
-from caelab.report.figures.code_size import draw_code_size
 from caelab.report.figures.effects import draw_effects
-from caelab.report.figures.front import draw_front
+from caelab.report.figures.networks import draw_code_size, draw_equal_size, draw_front
 from caelab.report.inputs import StudyResults
 from caelab.report.number_format import significant
 from caelab.report.run_images import RunImages, choose_images

@@ -3,7 +3,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from caelab.report.figures.code_size import fit_band
+from caelab.report.figures.networks import fit_band
 
 VALUES = st.lists(st.floats(1e-4, 10), min_size=4, max_size=12)
 

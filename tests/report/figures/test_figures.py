@@ -12,11 +12,13 @@ from matplotlib.figure import Figure
 from caelab.experiments.study_results import StudyRow
 from caelab.plotting import draw_image_rows, new_axes, render
 from caelab.report.architectures import Analysis, analyze
-from caelab.report.figures.code_shapes import draw_equal_size
-from caelab.report.figures.code_size import draw_code_size
 from caelab.report.figures.effects import draw_effects
-from caelab.report.figures.front import draw_front
-from caelab.report.figures.labels import label_points
+from caelab.report.figures.networks import (
+    draw_code_size,
+    draw_equal_size,
+    draw_front,
+    label_points,
+)
 from caelab.report.language import read_language
 
 EN = read_language("en")
@@ -145,8 +147,8 @@ def test_the_code_size_marks_what_has_a_skip_connection_around_its_code(
 ) -> None:
     assert three["code-size"] is not None
     axes = three["code-size"].axes[0]
-    crosses = next(line for line in axes.lines if line.get_marker() == "x")
-    assert crosses.get_xydata().tolist() == [[512, pytest.approx(0.0001, rel=0.05)]]
+    stars = next(line for line in axes.lines if line.get_marker() == "*")
+    assert stars.get_xydata().tolist() == [[512, pytest.approx(0.0001, rel=0.05)]]
 
 
 def test_a_front_is_a_staircase(three: dict[str, Figure | None]) -> None:

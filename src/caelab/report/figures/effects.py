@@ -1,19 +1,38 @@
 """The effect of every level of every factor on the base's error, with intervals over seeds."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
-from matplotlib.axes import Axes
+import numpy as np
 from matplotlib.figure import Figure
 
 from caelab.metrics.statistics import Interval
-from caelab.plotting import BLUE, GRAY, GRID, INK, ORANGE, format_plain, new_axes, set_limits
-from caelab.report.architectures import Analysis
+from caelab.plotting import (
+    BLUE,
+    GRAY,
+    GREEN,
+    INK,
+    ORANGE,
+    add_legend,
+    format_plain,
+    new_axes,
+    set_limits,
+)
+from caelab.report.architectures import Analysis, LevelEffect
 from caelab.report.language import Language
 from caelab.report.number_format import significant
 
 _ROW = 0.23
 """Height of a row in inches."""
+
+_MARKS: Mapping[str, Any] = {
+    "lower": {"fmt": "o", "color": BLUE},
+    "higher": {"fmt": "s", "color": ORANGE},
+    "equivalent": {"fmt": "D", "color": GREEN, "mfc": "white"},
+    "undecided": {"fmt": "o", "color": GRAY, "mfc": "white"},
+}
+"""Color and marker of each verdict."""
 
 
 def draw_effects(analysis: Analysis, language: Language) -> Figure | None:
@@ -29,46 +48,50 @@ def draw_effects(analysis: Analysis, language: Language) -> Figure | None:
     effects = [each for each in analysis.effects if math.isfinite(each.contrast.ratio.estimate)]
     if not effects or analysis.base is None:
         return None
-    groups = {each.architecture.varied: 0 for each in effects}
-    rows = len(effects) + len(groups)
-    figure, axes = new_axes(_ROW * rows + 1.1)
-    row, ticks = -1, {}
-    for group in groups:
-        row += 1
-        _write(axes, -0.01, row, group, ha="right", weight="bold", fontsize=9)
-        axes.axhline(row, color=GRID, linewidth=0.6)
-        for each in effects:
-            if each.architecture.varied == group:
-                row += 1
-                ticks[row] = each.architecture.level
-                _draw_level(axes, row, each.contrast.ratio, language)
-    axes.axvline(1, color=INK, linewidth=1)
-    axes.set_yticks(list(ticks), list(ticks.values()), fontsize=9)
-    axes.tick_params(axis="y", length=0)
-    axes.set_ylim(rows - 0.4, -0.6)
-    axes.spines["left"].set_visible(False)
-    ratios = [each.contrast.ratio for each in effects]
-    bounds = [bound for each in ratios for bound in (each.low, each.estimate, each.high)]
+    rows: list[str | LevelEffect] = []
+    for factor in dict.fromkeys(each.factor for each in effects):
+        rows += [factor, *(each for each in effects if each.factor == factor)]
+    figure, axes = new_axes(_ROW * len(rows) + 1.4)
+    levels = {place: row for place, row in enumerate(rows) if isinstance(row, LevelEffect)}
+    ratios = np.array([_bounds(row.contrast.ratio) for row in levels.values()])
     # Small effects should look small: the axis shows at least ±10%.
-    set_limits(axes, x=[1 / 1.1, *filter(math.isfinite, bounds), 1.1], margin=0.04)
+    set_limits(axes, x=[1 / 1.1, *ratios[np.isfinite(ratios)], 1.1], margin=0.04)
+    verdicts = np.array([row.contrast.verdict for row in levels.values()])
+    for verdict in dict.fromkeys(verdicts):
+        chosen = verdicts == verdict
+        (middle, low, high), places = ratios[chosen].T, np.array(list(levels))[chosen]
+        axes.errorbar(
+            middle,
+            places,
+            xerr=(middle - low, high - middle),
+            label=language.word(verdict),
+            **_MARKS[verdict],
+        )
     axes.xaxis.set_major_formatter(lambda value, _: f"×{language.number(format_plain(value))}")
+    axes.axvline(1, color=INK, linewidth=1)
+    names = [row.architecture.level if isinstance(row, LevelEffect) else row for row in rows]
+    axes.set_yticks(range(len(rows)), names, fontsize=9)
+    for place, tick in enumerate(axes.get_yticklabels()):
+        tick.set_weight("normal" if place in levels else "bold")
+    beside = axes.secondary_yaxis("right")
+    texts = [_in_numbers(row.contrast.ratio, language) for row in levels.values()]
+    beside.set_yticks(list(levels), texts, fontsize=8)
+    for each in (axes, beside):
+        each.tick_params(axis="y", length=0)
+        each.spines[:].set_visible(each is axes)
+    axes.spines[["left", "top", "right"]].set_visible(False)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
     axes.set_xlabel(language.word("effect_axis", mse=analysis.base.mse.estimate))
+    add_legend(axes, "above")
     return figure
 
 
-def _draw_level(axes: Axes, row: int, ratio: Interval, language: Language) -> None:
-    side = ratio.side(1.0)
-    color, marker = {-1: (BLUE, "o"), 0: (GRAY, "o"), 1: (ORANGE, "s")}[side]
-    text = f"×{significant(ratio.estimate)}"
-    if not ratio.undetermined:
-        axes.hlines(row, ratio.low, ratio.high, color=color, linewidth=2)
-        text += f" ({significant(ratio.low)}–{significant(ratio.high)})"
-    fill = color if side else "white"
-    axes.plot(ratio.estimate, row, marker, color=color, markerfacecolor=fill, markersize=6)
-    _write(axes, 1.01, row, language.number(text), fontsize=8, color=INK)
+def _bounds(ratio: Interval) -> tuple[float, float, float]:
+    return ratio.estimate, ratio.low, ratio.high
 
 
-def _write(axes: Axes, x: float, row: int, text: str, **style: Any) -> None:
-    """Write text in a row next to the axes; ``x`` is a share of their width."""
-    axes.text(x, row, text, transform=axes.get_yaxis_transform(), va="center", **style)
+def _in_numbers(ratio: Interval, language: Language) -> str:
+    estimate, low, high = map(significant, _bounds(ratio))
+    text = f"×{estimate}" if ratio.undetermined else f"×{estimate} ({low}–{high})"
+    return language.number(text)

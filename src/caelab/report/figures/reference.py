@@ -1,11 +1,14 @@
-"""Figures of exercise 1: the error by epoch over seeds, and where the error of images sits."""
+"""Figures of the reference network: its layers, its error by epoch, and where that error sits."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from caelab.networks.description import Description
+from caelab.networks.layers.base import format_shape, size_of
 from caelab.plotting import (
     BLUE,
     GRAY,
@@ -18,6 +21,9 @@ from caelab.plotting import (
 )
 from caelab.report.error_sites import ErrorSites
 from caelab.report.language import Language
+
+PER_ROW = 10
+"""Boxes of layers in a row."""
 
 _PARTS = {"train": (BLUE, "-"), "validation": (ORANGE, "--")}
 """Color and line of each part of the images."""
@@ -79,3 +85,26 @@ def draw_error_sites(sites: ErrorSites, language: Language) -> Figure:
     for axes in (bar, frequency, steep):
         axes.tick_params(labelsize=7.5)
     return figure
+
+
+def draw_network(description: Description, language: Language) -> bytes:
+    """Return an SVG with boxes whose height shows the size of the layer's output.
+
+    The height follows the fourth root of the size, so that small and large layers are both visible.
+
+    Args:
+        description: Description of the network.
+        language: Language of the labels.
+    """
+    layers = [("input", description.input, 0)]
+    layers += [(row.text, row.shape, row.weights) for row in description.rows]
+    environment = Environment(loader=PackageLoader("caelab.report"), autoescape=True)
+    svg = environment.get_template("network.svg.j2").render(
+        layers=[(text, format_shape(shape), size_of(shape), w) for text, shape, w in layers],
+        code=description.code.row if description.code else None,
+        narrowest=description.narrowest.row,
+        per_row=PER_ROW,
+        word=language.word,
+        number=lambda value: language.number(f"{value:,}"),
+    )
+    return svg.encode()

@@ -1,0 +1,228 @@
+"""The test MSE of a study's networks against the size of their code, its shape, and their weights.
+
+Every network is a point with its interval. Both axes are logarithmic.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle, product
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
+from scipy import stats
+
+from caelab.plotting import (
+    BLUE,
+    GRAY,
+    INK,
+    LINES,
+    MARKS,
+    ORANGE,
+    add_legend,
+    new_axes,
+    set_limits,
+)
+from caelab.report.architectures import Analysis, Architecture, EqualSizeAnswer, error_points
+from caelab.report.language import Language
+from caelab.report.number_format import significant
+
+_DEPTH = 4
+"""Linear codes are shown down to the smallest error of a network over this; some are exact."""
+
+_DIRECTIONS = ((1, 0.7), (1, -0.7), (1, 0), (-1, 0.7), (-1, -0.7), (-1, 0), (0, 1), (0, -1))
+
+
+def draw_code_size(
+    analysis: Analysis, linear: Mapping[str, Mapping[int, float]], language: Language
+) -> Figure | None:
+    """Draw the networks by the size of their code, a power law through them, and linear codes.
+
+    Args:
+        analysis: Analysis of a study.
+        linear: Test MSE of linear codes by size, for each kind of linear code.
+        language: Language of the labels.
+
+    Returns:
+        The figure; ``None`` where no network has a code that is a bottleneck.
+    """
+    answer, word = analysis.code_size, language.word
+    if not answer.architectures:
+        return None
+    around = [each for each in analysis.measured if each.code_size and each.skip_around_code]
+    shown = error_points([*answer.architectures, *around], "code_size")
+    figure, axes = new_axes(5.2)
+    set_limits(axes, x=shown[:, 0], y=[*shown[:, 1], shown[:, 1].min() / _DEPTH])
+    law = answer.law
+    if not law.exponent.undetermined:
+        sizes, errors = error_points(answer.architectures, "code_size").T
+        at = np.geomspace(sizes.min(), sizes.max(), 60)
+        color = MARKS[5][0]
+        band = fit_band(sizes, errors, at)
+        axes.fill_between(at, *band, color=color, alpha=0.25, linewidth=0, label=word("band"))
+        exponent = language.number(significant(law.exponent.estimate, 2))
+        axes.plot(at, law(at), color=color, linewidth=1.5, label=word("fit", exponent=exponent))
+    for dashes, (name, line) in zip(LINES, linear.items(), strict=False):
+        axes.plot(*np.array(sorted(line.items())).T, color=INK, linestyle=dashes, label=name)
+    groups: dict[str, list[Architecture]] = {}
+    for each in answer.architectures:
+        groups.setdefault(each.varied or word("other_networks"), []).append(each)
+    for mark, (name, members) in zip(cycle(MARKS), groups.items(), strict=False):
+        _draw(axes, members, "code_size", mark, label=name)
+    if around:
+        _draw(axes, around, "code_size", (GRAY, "*"), label=word("around_code"))
+    _draw_base(axes, analysis.base, "code_size", language)
+    axes.set(xlabel=word("code_size"), ylabel=word("test_mse"))
+    add_legend(axes, "right")
+    ordered = sorted(answer.architectures, key=lambda each: each.mse.estimate)
+    # More labels than these would cover the points; the page's own plot names every point.
+    named = {each.label: each for each in (ordered[0], ordered[-1], *around[:3])}
+    label_points(axes, list(named), error_points(list(named.values()), "code_size"))
+    return figure
+
+
+def fit_band(
+    sizes: np.ndarray, errors: np.ndarray, at: np.ndarray, *, confidence: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return Student's confidence band of the line through the logarithms.
+
+    The band holds the mean, not single points.
+
+    Args:
+        sizes: x, at least three positive numbers, ``(N,)``.
+        errors: y, positive, ``(N,)``.
+        at: x where the band is wanted, ``(K,)``.
+        confidence: Confidence at each x by itself.
+
+    Returns:
+        Lower and upper edge, each ``(K,)``.
+    """
+    x, y, at = np.log(sizes), np.log(errors), np.log(at)
+    line = stats.linregress(x, y)
+    # The variance of the mean at x is s²/n + stderr² · (x − x̄)², and s²/n is stderr² · var(x).
+    deviation = line.stderr * np.sqrt(x.var() + (at - x.mean()) ** 2)
+    reach = stats.t.ppf((1 + confidence) / 2, len(x) - 2) * deviation
+    middle = line.intercept + line.slope * at
+    return np.exp(middle - reach), np.exp(middle + reach)
+
+
+def draw_equal_size(
+    answer: EqualSizeAnswer, linear: Mapping[str, float], language: Language
+) -> Figure | None:
+    """Draw networks with codes of one size by the area of their code.
+
+    Args:
+        answer: Comparison of the shapes.
+        linear: Test MSE of linear codes of this size by name.
+        language: Language of the labels.
+
+    Returns:
+        The figure; ``None`` with fewer than two networks.
+    """
+    shown = [each for each in answer.ranking if each.area]
+    if len(shown) < 2:
+        return None
+    points = error_points(shown, "area")
+    low, high = points[:, 0].min(), points[:, 0].max()
+    figure, axes = new_axes(4.4)
+    set_limits(axes, x=[low / 2, high * 2], y=[*points[:, 1], *linear.values()])
+    shapes = {each.area: each.shape for each in shown}
+    axes.set_xticks(list(shapes), shapes.values())
+    axes.plot(*error_points(answer.maps, "area").T, "-", color=BLUE, linewidth=1, alpha=0.7)
+    for mark, judged in (((BLUE, "o"), True), ((ORANGE, "s"), False)):
+        _draw(axes, [each for each in shown if (each in answer.maps) == judged], "area", mark)
+    for dashes, (name, error) in zip(LINES, linear.items(), strict=False):
+        label = language.word("named_mse", name=name, mse=error)
+        axes.axhline(error, color=INK, linewidth=1.2, linestyle=dashes, label=label)
+    if linear:
+        add_legend(axes, "above")
+    axes.set(xlabel=language.word("shape_axis"), ylabel=language.word("test_mse"))
+    label_points(axes, [each.label for each in shown], points)
+    return figure
+
+
+def draw_front(analysis: Analysis, language: Language) -> Figure | None:
+    """Draw the networks by their weights, and those that no other beats in both as a staircase.
+
+    Args:
+        analysis: Analysis of the study.
+        language: Language of the labels.
+
+    Returns:
+        The figure; ``None`` with fewer than two networks that have an error and weights.
+    """
+    measured = [each for each in analysis.measured if each.weights]
+    on_front = [each for each in analysis.front if each.weights]
+    if len(measured) < 2 or not on_front:
+        return None
+    figure, axes = new_axes(4.4)
+    shown, best = error_points(measured, "weights"), error_points(on_front, "weights")
+    set_limits(axes, x=shown[:, 0], y=shown[:, 1], margin=0.1)
+    others = [each for each in measured if each not in on_front]
+    _draw(axes, others, "weights", (GRAY, "o"), label=language.word("beaten"))
+    axes.step(*best.T, where="post", color=BLUE, linewidth=1.2)
+    _draw(axes, on_front, "weights", (BLUE, "s"), label=language.word("on_front"))
+    _draw_base(axes, analysis.base, "weights", language)
+    axes.set(xlabel=language.word("weights"), ylabel=language.word("test_mse"))
+    add_legend(axes, "above")
+    label_points(axes, [each.label for each in on_front], best)
+    return figure
+
+
+def _draw(
+    axes: Axes,
+    networks: Sequence[Architecture],
+    attribute: str,
+    mark: tuple[str, str],
+    label: str = "",
+) -> None:
+    """Draw networks with their intervals: a color and a marker for each group."""
+    x, mse = error_points(networks, attribute).T
+    low, high = np.reshape([(each.mse.low, each.mse.high) for each in networks], (-1, 2)).T
+    style: Any = {"fmt": mark[1], "color": mark[0], "label": label, "elinewidth": 1}
+    # An interval of few seeds may reach below zero, where a logarithmic axis has no place.
+    axes.errorbar(x, mse, yerr=(np.minimum(mse - low, mse), high - mse), mec="white", **style)
+
+
+def _draw_base(axes: Axes, base: Architecture | None, attribute: str, language: Language) -> None:
+    """Draw a diamond around the base, which is in a group of its own or on the front already."""
+    if base and getattr(base, attribute):
+        point = getattr(base, attribute), base.mse.estimate
+        label = language.word("base")
+        axes.plot(*point, "D", color=INK, mfc="none", mew=1.5, ms=11, label=label)
+
+
+def label_points(axes: Axes, labels: Sequence[str], points: np.ndarray) -> None:
+    """Write a label next to each point, at the nearest free position, and join the two.
+
+    Args:
+        axes: Axes with their final limits, scales and legend.
+        labels: A text for each point.
+        points: Coordinates in the axes' data, ``(N, 2)``.
+    """
+    # Where the points and the legend are is known only after the layout.
+    axes.figure.draw_without_rendering()  # type: ignore[union-attr]
+    markers = [line.get_xydata() for line in axes.lines if line.get_linestyle() == "None"]
+    dots = axes.transData.transform(np.concatenate([points, *markers]))
+    taken = [Bbox([dot - 5, dot + 5]) for dot in dots]
+    # Lines that pass below a label must not make it hard to read.
+    back = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 0.5}
+    offset: Any = {"textcoords": "offset points"}
+    for label, point in zip(labels, points, strict=True):
+        text = axes.annotate(
+            label, point, xytext=(0, 0), fontsize=8, color=INK, bbox=back, **offset
+        )
+        for far, (right, up) in product((6, 12, 20, 30, 42), _DIRECTIONS):
+            text.set(position=(right * far, up * far))
+            text.set_ha("left" if right > 0 else "right" if right else "center")
+            text.set_va("center" if right else "bottom" if up > 0 else "top")
+            box = text.get_window_extent()
+            inside = axes.bbox.count_contains(box.corners()) == 4
+            if inside and not box.count_overlaps(taken):
+                break
+        taken.append(box)
+        line = {"arrowstyle": "-", "color": INK, "linewidth": 0.5, "shrinkB": 3}
+        axes.annotate(
+            "", point, xytext=(0.9 * right * far, 0.9 * up * far), arrowprops=line, **offset
+        )
