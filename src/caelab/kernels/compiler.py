@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,8 +19,6 @@ from typing import Any
 import pooch
 from torch import Tensor
 
-from caelab.errors import InputError
-from caelab.files import replacing
 from caelab.progress import progress
 
 COMPILERS = ("cc", "gcc", "clang")
@@ -94,7 +93,7 @@ class CLibrary:
             return None
         try:
             return self.load(command)
-        except (InputError, OSError, subprocess.SubprocessError):
+        except (OSError, subprocess.SubprocessError):
             return None
 
     @property
@@ -111,13 +110,14 @@ class CLibrary:
             command: The compiler and its options, to which those for speed are added.
 
         Raises:
-            InputError: The cache cannot be written to.
-            OSError: There is no such compiler, or its output cannot be loaded.
+            OSError: There is no such compiler, its output cannot be loaded, or the cache cannot be
+                written to.
             SubprocessError: The compiler fails, or takes too long.
         """
         with _compiling:  # otherwise every thread of a training would compile the source
             path = Path(pooch.os_cache("caelab")) / f"{self.source.stem}-{self._key(command)}.so"
-            if not path.is_file():
+            # A power cut after the rename can leave an empty file.
+            if not path.is_file() or not path.stat().st_size:
                 with progress(f"compiling {self.source.name}, once", None):
                     self._compile(command, path)
             library = ctypes.CDLL(str(path))
@@ -129,19 +129,22 @@ class CLibrary:
         return library
 
     def _compile(self, command: Sequence[str], path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
         # Several processes may compile at the same time. Each writes a file of its own and renames
         # it, so nobody loads half a library.
-        with replacing(path) as temporary:
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            library = Path(folder, path.name)
             for native in NATIVE:
                 # Not every compiler knows every option; only the last, without any, must succeed.
                 finished = subprocess.run(
-                    [*command, *FLAGS, *native, "-o", str(temporary), str(self.source)],
+                    [*command, *FLAGS, *native, "-o", str(library), str(self.source)],
                     capture_output=True,
                     timeout=TIMEOUT,
                     check=native == NATIVE[-1],
                 )
                 if finished.returncode == 0:
-                    return
+                    break
+            library.replace(path)
 
     def _key(self, command: Sequence[str]) -> str:
         """Return a hash of all that the machine code depends on.
