@@ -312,8 +312,7 @@ def test_the_time_left_follows_the_epochs_of_running_runs(
     progress = last(make(), trained)
     assert progress.seconds_left() == 0
     (name, run), *_ = progress.planned.items()
-    row = progress.rows.pop(name)
-    progress.reused = 1
+    progress.rows.pop(name)
     taken = RunDirectory(trained / "runs" / name).read_epochs()[0]["seconds"]
     run = dataclasses.replace(
         run, epoch_seconds=taken / 3, config=run.config.replace(epochs=5), other_seconds=0.0
@@ -323,5 +322,7 @@ def test_the_time_left_follows_the_epochs_of_running_runs(
     progress.running[name] = time.monotonic()
     assert progress.trained() == pytest.approx((taken, taken / 3))
     assert progress.seconds_left() == pytest.approx(4 * taken, abs=0.2)  # three times as slow
-    progress.rows[name], progress.running = row, {}
-    assert progress.trained() == pytest.approx((row.seconds_per_epoch, taken / 3))
+    progress.running, progress.spent = {}, {name: 9.0}
+    assert progress.trained() == (9, run.seconds)
+    progress.spent = {name: 0.0}  # it was resumed after its last epoch
+    assert progress.trained() == pytest.approx((taken, run.seconds))

@@ -85,6 +85,7 @@ class Progress:
         rows: Results of the finished runs by name.
         failures: Messages of the failed runs by name.
         running: Start of each running run by name, in ``time.monotonic`` seconds.
+        spent: Seconds from the start of each run that this process finished to its end.
         reused: Number of runs that were finished before.
         latest: Name of the run with the latest event; empty at first.
     """
@@ -95,6 +96,7 @@ class Progress:
     rows: dict[str, StudyRow] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     running: dict[str, float] = field(default_factory=dict)
+    spent: dict[str, float] = field(default_factory=dict)
     reused: int = 0
     latest: str = ""
 
@@ -111,13 +113,19 @@ class Progress:
         return min(self.rows.values(), key=lambda row: row.validation_mse, default=None)
 
     def trained(self) -> tuple[float, float]:
-        """Return the seconds that this process has trained, and those that were expected for it."""
-        epochs = [
+        """Return the seconds that runs took in this process, and those that were expected."""
+        finished = [
+            # A run that was resumed has trained before, too.
+            (max(seconds, sum(self._epochs(name))), self.planned[name].seconds)
+            for name, seconds in list(self.spent.items())
+        ]
+        under_way = [
             (seconds, self.planned[name].epoch_seconds)
-            for name in [*self.running, *list(self.rows)[self.reused :]]
+            for name in list(self.running)
             for seconds in self._epochs(name)
         ]
-        return sum(taken for taken, _ in epochs), sum(expected for _, expected in epochs)
+        known = [*finished, *under_way]
+        return sum(taken for taken, _ in known), sum(expected for _, expected in known)
 
     def seconds_left(
         self, *, pace: float | None = None, without: AbstractSet[str] = frozenset()
@@ -285,7 +293,8 @@ def run_study(study: Study, *, engine: Engine, runs: Path, out: Path) -> Iterato
             if isinstance(event, Started):
                 progress.running[event.name] = time.monotonic()
             else:
-                progress.running.pop(event.name, None)
+                # An engine may report a failure without a start.
+                started = progress.running.pop(event.name, time.monotonic())
                 match event:
                     case Failed(name, message):
                         progress.failures[name] = message
@@ -293,6 +302,7 @@ def run_study(study: Study, *, engine: Engine, runs: Path, out: Path) -> Iterato
                         for note in notes:
                             _log.warning("%s", note)
                         run = progress.planned[name]
+                        progress.spent[name] = time.monotonic() - started
                         progress.rows[name] = read_row(
                             run.variant, run.config.seed, RunDirectory(runs / name)
                         )
