@@ -53,10 +53,10 @@ def with_answer(part: Part, **changed: Any) -> Part:
 def test_numbers_are_those_of_the_runs(part: Part, say: Say) -> None:
     answer: ReconstructionAnswer = part.context["answer"]
     row, *baselines = part.context["errors"]
-    assert row[1:3] == (1, 2)
-    assert row[3] == answer.mse.estimate
-    assert row[4] < row[3] < row[5]
-    assert [each[3] for each in baselines] == [*answer.linear.values()]
+    assert row[5:7] == (1, 2)
+    assert row[1] == answer.mse.estimate
+    assert row[2] < row[1] < row[3]
+    assert [each[1] for each in baselines] == [*answer.linear.values()]
     assert len(answer.validation) == 1
     assert answer.sites is not None
     assert answer.sites.flat > 0

@@ -132,17 +132,17 @@ def comparison_part(variants: Variants, answer: ColorAnswer, images: RunImages) 
     rows: list[tuple[Cell, ...]] = [
         (
             each.label,
-            len(each.runs),
-            each.first.description.weights,
             *(each.mean(metric).estimate for metric in metrics),
+            each.first.description.weights,
+            len(each.runs),
         )
         for each in sorted(variants.all, key=lambda each: each.mean("mse").estimate)
     ]
     rows += [
-        (name, None, None, *map(values.get, metrics)) for name, values in answer.baselines.items()
+        (name, *map(values.get, metrics), None, None) for name, values in answer.baselines.items()
     ]
     truth = base.result["test"].get("true_colorfulness")
-    rows.append(("truth", *[None] * (len(metrics) + 1), truth))
+    rows.append(("truth", *[None] * (len(metrics) - 1), truth, None, None))
     pictures, missing = {}, ""
     try:
         pictures = color_pictures(variants, images)
@@ -166,9 +166,9 @@ def comparison_part(variants: Variants, answer: ColorAnswer, images: RunImages) 
         "ideas": [
             (
                 label,
-                idea.ratio.n,
                 *(each - 1 for each in (idea.ratio.estimate, idea.ratio.low, idea.ratio.high)),
                 idea.verdict,
+                idea.ratio.n,
                 idea.more_seeds,
             )
             for label, idea in answer.ideas.items()

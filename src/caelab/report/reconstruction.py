@@ -129,7 +129,7 @@ def reconstruction_part(
         "curves": Drawing("training-curves", curves),
         "errors": [
             *map(_errors, groups),
-            *((f"PCA {size:,}", None, None, mse, *[None] * 4) for size, mse in linear.items()),
+            *((f"PCA {size:,}", mse, *[None] * 6) for size, mse in linear.items()),
         ],
         "samples": _samples(first),
         "run": first,
@@ -145,14 +145,8 @@ def _errors(group: Sequence[FinishedRun]) -> tuple[Cell, ...]:
     seconds = min(run.result["seconds_per_epoch"] for run in group)
     epochs = max(len(run.epochs) for run in group)
     return (
-        first.description.text,
-        epochs,
-        len(group),
-        mse.estimate,
-        mse.low,
-        mse.high,
-        psnr,
-        seconds,
+        *(first.description.text, mse.estimate, mse.low, mse.high),
+        *(psnr, epochs, len(group), seconds),
     )
 
 

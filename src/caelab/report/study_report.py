@@ -119,9 +119,9 @@ def _architecture(each: Architecture, linear: Mapping[int, float]) -> tuple[Cell
 def _effect(each: LevelEffect) -> tuple[Cell, ...]:
     contrast, ratio = each.contrast, each.contrast.ratio
     return (
-        *(each.architecture.label, each.factor, each.same_code),
+        each.architecture.label,
         *(bound - 1 for bound in (ratio.estimate, ratio.low, ratio.high)),
-        *(contrast.verdict, contrast.more_seeds),
+        *(contrast.verdict, contrast.more_seeds, each.factor, each.same_code),
         *(each.cost_ratios["weights"], each.cost_ratios["code_size"]),
     )
 
