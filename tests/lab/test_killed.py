@@ -17,7 +17,7 @@ import pytest
 TIMES = re.compile(r"seconds|started|time|memory|commit|resumed|estimate")
 """Keys of what differs between two labs."""
 
-KILLS = int(os.environ.get("CAELAB_TEST_KILLS", "3"))
+KILLS = int(os.environ.get("CAELAB_TEST_KILLS", "2"))
 """How often the lab is killed; more takes longer."""
 
 
@@ -35,6 +35,8 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
 
 def kill(lab: subprocess.Popen[bytes], folder: Path, *, workers: bool) -> None:
     """Kill the lab; its workers too, which otherwise save their state when they miss it."""
+    assert lab.stderr is not None
+    lab.stderr.close()
     lab.kill()
     lab.wait()
     mark = f"CAELAB_TEST_FOLDER={folder}".encode()
