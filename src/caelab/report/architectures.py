@@ -104,7 +104,7 @@ class LevelEffect:
 
     Attributes:
         architecture: Network with that level.
-        same_code: Whether its code has as many numbers as the base's.
+        same_code: True if its code has as many numbers as the base's.
         contrast: Its test error as a multiple of the base's, and the verdict.
         cost_ratios: Weights, multiply-accumulates and code size as multiples of the base's;
             ``None`` where the base has none.
@@ -189,7 +189,7 @@ class Analysis:
         effects: Effects of every level of every factor.
         family: Relation between code size and error where only the code changes; ``None`` with
             fewer than three sizes.
-        code_size: The same across all architectures.
+        code_size: Relation between code size and error across all architectures.
         equal_size: Comparison of area and channels at one code size.
         front: Networks that no other beats in both error and number of weights, by rising weights.
     """
@@ -271,9 +271,9 @@ def _with_moderated_interval(each: Architecture, errors: ModeratedErrors) -> Arc
     """Give the mean of two or three seeds an interval that rests on all networks' spreads."""
     if each.label not in errors.labels:
         return each
-    place = errors.labels.index(each.label)
-    quantile = special.stdtrit(errors.degrees[place], (1 + CONFIDENCE) / 2)
-    half = float(quantile * errors.deviations[place] / math.sqrt(errors.counts[place]))
+    index = errors.labels.index(each.label)
+    quantile = special.stdtrit(errors.degrees[index], (1 + CONFIDENCE) / 2)
+    half = float(quantile * errors.deviations[index] / math.sqrt(errors.counts[index]))
     mean = each.mse.estimate
     interval = replace(each.mse, low=mean * math.exp(-half), high=mean * math.exp(half))
     return replace(each, mse=interval) if len(each.errors) > 1 else each

@@ -25,7 +25,7 @@ class SitesAnswer:
         steep_share: Share of the error on the tenth of the pixels with the steepest luminance.
         steepness: Error there over that of the flattest tenth.
         lowest: Error as a share of the images' power in the lowest band of frequency.
-        highest: The same in the highest band.
+        highest: Error as a share of the images' power in the highest band.
         border: Error of the outermost ring of pixels over that of the others.
     """
 
@@ -73,7 +73,7 @@ def reconstruction_part(
     Args:
         groups: Reconstruction runs, those of a group differing in their seed alone; at least one.
         images: Gives the test images.
-        above: Whether its picture of reconstructions is at the top of the page.
+        above: True if its picture of reconstructions is at the top of the page.
     """
     group = groups[0]
     first = group[0]
@@ -83,32 +83,12 @@ def reconstruction_part(
         found = find_error_sites(images.restored(first))
     except InputError as error:
         missing = str(error)
-    linear = {
-        int(name.removeprefix("pca-")): float(values["mse"])
-        for name, values in first.result["baselines"].items()
-        if name.startswith("pca-")
-    }
-    answer = ReconstructionAnswer(
-        network=description.text,
-        weights=description.weights,
-        images=first.result["test"]["n"],
-        validation=tuple(
-            mean_interval(row["validation_mse"] for row in rows).estimate
-            for rows in zip(*(run.epochs for run in group), strict=False)
-        ),
-        end_ratio=mean_interval(
-            run.epochs[-1]["validation_mse"] / run.epochs[-1]["train_mse"] for run in group
-        ).estimate,
-        mse=over_seeds(group),
-        psnr=mean_interval(run.result["test"]["psnr"] for run in group),
-        linear=linear,
-        sites=_sites(found) if found else None,
-    )
+    answer = _answer(group, found)
     curves = partial(
         draw_curves,
         {run.config.seed: run.epochs for run in group},
         test={run.config.seed: run.mse for run in group},
-        baselines={f"PCA {size:,}": mse for size, mse in linear.items() if mse},
+        baselines={f"PCA {size:,}": mse for size, mse in answer.linear.items() if mse},
     )
     context: dict[str, Any] = {
         "answer": answer,
@@ -129,7 +109,7 @@ def reconstruction_part(
         "curves": Drawing("training-curves", curves),
         "errors": [
             *map(_errors, groups),
-            *((f"PCA {size:,}", mse, *[None] * 6) for size, mse in linear.items()),
+            *((f"PCA {size:,}", mse, *[None] * 6) for size, mse in answer.linear.items()),
         ],
         "samples": _samples(first),
         "run": first,
@@ -137,6 +117,31 @@ def reconstruction_part(
         "sites_figure": found and Drawing("error-sites", partial(draw_error_sites, found)),
     }
     return answer, Part("reconstruction", context)
+
+
+def _answer(group: Sequence[FinishedRun], found: ErrorSites | None) -> ReconstructionAnswer:
+    first = group[0]
+    linear = {
+        int(name.removeprefix("pca-")): float(values["mse"])
+        for name, values in first.result["baselines"].items()
+        if name.startswith("pca-")
+    }
+    return ReconstructionAnswer(
+        network=first.description.text,
+        weights=first.description.weights,
+        images=first.result["test"]["n"],
+        validation=tuple(
+            mean_interval(row["validation_mse"] for row in rows).estimate
+            for rows in zip(*(run.epochs for run in group), strict=False)
+        ),
+        end_ratio=mean_interval(
+            run.epochs[-1]["validation_mse"] / run.epochs[-1]["train_mse"] for run in group
+        ).estimate,
+        mse=over_seeds(group),
+        psnr=mean_interval(run.result["test"]["psnr"] for run in group),
+        linear=linear,
+        sites=_sites(found) if found else None,
+    )
 
 
 def _errors(group: Sequence[FinishedRun]) -> tuple[Cell, ...]:

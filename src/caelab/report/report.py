@@ -4,7 +4,7 @@ folders ──► inputs ──► answers and parts ──► Document ──�
 """
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from caelab.experiments.study import BASE
 from caelab.files import write_text
 from caelab.report.answers import Answers, answer_data, results_json
 from caelab.report.colorization import answer_colors, comparison_part
-from caelab.report.document import Document, Part
+from caelab.report.document import Part
 from caelab.report.inputs import ReportInputs, StudyResults, gather
 from caelab.report.interactive import choose_networks, interactive_data
 from caelab.report.language import read_language
@@ -23,7 +23,7 @@ from caelab.report.render_html import render_html
 from caelab.report.render_markdown import render_lines, render_markdown, write_markdown
 from caelab.report.representation_sizes import size_part
 from caelab.report.restoration import restoration_part
-from caelab.report.run_differences import find_variants
+from caelab.report.run_differences import Variants, find_variants
 from caelab.report.run_images import RunImages
 from caelab.report.run_reader import FinishedRun, groups
 from caelab.report.shortcomings import measure_shortcomings, shortcoming_part
@@ -34,20 +34,22 @@ PICTURES = ("grid", "grid_networks", "samples", "effects_figure", "predicted")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
-    """A report that nothing is written of yet.
+class _Tasks:
+    """What was found, by its task.
 
     Attributes:
-        inputs: Runs and studies that it is about.
-        answers: Typed answers.
-        document: Text, pictures and tables.
-        interactive: Data of the interactive part by kind.
+        studies: Studies that compare architectures.
+        reconstructing: Runs that reconstruct, grouped over seeds.
+        variants: Runs that color gray images, sorted; ``None`` without any.
+        restoring: Runs that undo another degradation.
+        main: Run whose images are those of the report.
     """
 
-    inputs: ReportInputs
-    answers: Answers
-    document: Document
-    interactive: dict[str, Any]
+    studies: list[StudyResults]
+    reconstructing: list[list[FinishedRun]]
+    variants: Variants | None
+    restoring: list[FinishedRun]
+    main: FinishedRun
 
 
 def write_report(
@@ -81,72 +83,63 @@ def write_report(
             cannot be written to.
     """
     read_language(language)  # a wrong one is said before minutes of work
-    report = make_report(
-        gather(paths, runs=runs),
-        RunImages(data),
-        names=names or {},
-        command=command,
-        bitmaps=bitmaps,
-        language=language,
+    inputs, images = gather(paths, runs=runs), RunImages(data)
+    labels = {row.run: row.label for study in inputs.studies for row in study.rows}
+    labels |= names or {}
+    tasks = _by_task(inputs, labels)
+    answers, opening, sections = _answer(inputs, tasks, images, labels)
+    colored = {each.label: each.first for each in tasks.variants.all} if tasks.variants else {}
+    interactive, unshown = interactive_data(
+        _reconstructing_networks(tasks), choose_networks(colored), answers.studies, images
     )
-    html, document, inputs = out / "report.html", report.document, report.inputs
-    write_text(out / "results.json", results_json(inputs, report.answers, document.tables))
+    if not bitmaps:
+        interactive |= {"tasks": [], "codes": []}
+    shared = {
+        "answers": answers,
+        "inputs": inputs,
+        "problems": [*inputs.problems, *unshown],
+        "runs": [*inputs.all_runs.values()],
+        "main": tasks.main,
+        # The lab's own command trains what is missing; that of a report only reads it.
+        "command": inputs.lab.command or command,
+        "bitmaps": bitmaps,
+    }
+    before = [
+        Part("report", {**shared, **opening}, 0),
+        Part("answers", shared),
+        Part("data", shared),
+    ]
+    parts = [*before, *sections, Part("problems", shared)]
+    document = render_markdown(parts, images=bitmaps, language=language)
+    html = out / "report.html"
+    write_text(out / "results.json", results_json(inputs, answers, document.tables))
     write_markdown(document, out / "report.md")
-    write_text(html, render_html(document, report.interactive))
-    lines = {"answers": report.answers, "lab": inputs.lab, "file": str(html)}
+    write_text(html, render_html(document, interactive))
+    lines = {"answers": answers, "lab": inputs.lab, "file": str(html)}
     return html, render_lines("terminal", lines, language)
 
 
-def make_report(
-    inputs: ReportInputs,
-    images: RunImages,
-    *,
-    names: Mapping[str, str],
-    command: str,
-    bitmaps: bool = True,
-    language: str = "en",
-) -> Report:
-    """Return the report of everything that was found.
-
-    Args:
-        inputs: Runs and studies.
-        images: Gives their images and networks.
-        names: Names of runs by their folder, before the labels of studies.
-        command: Command that repeats the report.
-        bitmaps: Show images of the data.
-        language: Folder of the templates that the report is written with.
-    """
-    runs = [*inputs.all_runs.values()]
-    names = {**{row.run: row.label for study in inputs.studies for row in study.rows}, **names}
-    studies = [study for study in inputs.studies if _compares_architectures(study)]
-    reconstructing, colorizing, restoring = _by_task(inputs, studies)
-    reconstructing = reconstructing or _bases(studies)
-    # The data part needs one run even where nothing reconstructs.
-    main = reconstructing[0][0] if reconstructing else runs[0]
-    variants = find_variants(colorizing, names) if colorizing else None
-    colored = {each.label: each.first for each in variants.all} if variants else {}
-    interactive, unshown = interactive_data(
-        _reconstructing_networks(studies, reconstructing),
-        choose_networks(colored),
-        {study.name: study.analysis for study in studies},
-        images,
-    )
-
+def _answer(
+    inputs: ReportInputs, tasks: _Tasks, images: RunImages, names: Mapping[str, str]
+) -> tuple[Answers, dict[str, Any], list[Part]]:
+    """Return the answers, what the page opens with, and the sections that hold the evidence."""
     reconstruction = size = colors = shortcomings = None
     restorations: tuple[Any, ...] = ()
     sections: list[Part] = []
+    # A later section's picture takes the place of an earlier one's, as it shows more networks.
     pictures: dict[str, Any] = dict.fromkeys(PICTURES)
-    if reconstructing:
-        reconstruction, part = reconstruction_part(reconstructing, images, above=not studies)
+    if tasks.reconstructing:
+        above = not tasks.studies
+        reconstruction, part = reconstruction_part(tasks.reconstructing, images, above=above)
         pictures |= part.context
-        size, sizes = size_part(main.description)
+        size, sizes = size_part(tasks.main.description)
         sections += [part, sizes]
-    for study in studies:
-        first, alone = study is studies[0], len(studies) == 1
+    for study in tasks.studies:
+        first, alone = study is tasks.studies[0], len(tasks.studies) == 1
         part = study_part(study, images, suffix="" if alone else f": {study.name}", above=first)
         sections.append(part)
         pictures |= part.context if first else {}
-    if variants:
+    if variants := tasks.variants:
         colors = answer_colors(variants)
         part = comparison_part(variants, colors, images)
         sections.append(part)
@@ -156,42 +149,19 @@ def make_report(
             sections.append(shortcoming_part(shortcomings))
         except InputError as error:
             sections.append(Part("shortcomings", {"missing": str(error)}))
-    if restoring:
-        restorations, part = restoration_part(restoring, images, names)
+    if tasks.restoring:
+        restorations, part = restoration_part(tasks.restoring, images, names)
         sections.append(part)
     answers = Answers(
-        data=answer_data(main, runs),
+        data=answer_data(tasks.main, [*inputs.all_runs.values()]),
         reconstruction=reconstruction,
         size=size,
-        studies={study.name: study.analysis for study in studies},
+        studies={study.name: study.analysis for study in tasks.studies},
         colors=colors,
         shortcomings=shortcomings,
         restorations=restorations,
     )
-    shared = {
-        "answers": answers,
-        "inputs": inputs,
-        "problems": [*inputs.problems, *unshown],
-        "runs": runs,
-        "main": main,
-        "command": inputs.lab.command or command,
-        "bitmaps": bitmaps,
-    }
-    parts = [
-        Part("report", {**shared, **{name: pictures[name] for name in PICTURES}}, level=0),
-        Part("answers", shared),
-        Part("data", shared),
-        *sections,
-        Part("problems", shared),
-    ]
-    if not bitmaps:
-        interactive |= {"tasks": [], "codes": []}
-    return Report(
-        inputs=inputs,
-        answers=answers,
-        document=render_markdown(parts, images=bitmaps, language=language),
-        interactive=interactive,
-    )
+    return answers, {name: pictures[name] for name in PICTURES}, sections
 
 
 def _compares_architectures(study: StudyResults) -> bool:
@@ -200,46 +170,48 @@ def _compares_architectures(study: StudyResults) -> bool:
     )
 
 
-def _by_task(
-    inputs: ReportInputs, studies: Sequence[StudyResults]
-) -> tuple[list[list[FinishedRun]], list[FinishedRun], list[FinishedRun]]:
-    """Return runs that reconstruct, grouped over seeds, that colorize, and that restore otherwise.
+def _by_task(inputs: ReportInputs, names: Mapping[str, str]) -> _Tasks:
+    """Sort runs and studies by their task; ``names`` are those of runs.
 
-    Runs of ``studies`` have parts of their own; those of other studies count as single runs.
+    Runs of studies of architectures have sections of their own; those of others count as single
+    runs.
     """
+    studies = [study for study in inputs.studies if _compares_architectures(study)]
     rest = [study.runs.values() for study in inputs.studies if study not in studies]
     loose = {run.name: run for run in itertools.chain(inputs.runs, *rest)}.values()
-    return (
-        groups(run for run in loose if run.degradation == "none"),
-        [run for run in loose if run.degradation == "gray"],
-        [run for run in loose if run.degradation not in ("none", "gray")],
-    )
-
-
-def _bases(studies: Iterable[StudyResults]) -> list[list[FinishedRun]]:
-    """Return the first network of each study, for exercise 1 of a report without single runs."""
-    return [
+    reconstructing = groups(run for run in loose if run.degradation == "none")
+    # A report without single runs shows exercise 1 by the first network of each study.
+    reconstructing = reconstructing or [
         group
         for study in studies
         for group in groups(
             study.runs[row.run] for row in study.rows if row.label == study.rows[0].label
         )
     ]
+    colorizing = [run for run in loose if run.degradation == "gray"]
+    return _Tasks(
+        studies=studies,
+        reconstructing=reconstructing,
+        variants=find_variants(colorizing, names) if colorizing else None,
+        restoring=[run for run in loose if run.degradation not in ("none", "gray")],
+        # The data section needs one run even where nothing reconstructs.
+        main=reconstructing[0][0] if reconstructing else next(iter(inputs.all_runs.values())),
+    )
 
 
-def _reconstructing_networks(
-    studies: Iterable[StudyResults], reconstructing: Iterable[Sequence[FinishedRun]]
-) -> dict[str, FinishedRun]:
+def _reconstructing_networks(tasks: _Tasks) -> dict[str, FinishedRun]:
     """Choose the networks of the interactive part, by name."""
     named: dict[str, FinishedRun] = {}
     keep = []
-    for study in studies:
+    for study in tasks.studies:
         for row in study.rows:
+            # One seed of each network is enough to look at.
             if row.seed == study.rows[0].seed:
                 named.setdefault(row.label, study.runs[row.run])
         best = study.analysis.best
         keep += [BASE, *([best.label] if best else [])]
-    for first, *_ in reconstructing:
-        if first.name not in {run.name for run in named.values()}:
+    shown = {run.name for run in named.values()}
+    for first, *_ in tasks.reconstructing:
+        if first.name not in shown:
             named.setdefault(f"{first.config.network_name}, {len(first.epochs)} epochs", first)
     return choose_networks(named, keep=keep)

@@ -33,7 +33,7 @@ def study_part(study: StudyResults, images: RunImages, *, suffix: str, above: bo
         study: Study, as far as its runs are finished.
         images: Images and networks of the runs.
         suffix: End of its headings, which tells several studies apart.
-        above: Whether its main pictures are at the top of the page.
+        above: True if its main pictures are at the top of the page.
     """
     analysis, runs = study.analysis, list(study.runs.values())
     context: dict[str, Any] = {
