@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.experiments.run import run
 from caelab.metrics.moderated import Contrast, Verdict
@@ -20,7 +21,7 @@ from caelab.report.answers import Answers, DataAnswer, results_schema
 from caelab.report.architectures import Analysis, analyze
 from caelab.report.colorization import ColorAnswer, TargetAnswer
 from caelab.report.document import Part
-from caelab.report.inputs import LabRecord, ReportInputs, StudyResults
+from caelab.report.inputs import LabRecord, ReportInputs, StudyResults, gather
 from caelab.report.language import TEMPLATES
 from caelab.report.reconstruction import ReconstructionAnswer, SitesAnswer
 from caelab.report.render_markdown import render_lines
@@ -303,6 +304,30 @@ def test_what_failed_or_is_unfinished_is_named(say: Say, analysis: Analysis) -> 
     assert "a\\|b (seed 0, 1); c (seed 1)." in text
     assert "c, seed 1, failed: out of memory" in text
     assert say(Part("problems", {"inputs": ReportInputs(), "problems": []})) == ""
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"studies": 5}', '{"budget": ["a"]}'])
+def test_a_damaged_record_of_a_lab_is_said(small_study: Any, tmp_path: Path, content: str) -> None:
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "lab.json").write_text(content)
+    inputs = gather([tmp_path / "lab", small_study.run("base")])
+    assert len(inputs.all_runs) == 1
+    (problem,) = inputs.problems
+    assert "lab.json is damaged" in problem
+    with pytest.raises(InputError, match="no finished run was found"):
+        gather([tmp_path / "lab"])
+
+
+def test_a_damaged_list_of_failures_is_said(small_study: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "study-tiny"
+    shutil.copytree(small_study.folder, folder)
+    (folder / "failed.csv").write_text("label,seed,run,message\na,0,b,out of memory\n")
+    (study,) = gather([folder], runs=small_study.runs).studies
+    assert study.failures == (("a", 0, "out of memory"),)
+    (folder / "failed.csv").write_text("label,seed\na\n")
+    inputs = gather([folder], runs=small_study.runs)
+    assert len(inputs.studies[0].rows) == 6
+    assert "failed.csv is damaged" in inputs.problems[0]
 
 
 # The terminal

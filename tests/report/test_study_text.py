@@ -196,7 +196,10 @@ def test_where_only_the_code_changes_the_doubling_is_judged() -> None:
         level = rows(f"code {size}", errors, level=str(size), code=(size, 8, 8))
         study += [StudyRow(**{**vars(row), "factor": "code"}) for row in level]
     text = code_size(study)
-    assert "(256 to 2,048 numbers), on average each doubling of the code lowers the test MSE by 29%" in text
+    assert (
+        "(256 to 2,048 numbers), on average each doubling of the code lowers the test MSE by 29%"
+        in text
+    )
     assert "only the code changes" not in code_size(BASE)
 
 

@@ -176,6 +176,7 @@ def results_json(inputs: ReportInputs, answers: Answers, tables: list[dict[str, 
         answers=answers,
         runs={
             name: RunRecord(
+                # Where the images were is of no use on another machine, and nobody's business.
                 config=run.config.replace(data=run.source.get("name")).model_dump(mode="json"),
                 data={key: value for key, value in run.source.items() if key != "where"},
                 environment=run.environment,
@@ -201,6 +202,7 @@ def results_json(inputs: ReportInputs, answers: Answers, tables: list[dict[str, 
 
 def answer_data(main: FinishedRun, runs: Sequence[FinishedRun]) -> DataAnswer:
     """Return what the images of ``main`` are, and how all ``runs`` divide them."""
+    # Parts of other images would make the smallest and largest numbers meaningless.
     alike = [run.result["images"] for run in runs if run.images == main.images]
     normalization = main.result["normalization"]
     return DataAnswer(

@@ -228,6 +228,7 @@ def analyze(rows: Iterable[StudyRow], *, base: str = BASE, seed: int = 0) -> Ana
     return Analysis(
         architectures=architectures,
         base=reference,
+        # By validation: the test images measure what was chosen and must not choose.
         best=min(
             (each for each in measured if math.isfinite(each.validation_mse)),
             key=lambda each: each.validation_mse,
@@ -253,6 +254,7 @@ def _architecture(rows: Sequence[StudyRow]) -> Architecture:
     good = [row for row in rows if 0 < row.test_mse < math.inf]
     errors = {row.seed: row.test_mse for row in sorted(good, key=lambda row: row.seed)}
     computed: dict[str, Any] = {
+        # The median, because a run that was disturbed says little about the network.
         "seconds_per_epoch": float(np.median([row.seconds_per_epoch for row in rows])),
         "errors": errors,
         "mse": mean_interval(errors.values()),
@@ -273,9 +275,10 @@ def _with_moderated_interval(each: Architecture, errors: ModeratedErrors) -> Arc
         return each
     index = errors.labels.index(each.label)
     quantile = special.stdtrit(errors.degrees[index], (1 + CONFIDENCE) / 2)
-    half = float(quantile * errors.deviations[index] / math.sqrt(errors.counts[index]))
-    mean = each.mse.estimate
-    interval = replace(each.mse, low=mean * math.exp(-half), high=mean * math.exp(half))
+    half = quantile * errors.deviations[index] / math.sqrt(errors.counts[index])
+    # The interval is one of logarithms: no bound of an error can be negative.
+    mean, factor = each.mse.estimate, math.exp(min(half, 700))
+    interval = replace(each.mse, low=mean / factor, high=mean * factor)
     return replace(each, mse=interval) if len(each.errors) > 1 else each
 
 
@@ -307,6 +310,7 @@ def _effects(
 
 def _ratio(value: int | None, base: int | None) -> float | None:
     if value == base:
+        # Two networks without a code have equal codes, although there is nothing to divide.
         return 1.0
     return (value or 0) / base if base else None
 
@@ -316,6 +320,7 @@ def _family(
 ) -> FamilyAnswer | None:
     levels = [each for each in measured if each.factor == CODE or each is base]
     sizes = {each.label: each.bottleneck for each in levels if each.bottleneck}
+    # Through two sizes any line fits, so that they would say nothing about a relation.
     if len({*sizes.values()}) < 3:
         return None
     doubling = errors.contrasts({"doubling": errors.slope(sizes)})["doubling"]
@@ -327,6 +332,7 @@ def _code_size(distinct: Sequence[Architecture], seed: int) -> CodeSizeAnswer:
     coded = tuple(each for each in distinct if each.bottleneck is not None)
     errors = [each.mse.estimate for each in coded]
     sizes = [each.code_size or 0 for each in coded]
+    # Both grow with many a code, and what looks like an effect of its size may be theirs.
     others = {name: [getattr(each, name) for each in coded] for name in ("area", "weights")}
     return CodeSizeAnswer(
         architectures=coded,
@@ -351,8 +357,10 @@ def _equal_size(
         if len(maps) < 2:
             by_size: dict[int, dict[int, Architecture]] = {}
             for each in candidates:
+                # A code of one pixel is a dense layer, which the question of area does not concern.
                 if each.bottleneck and each.area and each.area > 1:
                     by_size.setdefault(each.bottleneck, {}).setdefault(each.area, each)
+            # The question is asked at the size that comes in most shapes.
             size = max(by_size, key=lambda size: (len(by_size[size]), size), default=0)
             maps = by_size.get(size, {})
     areas = {maps[area].label: area for area in sorted(maps)}

@@ -92,6 +92,7 @@ def _targets(variants: Variants) -> Iterator[TargetAnswer]:
     """Compare variants that differ in what the network predicts, and in nothing else."""
     for rgb, chroma in itertools.permutations(variants.all, 2):
         one, other = rgb.first.config, chroma.first.config
+        # Seeds are averaged over, and images that moved are told by their fingerprint.
         same = {"target": other.target, "seed": other.seed, "data": other.data}
         kinds = (one.target.kind, other.target.kind)
         if kinds != ("rgb", "chroma") or one.model_copy(update=same) != other:
@@ -103,6 +104,7 @@ def _targets(variants: Variants) -> Iterator[TargetAnswer]:
             pair = first, second = rgb.mean(name).estimate, chroma.mean(name).estimate
             truth = rgb.first.result["test"].get(f"true_{name}", np.nan)
             gain = second - first if metric.better == "higher" else first - second
+            # Too colorful is as wrong as too pale.
             if metric.better == "nearer":
                 gain = abs(first - truth) - abs(second - truth)
             if np.isfinite(gain):
@@ -144,6 +146,7 @@ def comparison_part(variants: Variants, answer: ColorAnswer, images: RunImages) 
     truth = base.result["test"].get("true_colorfulness")
     rows.append(("truth", *[None] * (len(metrics) - 1), truth, None, None))
     pictures, missing = {}, ""
+    # The numbers come from the run directories and stand without the images.
     try:
         pictures = color_pictures(variants, images)
     except InputError as error:
@@ -185,11 +188,13 @@ def color_pictures(variants: Variants, images: RunImages) -> dict[str, ImageRows
         InputError: The images cannot be had, or weights or errors of a run are damaged.
     """
     best = variants.best.first
+    # Evenly spaced, so that nobody has picked the images that came out best.
     chosen = evenly_spaced(IMAGES, len(images.part(best)))
     made = {each.label: images.pictures(each.first, chosen) for each in variants.ranking[:ROWS]}
     first = made[variants.best.label]
     found, true = (chroma_planes(first[name]) for name in ("estimate", "target"))
     colored = {label: pictures["estimate"] for label, pictures in made.items()}
+    # Every strip stands between what the network is given and what it should find.
     ends = {"gray": first["degraded"]}, {"truth": first["target"]}
     planes = {"true Cb": true[0], "Cb found": found[0], "true Cr": true[1], "Cr found": found[1]}
     predicted = {variants.best.label: first["estimate"]}
@@ -211,5 +216,6 @@ def chroma_planes(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     space: ColorSpace = SPACES["ycbcr"]
     chroma, gray = space.chroma(images), np.full_like(images[:, :1], 0.5)
+    # A mid gray adds no color of its own, so that each plane shows itself alone.
     cb, cr = (chroma * one for one in np.eye(2, dtype=np.float32).reshape(2, 2, 1, 1))
     return merge(gray, cb, space), merge(gray, cr, space)

@@ -75,6 +75,7 @@ def compare_runs(paths: Sequence[Path], *, metric: str = "mse") -> Comparison:
     for path in resolved:
         if resolved.count(path) > 1:
             raise InputError(f"{path.name} is named twice. Name different runs.")
+    # Folders of one name in two places need their paths to be told apart.
     unique = len({path.name for path in resolved}) == len(resolved)
     runs = {path.name if unique else str(path): read_run(path) for path in resolved}
     measures = {name: run.measures for name, run in runs.items()}
@@ -178,6 +179,7 @@ def _values(name: str, measures: Mapping[str, np.ndarray], metric: str) -> np.nd
         raise InputError(f"{name} was measured by {', '.join(known)} alone, not by {metric}.")
     values = np.asarray(measures[metric], np.float64)
     if METRICS[metric].better == "nearer":
+        # Too colorful is as wrong as too pale.
         values = np.abs(values - measures[f"true_{metric}"])
     if count := int((~np.isfinite(values)).sum()):
         hint = "Compare by mse." if metric != "mse" else "Train it again."

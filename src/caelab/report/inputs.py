@@ -120,6 +120,7 @@ def gather(paths: Sequence[Path], *, runs: Path | None = None) -> ReportInputs:
     for path in dict.fromkeys(paths):
         if (path / RECORD).is_file():
             try:
+                # An older version wrote other fields too; those that are known suffice.
                 found.lab = _LAB.validate_python(read_json(path / RECORD))
             except (InputError, ValidationError) as error:
                 found.problems.append(f"{path / RECORD} is damaged: {error}")
@@ -142,6 +143,7 @@ def gather(paths: Sequence[Path], *, runs: Path | None = None) -> ReportInputs:
 
 
 def _gather_study(folder: Path, home: Path | None, found: ReportInputs, read: Read) -> None:
+    # Each message names the first thing that is wrong, as the others follow from it.
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder.")
     if not (folder / "study.json").is_file():
@@ -176,6 +178,7 @@ def _gather_study(folder: Path, home: Path | None, found: ReportInputs, read: Re
     ]
     failures, failed = [], folder / "failed.csv"
     try:
+        # A damaged list of failures must not take the finished runs with it.
         lines = read_csv(failed)[1:] if failed.is_file() else []
         failures = [(label, int(seed), message) for label, seed, _, message in lines]
     except (InputError, ValueError) as error:
@@ -196,6 +199,7 @@ def _gather_study(folder: Path, home: Path | None, found: ReportInputs, read: Re
 
 def _in_order(rows: Sequence[StudyRow]) -> list[StudyRow]:
     """Sort rows by factor and rising level, however they were trained."""
+    # The order of training is that of the costs, and tables are read factor by factor.
     factors = ["", *dict.fromkeys(row.factor for row in rows if row.factor)]
 
     def key(row: StudyRow) -> tuple[int, float]:

@@ -80,6 +80,7 @@ def reconstruction_part(
     description = first.description
     missing, found = "", None
     try:
+        # Only where the error sits needs the images; all else is in the run directory.
         found = find_error_sites(images.restored(first))
     except InputError as error:
         missing = str(error)
@@ -132,6 +133,7 @@ def _answer(group: Sequence[FinishedRun], found: ErrorSites | None) -> Reconstru
         images=first.result["test"]["n"],
         validation=tuple(
             mean_interval(row["validation_mse"] for row in rows).estimate
+            # Seeds that were trained for fewer epochs end the common curve.
             for rows in zip(*(run.epochs for run in group), strict=False)
         ),
         end_ratio=mean_interval(
@@ -158,6 +160,7 @@ def _errors(group: Sequence[FinishedRun]) -> tuple[Cell, ...]:
 def _samples(run: FinishedRun) -> Picture | None:
     try:
         data = run.directory.samples.read_bytes()
+    # The section says so in the place of the picture.
     except OSError:
         return None
     return Picture(name="reconstructions", data=data, format="png")

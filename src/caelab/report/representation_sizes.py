@@ -38,6 +38,7 @@ def size_part(description: Description) -> tuple[SizeAnswer, Part]:
     layers = _layers(spell_out(description.network).items)
     rows, shape = [], description.input
     for index, row in enumerate(description.rows, 1):
+        # A bracket adds or appends; no layer computes there.
         brackets = row.kind in ("residual", "skip")
         calculation = row.kind if brackets else _calculation(next(layers), shape, row.shape)
         rows.append((index, row.text, calculation, format_shape(row.shape), row.size))
@@ -70,6 +71,7 @@ def _calculation(layer: LayerKind, before: Shape, after: Shape) -> str:
     """Write out the size of one layer's output; of images that are not square, for the width."""
     formula = layer.size_formula(before)
     if not formula and before == after:
+        # Activations and the like: the template has the words.
         return "same"
     channels, height, width = after
     area = f"{width}²" if height == width else f"{height} · {width}"

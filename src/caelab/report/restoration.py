@@ -65,6 +65,7 @@ def restoration_part(
         by_degradation.setdefault(run.degradation, []).append(run)
     found, strips, missing = [], {}, []
     for text, alike in by_degradation.items():
+        # One network stands for a degradation, as the table compares it with other methods.
         variant = find_variants(alike).best
         try:
             answer = compare(variant, images, names)
@@ -95,6 +96,7 @@ def compare(variant: Variant, images: RunImages, names: Mapping[str, str]) -> Re
     first = variant.first
     baselines: dict[str, dict[str, float]] = first.result["baselines"]
     pixels = images.part(first)
+    # Classical methods are slow and were measured on some images: the network is compared there.
     positions = measured_positions(pixels) if len(baselines) > 1 else np.arange(len(pixels))
     measures = [run.measures for run in variant.runs]
     return Restoration(
@@ -126,6 +128,7 @@ def _strip(run: FinishedRun, found: Restoration, images: RunImages) -> ImageRows
     rows = {"input": pictures["degraded"]}
     for name, method in classical_methods(degradation).items():
         for value in method.grid:
+            # The label holds the parameter that was chosen on validation images.
             if method.label(name, value) == found.best_classical:
                 made = estimates(method.restore(value), pixels.at(chosen), degradation=degradation)
                 rows[found.best_classical] = torch.cat([one.estimate for one in made]).numpy()

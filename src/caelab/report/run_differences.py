@@ -91,6 +91,7 @@ def find_variants(runs: Sequence[FinishedRun], names: Mapping[str, str] | None =
         runs: At least one.
         names: Names of runs by their folder; others are named by how they differ from the base.
     """
+    # Errors on other images cannot be compared: the majority stays.
     images, _ = Counter(run.images for run in runs).most_common(1)[0]
     found = groups(run for run in runs if run.images == images)
     options = [_options(group[0]) for group in found]
@@ -104,6 +105,7 @@ def find_variants(runs: Sequence[FinishedRun], names: Mapping[str, str] | None =
         first = found[index][0]
         differences = _labels(first, _differing(options[index], options[base]))
         label = (names or {}).get(first.name) or differences or BASE
+        # Two runs may be named alike by hand, and tables need names that differ.
         labels[label] += 1
         if labels[label] > 1:
             label = f"{label} ({labels[label]})"
@@ -126,6 +128,7 @@ def network_name(run: FinishedRun) -> str:
 
 def _options(run: FinishedRun) -> dict[str, Any]:
     """Return the options by which runs differ; a network adapted to several targets counts once."""
+    # The last layer follows from the target, which is an option of its own.
     network = str(adapt(run.description.network, outputs=CHANNELS))
     return {**run.options, "network": network}
 

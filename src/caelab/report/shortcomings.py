@@ -76,6 +76,7 @@ class Shortcomings:
     @property
     def main_hues(self) -> list[ChromaError]:
         """Hues that are frequent enough to be spoken of, the one that is missed most first."""
+        # A hue of some hundred pixels would be the worst by chance.
         frequent = (hue for hue in self.hues if hue.share >= MIN_HUE_SHARE)
         return sorted(frequent, key=lambda hue: hue.kept)
 
@@ -100,6 +101,7 @@ def measure_shortcomings(variant: Variant, images: RunImages, *, seed: int = 0) 
     test, measures = images.part(run), run.measures
     positions = evenly_spaced(IMAGES, len(test))
     some = test.at(positions)
+    # Every change of brightness takes a pass of its own, so fewer images have to do.
     shifted = test.at(positions[:: -(-len(positions) // SHIFTED_IMAGES)])
     model, degradation = images.model(run), run.config.degradation
     count = len(some) + len(SHIFTS) * len(shifted)
@@ -120,6 +122,7 @@ def measure_shortcomings(variant: Variant, images: RunImages, *, seed: int = 0) 
     patches = None
     if min(some.shape[1:]) >= SIDE:
         train = images.part(run, "train")
+        # Training images, because a regressor may know those and no others.
         rows = np.random.default_rng(seed).permutation(len(train))[:TRAINING_IMAGES]
         patches = _ambiguity(train.at(np.sort(rows)), some, estimate, seed)
     return Shortcomings(

@@ -63,6 +63,7 @@ def measure_baselines(
         baselines = _FILE.validate_json(file.read_bytes())
     except (OSError, ValidationError):
         baselines = StudyBaselines()
+    # Folders are copied and data sets replaced: the file alone does not tell whose numbers it has.
     if baselines.identity != identity:
         baselines = StudyBaselines(identity=identity)
     # A study may have grown since: only new sizes are measured.
@@ -74,6 +75,7 @@ def measure_baselines(
         errors = linear_code_errors(train, test, wanted, patch=side)
         line = {size: float(values.mean()) for size, values in errors.items()}
         line |= baselines.linear.get(kind, {})
+        # Not every size suits every kind: patches have a number of components each.
         if line:
             baselines.linear[kind] = dict(sorted(line.items()))
     baselines.sizes = tuple(sorted({*baselines.sizes, *wanted}))

@@ -91,6 +91,7 @@ def main_networks(analysis: Analysis) -> list[Architecture]:
     They are the base, the best by validation, those with the smallest and the largest error, the
     best with a code of the size at which shapes are compared, and the one with the smallest code.
     """
+    # Thirty rows of thumbnails would not be compared by anyone.
     measured = sorted(analysis.measured, key=lambda each: each.mse.estimate)
     coded = sorted(analysis.code_size.architectures, key=lambda each: each.code_size or 0)
     ranking = analysis.equal_size.ranking
@@ -101,6 +102,7 @@ def main_networks(analysis: Analysis) -> list[Architecture]:
 
 def _run_of(architecture: Architecture, study: StudyResults) -> FinishedRun:
     """Return the network's run with the first of its seeds that has an error."""
+    # The first seed may have failed.
     seed, label = min(architecture.errors), architecture.label
     name = next(row.run for row in study.rows if (row.label, row.seed) == (label, seed))
     return study.runs[name]
@@ -108,6 +110,7 @@ def _run_of(architecture: Architecture, study: StudyResults) -> FinishedRun:
 
 def _architecture(each: Architecture, linear: Mapping[int, float]) -> tuple[Cell, ...]:
     mse = each.mse
+    # The mark says why the size is not among those that are compared.
     code = f"{each.code_size:,}*" if each.code_size and each.skip_around_code else each.code_size
     return (
         *(each.label, mse.estimate, mse.low, mse.high, mse.n, code, each.weights),
@@ -137,8 +140,10 @@ def _reconstructions(
             positions = choose_images(_run_of(by, study), IMAGES)
             pictures = images.pictures(_run_of(network, study), positions)
         except InputError as error:
+            # One network without weights leaves the others in the picture.
             problems[network.label] = str(error)
             continue
+        # All networks of a study have the same test images.
         rows.setdefault("original", pictures["target"])
         label = f"{network.label}\n{significant(network.mse.estimate)}"
         rows[label] = pictures["estimate"]
