@@ -207,15 +207,20 @@ def plan_study(
         # By arithmetic, not by time: which runs have which threads decides about bits.
         costly = sorted(named, key=lambda name: -_cost(*named[name]))
         _, typical = named[costly[len(costly) // 2]]
+        # The median network: the cheapest and the dearest say little about the others.
         measure = partial(timer.side_by_side, typical)
         threads |= zip(costly, engine.plan(len(named), measure), strict=True)
+    # What was decided before stays, even if the machine or the number of runs has changed since: a
+    # run that resumes with other threads would end with other bits.
     if engine.plans:
         threads |= {name: count for name, count in (before or {}).items() if name in named}
         threads |= {name: count for name in named if (count := _begun_with(runs / name))}
     capacity = engine.workers * engine.threads
     planned = {}
     for name, (variant, config) in named.items():
+        # Networks are timed alone, and mostly trained beside others.
         slower = timer.slowdown if threads[name] < capacity else 1.0
+        # A finished run tells its time itself, and its network need not be timed.
         if name in rows:
             epoch = rows[name].seconds_per_epoch
         else:

@@ -98,6 +98,7 @@ class LabProgress:
                 run = progress.planned[name]
                 total += pace * run.seconds * run.threads / progress.capacity
             seen |= progress.planned.keys()
+        # A run that takes longer than expected must not make more than everything.
         total = max(total, left)
         return total, total - left
 

@@ -265,12 +265,14 @@ class AutoEngine(Engine):
             runs: Folder for the run directories.
             images: Data that the jobs name, if they are loaded already.
         """
+        # A second process would need a CUDA context of its own, for nothing.
         if self._accelerated and self.workers == 1:
             yield from SerialEngine().train(jobs, runs=runs, images=images)
             return
         groups: dict[int, list[Job]] = {}
         for job in jobs:
             groups.setdefault(job.threads or self.threads, []).append(job)
+        # Group after group: a run with all cores would be in the way of those with one.
         for threads, group in sorted(groups.items()):
             at_once = max(1, self.workers * self.threads // threads)
             # A single worker is a process too: libraries take their number of threads, on which

@@ -62,6 +62,8 @@ class NetworkTimer:
         key = (_cost_class(config), workers)
         if key not in _side_by_side:
             images, labels = self._few(config)
+            # Processes that run at the same time slow each other down, by shared caches and clocks;
+            # one that is timed alone would not show it.
             together = _time_together(config, images, labels, workers, count)
             alone = time_steps(config, images, labels, workers * count)
             single = time_steps(config, images, labels, count)
@@ -87,6 +89,7 @@ class NetworkTimer:
 
     def _few(self, config: RunConfig) -> tuple[np.ndarray, np.ndarray | None]:
         """Return as many training images, and their labels, as the timed steps need."""
+        # The steps of all images would do, but copying 48,000 of them takes longer than the steps.
         rows = self.split.train[: STEPS * config.batch_size]
         labels = self.images.labels
         return self.images.images[rows], None if labels is None else labels[rows]
@@ -94,6 +97,7 @@ class NetworkTimer:
 
 def _cost_class(config: RunConfig) -> str:
     """Return what decides a step's cost: runs that differ in other things are timed once."""
+    # Seed, epochs and loss change the numbers that are computed, not how many.
     parts = (
         config.network.text,
         config.target.kind,
@@ -128,6 +132,7 @@ def time_steps(
         state = make_state(plain, description, make_card(plain, description, part, ""), part)
         for epoch in fit(state, part, plain, choose_precision(config.precision, device)):
             if epoch is not None:
+                # The last epoch counts; the first one loads programs and fills caches.
                 seconds = epoch.seconds / (len(part) // config.batch_size)
     return seconds
 
