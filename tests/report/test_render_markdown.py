@@ -26,7 +26,7 @@ from caelab.report.render_markdown import (
 TEXTS = st.text(st.sampled_from("ab1 2.)*_`#+-=>|[]()!<&;~\\$:~\n×")).filter(
     lambda text: text.strip()
 )
-PNG = Picture(name="p", data=b"\x89PNG", format="png", alt="See.", caption="What.")
+PNG = Picture(name="p", data=b"\x89PNG", format="png", alt="See.")
 Render = Callable[..., Document]
 
 
@@ -140,7 +140,7 @@ def test_code_keeps_every_letter(render: Render) -> None:
 
 
 def test_pictures_lie_where_the_text_says(render: Render, tmp_path: Path) -> None:
-    template = "{{ figure(picture) }}{{ figure(none) }}"
+    template = "{% call figure(picture) %}What.{% endcall %}{{ figure(none) }}"
     write_markdown(render(template, picture=PNG), tmp_path / "report.md")
     assert "![See.](figures/p.png)\n\n*What.*" in (tmp_path / "report.md").read_text()
     assert (tmp_path / "figures" / "p.png").read_bytes() == b"\x89PNG"

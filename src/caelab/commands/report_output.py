@@ -37,6 +37,7 @@ def report_options(command: Any) -> Any:
             "--pdf", is_flag=True, help="Print the report to report.pdf, with Chromium or Chrome."
         ),
     )
+    # Click shows options in the order in which decorators stand, the last of which acts first.
     for option in reversed(options):
         command = option(command)
     return command
@@ -55,6 +56,7 @@ def hand_over(report: Path, lines: str, *, open_report: bool, pdf: bool) -> None
         InputError: It cannot be printed.
     """
     click.echo(lines)
+    # Opened before it is printed, as that takes seconds and may fail.
     if open_report:
         webbrowser.open(report.absolute().as_uri())
     if pdf:
@@ -78,6 +80,7 @@ def print_pdf(report: Path, *, seconds: float = 120.0) -> Path:
             f" open {report} in another browser and print it to a file."
         )
     file = report.with_suffix(".pdf")
+    # The file of an earlier report must not pass for this one.
     file.unlink(missing_ok=True)
     # A profile of its own: the user's may be in use, and then nothing would be printed.
     with tempfile.TemporaryDirectory() as profile:

@@ -26,14 +26,12 @@ class Picture:
         data: Bytes of the file.
         format: Kind of file.
         alt: Description for people who cannot see the figure, where the template has none.
-        caption: Caption, where the template has none.
     """
 
     name: str
     data: bytes
     format: Literal["svg", "png"]
     alt: str = ""
-    caption: str = ""
 
     @property
     def file(self) -> str:
@@ -60,6 +58,7 @@ class Drawing:
         drawn = self.draw(language)
         if drawn is None:
             return None
+        # Identifiers within an SVG get its name, as all figures share one page.
         data = render(drawn, self.name, "svg") if isinstance(drawn, Figure) else drawn
         return Picture(name=self.name, data=data, format="svg", alt=self.alt)
 
@@ -80,6 +79,7 @@ class ImageRows:
     def picture(self, language: Language) -> Picture:
         """Draw the rows."""
         rows = {language.words.get(label, label): images for label, images in self.rows.items()}
+        # A bitmap, as an SVG would hold one anyway, and a third larger.
         return Picture(
             name=self.name,
             data=render(draw_image_rows(rows), self.name, "png"),

@@ -108,6 +108,7 @@ def _through_network(
     run: FinishedRun, first: FinishedRun, images: RunImages, share: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what a task's networks have in common, and what one of them makes of its images."""
+    # Networks are compared image by image.
     if run.images != first.images:
         raise InputError(f"{run.name} was measured on other test images than {first.name}.")
     positions = choose_images(
@@ -132,6 +133,7 @@ def _code_count(run: FinishedRun) -> int:
     code = run.description.code
     if code is None or run.description.skip_around_code:
         return 0
+    # An image is decoded as often as its code has channels, so that many channels allow few images.
     return min(MAX_CODES, MAX_CODE_BYTES // (3 * run.images[1] ** 2 * code.shape[0]))
 
 
@@ -172,6 +174,7 @@ def _labels(run: FinishedRun, images: RunImages, positions: np.ndarray) -> list[
 
 def sprite(images: np.ndarray) -> str:
     """Return images ``float32 (K, 3, H, W)`` in [0, 1] side by side as the data URI of a PNG."""
+    # One picture for all images: the page cuts out the one that it shows.
     pixels = np.concatenate(list(images.transpose(0, 2, 3, 1)), axis=1)
     file = io.BytesIO()
     Image.fromarray((pixels * 255).round().astype(np.uint8)).save(file, "PNG", optimize=True)

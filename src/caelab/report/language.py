@@ -11,6 +11,7 @@ from caelab.report.number_format import significant
 TEMPLATES = Path(__file__).with_name("templates")
 """Folder of the templates: a folder of sentences for each language."""
 
+# A thin space, the other way to write German thousands, may end a line.
 _SEPARATORS = {"de": str.maketrans(",.", ".,")}
 """Characters that a language writes in place of those of English numbers."""
 

@@ -12,6 +12,7 @@ def significant(value: float, digits: int = 3) -> str:
     >>> significant(0.00450), significant(1234567.0), significant(-0.5, 2)
     ('0.00450', '1230000', '−0.50')
     """
+    # Rounding is that of the exponent format; `Decimal` then writes the number without exponent.
     return "0" if value == 0 else f"{Decimal(f'{value:.{digits - 1}e}'):f}".replace("-", "−")
 
 
@@ -43,6 +44,7 @@ def percent(ratio: float) -> str:
     """
     if not math.isfinite(ratio):
         return "–"
+    # Whole percents would print 0.4% as nothing.
     if abs(ratio) < 0.1:
         return f"{significant(ratio * 100, 2)}%"
     return f"{ratio * 100:.0f}%".replace("-", "−")

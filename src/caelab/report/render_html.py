@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -26,6 +27,7 @@ _KINDS = {"Missing:": "missing", "Beware:": "warning"}
 _ANCHORS = ("contents", "text", "interactive", "try-it", "glossary")
 """Anchors of the page itself, which no heading of the text may take."""
 
+# Names of networks and of classes come from users: HTML in them must stay text.
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
@@ -41,6 +43,7 @@ def render_html(document: Document, interactive: Mapping[str, Any] | None = None
     environment = Environment(
         loader=PackageLoader("caelab.report"),
         autoescape=True,
+        # A misspelled name should fail here instead of leaving a hole in the page.
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -102,6 +105,7 @@ def _link_terms(tokens: Sequence[Token], entries: Mapping[str, Entry]) -> list[E
         sentence = token.type == "td_open" and following.content.endswith(".")
         if token.type == "paragraph_open" or sentence:
             for child in following.children or ():
+                # A link cannot hold another one.
                 linked = child.type == "link_open" or (linked and child.type != "link_close")
                 if child.type == "text" and not linked:
                     child.type = "html_inline"
@@ -119,12 +123,12 @@ def term_anchor(term: str) -> str:
 
 
 def _set_anchors(headings: Iterable[SyntaxTreeNode]) -> None:
-    anchors = {*_ANCHORS}
+    seen = Counter(_ANCHORS)
     for heading in headings:
         stem = anchor(_text(heading)) or "section"
-        names = (stem if number == 1 else f"{stem}-{number}" for number in itertools.count(1))
-        heading.attrs["id"] = name = next(name for name in names if name not in anchors)
-        anchors.add(name)
+        # GitHub numbers headings of one name in the same way, so that links work there, too.
+        heading.attrs["id"] = f"{stem}-{seen[stem]}" if seen[stem] else stem
+        seen[stem] += 1
 
 
 def _blocks(nodes: Sequence[SyntaxTreeNode], document: Document) -> Iterator[dict[str, Any]]:
@@ -136,11 +140,13 @@ def _blocks(nodes: Sequence[SyntaxTreeNode], document: Document) -> Iterator[dic
             continue
         block: dict[str, Any] = {"kind": node.type, "caption": "", "label": ""}
         image = _only(node, "image")
+        # A caption is a paragraph in italics, as which it is read in the Markdown file, too.
         if (image or node.type == "table") and (text := _only(following, "em")):
             caption = following
             block |= {"label": _text(text), "caption": _render(text.to_tokens()[1:-1])}
         if image:
             picture = document.pictures[str(image.attrs["src"]).rpartition("/")[2]]
+            # Within the page, so that it can be passed on as one file.
             content = base64.b64encode(picture.data).decode()
             source = f"data:{_TYPES[picture.format]};base64,{content}"
             block |= {"kind": "image", "source": source, "alt": _text(image), "file": picture.file}

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.ext import Extension
 from markupsafe import Markup
@@ -81,6 +82,7 @@ class _Writer:
         text = template.render(
             self.part.context, table=self.table, figure=self.figure, code=self.code
         )
+        # Markdown takes an indented line for code, and templates are indented as their tags are.
         text = re.sub(r"[ \t]*\n[ \t]*", "\n", text.strip())
         return re.sub(r"^(?=#)", "#" * self.part.level, re.sub("\n{3,}", "\n\n", text), flags=re.M)
 
@@ -111,6 +113,7 @@ class _Writer:
         if any(len(row) != len(columns) for row in rows):
             raise ValueError(f"every row of the table {name} should have {len(columns)} cells")
         caption = _one_line(caller() if caller else "")
+        # What is printed is rounded; the document keeps the numbers themselves.
         self.document.tables.append(
             {
                 "section": self.part.name or self.part.template,
@@ -129,6 +132,7 @@ class _Writer:
             columns = {
                 name: columns[name] for name in columns if name not in [*columns][at + 1 : at + 3]
             }
+        # results.json keeps every column; how many are seen at first matters to the page alone.
         usual = 6 if len(columns) > 8 else len(columns)
         self.document.layouts.append((list(columns), shown or usual))
         lines = [
@@ -149,15 +153,15 @@ class _Writer:
 
     def _bounded(self, cells: Sequence[Any], format_: str) -> Cell:
         """Return an estimate with its bounds as text, or alone where it has none."""
-        if any(cell is None or not math.isfinite(cell) for cell in cells):
-            return None if cells[0] is None else float(cells[0])
-        estimate, low, high = (format(cell, format_) for cell in cells)
-        half = (cells[2] - cells[1]) / 2
+        # NumPy takes a missing number for NaN.
+        estimate, low, high = np.array(cells, np.float64)
+        if not math.isfinite(estimate + low + high):
+            return float(estimate)
+        half = (high - low) / 2
+        text = f"{estimate:{format_}} ({low:{format_}} – {high:{format_}})"
         # ± would lie about an interval that is wider on one side.
-        if abs(cells[2] - cells[0] - half) < 0.05 * half:
-            text = f"{estimate} ± {half:{format_.removeprefix('+')}}"
-        else:
-            text = f"{estimate} ({low} – {high})"
+        if abs(high - estimate - half) < 0.05 * half:
+            text = f"{estimate:{format_}} ± {half:{format_.removeprefix('+')}}"
         return self.language.number(text.replace("-", "−"))
 
     def figure(
@@ -171,12 +175,12 @@ class _Writer:
         Args:
             drawn: The picture, or what draws it in the language.
             alt: Description for people who cannot see it; by default the picture's own.
-            caller: Caption; by default the picture's own.
+            caller: Caption.
         """
         picture = drawn if isinstance(drawn, Picture | None) else drawn.picture(self.language)
         if picture is None:
             return Markup()
-        caption = _one_line(caller() if caller else escape(picture.caption))
+        caption = _one_line(caller() if caller else "")
         if picture.format == "png" and not self.images:
             return Markup()  # the report's beginning says so, once
         self.document.pictures[picture.file] = picture
@@ -184,6 +188,7 @@ class _Writer:
 
     def code(self, text: str) -> Markup:
         """Print a text in fixed width."""
+        # A text may hold backticks itself.
         fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", text)), 3)
         return Markup(f"\n{fence}\n{text}\n{fence}\n")
 
@@ -199,6 +204,7 @@ class _TagLines(Extension):
             name: Not used.
             filename: Not used.
         """
+        # `trim_blocks` of Jinja would also join a line that ends in a tag with the next one.
         tags = r"(?:\{%(?:(?!%\}).)*%\}|\{#.*?#\})+"
         return re.sub(rf"^[ \t]*({tags})[ \t]*\n", r"\1", source, flags=re.M)
 

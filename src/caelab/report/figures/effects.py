@@ -19,7 +19,7 @@ from caelab.plotting import (
     new_axes,
     set_limits,
 )
-from caelab.report.architectures import Analysis, LevelEffect
+from caelab.report.architectures import Analysis
 from caelab.report.language import Language
 from caelab.report.number_format import significant
 
@@ -36,7 +36,7 @@ _MARKS: Mapping[str, Any] = {
 
 
 def draw_effects(analysis: Analysis, language: Language) -> Figure | None:
-    """Draw the effects as multiples of the base's test MSE, grouped by factor.
+    """Draw the effects as multiples of the base's test MSE, in the order of the factors.
 
     Args:
         analysis: Analysis of a study.
@@ -48,40 +48,30 @@ def draw_effects(analysis: Analysis, language: Language) -> Figure | None:
     effects = [each for each in analysis.effects if math.isfinite(each.contrast.ratio.estimate)]
     if not effects or analysis.base is None:
         return None
-    rows: list[str | LevelEffect] = []
-    for factor in dict.fromkeys(each.factor for each in effects):
-        rows += [factor, *(each for each in effects if each.factor == factor)]
-    figure, axes = new_axes(_ROW * len(rows) + 1.4)
-    levels = {place: row for place, row in enumerate(rows) if isinstance(row, LevelEffect)}
-    ratios = np.array([_bounds(row.contrast.ratio) for row in levels.values()])
+    figure, axes = new_axes(_ROW * len(effects) + 1.4)
+    places = np.arange(len(effects))
+    ratios = np.array([_bounds(each.contrast.ratio) for each in effects])
     # Small effects should look small: the axis shows at least ±10%.
     set_limits(axes, x=[1 / 1.1, *ratios[np.isfinite(ratios)], 1.1], margin=0.04)
-    verdicts = np.array([row.contrast.verdict for row in levels.values()])
+    verdicts = np.array([each.contrast.verdict for each in effects])
+    # Color and shape say the same, so that neither printing nor color-blindness loses it.
     for verdict in dict.fromkeys(verdicts):
         chosen = verdicts == verdict
-        (middle, low, high), places = ratios[chosen].T, np.array(list(levels))[chosen]
-        axes.errorbar(
-            middle,
-            places,
-            xerr=(middle - low, high - middle),
-            label=language.word(verdict),
-            **_MARKS[verdict],
-        )
+        middle, low, high = ratios[chosen].T
+        style = {"label": language.word(verdict), **_MARKS[verdict]}
+        axes.errorbar(middle, places[chosen], xerr=(middle - low, high - middle), **style)
     axes.xaxis.set_major_formatter(lambda value, _: f"×{language.number(format_plain(value))}")
     axes.axvline(1, color=INK, linewidth=1)
-    names = [row.architecture.level if isinstance(row, LevelEffect) else row for row in rows]
-    axes.set_yticks(range(len(rows)), names, fontsize=9)
-    for place, tick in enumerate(axes.get_yticklabels()):
-        tick.set_weight("normal" if place in levels else "bold")
+    axes.set_yticks(places, [each.architecture.label for each in effects], fontsize=9)
+    # The numbers stand where a second axis would be; it moves with the layout, which text does not.
     beside = axes.secondary_yaxis("right")
-    texts = [_in_numbers(row.contrast.ratio, language) for row in levels.values()]
-    beside.set_yticks(list(levels), texts, fontsize=8)
+    texts = [_in_numbers(each.contrast.ratio, language) for each in effects]
+    beside.set_yticks(places, texts, fontsize=8)
     for each in (axes, beside):
         each.tick_params(axis="y", length=0)
-        each.spines[:].set_visible(each is axes)
-    axes.spines[["left", "top", "right"]].set_visible(False)
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.grid(visible=False, axis="y")
+        each.spines[["left", "right"]].set_visible(False)
+    # The first level is on top, as in the table.
+    axes.set_ylim(len(effects) - 0.4, -0.6)
     axes.set_xlabel(language.word("effect_axis", mse=analysis.base.mse.estimate))
     add_legend(axes, "above")
     return figure

@@ -55,6 +55,7 @@ def draw_code_size(
     figure, axes = new_axes(5.2)
     set_limits(axes, x=shown[:, 0], y=[*shown[:, 1], shown[:, 1].min() / _DEPTH])
     law = answer.law
+    # Without an interval of its exponent, a line would claim what the data do not say.
     if not law.exponent.undetermined:
         sizes, errors = error_points(answer.architectures, "code_size").T
         at = np.geomspace(sizes.min(), sizes.max(), 60)
@@ -65,6 +66,7 @@ def draw_code_size(
         axes.plot(at, law(at), color=color, linewidth=1.5, label=word("fit", exponent=exponent))
     for dashes, (name, line) in zip(LINES, linear.items(), strict=False):
         axes.plot(*np.array(sorted(line.items())).T, color=INK, linestyle=dashes, label=name)
+    # A color and a marker for each factor show what was changed, without a label.
     groups: dict[str, list[Architecture]] = {}
     for each in answer.architectures:
         groups.setdefault(each.varied or word("other_networks"), []).append(each)
@@ -124,11 +126,14 @@ def draw_equal_size(
     if len(shown) < 2:
         return None
     points = error_points(shown, "area")
+    # A factor of 2 on both sides leaves room for the first and the last label.
     low, high = points[:, 0].min(), points[:, 0].max()
     figure, axes = new_axes(4.4)
     set_limits(axes, x=[low / 2, high * 2], y=[*points[:, 1], *linear.values()])
+    # The axis is the area; its ticks name whole shapes, as the channels differ, too.
     shapes = {each.area: each.shape for each in shown}
     axes.set_xticks(list(shapes), shapes.values())
+    # The line joins those alone that the question is about.
     axes.plot(*error_points(answer.maps, "area").T, "-", color=BLUE, linewidth=1, alpha=0.7)
     for mark, judged in (((BLUE, "o"), True), ((ORANGE, "s"), False)):
         _draw(axes, [each for each in shown if (each in answer.maps) == judged], "area", mark)
@@ -161,6 +166,7 @@ def draw_front(analysis: Analysis, language: Language) -> Figure | None:
     set_limits(axes, x=shown[:, 0], y=shown[:, 1], margin=0.1)
     others = [each for each in measured if each not in on_front]
     _draw(axes, others, "weights", (GRAY, "o"), label=language.word("beaten"))
+    # From one network of the front to the next, the cheaper one is the best there is.
     axes.step(*best.T, where="post", color=BLUE, linewidth=1.2)
     _draw(axes, on_front, "weights", (BLUE, "s"), label=language.word("on_front"))
     _draw_base(axes, analysis.base, "weights", language)
@@ -213,6 +219,7 @@ def label_points(axes: Axes, labels: Sequence[str], points: np.ndarray) -> None:
         text = axes.annotate(
             label, point, xytext=(0, 0), fontsize=8, color=INK, bbox=back, **offset
         )
+        # The nearest positions come first, and of them those to the right, as people read.
         for far, (right, up) in product((6, 12, 20, 30, 42), _DIRECTIONS):
             text.set(position=(right * far, up * far))
             text.set_ha("left" if right > 0 else "right" if right else "center")

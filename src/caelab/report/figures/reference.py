@@ -56,8 +56,10 @@ def draw_curves(
     for dashes, (name, mse) in zip(LINES[2:], baselines.items(), strict=False):
         label = language.word("named_mse", name=name, mse=mse)
         axes.axhline(mse, color=GRAY, linewidth=1.2, linestyle=dashes, label=label)
+    # Baselines belong to the picture, however far below the networks they lie.
     set_limits(axes, y=np.concatenate([line.get_ydata() for line in axes.lines]))
     axes.set_xlim(0.6, max(map(len, runs.values())) + 0.4)
+    # There is no epoch 2.5.
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set(xlabel=language.word("epoch"), ylabel=language.word("mse"))
     axes.legend(fontsize=8, frameon=False, loc="upper right")
@@ -75,11 +77,13 @@ def draw_error_sites(sites: ErrorSites, language: Language) -> Figure:
     shown = pixel.imshow(sites.by_pixel, cmap="viridis", interpolation="nearest")
     pixel.set(xticks=[], yticks=[])
     bar = figure.colorbar(shown, ax=pixel, shrink=0.75, pad=0.03).ax
+    # The frequencies are the upper edges of their bands.
     width = sites.frequencies[0]
     frequency.bar(sites.frequencies - width / 2, sites.lost * 100, width * 0.85, color=BLUE)
     frequency.set_xlabel(language.word("frequency"), fontsize=8)
     steep.bar(np.arange(1, len(sites.by_steepness) + 1), sites.by_steepness, 0.85, color=ORANGE)
     steep.set_xlabel(language.word("steepness"), fontsize=8)
+    # Powers of ten once, instead of long numbers in a narrow panel.
     for axes in (bar, steep):
         axes.ticklabel_format(axis="y", scilimits=(-3, 3))
     for axes in (bar, frequency, steep):
@@ -96,6 +100,7 @@ def draw_network(description: Description, language: Language) -> bytes:
         description: Description of the network.
         language: Language of the labels.
     """
+    # With the input first, a layer has the index by which descriptions name code and narrowest.
     layers = [("input", description.input, 0)]
     layers += [(row.text, row.shape, row.weights) for row in description.rows]
     environment = Environment(loader=PackageLoader("caelab.report"), autoescape=True)
