@@ -109,12 +109,21 @@ def test_without_data_there_is_no_interactive_part(document: Document) -> None:
 
 
 def test_a_wide_table_shows_its_first_columns_and_the_others_on_demand(render: Render) -> None:
-    columns = {"name": "<", "MSE": ".2f", "low": ".2f", "high": ".2f", "n": "d"}
-    template = f'{{{{ table("rows", {columns}, rows, interval="MSE", shown=2) }}}}'
-    rows = [("a", 0.5, 0.4, 0.6, 3), ("b", 0.5, 0.45, 0.9, 3), ("c", 0.5, None, None, 1)]
+    columns = {
+        "name": "<",
+        "MSE": ".2f",
+        "low": ".2f",
+        "high": ".2f",
+        **dict.fromkeys("abcdefg", "d"),
+    }
+    template = f'{{{{ table("rows", {columns}, rows, interval="MSE") }}}}'
+    rows = [
+        (name, 0.5, *bounds, *range(1, 8))
+        for name, bounds in {"a": (0.4, 0.6), "b": (0.45, 0.9), "c": (None, None)}.items()
+    ]
     tree = parse(render_html(render(template, rows=rows))).tree_found
-    assert classes(tree, "td")[1:] == [["left", "right", "right more"]] * 3
-    assert [cell.text for cell in tree.iter("td") if cell.get("class") == "right"] == [
+    assert classes(tree, "td")[1:] == [["left", *["right"] * 5, *["right more"] * 3]] * 3
+    assert [row[1].text for row in tree.iter("tr")][1:] == [
         "0.50 ± 0.10",
         "0.50 (0.45 – 0.90)",
         "0.50",

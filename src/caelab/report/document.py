@@ -114,12 +114,11 @@ class Document:
         text: Whole report as GitHub-flavored Markdown; pictures are links into a folder.
         pictures: Pictures by the name of their file.
         tables: Tables as plain values: ``section``, ``name``, ``caption``, ``columns``, ``rows``.
-        layouts: Headings of each table as they are printed, where an interval is one column, and
-            the number of columns that a page shows at first.
+        headings: Headings of each table as they are printed, where an interval is one column.
     """
 
     language: str = "en"
     text: str = ""
     pictures: dict[str, Picture] = field(default_factory=dict)
     tables: list[dict[str, Any]] = field(default_factory=list)
-    layouts: list[tuple[list[str], int]] = field(default_factory=list)
+    headings: list[list[str]] = field(default_factory=list)

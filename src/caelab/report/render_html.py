@@ -22,6 +22,9 @@ from caelab.report.document import Document
 from caelab.report.language import read_language
 from caelab.report.render_markdown import anchor
 
+WIDE, SHOWN = 8, 6
+"""A table of more columns than `WIDE` shows the first `SHOWN`, and the others on demand."""
+
 _TYPES = {"svg": "image/svg+xml", "png": "image/png"}
 _KINDS = {"Missing:": "missing", "Beware:": "warning"}
 _ANCHORS = ("contents", "text", "interactive", "try-it", "glossary")
@@ -133,7 +136,7 @@ def _set_anchors(headings: Iterable[SyntaxTreeNode]) -> None:
 
 def _blocks(nodes: Sequence[SyntaxTreeNode], document: Document) -> Iterator[dict[str, Any]]:
     """Yield what the template prints, block by block: its HTML, and what is around it."""
-    tables = [*zip(document.tables, document.layouts, strict=True)]
+    tables = [*zip(document.headings, document.tables, strict=True)]
     caption = None
     for node, following in itertools.pairwise([*nodes, None]):
         if node is None or node is caption:
@@ -153,11 +156,12 @@ def _blocks(nodes: Sequence[SyntaxTreeNode], document: Document) -> Iterator[dic
         elif node.type == "table":
             cells = [[*row.children] for part in node.children for row in part.children]
             printed = [[_text(cell) for cell in row] for row in cells]
-            name, rows, shown = "table", printed, len(cells[0])
+            name, rows = "table", printed
             # A template may spell a table out, whose rows are not among the document's tables.
-            if tables and [" ".join(each.split()) for each in tables[0][1][0]] == printed[0]:
-                table, (_, shown) = tables.pop(0)
+            if tables and [" ".join(each.split()) for each in tables[0][0]] == printed[0]:
+                _, table = tables.pop(0)
                 name, rows = table["name"], [table["columns"], *table["rows"]]
+            shown = SHOWN if len(cells[0]) > WIDE else len(cells[0])
             _set_classes(cells, shown)
             block |= {"name": name, "csv": _csv(rows), "hidden": len(cells[0]) > shown}
             block["columns"] = str(len(cells[0]))

@@ -8,6 +8,7 @@ a table of objects are ``objects|cells("attribute", "attribute.of.it")``.
 """
 
 import functools
+import itertools
 import math
 import operator
 import re
@@ -93,7 +94,6 @@ class _Writer:
         rows: Sequence[Sequence[Cell]] | None = None,
         *,
         interval: str = "",
-        shown: int | None = None,
         caller: Callable[[], str] | None = None,
     ) -> Markup:
         """Print rows as a table.
@@ -105,8 +105,6 @@ class _Writer:
             rows: The rows; those that the part's context holds under ``name``, if left out.
             interval: Heading of an estimate, with which the bounds in the next two columns are
                 printed.
-            shown: Number of columns that a page shows at first; by default all of eight, and six
-                of more.
             caller: Caption.
         """
         rows = self.part.context[name] if rows is None else rows
@@ -125,30 +123,16 @@ class _Writer:
         )
         if interval:
             at = list(columns).index(interval)
-            rows = [
-                [*row[:at], self._bounded(row[at : at + 3], str(columns[interval])), *row[at + 3 :]]
-                for row in rows
-            ]
-            columns = {
-                name: columns[name] for name in columns if name not in [*columns][at + 1 : at + 3]
-            }
-        # results.json keeps every column; how many are seen at first matters to the page alone.
-        usual = 6 if len(columns) > 8 else len(columns)
-        self.document.layouts.append((list(columns), shown or usual))
-        lines = [
-            map(escape, columns),
-            [
-                "---:" if isinstance(each, str) and each != "<" else ":---"
-                for each in columns.values()
-            ],
-            *(
-                [
-                    format_cell(cell, format_, self.language)
-                    for cell, format_ in zip(row, columns.values(), strict=True)
-                ]
-                for row in rows
-            ),
-        ]
+            bounded = functools.partial(self._bounded, format_=str(columns[interval]))
+            rows = [[*row[:at], bounded(row[at : at + 3]), *row[at + 3 :]] for row in rows]
+            bounds = [*columns][at + 1 : at + 3]
+            columns = {name: columns[name] for name in columns if name not in bounds}
+        self.document.headings.append(list(columns))
+        formats = columns.values()
+        sides = [":---" if each == "<" or isinstance(each, Mapping) else "---:" for each in formats]
+        languages = itertools.repeat(self.language)
+        cells = [map(format_cell, row, formats, languages) for row in rows]
+        lines = [map(escape, columns), sides, *cells]
         return _captioned("\n".join(f"| {' | '.join(line)} |" for line in lines), caption)
 
     def _bounded(self, cells: Sequence[Any], format_: str) -> Cell:
@@ -268,7 +252,13 @@ def escape(text: str) -> Markup:
 
 
 def format_cell(cell: Cell, format_: str | Mapping[Cell, str], language: Language) -> Markup:
-    """Print a table's cell; a missing number is a dash."""
+    """Print a table's cell; a missing number is a dash.
+
+    Args:
+        cell: Value of the cell.
+        format_: Format of its column, or the words that stand for some of its values.
+        language: Language of numbers.
+    """
     if not isinstance(format_, str):
         cell, format_ = format_.get(cell, cell), ""
     if cell is None or (isinstance(cell, float) and not math.isfinite(cell)):

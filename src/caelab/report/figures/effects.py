@@ -49,7 +49,7 @@ def draw_effects(analysis: Analysis, language: Language) -> Figure | None:
     if not effects or analysis.base is None:
         return None
     figure, axes = new_axes(_ROW * len(effects) + 1.4)
-    places = np.arange(len(effects))
+    rows = np.arange(len(effects))
     ratios = np.array([_bounds(each.contrast.ratio) for each in effects])
     # Small effects should look small: the axis shows at least ±10%.
     set_limits(axes, x=[1 / 1.1, *ratios[np.isfinite(ratios)], 1.1], margin=0.04)
@@ -59,15 +59,15 @@ def draw_effects(analysis: Analysis, language: Language) -> Figure | None:
         chosen = verdicts == verdict
         middle, low, high = ratios[chosen].T
         style = {"label": language.word(verdict), **_MARKS[verdict]}
-        axes.errorbar(middle, places[chosen], xerr=(middle - low, high - middle), **style)
+        axes.errorbar(middle, rows[chosen], xerr=(middle - low, high - middle), **style)
     axes.xaxis.set_major_formatter(lambda value, _: f"×{language.number(format_plain(value))}")
     axes.axvline(1, color=INK, linewidth=1)
-    axes.set_yticks(places, [each.architecture.label for each in effects], fontsize=9)
+    axes.set_yticks(rows, [each.architecture.label for each in effects], fontsize=9)
     # The numbers stand where a second axis would be; it moves with the layout, which text does not.
-    beside = axes.secondary_yaxis("right")
+    right = axes.secondary_yaxis("right")
     texts = [_in_numbers(each.contrast.ratio, language) for each in effects]
-    beside.set_yticks(places, texts, fontsize=8)
-    for each in (axes, beside):
+    right.set_yticks(rows, texts, fontsize=8)
+    for each in (axes, right):
         each.tick_params(axis="y", length=0)
         each.spines[["left", "right"]].set_visible(False)
     # The first level is on top, as in the table.
