@@ -51,6 +51,7 @@ DATA = DataAnswer(
 )
 MSE = Interval(low=0.003, estimate=0.004, high=0.005, n=3)
 RECONSTRUCTION = ReconstructionAnswer(
+    name="reference",
     network="reference",
     weights=4911,
     images=6000,

@@ -106,8 +106,8 @@ class LevelEffect:
         architecture: Network with that level.
         same_code: True if its code has as many numbers as the base's.
         contrast: Its test error as a multiple of the base's, and the verdict.
-        cost_ratios: Weights, multiply-accumulates and code size as multiples of the base's;
-            ``None`` where the base has none.
+        cost_ratios: ``weights`` and ``code_size`` as multiples of the base's; ``None`` where the
+            base has none.
     """
 
     architecture: Named
@@ -301,7 +301,7 @@ def _effects(
             contrast=contrasts[each.label],
             cost_ratios={
                 name: _ratio(getattr(each, name), getattr(base, name))
-                for name in ("weights", "multiply_accumulates", "code_size")
+                for name in ("weights", "code_size")
             },
         )
         for each in levels

@@ -12,6 +12,7 @@ from caelab.networks.layers.base import format_shape
 from caelab.report.document import Cell, Drawing, Part, Picture
 from caelab.report.error_sites import ErrorSites, find_error_sites
 from caelab.report.figures.reference import draw_curves, draw_error_sites, draw_network
+from caelab.report.run_differences import network_name
 from caelab.report.run_images import RunImages
 from caelab.report.run_reader import FinishedRun, over_seeds
 
@@ -42,6 +43,7 @@ class ReconstructionAnswer:
     """The error of a network that reconstructs.
 
     Attributes:
+        name: Name of the network, or the beginning of its text.
         network: Text of the network.
         weights: Number of weights and biases.
         images: Number of test images.
@@ -54,6 +56,7 @@ class ReconstructionAnswer:
         sites: Where the error sits; ``None`` where the images cannot be had.
     """
 
+    name: str
     network: str
     weights: int
     images: int
@@ -128,6 +131,7 @@ def _answer(group: Sequence[FinishedRun], found: ErrorSites | None) -> Reconstru
         if name.startswith("pca-")
     }
     return ReconstructionAnswer(
+        name=network_name(first),
         network=first.description.text,
         weights=first.description.weights,
         images=first.result["test"]["n"],
