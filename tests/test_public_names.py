@@ -18,6 +18,11 @@ def test_a_public_name_is_imported_at_its_first_use(name: str) -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_all_public_names_are_listed_and_documented() -> None:
+    assert set(PUBLIC) == set(caelab.__all__)
+    assert all(getattr(caelab, name).__doc__ for name in PUBLIC)
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     assert {"load", "register"} <= set(PUBLIC)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

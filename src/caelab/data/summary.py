@@ -6,6 +6,7 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from caelab.data.image_set import ImageSet, Source, evenly_spaced
@@ -134,14 +135,22 @@ def _listed(counts: dict[str, int]) -> str:
 
 
 def contact_sheet(images: ImageSet, path: Path) -> None:
-    """Write a picture with a row of images for each class, or ten rows if there are no classes.
+    """Write a picture of some images.
 
     Args:
-        images: The images, of which some are shown, evenly spaced; at most thirty classes.
+        images: The images.
         path: The picture, an SVG if its suffix is ``.svg``, otherwise a PNG; written atomically.
 
     Raises:
         InputError: The file cannot be written.
+    """
+    save_figure(draw_contact_sheet(images), path)
+
+
+def draw_contact_sheet(images: ImageSet) -> Figure:
+    """Draw a row of images for each class, or ten rows if there are no classes.
+
+    Some images are drawn, evenly spaced; of at most thirty classes.
     """
     if images.labels is None:
         shown = evenly_spaced(10 * _COLUMNS, len(images.images))
@@ -154,4 +163,4 @@ def contact_sheet(images: ImageSet, path: Path) -> None:
             for name, indices in zip(images.classes, members, strict=False)
         }
     pictures = {name: images.images[part] / np.float32(255) for name, part in rows.items()}
-    save_figure(draw_image_rows(pictures), path)
+    return draw_image_rows(pictures)

@@ -104,25 +104,31 @@ class Study:
 
 
 def read_study(
-    file: Path, *, options: Mapping[str, Any] | None = None, seeds: str | None = None
+    file: Path | Mapping[str, Any],
+    *,
+    options: Mapping[str, Any] | None = None,
+    seeds: str | int | list[int] | None = None,
 ) -> Study:
     """Read a study's file and describe all its networks.
 
     Args:
-        file: TOML file.
+        file: TOML file, or its content.
         options: Tables of parameters that take precedence over those of ``[base]``.
-        seeds: Number of seeds, or seeds joined by commas, instead of those of ``[study]``.
+        seeds: Number of seeds, or seeds (in a text joined by commas), instead of those of
+            ``[study]``.
 
     Raises:
         InputError: The file cannot be read or something in it is wrong. The message names every
             problem with its line in the file or the label of its network.
     """
     reader = _Reader(file)
-    study = reader.study(file.stem, options or {}, None if seeds is None else read_seeds(seeds))
+    stem = file.stem if isinstance(file, Path) else "study"
+    study = reader.study(stem, options or {}, None if seeds is None else read_seeds(seeds))
     if reader.problems or study is None:
         count = len(reader.problems)
         many = "a problem" if count == 1 else f"{count} problems"
-        raise InputError("\n\n".join([f"{file}: {many}; nothing was trained.", *reader.problems]))
+        named = file if isinstance(file, Path) else "the study"
+        raise InputError("\n\n".join([f"{named}: {many}; nothing was trained.", *reader.problems]))
     return study
 
 
@@ -154,11 +160,11 @@ def read_seeds(value: object) -> tuple[int, ...]:
 
 
 class _Reader:
-    """Reads one file and collects its problems."""
+    """Reads one file, or the content of one, and collects its problems."""
 
-    def __init__(self, file: Path) -> None:
-        self.content = read_toml(file, "study")
-        self.text = file.read_text(encoding="utf-8")
+    def __init__(self, file: Path | Mapping[str, Any]) -> None:
+        self.content = read_toml(file, "study") if isinstance(file, Path) else file
+        self.text = file.read_text(encoding="utf-8") if isinstance(file, Path) else ""
         self.problems: list[str] = []
         self.variants: list[Variant] = []
         self.labels: dict[str, str] = {}

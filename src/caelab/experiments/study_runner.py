@@ -251,7 +251,9 @@ def _begun_with(directory: Path) -> int | None:
     return None
 
 
-def run_study(study: Study, *, engine: Engine, runs: Path, out: Path) -> Iterator[Progress]:
+def run_study(
+    study: Study, *, engine: Engine, runs: Path, out: Path, images: ImageSet | None = None
+) -> Iterator[Progress]:
     """Train the missing runs of a study; yield the progress at the start and after each event.
 
     At each yield ``out`` holds ``results.csv`` with all finished runs and, if some failed,
@@ -263,13 +265,14 @@ def run_study(study: Study, *, engine: Engine, runs: Path, out: Path) -> Iterato
         engine: Engine that trains.
         runs: Folder of run directories; finished ones are reused, interrupted ones resumed.
         out: Folder of the study.
+        images: Data that the study names, if they are loaded already.
 
     Raises:
         InputError: The images cannot be loaded or do not have the classes that a network predicts,
             ``out`` belongs to another study, or the disk is full.
         Interrupted: Someone asked to stop; the state is saved.
     """
-    images, split = load_data(study.base.data)
+    images, split = load_data(study.base.data, images)
     fingerprint = images.source.fingerprint
     # All problems are found before the first run: nobody wants to learn of one after a night.
     for variant in study.variants:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 from caelab.errors import InputError
 from caelab.metrics.image_metrics import METRICS
@@ -56,12 +57,15 @@ class Comparison:
         return list(dict.fromkeys(run.degradation for run in self.runs.values()))
 
 
-def compare_runs(paths: Sequence[Path], *, metric: str = "mse") -> Comparison:
+def compare_runs(
+    paths: Sequence[Path], *, metric: str = "mse", names: Sequence[str] = ()
+) -> Comparison:
     """Compare finished runs.
 
     Args:
         paths: Two run directories or more.
         metric: A name in ``METRICS`` that all of them were measured by.
+        names: Names of the runs, all different; by default those of their folders.
 
     Raises:
         InputError: There are fewer than two runs, or one twice; one is not finished or damaged;
@@ -77,7 +81,8 @@ def compare_runs(paths: Sequence[Path], *, metric: str = "mse") -> Comparison:
             raise InputError(f"{path.name} is named twice. Name different runs.")
     # Folders of one name in two places need their paths to be told apart.
     unique = len({path.name for path in resolved}) == len(resolved)
-    runs = {path.name if unique else str(path): read_run(path) for path in resolved}
+    names = names or [path.name if unique else str(path) for path in resolved]
+    runs = {name: read_run(path) for name, path in zip(names, resolved, strict=True)}
     measures = {name: run.measures for name, run in runs.items()}
     first, *others = runs
     for name in others:
@@ -102,10 +107,7 @@ def compare_runs(paths: Sequence[Path], *, metric: str = "mse") -> Comparison:
 
 
 def draw_differences(comparison: Comparison, file: Path, *, data: str | None = None) -> None:
-    """Draw the test images on which the runs differ most: originals, outputs and errors.
-
-    With two runs, half of the images are those on which one is most ahead, the rest those on which
-    the other is; with more runs, they are those on which the best and the worst differ most.
+    """Write the figure of :func:`differences_figure`.
 
     Args:
         comparison: Compared runs.
@@ -118,8 +120,23 @@ def draw_differences(comparison: Comparison, file: Path, *, data: str | None = N
     """
     if file.suffix.lower() not in (".png", ".svg"):
         raise InputError(f"{file}: the picture's name should end in .png or .svg.")
+    save_figure(differences_figure(comparison, RunImages(data)), file)
+
+
+def differences_figure(comparison: Comparison, images: RunImages) -> Figure:
+    """Draw the test images on which the runs differ most: originals, outputs and errors.
+
+    With two runs, half of the images are those on which one is most ahead, the rest those on which
+    the other is; with more runs, they are those on which the best and the worst differ most.
+
+    Args:
+        comparison: Compared runs.
+        images: Gives their images and networks.
+
+    Raises:
+        InputError: The images cannot be had or are others, or weights are damaged.
+    """
     positions = most_different(comparison.values, MAX_IMAGES)
-    images = RunImages(data)
     made = {name: images.pictures(run, positions) for name, run in comparison.runs.items()}
     errors = {
         name: np.abs(each["estimate"] - each["target"]).mean(1) for name, each in made.items()
@@ -134,7 +151,7 @@ def draw_differences(comparison: Comparison, file: Path, *, data: str | None = N
         rows = {"output": made[name]["estimate"], "its error": shown}
         blocks.append(ImageBlock(rows=rows, heading=name, notes=notes))
     unit = f" in {comparison.unit}" if comparison.unit else ""
-    figure = draw_image_blocks(
+    return draw_image_blocks(
         blocks,
         title=f"Where {len(made)} networks differ most in {comparison.metric}, on the test images",
         footnote=(
@@ -143,7 +160,6 @@ def draw_differences(comparison: Comparison, file: Path, *, data: str | None = N
             f" {significant(brightest, 2)}"
         ),
     )
-    save_figure(figure, file)
 
 
 def most_different(values: Mapping[str, np.ndarray], count: int) -> np.ndarray:

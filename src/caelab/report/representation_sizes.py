@@ -35,14 +35,12 @@ def size_part(description: Description) -> tuple[SizeAnswer, Part]:
     Args:
         description: Description of the network.
     """
-    layers = _layers(spell_out(description.network).items)
-    rows, shape = [], description.input
-    for index, row in enumerate(description.rows, 1):
-        # A bracket adds or appends; no layer computes there.
-        brackets = row.kind in ("residual", "skip")
-        calculation = row.kind if brackets else _calculation(next(layers), shape, row.shape)
-        rows.append((index, row.text, calculation, format_shape(row.shape), row.size))
-        shape = row.shape
+    rows = [
+        (index, row.text, calculation, format_shape(row.shape), row.size)
+        for index, (row, calculation) in enumerate(
+            zip(description.rows, size_calculations(description), strict=True), 1
+        )
+    ]
     answer = SizeAnswer(
         input=description.input,
         inputs=size_of(description.input),
@@ -51,6 +49,18 @@ def size_part(description: Description) -> tuple[SizeAnswer, Part]:
         skip_around_code=description.skip_around_code,
     )
     return answer, Part("representation_sizes", {"answer": answer, "sizes": rows})
+
+
+def size_calculations(description: Description) -> list[str]:
+    """Return the size formula applied to the output of every row of a description."""
+    layers = _layers(spell_out(description.network).items)
+    calculations, shape = [], description.input
+    for row in description.rows:
+        # A bracket adds or appends; no layer computes there.
+        brackets = row.kind in ("residual", "skip")
+        calculations.append(row.kind if brackets else _calculation(next(layers), shape, row.shape))
+        shape = row.shape
+    return calculations
 
 
 def _layers(items: Sequence[Item]) -> Iterator[LayerKind]:

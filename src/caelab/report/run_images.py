@@ -23,10 +23,11 @@ class RunImages:
     """The images that runs were trained on, and their networks; each is read once.
 
     Args:
-        data: Source of the images; by default that of the runs.
+        data: Source of the images, or the images themselves; by default the source that the runs
+            had.
     """
 
-    def __init__(self, data: str | None = None) -> None:
+    def __init__(self, data: str | ImageSet | None = None) -> None:
         self._data = data
         self._sets: dict[tuple[str, int], ImageSet | InputError] = {}
         self._parts: dict[tuple[object, ...], DeviceImages] = {}
@@ -41,7 +42,11 @@ class RunImages:
         key, source = run.images[:2], self._data or run.config.data.source
         if key not in self._sets:
             try:
-                images = load_images(source, size=run.config.data.size)
+                images = (
+                    source
+                    if isinstance(source, ImageSet)
+                    else load_images(source, size=run.config.data.size)
+                )
                 if images.source.fingerprint != run.source["fingerprint"]:
                     raise InputError(
                         f"the images at {images.source.where} are not those that {run.name} was"

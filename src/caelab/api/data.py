@@ -1,0 +1,182 @@
+"""``caelab.load_data``: images with their split, as a student would look at them."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import InstanceOf
+
+from caelab.api.display import Picture, Table, checked, stacked
+from caelab.data.image_set import ImageSet, Source, fingerprint
+from caelab.data.load import load_images
+from caelab.data.split import Split, split_images
+from caelab.data.summary import Summary, draw_contact_sheet, summarize
+from caelab.errors import InputError
+from caelab.experiments.config import DataConfig, make_config
+
+Part = Literal["train", "validation", "test"]
+
+
+class Data:
+    """Images and their split into training, validation and test images.
+
+    Attributes:
+        images: All images, their classes, and where they came from.
+        split: Positions of the images of each part.
+        config: How they were loaded and split.
+    """
+
+    def __init__(self, images: ImageSet, split: Split, config: DataConfig) -> None:
+        self.images = images
+        self.split = split
+        self.config = config
+
+    @property
+    def train(self) -> NDArray[np.uint8]:
+        """Images that weights are fitted to, ``uint8 (N, 3, H, W)``."""
+        return self.images.images[self.split.train]
+
+    @property
+    def validation(self) -> NDArray[np.uint8]:
+        """Images by which networks and epochs are chosen, ``uint8 (N, 3, H, W)``."""
+        return self.images.images[self.split.validation]
+
+    @property
+    def test(self) -> NDArray[np.uint8]:
+        """Images that a finished network is measured on once, ``uint8 (N, 3, H, W)``."""
+        return self.images.images[self.split.test]
+
+    def labels(self, part: Part) -> NDArray[np.int64] | None:
+        """Return the class of each image of a part, ``int64 (N,)``; ``None`` without classes."""
+        labels = self.images.labels
+        return None if labels is None else labels[getattr(self.split, part)]
+
+    @cached_property
+    def summary(self) -> Summary:
+        """Counts, statistics of the channels, and images that two parts share."""
+        return summarize(self.images, self.split)
+
+    @property
+    def parts(self) -> Table:
+        """Number of images of each part, and its share of all."""
+        counts = self.summary.counts
+        total = sum(counts.values())
+        return Table(
+            {"part": name, "images": count, "share": count / total}
+            for name, count in counts.items()
+        )
+
+    @property
+    def channels(self) -> Table:
+        """Mean and standard deviation of each channel of the training images in [0, 1]."""
+        train = self.summary.train
+        rows = zip(("red", "green", "blue"), train.mean, train.std, strict=True)
+        return Table({"channel": name, "mean": mean, "std": std} for name, mean, std in rows)
+
+    def normalize(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Subtract the training images' mean from each channel and divide by its deviation.
+
+        Training does the same by itself, unless ``normalize="none"``; errors are always measured on
+        [0, 1].
+
+        Args:
+            images: ``uint8 (N, 3, H, W)``.
+
+        Returns:
+            ``float32 (N, 3, H, W)``; over all training images a mean of 0 and a deviation of 1.
+        """
+        train = self.summary.train
+        # A channel that is constant has no deviation to divide by.
+        deviations = [value or 1.0 for value in train.std]
+        mean, std = (np.array(each, np.float32)[:, None, None] for each in (train.mean, deviations))
+        scaled: NDArray[np.float32] = images.astype(np.float32) / np.float32(255)
+        return (scaled - mean) / std
+
+    def show(self) -> Picture:
+        """Show some images, a row for each class where there are classes."""
+        figure = draw_contact_sheet(self.images)
+        return Picture.of(figure, "png", f"some images of {self.images.source.where}")
+
+    def __repr__(self) -> str:
+        return self.summary.as_text()
+
+    def _repr_html_(self) -> str:
+        height, width = self.summary.size
+        heading = f"{self.images.source.where}: images of {height}×{width} pixels"
+        return stacked(heading, self.parts, self.channels)
+
+
+@checked
+def load_data(
+    source: str | Path | InstanceOf[np.ndarray[Any, Any]] = "auto",
+    *,
+    size: int = 32,
+    split: Literal["pooled", "official"] = "pooled",
+    split_seed: int = 0,
+    train_size: int | None = None,
+    val_size: int | None = None,
+) -> Data:
+    """Load images and split them into training, validation and test images, 80/10/10.
+
+    >>> import caelab
+    >>> data = caelab.load_data("photos", train_size=500)
+    >>> data.train.shape, data.validation.shape, data.test.dtype
+    ((500, 3, 32, 32), (800, 3, 32, 32), dtype('uint8'))
+    >>> data.channels
+    channel    mean     std
+    red      0.4...  0.2...
+    green    0.3...  0.2...
+    blue     0.3...  0.2...
+
+    Args:
+        source: ``"auto"`` takes the path in the environment variable ``CAELAB_DATA``, else CIFAR-10
+            that is found on the machine, else downloads it, else takes the built-in photos.
+            ``"cifar10"`` insists on CIFAR-10, ``"photos"`` are the built-in photos. Otherwise a
+            path of CIFAR-10 or of a folder of pictures, or an array of square images
+            ``uint8 (N, 3, H, W)``.
+        size: Side in pixels, 1 to 1024, to which pictures of a folder are cropped and resized.
+        split: ``"pooled"`` splits all images by classes; ``"official"`` keeps CIFAR-10's own test
+            images, for comparisons with papers.
+        split_seed: Seed of the shuffle before the split, from 0 on.
+        train_size: Largest number of training images.
+        val_size: Largest number of validation images.
+
+    Raises:
+        InputError: There is no such data, it is damaged or too small, or a parameter is wrong.
+    """
+    array = source if isinstance(source, np.ndarray) else None
+    if array is not None:
+        if array.dtype != np.uint8 or array.ndim != 4 or array.shape[1::2] != (3, array.shape[2]):
+            raise InputError(
+                "`source`: an array should hold square images, uint8 (N, 3, H, H), not"
+                f" {array.dtype} {array.shape}."
+            )
+        size = array.shape[2]
+    config = make_config(
+        {
+            "data": {
+                "source": "array" if array is not None else str(source),
+                "size": size,
+                "split": split,
+                "split_seed": split_seed,
+                "train_size": train_size,
+                "val_size": val_size,
+            }
+        }
+    ).data
+    if array is None:
+        images = load_images(config.source, size=size)
+        # "auto" may find other images tomorrow, while the runs of today should find theirs.
+        found = {"cifar10": images.source.where, "photos": "photos"}.get(images.source.name)
+        config = config.model_copy(update={"source": found or config.source})
+    else:
+        images = ImageSet(
+            images=array,
+            source=Source(name="array", where="an array", fingerprint=fingerprint(array, None)),
+        )
+    parts = split_images(
+        images, mode=split, seed=split_seed, val_size=val_size, train_size=train_size
+    )
+    return Data(images, parts, config)

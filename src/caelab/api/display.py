@@ -1,0 +1,175 @@
+"""What a notebook shows: tables and pictures; elsewhere a table is text, a picture a file."""
+
+import base64
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import wraps
+from html import escape
+from pathlib import Path
+from typing import Any, Literal, ParamSpec, TypeVar
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from pydantic import ValidationError, validate_call
+
+from caelab.errors import InputError
+from caelab.files import replacing
+from caelab.plotting import render
+from caelab.report.number_format import significant
+from caelab.training.config import reason
+
+P = ParamSpec("P")
+ResultT = TypeVar("ResultT")
+
+
+class Table(list[dict[str, Any]]):
+    """Rows, each a dictionary with the same keys; ``pandas.DataFrame(table)`` takes it.
+
+    A notebook shows it as a table. Numbers are shown with four significant digits and kept whole.
+
+    >>> table = Table([{"method": "network", "mse": 0.00451}, {"method": "PCA", "mse": 0.0039}])
+    >>> table
+    method        mse
+    network  0.004510
+    PCA      0.003900
+    >>> table.column("mse").min()
+    np.float64(0.0039)
+    """
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return the values of a column, ``(rows,)``.
+
+        Raises:
+            InputError: There is no such column.
+        """
+        if any(name not in row for row in self):
+            raise InputError(f"`name` {name!r}: the columns are {', '.join(self[0])}.")
+        return np.array([row[name] for row in self])
+
+    def __repr__(self) -> str:
+        columns = [[name, *map(_cell, values)] for name, values in self._columns()]
+        aligned = [
+            [cell.rjust(max(map(len, cells))) if right else cell.ljust(max(map(len, cells)))
+             for cell in cells]
+            for cells, right in zip(columns, self._numeric(), strict=True)
+        ]  # fmt: skip
+        return "\n".join("  ".join(line).rstrip() for line in zip(*aligned, strict=True))
+
+    def _repr_html_(self) -> str:
+        sides = ["right" if right else "left" for right in self._numeric()]
+        lines = [("th", [name for name, _ in self._columns()])]
+        lines += [("td", [_cell(value) for value in row.values()]) for row in self]
+        rows = (
+            "".join(
+                f'<{kind} style="text-align:{side}">{escape(cell)}</{kind}>'
+                for cell, side in zip(cells, sides, strict=True)
+            )
+            for kind, cells in lines
+        )
+        return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+
+    def _columns(self) -> Iterable[tuple[str, list[Any]]]:
+        return [(name, [row[name] for row in self]) for name in (self[0] if self else ())]
+
+    def _numeric(self) -> list[bool]:
+        """Return for each column whether it holds numbers, which are aligned on the right."""
+        return [
+            all(value is None or isinstance(value, int | float) for value in values)
+            for _, values in self._columns()
+        ]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return significant(value, 4) if np.isfinite(value) else str(value)
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that a notebook shows, and that :meth:`save` writes.
+
+    Attributes:
+        data: Bytes of the file.
+        format: ``"svg"`` or ``"png"``.
+        alt: What it shows, for people who cannot see it.
+    """
+
+    data: bytes
+    format: Literal["svg", "png"]
+    alt: str
+
+    @classmethod
+    def of(cls, figure: Figure, format: Literal["svg", "png"], alt: str) -> "Picture":  # noqa: A002 - matplotlib's word
+        """Return the picture of a figure.
+
+        Args:
+            figure: Figure to draw.
+            format: ``"svg"`` for lines, ``"png"`` for images.
+            alt: What it shows.
+        """
+        return cls(render(figure, "caelab", format), format, alt)
+
+    def save(self, file: str | Path) -> None:
+        """Write the file.
+
+        Raises:
+            InputError: Its name does not end in the picture's format, or it cannot be written.
+        """
+        path = Path(file)
+        if path.suffix.lower() != f".{self.format}":
+            raise InputError(
+                f"`file` {file}: the name of this picture should end in .{self.format}."
+            )
+        with replacing(path) as temporary:
+            temporary.write_bytes(self.data)
+
+    def __repr__(self) -> str:
+        return f"<picture: {self.alt}>"
+
+    def _repr_html_(self) -> str:
+        # As an image of its own, because the identifiers of two SVGs in one page may clash.
+        kind = "svg+xml" if self.format == "svg" else "png"
+        data = base64.b64encode(self.data).decode()
+        return f'<img alt="{escape(self.alt)}" src="data:image/{kind};base64,{data}">'
+
+
+def stacked(*parts: Any) -> str:
+    """Return HTML with several tables, pictures and lines of text one above another."""
+    texts = (part if isinstance(part, str) else part._repr_html_() for part in parts)
+    return "".join(f'<div style="overflow-x:auto;margin:.5em 0">{text}</div>' for text in texts)
+
+
+def checked(function: Callable[P, ResultT]) -> Callable[P, ResultT]:
+    """Check the arguments of a public function against their annotations.
+
+    The function then raises an ``InputError`` that names each wrong parameter.
+    """
+    validated = validate_call(config={"arbitrary_types_allowed": True})(function)
+    positional = [
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.VAR_POSITIONAL)
+    ]
+
+    @wraps(function)
+    def call(*arguments: P.args, **named: P.kwargs) -> ResultT:
+        try:
+            return validated(*arguments, **named)
+        except ValidationError as error:
+            messages: dict[str, str] = {}
+            for problem in error.errors():
+                place, *_ = problem["loc"]
+                name = positional[min(place, len(positional) - 1)] if type(place) is int else place
+                shown = "" if "missing" in problem["type"] else f" {problem['input']!r:.60}"
+                # A parameter of several types has a problem with each of them; the first will do.
+                messages.setdefault(str(name), f"`{name}`{shown}: {reason(problem)}")
+            raise InputError(f"{'; '.join(messages.values())}.") from error
+
+    return call

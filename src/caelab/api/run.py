@@ -1,0 +1,248 @@
+"""``caelab.train`` and what it returns: a finished run."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import InstanceOf
+from safetensors.numpy import load_file
+
+from caelab.api.data import Data
+from caelab.api.describe import NetworkDescription
+from caelab.api.display import Picture, Table, checked, stacked
+from caelab.errors import InputError
+from caelab.experiments.config import RunConfig, make_config, merge, nest
+from caelab.experiments.run import run as train_run
+from caelab.networks import Network
+from caelab.pictures.load import Model, load
+from caelab.plotting import draw_image_rows
+from caelab.report.render_markdown import render_markdown
+from caelab.report.run_differences import Variant
+from caelab.report.run_images import RunImages, choose_images
+from caelab.report.run_reader import FinishedRun, read_run
+from caelab.report.shortcomings import Shortcomings, measure_shortcomings, shortcoming_part
+
+METRICS = {
+    "mse": "MSE", "psnr": "PSNR, dB", "ssim": "SSIM", "chroma_mse": "chroma MSE",
+    "ciede2000": "ΔE₀₀", "colorfulness": "colorfulness",
+}  # fmt: skip
+"""Metrics in the table of a run's errors, where the run states them, and their headings."""
+
+
+class Run:
+    """A finished run, read from its directory.
+
+    Attributes:
+        finished: Everything that the directory says, as reports use it.
+    """
+
+    def __init__(self, path: str | Path, *, data: Data | None = None) -> None:
+        """Read a run.
+
+        Args:
+            path: Run directory.
+            data: Its images, if they are loaded already or are an array.
+
+        Raises:
+            InputError: There is no finished run, or something in it is damaged.
+        """
+        self.finished: FinishedRun = read_run(Path(path))
+        self._images = RunImages(None if data is None else data.images)
+
+    @property
+    def path(self) -> Path:
+        """Run directory."""
+        return self.finished.directory.path
+
+    @property
+    def config(self) -> RunConfig:
+        """Configuration, from which the run can be repeated."""
+        return self.finished.config
+
+    @property
+    def network(self) -> NetworkDescription:
+        """Description of the network, as it was adapted to its task."""
+        return NetworkDescription(**vars(self.finished.description))
+
+    @property
+    def errors(self) -> Table:
+        """Rows of ``epochs.csv``: mean squared errors on [0, 1] after each epoch, and its time."""
+        return Table({**row, "epoch": int(row["epoch"])} for row in self.finished.epochs)
+
+    @property
+    def test(self) -> dict[str, float]:
+        """Mean errors on the test images by metric: ``mse`` on [0, 1], ``psnr`` in dB."""
+        return dict(self.finished.result["test"])
+
+    @property
+    def per_image(self) -> dict[str, NDArray[Any]]:
+        """Errors of each test image, ``(N,)`` by metric."""
+        return self.finished.measures
+
+    @property
+    def results(self) -> Table:
+        """Test errors of the network, and of every baseline on the same images."""
+        methods = {"network": self.test, **self.finished.result["baselines"]}
+        shown = {name: heading for name, heading in METRICS.items() if name in self.test}
+        return Table(
+            {"method": method, **{heading: errors.get(name) for name, heading in shown.items()}}
+            for method, errors in methods.items()
+        )
+
+    @cached_property
+    def model(self) -> Model:
+        """The trained model: ``restore``, ``encode`` and ``decode`` take images and codes."""
+        return load(self.path)
+
+    @property
+    def weights(self) -> dict[str, NDArray[Any]]:
+        """Weights of the epoch with the lowest validation error, by the name of their layer."""
+        return load_file(self.finished.directory.weights)
+
+    def plot(self) -> Picture:
+        """Show training and validation error by epoch, the test error and the baselines."""
+        data = self.finished.directory.error.read_bytes()
+        return Picture(data, "svg", f"error by epoch of {self.config.network_name}")
+
+    def samples(self, count: int = 10) -> Picture:
+        """Show test images through the network, from the smallest error to the largest.
+
+        Args:
+            count: Number of images, from 1 on.
+
+        Raises:
+            InputError: The images are no longer where they were, or ``count`` is wrong.
+        """
+        return show_samples({"network": self}, count)
+
+    def shortcomings(self) -> "MeasuredShortcomings":
+        """Measure what a colorizer does badly: pale colors, hues, edges, brightness, ambiguity.
+
+        Raises:
+            InputError: The run does not color gray images, or its images cannot be had.
+        """
+        if self.finished.degradation != "gray":
+            raise InputError(
+                "shortcomings are measured of runs with `degradation` gray; that of"
+                f" {self.path.name} is {self.finished.degradation}."
+            )
+        variant = Variant(label=self.config.network_name, runs=(self.finished,))
+        return MeasuredShortcomings(measure_shortcomings(variant, self._images))
+
+    def __repr__(self) -> str:
+        return f"<run {self.path}: test MSE {self.test['mse']:.6f}>"
+
+    def _repr_html_(self) -> str:
+        return stacked(f"<code>{self.path}</code>: errors on the test images", self.results)
+
+
+class MeasuredShortcomings:
+    """Measured shortcomings of a colorizer; a notebook shows them as text and tables.
+
+    Attributes:
+        values: The measurements.
+    """
+
+    def __init__(self, values: Shortcomings) -> None:
+        self.values = values
+
+    def __repr__(self) -> str:
+        return render_markdown([shortcoming_part(self.values)]).text
+
+    def _repr_markdown_(self) -> str:
+        return repr(self)
+
+
+def show_samples(runs: Mapping[str, Run], count: int) -> Picture:
+    """Show the same test images through several networks, by rising error of the first.
+
+    Args:
+        runs: Runs on the same test images by their labels.
+        count: Number of images.
+
+    Raises:
+        InputError: The images cannot be had, or ``count`` is below 1.
+    """
+    if not isinstance(count, int) or count < 1:
+        raise InputError(f"`count` {count!r}: should be a whole number from 1 on.")
+    first, *_ = runs.values()
+    positions = choose_images(first.finished, count)
+    rows: dict[str, NDArray[np.float32]] = {}
+    for label, run in runs.items():
+        made = first._images.pictures(run.finished, positions)
+        if run.finished.degradation != "none":
+            rows.setdefault(f"input, {run.finished.degradation}", made["degraded"])
+        rows[label] = made["estimate"]
+        original = made["target"]
+    rows["original"] = original
+    return Picture.of(draw_image_rows(rows), "png", f"test images, in rows: {', '.join(rows)}")
+
+
+def configure(
+    data: str | Path | Data, options: Mapping[str, Any]
+) -> tuple[dict[str, Any], Data | None]:
+    """Return the tables of a configuration, and the images where they are loaded.
+
+    Args:
+        data: Images or their source.
+        options: Parameters by their short names.
+
+    Raises:
+        InputError: ``size`` is not that of the loaded images.
+    """
+    tables = nest(options)
+    if not isinstance(data, Data):
+        return merge({"data": {"source": str(data)}}, tables), None
+    if options.get("size", data.config.size) != data.config.size:
+        raise InputError(
+            f"`size` {options['size']}: `data` is loaded already with {data.config.size} pixels."
+            " Load it with the other size."
+        )
+    # Only what was chosen, because a study's file may choose the rest.
+    return merge({"data": data.config.model_dump(exclude_defaults=True)}, tables), data
+
+
+@checked
+def train(
+    network: str | InstanceOf[Network] = "reference",
+    data: InstanceOf[Data] | str | Path = "auto",
+    *,
+    runs: str | Path = "runs",
+    **options: Any,
+) -> Run:
+    """Train a network, measure it on the test images once, and return the finished run.
+
+    A run that is finished is not trained again, and one that was interrupted resumes: call it again
+    with the same arguments.
+
+    >>> import caelab, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run = caelab.train(
+    ...         "conv4 pool conv2 | up conv3", "photos", runs=folder, epochs=2, train_size=640
+    ...     )
+    ...     weights = run.weights
+    >>> run.errors.column("epoch"), run.results[1]["method"]
+    (array([1, 2]), 'pca-512')
+    >>> run.test["mse"] < 0.1, sorted(weights)[0]
+    (True, 'decoder.1.bias')
+
+    Args:
+        network: Network text such as ``"conv8 pool conv16 | up conv3"``, or a preset's name.
+        data: What :func:`caelab.load_data` returned, or its ``source``.
+        runs: Folder of run directories; the run gets one of its own.
+        options: Parameters of the run by their names in ``caelab train --help-all``, such as
+            ``epochs`` (from 1 on, 10 if left out), ``train_size``, ``batch_size``, ``seed``,
+            ``learning_rate``, ``degradation`` (``"gray"``, ``"noise0.1"``, …), ``target``
+            (``"rgb"``, ``"chroma"``, ``"bins"``), ``flip`` and ``patience``.
+
+    Raises:
+        InputError: A parameter is wrong, or the network or the data do not fit.
+        Interrupted: Someone pressed Ctrl-C; the state is saved.
+    """
+    tables, loaded = configure(data, options)
+    config = make_config({**tables, "network": network})
+    images = None if loaded is None else loaded.images
+    return Run(train_run(config, runs=Path(runs), images=images).path, data=loaded)

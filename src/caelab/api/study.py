@@ -1,0 +1,224 @@
+"""``caelab.study``: several networks over seeds, and the effect of what was varied."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, InstanceOf
+
+from caelab.api.data import Data, load_data
+from caelab.api.display import Picture, Table, checked, stacked
+from caelab.api.run import Run, configure, show_samples
+from caelab.errors import InputError
+from caelab.experiments.config import nest
+from caelab.experiments.engines.base import Engine, SerialEngine
+from caelab.experiments.engines.processes import ProcessEngine
+from caelab.experiments.study import read_study
+from caelab.experiments.study_runner import run_study
+from caelab.networks import Network
+from caelab.report.figures.code_size import draw_code_size
+from caelab.report.figures.effects import draw_effects
+from caelab.report.figures.front import draw_front
+from caelab.report.inputs import StudyResults, gather
+from caelab.report.language import read_language
+
+FIGURES = {
+    "effects": draw_effects,
+    "code size": lambda analysis, language: draw_code_size(analysis, {}, language),
+    "weights": draw_front,
+}
+
+
+class Study:
+    """The finished runs of a study; a notebook shows a row for each network.
+
+    Attributes:
+        finished: Rows, runs and failures, as reports use them.
+    """
+
+    def __init__(self, finished: StudyResults, data: Data) -> None:
+        self.finished = finished
+        self._data = data
+
+    @property
+    def path(self) -> Path:
+        """Folder with ``results.csv``; ``caelab report`` takes it."""
+        return self.finished.folder
+
+    @cached_property
+    def runs(self) -> dict[str, Run]:
+        """The run of each network with its lowest seed, by the network's label."""
+        rows = self.finished.rows
+        first = {row.label: row.run for row in sorted(rows, key=lambda row: -row.seed)}
+        return {
+            label: Run(self.finished.runs[first[label]].directory.path, data=self._data)
+            for label in dict.fromkeys(row.label for row in rows)
+        }
+
+    @property
+    def results(self) -> Table:
+        """Mean test error of each network over its seeds, and its size."""
+        return Table(
+            {
+                "network": each.label,
+                "text": each.network,
+                "code": each.code_size,
+                "weights": each.weights,
+                "test MSE": each.mse.estimate,
+                "seeds": each.mse.n,
+                "s/epoch": each.seconds_per_epoch,
+            }
+            for each in self.finished.analysis.architectures
+        )
+
+    @property
+    def effects(self) -> Table:
+        """Each level's test MSE as a multiple of the base's, with its simultaneous 95% interval.
+
+        Verdicts are ``lower``, ``higher``, ``equivalent`` (smaller than 3%) and ``undecided``.
+        """
+        effects = sorted(
+            self.finished.analysis.effects, key=lambda each: each.contrast.ratio.estimate
+        )
+        return Table(
+            {
+                "network": each.architecture.label,
+                "varied": each.factor,
+                "same code size": each.same_code,
+                "MSE / base's": each.contrast.ratio.estimate,
+                "low": each.contrast.ratio.low,
+                "high": each.contrast.ratio.high,
+                "verdict": str(each.contrast.verdict),
+            }
+            for each in effects
+        )
+
+    @property
+    def best(self) -> Run:
+        """A run of the network with the lowest mean validation error.
+
+        Raises:
+            InputError: No network has a finite error.
+        """
+        best = self.finished.analysis.best
+        if best is None:
+            raise InputError(f"no network of {self.path} has a finite error.")
+        return self.runs[best.label]
+
+    def plot(self, what: Literal["effects", "code size", "weights"] = "effects") -> Picture:
+        """Show the study as a figure.
+
+        Args:
+            what: ``"effects"`` of what was varied on the test error; the error against the
+                ``"code size"``, or against the number of ``"weights"``.
+
+        Raises:
+            InputError: There is no such figure, or nothing to draw in it.
+        """
+        if what not in FIGURES:
+            raise InputError(f"`what` {what!r}: should be one of {', '.join(FIGURES)}.")
+        figure = FIGURES[what](self.finished.analysis, read_language("en"))
+        if figure is None:
+            raise InputError(f"`what` {what}: the study has no finished runs to draw it from.")
+        return Picture.of(figure, "svg", f"{what} in the study {self.finished.name}")
+
+    def samples(self, count: int = 10) -> Picture:
+        """Show the same test images through all networks, by rising error of the first.
+
+        Args:
+            count: Number of images, from 1 on.
+
+        Raises:
+            InputError: The images are no longer where they were, or ``count`` is wrong.
+        """
+        return show_samples(self.runs, count)
+
+    def __repr__(self) -> str:
+        return repr(self.results)
+
+    def _repr_html_(self) -> str:
+        failures = self.finished.failures
+        failed = [f"failed: {label}, seed {seed}: {escape(why)}" for label, seed, why in failures]
+        return stacked(self.results, *failed)
+
+
+@checked
+def study(
+    networks: Mapping[str, Any] | str | Path,
+    data: InstanceOf[Data] | str | Path = "auto",
+    *,
+    base: str | InstanceOf[Network] = "reference",
+    factors: Mapping[str, Any] | None = None,
+    seeds: int | Sequence[int] | None = None,
+    name: str = "study",
+    runs: str | Path = "runs",
+    workers: Annotated[int, Field(ge=1)] = 1,
+    progress: Callable[[str], object] | None = None,
+    **options: Any,
+) -> Study:
+    """Train a base and other networks over seeds, and compare them with the base.
+
+    Finished runs are not trained again: networks and seeds can be added to a study.
+
+    >>> import caelab, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     study = caelab.study(
+    ...         {"smaller code": "conv4 pool conv1 | up conv3"}, "photos",
+    ...         base="conv4 pool conv2 | up conv3", runs=folder, epochs=1, train_size=256,
+    ...     )
+    >>> study.results.column("code")
+    array([512, 256])
+
+    Args:
+        networks: Network texts by labels of your own; instead of a text, a mapping of the
+            parameters in which the network's runs differ from the base's. Or the path of a study's
+            TOML file, which states base, factors and name, too.
+        data: What :func:`caelab.load_data` returned, or its ``source``.
+        base: Network that the others are compared with: a text or a preset's name.
+        factors: What is varied. The levels of ``kernel``, ``channels``, ``downsampling``,
+            ``upsampling``, ``code_activation`` or of a parameter of a run; or networks by their
+            level: ``{"kernel": [1, 5], "layers": {"one more": "…"}}``.
+        seeds: How many seeds, or which, from 0 on; one, or those of the file, if left out.
+        name: Name of the study's folder: letters, digits, - and _.
+        runs: Folder of run directories.
+        workers: Number of runs that train at the same time, each in a process of its own. With
+            more than one, a script must call this below ``if __name__ == "__main__":``.
+        progress: Function that is called with a line after each run, such as ``print``.
+        options: Parameters of all runs; see :func:`caelab.train`.
+
+    Raises:
+        InputError: Something is wrong with a network or a parameter, of which all are named; or no
+            run could be trained.
+        Interrupted: Someone pressed Ctrl-C; the state is saved.
+    """
+    if not isinstance(data, Data):
+        data = load_data(data, size=options.get("size", 32))
+    tables, _ = configure(data, options)
+    plan = read_study(
+        {
+            "study": {"name": name},
+            "base": {"network": base},
+            "factors": nest(factors or {}),
+            "networks": {label: _tables(each) for label, each in networks.items()},
+        }
+        if isinstance(networks, Mapping)
+        else Path(networks),
+        options=tables,
+        seeds=seeds if seeds is None or isinstance(seeds, int) else [*seeds],
+    )
+    folder = Path(runs) / f"study-{plan.name}-{plan.base.key(data.images.source.fingerprint)}"
+    engine: Engine = SerialEngine() if workers == 1 else ProcessEngine(workers=workers)
+    for state in run_study(plan, engine=engine, runs=Path(runs), out=folder, images=data.images):
+        row = state.rows.get(state.latest)
+        if progress is not None and row is not None:
+            progress(f"{row.label}, seed {row.seed}: test MSE {row.test_mse:.6f}")
+    if not state.rows:
+        raise InputError("\n".join(["no run could be trained:", *state.failures.values()]))
+    (finished,) = gather([folder], runs=Path(runs)).studies
+    return Study(finished, data)
+
+
+def _tables(network: Any) -> Any:
+    return nest(network) if isinstance(network, Mapping) else network
