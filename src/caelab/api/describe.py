@@ -15,8 +15,8 @@ class NetworkDescription(Description):
     def _repr_html_(self) -> str:
         # Only where somebody looks: describing a network alone takes milliseconds.
         from caelab.api.display import Picture, Table, stacked
+        from caelab.report.figures.reference import draw_network
         from caelab.report.language import read_language
-        from caelab.report.network_drawing import draw_network
         from caelab.report.representation_sizes import size_calculations
 
         drawing = Picture(draw_network(self, read_language("en")), "svg", f"network {self.text}")

@@ -18,9 +18,8 @@ from caelab.experiments.engines.processes import ProcessEngine
 from caelab.experiments.study import read_study
 from caelab.experiments.study_runner import run_study
 from caelab.networks import Network
-from caelab.report.figures.code_size import draw_code_size
 from caelab.report.figures.effects import draw_effects
-from caelab.report.figures.front import draw_front
+from caelab.report.figures.networks import draw_code_size, draw_front
 from caelab.report.inputs import StudyResults, gather
 from caelab.report.language import read_language
 

@@ -131,7 +131,7 @@ def draw_equal_size(
     figure, axes = new_axes(4.4)
     set_limits(axes, x=[low / 2, high * 2], y=[*points[:, 1], *linear.values()])
     # The axis is the area; its ticks name whole shapes, as the channels differ, too.
-    shapes = {each.area: each.shape for each in shown}
+    shapes = {each.area or 0: each.shape for each in shown}
     axes.set_xticks(list(shapes), shapes.values())
     # The line joins those alone that the question is about.
     axes.plot(*error_points(answer.maps, "area").T, "-", color=BLUE, linewidth=1, alpha=0.7)
@@ -222,8 +222,8 @@ def label_points(axes: Axes, labels: Sequence[str], points: np.ndarray) -> None:
         # The nearest positions come first, and of them those to the right, as people read.
         for far, (right, up) in product((6, 12, 20, 30, 42), _DIRECTIONS):
             text.set(position=(right * far, up * far))
-            text.set_ha("left" if right > 0 else "right" if right else "center")
-            text.set_va("center" if right else "bottom" if up > 0 else "top")
+            text.set_horizontalalignment("left" if right > 0 else "right" if right else "center")
+            text.set_verticalalignment("center" if right else "bottom" if up > 0 else "top")
             box = text.get_window_extent()
             inside = axes.bbox.count_contains(box.corners()) == 4
             if inside and not box.count_overlaps(taken):
