@@ -169,8 +169,9 @@ def add_footnote(figure: Figure, text: str) -> None:
     """Write small gray text below a figure, broken into lines that fit."""
     if text:
         # About 14 letters of this size to the inch.
-        lines = textwrap.fill(text, int(14 * figure.get_figwidth()))
-        figure.supxlabel(lines, fontsize=8, color=GRAY)
+        figure.supxlabel(
+            textwrap.fill(text, int(14 * figure.get_figwidth())), fontsize=8, color=GRAY
+        )
 
 
 def save_figure(figure: Figure, *files: Path) -> None:
@@ -182,7 +183,7 @@ def save_figure(figure: Figure, *files: Path) -> None:
             temporary.write_bytes(data)
 
 
-def render(figure: Figure, name: str, format: Literal["svg", "png"]) -> bytes:  # noqa: A002 - matplotlib's word
+def render(figure: Figure, name: str, format: Literal["svg", "png"]) -> bytes:  # noqa: A002
     """Return the bytes of a figure's file; the same drawing and name give the same bytes.
 
     Args:

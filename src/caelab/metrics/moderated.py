@@ -161,8 +161,9 @@ class ModeratedErrors:
         that do so hold together in 83% of studies where d₀ is 2. Draws take them from their own
         posterior distribution. Its prior is uniform in log s₀² and in the weight d₀ / (d₀ + d) that
         a network's variance gives to the others', d being its degrees of freedom (uniform shrinkage
-        prior; Daniels 1999, Can. J. Stat. 27, 567). Averaged over that prior the intervals are
-        exact; they are somewhat too wide where variances are equal.
+        prior; Daniels 1999, Can. J. Stat. 27, 567). Averaged over that prior the intervals hold
+        together in 95% of studies; with 24 networks of two seeds, in 93% where d₀ is 1 to 2, in 96%
+        where it is 4, and in 99% where variances are equal.
 
         Args:
             weights: For each contrast its weight by network; the sum is 0.
@@ -179,11 +180,11 @@ class ModeratedErrors:
         >>> round(mean["c against both"].ratio.estimate, 6)
         2.0
         """
-        place = {label: index for index, label in enumerate(self.labels)}
-        known = {name: row for name, row in weights.items() if row and row.keys() <= place.keys()}
-        table = np.zeros((len(known), len(place)))
+        column = {label: index for index, label in enumerate(self.labels)}
+        known = {name: row for name, row in weights.items() if row and row.keys() <= column.keys()}
+        table = np.zeros((len(known), len(column)))
         for row, values in zip(table, known.values(), strict=True):
-            row[[place[label] for label in values]] = list(values.values())
+            row[[column[label] for label in values]] = list(values.values())
         sizes = np.abs(table).sum(axis=1)
         if not (sizes > 0).all() or not (np.abs(table.sum(axis=1)) <= 1e-9 * sizes).all():
             raise ValueError("the weights of a contrast must have the sum 0, and not all be 0")
@@ -198,6 +199,7 @@ class ModeratedErrors:
         """Return the simultaneous half-widths of contrasts ``(contrasts, networks)``."""
         if not len(table) or math.isnan(self.prior_degrees):
             return np.full(len(table), math.inf)
+        # A fixed seed: the same errors have the same intervals in every report.
         rng = np.random.default_rng(0)
         residual = self.counts - 1
         several = residual > 0
@@ -208,6 +210,7 @@ class ModeratedErrors:
         variances = squares / (2 * rng.standard_gamma((prior_degrees + residual) / 2))
         means = rng.standard_normal(variances.shape) * np.sqrt(variances / self.counts)
         distances = np.abs(means @ table.T)  # (draws, contrasts)
+        # Scaled by its own width, a contrast of wild networks does not widen those of calm ones.
         alone = np.quantile(distances, CONFIDENCE, axis=0, method="higher")
         together = np.quantile((distances / alone).max(axis=1), CONFIDENCE, method="higher")
         return np.asarray(alone * together)
@@ -354,10 +357,10 @@ def _draw_priors(
     posterior = np.exp(likelihood - likelihood.max()) * (np.diff(edges) * step)[:, None]
     cumulative = np.cumsum(posterior)
     drawn = np.searchsorted(cumulative, rng.random(DRAWS) * cumulative[-1])
-    place, level = np.unravel_index(drawn.clip(max=posterior.size - 1), posterior.shape)
+    row, level = np.unravel_index(drawn.clip(max=posterior.size - 1), posterior.shape)
     # Within a step the distribution is about even.
-    logarithms = levels[place, level] + step[place] * (rng.random(DRAWS) - 0.5)
-    return prior_degrees[place][:, None], np.exp(logarithms)[:, None]
+    logarithms = levels[row, level] + step[row] * (rng.random(DRAWS) - 0.5)
+    return prior_degrees[row][:, None], np.exp(logarithms)[:, None]
 
 
 def _log_mean(variances: ArrayLike, degrees: np.ndarray) -> np.ndarray:
