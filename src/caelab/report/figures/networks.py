@@ -132,7 +132,7 @@ def draw_equal_size(
     set_limits(axes, x=[low / 2, high * 2], y=[*points[:, 1], *linear.values()])
     # The axis is the area; its ticks name whole shapes, as the channels differ, too.
     shapes = {each.area or 0: each.shape for each in shown}
-    axes.set_xticks(list(shapes), shapes.values())
+    axes.set_xticks([float(area or 0) for area in shapes], shapes.values())
     # The line joins those alone that the question is about.
     axes.plot(*error_points(answer.maps, "area").T, "-", color=BLUE, linewidth=1, alpha=0.7)
     for mark, judged in (((BLUE, "o"), True), ((ORANGE, "s"), False)):
