@@ -12,10 +12,10 @@ DATA   ?= auto
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "caelab needs Python 3.11 or newer: make PYTHON=python3.12 …"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,onnx,search,sklearn,cluster,browser]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs,onnx,search,sklearn,cluster,browser]'
 	@touch $@
 
 .PHONY: lab
@@ -39,12 +39,20 @@ test-fast: check ## Run all checks and the tests that take less than ten seconds
 	$(BIN)/pytest --numprocesses 2 --dist worksteal -m "not slow"
 
 $(VENV)/.bench-installed: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	@touch $@
 
 .PHONY: bench
 bench: $(VENV)/.bench-installed ## Measure speed against other libraries (an hour and a half on two cores)
 	$(BIN)/python -m benchmarks
+
+.PHONY: docs
+docs: $(VENV)/.installed ## Build the documentation into site/; any warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+.PHONY: docs-serve
+docs-serve: $(VENV)/.installed ## Show the documentation at http://localhost:8000 while you write it
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
 .PHONY: weights
 weights: $(VENV)/.installed ## Train the shipped models again from their cards (hours; CAELAB_DATA: path of CIFAR-10)
@@ -59,4 +67,4 @@ format: $(VENV)/.installed ## Format the code and fix what can be fixed automati
 
 .PHONY: clean
 clean: ## Remove the environment and caches, but no runs
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

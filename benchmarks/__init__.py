@@ -8,5 +8,5 @@ JSON. Contestants take turns, round by round, because machines drift.
 
     benchmark ──► rounds ──► processes ──► contestants/*     one Task in, one line of JSON out
                     │
-                    └──► results/*.json ──► markdown ──► README.md
+                    └──► results/*.json ──► markdown ──► docs/benchmarks/comparison.md
 """

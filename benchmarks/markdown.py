@@ -1,6 +1,6 @@
-"""Markdown tables of the results, as the README shows them.
+"""Markdown tables of the results, as the documentation shows them.
 
-``python -m benchmarks.markdown --into README.md`` puts them there.
+``python -m benchmarks.markdown --into docs/benchmarks/comparison.md`` puts them there.
 """
 
 import argparse

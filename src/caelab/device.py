@@ -45,7 +45,7 @@ def choose_precision(choice: PrecisionChoice, device: torch.device) -> torch.dty
     """Return the type that convolutions compute in; weights and losses are always float32.
 
     ``"auto"`` is bfloat16 on CUDA devices that have it and float32 elsewhere: on the CPU, small
-    networks spend more on converting than bfloat16 products save (``benchmarks/NOTES.md``).
+    networks spend more on converting than bfloat16 products save (``docs/benchmarks/tried.md``).
     ``"bfloat16"`` is float32, with a logged warning, on a CPU that would have to imitate it.
 
     >>> choose_precision("auto", choose_device("cpu"))
@@ -68,7 +68,7 @@ def has_bfloat16() -> bool:
     """Return whether the CPU has instructions that multiply numbers in bfloat16.
 
     Such CPUs train wide networks in it two to three times as fast as in float32; others imitate it,
-    from 1.5 to some hundred times as slowly (``benchmarks/NOTES.md``).
+    from 1.5 to some hundred times as slowly (``docs/benchmarks/tried.md``).
     """
     if platform.machine().lower() in ("x86_64", "amd64"):
         return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

@@ -1,0 +1,84 @@
+"""Hooks of the site's build: pages from the code, and files of the repository that pages link to.
+
+A line ``<!-- generate: NAME -->`` of a page becomes the part that ``site_parts.PARTS`` has by that
+name. Links to files outside ``docs/`` are written as for a reader of the repository; here they lead
+to copies of the files in the site.
+"""
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
+sys.path.insert(0, str(DOCS))
+
+import site_parts  # noqa: E402 - MkDocs loads this file without its folder in the path
+
+PAGES = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+"""Documents of the repository that are pages of the site, and where."""
+
+COPIED = (
+    "LICENSE",
+    "SECURITY.md",
+    "recipes/*.toml",
+    "examples/*.py",
+    "benchmarks/results/**/*.json",
+    "src/caelab/weights/*.json",
+)
+"""Files outside the pages that pages may link to."""
+
+MARK = re.compile(r"^<!-- generate: ([a-z-]+) -->$", re.MULTILINE)
+LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(#[^)\s]*)?(?=\))")
+
+
+def on_config(config: Any) -> Any:
+    """Add the tutorials to the navigation, in the order of their names."""
+    folder = DOCS / "tutorials"
+    found = [
+        *folder.glob("index.md"),
+        *sorted(folder.glob("[!i]*.ipynb")),
+        *sorted(folder.glob("[!i]*.md")),
+    ]
+    if found:
+        section = {"Tutorials": [f"tutorials/{file.name}" for file in found]}
+        config.nav.insert(1, section)
+    return config
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add the repository's files that pages link to."""
+    for source, target in {**PAGES, **_copies()}.items():
+        files.append(File.generated(config, target, abs_src_path=str(ROOT / source)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Fill in the generated parts, and lead links to where their files are in the site."""
+    text = MARK.sub(lambda mark: site_parts.PARTS[mark[1]](), markdown)
+    source = Path(page.file.abs_src_path)
+    return LINK.sub(
+        lambda link: _target(link[1], source, page.file.src_uri) + (link[2] or ""), text
+    )
+
+
+def _copies() -> dict[str, str]:
+    paths = [path.relative_to(ROOT) for pattern in COPIED for path in ROOT.glob(pattern)]
+    # The ending .txt keeps Markdown from becoming a page, and opens in every browser.
+    return {
+        path.as_posix(): f"files/{path.as_posix()}{'.txt' if path.suffix in ('', '.md') else ''}"
+        for path in sorted(paths)
+    }
+
+
+def _target(link: str, source: Path, page: str) -> str:
+    path = (source.parent / link).resolve()
+    if not path.is_relative_to(ROOT):
+        return link
+    named = path.relative_to(ROOT).as_posix()
+    target = {**PAGES, **_copies()}.get(named, named.removeprefix("docs/"))
+    return os.path.relpath(target, Path(page).parent).replace(os.sep, "/")

@@ -1,0 +1,105 @@
+"""The Python of the documentation runs; its page on run directories knows every file and key."""
+
+import csv
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import caelab
+from caelab.experiments.config import make_config
+from caelab.experiments.run import run
+from caelab.experiments.study_results import COLUMNS
+from caelab.networks import LayerKind, parse
+from caelab.networks.build import build
+from caelab.pictures.export import export_onnx
+from caelab.pictures.model_files import find_model
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+def blocks(page: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the current folder of the examples, with the files that they name."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (8, 32, 32, 3), np.uint8)
+    Image.fromarray(images[0]).save(tmp_path / "holiday.jpg")
+    np.savez(tmp_path / "images.npz", images=images)
+    shutil.copy(find_model("reference"), tmp_path / "reference.safetensors")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", ["how-to/data.md", "how-to/pictures.md", "reference/python.md"])
+def test_the_python_of_a_page_runs(folder: Path, page: str) -> None:
+    names: dict[str, Any] = {}
+    for block in blocks(DOCS / page):
+        exec(block, names)
+    assert names["model"] is not None
+
+
+def test_the_python_of_the_readme_runs(folder: Path) -> None:
+    (block,) = blocks(ROOT / "README.md")
+    names: dict[str, Any] = {}
+    exec(block, names)
+    assert names["code"].shape == (8, 16, 16, 16)
+    assert names["picture"].size == (32, 32)
+
+
+def test_the_plain_pytorch_of_the_page_is_the_shipped_model(folder: Path) -> None:
+    plain, onnx = blocks(DOCS / "how-to/weights.md")
+    names: dict[str, Any] = {}
+    exec(plain, names)
+    model = caelab.load("reference", device="cpu")
+    restored = model.restore(names["images"].numpy())
+    np.testing.assert_allclose(names["restored"].numpy(), restored, atol=1e-5)
+    pytest.importorskip("onnxruntime")
+    export_onnx(model.network, folder / "reference.onnx", card=model.card)
+    exec(onnx, names)
+    assert names["answer"].shape == (4, 3, 32, 32)
+
+
+def test_the_plug_in_of_the_page_makes_a_layer(folder: Path) -> None:
+    before = dict(LayerKind.registry._kinds)
+    try:
+        (block,) = blocks(DOCS / "how-to/plugins.md")
+        exec(block, {"__name__": "flip"})
+        module = build(parse("mirror"), channels=3, size=4, generator=torch.Generator())
+        images = torch.rand(2, 3, 4, 4)
+        assert module(images).equal(images.flip(-1))
+    finally:
+        LayerKind.registry._kinds.clear()
+        LayerKind.registry._kinds.update(before)
+
+
+def test_the_page_on_run_directories_names_every_file_and_key(
+    pictures: Path, tmp_path: Path
+) -> None:
+    options = {
+        "network": "conv2 pool conv2 | up conv3",
+        "data": {"source": str(pictures), "size": 16},
+        "epochs": 1,
+        "batch_size": 8,
+    }
+    directory = run(make_config(options), runs=tmp_path)
+    page = (DOCS / "reference/run-directory.md").read_text(encoding="utf-8")
+    # The first cell of every row of a table.
+    rows = re.findall(r"^\| (.+?) \|", page, re.MULTILINE)
+    documented = {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+    assert {file.name for file in directory.path.iterdir()} <= documented
+    for file in ("config.json", "environment.json", "result.json"):
+        assert json.loads((directory.path / file).read_text("utf-8")).keys() <= documented
+    with directory.epochs.open(encoding="utf-8") as opened:
+        assert set(next(csv.reader(opened))) <= documented
+    assert set(COLUMNS) <= documented
