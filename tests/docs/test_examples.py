@@ -33,8 +33,8 @@ def blocks(page: Path) -> list[str]:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the current folder of the examples, with the files that they name."""
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (8, 32, 32, 3), np.uint8)
-    Image.fromarray(images[0]).save(tmp_path / "holiday.jpg")
+    images = rng.integers(0, 256, (120, 16, 16, 3), np.uint8)
+    Image.fromarray(images[0]).resize((32, 32)).save(tmp_path / "holiday.jpg")
     np.savez(tmp_path / "images.npz", images=images)
     shutil.copy(find_model("reference"), tmp_path / "reference.safetensors")
     monkeypatch.chdir(tmp_path)

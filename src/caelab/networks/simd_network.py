@@ -16,7 +16,7 @@ from caelab.networks.modules import (
 )
 
 MAX_MEAN_WIDTH = 48
-"""Mean number of channels up to which this is faster than PyTorch (``docs/benchmarks/tried.md``)."""
+"""Mean number of channels up to which this is faster than PyTorch (docs/benchmarks/tried.md)."""
 
 _WEIGHTLESS: dict[type[nn.Module], tuple[int, str]] = {
     nn.MaxPool2d: (simd.MAXIMUM, "kernel_size"),
