@@ -144,8 +144,8 @@ def test_split_and_normalization(answered: Callable[..., str]) -> None:
 
 def test_the_error_of_the_reference_network(answered: Callable[..., str]) -> None:
     text = answered(reconstruction=RECONSTRUCTION)
-    assert "Over 3 epochs the validation MSE goes from 0.00900 to 0.00400." in text
-    assert "0.00400 (95% interval 0.00300 to 0.00500; n = 3 seeds)" in text
+    assert "0.00900 after epoch 1 and 0.00400 after epoch 3" in text
+    assert "0.00400 (mean of 3 seeds; 95% interval 0.00300 to 0.00500)" in text
     assert "PCA with 1,024 numbers has 0.00100, PCA with 768 numbers has 0.00200" in text
     assert "mean color alone 0.0300" in text
     one = Interval(estimate=0.004, n=1)
@@ -207,7 +207,7 @@ def test_each_verdict_has_its_words(
     )
     text = answered(studies={"s": dataclasses.replace(analysis, effects=effects)})
     others = [words for _, words in VERDICTS[:3] if words != said]
-    impact = text.split("Impact of kernel")[1].split("[evidence]")[0]
+    impact = text.split("Impact of the filter size (kernel)")[1].split("[evidence]")[0]
     assert impact.count(said) == 2
     assert not any(words in impact for words in others)
     assert "At the base's code size" in impact
@@ -247,11 +247,16 @@ def test_ideas_are_sorted_by_verdict(answered: Callable[..., str]) -> None:
         "noise": contrast(Verdict.HIGHER, 2.0),
     }
     text = answered(colors=dataclasses.replace(COLORS, ideas=ideas))
-    for said in ("“flips” helps most", "error: “noise”", "have: “zoom”", "data on: “shift”"):
+    for said in (
+        "“flips” helps most",
+        "Higher error: “noise”",
+        "than 3%: “zoom”",
+        "enough data: “shift”",
+    ):
         assert said in text
     del ideas["flips"]
     none = answered(colors=dataclasses.replace(COLORS, ideas=ideas))
-    assert "No idea of 3 is certain to lower the error of “base”" in none
+    assert "None of the 3 ideas is certain to lower the error of “base”" in none
     assert "Which ideas help" not in answered(colors=COLORS)
 
 
@@ -263,6 +268,7 @@ def opening(say: Say, **changed: Any) -> str:
         "answers": answers(data=changed.pop("data", DATA)),
         "inputs": ReportInputs(),
         "problems": [],
+        "unshown": [],
         "bitmaps": True,
         **dict.fromkeys(("grid", "grid_networks", "samples", "effects_figure", "predicted")),
     }
@@ -278,6 +284,7 @@ def opening(say: Say, **changed: Any) -> str:
         ({"data": dataclasses.replace(DATA, note="Half of it.")}, "**Beware:** Half of it."),
         ({"data": dataclasses.replace(DATA, others=("mnist",))}, "compared with the rest: mnist"),
         ({"problems": ["gone"]}, "(#what-is-missing)"),
+        ({"unshown": [("codes", "gone")]}, "(#what-is-missing)"),
         ({"bitmaps": False}, "may not be passed on"),
         ({"inputs": ReportInputs(lab=LabRecord(studies=("a",)))}, "autoencoders: the lab"),
     ],
@@ -299,12 +306,15 @@ def test_what_failed_or_is_unfinished_is_named(say: Say, analysis: Analysis) -> 
         failures=(("c", 1, "out of memory"),),
     )
     inputs = ReportInputs(studies=[study])
-    text = say(Part("problems", {"inputs": inputs, "problems": ["gone."]}))
+    unshown = [("codes", "no weights.")]
+    text = say(Part("problems", {"inputs": inputs, "problems": ["gone."], "unshown": unshown}))
     assert "> **Missing:** gone." in text
+    assert "code: no weights." in text
     assert "0 of 3 runs are finished" in text
     assert "a\\|b (seed 0, 1); c (seed 1)." in text
     assert "c, seed 1, failed: out of memory" in text
-    assert say(Part("problems", {"inputs": ReportInputs(), "problems": []})) == ""
+    nothing = {"inputs": ReportInputs(), "problems": [], "unshown": []}
+    assert say(Part("problems", nothing)) == ""
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"studies": 5}', '{"budget": ["a"]}'])

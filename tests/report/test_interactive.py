@@ -85,4 +85,5 @@ def test_images_that_are_gone_are_named(small_study: Any) -> None:
     run = read_run(small_study.run("base"))
     data, problems = interactive_data({"base": run}, {}, {}, RunImages("nowhere"))
     assert (data["tasks"], data["codes"]) == ([], [])
-    assert any("nowhere" in problem for problem in problems)
+    assert {title for title, _ in problems} == {"reconstruction", "codes"}
+    assert all("nowhere" in problem for _, problem in problems)

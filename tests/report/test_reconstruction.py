@@ -60,7 +60,7 @@ def test_numbers_are_those_of_the_runs(part: Part, say: Say) -> None:
     assert len(answer.validation) == 1
     assert answer.sites is not None
     assert answer.sites.flat > 0
-    assert "The last of" not in say(part)
+    assert "the last one" not in say(part)
 
 
 @pytest.mark.parametrize(("ratio", "times"), [(2.0, True), (0.5, True), (1.01, False)])
@@ -73,10 +73,10 @@ def test_linear_codes_are_compared(part: Part, say: Say, ratio: float, times: bo
 
 
 @pytest.mark.parametrize(
-    ("losses", "word"), [((2.0, 1.0), "lowered"), ((1.0, 1.0), "did not lower")]
+    ("losses", "change"), [((2.0, 1.0), "−50%"), ((1.0, 1.0), "0%"), ((1.0, 1.1), "+10%")]
 )
-def test_the_last_epoch(part: Part, say: Say, losses: tuple[float, ...], word: str) -> None:
-    assert f"The last of 2 epochs {word}" in say(with_answer(part, validation=losses))
+def test_the_last_epoch(part: Part, say: Say, losses: tuple[float, ...], change: str) -> None:
+    assert f"the validation error changed by {change}." in say(with_answer(part, validation=losses))
 
 
 def sites(**changed: float) -> SitesAnswer:
@@ -88,8 +88,9 @@ def sites(**changed: float) -> SitesAnswer:
     ("changed", "sentence"),
     [
         ({"highest": 0.5}, "Fine detail goes first"),
-        ({"lowest": 0.5}, "largest at the lowest frequencies"),
+        ({"lowest": 0.5}, "in the lowest band of frequency, 50%, than"),
         ({"border": 1.4}, "has 1.4 times the error"),
+        ({"border": 0.8}, "has 0.80 times the error"),
     ],
 )
 def test_where_the_error_sits(part: Part, say: Say, changed: dict[str, Any], sentence: str) -> None:

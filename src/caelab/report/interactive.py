@@ -63,7 +63,7 @@ def interactive_data(
     colorization: Mapping[str, FinishedRun],
     studies: Mapping[str, Analysis],
     images: RunImages,
-) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
+) -> tuple[dict[str, list[dict[str, Any]]], list[tuple[str, str]]]:
     """Return what the page shows on demand, and what cannot be shown.
 
     Args:
@@ -73,11 +73,12 @@ def interactive_data(
         images: Images and networks of the runs.
 
     Returns:
-        Plain values, cards of ``tasks``, ``codes`` and ``studies``; and sentences.
+        Plain values, cards of ``tasks``, ``codes`` and ``studies``; and for what cannot be
+        shown the title of its card, or ``codes``, with the message why.
     """
     tasks: list[dict[str, Any]] = []
     codes: list[dict[str, Any]] = []
-    problems = []
+    problems: list[tuple[str, str]] = []
     # All sprites share the budget of bytes: one a network, and two a task for truth and input.
     share = len(reconstruction) + len(colorization) + 2
     for title, runs in (("reconstruction", reconstruction), ("colorization", colorization)):
@@ -88,7 +89,7 @@ def interactive_data(
                 shared, network = _through_network(run, next(iter(runs.values())), images, share)
                 networks.append({"name": name, **network})
             except InputError as error:
-                problems.append(f"Interactive pictures, {title}: {error}")
+                problems.append((title, str(error)))
         tasks += [{"title": title, **shared, "networks": networks}] if networks else []
     # The reference network is the one that readers know best.
     for name in sorted(reconstruction, key=lambda name: name != BASE):
@@ -96,7 +97,7 @@ def interactive_data(
             try:
                 codes.append({"name": name, **_code_card(reconstruction[name], images, count)})
             except InputError as error:
-                problems.append(f"Interactive pictures, code: {error}")
+                problems.append(("codes", str(error)))
     points = [
         {"name": name, "points": [*map(_point, each.measured)]} for name, each in studies.items()
     ]

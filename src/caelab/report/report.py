@@ -97,7 +97,8 @@ def write_report(
     shared = {
         "answers": answers,
         "inputs": inputs,
-        "problems": [*inputs.problems, *unshown],
+        "problems": inputs.problems,
+        "unshown": unshown,
         "runs": [*inputs.all_runs.values()],
         "main": tasks.main,
         # The lab's own command trains what is missing; that of a report only reads it.

@@ -76,6 +76,7 @@ def study_part(study: StudyResults, images: RunImages, *, suffix: str, above: bo
             for each in sorted(analysis.effects, key=lambda each: each.contrast.ratio.estimate)
         ],
         "compared": len(compared),
+        "at_size": at_size,
         "better": [each.label for each, mse in compared if each.mse.estimate < mse],
         **{
             f"{name}_figure": Drawing(f"{study.name}-{name.replace('_', '-')}", draw)
