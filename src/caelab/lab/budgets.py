@@ -62,6 +62,7 @@ BUDGETS: Mapping[str, Budget] = {
     "standard": Budget(
         name="standard",
         minutes=35,
+        color_epochs=6,
         networks=(
             *_QUICK,
             "one convolution more", "three pooling stages, code 1,024", "one pooling stage",
