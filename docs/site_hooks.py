@@ -39,13 +39,10 @@ LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(#[^)\s]*)?(?=\))")
 def on_config(config: Any) -> Any:
     """Add the tutorials to the navigation, in the order of their names."""
     folder = DOCS / "tutorials"
-    found = [
-        *folder.glob("index.md"),
-        *sorted(folder.glob("[!i]*.ipynb")),
-        *sorted(folder.glob("[!i]*.md")),
-    ]
+    names = [file.name for end in ("ipynb", "md") for file in folder.glob(f"*.{end}")]
+    found = sorted(names, key=lambda name: (name != "index.md", name))
     if found:
-        section = {"Tutorials": [f"tutorials/{file.name}" for file in found]}
+        section = {"Tutorials": [f"tutorials/{name}" for name in found]}
         config.nav.insert(1, section)
     return config
 
@@ -64,6 +61,11 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     return LINK.sub(
         lambda link: _target(link[1], source, page.file.src_uri) + (link[2] or ""), text
     )
+
+
+def on_post_page(output: str, **_: Any) -> str:
+    """Give the theme's search dialog a name, by which a screen reader announces it."""
+    return output.replace('role="dialog">', 'role="dialog" aria-label="Search">', 1)
 
 
 def _copies() -> dict[str, str]:

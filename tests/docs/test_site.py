@@ -1,10 +1,16 @@
 """The site builds without a warning, its links lead somewhere, and it asks no other server."""
 
 import os
+import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -15,6 +21,15 @@ ROOT = Path(__file__).parents[2]
 
 LOADED = {("link", "href"), ("script", "src"), ("img", "src"), ("source", "src"), ("iframe", "src")}
 """Tags and attributes by which a page loads something by itself."""
+
+SHOWN = (
+    "",
+    "how-to/install/",
+    "reference/configuration/",
+    "explanation/code-size/",
+    "results/colorization/",
+)
+"""Pages that are looked at in a browser."""
 
 
 class Page(HTMLParser):
@@ -87,3 +102,69 @@ def test_nothing_is_loaded_from_another_server(pages: dict[Path, Page]) -> None:
 @pytest.mark.parametrize("word", ["latent", "padding", "chrominance", "resume", "CPU"])
 def test_the_search_knows(site: Path, word: str) -> None:
     assert word.lower() in (site / "search" / "search_index.json").read_text("utf-8").lower()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files without a word."""
+
+    def log_message(self, *message: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def address(site: Path) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    file = shutil.which("chromium") or shutil.which("google-chrome")
+    if file is None:
+        pytest.skip("there is no chromium on this machine")
+    with api.sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=file, args=["--no-sandbox"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_fit_a_phone_and_have_no_serious_barriers(
+    browser: Any, address: str, scheme: str
+) -> None:
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe is not installed"
+    ).Axe()
+    asked: set[str] = set()
+    page = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme=scheme)
+    page.on("request", lambda request: asked.add(urlsplit(request.url).netloc))
+    barriers = []
+    for name in SHOWN:
+        page.goto(f"{address}{name}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
+        barriers += [
+            (name, each["id"], [node["html"][:120] for node in each["nodes"]])
+            for each in axe.run(page).response["violations"]
+            if each["impact"] in ("serious", "critical")
+        ]
+    page.close()
+    assert barriers == []
+    assert asked == {urlsplit(address).netloc}
+
+
+@pytest.mark.slow
+def test_the_search_finds_the_size_of_the_latent_space(browser: Any, address: str) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(address)
+    page.locator(".md-search__input").fill("size of the latent space")
+    page.locator(".md-search-result__link").first.wait_for(timeout=60_000)
+    found = page.locator(".md-search-result__link").evaluate_all(
+        "links => links.slice(0, 5).map(link => link.href)"
+    )
+    page.close()
+    assert any("code-size" in link for link in found), found
