@@ -265,7 +265,7 @@ class SimdProgram:
 
         Args:
             function: Its name.
-            batch: Any tensor with a row for each image.
+            batch: Any tensor whose shape begins with the number of images.
             arguments: Its arguments after the number of images.
         """
         with self.scratches.borrowed(self.scratch) as scratch:

@@ -36,7 +36,7 @@ class Stage:
     Attributes:
         study: Study that is trained.
         progress: Progress of the study, or its plan before it begins.
-        begun: Whether it has begun.
+        begun: True once its training has begun.
     """
 
     study: Study

@@ -54,14 +54,14 @@ def to_image(values: NDArray[Any]) -> Image.Image:
 def _converted(values: Bytes, mode: str, source: bytes | None, target: bytes | None) -> Bytes:
     """Convert between two profiles, of which ``None`` is sRGB."""
     try:
-        given, wanted = (
+        from_profile, to_profile = (
             ImageCms.ImageCmsProfile(io.BytesIO(icc) if icc is not None else _SRGB)
             for icc in (source, target)
         )
         # The usual choice for photographs: white maps to white, and black to black.
         intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
         flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
-        transform = ImageCms.buildTransform(given, wanted, mode, "RGB", intent, flags)
+        transform = ImageCms.buildTransform(from_profile, to_profile, mode, "RGB", intent, flags)
         image = Image.frombytes(mode, values.shape[1::-1], values.tobytes())
         return np.asarray(ImageCms.applyTransform(image, transform))
     except (OSError, ImageCms.PyCMSError) as error:

@@ -4,7 +4,7 @@ import glob
 import itertools
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,42 +82,7 @@ def find_jobs(
         return [_standard(inputs, output)]
     # A dictionary keeps the order, and a picture that is named twice counts once.
     found = dict.fromkeys(pair for name in inputs for pair in _find(name, recursive))
-    if output is None:
-        if not suffix:
-            raise InputError(
-                "without an output folder, a suffix is needed, so that results do not replace"
-                " sources."
-            )
-        # Results of an earlier call are left out, unless they are named themselves.
-        earlier = re.compile(rf"{re.escape(suffix)}(-\d+)?({COMPARISON})?$")
-        targets = [
-            (source, _renamed(source, suffix))
-            for source, root in found
-            if root is None or not earlier.search(source.stem)
-        ]
-    else:
-        folder = Path(output)
-        one_file = folder.suffix.lower() in READ_SUFFIXES and not folder.is_dir()
-        if one_file and len(found) > 1:
-            raise InputError(
-                f"{len(found)} pictures cannot go to the one file {printable(output)}. Name a"
-                " folder."
-            )
-        if not one_file and folder.is_file():
-            raise InputError(
-                f"{printable(output)} is a file without a picture's suffix. Name a folder, or a"
-                f" file with one: {' '.join(SUFFIX_FORMATS)}."
-            )
-        targets = [
-            (
-                source,
-                folder
-                if one_file
-                else folder / _renamed(source.relative_to(root or source.parent)),
-            )
-            for source, root in found
-            if one_file or not _is_result(source, root, folder.resolve())
-        ]
+    targets = _targets(found, output, suffix)
     if not targets:
         raise InputError(
             f"no pictures in {', '.join(map(printable, inputs))}; known suffixes are"
@@ -135,6 +100,41 @@ def find_jobs(
             )
         jobs[key] = job
     return list(jobs.values())
+
+
+def _targets(found: Collection[_Found], output: str | None, suffix: str) -> list[tuple[Path, Path]]:
+    """Return the pictures, each with the file for its result."""
+    if output is None:
+        if not suffix:
+            raise InputError(
+                "without an output folder, a suffix is needed, so that results do not replace"
+                " sources."
+            )
+        # Results of an earlier call are left out, unless they are named themselves.
+        earlier = re.compile(rf"{re.escape(suffix)}(-\d+)?({COMPARISON})?$")
+        return [
+            (source, _renamed(source, suffix))
+            for source, root in found
+            if root is None or not earlier.search(source.stem)
+        ]
+    folder = Path(output)
+    one_file = folder.suffix.lower() in READ_SUFFIXES and not folder.is_dir()
+    if one_file and len(found) > 1:
+        raise InputError(
+            f"{len(found)} pictures cannot go to the one file {printable(output)}. Name a folder."
+        )
+    if not one_file and folder.is_file():
+        raise InputError(
+            f"{printable(output)} is a file without a picture's suffix. Name a folder, or a file"
+            f" with one: {' '.join(SUFFIX_FORMATS)}."
+        )
+    if one_file:
+        return [(source, folder) for source, _ in found]
+    return [
+        (source, folder / _renamed(source.relative_to(root or source.parent)))
+        for source, root in found
+        if not _is_result(source, root, folder.resolve())
+    ]
 
 
 def _standard(inputs: Sequence[str], output: str | None) -> Job:

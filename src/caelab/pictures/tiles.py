@@ -1,9 +1,9 @@
 """Apply a network to large pictures in overlapping tiles, so that memory stays bounded.
 
 A network whose receptive field is known is applied to tiles that begin at multiples of its stride.
-Of each tile, only the pixels count whose receptive field lies within the tile; at the picture's
-border a field ends where it would in the whole picture. The result is therefore that of the whole
-picture, up to the order of summation.
+Only those pixels of a tile count whose receptive field lies within it; at the picture's border a
+field ends where it would in the whole picture. The result is therefore that of the whole picture,
+up to the order of summation.
 Where the field is the whole image, tiles fade into one another over a wide overlap, without seams.
 """
 

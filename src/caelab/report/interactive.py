@@ -141,8 +141,8 @@ def _code_count(run: FinishedRun) -> int:
 def _code_card(run: FinishedRun, images: RunImages, count: int) -> dict[str, Any]:
     """Return a few test images, their codes, and what is decoded without each channel.
 
-    Of the sprites, ``maps`` has the channels of one image after those of another, and ``decoded``,
-    one for each image, begins with the image of the whole code.
+    The sprite ``maps`` has the channels of one image after those of another. There is a sprite of
+    ``decoded`` for each image; it begins with the image of the whole code.
     """
     positions = choose_images(run, count)
     inference = Inference(images.model(run))

@@ -76,7 +76,15 @@ class PictureModel:
         color_space: str | None,
         variants: Callable[[int, int], Function] | None = None,
     ) -> "PictureModel":
-        """Return the model that a card describes; see the attributes."""
+        """Return the model that a card describes.
+
+        Args:
+            card: Card of the weights or of the ONNX file.
+            function: Applies the network.
+            geometry: The sizes that the network takes.
+            color_space: Color space of a predicted chroma; ``None`` without one.
+            variants: Gives one of several plausible answers; ``None`` where there is one.
+        """
         degradation = parse_degradation(card.degradation)
         return cls(
             function=function,
