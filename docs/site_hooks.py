@@ -18,9 +18,16 @@ ROOT = DOCS.parent
 sys.path.insert(0, str(DOCS))
 
 import site_parts  # noqa: E402 - MkDocs loads this file without its folder in the path
+import site_tutorials  # noqa: E402
 
 PAGES = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 """Documents of the repository that are pages of the site, and where."""
+
+TUTORIALS = {
+    f"docs/tutorials/{file.name}": f"tutorials/{file.stem}.md"
+    for file in site_tutorials.FOLDER.glob("*.ipynb")
+}
+"""Notebooks, and the pages that are made of them."""
 
 COPIED = (
     "LICENSE",
@@ -38,17 +45,16 @@ LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(#[^)\s]*)?(?=\))")
 
 def on_config(config: Any) -> Any:
     """Add the tutorials to the navigation, in the order of their names."""
-    folder = DOCS / "tutorials"
-    names = [file.name for end in ("ipynb", "md") for file in folder.glob(f"*.{end}")]
-    found = sorted(names, key=lambda name: (name != "index.md", name))
-    if found:
-        section = {"Tutorials": [f"tutorials/{name}" for name in found]}
-        config.nav.insert(1, section)
+    pages = ["tutorials/index.md", *sorted(TUTORIALS.values())]
+    config.nav.insert(1, {"Tutorials": pages})
     return config
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the repository's files that pages link to."""
+    """Add the repository's files that pages link to, and the pages of the notebooks."""
+    for notebook, page in TUTORIALS.items():
+        content = site_tutorials.tutorial_page(ROOT / notebook)
+        files.append(File.generated(config, page, content=content))
     for source, target in {**PAGES, **_copies()}.items():
         files.append(File.generated(config, target, abs_src_path=str(ROOT / source)))
     return files
@@ -57,7 +63,7 @@ def on_files(files: Files, config: Any) -> Files:
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Fill in the generated parts, and lead links to where their files are in the site."""
     text = MARK.sub(lambda mark: site_parts.PARTS[mark[1]](), markdown)
-    source = Path(page.file.abs_src_path)
+    source = Path(page.file.abs_src_path or DOCS / page.file.src_uri)
     return LINK.sub(
         lambda link: _target(link[1], source, page.file.src_uri) + (link[2] or ""), text
     )
@@ -82,5 +88,5 @@ def _target(link: str, source: Path, page: str) -> str:
     if not path.is_relative_to(ROOT):
         return link
     named = path.relative_to(ROOT).as_posix()
-    target = {**PAGES, **_copies()}.get(named, named.removeprefix("docs/"))
+    target = {**PAGES, **TUTORIALS, **_copies()}.get(named, named.removeprefix("docs/"))
     return os.path.relpath(target, Path(page).parent).replace(os.sep, "/")

@@ -219,7 +219,7 @@ def test_runs_are_compared_image_by_image(study: Study) -> None:
 WRONG: dict[str, Callable[[Data, Path], Any]] = {
     "source": lambda data, folder: caelab.load_data(5),  # type: ignore[arg-type]
     "split": lambda data, folder: caelab.load_data("photos", split="half"),  # type: ignore[arg-type]
-    "data.size": lambda data, folder: caelab.load_data("photos", size=0),
+    "size, of data": lambda data, folder: caelab.load_data("photos", size=0),
     "sizes": lambda data, folder: caelab.load_data("photos", sizes=32),  # type: ignore[call-arg]
     "network": lambda data, folder: caelab.describe(8),  # type: ignore[arg-type]
     "size": lambda data, folder: caelab.describe("reference", size=0),
@@ -236,7 +236,7 @@ WRONG: dict[str, Callable[[Data, Path], Any]] = {
     ).samples(0),
     "what": lambda data, folder: Study.plot(None, "cost"),  # type: ignore[arg-type]
     "file": lambda data, folder: data.show().save(folder / "images.gif"),
-    "networks": lambda data, folder: caelab.study(),  # type: ignore[call-arg]
+    "networks": lambda data, folder: caelab.study(5),  # type: ignore[arg-type]
     "metric": lambda data, folder: caelab.compare(folder / "a", folder / "b", metric=4),  # type: ignore[arg-type]
     "runs, again": lambda data, folder: caelab.compare(5, 6),  # type: ignore[arg-type]
     "name": lambda data, folder: data.parts.column("color"),

@@ -1,6 +1,7 @@
 """``caelab.load_data``: images with their split, as a student would look at them."""
 
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,10 +12,11 @@ from pydantic import InstanceOf
 from caelab.api.display import Picture, Table, checked, stacked
 from caelab.data.image_set import ImageSet, Source, fingerprint
 from caelab.data.load import load_images
-from caelab.data.split import Split, split_images
+from caelab.data.split import Split
 from caelab.data.summary import Summary, draw_contact_sheet, summarize
 from caelab.errors import InputError
-from caelab.experiments.config import DataConfig, make_config
+from caelab.experiments.config import DataConfig
+from caelab.experiments.setup import load_data as split_data
 
 Part = Literal["train", "validation", "test"]
 
@@ -25,7 +27,7 @@ class Data:
     Attributes:
         images: All images, their classes, and where they came from.
         split: Positions of the images of each part.
-        config: How they were loaded and split.
+        config: Configuration of their source, size and split.
     """
 
     def __init__(self, images: ImageSet, split: Split, config: DataConfig) -> None:
@@ -104,7 +106,7 @@ class Data:
 
     def _repr_html_(self) -> str:
         height, width = self.summary.size
-        heading = f"{self.images.source.where}: images of {height}×{width} pixels"
+        heading = f"{escape(self.images.source.where)}: images of {height}×{width} pixels"
         return stacked(heading, self.parts, self.channels)
 
 
@@ -146,37 +148,28 @@ def load_data(
     Raises:
         InputError: There is no such data, it is damaged or too small, or a parameter is wrong.
     """
-    array = source if isinstance(source, np.ndarray) else None
-    if array is not None:
-        if array.dtype != np.uint8 or array.ndim != 4 or array.shape[1::2] != (3, array.shape[2]):
-            raise InputError(
-                "`source`: an array should hold square images, uint8 (N, 3, H, H), not"
-                f" {array.dtype} {array.shape}."
-            )
-        size = array.shape[2]
-    config = make_config(
-        {
-            "data": {
-                "source": "array" if array is not None else str(source),
-                "size": size,
-                "split": split,
-                "split_seed": split_seed,
-                "train_size": train_size,
-                "val_size": val_size,
-            }
-        }
-    ).data
-    if array is None:
-        images = load_images(config.source, size=size)
-        # "auto" may find other images tomorrow, while the runs of today should find theirs.
-        found = {"cifar10": images.source.where, "photos": "photos"}.get(images.source.name)
-        config = config.model_copy(update={"source": found or config.source})
-    else:
-        images = ImageSet(
-            images=array,
-            source=Source(name="array", where="an array", fingerprint=fingerprint(array, None)),
-        )
-    parts = split_images(
-        images, mode=split, seed=split_seed, val_size=val_size, train_size=train_size
+    array = _images_of(source) if isinstance(source, np.ndarray) else None
+    config = DataConfig(
+        source="array" if array else str(source),
+        size=array.images.shape[2] if array else size,
+        split=split,
+        split_seed=split_seed,
+        train_size=train_size,
+        val_size=val_size,
     )
+    images = array or load_images(config.source, size=size)
+    # "auto" may find other images tomorrow, while the runs of today should find theirs.
+    if found := {"cifar10": images.source.where, "photos": "photos"}.get(images.source.name):
+        config = config.model_copy(update={"source": found})
+    _, parts = split_data(config, images)
     return Data(images, parts, config)
+
+
+def _images_of(array: NDArray[Any]) -> ImageSet:
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[1::2] != (3, array.shape[2]):
+        raise InputError(
+            "`source`: an array should hold square images, uint8 (N, 3, H, H), not"
+            f" {array.dtype} {array.shape}."
+        )
+    source = Source(name="array", where="an array", fingerprint=fingerprint(array, None))
+    return ImageSet(images=array, source=source)

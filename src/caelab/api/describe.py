@@ -1,5 +1,7 @@
 """``caelab.describe``: a network's layers, sizes and drawing, without training and PyTorch."""
 
+from html import escape
+
 from caelab.errors import InputError
 from caelab.networks import Description, Network, parse
 from caelab.networks import describe as describe_network
@@ -33,7 +35,7 @@ class NetworkDescription(Description):
             for row, calculation in zip(self.rows, calculations, strict=True)
         )
         *_, summary = self.as_table().rpartition("\n\n")
-        return stacked(drawing, layers, f"<pre>{summary}</pre>")
+        return stacked(drawing, layers, f"<pre>{escape(summary)}</pre>")
 
 
 def describe(

@@ -2,7 +2,7 @@
 
 import base64
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import wraps
 from html import escape
@@ -39,7 +39,7 @@ class Table(list[dict[str, Any]]):
     """
 
     def column(self, name: str) -> NDArray[Any]:
-        """Return the values of a column, ``(rows,)``.
+        """Return the values of a column, ``(N,)``.
 
         Raises:
             InputError: There is no such column.
@@ -49,36 +49,30 @@ class Table(list[dict[str, Any]]):
         return np.array([row[name] for row in self])
 
     def __repr__(self) -> str:
-        columns = [[name, *map(_cell, values)] for name, values in self._columns()]
-        aligned = [
-            [cell.rjust(max(map(len, cells))) if right else cell.ljust(max(map(len, cells)))
-             for cell in cells]
-            for cells, right in zip(columns, self._numeric(), strict=True)
-        ]  # fmt: skip
-        return "\n".join("  ".join(line).rstrip() for line in zip(*aligned, strict=True))
+        columns = [
+            [cell.rjust(width) if numeric else cell.ljust(width) for cell in cells]
+            for cells, numeric in self._columns()
+            for width in [max(map(len, cells))]
+        ]
+        return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
 
     def _repr_html_(self) -> str:
-        sides = ["right" if right else "left" for right in self._numeric()]
-        lines = [("th", [name for name, _ in self._columns()])]
-        lines += [("td", [_cell(value) for value in row.values()]) for row in self]
-        rows = (
-            "".join(
-                f'<{kind} style="text-align:{side}">{escape(cell)}</{kind}>'
-                for cell, side in zip(cells, sides, strict=True)
-            )
-            for kind, cells in lines
-        )
-        return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
-
-    def _columns(self) -> Iterable[tuple[str, list[Any]]]:
-        return [(name, [row[name] for row in self]) for name in (self[0] if self else ())]
-
-    def _numeric(self) -> list[bool]:
-        """Return for each column whether it holds numbers, which are aligned on the right."""
-        return [
-            all(value is None or isinstance(value, int | float) for value in values)
-            for _, values in self._columns()
+        columns = [
+            [
+                f'<{tag} style="text-align:{"right" if numeric else "left"}">{escape(cell)}</{tag}>'
+                for tag, cell in zip(["th", *["td"] * len(self)], cells, strict=True)
+            ]
+            for cells, numeric in self._columns()
         ]
+        rows = (f"<tr>{''.join(row)}</tr>" for row in zip(*columns, strict=True))
+        return f"<table>{''.join(rows)}</table>"
+
+    def _columns(self) -> Iterator[tuple[list[str], bool]]:
+        """Yield the heading and the cells of each column, and whether it holds numbers."""
+        for name in self[0] if self else ():
+            values = [row[name] for row in self]
+            numeric = all(value is None or isinstance(value, int | float) for value in values)
+            yield [name, *map(_cell, values)], numeric
 
 
 def _cell(value: Any) -> str:
@@ -106,15 +100,15 @@ class Picture:
     alt: str
 
     @classmethod
-    def of(cls, figure: Figure, format: Literal["svg", "png"], alt: str) -> "Picture":  # noqa: A002 - matplotlib's word
+    def of(cls, figure: Figure, kind: Literal["svg", "png"], alt: str) -> "Picture":
         """Return the picture of a figure.
 
         Args:
             figure: Figure to draw.
-            format: ``"svg"`` for lines, ``"png"`` for images.
+            kind: ``"svg"`` for lines, ``"png"`` for images.
             alt: What it shows.
         """
-        return cls(render(figure, "caelab", format), format, alt)
+        return cls(render(figure, "caelab", kind), kind, alt)
 
     def save(self, file: str | Path) -> None:
         """Write the file.
@@ -149,7 +143,8 @@ def stacked(*parts: Any) -> str:
 def checked(function: Callable[P, ResultT]) -> Callable[P, ResultT]:
     """Check the arguments of a public function against their annotations.
 
-    The function then raises an ``InputError`` that names each wrong parameter.
+    The function, and a configuration that it makes of them, raise an ``InputError`` that names each
+    wrong parameter.
     """
     validated = validate_call(config={"arbitrary_types_allowed": True})(function)
     positional = [
@@ -165,11 +160,12 @@ def checked(function: Callable[P, ResultT]) -> Callable[P, ResultT]:
         except ValidationError as error:
             messages: dict[str, str] = {}
             for problem in error.errors():
-                place, *_ = problem["loc"]
-                name = positional[min(place, len(positional) - 1)] if type(place) is int else place
+                name, *_ = problem["loc"]
+                if isinstance(name, int):  # the position of an argument without a name
+                    name = positional[min(name, len(positional) - 1)]
                 shown = "" if "missing" in problem["type"] else f" {problem['input']!r:.60}"
                 # A parameter of several types has a problem with each of them; the first will do.
-                messages.setdefault(str(name), f"`{name}`{shown}: {reason(problem)}")
+                messages.setdefault(name, f"`{name}`{shown}: {reason(problem)}")
             raise InputError(f"{'; '.join(messages.values())}.") from error
 
     return call

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ class Run:
 
     @property
     def weights(self) -> dict[str, NDArray[Any]]:
-        """Weights of the epoch with the lowest validation error, by the name of their layer."""
+        """Weights of the best epoch by name; a convolution's ``(O, C, K, K)``, biases ``(O,)``."""
         return load_file(self.finished.directory.weights)
 
     def plot(self) -> Picture:
@@ -136,7 +137,8 @@ class Run:
         return f"<run {self.path}: test MSE {self.test['mse']:.6f}>"
 
     def _repr_html_(self) -> str:
-        return stacked(f"<code>{self.path}</code>: errors on the test images", self.results)
+        heading = f"<code>{escape(str(self.path))}</code>: errors on the test images"
+        return stacked(heading, self.results)
 
 
 class MeasuredShortcomings:
@@ -150,7 +152,9 @@ class MeasuredShortcomings:
         self.values = values
 
     def __repr__(self) -> str:
-        return render_markdown([shortcoming_part(self.values)]).text
+        # Without its heading, which stands above it where the text is one of several.
+        _, _, text = render_markdown([shortcoming_part(self.values)]).text.partition("\n\n")
+        return text
 
     def _repr_markdown_(self) -> str:
         return repr(self)
@@ -181,10 +185,8 @@ def show_samples(runs: Mapping[str, Run], count: int) -> Picture:
     return Picture.of(draw_image_rows(rows), "png", f"test images, in rows: {', '.join(rows)}")
 
 
-def configure(
-    data: str | Path | Data, options: Mapping[str, Any]
-) -> tuple[dict[str, Any], Data | None]:
-    """Return the tables of a configuration, and the images where they are loaded.
+def configure(data: str | Path | Data, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tables of a configuration.
 
     Args:
         data: Images or their source.
@@ -195,14 +197,14 @@ def configure(
     """
     tables = nest(options)
     if not isinstance(data, Data):
-        return merge({"data": {"source": str(data)}}, tables), None
+        return merge({"data": {"source": str(data)}}, tables)
     if options.get("size", data.config.size) != data.config.size:
         raise InputError(
             f"`size` {options['size']}: `data` is loaded already with {data.config.size} pixels."
             " Load it with the other size."
         )
     # Only what was chosen, because a study's file may choose the rest.
-    return merge({"data": data.config.model_dump(exclude_defaults=True)}, tables), data
+    return merge({"data": data.config.model_dump(exclude_defaults=True)}, tables)
 
 
 @checked
@@ -242,7 +244,7 @@ def train(
         InputError: A parameter is wrong, or the network or the data do not fit.
         Interrupted: Someone pressed Ctrl-C; the state is saved.
     """
-    tables, loaded = configure(data, options)
-    config = make_config({**tables, "network": network})
-    images = None if loaded is None else loaded.images
+    config = make_config({**configure(data, options), "network": network})
+    loaded = data if isinstance(data, Data) else None
+    images = loaded.images if loaded else None
     return Run(train_run(config, runs=Path(runs), images=images).path, data=loaded)

@@ -145,7 +145,7 @@ class Study:
 
 @checked
 def study(
-    networks: Mapping[str, Any] | str | Path,
+    networks: Mapping[str, Any] | str | Path | None = None,
     data: InstanceOf[Data] | str | Path = "auto",
     *,
     base: str | InstanceOf[Network] = "reference",
@@ -194,17 +194,16 @@ def study(
     """
     if not isinstance(data, Data):
         data = load_data(data, size=options.get("size", 32))
-    tables, _ = configure(data, options)
     plan = read_study(
         {
             "study": {"name": name},
             "base": {"network": base},
             "factors": nest(factors or {}),
-            "networks": {label: _tables(each) for label, each in networks.items()},
+            "networks": {label: _tables(each) for label, each in (networks or {}).items()},
         }
-        if isinstance(networks, Mapping)
+        if networks is None or isinstance(networks, Mapping)
         else Path(networks),
-        options=tables,
+        options=configure(data, options),
         seeds=seeds if seeds is None or isinstance(seeds, int) else [*seeds],
     )
     folder = Path(runs) / f"study-{plan.name}-{plan.base.key(data.images.source.fingerprint)}"

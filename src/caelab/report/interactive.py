@@ -5,7 +5,7 @@ Everything is computed beforehand; the page only chooses what to show.
 
 import base64
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ MAX_CODES, MAX_CODE_BYTES = 4, 1_500_000
 """Images whose code is shown, and bytes of the pixels of each of them without each channel."""
 
 _POINT = (
+    "label",
     "network",
     "code_size",
     "narrowest",
@@ -62,8 +63,6 @@ def interactive_data(
     colorization: Mapping[str, FinishedRun],
     studies: Mapping[str, Analysis],
     images: RunImages,
-    *,
-    label: Callable[[str], str] = str,
 ) -> tuple[dict[str, list[dict[str, Any]]], list[tuple[str, str]]]:
     """Return what the page shows on demand, and what cannot be shown.
 
@@ -72,7 +71,6 @@ def interactive_data(
         colorization: Colorizing runs by name.
         studies: Analyses of studies by name.
         images: Images and networks of the runs.
-        label: Returns the words of a language for the name of a network or of a class.
 
     Returns:
         Plain values, cards of ``tasks``, ``codes`` and ``studies``; and for what cannot be
@@ -89,7 +87,7 @@ def interactive_data(
         for name, run in runs.items():
             try:
                 shared, network = _through_network(run, next(iter(runs.values())), images, share)
-                networks.append({"name": label(name), **network})
+                networks.append({"name": name, **network})
             except InputError as error:
                 problems.append((title, str(error)))
         tasks += [{"title": title, **shared, "networks": networks}] if networks else []
@@ -97,17 +95,13 @@ def interactive_data(
     for name in sorted(reconstruction, key=lambda name: name != BASE):
         if not codes and (count := _code_count(reconstruction[name])):
             try:
-                card = _code_card(reconstruction[name], images, count)
-                codes.append({"name": label(name), **card})
+                codes.append({"name": name, **_code_card(reconstruction[name], images, count)})
             except InputError as error:
                 problems.append(("codes", str(error)))
-    for card in (*tasks, *codes):
-        card["labels"] = [*map(label, card["labels"])]
-    shown = [
-        {"name": name, "points": [_point(each, label) for each in analysis.measured]}
-        for name, analysis in studies.items()
-        if analysis.measured
+    points = [
+        {"name": name, "points": [*map(_point, each.measured)]} for name, each in studies.items()
     ]
+    shown = [study for study in points if study["points"]]
     return {"tasks": tasks, "codes": codes, "studies": shown}, [*dict.fromkeys(problems)]
 
 
@@ -188,7 +182,7 @@ def sprite(images: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def _point(network: Architecture, label: Callable[[str], str]) -> dict[str, Any]:
+def _point(network: Architecture) -> dict[str, Any]:
     """Return a network as plain values, for the plot with names on its points."""
-    shown = {name: getattr(network, name) for name in _POINT} | {"label": label(network.label)}
+    shown = {name: getattr(network, name) for name in _POINT}
     return {**shown, "mse": network.mse.estimate, "seeds": network.mse.n}

@@ -25,9 +25,7 @@
     const fit = () => (contents.open = wide.matches);
     wide.addEventListener("change", fit);
     fit();
-    // A link's hash has no letters but those of English; the anchor has.
-    const anchor = (link) => decodeURIComponent(link.hash.slice(1));
-    const links = new Map([...contents.querySelectorAll("a")].map((link) => [anchor(link), link]));
+    const links = new Map([...contents.querySelectorAll("a")].map((link) => [link.hash.slice(1), link]));
     const mark = (entries) => {
       const entry = entries.find((each) => each.isIntersecting);
       if (!entry) return;

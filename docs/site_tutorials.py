@@ -1,0 +1,91 @@
+"""The tutorials as pages: each notebook is run on the built-in photos, and written as Markdown.
+
+A page made here has the site's own look and search, and its links are checked like all others.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "docs" / "tutorials"
+CACHE = ROOT / ".cache" / "tutorials"
+BUDGET = {"CAELAB_DATA": "photos", "CAELAB_TUTORIALS": "quick", "JUPYTER_PLATFORM_DIRS": "1"}
+"""Environment in which the notebooks run: images that may be shown, and a few seconds each."""
+
+
+class TutorialError(Exception):
+    """A cell of a notebook fails."""
+
+
+def run_notebook(file: Path) -> Any:
+    """Run all cells of a notebook in a folder of its own and return it with its outputs.
+
+    Raises:
+        TutorialError: A cell raises an error; the message names the notebook and the cell.
+    """
+    notebook = nbformat.read(file, as_version=4)
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": folder}})
+        with client.setup_kernel(env={**os.environ, **BUDGET}):
+            for index, cell in enumerate(notebook.cells):
+                try:
+                    client.execute_cell(cell, index)
+                except CellExecutionError as error:
+                    raise TutorialError(f"{file.name}, cell {index + 1}:\n{error}") from error
+    return notebook
+
+
+def tutorial_page(file: Path) -> str:
+    """Return the Markdown of a notebook with its outputs; kept until the notebook or caelab change.
+
+    Raises:
+        TutorialError: A cell raises an error.
+    """
+    digest = hashlib.sha256(file.read_bytes())
+    for source in sorted((ROOT / "src").rglob("*.py")):
+        digest.update(source.read_bytes())
+    kept = CACHE / f"{file.stem}-{digest.hexdigest()[:16]}.ipynb"
+    if not kept.is_file():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(run_notebook(file), kept)
+    cells = [_markdown(cell) for cell in nbformat.read(kept, as_version=4).cells]
+    # The page has the notebook's address with a slash at its end, and the file is next to it.
+    link = f'<a href="../{file.name}" download>Download this notebook</a>'
+    return "\n\n".join([cells[0], link, *cells[1:]]) + "\n"
+
+
+def _markdown(cell: Any) -> str:
+    if cell.cell_type == "markdown":
+        return str(cell.source)
+    outputs = [_output(output) for output in cell.outputs]
+    return "\n\n".join([_block(cell.source, "python"), *filter(None, outputs)])
+
+
+def _output(output: Any) -> str:
+    """Return an output as Markdown; messages on stderr are left out."""
+    if output.output_type == "stream":
+        return _block(output.text, "text") if output.name == "stdout" else ""
+    data = output.data
+    if "text/html" in data:
+        # Without blank lines, at which Markdown would begin a paragraph.
+        lines = "\n".join(filter(str.strip, data["text/html"].splitlines()))
+        return f'<div class="output">{lines}</div>'
+    if "text/markdown" in data:
+        return str(data["text/markdown"])
+    if "image/png" in data:
+        image = data["image/png"].replace("\n", "")
+        return (
+            f'<div class="output"><img alt="a picture" src="data:image/png;base64,{image}"></div>'
+        )
+    return _block(data["text/plain"], "text")
+
+
+def _block(text: str, language: str) -> str:
+    return f"```{language}\n{text.rstrip()}\n```"
