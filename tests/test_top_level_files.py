@@ -61,3 +61,15 @@ def test_paths_in_the_guide_exist() -> None:
     assert len(paths) > 10
     for path in paths:
         assert (ROOT / path).exists() or (ROOT / "src" / "caelab" / path).exists(), path
+
+
+def test_the_files_for_github_are_yaml() -> None:
+    yaml = pytest.importorskip("yaml")
+    files = [
+        *ROOT.glob(".github/**/*.yml"),
+        ROOT / ".pre-commit-config.yaml",
+        ROOT / "CITATION.cff",
+    ]
+    assert len(files) >= 7
+    for file in files:
+        assert isinstance(yaml.safe_load(file.read_text(encoding="utf-8")), dict), file
