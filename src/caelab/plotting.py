@@ -7,7 +7,7 @@ comes with a marker or a line style of its own, and text stays text in SVG files
 import io
 import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -62,7 +62,12 @@ def new_axes(height: float) -> tuple[Figure, Axes]:
 
 
 def set_limits(
-    axes: Axes, *, x: Iterable[float] = (), y: Iterable[float] = (), margin: float = 0.06
+    axes: Axes,
+    *,
+    x: Iterable[float] = (),
+    y: Iterable[float] = (),
+    margin: float = 0.06,
+    number: Callable[[str], str] = str,
 ) -> None:
     """Make axes logarithmic around positive values, with plain numbers at round positions.
 
@@ -71,6 +76,7 @@ def set_limits(
         x: Values that the x axis must show; without values the axis stays as it is.
         y: Values that the y axis must show; without values the axis stays as it is.
         margin: Margin on both sides, as a share of the logarithmic range.
+        number: Returns a number, written as in English, as a language writes it.
     """
     sides = (("x", axes.xaxis, list(x), 30), ("y", axes.yaxis, list(y), 3000))
     for name, axis, values, wide in sides:
@@ -87,7 +93,7 @@ def set_limits(
             steps = (1, 3) if high / low < 10 * wide else (1,)
         axis.set_major_locator(LogLocator(base=10, subs=steps, numticks=30))
         axis.set_minor_locator(NullLocator())
-        axis.set_major_formatter(lambda value, _: format_plain(value))
+        axis.set_major_formatter(lambda value, _: number(format_plain(value)))
     axes.grid(color=GRID, linewidth=0.6)
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 import caelab
 from caelab.experiments.config import make_config
 from caelab.experiments.run import run
+from caelab.experiments.study import read_study
 from caelab.experiments.study_results import COLUMNS
 from caelab.networks import LayerKind, parse
 from caelab.networks.build import build
@@ -81,6 +82,14 @@ def test_the_plug_in_of_the_page_makes_a_layer(folder: Path) -> None:
     finally:
         LayerKind.registry._kinds.clear()
         LayerKind.registry._kinds.update(before)
+
+
+@pytest.mark.parametrize("page", ["how-to/cluster.md", "reference/configuration.md"])
+def test_the_studies_of_a_page_can_be_planned(folder: Path, page: str) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    (study,) = (each for each in re.findall(r"```toml\n(.*?)```", text, re.S) if "[study]" in each)
+    (folder / "study.toml").write_text(study, encoding="utf-8")
+    assert len(read_study(folder / "study.toml").variants) == len(re.findall('^"', study, re.M)) + 1
 
 
 def test_the_page_on_run_directories_names_every_file_and_key(

@@ -1,3 +1,5 @@
+import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ from caelab.experiments.study import read_study
 from caelab.experiments.study_results import read_rows
 from caelab.experiments.study_runner import run_study
 from caelab.report.document import Document, Part
+from caelab.report.language import TEMPLATES
 from caelab.report.render_markdown import environment, render_markdown
 
 STUDY = """
@@ -57,9 +60,41 @@ def small_study(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Sma
 
 
 @pytest.fixture(scope="session")
-def say() -> Callable[[Part], str]:
-    """Render a part; its text on one line."""
-    return lambda part: " ".join(render_markdown([part]).text.split())
+def same_numbers() -> Callable[[str, str], None]:
+    """Check that a text says the numbers of the English one, and no English sentence."""
+
+    def numbers(text: str) -> Counter[str]:
+        # Languages separate thousands and decimals differently; the digits are the same.
+        found = re.findall(r"\d+(?:[.,]\d+)*", text)
+        return Counter(re.sub("[.,]", "", number) for number in found)
+
+    def check(english: str, other: str) -> None:
+        assert numbers(other) == numbers(english)
+        # A number that begins with 0 has a decimal comma; a version, as in `0.2.0`, has two dots.
+        assert not re.search(r"(?<![\w.])0\.\d+(?![\d.])", other)
+        assert not re.search(r"(?<![\w-])(the|with|are|which|than|for|seeds?)(?![\w-])", other)
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def render_part(same_numbers: Callable[[str, str], None]) -> Callable[[Part], str]:
+    """Render a part in every language; its English text, where all say the same."""
+
+    def rendered(part: Part) -> str:
+        english = render_markdown([part]).text
+        for folder in TEMPLATES.glob("*/report.md.j2"):
+            if (name := folder.parent.name) != "en":
+                same_numbers(english, render_markdown([part], language=name).text)
+        return english
+
+    return rendered
+
+
+@pytest.fixture(scope="session")
+def say(render_part: Callable[[Part], str]) -> Callable[[Part], str]:
+    """Render a part in every language; its English text on one line."""
+    return lambda part: " ".join(render_part(part).split())
 
 
 @pytest.fixture(scope="session")

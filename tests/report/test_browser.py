@@ -9,8 +9,10 @@ import pytest
 
 from caelab.experiments.config import RunConfig
 from caelab.experiments.run import run
+from caelab.report.language import TEMPLATES
 from caelab.report.report import write_report
 
+LANGUAGES = sorted(file.parent.name for file in TEMPLATES.glob("*/report.md.j2"))
 WIDTHS = (390, 768, 1280, 1920)
 
 
@@ -54,6 +56,26 @@ def page(browser: Any, report: Path, request: pytest.FixtureRequest) -> Iterator
     opened.close()
     assert said == []
     assert asked <= {"file", "data"}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_works_in_every_language(
+    browser: Any, small_study: Any, tmp_path: Path, language: str
+) -> None:
+    file, _ = write_report(
+        [small_study.folder], out=tmp_path, runs=small_study.runs, language=language
+    )
+    said: list[str] = []
+    page = browser.new_page()
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(file.as_uri())
+    page.wait_for_selector("#interactive[data-ready=true]", timeout=60_000)
+    # Anchors hold letters of the language, which a link writes in another way.
+    for link in page.locator("#contents a").all():
+        link.click()
+        page.wait_for_function("document.querySelector(':target') !== null")
+    page.close()
+    assert said == []
 
 
 def drawn(canvas: Any) -> str:

@@ -1,7 +1,7 @@
 """Each condition of the templates is rendered from data on both of its sides, in every language."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace as Values
 from typing import Any
 
@@ -561,17 +561,28 @@ def plain(part: Part, language: str = "en") -> str:
 
 
 @pytest.mark.parametrize(("part", "said", "unsaid"), CASES)
-def test_a_sentence_stands_where_the_data_say_so(part: Part, said: str, unsaid: str) -> None:
+def test_a_sentence_stands_where_the_data_say_so(
+    part: Part, said: str, unsaid: str, same_numbers: Callable[[str, str], None]
+) -> None:
     text = plain(part)
     assert said in text
     assert unsaid not in text
+    for language in LANGUAGES:
+        if language != "en":
+            same_numbers(text, plain(part, language))
 
 
 @pytest.mark.parametrize(("found", "lab", "said", "unsaid"), TERMINAL)
-def test_a_line_stands_in_the_terminal(found: Any, lab: LabRecord, said: str, unsaid: str) -> None:
-    text = render_lines("terminal", {"answers": found, "lab": lab, "file": "report.html"})
+def test_a_line_stands_in_the_terminal(
+    found: Any, lab: LabRecord, said: str, unsaid: str, same_numbers: Callable[[str, str], None]
+) -> None:
+    context = {"answers": found, "lab": lab, "file": "report.html"}
+    text = render_lines("terminal", context)
     assert said in text
     assert unsaid not in text
+    for language in LANGUAGES:
+        if language != "en":
+            same_numbers(text, render_lines("terminal", context, language))
 
 
 class Recording(CodeGenerator):

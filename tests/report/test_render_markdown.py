@@ -116,11 +116,12 @@ def test_numbers_are_written_as_in_the_language(
     (tmp_path / "de" / "report.md.j2").touch()
     (tmp_path / "de" / "words.toml").write_text('image_rows = "Reihen: {rows}"\ntruth = "Original"')
     monkeypatch.setattr(language, "TEMPLATES", tmp_path)
+    environment.cache_clear()
     rows = ImageRows("p", {"truth": np.zeros((1, 3, 2, 2), np.float32)})
     part = Part("part", {"n": 48000, "mse": 0.00123, "rows": [("1.5", 1234.5)], "p": rows})
     document = render_markdown([part], language="de")
     environment.cache_clear()
-    assert document.text.startswith("48.000 0,00123 1,50 2,5% 48.000 Bilder\n")
+    assert document.text.startswith("48.000 0,00123 1,50 2,5\N{NO-BREAK SPACE}% 48.000 Bilder\n")
     # Names keep their dots; results.json keeps the numbers.
     assert "| a.b | c |" in document.text
     assert "| 1.5 | 1.234,5 |" in document.text

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +18,6 @@ from caelab.report import study_report
 from caelab.report.document import Part
 from caelab.report.inputs import StudyResults
 from caelab.report.number_format import significant, size_in_words
-from caelab.report.render_markdown import render_markdown
 from caelab.report.study_baselines import WHOLE, StudyBaselines
 from caelab.report.study_report import study_part
 
@@ -67,6 +66,14 @@ class NoImages:
         raise InputError("no images here.")
 
 
+RENDER: dict[str, Callable[[Part], str]] = {}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _render(render_part: Callable[[Part], str]) -> None:
+    RENDER["part"] = render_part
+
+
 def text_of(study: list[StudyRow], **changed: Any) -> str:
     """Return the Markdown of a study's part, without escapes, a paragraph a line."""
     run: Any = SimpleNamespace(measures={"mse": np.arange(4.0)})
@@ -86,7 +93,7 @@ def text_of(study: list[StudyRow], **changed: Any) -> str:
         part = study_part(results, images, suffix="", above=True)
         drawn = {name: None for name in part.context if name.endswith("_figure")}
         part = Part(part.template, {**part.context, **drawn}, level=0)
-    text = re.sub(r"\\(.)", r"\1", render_markdown([part]).text)
+    text = re.sub(r"\\(.)", r"\1", RENDER["part"](part))
     return "\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 

@@ -30,7 +30,7 @@ def report_options(command: Any) -> Any:
             "--language",
             default="en",
             show_default=True,
-            help="Language of the report, such as en.",
+            help="Language of the report: en or de.",
         ),
         click.option("--open", "open_report", is_flag=True, help="Open the report in the browser."),
         click.option(

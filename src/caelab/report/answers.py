@@ -147,12 +147,13 @@ class Results:
 _RESULTS = TypeAdapter(Results)
 
 
+# JSON has no NaN, in whose place pydantic writes `null`.
 class _Schema(GenerateJsonSchema):
     def float_schema(self, schema: Any) -> JsonSchemaValue:  # noqa: ARG002
         return {"type": ["number", "null"]}
 
     def encode_default(self, dft: Any) -> Any:
-        return None if dft != dft else super().encode_default(dft)  # JSON has no NaN
+        return None if dft != dft else super().encode_default(dft)
 
 
 def results_schema() -> dict[str, Any]:

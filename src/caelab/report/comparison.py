@@ -75,6 +75,7 @@ def compare_runs(
         raise InputError(f"there is no metric {metric}. There are: {', '.join(METRICS)}.")
     if len(paths) < 2:
         raise InputError("a comparison takes two runs or more. Name their folders.")
+    # One folder can be written in several ways.
     resolved = [path.resolve() for path in paths]
     for path in resolved:
         if resolved.count(path) > 1:
@@ -86,10 +87,8 @@ def compare_runs(
     measures = {name: run.measures for name, run in runs.items()}
     first, *others = runs
     for name in others:
-        same = runs[name].images == runs[first].images and "index" in measures[name]
-        if not same or not np.array_equal(
-            measures[first].get("index", ()), measures[name]["index"]
-        ):
+        same = np.array_equal(measures[first]["index"], measures[name]["index"])
+        if not same or runs[name].images != runs[first].images:
             raise InputError(
                 f"{first} and {name} were tested on other images:"
                 f" {_difference(runs[first], runs[name])}. Runs are compared image by image, so"
@@ -174,6 +173,7 @@ def most_different(values: Mapping[str, np.ndarray], count: int) -> np.ndarray:
     table = np.stack(list(values.values()))
     count = min(count, table.shape[1])
     if len(table) == 2:
+        # Both ends: the largest differences alone could all be in favor of one model.
         order = np.argsort(table[0] - table[1], kind="stable")
         return np.concatenate([order[: count - count // 2], order[len(order) - count // 2 :]])
     return np.argsort(-np.ptp(table, axis=0), kind="stable")[:count]

@@ -69,8 +69,8 @@ class ImageRows:
 
     Attributes:
         name: Name of the file without the ending; unique in a document.
-        rows: Images ``float32 (K, 3, H, W)`` in [0, 1] by label: a name, or a key of the language's
-            words.
+        rows: Images ``float32 (K, 3, H, W)`` in [0, 1] by label: a key of the language's words, or
+            a name, which a number may follow on the next line.
     """
 
     name: str
@@ -78,7 +78,7 @@ class ImageRows:
 
     def picture(self, language: Language) -> Picture:
         """Draw the rows."""
-        rows = {language.words.get(label, label): images for label, images in self.rows.items()}
+        rows = {_row_label(label, language): images for label, images in self.rows.items()}
         # A bitmap, as an SVG would hold one anyway, and a third larger.
         return Picture(
             name=self.name,
@@ -86,6 +86,11 @@ class ImageRows:
             format="png",
             alt=language.word("image_rows", rows=", ".join(rows)),
         )
+
+
+def _row_label(label: str, language: Language) -> str:
+    name, line, number = label.partition("\n")
+    return language.words.get(label) or language.label(name) + line + language.number(number)
 
 
 @dataclass(frozen=True)

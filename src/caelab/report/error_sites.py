@@ -66,6 +66,7 @@ def find_error_sites(made: Iterable[Estimate]) -> ErrorSites:
         squared = error.square().mean(1)  # (N, H, W)
         by_pixel = by_pixel + squared.sum(0)
         error_power = error_power + _power(error)
+        # Power about the mean color, which would otherwise fill the lowest band.
         image_power = image_power + _power(one.target - one.target.mean((2, 3), keepdim=True))
         # Length of the luminance's gradient: central differences, one-sided at the border.
         down, across = torch.gradient(gray(one.target)[:, 0], dim=(1, 2))
@@ -102,5 +103,6 @@ def find_error_sites(made: Iterable[Estimate]) -> ErrorSites:
 def _power(images: Tensor) -> Tensor:
     """Sum the power of each frequency over images, ``(H, W)``; its total is the mean square."""
     size = images.shape[2] * images.shape[3]
+    # In double precision the bands add up to the mean squared error.
     power: Tensor = torch.fft.fft2(images.double()).abs().square() / size**2
     return power.mean(1).sum(0)

@@ -5,7 +5,7 @@ Everything is computed beforehand; the page only chooses what to show.
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,6 @@ MAX_CODES, MAX_CODE_BYTES = 4, 1_500_000
 """Images whose code is shown, and bytes of the pixels of each of them without each channel."""
 
 _POINT = (
-    "label",
     "network",
     "code_size",
     "narrowest",
@@ -63,6 +62,8 @@ def interactive_data(
     colorization: Mapping[str, FinishedRun],
     studies: Mapping[str, Analysis],
     images: RunImages,
+    *,
+    label: Callable[[str], str] = str,
 ) -> tuple[dict[str, list[dict[str, Any]]], list[tuple[str, str]]]:
     """Return what the page shows on demand, and what cannot be shown.
 
@@ -71,6 +72,7 @@ def interactive_data(
         colorization: Colorizing runs by name.
         studies: Analyses of studies by name.
         images: Images and networks of the runs.
+        label: Returns the words of a language for the name of a network or of a class.
 
     Returns:
         Plain values, cards of ``tasks``, ``codes`` and ``studies``; and for what cannot be
@@ -87,7 +89,7 @@ def interactive_data(
         for name, run in runs.items():
             try:
                 shared, network = _through_network(run, next(iter(runs.values())), images, share)
-                networks.append({"name": name, **network})
+                networks.append({"name": label(name), **network})
             except InputError as error:
                 problems.append((title, str(error)))
         tasks += [{"title": title, **shared, "networks": networks}] if networks else []
@@ -95,13 +97,17 @@ def interactive_data(
     for name in sorted(reconstruction, key=lambda name: name != BASE):
         if not codes and (count := _code_count(reconstruction[name])):
             try:
-                codes.append({"name": name, **_code_card(reconstruction[name], images, count)})
+                card = _code_card(reconstruction[name], images, count)
+                codes.append({"name": label(name), **card})
             except InputError as error:
                 problems.append(("codes", str(error)))
-    points = [
-        {"name": name, "points": [*map(_point, each.measured)]} for name, each in studies.items()
+    for card in (*tasks, *codes):
+        card["labels"] = [*map(label, card["labels"])]
+    shown = [
+        {"name": name, "points": [_point(each, label) for each in analysis.measured]}
+        for name, analysis in studies.items()
+        if analysis.measured
     ]
-    shown = [study for study in points if study["points"]]
     return {"tasks": tasks, "codes": codes, "studies": shown}, [*dict.fromkeys(problems)]
 
 
@@ -182,7 +188,7 @@ def sprite(images: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def _point(network: Architecture) -> dict[str, Any]:
+def _point(network: Architecture, label: Callable[[str], str]) -> dict[str, Any]:
     """Return a network as plain values, for the plot with names on its points."""
-    shown = {name: getattr(network, name) for name in _POINT}
+    shown = {name: getattr(network, name) for name in _POINT} | {"label": label(network.label)}
     return {**shown, "mse": network.mse.estimate, "seeds": network.mse.n}

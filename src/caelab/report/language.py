@@ -1,8 +1,9 @@
 """Languages of reports: where their sentences are, their words in figures, and their numbers."""
 
+import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from caelab.errors import InputError
@@ -12,8 +13,10 @@ TEMPLATES = Path(__file__).with_name("templates")
 """Folder of the templates: a folder of sentences for each language."""
 
 # A thin space, the other way to write German thousands, may end a line.
-_SEPARATORS = {"de": str.maketrans(",.", ".,")}
+_SEPARATORS = {"de": str.maketrans({",": ".", ".": ",", "%": "\N{NO-BREAK SPACE}%"})}
 """Characters that a language writes in place of those of English numbers."""
+
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +26,13 @@ class Language:
     Attributes:
         name: Name of its folder of templates, such as ``en``.
         words: Texts of figures, of the page around the sentences and of its interactive part.
+        labels: Words for names that are written in English in recipes and in the code; ``{}``
+            stands for a number.
     """
 
     name: str
     words: Mapping[str, str]
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -45,6 +51,26 @@ class Language:
         }
         return self.words[key].format(**shown)
 
+    def label(self, text: str) -> str:
+        """Return the words for a name in the data, part by part; the name itself without words.
+
+        >>> read_language("de").label("U-Net, weight decay 0.1")
+        'U-Net, Gewichtsabnahme 0,1'
+        """
+        if text in self.labels:
+            return self.labels[text]
+        pattern = self.labels.get(_NUMBER.sub("{}", text))
+        if pattern is not None:
+            return pattern.format(*map(self.number, _NUMBER.findall(text)))
+        # Names are composed: of a base and an idea, and of several steps of a degradation.
+        for mark in (", ", "+"):
+            first, found, rest = text.partition(mark)
+            if found:
+                return self.label(first) + mark + self.label(rest)
+        # A formula has thousands separators; a dot in a name need not be a decimal one.
+        letters = any(map(str.isalpha, text))
+        return text if letters or "," not in text else self.number(text)
+
     def number(self, text: str) -> str:
         """Return a number, written as in English, as the language writes it."""
         return text.translate(_SEPARATORS.get(self.name, {}))
@@ -61,4 +87,5 @@ def read_language(name: str) -> Language:
     if name not in known:
         raise InputError(f"`language` {name}: should be one of {', '.join(known)}.")
     text = (TEMPLATES / name / "words.toml").read_text(encoding="utf-8")
-    return Language(name=name, words=tomllib.loads(text))
+    words = tomllib.loads(text)
+    return Language(name=name, labels=words.pop("labels", {}), words=words)

@@ -83,11 +83,13 @@ def reconstruction_part(
     description = first.description
     missing, found = "", None
     try:
-        # Only where the error sits needs the images; all else is in the run directory.
+        # Only where the error sits needs the images; all else is in the run directory. One seed
+        # shows it.
         found = find_error_sites(images.restored(first))
     except InputError as error:
         missing = str(error)
     answer = _answer(group, found)
+    # A linear code without error has no place on a logarithmic axis.
     curves = partial(
         draw_curves,
         {run.config.seed: run.epochs for run in group},
@@ -153,6 +155,7 @@ def _answer(group: Sequence[FinishedRun], found: ErrorSites | None) -> Reconstru
 def _errors(group: Sequence[FinishedRun]) -> tuple[Cell, ...]:
     mse, first = over_seeds(group), group[0]
     psnr = mean_interval(run.result["test"]["psnr"] for run in group).estimate
+    # What else runs on a machine can only make a run slower.
     seconds = min(run.result["seconds_per_epoch"] for run in group)
     epochs = max(len(run.epochs) for run in group)
     return (

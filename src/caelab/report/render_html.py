@@ -26,7 +26,6 @@ WIDE, SHOWN = 8, 6
 """A table of more columns than `WIDE` shows the first `SHOWN`, and the others on demand."""
 
 _TYPES = {"svg": "image/svg+xml", "png": "image/png"}
-_KINDS = {"Missing:": "missing", "Beware:": "warning"}
 _ANCHORS = ("contents", "text", "interactive", "try-it", "glossary")
 """Anchors of the page itself, which no heading of the text may take."""
 
@@ -137,6 +136,9 @@ def _set_anchors(headings: Iterable[SyntaxTreeNode]) -> None:
 def _blocks(nodes: Sequence[SyntaxTreeNode], document: Document) -> Iterator[dict[str, Any]]:
     """Yield what the template prints, block by block: its HTML, and what is around it."""
     tables = [*zip(document.headings, document.tables, strict=True)]
+    # The first word of a remark says what kind it is of.
+    words = read_language(document.language).words
+    kinds = {words[kind]: kind for kind in ("missing", "warning")}
     caption = None
     for node, following in itertools.pairwise([*nodes, None]):
         if node is None or node is caption:
@@ -166,7 +168,7 @@ def _blocks(nodes: Sequence[SyntaxTreeNode], document: Document) -> Iterator[dic
             block |= {"name": name, "csv": _csv(rows), "hidden": len(cells[0]) > shown}
             block["columns"] = str(len(cells[0]))
         elif node.type == "blockquote":
-            node.attrs["class"] = _KINDS.get(_text(node).split(" ")[0], "remark")
+            node.attrs["class"] = kinds.get(_text(node).split(" ")[0], "remark")
         yield {**block, "html": _render(node.to_tokens())}
 
 

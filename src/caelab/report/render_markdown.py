@@ -146,7 +146,7 @@ class _Writer:
         # ± would lie about an interval that is wider on one side.
         if abs(high - estimate - half) < 0.05 * half:
             text = f"{estimate:{format_}} ± {half:{format_.removeprefix('+')}}"
-        return self.language.number(text.replace("-", "−"))
+        return escape(self.language.number(text.replace("-", "−")))
 
     def figure(
         self,
@@ -228,6 +228,7 @@ def environment(name: str) -> Environment:
         "change": localized(number_format.change_in_words),
         "count": count,
         "decimals": localized(lambda number, digits: f"{number:,.{digits}f}".replace("-", "−")),
+        "label": language.label,
         "one_line": lambda text: Markup(_one_line(text)),
         "percent": localized(number_format.percent),
         "significant": localized(number_format.significant),
@@ -247,7 +248,7 @@ def anchor(heading: str) -> str:
 
 def escape(text: str) -> Markup:
     """Escape what Markdown would take for its own, and keep a text to one line."""
-    text = re.sub(r"([\\`*_<>\[\]|~$&])", r"\\\1", " ".join(text.split()))
+    text = re.sub(r"([\\`*_<>\[\]|~$&])", r"\\\1", _one_line(text))
     return Markup(re.sub(r"^([#+=-]|\d+(?=[.)](?:\s|$)))", _guard, text))
 
 
@@ -263,8 +264,10 @@ def format_cell(cell: Cell, format_: str | Mapping[Cell, str], language: Languag
         cell, format_ = format_.get(cell, cell), ""
     if cell is None or (isinstance(cell, float) and not math.isfinite(cell)):
         return Markup("–")
+    if isinstance(cell, Markup):
+        return cell
     if isinstance(cell, str):
-        return escape(cell)
+        return escape(language.label(cell))
     return escape(language.number(format(cell, format_.strip("<>")).replace("-", "−")))
 
 
@@ -274,7 +277,8 @@ def _guard(start: re.Match[str]) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    # A space that may not break a line, as between a number and its unit, stays one.
+    return re.sub(r"[^\S\xa0]+", " ", text).strip()
 
 
 def _captioned(block: str, caption: str) -> Markup:

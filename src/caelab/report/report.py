@@ -82,7 +82,7 @@ def write_report(
         InputError: No finished run was found, there are no templates in that language, or ``out``
             cannot be written to.
     """
-    read_language(language)  # a wrong one is said before minutes of work
+    words = read_language(language)  # a wrong one is said before minutes of work
     inputs, images = gather(paths, runs=runs), RunImages(data)
     labels = {row.run: row.label for study in inputs.studies for row in study.rows}
     labels |= names or {}
@@ -90,7 +90,11 @@ def write_report(
     answers, opening, sections = _answer(inputs, tasks, images, labels)
     colored = {each.label: each.first for each in tasks.variants.all} if tasks.variants else {}
     interactive, unshown = interactive_data(
-        _reconstructing_networks(tasks), choose_networks(colored), answers.studies, images
+        _reconstructing_networks(tasks),
+        choose_networks(colored),
+        answers.studies,
+        images,
+        label=words.label,
     )
     if not bitmaps:
         interactive |= {"tasks": [], "codes": []}

@@ -123,6 +123,7 @@ def _rows(found: Restoration) -> Iterable[tuple[Cell, ...]]:
 
 def _strip(run: FinishedRun, found: Restoration, images: RunImages) -> ImageRows:
     pixels, degradation = images.part(run), run.config.degradation
+    # Evenly spaced, so that nobody has picked the images that came out best.
     chosen = evenly_spaced(IMAGES, len(pixels))
     pictures = images.pictures(run, chosen)
     rows = {"input": pictures["degraded"]}
@@ -133,5 +134,6 @@ def _strip(run: FinishedRun, found: Restoration, images: RunImages) -> ImageRows
                 made = estimates(method.restore(value), pixels.at(chosen), degradation=degradation)
                 rows[found.best_classical] = torch.cat([one.estimate for one in made]).numpy()
     rows |= {"network": pictures["estimate"], "truth": pictures["target"]}
+    # A file's name is made of it, such as `restored-downscale2-noise01`.
     name = found.degradation.replace("+", "-").replace(".", "")
     return ImageRows(f"restored-{name}", rows)

@@ -123,6 +123,7 @@ def network_name(run: FinishedRun) -> str:
     """Return the preset's name, or the network's text; a long text is cut."""
     text = run.config.network.text
     name = next((name for name, preset in PRESETS.items() if text in (name, preset)), text)
+    # A long name would push the numbers of a table out of sight.
     return name if len(name) <= MAX_NAME_LENGTH else f"{name[: MAX_NAME_LENGTH - 1]}…"
 
 

@@ -39,6 +39,7 @@ class RunImages:
         Raises:
             InputError: They cannot be had, or the source now holds other images.
         """
+        # Runs of one data set share its images, however they split them.
         key, source = run.images[:2], self._data or run.config.data.source
         if key not in self._sets:
             try:
@@ -72,6 +73,7 @@ class RunImages:
         Raises:
             InputError: The images cannot be had.
         """
+        # Within one split, runs may take fewer images for training and validation.
         key = (run.images, run.config.data.val_size, run.config.data.train_size, part)
         if key not in self._parts:
             images, split = load_data(run.config.data, self.load(run))
@@ -91,6 +93,7 @@ class RunImages:
         """
         path = run.directory.path
         if path not in self._models:
+            # A report may be written where the GPU of the training is not.
             self._models[path], _ = load_model(run.directory.weights, torch.device("cpu"))
         return self._models[path]
 
@@ -145,5 +148,6 @@ def choose_images(run: FinishedRun, count: int) -> np.ndarray:
     Raises:
         InputError: The run's errors by image are missing or damaged.
     """
+    # Equal errors keep their order, so that the page shows the same images every time.
     order = np.argsort(run.measures["mse"], kind="stable")
     return np.asarray(order[evenly_spaced(count, len(order))])

@@ -51,6 +51,7 @@ class FinishedRun:
     @property
     def options(self) -> dict[str, Any]:
         """Its options by short name, except those in which the runs of a group may differ."""
+        # A preset's name and its text are one network.
         options = {**self.config.flat(), "network": self.description.text}
         return {name: options[name] for name in options if name not in NOT_OF_THE_GROUP}
 
@@ -83,12 +84,13 @@ class FinishedRun:
         """
         file = self.directory.per_image
         try:
+            # A run that someone passed on must not bring code with it.
             with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
                 measures = {name: arrays[name] for name in arrays.files}
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
             raise InputError(f"cannot read {file}: {error}") from error
-        if "mse" not in measures or len(measures["mse"]) != self.result["test"]["n"]:
-            count = self.result["test"]["n"]
+        count = self.result["test"]["n"]
+        if any(len(measures.get(name, ())) != count for name in ("mse", "index")):
             raise InputError(f"{file} is damaged: it should hold the errors of {count} images.")
         return measures
 
@@ -120,6 +122,7 @@ def read_run(path: Path) -> FinishedRun:
         raise InputError(
             f"{path} is damaged: {directory.result.name} lacks numbers that every run states."
         )
+    # Pictures need the weights: a report would find out only after minutes.
     if not directory.weights.is_file():
         raise InputError(f"{path} is damaged: {directory.weights.name} is missing.")
     return run
@@ -127,6 +130,7 @@ def read_run(path: Path) -> FinishedRun:
 
 def _is_whole(run: FinishedRun) -> bool:
     """Return whether the run states everything that a report needs."""
+    # Checked here once, so that no section of the report needs to.
     result = run.result
     try:
         numbers = (result["test"]["mse"], result["validation_mse"], result["seconds_per_epoch"])
@@ -153,6 +157,7 @@ def groups(runs: Iterable[FinishedRun]) -> list[list[FinishedRun]]:
     """
     found: dict[str, list[FinishedRun]] = {}
     for run in runs:
+        # The same images may lie in two places; a text can be a key, which options cannot.
         key = f"{run.options} {run.source['fingerprint']}"
         found.setdefault(key, []).append(run)
     return [sorted(group, key=lambda run: run.config.seed) for group in found.values()]

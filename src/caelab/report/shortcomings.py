@@ -108,6 +108,7 @@ def measure_shortcomings(variant: Variant, images: RunImages, *, seed: int = 0) 
     with progress("shortcomings", count, unit="images") as bar, restoring(model) as restore:
 
         def restore_and_count(degraded: torch.Tensor) -> torch.Tensor:
+            # The network takes most of the time, so its images are what is counted.
             bar(len(degraded))
             return restore(degraded)
 

@@ -62,7 +62,8 @@ def draw_effects(analysis: Analysis, language: Language) -> Figure | None:
         axes.errorbar(middle, rows[chosen], xerr=(middle - low, high - middle), **style)
     axes.xaxis.set_major_formatter(lambda value, _: f"×{language.number(format_plain(value))}")
     axes.axvline(1, color=INK, linewidth=1)
-    axes.set_yticks(rows, [each.architecture.label for each in effects], fontsize=9)
+    labels = [language.label(each.architecture.label) for each in effects]
+    axes.set_yticks(rows, labels, fontsize=9)
     # The numbers stand where a second axis would be; it moves with the layout, which text does not.
     right = axes.secondary_yaxis("right")
     texts = [_in_numbers(each.contrast.ratio, language) for each in effects]

@@ -53,7 +53,8 @@ def draw_code_size(
     around = [each for each in analysis.measured if each.code_size and each.skip_around_code]
     shown = error_points([*answer.architectures, *around], "code_size")
     figure, axes = new_axes(5.2)
-    set_limits(axes, x=shown[:, 0], y=[*shown[:, 1], shown[:, 1].min() / _DEPTH])
+    bounds = [*shown[:, 1], shown[:, 1].min() / _DEPTH]
+    set_limits(axes, x=shown[:, 0], y=bounds, number=language.number)
     law = answer.law
     # Without an interval of its exponent, a line would claim what the data do not say.
     if not law.exponent.undetermined:
@@ -65,11 +66,13 @@ def draw_code_size(
         exponent = language.number(significant(law.exponent.estimate, 2))
         axes.plot(at, law(at), color=color, linewidth=1.5, label=word("fit", exponent=exponent))
     for dashes, (name, line) in zip(LINES, linear.items(), strict=False):
-        axes.plot(*np.array(sorted(line.items())).T, color=INK, linestyle=dashes, label=name)
+        label = language.label(name)
+        axes.plot(*np.array(sorted(line.items())).T, color=INK, linestyle=dashes, label=label)
     # A color and a marker for each factor show what was changed, without a label.
     groups: dict[str, list[Architecture]] = {}
     for each in answer.architectures:
-        groups.setdefault(each.varied or word("other_networks"), []).append(each)
+        name = language.label(each.varied) or word("other_networks")
+        groups.setdefault(name, []).append(each)
     for mark, (name, members) in zip(cycle(MARKS), groups.items(), strict=False):
         _draw(axes, members, "code_size", mark, label=name)
     if around:
@@ -80,7 +83,8 @@ def draw_code_size(
     ordered = sorted(answer.architectures, key=lambda each: each.mse.estimate)
     # More labels than these would cover the points; the page's own plot names every point.
     named = {each.label: each for each in (ordered[0], ordered[-1], *around[:3])}
-    label_points(axes, list(named), error_points(list(named.values()), "code_size"))
+    points = error_points(list(named.values()), "code_size")
+    label_points(axes, [*map(language.label, named)], points)
     return figure
 
 
@@ -129,7 +133,8 @@ def draw_equal_size(
     # A factor of 2 on both sides leaves room for the first and the last label.
     low, high = points[:, 0].min(), points[:, 0].max()
     figure, axes = new_axes(4.4)
-    set_limits(axes, x=[low / 2, high * 2], y=[*points[:, 1], *linear.values()])
+    errors = [*points[:, 1], *linear.values()]
+    set_limits(axes, x=[low / 2, high * 2], y=errors, number=language.number)
     # The axis is the area; its ticks name whole shapes, as the channels differ, too.
     shapes = {each.area or 0: each.shape for each in shown}
     axes.set_xticks([float(area or 0) for area in shapes], shapes.values())
@@ -138,12 +143,12 @@ def draw_equal_size(
     for mark, judged in (((BLUE, "o"), True), ((ORANGE, "s"), False)):
         _draw(axes, [each for each in shown if (each in answer.maps) == judged], "area", mark)
     for dashes, (name, error) in zip(LINES, linear.items(), strict=False):
-        label = language.word("named_mse", name=name, mse=error)
+        label = language.word("named_mse", name=language.label(name), mse=error)
         axes.axhline(error, color=INK, linewidth=1.2, linestyle=dashes, label=label)
     if linear:
         add_legend(axes, "above")
     axes.set(xlabel=language.word("shape_axis"), ylabel=language.word("test_mse"))
-    label_points(axes, [each.label for each in shown], points)
+    label_points(axes, [language.label(each.label) for each in shown], points)
     return figure
 
 
@@ -163,7 +168,7 @@ def draw_front(analysis: Analysis, language: Language) -> Figure | None:
         return None
     figure, axes = new_axes(4.4)
     shown, best = error_points(measured, "weights"), error_points(on_front, "weights")
-    set_limits(axes, x=shown[:, 0], y=shown[:, 1], margin=0.1)
+    set_limits(axes, x=shown[:, 0], y=shown[:, 1], margin=0.1, number=language.number)
     others = [each for each in measured if each not in on_front]
     _draw(axes, others, "weights", (GRAY, "o"), label=language.word("beaten"))
     # From one network of the front to the next, the cheaper one is the best there is.
@@ -172,7 +177,7 @@ def draw_front(analysis: Analysis, language: Language) -> Figure | None:
     _draw_base(axes, analysis.base, "weights", language)
     axes.set(xlabel=language.word("weights"), ylabel=language.word("test_mse"))
     add_legend(axes, "above")
-    label_points(axes, [each.label for each in on_front], best)
+    label_points(axes, [language.label(each.label) for each in on_front], best)
     return figure
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from caelab.networks.description import Description
 from caelab.networks.layers.base import format_shape, size_of
@@ -54,10 +54,11 @@ def draw_curves(
     mean = sum(test.values()) / len(test)
     axes.axhline(mean, color=GREEN, linewidth=1.2, label=language.word("mean_test", mse=mean))
     for dashes, (name, mse) in zip(LINES[2:], baselines.items(), strict=False):
-        label = language.word("named_mse", name=name, mse=mse)
+        label = language.word("named_mse", name=language.label(name), mse=mse)
         axes.axhline(mse, color=GRAY, linewidth=1.2, linestyle=dashes, label=label)
     # Baselines belong to the picture, however far below the networks they lie.
-    set_limits(axes, y=np.concatenate([line.get_ydata() for line in axes.lines]))
+    shown = np.concatenate([line.get_ydata() for line in axes.lines])
+    set_limits(axes, y=shown, number=language.number)
     axes.set_xlim(0.6, max(map(len, runs.values())) + 0.4)
     # There is no epoch 2.5.
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -84,11 +85,24 @@ def draw_error_sites(sites: ErrorSites, language: Language) -> Figure:
     steep.bar(np.arange(1, len(sites.by_steepness) + 1), sites.by_steepness, 0.85, color=ORANGE)
     steep.set_xlabel(language.word("steepness"), fontsize=8)
     # Powers of ten once, instead of long numbers in a narrow panel.
+    for axes in (bar, frequency, steep):
+        axes.yaxis.set_major_formatter(_Numbers(language))
+        axes.tick_params(labelsize=7.5)
     for axes in (bar, steep):
         axes.ticklabel_format(axis="y", scilimits=(-3, 3))
-    for axes in (bar, frequency, steep):
-        axes.tick_params(labelsize=7.5)
+    frequency.xaxis.set_major_formatter(_Numbers(language))
     return figure
+
+
+class _Numbers(ScalarFormatter):
+    """Writes the numbers of a linear axis as a language does."""
+
+    def __init__(self, language: Language) -> None:
+        super().__init__()
+        self.language = language
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return self.language.number(super().__call__(x, pos))
 
 
 def draw_network(description: Description, language: Language) -> bytes:
@@ -101,7 +115,7 @@ def draw_network(description: Description, language: Language) -> bytes:
         language: Language of the labels.
     """
     # With the input first, a layer has the index by which descriptions name code and narrowest.
-    layers = [("input", description.input, 0)]
+    layers = [(language.word("input"), description.input, 0)]
     layers += [(row.text, row.shape, row.weights) for row in description.rows]
     environment = Environment(loader=PackageLoader("caelab.report"), autoescape=True)
     svg = environment.get_template("network.svg.j2").render(

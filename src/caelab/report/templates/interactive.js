@@ -25,7 +25,9 @@
     const fit = () => (contents.open = wide.matches);
     wide.addEventListener("change", fit);
     fit();
-    const links = new Map([...contents.querySelectorAll("a")].map((link) => [link.hash.slice(1), link]));
+    // A link's hash has no letters but those of English; the anchor has.
+    const anchor = (link) => decodeURIComponent(link.hash.slice(1));
+    const links = new Map([...contents.querySelectorAll("a")].map((link) => [anchor(link), link]));
     const mark = (entries) => {
       const entry = entries.find((each) => each.isIntersecting);
       if (!entry) return;
