@@ -17,7 +17,7 @@ from caelab.report.colorization import answer_colors, comparison_part
 from caelab.report.document import Part
 from caelab.report.inputs import ReportInputs, StudyResults, gather
 from caelab.report.interactive import choose_networks, interactive_data
-from caelab.report.language import read_language
+from caelab.report.language import Language, read_language
 from caelab.report.reconstruction import reconstruction_part
 from caelab.report.render_html import render_html
 from caelab.report.render_markdown import render_lines, render_markdown, write_markdown
@@ -88,14 +88,7 @@ def write_report(
     labels |= names or {}
     tasks = _by_task(inputs, labels)
     answers, opening, sections = _answer(inputs, tasks, images, labels)
-    colored = {each.label: each.first for each in tasks.variants.all} if tasks.variants else {}
-    interactive, unshown = interactive_data(
-        _reconstructing_networks(tasks),
-        choose_networks(colored),
-        answers.studies,
-        images,
-        label=words.label,
-    )
+    interactive, unshown = _interactive(tasks, answers, images, words)
     if not bitmaps:
         interactive |= {"tasks": [], "codes": []}
     shared = {
@@ -109,19 +102,30 @@ def write_report(
         "command": inputs.lab.command or command,
         "bitmaps": bitmaps,
     }
-    before = [
-        Part("report", {**shared, **opening}, 0),
-        Part("answers", shared),
-        Part("data", shared),
-    ]
-    parts = [*before, *sections, Part("problems", shared)]
+    beginning = Part("report", {**shared, **opening}, 0), Part("answers", shared)
+    parts = [*beginning, Part("data", shared), *sections, Part("problems", shared)]
     document = render_markdown(parts, images=bitmaps, language=language)
     html = out / "report.html"
+    # Written last, when everything is rendered: what fails leaves an earlier report whole.
     write_text(out / "results.json", results_json(inputs, answers, document.tables))
     write_markdown(document, out / "report.md")
     write_text(html, render_html(document, interactive))
     lines = {"answers": answers, "lab": inputs.lab, "file": str(html)}
     return html, render_lines("terminal", lines, language)
+
+
+def _interactive(
+    tasks: _Tasks, answers: Answers, images: RunImages, language: Language
+) -> tuple[dict[str, list[dict[str, Any]]], list[tuple[str, str]]]:
+    """Return the data of the interactive part, and what it cannot show."""
+    variants = tasks.variants.all if tasks.variants else ()
+    return interactive_data(
+        _reconstructing_networks(tasks),
+        choose_networks({each.label: each.first for each in variants}),
+        answers.studies,
+        images,
+        label=language.label,
+    )
 
 
 def _answer(
