@@ -104,7 +104,7 @@ def interactive_data(
     for card in (*tasks, *codes):
         card["labels"] = [*map(label, card["labels"])]
     shown = [
-        {"name": name, "points": [_point(each, label) for each in analysis.measured]}
+        {"name": label(name), "points": [_point(each, label) for each in analysis.measured]}
         for name, analysis in studies.items()
         if analysis.measured
     ]
