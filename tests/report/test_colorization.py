@@ -64,7 +64,9 @@ def test_colorizers_are_compared_with_the_base(trained: Train) -> None:
     variants, images = find_variants([*chroma, *flips, rgb]), RunImages()
     answer = answer_colors(variants)
     assert answer.base == "base"
-    assert answer.mse == variants.best.mean("mse")
+    mean = variants.best.mean("mse")
+    assert (answer.mse.estimate, answer.mse.n) == (mean.estimate, mean.n)
+    assert 0 < answer.mse.low < mean.estimate < answer.mse.high
     assert answer.baselines == rgb.result["baselines"]
     ratio = math.prod(run.mse for run in flips) / math.prod(run.mse for run in chroma)
     assert answer.ideas["flip"].ratio.estimate == pytest.approx(math.sqrt(ratio))

@@ -120,6 +120,29 @@ class ModeratedErrors:
         others = [each for each in (self.labels if labels is None else labels) if each != base]
         return self.contrasts({label: {label: 1.0, base: -1.0} for label in others}, margin=margin)
 
+    def interval(self, label: str, mean: float) -> Interval:
+        """Return a network's mean error with its own 95% interval, by its moderated variance.
+
+        The interval is one of logarithms, so that no bound of an error is negative.
+
+        Args:
+            label: The network.
+            mean: Its mean error over seeds.
+
+        >>> moderate({"a": [0.10, 0.12], "b": [0.30, 0.36]}).interval("a", 0.11).low > 0
+        True
+        """
+        if label not in self.labels:
+            return Interval(estimate=mean, n=0)
+        index = self.labels.index(label)
+        n = int(self.counts[index])
+        if n < 2:
+            return Interval(estimate=mean, n=n)
+        quantile = special.stdtrit(self.degrees[index], (1 + CONFIDENCE) / 2)
+        half = quantile * self.deviations[index] / math.sqrt(n)
+        factor = math.exp(min(half, 700))
+        return Interval(estimate=mean, n=n, low=mean / factor, high=mean * factor)
+
     def slope(self, x: Mapping[str, float]) -> dict[str, float]:
         """Return the contrast that is the least-squares slope of log error on log2(x).
 

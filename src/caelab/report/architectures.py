@@ -15,13 +15,11 @@ from typing import Annotated, Any
 
 import numpy as np
 from pydantic import PlainSerializer
-from scipy import special
 
 from caelab.experiments.study import BASE
 from caelab.experiments.study_results import StudyRow
 from caelab.metrics.moderated import Contrast, ModeratedErrors, moderate
 from caelab.metrics.statistics import (
-    CONFIDENCE,
     Interval,
     PowerLaw,
     correlation,
@@ -219,7 +217,12 @@ def analyze(rows: Iterable[StudyRow], *, base: str = BASE, seed: int = 0) -> Ana
     """
     gathered = summarize(rows)
     errors = moderate({each.label: each.errors.values() for each in gathered})
-    architectures = tuple(_with_moderated_interval(each, errors) for each in gathered)
+    architectures = tuple(
+        replace(each, mse=errors.interval(each.label, each.mse.estimate))
+        if each.label in errors.labels
+        else each
+        for each in gathered
+    )
     measured = [each for each in architectures if each.errors]
     # A network that stands at several levels counts once where architectures are the sample.
     distinct = list({each.network: each for each in reversed(measured)}.values())[::-1]
@@ -267,19 +270,6 @@ def _architecture(rows: Sequence[StudyRow]) -> Architecture:
         if name not in computed
     }
     return Architecture(**copied, **computed)
-
-
-def _with_moderated_interval(each: Architecture, errors: ModeratedErrors) -> Architecture:
-    """Give the mean of two or three seeds an interval that rests on all networks' spreads."""
-    if each.label not in errors.labels:
-        return each
-    index = errors.labels.index(each.label)
-    quantile = special.stdtrit(errors.degrees[index], (1 + CONFIDENCE) / 2)
-    half = quantile * errors.deviations[index] / math.sqrt(errors.counts[index])
-    # The interval is one of logarithms: no bound of an error can be negative.
-    mean, factor = each.mse.estimate, math.exp(min(half, 700))
-    interval = replace(each.mse, low=mean / factor, high=mean * factor)
-    return replace(each, mse=interval) if len(each.errors) > 1 else each
 
 
 def error_points(architectures: Sequence[Architecture], attribute: str) -> np.ndarray:

@@ -80,7 +80,7 @@ def answer_colors(variants: Variants) -> ColorAnswer:
         best=best.label,
         base=base.label,
         images=base.first.result["test"]["n"],
-        mse=best.mean("mse"),
+        mse=variants.errors.interval(best.label, best.mean("mse").estimate),
         ciede2000=best.mean("ciede2000"),
         baselines=base.first.result["baselines"],
         targets=tuple(_targets(variants)),

@@ -14,6 +14,7 @@ from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.experiments.run_directory import RunDirectory, read_config
 from caelab.experiments.setup import describe_run
+from caelab.metrics.moderated import moderate
 from caelab.metrics.statistics import Interval, mean_interval
 from caelab.networks import Description
 
@@ -165,4 +166,5 @@ def groups(runs: Iterable[FinishedRun]) -> list[list[FinishedRun]]:
 
 def over_seeds(group: Sequence[FinishedRun]) -> Interval:
     """Return the mean test MSE of a group, with its interval over seeds."""
-    return mean_interval(run.mse for run in group)
+    errors = [run.mse for run in group]
+    return moderate({"": errors}).interval("", mean_interval(errors).estimate)
