@@ -35,7 +35,9 @@ class NetworkDescription(Description):
             for row, calculation in zip(self.rows, calculations, strict=True)
         )
         *_, summary = self.as_table().rpartition("\n\n")
-        return stacked(drawing, layers, f"<pre>{escape(summary)}</pre>")
+        return stacked(
+            drawing, layers, f'<pre style="white-space:pre-wrap">{escape(summary)}</pre>'
+        )
 
 
 def describe(
