@@ -17,7 +17,7 @@ from caelab.metrics.moderated import Contrast, Verdict
 from caelab.metrics.statistics import Interval
 from caelab.networks import describe
 from caelab.networks.parser import parse
-from caelab.report.answers import Answers, DataAnswer, results_schema
+from caelab.report.answers import Answers, DataAnswer, results_json, results_schema
 from caelab.report.architectures import Analysis, analyze
 from caelab.report.colorization import ColorAnswer, TargetAnswer
 from caelab.report.document import Part
@@ -101,6 +101,13 @@ def answered(say: Say) -> Callable[..., str]:
 
 def test_the_schema_in_the_documentation_is_that_of_the_code() -> None:
     assert json.loads(SCHEMA.read_text(encoding="utf-8")) == results_schema()
+
+
+def test_results_name_no_place_on_this_machine(tmp_path: Path) -> None:
+    inputs = ReportInputs(lab=LabRecord(budget="quick", runs=str(tmp_path)))
+    content = results_json(inputs, answers(), [])
+    assert "quick" in content
+    assert str(tmp_path) not in content
 
 
 def test_results_follow_the_schema(small_study: Any, pictures: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ number cannot be had, the file has ``null``.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -172,7 +172,7 @@ def results_json(inputs: ReportInputs, answers: Answers, tables: list[dict[str, 
     results = Results(
         schema=SCHEMA,
         caelab=__version__,
-        lab=inputs.lab,
+        lab=replace(inputs.lab, runs=""),
         problems=inputs.problems,
         answers=answers,
         runs={
