@@ -53,7 +53,9 @@ def tutorial_page(file: Path) -> str:
         digest.update(source.read_bytes())
     kept = CACHE / f"{file.stem}-{digest.hexdigest()[:16]}.ipynb"
     if not kept.is_file():
-        kept.parent.mkdir(parents=True, exist_ok=True)
+        CACHE.mkdir(parents=True, exist_ok=True)
+        for old in CACHE.glob(f"{file.stem}-*.ipynb"):
+            old.unlink()
         nbformat.write(run_notebook(file), kept)
     cells = [_markdown(cell) for cell in nbformat.read(kept, as_version=4).cells]
     # The page has the notebook's address with a slash at its end, and the file is next to it.
