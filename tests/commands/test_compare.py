@@ -86,4 +86,4 @@ def test_a_report_without_training(study: Path) -> None:
     assert answer.stdout == ""
     refused = call("study", study / "tiny.toml", "--runs", study / "elsewhere", "--report-only")
     assert isinstance(refused.exception, InputError)
-    assert "holds no study yet" in str(refused.exception)
+    assert "no finished run" in str(refused.exception)
