@@ -100,7 +100,7 @@ class Run:
 
     @property
     def weights(self) -> dict[str, NDArray[Any]]:
-        """Weights of the best epoch by name: kernels ``(O, C, H, W)`` and biases ``(O,)``."""
+        """Weights of the best epoch by name: kernels ``(C', C, K, K)`` and biases ``(C',)``."""
         return load_file(self.finished.directory.weights)
 
     def plot(self) -> Picture:

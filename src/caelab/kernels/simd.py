@@ -208,7 +208,9 @@ class SimdProgram:
         # In training each thread has a share of the batch already (see `BatchGradient`); further
         # threads would compete with the other shares.
         if torch.is_grad_enabled():
-            y: Tensor = _Pass.apply(self, x.detach(), *self.weights)  # type: ignore[no-untyped-call]
+            y: Tensor = _Pass.apply(  # type: ignore[no-untyped-call]
+                self, x.detach(), *self.weights
+            )
             return y
         images, dense, outputs = _to_nhwc(x), _dense(self.weights), self.empty_outputs(len(x))
         # A group of images fills the lanes of a vector: a thread with less would idle some lanes.

@@ -33,7 +33,9 @@ def sparse_cross_entropy(logits: Tensor, classes: Tensor, shares: Tensor) -> Ten
         shares: ``(N, K, H, W)``, without a gradient.
     """
     # The gradient can be taken once: it is multiplied in place.
-    mean: Tensor = _SparseCrossEntropy.apply(logits, classes, shares)  # type: ignore[no-untyped-call]
+    mean: Tensor = _SparseCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        logits, classes, shares
+    )
     return mean
 
 

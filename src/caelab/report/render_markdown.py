@@ -180,7 +180,12 @@ class _Writer:
 class _TagLines(Extension):
     """Lines of a template that hold nothing but tags leave no line in the text."""
 
-    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:  # noqa: ARG002
+    def preprocess(
+        self,
+        source: str,
+        name: str | None,  # noqa: ARG002 - Jinja passes it
+        filename: str | None = None,  # noqa: ARG002 - Jinja passes it
+    ) -> str:
         """Join lines that hold nothing but tags with the next line.
 
         Args:

@@ -68,7 +68,11 @@ class Engine:
     threads = 1
     plans = False
 
-    def plan(self, count: int, side_by_side: Callable[[int, int], bool]) -> list[int]:  # noqa: ARG002
+    def plan(
+        self,
+        count: int,
+        side_by_side: Callable[[int, int], bool],  # noqa: ARG002 - other engines measure
+    ) -> list[int]:
         """Return the threads of each of ``count`` runs of a study, the longest first.
 
         Args:
