@@ -211,7 +211,7 @@ def merge(luma: ArrayT, chroma: ArrayT, space: ColorSpace, *, gamut: Gamut = "cl
     Args:
         luma: BT.601 luma in [0, 1], ``(..., 1, H, W)``.
         chroma: Channels 1 and 2 of ``space``, in its unit, ``(..., 2, H, W)``. Any values are
-            allowed; most are no color of sRGB (23.6% of YCbCr's box are).
+            allowed; only 23.6% of YCbCr's box are colors of sRGB.
         space: Color space of ``chroma``.
         gamut: ``"clip"`` clips each channel: the nearest color of sRGB, which changes the luma by
             up to 0.31 (the chroma of magenta on black). ``"desaturate"`` keeps the luma, see

@@ -45,7 +45,7 @@ def command(
 
     Args:
         target: Run directory, shipped model or weights file.
-        part: Part of the split: validation or test images.
+        part: Part of the split: train, validation, test, or all of them.
         baseline_data: Images that the baselines are fitted to.
         as_json: Print JSON.
         options: Options of a run, as ``options`` declares them.

@@ -66,7 +66,7 @@ BOUNDS: Mapping[str, str] = {"ge": "at least", "gt": "above", "le": "at most", "
 """What the help says of a parameter's constraints."""
 
 TEST_TIME_HELP = (
-    "Test-time augmentation: average the outputs for the image and for others made from it: flip"
+    "Test-time augmentation: average the outputs for the image and for changed copies of it: flip"
     " (mirrored), shiftN (moved by N pixels), scale (enlarged by a quarter), joined by commas, or"
     " none."
 )

@@ -25,8 +25,8 @@ from caelab.errors import InputError
 def command(model: str | None, degradation: str | None, **options: Any) -> None:
     """Undo a degradation of PICTURES: files, folders, patterns, or - for standard input and output.
 
-    The model is the one that ships for --degradation, or --model. A model of missing pixels, such
-    as --degradation mask0.25, fills the pixels that are fully transparent and keeps all others.
+    By default the model is the one that ships for --degradation; --model chooses another. With
+    --degradation mask0.25 and the like, only the pixels that are fully transparent are filled.
 
     A large picture is processed in overlapping tiles, without seams. File format, EXIF, color
     profile, transparency and 16 bits are kept where the format has them.

@@ -50,7 +50,7 @@ def read_members(path: Path, wanted: frozenset[str]) -> Iterator[tuple[str, byte
                 if name is None:
                     stream.seek(padded, os.SEEK_CUR)
                     continue
-                # Of two files with one name, it is unclear which counts.
+                # Two files of one name are refused, as it is unclear which of them counts.
                 if name in seen:
                     raise ValueError(f"{name} is there twice")
                 seen.add(name)

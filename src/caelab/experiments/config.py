@@ -204,7 +204,7 @@ class RunConfig(Table):
         lt=1,
         description=(
             "Decay per step of a moving average of the weights, which is evaluated and saved."
-            " It is smaller at first, so that the average forgets the early, bad weights."
+            " The decay is smaller at first, so that the average forgets the early, bad weights."
         ),
     )
     seed: int = Field(

@@ -42,8 +42,8 @@ def evaluate(
     """
     if fit is not None and part == "all":
         raise InputError(
-            "`fit` needs a single part of the images, and `part` all stands for three. Choose"
-            " train, validation or test."
+            "baseline_data needs one part of the images, and part is all of them. Choose train,"
+            " validation or test."
         )
     file = target
     if target.is_dir():

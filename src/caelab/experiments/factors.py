@@ -2,7 +2,7 @@
 
 A transformation changes one thing everywhere in the network and keeps the rest, so that a level's
 effect is the effect of that thing. If there is nothing to change, the network stays the same, and
-the study refuses the level because it is the base.
+the study refuses the level, because it equals the base.
 
 Layers are changed in the network's canonical text, where each knows its position: so brackets and
 repetitions around them stay as they are.
@@ -101,7 +101,7 @@ def _upsampling(network: Network, level: str) -> Changes:
             raise InputError(f"no convolution of stride 1, padding same, follows {layer}.")
         factor = layer.number
         if level == "transposed":
-            # With K + S − 1 weights a side, `up conv` is a special case of the transposed one.
+            # A transposed convolution with a kernel of K + S − 1 can compute every `up conv`.
             learned = str(after.as_kind("deconv", kernel=after.kernel + factor - 1, stride=factor))
         else:
             # Each of the S² positions gets weights of its own.
@@ -138,8 +138,9 @@ def _neighbors(network: Network) -> Iterator[tuple[LayerKind | None, LayerKind, 
     before: LayerKind | None = None
     layers = list(_layers(network.items))
     for layer, after in zip_longest(layers, layers[1:]):
-        # One blank lies between neighbors; a bracket, a code mark or a repetition takes more. Of a
-        # repeated layer only the last copy has the neighbor, so it counts as none.
+        # One blank lies between neighbors; a bracket, a code mark or a repetition takes more
+        # characters. Only the last copy of a repeated layer touches the next layer, so repeated
+        # layers count as having no neighbor.
         joined = (
             after
             and layer.span[1] + 1 == after.span[0]

@@ -27,7 +27,7 @@ class StudyRow:
         narrowest: Numbers in the smallest representation that everything passes through.
         skip_around_code: True if a bracket runs around the code, which then is no bottleneck.
         weights: Number of weights and biases.
-        multiply_accumulates: Multiply-accumulates for one image, of the text taken literally.
+        multiply_accumulates: Multiply-accumulates for one image, without rewriting ``up conv``.
         seconds_per_epoch: Median time of training per epoch.
         epochs: Number of trained epochs.
         validation_mse: Validation error of the best epoch, by which its weights were chosen.
@@ -104,4 +104,4 @@ def _row(cells: Sequence[str], where: str) -> StudyRow:
         except ValidationError as error:
             name = str(error.errors()[0]["loc"][0])
             problem = f"{name} is {cells[COLUMNS.index(name)][:40]!r}"
-    raise InputError(f"{where}: {problem}. `caelab study` writes the file again.")
+    raise InputError(f"{where}: {problem}. Run `caelab study` to write it again.")

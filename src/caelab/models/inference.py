@@ -29,8 +29,9 @@ MIN_SHARE = 16 * 32 * 32
 class Inference:
     """Compute a model's answers on all threads, small networks by the compiled SIMD kernel.
 
-    Other networks are shared out as in training: each thread takes some of the images through the
-    whole network, instead of all threads meeting in every operation.
+    For other networks the images are divided among the threads, as in training: each thread takes
+    some of them through the whole network, so that threads do not wait for each other at every
+    operation.
 
     A program is compiled for each size of images and kept for the next call. It reads the model's
     own weights, so these may change in between. A network with forward hooks is left to PyTorch,
@@ -42,8 +43,8 @@ class Inference:
 
     def __init__(self, model: ImageModel) -> None:
         self.model = model
-        # A function of the model, not a method, which would keep this object, and the memory of its
-        # programs, alive until the garbage collector runs.
+        # A function is cached, not a method: a cached method would keep this object and the memory
+        # of its programs alive until the garbage collector runs.
         self._compiled = lru_cache(MAX_SIZES)(partial(_compile, model))
 
     def restore(self, degraded: Tensor) -> Tensor:
@@ -115,7 +116,7 @@ def _compile(
     if height * width > MAX_PIXELS:
         return None
     compiled = model.compiled((channels, height, width), part)
-    # The input of a decoder can be small although its layers are large.
+    # The input of a decoder can be small although its layers are large, so each shape is checked.
     small = compiled and all(h * w <= MAX_PIXELS for _, h, w in compiled.chain.shapes)
     return compiled if small else None
 

@@ -115,7 +115,8 @@ def require_image_output(description: Description, *, channels: int = 3) -> None
                 f"The output is {factor}× too small: a further up{factor if factor > 2 else ''}"
                 " would do. "
             )
-        advice += "Expected as much upsampling as downsampling, and padding 'same'."
+        # Where other sizes would do, the network itself is in order.
+        advice = advice or "Expected as much upsampling as downsampling, and padding 'same'."
     raise description.network.error(problem, culprit.span, advice)
 
 

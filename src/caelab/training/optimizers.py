@@ -132,7 +132,7 @@ class OptimizerConfig(Table):
     )
     lr_schedule: Literal["constant", "linear", "cosine"] = Field(
         default="linear",
-        description="Learning rate after its peak: constant, or falling to zero in either way.",
+        description="Learning rate after its peak: constant, or falling to 0 as a line or a cosine",
     )
     grad_clip: Finite | None = Field(
         default=None, gt=0, description="Largest norm of the gradient. None: unlimited."
