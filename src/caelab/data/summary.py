@@ -4,14 +4,16 @@ import hashlib
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from caelab.data.image_set import ImageSet, Source, evenly_spaced
 from caelab.data.split import Split
-from caelab.plotting import draw_image_rows, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _CHUNK = 2000
 _COLUMNS, _MAX_CLASSES = 12, 30
@@ -144,14 +146,19 @@ def contact_sheet(images: ImageSet, path: Path) -> None:
     Raises:
         InputError: The file cannot be written.
     """
+    from caelab.plotting import save_figure
+
     save_figure(draw_contact_sheet(images), path)
 
 
-def draw_contact_sheet(images: ImageSet) -> Figure:
+def draw_contact_sheet(images: ImageSet) -> "Figure":
     """Draw a row of images for each class, or ten rows if there are no classes.
 
     Some images are drawn, evenly spaced; of at most thirty classes.
     """
+    # Every training uses this module for its statistics, and draws nothing before its end.
+    from caelab.plotting import draw_image_rows
+
     if images.labels is None:
         shown = evenly_spaced(10 * _COLUMNS, len(images.images))
         parts = (shown[start : start + _COLUMNS] for start in range(0, len(shown), _COLUMNS))
