@@ -158,9 +158,7 @@ def load_data(
         val_size=val_size,
     )
     images = array or load_images(config.source, size=size)
-    # "auto" may find other images tomorrow, while the runs of today should find theirs.
-    if found := {"cifar10": images.source.where, "photos": "photos"}.get(images.source.name):
-        config = config.model_copy(update={"source": found})
+    config = config.model_copy(update={"source": images.source.data or config.source})
     _, parts = split_data(config, images)
     return Data(images, parts, config)
 

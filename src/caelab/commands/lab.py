@@ -10,7 +10,6 @@ from caelab.commands.help import HelpCommand
 from caelab.commands.options import flag_of, given_options, run_options
 from caelab.commands.output import runs_option
 from caelab.commands.report_output import hand_over, report_options
-from caelab.experiments.interrupt import Interrupted
 
 
 @click.command(
@@ -90,12 +89,9 @@ def command(
     for name, value in options.items():
         words += [flag_of(name), str(value)] if value is not None else []
     words += ["--language", language] if language != "en" else []
-    try:
-        with watching_lab(progress) as watch:
-            for state in run_lab(progress, out=out, command=shlex.join(words)):
-                watch(state)
-    except KeyboardInterrupt as error:
-        raise Interrupted("the state is saved; run the same command again to resume") from error
+    with watching_lab(progress) as watch:
+        for state in run_lab(progress, out=out, command=shlex.join(words)):
+            watch(state)
     click.echo("writing the report …", err=True)
     report, lines = write_report([out], out=out, language=language)
     hand_over(report, lines, open_report=open_report, pdf=pdf)

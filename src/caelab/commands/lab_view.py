@@ -19,7 +19,7 @@ def plan_text(progress: "LabProgress") -> str:
     """Return what the lab would train, on which images, and how long that takes."""
     from caelab.report.render_markdown import render_lines
 
-    source, budget = progress.source, progress.budget
+    source, budget = progress.images.source, progress.budget
     lines = [f"images: {source.name}, {source.where}", f"budget: {budget.name}"]
     lines += render_lines("budget", {"lab": progress.record}).splitlines()
     for stage in progress.stages:

@@ -26,6 +26,14 @@ class Source:
     fingerprint: str
     note: str = ""
 
+    @property
+    def data(self) -> str | None:
+        """Name or path by which CIFAR-10 and the photos are found again; ``None`` for others.
+
+        ``"auto"`` may find other images tomorrow, while the runs of today should find theirs.
+        """
+        return {"cifar10": self.where, "photos": "photos"}.get(self.name)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageSet:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from caelab.data.image_set import Source
+from caelab.data.image_set import ImageSet
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.experiments.engines.base import Engine
@@ -51,8 +51,7 @@ class LabProgress:
     Attributes:
         budget: Budget of the lab.
         engine: Engine that trains the runs.
-        source: Source of the images.
-        classes: Number of their classes; 0 where they have none.
+        images: Images of all exercises, loaded once.
         runs: Folder of the run directories.
         stages: One per exercise.
         impossible: Labels of ideas of exercise 3 that need other classes, and so are left out.
@@ -60,8 +59,7 @@ class LabProgress:
 
     budget: Budget
     engine: Engine
-    source: Source
-    classes: int
+    images: ImageSet
     runs: Path
     stages: list[Stage]
     impossible: tuple[str, ...] = ()
@@ -118,18 +116,19 @@ def plan_lab(
         InputError: The images cannot be had, or a network does not fit them.
     """
     images, split = load_data(base.data)
-    source, classes = images.source, len(images.classes)
-    names = {"cifar10": source.where, "photos": "photos"}
-    base = base.replace(data=names.get(source.name, base.data.source))
+    if found := images.source.data:
+        # The note said why these images were taken. Now they are those that are named.
+        base = base.replace(data=found)
+        images = dataclasses.replace(images, source=dataclasses.replace(images.source, note=""))
     if budget is None:
-        budget = BUDGETS["standard" if source.name == "cifar10" else "quick"]
+        budget = BUDGETS["standard" if images.source.name == "cifar10" else "quick"]
     # A limit that limits nothing would give the runs another name than without it.
     if budget.limit is not None and budget.limit >= len(split.train):
         budget = dataclasses.replace(budget, limit=None)
     # Exercise 2 finds the best network; until then the reference network takes its place, so that
     # the duration can be estimated.
     wanted = studies.third(budget, base, base.network.text)
-    possible = studies.possible(wanted, classes)
+    possible = studies.possible(wanted, len(images.classes))
     stages = []
     for study in (studies.first(budget, base), studies.second(budget, base), possible):
         _, limited = load_data(study.base.data, images)
@@ -138,8 +137,7 @@ def plan_lab(
     return LabProgress(
         budget=budget,
         engine=engine,
-        source=source,
-        classes=classes,
+        images=images,
         runs=runs,
         stages=stages,
         impossible=tuple(
@@ -173,10 +171,16 @@ def run_lab(progress: LabProgress, *, out: Path, command: str = "") -> Iterator[
             best = analyze(architectures.progress.rows.values()).best
             network = best.network if best else base.network.text
             ideas = studies.third(progress.budget, base, network)
-            stage.study = studies.possible(ideas, progress.classes)
+            stage.study = studies.possible(ideas, len(progress.images.classes))
         folder = out / stage.study.name
-        _clear(folder, identify(stage.study, progress.source.fingerprint))
-        for state in run_study(stage.study, engine=progress.engine, runs=progress.runs, out=folder):
+        _clear(folder, identify(stage.study, progress.images.source.fingerprint))
+        for state in run_study(
+            stage.study,
+            engine=progress.engine,
+            runs=progress.runs,
+            out=folder,
+            images=progress.images,
+        ):
             stage.progress, stage.begun = state, True
             yield progress
 
