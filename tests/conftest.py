@@ -1,10 +1,12 @@
 """Fixtures that all tests share: an isolated cache, and small data to train on."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,6 +49,17 @@ def registries_as_before() -> Iterator[None]:
     yield
     for registry, kinds in zip(registries, before, strict=True):
         registry._kinds = kinds
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A browser of this machine, for tests that open pages."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    file = shutil.which("chromium") or shutil.which("google-chrome")
+    if file is None:
+        pytest.skip("there is no chromium on this machine")
+    with api.sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=file, args=["--no-sandbox"])
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The site builds without a warning, its links lead somewhere, and it asks no other server."""
 
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -120,16 +119,6 @@ def address(site: Path) -> Iterator[str]:
     server.shutdown()
     thread.join()
     server.server_close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    file = shutil.which("chromium") or shutil.which("google-chrome")
-    if file is None:
-        pytest.skip("there is no chromium on this machine")
-    with api.sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=file, args=["--no-sandbox"])
 
 
 @pytest.mark.slow

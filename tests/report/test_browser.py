@@ -1,6 +1,5 @@
 """The page in a browser: what it does, whether it fits, and whether everybody can use it."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,16 +29,6 @@ def report(small_study: Any, pictures: Path, tmp_path_factory: pytest.TempPathFa
     ]
     write_report([small_study.folder, *gray], out=folder, runs=small_study.runs)
     return folder / "report.html"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    file = shutil.which("chromium") or shutil.which("google-chrome")
-    if file is None:
-        pytest.skip("there is no chromium on this machine")
-    with api.sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=file, args=["--no-sandbox"])
 
 
 @pytest.fixture
