@@ -90,9 +90,9 @@ class Data:
             ``float32 (N, 3, H, W)``; over all training images a mean of 0 and a deviation of 1.
         """
         train = self.summary.train
-        # A channel that is constant has no deviation to divide by.
-        deviations = [value or 1.0 for value in train.std]
-        mean, std = (np.array(each, np.float32)[:, None, None] for each in (train.mean, deviations))
+        mean, std = (
+            np.array(each, np.float32)[:, None, None] for each in (train.mean, train.divisors)
+        )
         scaled: NDArray[np.float32] = images.astype(np.float32) / np.float32(255)
         return (scaled - mean) / std
 

@@ -26,6 +26,11 @@ class ChannelStatistics:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    @property
+    def divisors(self) -> tuple[float, ...]:
+        """What normalization divides each channel by: its deviation, or 1 where it is constant."""
+        return tuple(value or 1.0 for value in self.std)
+
     def __str__(self) -> str:
         mean, std = (
             " ".join(f"{value:.4f}" for value in values) for values in (self.mean, self.std)

@@ -65,7 +65,7 @@ def _clean_statistics(pixels: DeviceImages) -> tuple[tuple[float, ...], tuple[fl
     channels, height, width = pixels.shape
     images = pixels.flat.view(-1, height, width, channels).permute(0, 3, 1, 2).cpu().numpy()
     statistics = channel_statistics(images, np.arange(len(images)))
-    return statistics.mean, tuple(value or 1.0 for value in statistics.std)
+    return statistics.mean, statistics.divisors
 
 
 def _gray_statistics(pixels: DeviceImages) -> tuple[tuple[float], tuple[float]]:
