@@ -167,7 +167,7 @@ class SimdProgram:
         input_affine: Affine | None = None,
         output_affine: Affine | None = None,
     ) -> None:
-        self.chain, self.library, self.weights = chain, library, weights
+        self.chain, self._functions, self.weights = chain, library, weights
         self.lanes = library.lanes()
         affines = [
             torch.stack(affine or (torch.ones(channels), torch.zeros(channels)))
@@ -271,7 +271,9 @@ class SimdProgram:
             arguments: Its arguments after the number of images.
         """
         with self.scratches.borrowed(self.scratch) as scratch:
-            return getattr(self.library, function)(self._program, scratch, len(batch), *arguments)
+            return getattr(self._functions, function)(
+                self._program, scratch, len(batch), *arguments
+            )
 
     def empty_outputs(self, count: int) -> Tensor:
         """Return memory for the outputs for so many images, ``float32 (N, H', W', C')``."""
