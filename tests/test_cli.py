@@ -129,6 +129,23 @@ def test_a_mistyped_command_gets_a_suggestion(caelab: Call) -> None:
     assert_wrong_input(caelab("re"), "Did you mean report or restore or reconstruct?")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("describe",), "error: NETWORK is missing. Write caelab describe [OPTIONS] NETWORK."),
+        (("describe", "unet", "--size", 0), "--size 0: should be a whole number from 1 to 65536."),
+        (("evaluate", "x", "--part", "a"), "--part a: should be train, validation, test or all."),
+        (("colorize", "x", "--saturation", "x"), "--saturation x: should be a number from 0 to 10"),
+        (("denoise", "x", "--degradation", "blur1"), "Use `caelab restore`"),
+        (("describe", "unet", "--degradation", "blur1"), "See `caelab describe --help`."),
+    ],
+)
+def test_errors_of_the_command_line_read_as_those_of_the_library(
+    caelab: Call, arguments: tuple[object, ...], said: str
+) -> None:
+    assert_wrong_input(caelab(*arguments), said)
+
+
 def test_a_wrong_network_is_shown_with_a_caret() -> None:
     answer = process("describe", "conv8 pol conv16 | up conv3")
     assert_wrong_input(answer, "conv8 pol conv16 | up conv3")
@@ -202,6 +219,8 @@ def test_a_run_from_the_command_line(caelab: Call, pictures: Path, tmp_path: Pat
         "evaluate", run / "weights.safetensors", "--data", pictures, "--size", 16, "--part", "all"
     )
     assert "all images" in table.stdout
+    assert "pca" not in table.stdout
+    assert "none are measured with --part all" in table.stderr
     assert " 120\n" in table.stdout
 
 
@@ -218,6 +237,15 @@ def test_a_recipe_lies_beneath_the_options(caelab: Call, pictures: Path, tmp_pat
         caelab("train", "--config", recipe),
         "there is no parameter epoch; did you mean epochs?",
     )
+    # A wrong value is the file's or the command line's, and only the former has a line.
+    recipe.write_text('[loss]\nkind = "mae"\n[optimizer]\nclip = 1.0\n')
+    wrong = caelab("train", "--config", recipe, "--loss", "mae")
+    assert_wrong_input(wrong, f"{recipe}, line 4: optimizer.clip is now called optimizer.grad_clip")
+    assert "error: --loss mae: should be mse, " in wrong.stderr
+    assert_wrong_input(caelab("train", "--config", recipe), f"{recipe}, line 2: loss.kind mae: ")
+    config = tmp_path / "config.json"
+    config.write_text('{"config": {"data": "photos", "batch": 0}}')
+    assert_wrong_input(caelab("train", "--config", config), f"error: {config}: batch_size 0: ")
     recipe.write_text("epochs = = 7\n")
     assert_wrong_input(caelab("train", "--config", recipe), "cannot read the recipe")
     assert_wrong_input(
@@ -228,8 +256,8 @@ def test_a_recipe_lies_beneath_the_options(caelab: Call, pictures: Path, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--epochs", 0), "--epochs 0: should be greater than or equal to 1"),
-        (("--epochs", "many"), "'many' is not a valid integer"),
+        (("--epochs", 0), "--epochs 0: should be at least 1"),
+        (("--epochs", "many"), "--epochs many: should be a whole number"),
         (
             ("--learning-rate", "nan"),
             "--learning-rate nan: should be a finite number",
@@ -238,15 +266,16 @@ def test_a_recipe_lies_beneath_the_options(caelab: Call, pictures: Path, tmp_pat
             ("--batch-size", 1000),
             "--batch-size 1000 is larger than the training part",
         ),
+        (("--threads", 0), "error: --threads 0: should be a whole number, at least 1."),
         (("--batch", 16), "--batch is now --batch-size."),
         (("--impair", "gray"), "--impair is now --degradation."),
-        (("--tta", "flop"), "'flop' should be"),
-        (("--tta", "flip,"), "'flip,' should be"),
+        (("--tta", "flop"), "--tta flop: should be"),
+        (("--tta", "flip,"), "--tta flip,: should be"),
         (("--flips",), "Did you mean --flip?"),
         (("--color", "lab"), "Did you mean --color-space or --color-loss-weight?"),
-        (("--rotate", 181), "--rotate 181: should be less than or equal to 180"),
+        (("--rotate", 181), "--rotate 181: should be at most 180"),
         (("--size", 15), "15"),
-        (("--device", "abacus"), "--device abacus: should be 'auto', 'cpu'"),
+        (("--device", "abacus"), "--device abacus: should be auto, cpu"),
         (("--split", "official"), "official"),
     ],
 )

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from caelab.errors import InputError
-from caelab.files import find_files, replacing, require_space, write_text
+from caelab.files import (
+    find_files,
+    line_of,
+    read_json,
+    replacing,
+    require_space,
+    write_text,
+)
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -77,3 +84,30 @@ def test_a_linked_folder_is_entered(tmp_path: Path) -> None:
     assert list(find_files(tmp_path / "in", suffixes={".png"})) == [
         tmp_path / "in" / "link" / "e.png"
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        (["epochs"], 1),
+        (["loss"], 2),
+        (["loss", "kind"], 2),
+        (["loss", "huber_delta"], None),
+        (["base", "data", "size"], 6),
+        (["factors", "layers"], 8),
+        (["factors", "layers", "one [more]"], 9),
+        (["kind"], None),
+    ],
+)
+def test_the_line_of_a_key_is_found(path: list[str], line: int | None) -> None:
+    text = (
+        "epochs = 3  # kind = 1\nloss.kind = 'l1'\n\n[ base ]\n# data.size = 1\ndata . size = 8\n\n"
+        '[factors.layers]\n"one [more]" = "conv8"\n'
+    )
+    assert line_of(text, path) == line
+
+
+def test_a_file_that_cannot_be_read_is_named_in_words(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as raised:
+        read_json(tmp_path / "none.json")
+    assert str(raised.value) == f"cannot read {tmp_path / 'none.json'}: {os.strerror(errno.ENOENT)}"

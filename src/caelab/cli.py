@@ -12,7 +12,7 @@ from typing import NoReturn
 import click
 
 from caelab import __version__
-from caelab.commands.messages import NoteHandler, with_flags
+from caelab.commands.messages import NoteHandler, usage_message, with_flags
 from caelab.errors import ExpectedError
 from caelab.registry import PLUGINS_VARIABLE, load_plugins
 
@@ -133,10 +133,13 @@ def main() -> None:
         caelab(prog_name="caelab", standalone_mode=False)
         # Flushed here, because a closed pipe would otherwise raise while Python exits.
         sys.stdout.flush()
-    except click.ClickException as error:
+    except click.UsageError as error:
         if isinstance(error, click.NoSuchOption):
             error = _explain_option(error)
-        error.show()
+        if type(error).show is click.UsageError.show:
+            click.echo(f"error: {usage_message(error)}", err=True)
+        else:  # Where the command is missing, click shows the help.
+            error.show()
         code = error.exit_code
     except ExpectedError as error:
         click.echo(f"{error.outcome}: {with_flags(str(error), caelab.called)}", err=True)
@@ -170,6 +173,9 @@ def _explain_option(error: click.NoSuchOption) -> click.UsageError:
     options = caelab.called.params if caelab.called else caelab.params
     flags = [flag for option in options for flag in option.opts if flag.startswith("--")]
     message = f"{typed} is now {new}." if new else f"there is no {typed}.{_hint(typed, flags)}"
+    command = error.ctx.info_name if error.ctx else None
+    if "--degradation" in (typed, new) and command in SECTIONS["Process pictures of any size"]:
+        message += " Use `caelab restore`, which has this option."
     return click.UsageError(message, ctx=error.ctx)
 
 

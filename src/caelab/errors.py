@@ -1,5 +1,7 @@
 """Errors that are reported in one line, without a traceback."""
 
+from collections.abc import Iterable
+
 
 class ExpectedError(Exception):
     """Something went wrong that is no fault of the program.
@@ -24,3 +26,13 @@ class InputError(ExpectedError):
 
     outcome = "error"
     exit_code = 2
+
+
+def alternatives(names: Iterable[str]) -> str:
+    """Return names as a message lists them where one of them is expected.
+
+    >>> alternatives(["mse", "l1", "huber"])
+    'mse, l1 or huber'
+    """
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last

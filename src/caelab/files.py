@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import re
 import secrets
 import shutil
 import tomllib
@@ -113,11 +114,45 @@ def read_toml(file: Path, kind: str) -> dict[str, Any]:
     return _read(file, tomllib.loads, f"the {kind} ")
 
 
+def line_of(text: str, path: Sequence[str]) -> int | None:
+    r"""Return the line in which a TOML text states a key or a table, from 1, or ``None``.
+
+    >>> line_of("epochs = 3\n[loss]\nkind = 'l1'", ["loss", "kind"])
+    3
+
+    Args:
+        text: The whole text.
+        path: Names of the tables around the key, and of the key.
+    """
+    table: list[str] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(rf"\s*\[\s*({_KEYS})\s*\]", line):
+            table = stated = _key_names(header[1])
+        elif keys := re.match(rf"\s*({_KEYS})\s*=", line):
+            stated = table + _key_names(keys[1])
+        else:
+            continue
+        # A dotted key, such as loss.kind, states the table loss, too.
+        if stated[: len(path)] == list(path):
+            return number
+    return None
+
+
+_KEY = r"""(?:"[^"]*"|'[^']*'|[\w-]+)"""
+_KEYS = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
+
+
+def _key_names(keys: str) -> list[str]:
+    return [key.strip("\"'") for key in re.findall(_KEY, keys)]
+
+
 def _read(file: Path, parse: Callable[[str], ContentT], kind: str = "") -> ContentT:
     try:
         return parse(file.read_bytes().decode())
     except (OSError, ValueError, csv.Error) as error:
-        raise InputError(f"cannot read {kind}{file}: {error}") from error
+        # An error of the system has a number, which says nothing, and repeats the file's name.
+        why = error.strerror if isinstance(error, OSError) else None
+        raise InputError(f"cannot read {kind}{file}: {why or error}") from error
 
 
 def to_json(document: Any) -> str:

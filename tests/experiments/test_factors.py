@@ -111,7 +111,7 @@ def test_brackets_repetitions_and_options(
             REFERENCE,
             "kernel",
             0,
-            "0 is no level of kernel: it should be greater than or equal to 1",
+            "0 is no level of kernel: it should be at least 1",
         ),
         (REFERENCE, "kernel", True, "True is no level of kernel"),
         (REFERENCE, "channels", -1, "-1 is no level of channels"),
@@ -119,7 +119,7 @@ def test_brackets_repetitions_and_options(
             REFERENCE,
             "upsampling",
             "cubic",
-            "it should be 'nearest', 'bilinear', 'transposed' or 'shuffle'",
+            "it should be nearest, bilinear, transposed or shuffle",
         ),
     ],
 )

@@ -303,9 +303,7 @@ def test_a_model_may_be_measured_with_its_answers_averaged_otherwise(
         told.path, options={"test_time": {"flip": False, "shift": 0, "scale": False}}
     )
     assert without["errors"]["mse"] == pytest.approx(errors[plain.path], rel=1e-6)
-    with pytest.raises(
-        InputError, match=r"`test_time\.shift` -1: should be greater than or equal to 0"
-    ):
+    with pytest.raises(InputError, match=r"`test_time\.shift` -1: should be at least 0"):
         evaluate(plain.path, options={"test_time": {"shift": -1}})
 
 

@@ -112,7 +112,7 @@ def test_an_impossible_trial_fails_and_the_others_go_on(recipe: Path, tmp_path: 
     ("change", "said"),
     [
         (("[space]", "[places]"), "expected the tables"),
-        (("trials = 3", "trials = 0"), "trials: should be greater than or equal to 1"),
+        (("trials = 3", "trials = 0"), "trials: should be at least 1"),
         (("trials = 3", "trails = 3"), "trails: Extra inputs are not permitted"),
         (("width = [2, 4]", ""), "lacks width"),
         (("width = [2, 4]", "width = [2, 2]"), "different values"),

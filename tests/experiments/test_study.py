@@ -212,8 +212,10 @@ def test_seeds_that_are_none(given: object) -> None:
         ),
         (
             based("optimizer = 'adam'"),
-            "base: optimizer is a table: write optimizer.kind = 'adam'.",
+            "line 3, [base] optimizer: optimizer is a table: write optimizer.kind = 'adam'",
         ),
+        (based("optimizer.clip = 1"), "line 3, [base] optimizer.clip: optimizer.clip is now"),
+        (based("[base.loss]\nkind = 'mae'"), "line 4, [base] loss.kind: loss.kind mae: should be"),
         (based("impair = 'gray'"), "line 3, [base] impair: impair is now called degradation"),
         (
             based("[factors]\nflip = [true]"),
@@ -241,7 +243,7 @@ def test_seeds_that_are_none(given: object) -> None:
         (based("[factors]\nbatch_size = [64, 64]"), "batch size 64: this label is used twice."),
         (
             based("[factors]\nbatch_size = [0]"),
-            "batch size 0: `batch_size` 0: should be greater than or equal to 1",
+            "batch size 0: `batch_size` 0: should be at least 1",
         ),
         (
             based('[networks]\n"kernel 5" = "conv3"\n[factors]\nkernel = [5]'),
@@ -278,14 +280,14 @@ def test_seeds_that_are_none(given: object) -> None:
 def test_what_is_wrong_is_said_with_its_place(write: Write, text: str, said: str) -> None:
     told = problems(write, text)
     assert said in told
-    assert "some.toml: a problem; nothing was trained." in told
+    assert "some.toml has a mistake" in told
 
 
 def test_all_problems_are_said_together(write: Write) -> None:
     told = problems(
         write, based('[factors]\nkernel = [4, 0, 3]\nkernle = [1]\n[networks]\na = "conv8 pol"')
     )
-    assert "some.toml: 4 problems; nothing was trained." in told
+    assert "some.toml has 4 mistakes" in told
     for said in (
         "kernel 0: 0 is no level",
         "kernel 3: the same run",

@@ -39,7 +39,7 @@ def command(
 
     For a weights file, data, size and split are by default those of `caelab train`. The baselines
     of its task are measured, too: a linear code (PCA) of the same size, the gray copy, classical
-    filters.
+    filters. They are fitted to the training images, so that --part train and all have none.
 
     \f
 
@@ -57,9 +57,8 @@ def command(
 
     chosen = given_options(options)
     shipped = shipped_models().get(target)
-    if (
-        shipped is not None
-    ):  # of its own data another split would hold images that it was trained on
+    if shipped is not None:
+        # In another split of its own data, it would be tested on images that it was trained on.
         data = migrate_config(shipped.card["config"])["data"]
         if "source" in chosen.get("data", {}):
             data = {"size": data["size"]}

@@ -5,6 +5,8 @@ import re
 
 import click
 
+from caelab.errors import alternatives
+
 # Without blanks and hyphens, so that commands in backticks stay as they are.
 PARAMETER = re.compile(r"`([a-z_]+(?:\.[a-z_]+)*)`")
 """Name of a parameter in a message of the library, such as ```loss.kind```."""
@@ -32,6 +34,43 @@ def with_flags(message: str, command: click.Command | None = None) -> str:
         for name in (option.name, *getattr(option, "parameters", ()))
     }
     return PARAMETER.sub(lambda found: flags.get(found[1], found[0]), message)
+
+
+def usage_message(error: click.UsageError) -> str:
+    """Return what an error of click says, in the style of the library's messages.
+
+    A wrong value reads "--size 0: should be a whole number from 1 to 65536".
+    """
+    if isinstance(error, click.MissingParameter) and error.param and error.ctx:
+        usage = error.ctx.get_usage().removeprefix("Usage: ")
+        return f"{_name(error.param)} is missing. Write {usage}."
+    if isinstance(error, click.BadParameter) and error.param:
+        value, refused, _ = error.message.partition(" is not ")
+        expected = _expected(error.param)
+        if refused and expected:
+            return f"{_name(error.param)} {value.strip(chr(39))}: should be {expected}."
+        return f"{_name(error.param)}: {error.message}"
+    hint = f" See `{error.ctx.command_path} --help`." if error.ctx else ""
+    return error.format_message() + hint
+
+
+def _name(param: click.Parameter) -> str:
+    return param.opts[-1] if isinstance(param, click.Option) else param.human_readable_name
+
+
+def _expected(param: click.Parameter) -> str:
+    """Return what values an option or argument takes; nothing where its type does not tell."""
+    kind = param.type
+    if isinstance(kind, click.Choice):
+        # The metavar leaves out names that are known but no longer used.
+        return alternatives((param.metavar or "|".join(kind.choices)).strip("[]").split("|"))
+    if not isinstance(kind, type(click.INT) | type(click.FLOAT)):
+        return ""
+    number = "a whole number" if isinstance(kind, type(click.INT)) else "a number"
+    least, most = getattr(kind, "min", None), getattr(kind, "max", None)
+    if least is None:
+        return number if most is None else f"{number}, at most {most}"
+    return f"{number}, at least {least}" if most is None else f"{number} from {least} to {most}"
 
 
 class NoteHandler(logging.Handler):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import click
 
+from caelab.errors import InputError
 from caelab.experiments.config import PARAMETERS, SHORT_NAMES, nest
 from caelab.experiments.migration import RENAMED
 from caelab.training.config import KindName
@@ -185,9 +186,9 @@ def _read_test_time(_: click.Context, __: click.Parameter, text: str | None) -> 
         return None
     found = TEST_TIME_LIST.fullmatch(text.replace(" ", ""))
     if found is None:
-        raise click.BadParameter(
-            f"'{text}' should be some of flip, shiftN and scale, joined by commas, such as"
-            " flip,shift1,scale, or none."
+        raise InputError(
+            f"--tta {text}: should be none, or some of flip, shiftN and scale, joined by commas,"
+            " such as flip,shift1,scale."
         )
     # All three values, because the option replaces those of a recipe and does not add to them.
     return {

@@ -11,6 +11,7 @@ from caelab.errors import InputError
 
 @picture_command(
     "restore",
+    "caelab restore night.jpg --degradation noise0.1",
     "caelab restore soft.jpg --model runs/deblur",
     "caelab restore torn.png --degradation mask0.25 --model runs/inpaint",
     suffix="-restored",
@@ -19,8 +20,8 @@ from caelab.errors import InputError
 @click.option(
     "--degradation",
     metavar="TEXT",
-    help="What was done to the pictures, such as blur1.5 or jpeg20.  [default: what the model"
-    " undoes]",
+    help="What was done to the pictures, such as noise0.1. One model ships, for noise0.1; train"
+    " others.  [default: what the model undoes]",
 )
 def command(model: str | None, degradation: str | None, **options: Any) -> None:
     """Undo a degradation of PICTURES: files, folders, patterns, or - for standard input and output.
@@ -90,8 +91,8 @@ def _model_for(degradation: Degradation | None) -> str:
 
     if degradation is None:
         raise InputError(
-            "say what was done to the pictures, --degradation blur1.5, or name a model, --model"
-            " RUN."
+            "say what was done to the pictures, such as --degradation noise0.1, or name a model:"
+            " --model RUN."
         )
     # A colorizer needs other options, and a reconstruction has nothing to undo.
     if (suited := command_for(degradation)) in ("colorize", "reconstruct"):

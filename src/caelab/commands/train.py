@@ -1,5 +1,6 @@
 """``caelab train``: one run."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,9 @@ from caelab.commands.help import documented_command
 from caelab.commands.options import COMMON, given_options, run_options
 from caelab.commands.output import PATH, json_option, print_errors, print_json, runs_option
 from caelab.errors import InputError
-from caelab.experiments.config import make_config, merge
+from caelab.experiments.config import ConfigError, make_config, merge, states
 from caelab.experiments.migration import migrate_config
-from caelab.files import read_json, read_toml
+from caelab.files import line_of, read_json, read_toml
 
 
 @documented_command(
@@ -58,7 +59,13 @@ def command(
         options: Options of a run, as ``options`` declares them.
     """
     chosen = given_options({"network": network, **options})
-    config = make_config(merge(read_options(file) if file else {}, chosen))
+    recipe = read_options(file) if file else {}
+    try:
+        config = make_config(merge(recipe, chosen))
+    except ConfigError as error:
+        if file is None:
+            raise
+        raise InputError(_with_lines(error, file, recipe, chosen)) from error
 
     # Only now, because a wrong option should be answered at once.
     import torch
@@ -81,6 +88,23 @@ def command(
     )
     click.echo(f"data: {result['data']}")
     click.echo(f"run: {directory.path}")
+
+
+def _with_lines(
+    error: ConfigError, file: Path, recipe: Mapping[str, Any], chosen: Mapping[str, Any]
+) -> str:
+    """Return the message of an error, with the file and the line of what stands in the recipe."""
+    text = file.read_text(encoding="utf-8")
+    problems = []
+    for path, problem in error.problems.items():
+        # An option of the command line takes precedence: then the file is not at fault.
+        if states(recipe, path) and not states(chosen, path):
+            line = None if file.suffix == ".json" else line_of(text, path)
+            where = f"{file}, line {line}" if line else str(file)
+            # Without backticks, in whose place the command line would name its option.
+            problem = f"{where}: {problem.replace('`', '')}"
+        problems.append(problem)
+    return ";\n".join(problems) + "."
 
 
 def read_options(file: Path) -> dict[str, Any]:

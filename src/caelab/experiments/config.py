@@ -8,7 +8,7 @@ import difflib
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Annotated, Any, Literal
@@ -103,14 +103,15 @@ class DataConfig(Table):
         ge=1,
         description=(
             "Largest number of validation images, chosen by the split's seed; the others are"
-            " trained on. None: all of them."
+            " trained on. If it is not given, all are used."
         ),
     )
     train_size: int | None = Field(
         default=None,
         ge=1,
         description=(
-            "Largest number of training images, chosen by the split's seed. None: all of them."
+            "Largest number of training images, chosen by the split's seed. If it is not given,"
+            " all are used."
         ),
     )
     normalize: Literal["none", "standardize"] = Field(
@@ -181,7 +182,8 @@ class RunConfig(Table):
         default=None,
         ge=1,
         description=(
-            "Epochs without a better validation error after which training stops. None: never."
+            "Epochs without a better validation error after which training stops. If it is not"
+            " given, training never stops early."
         ),
     )
     init: Literal["lsuv", "kaiming", "default"] = Field(
@@ -362,6 +364,28 @@ def merge(base: Mapping[str, Any], *others: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
+class ConfigError(InputError):
+    """Parameters of a configuration are wrong.
+
+    Attributes:
+        problems: What is wrong with each, by the names of its tables and its own.
+    """
+
+    def __init__(self, problems: Mapping[tuple[str, ...], str]) -> None:
+        self.problems = problems
+        message = "; ".join(problems.values())
+        super().__init__(message if message.endswith("?") else f"{message}.")
+
+
+def states(tables: Mapping[str, Any], path: Sequence[str]) -> bool:
+    """Return whether nested tables state a value for the parameter with that path."""
+    for name in path:
+        if not isinstance(tables, Mapping) or name not in tables:
+            return False
+        tables = tables[name]
+    return True
+
+
 def make_config(options: Mapping[str, Any]) -> RunConfig:
     """Return the configuration, or say which parameter is wrong and why.
 
@@ -369,7 +393,7 @@ def make_config(options: Mapping[str, Any]) -> RunConfig:
         options: Nested tables of parameters, as in a recipe. What is missing has its default.
 
     Raises:
-        InputError: Parameters are unknown, of the wrong type or out of range; all are named.
+        ConfigError: Parameters are unknown, of the wrong type or out of range; all are named.
 
     >>> config = make_config({"network": "strided", "optimizer": {"learning_rate": 0.01}})
     >>> config.optimizer.learning_rate, config.optimizer.kind
@@ -378,8 +402,8 @@ def make_config(options: Mapping[str, Any]) -> RunConfig:
     try:
         return RunConfig(**options)
     except ValidationError as error:
-        messages = "; ".join(_explain(problem) for problem in error.errors())
-        raise InputError(messages if messages.endswith("?") else f"{messages}.") from error
+        problems = {tuple(map(str, each["loc"])): _explain(each) for each in error.errors()}
+        raise ConfigError(problems) from error
 
 
 def _explain(problem: Any) -> str:

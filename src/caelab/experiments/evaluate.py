@@ -1,5 +1,6 @@
 """Measure a trained model on other images than it was trained on."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from caelab.models.weights_file import load_model
 from caelab.networks.describe import describe, require_enlargeable, require_image_output
 from caelab.networks.parser import parse
 
+_log = logging.getLogger(__name__)
+
 
 def evaluate(
     target: Path, *, part: str = "test", fit: str | None = None, options: Mapping[str, Any]
@@ -29,7 +32,7 @@ def evaluate(
         target: Run directory or weights file.
         part: ``"train"``, ``"validation"``, ``"test"`` or ``"all"``.
         fit: Data on whose training and validation images baselines are fitted; by default the
-            same data.
+            same data. The part ``"train"`` then has no baselines, and neither has ``"all"``.
         options: Tables of the configuration: ``data``, ``test_time``, ``device`` and ``precision``.
             Data and test-time augmentation are by default those of the run.
 
@@ -45,13 +48,7 @@ def evaluate(
             "baseline_data needs one part of the images, and part is all of them. Choose train,"
             " validation or test."
         )
-    file = target
-    if target.is_dir():
-        directory = RunDirectory(target)
-        directory.require_finished()
-        file = directory.weights
-        # A run's own split, so that no image that it was trained on is among the test images.
-        options = merge({"data": read_config(target).data.model_dump()}, options)
+    file, options = _weights_and_options(target, options)
     config = make_config(options)
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
@@ -74,14 +71,20 @@ def evaluate(
         metrics = join_batches(
             [measure_restored(restore, getattr(splits, name), degradation) for name in chosen]
         )
-    fitted = None
-    if fit is not None:
-        fitted = prepare_data(*load_data(config.replace(data=fit).data), device)
-    elif part in ("validation", "test"):  # baselines are not measured on what they are fitted on
+    baselines: Mapping[str, Mapping[str, Any]] = {}
+    if fit is not None or part in ("validation", "test"):
         fitted = splits
-    baselines = fitted and measure_baselines(
-        fitted.train, fitted.validation, getattr(splits, part), degradation, description
-    )
+        if fit is not None:
+            fitted = prepare_data(*load_data(config.replace(data=fit).data), device)
+        baselines = measure_baselines(
+            fitted.train, fitted.validation, getattr(splits, part), degradation, description
+        )
+    else:
+        _log.warning(
+            "baselines are fitted to the training images, so none are measured with `part` %s."
+            " Choose test or validation.",
+            part,
+        )
     result: dict[str, Any] = finite(
         {
             "model": str(file),
@@ -95,9 +98,20 @@ def evaluate(
             "data_note": splits.source.note,
             "part": part,
             "errors": summarize_errors(**metrics),
-            "baselines": {
-                name: summarize_errors(**each) for name, each in (baselines or {}).items()
-            },
+            "baselines": {name: summarize_errors(**each) for name, each in baselines.items()},
         }
     )
     return result
+
+
+def _weights_and_options(
+    target: Path, options: Mapping[str, Any]
+) -> tuple[Path, Mapping[str, Any]]:
+    """Return the weights file of a target; options that are missing are those of its run."""
+    if not target.is_dir():
+        return target, options
+    directory = RunDirectory(target)
+    directory.require_finished()
+    # A run's own split, so that no image that it was trained on is among the test images.
+    own = {"data": read_config(target).data.model_dump()}
+    return directory.weights, merge(own, options)

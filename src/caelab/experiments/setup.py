@@ -80,7 +80,7 @@ def describe_run(config: RunConfig) -> Description:
     outputs = target.output_channels(config.target, CHANNELS)
     inputs = config.degradation.channels(CHANNELS)
     network = config.network
-    # A text of the user's own for color images is taken literally: its last layer is an error if it
+    # A text of the user's own for color images stays as it is: its last layer is an error if it
     # does not fit, and is not changed in silence.
     if outputs != CHANNELS or inputs != CHANNELS or preset_name(network.text):
         network = adapt(network, outputs=outputs)

@@ -21,15 +21,17 @@ from typing import Any
 from caelab.errors import InputError
 from caelab.experiments.config import (
     SHORT_NAMES,
+    ConfigError,
     RunConfig,
     make_config,
     merge,
     nest,
     short_names,
+    states,
     unknown_parameter,
 )
 from caelab.experiments.factors import TRANSFORMATIONS, Level, transform
-from caelab.files import read_toml
+from caelab.files import line_of, read_toml
 from caelab.networks.ast import spell_out
 from caelab.networks.description import Description
 
@@ -126,9 +128,10 @@ def read_study(
     study = reader.study(stem, options or {}, None if seeds is None else read_seeds(seeds))
     if reader.problems or study is None:
         count = len(reader.problems)
-        many = "a problem" if count == 1 else f"{count} problems"
+        many = "a mistake" if count == 1 else f"{count} mistakes"
         named = file if isinstance(file, Path) else "the study"
-        raise InputError("\n\n".join([f"{named}: {many}; nothing was trained.", *reader.problems]))
+        message = f"{named} has {many}, so no network was trained:"
+        raise InputError("\n\n".join([message, *reader.problems]))
     return study
 
 
@@ -167,6 +170,7 @@ class _Reader:
         self.text = file.read_text(encoding="utf-8") if isinstance(file, Path) else ""
         self.problems: list[str] = []
         self.variants: list[Variant] = []
+        self.options: Mapping[str, Any] = {}
         self.labels: dict[str, str] = {}
 
     def study(
@@ -213,6 +217,8 @@ class _Reader:
             self.problems.append(
                 "[base]: expected network = …, the network that all others are compared with."
             )
+        # Options of the command line are not in the file, so that their problems have no line.
+        self.options = options
         base = merge(base, options)
         # Every other variant changes the base, so without one there is nothing to check.
         if not self.add(BASE, "", "", base):
@@ -293,7 +299,7 @@ class _Reader:
             config = make_config(options)
             description = describe_run(config)
         except InputError as error:
-            self.problems.append(f"{label}: {error}")
+            self.refuse(label, error)
             return False
         # Two labels for one run would train it once and count it twice.
         # Spelled out, because two texts can mean the same network.
@@ -310,6 +316,18 @@ class _Reader:
         )
         return True
 
+    def refuse(self, label: str, error: InputError) -> None:
+        """Add the problems of a variant, those of the base with their lines in the file."""
+        if label != BASE or not isinstance(error, ConfigError):
+            self.problems.append(f"{label}: {error}")
+            return
+        for path, problem in error.problems.items():
+            if states(self.options, path):
+                self.problems.append(problem)
+            else:
+                # Without backticks, in whose place the command line would name its option.
+                self.report(BASE, ".".join(path), problem.replace("`", ""))
+
     def report(self, table: str, key: str, problem: str) -> None:
         """Add a problem with the line of a key in a table, if it can be found.
 
@@ -319,16 +337,9 @@ class _Reader:
             problem: Sentence that says what is wrong with it.
         """
         where = f"[{table}] {key}: " if table else ""
-        # The key's line before the next table's header, or a header with the key in its name.
-        named, header = rf"[\"']?{re.escape(key)}[\"']?", rf"^\s*\[\s*{table}"
-        start = (
-            rf"{header}\s*\][^\n]*\n(?:(?!\s*\[)[^\n]*\n)*?"
-            if table
-            else r"\A(?:(?!\s*\[)[^\n]*\n)*?"
-        )
-        found = re.search(rf"{start}\s*{named}\s*[=.]|{header}\.?{named}\s*\]", self.text, re.M)
-        if found:
-            where = f"line {self.text.count(chr(10), 0, found.end()) + 1}, {where}"
+        path = [*([table] if table else []), *key.split(".")]
+        if line := line_of(self.text, path):
+            where = f"line {line}, {where}"
         self.problems.append(f"{where}{problem}")
 
 

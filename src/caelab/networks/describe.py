@@ -241,13 +241,15 @@ class _Walk:
             expected = (inner[0], *shape[1:])
             after = (shape[0] + inner[0], *shape[1:])
         if inner != expected:
-            lossy, advice = "", ""
-            if self.image and (lossy := _name_remainder(self.rows, begun, self.image)[0]):
+            remainder, culprit, advice = "", None, ""
+            if self.image:
+                remainder, culprit = _name_remainder(self.rows, begun, self.image)
+            if self.image and culprit:
                 advice = _advise_sizes(self.network, self.image)
             raise self.network.error(
                 f"the {kind} {does} x of {format_shape(shape)} and f(x) of {format_shape(inner)}"
-                f"{lossy}",
-                bracket.span,
+                f"{remainder}",
+                culprit.span if culprit else bracket.span,
                 f"{advice}Expected layers in the bracket that come back to {needs}.",
             )
         # The output depends on what x depends on, and on what f(x) depends on.
@@ -291,7 +293,7 @@ def _name_remainder(
         if row.remainder:
             made = format_shape(row.shape)
             of = format_shape(rows[index - 1].shape if index else image)
-            return f"; {row.text} made {made} of {of}, with a remainder", row
+            return f"; {row.text} makes {made} of {of} and leaves pixels over", row
     return "", None
 
 

@@ -21,9 +21,9 @@ class LayerRow:
         span: Its position in the description's text.
         weights: Weights and biases.
         weighted: True if the layer is a linear map whose channels can be chosen.
-        multiply_accumulates: Those of its linear maps for one image, taken literally, padding
-            included, and those of attention's products; biases, norms, pooling, means and
-            interpolation count 0.
+        multiply_accumulates: Number for one image in the layer's linear maps, those with the zeros
+            of padding included, and in the products of attention. Biases, norms, pooling, means
+            and interpolation count 0.
         remainder: Pixels a side that its stride left over.
     """
 
@@ -71,8 +71,9 @@ class Description:
             through: what has a residual or a skip running around it does not count.
         skip_around_code: True if a bracket runs around the code: then it is no bottleneck.
         weights: All weights and biases.
-        multiply_accumulates: Those for one image, the text taken literally.
-        multiply_accumulates_rewritten: Those where each ``up conv`` is one convolution.
+        multiply_accumulates: Number for one image if each layer is computed as it is written.
+        multiply_accumulates_rewritten: Number for one image as ``build`` computes the network: each
+            ``up conv`` as one convolution before the enlargement.
         receptive_field: Input pixels a side that can move one number of the output; ``None`` is the
             whole image.
         classifiers: Number of classes of each ``classify``.
@@ -113,7 +114,7 @@ class Description:
     def as_table(self) -> str:
         """Return a table in plain text, one row a layer, and a summary below."""
         cells = [
-            ("", "layer", "shape", "size", "weights", "MACs", "field"),
+            ("", "layer", "C×H×W", "size", "weights", "MACs", "field, px"),
             ("", "input", format_shape(self.input), f"{size_of(self.input):,}", "", "", ""),
         ]
         cells += [
@@ -135,7 +136,10 @@ class Description:
             f"cost        {self.multiply_accumulates:,} multiply-accumulates an image",
         ]
         if self.multiply_accumulates_rewritten != self.multiply_accumulates:
-            summary[-1] += f" ({self.multiply_accumulates_rewritten:,} with up conv rewritten)"
+            summary.append(
+                f"            {self.multiply_accumulates_rewritten:,} as it is computed: each up"
+                " with its conv as one smaller convolution"
+            )
         if self.code:
             both = ", the narrowest" if self.code.row in marks else ""
             marks[self.code.row] = f"  ← the code{both}"

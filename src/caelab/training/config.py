@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from caelab.errors import alternatives
 from caelab.registry import Registry
 
 if TYPE_CHECKING:
@@ -22,8 +23,26 @@ class Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+EXPECTED = {
+    "greater_than_equal": "at least {ge}",
+    "greater_than": "above {gt}",
+    "less_than_equal": "at most {le}",
+    "less_than": "below {lt}",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "a text",
+    "literal_error": "{expected}",
+}
+"""What a value should be, by the kind of problem that pydantic finds in it."""
+
+
 def reason(problem: Any) -> str:
     """Return why a value was refused, from a problem of a ``ValidationError``."""
+    if expected := EXPECTED.get(problem["type"]):
+        # Without the quotation marks that pydantic writes around names.
+        return f"should be {expected.format(**problem.get('ctx', {}))}".replace("'", "")
     return str(problem["msg"]).removeprefix("Value error, ").removeprefix("Input ")
 
 
@@ -43,7 +62,7 @@ class KindName:
             return name
         near = self.registry.closest(name)
         hint = f"; did you mean {near}?" if near else ""
-        raise ValueError(f"no such {self.registry.family}, only {', '.join(self.registry)}{hint}")
+        raise ValueError(f"should be {alternatives(self.registry)}{hint}")
 
 
 class AugmentationConfig(Table):

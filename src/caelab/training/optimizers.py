@@ -118,7 +118,8 @@ class OptimizerConfig(Table):
         default=None,
         gt=0,
         description=(
-            "Peak of the learning rate. None: 0.008, or less if the network has wide layers."
+            "Peak of the learning rate. If it is not given: 0.008, or less if the network has wide"
+            " layers."
         ),
     )
     weight_decay: Finite = Field(
@@ -132,10 +133,12 @@ class OptimizerConfig(Table):
     )
     lr_schedule: Literal["constant", "linear", "cosine"] = Field(
         default="linear",
-        description="Learning rate after its peak: constant, or falling to 0 as a line or a cosine",
+        description=(
+            "Learning rate after its peak: constant, or falling to 0 along a line or a cosine."
+        ),
     )
     grad_clip: Finite | None = Field(
-        default=None, gt=0, description="Largest norm of the gradient. None: unlimited."
+        default=None, gt=0, description="Largest norm of the gradient; unlimited if not given."
     )
 
 
