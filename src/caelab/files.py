@@ -30,7 +30,8 @@ def replacing(path: Path) -> Iterator[Path]:
         InputError: The folder cannot be written to, or the disk is full.
     """
     # In the same folder, because a rename is atomic only within one file system.
-    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(8)}{path.suffix}")
+    # Short enough for any file system, also where the name itself is as long as names can be.
+    temporary = path.with_name(f".{path.stem[:20]}-{secrets.token_hex(8)}{path.suffix[:20]}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch(exist_ok=False)
@@ -192,15 +193,16 @@ def require_space(folder: Path, needed: int) -> None:
 
 
 def find_files(
-    folder: Path, *, suffixes: Collection[str], recursive: bool = True
+    folder: Path, *, suffixes: Collection[str] | None = None, recursive: bool = True
 ) -> Iterator[Path]:
-    """Yield the files of a folder with certain suffixes, sorted, without hidden ones.
+    """Yield the files of a folder, all or with certain suffixes, sorted, without hidden ones.
 
     Links are followed. Each folder is entered once, so that loops of links end.
 
     Args:
         folder: Folder to search.
-        suffixes: Suffixes in lower case, with the dot; files may have them in any case.
+        suffixes: Suffixes in lower case, with the dot; files may have them in any case. ``None``
+            stands for any.
         recursive: Search folders in the folder, too.
     """
     entered: set[tuple[int, int]] = set()
@@ -214,5 +216,6 @@ def find_files(
         folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
         for name in sorted(files):
             path = Path(root, name)
-            if path.suffix.lower() in suffixes and not name.startswith(".") and path.is_file():
+            wanted = suffixes is None or path.suffix.lower() in suffixes
+            if wanted and not name.startswith(".") and path.is_file():
                 yield path

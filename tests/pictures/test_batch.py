@@ -1,8 +1,11 @@
 """A folder of pictures is done to its end, whatever some of them are."""
 
 import io
+import os
 import sys
+import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,9 +14,12 @@ import pytest
 from PIL import Image
 
 from caelab.errors import InputError
+from caelab.pictures import read
 from caelab.pictures.batch import work
+from caelab.pictures.formats import holds_several
 from caelab.pictures.inputs import Job, find_jobs
-from caelab.pictures.picture import Picture, read_picture
+from caelab.pictures.picture import Picture
+from caelab.pictures.read import read_pages, read_picture
 
 
 def same(pictures: Sequence[Picture]) -> list[Picture]:
@@ -95,10 +101,137 @@ def test_what_exists_is_left_alone_before_any_work(folder: Path, tmp_path: Path)
     assert read_picture(out / "1.png").pixels[0, 0, 0] == 1
 
 
-def test_notes_of_reading_and_writing(tmp_path: Path) -> None:
+def test_names_as_long_as_names_can_be_stop_nothing(tmp_path: Path) -> None:
+    for name in ("a" * 251 + ".png", "b.png", "c" * 246 + ".png"):
+        Image.new("RGB", (5, 4)).save(tmp_path / name)
+    jobs = find_jobs([str(tmp_path)], suffix="-x")
+    outcomes = {outcome.job.source.name[0]: outcome for outcome in work(jobs, same)}  # type: ignore[union-attr]
+    assert {name: outcome.error is None for name, outcome in outcomes.items()} == {
+        "a": False, "b": True, "c": True,
+    }  # fmt: skip
+    assert outcomes["a"].error is not None
+    assert str(tmp_path / ("a" * 251 + "-x.png")) in outcomes["a"].error
+    # Its own name fits in another folder.
+    jobs = find_jobs([str(tmp_path)], output=str(tmp_path / "out"), suffix="-x")
+    assert not any(outcome.error for outcome in work(jobs, same))
+    # Earlier results are in the folder, too.
+    lengths = sorted(len(path.name) for path in (tmp_path / "out").iterdir())
+    assert lengths == [len("b.png"), len("b-x.png"), 250, 252, 255]
+
+
+def test_a_mistake_of_this_package_is_not_called_damage_and_stops_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistaken(values: np.ndarray, orientation: int) -> np.ndarray:
+        if values[0, 0, 0] == 1:
+            raise TypeError("a mistake")
+        return values
+
+    monkeypatch.setattr(read, "_upright", mistaken)
+    with pytest.raises(TypeError, match="a mistake"):
+        read_picture(folder / "1.png")
+    outcomes = list(work(find_jobs([str(folder)], output=str(tmp_path / "out")), same))
+    errors = [outcome.error for outcome in outcomes]
+    assert [error is None for error in errors] == [True, False, False, True, False, True]
+    assert errors[1] is not None
+    assert "TypeError" in errors[1]
+    assert "damaged" not in errors[1]
+
+
+def test_pages_are_processed_and_written_together(tmp_path: Path) -> None:
+    pages = [Image.new("RGB", (4 + number, 4), (number, 0, 0)) for number in range(3)]
+    pages[0].save(tmp_path / "a.tiff", save_all=True, append_images=pages[1:])
+    Image.new("RGB", (4, 4)).save(tmp_path / "b.png")
+    counts = []
+
+    def process(pictures: Sequence[Picture]) -> list[Picture]:
+        counts.append(len(pictures))
+        return [replace(picture, pixels=picture.pixels + 1) for picture in pictures]
+
+    outcomes = list(work(find_jobs([str(tmp_path)], suffix="-x"), process))
+    assert [outcome.error for outcome in outcomes] == [None, None]
+    assert counts == [4]
+    found = read_pages(tmp_path / "a-x.tiff")
+    assert [page.pixels[0, 0].tolist() for page in found] == [[n + 1, 1, 1] for n in range(3)]
+    assert [page.size for page in found] == [(4, 4), (4, 5), (4, 6)]
+
+
+@pytest.mark.parametrize(("source", "target"), [("GIF", "jpg"), ("TIFF", "png"), ("PNG", "tiff")])
+def test_pages_that_a_format_does_not_hold_are_refused_before_the_work(
+    tmp_path: Path, source: str, target: str
+) -> None:
     frames = [Image.new("RGB", (4, 4), color) for color in ("red", "green")]
-    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-    job = Job(source=tmp_path / "a.gif", target=tmp_path / "a.jpg")
+    frames[0].save(tmp_path / "a", source, save_all=True, append_images=frames[1:])
+    job = Job(source=tmp_path / "a", target=tmp_path / f"b.{target}")
+
+    def never(pictures: Sequence[Picture]) -> list[Picture]:
+        raise AssertionError
+
+    (outcome,) = work([job], never)
+    assert outcome.error is not None
+    assert "error in caelab" not in outcome.error
+    assert not (tmp_path / f"b.{target}").exists()
+
+
+def test_the_limit_of_pixels_is_passed_on(folder: Path, tmp_path: Path) -> None:
+    jobs = find_jobs([str(folder / "0.png")], output=str(tmp_path / "out"))
+    assert [outcome.error is None for outcome in work(jobs, same, max_pixels=64)] == [True]
+    jobs = find_jobs([str(folder / "1.png")], output=str(tmp_path / "out"))
+    assert [outcome.error is None for outcome in work(jobs, same, max_pixels=62)] == [False]
+
+
+def several(format_: str, count: int) -> bytes:
+    stream = io.BytesIO()
+    for number in range(count):
+        Image.new("RGB", (7, 5), (number, 0, 0)).save(stream, format_)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("format_", ["PNG", "JPEG", "GIF", "PPM", "WEBP"])
+def test_several_pictures_in_one_pipe_are_refused(
+    format_: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=taken))
+    for count, done in ((1, True), (2, False), (3, False)):
+        content = several(format_, count)
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
+        (outcome,) = work(find_jobs(["-"]), same)
+        assert (outcome.error is None) is done
+    result = "PNG" if format_ == "GIF" else format_
+    assert taken.getvalue().count(several(result, 1)[:4]) == 1
+
+
+def test_pictures_that_belong_to_another_are_no_second_ones() -> None:
+    # A preview within the metadata, twice, and a second picture that the first one knows of.
+    preview = several("JPEG", 2)
+    exif = Image.Exif()
+    exif[270] = "x"
+    stream = io.BytesIO()
+    Image.new("RGB", (7, 5)).save(stream, "JPEG", exif=exif.tobytes() + preview)
+    assert not holds_several(stream.getvalue())
+    assert holds_several(stream.getvalue() * 2)
+    stream = io.BytesIO()
+    two = [Image.new("RGB", (7, 5), color) for color in ("red", "green")]
+    two[0].save(stream, "MPO", save_all=True, append_images=two[1:])
+    assert not holds_several(stream.getvalue())
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(several("PNG", 1),))
+    writer.start()
+    (outcome,) = work(find_jobs([str(pipe)], output=str(tmp_path / "a.png")), same)
+    writer.join()
+    assert outcome.error is None
+    assert read_picture(tmp_path / "a.png").size == (5, 7)
+
+
+def test_notes_of_reading_and_writing(tmp_path: Path) -> None:
+    Image.new("CMYK", (4, 4)).save(tmp_path / "a.tiff")
+    job = Job(source=tmp_path / "a.tiff", target=tmp_path / "a.jpg")
 
     def transparent(pictures: Sequence[Picture]) -> list[Picture]:
         return [
@@ -108,7 +241,7 @@ def test_notes_of_reading_and_writing(tmp_path: Path) -> None:
 
     (outcome,) = work([job], transparent)
     assert outcome.notes == (
-        "of 2 frames only the first is used",
+        "CMYK without a usable profile was converted to RGB",
         "JPEG holds no transparency; the picture was laid on white",
     )
 

@@ -1,16 +1,19 @@
 """What --compare shows and states, against the house's metrics and a look at the panels."""
 
+import io
 import math
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from caelab.color import luminance
 from caelab.metrics.image_metrics import measure
 from caelab.pictures import comparison
 from caelab.pictures.comparison import compare, has_color, without_color
 from caelab.pictures.picture import Picture
+from caelab.pictures.read import read_picture
 
 
 def tensor(pixels: np.ndarray) -> torch.Tensor:
@@ -72,6 +75,21 @@ def test_large_pictures_are_reduced_for_the_panels() -> None:
     height, width = compare(wide, wide).picture.size
     assert width < 2 * comparison.MAX_SIDE + 40
     assert height < 100
+
+
+@pytest.mark.parametrize("tint", [(1, 1, 1), (1.07, 0.98, 0.8), (0.8, 0.95, 1.1)])
+@pytest.mark.parametrize("quality", [50, 95])
+def test_gray_and_tinted_photographs_have_no_colors(
+    quality: int, tint: tuple[float, ...], scene: np.ndarray
+) -> None:
+    gray = np.asarray(Image.fromarray(scene).convert("L"))[..., None]
+    stream = io.BytesIO()
+    tinted = np.clip(gray * np.array(tint), 0, 255).astype(np.uint8)
+    Image.fromarray(tinted).save(stream, "JPEG", quality=quality)
+    assert not has_color(read_picture(stream.getvalue()))
+    stream = io.BytesIO()
+    Image.fromarray(scene).save(stream, "JPEG", quality=quality)
+    assert has_color(read_picture(stream.getvalue()))
 
 
 def test_color_is_seen_and_taken_away(scene: np.ndarray) -> None:

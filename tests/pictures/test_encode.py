@@ -11,7 +11,9 @@ from PIL import Image
 
 from caelab.errors import InputError
 from caelab.pictures.encode import encode, save, write_picture
-from caelab.pictures.picture import KEPT_DIRECTORIES, Picture, read_picture
+from caelab.pictures.metadata import KEPT_DIRECTORIES, Metadata
+from caelab.pictures.picture import Picture
+from caelab.pictures.read import read_picture
 
 
 def random_picture(format_: str, channels: int, *, alpha: bool, depth: type) -> Picture:
@@ -100,11 +102,13 @@ def test_profile_and_exif_are_kept(format_: str, depth: type, wide_profile: byte
     exif.get_ifd(KEPT_DIRECTORIES[0])[37386] = 50.0  # focal length
     exif.get_ifd(KEPT_DIRECTORIES[1])[1] = "N"
     pixels = np.full((9, 8, 3), 77, depth)
-    picture = Picture(pixels=pixels, format=format_, icc=wide_profile, exif=exif.tobytes())
+    picture = Picture(
+        pixels=pixels, format=format_, icc=wide_profile, metadata=Metadata(exif=exif.tobytes())
+    )
     found = read_picture(encode(picture))
     assert found.icc == wide_profile
     kept = Image.Exif()
-    kept.load(found.exif)
+    kept.load(found.metadata.exif)
     assert kept[315] == "somebody"
     assert kept.get_ifd(KEPT_DIRECTORIES[0])[37386] == 50
     assert kept.get_ifd(KEPT_DIRECTORIES[1])[1] == "N"
@@ -128,11 +132,11 @@ def test_profile_and_exif_are_kept(format_: str, depth: type, wide_profile: byte
             {"pixels": np.zeros((4, 4, 3), np.uint16)},
             "JPEG2000 holds 8 bits a channel here, not 16",
         ),
-        ("BMP", {"exif": b"Exif\0\0"}, "BMP is written without color profile and EXIF"),
+        ("BMP", {"metadata": Metadata(exif=b"Exif\0\0")}, "BMP does not hold: EXIF"),
         (
             "JPEG",
-            {"exif": b"Exif\0\0" + bytes(70000)},
-            "JPEG holds no EXIF of 70,006 bytes; it was left out",
+            {"metadata": Metadata(exif=b"Exif\0\0" + bytes(70000))},
+            "JPEG does not hold: EXIF",
         ),
     ],
 )
@@ -141,7 +145,7 @@ def test_what_a_format_cannot_keep_is_said(
 ) -> None:
     picture = Picture(**{"pixels": np.zeros((4, 4, 3), np.uint8), **changes})  # type: ignore[arg-type]
     stream = io.BytesIO()
-    assert save(stream, picture, format_, name="it") == (note,)
+    assert save(stream, [picture], format_, name="it") == (note,)
     white = "transparency" in note
     assert (read_picture(stream.getvalue()).pixels == (255 if white else 0)).all()
 

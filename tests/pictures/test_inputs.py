@@ -1,9 +1,12 @@
 """Which pictures are meant, and where their results go."""
 
+import importlib.util
 import os
+import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from caelab.errors import InputError
 from caelab.pictures.inputs import Job, find_jobs
@@ -73,6 +76,102 @@ def test_patterns(folder: Path) -> None:
     assert named(find_jobs([str(folder / "*.png")], output="out", suffix="")).keys() == {
         str(folder / "a.png"), str(folder / "a[1].png"),
     }  # fmt: skip
+
+
+def test_patterns_under_folders_whose_names_look_like_patterns(folder: Path) -> None:
+    for name in ("in[1]/a.png", "in[1]/b*/a.png", "in1/a.png"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+    assert named(find_jobs(["in[1]/*.png"], output="out")) == {"in[1]/a.png": "out/a.png"}
+    assert named(find_jobs(["in[1]/b*/*.png"], output="out")) == {"in[1]/b*/a.png": "out/a.png"}
+    both = find_jobs(["in[1]/**/*.png"], output="out")
+    assert named(both) == {"in[1]/a.png": "out/a.png", "in[1]/b*/a.png": "out/b*/a.png"}
+    # A pattern where no such folder is.
+    assert set(named(find_jobs(["in[12]/*.png"], output="out"))) == {"in1/a.png"}
+
+
+def test_other_files_of_a_folder_are_counted(
+    folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    for name in ("README", "b.txt", "a.HEIC", "b.heic", "c.jxl"):
+        (folder / name).touch()
+    assert len(find_jobs(["in"], output="out")) == 2
+    (message,) = caplog.messages
+    # The one that is hidden is not counted.
+    assert re.findall(r"\d+ \.?\w+", message.split("To read")[0].split(":")[1]) == [
+        "1 without", "2 .heic", "1 .jxl", "2 .txt",
+    ]  # fmt: skip
+    assert "caelab[formats]" in message
+    caplog.clear()
+    find_jobs(["in/*"], output="out")
+    assert caplog.messages == [message]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_read_as_standard_input_is(folder: Path) -> None:
+    os.mkfifo("pipe")
+    assert find_jobs(["pipe"]) == [Job(source=Path("pipe"), target=None)]
+    assert find_jobs(["pipe"], output="x.png") == [Job(source=Path("pipe"), target=Path("x.png"))]
+    assert find_jobs(["in/a.png"], output="/dev/stdout")[0].target is None
+    assert find_jobs(["pipe"])[0].is_stream
+    with pytest.raises(InputError):
+        find_jobs(["pipe", "in/a.png"], output="out")
+
+
+@pytest.mark.parametrize(
+    ("name", "format_", "expected"),
+    [
+        ("a.jpg_large", "JPEG", "a-x.jpg"),
+        ("a.heic", "JPEG", "a-x.jpg"),
+        ("a.jxl", "PNG", "a-x.png"),
+        ("a", "WEBP", "a-x.webp"),
+        ("a.gif", "GIF", "a-x.png"),
+        ("a.dat", "GIF", "a-x.png"),
+        # Its result is a PNG, as its name says.
+        ("a.png", "JPEG", "a-x.png"),
+        ("a.JPEG", "JPEG", "a-x.JPEG"),
+    ],
+)
+def test_a_result_is_named_after_what_is_in_the_picture(
+    folder: Path, name: str, format_: str, expected: str
+) -> None:
+    Image.new("RGB", (5, 4)).save(name, format_)
+    assert named(find_jobs([name], suffix="-x")) == {name: expected}
+
+
+def test_a_heic_is_recognized_without_its_package(folder: Path) -> None:
+    Path("a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    Path("b.bin").write_bytes(b"\xff\x0a and so on")
+    assert set(named(find_jobs(["a.heic", "b.bin"], suffix="-x")).values()) == {
+        "a-x.heic", "b-x.jxl",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("output", ["x.jxl", "x.heic"])
+def test_a_format_that_needs_a_package_says_so(
+    folder: Path, output: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r"caelab\[formats\]"):
+        find_jobs(["in/a.png"], output=output)
+
+
+@pytest.mark.parametrize("output", ["x.gif", "x.pdf", "x.TGA"])
+@pytest.mark.parametrize("inputs", [["in/a.png"], ["-"], ["in"]])
+def test_a_file_that_is_not_written_is_no_folder(
+    folder: Path, inputs: list[str], output: str
+) -> None:
+    with pytest.raises(InputError, match="are not written as"):
+        find_jobs(inputs, output=output)
+    Path(output).mkdir()
+    assert find_jobs(["in"], output=output)[0].target == Path(output, "a.png")
+
+
+def test_names_that_no_file_can_have(folder: Path) -> None:
+    for name in ("x" * 300 + ".png", "a\0.png"):
+        with pytest.raises(InputError, match="there is no"):
+            find_jobs([name])
 
 
 def test_one_file_to_one_file(folder: Path) -> None:

@@ -19,6 +19,7 @@ from caelab.networks.build import build
 from caelab.networks.parser import parse
 from caelab.pictures.backends.base import Geometry, PictureModel, geometry_of
 from caelab.pictures.colorize import colorize
+from caelab.pictures.metadata import JpegCoding, Metadata
 from caelab.pictures.picture import Picture
 from caelab.pictures.restore import restore
 
@@ -204,13 +205,14 @@ def test_what_is_beside_the_pixels_stays(
         alpha=alpha,
         format="TIFF",
         icc=wide_profile,
-        exif=b"Exif\0\0x",
+        metadata=Metadata(exif=b"Exif\0\0x"),
         notes=("first",),
     )
     identity = PictureModel(function=lambda images: images)
     for result in (colorize(tinting, [picture])[0], restore(identity, [picture])[0]):
         assert result.alpha is alpha
-        assert (result.format, result.icc, result.exif) == ("TIFF", wide_profile, b"Exif\0\0x")
+        assert (result.format, result.icc) == ("TIFF", wide_profile)
+        assert result.metadata.exif == b"Exif\0\0x"
         assert result.notes == ("first",)
 
 
@@ -281,6 +283,38 @@ def test_the_identity_changes_nothing(depth: type, channels: int, model_channels
         assert difference.max() <= (0 if model_channels == channels or most == 255 else 1)
 
 
+def test_gray_in_three_channels_stays_gray(scene: np.ndarray) -> None:
+    def reddening(images: Floats) -> Floats:
+        return np.stack([images[:, 0] * 1.2, images[:, 1], images[:, 2] * 0.7], axis=1)
+
+    gray = scene[..., :1].repeat(3, axis=2)
+    one, three, color = restore(
+        PictureModel(function=reddening),
+        [Picture(pixels=each) for each in (gray[..., :1], gray, scene)],
+    )
+    assert np.array_equal(three.pixels, one.pixels.repeat(3, axis=2))
+    assert (color.pixels[..., 0].astype(int) - scene[..., 0]).max() > 10
+
+
+def test_the_losses_of_a_jpeg_that_are_undone_are_not_made_again(scene: np.ndarray) -> None:
+    coding = JpegCoding(tables=((9,) * 64,))
+    picture = Picture(pixels=scene, format="JPEG", metadata=Metadata(jpeg_coding=coding))
+    for degradation, kept in (("noise0.1", coding), ("jpeg20", None)):
+        model = PictureModel(
+            function=lambda images: images, degradation=parse_degradation(degradation)
+        )
+        assert restore(model, [picture])[0].metadata.jpeg_coding == kept
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1)])
+def test_pictures_of_a_pixel(size: tuple[int, int], tinting: PictureModel) -> None:
+    picture = Picture(pixels=np.full((*size, 1), 120, np.uint8))
+    (colored,) = colorize(tinting, [picture], scales=(16, 24))
+    assert colored.pixels.shape == (*size, 3)
+    assert (colored.pixels == colored.pixels[0, 0]).all()
+    assert abs(luma(colored.pixels.astype(np.float32))[0, 0] - 120) <= 0.51
+
+
 def test_pictures_restored_together_are_as_alone(scene: np.ndarray) -> None:
     def blurred(images: Floats) -> Floats:
         padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)))
@@ -344,6 +378,13 @@ def test_a_picture_without_missing_pixels_is_refused_where_some_must_be(scene: n
             InputError, match="no pixel is wholly transparent, so that none is missing"
         ):
             restore(model, [Picture(pixels=scene, alpha=alpha)])
+
+
+def test_line_drawings_stay_black_on_white(tinting: PictureModel) -> None:
+    drawing = np.full((60, 80, 1), 255, np.uint8)
+    drawing[20:24], drawing[:, 30:33] = 0, 0
+    (colored,) = colorize(tinting, [Picture(pixels=drawing)])
+    assert np.array_equal(colored.pixels, drawing.repeat(3, axis=2))
 
 
 def test_nothing_finite_and_no_scale_are_refused(scene: np.ndarray) -> None:

@@ -43,8 +43,8 @@ def command(scale: str | None, saturation: float, **options: Any) -> None:
     """Color PICTURES: files, folders, patterns, or - for standard input and output.
 
     Sharpness and brightness stay: the luminance of the result is that of the picture. Colors that
-    the picture has are ignored. File format, EXIF, color profile, transparency and 16 bits are kept
-    where the format has them.
+    the picture has are ignored. File format, metadata, color profile, transparency, 16 bits and
+    all pages are kept where the format has them.
 
     \f
 
@@ -66,7 +66,7 @@ def command(scale: str | None, saturation: float, **options: Any) -> None:
     process_pictures(
         "colorize",
         process,
-        # A gray picture may have had other colors than gray.
+        # A gray or sepia picture may have had other colors.
         lambda source, result: compare(
             without_color(source), result, truth=source if has_color(source) else None
         ),

@@ -49,6 +49,11 @@ SHARED_OPTIONS = [
         show_default=True,
         help="Device on which PyTorch computes.",
     ),
+    click.option(
+        "--max-pixels",
+        type=click.IntRange(1),
+        help="Largest number of pixels of a file, all its pages together.  [default: 178956970]",
+    ),
     json_option,
 ]
 """Decorators that add the options with the same default for every command."""
@@ -118,6 +123,7 @@ def process_pictures(
     from caelab.pictures.inputs import find_jobs
     from caelab.pictures.open_model import open_model, require_task
     from caelab.pictures.picture import printable
+    from caelab.pictures.read import PIXEL_LIMIT
 
     def some(*names: str) -> dict[str, Any]:
         return {name: options[name] for name in names}
@@ -140,7 +146,11 @@ def process_pictures(
     with progress(task, len(jobs) * len(passes), unit="pictures") as bar:
         for each, numbered in passes:
             for outcome in work(
-                numbered, partial(process, each), compare=compare, force=options["force"]
+                numbered,
+                partial(process, each),
+                compare=compare,
+                force=options["force"],
+                max_pixels=options["max_pixels"] or PIXEL_LIMIT,
             ):
                 documents.append(_show(outcome, options))
                 bar()
@@ -194,8 +204,8 @@ def _check(jobs: Sequence["Job"], options: Mapping[str, Any]) -> None:
                 " FILE."
             )
     # Each variant is a pass over all pictures, so that one model is in memory at a time.
-    if options.get("variants") and any(job.source is None for job in jobs):
+    if options.get("variants") and any(job.is_stream for job in jobs):
         raise InputError(
-            "--variants reads a picture several times, and standard input can be read once. Name a"
-            " file."
+            "--variants reads a picture several times, and a pipe or standard input can be read"
+            " once. Name a file."
         )

@@ -29,8 +29,8 @@ def command(model: str | None, degradation: str | None, **options: Any) -> None:
     By default the model is the one that ships for --degradation; --model chooses another. With
     --degradation mask0.25 and the like, only the pixels that are fully transparent are filled.
 
-    A large picture is processed in overlapping tiles, without seams. File format, EXIF, color
-    profile, transparency and 16 bits are kept where the format has them.
+    A large picture is processed in overlapping tiles, without seams. File format, metadata,
+    color profile, transparency, 16 bits and all pages are kept where the format has them.
     """
     from caelab.pictures.comparison import compare
     from caelab.pictures.restore import restore
@@ -50,8 +50,8 @@ def command(model: str | None, degradation: str | None, **options: Any) -> None:
 def denoise(**options: Any) -> None:
     """Remove noise from PICTURES: files, folders, patterns, or - for standard input and output.
 
-    A large picture is processed in overlapping tiles, without seams. File format, EXIF, color
-    profile, transparency and 16 bits are kept where the format has them.
+    A large picture is processed in overlapping tiles, without seams. File format, metadata,
+    color profile, transparency, 16 bits and all pages are kept where the format has them.
     """
     from caelab.pictures.comparison import compare
     from caelab.pictures.restore import restore
@@ -69,8 +69,8 @@ def denoise(**options: Any) -> None:
 def reconstruct(**options: Any) -> None:
     """Show what an autoencoder keeps of PICTURES: files, folders, patterns, or - for stdin.
 
-    A large picture is processed in overlapping tiles, without seams. File format, EXIF, color
-    profile, transparency and 16 bits are kept where the format has them.
+    A large picture is processed in overlapping tiles, without seams. File format, metadata,
+    color profile, transparency, 16 bits and all pages are kept where the format has them.
     """
     from caelab.pictures.comparison import compare
     from caelab.pictures.restore import restore

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from caelab.color import gray_rgb, luminance, rgb_to_lab
+from caelab.color import SPACES, gray_rgb, luminance, rgb_to_lab
 from caelab.metrics.summary import psnr
 from caelab.pictures.color_profile import to_srgb
 from caelab.pictures.picture import Picture, from_planes, to_planes
@@ -16,6 +16,12 @@ MAX_SIDE = 1024
 
 STRIP_PIXELS = 2**20
 """Pixels whose errors are computed at a time."""
+
+TINT = 2.5 / 255
+"""Deviation of the chroma from a tint, as root mean square, above which a picture has colors."""
+
+TINT_SIDE, TINT_LEVELS = 128, 32
+"""Longer side in pixels at which a picture is looked at for a tint, and levels of brightness."""
 
 _GAP, _LINE = 8, 20
 
@@ -66,8 +72,24 @@ def compare(source: Picture, result: Picture, *, truth: Picture | None = None) -
 
 
 def has_color(picture: Picture) -> bool:
-    """Say whether any pixel is not gray."""
-    return bool((picture.pixels != picture.pixels[..., :1]).any())
+    """Say whether a picture has colors of its own: not gray alone, and not one tint, as of sepia.
+
+    A tint is one hue, as strong at each pixel as at others of its brightness.
+    """
+    scale = min(1, TINT_SIDE / max(picture.size))
+    height, width = (max(1, round(side * scale)) for side in picture.size)
+    seen = to_planes(picture.reduced((height, width), Image.Resampling.BOX))
+    if len(seen) == 1:
+        return False
+    levels = (luminance(seen)[0] * TINT_LEVELS).astype(int).ravel()
+    chroma = SPACES["ycbcr"].chroma(seen).reshape(2, -1)
+    mean = chroma.mean(axis=1)
+    hue = mean / max(float(np.hypot(*mean)), 1e-9)
+    along, across = hue @ chroma, np.array([-hue[1], hue[0]]) @ chroma
+    counts = np.maximum(np.bincount(levels), 1)
+    of_level = np.bincount(levels, along) / counts
+    deviations = np.std(along - of_level[levels]), np.sqrt(np.square(across).mean())
+    return float(max(deviations)) > TINT
 
 
 def without_color(picture: Picture) -> Picture:

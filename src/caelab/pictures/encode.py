@@ -1,49 +1,30 @@
 """Write a picture to a file in its own format, with its metadata, whole or not at all."""
 
 import io
+import struct
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image
 
 from caelab.errors import InputError
 from caelab.files import replacing
+from caelab.pictures.color_profile import to_srgb
+from caelab.pictures.formats import FORMATS, SUFFIX_FORMATS, WRITTEN_SUFFIXES, Format
+from caelab.pictures.metadata import pillow_options
 from caelab.pictures.picture import Picture, printable, to_eight_bits
 from caelab.pictures.write_png_tiff import write_png, write_pnm, write_tiff
 
-SUFFIX_FORMATS = {
-    ".avif": "AVIF",
-    ".bmp": "BMP",
-    ".jfif": "JPEG",
-    ".jp2": "JPEG2000",
-    ".jpeg": "JPEG",
-    ".jpg": "JPEG",
-    ".pgm": "PPM",
-    ".png": "PNG",
-    ".pnm": "PPM",
-    ".ppm": "PPM",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".webp": "WEBP",
-}
-"""Suffixes of the files that are written, and their formats."""
-
-READ_SUFFIXES = (*SUFFIX_FORMATS, ".gif")
-"""Suffixes of the files that are read. The 256 colors of a GIF are too few for results."""
-
 JPEG_QUALITY = 95
-
-_HOLD_16_BITS = ("PNG", "PPM", "TIFF")
-_HOLD_NO_ALPHA = ("JPEG", "PPM")
-_HOLD_NO_METADATA = ("BMP", "JPEG2000", "PPM")
-_MAX_JPEG_EXIF = 65533
-"""Bytes of EXIF that a JPEG holds."""
+"""Quality of lossy results, where that of the source is not known."""
 
 
-def write_picture(path: Path, picture: Picture, *, force: bool = False) -> tuple[str, ...]:
-    """Write a picture, atomically, in the format that the path's suffix names.
+def write_picture(
+    path: Path, picture: Picture | Sequence[Picture], *, force: bool = False
+) -> tuple[str, ...]:
+    """Write a picture, or several pages, atomically, in the format that the path's suffix names.
 
     Args:
         path: Path of the file.
@@ -58,29 +39,57 @@ def write_picture(path: Path, picture: Picture, *, force: bool = False) -> tuple
             cannot hold the picture.
     """
     refuse_existing(path, force=force)
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIX_FORMATS:
-        raise InputError(
-            f"{printable(path)} has no suffix of a format that is written:"
-            f" {', '.join(SUFFIX_FORMATS)}."
-        )
+    pages = [picture] if isinstance(picture, Picture) else picture
+    format_ = format_for(path, pages)
     # Written next to its final path and renamed: a reader never sees half a picture.
     with replacing(path) as temporary, temporary.open("wb") as stream:
-        return save(stream, picture, SUFFIX_FORMATS[suffix], name=printable(path))
+        return save(stream, pages, format_.name, name=printable(path))
+
+
+def format_for(path: Path, pages: Sequence[Picture]) -> Format:
+    """Return the format that a path's suffix names.
+
+    Raises:
+        InputError: There is none, it needs a package, or it does not hold so many pages.
+    """
+    format_ = SUFFIX_FORMATS.get(path.suffix.lower())
+    if format_ is None or not format_.written:
+        raise InputError(
+            f"{printable(path)} has no suffix of a format that is written:"
+            f" {', '.join(WRITTEN_SUFFIXES)}."
+        )
+    if not format_.available:
+        raise InputError(f"to write {printable(path)}, {format_.install}.")
+    kind = "pages" if pages[0].duration is None else "animation"
+    if len(pages) > 1 and kind not in format_.holds:
+        others = [each.suffixes[0] for each in FORMATS.values() if kind in each.holds]
+        raise InputError(
+            f"{printable(path)}: {format_.name} holds one picture, not the {len(pages)} of this"
+            f" {'animation' if kind == 'animation' else 'file'}. Name a file that ends in"
+            f" {' or '.join(others)}."
+        )
+    return format_
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:
-    """Check that ``path`` is free, or an ordinary file and ``force`` is true.
+    """Check that ``path`` is free, or an ordinary file and ``force`` is true, and not too long.
 
     Raises:
-        InputError: It exists.
+        InputError: It exists, or no file can have this name.
     """
-    if path.is_dir() or (not force and (path.exists() or path.is_symlink())):
+    try:
+        taken = path.is_dir() or (not force and (path.exists() or path.is_symlink()))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"cannot write {printable(path)}: {reason}. Name another `output`."
+        ) from error
+    if taken:
         what = "is a folder" if path.is_dir() else "exists already; `force` overwrites"
         raise InputError(f"{printable(path)} {what}.")
 
 
-def encode(picture: Picture) -> bytes:
+def encode(picture: Picture | Sequence[Picture]) -> bytes:
     r"""Return the content of a picture's file in its own format, PNG for GIF.
 
     Raises:
@@ -89,21 +98,22 @@ def encode(picture: Picture) -> bytes:
     >>> encode(Picture(pixels=np.zeros((2, 3, 3), np.uint16)))[:4]
     b'\x89PNG'
     """
+    pages = [picture] if isinstance(picture, Picture) else picture
     stream = io.BytesIO()
-    format_ = "PNG" if picture.format == "GIF" else picture.format
-    save(stream, picture, format_, name="the result")
+    format_ = FORMATS[pages[0].format]
+    save(stream, pages, format_.name if format_.written else "PNG", name="the result")
     return stream.getvalue()
 
 
-def save(stream: BinaryIO, picture: Picture, format_: str, *, name: str) -> tuple[str, ...]:
+def save(stream: BinaryIO, pages: Sequence[Picture], format_: str, *, name: str) -> tuple[str, ...]:
     """Write a picture to an open file.
 
-    Lossless where the format and, for WebP, the picture's own file are; otherwise at high quality
-    with chroma at full size.
+    Lossless where the format and, for WebP, the picture's own file are; a JPEG is compressed as its
+    source was. Otherwise at high quality with chroma at full size.
 
     Args:
         stream: Open file.
-        picture: What is written.
+        pages: What is written: the pages of a TIFF, the frames of an animation, or one picture.
         format_: Pillow's name of the format.
         name: Name of the picture in messages.
 
@@ -114,16 +124,23 @@ def save(stream: BinaryIO, picture: Picture, format_: str, *, name: str) -> tupl
         InputError: The format cannot hold the picture.
         OSError: The file cannot be written.
     """
-    picture, notes = _fitted(picture, format_)
-    own_writers = {"TIFF": write_tiff}
-    if picture.most > 255:
-        own_writers |= {"PNG": write_png, "PPM": write_pnm}
+    fitted = [_fitted(page, FORMATS[format_]) for page in pages]
+    notes = dict.fromkeys(note for _, own in fitted for note in own)
+    first, *others = (page for page, _ in fitted)
     try:
-        if format_ in own_writers:
-            own_writers[format_](stream, picture)
+        if format_ == "TIFF":
+            write_tiff(stream, [first, *others])
+        elif first.most > 255 and format_ in (own_writers := {"PNG": write_png, "PPM": write_pnm}):
+            own_writers[format_](stream, first)
         else:
-            picture.to_pillow().save(stream, format=format_, **_options(picture, format_))
-    except (ValueError, KeyError, OSError, Image.DecompressionBombError) as error:
+            options = _options(first, format_)
+            if others:
+                durations = [round(page.duration or 0) for page in (first, *others)]
+                images = [page.to_pillow() for page in others]
+                options |= {"save_all": True, "append_images": images}
+                options |= {"duration": durations, "loop": first.plays}
+            first.to_pillow().save(stream, format=format_, **options)
+    except (ValueError, KeyError, OSError, OverflowError, RuntimeError, struct.error) as error:
         # An encoder's refusal has no number; the disk's errors have.
         if isinstance(error, OSError) and error.errno is not None:
             raise
@@ -131,49 +148,54 @@ def save(stream: BinaryIO, picture: Picture, format_: str, *, name: str) -> tupl
     return tuple(notes)
 
 
-def _fitted(picture: Picture, format_: str) -> tuple[Picture, list[str]]:
+def _fitted(picture: Picture, format_: Format) -> tuple[Picture, list[str]]:
     """Return what the format can hold of a picture, and notes on the rest."""
     notes = []
-    # Pillow writes JPEG 2000 of 16 bits in one channel only.
-    holds_16_bits = format_ in _HOLD_16_BITS or (format_, picture.channels) == ("JPEG2000", 1)
-    if picture.most > 255 and not holds_16_bits:
-        notes.append(f"{format_} holds 8 bits a channel here, not 16")
+    holds = format_.holds
+    sixteen = "16 bits" in holds or ("16 bits of gray" in holds and picture.channels == 1)
+    if picture.most > 255 and (not sixteen or picture.duration is not None):
+        notes.append(f"{format_.name} holds 8 bits a channel here, not 16")
         alpha = None if picture.alpha is None else to_eight_bits(picture.alpha)
         picture = replace(picture, pixels=to_eight_bits(picture.pixels), alpha=alpha)
-    if picture.alpha is not None and format_ in _HOLD_NO_ALPHA:
-        notes.append(f"{format_} holds no transparency; the picture was laid on white")
+    if picture.alpha is not None and "alpha" not in holds:
+        notes.append(f"{format_.name} holds no transparency; the picture was laid on white")
         opacity = picture.alpha[..., None].astype(np.float32) / picture.most
         laid = picture.pixels * opacity + picture.most * (1 - opacity)
         picture = replace(picture, pixels=np.rint(laid).astype(picture.pixels.dtype), alpha=None)
-    # Pillow's writers of three formats, and readers of such a TIFF, take no gray with alpha.
-    takes_no_gray = format_ in ("AVIF", "BMP", "WEBP") or (format_ == "TIFF" and picture.most > 255)
-    if picture.channels == 2 and takes_no_gray:
+    # Pillow's writers of four formats, and readers of such a TIFF, take no gray with alpha.
+    deep_tiff = format_.name == "TIFF" and picture.most > 255
+    if picture.channels == 2 and (format_.name in ("AVIF", "BMP", "HEIF", "WEBP") or deep_tiff):
         picture = replace(picture, pixels=picture.pixels.repeat(3, axis=2))
-    if format_ in _HOLD_NO_METADATA and (picture.icc or picture.exif):
-        notes.append(f"{format_} is written without color profile and EXIF")
-    if format_ == "JPEG" and len(picture.exif) > _MAX_JPEG_EXIF:
-        notes.append(f"{format_} holds no EXIF of {len(picture.exif):,} bytes; it was left out")
-        picture = replace(picture, exif=b"")
-    return picture, notes
+    metadata, lost = picture.metadata.held_by(format_)
+    if picture.icc and "profile" not in holds:
+        if picture.most == 255 and (wide := picture.wide_profile):
+            # Without the profile, the values would be other colors.
+            picture = replace(picture, pixels=to_srgb(picture.pixels, wide))
+            notes.append(f"{format_.name} holds no color profile; the colors became sRGB")
+        else:
+            lost = ["color profile", *lost]
+        picture = replace(picture, icc=None)
+    if lost:
+        notes.append(f"{format_.name} does not hold: {', '.join(lost)}")
+    return replace(picture, metadata=metadata), notes
 
 
 def _options(picture: Picture, format_: str) -> dict[str, Any]:
     """Return Pillow's options for writing a format."""
     by_format: dict[str, dict[str, Any]] = {
         "AVIF": {"quality": JPEG_QUALITY, "subsampling": "4:4:4"},
+        "HEIF": {"quality": JPEG_QUALITY, "chroma": 444},
         # Optimizing saves a seventh of a small file. Of a large one it saves 3% and takes twice the
         # time.
-        "JPEG": {
-            "quality": JPEG_QUALITY,
-            "subsampling": 0,
-            "optimize": picture.pixels.size < 2**16,
-        },
+        "JPEG": {"subsampling": 0, "optimize": picture.pixels.size < 2**16},
         "JPEG2000": {"irreversible": False},
+        "JXL": {"quality": JPEG_QUALITY},
         "PNG": {"compress_level": 4},
         "WEBP": {"lossless": picture.lossless, "quality": JPEG_QUALITY, "exact": True},
     }
-    metadata = {"icc_profile": picture.icc, "exif": picture.exif}
-    if format_ in _HOLD_NO_METADATA:
-        metadata = {}
-    # An empty profile would be written as one.
-    return {**by_format.get(format_, {}), **{name: each for name, each in metadata.items() if each}}
+    options = by_format.get(format_, {}) | pillow_options(picture.metadata, format_)
+    if format_ == "JPEG" and "qtables" not in options:
+        options["quality"] = JPEG_QUALITY
+    if picture.icc:
+        options["icc_profile"] = picture.icc
+    return options

@@ -1,20 +1,31 @@
 """Find the pictures that a user names, and the paths of their results."""
 
 import glob
-import itertools
+import logging
 import os
 import re
-from collections.abc import Collection, Sequence
+import stat
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from caelab.errors import InputError
 from caelab.files import find_files
-from caelab.pictures.encode import READ_SUFFIXES, SUFFIX_FORMATS
+from caelab.pictures.formats import (
+    SUFFIX_FORMATS,
+    WRITTEN_SUFFIXES,
+    is_picture_suffix,
+    written_suffix,
+)
 from caelab.pictures.picture import printable
+
+_LOGGER = logging.getLogger(__name__)
 
 STANDARD = "-"
 """Standard input as a source, standard output as a target."""
+
+_STANDARD_OUTPUTS = (STANDARD, "/dev/stdout", "/dev/fd/1")
 
 COMPARISON = "-compare"
 """Suffix of the picture that shows a result next to its source."""
@@ -31,6 +42,11 @@ class Job:
 
     source: Path | None
     target: Path | None
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the source is standard input, or a pipe, which can be read once."""
+        return self.source is None or is_stream(self.source)
 
     @property
     def name(self) -> str:
@@ -66,10 +82,12 @@ def find_jobs(
     Without ``output`` a result lies next to its source, named with ``suffix``; earlier results,
     their variants and comparisons are then left out of folders. An ``output`` with the suffix of a
     picture is the file for the result of a single source; any other is a folder, which gets the
-    structure below a named folder. The result of a GIF is a PNG.
+    structure below a named folder. The result of a GIF is a PNG; a file whose suffix says nothing,
+    or which is not written, gets that of its content. A note tells which files of folders were
+    passed over.
 
     Args:
-        inputs: Files, folders, patterns such as ``*.jpg`` and ``**/*.png``, or ``-``.
+        inputs: Files, folders, patterns such as ``*.jpg`` and ``**/*.png``, or ``-`` or a pipe.
         output: A folder, a file, or ``-``.
         suffix: Text between the stem of a result and its dot.
         recursive: Look into folders in folders. Links are followed; each folder is entered once.
@@ -78,15 +96,22 @@ def find_jobs(
         InputError: There is no picture, two would have one result, or the options contradict one
             another.
     """
-    if STANDARD in inputs or output == STANDARD:
+    if output is not None and output != STANDARD:
+        _check_output(Path(output))
+    if output in _STANDARD_OUTPUTS or any(
+        name == STANDARD or is_stream(Path(name)) for name in inputs
+    ):
         return [_standard(inputs, output)]
     # A dictionary keeps the order, and a picture that is named twice counts once.
-    found = dict.fromkeys(pair for name in inputs for pair in _find(name, recursive))
+    passed_over: Counter[str] = Counter()
+    found = dict.fromkeys(pair for name in inputs for pair in _find(name, recursive, passed_over))
+    if passed_over:
+        _LOGGER.warning(_passed_over(passed_over))
     targets = _targets(found, output, suffix)
     if not targets:
         raise InputError(
             f"no pictures in {', '.join(map(printable, inputs))}; known suffixes are"
-            f" {' '.join(READ_SUFFIXES)}."
+            f" {' '.join(SUFFIX_FORMATS)}."
         )
     jobs: dict[str, Job] = {}
     for source, target in targets:
@@ -113,12 +138,12 @@ def _targets(found: Collection[_Found], output: str | None, suffix: str) -> list
         # Results of an earlier call are left out, unless they are named themselves.
         earlier = re.compile(rf"{re.escape(suffix)}(-\d+)?({COMPARISON})?$")
         return [
-            (source, _renamed(source, suffix))
+            (source, _renamed(source, suffix=suffix))
             for source, root in found
             if root is None or not earlier.search(source.stem)
         ]
     folder = Path(output)
-    one_file = folder.suffix.lower() in READ_SUFFIXES and not folder.is_dir()
+    one_file = is_picture_suffix(folder.suffix.lower()) and not folder.is_dir()
     if one_file and len(found) > 1:
         raise InputError(
             f"{len(found)} pictures cannot go to the one file {printable(output)}. Name a folder."
@@ -126,51 +151,113 @@ def _targets(found: Collection[_Found], output: str | None, suffix: str) -> list
     if not one_file and folder.is_file():
         raise InputError(
             f"{printable(output)} is a file without a picture's suffix. Name a folder, or a file"
-            f" with one: {' '.join(SUFFIX_FORMATS)}."
+            f" with one: {' '.join(WRITTEN_SUFFIXES)}."
         )
     if one_file:
         return [(source, folder) for source, _ in found]
     return [
-        (source, folder / _renamed(source.relative_to(root or source.parent)))
+        (source, folder / _renamed(source, source.relative_to(root or source.parent)))
         for source, root in found
         if not _is_result(source, root, folder.resolve())
     ]
 
 
+def is_stream(path: Path) -> bool:
+    """Say whether a path is a pipe or the like, such as ``/dev/stdin`` and ``<(command)``."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _check_output(output: Path) -> None:
+    """Refuse an output that is no place for a picture, before anything is read."""
+    suffix = output.suffix.lower()
+    format_ = SUFFIX_FORMATS.get(suffix)
+    if output.is_dir() or (format_ is None and not is_picture_suffix(suffix)):
+        return
+    if format_ is None or not format_.written:
+        raise InputError(
+            f"{printable(output)}: pictures are not written as {suffix}, but as"
+            f" {' '.join(WRITTEN_SUFFIXES)}."
+        )
+    if not format_.available:
+        raise InputError(f"to write {printable(output)}, {format_.install}.")
+
+
 def _standard(inputs: Sequence[str], output: str | None) -> Job:
     if len(inputs) != 1:
-        raise InputError(f"{STANDARD} stands for one picture: name no other input.")
+        raise InputError(f"{STANDARD}, or a pipe, stands for one picture: name no other input.")
     source = None if inputs[0] == STANDARD else Path(inputs[0])
-    if source is not None and not source.is_file():
+    if source is not None and not (source.is_file() or is_stream(source)):
         raise InputError(
             f"only one picture goes to standard output, and {printable(inputs[0])} is no file."
         )
-    return Job(source=source, target=None if output in (None, STANDARD) else Path(output))
+    if output is None or output in _STANDARD_OUTPUTS:
+        return Job(source=source, target=None)
+    return Job(source=source, target=Path(output))
 
 
-def _find(name: str, recursive: bool) -> list[_Found]:
+def _find(name: str, recursive: bool, passed_over: Counter[str]) -> list[_Found]:
+    """Return the pictures of a name; count the suffixes of the other files of a folder."""
     path = Path(name)
-    if path.is_dir():
-        files = find_files(path, suffixes=READ_SUFFIXES, recursive=recursive)
-        return [(picture, path) for picture in files]
-    if path.exists():
+    # Not the methods of paths, which raise errors for names that no file can have.
+    if os.path.isdir(name):  # noqa: PTH112
+        return _pictures(find_files(path, recursive=recursive), path, passed_over)
+    if os.path.exists(name):  # noqa: PTH110
         return [(path, None)]
-    if not glob.has_magic(name):
+    pattern, root = _pattern(path)
+    if pattern is None:
         raise InputError(f"there is no {printable(name)}.")
-    matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - also absolute ones
+    matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - also absolute ones
     if not matches:
         raise InputError(f"no file matches {printable(name)}.")
-    root = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), path.parts))
-    return [
-        (match, root)
-        for match in map(Path, matches)
-        if match.is_file() and match.suffix.lower() in READ_SUFFIXES
-    ]
+    return _pictures([file for file in map(Path, matches) if file.is_file()], root, passed_over)
 
 
-def _renamed(path: Path, suffix: str = "") -> Path:
-    ending = ".png" if path.suffix.lower() in ("", ".gif") else path.suffix
-    return path.with_name(f"{path.stem}{suffix}{ending}")
+def _pictures(files: Iterable[Path], root: Path, passed_over: Counter[str]) -> list[_Found]:
+    found: list[_Found] = []
+    for file in files:
+        format_ = SUFFIX_FORMATS.get(file.suffix.lower())
+        if format_ is not None and format_.available:
+            found.append((file, root))
+        else:
+            passed_over[file.suffix.lower()] += 1
+    return found
+
+
+def _pattern(path: Path) -> tuple[str | None, Path]:
+    """Return a pattern and the folder that it begins with; ``None`` where nothing is a pattern.
+
+    The parts of the folder are names, as they exist, whatever characters they have.
+    """
+    root = Path()
+    for index, part in enumerate(path.parts):
+        if glob.has_magic(part) and not os.path.isdir(root / part):  # noqa: PTH112
+            rest = Path(*path.parts[index:])
+            return str(Path(glob.escape(str(root))) / rest), root
+        root /= part
+    return None, root
+
+
+def _passed_over(suffixes: Counter[str]) -> str:
+    """Return the note on the files of folders that were passed over."""
+    kinds = ", ".join(
+        f"{count} {printable(suffix) or 'without a suffix'}"
+        for suffix, count in sorted(suffixes.items())
+    )
+    files = "1 file was" if suffixes.total() == 1 else f"{suffixes.total():,} files were"
+    note = f"{files} passed over: {kinds}."
+    if missing := sorted(suffixes.keys() & SUFFIX_FORMATS.keys()):
+        note += f" To read {', '.join(missing)}, run pip install 'caelab[formats]'."
+    return note
+
+
+def _renamed(source: Path, name: Path | None = None, suffix: str = "") -> Path:
+    """Return the path of a source's result: ``name``, or its own, with a suffix that is written."""
+    path = name or source
+    return path.with_name(f"{path.stem}{suffix}{written_suffix(source)}")
 
 
 def _is_result(source: Path, root: Path | None, output: Path) -> bool:

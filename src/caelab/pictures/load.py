@@ -38,7 +38,8 @@ from caelab.pictures.backends.torch import on_arrays, torch_picture_model
 from caelab.pictures.colorize import colorize
 from caelab.pictures.model_files import find_model
 from caelab.pictures.open_model import ONNX, Device, command_for
-from caelab.pictures.picture import Floats, Picture, picture_of, to_planes
+from caelab.pictures.picture import Floats, Picture, to_planes
+from caelab.pictures.read import metadata_of, picture_of
 from caelab.pictures.restore import restore
 
 Array = NDArray[Any]
@@ -48,9 +49,9 @@ ImagesT = TypeVar("ImagesT", Image.Image, Array)
 class Model:
     """A trained model.
 
-    A *picture* is a Pillow image, or an array ``(H, W)`` or ``(H, W, C)`` of uint8 or uint16, of
-    any size, where C is 1, 3 or, with alpha, 2 or 4. A *batch* is an array ``(N, C, H, W)`` of
-    uint8, or of floats in [0, 1], of a size that the network takes.
+    A *picture* is a Pillow image, or an array ``(H, W)`` or ``(H, W, C)``, of any size, where C is
+    1, 3 or, with alpha, 2 or 4. A *batch* is an array ``(N, C, H, W)`` of a size that the network
+    takes. Values are those of scikit-image: uint8, uint16, floats in [0, 1], or bool.
 
     Attributes:
         card: What is known of the model: its network's text, what it was trained to undo, the size
@@ -85,7 +86,9 @@ class Model:
             saturation: For pictures to be colorized: factor of the chroma.
 
         Returns:
-            A picture of the same kind and depth; for a batch, ``float32 (N, C, H, W)`` in [0, 1].
+            A picture of the same kind and type, of uint8 for bool; a Pillow image with the EXIF and
+            whatever else its ``info`` holds, upright. For a batch, ``float32 (N, C, H, W)`` in
+            [0, 1].
 
         Raises:
             InputError: The images have another form, or a size that the network does not take.
@@ -98,15 +101,21 @@ class Model:
         else:
             (result,) = restore(self._model, [picture])
         if isinstance(images, Image.Image):
-            return result.to_pillow()
+            image = result.to_pillow()
+            image.info.update(metadata_of(images))
+            return image
         values = result.joined()
+        if np.issubdtype(images.dtype, np.floating):
+            values = (values / result.most).astype(images.dtype)
         return values.reshape(images.shape) if values.size == images.size else values
 
     def encode(self, images: Image.Image | Array) -> Floats:
         """Return the code, the tensor at ``|``.
 
         Args:
-            images: A batch, or a picture, which counts as a batch of one.
+            images: A batch, or a picture, which counts as a batch of one. Where sides are no
+                multiples of the network's stride, images are mirrored at the right and lower border
+                up to the next one, and so are those that the code decodes to.
 
         Returns:
             ``float32`` of shape ``(N, c, h, w)``.
@@ -117,6 +126,11 @@ class Model:
         """
         if isinstance(images, Image.Image) or np.ndim(images) != 4:
             images = to_planes(_picture(images).pixels)[None]
+        images = np.asarray(images)
+        if images.ndim == 4 and 0 not in images.shape and self._model.geometry.fixed is None:
+            multiple = self._model.geometry.multiple
+            padding = [(0, -side % multiple) for side in images.shape[2:]]
+            images = np.pad(images, [(0, 0), (0, 0), *padding], mode="symmetric")
         return self._encode(self._batch(images))
 
     def decode(self, code: Array) -> Floats:
@@ -147,12 +161,11 @@ class Model:
     def _batch(self, images: Array) -> Floats:
         """Return images as the network's input, ``float32 (N, C, H, W)``."""
         array = np.asarray(images)
-        right_type = array.dtype == np.uint8 or np.issubdtype(array.dtype, np.floating)
-        if array.ndim != 4 or array.shape[1] not in (1, 3) or 0 in array.shape or not right_type:
+        if array.ndim != 4 or array.shape[1] not in (1, 3) or 0 in array.shape:
             raise InputError(
-                "a batch of images is (N, 1 or 3, H, W), of uint8, or floats in [0, 1]; this is"
-                f" {array.dtype} {array.shape}."
+                f"a batch of images is (N, 1 or 3, H, W); this is {array.dtype} {array.shape}."
             )
+        values = _on_unit_range(array)
         (height, width), geometry = array.shape[2:], self._model.geometry
         wanted = f"sides that are multiples of {geometry.multiple}"
         fits = height % geometry.multiple == width % geometry.multiple == 0
@@ -163,7 +176,6 @@ class Model:
                 f"the network {self.card.network} takes batches of {wanted}, not of"
                 f" {height}×{width} pixels."
             )
-        values = array.astype(np.float32) / np.float32(255 if array.dtype == np.uint8 else 1)
         if self._model.channels == 1:
             return luminance(values)
         return values.repeat(3, axis=1) if values.shape[1] == 1 else values
@@ -198,10 +210,38 @@ def _picture(images: Image.Image | Array) -> Picture:
         return picture_of(images)
     array = np.asarray(images)
     values = array[..., None] if array.ndim == 2 else array
-    integers = array.dtype in (np.uint8, np.uint16)
-    if not integers or values.ndim != 3 or values.shape[2] > 4 or 0 in values.shape:
+    if values.ndim != 3 or values.shape[2] > 4 or 0 in values.shape:
         raise InputError(
-            "a picture is uint8 or uint16 (H, W) or (H, W, C), a batch (N, C, H, W); this is"
+            "a picture is (H, W) or (H, W, 1 to 4), a batch (N, C, H, W); this is"
             f" {array.dtype} {array.shape}."
         )
+    if array.dtype not in (np.uint8, np.uint16):
+        # 16 bits are finer than what a network makes of a value.
+        white = 255 if array.dtype == bool else 65535
+        scaled = np.rint(_on_unit_range(values) * white)
+        values = scaled.astype(np.uint8 if white == 255 else np.uint16)
     return Picture.of_values(values)
+
+
+def _on_unit_range(array: Array) -> Floats:
+    """Return values of any type as ``float32`` in [0, 1], of the same shape.
+
+    Raises:
+        InputError: The type has no white that all agree on, or floats are beyond [0, 1].
+    """
+    if array.dtype in (np.uint8, np.uint16):
+        return array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
+    if array.dtype == bool:
+        return array.astype(np.float32)
+    if not np.issubdtype(array.dtype, np.floating):
+        raise InputError(
+            f"images of {array.dtype} have no agreed white: convert them to uint8, uint16, or"
+            " floats in [0, 1]."
+        )
+    low, high = float(array.min()), float(array.max())
+    if not 0 <= low <= high <= 1:
+        raise InputError(
+            f"floats of images are in [0, 1], and these in [{low:.4g}, {high:.4g}]. Divide them by"
+            " their white, such as 255, or clip them."
+        )
+    return array.astype(np.float32)

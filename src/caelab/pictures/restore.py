@@ -10,6 +10,7 @@ from caelab.color import gray_rgb, luminance
 from caelab.degrade.kinds import MISSING
 from caelab.errors import InputError
 from caelab.pictures.backends.base import PictureModel
+from caelab.pictures.metadata import Metadata
 from caelab.pictures.picture import Floats, Picture, from_planes, to_planes
 from caelab.pictures.tiles import TILE, Indices, batches, in_tiles
 
@@ -47,6 +48,12 @@ def restore(model: PictureModel, pictures: Sequence[Picture], *, tile: int = TIL
             "no pixel is wholly transparent, so that none is missing. Erase what is to be filled in"
             " a format that has transparency, such as PNG."
         )
+    # Three equal channels are one: what is gray stays gray.
+    grays = [_is_gray_rgb(picture) for picture in pictures]
+    pictures = [
+        replace(picture, pixels=picture.pixels[..., :1]) if gray else picture
+        for picture, gray in zip(pictures, grays, strict=True)
+    ]
     results: list[Picture] = []
     # Neighbors of one size, depth and number of channels make a batch.
     for (shape, _), run in itertools.groupby(
@@ -54,7 +61,22 @@ def restore(model: PictureModel, pictures: Sequence[Picture], *, tile: int = TIL
     ):
         for batch in batches(list(run), pixels=shape[0] * shape[1]):
             results += _restore_alike(model, batch, tile)
-    return results
+    return [
+        replace(result, pixels=result.pixels.repeat(3, axis=2)) if gray else result
+        for result, gray in zip(results, grays, strict=True)
+    ]
+
+
+def _is_gray_rgb(picture: Picture) -> bool:
+    pixels = picture.pixels
+    return pixels.shape[2] == 3 and bool((pixels == pixels[..., :1]).all())
+
+
+def _without_losses(model: PictureModel, picture: Picture) -> Metadata:
+    """Return a picture's metadata, without the JPEG's tables whose losses a model has undone."""
+    if any(step.name == "jpeg" for step in model.degradation.steps):
+        return replace(picture.metadata, jpeg_coding=None)
+    return picture.metadata
 
 
 def _restore_alike(model: PictureModel, pictures: Sequence[Picture], tile: int) -> list[Picture]:
@@ -89,5 +111,7 @@ def _restore_alike(model: PictureModel, pictures: Sequence[Picture], tile: int) 
             if len(model.degradation.steps) == 1:
                 pixels = np.where(missing[..., None], pixels, picture.pixels)
             alpha = np.where(missing, alpha.dtype.type(picture.most), alpha)
-        restored.append(replace(picture, pixels=pixels, alpha=alpha))
+        restored.append(
+            replace(picture, pixels=pixels, alpha=alpha, metadata=_without_losses(model, picture))
+        )
     return restored

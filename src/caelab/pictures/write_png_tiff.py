@@ -7,21 +7,23 @@ Pillow's ``ImageFileDirectory_v2`` does; no library among the dependencies write
 import itertools
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image
 from PIL.PngImagePlugin import putchunk
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from caelab.pictures.picture import KEPT_DIRECTORIES, KEPT_TAGS, Picture, Values
+from caelab.pictures.metadata import PROFILE_TAG, png_chunks, tiff_tags
+from caelab.pictures.picture import Picture, Values
 
 STRIP_ROWS = 64
 """Rows that are compressed at a time, so that memory does not grow with the picture."""
 
 _COMPRESSION = 4
 """zlib's level: higher ones take several times as long for a few percent."""
+
+_TIFF_HEADER = 8
 
 _PNG_COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 """Number of channels to PNG's color type: gray, gray with alpha, RGB, RGBA."""
@@ -38,9 +40,18 @@ def write_png(stream: BinaryIO, picture: Picture) -> None:
     putchunk(stream, b"IHDR", struct.pack(">IIBBBBB", width, height, 16, color_type, 0, 0, 0))
     if picture.icc:
         putchunk(stream, b"iCCP", b"ICC Profile\0\0", zlib.compress(picture.icc))
-    if picture.exif:
+    metadata = picture.metadata
+    if metadata.resolution:
+        # Per meter, of which an inch is 0.0254.
+        across, down = (round(each / 0.0254) for each in metadata.resolution)
+        putchunk(stream, b"pHYs", struct.pack(">LLB", across, down, 1))
+    for name, content in png_chunks(metadata):
+        # A profile takes the place of what it contradicts.
+        if not (picture.icc and name == b"sRGB"):
+            putchunk(stream, name, content)
+    if metadata.exif:
         # PNG holds EXIF without the prefix that JPEG gives it.
-        putchunk(stream, b"eXIf", picture.exif.removeprefix(b"Exif\0\0"))
+        putchunk(stream, b"eXIf", metadata.exif.removeprefix(b"Exif\0\0"))
     compressor = zlib.compressobj(_COMPRESSION)
     for rows in _strips(picture):
         differences = _differences(rows.astype(">u2", order="C").view(np.uint8))
@@ -59,14 +70,28 @@ def write_pnm(stream: BinaryIO, picture: Picture) -> None:
     stream.writelines(rows.astype(">u2").tobytes() for rows in _strips(picture))
 
 
-def write_tiff(stream: BinaryIO, picture: Picture) -> None:
+def write_tiff(stream: BinaryIO, pages: Sequence[Picture]) -> None:
     """Write a TIFF of 8 or 16 bits (revision 6.0; compression 8, of Adobe's supplement 2).
 
-    The directory with alpha's kind, profile and EXIF comes first, then the strips.
+    The directory of a page with alpha's kind, profile and EXIF comes first, then its strips.
 
     Raises:
         ValueError: It would be larger than 4 GiB.
     """
+    pointer = None
+    for page in pages:
+        # A directory begins at an even place.
+        stream.write(bytes(stream.tell() % 2))
+        if pointer is not None:
+            end = stream.tell()
+            stream.seek(pointer)
+            stream.write(struct.pack("<L", end))
+            stream.seek(end)
+        pointer = _write_page(stream, page)
+
+
+def _write_page(stream: BinaryIO, picture: Picture) -> int:
+    """Write a page of a TIFF; return the place of the pointer to the next one."""
     little_endian = picture.pixels.dtype.newbyteorder("<")
     strips = [
         zlib.compress(_differences(rows).astype(little_endian).tobytes(), _COMPRESSION)
@@ -74,18 +99,14 @@ def write_tiff(stream: BinaryIO, picture: Picture) -> None:
     ]
     lengths = [len(strip) for strip in strips]
     # Offsets have 32 bits; some room is left for the directory.
-    if sum(lengths) > 2**32 - 2**24:
+    if stream.tell() + sum(lengths) > 2**32 - 2**24:
         raise ValueError("a TIFF holds no more than 4 GiB")
 
-    exif = Image.Exif()
-    exif.load(picture.exif)
-    kept = {tag: exif.get(tag) for tag in KEPT_TAGS}
-    kept |= {tag: exif.get_ifd(tag) or None for tag in KEPT_DIRECTORIES}
     height, width = picture.size
     tags = ImageFileDirectory_v2(b"II*\0\0\0\0\0")
     # The numbers are those of the specification.
     for tag, value in {
-        **kept,
+        **tiff_tags(picture.metadata),
         256: width,
         257: height,
         258: (picture.pixels.itemsize * 8,) * picture.channels,
@@ -98,12 +119,14 @@ def write_tiff(stream: BinaryIO, picture: Picture) -> None:
         279: tuple(lengths),
         317: 2,  # differences between neighbors
         338: None if picture.alpha is None else 2,  # alpha that the colors are not multiplied by
-        34675: picture.icc or None,
+        PROFILE_TAG: picture.icc or None,
     }.items():
         if value is not None:
             tags[tag] = value
+    start = max(stream.tell(), _TIFF_HEADER)
     tags.save(stream)
     stream.writelines(strips)
+    return start + 2 + 12 * len(tags)
 
 
 def _strips(picture: Picture) -> Iterator[Values]:

@@ -1,0 +1,255 @@
+"""The picture formats: their suffixes, what each of them holds, and the packages that some need."""
+
+import importlib
+import importlib.util
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from caelab.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """A format of picture files.
+
+    Attributes:
+        name: Pillow's name.
+        suffixes: Suffixes of its files in lower case; the first is given to files of this format.
+        holds: What it holds besides 8 bits a channel: ``"alpha"``, ``"16 bits"``, ``"pages"``,
+            ``"animation"``, ``"profile"`` and the names of attributes of ``Metadata``.
+        package: Package that Pillow needs for it, on the package index; ``None`` for none.
+        module: Module of that package.
+        written: True where results are written in this format.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    holds: frozenset[str]
+    package: str | None = None
+    module: str = ""
+    written: bool = True
+
+    @property
+    def available(self) -> bool:
+        """True where the package that it needs is installed."""
+        return self.package is None or importlib.util.find_spec(self.module) is not None
+
+    @property
+    def install(self) -> str:
+        """What to do where the package is missing."""
+        return f"install {self.package}: pip install 'caelab[formats]'"
+
+
+_PHOTOGRAPH = {"alpha", "profile", "exif", "xmp"}
+
+FORMATS = {
+    each.name: each
+    for each in (
+        Format(name="AVIF", suffixes=(".avif",), holds=frozenset({*_PHOTOGRAPH, "animation"})),
+        Format(name="BMP", suffixes=(".bmp",), holds=frozenset({"alpha", "resolution"})),
+        # The 256 colors of a GIF are too few for results.
+        Format(name="GIF", suffixes=(".gif",), holds=frozenset(), written=False),
+        Format(
+            name="JPEG",
+            suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"),
+            holds=frozenset(
+                {"profile", "exif", "xmp", "iptc", "comments", "resolution", "jpeg_coding"}
+            ),
+        ),
+        # Pillow writes it with 16 bits in one channel only, and without metadata.
+        Format(name="JPEG2000", suffixes=(".jp2",), holds=frozenset({"alpha", "16 bits of gray"})),
+        Format(
+            name="PNG",
+            suffixes=(".png", ".apng"),
+            holds=frozenset(
+                {*_PHOTOGRAPH, "16 bits", "animation", "comments", "resolution", "png_chunks"}
+            ),
+        ),
+        Format(name="PPM", suffixes=(".ppm", ".pgm", ".pnm"), holds=frozenset({"16 bits"})),
+        Format(
+            name="TIFF",
+            suffixes=(".tiff", ".tif"),
+            holds=frozenset({*_PHOTOGRAPH, "16 bits", "pages", "iptc", "resolution"}),
+        ),
+        Format(name="WEBP", suffixes=(".webp",), holds=frozenset({*_PHOTOGRAPH, "animation"})),
+        Format(
+            name="HEIF",
+            suffixes=(".heic", ".heif", ".hif"),
+            holds=frozenset(_PHOTOGRAPH),
+            package="pillow-heif",
+            module="pillow_heif",
+        ),
+        Format(
+            name="JXL",
+            suffixes=(".jxl",),
+            holds=frozenset({"alpha", "exif", "xmp"}),
+            package="pillow-jxl-plugin",
+            module="pillow_jxl",
+        ),
+    )
+}
+"""The formats that are read, by Pillow's name. Some others start programs, which a file must not
+do."""
+
+SUFFIX_FORMATS = {suffix: each for each in FORMATS.values() for suffix in each.suffixes}
+"""Suffixes of the files that are read, and their formats."""
+
+WRITTEN_SUFFIXES = tuple(suffix for suffix, each in SUFFIX_FORMATS.items() if each.written)
+"""Suffixes of the files that are written."""
+
+SIGNATURE_BYTES = 64
+"""Bytes at the beginning of a file that tell its format."""
+
+_HEVC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")
+_JXL_SIGNATURES = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL \x0d\x0a\x87\x0a")
+
+
+_JPEG = b"\xff\xd8\xff"
+_ENDS = {b"\x89PNG": b"IEND\xaeB`\x82", b"GIF8": b"\0;", _JPEG: b"\xff\xd9"}
+_BEGINNING = re.compile(
+    rb"(\x89PNG\r\n|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP|II\*\0|MM\0\*|P[1-6]\s)", re.DOTALL
+)
+_PNM_HEADER = re.compile(rb"P([56])(?:\s+(?:#.*\n\s*)*)(\d{1,9})\s+(\d{1,9})\s+(\d{1,5})\s")
+
+
+def is_picture_suffix(suffix: str) -> bool:
+    """Say whether files of a suffix are pictures or documents to Pillow, so that none is a folder.
+
+    >>> is_picture_suffix(".jxl"), is_picture_suffix(".pdf"), is_picture_suffix(".d")
+    (True, True, False)
+    """
+    return suffix in SUFFIX_FORMATS or suffix in Image.registered_extensions()
+
+
+def prepare(content: bytes) -> list[str]:
+    """Return the formats as which Pillow may open a content; load the plugin that it needs.
+
+    Raises:
+        InputError: A package is missing; the message begins with "is".
+    """
+    Image.init()  # registers the plugins; a build of Pillow may lack some
+    needed = _format_of_a_package(content[:SIGNATURE_BYTES])
+    if needed is None:
+        return [name for name, each in FORMATS.items() if not each.package and name in Image.OPEN]
+    if not needed.available:
+        raise InputError(f"is a picture of the format {needed.name}; to read it, {needed.install}.")
+    plugin = importlib.import_module(needed.module)
+    if needed.name == "HEIF":
+        plugin.register_heif_opener()
+    return [needed.name]
+
+
+def holds_several(content: bytes) -> bool:
+    r"""Say whether a PNG, JPEG, GIF, PNM or WebP is followed by another picture at once.
+
+    >>> gif = b"GIF89a ... \0;"
+    >>> holds_several(gif), holds_several(gif + gif)
+    (False, True)
+    """
+    if content.startswith(b"RIFF"):
+        size = int.from_bytes(content[4:8], "little") + 8
+        return _BEGINNING.match(content, size + size % 2) is not None
+    if match := _PNM_HEADER.match(content):
+        kind, width, height, most = match.groups()
+        row = int(width) * (3 if kind == b"6" else 1) * (2 if int(most) > 255 else 1)
+        return _BEGINNING.match(content, match.end() + row * int(height)) is not None
+    for beginning, end in _ENDS.items():
+        if content.startswith(beginning):
+            start = _jpeg_scan(content) if beginning == _JPEG else 0
+            following = re.compile(re.escape(end) + _BEGINNING.pattern, re.DOTALL)
+            return start is not None and following.search(content, start) is not None
+    return False
+
+
+def _jpeg_scan(content: bytes) -> int | None:
+    """Return where the values of a JPEG begin; ``None`` where more pictures belong to it."""
+    position = 2
+    # Previews within segments may follow one another, so that these are passed by their lengths.
+    while position + 4 <= len(content) and content[position + 1] != 0xDA:
+        if content[position + 4 : position + 8] == b"MPF\0":
+            return None
+        position += 2 + int.from_bytes(content[position + 2 : position + 4])
+    return position
+
+
+def jxl_pixels(content: bytes) -> int:
+    """Return how many pixels a JPEG XL claims to have; its plugin tells only when it has decoded.
+
+    Raises:
+        ValueError: It holds no picture.
+
+    >>> jxl_pixels(bytes([0xFF, 0x0A, 0b0100_0011]) + bytes(8))  # 16 by 16 pixels
+    256
+    """
+    bits = int.from_bytes(_jxl_codestream(content)[2:18], "little")
+
+    def take(count: int) -> int:
+        nonlocal bits
+        value, bits = bits & ((1 << count) - 1), bits >> count
+        return value
+
+    small = take(1)
+
+    def side() -> int:
+        return 8 * (take(5) + 1) if small else take((9, 13, 18, 30)[take(2)]) + 1
+
+    height = side()
+    across, down = ((0, 1), (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))[take(3)]
+    return height * (height * across // down if across else side())
+
+
+def _jxl_codestream(content: bytes) -> bytes:
+    """Return the beginning of the picture's bits, which may stand in a box of a container."""
+    position = 0
+    while not (found := content[position : position + 32]).startswith(_JXL_SIGNATURES[0]):
+        size, name = int.from_bytes(found[:4]), found[4:8]
+        head = 8
+        if size == 1:
+            size, head = int.from_bytes(found[8:16]), 16
+        if name in (b"jxlc", b"jxlp"):
+            # Parts are numbered by four bytes.
+            return content[position + head + 4 * (name == b"jxlp") :][:32]
+        if size < head:
+            raise ValueError("it holds no picture")
+        position += size
+    return found
+
+
+def written_suffix(path: Path) -> str:
+    """Return the suffix of a picture's result: its own, or that of its content.
+
+    ``.png`` stands for what is not written, and for what cannot be read, which is said later.
+
+    >>> written_suffix(Path("animation.gif"))
+    '.png'
+    """
+    suffix = path.suffix
+    named = SUFFIX_FORMATS.get(suffix.lower())
+    # A result is written in the format of its suffix, so that these are right whatever is inside.
+    if named is not None and named.written and named.package is None:
+        return suffix
+    found = None
+    try:
+        with path.open("rb") as stream:
+            begin = stream.read(SIGNATURE_BYTES)
+            found = _format_of_a_package(begin)
+            if found is None:
+                stream.seek(0)
+                with Image.open(stream, formats=prepare(begin)) as opened:
+                    found = FORMATS["JPEG" if opened.format == "MPO" else opened.format or "PNG"]
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        found = named
+    if found is None or not found.written:
+        return ".png"
+    return suffix if found is named else found.suffixes[0]
+
+
+def _format_of_a_package(begin: bytes) -> Format | None:
+    """Return the format that needs a package, if a file begins as one of such a format."""
+    # A box "ftyp" names the kinds that a reader must know.
+    if begin[4:8] == b"ftyp" and any(brand in begin for brand in _HEVC_BRANDS):
+        return FORMATS["HEIF"]
+    return FORMATS["JXL"] if begin.startswith(_JXL_SIGNATURES) else None

@@ -1,0 +1,321 @@
+"""What a picture's file holds beside its values: read from Pillow's image, given to its writers."""
+
+import math
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from PIL import Image, ImageFile, JpegImagePlugin, TiffImagePlugin
+from PIL.PngImagePlugin import PngInfo
+
+from caelab.pictures.formats import Format
+
+ORIENTATION = 0x0112
+"""EXIF's tag of the orientation."""
+
+RESOLUTION_TAGS = (282, 283, 296)
+"""TIFF tags of the resolution: across, down, unit."""
+
+KEPT_TAGS = (
+    *(269, 270, 271, 272, *RESOLUTION_TAGS, 285, 297, 305, 306, 315, 316),
+    *(18246, 18249, 33432, 40091, 40092, 40093, 40094, 40095),
+    *(33550, 33922, 34264, 34735, 34736, 34737),
+)
+"""TIFF tags that are kept: document, description, maker, model, resolution, page, software, date,
+artist, host; rating, copyright, Windows's title to subject; the geometry of a map (GeoTIFF)."""
+
+KEPT_DIRECTORIES = (34665, 34853)
+"""EXIF directories in a TIFF that are kept: the camera's settings, and the location."""
+
+XMP_TAG, IPTC_TAG, PROFILE_TAG = 700, 33723, 34675
+
+_EXIF_PREFIX = b"Exif\0\0"
+_XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
+_XMP_EXTENSION_PREFIX = b"http://ns.adobe.com/xmp/extension/\0"
+_PHOTOSHOP_PREFIX = b"Photoshop 3.0\0"
+_IPTC_RESOURCE = 0x0404
+
+MAX_SEGMENT = 65533 - len(_XMP_PREFIX)
+"""Bytes of metadata that a segment of a JPEG holds, beside what tells of which kind they are."""
+
+_PNG_CHUNKS = (b"cHRM", b"cICP", b"gAMA", b"sRGB", b"tEXt", b"zTXt", b"iTXt")
+"""PNG chunks that are kept as they are: how to read the colors, and texts."""
+
+_PNG_XMP = b"XML:com.adobe.xmp\0"
+_PNG_TEXTS_ELSEWHERE = (_PNG_XMP, *(b"Raw profile type " + kind for kind in (b"exif", b"APP1")))
+"""Beginnings of PNG texts that are kept as XMP and EXIF."""
+
+_SEGMENTS = ("exif", "xmp", "iptc", "comments")
+"""Metadata of which each has a segment of a JPEG to itself."""
+
+_NAMES = {
+    "exif": "EXIF",
+    "xmp": "XMP",
+    "iptc": "IPTC",
+    "comments": "comments",
+    "resolution": "resolution",
+    "png_chunks": "PNG texts",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class JpegCoding:
+    """How a JPEG was compressed, so that a result can be compressed alike.
+
+    Attributes:
+        tables: Quantization tables of 64 numbers each.
+        subsampling: Pillow's number of the chroma subsampling, 0 for none.
+        progressive: True for a progressive JPEG.
+        xmp_extensions: Segments of an XMP that is too long for one.
+    """
+
+    tables: tuple[tuple[int, ...], ...]
+    subsampling: int = 0
+    progressive: bool = False
+    xmp_extensions: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    r"""What a file holds beside its values; empty where there is nothing.
+
+    Attributes:
+        exif: EXIF with the prefix ``Exif\0\0``, upright and without a thumbnail.
+        xmp: XMP packet.
+        iptc: IPTC-IIM block.
+        comments: Comments of a JPEG or a GIF.
+        resolution: Pixels per inch, across and down.
+        png_chunks: Names and contents of a PNG's texts, and of chunks that tell what colors mean.
+        jpeg_coding: Compression of a JPEG; ``None`` for other formats.
+    """
+
+    exif: bytes = b""
+    xmp: bytes = b""
+    iptc: bytes = b""
+    comments: tuple[bytes, ...] = ()
+    resolution: tuple[float, float] | None = None
+    png_chunks: tuple[tuple[bytes, bytes], ...] = ()
+    jpeg_coding: JpegCoding | None = None
+
+    def held_by(self, format_: Format) -> tuple["Metadata", list[str]]:
+        """Return what a format keeps, and the names of what it does not keep."""
+
+        def kept(name: str) -> bool:
+            value = getattr(self, name)
+            too_long = (
+                format_.name == "JPEG" and name in _SEGMENTS and _longest(value) > MAX_SEGMENT
+            )
+            return name in format_.holds and not too_long
+
+        lost: dict[str, Any] = {
+            field.name: field.default
+            for field in fields(self)
+            if getattr(self, field.name) != field.default and not kept(field.name)
+        }
+        return replace(self, **lost), [_NAMES[name] for name in lost if name in _NAMES]
+
+
+def read_metadata(opened: ImageFile.ImageFile, content: bytes) -> tuple[Metadata, int, list[str]]:
+    """Return the metadata of an opened picture, its orientation, and notes on what is damaged.
+
+    Args:
+        opened: The picture, not loaded.
+        content: Content of its file.
+    """
+    exif, orientation, notes = _exif(opened)
+    info = opened.info
+    if isinstance(opened, TiffImagePlugin.TiffImageFile):
+        # Of what Pillow says some may be of an earlier page.
+        tags = opened.tag_v2
+        info = {
+            "xmp": tags.get(XMP_TAG),
+            "dpi": info.get("dpi") if RESOLUTION_TAGS[0] in tags else None,
+        }
+    xmp = info.get("xmp") or b""
+    if isinstance(xmp, str):
+        xmp = xmp.encode()
+    metadata = Metadata(
+        exif=exif,
+        # Turned by what it says, as Pillow does where EXIF does not say it.
+        xmp=re.sub(rb'(tiff:Orientation(="|>))[0-9]', rb"\g<1>1", _bytes(xmp)),
+        iptc=_iptc(opened),
+        resolution=_resolution(info.get("dpi")),
+        png_chunks=tuple(_png_chunks(content)) if opened.format == "PNG" else (),
+    )
+    comments: tuple[bytes, ...] = tuple(filter(None, [_bytes(info.get("comment"))]))
+    if isinstance(opened, JpegImagePlugin.JpegImageFile):
+        comments = tuple(data for name, data in opened.applist if name == "COM")
+        metadata = replace(metadata, jpeg_coding=_jpeg_coding(opened))
+    return replace(metadata, comments=comments), orientation, notes
+
+
+def pillow_options(metadata: Metadata, format_: str) -> dict[str, Any]:
+    """Return the options of Pillow's writers by which they keep metadata, fitted to the format."""
+    options: dict[str, Any] = {}
+    if metadata.exif:
+        options["exif"] = metadata.exif
+    if metadata.resolution:
+        options["dpi"] = metadata.resolution
+    if format_ == "JPEG":
+        options["extra"] = b"".join(
+            b"\xff" + bytes([marker]) + struct.pack(">H", len(data) + 2) + data
+            for marker, data in _jpeg_segments(metadata)
+        )
+        if coding := metadata.jpeg_coding:
+            options |= {
+                "qtables": [list(table) for table in coding.tables],
+                "subsampling": coding.subsampling,
+                "progressive": coding.progressive,
+            }
+    elif format_ == "PNG":
+        info = PngInfo()
+        for name, data in png_chunks(metadata):
+            info.add(name, data)
+        options["pnginfo"] = info
+    elif metadata.xmp:
+        options["xmp"] = metadata.xmp
+    return options
+
+
+def png_chunks(metadata: Metadata) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the chunks of a PNG that hold its texts, the XMP among them."""
+    yield from metadata.png_chunks
+    for comment in metadata.comments:
+        yield b"tEXt", b"Comment\0" + comment
+    if metadata.xmp:
+        yield b"iTXt", _PNG_XMP + bytes(4) + metadata.xmp
+
+
+def tiff_tags(metadata: Metadata) -> dict[int, Any]:
+    """Return the tags of a TIFF, by number, that hold the metadata."""
+    exif = Image.Exif()
+    exif.load(metadata.exif)
+    tags = {tag: exif.get(tag) for tag in KEPT_TAGS}
+    tags |= {tag: exif.get_ifd(tag) or None for tag in KEPT_DIRECTORIES}
+    if metadata.resolution and not all(tags[tag] for tag in RESOLUTION_TAGS[:2]):
+        # The unit 2 is an inch.
+        tags |= dict(zip(RESOLUTION_TAGS, (*metadata.resolution, 2), strict=True))
+    return tags | {XMP_TAG: metadata.xmp or None, IPTC_TAG: metadata.iptc or None}
+
+
+def _longest(value: bytes | tuple[bytes, ...]) -> int:
+    return len(value) if isinstance(value, bytes) else max(map(len, value), default=0)
+
+
+def _bytes(value: object) -> bytes:
+    """Return bytes; anything else, which a damaged file may give, is nothing."""
+    return value if isinstance(value, bytes) else b""
+
+
+def _resolution(value: object) -> tuple[float, float] | None:
+    try:
+        across, down = map(float, value)  # type: ignore[call-overload]
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        return None
+    sensible = all(math.isfinite(each) and 1 <= each < 2**16 for each in (across, down))
+    return (across, down) if sensible else None
+
+
+def _exif(opened: ImageFile.ImageFile) -> tuple[bytes, int, list[str]]:
+    """Return EXIF that says upright, the orientation, and notes; omit damaged EXIF."""
+    try:
+        found = opened.getexif()
+        orientation = int(found.get(ORIENTATION, 1))
+        if opened.format == "TIFF":
+            kept = Image.Exif()
+            kept.load(found.tobytes())
+            # A TIFF's tags also say how the values are stored, which does not hold for the result.
+            for tag in set(kept) - {*KEPT_TAGS, *KEPT_DIRECTORIES}:
+                del kept[tag]
+            # Pillow turns a TIFF by itself.
+            return (kept.tobytes() if len(kept) else b""), 1, []
+        exif = _bytes(opened.info.get("exif")).removeprefix(_EXIF_PREFIX)
+        if opened.format == "JXL" and not getattr(opened, "jpeg", False):
+            orientation = 1  # its decoder turns by itself, except what was a JPEG
+        return (_EXIF_PREFIX + _upright(exif) if exif else b""), orientation, []
+    # What Pillow and `struct` raise for directories that are broken; the picture is what matters.
+    except (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error):
+        return b"", 1, ["its EXIF is damaged and was left out"]
+
+
+def _upright(exif: bytes) -> bytes:
+    """Set the orientation to 1, and leave the thumbnail out, which shows the picture as it was.
+
+    Every other byte stays where it is, because maker notes hold offsets.
+
+    Raises:
+        struct.error: It is damaged.
+        KeyError: It is no EXIF.
+    """
+    order = {b"II": "<", b"MM": ">"}[exif[:2]]
+    upright = bytearray(exif)
+    (start,) = struct.unpack_from(f"{order}L", exif, 4)
+    (count,) = struct.unpack_from(f"{order}H", exif, start)
+    end = start + 2 + 12 * count
+    for entry in range(start + 2, end, 12):
+        if struct.unpack_from(f"{order}H", exif, entry) == (ORIENTATION,):
+            # Type 3, of 16 bits; one value.
+            struct.pack_into(f"{order}HLHH", upright, entry + 2, 3, 1, 1, 0)
+    # Where the next directory begins, that of the thumbnail.
+    if end + 4 <= len(exif):
+        struct.pack_into(f"{order}L", upright, end, 0)
+    return bytes(upright)
+
+
+def _iptc(opened: ImageFile.ImageFile) -> bytes:
+    photoshop = opened.info.get("photoshop")
+    if isinstance(photoshop, dict):
+        return _bytes(photoshop.get(_IPTC_RESOURCE))
+    if not isinstance(opened, TiffImagePlugin.TiffImageFile):
+        return b""
+    # Some programs say that it is one of 32-bit numbers, of which Pillow would keep the first; its
+    # own reader of IPTC looks here, too.
+    return _bytes(getattr(opened.tag_v2, "_tagdata", {}).get(IPTC_TAG))
+
+
+def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the kept chunks of a PNG, as Pillow does not tell what form a text had."""
+    position = 8
+    while position + 12 <= len(content):
+        length, name = struct.unpack_from(">L4s", content, position)
+        data = content[position + 8 : position + 8 + length]
+        if (
+            name in _PNG_CHUNKS
+            and len(data) == length
+            and not data.startswith(_PNG_TEXTS_ELSEWHERE)
+        ):
+            yield name, data
+        position += 12 + length
+
+
+def _jpeg_coding(opened: JpegImagePlugin.JpegImageFile) -> JpegCoding | None:
+    tables = tuple(tuple(table) for _, table in sorted(opened.quantization.items()))
+    if not tables or any(len(table) != 64 for table in tables):
+        return None
+    return JpegCoding(
+        tables=tables,
+        # Gray has no chroma; that of its result gets full size.
+        subsampling=max(0, JpegImagePlugin.get_sampling(opened)),
+        progressive=bool(opened.info.get("progressive")),
+        xmp_extensions=tuple(
+            data
+            for name, data in opened.applist
+            if name == "APP1" and data.startswith(_XMP_EXTENSION_PREFIX)
+        ),
+    )
+
+
+def _jpeg_segments(metadata: Metadata) -> Iterator[tuple[int, bytes]]:
+    """Yield markers and contents of the segments that Pillow does not write."""
+    if metadata.xmp:
+        yield 0xE1, _XMP_PREFIX + metadata.xmp
+        if metadata.jpeg_coding:
+            yield from ((0xE1, extension) for extension in metadata.jpeg_coding.xmp_extensions)
+    if metadata.iptc:
+        padding = bytes(len(metadata.iptc) % 2)
+        length = struct.pack(">HxxL", _IPTC_RESOURCE, len(metadata.iptc))
+        yield 0xED, _PHOTOSHOP_PREFIX + b"8BIM" + length + metadata.iptc + padding
+    for comment in metadata.comments:
+        yield 0xFE, comment

@@ -1,0 +1,351 @@
+"""Read picture files of every kind, all their pages, with what stands beside the values."""
+
+import contextlib
+import io
+import itertools
+import math
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
+
+from caelab.errors import InputError
+from caelab.pictures.color_profile import to_srgb
+from caelab.pictures.formats import FORMATS, Format, jxl_pixels, prepare
+from caelab.pictures.metadata import PROFILE_TAG, read_metadata
+from caelab.pictures.picture import Picture, Values, printable
+from caelab.pictures.read_16bit import read_16_bits
+
+PIXEL_LIMIT = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+"""Default of the largest number of pixels of a file, all its pages together. Pillow refuses twice
+the number from which it warns: a file of a few kilobytes can claim any size."""
+
+_KEPT_INFO = ("comment", "dpi", "exif", "xmp")
+"""Items of a Pillow image's ``info`` that are true of its result, too."""
+
+MAX_PAGES = 10_000
+"""Largest number of pages of a file; each costs time, however small it is."""
+
+PILLOW_ERRORS = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError),
+    *(EOFError, OverflowError, RuntimeError, ZeroDivisionError, struct.error, zlib.error),
+)
+"""What Pillow raises for files that are damaged: it documents the first four, and the others come
+from its decoders. They are caught around calls of Pillow alone, so that a mistake of this package
+is never called a damaged file."""
+
+
+def read_picture(
+    source: Path | bytes, *, name: str | None = None, max_pixels: int = PIXEL_LIMIT
+) -> Picture:
+    """Read the first page of a picture of any kind.
+
+    Args:
+        source: A file, or its content.
+        name: Name of the picture in messages.
+        max_pixels: Largest number of pixels, all pages together.
+
+    Raises:
+        InputError: See :func:`read_pages`.
+    """
+    first, *others = read_pages(source, name=name, max_pixels=max_pixels)
+    if not others:
+        return first
+    note = f"of {len(others) + 1} pages only the first is used"
+    return replace(first, notes=(*first.notes, note))
+
+
+def read_pages(
+    source: Path | bytes, *, name: str | None = None, max_pixels: int = PIXEL_LIMIT
+) -> list[Picture]:
+    """Read a picture of any kind: the pages of a TIFF, the frames of an animation, or the one.
+
+    It is turned as its EXIF says. Palettes become RGB, CMYK becomes sRGB. Integers of more than 16
+    bits have the range 0–65535, floating point 0–1, or 0–255 where a value is above 1.
+
+    Args:
+        source: A file, or its content.
+        name: Name of the picture in messages.
+        max_pixels: Largest number of pixels, all pages together.
+
+    Raises:
+        InputError: It is no picture, damaged, too large, or of a kind that is not read.
+    """
+    name = name or printable(source if isinstance(source, Path) else "the input")
+    try:
+        content = source if isinstance(source, bytes) else source.read_bytes()
+    except (OSError, MemoryError) as error:
+        raise InputError(f"{name} {_reason(error)}.") from error
+    if not content:
+        raise InputError(f"{name} is empty (0 bytes).")
+    try:
+        with warnings.catch_warnings(), _pillow_limit(max_pixels):
+            # Pillow warns of odd metadata, and of sizes that it does not refuse yet.
+            warnings.simplefilter("ignore")
+            return _read(content, max_pixels)
+    except (InputError, MemoryError) as error:
+        reason = str(error) if isinstance(error, InputError) else f"{_reason(error)}."
+        raise InputError(f"{name} {reason}") from error
+
+
+@contextlib.contextmanager
+def _pillow_limit(max_pixels: int) -> Iterator[None]:
+    before = Image.MAX_IMAGE_PIXELS
+    # Pillow refuses twice as many.
+    Image.MAX_IMAGE_PIXELS = max_pixels // 2
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+@contextlib.contextmanager
+def _refusing_damage(*, but: type[Exception] = InputError) -> Iterator[None]:
+    """Say what is wrong with a file where Pillow fails within; nothing else may stand there."""
+    try:
+        yield
+    except but:
+        raise
+    except (Image.DecompressionBombError, *PILLOW_ERRORS) as error:
+        raise InputError(f"{_reason(error)}.") from error
+
+
+def _reason(error: Exception) -> str:
+    """Say what is wrong with a picture that cannot be read."""
+    match error:
+        case UnidentifiedImageError():
+            known = ", ".join(each.name for each in FORMATS.values())
+            return f"is not a picture that can be read ({known})"
+        case Image.DecompressionBombError():
+            return _too_large(2 * (Image.MAX_IMAGE_PIXELS or 0))
+        case MemoryError():
+            return "does not fit into memory. Reduce it"
+        case OSError():
+            return f"cannot be read: {error.strerror or f'{error}; it is damaged or cut off'}"
+    return f"cannot be read: {type(error).__name__}, {error}; it is damaged"
+
+
+def _too_large(limit: int) -> str:
+    return f"claims to be larger than {limit:,} pixels, the limit. Reduce it, or raise `max_pixels`"
+
+
+def picture_of(image: Image.Image) -> Picture:
+    """Return a Pillow image of any mode as a picture, upright, with its profile, without its EXIF.
+
+    >>> picture_of(Image.new("RGBA", (3, 2))).size
+    (2, 3)
+    """
+    upright = ImageOps.exif_transpose(image)
+    upright.load()
+    icc = image.info.get("icc_profile")
+    values, icc, notes = _values(upright, icc if isinstance(icc, bytes) and icc else None)
+    return Picture.of_values(values, icc=icc, notes=tuple(notes))
+
+
+def metadata_of(image: Image.Image) -> dict[str, object]:
+    """Return what a Pillow image's ``info`` holds beside profile and values, as of it upright."""
+    # Of one pixel, because only the EXIF changes, of which Pillow also mends the copy in XMP.
+    kept = Image.new("L", (1, 1))
+    kept.info = {name: image.info[name] for name in _KEPT_INFO if name in image.info}
+    return {str(name): value for name, value in ImageOps.exif_transpose(kept).info.items()}
+
+
+def _read(content: bytes, max_pixels: int) -> list[Picture]:
+    formats = prepare(content)
+    with _refusing_damage():
+        # The plugin decodes before Pillow can look at the size.
+        pixels = jxl_pixels(content) if formats == ["JXL"] else 0
+    if pixels > max_pixels:
+        raise InputError(f"{_too_large(max_pixels)}.")
+    with _refusing_damage():
+        opened = Image.open(io.BytesIO(content), formats=formats)
+    with opened:
+        # A telephone's JPEG with a second picture inside, such as one of the brightness, is one.
+        format_ = FORMATS["JPEG" if opened.format == "MPO" else opened.format or "PNG"]
+        paged = bool({"pages", "animation"} & format_.holds) or format_.name == "GIF"
+        with _refusing_damage():
+            animated = paged and _has_another(opened)
+        if animated:
+            return list(_read_all(opened, content, format_, max_pixels))
+        picture = _read_page(opened, content, format_)
+        if not paged and format_.name != "JPEG" and (count := getattr(opened, "n_frames", 1)) > 1:
+            note = f"of {count} pictures only the first is used"
+            picture = replace(picture, notes=(note, *picture.notes))
+        return [picture]
+
+
+def _has_another(opened: ImageFile.ImageFile) -> bool:
+    # Not by the number of pages, for which Pillow walks through them all.
+    try:
+        opened.seek(1)
+    except EOFError:
+        return False
+    opened.seek(0)
+    return True
+
+
+def _read_all(
+    opened: ImageFile.ImageFile, content: bytes, format_: Format, max_pixels: int
+) -> Iterator[Picture]:
+    """Yield the pages of a TIFF, or the frames of an animation."""
+    pixels, first = 0, None
+    # Of some APNGs the first picture is for programs that know no animation.
+    for page in itertools.count(int(getattr(opened, "default_image", False))):
+        try:
+            with _refusing_damage(but=EOFError):
+                opened.seek(page)
+        except EOFError:
+            return
+        if page >= MAX_PAGES:
+            raise InputError(f"has more than {MAX_PAGES:,} pages, the limit. Divide it.")
+        if page and isinstance(opened, TiffImageFile) and opened.tag_v2.get(254, 0) in (1, 4, 5):
+            continue  # a reduced copy, or a mask, of another page
+        pixels += math.prod(opened.size)
+        if pixels > max_pixels:
+            raise InputError(f"{_too_large(max_pixels)}.")
+        if "pages" in format_.holds:
+            yield _read_page(opened, content, format_)
+            continue
+        with _refusing_damage():
+            if first is None:
+                first = metadata, orientation, _ = read_metadata(opened, content)
+            opened.load()
+        values, icc, notes = _values(opened, _profile(opened))
+        yield Picture.of_values(
+            _upright(values, orientation),
+            format=format_.name,
+            icc=icc,
+            metadata=metadata,
+            lossless=_is_lossless(format_, content),
+            # Decoding tells it for some formats.
+            duration=_number(opened.info.get("duration")),
+            plays=_plays(opened),
+            notes=tuple(notes),
+        )
+
+
+def _read_page(opened: ImageFile.ImageFile, content: bytes, format_: Format) -> Picture:
+    """Read a picture, or the page of a TIFF at which it stands."""
+
+    def reopen() -> ImageFile.ImageFile:
+        again = Image.open(io.BytesIO(content), formats=[opened.format or ""])
+        again.seek(opened.tell())
+        return again
+
+    with _refusing_damage():
+        # The depth comes first: EXIF may load the picture, after which Pillow no longer tells it.
+        values = read_16_bits(opened.tile, reopen)
+        metadata, orientation, notes = read_metadata(opened, content)
+        icc = _profile(opened)
+        if icc is None and opened.info.get("icc_profile"):
+            notes = [*notes, "its color profile is damaged and was left out"]
+        # Values come last: decoding may drop the metadata.
+        if values is None:
+            opened.load()
+    if values is None:
+        values, icc, value_notes = _values(opened, icc)
+        notes = [*notes, *value_notes]
+    transparent = opened.info.get("transparency")
+    if values.dtype == np.uint16 and values.shape[2] in (1, 3) and transparent is not None:
+        values = np.dstack([values, _alpha_of_key(values, transparent)])
+    return Picture.of_values(
+        _upright(values, orientation),
+        format=format_.name,
+        icc=icc,
+        metadata=metadata,
+        lossless=_is_lossless(format_, content),
+        notes=tuple(notes),
+    )
+
+
+def _profile(opened: ImageFile.ImageFile) -> bytes | None:
+    profile = opened.info.get("icc_profile")
+    if isinstance(opened, TiffImageFile):
+        # What Pillow says may be of an earlier page.
+        profile = opened.tag_v2.get(PROFILE_TAG)
+    return profile if isinstance(profile, bytes) and profile else None
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) and 0 <= value < 2**31 else 0.0
+
+
+def _alpha_of_key(values: Values, key: object) -> Values:
+    """Return the alpha of 16-bit values one of whose colors, the key, is transparent."""
+    key = key if isinstance(key, tuple) else (key,)
+    if len(key) != values.shape[2] or not all(isinstance(each, int) for each in key):
+        key = (-1,)
+    opaque = (values != np.array(key)).any(axis=2)
+    alpha: Values = opaque.astype(np.uint16) * np.uint16(65535)
+    return alpha
+
+
+def _plays(opened: ImageFile.ImageFile) -> int:
+    """Return how often an animation is played, as PNG and WebP count: 0 for always."""
+    loop = opened.info.get("loop")
+    if opened.format == "GIF":
+        # Without the extension it is played once; with it, so many times more.
+        return 1 if loop is None else int(_number(loop) + 1) % 65536 if loop else 0
+    return int(_number(loop))
+
+
+def _is_lossless(format_: Format, content: bytes) -> bool:
+    """Say whether a file keeps every value."""
+    if format_.name != "WEBP":
+        return format_.name not in ("AVIF", "HEIF", "JPEG", "JXL")
+    # The name of a chunk tells, behind any number of others.
+    position = 12
+    while position + 8 <= len(content):
+        name, size = struct.unpack_from("<4sL", content, position)
+        if name in (b"VP8L", b"VP8 "):
+            return bool(name == b"VP8L")
+        # The chunks of a frame stand in its chunk, after 16 bytes.
+        position += 8 + (16 if name == b"ANMF" else size + size % 2)
+    return False
+
+
+def _values(opened: Image.Image, icc: bytes | None) -> tuple[Values, bytes | None, list[str]]:
+    """Return the values ``(H, W, 1 to 4)`` of a loaded image, their profile, and notes."""
+    mode, notes = opened.mode, []
+    if mode in ("I", "F"):
+        # float64 holds every 32-bit integer; infinity becomes white, NaN black.
+        numbers = np.nan_to_num(np.asarray(opened).astype(np.float64), posinf=1e300, neginf=0)
+        if mode == "F":
+            numbers *= 65535 if numbers.max() <= 1 else 257
+        values = np.rint(numbers.clip(0, 65535)).astype(np.uint16)
+        if not np.array_equal(values, np.asarray(opened)):
+            notes = ["its values were brought to 16 bits"]
+    elif mode.startswith("I;16"):
+        values = np.asarray(opened).astype(np.uint16)
+    elif mode == "CMYK":
+        try:
+            values, note = to_srgb(np.asarray(opened), icc or b""), "CMYK was converted to sRGB"
+        except ValueError:
+            with _refusing_damage():
+                values = np.asarray(opened.convert("RGB"))
+            note = "CMYK without a usable profile was converted to RGB"
+        icc, notes = None, [note]
+    else:
+        wanted = "L" if mode in ("1", "L", "LA", "La") else "RGB"
+        if opened.has_transparency_data:
+            wanted += "A"
+        with _refusing_damage():
+            values = np.asarray(opened if mode == wanted else opened.convert(wanted))
+    return values.reshape(opened.height, opened.width, -1), icc, notes
+
+
+def _upright(values: Values, orientation: int) -> Values:
+    """Turn values ``(H, W, C)`` as EXIF's orientation says; unknown ones change nothing."""
+    if orientation not in range(1, 9):
+        return values
+    if orientation > 4:
+        values = values.swapaxes(0, 1)
+    # The last four are the first four, of a picture whose rows are its columns.
+    down, across = [(1, 1), (1, -1), (-1, -1), (-1, 1)][(orientation - 1) % 4]
+    return values[::down, ::across]
