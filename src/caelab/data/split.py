@@ -1,4 +1,4 @@
-"""The split into images that train, images that choose and images that judge."""
+"""Split a data set into training, validation and test images."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -46,8 +46,8 @@ def split_images(
             ``"official"`` keeps the official test images, and a tenth of the others for validation.
         seed: Seed of the shuffle, not negative.
         val_size: Largest number of validation images; the others join the training images.
-        train_size: Largest number of training images. Of either part, the images of a smaller
-            number are among those of a larger one.
+        train_size: Largest number of training images. A smaller number chooses some of the images
+            that a larger number chooses; this holds for ``val_size``, too.
 
     Raises:
         InputError: There is no official test set, or a part would be empty.
@@ -79,7 +79,7 @@ def split_images(
                 f"{len(images.images)} images of {images.source.where} are too few: nothing is left"
                 f" for {name}."
             )
-    # Validation first, because the images that it gives back may be trained on.
+    # Validation images come first: those that are left out join the training images.
     if val_size is not None:
         rows["validation"], rest = _choose(rows["validation"], val_size, seed)
         rows["train"] = np.union1d(rows["train"], rest)

@@ -1,8 +1,10 @@
-"""Convolutions of stride one, by whichever way is the fastest.
+"""Convolutions of stride one, each computed in the fastest of three ways.
 
-There are three: PyTorch's; Winograd's minimal filtering in ``winograd.c``, for 3×3 kernels and many
-channels in float32, which needs a quarter of the multiplications; and PyTorch's with the weights'
-gradient as one product of matrices, for maps of a few pixels in half precision.
+- PyTorch's convolution is the usual way.
+- Winograd's minimal filtering in ``winograd.c`` needs a quarter of the multiplications. It is used
+  for 3×3 kernels and many channels in float32.
+- For maps of a few pixels in half precision, PyTorch's convolution is used, and the gradient of the
+  weights is computed as one product of matrices.
 """
 
 import threading
@@ -37,21 +39,23 @@ Convolution = c_struct("l height width channels padding out_height out_width out
 """``Convolution`` of ``winograd.c``: the shapes of an input and an output."""
 
 MIN_CHANNELS = 8
-"""Channels in, and out, from which this is faster than PyTorch (``benchmarks.convolutions``)."""
+"""Fewest input channels, and fewest output channels, with which Winograd's way is faster than
+PyTorch's (``benchmarks.convolutions``)."""
 
 MIN_CHANNEL_PAIRS = 384
-"""Channels in times channels out from which it is faster: with fewer, the change of basis costs
-more than it saves."""
+"""Smallest product of input and output channels with which Winograd's way is faster. Below it, the
+transformations cost more time than they save."""
 
 MIN_TILES = 16
-"""Tiles of all images from which it is faster: the kernel changes basis once for all of them."""
+"""Fewest tiles of all images with which Winograd's way is faster, as the kernel is transformed once
+for all of them."""
 
 MIN_GAIN = 1.5
-"""Factor by which multiplications must become fewer; it is 4 where whole tiles fit."""
+"""Winograd's way must save this factor of multiplications. It saves a factor of 4 where the output
+is divided into whole tiles of 4×4 pixels."""
 
 MIN_SHARE = 32
-"""Fewest tiles for which a further thread is faster."""
-
+"""Fewest tiles for which one more thread makes the work faster."""
 
 MAX_PIXELS = 36
 """Height × width of a map up to which :func:`weight_gradient` is faster in bfloat16. Measured: at
@@ -80,7 +84,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Te
         and x.device.type == "cpu"
         and dtype in (torch.bfloat16, torch.float16)
     ):
-        # Autocast knows the operations of PyTorch alone, so this one casts by itself.
+        # Autocast casts the arguments of PyTorch's own operations only, so this one must do it.
         bias = None if bias is None else bias.to(dtype)
         x, weight = x.to(dtype), weight.to(dtype)
         y: Tensor = _SmallMaps.apply(x, weight, bias, padding)  # type: ignore[no-untyped-call]
@@ -113,9 +117,9 @@ class _SmallMaps(torch.autograd.Function):
 def weight_gradient(x: Tensor, gradient: Tensor, kernel: int, padding: int) -> Tensor:
     """Return the gradient of a convolution's weights as one product of matrices.
 
-    It is (N·H'·W', C')ᵀ · (N·H'·W', K²·C): each output pixel's gradient times the patch that the
-    pixel was computed from. oneDNN goes through the pixels of one image, which are too few to fill
-    its matrix units where maps are small.
+    The product is (N·H'·W', C')ᵀ · (N·H'·W', K²·C): each output pixel's gradient times the patch
+    that the pixel was computed from. oneDNN multiplies image by image, and a small map has too few
+    pixels to fill the processor's matrix units.
 
     Args:
         x: The convolution's input, ``(N, C, H, W)``.
@@ -130,7 +134,7 @@ def weight_gradient(x: Tensor, gradient: Tensor, kernel: int, padding: int) -> T
     _, outputs, height, width = gradient.shape
     padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, padding, padding, padding, padding)).contiguous()
     image, row, pixel, _ = padded.stride()
-    # A patch's row of K pixels with all channels is one run of numbers in memory.
+    # K neighboring pixels of a row, with all their channels, are contiguous in memory.
     patches = padded.as_strided(
         (count, height, width, kernel, kernel * channels), (image, row, pixel, row, 1)
     )
@@ -162,7 +166,7 @@ def winograd_is_faster(x: Tensor, weight: Tensor, padding: int) -> bool:
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
         and not torch.compiler.is_exporting()
-        # Last, as asking for it the first time compiles the C code.
+        # Asked last, because the first access compiles the C code.
         and LIBRARY.loaded is not None
     )
 
@@ -172,9 +176,9 @@ def convolve_winograd(x: Tensor, weight: Tensor, bias: Tensor | None, padding: i
 
     Winograd's minimal filtering F(4×4, 3×3) (Lavin and Gray 2016, "Fast algorithms for
     convolutional neural networks", arXiv 1509.09308) takes 36 multiplications for 4×4 outputs, not
-    144. As many threads as PyTorch has share the work; their number changes the last bits of the
-    weights' gradient, and of nothing else. With 160 channels, rounding errors are about 3e-6 of the
-    norm, where PyTorch's are 6e-7.
+    144. The work is divided among as many threads as PyTorch uses. Their number changes the last
+    bits of the weights' gradient, and of nothing else. With 160 channels, rounding errors are about
+    3e-6 of the norm; those of PyTorch are 6e-7.
 
     Args:
         x: ``float32 (N, C, H, W)`` on the CPU.
@@ -192,7 +196,7 @@ def convolve_winograd(x: Tensor, weight: Tensor, bias: Tensor | None, padding: i
 class _Winograd(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
-        # C gets addresses alone: whatever they point to must be contiguous, and stay alive here.
+        # C receives only addresses: the tensors must be contiguous, and Python keeps them alive.
         images, dense = _to_nhwc(x), weight.contiguous()
         bias = None if bias is None else bias.contiguous()
         count, height, width, channels = images.shape
@@ -237,8 +241,8 @@ def _input_gradient(shapes: Any, images: Tensor, weight: Tensor, gradient: Tenso
 def _weight_gradient(shapes: Any, images: Tensor, weight: Tensor, gradient: Tensor) -> Tensor:
     parts = _parts(len(images) * _tiles(shapes))
     floats = LIBRARY.functions.kernel_floats(shapes)
-    # Every thread has sums of its own, as adding to shared ones would need locks; the sum over
-    # threads is in a fixed order, so the bits depend on their number alone.
+    # Each thread adds to its own sums, because shared sums would need locks. These are then added
+    # in a fixed order, so that the bits depend only on the number of threads.
     sums = _memory("sums", len(parts) * floats).view(len(parts), floats)
     _run("kernel_sums", shapes, parts, images, gradient, own=sums)
     total = sums[0] if len(parts) == 1 else sums.sum(0)
@@ -256,14 +260,14 @@ def _tiles(shapes: Any) -> int:
 
 
 def _transformed(function: str, shapes: Any, weight: Tensor) -> Tensor:
-    """Return the kernel in the other basis."""
+    """Return the kernel transformed as Winograd's filtering needs it."""
     kernel = _memory("kernel", LIBRARY.functions.kernel_floats(shapes))
     getattr(LIBRARY.functions, function)(shapes, weight, kernel)
     return kernel
 
 
 def _parts(count: int, smallest: int = MIN_SHARE) -> list[range]:
-    """Divide ``count`` among the threads of PyTorch, ``smallest`` at least for each of them."""
+    """Divide ``count`` items among PyTorch's threads, at least ``smallest`` for each thread."""
     shares = max(1, min(torch.get_num_threads(), count // smallest))
     bounds = [count * share // shares for share in range(shares + 1)]
     return [range(first, last) for first, last in pairwise(bounds)]
@@ -276,14 +280,14 @@ def _run(
     *arguments: Tensor | None,
     own: Tensor | None = None,
 ) -> None:
-    """Call a function of ``winograd.c`` for every part, on a thread each.
+    """Call a function of ``winograd.c`` for every part, each on a thread of its own.
 
     Args:
-        function: Its name.
-        shapes: Its first argument.
-        parts: Tiles of all images, for which it is called.
-        arguments: Its further arguments, the same in every call.
-        own: Memory that follows them, a row for each part.
+        function: Name of the function.
+        shapes: First argument of the function.
+        parts: Ranges of tiles, counted over all images; one call for each.
+        arguments: Further arguments of the function, the same in every call.
+        own: Memory with one row for each part, which is passed after ``arguments``.
     """
 
     def run(part: range, *row: Tensor) -> None:
@@ -299,8 +303,8 @@ _own = threading.local()
 
 
 def _memory(use: str, floats: int) -> Tensor:
-    """Return memory of the calling thread, with arbitrary content; the same for the same use."""
-    # Fresh blocks of this size come from the system, and would be paid for by page faults.
+    """Return memory with arbitrary content; the calling thread reuses it for the same ``use``."""
+    # New memory of this size comes from the system, and its first use would cost page faults.
     memory: Tensor | None = getattr(_own, use, None)
     if memory is None or len(memory) < floats:
         memory = torch.empty(floats)

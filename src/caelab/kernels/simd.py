@@ -1,7 +1,7 @@
-"""Small convolutional networks forward and backward by ``simd.c``, an image in every vector lane.
+"""Run small convolutional networks forward and backward in ``simd.c``, one image per vector lane.
 
 A network is given as plain numbers: a chain of operations and the shapes of the tensors between
-them. What turns layers into operations is ``caelab.networks.simd_network``.
+them. ``caelab.networks.simd_network`` turns layers into operations.
 """
 
 import ctypes
@@ -34,7 +34,7 @@ CONVOLUTION, TRANSPOSED, MAXIMUM, AVERAGE, NEAREST, SHUFFLE, UNSHUFFLE = range(7
 """The kinds of operations, numbered as in ``simd.c``, as the activations are."""
 
 MAX_WINDOW = 7
-"""Side of the largest maximum pooling: a maximum's position is kept in a byte, with a flag."""
+"""Largest side of max pooling: the position of a maximum must fit into a byte, next to a flag."""
 
 Shape = tuple[int, int, int]
 """(C, H, W)."""
@@ -43,9 +43,10 @@ Affine = tuple[Tensor, Tensor]
 """Scale and shift by channel, each ``(C,)``."""
 
 Weights = list[Tensor | None]
-"""Weights and biases of each operation in turn; ``None`` where it has none."""
+"""Weight and bias of each operation, in order; ``None`` where an operation has none."""
 
-# C fills in the fields of the second lines: borders, and positions in memory.
+# The fields on the first line of each struct are set here; C sets the others: borders and positions
+# in memory.
 _Tensor = c_struct(
     "i channels height width",
     "i border kept",
@@ -63,17 +64,17 @@ _Program = c_struct(
 
 
 class Operation(NamedTuple):
-    """A layer, as ``simd.c`` knows it, its numbers in the order of ``Operation`` there.
+    """One layer for ``simd.c``, whose struct ``Operation`` has these fields in the same order.
 
     Attributes:
         kind: One of the constants above, such as ``CONVOLUTION``.
-        kernel: Side of the kernel, of the pool, or of the square that is shuffled.
-        stride: Pixels from one window to the next.
-        dilation: Pixels from one tap to the next.
+        kernel: Side of the kernel, of the pooled square, or of the square that is shuffled.
+        stride: Distance in pixels between neighboring windows.
+        dilation: Distance in pixels between neighboring elements of the kernel.
         padding: Zeros around the input.
         activation: A number of ``ACTIVATIONS``.
-        side: Side of the text's own kernel if C has to sum its taps into a transposed convolution,
-            as for ``up conv``; otherwise 0.
+        side: For ``up conv``, which C computes as a transposed convolution: side of the kernel in
+            the network's text, from whose elements C sums up the larger kernel. Otherwise 0.
     """
 
     kind: int
@@ -91,7 +92,7 @@ class Chain:
 
     Attributes:
         operations: The operations.
-        shapes: Shapes of the tensors between them, from the input to the output: one more.
+        shapes: Shapes of the input, of each tensor between two operations, and of the output.
     """
 
     operations: tuple[Operation, ...]
@@ -101,13 +102,14 @@ class Chain:
     def mean_width(self) -> float:
         """Mean number of channels of the weighted operations.
 
-        It is the geometric mean of an operation's two sides, weighted by its multiplications.
+        An operation counts with the geometric mean of its input and output channels, and with the
+        number of its multiplications as its weight.
         """
         total = weighted = 0.0
         steps = zip(self.operations, self.shapes, self.shapes[1:], strict=False)
         for operation, before, after in steps:
             if operation.kind in (CONVOLUTION, TRANSPOSED):
-                # Either way there is a product for every tap and every pixel of the smaller side.
+                # Both multiply each element of the kernel with each pixel of the smaller map.
                 _, height, width = before if operation.kind == TRANSPOSED else after
                 products = operation.kernel**2 * before[0] * after[0] * height * width
                 total += products
@@ -116,10 +118,10 @@ class Chain:
 
 
 class _Buffers:
-    """Blocks of one layout, used again and again.
+    """Blocks of memory that are reused.
 
     Borders are zero in fresh memory and never written, so a used block is as good as a new one.
-    Threads may append to a list and pop from it at the same time.
+    Several threads may borrow and return blocks at the same time.
     """
 
     def __init__(self) -> None:
@@ -150,7 +152,7 @@ class SimdProgram:
     Args:
         chain: The operations.
         library: The compiled ``simd.c``.
-        weights: Weights and biases of each operation, used and not copied: they may change.
+        weights: Weights and biases of each operation. They are not copied, so they may change.
         input_affine: Scale and shift of each input channel, applied first, ``(C,)`` each.
         output_affine: Scale and shift of each output channel, applied last, ``(C',)`` each.
 
@@ -180,7 +182,8 @@ class SimdProgram:
             (_Tensor * len(chain.shapes))(*chain.shapes),
             (_Operation * len(chain.operations))(*chain.operations),
         )
-        self._kept = arrays, affines  # as C knows their addresses alone
+        # C stores only their addresses, so that Python must keep them alive.
+        self._kept = arrays, affines
         self._program = _Program(
             len(chain.operations),
             0,
@@ -194,10 +197,10 @@ class SimdProgram:
         self.tapes, self.scratches = _Buffers(), _Buffers()
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Run the chain forward; on backward, give the gradient of the weights, not that of x.
+        """Run the chain forward; the backward pass gives gradients of the weights, not of ``x``.
 
-        If no gradient is recorded, all of PyTorch's threads share the images. Otherwise the calling
-        thread does everything.
+        If no gradient is recorded, the images are divided among PyTorch's threads. Otherwise the
+        calling thread computes all of them.
 
         Args:
             x: ``float32 (N, C, H, W)``.
@@ -226,10 +229,10 @@ class SimdProgram:
         """Run the chain forward on the calling thread.
 
         Args:
-            images: ``float32 (N, H, W, C)``, contiguous, as are the others.
+            images: ``float32 (N, H, W, C)``, contiguous.
             weights: Weights and biases, all contiguous.
-            outputs: Memory for the outputs, ``float32 (N, H', W', C')``.
-            tape: Memory for what the backward pass needs of all images; ``None`` does not keep it.
+            outputs: Memory for the outputs, ``float32 (N, H', W', C')``, contiguous.
+            tape: Memory for what the backward pass needs; ``None`` if there will be none.
         """
         if tape is not None:
             self.call("forward", images, images, weights, tape, outputs, 1)
@@ -245,10 +248,10 @@ class SimdProgram:
     def mse_gradient(self, images: Tensor, rows: Tensor) -> tuple[float, tuple[Tensor, ...]]:
         """Return the mean squared error of images and the outputs for them, and its gradient.
 
-        Both come from the bytes in one pass. The chain must keep the images' shape.
+        One call of C computes both from the bytes. The output must have the shape of the images.
 
         Args:
-            images: ``uint8 (M, H·W·C)``, meaning [0, 1].
+            images: ``uint8 (M, H·W·C)``, where 255 stands for 1.
             rows: Indices of the N images to use, ``int64 (N,)``.
 
         Returns:
@@ -257,7 +260,7 @@ class SimdProgram:
         dense = _dense(self.weights)
         gradients = _each(torch.empty_like, dense)
         with self.tapes.borrowed(self.tape) as tape:
-            # C adds up squared errors in double precision and leaves the division to this side.
+            # C returns the sum of the squared errors in double precision; the mean is taken below.
             total = self.call("mse_gradient", rows, images, rows, dense, tape, gradients)
         found = tuple(each for each in gradients if each is not None)
         return total / (len(rows) * images.shape[1]), found

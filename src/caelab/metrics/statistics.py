@@ -19,20 +19,20 @@ CONFIDENCE = 0.95
 """Share of the intervals that contain the truth, under the method's assumptions."""
 
 MIN_ARCHITECTURES = 6
-"""Fewest architectures that a correlation is given an interval for.
+"""Fewest architectures for which a correlation gets an interval.
 
-With fewer, the percentile interval excludes 0 far more often than it should when nothing is there.
+With fewer, the percentile interval excludes 0 far too often where there is no correlation.
 """
 
 MIN_IMAGES = 6
-"""Fewest images that a comparison of models is given an interval for.
+"""Fewest images for which a comparison of models gets an interval.
 
 With fewer, the two-sided sign-flip test cannot reach 5%: its smallest p-value is 2 / 2⁵.
 """
 
 _MAX_UNDEFINED_SHARE = 0.1
-"""Largest share of resamples without a value, such as the correlation of a constant, that a
-bootstrap interval tolerates."""
+"""Largest share of resamples that may have no correlation, because one of the two is constant in
+them. With more of them, there is no bootstrap interval."""
 
 _TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 """Quantiles between which a ``CONFIDENCE`` interval lies."""
@@ -209,11 +209,12 @@ def _resample(differences: np.ndarray, seed: int, resamples: int) -> tuple[np.nd
     """Return the bounds of the mean differences ``(2, pairs)``, and their p-values ``(pairs,)``."""
     count, pairs = differences.shape
     observed = differences.mean(axis=0)
-    # Flips that give exactly what was observed count as extreme, whatever rounding does to them.
+    # A flip that gives exactly the observed mean counts as extreme, even if rounding makes it a
+    # little smaller.
     threshold = np.abs(observed) - 1e-12 * np.abs(differences).mean(axis=0)
 
     # All pairs share their resamples and flips. scipy's bootstrap and permutation test would draw
-    # them for each pair anew: ten models on 6,000 images take 1.4 seconds here, two minutes there.
+    # new ones for each pair: ten models on 6,000 images would take two minutes, not 1.4 seconds.
     bootstrap, flips = np.random.default_rng(seed).spawn(2)
     resampled: list[np.ndarray] = []
     extreme = np.zeros(pairs)
@@ -224,8 +225,8 @@ def _resample(differences: np.ndarray, seed: int, resamples: int) -> tuple[np.nd
         resampled.append(times @ differences / count)
         signs = flips.integers(0, 2, (rows, count), np.int8) * 2.0 - 1.0
         extreme += (np.abs(signs @ differences / count) >= threshold).sum(axis=0)
-    # What was observed counts as one of the flips: a p-value of 0 would claim more than they can
-    # show.
+    # The observed signs count as one of the flips. Otherwise a p-value could be 0, which a limited
+    # number of flips cannot show.
     p_values = (extreme + 1) / (resamples + 1)
     return np.quantile(np.concatenate(resampled), _TAILS, axis=0), p_values
 
@@ -233,8 +234,8 @@ def _resample(differences: np.ndarray, seed: int, resamples: int) -> tuple[np.nd
 def holm(p_values: Sequence[float] | np.ndarray) -> list[float]:
     """Return p-values corrected for their number by Holm's step-down procedure (Holm 1979).
 
-    Rejecting where the corrected value is at most α makes at least one false rejection with
-    probability α at most.
+    If every hypothesis with a corrected p-value of at most α is rejected, the probability of one or
+    more false rejections is at most α.
 
     >>> holm([0.01, 0.04])
     [0.02, 0.04]
@@ -265,7 +266,7 @@ def correlation(
 
     The interval is the percentile interval of the bootstrap over architectures (Efron 1979). The
     architectures of a study are chosen, not drawn at random: the interval says how much the answer
-    depends on single ones of them, and nothing about other kinds of architectures.
+    depends on individual architectures of the study, and nothing about other architectures.
 
     Args:
         x: Values ``(N,)``.
@@ -291,8 +292,8 @@ def correlation(
     # `scipy.stats.bootstrap` would warn of every interval that has resamples without a correlation.
     drawn = np.random.default_rng(seed).integers(0, count, (resamples, count))
     values = _rank_correlation(table[drawn])
-    # A resample may draw one architecture only, and has no correlation then. Where that is frequent
-    # a single architecture decides, and the remaining resamples would understate the doubt.
+    # A resample whose ranks are all equal has no correlation. Where that is frequent, a single
+    # architecture decides the result, and the other resamples would give too narrow an interval.
     values = values[np.isfinite(values)]
     if len(values) < (1 - _MAX_UNDEFINED_SHARE) * resamples:
         return without_bounds
@@ -358,7 +359,7 @@ def pareto_front(costs: ArrayLike) -> np.ndarray:
 def _rank_correlation(table: np.ndarray) -> np.ndarray:
     """Correlate the first two columns' ranks, given the others', ``(…, N, columns)`` → ``(…,)``.
 
-    NaN where the others leave nothing of a column.
+    The correlation is NaN where the others explain one of the first two columns completely.
     """
     ranks = stats.rankdata(table, axis=-2)
     centered = ranks - ranks.mean(axis=-2, keepdims=True)

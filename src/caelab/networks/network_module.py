@@ -44,7 +44,7 @@ class Sequence(nn.Sequential):
                     y, inner = layer.forward_with_logits(y)
                     logits += inner
                     continue
-                # The classifier hands x on, so its logits are taken from its input.
+                # A classifier layer returns its input, so its logits are computed from that input.
                 case ActivationLayer(function=Classifier() as classifier):
                     logits += (classifier.logits(y),)
             y = layer(y)
@@ -56,7 +56,7 @@ class Sequence(nn.Sequential):
 
 
 class ResidualBlock(Sequence):
-    """``( … )``: x + f(x), shapes equal."""
+    """Residual block ``( … )``: x + f(x), where both have the same shape."""
 
     def join(self, x: Tensor, y: Tensor) -> Tensor:
         """Return x + y, (N, C, H, W) each."""
@@ -64,18 +64,18 @@ class ResidualBlock(Sequence):
 
 
 class SkipBlock(Sequence):
-    """``[ … ]``: x and f(x), concatenated over channels, x first."""
+    """Skip block ``[ … ]``: x and f(x), concatenated over channels, x first."""
 
     def join(self, x: Tensor, y: Tensor) -> Tensor:
         """Concatenate x (N, C, H, W) and y (N, C', H, W) over channels: (N, C + C', H, W)."""
-        # Only the gradient of y goes back through the layers inside the bracket.
+        # Only the gradient of y goes back through the layers in the bracket, so only it is changed.
         if y.requires_grad:
             y.register_hook(_compact)  # type: ignore[no-untyped-call]
         return torch.cat([x, y], 1)
 
 
 def _compact(gradient: Tensor) -> Tensor:
-    # A part of a concatenation's gradient is strided; what follows would read it number by number.
+    # The gradient of one part of a concatenation is not contiguous, and slow to read.
     return gradient.contiguous(memory_format=torch.channels_last)
 
 

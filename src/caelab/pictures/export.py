@@ -34,9 +34,9 @@ def export_onnx(
 
     The graph takes images ``float32 (N, C, H, W)`` in [0, 1] and returns what
     :meth:`ImageModel.answer` does: an image in [0, 1], or a colorizer's chroma. Normalization and
-    test-time augmentation are inside. N, H and W are free; sides that are no multiple of the
-    network's stride are extended by repeating the border, and cut off again. A network with
-    ``dense`` keeps its one size. The metadata hold the card and what :func:`load_onnx` needs.
+    test-time augmentation are inside. N, H and W are free: images whose sides are no multiple of
+    the network's stride are extended by repeating the border, and the output is cropped. A network
+    with ``dense`` takes one size only. The metadata hold the card and what :func:`load_onnx` needs.
 
     Args:
         model: Model on the CPU; it is put into evaluation mode.
@@ -53,7 +53,7 @@ def export_onnx(
     """
     channels = len(card.mean)
     geometry = torch_picture_model(model, card, torch.device("cpu")).geometry
-    # Padding lies inside the graph, so that users of other languages need not know of strides.
+    # The graph itself pads, so that programs in other languages need not know the stride.
     whole = _AnySize(model, geometry.multiple).eval()
     try:
         import onnx
@@ -83,7 +83,7 @@ def export_onnx(
 
 
 class _AnySize(nn.Module):
-    """The model, for sides that are no multiple of its stride too."""
+    """A model for images of any size: sides are padded to the next multiple of its stride."""
 
     def __init__(self, model: ImageModel, multiple: int) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class _AnySize(nn.Module):
         if self.multiple == 1:
             return self.model.answer(images)
         height, width = images.shape[2:]
-        # -width % multiple is what is missing to the next multiple, 0 where nothing is.
+        # -width % multiple is the number of pixels that are missing to the next multiple.
         padding = (0, -width % self.multiple, 0, -height % self.multiple)
         return self.model.answer(F.pad(images, padding, mode="replicate"))[:, :, :height, :width]
 
@@ -102,10 +102,10 @@ class _AnySize(nn.Module):
 def _translate(whole: nn.Module, *, channels: int, geometry: Geometry) -> Any:
     """Return the module as an ONNX ``ModelProto`` whose free dimensions are named."""
     names = {0: "batch"} if geometry.fixed else {0: "batch", 2: "height", 3: "width"}
-    # Dimensions of equal size would be taken for the same.
+    # The exporter takes dimensions of equal size for one dimension, so height and width differ.
     sides = [geometry.fixed or factor * geometry.multiple for factor in (10, 12)]
     example = torch.rand(2, channels, *sides, generator=torch.Generator().manual_seed(0))
-    # The exporter warns of its own use of torch.
+    # The exporter logs and warns about its own calls of PyTorch, which users cannot change.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -135,7 +135,7 @@ def _translate(whole: nn.Module, *, channels: int, geometry: Geometry) -> Any:
 def _refer_to_weights(graph: Any, weights: Path) -> None:
     """Replace a graph's weights by references to a safetensors file.
 
-    To ONNX, an external tensor is an offset and a length in some file, which may as well be this.
+    In ONNX an external tensor is an offset and a length in a file, and a safetensors file will do.
     """
     import onnx
 
@@ -159,7 +159,7 @@ def _refer_to_weights(graph: Any, weights: Path) -> None:
             tensor, weights.name, offset=8 + length + first, length=last - first
         )
         tensor.ClearField("raw_data")
-    # Casts come first, as ONNX wants a node after those whose results it uses.
+    # Casts come first, because ONNX requires a node to stand after the nodes whose results it uses.
     nodes = [*casts, *graph.graph.node]
     del graph.graph.node[:]
     graph.graph.node.extend(nodes)

@@ -54,7 +54,8 @@ class RunImages:
                         " trained on."
                     )
                 self._sets[key] = images
-            except InputError as error:  # kept, too: reading the data may take long
+            except InputError as error:
+                # The error is kept, too, because reading the data again may take long.
                 self._sets[key] = error
         found = self._sets[key]
         if isinstance(found, InputError):
@@ -136,7 +137,7 @@ class RunImages:
 
 
 def choose_images(run: FinishedRun, count: int) -> np.ndarray:
-    """Return positions of test images at even steps of the run's error, easy ones first.
+    """Return positions of test images, evenly spaced from the smallest error to the largest.
 
     Args:
         run: Run whose errors order the images.

@@ -1,6 +1,7 @@
 """One step of training: the gradient of a batch's loss, and the update.
 
-On a CPU, threads share the batch out; CUDA devices record a step once and replay it.
+On a CPU the threads divide each batch among themselves. On a CUDA device a step is recorded once
+and replayed.
 """
 
 import logging
@@ -29,10 +30,11 @@ from caelab.training.soap import SOAP
 _log = logging.getLogger(__name__)
 
 Terms = dict[str, Tensor]
-"""Terms of the loss by name, scalars without a graph; and ``mse``, that of the clipped images."""
+"""Terms of the loss by name, as detached scalars; ``mse`` is the error of the clipped images."""
 
 MIN_SHARE = 16
-"""Images that are worth a thread of their own, and that fill the lanes of the SIMD kernel."""
+"""Fewest images for which one more thread is worth its cost; they also fill the SIMD kernel's
+lanes."""
 
 MIN_STEPS_BEFORE_RECORDING = 3
 """Steps that are run before one is recorded: libraries allocate memory in their first calls."""
@@ -45,15 +47,15 @@ Recorder = Callable[[Callable[[], Terms]], Callable[[], Terms]]
 class BatchGradient:
     """Computes the loss of a batch and its gradient, which it leaves in the parameters.
 
-    On a CPU each thread takes a share of the batch through the whole network and back. Were all
-    threads to share each operation, they would wait for each other hundreds of times a step, which
-    small operations do not pay for, and least of all where another program takes a core away. The
+    On a CPU each thread takes a share of the batch through the whole network and back. If the
+    threads divided each operation instead, they would wait for each other hundreds of times in a
+    step. Small operations are too short for that, above all while another program uses a core. The
     shares' gradients are added in a fixed order, so the same number of threads gives the same bits.
-    A network with batch normalization, whose statistics are the whole batch's, is not shared out,
-    nor is anything on another device.
+    A batch is not divided if the network has batch normalization, which needs the statistics of the
+    whole batch, or if the device is no CPU.
 
-    Small networks run in the SIMD kernel, where there is a C compiler; plain autoencoders with the
-    squared error from bytes to gradient in one call.
+    Small networks run in the SIMD kernel if there is a C compiler. For a plain autoencoder with the
+    squared error, one call leads from bytes to the gradient.
 
     Args:
         model: What is trained.
@@ -64,9 +66,9 @@ class BatchGradient:
     Attributes:
         parameters: The parameters of the model.
         shares: Number of shares of a batch.
-        recordable: Whether the operations are the same for every batch and none of their inputs
-            comes from the host, as it does for dropout's masks and JPEGs. The color difference is
-            measured on other pixels in each step.
+        recordable: True if the operations are the same for every batch, and none of their inputs
+            comes from the host. Dropout's masks and JPEGs come from the host, and the color
+            difference is measured on other pixels in each step.
     """
 
     def __init__(
@@ -93,11 +95,11 @@ class BatchGradient:
             or any(isinstance(part, Dropout) and part.probability for part in model.modules())
         )
         channels, height, width = images.shape
-        # Smaller batches leave lanes of the vectors empty, and another type is not compiled.
+        # A smaller batch would leave vector lanes empty, and the C program knows float32 only.
         self._compiled = None
         if not whole and precision == torch.float32 and config.batch_size >= MIN_SHARE:
             self._compiled = model.compiled((config.degradation.channels(channels), height, width))
-        # What the C program computes in one call: bytes in, squared error of the same image out.
+        # In one call, the C program can only reconstruct the bytes and give the squared error.
         self._one_call = (
             self._compiled is not None
             and self._compiled.keeps_shape
@@ -133,8 +135,8 @@ class BatchGradient:
                 name: torch.stack([share[name] for share, _ in results]) @ torch.tensor(weights)
                 for name in terms
             }
-            # A sum of floats depends on the order of its terms. This order is fixed, not that in
-            # which threads finish.
+            # A sum of floats depends on the order of its terms. The order here is fixed, whichever
+            # thread finishes first.
             total = torch._foreach_mul(gradients, weights[0])
             for (_, share), weight in zip(results[1:], weights[1:], strict=True):
                 torch._foreach_add_(total, share, alpha=weight)
@@ -187,11 +189,11 @@ class Step:
     """Takes steps of training: ``terms = step(chosen, keys, epoch, number)``.
 
     Each operation that Python asks of a GPU costs some microseconds, and a small network's step has
-    hundreds that keep the GPU busy for less. Steps that are alike are therefore recorded as a CUDA
-    graph, which is launched with one call. Alike are SOAP's steps between two refreshes of its
-    bases, if nothing in them comes from the host but the images' indices, their keys and
-    ``SOAP.numbers``: these are copied to fixed tensors on the device. All other steps, and those on
-    other devices, are run operation by operation.
+    hundreds of operations that keep the GPU busy for less time than that. Steps that are alike are
+    therefore recorded as a CUDA graph, which is launched with one call. SOAP's steps between two
+    refreshes of its bases are alike if only the images' indices, their keys and ``SOAP.numbers``
+    come from the host: these are copied to fixed tensors on the device. All other steps, and those
+    on other devices, are run operation by operation.
 
     Args:
         gradient: Gradient of a batch.
@@ -243,8 +245,7 @@ class Step:
         # Counting happens on the host, outside what is recorded.
         optimizer.count()
         values = (chosen, keys, optimizer.numbers)
-        # A graph reads and writes the same addresses at every replay; so new values are copied to
-        # them.
+        # A graph reads and writes the same memory at every replay, so new values are copied there.
         self._inputs = self._inputs or tuple(each.to(chosen.device, copy=True) for each in values)
         for fixed, value in zip(self._inputs, values, strict=True):
             fixed.copy_(value, non_blocking=True)

@@ -1,7 +1,7 @@
-"""How long networks take on this machine: some steps of each are timed before a study begins.
+"""Estimate how long networks train: some steps of each are timed before a study begins.
 
-Seconds for each multiply-accumulate would not do: they differ tenfold between a compiled narrow
-network, a wide one, and one of many small layers.
+The time cannot be computed from the number of multiply-accumulates: the time of one differs tenfold
+between a compiled narrow network, a wide network, and a network of many small layers.
 """
 
 import contextlib
@@ -23,15 +23,17 @@ from caelab.experiments.setup import describe_run
 from caelab.training.fit import fit
 
 STEPS = 5
-"""Steps that are timed; as many come before them, in which programs are loaded and caches fill."""
+"""Number of steps that are timed, after as many in which programs are loaded and caches fill."""
 
 RUN_SECONDS, IMAGE_SECONDS = 1.0, 60e-6
-"""Time that a run takes besides training: in any case, and for each training image (copying them,
-and principal components as a baseline). On a core of a server (EPYC)."""
+"""Time that a run takes besides training: a fixed part, and a part for each training image, for
+copying it and for the principal components of a baseline. Measured on one core of an EPYC server.
+"""
 
-CLEARLY = 0.9
-"""Share of the other way's time from which one after another counts as faster than side by side: a
-measurement that comes out otherwise the next time must not decide about bits."""
+MAX_SERIAL_SHARE = 0.9
+"""Runs are trained one after another, each with all threads, if that takes less than this share of
+the time that they take side by side. With a smaller gain the next measurement could decide
+otherwise, and other numbers of threads give other bits."""
 
 _measured: dict[tuple[str, int], float] = {}
 _side_by_side: dict[tuple[str, int], tuple[bool, float]] = {}
@@ -44,7 +46,7 @@ class NetworkTimer:
     Attributes:
         images: All images.
         split: Their split.
-        slowdown: Time of a step beside other processes as a multiple of its time alone.
+        slowdown: Factor by which a step takes longer while other processes train.
     """
 
     images: ImageSet
@@ -57,7 +59,7 @@ class NetworkTimer:
         Args:
             config: A typical run.
             workers: Number of processes.
-            count: CPU threads of each; the one alone has as many as all together.
+            count: CPU threads of each. A process alone has the threads of all of them.
         """
         key = (_cost_class(config), workers)
         if key not in _side_by_side:
@@ -68,7 +70,7 @@ class NetworkTimer:
             alone = time_steps(config, images, labels, workers * count)
             single = time_steps(config, images, labels, count)
             _side_by_side[key] = (
-                not 0 < alone < CLEARLY * together / workers,
+                not 0 < alone < MAX_SERIAL_SHARE * together / workers,
                 max(1.0, together / single) if single else 1.0,
             )
         faster, self.slowdown = _side_by_side[key]
@@ -82,14 +84,14 @@ class NetworkTimer:
         return _measured[key] * (len(self.split.train) // config.batch_size)
 
     def other_seconds(self, training: float) -> float:
-        """Return the seconds of a run besides those of training, which are given."""
+        """Return the seconds that a run takes besides its ``training`` seconds of training."""
         train, validation = len(self.split.train), len(self.split.validation)
         # Validation is the first of the three passes that a training step makes.
         return RUN_SECONDS + IMAGE_SECONDS * train + training * validation / (3 * train)
 
     def _few(self, config: RunConfig) -> tuple[np.ndarray, np.ndarray | None]:
         """Return as many training images, and their labels, as the timed steps need."""
-        # The steps of all images would do, but copying 48,000 of them takes longer than the steps.
+        # Copying all 48,000 images would take longer than the timed steps.
         rows = self.split.train[: STEPS * config.batch_size]
         labels = self.images.labels
         return self.images.images[rows], None if labels is None else labels[rows]
@@ -124,9 +126,9 @@ def time_steps(
     device = choose_device(config.device)
     part = DeviceImages.of(images, np.arange(len(images)), device=device, labels=labels)
     seconds = 0.0
-    # What is wrong with a network is said when it is trained, beside the networks that go well.
+    # An error of a network is reported when it is trained, so that the others are trained, too.
     with contextlib.suppress(Exception), threads(count), collected_warnings():
-        # Initial weights that follow the data would take longer than the steps.
+        # Initializing by LSUV would take longer than the timed steps.
         plain = config.model_copy(update={"epochs": 2, "init": "default"})
         description = describe_run(plain)
         state = make_state(plain, description, make_card(plain, description, part, ""), part)
@@ -159,6 +161,6 @@ def _remember(barrier: Barrier) -> None:
 
 
 def _time_at_once(*arguments: object) -> float:
-    # Otherwise the first process would be done before the last one has started.
+    # Without the barrier, the first process would have ended before the last one starts.
     _barriers[0].wait(timeout=60)
     return time_steps(*arguments)  # type: ignore[arg-type]
