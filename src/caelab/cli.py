@@ -129,7 +129,7 @@ def main() -> None:
     logger.addHandler(notes)
     code = 0
     try:
-        # In its own mode click would print errors and exit by itself, with other exit codes.
+        # In its standalone mode click would print errors in its own style and exit.
         caelab(prog_name="caelab", standalone_mode=False)
         # Flushed here, because a closed pipe would otherwise raise while Python exits.
         sys.stdout.flush()

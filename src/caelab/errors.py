@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 
 class ExpectedError(Exception):
-    """Something went wrong that is no fault of the program.
+    """Something went wrong, but the program is not at fault.
 
     Attributes:
         outcome: First word of the line on the command line.

@@ -87,9 +87,9 @@ def set_limits(
         spare = max((high / low) ** margin, 1.05)
         low, high = low / spare, high * spare
         axes.set(**{f"{name}scale": "log", f"{name}lim": (low, high)})
-        # Powers of ten alone would leave an axis of less than a decade with one label or none.
+        # With powers of ten only, an axis of less than a decade would have one label or none.
         steps: Sequence[float] = (1, 2, 5) if high / low > 8 else (1, 1.5, 2, 3, 4, 5, 7)
-        if high / low > wide:  # labels of an x axis stand next to each other and need more room
+        if high / low > wide:  # labels of an x axis are next to each other and need more room
             steps = (1, 3) if high / low < 10 * wide else (1,)
         axis.set_major_locator(LogLocator(base=10, subs=steps, numticks=30))
         axis.set_minor_locator(NullLocator())

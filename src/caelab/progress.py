@@ -71,7 +71,7 @@ def progress(label: str, total: float | None, *, done: float = 0, unit: str = ""
 
 @contextlib.contextmanager
 def live(render: Callable[[], str]) -> Iterator[bool]:
-    """Show a text that is drawn anew twice a second while the block runs.
+    """Show a text that is updated twice a second while the block runs.
 
     Args:
         render: Function that returns the text as it is now.

@@ -206,7 +206,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
             images: Images or rows, as a user gives them.
             reset: Whether they fix the shape and the range; otherwise they must fit them.
         """
-        # First, as scikit-learn's checks want NotFittedError whatever the images are.
+        # Checked first, because scikit-learn expects NotFittedError for any images.
         if not reset:
             check_is_fitted(self)
         values = check_array(images, dtype="numeric", allow_nd=True)

@@ -80,7 +80,7 @@ class Data:
     def normalize(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Subtract the training images' mean from each channel and divide by its deviation.
 
-        Training does the same by itself, unless ``normalize="none"``; errors are always measured on
+        Training does this, too, unless ``normalize="none"``; errors are always measured on
         [0, 1].
 
         Args:

@@ -15,7 +15,7 @@ class NetworkDescription(Description):
         return self.as_table()
 
     def _repr_html_(self) -> str:
-        # Only where somebody looks: describing a network alone takes milliseconds.
+        # Imported only for a drawing, because a description takes milliseconds without it.
         from caelab.api.display import Picture, Table, stacked
         from caelab.report.figures.reference import draw_network
         from caelab.report.language import read_language

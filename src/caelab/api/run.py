@@ -123,7 +123,7 @@ class Run:
         """Measure what a colorizer does badly: pale colors, hues, edges, brightness, ambiguity.
 
         Raises:
-            InputError: The run does not color gray images, or its images cannot be had.
+            InputError: The run does not color gray images, or its images cannot be loaded.
         """
         if self.finished.degradation != "gray":
             raise InputError(
@@ -152,7 +152,7 @@ class MeasuredShortcomings:
         self.values = values
 
     def __repr__(self) -> str:
-        # Without its heading, which stands above it where the text is one of several.
+        # Without its heading, which is needed only where the text is one of several.
         _, _, text = render_markdown([shortcoming_part(self.values)]).text.partition("\n\n")
         return text
 
@@ -168,7 +168,7 @@ def show_samples(runs: Mapping[str, Run], count: int) -> Picture:
         count: Number of images.
 
     Raises:
-        InputError: The images cannot be had, or ``count`` is below 1.
+        InputError: The images cannot be loaded, or ``count`` is below 1.
     """
     if not isinstance(count, int) or count < 1:
         raise InputError(f"`count` {count!r}: should be a whole number from 1 on.")
@@ -203,7 +203,7 @@ def configure(data: str | Path | Data, options: Mapping[str, Any]) -> dict[str, 
             f"`size` {options['size']}: `data` is loaded already with {data.config.size} pixels."
             " Load it with the other size."
         )
-    # Only what was chosen, because a study's file may choose the rest.
+    # Only what was chosen, because a study's file may choose other parameters.
     return merge({"data": data.config.model_dump(exclude_defaults=True)}, tables)
 
 

@@ -31,7 +31,7 @@ VALIDATION_IMAGES = 40
 """Validation images of 32×32 by which parameters are chosen."""
 
 MEASURED_IMAGES = 500
-"""Images of 32×32 that a method is measured on: most take milliseconds per image, not micro."""
+"""Images of 32×32 that a method is measured on: most methods take milliseconds for each image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +139,7 @@ def choose_parameter(
         pixels: Images that the choice is made on, which should be validation images.
         degradation: The degradation of the images.
     """
-    # Nothing to choose, and inpainting takes 40 ms for each image.
+    # With a single value there is nothing to choose, and inpainting takes 40 ms for each image.
     if len(method.grid) == 1:
         return method.grid[0]
     ratios = [
@@ -206,7 +206,8 @@ _SHIFTS = ((0, 0), (1, 2), (2, 1), (3, 3))
 def _wavelets(picture: Picture, deviation: float) -> Picture:
     """Shrink Haar wavelets of luma and chroma (BayesShrink, Chang et al. 2000)."""
     # Wavelets depend on the position of their blocks. The mean over shifted images (Coifman and
-    # Donoho 1995) removes the block edges; these four shifts differ both ways at every small scale.
+    # Donoho 1995) removes the block edges. These four shifts differ in both directions at each of
+    # the small scales.
     restored = np.zeros_like(picture)
     for down, right in _SHIFTS:
         shifted = np.roll(picture, (down, right), (0, 1))
@@ -302,7 +303,7 @@ def _upscaling(factor: int) -> dict[str, ClassicalMethod]:
 
 
 def _lanczos(images: Tensor, _: float, *, factor: int) -> Tensor:
-    """Interpolate the downscaled image by Lanczos' kernel of 3 lobes instead."""
+    """Enlarge the downscaled image by Lanczos' kernel of 3 lobes, instead of bicubically."""
     bicubic, lanczos = (
         [_interpolation(size, -(-size // factor), resampling) for size in images.shape[2:]]
         for resampling in (Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
@@ -324,6 +325,6 @@ def _back_project(images: Tensor, iterations: float, *, factor: int) -> Tensor:
 
 def _interpolation(size: int, count: int, resampling: Image.Resampling) -> Tensor:
     """Return the matrix ``float64 (size, count)`` that enlarges a line of ``count`` pixels."""
-    # Every pixel alone gives a column: Pillow's interpolation is linear, and in mode F unrounded.
+    # Each pixel gives one column, because Pillow's interpolation is linear; mode F does not round.
     picture = Image.fromarray(np.eye(count, dtype=np.float32)).resize((count, size), resampling)
     return torch.from_numpy(np.asarray(picture, np.float64))

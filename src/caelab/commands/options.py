@@ -129,7 +129,7 @@ class RunOption(click.Option):
         """Names in the library's messages that the command line replaces by this option."""
 
     def make_metavar(self, *args: Any, **kwargs: Any) -> str:
-        """Return the names of which one may be given, those of plug-ins included."""
+        """Return the names that the option takes, those of plug-ins included."""
         # The configuration checks the name: it also knows those of version 0.1. Plug-ins are loaded
         # after this command has been imported, so only now their names are known.
         names = "|".join(self.choices)
@@ -141,7 +141,7 @@ def run_options(
 ) -> Callable[[FunctionT], FunctionT]:
     """Add options for parameters of the configuration.
 
-    An option that is not given is ``None``, so that a recipe can lie beneath.
+    An option that is not given is ``None``, so that a recipe can give its value.
 
     Args:
         names: Short names of parameters, or ``"tta"``; by default all of a run but the network.

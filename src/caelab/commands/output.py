@@ -57,7 +57,7 @@ def table(rows: Iterable[Sequence[object]], columns: Mapping[str, str]) -> str:
     """Return a table in plain text.
 
     Args:
-        rows: Objects that a row shows; every row has as many.
+        rows: Objects that each row shows, the same number in every row.
         columns: Formats of the cells by heading, as ``str.format`` takes them for the objects of a
             row. A cell with a colon in its format is a number and aligned right, others left.
 

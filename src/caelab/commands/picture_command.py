@@ -136,7 +136,7 @@ def process_pictures(
     require_task(model, task, name=name, undoing=undoing)
     passes = [(model, jobs)]
     if variants:
-        # A variant is a model of its own; its seed alone decides what it draws.
+        # Each variant is a model of its own, whose seed decides what it draws.
         models = [model.variant(each, options["seed"]) for each in range(variants)]
         passes = [
             (each, [job.numbered(number) for job in jobs]) for number, each in enumerate(models, 1)
@@ -165,7 +165,7 @@ def process_pictures(
 
 
 def _show(outcome: "Outcome", options: Mapping[str, Any]) -> dict[str, Any]:
-    """Print the end of a job at once, as thousands may follow; return it as JSON has it."""
+    """Print how a job ended, and return this for the JSON document."""
     from caelab.pictures.picture import printable
 
     job, done, metrics = outcome.job, outcome.error is None, outcome.metrics

@@ -37,7 +37,7 @@ def report_options(command: Any) -> Any:
             "--pdf", is_flag=True, help="Print the report to report.pdf, with Chromium or Chrome."
         ),
     )
-    # Click shows options in the order in which decorators stand, the last of which acts first.
+    # Click shows options in the order of decorators, and the last decorator is applied first.
     for option in reversed(options):
         command = option(command)
     return command

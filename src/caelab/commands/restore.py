@@ -27,7 +27,7 @@ def command(model: str | None, degradation: str | None, **options: Any) -> None:
     """Undo a degradation of PICTURES: files, folders, patterns, or - for standard input and output.
 
     By default the model is the one that ships for --degradation; --model chooses another. With
-    --degradation mask0.25 and the like, only the pixels that are fully transparent are filled.
+    --degradation mask0.25, or another mask, only the pixels that are fully transparent are filled.
 
     A large picture is processed in overlapping tiles, without seams. File format, metadata,
     color profile, transparency, 16 bits and all pages are kept where the format has them.

@@ -43,7 +43,7 @@ def plan_table(study: Study) -> str:
     """Return the plan for the terminal, with costs as multiples of the base's."""
     rows = plan_rows(study)
     costs = [row["multiply_accumulates"] * row["epochs"] for row in rows]
-    # A base without multiplications, such as pooling alone, costs 0.
+    # A base without multiplications, such as one with only pooling, costs 0.
     base = costs[0] or 1
     columns = {
         "": "{0[label]}",
@@ -115,7 +115,7 @@ def watching(
     def watch(progress: ProgressT) -> None:
         nonlocal latest
         latest = progress
-        # A log has no use for a display that is drawn anew, and a terminal none for both.
+        # A log gets lines, and a terminal gets a display that is updated.
         if not shown and (news := line(progress)):
             click.echo(news, err=True)
 

@@ -72,7 +72,7 @@ def command(
 
     from caelab.experiments.run import run
 
-    # By default PyTorch takes as many as there are cores.
+    # By default PyTorch uses one thread per core.
     if threads is not None:
         torch.set_num_threads(threads)
     directory = run(config, out=out, runs=runs)

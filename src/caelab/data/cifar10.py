@@ -147,7 +147,7 @@ def read_cifar10(path: Path) -> ImageSet:
         labels=classes,
         classes=CLASSES,
         source=Source(name="cifar10", where=str(path), fingerprint=digest),
-        # The test batch is the last, whatever order the files came in.
+        # The test batch comes last, in whatever order the files were found.
         official_test=np.arange(len(pixels)) >= 5 * PER_BATCH,
     )
 

@@ -103,8 +103,8 @@ def make_state(
     # Moved before the optimizer is made, which refers to the tensors on the device.
     model.to(device=train.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if config.init == "lsuv":
-        # The same generator goes on from the weights, so the seed alone decides which images these
-        # are.
+        # The generator of the weights draws them, too, so that only the seed decides which images
+        # these are.
         chosen = torch.randperm(len(train), generator=generator)[:LSUV_IMAGES]
         keys = image_keys(train.rows[chosen.numpy()], config.seed).to(train.device)
         # The network must be scaled for what it will see: degraded, normalized images.

@@ -56,7 +56,7 @@ def _commit() -> str | None:
         answer = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, timeout=5, check=False
         )
-    # Git may be missing, and an installed package lies in no repository.
+    # Git may be missing, and an installed package is in no repository.
     except (OSError, subprocess.TimeoutExpired):
         return None
     return answer.stdout.strip() or None

@@ -1,8 +1,8 @@
 """Factors that a study may vary: transformations of a network, without PyTorch.
 
-A transformation changes one thing everywhere in the network and keeps the rest, so that a level's
-effect is the effect of that thing. If there is nothing to change, the network stays the same, and
-the study refuses the level, because it equals the base.
+A transformation changes one property everywhere in the network and keeps all others, so that the
+effect of a level is the effect of that property. If there is nothing to change, the network stays
+the same, and the study refuses the level, because it equals the base.
 
 Layers are changed in the network's canonical text, where each knows its position: so brackets and
 repetitions around them stay as they are.
@@ -138,7 +138,7 @@ def _neighbors(network: Network) -> Iterator[tuple[LayerKind | None, LayerKind, 
     before: LayerKind | None = None
     layers = list(_layers(network.items))
     for layer, after in zip_longest(layers, layers[1:]):
-        # One blank lies between neighbors; a bracket, a code mark or a repetition takes more
+        # One blank separates neighbors; a bracket, a code mark or a repetition takes more
         # characters. Only the last copy of a repeated layer touches the next layer, so repeated
         # layers count as having no neighbor.
         joined = (

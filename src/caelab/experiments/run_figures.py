@@ -41,7 +41,7 @@ def draw_error(
         files: Files to write; the suffix of each chooses its format.
         title: One line that names the network.
         records: Rows of ``epochs.csv``.
-        result: Content of ``result.json``, of which the best epoch, its test error and the errors
+        result: Content of ``result.json``; the best epoch, its test error and the errors
             of the baselines are drawn.
         footnote: Note about the data; may be empty.
     """

@@ -175,7 +175,7 @@ def _placeholders(network: str) -> set[str]:
 
 
 def run_search(search: Search, *, runs: Path, file: Path) -> Iterator[Trial]:
-    """Train trial after trial until the search has as many as it wants; yield earlier ones first.
+    """Train trials until the search has all of them; yield the trials of earlier calls first.
 
     An interrupted trial is started again with the same values, and its run resumes. A trial whose
     network is impossible or whose training diverges counts as failed, and the search continues.

@@ -99,7 +99,7 @@ class Study:
     def runs(self) -> Iterator[tuple[Variant, RunConfig]]:
         """Yield all runs, seed by seed, the networks in the order of the file."""
         base, *_ = self.variants
-        # Sorted, as the results are written in this order whatever was trained first.
+        # Sorted, because the results are written in this order, however the runs are trained.
         for seed in sorted({*self.seeds, *self.base_seeds}):
             for variant in self.variants if seed in self.seeds else [base]:
                 yield variant, variant.config.model_copy(update={"seed": seed})

@@ -218,7 +218,7 @@ def plan_study(
     capacity = engine.workers * engine.threads
     planned = {}
     for name, (variant, config) in named.items():
-        # Networks are timed alone, and mostly trained beside others.
+        # Networks are timed one by one, but mostly trained while others train, too.
         slower = timer.slowdown if threads[name] < capacity else 1.0
         # A finished run tells its time itself, and its network need not be timed.
         if name in rows:
@@ -281,7 +281,7 @@ def run_study(
     progress = plan_study(
         study, engine=engine, images=images, split=split, runs=runs, before=before
     )
-    # Before the first run begins: a study that is killed has the same plan when it goes on.
+    # Written before the first run begins, so that a killed study resumes with the same plan.
     _write_plan(study, out, progress, fingerprint)
     left = progress.left
     for run in left:

@@ -46,8 +46,8 @@ class SmallMatrix:
         # Scratch memory belongs to the parameter, as threads update several parameters at the same
         # time.
         self._scratch = torch.empty(LIBRARY.functions.scratch_floats(self._parameter))
-        # A gradient lies in memory as (output, input channel, tap). SOAP's matrix has the columns
-        # (tap, input channel), so C needs the number of taps to exchange the two.
+        # In memory a gradient has the order (output, input channel, tap). SOAP's matrix has the
+        # columns (tap, input channel), so C needs the number of taps to exchange the two.
         self._taps = parameter[0, 0].numel() if parameter.ndim > 2 else 1
 
     def is_of(self, parameter: Tensor, state: dict[str, Any]) -> bool:

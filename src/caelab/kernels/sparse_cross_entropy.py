@@ -1,8 +1,8 @@
-"""Cross-entropy by pixel over many classes, of which the target names a few.
+"""Cross-entropy by pixel over many classes, when the target gives shares to only a few of them.
 
 A batch of 128 images of 32×32 pixels has 14 million logits of 104 classes, 55 MB, and each
-operation that walks through them costs as much as a layer. So loss and gradient are computed
-together for some rows at a time, while these are in the processor's cache. That takes one pass
+operation that reads all of them costs as much as a layer. So loss and gradient are computed
+together for some rows at a time, while these are in the processor's cache. This takes one pass
 through memory instead of seven.
 """
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 ROWS = 1024
-"""Pixels at a time: their logits of 104 classes are 0.4 MB."""
+"""Number of pixels in a chunk: with 104 classes their logits take 0.4 MB."""
 
 
 def chunks(rows: Tensor) -> tuple[Tensor, ...]:
@@ -32,7 +32,7 @@ def sparse_cross_entropy(logits: Tensor, classes: Tensor, shares: Tensor) -> Ten
         classes: ``int64 (N, K, H, W)``, in [0, Q), those of a pixel all different.
         shares: ``(N, K, H, W)``, without a gradient.
     """
-    # The gradient can be taken once: it is multiplied in place.
+    # The gradient can be taken only once, because `backward` multiplies it in place.
     mean: Tensor = _SparseCrossEntropy.apply(  # type: ignore[no-untyped-call]
         logits, classes, shares
     )

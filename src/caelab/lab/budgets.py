@@ -35,8 +35,8 @@ class Budget:
     ideas: tuple[str, ...] | None = None
 
 
-# Each of the assignment's five choices stands here with the code's 1,024 numbers kept; the kernel
-# cannot change them, and the other four stand here without, too.
+# Each of the assignment's five choices is varied with a code of 1,024 numbers. The kernel cannot
+# change that size; the other four choices are varied with other code sizes, too.
 _QUICK = (
     "base",
     "one pooling stage, code 1,024", "three pooling stages",

@@ -79,7 +79,7 @@ class LabProgress:
 
     @property
     def current(self) -> Stage | None:
-        """The exercise under way, or the last one."""
+        """The current exercise, or the last one when all are done."""
         return next((stage for stage in reversed(self.stages) if stage.begun), None)
 
     def seconds(self) -> tuple[float, float]:
@@ -113,7 +113,7 @@ def plan_lab(
         runs: Folder of the run directories.
 
     Raises:
-        InputError: The images cannot be had, or a network does not fit them.
+        InputError: The images cannot be loaded, or a network does not fit them.
     """
     images, split = load_data(base.data)
     if found := images.source.data:

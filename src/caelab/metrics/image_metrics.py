@@ -72,7 +72,8 @@ def ssim(estimate: Tensor, target: Tensor) -> Tensor:
     >>> round(float(ssim(image, image)), 4)
     1.0
     """
-    # No window lies inside a smaller image; kornia fails on some sizes and averages nothing on one.
+    # A smaller image contains no whole window. Kornia fails for some of these sizes, and returns
+    # NaN for one.
     if min(target.shape[2:]) < SSIM_WINDOW:
         return target.new_full((len(target),), math.nan)
     return kornia_ssim(estimate, target, SSIM_WINDOW, padding="valid").flatten(1).mean(1)

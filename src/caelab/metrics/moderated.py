@@ -31,7 +31,7 @@ _MIN_DEVIATION = 1e-6
 Without it, seeds with equal errors would make a difference of 1e-17 certain."""
 
 _MORE_SEEDS = np.unique(np.geomspace(1, 1000, 50).astype(int))
-"""Numbers of further seeds that are tried as a remedy: every one up to 10, then every tenth."""
+"""Numbers of additional seeds for which an interval is predicted, in steps of about 15%."""
 
 _PRIOR_DEGREES = 2.0 ** np.arange(-2, 11)
 """Values of d₀ that the posterior distribution is computed at: from variances that tell almost

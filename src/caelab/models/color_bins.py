@@ -27,7 +27,7 @@ _SPREAD = 0.5
 """Standard deviation, in cells, of the Gaussian by which a color is spread over its bins."""
 
 _LATTICE = 9
-"""Points of the lookup tables along a cell's side; odd, so that each point lies in one cell."""
+"""Points of the lookup tables along a cell's side; odd, so that each point is in one cell."""
 
 _SIDE = 2 * REACH + 1
 _POINTS = _SIDE * _LATTICE

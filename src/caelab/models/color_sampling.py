@@ -1,6 +1,6 @@
 """Samples of a distribution over colors by pixel that are consistent over the image.
 
-If each pixel were drawn by itself, the colors would be confetti: the distributions say nothing of
+If each pixel were drawn independently, the colors would be noise: the distributions say nothing of
 neighbors. Therefore one smooth random field chooses the quantile of every pixel's distribution (a
 Gaussian copula):
 

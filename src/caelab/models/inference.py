@@ -97,7 +97,7 @@ class Inference:
         )
         if special:
             return by_torch(x)
-        # The compiled program is chosen by the size of an image alone, never by their number: an
+        # The compiled program is chosen by the size of an image, never by their number: an
         # image has the same answer in every batch.
         if (compiled := self._compiled(part, *x.shape[1:])) is not None:
             return compiled(x)
@@ -140,7 +140,7 @@ def restoring(
         with autocast(images.device, precision):
             return inference.restore(images)
 
-    # The caller may be in the middle of a training, which goes on in its own mode afterwards.
+    # The caller may be training, and needs the training mode again afterwards.
     model.eval()
     try:
         yield restore

@@ -37,7 +37,7 @@ class TTA(BaseModel):
         default=0,
         ge=0,
         le=16,
-        description="Average with the outputs for the image shifted by so many pixels; 0: none.",
+        description="Average with the outputs for the image shifted by this many pixels; 0: none.",
     )
     scale: bool = Field(
         default=False, description="Average with the output for the image enlarged by a quarter."

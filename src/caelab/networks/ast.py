@@ -135,7 +135,7 @@ def unroll(items: tuple[Item, ...]) -> Iterator[LayerKind | Bracket | CodeMark]:
 
 
 def spell_out(network: Network) -> Network:
-    """Write out every repetition and every activation, so that each layer says all that it does.
+    """Write out every repetition and every activation, so that each layer states all of it.
 
     ReLU follows a convolution or dense layer that names no activation, except the last one of the
     network, which is linear; nothing follows other layers.
@@ -144,7 +144,7 @@ def spell_out(network: Network) -> Network:
     >>> str(spell_out(parse("2*conv8 pool conv3")))
     'conv8:relu conv8:relu pool:none conv3:none'
     """
-    # From the end, as only the layers after one tell whether it is the last with weights.
+    # From the end, because the layers after a layer tell whether it is the last with weights.
     last_is_met = False
 
     def backwards(items: tuple[Item, ...]) -> tuple[Item, ...]:

@@ -30,7 +30,7 @@ def build(
     batchnorm: bool = False,
     initialization: Initialization = "kaiming",
 ) -> NetworkModule:
-    """Build ``network`` on the CPU in float32, its weights drawn from ``generator`` alone.
+    """Build ``network`` on the CPU in float32, with weights drawn from ``generator``.
 
     >>> from caelab.networks import parse
     >>> module = build(parse("reference"), generator=torch.Generator().manual_seed(0))

@@ -115,7 +115,7 @@ def require_image_output(description: Description, *, channels: int = 3) -> None
                 f"The output is {factor}× too small: a further up{factor if factor > 2 else ''}"
                 " would do. "
             )
-        # Where other sizes would do, the network itself is in order.
+        # If other sizes fit, nothing is wrong with the network.
         advice = advice or "Expected as much upsampling as downsampling, and padding 'same'."
     raise description.network.error(problem, culprit.span, advice)
 
@@ -149,7 +149,7 @@ def require_enlargeable(description: Description, *, channels: int = 3) -> None:
 class _Walk:
     """One pass through the network, gathering rows.
 
-    With ``image``, the error of a bracket that loses pixels says which sizes would do instead.
+    With ``image``, the error of a bracket that loses pixels says which image sizes would fit.
     """
 
     def __init__(self, network: Network, *, image: Shape | None = None) -> None:
@@ -226,7 +226,7 @@ class _Walk:
     def bracket(
         self, bracket: Bracket, shape: Shape, field: ReceptiveField | None
     ) -> tuple[Shape, ReceptiveField | None]:
-        # Remainders before the bracket are none of its business: x has lost the same pixels.
+        # Pixels that were lost before the bracket do not matter: x has lost the same pixels.
         begun = len(self.rows)
         self.depth += 1
         inner, inner_field = self.sequence(bracket.items, shape, field)

@@ -146,7 +146,7 @@ class Description:
             around = " A bracket runs around it: it is no bottleneck." * self.skip_around_code
             summary.insert(0, f"code        {_represented(self.code)}.{around}")
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        # Texts stand at the left, numbers at the right.
+        # Texts are aligned left, numbers right.
         layout = "  ".join(
             f"{{:{'<' if column == 1 else '>'}{width}}}" for column, width in enumerate(widths)
         )

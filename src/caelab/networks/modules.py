@@ -92,7 +92,7 @@ class ParametricLayer(nn.Module):
         return ACTIVATIONS[self.activation].function(x)
 
     def map(self, x: Tensor) -> Tensor:
-        """Compute the linear map alone, (N, C, H, W) → (N, C', H', W')."""
+        """Compute only the linear map, (N, C, H, W) → (N, C', H', W')."""
         raise NotImplementedError
 
     def add_norm(self) -> None:
@@ -108,7 +108,7 @@ class ParametricLayer(nn.Module):
             return
         assert norm.running_mean is not None
         assert norm.running_var is not None
-        # In float64, so that one rounding is all that folding costs.
+        # In float64, so that folding rounds each weight only once.
         scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
         self.rescale(scale, norm.bias.double() - norm.running_mean.double() * scale)
         self.norm = None
@@ -160,7 +160,7 @@ class Convolution(ParametricLayer):
         if before != after:
             # PyTorch pads both sides alike; an even kernel's "same" needs one more pixel after.
             x, before = F.pad(x, (before, after, before, after)), 0
-        # `convolve` is for stride and dilation 1 alone.
+        # `convolve` is only for stride 1 and dilation 1.
         if self.stride == self.dilation == 1:
             return convolve(x, self.weight, self.bias, before)
         return F.conv2d(x, self.weight, self.bias, self.stride, before, self.dilation)

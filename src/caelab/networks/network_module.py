@@ -89,7 +89,7 @@ class NetworkModule(Sequence):
     Args:
         tree: The network's tree.
         parts: ``encoder`` and ``decoder`` where a ``|`` outside all brackets separates them, else
-            ``layers`` alone.
+            only ``layers``.
     """
 
     def __init__(self, tree: Network, parts: Mapping[str, Sequence]) -> None:

@@ -152,7 +152,7 @@ class _Parser:
 
     def item(self, depth: int) -> Item:
         sign, start = self.peek(), self.position
-        # Brackets and repetitions recurse: 2*2*2*… alone would exhaust Python's stack.
+        # Brackets and repetitions recurse, so that 2*2*2*… could exhaust Python's stack.
         if depth > MAX_DEPTH:
             nested = "brackets and repetitions are nested too deep"
             self.fail(nested, f"At most {MAX_DEPTH} levels are allowed.")
@@ -188,7 +188,7 @@ class _Parser:
                 f"Expected '{closing}' for the '{opening}' at column {start + 1}.",
                 end,
             )
-        # A bracket that holds a code mark alone computes nothing either.
+        # A bracket that holds only a code mark computes nothing, either.
         if all(isinstance(item, CodeMark) for item in items):
             self.fail("an empty bracket", f"Expected a layer before '{closing}'.", end)
         self.layers += 1
@@ -268,7 +268,7 @@ class _Parser:
         digits = self.take("[0-9.]*" if number and number.decimal else "[0-9]*")
         if number is None:
             if digits:
-                self.fail(f"{name} takes no number", f"Expected {name} alone.", start)
+                self.fail(f"{name} takes no number", f"Expected {name} without a number.", start)
             return {}
         if not digits:
             # The kind fills in its default, and printing leaves it out again.

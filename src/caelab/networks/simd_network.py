@@ -57,7 +57,7 @@ def make_simd_program(
         return None
     # A layer without weights has neither of them.
     weights = [getattr(layer, name, None) for layer in layers for name in ("weight", "bias")]
-    # Only the library can tell whether it counts so many positions and taps.
+    # Only the library knows whether its integers can count so many positions.
     try:
         return SimdProgram(
             chain, library, weights, input_affine=input_affine, output_affine=output_affine
@@ -107,7 +107,7 @@ def _operation(layer: nn.Module) -> Operation | None:
         case ActivationLayer(function=function) if type(function) in _WEIGHTLESS:
             kind, name = _WEIGHTLESS[type(function)]
             side = int(getattr(function, name))
-            # C rectifies after a maximum alone, where `build` moves the activation of the layer
+            # C rectifies only after a maximum, where `build` moves the activation of the layer
             # before.
             if kind == simd.MAXIMUM:
                 known = side <= simd.MAX_WINDOW

@@ -1,4 +1,4 @@
-"""Color profiles (ICC): values of a picture to and from sRGB, in which networks are trained.
+"""Color profiles (ICC): convert values of a picture to sRGB, which networks need, and back.
 
 Conversions are relative colorimetric with black point compensation.
 """
@@ -15,7 +15,7 @@ Bytes = NDArray[np.uint8]
 _SRGB = ImageCms.createProfile("sRGB")
 
 _SRGB_TOLERANCE = 3
-"""A profile counts as sRGB if none of its colors differs by so many levels of 255."""
+"""A profile counts as sRGB if each of its colors differs from sRGB by fewer levels of 255."""
 
 
 def to_srgb(values: Bytes, icc: bytes) -> Bytes:
@@ -32,12 +32,12 @@ def to_srgb(values: Bytes, icc: bytes) -> Bytes:
 
 
 def from_srgb(values: Bytes, icc: bytes) -> Bytes:
-    """Convert sRGB to the values of an RGB profile, ``uint8 (H, W, 3)`` both."""
+    """Convert sRGB ``uint8 (H, W, 3)`` to the values of an RGB profile, of the same type."""
     return _converted(values, "RGB", None, icc)
 
 
 def is_wide(icc: bytes) -> bool:
-    """Say whether a profile is one of RGB values that are not sRGB, or nearly sRGB."""
+    """Return whether a profile is for RGB values and differs visibly from sRGB."""
     # Profiles of the same colors differ in bytes, so colors are compared: 6 × 6 × 6 of them.
     colors = np.indices((6, 6, 6), np.uint8).reshape(3, 1, -1).transpose(1, 2, 0) * 51
     try:
@@ -52,7 +52,7 @@ def to_image(values: NDArray[Any]) -> Image.Image:
 
 
 def _converted(values: Bytes, mode: str, source: bytes | None, target: bytes | None) -> Bytes:
-    """Convert between two profiles, of which ``None`` is sRGB."""
+    """Convert between two profiles; ``None`` means sRGB."""
     try:
         from_profile, to_profile = (
             ImageCms.ImageCmsProfile(io.BytesIO(icc) if icc is not None else _SRGB)

@@ -49,7 +49,7 @@ def colorize(
     chroma as it is. Chroma is merged once, at full size, with the picture's own luma.
 
     Args:
-        model: Model of gray images that gives chroma, or RGB, of which the YCbCr chroma counts.
+        model: Model of gray images that returns chroma, or RGB whose YCbCr chroma is used.
         pictures: Those of one size go through the network together. Colors that they have are
             ignored.
         scales: Shorter sides in pixels; by default 1.5 times the training images' side, but no more

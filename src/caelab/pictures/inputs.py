@@ -116,7 +116,7 @@ def find_jobs(
     jobs: dict[str, Job] = {}
     for source, target in targets:
         job = Job(source=source, target=target)
-        # Two names that differ by case alone are one file on some systems.
+        # Two names that differ only in upper and lower case are one file on some systems.
         key = os.path.abspath(target).casefold()  # noqa: PTH100 - a link must stay itself
         if key in jobs:
             raise InputError(
@@ -188,7 +188,7 @@ def _check_output(output: Path) -> None:
 
 def _standard(inputs: Sequence[str], output: str | None) -> Job:
     if len(inputs) != 1:
-        raise InputError(f"{STANDARD}, or a pipe, stands for one picture: name no other input.")
+        raise InputError(f"{STANDARD}, or a pipe, means one picture: name no other input.")
     source = None if inputs[0] == STANDARD else Path(inputs[0])
     if source is not None and not (source.is_file() or is_stream(source)):
         raise InputError(

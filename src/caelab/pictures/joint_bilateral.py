@@ -55,7 +55,7 @@ class GuidedChroma:
         # Chroma that is larger than the picture is averaged down to it.
         smallest = (min(chroma.shape[1], size[0]), min(chroma.shape[2], size[1]))
         first = resized(chroma, smallest, Image.Resampling.BOX)
-        # Luma and chroma lie in one array, because each step gathers both at the same pixels.
+        # Luma and chroma are in one array, because each step gathers both at the same pixels.
         self._planes = np.concatenate([guide(smallest)[None], first])
         while (octave := self._planes.shape[1:]) != size:
             larger = min(2 * octave[0], size[0]), min(2 * octave[1], size[1])

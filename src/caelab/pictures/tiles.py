@@ -121,7 +121,7 @@ def in_tiles(
     columns = [_pixels(span, width) for span in across]
     # Rows that wait for the tiles below; none above the first tiles.
     waiting = np.zeros((1, 1, 0, 1), np.float32)
-    # A band holds one row of tiles at the picture's full width: memory grows with the width alone.
+    # A band holds one row of tiles at the picture's full width: memory grows only with the width.
     for span, below in itertools.zip_longest(down, down[1:]):
         rows = _pixels(span, height)
         outputs: list[Floats] = []

@@ -1,7 +1,7 @@
 """The answers of a report as typed numbers without words: the schema of ``results.json``.
 
 The modules of the exercises hold the answers' types; templates turn them into sentences. Where a
-number cannot be had, the file has ``null``.
+number is unknown, the file has ``null``.
 """
 
 from collections.abc import Mapping, Sequence

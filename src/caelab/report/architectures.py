@@ -29,7 +29,7 @@ from caelab.metrics.statistics import (
 )
 
 CODE = "code"
-"""Name of the factor whose levels differ from the base in the size of the code alone."""
+"""Name of the factor whose levels differ from the base only in the size of the code."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,7 +224,7 @@ def analyze(rows: Iterable[StudyRow], *, base: str = BASE, seed: int = 0) -> Ana
         for each in gathered
     )
     measured = [each for each in architectures if each.errors]
-    # A network that stands at several levels counts once where architectures are the sample.
+    # A network that is a level of several factors is one architecture, and counts once.
     distinct = list({each.network: each for each in reversed(measured)}.values())[::-1]
     reference = next((each for each in measured if each.label == base), None)
     on_front = pareto_front(error_points(measured, "weights"))
@@ -282,7 +282,7 @@ def _effects(
     measured: Sequence[Architecture], base: Architecture, errors: ModeratedErrors
 ) -> tuple[LevelEffect, ...]:
     levels = [each for each in measured if each.factor]
-    # Explicit networks are no levels: each further comparison would widen all intervals.
+    # Explicit networks are no levels: each additional comparison would widen all intervals.
     contrasts = errors.against(base.label, labels=[each.label for each in levels])
     return tuple(
         LevelEffect(

@@ -146,7 +146,7 @@ def comparison_part(variants: Variants, answer: ColorAnswer, images: RunImages) 
     truth = base.result["test"].get("true_colorfulness")
     rows.append(("truth", *[None] * (len(metrics) - 1), truth, None, None))
     pictures, missing = {}, ""
-    # The numbers come from the run directories and stand without the images.
+    # The numbers come from the run directories and need no images.
     try:
         pictures = color_pictures(variants, images)
     except InputError as error:
@@ -185,7 +185,7 @@ def color_pictures(variants: Variants, images: RunImages) -> dict[str, ImageRows
     """Draw the same test images colored by several networks, and the chroma planes of the best.
 
     Raises:
-        InputError: The images cannot be had, or weights or errors of a run are damaged.
+        InputError: The images cannot be loaded, or weights or errors of a run are damaged.
     """
     best = variants.best.first
     # Evenly spaced, so that nobody has picked the images that came out best.
@@ -194,7 +194,7 @@ def color_pictures(variants: Variants, images: RunImages) -> dict[str, ImageRows
     first = made[variants.best.label]
     found, true = (chroma_planes(first[name]) for name in ("estimate", "target"))
     colored = {label: pictures["estimate"] for label, pictures in made.items()}
-    # Every strip stands between what the network is given and what it should find.
+    # Every strip is shown between the network's input and the true image.
     ends = {"gray": first["degraded"]}, {"truth": first["target"]}
     planes = {"true Cb": true[0], "Cb found": found[0], "true Cr": true[1], "Cr found": found[1]}
     predicted = {variants.best.label: first["estimate"]}
@@ -206,7 +206,7 @@ def color_pictures(variants: Variants, images: RunImages) -> dict[str, ImageRows
 
 
 def chroma_planes(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return Cb and Cr of RGB images as pictures, each plane alone on a mid gray.
+    """Return Cb and Cr of RGB images as pictures, each plane shown on a middle gray.
 
     Args:
         images: ``float32 (K, 3, H, W)`` in [0, 1].
@@ -216,6 +216,6 @@ def chroma_planes(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     space: ColorSpace = SPACES["ycbcr"]
     chroma, gray = space.chroma(images), np.full_like(images[:, :1], 0.5)
-    # A mid gray adds no color of its own, so that each plane shows itself alone.
+    # Middle gray has no color, so that only the plane itself is seen.
     cb, cr = (chroma * one for one in np.eye(2, dtype=np.float32).reshape(2, 2, 1, 1))
     return merge(gray, cb, space), merge(gray, cr, space)

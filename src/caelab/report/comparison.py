@@ -80,7 +80,7 @@ def compare_runs(
     for path in resolved:
         if resolved.count(path) > 1:
             raise InputError(f"{path.name} is named twice. Name different runs.")
-    # Folders of one name in two places need their paths to be told apart.
+    # Two folders of the same name can be distinguished only by their paths.
     unique = len({path.name for path in resolved}) == len(resolved)
     names = names or [path.name if unique else str(path) for path in resolved]
     runs = {name: read_run(path) for name, path in zip(names, resolved, strict=True)}
@@ -114,8 +114,8 @@ def draw_differences(comparison: Comparison, file: Path, *, data: str | None = N
         data: Source of the images; by default that of the first run.
 
     Raises:
-        InputError: The images cannot be had or are others, weights are damaged, or the file cannot
-            be written.
+        InputError: The images cannot be loaded or are others, weights are damaged, or the file
+            cannot be written.
     """
     if file.suffix.lower() not in (".png", ".svg"):
         raise InputError(f"{file}: the picture's name should end in .png or .svg.")
@@ -125,15 +125,15 @@ def draw_differences(comparison: Comparison, file: Path, *, data: str | None = N
 def differences_figure(comparison: Comparison, images: RunImages) -> Figure:
     """Draw the test images on which the runs differ most: originals, outputs and errors.
 
-    With two runs, half of the images are those on which one is most ahead, the rest those on which
-    the other is; with more runs, they are those on which the best and the worst differ most.
+    With two runs, each of them has the largest advantage on half of the images. With more runs, the
+    images are those on which the best and the worst run differ most.
 
     Args:
         comparison: Compared runs.
         images: Gives their images and networks.
 
     Raises:
-        InputError: The images cannot be had or are others, or weights are damaged.
+        InputError: The images cannot be loaded or are others, or weights are damaged.
     """
     positions = most_different(comparison.values, MAX_IMAGES)
     made = {name: images.pictures(run, positions) for name, run in comparison.runs.items()}
@@ -154,9 +154,9 @@ def differences_figure(comparison: Comparison, images: RunImages) -> Figure:
         blocks,
         title=f"Where {len(made)} networks differ most in {comparison.metric}, on the test images",
         footnote=(
-            f"{comparison.metric}{unit} under each image, {comparison.better} is better; the error"
-            " is the mean absolute one over channels, from black, 0, to bright,"
-            f" {significant(brightest, 2)}"
+            f"{comparison.metric}{unit} under each image, {comparison.better} is better. The error"
+            " is the mean absolute error over channels: black is 0, and the brightest color is"
+            f" {significant(brightest, 2)} or more."
         ),
     )
 
@@ -166,14 +166,14 @@ def most_different(values: Mapping[str, np.ndarray], count: int) -> np.ndarray:
 
     Args:
         values: Value of each model on every image, ``(N,)``; at least two models.
-        count: How many images at most. Of two models, the first half are those where the first
-            model's value is below the second's the most; the others are those where it is above,
-            the farthest last.
+        count: Largest number of images. With two models, the first half are those on which the
+            first model's value is farthest below the second's, and the second half those on which
+            it is farthest above; the largest difference comes last.
     """
     table = np.stack(list(values.values()))
     count = min(count, table.shape[1])
     if len(table) == 2:
-        # Both ends: the largest differences alone could all be in favor of one model.
+        # From both ends, because the largest differences could all be in favor of one model.
         order = np.argsort(table[0] - table[1], kind="stable")
         return np.concatenate([order[: count - count // 2], order[len(order) - count // 2 :]])
     return np.argsort(-np.ptp(table, axis=0), kind="stable")[:count]
@@ -192,7 +192,7 @@ def _difference(first: FinishedRun, second: FinishedRun) -> str:
 def _values(name: str, measures: Mapping[str, np.ndarray], metric: str) -> np.ndarray:
     if metric not in measures:
         known = [each for each in measures if each in METRICS]
-        raise InputError(f"{name} was measured by {', '.join(known)} alone, not by {metric}.")
+        raise InputError(f"{name} was not measured by {metric}, only by {', '.join(known)}.")
     values = np.asarray(measures[metric], np.float64)
     if METRICS[metric].better == "nearer":
         # Too colorful is as wrong as too pale.

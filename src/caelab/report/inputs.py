@@ -149,7 +149,7 @@ def _gather_study(folder: Path, home: Path | None, found: ReportInputs, read: Re
     if not (folder / "study.json").is_file():
         raise InputError(f"{folder} holds neither a run, nor a study, nor a lab.")
     content = read_json(folder / "study.json")
-    # A study lies in the folder of its runs, or in a folder of a lab that lies there.
+    # A study's folder is in the folder of its runs, or in the folder of a lab that is there.
     homes = [*([home] if home else []), folder.parent, folder.parent.parent]
     rows, runs = [], {}
     for row in read_rows(folder / "results.csv"):

@@ -47,7 +47,7 @@ def choose_networks(
 
     Args:
         named: Runs by name.
-        keep: Names of runs that are chosen in any case; the others are evenly spaced from the best
+        keep: Names of runs that are always chosen; the others are evenly spaced from the best
             to the worst.
     """
     ordered = sorted(named, key=lambda name: named[name].mse)

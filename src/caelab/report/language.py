@@ -1,4 +1,4 @@
-"""Languages of reports: where their sentences are, their words in figures, and their numbers."""
+"""Languages of reports: the folder of sentences, the words in figures, and how numbers look."""
 
 import re
 import tomllib
@@ -40,7 +40,7 @@ class Language:
         return TEMPLATES / self.name
 
     def word(self, key: str, **values: str | float) -> str:
-        """Return a text with names and numbers filled in, these with three significant digits.
+        """Return a text with names and numbers filled in; numbers get three significant digits.
 
         >>> read_language("en").word("mean_test", mse=0.00123)
         'test, mean of the best epochs: 0.00123'
@@ -62,12 +62,12 @@ class Language:
         pattern = self.labels.get(_NUMBER.sub("{}", text))
         if pattern is not None:
             return pattern.format(*map(self.number, _NUMBER.findall(text)))
-        # Names are composed: of a base and an idea, and of several steps of a degradation.
+        # A name may join a base and an idea, or several steps of a degradation.
         for mark in (", ", "+"):
             first, found, rest = text.partition(mark)
             if found:
                 return self.label(first) + mark + self.label(rest)
-        # A formula has thousands separators; a dot in a name need not be a decimal one.
+        # Only formulas have thousands separators. A dot in a name need not be a decimal point.
         letters = any(map(str.isalpha, text))
         return text if letters or "," not in text else self.number(text)
 
@@ -82,7 +82,7 @@ def read_language(name: str) -> Language:
     Raises:
         InputError: There are none; the message lists the languages.
     """
-    # A folder with words alone is a language that nobody has finished yet.
+    # A folder without sentences belongs to a language that nobody has finished yet.
     known = sorted(file.parent.name for file in TEMPLATES.glob("*/report.md.j2"))
     if name not in known:
         raise InputError(f"`language` {name}: should be one of {', '.join(known)}.")

@@ -53,7 +53,7 @@ class ReconstructionAnswer:
         psnr: Mean PSNR of the test images in dB, likewise.
         linear: Test error of PCA by number of components: the sizes of code and narrowest
             representation.
-        sites: Where the error sits; ``None`` where the images cannot be had.
+        sites: Where the error sits; ``None`` where the images cannot be loaded.
     """
 
     name: str
@@ -74,7 +74,7 @@ def reconstruction_part(
     """Return the answer of the first group's network, and the part with its evidence.
 
     Args:
-        groups: Reconstruction runs, those of a group differing in their seed alone; at least one.
+        groups: Reconstruction runs, at least one; the runs of a group differ only in their seed.
         images: Gives the test images.
         above: True if its picture of reconstructions is at the top of the page.
     """

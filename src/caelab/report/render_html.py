@@ -76,7 +76,7 @@ def render_html(document: Document, interactive: Mapping[str, Any] | None = None
 def _link_terms(tokens: Sequence[Token], entries: Mapping[str, Entry]) -> list[Entry]:
     """Link the first occurrence of each term to the glossary; return the terms in its order.
 
-    Headings, links and cells of tables that are no sentence are left alone.
+    Headings, links and cells of tables that are no sentence stay as they are.
     """
     # Names of two letters, such as `up`, are words of everyday English, too.
     names = {
@@ -145,7 +145,7 @@ def _blocks(nodes: Sequence[SyntaxTreeNode], document: Document) -> Iterator[dic
             continue
         block: dict[str, Any] = {"kind": node.type, "caption": "", "label": ""}
         image = _only(node, "image")
-        # A caption is a paragraph in italics, as which it is read in the Markdown file, too.
+        # A caption is a paragraph in italics, because that is what it is in the Markdown file.
         if (image or node.type == "table") and (text := _only(following, "em")):
             caption = following
             block |= {"label": _text(text), "caption": _render(text.to_tokens()[1:-1])}

@@ -136,14 +136,14 @@ class _Writer:
         return _captioned("\n".join(f"| {' | '.join(line)} |" for line in lines), caption)
 
     def _bounded(self, cells: Sequence[Any], format_: str) -> Cell:
-        """Return an estimate with its bounds as text, or alone where it has none."""
+        """Return an estimate as text, with its bounds if it has any."""
         # NumPy takes a missing number for NaN.
         estimate, low, high = np.array(cells, np.float64)
         if not math.isfinite(estimate + low + high):
             return float(estimate)
         half = (high - low) / 2
         text = f"{estimate:{format_}} ({low:{format_}} – {high:{format_}})"
-        # ± would lie about an interval that is wider on one side.
+        # ± would be wrong for an interval that is wider on one side.
         if abs(high - estimate - half) < 0.05 * half:
             text = f"{estimate:{format_}} ± {half:{format_.removeprefix('+')}}"
         return escape(self.language.number(text.replace("-", "−")))
@@ -282,7 +282,7 @@ def _guard(start: re.Match[str]) -> str:
 
 
 def _one_line(text: str) -> str:
-    # A space that may not break a line, as between a number and its unit, stays one.
+    # A no-break space, as between a number and its unit, stays one.
     return re.sub(r"[^\S\xa0]+", " ", text).strip()
 
 

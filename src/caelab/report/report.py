@@ -82,7 +82,7 @@ def write_report(
         InputError: No finished run was found, there are no templates in that language, or ``out``
             cannot be written to.
     """
-    words = read_language(language)  # a wrong one is said before minutes of work
+    words = read_language(language)  # so that a wrong one is refused before minutes of work
     inputs, images = gather(paths, runs=runs), RunImages(data)
     labels = {row.run: row.label for study in inputs.studies for row in study.rows}
     labels |= names or {}

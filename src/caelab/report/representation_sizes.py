@@ -81,7 +81,7 @@ def _calculation(layer: LayerKind, before: Shape, after: Shape) -> str:
     """Write out the size of one layer's output; of images that are not square, for the width."""
     formula = layer.size_formula(before)
     if not formula and before == after:
-        # Activations and the like: the template has the words.
+        # For activations and other layers, the template has the words.
         return "same"
     channels, height, width = after
     area = f"{width}²" if height == width else f"{height} · {width}"

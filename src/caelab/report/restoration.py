@@ -65,7 +65,7 @@ def restoration_part(
         by_degradation.setdefault(run.degradation, []).append(run)
     found, strips, missing = [], {}, []
     for text, alike in by_degradation.items():
-        # One network stands for a degradation, as the table compares it with other methods.
+        # One network represents a degradation, because the table compares it with other methods.
         variant = find_variants(alike).best
         try:
             answer = compare(variant, images, names)
@@ -91,7 +91,7 @@ def compare(variant: Variant, images: RunImages, names: Mapping[str, str]) -> Re
         names: Names of runs by their folder.
 
     Raises:
-        InputError: The images or errors of the runs cannot be had.
+        InputError: The images or errors of the runs cannot be loaded.
     """
     first = variant.first
     baselines: dict[str, dict[str, float]] = first.result["baselines"]

@@ -21,7 +21,7 @@ MAX_NAME_LENGTH = 28
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """Runs that differ in their seed alone.
+    """Runs that differ only in their seed.
 
     Attributes:
         label: Name of the variant: one that was set, or how it differs from the base, or ``base``.
@@ -96,7 +96,7 @@ def find_variants(runs: Sequence[FinishedRun], names: Mapping[str, str] | None =
     found = groups(run for run in runs if run.images == images)
     options = [_options(group[0]) for group in found]
     distances = [sum(len(_differing(one, other)) for other in options) for one in options]
-    # Of equally near ones the better by validation, as ideas are tried on what works.
+    # Among equally near runs, the better one by validation is the base that ideas are tried on.
     ranks = [float(group[0].result["validation_mse"]) for group in found]
     base = min(range(len(found)), key=lambda index: (distances[index], ranks[index]))
     labels: Counter[str] = Counter()

@@ -37,7 +37,7 @@ class RunImages:
         """Return all images of a run.
 
         Raises:
-            InputError: They cannot be had, or the source now holds other images.
+            InputError: They cannot be loaded, or the source now holds other images.
         """
         # Runs of one data set share its images, however they split them.
         key, source = run.images[:2], self._data or run.config.data.source
@@ -72,7 +72,7 @@ class RunImages:
             part: Part of the images: training, validation or test.
 
         Raises:
-            InputError: The images cannot be had.
+            InputError: The images cannot be loaded.
         """
         # Within one split, runs may take fewer images for training and validation.
         key = (run.images, run.config.data.val_size, run.config.data.train_size, part)
@@ -106,7 +106,7 @@ class RunImages:
             positions: Positions among the test images, ``int64 (K,)``; by default all.
 
         Raises:
-            InputError: The images cannot be had, or the weights are damaged.
+            InputError: The images cannot be loaded, or the weights are damaged.
         """
         pixels = self.part(run)
         if positions is not None:
@@ -126,7 +126,7 @@ class RunImages:
             three equal channels where they are gray.
 
         Raises:
-            InputError: The images cannot be had, or the weights are damaged.
+            InputError: The images cannot be loaded, or the weights are damaged.
         """
         made = list(self.restored(run, positions))
         pictures = {}

@@ -148,7 +148,7 @@ def _is_whole(run: FinishedRun) -> bool:
 
 
 def groups(runs: Iterable[FinishedRun]) -> list[list[FinishedRun]]:
-    """Gather runs that differ in their seed alone.
+    """Gather runs that differ only in their seed.
 
     Args:
         runs: Runs in any order.
@@ -158,7 +158,7 @@ def groups(runs: Iterable[FinishedRun]) -> list[list[FinishedRun]]:
     """
     found: dict[str, list[FinishedRun]] = {}
     for run in runs:
-        # The same images may lie in two places; a text can be a key, which options cannot.
+        # The same images may be in two places. A dictionary needs a text as its key, not options.
         key = f"{run.options} {run.source['fingerprint']}"
         found.setdefault(key, []).append(run)
     return [sorted(group, key=lambda run: run.config.seed) for group in found.values()]

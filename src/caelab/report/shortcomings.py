@@ -95,7 +95,7 @@ def measure_shortcomings(variant: Variant, images: RunImages, *, seed: int = 0) 
         seed: Seed that chooses the patches.
 
     Raises:
-        InputError: The images cannot be had, or weights or errors of the run are damaged.
+        InputError: The images cannot be loaded, or weights or errors of the run are damaged.
     """
     run = variant.first
     test, measures = images.part(run), run.measures

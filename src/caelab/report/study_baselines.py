@@ -54,7 +54,7 @@ def measure_baselines(
         images: Gives the images.
 
     Raises:
-        InputError: The images cannot be had or are not those of the run, or the file cannot be
+        InputError: The images cannot be loaded or are not those of the run, or the file cannot be
             written.
     """
     counts = run.result["images"]
@@ -63,7 +63,7 @@ def measure_baselines(
         baselines = _FILE.validate_json(file.read_bytes())
     except (OSError, ValidationError):
         baselines = StudyBaselines()
-    # Folders are copied and data sets replaced: the file alone does not tell whose numbers it has.
+    # Folders are copied and data sets replaced, so the file must say whose numbers it has.
     if baselines.identity != identity:
         baselines = StudyBaselines(identity=identity)
     # A study may have grown since: only new sizes are measured.

@@ -87,7 +87,7 @@ def study_part(study: StudyResults, images: RunImages, *, suffix: str, above: bo
 
 
 def main_networks(analysis: Analysis) -> list[Architecture]:
-    """Return the networks that stand for a study, by falling error, each once.
+    """Return the networks that represent a study, the largest error first, each once.
 
     They are the base, the best by validation, those with the smallest and the largest error, the
     best with a code of the size at which shapes are compared, and the one with the smallest code.

@@ -66,7 +66,7 @@ class KindName:
 
 
 class AugmentationConfig(Table):
-    """Random changes of the training images, drawn anew in each epoch."""
+    """Random changes of the training images, which differ in each epoch."""
 
     flip: bool = Field(
         default=False, description="Mirror training images left to right half of the time."

@@ -36,15 +36,15 @@ class TrainingDiverged(ExpectedError):
 
 @dataclass(kw_only=True)
 class TrainingState:
-    """Everything that changes while the loop runs; restored, the loop goes on as if never stopped.
+    """Everything that changes while the loop runs: restored, the loop continues to the same bits.
 
     Attributes:
         model: The model that is trained.
         optimizer: Its optimizer.
         averaged: Running mean of the weights, if one is kept.
         epoch: Number of completed epochs.
-        step: Number of completed steps of the epoch under way.
-        seconds: Time that the epoch under way has taken.
+        step: Number of completed steps of the current epoch.
+        seconds: Time that the current epoch has taken.
         sums: Sum over its steps of each term of the loss, on the device.
     """
 
@@ -103,12 +103,12 @@ def fit(
 ) -> Iterator[TrainedEpoch | None]:
     """Train ``state`` in place; yield ``None`` after each step and a result after each epoch.
 
-    At every yield ``state`` is complete: it may be saved, and the loop left for good. Restored, it
-    goes on to the same bits, on the same machine's CPU with the same number of threads, because all
-    randomness is derived from the seed, the epoch and the step.
+    At every yield ``state`` is complete: it may be saved, and the loop may be left. A loop that is
+    given the saved state ends with the same bits, on the same machine's CPU with the same number of
+    threads, because all randomness is derived from the seed, the epoch and the step.
 
     Args:
-        state: Model, optimizer and progress. An epoch under way is completed.
+        state: Model, optimizer and progress. An epoch that was begun is completed.
         images: The training images; an epoch leaves out those that fill no batch.
         config: The run's configuration.
         precision: Number format of convolutions, ``torch.float32`` or ``torch.bfloat16``.
@@ -124,8 +124,7 @@ def fit(
     take_step = Step(gradient, state.optimizer, config.optimizer.grad_clip, update_threads)
     state.model.train()
     while state.epoch < config.epochs:
-        # The order of an epoch follows from the seed alone, so a checkpoint needs to keep no
-        # generator.
+        # The order follows from the seed and the epoch, so that a checkpoint needs no generator.
         shuffle = generator_for(config.seed, "batches", state.epoch)
         order = torch.randperm(len(images), generator=shuffle).to(images.device)
         keys = image_keys(images.rows, config.seed, state.epoch).to(images.device)

@@ -27,7 +27,7 @@ SCHEDULES: Mapping[str, Callable[[float], float]] = {
     "linear": lambda progress: 1.0 - progress,
     "cosine": lambda progress: 0.5 * (1.0 + math.cos(math.pi * progress)),
 }
-"""Factor of the peak after the warm-up, by progress in [0, 1) through the rest of the run."""
+"""Factor of the peak after the warm-up, by the share in [0, 1) of the remaining steps."""
 
 
 class OptimizerKind:

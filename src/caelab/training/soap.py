@@ -31,7 +31,7 @@ class SOAP(torch.optim.Optimizer):
     A parameter of shape (m, ...) is treated as a matrix (m, n): a convolution's rows are its output
     channels, its columns the (row, column, input channel) of the kernel. Where those are more than
     ``max_dimension``, it is a tensor of three sides, (output channel, position in the kernel, input
-    channel), each with a basis of its own. Both are how weights lie in memory with channels last.
+    channel), each with a basis of its own. In memory, weights with channels last have this order.
     A vector is a matrix (m, 1). A side of length 1, or longer than ``max_dimension``, keeps the
     identity as its basis; if all sides do, SOAP is exactly Adam.
 
@@ -112,7 +112,7 @@ class SOAP(torch.optim.Optimizer):
     def step(self) -> None:  # type: ignore[override]
         """Update every parameter that has a gradient.
 
-        On a CPU as many threads as PyTorch has share a group's parameters out.
+        On a CPU, the parameters of a group are divided among as many threads as PyTorch uses.
         """
         self.count()
         self.update()
@@ -120,7 +120,7 @@ class SOAP(torch.optim.Optimizer):
     def count(self) -> None:
         """Begin a step: count it and initialize the state of new parameters.
 
-        With :meth:`update` this is :meth:`step`. What a GPU records is the update alone.
+        Followed by :meth:`update` this is :meth:`step`. A GPU records only the update.
         """
         for group in self.param_groups:
             for _, gradient, state in self._updates(group):
@@ -232,7 +232,7 @@ def _update(
     turned = [_observe(gradient, state, group) for _, gradient, state in updates]
     means, squares = ([state[name] for state in states] for name in ("mean", "mean_square"))
     # G′ = PᵀGQ;  M ← β₁M + (1 − β₁)G′;  V ← β₂V + (1 − β₂)G′²;  N = M̂ / (√V̂ + ε);  W ← W − ηPNQᵀ.
-    # Operations on lists: most parameters are so small that calling takes longer than computing.
+    # Operations on lists of tensors, because for most parameters a call takes longer than its work.
     torch._foreach_lerp_(means, turned, 1 - first_beta)
     torch._foreach_mul_(turned, turned)
     torch._foreach_lerp_(squares, turned, 1 - second_beta)
@@ -250,7 +250,7 @@ def _update(
 
 
 def _numbers(step: int, group: dict[str, Any]) -> tuple[float, float, float]:
-    """Return all that steady steps depend on besides tensors.
+    """Return everything besides tensors that steady steps depend on.
 
     Returns:
         Step size η / (1 − β₁ᵗ), which corrects the first moment's bias; divisor 1 − β₂ᵗ of the

@@ -87,8 +87,8 @@ class BatchGradient:
         whole = not on_cpu or any(isinstance(part, nn.BatchNorm2d) for part in model.modules())
         self.shares = 1 if whole else max(1, min(threads, config.batch_size // MIN_SHARE))
         self._threads_each = threads // self.shares
-        # A CUDA graph repeats the same operations on the same memory; what the host computes anew
-        # for each batch would be frozen in it.
+        # A CUDA graph repeats the same operations on the same memory. Numbers that the host
+        # computes for each batch would stay those of the first batch.
         self.recordable = not (
             config.loss.color_loss_weight
             or config.degradation.on_host

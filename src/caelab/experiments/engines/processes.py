@@ -157,7 +157,7 @@ class ProcessEngine(Engine):
                         waiting.appendleft(trained)
         finally:
             for worker in workers:
-                worker.process.terminate()  # a run that is under way saves its state first
+                worker.process.terminate()  # a run that is being trained saves its state first
             for worker in workers:
                 worker.process.join()
 
@@ -196,7 +196,8 @@ def _work(
 ) -> None:
     """Train what comes through ``connection`` until it is closed."""
     if hasattr(os, "setsid"):
-        os.setsid()  # Ctrl-C at the terminal goes to the parent alone, which then stops the workers
+        # Ctrl-C at the terminal should reach only the parent, which then stops the workers.
+        os.setsid()
     os.environ.clear()  # the server that this was forked from may have an older environment
     os.environ.update(environment)
     import torch

@@ -193,7 +193,7 @@ class BinsTarget(ColorTarget):
         """
         # One smooth field for all pixels: drawn one by one, neighbors would differ like confetti.
         field = smooth_field(luminance(degraded).clamp(0, 1), keys)
-        # The normal distribution function makes the field uniform in (0, 1). No color lies at the
+        # The normal distribution function makes the field uniform in (0, 1). No color is at the
         # very ends.
         quantiles = torch.special.ndtr(field).clamp(1e-6, 1 - 1e-6)
         # The loss multiplies the probability of a bin by its weight. Subtracting the logarithm

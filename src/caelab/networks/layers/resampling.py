@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class _TorchLayer(LayerKind):
-    """A layer that is a module of ``torch.nn``, made with ``number`` alone."""
+    """A layer that is a module of ``torch.nn``, made from ``number`` only."""
 
     torch_module: ClassVar[str]
 
@@ -39,7 +39,7 @@ class _Windows(_TorchLayer):
 
 
 class _Enlarging(_TorchLayer):
-    """A layer whose output pixel n comes from input pixel ⌊n / S⌋ alone."""
+    """A layer whose output pixel n depends on input pixel ⌊n / S⌋ only."""
 
     def receptive_field(self, field: ReceptiveField) -> ReceptiveField:
         """Return the field of that one pixel."""

@@ -64,7 +64,8 @@ def draw_effects(analysis: Analysis, language: Language) -> Figure | None:
     axes.axvline(1, color=INK, linewidth=1)
     labels = [language.label(each.architecture.label) for each in effects]
     axes.set_yticks(rows, labels, fontsize=9)
-    # The numbers stand where a second axis would be; it moves with the layout, which text does not.
+    # The numbers are labels of a second axis, because an axis moves with the layout and text does
+    # not.
     right = axes.secondary_yaxis("right")
     texts = [_in_numbers(each.contrast.ratio, language) for each in effects]
     right.set_yticks(rows, texts, fontsize=8)

@@ -99,7 +99,7 @@ def fit_band(
         sizes: x, at least three positive numbers, ``(N,)``.
         errors: y, positive, ``(N,)``.
         at: x where the band is wanted, ``(K,)``.
-        confidence: Confidence at each x by itself.
+        confidence: Confidence of the interval at each single x.
 
     Returns:
         Lower and upper edge, each ``(K,)``.
@@ -138,7 +138,7 @@ def draw_equal_size(
     # The axis is the area; its ticks name whole shapes, as the channels differ, too.
     shapes = {each.area or 0: each.shape for each in shown}
     axes.set_xticks([float(area or 0) for area in shapes], shapes.values())
-    # The line joins those alone that the question is about.
+    # The line joins only the networks that the question is about.
     axes.plot(*error_points(answer.maps, "area").T, "-", color=BLUE, linewidth=1, alpha=0.7)
     for mark, judged in (((BLUE, "o"), True), ((ORANGE, "s"), False)):
         _draw(axes, [each for each in shown if (each in answer.maps) == judged], "area", mark)

@@ -56,7 +56,7 @@ def draw_curves(
     for dashes, (name, mse) in zip(LINES[2:], baselines.items(), strict=False):
         label = language.word("named_mse", name=language.label(name), mse=mse)
         axes.axhline(mse, color=GRAY, linewidth=1.2, linestyle=dashes, label=label)
-    # Baselines belong to the picture, however far below the networks they lie.
+    # Baselines are shown even if they are far below the networks.
     shown = np.concatenate([line.get_ydata() for line in axes.lines])
     set_limits(axes, y=shown, number=language.number)
     axes.set_xlim(0.6, max(map(len, runs.values())) + 0.4)
