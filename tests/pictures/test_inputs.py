@@ -190,7 +190,7 @@ def test_standard_input_and_output(folder: Path) -> None:
     assert find_jobs(["-"], output="x.png") == [Job(source=None, target=Path("x.png"))]
     assert find_jobs(["in/a.png"], output="-") == [Job(source=Path("in/a.png"), target=None)]
     assert Job(source=None, target=None).name == "standard input"
-    with pytest.raises(InputError, match="stands for one picture"):
+    with pytest.raises(InputError, match="means one picture"):
         find_jobs(["-", "in/a.png"])
     with pytest.raises(
         InputError, match="only one picture goes to standard output, and in is no file"
