@@ -8,6 +8,7 @@ to copies of the files in the site.
 import os
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,11 @@ def on_config(config: Any) -> Any:
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the repository's files that pages link to, and the pages of the notebooks."""
-    for notebook, page in TUTORIALS.items():
-        content = site_tutorials.tutorial_page(ROOT / notebook)
-        files.append(File.generated(config, page, content=content))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        notebooks = [ROOT / notebook for notebook in TUTORIALS]
+        contents = pool.map(site_tutorials.tutorial_page, notebooks)
+        for page, content in zip(TUTORIALS.values(), contents, strict=True):
+            files.append(File.generated(config, page, content=content))
     for source, target in {**PAGES, **_copies()}.items():
         files.append(File.generated(config, target, abs_src_path=str(ROOT / source)))
     return files

@@ -64,7 +64,7 @@ def _command(name: str) -> str:
         record = option.get_help_record(inner)
         if record is None:
             continue
-        if not record[1].strip():
+        if not getattr(option, "help", None):
             raise ValueError(f"the option {record[0]} of caelab {name} has no description")
         groups.setdefault(getattr(option, "group", "Options"), []).append(record)
     for group, records in groups.items():

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import nbformat
+from filelock import FileLock
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -42,22 +43,34 @@ def run_notebook(file: Path) -> Any:
     return notebook
 
 
-def tutorial_page(file: Path) -> str:
-    """Return the Markdown of a notebook with its outputs; kept until the notebook or caelab change.
+def with_outputs(file: Path) -> Any:
+    """Return a notebook with its outputs, which are kept until the notebook or caelab change.
+
+    The site and the tests share what is kept, also where both ask at the same time.
 
     Raises:
         TutorialError: A cell raises an error.
     """
-    digest = hashlib.sha256(file.read_bytes())
+    digest = hashlib.sha256(file.read_bytes() + Path(__file__).read_bytes())
     for source in sorted((ROOT / "src").rglob("*.py")):
         digest.update(source.read_bytes())
     kept = CACHE / f"{file.stem}-{digest.hexdigest()[:16]}.ipynb"
-    if not kept.is_file():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        for old in CACHE.glob(f"{file.stem}-*.ipynb"):
-            old.unlink()
-        nbformat.write(run_notebook(file), kept)
-    cells = [_markdown(cell) for cell in nbformat.read(kept, as_version=4).cells]
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with FileLock(CACHE / f"{file.stem}.lock"):
+        if not kept.is_file():
+            for old in CACHE.glob(f"{file.stem}-*.ipynb"):
+                old.unlink()
+            nbformat.write(run_notebook(file), kept)
+        return nbformat.read(kept, as_version=4)
+
+
+def tutorial_page(file: Path) -> str:
+    """Return the Markdown of a notebook with its outputs.
+
+    Raises:
+        TutorialError: A cell raises an error.
+    """
+    cells = [_markdown(cell) for cell in with_outputs(file).cells]
     # The page has the notebook's address with a slash at its end, and the file is next to it.
     link = f'<a href="../{file.name}" download>Download this notebook</a>'
     return "\n\n".join([cells[0], link, *cells[1:]]) + "\n"

@@ -1,5 +1,12 @@
+"""The public names: imported at their first use, documented, and typed for users."""
+
+import inspect
+import json
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,10 +27,30 @@ def test_a_public_name_is_imported_at_its_first_use(name: str) -> None:
 
 def test_all_public_names_are_listed_and_documented() -> None:
     assert set(PUBLIC) == set(caelab.__all__)
-    assert all(getattr(caelab, name).__doc__ for name in PUBLIC)
+    for name in PUBLIC:
+        # tests/test_doctests.py runs the examples.
+        assert ">>> " in (inspect.getdoc(getattr(caelab, name)) or ""), name
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     assert {"load", "register"} <= set(PUBLIC)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         caelab.nothing  # noqa: B018
+
+
+def test_pyright_understands_the_package_from_outside(tmp_path: Path) -> None:
+    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    pyright = shutil.which("basedpyright", path=places)
+    if pyright is None:
+        pytest.skip("basedpyright is not installed")
+    file = shutil.copy(Path(__file__).parent / "typing" / "public_api.py", tmp_path)
+    finished = subprocess.run(
+        [pyright, "--pythonpath", sys.executable, "--outputjson", "--level", "error", file],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = json.loads(finished.stdout)
+    assert found["summary"]["filesAnalyzed"] == 1
+    assert [each["message"] for each in found["generalDiagnostics"]] == []

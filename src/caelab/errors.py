@@ -22,6 +22,13 @@ class InputError(ExpectedError):
     It names parameters in backticks, by the name of the argument or by the path in the
     configuration: "`loss.kind` cross_entropy needs `target.kind` bins". The command line puts its
     flags in their place.
+
+    >>> import caelab
+    >>> try:
+    ...     caelab.describe("conv8 pol | up conv3")
+    ... except caelab.InputError as error:
+    ...     print(str(error).splitlines()[0])
+    unknown layer 'pol', at column 7:
     """
 
     outcome = "error"

@@ -20,6 +20,7 @@ from typing import Any, Generic, TypeVar
 from caelab.errors import InputError
 
 KindT = TypeVar("KindT")
+ClassT = TypeVar("ClassT", bound=type)
 
 PLUGINS_VARIABLE = "CAELAB_PLUGINS"
 """Environment variable with the plug-in files, separated as in ``PATH``; workers inherit it."""
@@ -88,11 +89,23 @@ class Registry(Mapping[str, type[KindT]], Generic[KindT]):
         return next(iter(difflib.get_close_matches(name.lower(), list(self), n=1)), None)
 
 
-def register(kind: Any) -> Any:
+def register(kind: ClassT) -> ClassT:
     """Add a user's class to the registry of its family; use it as a class decorator.
 
+    >>> import caelab
+    >>> @caelab.register
+    ... class Cubic(caelab.Loss):
+    ...     name = "cubic"
+    ...     help = "cube of the absolute error"
+    ...
+    ...     def __call__(self, output, target):
+    ...         return ((output - target).abs() ** 3).mean()
+    >>> caelab.Loss.registry["cubic"].help
+    'cube of the absolute error'
+
     Args:
-        kind: A subclass of a family's base class, such as ``caelab.LayerKind``.
+        kind: A subclass of ``caelab.LayerKind``, ``Loss``, ``DegradationKind``, ``OptimizerKind``
+            or ``PredictionTarget``, with a ``name``.
 
     Returns:
         ``kind`` itself.
@@ -106,7 +119,8 @@ def register(kind: Any) -> Any:
             f"cannot register {getattr(kind, '__qualname__', repr(kind))}: it must be a class"
             " derived from the base class of a family, such as caelab.LayerKind."
         )
-    return registry.register(kind)
+    registry.register(kind)
+    return kind
 
 
 _loaded: set[str] = set()

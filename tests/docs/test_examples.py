@@ -26,8 +26,21 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
 
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
 def blocks(page: Path) -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    """Return the Python of a page, each block at its line, so that an error names the place."""
+    text = page.read_text(encoding="utf-8")
+    return [
+        "\n" * text.count("\n", 0, block.start(1)) + block[1] for block in PYTHON.finditer(text)
+    ]
+
+
+def execute(page: Path, names: dict[str, Any]) -> None:
+    """Run the Python of a page, block after block."""
+    for block in blocks(page):
+        exec(compile(block, page, "exec"), names)
 
 
 @pytest.fixture
@@ -42,18 +55,36 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("page", ["how-to/data.md", "how-to/pictures.md", "reference/python.md"])
+RUN = ["how-to/data.md", "how-to/pictures.md", "reference/python.md"]
+"""Pages whose Python is run from top to bottom; tests of their own run that of two others."""
+
+
+def test_the_python_of_every_page_is_run() -> None:
+    pages = {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md") if blocks(page)}
+    assert pages == {*RUN, "how-to/weights.md", "how-to/plugins.md"}
+
+
+@pytest.mark.parametrize("page", RUN)
 def test_the_python_of_a_page_runs(folder: Path, page: str) -> None:
     names: dict[str, Any] = {}
-    for block in blocks(DOCS / page):
-        exec(block, names)
+    execute(DOCS / page, names)
     assert names["model"] is not None
 
 
+def test_an_example_that_fails_names_its_page_and_line(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# Title\n\n```python\nfine = 1\n```\n\n```python\nfine.missing\n```\n", "utf-8"
+    )
+    with pytest.raises(AttributeError, match="missing") as caught:
+        execute(page, {})
+    place = caught.traceback[-1]
+    assert (place.path, place.lineno + 1) == (page, 8)
+
+
 def test_the_python_of_the_readme_runs(folder: Path) -> None:
-    (block,) = blocks(ROOT / "README.md")
     names: dict[str, Any] = {}
-    exec(block, names)
+    execute(ROOT / "README.md", names)
     assert names["code"].shape == (8, 16, 16, 16)
     assert names["picture"].size == (32, 32)
 

@@ -135,6 +135,22 @@ def test_the_tables_of_benchmarks_are_those_of_their_results() -> None:
     assert put_between_marks(text, all_tables(RESULTS)) == text
 
 
+def test_the_answers_of_benchmarks_are_in_their_tables() -> None:
+    shown_there = set(
+        re.findall(r"[\d.,]*\d", (DOCS / "benchmarks/comparison.md").read_text("utf-8"))
+    )
+    (rows,) = (
+        each
+        for each in tables((DOCS / "benchmarks/index.md").read_text(encoding="utf-8"))
+        if "answer" in each[0]
+    )
+    assert len(rows) == 8
+    for row in rows:
+        answer = set(re.findall(r"[\d.,]*\d", row["answer"]))
+        assert answer
+        assert answer <= shown_there, row
+
+
 def test_the_readme_shows_six_results_with_their_sources() -> None:
     (rows,) = (
         each
@@ -142,8 +158,22 @@ def test_the_readme_shows_six_results_with_their_sources() -> None:
         if "source" in each[0]
     )
     assert len(rows) == 6
+    pages = [
+        "results/codes",
+        "results/colorization",
+        "results/restoration",
+        "benchmarks/comparison",
+    ]
+    measured_there = [
+        float(number.replace(",", ""))
+        for page in pages
+        for number in re.findall(r"\d[\d.,]*\d", (DOCS / f"{page}.md").read_text("utf-8"))
+        if number.count(".") == 1
+    ]
     for row in rows:
         (source,) = re.findall(r"\]\(([^)]+)\)", row["source"])
+        baseline = re.findall(r"[\d.]+\d", row["baseline"])[-1]
+        assert any(shown(baseline, value) for value in measured_there), row
         text = (ROOT / source).read_text(encoding="utf-8")
         if source.endswith(".csv"):
             values = [

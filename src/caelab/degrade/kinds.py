@@ -70,6 +70,19 @@ class ImageRandom:
 class DegradationKind:
     """Base class of the degradations; a subclass describes one and applies it.
 
+    >>> import caelab, torch
+    >>> class Darken(caelab.DegradationKind):
+    ...     name = "darken"
+    ...     help = "multiplies all values by one half"
+    ...
+    ...     def apply(self, images, strength, random):
+    ...         return images / 2
+    >>> kind = Darken()
+    >>> kind.apply(torch.ones(2, 3, 8, 8), 0.0, kind.random_numbers(torch.arange(2))).mean()
+    tensor(0.5000)
+
+    ``@caelab.register`` makes ``degradation="darken"`` and ``--degradation darken`` of it.
+
     Attributes:
         name: Word in texts such as ``gray+noise0.1``: small letters.
         help: What it does, in the third person, in one line, such as "blurs by a Gaussian".

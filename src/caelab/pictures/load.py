@@ -184,15 +184,19 @@ class Model:
 def load(name_or_path: str | Path, *, device: Device = "auto") -> Model:
     """Load a shipped model by its name, or a model from a run directory or a weights file.
 
+    >>> import caelab, numpy as np
+    >>> gray = np.full((2, 1, 32, 32), 128, np.uint8)
+    >>> colored = caelab.load("colorize").restore(gray)  # float32 in [0, 1]
+    >>> colored.shape, caelab.load("denoise").card.degradation
+    ((2, 3, 32, 32), 'noise0.1')
+
     Args:
-        name_or_path: Name or path of the model.
+        name_or_path: Name (``caelab models`` lists them), or path of a run directory or of its
+            ``weights.safetensors``.
         device: Device that computes: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
 
     Raises:
         InputError: There is no such model, or it is damaged.
-
-    >>> load("denoise").card.degradation
-    'noise0.1'
     """
     file = find_model(name_or_path)
     if file.suffix == ONNX:

@@ -17,6 +17,18 @@ if TYPE_CHECKING:
 class Loss:
     """Base class of the losses; an instance computes the mean loss of a batch.
 
+    >>> import caelab, torch
+    >>> class LogCosh(caelab.Loss):
+    ...     name = "logcosh"
+    ...     help = "logarithm of the hyperbolic cosine of the error"
+    ...
+    ...     def __call__(self, output, target):
+    ...         return (output - target).cosh().log().mean()
+    >>> LogCosh()(torch.ones(2, 3, 8, 8), torch.zeros(2, 3, 8, 8))
+    tensor(0.4338)
+
+    ``@caelab.register`` makes ``loss="logcosh"`` and ``--loss logcosh`` of it.
+
     Attributes:
         name: Value of ``loss.kind`` that chooses the loss; its column in ``epochs.csv``.
         help: What it is, in one line.

@@ -33,6 +33,20 @@ SCHEDULES: Mapping[str, Callable[[float], float]] = {
 class OptimizerKind:
     """Base class of the optimizers; a subclass makes one.
 
+    >>> import caelab, torch
+    >>> class Momentum(caelab.OptimizerKind):
+    ...     name = "momentum"
+    ...     help = "gradient descent with momentum"
+    ...
+    ...     def make(self, parameters, *, learning_rate, weight_decay):
+    ...         return torch.optim.SGD(parameters, lr=learning_rate, momentum=0.9)
+    >>> weight = torch.nn.Parameter(torch.ones(2))
+    >>> made = Momentum().make([weight], learning_rate=0.1, weight_decay=0)
+    >>> made.param_groups[0]["lr"]
+    0.1
+
+    ``@caelab.register`` makes ``optimizer="momentum"`` and ``--optimizer momentum`` of it.
+
     Attributes:
         name: Value of ``optimizer.kind`` that chooses the optimizer.
         help: What it is, in one line.

@@ -38,6 +38,21 @@ class PredictionTarget(nn.Module):
     The loss compares :meth:`output` with :meth:`target`; test-time augmentation averages
     :meth:`output`. Subclasses are registered with ``caelab.register``.
 
+    >>> import caelab, torch
+    >>> class Squared(caelab.PredictionTarget):
+    ...     name = "squared"
+    ...     summary = "the square of the output"
+    ...     losses = ("values",)
+    ...
+    ...     @classmethod
+    ...     def from_card(cls, card):
+    ...         return cls()
+    ...
+    ...     def answer(self, output):
+    ...         return output.square().clamp(0, 1)
+    >>> Squared().answer(torch.full((1, 3, 8, 8), -0.5)).mean()
+    tensor(0.2500)
+
     Attributes:
         name: Word for the kind in configurations and cards.
         summary: One line for help texts.

@@ -151,20 +151,25 @@ class LayerKind:
     A subclass sets the class attributes, defines :meth:`module`, and overrides the other methods
     where its kind differs from a layer that keeps the shape, has no weights and computes each
     output pixel from the input pixel at the same position. ``@caelab.register`` makes it part of
-    the network language::
+    the network language. A whole example is ``examples/blurpool.py``.
 
-        @caelab.register
-        class Flip(caelab.LayerKind):
-            name = "flip"
-            help = "mirror image"
-
-            def receptive_field(self, field):
-                return None  # the whole image
-
-            def module(self, shape):
-                return MirrorImage()  # a torch.nn.Module: (N, C, H, W) → (N, C, H, W)
-
-    A whole example is ``examples/blurpool.py``.
+    >>> import caelab
+    >>> from torch import nn
+    >>> @caelab.register
+    ... class Sharpen(caelab.LayerKind):
+    ...     name = "sharpen"
+    ...     help = "trained 3×3 filter of each channel"
+    ...
+    ...     def weights(self, shape):
+    ...         return 9 * shape[0]  # shape is (C, H, W)
+    ...
+    ...     def receptive_field(self, field):
+    ...         return field.windows(3, 1, padding=1)
+    ...
+    ...     def module(self, shape):
+    ...         return nn.Conv2d(shape[0], shape[0], 3, padding=1, groups=shape[0], bias=False)
+    >>> [row.weights for row in caelab.describe("conv8 sharpen | conv3").rows]
+    [224, 72, 219]
 
     Attributes:
         name: Name in the text, of lower-case letters.
