@@ -10,7 +10,7 @@ DATA   ?= auto
 
 .PHONY: help
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "caelab needs Python 3.11 or newer: make PYTHON=python3.12 …"; exit 2; }
@@ -53,6 +53,13 @@ docs: $(VENV)/.installed ## Build the documentation into site/; any warning is a
 .PHONY: docs-serve
 docs-serve: $(VENV)/.installed ## Show the documentation at http://localhost:8000 while you write it
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
+
+.PHONY: constraints
+constraints: $(VENV)/.installed ## Write the newest versions that fit together into constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@head=$$(grep '^#' constraints.txt); { echo "$$head"; $(BIN)/uv pip compile --quiet --all-extras --universal \
+	  --python-version 3.11.5 --no-annotate --no-header pyproject.toml | grep -Ev '^(nvidia|cuda|triton)'; } > constraints.new
+	mv constraints.new constraints.txt
 
 .PHONY: weights
 weights: $(VENV)/.installed ## Train the shipped models again from their cards (hours; CAELAB_DATA: path of CIFAR-10)

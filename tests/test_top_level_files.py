@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import click
@@ -61,6 +62,17 @@ def test_paths_in_the_guide_exist() -> None:
     assert len(paths) > 10
     for path in paths:
         assert (ROOT / path).exists() or (ROOT / "src" / "caelab" / path).exists(), path
+
+
+def test_every_dependency_has_a_tested_version() -> None:
+    requirements = pytest.importorskip("packaging.requirements")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [requirements.Requirement(line) for line in lines if not line.startswith("#")]
+    tested = {pin.name.lower(): next(iter(pin.specifier)).version for pin in pins}
+    for group in (project["dependencies"], *project["optional-dependencies"].values()):
+        for needed in map(requirements.Requirement, group):
+            assert needed.specifier.contains(tested[needed.name.lower()]), needed
 
 
 def test_the_files_for_github_are_yaml() -> None:

@@ -78,7 +78,7 @@ def unsupported(page: Path, text: str) -> list[tuple[str, str]]:
     """Return the numbers that no linked file holds and no command makes, with their text."""
     missing = []
     for section in sections(text):
-        made = any(map(COMMAND.match, CODE.findall(section))) or re.search("[Ss]ource", section)
+        made = any(map(COMMAND.match, CODE.findall(section))) or "source" in section.lower()
         for block in blocks(section):
             linked = [page.parent / target for target in LINK.findall(block)]
             files = [file for file in linked if file.suffix in (".md", ".json", ".csv")]
