@@ -38,10 +38,11 @@ class Run:
 
     >>> import caelab, tempfile, numpy as np
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     trained = caelab.train("conv2 | conv3", "photos", runs=folder, epochs=1, train_size=64)
+    ...     trained = caelab.train("conv2 | conv3", "photos", runs=folder, epochs=1, train_size=128)
     ...     run = caelab.Run(trained.path)
     ...     restored = run.model.restore(np.zeros((1, 3, 32, 32), np.uint8))
-    >>> run.config.network, len(run.errors), run.per_image["mse"].shape, restored.shape
+    ...     errors = run.per_image["mse"]
+    >>> run.network.text, len(run.errors), errors.shape, restored.shape
     ('conv2 | conv3', 1, (800,), (1, 3, 32, 32))
 
     Attributes:
