@@ -1,9 +1,9 @@
 """Color spaces, luminance, merging of chroma with luminance, and colors outside sRGB.
 
 Every function takes NumPy arrays or PyTorch tensors and returns the kind it was given. Images are
-floating point, ``(..., C, H, W)``: the channels are the third axis from the end, whatever comes
-before. RGB is sRGB: gamma-encoded values in [0, 1], BT.709 primaries, white point D65. Conversions
-do not clip; :func:`merge` does. On tensors all of them are differentiable, black included.
+floating point, ``(..., C, H, W)``: the channels are the third axis from the end. RGB is sRGB:
+gamma-encoded values in [0, 1], BT.709 primaries, white point D65. Conversions do not clip;
+:func:`merge` does. On tensors all of them are differentiable, black included.
 """
 
 import sys
@@ -49,10 +49,11 @@ _OKLAB: Matrix = (
 """Cube roots of cone responses to OkLab."""
 
 _DARKEST_CONE = 1e-6
-"""Below this cone response OkLab's cube root, infinitely steep at 0, is replaced by its chord."""
+"""Below this cone response a straight line replaces OkLab's cube root, which is infinitely steep
+at 0."""
 
 _TINY = 1e-12
-"""Smaller offsets from gray do not limit the saturation; keeps the divisor from 0."""
+"""Smaller offsets from gray do not limit the saturation, so that no divisor is 0."""
 
 
 def _inverse(matrix: Matrix) -> Matrix:
@@ -124,8 +125,8 @@ def rgb_to_lab(rgb: ArrayT) -> ArrayT:
     """
     xyz = _mix(_XYZ, _to_linear(rgb))
     root = xyz.clip(_LAB_LINEAR) ** (1 / 3)
-    # Near black the cube root is infinitely steep. CIELAB's line avoids that and joins the root
-    # with the same value.
+    # Near black the cube root is infinitely steep. CIELAB replaces it by a line there, which has
+    # the same value where the two meet.
     line = _LAB_SLOPE * xyz + _LAB_OFFSET
     x, y, z = _planes(_library(xyz).where(xyz > _LAB_LINEAR, root, line))
     return _stack(rgb, 116 * y - 16, 500 * (x - y), 200 * (y - z))
@@ -135,10 +136,10 @@ def lab_to_rgb(lab: ArrayT) -> ArrayT:
     """Convert CIELAB (D65, 2° observer) to sRGB without clipping, both ``(..., 3, H, W)``."""
     lightness, a, b = _planes(lab)
     # Every step of `rgb_to_lab` in reverse order. A color outside sRGB can have a negative z, which
-    # no light has: it becomes 0.
+    # does not exist; it becomes 0.
     y = (lightness + 16) / 116
     roots = _stack(lab, y + a / 500, y, (y - b / 200).clip(0))
-    # The same limit as in `rgb_to_lab`, seen from the other side: the line's value where it ends.
+    # The limit of `rgb_to_lab` after the conversion: the value of the line at its end.
     dark = roots <= _LAB_SLOPE * _LAB_LINEAR + _LAB_OFFSET
     xyz: ArrayT = _library(lab).where(dark, (roots - _LAB_OFFSET) / _LAB_SLOPE, roots**3)
     return _from_linear(_mix(_XYZ_INVERSE, xyz))
@@ -153,7 +154,7 @@ def rgb_to_oklab(rgb: ArrayT) -> ArrayT:
     1.0
     """
     cones = _mix(_OKLAB_CONES, _to_linear(rgb))
-    # `where` computes both branches: the clip keeps the root's gradient finite in the other one.
+    # `where` computes both branches; the clip keeps the gradient of the unused root finite.
     dark = abs(cones) <= _DARKEST_CONE
     root = abs(cones).clip(_DARKEST_CONE) ** (1 / 3) * _library(rgb).sign(cones)
     roots: ArrayT = _library(rgb).where(dark, cones * _DARKEST_CONE ** (-2 / 3), root)
@@ -224,18 +225,18 @@ def merge(luma: ArrayT, chroma: ArrayT, space: ColorSpace, *, gamut: Gamut = "cl
     >>> merge(gray, planes, SPACES["ycbcr"]).shape
     (3, 2, 2)
     """
-    # The gray pixel with this luma tells the lightness: CIELAB and OkLab define theirs by linear
-    # light, so a luma cannot be used as it is. Of YCbCr it is the lightness itself.
+    # The lightness is that of the gray pixel with this luma. In YCbCr it is the luma itself; CIELAB
+    # and OkLab define lightness by linear light, so that the luma must be converted.
     lightness = luma if space.name == "ycbcr" else space.from_rgb(gray_rgb(luma))[..., :1, :, :]
     rgb: ArrayT = space.to_rgb(_library(luma).concatenate([lightness, chroma], -3))
     return rgb.clip(0, 1) if gamut == "clip" else desaturate(rgb, luma)
 
 
 def desaturate(rgb: ArrayT, luma: ArrayT) -> ArrayT:
-    """Draw colors toward the gray of their luma until they lie in sRGB.
+    """Reduce the saturation of colors until they are in sRGB, and keep their luma.
 
     The YCbCr chroma of ``rgb`` is kept where it makes a color of sRGB with ``luma``, and otherwise
-    scaled down until it does: hue and luma stay, saturation gives way.
+    scaled down until it does: hue and luma stay, and saturation is reduced.
 
     Args:
         rgb: Any values, ``(..., 3, H, W)``; their own luma does not matter.
@@ -247,12 +248,12 @@ def desaturate(rgb: ArrayT, luma: ArrayT) -> ArrayT:
     xp = _library(rgb)
     # The offset from gray has the luma 0, so gray + share · offset has the same luma for any share.
     offset = rgb - luminance(rgb)
-    # Not `amax`, which takes three times as long over three channels that lie last in memory.
+    # `amax` would take three times as long over three channels that are last in memory.
     red, green, blue = _planes(offset)
     above = xp.maximum(xp.maximum(red, green), blue).clip(_TINY)[..., None, :, :]
     below = -xp.minimum(xp.minimum(red, green), blue).clip(None, -_TINY)[..., None, :, :]
-    # The largest factor of the offset that keeps every channel within [0, 1]: the channel farthest
-    # above gray limits it at 1, the one farthest below at 0.
+    # The largest factor of the offset that keeps every channel within [0, 1]: the highest channel
+    # must not exceed 1, and the lowest must not fall below 0.
     share = xp.minimum((1 - luma) / above, luma / below).clip(None, 1)
     result: ArrayT = (luma + share * offset).clip(0, 1)
     return result
@@ -276,14 +277,14 @@ def _stack(kind: ArrayT, *planes: Any) -> ArrayT:
 
 def _mix(matrix: Matrix, image: ArrayT) -> ArrayT:
     """Multiply the channels of every pixel by a 3×3 matrix, ``(..., 3, H, W)`` both."""
-    # Scalars instead of an array of weights, which a GPU would wait for at every call.
+    # With scalars, because an array of weights would have to be copied to the GPU at every call.
     first, second, third = _planes(image)
     return _stack(image, *(a * first + b * second + c * third for a, b, c in matrix))
 
 
 def _to_linear(rgb: ArrayT) -> ArrayT:
     """Decode sRGB's gamma (IEC 61966-2-1)."""
-    # The clip keeps the power's gradient finite where `where` does not choose it.
+    # The clip keeps the gradient of the power finite where `where` does not use it.
     power = ((rgb.clip(0.04045) + 0.055) / 1.055) ** 2.4
     linear: ArrayT = _library(rgb).where(rgb > 0.04045, power, rgb / 12.92)
     return linear

@@ -1,4 +1,4 @@
-"""Where arithmetic happens: device, precision and threads."""
+"""Where and how to compute: device, precision and threads."""
 
 import contextlib
 import logging
@@ -135,13 +135,13 @@ def in_parallel(
     others = [_pool().submit(function, *share) for share in shares[1:]]
     results = [function(*shares[0])]
     for other, share in zip(others, shares[1:], strict=True):
-        # What no thread has begun yet is done here. So a thread never waits for work that waits
-        # for a thread, however calls are nested.
+        # A share that no thread has begun is computed here. So no thread waits for work that waits
+        # for a thread, even if calls are nested.
         results.append(function(*share) if other.cancel() else other.result())
     return results
 
 
-# One pool for the whole process: each would keep a thread alive for every core.
+# One pool for the whole process, because each pool keeps one thread per core alive.
 @cache
 def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(os.cpu_count(), "caelab")

@@ -1,7 +1,7 @@
-"""How every figure of caelab looks: colors, axes, grids of images, and the files they are saved as.
+"""The look of all figures: colors, axes, grids of images, and how they are saved.
 
 Figures have a white background, so that they can be read on dark pages and in print. Every color
-comes with a marker or a line style of its own, and text stays text in SVG files.
+has its own marker or line style, and text stays text in SVG files.
 """
 
 import io
@@ -22,7 +22,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from caelab.files import replacing
 
 BLUE, ORANGE, GREEN, GRAY = "#0072B2", "#D55E00", "#009E73", "#666666"
-"""Colors of Okabe and Ito's palette, which color-blind people can tell apart."""
+"""Colors of Okabe and Ito's palette, which color-blind people can distinguish."""
 
 INK, GRID = "#222222", "#dddddd"
 
@@ -36,7 +36,7 @@ LINES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
 """Line styles, in the order in which lines take them."""
 
 WIDTH = 7.2
-"""Width of a figure in inches: that of a page's text."""
+"""Width of a figure in inches, which is the width of a page's text."""
 
 MSE_LABEL = "mean squared error, pixels in [0, 1]"
 
@@ -83,7 +83,7 @@ def set_limits(
         if not values:
             continue
         low, high = min(values), max(values)
-        # A single value has no range; 5% around it keeps the axis from collapsing.
+        # A single value has no range, so the axis gets 5% on both sides.
         spare = max((high / low) ** margin, 1.05)
         low, high = low / spare, high * spare
         axes.set(**{f"{name}scale": "log", f"{name}lim": (low, high)})
@@ -162,7 +162,7 @@ def draw_image_rows(rows: Mapping[str, np.ndarray]) -> Figure:
     """
     side, left, count = 0.62, 1.9, max(map(len, rows.values()))
     width, height = left + side * count + 0.05, side * len(rows) + 0.05
-    # Placed by hand: a row label must not change the scale of the images beside it.
+    # Positions are computed here, so that a row label does not change the scale of the images.
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes((left / width, 0, 1 - left / width, 1))
     _, down = _show_grid(axes, list(rows.values()))
@@ -183,7 +183,7 @@ def add_footnote(figure: Figure, text: str) -> None:
 def save_figure(figure: Figure, *files: Path) -> None:
     """Write a figure to each file, as SVG or PNG by its suffix."""
     for file in files:
-        # One salt for all files, so that a run that is finished again leaves the same bytes.
+        # One salt for all files, so that the same run always writes the same bytes.
         data = render(figure, "caelab", "svg" if file.suffix.lower() == ".svg" else "png")
         with replacing(file) as temporary:
             temporary.write_bytes(data)
@@ -198,7 +198,7 @@ def render(figure: Figure, name: str, format: Literal["svg", "png"]) -> bytes:  
         format: File format.
     """
     file = io.BytesIO()
-    # What would change with the version of matplotlib; an SVG loses its metadata below.
+    # A PNG would otherwise contain the version of matplotlib; an SVG loses its metadata below.
     metadata = {"Software": None} if format == "png" else None
     # Without a salt matplotlib draws random identifiers, and equal figures have different files.
     settings: Any = {**_SETTINGS, "svg.hashsalt": name}
@@ -206,7 +206,8 @@ def render(figure: Figure, name: str, format: Literal["svg", "png"]) -> bytes:  
         figure.savefig(file, format=format, dpi=150, metadata=metadata, facecolor="white")
     if format == "png":
         return file.getvalue()
-    # What a browser draws is kept: the rest is the same in every figure and would clash in a page.
+    # Only the drawing is kept: the header is the same in every figure, and twice in a page is
+    # wrong.
     text = file.getvalue().decode()
     text = re.sub(r"^.*?(?=<svg)|<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r'<g id="[^"]*"', "<g", text)
@@ -217,7 +218,7 @@ def render(figure: Figure, name: str, format: Literal["svg", "png"]) -> bytes:  
 def _show_grid(axes: Axes, rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Show rows of images ``(K, 1 or 3, H, W)`` as one picture with white gaps.
 
-    Axes for every image would look the same and take seconds.
+    It looks the same as an axis for each image, which would take seconds.
 
     Returns:
         The centers of columns ``(K,)`` and of rows, in data coordinates.

@@ -1,9 +1,9 @@
 """Random numbers that depend on explicit seeds only, so that a resumed run repeats them.
 
-Generators (:func:`generator_for`) serve what is drawn for a whole batch. Random numbers of an
-image (:func:`uniform`, :func:`normal`) are a hash of the image's key, a stream and an index: a
-generator that is read in order would tie an image's noise to the batch it came in, and its state
-would have to be saved.
+Generators (:func:`generator_for`) are for what is drawn for a whole batch. Random numbers of an
+image (:func:`uniform`, :func:`normal`) are a hash of the image's key, a stream and an index. From a
+generator, an image's noise would depend on the batch that the image is in, and the generator's
+state would have to be saved.
 """
 
 import math
@@ -29,8 +29,8 @@ def generator_for(seed: int, purpose: Purpose, *moments: int) -> torch.Generator
 
     Args:
         seed: Seed of the run, not negative.
-        purpose: What is drawn; changing how much one purpose draws leaves the others alone.
-        moments: Epoch, step and so on. A resumed run asks again and gets the same numbers.
+        purpose: What is drawn. Each purpose has its own numbers, however many others draw.
+        moments: Epoch, step and so on. A resumed run gets the same numbers again.
 
     >>> torch.randperm(5, generator=generator_for(0, "batches", 1))
     tensor([0, 4, 2, 3, 1])
@@ -46,8 +46,8 @@ def image_keys(rows: NDArray[np.int64], seed: int, *moments: int) -> Tensor:
     Args:
         rows: Indices of the images in their data set, ``(N,)``, not negative.
         seed: Seed of the run, not negative.
-        moments: The epoch in training, for other random numbers in each. Nothing for evaluation,
-            which draws the same numbers every time.
+        moments: The epoch in training, so that each epoch has other random numbers. Nothing for
+            evaluation, which always uses the same numbers.
     """
     # The moments are a spawn key: appended to the seed, a moment 0 would be the same as none.
     sequence = np.random.SeedSequence([seed, _KEY_STREAM], spawn_key=moments)
@@ -75,8 +75,8 @@ def uniform(keys: Tensor, count: int, stream: int) -> Tensor:
     number = counter * -0x61C88647 + low  # the golden ratio of 2³²: neighbors start far apart
     for shift, multiplier in _ROUNDS:
         _fold(number, shift).mul_(multiplier).add_(high)
-    # 24 bits, as many as float32 holds exactly. The half keeps 0 out, whose logarithm `normal`
-    # could not take.
+    # 24 bits, because float32 holds no more exactly. Adding a half avoids 0, of which `normal`
+    # could not take the logarithm.
     return _fold(number, 16).bitwise_and_(0xFFFFFF).float().add_(0.5).mul_(2.0**-24)
 
 

@@ -139,7 +139,7 @@ def load_plugins() -> None:
     for name, load in plugins.items():
         if name in _loaded:
             continue
-        _loaded.add(name)  # before it loads: what it imports may look a kind up
+        _loaded.add(name)  # set first, because what it imports may look up a kind
         try:
             load()
         except Exception as error:
@@ -165,10 +165,10 @@ def _import_file(path: Path) -> None:
     if spec is None or spec.loader is None:
         raise ImportError("it is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # pickle and dataclasses look their module up
+    sys.modules[name] = module  # pickle and dataclasses look it up there
     spec.loader.exec_module(module)
 
 
 def _origin(kind: type) -> str:
-    """Name where a class comes from; a module that is imported twice gives the same class twice."""
+    """Return module and name of a class; a module that is imported twice has equal names."""
     return f"{kind.__module__}.{kind.__qualname__}"

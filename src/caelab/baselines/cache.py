@@ -19,7 +19,7 @@ def cached_arrays(
 ) -> dict[str, np.ndarray]:
     """Return the arrays that ``compute`` makes, from the user's cache if they are there.
 
-    A damaged file is computed again; a cache that cannot be written is done without.
+    A damaged file is computed again. A cache that cannot be written is not used.
 
     Args:
         name: First part of the file's name.
@@ -27,8 +27,8 @@ def cached_arrays(
             else by its text. Change the name when the computation changes.
         compute: Function that makes the arrays, by name.
     """
-    # The pixels' bytes, not the data set's name: 48,000 images of CIFAR-10 take 0.1 seconds, and no
-    # caller has to know where the images came from.
+    # The pixels are hashed, not the name of the data set, so that no caller has to know where
+    # images come from. 48,000 images of CIFAR-10 take 0.1 seconds.
     digest = hashlib.sha256()
     for each in inputs:
         if isinstance(each, DeviceImages):

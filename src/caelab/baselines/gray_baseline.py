@@ -1,4 +1,4 @@
-"""Colorizations that look at no more of a picture than its luma: gray, or one color everywhere."""
+"""The simplest colorizations: the gray picture itself, or the same chroma in every pixel."""
 
 import torch
 from torch import Tensor

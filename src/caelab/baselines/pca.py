@@ -14,16 +14,16 @@ from caelab.metrics.evaluate import squared_errors
 from caelab.progress import progress
 
 MAX_DIMENSION = 4096
-"""Largest number of values of an image, or a patch, for a PCA; its covariance matrix has the square
-of that."""
+"""Largest number of values of an image or a patch for a PCA, whose covariance matrix has the square
+of this number of entries."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrincipalComponents:
     """The best linear code of every size for images (Eckart and Young 1936).
 
-    By patch it is the best linear *convolutional* code whose kernel is as large as its stride: the
-    same components at every position of the image.
+    For patches it is the best linear *convolutional* code whose stride equals its kernel size: all
+    patches have the same components.
 
     Attributes:
         mean: Mean image or patch on [0, 1], flattened channels first, ``float32 (D,)``.
@@ -44,7 +44,7 @@ class PrincipalComponents:
         second = torch.zeros(dimension, dimension, dtype=torch.float64, device=pixels.device)
         count = 0
         batches = pixels.batches(1024)
-        eigenvectors = len(batches)  # they take about as long as all the products
+        eigenvectors = len(batches)  # they take about as long as all products together
         with progress("PCA, the linear code to compare with", len(batches) + eigenvectors) as bar:
             for chosen in batches:
                 rows = _to_rows(pixels.batch(chosen), kernel).mul(255).round_().sub_(128)
@@ -62,7 +62,7 @@ class PrincipalComponents:
         return cls(mean=((mean + 128) / 255).float(), components=components, kernel=kernel)
 
     def errors(self, pixels: DeviceImages, size: int) -> np.ndarray:
-        """Return each image's MSE when ``size`` numbers of it are kept, ``float64 (N,)``."""
+        """Return each image's MSE for a code of ``size`` numbers, ``float64 (N,)``."""
         patches = int(np.prod(pixels.shape)) // len(self.mean)
         kept = self.components[: size // patches]
 
@@ -118,7 +118,7 @@ def suitable_sizes(
 
     Args:
         shape: Shape ``(C, H, W)`` of the images.
-        count: Number of training images: they span no more directions than one less.
+        count: Number of training images: they span at most ``count − 1`` directions.
         sizes: Numbers of a code.
         patch: Side of the patches, which must tile the image and share the code evenly; ``None``
             for whole images.
@@ -132,10 +132,10 @@ def suitable_sizes(
     down, across = patch or height, patch or width
     patches, dimension = height // down * (width // across), channels * down * across
     tiled = height % down == width % across == 0
-    # A single patch would repeat the code of whole images.
+    # A single patch is a whole image.
     if not tiled or dimension > MAX_DIMENSION or (patch and patches == 1):
         return []
-    # Beyond the rank, codes of all sizes are one and the same, and say nothing of their size.
+    # Beyond the rank, additional numbers of a code are all 0.
     rank = min(dimension, count * patches) - 1
     return sorted({size for size in sizes if 0 < size <= rank * patches and size % patches == 0})
 

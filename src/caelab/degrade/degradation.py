@@ -29,13 +29,13 @@ class DegradationStep:
 
     @property
     def kind(self) -> DegradationKind:
-        """The kind that the name stands for."""
+        """The kind of this name."""
         return DegradationKind.registry[self.name]()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Degradation:
-    """What a network's input has lost against the clean image: steps, done from left to right.
+    """What is done to a clean image to make the network's input: steps, from left to right.
 
     ``str(degradation)`` is its canonical text.
 
@@ -60,7 +60,7 @@ class Degradation:
 
     @property
     def keeps_luminance(self) -> bool:
-        """Whether the result's luma is the clean image's, so that only chroma is lost."""
+        """Whether the result has the luma of the clean image, so that only chroma is lost."""
         return all(step.kind.keeps_luminance for step in self.steps)
 
     @property

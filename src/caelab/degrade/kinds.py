@@ -44,7 +44,7 @@ class Strength:
 
 @dataclass(frozen=True)
 class ImageRandom:
-    """Random numbers for a batch of images: each image's own, the same ones in every batch.
+    """Random numbers for a batch of images; those of an image are the same in every batch.
 
     Attributes:
         keys: Keys of the images, ``int64 (N,)``; see :func:`caelab.randomness.image_keys`.
@@ -287,8 +287,8 @@ def blur(images: "Tensor", deviation: float) -> "Tensor":
 
     The image is mirrored at its border, the outermost pixels twice.
     """
-    # A blur is linear in rows and in columns: two small matrix products, on every device and with a
-    # gradient.
+    # A blur is linear in rows and in columns, so two small matrix products compute it, on every
+    # device and with a gradient.
     rows, columns = (
         _blur_matrix(size, deviation, images.dtype, images.device) for size in images.shape[2:]
     )
@@ -299,7 +299,7 @@ def downscale(images: "Tensor", factor: int) -> "Tensor":
     """Average squares of ``factor`` pixels and enlarge the result to the old size.
 
     The interpolation is bicubic (Keys' a = −0.5), clipped to [0, 1]. Where a side is no multiple
-    of the factor, the squares become rectangles of slightly less that share pixels.
+    of the factor, the squares become slightly smaller rectangles, which overlap.
 
     Args:
         images: ``(N, C, H, W)``, clipped to [0, 1] first.

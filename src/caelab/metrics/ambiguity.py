@@ -1,4 +1,4 @@
-"""How many colors a gray patch can have: the spread of the colors of training patches like it.
+"""How ambiguous the color of a gray patch is: the spread of colors of similar training patches.
 
 Gray patches that look alike have different colors. The answer with the smallest squared error is
 the mean of those colors, and its error their variance, which no training removes. A network sees
@@ -24,7 +24,7 @@ NEIGHBORS = 16
 
 POSITION = 0.1
 """Weight of a patch's position in its features: patches at opposite borders of the image differ as
-much as patches whose every pixel differs by this in luma, on [0, 1]."""
+much as patches in which each pixel differs by this much in luma, on [0, 1]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ def cut_patches(pixels: DeviceImages, count: int, *, seed: int) -> Patches:
     if min(height, width) < SIDE:
         raise ValueError(f"images of {height}×{width} have no patches of {SIDE}×{SIDE}")
     generator = np.random.default_rng(seed)
-    # Every image is used once before any is used twice.
+    # Every image gives one patch before any gives two.
     images = torch.from_numpy(np.resize(generator.permutation(len(pixels)), count))
     highest = height - SIDE + 1, width - SIDE + 1
     corners = torch.from_numpy(generator.integers(0, highest, (count, 2)))
@@ -121,7 +121,7 @@ def patches_at(planes: Tensor, corners: Tensor) -> Tensor:
     Returns:
         Patches ``(M, C, SIDE, SIDE)``.
     """
-    # Unfolding makes views: of all possible patches only those that are asked for are copied.
+    # Unfolding makes views, so that only the wanted patches are copied.
     patches = planes.unfold(2, SIDE, 1).unfold(3, SIDE, 1)  # (M, C, rows, columns, SIDE, SIDE)
     image = torch.arange(len(planes), device=planes.device)
     return patches[image, :, corners[:, 0], corners[:, 1]]
@@ -184,7 +184,7 @@ def nearest_neighbors(features: Tensor, among: Tensor, count: int) -> Tensor:
     Returns:
         Positions ``int64 (M, count)``, the nearest first.
     """
-    # In parts, as the distances of 2,000 patches to 20,000 would take 160 MB at once.
+    # In parts, because the distances of 2,000 patches to 20,000 would take 160 MB at once.
     return torch.cat(
         [
             torch.cdist(part, among).topk(count, largest=False).indices

@@ -70,7 +70,7 @@ class ShiftedError:
 
     Attributes:
         scale: Factor on the clean image.
-        offset: Number added to it then; the result is clipped to [0, 1].
+        offset: Number that is added after that; the result is clipped to [0, 1].
         chroma_mse: Chroma MSE against the image that was changed in the same way.
         relative: Chroma MSE over that of the gray copy: 1 is no better than no color at all.
     """
@@ -107,8 +107,8 @@ class ChromaError:
         share: Share of all pixels, or of all pairs.
         chroma_mse: Mean squared error of Cb and Cr at these pixels; NaN without any.
         kept: Part of the true chroma, or of its difference within a pair, that the estimate has in
-            the same direction, Σ estimate·truth / Σ truth² over Cb and Cr: 1 where it is all there,
-            0 where it is missing, negative for the opposite color; NaN where the truth has none.
+            the same direction, Σ estimate·truth / Σ truth² over Cb and Cr: 1 if all of it is kept,
+            0 if it is missing, negative for the opposite color; NaN if the truth has no chroma.
     """
 
     name: str
@@ -130,8 +130,7 @@ class ChromaError:
             truth: True chroma, or its differences, ``(2, M)``.
         """
         guess, truth = guess[:, mask], truth[:, mask]
-        # The share of the truth that is found, not a ratio of lengths: an estimate that is as
-        # colorful and of the wrong hue must not count.
+        # Not a ratio of lengths, because an estimate of equal chroma and wrong hue must not count.
         return cls(
             name=name,
             share=float(mask.double().mean()),
@@ -149,7 +148,7 @@ class Bleeding:
 
 
 def colorfulness_kept(estimated: np.ndarray, true: np.ndarray) -> ColorfulnessKept:
-    """Compare the colorfulness of images, ``(N,)`` both; NaN if no true image has any.
+    """Compare the colorfulness ``(N,)`` of images; NaN if no true image has any color.
 
     >>> colorfulness_kept(np.array([10.0, 30.0]), np.array([20.0, 40.0])).quartiles
     (0.5625, 0.625, 0.6875)
@@ -161,7 +160,7 @@ def colorfulness_kept(estimated: np.ndarray, true: np.ndarray) -> ColorfulnessKe
     quarters = (0.25, 0.5, 0.75)
     first, second, third = np.quantile(estimated[colored] / true[colored], quarters).tolist()
     return ColorfulnessKept(
-        # A ratio of means, because the mean of ratios would be ruled by nearly gray images.
+        # A ratio of means, because nearly gray images would dominate the mean of ratios.
         ratio=float(estimated.mean() / true.mean()),
         quartiles=(first, second, third),
         n=int(colored.sum()),
@@ -204,8 +203,8 @@ def shifted_errors(
         batches = estimates(restore, pixels, degradation=degradation, adjust=adjust)
         chroma = [_chroma(each.estimate, each.target) for each in batches]
         guess, truth = map(torch.cat, zip(*chroma, strict=True))
-        # A darker image has less chroma, and every colorizer a smaller error on it; only the ratio
-        # to the gray copy's error, which is the true chroma, can be compared between shifts.
+        # A darker image has less chroma, so that every colorizer has a smaller error on it. Only
+        # the ratio to the gray copy's error can be compared between shifts.
         error, gray = float((guess - truth).square().mean()), float(truth.square().mean())
         relative = error / gray if gray > 0 else math.nan
         return ShiftedError(scale=scale, offset=offset, chroma_mse=error, relative=relative)
@@ -221,7 +220,7 @@ def invented_color(estimate: Tensor, target: Tensor) -> InventedColor:
         target: The true images, of the same shape.
 
     Returns:
-        The color, NaN if every true image has some.
+        The given color; NaN if every true image has color.
     """
     guess, truth = (
         chroma.square().flatten(1).mean(1).sqrt() for chroma in _chroma(estimate, target)
@@ -237,7 +236,7 @@ def invented_color(estimate: Tensor, target: Tensor) -> InventedColor:
 
 
 def hue_errors(estimate: Tensor, target: Tensor) -> tuple[ChromaError, ...]:
-    """Return the chroma errors by the pixels' true hue; grayish pixels belong to no sector.
+    """Return the chroma errors by the pixels' true hue; nearly gray pixels belong to no sector.
 
     Args:
         estimate: RGB images ``(N, 3, H, W)`` in [0, 1].
@@ -268,7 +267,7 @@ def bleeding(estimate: Tensor, target: Tensor) -> Bleeding:
     """
     guess, truth = (SPACES["ycbcr"].from_rgb(images).double() for images in (estimate, target))
     error = (guess - truth)[:, 1:].square().mean(1)
-    # Vertical pairs of pixels, then horizontal ones, in one row of (channel, pair) each.
+    # One row per channel: vertical pairs of pixels first, then horizontal pairs.
     guess_steps, true_steps = (
         torch.cat([planes.diff(dim=axis).transpose(0, 1).flatten(1) for axis in (2, 3)], dim=1)
         for planes in (guess, truth)

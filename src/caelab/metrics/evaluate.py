@@ -50,7 +50,7 @@ def estimates(
 ) -> Iterator[Estimate]:
     """Yield degraded images and what a method makes of them, batch by batch in order.
 
-    Noise and masks depend on the image alone, so every method restores the same inputs.
+    Noise and masks depend only on the image, so every method restores the same inputs.
 
     Args:
         restore: The method.
@@ -61,8 +61,8 @@ def estimates(
     """
     for rows in pixels.batches(batch_size):
         target = pixels.batch(rows) if adjust is None else adjust(pixels.batch(rows))
-        # Keys come from an image's row in the data set, so a few test images get the same noise as
-        # when all are measured.
+        # Keys come from an image's row in the data set, so that a subset of the test images gets
+        # the same noise as all of them.
         keys = image_keys(pixels.rows[rows], EVALUATION_SEED).to(pixels.device)
         degraded = degrade(target, degradation, keys)
         yield Estimate(estimate=restore(degraded), target=target, degraded=degraded)
@@ -99,7 +99,7 @@ def squared_errors(
 def measure_restored(
     restore: Restore, pixels: DeviceImages, degradation: Degradation
 ) -> dict[str, np.ndarray]:
-    """Return all metrics that have a meaning for a task, for every image that a method restores.
+    """Return all metrics that make sense for a task, for every image that a method restores.
 
     Args:
         restore: The method.
@@ -107,11 +107,11 @@ def measure_restored(
         degradation: Degradation of the images before the method restores them.
 
     Returns:
-        ``float64 (N,)`` by name: ``mse`` alone for reconstructions of clean images; all of
+        ``float64 (N,)`` by name: only ``mse`` for reconstructions of clean images; all of
         ``METRICS``, and ``true_colorfulness`` of the clean images, if the degradation removes
         color; otherwise the metrics that do not measure color.
     """
-    # The metrics of color take twice as long as the others, CIEDE2000 most of it.
+    # The metrics of color, above all CIEDE2000, take twice as long as the others.
     gray = degradation.channels(3) == 1
     names = [name for name, metric in METRICS.items() if gray or not metric.color]
     batches = []

@@ -120,7 +120,7 @@ def ciede2000(estimate_lab: Tensor, target_lab: Tensor) -> Tensor:
 
 
 def color_accuracy(estimate_lab: Tensor, target_lab: Tensor, *, tolerance: float) -> Tensor:
-    """Return each image's share of pixels close to the truth in L, a and b alike (ε-accuracy).
+    """Return each image's share of pixels close to the truth in each of L, a and b (ε-accuracy).
 
     The channels are rounded to whole numbers first; the range of L is 100, that of a and b 220, as
     in the code of Nazeri et al. (2018, arXiv 1803.05400).
@@ -136,7 +136,8 @@ def color_accuracy(estimate_lab: Tensor, target_lab: Tensor, *, tolerance: float
     >>> color_accuracy(torch.zeros(1, 3, 2, 2), torch.ones(1, 3, 2, 2), tolerance=2).item()
     100.0
     """
-    # Rounding moves the limit by up to 1 either way; kept, as the paper's figures are made so.
+    # Rounding moves the limit by up to 1. It is kept, because the paper's numbers are made this
+    # way.
     difference = (estimate_lab.round() - target_lab.round()).abs()
     limit = difference.new_tensor([1.0, 2.2, 2.2]).mul_(tolerance).view(1, 3, 1, 1)
     return (difference <= limit).all(1).flatten(1).double().mean(1) * 100

@@ -1,8 +1,9 @@
 """Effects of networks with two or three seeds each; numpy and scipy only.
 
 Two seeds leave one degree of freedom for a network's spread, and Student's interval is then 12.7
-standard deviations wide. The networks of a study spread differently, so that one pooled deviation
-would be wrong for most of them; but their spreads are alike enough to inform each other:
+standard deviations wide. The spread differs between the networks of a study, so that one pooled
+deviation would be wrong for most of them; but the spreads are similar enough to estimate each from
+all:
 
     log error of network g with seed j      y_gj ~ Normal(μ_g, σ_g²)
     variances of the study's networks       1 / σ_g² ~ χ²(d₀) / (d₀ · s₀²)
@@ -34,11 +35,11 @@ _MORE_SEEDS = np.unique(np.geomspace(1, 1000, 50).astype(int))
 """Numbers of additional seeds for which an interval is predicted, in steps of about 15%."""
 
 _PRIOR_DEGREES = 2.0 ** np.arange(-2, 11)
-"""Values of d₀ that the posterior distribution is computed at: from variances that tell almost
-nothing about each other to equal ones."""
+"""Values of d₀ at which the posterior distribution is computed. With the smallest, the variances
+are almost independent of each other; with the largest, they are equal."""
 
 _STEPS_PER_ERROR = 4
-"""Values of log s₀² in each standard error of its estimate."""
+"""Number of values of log s₀² in one standard error of its estimate."""
 
 
 class Verdict(StrEnum):
@@ -47,7 +48,7 @@ class Verdict(StrEnum):
     LOWER = "lower"
     HIGHER = "higher"
     EQUIVALENT = "equivalent"
-    """Whatever the effect is, it is smaller than the margin."""
+    """The effect is smaller than the margin."""
     UNDECIDED = "undecided"
     """There are not enough data."""
 
@@ -57,14 +58,14 @@ class Contrast:
     """A comparison of networks.
 
     Attributes:
-        ratio: Geometric mean of one side's errors over that of the other, with its simultaneous
-            interval; ``n`` is the fewest seeds of a network involved.
+        ratio: Ratio of the geometric mean errors of both sides, with its simultaneous interval;
+            ``n`` is the smallest number of seeds of a network involved.
         verdict: What the interval says. An interval within the margin that excludes 1 is
             ``EQUIVALENT``: the effect is certain, and too small to choose a network for.
-        more_seeds: Further seeds for every network involved that would probably decide it: they
-            shrink the interval enough if the estimate stays. ``None`` if it is decided, or if no
-            number of seeds below a thousand would do. Without any interval it is 1: a second seed
-            gives the first one.
+        more_seeds: Number of additional seeds for every network involved that would probably decide
+            the comparison: with them the interval is short enough if the estimate stays the same.
+            ``None`` if it is decided, or if even a thousand seeds are too few. 1 if there is no
+            interval, because a second seed gives the first interval.
     """
 
     ratio: Interval
@@ -85,9 +86,9 @@ class ModeratedErrors:
         variances: Residual variance of the log error, s_g²; NaN with one seed.
         deviations: Moderated standard deviation of the log error, s̃_g; NaN if no network has two
             seeds.
-        degrees: Degrees of freedom of ``deviations``; at most those of all networks together.
-        prior_degrees: d₀, how much the networks' variances are alike; infinite if they are equal as
-            far as the data tell, NaN if no network has two seeds.
+        degrees: Degrees of freedom of ``deviations``, at most the sum over all networks.
+        prior_degrees: d₀, which says how similar the networks' variances are; infinite if the data
+            show no difference between them, NaN if no network has two seeds.
         prior_deviation: s₀, the deviation of a network that has one seed.
     """
 
@@ -123,7 +124,7 @@ class ModeratedErrors:
     def interval(self, label: str, mean: float) -> Interval:
         """Return a network's mean error with its own 95% interval, by its moderated variance.
 
-        The interval is one of logarithms, so that no bound of an error is negative.
+        It is computed for the logarithm, so that no bound of an error is negative.
 
         Args:
             label: The network.
@@ -175,18 +176,18 @@ class ModeratedErrors:
         """Compare networks by contrasts of their mean log errors, with simultaneous intervals.
 
         All intervals of a call hold together with probability ``CONFIDENCE``. Contrast c has the
-        interval c ± q · h_c, where h_c is its half-width alone and q the quantile of the largest
-        |c − ĉ| / h_c (balanced max-t; Beran 1988, J. Am. Stat. Assoc. 83, 679). Both come from
-        draws of the posterior distribution of the means, so that q allows for the networks that
-        contrasts share.
+        interval c ± q · h_c, where h_c is its half-width as a single contrast and q the quantile of
+        the largest |c − ĉ| / h_c (balanced max-t; Beran 1988, J. Am. Stat. Assoc. 83, 679). Both
+        come from draws of the posterior distribution of the means, so that q allows for the
+        networks that contrasts share.
 
-        limma's d₀ and s₀² are not taken for certain in it: with 24 networks of two seeds, intervals
-        that do so hold together in 83% of studies where d₀ is 2. Draws take them from their own
-        posterior distribution. Its prior is uniform in log s₀² and in the weight d₀ / (d₀ + d) that
-        a network's variance gives to the others', d being its degrees of freedom (uniform shrinkage
-        prior; Daniels 1999, Can. J. Stat. 27, 567). Averaged over that prior the intervals hold
-        together in 95% of studies; with 24 networks of two seeds, in 93% where d₀ is 1 to 2, in 96%
-        where it is 4, and in 99% where variances are equal.
+        The draws take d₀ and s₀² from their own posterior distribution. If limma's estimates were
+        taken as certain, the intervals of 24 networks with two seeds each would hold together in
+        only 83% of studies with d₀ = 2. Its prior is uniform in log s₀² and in the weight d₀ / (d₀
+        + d) that a network's variance gives to the others', d being its degrees of freedom (uniform
+        shrinkage prior; Daniels 1999, Can. J. Stat. 27, 567). Averaged over that prior the
+        intervals hold together in 95% of studies; with 24 networks of two seeds, in 93% where d₀ is
+        1 to 2, in 96% where it is 4, and in 99% where variances are equal.
 
         Args:
             weights: For each contrast its weight by network; the sum is 0.
@@ -233,7 +234,8 @@ class ModeratedErrors:
         variances = squares / (2 * rng.standard_gamma((prior_degrees + residual) / 2))
         means = rng.standard_normal(variances.shape) * np.sqrt(variances / self.counts)
         distances = np.abs(means @ table.T)  # (draws, contrasts)
-        # Scaled by its own width, a contrast of wild networks does not widen those of calm ones.
+        # Each contrast is scaled by its own width, so that networks with a large spread do not
+        # widen the intervals of others.
         alone = np.quantile(distances, CONFIDENCE, axis=0, method="higher")
         together = np.quantile((distances / alone).max(axis=1), CONFIDENCE, method="higher")
         return np.asarray(alone * together)
@@ -255,8 +257,8 @@ class ModeratedErrors:
             side = Verdict.HIGHER if low > 0 else Verdict.LOWER
             return Contrast(ratio=ratio, verdict=side, more_seeds=None)
 
-        # The standard error shrinks with the seeds and the quantile with the degrees of freedom;
-        # Student's quantile changes about as the simultaneous one does.
+        # With more seeds the standard error and the quantile become smaller. Student's quantile
+        # changes by about the same factor as the simultaneous one.
         more = np.append(0, _MORE_SEEDS)
         counts = self.counts[used] + more[:, None]
         errors = np.sqrt((np.square(row * self.deviations)[used] / counts).sum(axis=1))
@@ -301,12 +303,12 @@ def moderate(errors: Mapping[str, Iterable[float]]) -> ModeratedErrors:
     deviations = np.full(len(counts), math.nan)
     prior_degrees = prior_variance = math.nan
     if several.any():
-        # As limma does: a variance of 0 has no logarithm, and one far below all others would make
-        # the variances seem to have nothing in common.
+        # As in limma: a variance of 0 has no logarithm, and one that is far below all others would
+        # make the variances appear unrelated.
         smallest = max(1e-5 * np.median(variances[several]), _MIN_DEVIATION**2)
         variances = np.maximum(variances, smallest)
         prior_degrees, prior_variance = _fit_prior(variances[several], residual[several])
-        # No network's variance is known better than one that all networks share.
+        # A moderated variance has at most the degrees of freedom of the pooled variance.
         degrees = np.minimum(prior_degrees + residual, residual.sum())
         share = 1 / (1 + residual / prior_degrees)  # of the prior variance
         deviations = np.sqrt(share * prior_variance + (1 - share) * np.nan_to_num(variances))
@@ -328,7 +330,8 @@ def _fit_prior(variances: np.ndarray, degrees: np.ndarray) -> tuple[float, float
     spread = logarithms.var(ddof=1) if len(variances) > 1 else 0
     excess = float(spread - special.polygamma(1, degrees / 2).mean())
     if excess <= 0:
-        # The limit of the other estimate is larger; this is the one of maximum likelihood.
+        # For infinite d₀ the pooled variance is the maximum-likelihood estimate; the limit of the
+        # formula below would be larger.
         return math.inf, float((degrees * variances).sum() / degrees.sum())
     prior_degrees = 2 * _trigamma_inverse(excess)
     correction = _log_mean(1.0, np.asarray(prior_degrees))
@@ -381,7 +384,7 @@ def _draw_priors(
     cumulative = np.cumsum(posterior)
     drawn = np.searchsorted(cumulative, rng.random(DRAWS) * cumulative[-1])
     row, level = np.unravel_index(drawn.clip(max=posterior.size - 1), posterior.shape)
-    # Within a step the distribution is about even.
+    # Within a step the distribution is nearly uniform.
     logarithms = levels[row, level] + step[row] * (rng.random(DRAWS) - 0.5)
     return prior_degrees[row][:, None], np.exp(logarithms)[:, None]
 

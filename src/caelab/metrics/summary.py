@@ -1,4 +1,4 @@
-"""PSNR, and the numbers that a result states about the errors of images; no torch."""
+"""PSNR, and the error numbers of a result, without PyTorch."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,7 +36,7 @@ def summarize_errors(mse: np.ndarray, **others: np.ndarray) -> dict[str, float |
     20.0
     """
     # Many papers print the PSNR of the mean MSE, which is lower than the mean PSNR (Jensen's
-    # inequality); a result states both, so that either can be compared with.
+    # inequality). A result states both, so that it can be compared with any paper.
     mean = float(np.mean(mse, dtype=np.float64))
     return {
         "mse": mean,

@@ -25,8 +25,7 @@ class ChannelAffine(nn.Module):
         super().__init__()
         self.register_buffer("scale", scale, persistent=False)
         self.register_buffer("shift", shift, persistent=False)
-        # Known once and for all, so that images in [0, 1] without normalization cost no pass
-        # through memory.
+        # Found once, so that without normalization no pass through memory is needed.
         self._identity = bool((scale == 1).all() and (shift == 0).all())
 
     @classmethod

@@ -1,8 +1,9 @@
 """Chroma in bins: a grid over the two chroma channels, so that a color can be a class.
 
-After Zhang et al. 2016, arXiv 1603.08511. Cells are squares of ten units of CIELAB, or as much of
-another space's chroma; the bins are the cells that the training images fill most. Chroma is
-measured in cells here: cell (i, j) has its center at (i, j), and gray is (0, 0).
+The method is that of Zhang et al. 2016, arXiv 1603.08511. Cells are squares of ten units of CIELAB,
+or of a similar size in other spaces. The bins are the cells that contain most pixels of the
+training images. This module measures chroma in cells: cell (i, j) has its center at (i, j), and
+gray is (0, 0).
 """
 
 import numpy as np
@@ -15,10 +16,10 @@ from caelab.data.image_set import evenly_spaced
 from caelab.models.card import NEIGHBORS, ColorBins
 
 MIN_BINS = 8
-"""Smallest number of bins; fewer than ``NEIGHBORS`` could not be told apart."""
+"""Smallest number of bins; a color is spread over ``NEIGHBORS`` of them."""
 
 REACH = 13
-"""Cells from gray to the most vivid color of sRGB, in any space."""
+"""Distance in cells from gray to the most saturated color of sRGB, in any space."""
 
 _CELLS_PER_SCALE = 14 / 10
 """Cells in a ``chroma_scale``: a cell is 10 units of CIELAB wide."""
@@ -34,12 +35,12 @@ _POINTS = _SIDE * _LATTICE
 """Lattice points along one chroma channel."""
 
 _MAX_IMAGES = 4096
-"""Training images that are counted, evenly spaced: four million pixels of CIFAR-10."""
+"""Largest number of training images whose pixels are counted: four million pixels of CIFAR-10."""
 
 
 def bin_weights(bins: ColorBins) -> Tensor:
     """Return each bin's weight in the loss, shape ``(Q,)``; the mean over pixels is 1."""
-    # A mixture of the frequencies and equal shares: no bin, however rare, gets a huge weight.
+    # Frequencies are mixed with equal shares, so that a rare bin gets no huge weight.
     frequencies = torch.tensor(bins.frequencies, dtype=torch.float64)
     weights = 1 / (bins.rebalance * frequencies + (1 - bins.rebalance) / len(frequencies))
     return (weights / (weights * frequencies).sum()).float()
@@ -64,7 +65,7 @@ def from_cells(cells: Tensor, space: ColorSpace) -> Tensor:
 def choose_bins(
     images: DeviceImages, *, space: ColorSpace, count: int, rebalance: float, temperature: float
 ) -> ColorBins:
-    """Return the cells that images fill most; where too few are filled, those nearest to gray too.
+    """Return the cells with most pixels; if too few have any, also those nearest to gray.
 
     Args:
         images: The training images.
@@ -83,7 +84,7 @@ def choose_bins(
 
     filled = counts.view(_SIDE, _LATTICE, _SIDE, _LATTICE).sum((1, 3)).flatten()
     grid = torch.cartesian_prod(*(torch.arange(-REACH, REACH + 1),) * 2)
-    # Where cells are equally filled, most of all where they are empty, those nearest to gray win.
+    # Among cells with the same count, such as empty ones, those nearest to gray are chosen.
     order = np.lexsort((grid.square().sum(1), -filled))
     cells = grid[np.sort(order[:count])]
 
@@ -130,12 +131,12 @@ def spread(colors: Tensor, centers: Tensor, table: Tensor) -> tuple[Tensor, Tens
         shape ``(P, NEIGHBORS)``.
     """
     bins = table.index_select(0, _lattice_point(colors))
-    # One axis at a time, as gathering pairs of numbers is slow.
+    # One axis at a time, because gathering pairs of numbers is slow.
     squares = sum(
         (axis.index_select(0, bins.flatten()).view_as(bins) - own.unsqueeze(1)).square_()
         for axis, own in zip(centers.T.contiguous(), colors.T, strict=True)
     )
-    # A softmax written out, as torch.softmax is slow along five numbers.
+    # A softmax in single operations, because torch.softmax is slow for rows of five numbers.
     shares = (squares - squares[:, :1]).mul_(-1 / (2 * _SPREAD**2)).exp_()
     return bins, shares.div_(shares.sum(1, keepdim=True))
 

@@ -1,14 +1,14 @@
 """Samples of a distribution over colors by pixel that are consistent over the image.
 
-If each pixel were drawn independently, the colors would be noise: the distributions say nothing of
-neighbors. Therefore one smooth random field chooses the quantile of every pixel's distribution (a
-Gaussian copula):
+If each pixel were drawn independently, the colors would be noise, because the distributions do not
+say how neighbors are related. Therefore one smooth random field chooses the quantile of every
+pixel's distribution (a Gaussian copula):
 
 smooth field z ``(N, 2, H, W)`` ──► u = Φ(z), uniform ──► quantile of the first channel, then
                                      of the second given the first
 
-Every pixel keeps its own distribution exactly. The field is smooth over the image *and* over its
-luma, so that it changes at edges: an object has one color, and its background another.
+Every pixel keeps its own distribution exactly. The field is smooth over position *and* luma, so
+that it changes at edges: an object has one color, and its background another.
 """
 
 import math
@@ -28,7 +28,7 @@ _WAVES = 32
 """Number of waves summed into the random field."""
 
 _STREAM = 33
-"""Stream of random numbers; degradations and augmentation use those below."""
+"""Stream of random numbers; degradations and augmentation use streams of smaller numbers."""
 
 
 def smooth_field(luma: Tensor, keys: Tensor) -> Tensor:
@@ -56,13 +56,13 @@ def smooth_field(luma: Tensor, keys: Tensor) -> Tensor:
     waves = drawn[:, : 3 * _WAVES].view(-1, 3, _WAVES)
     amplitudes = drawn[:, 3 * _WAVES :].view(-1, 2 * _WAVES, 2)
     phases = torch.stack(positions, dim=-1).flatten(1, 2) @ waves
-    # cos² + sin² = 1, so that the variance is 1 exactly, and not on average over the waves.
+    # As cos² + sin² = 1, the variance is exactly 1, not only on average over the waves.
     field = torch.cat([phases.cos(), phases.sin()], dim=2) @ amplitudes / math.sqrt(_WAVES)
     return field.view(count, height, width, 2).movedim(-1, 1)
 
 
 def colors_at(probabilities: Tensor, cells: Tensor, quantiles: Tensor) -> Tensor:
-    """Return the colors at quantiles of distributions over square cells, each filled evenly.
+    """Return the colors at quantiles of distributions that are even within each square cell.
 
     The first channel is the quantile of its own distribution, the second that of its distribution
     given the first (Rosenblatt 1952). Uniform, independent quantiles give colors of the
@@ -78,7 +78,7 @@ def colors_at(probabilities: Tensor, cells: Tensor, quantiles: Tensor) -> Tensor
     Returns:
         Colors in cells, ``(P, 2)``.
     """
-    # In float32, differences of sums far from the first cells would be mostly rounding errors.
+    # In float32, differences of large cumulative sums would be mostly rounding errors.
     sums = probabilities.double().cumsum(1)
     sums = sums / sums[:, -1:]
     # Cells are sorted by the first channel, so the cumulative sums at the ends of its rows are the

@@ -20,8 +20,8 @@ from caelab.networks.simd_network import make_simd_program
 from caelab.randomness import image_keys
 
 VARIANT_TEMPERATURE = 0.6
-"""Default temperature of variants. Training spreads each color over its neighbors; this narrows
-the distribution again."""
+"""Default temperature of variants. Training spreads each color over neighboring bins, and a
+temperature below 1 narrows the distribution again."""
 
 
 class ImageModel(nn.Module):
@@ -99,14 +99,14 @@ class ImageModel(nn.Module):
         return Output(self.target.output(image.float()), logits)
 
     def compiled(self, shape: tuple[int, int, int], part: Part = "whole") -> SimdProgram | None:
-        """Return what computes :meth:`forward` and its gradient faster on a CPU, if anything does.
+        """Return a faster program of :meth:`forward` and its gradient, or ``None``.
 
         Args:
             shape: ``(C', H, W)`` of the input.
             part: Part of the network to compute.
         """
         network = self.network
-        # A user's own module has no layers that the kernel could know.
+        # The kernel does not know the layers of a user's own module.
         if not isinstance(network, NetworkModule):
             return None
         return make_simd_program(
@@ -144,14 +144,14 @@ class ImageModel(nn.Module):
     ) -> Tensor:
         """Return several plausible images in [0, 1] for each input.
 
-        The same seed gives the same variants, and fewer variants are the first of more.
+        The same seed gives the same variants, and a larger count begins with the same variants.
 
         Args:
             degraded: The input in [0, 1], ``(N, C', H, W)``.
             count: Number of variants of each image.
             seed: Seed of the draws, not negative.
-            temperature: Above 0; 1 draws from the model's own distribution, less omits improbable
-                colors.
+            temperature: Above 0. 1 draws from the model's own distribution, and less than 1 makes
+                improbable colors rarer.
             rows: Numbers ``int64 (N,)`` that distinguish the images' draws; their indices in the
                 batch by default.
 

@@ -1,4 +1,4 @@
-"""A model in use: answers without gradients, computed as fast as possible."""
+"""Compute a model's answers as fast as possible, without gradients."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,21 +13,21 @@ from caelab.models.image_model import ImageModel
 from caelab.networks.network_module import NetworkModule, Part
 
 MAX_PIXELS = 64 * 64
-"""Pixels of the largest tensor that the compiled kernel takes. A larger image fills the vectors of
-PyTorch's kernels by itself.
+"""Pixels of the largest tensor that the compiled kernel computes. PyTorch's kernels compute one
+larger image just as efficiently.
 
-The number of images does not matter, so that the answer for an image has the same bits in every
-batch."""
+The limit does not depend on the number of images, so that the answer for an image has the same bits
+in every batch."""
 
 MAX_SIZES = 8
 """Number of image sizes whose compiled programs, and their memory, are kept."""
 
 MIN_SHARE = 16 * 32 * 32
-"""Pixels that are worth a thread of their own."""
+"""Fewest pixels for which one more thread is worth its cost."""
 
 
 class Inference:
-    """Compute a model's answers on all threads, small networks by the compiled SIMD kernel.
+    """Compute a model's answers on all threads; the compiled SIMD kernel runs small networks.
 
     For other networks the images are divided among the threads, as in training: each thread takes
     some of them through the whole network, so that threads do not wait for each other at every
@@ -38,7 +38,7 @@ class Inference:
     which calls them.
 
     Args:
-        model: Used as it is, in evaluation mode or not.
+        model: The model; its mode, training or evaluation, is not changed.
     """
 
     def __init__(self, model: ImageModel) -> None:

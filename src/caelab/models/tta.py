@@ -13,14 +13,14 @@ SCALED_WEIGHT = 1 / 3
 
 
 class TTA(BaseModel):
-    """Choice of the changed copies; outputs are averaged before they become images.
+    """Which changed copies of the input are averaged over.
 
-    A part of a run's configuration, which is read without PyTorch.
+    This is part of a run's configuration, which is read without PyTorch.
 
     Attributes:
         flip: Average over the input and its mirror image.
         shift: Average over the input and the input moved by ``shift`` pixels down and right, and
-            up and left, so that pooling sees other windows; 0 for no shift.
+            up and left, so that pooling uses other windows; 0 for no shift.
         scale: Average with the output for the input enlarged by 5/4. The sides of the input must
             be multiples of 4 times the network's stride.
 
@@ -53,8 +53,8 @@ class TTA(BaseModel):
         Returns:
             ``(N, C', H, W)``.
         """
-        # Outputs are averaged before they become images: of logits this is the geometric mean of
-        # the distributions.
+        # Outputs are averaged before they become images. The average of logits is the geometric
+        # mean of the distributions.
         output = self._over_scales(forward, images)
         if self.flip:
             output = (output + self._over_scales(forward, images.flip(3)).flip(3)) / 2
@@ -67,7 +67,7 @@ class TTA(BaseModel):
         if not self.scale:
             return output
         height, width = images.shape[2:]
-        # Five fourths of four strides are a whole number of strides, which the network takes.
+        # The sides are multiples of four strides, so that 5/4 of them are multiples of the stride.
         larger = F.interpolate(images, size=(height * 5 // 4, width * 5 // 4), mode="bicubic")
         reduced = F.interpolate(
             self._over_shifts(forward, larger), size=(height, width), mode="bilinear"
@@ -87,12 +87,12 @@ class TTA(BaseModel):
         def cropped(images: "Tensor", padding: tuple[int, ...], mode: str = "constant") -> "Tensor":
             return F.pad(images, padding, mode)[:, :, :height, :width]
 
-        # The border is repeated where the moved copy has no pixel, and that part of the output is
-        # dropped again.
+        # Where the moved copy has no pixels the border is repeated, and that part of the output is
+        # dropped.
         down = forward(cropped(images, before, "replicate"))[:, :, shift:, shift:]
         padded = F.pad(images, after, mode="replicate")[:, :, shift:, shift:]
         up = forward(padded)[:, :, :-shift, :-shift]
         total = output + cropped(down, after) + cropped(up, before)
-        # Near the border a moved copy lacks the pixel, and fewer outputs are averaged.
+        # Near the border a moved copy gives no output, so that fewer outputs are averaged there.
         ones = torch.ones_like(down[:1, :1])
         return total / (1 + cropped(ones, after) + cropped(ones, before))

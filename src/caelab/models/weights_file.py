@@ -76,7 +76,7 @@ def load_model(file: Path, device: torch.device) -> tuple[ImageModel, ModelCard]
         raise InputError(
             f"{file}: the weights are not those of '{card.network}'. {error}"
         ) from error
-    # Such weights load, and would give a black or empty picture without a word.
+    # Such weights can be loaded, and would silently give a black or empty picture.
     if not all(value.isfinite().all() for value in tensors.values()):
         raise InputError(
             f"{file}: some weights are not finite numbers; the file is damaged or its training"

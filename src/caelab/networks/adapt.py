@@ -1,8 +1,8 @@
 """Change a network's output channels for another task, such as chroma instead of RGB.
 
-A network's text fixes the channels of its output only; its first layer takes any input
-(``build(channels=…)``). So the last layer with weights is rewritten, to as many channels as the
-layers after it need.
+A network's text fixes only the channels of its output; its first layer takes any input
+(``build(channels=…)``). So the last layer with weights gets as many channels as the layers after it
+need.
 """
 
 from dataclasses import replace
@@ -15,11 +15,11 @@ MAX_CHANNELS = 65_536
 
 
 def adapt(network: Network, *, outputs: int, inputs: int = 3) -> Network:
-    """Return ``network`` with ``outputs`` channels at its end; the same network where it has them.
+    """Return ``network`` with ``outputs`` output channels; the same network if it has them already.
 
-    ``conv48 shuffle4`` (3 channels) becomes ``conv32 shuffle4`` for 2. Where the text ends in a
-    residual, the layer before the bracket changes too, so that both sides of the sum fit; of
-    ``3*conv8``, only the last copy changes.
+    For two channels, ``conv48 shuffle4`` becomes ``conv32 shuffle4``. If the text ends in a
+    residual block, the layer before the block changes, too, so that both terms of the sum fit. Only
+    the last copy of ``3*conv8`` changes.
 
     >>> from caelab.networks import parse
     >>> str(adapt(parse("conv8 conv48 shuffle4"), outputs=2))
@@ -37,7 +37,7 @@ def adapt(network: Network, *, outputs: int, inputs: int = 3) -> Network:
             convolution.
     """
     items, needed = _backwards(network, network.items, outputs)
-    # The need went all the way to the beginning: no layer on the way could be rewritten.
+    # No layer could be rewritten: the channels must come from the images themselves.
     if needed is not None and needed != inputs:
         raise network.error(
             f"the network would need {needed} channels at its beginning for {outputs} at its end,"
@@ -51,10 +51,10 @@ def adapt(network: Network, *, outputs: int, inputs: int = 3) -> Network:
 def _backwards(
     network: Network, items: tuple[Item, ...], needed: int | None
 ) -> tuple[tuple[Item, ...], int | None]:
-    """Go through ``items`` from their end.
+    """Rewrite ``items`` from the last to the first, until a layer gives the needed channels.
 
     Args:
-        network: What they are part of, for errors.
+        network: Network of the items, which errors show.
         items: The items.
         needed: Channels that must come out of them; ``None`` if they are right as they are.
 
@@ -71,7 +71,7 @@ def _backwards(
                 layer, needed = _layer(network, item, needed)
                 adapted.append(layer)
             case Residual():
-                # x needs them as well as f(x), so ``needed`` stays as it is.
+                # Both x and f(x) must have these channels, so ``needed`` stays the same.
                 inner, _ = _backwards(network, item.items, needed)
                 adapted.append(replace(item, items=inner))
             case Repeat():

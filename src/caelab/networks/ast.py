@@ -4,10 +4,10 @@
     item     := layer | "(" sequence ")" | "[" sequence "]" | COUNT "*" item
     layer    := NAME [NUMBER] {LETTER NUMBER} [":" ACTIVATION]
 
-``( … )`` is a residual, x + f(x); ``[ … ]`` a skip, x and f(x) concatenated over channels. ``COUNT
-* item`` stands for copies with weights of their own. The code mark may stand inside nested brackets
-(then the brackets run around the code), once in a text, and never inside a repetition. Layers are
-separated by blanks; elsewhere blanks do not matter. The layers are in ``caelab.networks.layers``.
+``( … )`` is a residual block, x + f(x). ``[ … ]`` is a skip block, x and f(x) concatenated over
+channels. ``COUNT * item`` means copies of the item, each with its own weights. A text has at most
+one code mark, never inside a repetition; inside brackets, the brackets run around the code. Layers
+are separated by blanks; elsewhere blanks do not matter. ``caelab.networks.layers`` has the layers.
 """
 
 import re
@@ -29,26 +29,26 @@ class _Group(_Item):
 
 
 class Residual(_Group):
-    """``( … )``: x + f(x)."""
+    """Residual block ``( … )``: x + f(x)."""
 
     signs = "(", ")"
 
 
 class Skip(_Group):
-    """``[ … ]``: x and f(x), concatenated over channels, x first."""
+    """Skip block ``[ … ]``: x and f(x), concatenated over channels, x first."""
 
     signs = "[", "]"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Repeat(_Group):
-    """``COUNT * item``: copies in a row, each with weights of its own; ``items`` is one item."""
+    """Repetition ``COUNT * item``: copies of one item, each with its own weights."""
 
     count: int
 
 
 class CodeMark(_Item):
-    """``|``: the tensor here is the code."""
+    """Code mark ``|``: the tensor at this position is the code."""
 
     def __str__(self) -> str:
         return "|"
@@ -70,8 +70,8 @@ class Network:
     8
 
     Attributes:
-        items: The items in order, the code mark among them (or inside a bracket, or nowhere). Their
-            spans are positions in ``text``.
+        items: The items in order. The code mark is one of them, or inside one, or missing. Spans of
+            items are positions in ``text``.
         text: The canonical text: one blank between items, letters in order, defaults left out.
     """
 
@@ -79,7 +79,8 @@ class Network:
     text: str = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        # Printing moves every span, so that an error about a changed tree points into its own text.
+        # Printing sets every span anew, so that errors about a changed tree point into its own
+        # text.
         text, items = _locate(self.items, 0)
         object.__setattr__(self, "text", text)
         object.__setattr__(self, "items", items)
@@ -99,8 +100,8 @@ class Network:
 
     @property
     def halves(self) -> tuple[tuple[Item, ...], tuple[Item, ...]] | None:
-        """Encoder and decoder, where the mark stands outside all brackets; ``None`` elsewhere."""
-        # Items are compared without their spans, so any mark is like this one.
+        """Encoder and decoder; ``None`` if there is no code mark, or it is inside a bracket."""
+        # Spans are ignored when items are compared, so a new mark equals the one in the list.
         if CodeMark() not in self.items:
             return None
         mark = self.items.index(CodeMark())
@@ -121,7 +122,7 @@ def _locate(items: tuple[Item, ...], start: int) -> tuple[str, tuple[Item, ...]]
             word = str(item)
         words.append(word)
         located.append(replace(item, span=(start, start + len(word))))
-        start += len(word) + 1  # and the blank after it
+        start += len(word) + 1  # the blank after the word
     return " ".join(words), tuple(located)
 
 

@@ -1,9 +1,9 @@
 """Tree → a ``torch.nn.Module`` that computes exactly what the text says.
 
-Exact rewrites live here and never in the text: ``up conv`` becomes one convolution at low
-resolution (``LayerKind.absorb``), ReLU moves after a maximum pooling, where a quarter of the
-numbers is left, and batch normalization for training is folded into the weights afterwards
-(``fold_batchnorm``).
+Exact rewrites are made here and never change the text: ``up conv`` becomes one convolution at low
+resolution (``LayerKind.absorb``); a ReLU before a max pooling moves after it, where only a quarter
+of the numbers remain; and batch normalization that is used for training is folded into the weights
+afterwards (``fold_batchnorm``).
 """
 
 import copy
@@ -49,7 +49,7 @@ def build(
 
     Raises:
         NetworkError: A shape does not fit.
-        InputError: A user's layer does not do what it says.
+        InputError: A plug-in's layer does not have the shape or the weights that it states.
     """
     # Describing first refuses what does not fit, before any memory is taken.
     image = describe(network, channels=channels, size=size).input
@@ -65,10 +65,10 @@ def build(
         ):
             parts[name] = Sequence()
             image = _fill(parts[name], items, image)
-    # The tree that was given, not the plan, is what the module prints and saves as its text.
+    # The module prints and saves the given tree, not the rewritten one.
     module = NetworkModule(network, parts)
     if batchnorm:
-        # The last layer's output is the image, whose mean and variance are not to be removed.
+        # The last layer's output is the image, whose mean and variance must stay.
         for layer in parametric_layers(module)[:-1]:
             if layer.activation != "none":
                 layer.add_norm()
@@ -78,7 +78,7 @@ def build(
 
 
 def fold_batchnorm(module: NetworkModule) -> NetworkModule:
-    """Copy ``module`` with the batch normalization of ``build(batchnorm=True)`` folded away.
+    """Copy ``module`` and fold the batch normalization of ``build(batchnorm=True)`` into weights.
 
     The copy is the plain network of the text, with the state dict's keys of
     ``build(batchnorm=False)``, and computes what ``module`` computes in ``eval`` mode, to rounding.
@@ -98,7 +98,7 @@ def _fill(sequence: Sequence, items: tuple[Item, ...], shape: Shape) -> Shape:
         layer, merged = merged or item, None
         if isinstance(layer, LayerKind) and isinstance(following, LayerKind):
             merged = following.absorb(layer)
-        # A pair of layers that become one has the position of the second, which has the weights.
+        # Two layers that become one have the position of the second, which has the weights.
         if merged is not None:
             continue
         match layer:
@@ -118,7 +118,7 @@ def _fill(sequence: Sequence, items: tuple[Item, ...], shape: Shape) -> Shape:
 def _module(layer: LayerKind, shape: Shape) -> nn.Module:
     """Return the module of a layer with its activation."""
     module = layer.module(shape)
-    # Tests hold the built-in layers to their promise; a plug-in's are tried out once, here.
+    # Tests check the built-in layers; a plug-in's layer is tried here.
     if not type(layer).__module__.startswith("caelab."):
         _require_honest(layer, module, shape)
     # A layer with weights applies its activation itself, after the norm that it may get.
@@ -157,7 +157,7 @@ def _require_honest(layer: LayerKind, module: nn.Module, shape: Shape) -> None:
 
 
 def _pool_before_rectifying(network: NetworkModule) -> None:
-    """Let maximum poolings rectify for the layer before: max and a rising function commute."""
+    """Move rectifiers after max poolings, as the maximum and a rising function commute."""
     for sequence in network.modules():
         if isinstance(sequence, Sequence):
             for layer, pool in pairwise(sequence):

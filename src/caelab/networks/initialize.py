@@ -35,9 +35,9 @@ def initialize(
 ) -> None:
     """Draw the weights and biases of every layer in ``module`` in place, in the order of the text.
 
-    A layer's gain is that of the activation after it. Norms stay as they begin: scale 1, shift 0.
-    What ``context`` adds begins as 0, so that the layer begins as the identity (as in Wang et al.
-    2018, arXiv 1711.07971).
+    A layer's gain is that of the activation after it. Norms keep scale 1 and shift 0. The weights
+    of ``context`` begin as 0, so that the layer begins as the identity (as in Wang et al. 2018,
+    arXiv 1711.07971).
 
     Args:
         module: The network.
@@ -52,7 +52,7 @@ def initialize(
             for bias in biases:
                 bias.zero_()
         else:
-            # PyTorch counts a transposed convolution's fan-in over its outputs; so does this.
+            # As in PyTorch, the fan-in of a transposed convolution is counted over its outputs.
             bound = 1 / sqrt(layer.weight[0].numel())
             for parameter in (layer.weight, *biases):
                 parameter.uniform_(-bound, bound, generator=generator)
@@ -72,19 +72,19 @@ def initialize_lsuv(module: nn.Module, inputs: Tensor) -> None:
     """Rescale the weights in place so that every layer gives mean 0 and variance 1.
 
     This is layer-sequential unit-variance initialization (Mishkin and Matas 2016, arXiv 1511.06422;
-    Krähenbühl et al. 2016, arXiv 1511.06856). The images go through once; each layer is rescaled by
-    its output before the activation, channel by channel, before the next one sees it. No unit
-    begins dead: that is what batch normalization is good for in small networks, but here nothing
-    has to be folded afterwards. Layers with batch normalization stay as they are. The last weights
-    in residual brackets get variance 1/L, and the network's last ones ``LAST_DEVIATION``². Dropout
-    is off meanwhile; weights that are 0, such as those of ``context``, stay 0.
+    Krähenbühl et al. 2016, arXiv 1511.06856). The images pass the network once. The output of each
+    layer before its activation gives the factor of each channel, which is applied before the next
+    layer is computed. So no unit begins dead. Batch normalization has the same effect in small
+    networks, but would have to be folded afterwards; layers that have it are not rescaled. The last
+    layer of each of L residual blocks gets variance 1/L, and the network's last layer the deviation
+    ``LAST_DEVIATION``. Dropout is off; weights that are 0, as in ``context``, stay 0.
 
     Args:
         module: A built network, its weights already drawn.
-        inputs: Inputs of the network, (N, C, H, W); some hundred images.
+        inputs: Inputs of the network, (N, C, H, W); a few hundred images.
     """
     layers = parametric_layers(module)
-    # A last layer that ends a bracket is scaled as the bracket's end.
+    # If the network's last layer ends a block, the factor of the block counts.
     factors = {layers[-1]: LAST_DEVIATION, **_branch_ends(module)} if layers else {}
 
     def rescale(layer: nn.Module, arguments: tuple[Tensor]) -> None:
@@ -98,8 +98,8 @@ def initialize_lsuv(module: nn.Module, inputs: Tensor) -> None:
             scale = torch.where(varies, factors.get(layer, 1.0) / deviation, 1.0)
             layer.rescale(scale, -mean * scale)
 
-    # Hooks run in the order of the computation: a layer sees inputs from layers that are rescaled
-    # already.
+    # Hooks run in the order of the computation, so that a layer's input comes from layers that are
+    # already rescaled.
     hooks = [layer.register_forward_pre_hook(rescale) for layer in layers]
     active = [part for part in module.modules() if isinstance(part, Dropout) and part.training]
     for part in active:

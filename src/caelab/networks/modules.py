@@ -1,4 +1,4 @@
-"""The layers as PyTorch modules: images (N, C, H, W) in, images out.
+"""The layers as PyTorch modules, which map images (N, C, H, W) to images.
 
                   ┌─ mean over H×W ─ linear ──────────────────────────── + ─►   context
     x (N,C,H,W) ──┼─ mean over H×W ─ linear ─ ReLU ─ linear ─ sigmoid ── × ─►   excite
@@ -24,7 +24,7 @@ from caelab.kernels.convolution import convolve, winograd_is_faster
 
 @dataclass(frozen=True)
 class Activation:
-    """A function applied number by number.
+    """An activation function, which is applied to each number.
 
     Attributes:
         function: The function of a tensor of any shape.
@@ -40,7 +40,7 @@ ACTIVATIONS = {
     "none": Activation(lambda x: x, 1.0),
     "relu": Activation(F.relu, sqrt(2)),
     "leaky": Activation(F.leaky_relu, sqrt(2 / (1 + 0.01**2))),
-    # Smooth rectifiers get the gain of ReLU, as usual: theirs has no closed form.
+    # As usual, smooth rectifiers get the gain of ReLU; their own gain has no closed form.
     "elu": Activation(F.elu, sqrt(2)),
     "gelu": Activation(F.gelu, sqrt(2)),
     "silu": Activation(F.silu, sqrt(2)),
@@ -57,7 +57,7 @@ class ParametricLayer(nn.Module):
 
     Attributes:
         weight: Weights of the map.
-        bias: Biases of the map, (C',); ``None`` while ``norm`` is there, which has its own.
+        bias: Biases of the map, (C',); ``None`` if there is a ``norm``, which has its own.
         norm: Batch normalization over the channels, or ``None``.
         activation: Name of the activation, which ``build`` sets.
         channels: Channels C' of the output.
@@ -97,7 +97,7 @@ class ParametricLayer(nn.Module):
 
     def add_norm(self) -> None:
         """Put batch normalization between the map and the activation, in place of the biases."""
-        # The norm subtracts the mean, and any bias before it with that.
+        # The norm subtracts the mean, and with it any bias of the map.
         self.norm = nn.BatchNorm2d(self.channels)
         self.bias = None
 
@@ -115,12 +115,12 @@ class ParametricLayer(nn.Module):
 
     @torch.no_grad()
     def rescale(self, scale: Tensor, shift: Tensor) -> None:
-        """Make the map ``scale · weight(x) + shift`` by channel, both (C',); old biases go."""
+        """Make the map ``scale · weight(x) + shift``, both (C',), without the old biases."""
         # A dense layer has several rows of weights for each channel.
         repeats = self.weight.shape[self.channel_axis] // self.channels
         along = [1] * self.weight.dim()
         along[self.channel_axis] = -1
-        # ``fold_norm`` scales in float64; the copy rounds once.
+        # ``fold_norm`` gives float64; only this copy rounds.
         self.weight.copy_(self.weight * scale.repeat_interleave(repeats).view(along))
         self.bias = nn.Parameter(shift.repeat_interleave(repeats).to(self.weight.dtype))
 
@@ -158,7 +158,7 @@ class Convolution(ParametricLayer):
         """(N, C, H, W) → (N, C', H', W')."""
         before, after = self.padding
         if before != after:
-            # PyTorch pads both sides alike; an even kernel's "same" needs one more pixel after.
+            # PyTorch pads both sides equally; "same" for an even kernel needs one more at the end.
             x, before = F.pad(x, (before, after, before, after)), 0
         # `convolve` is only for stride 1 and dilation 1.
         if self.stride == self.dilation == 1:
@@ -197,7 +197,7 @@ class TransposedConvolution(ParametricLayer):
     def fan_in(self) -> float:
         """Number of products that are summed to one output number."""
         inputs, _, kernel, _ = self.weight.shape
-        # An output pixel is reached by every stride-th tap only.
+        # Only every stride-th element of the kernel contributes to an output pixel.
         return inputs * max(1.0, kernel / self.stride) ** 2
 
     def map(self, x: Tensor) -> Tensor:
@@ -208,7 +208,7 @@ class TransposedConvolution(ParametricLayer):
 
 
 class UpConvolution(ParametricLayer):
-    """``up conv``: the function of both, mostly without the upsampled tensor.
+    """``up conv`` as one layer, which mostly needs no upsampled tensor.
 
     Upsampling by S and then convolving multiplies each input pixel by a sum of neighboring weights,
     which depends on the output pixel's phase (its position modulo S). These sums are a fixed linear
@@ -235,7 +235,7 @@ class UpConvolution(ParametricLayer):
     def __init__(self, inputs: int, outputs: int, *, kernel: int, factor: int) -> None:
         super().__init__(outputs, inputs, kernel, kernel)
         self.kernel, self.factor = kernel, factor
-        # Few channels leave a convolution's vectors half empty; S² phases fill them.
+        # With few channels a convolution's vectors are half empty; S² phases fill them.
         self.few = outputs <= 8
         reach = kernel // 2
         self.margin = -(-reach // factor)
@@ -245,7 +245,7 @@ class UpConvolution(ParametricLayer):
         for tap, phase in itertools.product(range(kernel), range(factor)):
             phases[phase, (phase + tap - reach) // factor + self.margin, tap] = 1
             spread[kernel - 1 - tap + phase, tap] = 1
-        # Along both sides, as matrices (K², sums). Constants, so not saved with the weights.
+        # Along both sides, as matrices (K², sums). They are constant, so they are not saved.
         self.register_buffer(
             "phases", torch.einsum("raj,sbk->jkrsab", phases, phases).reshape(kernel**2, -1), False
         )
@@ -257,7 +257,8 @@ class UpConvolution(ParametricLayer):
         """(N, C, H, W) → (N, C', S·H, S·W)."""
         if self.few or x.dtype in (torch.bfloat16, torch.float16):
             return self.convolve_phases(x)
-        # 9 multiplications instead of the transposed convolution's 16 pay for the larger tensor.
+        # It takes 9 multiplications instead of the transposed convolution's 16, which is worth a
+        # larger tensor.
         if winograd_is_faster(x, self.weight, self.kernel // 2):
             enlarged = F.interpolate(x, scale_factor=self.factor)
             return convolve(enlarged, self.weight, self.bias, self.kernel // 2)
@@ -273,22 +274,22 @@ class UpConvolution(ParametricLayer):
         # The phase is the outer index of the S²·C' output channels, the channel the inner one.
         bias = None if self.bias is None else self.bias.repeat(factor**2)
         y = convolve(x, kernel, bias, self.margin)
-        # One copy, from and to channels last: F.pixel_shuffle needs the phases innermost and is
-        # slower.
+        # This takes one copy. F.pixel_shuffle needs the phases as the innermost axis, and is slower
+        # with channels last.
         y = y.permute(0, 2, 3, 1).reshape(count, height, width, factor, factor, outputs)
         y = y.permute(0, 1, 3, 2, 4, 5).reshape(count, factor * height, factor * width, outputs)
         return y.permute(0, 3, 1, 2)
 
     def convolve_transposed(self, x: Tensor) -> Tensor:
         """Convolve once, transposed, (N, C, H, W) → (N, C', S·H, S·W)."""
-        # `up` spreads a pixel over S pixels a side and `conv` each of these over K.
+        # `up` turns a pixel into S pixels a side, and `conv` spreads each of them over K pixels.
         side = self.kernel + self.factor - 1
         sums = (self.weight.flatten(2) @ self.spread).view(*self.weight.shape[:2], side, side)
         return F.conv_transpose2d(x, sums.transpose(0, 1), self.bias, self.factor, self.kernel // 2)
 
 
 class Dense(ParametricLayer):
-    """``dense``: every number of x into every number of an image; weight (C'·H'·W', C·H·W).
+    """``dense``: a fully connected layer whose output is an image; weight (C'·H'·W', C·H·W).
 
     Args:
         inputs: Numbers C·H·W of x.
@@ -328,7 +329,7 @@ class ActivationLayer(nn.Module):
 
 
 class GroupNorm(nn.GroupNorm):
-    """``norm``, computed in float32 even in half precision: more exact, and on a CPU faster."""
+    """``norm``, computed in float32 even in half precision: more exact, and faster on a CPU."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C, H, W)."""
@@ -341,11 +342,11 @@ class GroupNorm(nn.GroupNorm):
 
 
 class Classifier(nn.Module):
-    """``classify``: x itself; apart from that, logits W·mean(x) + b, the mean over all positions.
+    """``classify``: returns x, and gives class logits W·mean(x) + b, the mean over all positions.
 
-    Where labels are known in training, their cross-entropy makes the representation one of objects
-    and not only of textures: the joint training of a colorizer and a classifier of Iizuka et al.
-    (2016, ACM TOG 35(4) 110). An answer needs neither the labels nor the map.
+    In training, the cross-entropy of known labels makes the network represent objects and not only
+    textures, as in the joint training of a colorizer and a classifier by Iizuka et al. (2016, ACM
+    TOG 35(4) 110). A trained network needs neither the labels nor W and b.
     """
 
     def __init__(self, channels: int, classes: int) -> None:
@@ -402,9 +403,9 @@ class SelfAttention(nn.Module):
     """``attend``: multi-head self-attention over the H·W positions.
 
     Its source is Vaswani et al. 2017, arXiv 1706.03762. Each head has C / ``heads`` channels;
-    ``heads`` divides C. There is no encoding of positions: convolutions with zero padding around it
-    know where they are. It neither normalizes x nor adds it back; ``(norm attend)`` does, as
-    diffusion models do at low resolutions (Ho et al. 2020, arXiv 2006.11239).
+    ``heads`` divides C. Positions are not encoded, because the zero padding of convolutions already
+    makes them known. The layer neither normalizes x nor adds it to the output: write ``(norm
+    attend)`` for that, as in diffusion models (Ho et al. 2020, arXiv 2006.11239).
     """
 
     def __init__(self, channels: int, heads: int) -> None:
@@ -420,7 +421,7 @@ class SelfAttention(nn.Module):
         projected = self.projections(x).permute(0, 2, 3, 1)
         projected = projected.reshape(count, height * width, 3, self.heads, channels // self.heads)
         queries, keys, values = projected.permute(2, 0, 3, 1, 4).unbind()
-        # PyTorch's function keeps no matrix of all pairs of positions, where it can do without.
+        # Where it can, PyTorch's function avoids the matrix of all pairs of positions.
         mixed = F.scaled_dot_product_attention(queries, keys, values)
         mixed = mixed.transpose(1, 2).reshape(count, height, width, channels).permute(0, 3, 1, 2)
         y: Tensor = self.output(mixed)
@@ -434,8 +435,8 @@ _GENERATOR: ContextVar[torch.Generator | None] = ContextVar("generator", default
 def drawing_from(generator: torch.Generator) -> Iterator[None]:
     """Make every :class:`Dropout` of this thread draw from ``generator`` within the block.
 
-    Threads that train at once need a generator each: with a shared one, the order in which they
-    draw would change the numbers. The backward pass draws nothing.
+    Threads that train at the same time need different generators: with a shared one, the numbers
+    would depend on the order in which threads draw. The backward pass draws nothing.
     """
     token = _GENERATOR.set(generator)
     try:
@@ -448,12 +449,12 @@ class Dropout(nn.Module):
     """``dropout``: in training, an image's channel becomes 0 with probability p, else x / (1 − p).
 
     In evaluation it is the identity. Whole channels are dropped, not single numbers, because
-    neighbors in a feature map are so similar that they would make up for each other (Tompson et al.
+    neighbors in a feature map are so similar that they could replace each other (Tompson et al.
     2015, arXiv 1411.4280). After ``dense64``, where a channel is one number, this is the dropout of
     Srivastava et al. (2014).
 
-    Numbers come from the generator of :func:`drawing_from`, and are the same on every device if
-    that is a CPU's; outside of it they come from PyTorch's global generator.
+    Random numbers come from the generator of :func:`drawing_from`, otherwise from PyTorch's global
+    one. With a CPU generator they are the same on every device.
     """
 
     def __init__(self, probability: float) -> None:
@@ -467,7 +468,8 @@ class Dropout(nn.Module):
         generator = _GENERATOR.get()
         device = x.device if generator is None else generator.device
         drawn = torch.rand(*x.shape[:2], 1, 1, generator=generator, device=device)
-        # Drawn on the generator's device and then moved, so that every device drops the same ones.
+        # Drawn on the generator's device and then moved, so that all devices drop the same
+        # channels.
         kept = (drawn >= self.probability).to(x.device, x.dtype, non_blocking=True)
         return x * (kept / (1 - self.probability))
 

@@ -16,7 +16,8 @@ from caelab.networks.modules import (
 )
 
 MAX_MEAN_WIDTH = 48
-"""Mean number of channels up to which this is faster than PyTorch (docs/benchmarks/tried.md)."""
+"""Mean number of channels up to which ``simd.c`` is faster than PyTorch
+(docs/benchmarks/tried.md)."""
 
 _WEIGHTLESS: dict[type[nn.Module], tuple[int, str]] = {
     nn.MaxPool2d: (simd.MAXIMUM, "kernel_size"),
@@ -35,11 +36,11 @@ def make_simd_program(
     input_affine: Affine | None = None,
     output_affine: Affine | None = None,
 ) -> SimdProgram | None:
-    """Return the layers as ``simd.c`` computes them; ``None`` where it cannot, or is not faster.
+    """Return layers as a program of ``simd.c``; ``None`` if it cannot or does not run them faster.
 
     Args:
-        layers: Those of a network or of a part of it; a bracket is one of them. Their parameters
-            are used, not copied.
+        layers: Layers of a network or of a part of it; a bracket counts as one layer. Their
+            parameters are used, not copied.
         shape: (C, H, W) of the images.
         input_affine: Scale and shift of each input channel, applied first, ``(C,)`` each.
         output_affine: Scale and shift of each output channel, applied last, ``(C',)`` each.
@@ -51,11 +52,11 @@ def make_simd_program(
     if (
         chain is None
         or chain.mean_width > MAX_MEAN_WIDTH
-        # Last, as asking for it the first time compiles the C code.
+        # Asked last, because the first access compiles the C code.
         or (library := simd.LIBRARY.loaded) is None
     ):
         return None
-    # A layer without weights has neither of them.
+    # A layer without weights has neither a weight nor a bias.
     weights = [getattr(layer, name, None) for layer in layers for name in ("weight", "bias")]
     # Only the library knows whether its integers can count so many positions.
     try:
@@ -73,13 +74,13 @@ def chain_of(layers: Sequence[nn.Module], shape: Shape) -> Chain | None:
     """
     operations: list[Operation] = []
     shapes = [shape]
-    # One image of zeros is cheap, and only its shapes are looked at.
+    # One image of zeros is cheap, and only shapes are needed.
     x = torch.zeros(1, *shape)
     for layer in layers:
         if (operation := _operation(layer)) is None:
             return None
         operations.append(operation)
-        # The layers themselves tell the shapes between them, so no formula has to agree with them.
+        # The shapes come from running the layers, so that no formula has to agree with them.
         with torch.no_grad():
             x = layer(x)
         shapes.append((x.shape[1], x.shape[2], x.shape[3]))
@@ -100,8 +101,8 @@ def _operation(layer: nn.Module) -> Operation | None:
             side = layer.weight.shape[2]
             return Operation(simd.TRANSPOSED, side, stride, 1, padding, activation)
         case UpConvolution(kernel=side, factor=factor):
-            # Upsampling and convolving is one transposed convolution with these taps, each a sum
-            # of the layer's own: see `UpConvolution`.
+            # Upsampling and convolving is one transposed convolution with a larger kernel, whose
+            # elements are sums of the layer's own: see `UpConvolution`.
             taps, padding = side + factor - 1, side // 2
             return Operation(simd.TRANSPOSED, taps, factor, 1, padding, activation, side)
         case ActivationLayer(function=function) if type(function) in _WEIGHTLESS:

@@ -10,11 +10,11 @@ from caelab.randomness import uniform
 from caelab.training.config import AugmentationConfig
 
 _STREAM = 32
-"""Stream of random numbers; degradations use those below."""
+"""Stream of random numbers; degradations use streams of smaller numbers."""
 
 
 def augment(images: Tensor, keys: Tensor, config: AugmentationConfig) -> Tensor:
-    """Return training images as this epoch sees them; what is beyond the border is mirrored.
+    """Change training images at random; beyond its border an image is mirrored.
 
     All probabilities are uniform; factors of scale and brightness are uniform on a logarithmic
     scale between 1 / (1 + j) and 1 + j for a jitter of j.
@@ -36,14 +36,14 @@ def augment(images: Tensor, keys: Tensor, config: AugmentationConfig) -> Tensor:
     torch.Size([8, 3, 32, 32])
     """
     if config == AugmentationConfig():
-        return images  # no numbers are drawn for nothing
-    # All numbers are drawn at once, each change with columns of its own: switching one change on
-    # leaves the others' numbers alone.
+        return images  # without drawing random numbers
+    # Each change has its own columns of random numbers, so that switching one change on does not
+    # alter the numbers of the others.
     drawn = uniform(keys, 6, _STREAM)
     if config.flip:
         images = torch.where((drawn[:, 0] > 0.5).view(-1, 1, 1, 1), images.flip(3), images)
     if config.translate:
-        # The numbers are in (0, 1], hence the ceiling.
+        # The ceiling, because the numbers are in (0, 1].
         offsets = (drawn[:, 1:3] * (2 * config.translate + 1)).ceil().long() - 1
         images = _translate(images, offsets, config.translate)
     if config.scale_jitter or config.rotate:
@@ -62,7 +62,7 @@ def _jitter(drawn: Tensor, width: float) -> Tensor:
 def _translate(images: Tensor, offsets: Tensor, largest: int) -> Tensor:
     """Cut each image, at its own offset ``(N, 2)``, out of the image with a mirrored border."""
     count, _, height, width = images.shape
-    # Mirrored and not zero: a black border would be an edge that no clean image has.
+    # Mirrored, because a black border would be an edge that no clean image has.
     padded = F.pad(images, (largest,) * 4, mode="reflect").permute(0, 2, 3, 1)
     rows = offsets[:, :1] + torch.arange(height, device=images.device)
     columns = offsets[:, 1:] + torch.arange(width, device=images.device)
@@ -73,7 +73,7 @@ def _translate(images: Tensor, offsets: Tensor, largest: int) -> Tensor:
 def _scale_and_rotate(images: Tensor, factors: Tensor, angles: Tensor) -> Tensor:
     """Enlarge and rotate images about their centers, by factors and radians ``(N,)``."""
     height, width = images.shape[2:]
-    # The map leads from the output's coordinates to the input's, hence the division.
+    # Divided, because the map leads from coordinates of the output to those of the input.
     sine, cosine = angles.sin() / factors, angles.cos() / factors
     maps = images.new_zeros(len(images), 2, 3)
     maps[:, 0, 0] = maps[:, 1, 1] = cosine

@@ -1,6 +1,6 @@
-"""The training loop, a generator: what happens around it is up to the caller.
+"""The training loop, a generator that yields after each step and each epoch.
 
-Progress, checkpoints, early stopping and interruption are written around the loop, at its yields.
+At its yields the caller shows progress, saves checkpoints, and stops early or on request.
 """
 
 import math
@@ -26,8 +26,8 @@ STEPS_BETWEEN_CHECKS = 200
 """Steps between checks that the loss is finite: each one makes the host wait for the device."""
 
 MAX_WEIGHTS_OF_ONE_THREAD = 100_000
-"""Number of weights up to which one thread updates all: the threads of a longer list of small
-operations would still spin, and be in the way, when the next gradient starts."""
+"""Number of weights up to which one thread updates them all. More threads would still be waiting
+actively for work, and slow down the next gradient."""
 
 
 class TrainingDiverged(ExpectedError):
@@ -132,7 +132,7 @@ def fit(
             started = time.perf_counter()
             done = state.epoch * steps + state.step
             rate = peak * rate_factor(config.optimizer, done, steps * config.epochs)
-            # Set and not scheduled: the rate follows from the step, so resuming needs no state.
+            # Computed from the step, so that a resumed run needs no state of a scheduler.
             for group in state.optimizer.param_groups:
                 group["lr"] = rate
 
@@ -142,11 +142,12 @@ def fit(
                 with threads(update_threads):
                     state.averaged.update_parameters(state.model)
 
-            # Sums stay on the device: a number read from it would make the host wait.
+            # Sums stay on the device, because reading a number would make the host wait.
             state.sums = {name: state.sums.get(name, 0) + term for name, term in terms.items()}
             state.step += 1
             if state.step % STEPS_BETWEEN_CHECKS == 0 or state.step == steps:
-                # This waits for the device, so the epoch's time includes all of its work.
+                # The check waits for the device, so that the measured time includes all of its
+                # work.
                 _require_finite(state, peak)
             state.seconds += time.perf_counter() - started
             yield None
@@ -168,8 +169,8 @@ def running_mean(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], Non
     """Return an update for ``torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=…)``.
 
     After t steps, mean ← d · mean + (1 − d) · weights with d = min(``decay``, (1 + t) / (10 + t)):
-    the mean reaches back over a ninth of the training at most, so that a short training does not
-    end with the weights of its beginning, which move fast (TensorFlow's
+    the mean covers at most about a ninth of the training, so that a short training does not end
+    with the fast changing weights of its beginning (TensorFlow's
     ``ExponentialMovingAverage(num_updates=t)``).
 
     Args:

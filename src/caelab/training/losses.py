@@ -1,6 +1,6 @@
-"""The losses, a class each; a user's own class joins them with ``@register``.
+"""The losses, one class each; ``@register`` adds a user's own class.
 
-PyTorch is imported where a loss is computed: naming the losses does without.
+PyTorch is imported only when a loss is computed, so that their names can be listed without it.
 """
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
@@ -32,8 +32,8 @@ class Loss:
     Attributes:
         name: Value of ``loss.kind`` that chooses the loss; its column in ``epochs.csv``.
         help: What it is, in one line.
-        output: What it takes from the network: ``"values"`` in the unit of the target, ``"logits"``
-            whose logistic function is in [0, 1], or ``"classes"``: logits of chroma bins.
+        output: What the network's output is: ``"values"`` in the unit of the target, ``"logits"``
+            of pixel values in [0, 1], or ``"classes"``, which are logits of chroma bins.
     """
 
     registry: ClassVar["Registry[Loss]"] = Registry("loss")
@@ -49,8 +49,8 @@ class Loss:
     def __call__(self, output: "Tensor", target: "Tensor") -> "Tensor":
         """Return the mean over all images, a scalar that is differentiable in ``output``.
 
-        On a CPU threads compute the means of parts of a batch, which are then averaged: the mean
-        over images of one number per image is right, a maximum over the batch is not.
+        On a CPU each thread computes the loss of a part of the batch, and these are averaged. So
+        the loss must be a mean over images; a maximum over the batch would be wrong.
 
         Args:
             output: What the network gave, ``float32 (N, C, H, W)``.
@@ -75,7 +75,7 @@ class _TorchLoss(Loss):
 
 @register
 class MeanSquaredError(_TorchLoss):
-    """Mean over all pixels and channels of d², d the difference; its minimizer is the mean."""
+    """Mean of the squared difference over all pixels and channels; its minimizer is the mean."""
 
     name = "mse"
     help = "squared error"
@@ -84,7 +84,7 @@ class MeanSquaredError(_TorchLoss):
 
 @register
 class MeanAbsoluteError(_TorchLoss):
-    """Mean over all pixels and channels of ``|d|``; its minimizer is the median, not the mean."""
+    """Mean absolute difference over all pixels and channels; its minimizer is the median."""
 
     name = "l1"
     help = "absolute error"
@@ -93,7 +93,7 @@ class MeanAbsoluteError(_TorchLoss):
 
 @register
 class Huber(Loss):
-    """Mean of d²/2 for ``|d|`` up to δ and of δ(``|d|`` − δ/2) beyond (Huber 1964).
+    """Mean of d²/2 for differences ``|d|`` up to δ, and of δ(``|d|`` − δ/2) above (Huber 1964).
 
     Args:
         delta: δ, in the unit of the target, above 0.
@@ -126,7 +126,7 @@ class Charbonnier(Loss):
     """Mean of √(d² + ε²), a smooth absolute error (Charbonnier et al. 1994).
 
     Args:
-        epsilon: ε, in the unit of the target: differences below it count squared.
+        epsilon: ε, in the unit of the target; smaller differences count about squared.
     """
 
     name = "charbonnier"
@@ -156,7 +156,7 @@ class BinaryCrossEntropy(_TorchLoss):
 
 @register
 class CrossEntropy(Loss):
-    """Mean over pixels of the cross-entropy, in nats, of a few classes' shares."""
+    """Mean cross-entropy over pixels, in nats, of targets that are shares of a few classes."""
 
     name = "cross_entropy"
     help = "cross-entropy of chroma bins"
@@ -172,7 +172,7 @@ class CrossEntropy(Loss):
         """
         from caelab.kernels.sparse_cross_entropy import sparse_cross_entropy
 
-        # Both travel in one tensor, as every target does; float32 holds such indices exactly.
+        # Every target is one tensor, so indices and shares share it; float32 holds indices exactly.
         classes, shares = target.chunk(2, dim=1)
         return sparse_cross_entropy(output, classes.long(), shares)
 

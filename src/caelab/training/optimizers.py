@@ -1,6 +1,6 @@
-"""The optimizers, a class each, and the learning rate; a user's own joins them with ``@register``.
+"""The optimizers, one class each, and the learning rate; ``@register`` adds a user's own class.
 
-PyTorch is imported where an optimizer is made: naming the optimizers does without.
+PyTorch is imported only when an optimizer is made, so that their names can be listed without it.
 """
 
 import math
@@ -116,7 +116,7 @@ class AdamWKind(OptimizerKind):
 
 @register
 class AdamKind(AdamWKind):
-    """Adam (Kingma and Ba 2015), which is AdamW by the name that people look for."""
+    """Adam (Kingma and Ba 2015): another name of AdamW, without whose weight decay it is Adam."""
 
     name = "adam"
     help = "the same as adamw; without weight decay it is Adam"
@@ -177,7 +177,7 @@ def peak_learning_rate(config: OptimizerConfig, network: "nn.Module") -> float:
 
     if config.learning_rate is not None:
         return config.learning_rate
-    # One rate serves all layers, so it follows the layer that tolerates least.
+    # All layers have the same rate, so the layer that tolerates the least decides.
     widest = max((layer.fan_in for layer in parametric_layers(network)), default=REFERENCE_FAN_IN)
     return REFERENCE_RATE * min(1.0, REFERENCE_FAN_IN / widest)
 
@@ -197,7 +197,7 @@ def rate_factor(config: OptimizerConfig, step: int, steps: int) -> float:
         step: Index of the step, in 0 … ``steps`` − 1.
         steps: Number of steps of the whole run.
     """
-    # The first moments and bases rest on few gradients: the steps are small meanwhile.
+    # At first the moments and bases depend on few gradients, so the steps are small.
     warmup = round(config.warmup * steps)
     if step < warmup:
         return (step + 1) / warmup

@@ -26,12 +26,12 @@ Update = tuple[Tensor, Tensor, State]
 
 
 class SOAP(torch.optim.Optimizer):
-    """Adam run in the slowly turning eigenbasis of every parameter's gradient covariance.
+    """Adam in the slowly changing eigenbasis of every parameter's gradient covariance.
 
     A parameter of shape (m, ...) is treated as a matrix (m, n): a convolution's rows are its output
-    channels, its columns the (row, column, input channel) of the kernel. Where those are more than
-    ``max_dimension``, it is a tensor of three sides, (output channel, position in the kernel, input
-    channel), each with a basis of its own. In memory, weights with channels last have this order.
+    channels, its columns the (row, column, input channel) of the kernel. If there are more columns
+    than ``max_dimension``, it is a tensor of three sides, (output channel, position in the kernel,
+    input channel), each with its own basis. In memory, weights with channels last have this order.
     A vector is a matrix (m, 1). A side of length 1, or longer than ``max_dimension``, keeps the
     identity as its basis; if all sides do, SOAP is exactly Adam.
 
@@ -100,11 +100,11 @@ class SOAP(torch.optim.Optimizer):
 
     @cached_property
     def _small(self) -> dict[Tensor, SmallMatrix]:
-        # A copied or unpickled optimizer begins with none: these hold addresses.
+        # A copied or unpickled optimizer begins without them, because they hold addresses.
         return {}
 
-    # PyTorch wraps these so that torch.compile leaves them alone, and imports its machinery for
-    # that: a second or more before the first step, for nothing. Here they are unwrapped.
+    # PyTorch wraps these methods for torch.compile, and imports its compiler for that, which takes
+    # more than a second before the first step. Unwrapped, they do without it.
     add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
     state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
     load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
@@ -184,7 +184,7 @@ class SOAP(torch.optim.Optimizer):
     ) -> bool:
         """Update a small matrix in C; return whether the parameter is one."""
         small = self._small.get(parameter)
-        # A loaded checkpoint replaces the tensors whose addresses C has.
+        # A loaded checkpoint has replaced the tensors whose addresses C knows.
         if small is None or not small.is_of(parameter, state):
             matrix = _as_matrix(parameter.detach(), group["max_dimension"])
             small = small_matrix(parameter, matrix, state)
@@ -203,13 +203,13 @@ class SOAP(torch.optim.Optimizer):
 
 
 def _balanced(updates: list[Update], count: int) -> list[list[Update]]:
-    """Divide updates so that all shares take about as long: each goes where least is to do."""
+    """Divide updates so that all shares take about the same time."""
     shares: list[list[Update]] = [[] for _ in range(count)]
 
     def numbers(updates: list[Update]) -> int:
         return sum(gradient.numel() for _, gradient, _ in updates)
 
-    # The largest first, as small ones fill the gaps in the end.
+    # The largest come first; each goes to the share with the least work so far.
     for update in sorted(updates, key=lambda update: -update[1].numel()):
         min(shares, key=numbers).append(update)
     return [share for share in shares if share]
@@ -241,7 +241,7 @@ def _update(
     torch._foreach_add_(roots, group["eps"])
     ratios = torch._foreach_div(means, roots)
     torch._foreach_mul_(ratios, rates)
-    if group["weight_decay"]:  # most runs have none, and a pass over all weights costs time
+    if group["weight_decay"]:  # without it, a pass over all weights is saved
         torch._foreach_mul_(parameters, decay)
     steps = [
         _turn(ratio, state["bases"], back=True) for ratio, state in zip(ratios, states, strict=True)
@@ -264,8 +264,8 @@ def _numbers(step: int, group: dict[str, Any]) -> tuple[float, float, float]:
 def _kept(step: int, group: dict[str, Any]) -> float:
     """Return the weight of the old covariance in the new one.
 
-    The first 1 / (1 − β) steps are a plain average: the first bases should not depend on the zeros
-    that the covariances start from.
+    The first 1 / (1 − β) steps are a plain average, so that the first bases do not depend on the
+    zeros with which the covariances start.
     """
     beta: float = group["covariance_beta"]
     return min(beta, 1 - 1 / step)
@@ -277,7 +277,7 @@ def _refreshes(step: int, group: dict[str, Any]) -> bool:
 
 
 def _observe(gradient: Tensor, state: State, group: dict[str, Any]) -> Tensor:
-    """Update the covariances, refresh the bases if it is time, and return the gradient in them."""
+    """Update the covariances, refresh the bases if needed, and return the gradient in the bases."""
     gradient = _as_matrix(gradient, group["max_dimension"])
     keep = _kept(state["step"], group)
     for covariance, rows in zip(state["covariances"], _unfoldings(gradient), strict=True):
@@ -298,8 +298,8 @@ def _as_matrix(gradient: Tensor, max_dimension: int) -> Tensor:
     if gradient.ndim == 2:
         return gradient
     rows, channels = gradient.shape[:2]
-    # A matrix (rows, all others) would have a side beyond the limit and no basis for it. As a
-    # tensor of three sides, each side may still have one.
+    # As a matrix, one side would be longer than the limit and get no basis. Each of three sides can
+    # be short enough to get one.
     three = gradient.numel() > max_dimension * rows
     return gradient.movedim(1, -1).reshape(rows, -1, *[channels] * three)
 
@@ -312,7 +312,7 @@ def _in_shape_of(parameter: Tensor, update: Tensor) -> Tensor:
 
 
 def _unfoldings(tensor: Tensor) -> list[Tensor]:
-    """Return for each side the matrix whose rows it indexes; only a middle side's is a copy."""
+    """Return the unfoldings of a tensor: for each side, the matrix whose rows it indexes."""
     if tensor.ndim == 2:
         return [tensor, tensor.T]
     return [tensor.flatten(1), tensor.movedim(1, 0).flatten(1), tensor.flatten(0, -2).T]
@@ -321,10 +321,10 @@ def _unfoldings(tensor: Tensor) -> list[Tensor]:
 def _initial_state(gradient: Tensor, max_dimension: int) -> State:
     """Return moments and covariances of zero and bases that are the identity.
 
-    ``None`` stands for a side that keeps the identity.
+    A side that keeps the identity has ``None``.
     """
     matrix = _as_matrix(gradient, max_dimension)
-    # A basis of one number is ±1 and turns nothing.
+    # A side of length 1 has no other basis than ±1.
     sides = [side if 1 < side <= max_dimension else None for side in matrix.shape]
     return {
         "step": 0,
@@ -341,14 +341,14 @@ def _refresh(state: State) -> None:
     Columns are sorted by their variance, largest first: a QR of a power iteration finds the first
     columns best, and only in this order do they stay the leading eigenvectors. The second moment is
     sorted with them. The first moment, which is linear in the gradient, is turned from the old
-    bases into the new ones; the second is not and stays as it is, as in the paper.
+    bases into the new ones. The second moment is not linear, and is not turned, as in the paper.
     """
     mean = _turn(state["mean"], state["bases"], back=True)
     sides = zip(state["covariances"], state["bases"], strict=True)
     for side, (covariance, basis) in enumerate(sides):
         if covariance is None:
             continue
-        # One power iteration is enough, as the covariance changes little between two refreshes.
+        # One power iteration is enough, because covariances change little between two refreshes.
         image = covariance @ basis
         order = (basis * image).sum(dim=0).argsort(descending=True, stable=True)
         state["mean_square"].copy_(state["mean_square"].index_select(side, order))

@@ -31,7 +31,7 @@ class TargetOptions(Protocol):
 
 
 class PredictionTarget(nn.Module):
-    """What a network's output means: the way to an image, and what a loss compares it with.
+    """What a network's output means: how it becomes an image, and what a loss compares it with.
 
     network ──► raw ──► :meth:`output` ──► :meth:`answer` ──► :meth:`image`
 
@@ -59,9 +59,9 @@ class PredictionTarget(nn.Module):
         losses: Kinds of losses that fit, by the outputs they take: ``"values"``, ``"logits"``
             or ``"classes"``.
         needs_luminance: True where the image is merged with the input's luminance.
-        loss_prefix: Prefix of the loss's name where the loss is not one of images.
-        color_space: Name of the color space that :meth:`answer` gives chroma of; ``None`` where
-            it gives an image.
+        loss_prefix: Prefix of the loss's name if the loss does not compare images.
+        color_space: Name of the color space whose chroma :meth:`answer` returns; ``None`` if it
+            returns an image.
         channels: Channels of the network's output.
     """
 
@@ -102,7 +102,7 @@ class PredictionTarget(nn.Module):
         return None
 
     def output(self, raw: Tensor) -> Tensor:
-        """Bring the network's output ``float32 (N, C', H, W)`` to the unit it is compared in."""
+        """Convert the network's output ``float32 (N, C', H, W)`` to the unit of :meth:`target`."""
         return raw
 
     def target(self, clean: Tensor) -> Tensor:

@@ -24,9 +24,9 @@ from caelab.registry import register
 
 
 class ColorTarget(PredictionTarget):
-    """A target whose answer is chroma; the image has the luminance of the input.
+    """A target whose answer is chroma; the image gets the luminance of the input.
 
-    Colors outside sRGB are desaturated, so that the luminance stays: ``color.desaturate``.
+    Colors outside sRGB are desaturated (``color.desaturate``), which keeps the luminance.
     """
 
     needs_luminance = True
@@ -96,8 +96,7 @@ class ChromaTarget(ColorTarget):
 class BinsTarget(ColorTarget):
     """Logits of chroma bins; their annealed mean is the chroma (arXiv 1603.08511).
 
-    Where test-time augmentation averages outputs, it averages logits: the geometric mean of the
-    distributions.
+    Test-time augmentation averages logits, which is the geometric mean of the distributions.
 
     Args:
         color_space: Name of the color space.
@@ -115,7 +114,7 @@ class BinsTarget(ColorTarget):
         super().__init__(color_space)
         self.channels = len(bins.cells)
         self.temperature = bins.temperature
-        # Buffers move to the device with the model. They are in no weights file, as they follow
+        # Buffers move to the device with the model. No weights file has them, because they follow
         # from the card.
         centers = torch.tensor(bins.cells, dtype=torch.float32)
         self.register_buffer("centers", centers, persistent=False)
@@ -161,7 +160,7 @@ class BinsTarget(ColorTarget):
         """
         colors = in_cells(self.space.chroma(clean), self.space).movedim(1, -1).reshape(-1, 2)
         bins, shares = spread(colors, self.centers, self.table)
-        # A pixel has one weight, that of its nearest bin, for all its shares.
+        # All shares of a pixel are multiplied by the weight of its nearest bin.
         shares = shares * self.weights.index_select(0, bins[:, 0]).unsqueeze(1)
         rows = torch.cat([bins.to(shares.dtype), shares], dim=1)
         return rows.view(*clean[:, 0].shape, -1).movedim(-1, 1)
@@ -177,10 +176,10 @@ class BinsTarget(ColorTarget):
         return self._chroma(means, output)
 
     def draw(self, output: Tensor, degraded: Tensor, keys: Tensor, *, temperature: float) -> Tensor:
-        """Draw chroma from the distributions, alike in neighboring pixels.
+        """Draw chroma from the distributions, so that neighboring pixels get similar colors.
 
-        The weighting of rare bins in the loss is undone first: colors come as often as the
-        training images have them.
+        The weighting of rare bins in the loss is undone first, so that colors are drawn as often as
+        they occur in the training images.
 
         Args:
             output: Logits, ``(N, Q, H, W)``.
@@ -191,7 +190,7 @@ class BinsTarget(ColorTarget):
         Returns:
             Chroma in the space's unit, ``(N, 2, H, W)``.
         """
-        # One smooth field for all pixels: drawn one by one, neighbors would differ like confetti.
+        # One smooth field for all pixels: if each were drawn alone, neighbors would differ.
         field = smooth_field(luminance(degraded).clamp(0, 1), keys)
         # The normal distribution function makes the field uniform in (0, 1). No color is at the
         # very ends.

@@ -14,7 +14,7 @@ from caelab.registry import register
 
 @register
 class RgbTarget(PredictionTarget):
-    """The image, which the network gives normalized as ``(x − mean) / std``.
+    """The image; the network's output is the normalized image ``(x − mean) / std``.
 
     Args:
         mean: Means of the clean images' channels, on [0, 1].
@@ -73,5 +73,5 @@ class LogitsTarget(PredictionTarget):
         return cls(channels=card.channels)
 
     def answer(self, output: Tensor) -> Tensor:
-        """Apply the logistic function, ``(N, C, H, W)`` both."""
+        """Apply the logistic function to ``(N, C, H, W)``."""
         return output.sigmoid()

@@ -1,4 +1,4 @@
-"""The base class of the layer kinds: a layer's options, and what follows from them; no torch."""
+"""The base class of the layer kinds: options, shapes, weights and cost of a layer; no torch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ Shape = tuple[int, int, int]
 """Channels, height, width."""
 
 Span = tuple[int, int]
-"""Start and end, in characters of a network's text."""
+"""Start and end of a part of a network's text, in characters."""
 
 ACTIVATIONS = (
     "none",
@@ -73,9 +73,9 @@ class ReceptiveField:
     phase of one period, which makes :attr:`extent` exact.
 
     Attributes:
-        period: Output pixels until the pattern repeats, ``shift`` input pixels further on.
-        shift: Input pixels from one period to the next.
-        phases: First and last input pixel, for each phase.
+        period: Number of output pixels after which the pattern repeats.
+        shift: Number of input pixels by which the next period is shifted.
+        phases: First and last input pixel of each output pixel in a period.
     """
 
     period: int = 1
@@ -91,9 +91,9 @@ class ReceptiveField:
         """Return the field after windows of ``size`` pixels, one every ``stride`` pixels.
 
         Args:
-            size: Pixels from the first to the last of a window, dilation included.
-            stride: Pixels from one window to the next.
-            padding: Pixels by which the first window begins before the image.
+            size: Width of a window in pixels, dilation included.
+            stride: Distance in pixels between neighboring windows.
+            padding: Number of pixels by which the first window begins before the image.
         """
         # A 1×1 kernel changes nothing; a text may repeat it two thousand times.
         if (size, stride, padding) == (1, 1, 0):
@@ -108,7 +108,7 @@ class ReceptiveField:
         stride: int = 1,
         factor: int = 1,
     ) -> "ReceptiveField":
-        """Return the field after a layer, of which either ``stride`` or ``factor`` is 1.
+        """Return the field after a layer; either ``stride`` or ``factor`` is 1.
 
         Args:
             first: Output pixel n → the first input pixel that it depends on.
@@ -116,8 +116,8 @@ class ReceptiveField:
             stride: Input pixels for one output pixel.
             factor: Output pixels for one input pixel.
         """
-        # Windows pick every stride-th pixel of the pattern, which repeats sooner where both have a
-        # common divisor.
+        # Windows take every stride-th pixel of the pattern, which repeats earlier if period and
+        # stride have a common divisor.
         last = last or first
         common = gcd(self.period, stride)
         period = self.period // common * factor
@@ -129,8 +129,8 @@ class ReceptiveField:
 
     def union(self, other: "ReceptiveField | None") -> "ReceptiveField | None":
         """Return the field of a sum or concatenation; ``None`` is the whole image."""
-        # Branches whose scales differ do not stay together across the image: no finite field covers
-        # both.
+        # Two branches of different scales move apart across the image, so that no finite field
+        # covers both.
         if other is None or self.shift * other.period != other.shift * self.period:
             return None
         period = lcm(self.period, other.period)
@@ -210,7 +210,7 @@ class LayerKind:
 
     def __post_init__(self) -> None:
         if not self.number and self.takes:
-            # The dataclass is frozen, and this is part of its construction.
+            # A frozen dataclass allows no other way to set a field while it is constructed.
             object.__setattr__(self, "number", self.takes.default)
 
     def __str__(self) -> str:
@@ -221,7 +221,7 @@ class LayerKind:
         elif self.takes and self.number != self.takes.default:
             word += str(self.number)
         for letter in self.letters:
-            # "v" is a second letter of the padding, printed at a place of its own.
+            # "v" is a second letter of the padding, and is printed separately.
             if letter == "v":
                 word += "v" if self.padding == 0 else ""
                 continue
@@ -248,12 +248,12 @@ class LayerKind:
     def shape(self, shape: Shape) -> Shape:
         """Return the output's shape (C', H', W') for an input of ``shape`` (C, H, W).
 
-        The shape stays, if :meth:`input_channels` takes its channels.
+        By default the shape is kept, and :meth:`input_channels` checks its channels.
 
         Raises:
             MisfitError: The layer does not fit; the message says why.
         """
-        # Where the channels stay, a number that cannot come out cannot go in either.
+        # Here input and output have the same channels, so the input is checked like the output.
         self.input_channels(shape[0])
         return shape
 
@@ -264,13 +264,13 @@ class LayerKind:
     def multiply_accumulates(self, shape: Shape) -> int:  # noqa: ARG002
         """Return the multiply-accumulates for one image of ``shape``, padding included.
 
-        Those of linear maps and of attention's products count, and nothing else: no biases, norms,
-        pooling, means or interpolation.
+        Only linear maps and attention's products count; biases, norms, pooling, means and
+        interpolation do not.
         """
         return 0
 
     def receptive_field(self, field: ReceptiveField) -> ReceptiveField | None:
-        """Return the field after the layer, given that before it; ``None`` is the whole image."""
+        """Return the field after the layer, from the field before; ``None`` is the whole image."""
         return field
 
     def module(self, shape: Shape) -> "nn.Module":
@@ -303,7 +303,7 @@ class LayerKind:
         return outputs
 
     def absorb(self, previous: "LayerKind") -> "LayerKind | None":  # noqa: ARG002
-        """Return one layer that computes the ``previous`` one and this faster, if there is one."""
+        """Return one layer that computes ``previous`` and this layer faster, or ``None``."""
         return None
 
 

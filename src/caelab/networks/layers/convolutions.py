@@ -1,4 +1,4 @@
-"""Layers with weights of their own for every input channel: ``conv``, ``deconv`` and ``dense``."""
+"""Layers with weights for each pair of input and output channel: conv, deconv and dense."""
 
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @register
 class Conv(LayerKind):
-    """Convolution, 3×3, stride 1 and padding "same" unless letters say otherwise."""
+    """Convolution: 3×3, stride 1 and padding "same", unless option letters change that."""
 
     name = "conv"
     help = "convolution, 3×3; letters: kernel, stride, padding (v: none), dilation"
@@ -29,7 +29,7 @@ class Conv(LayerKind):
 
     @property
     def extent(self) -> int:
-        """Pixels from the first to the last tap of the kernel."""
+        """Width of the kernel in pixels, dilation included."""
         return (self.kernel - 1) * self.dilation + 1
 
     @property
@@ -42,7 +42,7 @@ class Conv(LayerKind):
         """
         if self.padding is not None:
             return self.padding, self.padding
-        # One zero more after than before is where TensorFlow's "same" puts the odd one, too.
+        # As in TensorFlow, an odd zero goes after the image.
         total = self.extent - 1
         before = total // 2
         return before, total - before if self.stride == 1 else before
@@ -71,7 +71,7 @@ class Conv(LayerKind):
         return field.windows(self.extent, self.stride, padding=self.margins[0])
 
     def remainder(self, shape: Shape) -> int:
-        """Return by how much a side is no multiple of the stride, at padding "same"."""
+        """Return the remainder of a side divided by the stride, for padding "same"."""
         if self.padding is not None:
             return 0
         return max(-side % self.stride for side in shape[1:])
@@ -116,10 +116,9 @@ class Conv(LayerKind):
 
 
 class UpConv(Conv):
-    """``up conv`` as one layer, which no text can name.
+    """``up conv`` as one layer, which has no name in texts.
 
-    A kernel of K + S − 1 weights a side does both steps. Its ``stride`` is the factor by which
-    ``up`` enlarges.
+    One kernel of K + S − 1 weights a side computes both. Its ``stride`` is the factor of ``up``.
     """
 
     name = "up conv"
@@ -131,10 +130,11 @@ class UpConv(Conv):
         return self.number, height * self.stride, width * self.stride
 
     def multiply_accumulates(self, shape: Shape) -> int:
-        """Return those of a transposed convolution, for an input of ``shape`` before ``up``."""
-        # Counted as `up` and `conv` are written, K² products for every output pixel.
+        """Return those of the transposed convolution, for an input of ``shape`` before ``up``."""
+        # The layers as they are written take K² products for every output pixel.
         literal = super().multiply_accumulates(shape)
-        # The rewritten layer sums K + S − 1 taps of the low resolution, S² times fewer pixels.
+        # The rewritten layer takes (K + S − 1)² products for every pixel before `up`, of which
+        # there are S² times fewer.
         rewritten = literal * (self.kernel + self.stride - 1) ** 2
         return min(literal, rewritten // (self.kernel * self.stride) ** 2)
 
@@ -197,8 +197,8 @@ class Deconv(LayerKind):
     def receptive_field(self, field: ReceptiveField) -> ReceptiveField:
         """Return the field of the input pixels whose kernels reach the output pixel."""
         padding, _ = self.paddings
-        # Where the kernel leaves gaps the first tap comes after the last: an empty field, as it
-        # should be.
+        # If the stride is larger than the kernel, the first pixel comes after the last for outputs
+        # in the gaps: they depend on no input.
         return field.through(
             lambda n: -((self.kernel - 1 - n - padding) // self.stride),
             lambda n: (n + padding) // self.stride,
@@ -231,7 +231,7 @@ class Dense(LayerKind):
     """Fully connected layer: ``dense64`` gives shape (64, 1, 1), ``dense16h8w8`` (16, 8, 8)."""
 
     name = "dense"
-    help = "every number into each of C·h·w numbers; letters: height, width of the output"
+    help = "fully connected layer to C·h·w numbers; letters: height, width of the output"
     takes = Number(meaning="channels")
     letters = "hw"
     weighted = True

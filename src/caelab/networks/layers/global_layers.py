@@ -22,7 +22,7 @@ reaches it at 64×64 positions."""
 
 
 class _ChannelLayer(LayerKind):
-    """A layer whose module is made with the channels, and with ``number`` if it takes one."""
+    """A layer whose module is made from its channels, and from ``number`` if it takes one."""
 
     module_name: ClassVar[str]
 
@@ -95,8 +95,8 @@ class Attend(_GlobalLayer):
     def shape(self, shape: Shape) -> Shape:
         """Return the same shape."""
         _, height, width = super().shape(shape)
-        # Attention compares every position with every other: four times the pixels take sixteen
-        # times the memory.
+        # Attention compares each position with all others: an image with four times the pixels
+        # needs sixteen times the memory.
         pairs = self.number * (height * width) ** 2
         if pairs > MAX_ATTENTION_WEIGHTS:
             raise MisfitError(
@@ -122,14 +122,14 @@ class Attend(_GlobalLayer):
 
 @register
 class Classify(_ChannelLayer):
-    """The input itself; in training, a linear map of the channels' means gives class logits too.
+    """Return the input; in training, also compute class logits from the channels' means.
 
-    A trained model skips it, so its multiply-accumulates count as 0.
+    A trained model skips this layer, so its multiply-accumulates count as 0.
     """
 
     name = "classify"
     module_name = "Classifier"
-    help = "keeps its input; in training, gives logits of the image's class: a second task"
+    help = "returns its input; in training, also predicts the image's class: a second task"
     takes = Number(meaning="classes", min=2)
 
     def weights(self, shape: Shape) -> int:

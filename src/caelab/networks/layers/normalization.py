@@ -1,4 +1,4 @@
-"""Layers that keep the scale of activations or disturb them: norms and dropout."""
+"""Normalization and dropout layers."""
 
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ class Norm(LayerKind):
     takes = Number(meaning="groups", optional=True)
 
     def groups(self, channels: int) -> int:
-        """Return the number of groups: without a number, the most of 32 or C / 4 that divide C."""
+        """Return the number of groups; by default the largest divisor of C up to 32 and C / 4."""
         if self.number:
             return self.number
         # 32 groups are the usual choice (Wu and He 2018, arXiv 1803.08494).

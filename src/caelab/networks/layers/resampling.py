@@ -31,7 +31,7 @@ class _TorchLayer(LayerKind):
 
 
 class _Windows(_TorchLayer):
-    """A layer whose windows are S pixels wide, S pixels apart."""
+    """A layer that reads windows of S×S pixels with stride S."""
 
     def receptive_field(self, field: ReceptiveField) -> ReceptiveField:
         """Return the field after its windows."""
