@@ -1,5 +1,6 @@
 """What stands in a file beside its values is there again in the file of the result."""
 
+import importlib.util
 import io
 import struct
 import zlib
@@ -9,8 +10,9 @@ import pytest
 import tifffile
 from PIL import Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
+from caelab.errors import InputError
 from caelab.pictures.encode import encode, save
-from caelab.pictures.metadata import ORIENTATION, read_metadata
+from caelab.pictures.metadata import ORIENTATION, Metadata, read_metadata
 from caelab.pictures.picture import Picture
 from caelab.pictures.read import read_pages, read_picture
 
@@ -273,3 +275,76 @@ def test_colors_of_a_wide_profile_stay_where_the_format_holds_none(wide_profile:
     found = read_picture(stream.getvalue()).pixels
     assert np.array_equal(found, to_srgb(pixels, wide_profile))
     assert (found != pixels).any()
+
+
+def boxed(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">L4s", 8 + len(content), name) + content
+
+
+def test_a_jpeg_2000_keeps_exif_and_xmp(scene: np.ndarray) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION], exif[315] = 8, "somebody"
+    content = saved(Image.fromarray(scene), "JPEG2000")
+    content += boxed(b"uuid", b"JpgTiffExif->JP2" + exif.tobytes().removeprefix(b"Exif\0\0"))
+    content += boxed(b"uuid", bytes.fromhex("be7acfcb97a942e89c71999491e3afac") + XMP)
+    picture = read_picture(content)
+    assert np.array_equal(picture.pixels, np.rot90(scene))
+    again = read_picture(encode(picture))
+    assert np.array_equal(again.pixels, picture.pixels)
+    assert again.metadata == picture.metadata
+    assert again.metadata.xmp == UPRIGHT_XMP
+    kept = Image.Exif()
+    kept.load(again.metadata.exif)
+    assert dict(kept) == {ORIENTATION: 1, 315: "somebody"}
+
+
+def test_the_xmp_and_the_comment_of_a_gif_are_kept() -> None:
+    content = saved(Image.new("RGB", (4, 4)), "GIF", comment=b"by hand")
+    trailer = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
+    extension = b"\x21\xff\x0bXMP DataXMP" + UPRIGHT_XMP + trailer
+    place = content.index(b"\x21\xfe")
+    picture = read_picture(content[:place] + extension + content[place:])
+    assert picture.metadata.xmp == UPRIGHT_XMP
+    result = opened(encode(picture))
+    assert result.info["xmp"] == UPRIGHT_XMP
+    assert result.info["Comment"] == "by hand"
+
+
+@pytest.mark.parametrize("format_", ["PNG", "WEBP", "AVIF"])
+def test_an_animation_keeps_its_exif_without_a_prefix(format_: str, scene: np.ndarray) -> None:
+    exif = Image.Exif()
+    exif[315] = "somebody"
+    frames = [Image.fromarray(scene), Image.fromarray(scene[::-1])]
+    content = saved(
+        frames[0], format_, save_all=True, append_images=frames[1:], exif=exif.tobytes()
+    )
+    result = encode(read_pages(content))
+    assert opened(result).getexif()[315] == "somebody"
+    assert b"Exif\0\0II" not in result.replace(b"Exif\0\0\0\0", b"")
+    assert b"Exif\0\0MM" not in result
+
+
+@pytest.mark.parametrize(("format_", "module"), [("HEIF", "pillow_heif"), ("JXL", "pillow_jxl")])
+def test_formats_of_the_extra(format_: str, module: str, scene: np.ndarray) -> None:
+    pytest.importorskip(module)
+    exif = Image.Exif()
+    exif[315] = "somebody"
+    options = {"metadata": Metadata(exif=exif.tobytes(), xmp=UPRIGHT_XMP), "format": format_}
+    content = encode(Picture(pixels=scene, **options))  # type: ignore[arg-type]
+    picture = read_picture(content)
+    assert picture.format == format_
+    assert np.abs(picture.pixels.astype(int) - scene).mean() < 6
+    again = read_picture(encode(picture))
+    assert again.metadata.exif == picture.metadata.exif
+    assert again.metadata.xmp == UPRIGHT_XMP
+    with pytest.raises(InputError, match="larger than 11,698 pixels"):
+        read_picture(content, max_pixels=90 * 130 - 2)
+
+
+@pytest.mark.parametrize("content", [b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", b"\xff\x0a..."])
+def test_without_the_extra_its_formats_say_what_they_need(
+    content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r"caelab\[formats\]"):
+        read_picture(content)

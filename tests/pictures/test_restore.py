@@ -250,6 +250,18 @@ def test_gray_of_another_curve_is_brought_to_srgb(
         np.testing.assert_allclose(luma(result.pixels.astype(np.float32) / most), 0.5, atol=0.006)
 
 
+def test_a_profile_of_colors_is_that_of_the_result_of_gray(
+    tinting: PictureModel, scene: np.ndarray, wide_profile: bytes
+) -> None:
+    gray = scene[..., :1]
+    one, three = colorize(
+        tinting,
+        [Picture(pixels=pixels, icc=wide_profile) for pixels in (gray, gray.repeat(3, axis=2))],
+    )
+    assert one.icc == wide_profile
+    assert np.array_equal(one.pixels, three.pixels)
+
+
 def test_a_profile_that_cannot_be_used_is_kept_or_said(
     tinting: PictureModel, scene: np.ndarray
 ) -> None:

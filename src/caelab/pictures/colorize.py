@@ -97,8 +97,8 @@ def _in_srgb_gray(picture: Picture) -> Picture:
     if picture.icc is None or picture.pixels.shape[2] != 1:
         return picture
     if picture.icc[16:20] == b"RGB ":
-        # The header says that the profile is for colors, so it tells nothing of a single channel.
-        return replace(picture, icc=None)
+        # The header says that the profile is for colors, which the result has.
+        return replace(picture, pixels=picture.pixels.repeat(3, axis=2))
     try:
         curve = to_srgb(np.arange(256, dtype=np.uint8).reshape(1, 256, 1), picture.icc)[0, :, 1]
     except ValueError as error:

@@ -13,7 +13,7 @@ from caelab.errors import InputError
 from caelab.files import replacing
 from caelab.pictures.color_profile import to_srgb
 from caelab.pictures.formats import FORMATS, SUFFIX_FORMATS, WRITTEN_SUFFIXES, Format
-from caelab.pictures.metadata import pillow_options
+from caelab.pictures.metadata import jp2_boxes, pillow_options
 from caelab.pictures.picture import Picture, printable, to_eight_bits
 from caelab.pictures.write_png_tiff import write_png, write_pnm, write_tiff
 
@@ -127,6 +127,7 @@ def save(stream: BinaryIO, pages: Sequence[Picture], format_: str, *, name: str)
     fitted = [_fitted(page, FORMATS[format_]) for page in pages]
     notes = dict.fromkeys(note for _, own in fitted for note in own)
     first, *others = (page for page, _ in fitted)
+    FORMATS[format_].load()
     try:
         if format_ == "TIFF":
             write_tiff(stream, [first, *others])
@@ -140,6 +141,9 @@ def save(stream: BinaryIO, pages: Sequence[Picture], format_: str, *, name: str)
                 options |= {"save_all": True, "append_images": images}
                 options |= {"duration": durations, "loop": first.plays}
             first.to_pillow().save(stream, format=format_, **options)
+            if format_ == "JPEG2000":
+                stream.seek(0, io.SEEK_END)
+                stream.write(jp2_boxes(first.metadata))
     except (ValueError, KeyError, OSError, OverflowError, RuntimeError, struct.error) as error:
         # An encoder's refusal has no number; the disk's errors have.
         if isinstance(error, OSError) and error.errno is not None:
@@ -168,11 +172,13 @@ def _fitted(picture: Picture, format_: Format) -> tuple[Picture, list[str]]:
         picture = replace(picture, pixels=picture.pixels.repeat(3, axis=2))
     metadata, lost = picture.metadata.held_by(format_)
     if picture.icc and "profile" not in holds:
-        if picture.most == 255 and (wide := picture.wide_profile):
+        wide = picture.wide_profile
+        if wide and picture.most == 255:
             # Without the profile, the values would be other colors.
             picture = replace(picture, pixels=to_srgb(picture.pixels, wide))
             notes.append(f"{format_.name} holds no color profile; the colors became sRGB")
-        else:
+        elif wide or picture.pixels.shape[2] == 1:
+            # Any other says what is understood without it.
             lost = ["color profile", *lost]
         picture = replace(picture, icc=None)
     if lost:
@@ -184,7 +190,8 @@ def _options(picture: Picture, format_: str) -> dict[str, Any]:
     """Return Pillow's options for writing a format."""
     by_format: dict[str, dict[str, Any]] = {
         "AVIF": {"quality": JPEG_QUALITY, "subsampling": "4:4:4"},
-        "HEIF": {"quality": JPEG_QUALITY, "chroma": 444},
+        # Chroma at full size is a profile that many devices do not show.
+        "HEIF": {"quality": JPEG_QUALITY, "chroma": 420},
         # Optimizing saves a seventh of a small file. Of a large one it saves 3% and takes twice the
         # time.
         "JPEG": {"subsampling": 0, "optimize": picture.pixels.size < 2**16},

@@ -3,6 +3,8 @@
 import importlib
 import importlib.util
 import re
+import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +39,13 @@ class Format:
         """True where the package that it needs is installed."""
         return self.package is None or importlib.util.find_spec(self.module) is not None
 
+    def load(self) -> None:
+        """Make Pillow know the format, where it needs a package."""
+        if self.package is not None:
+            plugin = importlib.import_module(self.module)
+            if self.name == "HEIF":
+                plugin.register_heif_opener()
+
     @property
     def install(self) -> str:
         """What to do where the package is missing."""
@@ -59,8 +68,12 @@ FORMATS = {
                 {"profile", "exif", "xmp", "iptc", "comments", "resolution", "jpeg_coding"}
             ),
         ),
-        # Pillow writes it with 16 bits in one channel only, and without metadata.
-        Format(name="JPEG2000", suffixes=(".jp2",), holds=frozenset({"alpha", "16 bits of gray"})),
+        # Pillow writes it with 16 bits in one channel only, and without a profile.
+        Format(
+            name="JPEG2000",
+            suffixes=(".jp2",),
+            holds=frozenset({"alpha", "16 bits of gray", "exif", "xmp", "comments"}),
+        ),
         Format(
             name="PNG",
             suffixes=(".png", ".apng"),
@@ -136,9 +149,7 @@ def prepare(content: bytes) -> list[str]:
         return [name for name, each in FORMATS.items() if not each.package and name in Image.OPEN]
     if not needed.available:
         raise InputError(f"is a picture of the format {needed.name}; to read it, {needed.install}.")
-    plugin = importlib.import_module(needed.module)
-    if needed.name == "HEIF":
-        plugin.register_heif_opener()
+    needed.load()
     return [needed.name]
 
 
@@ -203,19 +214,33 @@ def jxl_pixels(content: bytes) -> int:
 
 def _jxl_codestream(content: bytes) -> bytes:
     """Return the beginning of the picture's bits, which may stand in a box of a container."""
-    position = 0
-    while not (found := content[position : position + 32]).startswith(_JXL_SIGNATURES[0]):
-        size, name = int.from_bytes(found[:4]), found[4:8]
-        head = 8
-        if size == 1:
-            size, head = int.from_bytes(found[8:16]), 16
+    if content.startswith(_JXL_SIGNATURES[0]):
+        return content
+    for name, box in boxes(content):
         if name in (b"jxlc", b"jxlp"):
             # Parts are numbered by four bytes.
-            return content[position + head + 4 * (name == b"jxlp") :][:32]
+            return box[4 * (name == b"jxlp") :][:32]
+    raise ValueError("it holds no picture")
+
+
+def boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    r"""Yield names and contents of the boxes of a JPEG 2000 or a JPEG XL.
+
+    >>> list(boxes(b"\0\0\0\x0bnameabc" + b"\0\0\0\0restab"))
+    [(b'name', b'abc'), (b'rest', b'ab')]
+    """
+    position = 0
+    while position + 8 <= len(content):
+        size, name = struct.unpack_from(">L4s", content, position)
+        head = 8
+        if size == 1:
+            size, head = int.from_bytes(content[position + 8 : position + 16]), 16
+        if size == 0:
+            size = len(content) - position
         if size < head:
-            raise ValueError("it holds no picture")
+            return
+        yield name, content[position + head : position + size]
         position += size
-    return found
 
 
 def written_suffix(path: Path) -> str:
@@ -228,6 +253,8 @@ def written_suffix(path: Path) -> str:
     """
     suffix = path.suffix
     named = SUFFIX_FORMATS.get(suffix.lower())
+    if suffix.lower() == ".pgm":
+        return ".pnm"  # a result may have colors, and then be no PGM
     # A result is written in the format of its suffix, so that these are right whatever is inside.
     if named is not None and named.written and named.package is None:
         return suffix

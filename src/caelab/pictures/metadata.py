@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image, ImageFile, JpegImagePlugin, TiffImagePlugin
 from PIL.PngImagePlugin import PngInfo
 
-from caelab.pictures.formats import Format
+from caelab.pictures.formats import Format, boxes
 
 ORIENTATION = 0x0112
 """EXIF's tag of the orientation."""
@@ -49,6 +49,19 @@ _PNG_TEXTS_ELSEWHERE = (_PNG_XMP, *(b"Raw profile type " + kind for kind in (b"e
 
 _SEGMENTS = ("exif", "xmp", "iptc", "comments")
 """Metadata of which each has a segment of a JPEG to itself."""
+
+_JP2_KINDS = {
+    "exif": b"JpgTiffExif->JP2",
+    "xmp": bytes.fromhex("BE7ACFCB97A942E89C71999491E3AFAC"),
+}
+"""Beginnings of the boxes of a JPEG 2000 that hold metadata."""
+
+_OPENJPEG = b"Created by OpenJPEG"
+"""Beginning of the comment of a JPEG 2000 that says nothing of the picture."""
+
+_GIF_XMP = b"\x21\xff\x0bXMP DataXMP"
+_GIF_XMP_END = b"\x01\xff\xfe\xfd\xfc\xfb\xfa"
+"""Beginning and end of the XMP of a GIF, which stands there as it is."""
 
 _NAMES = {
     "exif": "EXIF",
@@ -124,6 +137,8 @@ def read_metadata(opened: ImageFile.ImageFile, content: bytes) -> tuple[Metadata
         opened: The picture, not loaded.
         content: Content of its file.
     """
+    for name, value in _from_boxes(opened.format, content):
+        opened.info[name] = value
     exif, orientation, notes = _exif(opened)
     info = opened.info
     if isinstance(opened, TiffImagePlugin.TiffImageFile):
@@ -133,7 +148,7 @@ def read_metadata(opened: ImageFile.ImageFile, content: bytes) -> tuple[Metadata
             "xmp": tags.get(XMP_TAG),
             "dpi": info.get("dpi") if RESOLUTION_TAGS[0] in tags else None,
         }
-    xmp = info.get("xmp") or b""
+    xmp = info.get("xmp") or _gif_xmp(content) or b""
     if isinstance(xmp, str):
         xmp = xmp.encode()
     metadata = Metadata(
@@ -144,7 +159,8 @@ def read_metadata(opened: ImageFile.ImageFile, content: bytes) -> tuple[Metadata
         resolution=_resolution(info.get("dpi")),
         png_chunks=tuple(_png_chunks(content)) if opened.format == "PNG" else (),
     )
-    comments: tuple[bytes, ...] = tuple(filter(None, [_bytes(info.get("comment"))]))
+    comment = _bytes(info.get("comment"))
+    comments: tuple[bytes, ...] = () if not comment or comment.startswith(_OPENJPEG) else (comment,)
     if isinstance(opened, JpegImagePlugin.JpegImageFile):
         comments = tuple(data for name, data in opened.applist if name == "COM")
         metadata = replace(metadata, jpeg_coding=_jpeg_coding(opened))
@@ -155,7 +171,8 @@ def pillow_options(metadata: Metadata, format_: str) -> dict[str, Any]:
     """Return the options of Pillow's writers by which they keep metadata, fitted to the format."""
     options: dict[str, Any] = {}
     if metadata.exif:
-        options["exif"] = metadata.exif
+        # The prefix belongs to JPEG; Pillow takes it off for some formats.
+        options["exif"] = metadata.exif.removeprefix(b"" if format_ == "JPEG" else _EXIF_PREFIX)
     if metadata.resolution:
         options["dpi"] = metadata.resolution
     if format_ == "JPEG":
@@ -174,6 +191,8 @@ def pillow_options(metadata: Metadata, format_: str) -> dict[str, Any]:
         for name, data in png_chunks(metadata):
             info.add(name, data)
         options["pnginfo"] = info
+    elif format_ == "JPEG2000" and metadata.comments:
+        options["comment"] = metadata.comments[0]
     elif metadata.xmp:
         options["xmp"] = metadata.xmp
     return options
@@ -214,8 +233,40 @@ def _resolution(value: object) -> tuple[float, float] | None:
         across, down = map(float, value)  # type: ignore[call-overload]
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
         return None
-    sensible = all(math.isfinite(each) and 1 <= each < 2**16 for each in (across, down))
+    # Some programs write 1 where they know none.
+    sensible = all(math.isfinite(each) and 1 < each < 2**16 for each in (across, down))
     return (across, down) if sensible else None
+
+
+def _from_boxes(format_: str | None, content: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield what a JPEG 2000 and a JPEG XL hold and Pillow does not tell."""
+    if format_ not in ("JPEG2000", "JXL"):
+        return
+    for name, box in boxes(content):
+        for key, kind in _JP2_KINDS.items() if name == b"uuid" else ():
+            if box.startswith(kind):
+                yield key, box.removeprefix(kind)
+        if name == b"xml " and format_ == "JXL":
+            yield "xmp", box
+
+
+def jp2_boxes(metadata: Metadata) -> bytes:
+    """Return the boxes behind a JPEG 2000 that hold its EXIF and XMP, as ExifTool writes them."""
+    contents = {"exif": metadata.exif.removeprefix(_EXIF_PREFIX), "xmp": metadata.xmp}
+    return b"".join(
+        struct.pack(">L4s", 8 + len(kind) + len(contents[key]), b"uuid") + kind + contents[key]
+        for key, kind in _JP2_KINDS.items()
+        if contents[key]
+    )
+
+
+def _gif_xmp(content: bytes) -> bytes:
+    """Return the XMP of a GIF, of which Pillow does not tell."""
+    if content.startswith(b"GIF8"):
+        begin, end = (content.find(mark) for mark in (_GIF_XMP, _GIF_XMP_END))
+        if 0 <= begin < end:
+            return content[begin + len(_GIF_XMP) : end]
+    return b""
 
 
 def _exif(opened: ImageFile.ImageFile) -> tuple[bytes, int, list[str]]:
