@@ -34,8 +34,8 @@ class RunComparison:
     def pairs(self) -> Table:
         """Difference of every two runs, its 95% interval over images, and which run is better.
 
-        The p-values are corrected for the number of pairs (Holm). Another seed of the training may
-        differ more than other images do.
+        The p-values are corrected for the number of pairs (Holm). They say what other images would
+        show, not what another seed of the training would.
         """
         return Table(
             {
@@ -95,10 +95,10 @@ def compare(
     ('small − large', 2)
 
     Args:
-        runs: Runs or run directories, called by the names of their folders.
+        runs: Runs or run directories, which are named by their folders.
         metric: Name of an error by image: ``mse``, ``psnr``, or, for gray images,
             ``chroma_mse``, ``ciede2000``, ``colorfulness`` and others.
-        named: Further runs or run directories by names of your own.
+        named: More runs or run directories, by names that you choose.
 
     Raises:
         InputError: There are fewer than two runs, or one twice; one is not finished; their test

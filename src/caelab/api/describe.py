@@ -46,7 +46,7 @@ def describe(
     """Describe a network: the size of every representation, weights, cost and receptive field.
 
     The *code* is the representation at ``|``; the *narrowest* is the smallest that everything
-    passes through. Both are meant by "size of the latent representation", so both are there.
+    passes through. Both are given, because "size of the latent representation" can mean either.
 
     >>> import caelab
     >>> reference = caelab.describe("reference")
@@ -63,8 +63,8 @@ def describe(
         channels: Channels of the images, from 1 on.
 
     Raises:
-        InputError: The text is no network, which the message shows with a mark below the place; a
-            layer does not fit the images; or another parameter is wrong.
+        InputError: The text is no network; a layer does not fit the images; or another parameter is
+            wrong. The message marks the position in the text.
     """
     if not isinstance(network, str | Network):
         raise InputError(f"`network` {network!r}: should be a text or the name of a preset.")

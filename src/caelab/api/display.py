@@ -1,4 +1,4 @@
-"""What a notebook shows: tables and pictures; elsewhere a table is text, a picture a file."""
+"""Tables and pictures that a notebook shows; elsewhere they are printed or saved."""
 
 import base64
 import inspect
@@ -128,7 +128,7 @@ class Picture:
         return f"<picture: {self.alt}>"
 
     def _repr_html_(self) -> str:
-        # As an image of its own, because the identifiers of two SVGs in one page may clash.
+        # As a separate image, because two SVGs in one page could have the same identifiers.
         kind = "svg+xml" if self.format == "svg" else "png"
         data = base64.b64encode(self.data).decode()
         return f'<img alt="{escape(self.alt)}" src="data:image/{kind};base64,{data}">'
@@ -164,7 +164,7 @@ def checked(function: Callable[P, ResultT]) -> Callable[P, ResultT]:
                 if isinstance(name, int):  # the position of an argument without a name
                     name = positional[min(name, len(positional) - 1)]
                 shown = "" if "missing" in problem["type"] else f" {problem['input']!r:.60}"
-                # A parameter of several types has a problem with each of them; the first will do.
+                # A parameter of several types has a problem with each of them; one is enough.
                 messages.setdefault(name, f"`{name}`{shown}: {reason(problem)}")
             raise InputError(f"{'; '.join(messages.values())}.") from error
 

@@ -54,7 +54,7 @@ class Run:
 
         Args:
             path: Run directory.
-            data: Its images, if they are loaded already or are an array.
+            data: Images of the run, if they are loaded already or are an array.
 
         Raises:
             InputError: There is no finished run, or something in it is damaged.
@@ -243,7 +243,7 @@ def train(
     Args:
         network: Network text such as ``"conv8 pool conv16 | up conv3"``, or a preset's name.
         data: What :func:`caelab.load_data` returned, or its ``source``.
-        runs: Folder of run directories; the run gets one of its own.
+        runs: Folder of run directories, in which the run gets a new one.
         options: Parameters of the run by their names in ``caelab train --help-all``, such as
             ``epochs`` (from 1 on, 10 if left out), ``train_size``, ``batch_size``, ``seed``,
             ``learning_rate``, ``degradation`` (``"gray"``, ``"noise0.1"``, …), ``target``

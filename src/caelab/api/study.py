@@ -1,4 +1,4 @@
-"""``caelab.study``: several networks over seeds, and the effect of what was varied."""
+"""``caelab.study``: several networks over seeds, and the effects of their differences."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -188,8 +188,8 @@ def study(
         options: Parameters of all runs; see :func:`caelab.train`.
 
     Raises:
-        InputError: Something is wrong with a network or a parameter, of which all are named; or no
-            run could be trained.
+        InputError: Networks or parameters are wrong, and the message names all of them; or no run
+            could be trained.
         Interrupted: Someone pressed Ctrl-C; the state is saved.
     """
     if not isinstance(data, Data):

@@ -1,1 +1,1 @@
-"""Reports: what the exercises ask, answered from run directories and study results."""
+"""Reports that answer the exercises from run directories and study results."""

@@ -1,6 +1,6 @@
-"""The answers of a report as typed numbers without words: the schema of ``results.json``.
+"""The answers of a report as typed numbers: the schema of ``results.json``.
 
-The modules of the exercises hold the answers' types; templates turn them into sentences. Where a
+The modules of the exercises define the answers; templates turn them into sentences. Where a
 number is unknown, the file has ``null``.
 """
 
@@ -23,7 +23,7 @@ from caelab.report.run_reader import FinishedRun
 from caelab.report.shortcomings import Shortcomings
 
 SCHEMA = 1
-"""Version of the schema; it grows where a field changes its meaning or goes."""
+"""Version of the schema. It rises when a field is removed or changes its meaning."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +40,10 @@ class DataAnswer:
         split: ``pooled`` for 80 / 10 / 10 percent of all images, ``official`` for the data set's
             own test images.
         split_seed: Seed of the split.
-        mean: Mean of R, G and B of the training images, which is subtracted; empty where pixels
-            stay as they are.
-        std: Standard deviation of R, G and B, by which the input is divided; empty likewise.
+        mean: Mean of R, G and B of the training images, which is subtracted from the input; empty
+            if the input is not normalized.
+        std: Standard deviation of R, G and B, by which the input is divided; empty if the input is
+            not normalized.
         others: Names of data sets whose runs have other test images.
     """
 
@@ -102,11 +103,11 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRecord:
-    """A study as far as it is finished.
+    """The finished part of a study.
 
     Attributes:
         question: Question that it asks.
-        planned: Number of runs that it has in all.
+        planned: Number of all its runs, finished or not.
         unfinished: Label and seed of the runs without a row.
         failures: Label, seed and message of the runs that failed.
         rows: A row for each finished run.
@@ -126,7 +127,7 @@ class Results:
     Attributes:
         schema: Version of this schema.
         caelab: Version of caelab.
-        lab: Plan of the lab; its fields are empty without one.
+        lab: Plan of the lab; its fields are empty if the report is not that of a lab.
         problems: Messages of what is wrong with folders and files.
         answers: The answers.
         runs: Every run by the name of its directory.
@@ -147,7 +148,7 @@ class Results:
 _RESULTS = TypeAdapter(Results)
 
 
-# JSON has no NaN, in whose place pydantic writes `null`.
+# JSON has no NaN; pydantic writes `null` instead.
 class _Schema(GenerateJsonSchema):
     def float_schema(self, schema: Any) -> JsonSchemaValue:  # noqa: ARG002
         return {"type": ["number", "null"]}
@@ -177,7 +178,7 @@ def results_json(inputs: ReportInputs, answers: Answers, tables: list[dict[str, 
         answers=answers,
         runs={
             name: RunRecord(
-                # Where the images were is of no use on another machine, and nobody's business.
+                # The path of the images is private, and of no use on another machine.
                 config=run.config.replace(data=run.source.get("name")).model_dump(mode="json"),
                 data={key: value for key, value in run.source.items() if key != "where"},
                 environment=run.environment,
@@ -203,7 +204,7 @@ def results_json(inputs: ReportInputs, answers: Answers, tables: list[dict[str, 
 
 def answer_data(main: FinishedRun, runs: Sequence[FinishedRun]) -> DataAnswer:
     """Return what the images of ``main`` are, and how all ``runs`` divide them."""
-    # Parts of other images would make the smallest and largest numbers meaningless.
+    # Only runs with the same images, whose parts can be compared.
     alike = [run.result["images"] for run in runs if run.images == main.images]
     normalization = main.result["normalization"]
     return DataAnswer(

@@ -141,9 +141,9 @@ class CodeSizeAnswer:
         skipped: Labels of networks left out because a skip connection runs around their code.
         codeless: Labels of networks left out because they have no code.
         spearman: Rank correlation of code size and error.
-        confounders: Rank correlation of the error with what else grows with many a code: the
-            code's ``area``, and ``weights``.
-        held: Rank correlation of code size and error, given both of these.
+        confounders: Rank correlation of the error with what often grows with the code: the code's
+            ``area``, and ``weights``.
+        held: Partial rank correlation of code size and error, given area and weights.
         law: Error as a power of the code size.
     """
 
@@ -162,10 +162,10 @@ class EqualSizeAnswer:
 
     Attributes:
         size: Numbers in the code.
-        ranking: Networks with such a code, best first; empty where there are fewer than two shapes.
-        maps: Networks that the question is about, by rising area: one for each area above 1, as a
-            code of a single pixel is a dense one. Explicit networks where there are two areas of
-            them, otherwise any; the first of several with one area.
+        ranking: Networks with such a code, best first; empty if there are fewer than two shapes.
+        maps: Networks that are compared, by rising area: the first network of each area above 1,
+            because a code of a single pixel is a dense one. Only explicit networks, if they have
+            two areas or more; otherwise any.
         doubling: Factor on the error for each doubling of the area at half the channels; ``None``
             with fewer than two areas.
     """
@@ -208,7 +208,7 @@ class Analysis:
 
 
 def analyze(rows: Iterable[StudyRow], *, base: str = BASE, seed: int = 0) -> Analysis:
-    """Answer from the rows of a study.
+    """Answer the questions about architectures from the rows of a study.
 
     Args:
         rows: Finished runs, of any seeds.
@@ -231,7 +231,7 @@ def analyze(rows: Iterable[StudyRow], *, base: str = BASE, seed: int = 0) -> Ana
     return Analysis(
         architectures=architectures,
         base=reference,
-        # By validation: the test images measure what was chosen and must not choose.
+        # By validation, because the test images must not choose what they measure.
         best=min(
             (each for each in measured if math.isfinite(each.validation_mse)),
             key=lambda each: each.validation_mse,
@@ -257,7 +257,7 @@ def _architecture(rows: Sequence[StudyRow]) -> Architecture:
     good = [row for row in rows if 0 < row.test_mse < math.inf]
     errors = {row.seed: row.test_mse for row in sorted(good, key=lambda row: row.seed)}
     computed: dict[str, Any] = {
-        # The median, because a run that was disturbed says little about the network.
+        # The median, because other programs may have slowed a run down.
         "seconds_per_epoch": float(np.median([row.seconds_per_epoch for row in rows])),
         "errors": errors,
         "mse": mean_interval(errors.values()),
@@ -310,7 +310,7 @@ def _family(
 ) -> FamilyAnswer | None:
     levels = [each for each in measured if each.factor == CODE or each is base]
     sizes = {each.label: each.bottleneck for each in levels if each.bottleneck}
-    # Through two sizes any line fits, so that they would say nothing about a relation.
+    # A line fits any two sizes exactly, so that two say nothing about a relation.
     if len({*sizes.values()}) < 3:
         return None
     doubling = errors.contrasts({"doubling": errors.slope(sizes)})["doubling"]
@@ -322,7 +322,8 @@ def _code_size(distinct: Sequence[Architecture], seed: int) -> CodeSizeAnswer:
     coded = tuple(each for each in distinct if each.bottleneck is not None)
     errors = [each.mse.estimate for each in coded]
     sizes = [each.code_size or 0 for each in coded]
-    # Both grow with many a code, and what looks like an effect of its size may be theirs.
+    # Area and weights often grow with the code, and may cause what looks like an effect of its
+    # size.
     others = {name: [getattr(each, name) for each in coded] for name in ("area", "weights")}
     return CodeSizeAnswer(
         architectures=coded,
@@ -342,7 +343,7 @@ def _equal_size(
 ) -> EqualSizeAnswer:
     size = 0
     maps: dict[int, Architecture] = {}
-    # Explicit networks are made for this question; levels of factors serve only without them.
+    # Explicit networks are made for this question; levels of factors are used only without them.
     for candidates in ([each for each in distinct if not each.factor], distinct):
         if len(maps) < 2:
             by_size: dict[int, dict[int, Architecture]] = {}
@@ -350,7 +351,7 @@ def _equal_size(
                 # A code of one pixel is a dense layer, which the question of area does not concern.
                 if each.bottleneck and each.area and each.area > 1:
                     by_size.setdefault(each.bottleneck, {}).setdefault(each.area, each)
-            # The question is asked at the size that comes in most shapes.
+            # The comparison is made at the size with most shapes.
             size = max(by_size, key=lambda size: (len(by_size[size]), size), default=0)
             maps = by_size.get(size, {})
     areas = {maps[area].label: area for area in sorted(maps)}

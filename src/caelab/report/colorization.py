@@ -28,7 +28,7 @@ ROWS = 6
 
 @dataclass(frozen=True, kw_only=True)
 class TargetAnswer:
-    """One network that predicts RGB against the same network that predicts chroma.
+    """Comparison of a network that predicts RGB with the same network that predicts chroma.
 
     Attributes:
         rgb: Name of the variant that predicts RGB.
@@ -56,9 +56,9 @@ class ColorAnswer:
         base: Name of the variant that ideas are compared with.
         images: Number of test images.
         mse: Test error of the best, with its interval over seeds.
-        ciede2000: Its mean color difference ΔE₀₀, likewise.
-        baselines: Means by metric of the gray input itself and of one color everywhere.
-        targets: RGB against chroma, for every network that was trained with both.
+        ciede2000: Mean color difference ΔE₀₀ of the best, with its interval over seeds.
+        baselines: Mean metrics of the gray input itself, and of one color in all pixels.
+        targets: Comparison of RGB and chroma for every network that was trained with both.
         ideas: Test error of each other variant as a multiple of the base's, the best first.
     """
 
@@ -92,7 +92,7 @@ def _targets(variants: Variants) -> Iterator[TargetAnswer]:
     """Compare variants that differ in what the network predicts, and in nothing else."""
     for rgb, chroma in itertools.permutations(variants.all, 2):
         one, other = rgb.first.config, chroma.first.config
-        # Seeds are averaged over, and images that moved are told by their fingerprint.
+        # Seeds are averaged, and images are compared by their fingerprint, not by their path.
         same = {"target": other.target, "seed": other.seed, "data": other.data}
         kinds = (one.target.kind, other.target.kind)
         if kinds != ("rgb", "chroma") or one.model_copy(update=same) != other:
@@ -104,7 +104,7 @@ def _targets(variants: Variants) -> Iterator[TargetAnswer]:
             pair = first, second = rgb.mean(name).estimate, chroma.mean(name).estimate
             truth = rgb.first.result["test"].get(f"true_{name}", np.nan)
             gain = second - first if metric.better == "higher" else first - second
-            # Too colorful is as wrong as too pale.
+            # Such a metric is wrong if it is too small or too large.
             if metric.better == "nearer":
                 gain = abs(first - truth) - abs(second - truth)
             if np.isfinite(gain):
@@ -182,13 +182,13 @@ def comparison_part(variants: Variants, answer: ColorAnswer, images: RunImages) 
 
 
 def color_pictures(variants: Variants, images: RunImages) -> dict[str, ImageRows]:
-    """Draw the same test images colored by several networks, and the chroma planes of the best.
+    """Draw test images as several networks color them, and the chroma planes of the best network.
 
     Raises:
         InputError: The images cannot be loaded, or weights or errors of a run are damaged.
     """
     best = variants.best.first
-    # Evenly spaced, so that nobody has picked the images that came out best.
+    # Evenly spaced, so that the images are not chosen by their result.
     chosen = evenly_spaced(IMAGES, len(images.part(best)))
     made = {each.label: images.pictures(each.first, chosen) for each in variants.ranking[:ROWS]}
     first = made[variants.best.label]

@@ -1,4 +1,4 @@
-"""Runs compared in pairs on the same test images: which is better, how sure, and where they differ.
+"""Compare runs in pairs on the same test images: differences, their certainty, and examples.
 
 run directories ──► errors by image ──► paired statistics ──► table or picture
 """
@@ -20,7 +20,7 @@ from caelab.report.run_images import RunImages
 from caelab.report.run_reader import FinishedRun, read_run
 
 MAX_IMAGES = 8
-"""Test images in the picture of where runs differ most."""
+"""Number of test images in the picture of the largest differences."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +28,11 @@ class Comparison:
     """Runs on the same test images.
 
     Attributes:
-        runs: Runs by the names that tell them apart, in the order in which they were named.
+        runs: Runs by their different names, in the order in which they were named.
         metric: Name of the metric, as in ``caelab.metrics.image_metrics.METRICS``.
         unit: Unit of the metric; empty for a pure number.
-        better: ``lower`` or ``higher``. Metrics that should be near the original's value are
-            compared by their distance from it, and lower is better.
+        better: ``lower`` or ``higher``. A metric whose best value is that of the original image is
+            compared by the distance from it, so that lower is better.
         values: Metric of each run on every test image, ``float64 (N,)``.
         pairs: Difference of every two of the runs, with its interval over images and the p-values
             corrected by Holm's method.
@@ -140,7 +140,7 @@ def differences_figure(comparison: Comparison, images: RunImages) -> Figure:
     errors = {
         name: np.abs(each["estimate"] - each["target"]).mean(1) for name, each in made.items()
     }
-    # One scale for all runs, so that their errors can be compared; single outliers may saturate it.
+    # All runs have one scale, so that their errors can be compared. The largest errors exceed it.
     brightest = max(float(np.quantile(error, 0.995)) for error in errors.values()) or 1.0
     colors = matplotlib.colormaps["magma"]
     blocks = [ImageBlock(rows={"original": next(iter(made.values()))["target"]})]
@@ -195,7 +195,7 @@ def _values(name: str, measures: Mapping[str, np.ndarray], metric: str) -> np.nd
         raise InputError(f"{name} was not measured by {metric}, only by {', '.join(known)}.")
     values = np.asarray(measures[metric], np.float64)
     if METRICS[metric].better == "nearer":
-        # Too colorful is as wrong as too pale.
+        # Such a metric is wrong if it is too small or too large.
         values = np.abs(values - measures[f"true_{metric}"])
     if count := int((~np.isfinite(values)).sum()):
         hint = "Compare by mse." if metric != "mse" else "Train it again."

@@ -41,7 +41,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure that waits for the language of its labels.
+    """A figure that is drawn later, when the language of its labels is known.
 
     Attributes:
         name: Name of its file without the ending; unique in a document.
@@ -58,14 +58,14 @@ class Drawing:
         drawn = self.draw(language)
         if drawn is None:
             return None
-        # Identifiers within an SVG get its name, as all figures share one page.
+        # The name makes the identifiers of an SVG unique, because all figures are in one page.
         data = render(drawn, self.name, "svg") if isinstance(drawn, Figure) else drawn
         return Picture(name=self.name, data=data, format="svg", alt=self.alt)
 
 
 @dataclass(frozen=True)
 class ImageRows:
-    """Rows of images that wait for the language of their labels.
+    """Rows of images that are drawn later, when the language of their labels is known.
 
     Attributes:
         name: Name of the file without the ending; unique in a document.
@@ -79,7 +79,7 @@ class ImageRows:
     def picture(self, language: Language) -> Picture:
         """Draw the rows."""
         rows = {_row_label(label, language): images for label, images in self.rows.items()}
-        # A bitmap, as an SVG would hold one anyway, and a third larger.
+        # A bitmap, because an SVG would contain one, too, and be a third larger.
         return Picture(
             name=self.name,
             data=render(draw_image_rows(rows), self.name, "png"),
@@ -119,7 +119,7 @@ class Document:
         text: Whole report as GitHub-flavored Markdown; pictures are links into a folder.
         pictures: Pictures by the name of their file.
         tables: Tables as plain values: ``section``, ``name``, ``caption``, ``columns``, ``rows``.
-        headings: Headings of each table as they are printed, where an interval is one column.
+        headings: Printed headings of each table, in which estimate and interval are one column.
     """
 
     language: str = "en"

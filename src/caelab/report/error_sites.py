@@ -1,4 +1,4 @@
-"""Where the error sits: at which pixels, at which frequencies, on edges or in flat areas."""
+"""Where the error of images is: at which pixels and frequencies, on edges or in flat areas."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,19 +11,20 @@ from caelab.degrade.kinds import gray
 from caelab.metrics.evaluate import Estimate
 
 BANDS = 8
-"""Equal rings of frequency from 0 to half a cycle per pixel; the corners beyond join the last."""
+"""Number of equally wide bands of frequency from 0 to half a cycle per pixel. The last band
+includes the higher frequencies of diagonals."""
 
 GROUPS = 10
-"""Groups of equally many pixels, by the steepness of the luminance."""
+"""Number of equally large groups of pixels, sorted by the steepness of the luminance."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorSites:
-    """Where the mean squared error of images sits.
+    """Where the mean squared error of images is.
 
     Attributes:
         by_pixel: Mean squared error of each pixel, ``(H, W)``.
-        border: Error of the outermost ring of pixels over that of the others.
+        border: Error of the outermost ring of pixels as a multiple of that of the other pixels.
         frequencies: Upper ends of the bands, in cycles per pixel, ``(B,)``.
         error_power: Part of the mean squared error in each band, ``(B,)``; their sum is the whole.
         image_power: Power of the images about their mean color in each band, ``(B,)``.
@@ -53,7 +54,7 @@ class ErrorSites:
 
 
 def find_error_sites(made: Iterable[Estimate]) -> ErrorSites:
-    """Gather where the errors of estimates sit.
+    """Measure where the errors of estimates are.
 
     Raises:
         ValueError: There is no estimate.
@@ -66,7 +67,7 @@ def find_error_sites(made: Iterable[Estimate]) -> ErrorSites:
         squared = error.square().mean(1)  # (N, H, W)
         by_pixel = by_pixel + squared.sum(0)
         error_power = error_power + _power(error)
-        # Power about the mean color, which would otherwise fill the lowest band.
+        # The mean color is subtracted, because it would dominate the lowest band.
         image_power = image_power + _power(one.target - one.target.mean((2, 3), keepdim=True))
         # Length of the luminance's gradient: central differences, one-sided at the border.
         down, across = torch.gradient(gray(one.target)[:, 0], dim=(1, 2))
@@ -81,7 +82,7 @@ def find_error_sites(made: Iterable[Estimate]) -> ErrorSites:
     # Rings of equal distance from frequency 0 in the plane of the two-dimensional transform.
     radius = np.hypot(*np.meshgrid(*map(np.fft.fftfreq, pixels.shape), indexing="ij"))
     ends = np.arange(1, BANDS + 1) / (2 * BANDS)
-    # Rounding must not move a frequency on the edge of a band into the next one.
+    # Subtracted so that rounding moves no frequency on the edge of a band into the next one.
     bands = np.minimum(np.searchsorted(ends, radius - 1e-9), BANDS - 1).ravel()
     by_band = [
         np.bincount(bands, (power / count).numpy().ravel(), minlength=BANDS)

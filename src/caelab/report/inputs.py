@@ -28,7 +28,7 @@ class LabRecord:
         budget: Name of the budget; empty without a lab.
         amount: Fields of the budget, such as ``epochs`` and ``study_seeds``.
         larger: Fields of the next larger budget; empty for the largest one.
-        impossible: Labels of networks that were left out as the images have other classes.
+        impossible: Labels of networks that were left out because the images have other classes.
         command: Command that repeats the report.
         runs: Folder of the run directories.
         studies: Folders of the studies, within that of the lab.
@@ -50,7 +50,7 @@ Read = Callable[[Path], FinishedRun]
 
 @dataclass(frozen=True, kw_only=True)
 class StudyResults:
-    """A study as far as its runs are finished and readable.
+    """The finished and readable runs of a study.
 
     Attributes:
         folder: Folder of its results.
@@ -58,7 +58,7 @@ class StudyResults:
         question: Question that it asks.
         rows: A row for each run that can be read: the base first, then by factor and rising level.
         runs: Those runs by the name of their folder.
-        planned: Number of runs that the study has in all.
+        planned: Number of all its runs, finished or not.
         unfinished: Label and seed of the runs without a row.
         failures: Label, seed and message of the runs that failed.
     """
@@ -108,7 +108,8 @@ def gather(paths: Sequence[Path], *, runs: Path | None = None) -> ReportInputs:
 
     Args:
         paths: The folders.
-        runs: Folder of the studies' runs, where it is not next to the study or the lab's own.
+        runs: Folder of the studies' runs; by default it is looked for next to the study and in the
+            lab's folder.
 
     Raises:
         InputError: No finished run was found; the message says what is wrong with each folder.
@@ -120,7 +121,7 @@ def gather(paths: Sequence[Path], *, runs: Path | None = None) -> ReportInputs:
     for path in dict.fromkeys(paths):
         if (path / RECORD).is_file():
             try:
-                # An older version wrote other fields too; those that are known suffice.
+                # Fields that only other versions write are ignored.
                 found.lab = _LAB.validate_python(read_json(path / RECORD))
             except (InputError, ValidationError) as error:
                 found.problems.append(f"{path / RECORD} is damaged: {error}")
@@ -138,12 +139,14 @@ def gather(paths: Sequence[Path], *, runs: Path | None = None) -> ReportInputs:
     found.problems = [*dict.fromkeys(found.problems)]
     if not found.all_runs:
         problems = "\n".join(f"  {problem}" for problem in found.problems)
-        raise InputError(f"there is nothing to report, as no finished run was found:\n{problems}")
+        raise InputError(
+            f"there is nothing to report, because no finished run was found:\n{problems}"
+        )
     return found
 
 
 def _gather_study(folder: Path, home: Path | None, found: ReportInputs, read: Read) -> None:
-    # Each message names the first thing that is wrong, as the others follow from it.
+    # Each message names the first problem, because the others follow from it.
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder.")
     if not (folder / "study.json").is_file():
@@ -156,7 +159,7 @@ def _gather_study(folder: Path, home: Path | None, found: ReportInputs, read: Re
         paths = [each / row.run for each in homes]
         try:
             run = read(next((path for path in paths if path.is_dir()), paths[0]).resolve())
-            # It happens where the run was trained again after the file was written.
+            # This happens if the run was trained again after the file was written.
             if run.mse != row.test_mse:
                 raise InputError(
                     f"{folder / 'results.csv'} gives {row.run} another error than its run"
@@ -178,7 +181,7 @@ def _gather_study(folder: Path, home: Path | None, found: ReportInputs, read: Re
     ]
     failures, failed = [], folder / "failed.csv"
     try:
-        # A damaged list of failures must not take the finished runs with it.
+        # The finished runs are reported even if the list of failures is damaged.
         lines = read_csv(failed)[1:] if failed.is_file() else []
         failures = [(label, int(seed), message) for label, seed, _, message in lines]
     except (InputError, ValueError) as error:
@@ -199,7 +202,7 @@ def _gather_study(folder: Path, home: Path | None, found: ReportInputs, read: Re
 
 def _in_order(rows: Sequence[StudyRow]) -> list[StudyRow]:
     """Sort rows by factor and rising level, however they were trained."""
-    # The order of training is that of the costs, and tables are read factor by factor.
+    # Runs are trained in the order of their cost, but tables are read factor by factor.
     factors = ["", *dict.fromkeys(row.factor for row in rows if row.factor)]
 
     def key(row: StudyRow) -> tuple[int, float]:

@@ -75,13 +75,13 @@ def interactive_data(
         label: Returns the words of a language for the name of a network or of a class.
 
     Returns:
-        Plain values, cards of ``tasks``, ``codes`` and ``studies``; and for what cannot be
-        shown the title of its card, or ``codes``, with the message why.
+        Plain values for the cards ``tasks``, ``codes`` and ``studies``; and pairs of what cannot be
+        shown, the title of a card or ``codes``, and the reason.
     """
     tasks: list[dict[str, Any]] = []
     codes: list[dict[str, Any]] = []
     problems: list[tuple[str, str]] = []
-    # All sprites share the budget of bytes: one a network, and two a task for truth and input.
+    # All sprites share the budget: one for each network, and two for each task (truth and input).
     share = len(reconstruction) + len(colorization) + 2
     for title, runs in (("reconstruction", reconstruction), ("colorization", colorization)):
         networks: list[dict[str, Any]] = []
@@ -136,26 +136,26 @@ def _through_network(
 
 
 def _code_count(run: FinishedRun) -> int:
-    """Return the number of images whose code is shown: none where it is no bottleneck."""
+    """Return the number of images whose code is shown; 0 if the code is no bottleneck."""
     code = run.description.code
     if code is None or run.description.skip_around_code:
         return 0
-    # An image is decoded as often as its code has channels, so that many channels allow few images.
+    # An image is decoded once for each channel of its code, so with many channels few images fit.
     return min(MAX_CODES, MAX_CODE_BYTES // (3 * run.images[1] ** 2 * code.shape[0]))
 
 
 def _code_card(run: FinishedRun, images: RunImages, count: int) -> dict[str, Any]:
     """Return a few test images, their codes, and what is decoded without each channel.
 
-    The sprite ``maps`` has the channels of one image after those of another. There is a sprite of
-    ``decoded`` for each image; it begins with the image of the whole code.
+    The sprite ``maps`` has the channels of all images, image by image. ``decoded`` has a sprite for
+    each image, which begins with the image that the whole code gives.
     """
     positions = choose_images(run, count)
     inference = Inference(images.model(run))
     with restoring(inference.model):
         truth = images.part(run).at(positions).batch(slice(None))
         codes = inference.encode(truth)
-        # One more copy of each code for each of its channels, without that channel.
+        # For each channel, one copy of the code without that channel.
         kept = 1 - torch.eye(codes.shape[1])[..., None, None]
         decoded = [inference.decode(torch.cat([code[None], code * kept])) for code in codes]
     # Each channel is shown from its own smallest value, black, to its own largest, white.

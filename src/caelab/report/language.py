@@ -12,7 +12,7 @@ from caelab.report.number_format import significant
 TEMPLATES = Path(__file__).with_name("templates")
 """Folder of the templates: a folder of sentences for each language."""
 
-# A thin space, the other way to write German thousands, may end a line.
+# German thousands could also have a thin space, but a line could break there.
 _SEPARATORS = {"de": str.maketrans({",": ".", ".": ",", "%": "\N{NO-BREAK SPACE}%"})}
 """Characters that a language writes in place of those of English numbers."""
 
@@ -25,7 +25,7 @@ class Language:
 
     Attributes:
         name: Name of its folder of templates, such as ``en``.
-        words: Texts of figures, of the page around the sentences and of its interactive part.
+        words: Texts of figures, of the page, and of its interactive part.
         labels: Words for names that are written in English in recipes and in the code; ``{}``
             stands for a number.
     """
@@ -52,7 +52,7 @@ class Language:
         return self.words[key].format(**shown)
 
     def label(self, text: str) -> str:
-        """Return the words for a name in the data, part by part; the name itself without words.
+        """Return a name in the language's words, part by part; parts without words stay the same.
 
         >>> read_language("de").label("U-Net, weight decay 0.1")
         'U-Net, Gewichtsabnahme 0,1'
@@ -72,7 +72,7 @@ class Language:
         return text if letters or "," not in text else self.number(text)
 
     def number(self, text: str) -> str:
-        """Return a number, written as in English, as the language writes it."""
+        """Convert a number from the English notation to that of the language."""
         return text.translate(_SEPARATORS.get(self.name, {}))
 
 

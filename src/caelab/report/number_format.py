@@ -12,12 +12,12 @@ def significant(value: float, digits: int = 3) -> str:
     >>> significant(0.00450), significant(1234567.0), significant(-0.5, 2)
     ('0.00450', '1230000', '−0.50')
     """
-    # Rounding is that of the exponent format; `Decimal` then writes the number without exponent.
+    # The exponent format rounds; `Decimal` then writes the number without an exponent.
     return "0" if value == 0 else f"{Decimal(f'{value:.{digits - 1}e}'):f}".replace("-", "−")
 
 
 def change_in_words(ratio: float) -> str:
-    """Return how much more or less than 1 a ratio is, in percent with its sign.
+    """Return the difference of a ratio from 1, in percent with its sign.
 
     >>> change_in_words(1.1), change_in_words(0.5)
     ('+10%', '−50%')
@@ -27,7 +27,7 @@ def change_in_words(ratio: float) -> str:
 
 
 def size_in_words(ratio: float) -> str:
-    """Return how far a ratio is from 1, in percent without a sign.
+    """Return the difference of a ratio from 1, in percent without a sign.
 
     >>> size_in_words(0.76)
     '24%'
@@ -44,7 +44,7 @@ def percent(ratio: float) -> str:
     """
     if not math.isfinite(ratio):
         return "–"
-    # Whole percents would print 0.4% as nothing.
+    # As a whole number, 0.4% would be 0%.
     if abs(ratio) < 0.1:
         return f"{significant(ratio * 100, 2)}%"
     return f"{ratio * 100:.0f}%".replace("-", "−")

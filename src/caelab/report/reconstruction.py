@@ -1,4 +1,4 @@
-"""Exercise 1 from its runs: the network, its training, its error, and where that error sits."""
+"""Exercise 1 from its runs: the network, its training, its error, and where the error is."""
 
 import itertools
 from collections.abc import Sequence
@@ -19,15 +19,15 @@ from caelab.report.run_reader import FinishedRun, over_seeds
 
 @dataclass(frozen=True, kw_only=True)
 class SitesAnswer:
-    """Where the error of one seed's reconstructions sits.
+    """Where the error of one seed's reconstructions is.
 
     Attributes:
-        flat: Mean squared error of images that have their own mean color everywhere.
+        flat: Mean squared error if each image is replaced by its mean color.
         steep_share: Share of the error on the tenth of the pixels with the steepest luminance.
-        steepness: Error there over that of the flattest tenth.
+        steepness: Error on the steepest tenth of the pixels as a multiple of that on the flattest.
         lowest: Error as a share of the images' power in the lowest band of frequency.
         highest: Error as a share of the images' power in the highest band.
-        border: Error of the outermost ring of pixels over that of the others.
+        border: Error of the outermost ring of pixels as a multiple of that of the other pixels.
     """
 
     flat: float
@@ -48,12 +48,12 @@ class ReconstructionAnswer:
         weights: Number of weights and biases.
         images: Number of test images.
         validation: Mean validation error over seeds after each epoch.
-        end_ratio: Validation error after the last epoch over the last epoch's training error.
+        end_ratio: Validation error after the last epoch as a multiple of its training error.
         mse: Test error, with its interval over seeds.
-        psnr: Mean PSNR of the test images in dB, likewise.
+        psnr: Mean PSNR of the test images in dB, with its interval over seeds.
         linear: Test error of PCA by number of components: the sizes of code and narrowest
             representation.
-        sites: Where the error sits; ``None`` where the images cannot be loaded.
+        sites: Where the error is; ``None`` if the images cannot be loaded.
     """
 
     name: str
@@ -83,13 +83,12 @@ def reconstruction_part(
     description = first.description
     missing, found = "", None
     try:
-        # Only where the error sits needs the images; all else is in the run directory. One seed
-        # shows it.
+        # This needs the images; everything else is in the run directory. One seed is enough.
         found = find_error_sites(images.restored(first))
     except InputError as error:
         missing = str(error)
     answer = _answer(group, found)
-    # A linear code without error has no place on a logarithmic axis.
+    # A linear code without error cannot be drawn on a logarithmic axis.
     curves = partial(
         draw_curves,
         {run.config.seed: run.epochs for run in group},
@@ -139,7 +138,7 @@ def _answer(group: Sequence[FinishedRun], found: ErrorSites | None) -> Reconstru
         images=first.result["test"]["n"],
         validation=tuple(
             mean_interval(row["validation_mse"] for row in rows).estimate
-            # Seeds that were trained for fewer epochs end the common curve.
+            # The mean curve ends with the seed that was trained for the fewest epochs.
             for rows in zip(*(run.epochs for run in group), strict=False)
         ),
         end_ratio=mean_interval(
@@ -155,7 +154,7 @@ def _answer(group: Sequence[FinishedRun], found: ErrorSites | None) -> Reconstru
 def _errors(group: Sequence[FinishedRun]) -> tuple[Cell, ...]:
     mse, first = over_seeds(group), group[0]
     psnr = mean_interval(run.result["test"]["psnr"] for run in group).estimate
-    # What else runs on a machine can only make a run slower.
+    # The smallest, because other programs can only make a run slower.
     seconds = min(run.result["seconds_per_epoch"] for run in group)
     epochs = max(len(run.epochs) for run in group)
     return (
@@ -167,7 +166,7 @@ def _errors(group: Sequence[FinishedRun]) -> tuple[Cell, ...]:
 def _samples(run: FinishedRun) -> Picture | None:
     try:
         data = run.directory.samples.read_bytes()
-    # The section says so in the place of the picture.
+    # The section then says that the picture is missing.
     except OSError:
         return None
     return Picture(name="reconstructions", data=data, format="png")

@@ -1,4 +1,4 @@
-"""A report as one HTML file that requests nothing: pictures, tables, style and script are in it."""
+"""A report as one HTML file, which contains all pictures, styles and scripts."""
 
 import base64
 import csv
@@ -27,7 +27,7 @@ WIDE, SHOWN = 8, 6
 
 _TYPES = {"svg": "image/svg+xml", "png": "image/png"}
 _ANCHORS = ("contents", "text", "interactive", "try-it", "glossary")
-"""Anchors of the page itself, which no heading of the text may take."""
+"""Anchors of the page itself, which no heading of the text may have."""
 
 # Names of networks and of classes come from users: HTML in them must stay text.
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -45,7 +45,7 @@ def render_html(document: Document, interactive: Mapping[str, Any] | None = None
     environment = Environment(
         loader=PackageLoader("caelab.report"),
         autoescape=True,
-        # A misspelled name should fail here instead of leaving a hole in the page.
+        # A misspelled name should raise an error instead of printing nothing.
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -66,7 +66,7 @@ def render_html(document: Document, interactive: Mapping[str, Any] | None = None
             if node.tag in ("h2", "h3")
         ],
         interactive=any((interactive or {}).values()),
-        # Nothing in the text can end the script element.
+        # Escaped, so that no text can end the script element.
         data=Markup(json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")),
         glossary=[(entry, Markup(_PARSER.renderInline(entry.text))) for entry in terms],
         explained={entry.term for entry in terms},
@@ -78,15 +78,15 @@ def _link_terms(tokens: Sequence[Token], entries: Mapping[str, Entry]) -> list[E
 
     Headings, links and cells of tables that are no sentence stay as they are.
     """
-    # Names of two letters, such as `up`, are words of everyday English, too.
+    # Short names, such as `up`, are also common English words.
     names = {
         name: entry
         for entry in entries.values()
         for name in (entry.term, *entry.also)
         if len(name) > 2
     }
-    # Of two names that begin alike the longer is meant, and a plural is the same term. A capital
-    # within a name counts: `Lab` is a color space, and `lab` is not.
+    # If two names begin alike, the longer one is meant, and a plural is the same term. Capitals
+    # matter: `Lab` is a color space, and `lab` is not.
     ordered = "|".join(
         f"(?i:{re.escape(name)})" if name.islower() else re.escape(name)
         for name in sorted(names, key=len, reverse=True)
@@ -107,7 +107,7 @@ def _link_terms(tokens: Sequence[Token], entries: Mapping[str, Entry]) -> list[E
         sentence = token.type == "td_open" and following.content.endswith(".")
         if token.type == "paragraph_open" or sentence:
             for child in following.children or ():
-                # A link cannot hold another one.
+                # A link cannot contain another link.
                 linked = child.type == "link_open" or (linked and child.type != "link_close")
                 if child.type == "text" and not linked:
                     child.type = "html_inline"
@@ -128,15 +128,15 @@ def _set_anchors(headings: Iterable[SyntaxTreeNode]) -> None:
     seen = Counter(_ANCHORS)
     for heading in headings:
         stem = anchor(_text(heading)) or "section"
-        # GitHub numbers headings of one name in the same way, so that links work there, too.
+        # GitHub numbers equal headings in the same way, so that links work there, too.
         heading.attrs["id"] = f"{stem}-{seen[stem]}" if seen[stem] else stem
         seen[stem] += 1
 
 
 def _blocks(nodes: Sequence[SyntaxTreeNode], document: Document) -> Iterator[dict[str, Any]]:
-    """Yield what the template prints, block by block: its HTML, and what is around it."""
+    """Yield what the template prints, block by block: the HTML, and captions and other extras."""
     tables = [*zip(document.headings, document.tables, strict=True)]
-    # The first word of a remark says what kind it is of.
+    # The first word of a remark says its kind.
     words = read_language(document.language).words
     kinds = {words[kind]: kind for kind in ("missing", "warning")}
     caption = None
@@ -151,7 +151,7 @@ def _blocks(nodes: Sequence[SyntaxTreeNode], document: Document) -> Iterator[dic
             block |= {"label": _text(text), "caption": _render(text.to_tokens()[1:-1])}
         if image:
             picture = document.pictures[str(image.attrs["src"]).rpartition("/")[2]]
-            # Within the page, so that it can be passed on as one file.
+            # Embedded, so that the page is a single file.
             content = base64.b64encode(picture.data).decode()
             source = f"data:{_TYPES[picture.format]};base64,{content}"
             block |= {"kind": "image", "source": source, "alt": _text(image), "file": picture.file}
@@ -159,7 +159,7 @@ def _blocks(nodes: Sequence[SyntaxTreeNode], document: Document) -> Iterator[dic
             cells = [[*row.children] for part in node.children for row in part.children]
             printed = [[_text(cell) for cell in row] for row in cells]
             name, rows = "table", printed
-            # A template may spell a table out, whose rows are not among the document's tables.
+            # A table that a template writes itself is not among the document's tables.
             if tables and [" ".join(each.split()) for each in tables[0][0]] == printed[0]:
                 _, table = tables.pop(0)
                 name, rows = table["name"], [table["columns"], *table["rows"]]
@@ -194,7 +194,7 @@ def _render(tokens: Sequence[Token]) -> Markup:
 
 
 def _only(node: SyntaxTreeNode | None, kind: str) -> SyntaxTreeNode | None:
-    """Return the one inline element that a paragraph consists of, if it is of this kind."""
+    """Return the only inline element of a paragraph, if it is of this kind."""
     if node is None or node.type != "paragraph":
         return None
     children = node.children[0].children
@@ -204,7 +204,7 @@ def _only(node: SyntaxTreeNode | None, kind: str) -> SyntaxTreeNode | None:
 def _text(node: SyntaxTreeNode) -> str:
     """Return the text that a reader sees."""
     shown = [each for each in node.walk() if each.type in ("text", "code_inline", "html_inline")]
-    # Sentences whose terms are linked are HTML.
+    # Sentences with linked terms are HTML.
     return "".join(
         Markup(re.sub("<[^>]*>", "", each.content)).unescape()
         if each.type == "html_inline"

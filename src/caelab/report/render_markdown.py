@@ -37,7 +37,7 @@ def render_markdown(
 
     Args:
         parts: The parts in order.
-        images: Show bitmaps, which hold pixels of the data, while drawings do not.
+        images: Show bitmaps, which contain pixels of the data.
         language: Folder of the templates, such as ``en``.
     """
     document, words = Document(language=language), read_language(language)
@@ -83,7 +83,7 @@ class _Writer:
         text = template.render(
             self.part.context, table=self.table, figure=self.figure, code=self.code
         )
-        # Markdown takes an indented line for code, and templates are indented as their tags are.
+        # In Markdown an indented line would be code, and templates are indented by their tags.
         text = re.sub(r"[ \t]*\n[ \t]*", "\n", text.strip())
         return re.sub(r"^(?=#)", "#" * self.part.level, re.sub("\n{3,}", "\n\n", text), flags=re.M)
 
@@ -103,15 +103,15 @@ class _Writer:
             columns: Format of each column's numbers by heading; ``<`` is a column of texts, and a
                 mapping gives the words that stand for some of its cells.
             rows: The rows; those that the part's context holds under ``name``, if left out.
-            interval: Heading of an estimate, with which the bounds in the next two columns are
-                printed.
+            interval: Heading of an estimate; the bounds in the next two columns are printed with
+                it.
             caller: Caption.
         """
         rows = self.part.context[name] if rows is None else rows
         if any(len(row) != len(columns) for row in rows):
             raise ValueError(f"every row of the table {name} should have {len(columns)} cells")
         caption = _one_line(caller() if caller else "")
-        # What is printed is rounded; the document keeps the numbers themselves.
+        # Printed numbers are rounded; the document keeps the exact ones.
         self.document.tables.append(
             {
                 "section": self.part.name or self.part.template,
@@ -137,7 +137,7 @@ class _Writer:
 
     def _bounded(self, cells: Sequence[Any], format_: str) -> Cell:
         """Return an estimate as text, with its bounds if it has any."""
-        # NumPy takes a missing number for NaN.
+        # NumPy turns `None` into NaN.
         estimate, low, high = np.array(cells, np.float64)
         if not math.isfinite(estimate + low + high):
             return float(estimate)
@@ -166,19 +166,19 @@ class _Writer:
             return Markup()
         caption = _one_line(caller() if caller else "")
         if picture.format == "png" and not self.images:
-            return Markup()  # the report's beginning says so, once
+            return Markup()  # the beginning of the report says that pictures are left out
         self.document.pictures[picture.file] = picture
         return _captioned(f"![{escape(alt or picture.alt)}]({PICTURES}/{picture.file})", caption)
 
     def code(self, text: str) -> Markup:
         """Print a text in fixed width."""
-        # A text may hold backticks itself.
+        # A text may contain backticks.
         fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", text)), 3)
         return Markup(f"\n{fence}\n{text}\n{fence}\n")
 
 
 class _TagLines(Extension):
-    """Lines of a template that hold nothing but tags leave no line in the text."""
+    """Extension that prints no line for a line of a template with only tags."""
 
     def preprocess(
         self,
@@ -200,14 +200,14 @@ class _TagLines(Extension):
 
 @functools.cache
 def environment(name: str) -> Environment:
-    """Return what renders the templates of a language, and writes numbers as it does."""
+    """Return the environment that renders templates of a language, with its number formats."""
     language = read_language(name)
 
     def localized(format_: Callable[..., str]) -> Callable[..., str]:
         return lambda *values: language.number(format_(*values))
 
     def count(number: int, noun: str, plural: str = "") -> str:
-        # Most English nouns need no plural of their own; templates of other languages give it.
+        # Most English plurals end in s; templates of other languages state the plural.
         words = noun if number == 1 else plural or f"{noun}s"
         return f"{language.number(f'{number:,}')} {words}"
 
@@ -252,7 +252,7 @@ def anchor(heading: str) -> str:
 
 
 def escape(text: str) -> Markup:
-    """Escape what Markdown would take for its own, and keep a text to one line."""
+    """Escape the characters that Markdown uses, and put a text on one line."""
     text = re.sub(r"([\\`*_<>\[\]|~$&])", r"\\\1", _one_line(text))
     return Markup(re.sub(r"^([#+=-]|\d+(?=[.)](?:\s|$)))", _guard, text))
 

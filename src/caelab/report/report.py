@@ -30,7 +30,7 @@ from caelab.report.shortcomings import measure_shortcomings, shortcoming_part
 from caelab.report.study_report import study_part
 
 PICTURES = ("grid", "grid_networks", "samples", "effects_figure", "predicted")
-"""What the page opens with: values of its sections."""
+"""Names of the pictures at the top of the page, in the sections' values."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,8 @@ def write_report(
         paths: Run directories, folders of studies, folders of labs.
         out: Folder of the report.
         names: Names of colorizing and restoring runs by their folder; a study's runs have labels.
-        runs: Folder of the studies' runs, where it is not next to the study or the lab's own.
+        runs: Folder of the studies' runs; by default it is looked for next to the study and in the
+            lab's folder.
         data: Source of the images, if they are no longer where the runs had them.
         command: Command that repeats the report.
         bitmaps: Show images of the data; those of CIFAR-10 may not be passed on.
@@ -98,7 +99,7 @@ def write_report(
         "unshown": unshown,
         "runs": [*inputs.all_runs.values()],
         "main": tasks.main,
-        # The lab's own command trains what is missing; that of a report only reads it.
+        # The lab's command trains missing runs; the report's command only reads runs.
         "command": inputs.lab.command or command,
         "bitmaps": bitmaps,
     }
@@ -106,7 +107,8 @@ def write_report(
     parts = [*beginning, Part("data", shared), *sections, Part("problems", shared)]
     document = render_markdown(parts, images=bitmaps, language=language)
     html = out / "report.html"
-    # Written last, when everything is rendered: what fails leaves an earlier report whole.
+    # Written last, when everything is rendered, so that a failure does not damage an earlier
+    # report.
     write_text(out / "results.json", results_json(inputs, answers, document.tables))
     write_markdown(document, out / "report.md")
     write_text(html, render_html(document, interactive))
@@ -131,11 +133,11 @@ def _interactive(
 def _answer(
     inputs: ReportInputs, tasks: _Tasks, images: RunImages, names: Mapping[str, str]
 ) -> tuple[Answers, dict[str, Any], list[Part]]:
-    """Return the answers, what the page opens with, and the sections that hold the evidence."""
+    """Return the answers, the pictures at the top, and the sections with the evidence."""
     reconstruction = size = colors = shortcomings = None
     restorations: tuple[Any, ...] = ()
     sections: list[Part] = []
-    # A later section's picture takes the place of an earlier one's, as it shows more networks.
+    # A picture of a later section replaces that of an earlier one, because it shows more networks.
     pictures: dict[str, Any] = dict.fromkeys(PICTURES)
     if tasks.reconstructing:
         above = not tasks.studies
@@ -182,7 +184,7 @@ def _compares_architectures(study: StudyResults) -> bool:
 def _by_task(inputs: ReportInputs, names: Mapping[str, str]) -> _Tasks:
     """Sort runs and studies by their task; ``names`` are those of runs.
 
-    Runs of studies of architectures have sections of their own; those of others count as single
+    Runs of studies of architectures have their own sections; runs of other studies count as single
     runs.
     """
     studies = [study for study in inputs.studies if _compares_architectures(study)]
@@ -203,7 +205,7 @@ def _by_task(inputs: ReportInputs, names: Mapping[str, str]) -> _Tasks:
         reconstructing=reconstructing,
         variants=find_variants(colorizing, names) if colorizing else None,
         restoring=[run for run in loose if run.degradation not in ("none", "gray")],
-        # The data section needs one run even where nothing reconstructs.
+        # The data section needs one run, even if no run reconstructs.
         main=reconstructing[0][0] if reconstructing else next(iter(inputs.all_runs.values())),
     )
 

@@ -11,7 +11,7 @@ from caelab.report.document import Part
 
 @dataclass(frozen=True, kw_only=True)
 class SizeAnswer:
-    """The size of a network's code, and of what is narrower.
+    """The size of a network's code and of its narrowest representation.
 
     Attributes:
         input: Shape (C, H, W) of the images.
@@ -30,7 +30,7 @@ class SizeAnswer:
 
 
 def size_part(description: Description) -> tuple[SizeAnswer, Part]:
-    """Return the sizes with a name, and the part with the size formula applied to every layer.
+    """Return the sizes, and the part that applies the size formula to every layer.
 
     Args:
         description: Description of the network.
@@ -56,7 +56,7 @@ def size_calculations(description: Description) -> list[str]:
     layers = _layers(spell_out(description.network).items)
     calculations, shape = [], description.input
     for row in description.rows:
-        # A bracket adds or appends; no layer computes there.
+        # A bracket only adds or concatenates.
         brackets = row.kind in ("residual", "skip")
         calculations.append(row.kind if brackets else _calculation(next(layers), shape, row.shape))
         shape = row.shape
@@ -78,7 +78,7 @@ def _layers(items: Sequence[Item]) -> Iterator[LayerKind]:
 
 
 def _calculation(layer: LayerKind, before: Shape, after: Shape) -> str:
-    """Write out the size of one layer's output; of images that are not square, for the width."""
+    """Write the size formula of one layer with its numbers, for the width of the output."""
     formula = layer.size_formula(before)
     if not formula and before == after:
         # For activations and other layers, the template has the words.

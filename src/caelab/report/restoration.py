@@ -17,7 +17,7 @@ from caelab.report.run_images import RunImages
 from caelab.report.run_reader import FinishedRun
 
 INPUT = "as given"
-"""Name of the baseline that leaves the input as it is; every other one is a classical method."""
+"""Name of the baseline that returns the input; all other baselines are classical methods."""
 
 METRICS = ("psnr", "ssim", "mse")
 
@@ -27,15 +27,15 @@ IMAGES = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Restoration:
-    """The best network for a degradation, and the methods that need no training.
+    """The best network for a degradation, and the classical methods.
 
     Attributes:
         degradation: Degradation of the images.
         label: Name of the network in the report.
         network: Its metrics by name over seeds, on the images that the classical methods were
             measured on.
-        baselines: Metrics of the classical methods by name: the input first, then by falling PSNR.
-        images: Number of these images.
+        baselines: Metrics of the baselines by name: the input first, then by falling PSNR.
+        images: Number of test images that all of them were measured on.
     """
 
     degradation: str
@@ -96,7 +96,8 @@ def compare(variant: Variant, images: RunImages, names: Mapping[str, str]) -> Re
     first = variant.first
     baselines: dict[str, dict[str, float]] = first.result["baselines"]
     pixels = images.part(first)
-    # Classical methods are slow and were measured on some images: the network is compared there.
+    # Classical methods are slow and were measured on some images, so the network is compared on
+    # these.
     positions = measured_positions(pixels) if len(baselines) > 1 else np.arange(len(pixels))
     measures = [run.measures for run in variant.runs]
     return Restoration(
@@ -123,7 +124,7 @@ def _rows(found: Restoration) -> Iterable[tuple[Cell, ...]]:
 
 def _strip(run: FinishedRun, found: Restoration, images: RunImages) -> ImageRows:
     pixels, degradation = images.part(run), run.config.degradation
-    # Evenly spaced, so that nobody has picked the images that came out best.
+    # Evenly spaced, so that the images are not chosen by their result.
     chosen = evenly_spaced(IMAGES, len(pixels))
     pictures = images.pictures(run, chosen)
     rows = {"input": pictures["degraded"]}
@@ -134,6 +135,6 @@ def _strip(run: FinishedRun, found: Restoration, images: RunImages) -> ImageRows
                 made = estimates(method.restore(value), pixels.at(chosen), degradation=degradation)
                 rows[found.best_classical] = torch.cat([one.estimate for one in made]).numpy()
     rows |= {"network": pictures["estimate"], "truth": pictures["target"]}
-    # A file's name is made of it, such as `restored-downscale2-noise01`.
+    # Part of the name of a file, such as `restored-downscale2-noise01`.
     name = found.degradation.replace("+", "-").replace(".", "")
     return ImageRows(f"restored-{name}", rows)

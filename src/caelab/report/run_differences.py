@@ -16,7 +16,7 @@ from caelab.networks.presets import PRESETS
 from caelab.report.run_reader import FinishedRun, groups
 
 MAX_NAME_LENGTH = 28
-"""Length from which the text of a network is cut."""
+"""Largest length of the name of a network; a longer text is cut."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class Variant:
     """Runs that differ only in their seed.
 
     Attributes:
-        label: Name of the variant: one that was set, or how it differs from the base, or ``base``.
+        label: Name of the variant: a given name, or its difference from the base, or ``base``.
         runs: Runs by rising seed.
     """
 
@@ -55,7 +55,7 @@ class Variants:
 
     Attributes:
         all: The base first, then in the order of the runs.
-        left_out: Names of runs with other test images, which are not among them.
+        left_out: Names of runs that have other test images and cannot be compared.
     """
 
     all: tuple[Variant, ...]
@@ -63,7 +63,7 @@ class Variants:
 
     @property
     def base(self) -> Variant:
-        """The variant that the others differ least from."""
+        """The variant that is most similar to all others."""
         return self.all[0]
 
     @property
@@ -83,15 +83,15 @@ class Variants:
 
 
 def find_variants(runs: Sequence[FinishedRun], names: Mapping[str, str] | None = None) -> Variants:
-    """Sort finished runs into variants of the one that the others differ least from.
+    """Sort finished runs into variants of a base, the variant that is most similar to all others.
 
-    Only runs with the same test images can be compared: those that most runs have.
+    Only runs with the same test images can be compared, so only the largest such group is sorted.
 
     Args:
         runs: At least one.
         names: Names of runs by their folder; others are named by how they differ from the base.
     """
-    # Errors on other images cannot be compared: the majority stays.
+    # Only errors on the same images can be compared: the largest group is kept.
     images, _ = Counter(run.images for run in runs).most_common(1)[0]
     found = groups(run for run in runs if run.images == images)
     options = [_options(group[0]) for group in found]
@@ -105,7 +105,7 @@ def find_variants(runs: Sequence[FinishedRun], names: Mapping[str, str] | None =
         first = found[index][0]
         differences = _labels(first, _differing(options[index], options[base]))
         label = (names or {}).get(first.name) or differences or BASE
-        # Two runs may be named alike by hand, and tables need names that differ.
+        # Users may give two runs the same name, but tables need different ones.
         labels[label] += 1
         if labels[label] > 1:
             label = f"{label} ({labels[label]})"
@@ -123,13 +123,13 @@ def network_name(run: FinishedRun) -> str:
     """Return the preset's name, or the network's text; a long text is cut."""
     text = run.config.network.text
     name = next((name for name, preset in PRESETS.items() if text in (name, preset)), text)
-    # A long name would push the numbers of a table out of sight.
+    # A long name would make a table too wide.
     return name if len(name) <= MAX_NAME_LENGTH else f"{name[: MAX_NAME_LENGTH - 1]}…"
 
 
 def _options(run: FinishedRun) -> dict[str, Any]:
     """Return the options by which runs differ; a network adapted to several targets counts once."""
-    # The last layer follows from the target, which is an option of its own.
+    # Undone, because the target, which decides the last layer, is an option itself.
     network = str(adapt(run.description.network, outputs=CHANNELS))
     return {**run.options, "network": network}
 

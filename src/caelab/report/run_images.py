@@ -39,7 +39,7 @@ class RunImages:
         Raises:
             InputError: They cannot be loaded, or the source now holds other images.
         """
-        # Runs of one data set share its images, however they split them.
+        # Runs with the same data set share its images, even if their splits differ.
         key, source = run.images[:2], self._data or run.config.data.source
         if key not in self._sets:
             try:
@@ -94,7 +94,7 @@ class RunImages:
         """
         path = run.directory.path
         if path not in self._models:
-            # A report may be written where the GPU of the training is not.
+            # The machine of a report may have no GPU, unlike that of the training.
             self._models[path], _ = load_model(run.directory.weights, torch.device("cpu"))
         return self._models[path]
 

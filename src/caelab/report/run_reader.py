@@ -85,7 +85,7 @@ class FinishedRun:
         """
         file = self.directory.per_image
         try:
-            # A run that someone passed on must not bring code with it.
+            # Without pickles, so that a run from somebody else cannot run code.
             with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
                 measures = {name: arrays[name] for name in arrays.files}
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
@@ -123,7 +123,7 @@ def read_run(path: Path) -> FinishedRun:
         raise InputError(
             f"{path} is damaged: {directory.result.name} lacks numbers that every run states."
         )
-    # Pictures need the weights: a report would find out only after minutes.
+    # Checked now, because a report needs the weights only after minutes, for its pictures.
     if not directory.weights.is_file():
         raise InputError(f"{path} is damaged: {directory.weights.name} is missing.")
     return run
@@ -131,7 +131,7 @@ def read_run(path: Path) -> FinishedRun:
 
 def _is_whole(run: FinishedRun) -> bool:
     """Return whether the run states everything that a report needs."""
-    # Checked here once, so that no section of the report needs to.
+    # Checked once, so that the sections of a report need not check it.
     result = run.result
     try:
         numbers = (result["test"]["mse"], result["validation_mse"], result["seconds_per_epoch"])

@@ -35,11 +35,11 @@ from caelab.report.run_differences import Variant
 from caelab.report.run_images import RunImages
 
 IMAGES = 2000
-"""Number of test images that the network is run on again, evenly spaced; metrics that the run left
-for all images are used for all."""
+"""Number of evenly spaced test images on which the network is run again. Metrics that the run
+directory has are used for all test images."""
 
 SHIFTED_IMAGES = 500
-"""Number of these images that are measured with another brightness as well."""
+"""Number of those images that are also measured with other brightness."""
 
 PATCHES, TRAINING_PATCHES, TRAINING_IMAGES = 2000, 20_000, 10_000
 
@@ -75,8 +75,8 @@ class Shortcomings:
 
     @property
     def main_hues(self) -> list[ChromaError]:
-        """Hues that are frequent enough to be spoken of, the one that is missed most first."""
-        # A hue of some hundred pixels would be the worst by chance.
+        """Frequent hues, by how little of their chroma is kept, the worst first."""
+        # A hue with few pixels could be the worst by chance.
         frequent = (hue for hue in self.hues if hue.share >= MIN_HUE_SHARE)
         return sorted(frequent, key=lambda hue: hue.kept)
 
@@ -101,14 +101,14 @@ def measure_shortcomings(variant: Variant, images: RunImages, *, seed: int = 0) 
     test, measures = images.part(run), run.measures
     positions = evenly_spaced(IMAGES, len(test))
     some = test.at(positions)
-    # Every change of brightness takes a pass of its own, so fewer images have to do.
+    # Fewer images, because each change of brightness takes one more pass.
     shifted = test.at(positions[:: -(-len(positions) // SHIFTED_IMAGES)])
     model, degradation = images.model(run), run.config.degradation
     count = len(some) + len(SHIFTS) * len(shifted)
     with progress("shortcomings", count, unit="images") as bar, restoring(model) as restore:
 
         def restore_and_count(degraded: torch.Tensor) -> torch.Tensor:
-            # The network takes most of the time, so its images are what is counted.
+            # The bar counts images of the network, which takes most of the time.
             bar(len(degraded))
             return restore(degraded)
 
@@ -123,7 +123,7 @@ def measure_shortcomings(variant: Variant, images: RunImages, *, seed: int = 0) 
     patches = None
     if min(some.shape[1:]) >= SIDE:
         train = images.part(run, "train")
-        # Training images, because a regressor may know those and no others.
+        # Neighbors are training images, because a network learns from nothing else.
         rows = np.random.default_rng(seed).permutation(len(train))[:TRAINING_IMAGES]
         patches = _ambiguity(train.at(np.sort(rows)), some, estimate, seed)
     return Shortcomings(

@@ -1,7 +1,7 @@
 """Linear codes of the sizes of a study's networks, as their baseline.
 
-Fitting takes a while, so the results are kept in a file in the study's folder, and only sizes that
-are missing there are measured.
+Fitting takes some time, so the results are kept in a file in the study's folder, and only missing
+sizes are measured.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class StudyBaselines:
 
     Attributes:
         identity: Images and sizes of their parts, as text: other images have other baselines.
-        sizes: Sizes that linear codes were asked for; not every size suits every kind.
+        sizes: Sizes that were measured, or that suit no kind of linear code.
         linear: Test MSE of linear codes by size, for each kind.
     """
 
@@ -66,7 +66,7 @@ def measure_baselines(
     # Folders are copied and data sets replaced, so the file must say whose numbers it has.
     if baselines.identity != identity:
         baselines = StudyBaselines(identity=identity)
-    # A study may have grown since: only new sizes are measured.
+    # The study may have new sizes since the file was written.
     wanted = sorted({*SIZES, *sizes} - {*baselines.sizes})
     if not wanted:
         return baselines
@@ -75,7 +75,7 @@ def measure_baselines(
         errors = linear_code_errors(train, test, wanted, patch=side)
         line = {size: float(values.mean()) for size, values in errors.items()}
         line |= baselines.linear.get(kind, {})
-        # Not every size suits every kind: patches have a number of components each.
+        # Not every size suits every kind, because each patch has a whole number of components.
         if line:
             baselines.linear[kind] = dict(sorted(line.items()))
     baselines.sizes = tuple(sorted({*baselines.sizes, *wanted}))

@@ -25,12 +25,12 @@ IMAGES = 10
 
 
 def study_part(study: StudyResults, images: RunImages, *, suffix: str, above: bool) -> Part:
-    """Return the part of a report about a study; what is missing is named where it belongs.
+    """Return the part of a report about a study; it names what is missing.
 
     Linear codes of the networks' sizes are kept in ``baselines.json`` in the study's folder.
 
     Args:
-        study: Study, as far as its runs are finished.
+        study: Finished runs of the study.
         images: Images and networks of the runs.
         suffix: End of its headings, which tells several studies apart.
         above: True if its main pictures are at the top of the page.
@@ -92,7 +92,7 @@ def main_networks(analysis: Analysis) -> list[Architecture]:
     They are the base, the best by validation, those with the smallest and the largest error, the
     best with a code of the size at which shapes are compared, and the one with the smallest code.
     """
-    # Thirty rows of thumbnails would not be compared by anyone.
+    # Readers cannot compare thirty rows of thumbnails.
     measured = sorted(analysis.measured, key=lambda each: each.mse.estimate)
     coded = sorted(analysis.code_size.architectures, key=lambda each: each.code_size or 0)
     ranking = analysis.equal_size.ranking
@@ -103,7 +103,7 @@ def main_networks(analysis: Analysis) -> list[Architecture]:
 
 def _run_of(architecture: Architecture, study: StudyResults) -> FinishedRun:
     """Return the network's run with the first of its seeds that has an error."""
-    # The first seed may have failed.
+    # Not always the first seed, which may have failed.
     seed, label = min(architecture.errors), architecture.label
     name = next(row.run for row in study.rows if (row.label, row.seed) == (label, seed))
     return study.runs[name]
@@ -111,7 +111,7 @@ def _run_of(architecture: Architecture, study: StudyResults) -> FinishedRun:
 
 def _architecture(each: Architecture, linear: Mapping[int, float]) -> tuple[Cell, ...]:
     mse = each.mse
-    # The mark says why the size is not among those that are compared.
+    # The mark means that a skip runs around the code, so that its size is not compared.
     code = f"{each.code_size:,}*" if each.code_size and each.skip_around_code else each.code_size
     return (
         *(each.label, mse.estimate, mse.low, mse.high, mse.n, code, each.weights),
@@ -141,7 +141,7 @@ def _reconstructions(
             positions = choose_images(_run_of(by, study), IMAGES)
             pictures = images.pictures(_run_of(network, study), positions)
         except InputError as error:
-            # One network without weights leaves the others in the picture.
+            # The picture shows the other networks even if one has no weights.
             problems[network.label] = str(error)
             continue
         # All networks of a study have the same test images.

@@ -54,7 +54,7 @@ def draw_effects(analysis: Analysis, language: Language) -> Figure | None:
     # Small effects should look small: the axis shows at least ±10%.
     set_limits(axes, x=[1 / 1.1, *ratios[np.isfinite(ratios)], 1.1], margin=0.04)
     verdicts = np.array([each.contrast.verdict for each in effects])
-    # Color and shape say the same, so that neither printing nor color-blindness loses it.
+    # Color and marker both show the verdict, for printing and for color-blind readers.
     for verdict in dict.fromkeys(verdicts):
         chosen = verdicts == verdict
         middle, low, high = ratios[chosen].T

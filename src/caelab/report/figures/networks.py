@@ -29,7 +29,7 @@ from caelab.report.language import Language
 from caelab.report.number_format import significant
 
 _DEPTH = 4
-"""Linear codes are shown down to the smallest error of a network over this; some are exact."""
+"""Factor below the smallest error of a network down to which linear codes are shown."""
 
 _DIRECTIONS = ((1, 0.7), (1, -0.7), (1, 0), (-1, 0.7), (-1, -0.7), (-1, 0), (0, 1), (0, -1))
 
@@ -56,7 +56,7 @@ def draw_code_size(
     bounds = [*shown[:, 1], shown[:, 1].min() / _DEPTH]
     set_limits(axes, x=shown[:, 0], y=bounds, number=language.number)
     law = answer.law
-    # Without an interval of its exponent, a line would claim what the data do not say.
+    # A line is drawn only if the data determine its exponent.
     if not law.exponent.undetermined:
         sizes, errors = error_points(answer.architectures, "code_size").T
         at = np.geomspace(sizes.min(), sizes.max(), 60)
@@ -81,7 +81,7 @@ def draw_code_size(
     axes.set(xlabel=word("code_size"), ylabel=word("test_mse"))
     add_legend(axes, "right")
     ordered = sorted(answer.architectures, key=lambda each: each.mse.estimate)
-    # More labels than these would cover the points; the page's own plot names every point.
+    # More labels would cover the points; the interactive plot of the page names every point.
     named = {each.label: each for each in (ordered[0], ordered[-1], *around[:3])}
     points = error_points(list(named.values()), "code_size")
     label_points(axes, [*map(language.label, named)], points)
@@ -93,7 +93,7 @@ def fit_band(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return Student's confidence band of the line through the logarithms.
 
-    The band holds the mean, not single points.
+    It is the interval of the mean, not of single points.
 
     Args:
         sizes: x, at least three positive numbers, ``(N,)``.
@@ -171,7 +171,7 @@ def draw_front(analysis: Analysis, language: Language) -> Figure | None:
     set_limits(axes, x=shown[:, 0], y=shown[:, 1], margin=0.1, number=language.number)
     others = [each for each in measured if each not in on_front]
     _draw(axes, others, "weights", (GRAY, "o"), label=language.word("beaten"))
-    # From one network of the front to the next, the cheaper one is the best there is.
+    # A staircase, because between two networks of the front the cheaper one is the best.
     axes.step(*best.T, where="post", color=BLUE, linewidth=1.2)
     _draw(axes, on_front, "weights", (BLUE, "s"), label=language.word("on_front"))
     _draw_base(axes, analysis.base, "weights", language)
@@ -192,12 +192,12 @@ def _draw(
     x, mse = error_points(networks, attribute).T
     low, high = np.reshape([(each.mse.low, each.mse.high) for each in networks], (-1, 2)).T
     style: Any = {"fmt": mark[1], "color": mark[0], "label": label, "elinewidth": 1}
-    # An interval of few seeds may reach below zero, where a logarithmic axis has no place.
+    # An interval may reach below zero, which a logarithmic axis cannot show.
     axes.errorbar(x, mse, yerr=(np.minimum(mse - low, mse), high - mse), mec="white", **style)
 
 
 def _draw_base(axes: Axes, base: Architecture | None, attribute: str, language: Language) -> None:
-    """Draw a diamond around the base, which is in a group of its own or on the front already."""
+    """Draw a diamond around the base, whose point is already drawn."""
     if base and getattr(base, attribute):
         point = getattr(base, attribute), base.mse.estimate
         label = language.word("base")
@@ -212,19 +212,19 @@ def label_points(axes: Axes, labels: Sequence[str], points: np.ndarray) -> None:
         labels: A text for each point.
         points: Coordinates in the axes' data, ``(N, 2)``.
     """
-    # Where the points and the legend are is known only after the layout.
+    # The positions of points and legend are known only after the layout.
     axes.figure.draw_without_rendering()  # type: ignore[union-attr]
     markers = [line.get_xydata() for line in axes.lines if line.get_linestyle() == "None"]
     dots = axes.transData.transform(np.concatenate([points, *markers]))
     taken = [Bbox([dot - 5, dot + 5]) for dot in dots]
-    # Lines that pass below a label must not make it hard to read.
+    # A background keeps labels readable where lines pass below them.
     back = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 0.5}
     offset: Any = {"textcoords": "offset points"}
     for label, point in zip(labels, points, strict=True):
         text = axes.annotate(
             label, point, xytext=(0, 0), fontsize=8, color=INK, bbox=back, **offset
         )
-        # The nearest positions come first, and of them those to the right, as people read.
+        # The nearest positions come first, and among these the ones to the right.
         for far, (right, up) in product((6, 12, 20, 30, 42), _DIRECTIONS):
             text.set(position=(right * far, up * far))
             text.set_horizontalalignment("left" if right > 0 else "right" if right else "center")

@@ -1,4 +1,4 @@
-"""Figures of the reference network: its layers, its error by epoch, and where that error sits."""
+"""Figures of the reference network: its layers, its error by epoch, and where the error is."""
 
 from collections.abc import Mapping, Sequence
 
@@ -60,7 +60,7 @@ def draw_curves(
     shown = np.concatenate([line.get_ydata() for line in axes.lines])
     set_limits(axes, y=shown, number=language.number)
     axes.set_xlim(0.6, max(map(len, runs.values())) + 0.4)
-    # There is no epoch 2.5.
+    # Epochs are whole numbers.
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set(xlabel=language.word("epoch"), ylabel=language.word("mse"))
     axes.legend(fontsize=8, frameon=False, loc="upper right")
@@ -84,7 +84,7 @@ def draw_error_sites(sites: ErrorSites, language: Language) -> Figure:
     frequency.set_xlabel(language.word("frequency"), fontsize=8)
     steep.bar(np.arange(1, len(sites.by_steepness) + 1), sites.by_steepness, 0.85, color=ORANGE)
     steep.set_xlabel(language.word("steepness"), fontsize=8)
-    # Powers of ten once, instead of long numbers in a narrow panel.
+    # One power of ten for the axis, because long numbers do not fit into a narrow panel.
     for axes in (bar, frequency, steep):
         axes.yaxis.set_major_formatter(_Numbers(language))
         axes.tick_params(labelsize=7.5)
@@ -114,7 +114,7 @@ def draw_network(description: Description, language: Language) -> bytes:
         description: Description of the network.
         language: Language of the labels.
     """
-    # With the input first, a layer has the index by which descriptions name code and narrowest.
+    # With the input first, positions in the list are the row numbers of the description.
     layers = [(language.word("input"), description.input, 0)]
     layers += [(row.text, row.shape, row.weights) for row in description.rows]
     environment = Environment(loader=PackageLoader("caelab.report"), autoescape=True)
