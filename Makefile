@@ -38,6 +38,13 @@ test: check ## Run all checks and all tests
 test-fast: check ## Run all checks and the tests that take less than ten seconds each
 	$(BIN)/pytest --numprocesses 2 --dist worksteal -m "not slow"
 
+ATTACK_SECONDS ?= 28800
+
+.PHONY: attack
+attack: $(VENV)/.installed ## Kill commands, fill disks and damage files (ATTACK_SECONDS=28800 SEED=0, a night)
+	CAELAB_ATTACK_SECONDS=$(ATTACK_SECONDS) CAELAB_ATTACK_SEED=$(or $(SEED),0) CAELAB_ATTACK_REPORT=attacks.json CAELAB_TEST_KILLS=100 \
+	  $(BIN)/pytest tests/attacks tests/lab/test_killed.py
+
 $(VENV)/.bench-installed: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	@touch $@

@@ -13,7 +13,8 @@ import click
 
 from caelab import __version__
 from caelab.commands.messages import NoteHandler, usage_message, with_flags
-from caelab.errors import ExpectedError
+from caelab.errors import ExpectedError, printable_lines
+from caelab.experiments.interrupt import ending_signals
 from caelab.registry import PLUGINS_VARIABLE, load_plugins
 
 SECTIONS: Mapping[str, Mapping[str, str]] = {
@@ -122,9 +123,10 @@ def main() -> None:
         pressed.append(number)
         raise KeyboardInterrupt
 
-    # A parent may have Ctrl-C ignored, as a shell does for jobs in the background: leave it so.
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, interrupt)
+    # Each of them stops a command in order, so that nothing is left behind.
+    for number in ending_signals():
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, interrupt)
     logger, notes = logging.getLogger("caelab"), NoteHandler()
     logger.addHandler(notes)
     code = 0
@@ -137,7 +139,7 @@ def main() -> None:
         if isinstance(error, click.NoSuchOption):
             error = _explain_option(error)
         if type(error).show is click.UsageError.show:
-            click.echo(f"error: {usage_message(error)}", err=True)
+            click.echo(f"error: {printable_lines(usage_message(error))}", err=True)
         else:  # Where the command is missing, click shows the help.
             error.show()
         code = error.exit_code

@@ -1,10 +1,36 @@
 """Errors that are reported in one line, without a traceback."""
 
+import unicodedata
 from collections.abc import Iterable
+
+
+def printable(name: object) -> str:
+    r"""Escape every character that a terminal would act on, ends of lines too.
+
+    >>> printable("a\nb\x1b[31m.png")
+    'a\\nb\\x1b[31m.png'
+    """
+    return "".join(_escaped(char) if _acts(char) else char for char in str(name))
+
+
+def printable_lines(text: str) -> str:
+    """Escape what :func:`printable` escapes, without the ends of lines."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def _acts(char: str) -> bool:
+    # Blanks of other widths are not "printable" to Python, and harmless.
+    return not char.isprintable() and unicodedata.category(char) != "Zs"
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode()
 
 
 class ExpectedError(Exception):
     """Something went wrong, but the program is not at fault.
+
+    Names of files and what files hold may stand in the message, so it is escaped when it is shown.
 
     Attributes:
         outcome: First word of the line on the command line.
@@ -13,6 +39,9 @@ class ExpectedError(Exception):
 
     outcome = "failed"
     exit_code = 1
+
+    def __str__(self) -> str:
+        return printable_lines(super().__str__())
 
 
 class InputError(ExpectedError):

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import errno
 import io
 import json
 import math
@@ -9,12 +10,17 @@ import os
 import re
 import secrets
 import shutil
+import sys
+import tempfile
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from caelab.errors import InputError
+
+if sys.platform != "win32":
+    import fcntl
 
 ContentT = TypeVar("ContentT")
 
@@ -29,30 +35,143 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         InputError: The folder cannot be written to, or the disk is full.
     """
-    # In the same folder, because a rename is atomic only within one file system.
-    # Short enough for any file system, also where the name itself is as long as names can be.
-    temporary = path.with_name(f".{path.stem[:20]}-{secrets.token_hex(8)}{path.suffix[:20]}")
+    with contextlib.ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # In the same folder, because a rename is atomic only within one file system.
+            temporary = stack.enter_context(temporary_file(path.parent, path.suffix))
+        except OSError as error:
+            raise InputError(
+                f"cannot write {path}: {error.strerror}. Choose another folder, or make it"
+                " writable."
+            ) from error
+        try:
+            yield temporary
+            with temporary.open("rb+") as written:
+                # Without it the system may rename before it writes, and a crash would leave an
+                # empty file.
+                os.fsync(written.fileno())
+            temporary.replace(path)
+        except OSError as error:
+            raise InputError(
+                f"cannot write {path}: {error.strerror or error}. Nothing was left behind."
+            ) from error
+
+
+TEMPORARY = ".caelab-"
+"""Beginning of the names of temporary files and folders."""
+
+_MAX_SUFFIX = 32
+"""Longest suffix that a temporary file keeps: names have 255 bytes at most."""
+
+_MAX_TRIES = 10
+
+_cleared: set[Path] = set()
+
+
+@contextlib.contextmanager
+def temporary_file(folder: Path, suffix: str = "") -> Iterator[Path]:
+    """Yield a new, empty, hidden file in ``folder``, and remove it.
+
+    A file that a killed process left is removed by the next process that makes one in the folder.
+
+    Raises:
+        OSError: The file cannot be made.
+    """
+    with _locked(folder, suffix, lambda path: path.touch(exist_ok=False)) as path:
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def temporary_folder(folder: Path) -> Iterator[Path]:
+    """Yield a new hidden folder in ``folder`` that only this user can open, and remove it.
+
+    A folder that a killed process left is removed by the next process that makes one there.
+
+    Raises:
+        OSError: The folder cannot be made.
+    """
+    with _locked(folder, "", lambda path: path.mkdir(mode=0o700)) as path:
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, suffix: str, make: Callable[[Path], None]) -> Iterator[Path]:
+    """Make something with a random name; hold its lock, by which others know that it is used."""
+    clear_leftovers(folder)
+    descriptor: int | None = None
+    for _ in range(_MAX_TRIES):
+        path = folder / f"{TEMPORARY}{secrets.token_hex(8)}{suffix[:_MAX_SUFFIX]}"
+        make(path)
+        with contextlib.suppress(OSError):  # some file systems have no locks
+            descriptor = _lock(path)
+        # Another process may have taken it for a leftover before it was locked.
+        if path.exists():
+            break
+        _unlock(descriptor)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch(exist_ok=False)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {path}: {error.strerror}. Choose another folder, or make it writable."
-        ) from error
-    try:
-        yield temporary
-        with temporary.open("rb+") as written:
-            # Without it the system may rename before it writes, and a crash would leave an empty
-            # file.
-            os.fsync(written.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {path}: {error.strerror or error}. Nothing was left behind."
-        ) from error
+        yield path
     finally:
-        # After a rename there is nothing left to remove; after any error there is.
-        temporary.unlink(missing_ok=True)
+        _unlock(descriptor)
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove the temporary files and folders of this user's processes that were killed.
+
+    The system releases the lock of a process however it ends: what nobody holds is left over.
+    A process looks into each folder once, because a folder may have many files.
+    """
+    if (folder := folder.absolute()) in _cleared:
+        return
+    _cleared.add(folder)
+    try:
+        found = [entry.path for entry in os.scandir(folder) if entry.name.startswith(TEMPORARY)]
+    except OSError:  # the folder does not exist, or cannot be read
+        return
+    for path in map(Path, found):
+        descriptor = None
+        with contextlib.suppress(OSError):
+            descriptor = _lock(path)
+            if descriptor is not None:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        _unlock(descriptor)
+
+
+def _lock(path: Path) -> int | None:
+    """Lock a file or folder of this user, and return what holds the lock; ``None`` on Windows.
+
+    Raises:
+        OSError: It cannot be locked, is locked by another process, or belongs to another user.
+    """
+    if sys.platform == "win32":
+        return None
+    # Neither a link nor a pipe, which others may have put into a shared folder, can do harm.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        if os.fstat(descriptor).st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _unlock(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write ``content`` to ``path``, atomically."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -176,6 +295,20 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those around it, unless it exists.
+
+    Raises:
+        InputError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot make the folder {folder}: {error.strerror}. Choose another one."
+        ) from error
+
+
 def require_space(folder: Path, needed: int) -> None:
     """Raise unless the file system of ``folder`` has ``needed`` bytes free.
 
@@ -190,6 +323,18 @@ def require_space(folder: Path, needed: int) -> None:
             f"too little disk space for {folder}: {needed / 1e6:.0f} MB are needed and"
             f" {free / 1e6:.0f} MB are free. Free some, or choose another folder."
         )
+
+
+def cache_folder() -> Path:
+    """Return this user's folder for what can be made or fetched again; it may not exist yet."""
+    import pooch  # its import takes longer than the help of a command
+
+    folder = Path(pooch.os_cache("caelab"))
+    if folder.is_absolute():
+        return folder
+    # A user without a home, as in a container: a relative folder would lie wherever people work.
+    user = os.geteuid() if sys.platform != "win32" else ""
+    return Path(tempfile.gettempdir()) / f"caelab-cache-{user}"
 
 
 def find_files(

@@ -4,6 +4,8 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 
+from caelab.errors import printable_lines
+
 _hidden = False
 
 
@@ -65,7 +67,7 @@ def progress(label: str, total: float | None, *, done: float = 0, unit: str = ""
         task = bar.add_task(label, total=total, completed=int(done))
         yield Bar(
             lambda amount: bar.advance(task, amount),
-            lambda text: bar.console.print(text, highlight=False),
+            lambda text: bar.console.print(printable_lines(text), highlight=False),
         )
 
 
@@ -88,7 +90,7 @@ def live(render: Callable[[], str]) -> Iterator[bool]:
     from rich.text import Text
 
     with Live(
-        get_renderable=lambda: Text(render(), no_wrap=True, overflow="ellipsis"),
+        get_renderable=lambda: Text(printable_lines(render()), no_wrap=True, overflow="ellipsis"),
         console=Console(stderr=True),
         refresh_per_second=2,
         transient=True,

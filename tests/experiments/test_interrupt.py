@@ -6,8 +6,10 @@ import pytest
 from caelab.experiments.interrupt import stop_requests, uninterrupted
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_asks_and_the_second_insists(number: signal.Signals) -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_the_first_signal_asks_and_the_second_insists(name: str) -> None:
+    number = getattr(signal, name, signal.SIGTERM)  # Windows has no SIGHUP
+
     def insist(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -72,3 +74,14 @@ def test_other_threads_and_quiet_blocks_are_left_alone() -> None:
     thread.join()
     assert done == [before]
     assert signal.getsignal(signal.SIGINT) == before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
+def test_what_a_process_ignores_it_goes_on_ignoring() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with stop_requests() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop.is_set()
+    finally:
+        signal.signal(signal.SIGHUP, before)

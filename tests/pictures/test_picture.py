@@ -11,9 +11,9 @@ import pytest
 import tifffile
 from PIL import Image, ImageOps
 
-from caelab.errors import InputError
+from caelab.errors import InputError, printable
 from caelab.pictures.metadata import ORIENTATION
-from caelab.pictures.picture import Picture, printable, to_planes
+from caelab.pictures.picture import Picture, to_planes
 from caelab.pictures.read import read_pages, read_picture
 
 

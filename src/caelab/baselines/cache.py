@@ -4,14 +4,12 @@ import contextlib
 import hashlib
 import zipfile
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
-import pooch
 
 from caelab.data.device_images import DeviceImages
 from caelab.errors import InputError
-from caelab.files import replacing
+from caelab.files import cache_folder, replacing
 
 
 def cached_arrays(
@@ -35,7 +33,7 @@ def cached_arrays(
             digest.update(each.flat.cpu().numpy().data)
             each = (each.shape, len(each))
         digest.update(f"{each}\n".encode())
-    file = Path(pooch.os_cache("caelab")) / f"{name}-{digest.hexdigest()[:24]}.npz"
+    file = cache_folder() / f"{name}-{digest.hexdigest()[:24]}.npz"
     try:
         # NumPy loads no pickles unasked: a foreign file can give wrong numbers, but run nothing.
         with file.open("rb") as stream, np.load(stream) as kept:

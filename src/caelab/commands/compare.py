@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from caelab.commands.help import documented_command
-from caelab.commands.output import PATH, json_option, print_json, table
+from caelab.commands.output import PATH, echo, json_option, print_json, table
 
 if TYPE_CHECKING:
     from caelab.report.comparison import Comparison
@@ -71,11 +71,11 @@ def command(
     if as_json:
         print_json({**_document(comparison), "notes": notes})
         return
-    click.echo(f"{_means(comparison)}\n\n{_differences(comparison)}")
+    echo(f"{_means(comparison)}\n\n{_differences(comparison)}")
     for note in notes:
-        click.echo(f"note: {note}", err=True)
+        echo(f"note: {note}", err=True)
     if picture is not None:
-        click.echo(f"picture: {picture}")
+        echo(f"picture: {picture}")
 
 
 def _document(comparison: "Comparison") -> dict[str, object]:

@@ -7,7 +7,7 @@ import click
 
 from caelab.commands.help import documented_command
 from caelab.commands.options import given_options, run_options
-from caelab.commands.output import PATH, json_option, print_json
+from caelab.commands.output import PATH, echo, json_option, print_json
 
 
 @documented_command("data", "caelab data --data pictures --sheet sheet.png")
@@ -34,4 +34,4 @@ def command(sheet: Path | None, as_json: bool, **options: str | int | None) -> N
     if as_json:
         print_json(asdict(summary))
     else:
-        click.echo(summary.as_text())
+        echo(summary.as_text())

@@ -3,7 +3,7 @@
 import click
 
 from caelab.commands.help import HelpCommand, documented_command
-from caelab.commands.output import json_option, print_json
+from caelab.commands.output import echo, json_option, print_json
 from caelab.errors import InputError
 from caelab.networks import LayerKind, NetworkError, describe, parse
 from caelab.networks.describe import require_image_output
@@ -75,8 +75,8 @@ def command(network: str, size: int, channels: int, as_json: bool) -> None:
         try:
             require_image_output(description, channels=description.output[0])
         except NetworkError as error:
-            click.echo(f"note: `caelab train` refuses images of this --size: {error}", err=True)
+            echo(f"note: `caelab train` refuses images of this --size: {error}", err=True)
     if as_json:
         print_json(description.as_dict())
     else:
-        click.echo(description.as_table())
+        echo(description.as_table())

@@ -7,7 +7,7 @@ import click
 
 from caelab.commands.help import documented_command
 from caelab.commands.options import given_options, run_options
-from caelab.commands.output import json_option, print_errors, print_json
+from caelab.commands.output import echo, json_option, print_errors, print_json
 
 
 @documented_command(
@@ -75,5 +75,5 @@ def command(
         print_json(result)
         return
     print_errors(f"{part} images", result["errors"], result["baselines"])
-    click.echo(f"network: {result['network']}")
-    click.echo(f"data: {result['data']}")
+    echo(f"network: {result['network']}")
+    echo(f"data: {result['data']}")

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from caelab.commands.help import documented_command
-from caelab.commands.output import PATH, json_option, print_json
+from caelab.commands.output import PATH, echo, json_option, print_json
 from caelab.errors import InputError
 
 
@@ -52,4 +52,4 @@ def command(model: str, file: Path, *, force: bool, as_json: bool) -> None:
             {"file": str(file), "network": card.network, "difference": difference, "bytes": size}
         )
         return
-    click.echo(f"{file}: {size / 1e6:.2f} MB; largest difference from PyTorch {difference:.1g}")
+    echo(f"{file}: {size / 1e6:.2f} MB; largest difference from PyTorch {difference:.1g}")

@@ -6,7 +6,7 @@ import textwrap
 import click
 
 from caelab.commands.help import documented_command
-from caelab.commands.output import json_option, print_json
+from caelab.commands.output import echo, json_option, print_json
 from caelab.glossary import Entry, look_up, read_glossary
 
 
@@ -20,12 +20,10 @@ def command(term: str | None, as_json: bool) -> None:
         documents = [dataclasses.asdict(entry) for entry in entries]
         print_json(documents)
     elif term:
-        click.echo(_explanation(entries[0]))
+        echo(_explanation(entries[0]))
     else:
         # Not broken at hyphens, so that each term can be searched for in the output.
-        click.echo(
-            textwrap.fill(", ".join(entry.term for entry in entries), 80, break_on_hyphens=False)
-        )
+        echo(textwrap.fill(", ".join(entry.term for entry in entries), 80, break_on_hyphens=False))
 
 
 def _explanation(entry: Entry) -> str:

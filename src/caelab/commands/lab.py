@@ -8,7 +8,7 @@ import click
 
 from caelab.commands.help import HelpCommand
 from caelab.commands.options import flag_of, given_options, run_options
-from caelab.commands.output import runs_option
+from caelab.commands.output import echo, runs_option
 from caelab.commands.report_output import hand_over, report_options
 
 
@@ -79,10 +79,10 @@ def command(
     # An hour of training should not end in a wrong word.
     read_language(language)
     base = make_config(given_options(options))
-    click.echo("looking at the images, and timing the networks …", err=True)
+    echo("looking at the images, and timing the networks …", err=True)
     budget = BUDGETS[budget_name] if budget_name else None
     progress = plan_lab(base, budget, engine=AutoEngine(), runs=runs)
-    click.echo(plan_text(progress), err=not dry_run)
+    echo(plan_text(progress), err=not dry_run)
     if dry_run:
         return
     words = ["caelab", "lab", "--budget", progress.budget.name]
@@ -92,6 +92,6 @@ def command(
     with watching_lab(progress) as watch:
         for state in run_lab(progress, out=out, command=shlex.join(words)):
             watch(state)
-    click.echo("writing the report …", err=True)
+    echo("writing the report …", err=True)
     report, lines = write_report([out], out=out, language=language)
     hand_over(report, lines, open_report=open_report, pdf=pdf)

@@ -5,7 +5,7 @@ import re
 
 import click
 
-from caelab.errors import alternatives
+from caelab.errors import alternatives, printable_lines
 
 # Without blanks and hyphens, so that commands in backticks stay as they are.
 PARAMETER = re.compile(r"`([a-z_]+(?:\.[a-z_]+)*)`")
@@ -82,7 +82,7 @@ class NoteHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show a warning that was not shown before."""
-        message = record.getMessage()
+        message = printable_lines(record.getMessage())
         # The runs of a study find the same, one after another; once is enough.
         if message not in self._shown:
             self._shown.add(message)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from caelab.commands.help import documented_command
-from caelab.commands.output import json_option, print_json, table
+from caelab.commands.output import echo, json_option, print_json, table
 
 if TYPE_CHECKING:
     from caelab.pictures.model_files import ShippedModel
@@ -64,7 +64,7 @@ def command(
         from caelab.experiments.publish import publish
 
         made = publish(Path(add[0]), add[1], onnx=onnx, force=force)
-        click.echo(f"{made.weights}: {made.card['limits']}")
+        echo(f"{made.weights}: {made.card['limits']}")
         return
     models = shipped_models()
     if name is not None:
@@ -75,13 +75,13 @@ def command(
     elif as_json:
         print_json({key: model.card for key, model in models.items()})
     elif not models:
-        click.echo("no models ship with this copy of caelab; --add RUN NAME adds one")
+        echo("no models ship with this copy of caelab; --add RUN NAME adds one")
     else:
         rows = [
             (model.name, model.card, *_best_baseline(model), model.weights.stat().st_size / 1e6)
             for model in models.values()
         ]
-        click.echo(table(rows, COLUMNS))
+        echo(table(rows, COLUMNS))
 
 
 def _best_baseline(model: "ShippedModel") -> tuple[float | None, str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from caelab.errors import printable_lines
 from caelab.files import to_json
 
 # Not `exists=True`: the library says what is missing, and what to do, better than click.
@@ -21,6 +22,16 @@ runs_option = click.option(
     "--runs", type=PATH, default="runs", show_default=True, help="Folder of the run directories."
 )
 """Decorator that adds the option ``--runs`` to a command."""
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Print lines without characters that a terminal acts on, as names of files may have them.
+
+    Args:
+        text: The lines.
+        err: Print to stderr, where everything goes that is no result.
+    """
+    click.echo(printable_lines(text), err=err)
 
 
 def print_json(document: Any) -> None:
@@ -50,7 +61,7 @@ def print_errors(
         (name, {key: math.inf if value is None else value for key, value in errors.items()})
         for name, errors in {"network": network, **baselines}.items()
     ]
-    click.echo(table(rows, columns))
+    echo(table(rows, columns))
 
 
 def table(rows: Iterable[Sequence[object]], columns: Mapping[str, str]) -> str:

@@ -9,8 +9,8 @@ import click
 
 from caelab.commands.help import HelpCommand, documented_command
 from caelab.commands.messages import with_flags
-from caelab.commands.output import json_option, print_json
-from caelab.errors import InputError
+from caelab.commands.output import echo, json_option, print_json
+from caelab.errors import InputError, printable
 from caelab.progress import progress
 
 if TYPE_CHECKING:
@@ -122,7 +122,6 @@ def process_pictures(
     from caelab.pictures.batch import work
     from caelab.pictures.inputs import find_jobs
     from caelab.pictures.open_model import open_model, require_task
-    from caelab.pictures.picture import printable
     from caelab.pictures.read import PIXEL_LIMIT
 
     def some(*names: str) -> dict[str, Any]:
@@ -160,26 +159,24 @@ def process_pictures(
     if failed:
         # The others are done, but a script must learn that not all are.
         if len(documents) > 1:
-            click.echo(f"{failed} of {len(documents)} pictures failed", err=True)
+            echo(f"{failed} of {len(documents)} pictures failed", err=True)
         sys.exit(1)
 
 
 def _show(outcome: "Outcome", options: Mapping[str, Any]) -> dict[str, Any]:
     """Print how a job ended, and return this for the JSON document."""
-    from caelab.pictures.picture import printable
-
     job, done, metrics = outcome.job, outcome.error is None, outcome.metrics
     error = outcome.error and with_flags(outcome.error)
     for note in outcome.notes:
-        click.echo(f"{job.name}: {note}", err=True)
+        echo(f"{job.name}: {note}", err=True)
     if not done:
-        click.echo(f"failed: {error}", err=True)
+        echo(f"failed: {error}", err=True)
     # A path would damage a picture, or a document, that goes to standard output.
     elif job.target is not None and not options["as_json"]:
         errors = "  PSNR {psnr:.2f} dB, CIEDE2000 {ciede2000:.2f}" if metrics else ""
-        click.echo(printable(str(job.target)) + errors.format(**metrics))
+        echo(printable(str(job.target)) + errors.format(**metrics))
         if options["compare"]:
-            click.echo(printable(str(job.comparison)))
+            echo(printable(str(job.comparison)))
     return {
         "source": job.name,
         "target": str(job.target) if done else None,

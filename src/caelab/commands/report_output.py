@@ -10,7 +10,9 @@ from typing import Any
 
 import click
 
+from caelab.commands.output import echo
 from caelab.errors import InputError
+from caelab.files import temporary_folder, write_bytes
 
 BROWSERS = (
     "chromium",
@@ -55,12 +57,12 @@ def hand_over(report: Path, lines: str, *, open_report: bool, pdf: bool) -> None
     Raises:
         InputError: It cannot be printed.
     """
-    click.echo(lines)
+    echo(lines)
     # Opened before it is printed, as that takes seconds and may fail.
     if open_report:
         webbrowser.open(report.absolute().as_uri())
     if pdf:
-        click.echo(f"printed: {print_pdf(report)}")
+        echo(f"printed: {print_pdf(report)}")
 
 
 def print_pdf(report: Path, *, seconds: float = 120.0) -> Path:
@@ -83,11 +85,12 @@ def print_pdf(report: Path, *, seconds: float = 120.0) -> Path:
     # The file of an earlier report must not pass for this one.
     file.unlink(missing_ok=True)
     # A profile of its own: the user's may be in use, and then nothing would be printed.
-    with tempfile.TemporaryDirectory() as profile:
-        words = [browser, "--headless", "--disable-gpu", f"--user-data-dir={profile}"]
+    with temporary_folder(Path(tempfile.gettempdir())) as folder:
+        printed = folder / file.name
+        words = [browser, "--headless", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
         # Chromium's sandbox refuses to run for root, as in a container; the page is our own.
         words += ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-        words += ["--no-pdf-header-footer", f"--print-to-pdf={file.absolute()}"]
+        words += ["--no-pdf-header-footer", f"--print-to-pdf={printed}"]
         try:
             done = subprocess.run(
                 [*words, report.absolute().as_uri()],
@@ -99,7 +102,9 @@ def print_pdf(report: Path, *, seconds: float = 120.0) -> Path:
             message = done.stderr.strip()
         except (OSError, subprocess.TimeoutExpired) as error:
             message = str(error)
-    # Browsers complain and print all the same; only the file counts.
+        # Browsers complain and print all the same; only the file counts.
+        if printed.is_file():
+            write_bytes(file, printed.read_bytes())
     if not file.is_file():
         last = message.splitlines()[-1] if message else "it says nothing"
         raise InputError(f"`pdf`: {browser} could not print {report}: {last}")

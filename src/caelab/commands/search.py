@@ -8,7 +8,7 @@ import click
 
 from caelab.commands.help import documented_command
 from caelab.commands.options import given_options, run_options
-from caelab.commands.output import PATH, json_option, print_json, runs_option
+from caelab.commands.output import PATH, echo, json_option, print_json, runs_option
 from caelab.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def command(
     ):
         # Shown at once, because a trial may take an hour.
         found.append(trial)
-        click.echo(f"trial {trial.number}: {_line(trial)}", err=True)
+        echo(f"trial {trial.number}: {_line(trial)}", err=True)
     # A failed trial has no error by which it could be ranked.
     found = [trial for trial in found if trial.error is not None]
     if not found:
@@ -64,7 +64,7 @@ def command(
     if as_json:
         print_json([dataclasses.asdict(trial) for trial in found])
         return
-    click.echo("\n".join(f"{_line(trial)}  {trial.run}" for trial in found[:5]))
+    echo("\n".join(f"{_line(trial)}  {trial.run}" for trial in found[:5]))
 
 
 def _line(trial: "Trial") -> str:

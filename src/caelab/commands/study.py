@@ -12,7 +12,7 @@ import click
 from caelab.commands.help import documented_command
 from caelab.commands.messages import with_flags
 from caelab.commands.options import ALL, given_options, run_options
-from caelab.commands.output import PATH, json_option, print_json, runs_option
+from caelab.commands.output import PATH, echo, json_option, print_json, runs_option
 from caelab.commands.study_view import (
     counts,
     event,
@@ -135,7 +135,7 @@ def command(
     study = read_study(file, options=given_options(options), seeds=seeds)
     if dry_run:
         rows = plan_rows(study)
-        print_json(rows) if as_json else click.echo(plan_table(study))
+        print_json(rows) if as_json else echo(plan_table(study))
         return
     folder = out if out is not None else runs / f"study-{study.name}"
     if report_only:
@@ -165,7 +165,7 @@ def _report(study: Study, folder: Path, runs: Path) -> None:
     data = source if source != "auto" else None
     command = shlex.join(["caelab", *words])
     html, _ = write_report([folder], out=folder, runs=runs, data=data, command=command)
-    click.echo(f"report: {html}", err=True)
+    echo(f"report: {html}", err=True)
 
 
 def _print_results(study: Study, progress: "Progress", folder: Path, *, as_json: bool) -> None:
@@ -175,10 +175,10 @@ def _print_results(study: Study, progress: "Progress", folder: Path, *, as_json:
     if as_json:
         print_json([dataclasses.asdict(row) for row in rows])
     else:
-        click.echo(results_table(rows))
-        click.echo(f"results: {folder / 'results.csv'}")
+        echo(results_table(rows))
+        echo(f"results: {folder / 'results.csv'}")
     for name, message in progress.failures.items():
-        click.echo(f"failed: {progress.planned[name].title}: {with_flags(message)}", err=True)
+        echo(f"failed: {progress.planned[name].title}: {with_flags(message)}", err=True)
     if progress.failures:
         sys.exit(1)
 

@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import click
-
-from caelab.commands.output import table
+from caelab.commands.output import echo, table
 from caelab.experiments.interrupt import Interrupted
 from caelab.experiments.study import Study
 from caelab.experiments.study_results import StudyRow
@@ -117,7 +115,7 @@ def watching(
         latest = progress
         # A log gets lines, and a terminal gets a display that is updated.
         if not shown and (news := line(progress)):
-            click.echo(news, err=True)
+            echo(news, err=True)
 
     with live(lambda: text(latest)) as shown:
         try:

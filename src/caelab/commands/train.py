@@ -8,7 +8,7 @@ import click
 
 from caelab.commands.help import documented_command
 from caelab.commands.options import COMMON, given_options, run_options
-from caelab.commands.output import PATH, json_option, print_errors, print_json, runs_option
+from caelab.commands.output import PATH, echo, json_option, print_errors, print_json, runs_option
 from caelab.errors import InputError
 from caelab.experiments.config import ConfigError, make_config, merge, states
 from caelab.experiments.migration import migrate_config
@@ -82,12 +82,12 @@ def command(
         return
     print_errors("test images", result["test"], result["baselines"])
     code = f"code {result['code_size']}, " if result["code_size"] else ""
-    click.echo(
+    echo(
         f"{code}narrowest {result['narrowest_size']}, {result['weights']:,} weights; best epoch "
         f"{result['best_epoch']} of {result['epochs']}, {result['seconds_per_epoch']:.1f} s each"
     )
-    click.echo(f"data: {result['data']}")
-    click.echo(f"run: {directory.path}")
+    echo(f"data: {result['data']}")
+    echo(f"run: {directory.path}")
 
 
 def _with_lines(

@@ -15,6 +15,9 @@ MEMBER_LIMIT = 64 * 2**20
 TOTAL_LIMIT = 400 * 2**20
 """Bytes that an archive may unpack to; CIFAR-10 has 186 MB."""
 
+MEMBERS_LIMIT = 10_000
+"""Members that an archive may have; CIFAR-10 has nine."""
+
 _BLOCK = 512
 
 
@@ -30,12 +33,16 @@ def read_members(path: Path, wanted: frozenset[str]) -> Iterator[tuple[str, byte
             itself, or has a wanted file twice, as a link, or too large.
     """
     seen: set[str] = set()
+    count = 0
     try:
         with gzip.open(path, "rb") as stream:
             # The archive ends with blocks of zeros.
             while (header := stream.read(_BLOCK)).strip(b"\0"):
                 # In a header the first 100 bytes are the path; the size is at 124 in octal digits,
                 # and the type at 156 (POSIX ustar).
+                count += 1
+                if count > MEMBERS_LIMIT:
+                    raise ValueError(f"it has more than {MEMBERS_LIMIT} members")
                 digits = header[124:136].strip(b" \0")
                 if not re.fullmatch(rb"[0-7]+", digits):
                     raise ValueError("it holds no tar archive")

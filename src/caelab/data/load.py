@@ -6,14 +6,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import pooch
-
 from caelab.data.builtin_photos import load_photos
 from caelab.data.cifar10 import SIZE, find_cifar10, read_cifar10
 from caelab.data.download import ARCHIVE, UnreachableError, download_cifar10
 from caelab.data.folder import read_folder
 from caelab.data.image_set import ImageSet
 from caelab.errors import InputError
+from caelab.files import cache_folder
 
 DATA_VARIABLE = "CAELAB_DATA"
 
@@ -54,7 +53,7 @@ def _load_cifar10(size: int, *, or_photos: bool) -> ImageSet:
             f"CIFAR-10 has {SIZE}×{SIZE} pixels, not {size}×{size}. Name a folder of pictures, or"
             " photos."
         )
-    cache = Path(pooch.os_cache("caelab"))
+    cache = cache_folder()
     try:
         found = next(filter(None, map(find_cifar10, _usual_paths(cache))), None)
         return read_cifar10(found or download_cifar10(cache))

@@ -2,13 +2,14 @@
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from caelab.data.image_set import ImageSet
+from caelab.files import temporary_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +37,13 @@ class SharedImages:
 @contextmanager
 def share_images(images: ImageSet) -> Iterator[SharedImages | None]:
     """Share images while the block runs; yield ``None`` if the disk has no room for them."""
-    with tempfile.TemporaryDirectory(prefix="caelab-", ignore_cleanup_errors=True) as folder:
-        file = Path(folder, "images.npy")
+    with ExitStack() as stack:
         try:
+            folder = stack.enter_context(temporary_folder(Path(tempfile.gettempdir())))
+            file = folder / "images.npy"
             np.save(file, images.images)
         except OSError:
-            file.unlink(missing_ok=True)
+            stack.close()  # half of a file would be in the way of others
             yield None
         else:
             # The rest of the image set travels to the workers by pickle, so it must not hold the

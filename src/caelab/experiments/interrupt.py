@@ -1,4 +1,4 @@
-"""Ctrl-C requests a stop; the training loop stops where its state is complete."""
+"""Signals request a stop; the training loop stops where its state is complete."""
 
 import contextlib
 import signal
@@ -17,25 +17,39 @@ class Interrupted(ExpectedError):
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Delay Ctrl-C in the main thread until the block ends, so that it is never cut short."""
+    """Delay signals to end in the main thread, so that the block is never cut short."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     pressed: list[int] = []
     # Not ignored but remembered, and raised again afterwards: the user pressed the keys for a
     # reason.
-    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    before = {
+        number: signal.signal(number, lambda number, _: pressed.append(number))
+        for number in ending_signals()
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         if pressed:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(pressed[0])
+
+
+def ending_signals() -> list[signal.Signals]:
+    """Return the signals that ask this process to end, without those that it should ignore.
+
+    A process in the background ignores Ctrl-C, and one under ``nohup`` the end of its terminal.
+    """
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    known = [signal.Signals[name] for name in names if name in signal.Signals.__members__]
+    return [number for number in known if signal.getsignal(number) != signal.SIG_IGN]
 
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[threading.Event]:
-    """Yield an event that SIGINT and SIGTERM set while the block runs.
+    """Yield an event that SIGINT, SIGTERM and SIGHUP set while the block runs.
 
     A second signal has its usual effect. Outside the main thread Python allows no handlers, and the
     event is never set.
@@ -53,9 +67,7 @@ def stop_requests() -> Iterator[threading.Event]:
             signal.raise_signal(number)
         requested.set()
 
-    previous = {
-        number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    previous = {number: signal.signal(number, request) for number in ending_signals()}
     try:
         yield requested
     finally:

@@ -4,7 +4,6 @@ import copy
 import re
 import shlex
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import torch
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.experiments.run_directory import RunDirectory, read_config
-from caelab.files import to_json, write_text
+from caelab.files import temporary_folder, to_json, write_text
 from caelab.models.card import ModelCard
 from caelab.models.image_model import ImageModel
 from caelab.models.weights_file import load_model, save_model
@@ -90,8 +89,8 @@ def publish(run: Path, name: str, *, onnx: bool = True, force: bool = False) -> 
     model_files.FOLDER.mkdir(parents=True, exist_ok=True)
     # Files are moved once all are whole: an error leaves the shipped models as they were.
     # In the same folder, so that moving the files is a rename and never a copy.
-    with TemporaryDirectory(prefix=".ship-", dir=model_files.FOLDER) as folder:
-        weights = Path(folder) / target.name
+    with temporary_folder(model_files.FOLDER) as folder:
+        weights = folder / target.name
         save_model(weights, model, model_card, dtype=dtype)
         if onnx:
             export_onnx(model, weights.with_suffix(".onnx"), card=model_card, weights=weights)

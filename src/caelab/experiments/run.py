@@ -6,17 +6,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from caelab.data.image_set import ImageSet
 from caelab.device import choose_device, choose_precision
 from caelab.errors import InputError
+from caelab.experiments.arithmetic import as_begun, differences
 from caelab.experiments.build_run import make_card, make_state
 from caelab.experiments.config import RunConfig
 from caelab.experiments.environment import describe_environment
 from caelab.experiments.finalize import finalize
 from caelab.experiments.interrupt import Interrupted, stop_requests
-from caelab.experiments.run_directory import BestCheckpoint, RunDirectory, run_name
+from caelab.experiments.run_directory import BestCheckpoint, RunDirectory, locked, run_name
 from caelab.experiments.setup import (
     RunContext,
     describe_run,
@@ -37,9 +36,6 @@ LOCK_SECONDS = 10.0
 """Longest wait for a run directory that another process holds: the worker of a study that was
 killed saves its state before it ends, and the study may be started again meanwhile."""
 
-COMPARABLE = ("torch", "processor", "threads", "device", "lanes", "precision")
-"""Parts of the environment on which the bits of a resumed run depend."""
-
 
 def run(
     config: RunConfig,
@@ -47,6 +43,7 @@ def run(
     out: Path | None = None,
     runs: Path = Path("runs"),
     images: ImageSet | None = None,
+    wait: float = LOCK_SECONDS,
 ) -> RunDirectory:
     """Train a network, measure it on the test images once, and return the run directory.
 
@@ -65,9 +62,11 @@ def run(
         out: Run directory; by default a folder in ``runs`` named by the network and the run's key.
         runs: Folder of run directories.
         images: Data that the configuration names, if they are loaded already.
+        wait: Seconds to wait for a run directory that another process holds.
 
     Raises:
         InputError: The configuration, the data or the folder is wrong.
+        BusyError: Another process trains the run.
         Interrupted: Someone asked to stop; the state is saved.
         TrainingDiverged: The loss is not a finite number.
     """
@@ -83,32 +82,28 @@ def run(
     # one is written before the first is replaced.
     require_space(directory.path, 64_000_000 + 40 * description.weights)
     directory.claim(config, config.key(fingerprint), asdict(images.source))
-    try:
-        # The system releases the lock when the process ends, however it ends: a killed run leaves
-        # nothing that has to be removed by hand.
-        with filelock.FileLock(directory.lock, timeout=LOCK_SECONDS):
-            # Asked only now: another process may have finished the run before the lock was free.
-            if directory.finished:
-                return directory
-            splits = prepare_data(images, split, device)
-            # The device has its own copy of the parts that are used; the rest may be freed.
-            del images
-            context = RunContext(
-                config=config,
-                description=description,
-                splits=splits,
-                card=make_card(config, description, splits.train, splits.source.name),
-                precision=precision,
-            )
-            state = make_state(config, description, context.card, splits.train)
-            best = _resume(state, directory, describe_environment(device, precision))
-            _train(context, state, best, directory)
-            state.model.load_state_dict(best.weights)
-            finalize(directory, context, state.model, best)
-    except filelock.Timeout as error:
-        raise InputError(
-            f"{directory.path} is being trained by another process. Wait for it, or stop it."
-        ) from error
+    with (
+        locked(directory.lock, wait=wait),
+        as_begun(directory, device, precision) as precision,
+    ):
+        # Asked only now: another process may have finished the run before the lock was free.
+        if directory.finished:
+            return directory
+        splits = prepare_data(images, split, device)
+        # The device has its own copy of the parts that are used; the rest may be freed.
+        del images
+        context = RunContext(
+            config=config,
+            description=description,
+            splits=splits,
+            card=make_card(config, description, splits.train, splits.source.name),
+            precision=precision,
+        )
+        state = make_state(config, description, context.card, splits.train)
+        best = _resume(state, directory, describe_environment(device, precision))
+        _train(context, state, best, directory)
+        state.model.load_state_dict(best.weights)
+        finalize(directory, context, state.model, best)
     return directory
 
 
@@ -124,12 +119,21 @@ def _resume(
     if saved is None:
         directory.write(directory.environment, environment)
         return BestCheckpoint()
-    state.load_state_dict(saved["state"])
+    try:
+        state.load_state_dict(saved["state"])
+        best = BestCheckpoint(**saved["best"])
+    # A file that can be read may hold anything.
+    except Exception as error:
+        raise InputError(
+            f"{directory.checkpoint} is not of this run ({type(error).__name__}). Delete it to"
+            " train this run from the start."
+        ) from error
     before = directory.read(directory.environment)
-    changed = [name for name in COMPARABLE if before.get(name) != environment[name]]
-    environment["resumed_with_other"] = sorted({*before.get("resumed_with_other", []), *changed})
+    changed, earlier = differences(before, environment), before.get("resumed_with_other")
+    known = earlier if isinstance(earlier, list) else []
+    environment["resumed_with_other"] = sorted({*map(str, known), *changed})
     directory.write(directory.environment, {**environment, "started": before.get("started")})
-    return BestCheckpoint(**saved["best"])
+    return best
 
 
 def _train(

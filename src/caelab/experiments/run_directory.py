@@ -1,19 +1,32 @@
 """The run directory: everything that a run leaves, and all that reports and comparisons read."""
 
+import contextlib
 import copy
+import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import filelock
 import torch
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig, make_config
 from caelab.experiments.migration import is_flat, migrate_config, migrate_result
-from caelab.files import read_csv, read_json, replacing, to_json, write_csv, write_text
+from caelab.files import (
+    TEMPORARY,
+    clear_leftovers,
+    read_csv,
+    read_json,
+    to_json,
+    write_bytes,
+    write_csv,
+    write_text,
+)
 from caelab.registry import PLUGIN_HINT
 
 if TYPE_CHECKING:
@@ -51,6 +64,50 @@ class BestCheckpoint:
         return len(self.records) - self.epoch
 
 
+def _is_epoch(record: Mapping[str, float]) -> bool:
+    known = {"epoch", "seconds", "validation_mse"} <= record.keys()
+    return known and all(map(math.isfinite, record.values())) and record["epoch"] >= 1
+
+
+_Error = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Count = Annotated[int, Field(ge=0)]
+
+
+class _Errors(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    mse: _Error
+    psnr: float | None = None
+    n: Annotated[int, Field(ge=1)]
+
+
+class _Result(BaseModel):
+    """What reports and studies need of ``result.json``; further keys may be there."""
+
+    model_config = ConfigDict(extra="allow")
+
+    test: _Errors
+    baselines: dict[str, _Errors]
+    validation_mse: _Error
+    seconds_per_epoch: _Error
+    epochs: Annotated[int, Field(ge=1)]
+    best_epoch: Annotated[int, Field(ge=1)]
+    images: dict[str, _Count]
+    normalization: dict[str, list[float]]
+    network: str
+    code_size: _Count | None = None
+    narrowest_size: _Count
+    weights: _Count
+    multiply_accumulates: _Count
+    data: str
+    data_note: str = ""
+    seconds: _Error = 0
+    peak_memory_bytes: _Count | None = None
+
+
+_RESULT = TypeAdapter(_Result)
+
+
 class RunDirectory:
     """The files of one run, by name.
 
@@ -75,6 +132,18 @@ class RunDirectory:
     def finished(self) -> bool:
         """True if ``result.json``, which is written last, exists."""
         return self.result.is_file()
+
+    @property
+    def busy(self) -> bool:
+        """True if another process trains the run now."""
+        # Asking for the lock makes its file, for which the folder must be there.
+        if not self.path.is_dir():
+            return False
+        try:
+            with locked(self.lock, wait=0):
+                return False
+        except BusyError:
+            return True
 
     def require_finished(self) -> None:
         """Raise unless the run is finished.
@@ -137,7 +206,17 @@ class RunDirectory:
         Raises:
             InputError: The file is missing or damaged.
         """
-        return migrate_result(self.read(self.result))
+        result = migrate_result(self.read(self.result))
+        try:
+            _RESULT.validate_python(result)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise InputError(
+                f"{self.result} is damaged: {where or 'it'}: {first['msg']}. Delete it to train the"
+                " run again."
+            ) from error
+        return result
 
     def write_epochs(self, records: Sequence[dict[str, float]]) -> None:
         """Write all of ``epochs.csv``, one row per epoch, so that no row is there twice."""
@@ -156,14 +235,19 @@ class RunDirectory:
             records = [dict(zip(header, map(float, row), strict=True)) for row in rows]
         except ValueError as error:
             raise InputError(f"cannot read {self.epochs}: {error}. Train the run again.") from error
-        if not records:
-            raise InputError(f"cannot read {self.epochs}: it has no rows. Train the run again.")
+        if not records or not all(map(_is_epoch, records)):
+            raise InputError(
+                f"cannot read {self.epochs}: it has no rows, or some without sensible numbers."
+                " Train the run again."
+            )
         return records
 
     def save_checkpoint(self, content: dict[str, Any]) -> None:
         """Save what a resumed run needs, tensors and plain values, atomically."""
-        with replacing(self.checkpoint) as temporary:
-            torch.save(content, temporary)
+        # PyTorch's own writer answers a full disk with errors of its own kinds.
+        stream = io.BytesIO()
+        torch.save(content, stream)
+        write_bytes(self.checkpoint, stream.getbuffer())
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """Return the checkpoint, or ``None`` if there is none.
@@ -188,6 +272,42 @@ class RunDirectory:
         return content
 
 
+class BusyError(InputError):
+    """Another process works in the folder."""
+
+
+@contextlib.contextmanager
+def locked(file: Path, *, wait: float) -> Iterator[None]:
+    """Hold a lock while the block runs.
+
+    The system releases it when the process ends, however it ends: a killed run leaves nothing that
+    has to be removed by hand.
+
+    Args:
+        file: File of the lock, in the folder that nobody else should write to.
+        wait: Seconds to wait for it; negative without an end.
+
+    Raises:
+        BusyError: Another process holds it.
+        InputError: There can be no such lock.
+    """
+    lock = filelock.FileLock(file, timeout=wait)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise BusyError(
+            f"{file.parent} is being trained by another process. Wait for it, or stop it."
+        ) from error
+    except (OSError, NotImplementedError) as error:
+        raise InputError(
+            f"cannot lock {file}: {error}. Remove it, or choose another folder."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def owns_folder(folder: Path, kind: str, marker: Path) -> bool:
     """Return whether a folder is a run's or a study's, by the file that is written first.
 
@@ -201,10 +321,14 @@ def owns_folder(folder: Path, kind: str, marker: Path) -> bool:
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: a {kind} needs a folder. Choose another `out`.")
+    # A process that was killed while it wrote the marker left a temporary file.
+    clear_leftovers(folder)
     if marker.is_file():
         return True
     # The lock is a hidden file, so it can be left when somebody deletes a run's files.
-    if folder.is_dir() and any(entry.name != ".lock" for entry in folder.iterdir()):
+    if folder.is_dir() and not all(
+        entry.name == ".lock" or entry.name.startswith(TEMPORARY) for entry in folder.iterdir()
+    ):
         raise InputError(
             f"{folder} is not empty and not a {kind}. Choose a new or empty folder for `out`."
         )

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from caelab.errors import InputError
+from caelab.errors import InputError, printable
 from caelab.experiments.config import (
     SHORT_NAMES,
     ConfigError,
@@ -301,6 +301,8 @@ class _Reader:
         except InputError as error:
             self.refuse(label, error)
             return False
+        if label != printable(label):
+            self.problems.append(f"{label}: a label should hold letters that can be printed.")
         # Two labels for one run would train it once and count it twice.
         # Spelled out, because two texts can mean the same network.
         run = str(spell_out(description.network)) + config.model_dump_json(exclude={"network"})

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -15,17 +15,21 @@ from typing import Any
 from caelab.data.image_set import ImageSet
 from caelab.data.split import Split
 from caelab.errors import InputError
+from caelab.experiments.arithmetic import begun_with
 from caelab.experiments.config import RunConfig
-from caelab.experiments.engines.base import Engine, Failed, Finished, Job, Started
+from caelab.experiments.engines.base import Busy, Engine, Event, Failed, Finished, Job, Started
 from caelab.experiments.engines.timing import NetworkTimer
 from caelab.experiments.migration import RENAMED
-from caelab.experiments.run_directory import RunDirectory, owns_folder, run_name
+from caelab.experiments.run_directory import RunDirectory, locked, owns_folder, run_name
 from caelab.experiments.setup import load_data, require_trainable
 from caelab.experiments.study import Study, Variant
 from caelab.experiments.study_results import StudyRow, write_rows
-from caelab.files import read_json, require_space, to_json, write_csv, write_text
+from caelab.files import make_folder, read_json, require_space, to_json, write_csv, write_text
 
 _log = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+"""Time between looks at runs that another process trains."""
 
 RUN_BYTES = 2_000_000
 """Size of a run directory without weights, optimizer and checkpoint."""
@@ -247,7 +251,7 @@ def _begun_with(directory: Path) -> int | None:
         return None
     # A directory that is damaged is reported when the run resumes.
     with contextlib.suppress(InputError):
-        return int(files.read(files.environment).get("threads", 0)) or None
+        return begun_with(files.read(files.environment))
     return None
 
 
@@ -277,17 +281,21 @@ def run_study(
     # All problems are found before the first run: nobody wants to learn of one after a night.
     for variant in study.variants:
         require_trainable(variant.config, variant.description, images, split)
-    before = _claim(study, out, fingerprint)
-    progress = plan_study(
-        study, engine=engine, images=images, split=split, runs=runs, before=before
-    )
-    # Written before the first run begins, so that a killed study resumes with the same plan.
-    _write_plan(study, out, progress, fingerprint)
+    owns_folder(out, "study", out / "study.json")
+    make_folder(out)
+    # Another process that runs the study takes the plan of this one.
+    with locked(out / ".lock", wait=-1):
+        before = _claim(study, out, fingerprint)
+        progress = plan_study(
+            study, engine=engine, images=images, split=split, runs=runs, before=before
+        )
+        # Written before the first run begins, so that a killed study resumes with the same plan.
+        _write_plan(study, out, progress, fingerprint)
     left = progress.left
     for run in left:
         _clear_damaged(RunDirectory(runs / run.name))
     require_space(runs, sum(RUN_BYTES + 40 * run.variant.description.weights for run in left))
-    runs.mkdir(parents=True, exist_ok=True)
+    make_folder(runs)
     _write(progress, out)
     yield progress
 
@@ -295,8 +303,11 @@ def run_study(
     left.sort(key=lambda run: -run.seconds)
     jobs = [Job(name=run.name, config=run.config, threads=run.threads) for run in left]
     # Closing the generator stops its workers, also when the caller stops reading events.
-    with closing(engine.train(jobs, runs=runs, images=images)) as events:
+    with closing(_train(engine, jobs, runs, images)) as events:
         for event in events:
+            if isinstance(event, Busy):
+                progress.running.pop(event.name, None)
+                continue
             progress.latest = event.name
             if isinstance(event, Started):
                 progress.running[event.name] = time.monotonic()
@@ -316,6 +327,36 @@ def run_study(
                         )
                 _write(progress, out)
             yield progress
+
+
+def _train(
+    engine: Engine, jobs: Sequence[Job], runs: Path, images: ImageSet
+) -> Generator[Event, None, None]:
+    """Yield the events of all jobs; what another process trains is waited for at the end.
+
+    So several processes share the work of a study, and each of them ends with all rows.
+
+    Args:
+        engine: Engine that trains.
+        jobs: The runs, those that should begin first in front.
+        runs: Folder of the run directories.
+        images: Data of the study.
+    """
+    waiting = list(jobs)
+    while waiting:
+        directories = {job.name: RunDirectory(runs / job.name) for job in waiting}
+        done = [job for job in waiting if directories[job.name].finished]
+        yield from (Finished(job.name) for job in done)
+        free = [job for job in waiting if job not in done and not directories[job.name].busy]
+        waiting = [job for job in waiting if job not in (*done, *free)]
+        if not free and waiting:
+            time.sleep(POLL_SECONDS)
+            continue
+        with closing(engine.train(free, runs=runs, images=images)) as events:
+            for event in events:
+                if isinstance(event, Busy):
+                    waiting += [job for job in free if job.name == event.name]
+                yield event
 
 
 def read_row(variant: Variant, seed: int, directory: RunDirectory) -> StudyRow:
@@ -422,7 +463,9 @@ def _claim(study: Study, out: Path, fingerprint: str) -> dict[str, int]:
         raise InputError(
             f"{out} holds another study: its {problem}. Choose another `out` for this one."
         )
-    return {run["run"]: run["threads"] for run in content.get("runs", []) if "threads" in run}
+    runs = content.get("runs", [])
+    planned = [run for run in (runs if isinstance(runs, list) else []) if isinstance(run, dict)]
+    return {str(run.get("run")): count for run in planned if (count := begun_with(run))}
 
 
 def _write_plan(study: Study, out: Path, progress: Progress, fingerprint: str) -> None:

@@ -1,25 +1,35 @@
-"""C sources, compiled once for this very processor; the user's cache keeps their libraries."""
+"""C sources, compiled once for this very processor; the user's cache keeps their libraries.
 
+Code is loaded only from a folder that nobody else can write to, and only if its checksum, which
+is in its name, is right: a library that was cut off would end the process.
+"""
+
+import contextlib
 import ctypes
 import functools
 import hashlib
 import importlib.util
+import logging
 import os
 import platform
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pooch
 from torch import Tensor
 
+from caelab.files import cache_folder, temporary_folder, write_text
 from caelab.progress import progress
+
+_log = logging.getLogger(__name__)
 
 COMPILERS = ("cc", "gcc", "clang")
 """Commands that are looked for, where ``CC`` names none."""
@@ -31,7 +41,10 @@ NATIVE = (("-march=native",), ("-mcpu=native",), ())
 is taken."""
 
 TIMEOUT = 120.0
-"""Seconds that a compiler may take; two or three are usual."""
+"""Seconds that a compiler may take for a library; two or three are usual."""
+
+RETRY_SECONDS = 86_400.0
+"""Time after which a compiler that failed is tried again, as its machine may have been busy."""
 
 TYPES = {
     "-": None,
@@ -80,20 +93,30 @@ class CLibrary:
         self.source = Path(__file__).parent / name
         self._functions = functions
 
-    @functools.cached_property
+    @property
     def loaded(self) -> ctypes.CDLL | None:
-        """The compiled library; ``None`` where there is no C compiler, or it fails.
+        """The compiled library; ``None`` where there is no C compiler, it fails, or none is wanted.
 
         The environment variable ``CC`` names the compiler, with its options. If it is set and
         empty, nothing is compiled. If it is not set, a compiler is looked for on the path; then the
         package ``ziglang`` of PyPI, which contains one, is used.
         """
+        return None if _unwanted else self._loaded
+
+    @functools.cached_property
+    def _loaded(self) -> ctypes.CDLL | None:
         command = find_compiler()
         if not command:
             return None
         try:
             return self.load(command)
-        except (OSError, subprocess.SubprocessError):
+        except (OSError, subprocess.SubprocessError, CompilerError) as error:
+            _log.warning(
+                "the C compiler %s cannot be used, so networks train more slowly: %s. CC names"
+                " another one; an empty CC avoids this note.",
+                command[0],
+                _reason(error),
+            )
             return None
 
     @property
@@ -110,17 +133,12 @@ class CLibrary:
             command: The compiler and its options, to which those for speed are added.
 
         Raises:
-            OSError: There is no such compiler, its output cannot be loaded, or the cache cannot be
-                written to.
+            OSError: There is no such compiler, or its output cannot be loaded.
             SubprocessError: The compiler fails, or takes too long.
+            CompilerError: It did so less than a day ago.
         """
         with _compiling:  # otherwise every thread of a training would compile the source
-            path = Path(pooch.os_cache("caelab")) / f"{self.source.stem}-{self._key(command)}.so"
-            # A power cut after the rename can leave an empty file.
-            if not path.is_file() or not path.stat().st_size:
-                with progress(f"compiling {self.source.name}, once", None):
-                    self._compile(command, path)
-            library = ctypes.CDLL(str(path))
+            library = self._load(command)
         for name, letters in self._functions.items():
             function = getattr(library, name)
             function.restype = TYPES[letters[0]]
@@ -128,36 +146,175 @@ class CLibrary:
             function.argtypes = [_Pointer if each == "p" else TYPES[each] for each in letters[1:]]
         return library
 
-    def _compile(self, command: Sequence[str], path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def _load(self, command: Sequence[str]) -> ctypes.CDLL:
+        with contextlib.ExitStack() as stack:
+            folder = private_cache()
+            kept = folder is not None
+            if folder is None:
+                # A library can be deleted once it is loaded.
+                folder = stack.enter_context(temporary_folder(Path(tempfile.gettempdir())))
+            compiler = _identity(command)
+            library = f"{self.source.stem}-{self._key(compiler)}"
+            if (path := _find(folder, library)) is None:
+                # A compiler that hung will hang with every source.
+                notes = [folder / f"{name}.failed" for name in (compiler, library)]
+                for note in notes:
+                    with contextlib.suppress(OSError):
+                        if time.time() - note.stat().st_mtime < RETRY_SECONDS:
+                            raise CompilerError(note.read_text(encoding="utf-8"))
+                try:
+                    with progress(f"compiling {self.source.name}, once", None):
+                        path = self._compile(command, folder, library)
+                except subprocess.SubprocessError as error:
+                    if kept:
+                        hung = isinstance(error, subprocess.TimeoutExpired)
+                        with contextlib.suppress(Exception):
+                            write_text(notes[0 if hung else 1], _reason(error))
+                    raise
+            return ctypes.CDLL(str(path))
+
+    def _compile(self, command: Sequence[str], folder: Path, name: str) -> Path:
+        """Compile the source, and return the library, whose name ends in its checksum.
+
+        Args:
+            command: The compiler and its options.
+            folder: Folder for the library.
+            name: Beginning of its name.
+        """
         # Several processes may compile at the same time. Each writes a file of its own and renames
         # it, so nobody loads half a library.
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            library = Path(folder, path.name)
+        with temporary_folder(folder) as made:
+            library, end = made / "library.so", time.monotonic() + TIMEOUT
             for native in NATIVE:
-                # Not every compiler knows every option; only the last, without any, must succeed.
-                finished = subprocess.run(
-                    [*command, *FLAGS, *native, "-o", str(library), str(self.source)],
-                    capture_output=True,
-                    timeout=TIMEOUT,
-                    check=native == NATIVE[-1],
-                )
-                if finished.returncode == 0:
+                words = [*command, *FLAGS, *native, "-o", str(library), str(self.source)]
+                code, messages = _call(words, made, end - time.monotonic())
+                if code == 0:
                     break
+            # Not every compiler knows every option; only the last, without any, must succeed.
+            if code:
+                raise subprocess.CalledProcessError(code, words, stderr=messages)
+            path = folder / f"{name}-{_checksum(library)}.so"
+            with library.open("rb+") as written:
+                os.fsync(written.fileno())
             library.replace(path)
+        return path
 
-    def _key(self, command: Sequence[str]) -> str:
+    def _key(self, compiler: str) -> str:
         """Return a hash of all that the machine code depends on.
 
         The processor is part of it, as a home directory may be shared by machines of several kinds.
         """
-        # An update of the compiler keeps its name but may change the machine code.
-        version = subprocess.run(
-            [*command, "--version"], capture_output=True, text=True, timeout=TIMEOUT, check=True
-        )
         source = self.source.read_text(encoding="utf-8")
-        parts = (source, *command, version.stdout, *FLAGS, platform.machine(), _processor())
+        parts = (source, compiler, *FLAGS, platform.machine(), _processor())
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+class CompilerError(Exception):
+    """A compiler failed in an earlier process; the message says how."""
+
+
+_unwanted = False
+
+
+@contextlib.contextmanager
+def without_kernels() -> Iterator[None]:
+    """Let PyTorch compute everything while the block runs, as on a machine without a compiler."""
+    global _unwanted
+    before, _unwanted = _unwanted, True
+    try:
+        yield
+    finally:
+        _unwanted = before
+
+
+def private_cache() -> Path | None:
+    """Return this user's folder of compiled code; ``None`` if others could write to it."""
+    if sys.platform == "win32":
+        folder = cache_folder() / "compiled"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    # People may share a cache, but nobody should run what another one compiled.
+    folder = cache_folder() / f"compiled-{os.geteuid()}"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+    except OSError:
+        return None
+    ours = found.st_uid == os.geteuid() and not found.st_mode & 0o022 and folder.is_dir()
+    return folder if ours and not folder.is_symlink() and os.access(folder, os.W_OK) else None
+
+
+def _find(folder: Path, name: str) -> Path | None:
+    """Return the library of that name, unless it was changed since it was compiled."""
+    for path in sorted(folder.glob(f"{name}-*.so")):
+        with contextlib.suppress(OSError):
+            if path.stem.rpartition("-")[2] == _checksum(path):
+                return path
+            path.unlink()
+    return None
+
+
+def _checksum(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:32]
+
+
+def _call(command: Sequence[str], folder: Path, seconds: float) -> tuple[int, str]:
+    """Call a compiler; return its exit code and its messages.
+
+    Args:
+        command: Its command.
+        folder: Folder for its messages.
+        seconds: Time that it may take.
+
+    Raises:
+        TimeoutExpired: It takes longer.
+    """
+    # A file and not a pipe, which would stay open if only the first of its processes were killed.
+    with (folder / "messages").open("w+b") as messages:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=messages,
+            stderr=messages,
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(seconds)
+        except BaseException:
+            # A compiler calls other programs, which must end as well.
+            if sys.platform == "win32":
+                process.kill()
+            else:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+        messages.seek(0)
+        return code, messages.read().decode(errors="replace")
+
+
+def _identity(command: Sequence[str]) -> str:
+    """Return a hash of a compiler: its command, and size and time of its files.
+
+    It is not asked for its version, as it would have to be started by each process.
+    """
+    files = [Path(found).resolve() for word in command if (found := shutil.which(word))]
+    if "ziglang" in command and (spec := importlib.util.find_spec("ziglang")) and spec.origin:
+        files.append(Path(spec.origin))
+    parts = [
+        *command,
+        *(f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files),
+    ]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _reason(error: Exception) -> str:
+    """Return in a line why a compiler failed."""
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"it took longer than {TIMEOUT:.0f} s"
+    if isinstance(error, subprocess.CalledProcessError):
+        first = str(error.stderr or "").strip().partition("\n")[0]
+        return f"it ended with code {error.returncode}" + (f" ({first[:200]})" if first else "")
+    return str(error).strip()
 
 
 def find_compiler() -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The card of a model: what must be known to use its weights."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,12 @@ from caelab.models.tta import TTA
 
 NEIGHBORS = 5
 """Number of chroma bins over which a color is spread."""
+
+MAX_SIDE = 8192
+"""Largest side of training images that a card may state, in pixels."""
+
+MAX_CHANNELS = 4096
+"""Most channels that a card may state."""
 
 _RENAMED = {"impair": "degradation", "predict": "target", "space": "color_space"}
 _OLD_TTA = {"average_flips": "flip", "average_shift": "shift", "average_enlarged": "scale"}
@@ -43,6 +50,10 @@ class ColorBins:
     def __post_init__(self) -> None:
         if len(self.cells) != len(self.frequencies) or len(self.cells) < NEIGHBORS:
             raise ValueError(f"{len(self.cells)} bins and {len(self.frequencies)} frequencies")
+        if not all(0 <= share < math.inf for share in self.frequencies):
+            raise ValueError("a frequency is negative or not finite")
+        if not (0 <= self.rebalance < 1 and 0 < self.temperature < math.inf):
+            raise ValueError(f"rebalance {self.rebalance}, temperature {self.temperature}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,9 +110,28 @@ def read_card(text: str, file: Path) -> ModelCard:
         # Version 0.1 named some fields otherwise, and test-time augmentation was three of them.
         values = {_RENAMED.get(name, name): value for name, value in json.loads(text).items()}
         old = {_OLD_TTA[name]: values.pop(name) for name in _OLD_TTA if name in values}
-        return TypeAdapter(ModelCard).validate_python({"tta": old, **values})
-    except (AttributeError, ValueError) as error:
+        card = TypeAdapter(ModelCard).validate_python({"tta": old, **values})
+        _require_sensible(card)
+    # A text of thousands of brackets is deeper than Python reads.
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
         raise damaged(file, error) from error
+    return card
+
+
+def _require_sensible(card: ModelCard) -> None:
+    """Raise ``ValueError`` unless a card's numbers go together: memory is taken by them."""
+    sides = (card.size,) if isinstance(card.size, int) else card.size
+    if not all(1 <= side <= MAX_SIDE for side in sides):
+        raise ValueError(f"size {card.size} is not between 1 and {MAX_SIDE}")
+    inputs, outputs = len(card.mean), len(card.output_mean)
+    if not 1 <= inputs <= outputs == card.channels <= MAX_CHANNELS:
+        raise ValueError(f"means of {inputs} and {outputs} channels, and {card.channels} channels")
+    if (len(card.std), len(card.output_std)) != (inputs, outputs):
+        raise ValueError("as many standard deviations as means are needed")
+    if not all(map(math.isfinite, (*card.mean, *card.output_mean))):
+        raise ValueError("a mean is not finite")
+    if not all(0 < deviation < math.inf for deviation in (*card.std, *card.output_std)):
+        raise ValueError("a standard deviation is not positive")
 
 
 def damaged(file: Path, error: Exception) -> InputError:

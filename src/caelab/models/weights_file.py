@@ -5,13 +5,14 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from caelab.errors import InputError
-from caelab.files import replacing
+from caelab.files import write_bytes
 from caelab.models.card import ModelCard, read_card
 from caelab.models.image_model import ImageModel
 from caelab.networks.build import build
+from caelab.networks.describe import describe
 from caelab.networks.parser import parse
 from caelab.registry import PLUGIN_HINT
 
@@ -37,8 +38,19 @@ def save_model(
         for name, value in model.network.state_dict().items()
     }
     metadata = {"format": FORMAT, "card": json.dumps(card.to_dict())}
-    with replacing(file) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+    write_bytes(file, _with_sorted_header(save(tensors, metadata)))
+
+
+def _with_sorted_header(content: bytes) -> bytes:
+    """Return a safetensors file with the names in its header in order.
+
+    The library writes metadata in a random order, and equal models should have equal files.
+    """
+    # Eight bytes of length, the header in JSON, padded with blanks to a multiple of eight bytes.
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:start]), sort_keys=True).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[start:]
 
 
 def load_model(file: Path, device: torch.device) -> tuple[ImageModel, ModelCard]:
@@ -61,8 +73,15 @@ def load_model(file: Path, device: torch.device) -> tuple[ImageModel, ModelCard]
     # The card comes first: it says which network the weights must fit.
     card = read_card(metadata.get("card", ""), file)
     try:
+        parsed = parse(card.network)
+        # A few bytes of text can name gigabytes of weights.
+        needed = describe(parsed, channels=len(card.mean), size=card.size).weights
+        if needed > (held := sum(value.numel() for value in tensors.values())):
+            raise InputError(
+                f"the weights are not those of '{card.network}': it has {needed}, the file {held}."
+            )
         network = build(
-            parse(card.network),
+            parsed,
             channels=len(card.mean),
             size=card.size,
             generator=torch.Generator(),

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from caelab.errors import InputError
+from caelab.errors import InputError, printable
 from caelab.pictures.comparison import Comparison
 from caelab.pictures.encode import encode, format_for, refuse_existing, write_picture
 from caelab.pictures.formats import holds_several
 from caelab.pictures.inputs import Job
-from caelab.pictures.picture import Picture, printable
+from caelab.pictures.picture import Picture
 from caelab.pictures.read import PIXEL_LIMIT, read_pages
 
 _LOGGER = logging.getLogger(__name__)

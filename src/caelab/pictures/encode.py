@@ -9,12 +9,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from caelab.errors import InputError
+from caelab.errors import InputError, printable
 from caelab.files import replacing
 from caelab.pictures.color_profile import to_srgb
 from caelab.pictures.formats import FORMATS, SUFFIX_FORMATS, WRITTEN_SUFFIXES, Format
 from caelab.pictures.metadata import jp2_boxes, pillow_options
-from caelab.pictures.picture import Picture, printable, to_eight_bits
+from caelab.pictures.picture import Picture, to_eight_bits
 from caelab.pictures.write_png_tiff import write_png, write_pnm, write_tiff
 
 JPEG_QUALITY = 95

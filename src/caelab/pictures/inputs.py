@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from caelab.errors import InputError
+from caelab.errors import InputError, printable
 from caelab.files import find_files
 from caelab.pictures.formats import (
     SUFFIX_FORMATS,
@@ -18,7 +18,6 @@ from caelab.pictures.formats import (
     is_picture_suffix,
     written_suffix,
 )
-from caelab.pictures.picture import printable
 
 _LOGGER = logging.getLogger(__name__)
 

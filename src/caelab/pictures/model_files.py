@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from caelab.errors import InputError
+from caelab.errors import InputError, printable
 from caelab.files import read_json
-from caelab.pictures.picture import printable
 
 FOLDER = Path(__file__).parents[1] / "weights"
 """Folder of the shipped models: ``NAME.safetensors``, ``NAME.json`` (the card) and ``NAME.onnx`` of

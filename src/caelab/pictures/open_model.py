@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Literal
 
 from caelab.degrade.degradation import Degradation
-from caelab.errors import InputError
+from caelab.errors import InputError, printable
 from caelab.pictures.backends.base import PictureModel
 from caelab.pictures.model_files import find_model
-from caelab.pictures.picture import printable
 
 Runtime = Literal["torch", "onnx"]
 Device = Literal["auto", "cpu", "cuda", "mps"]

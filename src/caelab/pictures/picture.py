@@ -1,7 +1,6 @@
 """A picture file as values, with everything that must not be lost on the way back to a file."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -140,14 +139,3 @@ def from_planes(planes: Floats, dtype: DTypeLike) -> Values:
     # Truncation of x + ½ rounds, and is several times faster than `rint`.
     scaled = planes.clip(0, 1) * np.float32(np.iinfo(dtype).max) + np.float32(0.5)
     return scaled.transpose(1, 2, 0).astype(dtype, order="C")
-
-
-def printable(name: str | Path) -> str:
-    r"""Escape every character that a terminal would act on or cannot show.
-
-    >>> printable("a\nb.png")
-    'a\\nb.png'
-    """
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(name)
-    )

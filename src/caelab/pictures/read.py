@@ -15,11 +15,11 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
-from caelab.errors import InputError
+from caelab.errors import InputError, printable
 from caelab.pictures.color_profile import to_srgb
 from caelab.pictures.formats import FORMATS, Format, jxl_pixels, prepare
 from caelab.pictures.metadata import PROFILE_TAG, read_metadata
-from caelab.pictures.picture import Picture, Values, printable
+from caelab.pictures.picture import Picture, Values
 from caelab.pictures.read_16bit import read_16_bits
 
 PIXEL_LIMIT = 2 * (Image.MAX_IMAGE_PIXELS or 0)

@@ -52,7 +52,14 @@ class Failed:
     message: str
 
 
-Event = Started | Finished | Failed
+@dataclass(frozen=True)
+class Busy:
+    """Another process trains the job now."""
+
+    name: str
+
+
+Event = Started | Finished | Failed | Busy
 
 
 class Engine:
@@ -124,7 +131,7 @@ class SerialEngine(Engine):
             yield attempt(job, runs, images)
 
 
-def attempt(job: Job, runs: Path, images: ImageSet | None = None) -> Finished | Failed:
+def attempt(job: Job, runs: Path, images: ImageSet | None = None) -> Finished | Failed | Busy:
     """Train a job in this process without writing to stderr.
 
     Args:
@@ -136,13 +143,16 @@ def attempt(job: Job, runs: Path, images: ImageSet | None = None) -> Finished | 
         Interrupted: Someone asked to stop; the state is saved.
     """
     from caelab.experiments.run import run
+    from caelab.experiments.run_directory import BusyError
     from caelab.training.fit import TrainingDiverged
 
     try:
         with hidden(), collected_warnings() as notes:
-            directory = run(job.config, runs=runs, images=images)
+            directory = run(job.config, runs=runs, images=images, wait=0)
     except Interrupted:
         raise
+    except BusyError:
+        return Busy(job.name)
     except (InputError, TrainingDiverged) as error:
         return Failed(job.name, str(error))
     except Exception as error:  # a fault in one run must not stop the others

@@ -12,7 +12,7 @@ from caelab.data.image_set import ImageSet
 from caelab.errors import InputError
 from caelab.experiments.engines.base import Engine, Event, Failed, Finished, Job, Started, attempt
 from caelab.experiments.run_directory import RunDirectory
-from caelab.files import replacing
+from caelab.files import temporary_folder, write_bytes
 from caelab.registry import PLUGINS_VARIABLE
 
 MAX_RETRIES = 3
@@ -135,21 +135,20 @@ def train_remotely(job: Job, runs: Path, threads: int, begun: Files) -> tuple[Ev
     import torch
 
     torch.set_num_threads(threads)
-    with tempfile.TemporaryDirectory() as temporary:
+    with temporary_folder(Path(tempfile.gettempdir())) as temporary:
         if not runs.is_dir():
-            runs = Path(temporary)
+            runs = temporary
             unpack(begun, runs / job.name)
         event = attempt(job, runs)
         return event, pack(runs / job.name) if isinstance(event, Finished) else {}
 
 
 def pack(directory: Path) -> Files:
-    """Return the files of a run directory without its lock."""
-    lock = RunDirectory(directory).lock
+    """Return the files of a run directory without its lock and temporary files."""
     return {
         file.name: file.read_bytes()
         for file in directory.iterdir()
-        if file.is_file() and file != lock
+        if file.is_file() and not file.name.startswith(".")
     }
 
 
@@ -161,8 +160,7 @@ def unpack(files: Files, directory: Path) -> None:
     """
     result = RunDirectory(directory).result.name
     for name in sorted(files, key=lambda name: name == result):
-        with replacing(directory / name) as temporary:
-            temporary.write_bytes(files[name])
+        write_bytes(directory / name, files[name])
 
 
 def _require_reachable(address: str | None) -> None:

@@ -24,6 +24,11 @@ INPUT, OUTPUT = "images", "answer"
 chroma ``(N, 2, H, W)`` in the unit of the metadata's ``color_space``."""
 
 
+MAX_MULTIPLE, MAX_FIELD, MAX_FIXED = 256, 16_384, 1024
+"""Largest numbers of a :class:`Geometry` that are believed: they decide how much memory tiles
+take."""
+
+
 def load_onnx(file: Path, *, threads: int = 0) -> PictureModel:
     """Read a model that ``export_onnx`` wrote.
 
@@ -59,10 +64,10 @@ def load_onnx(file: Path, *, threads: int = 0) -> PictureModel:
         )
     card = read_card(metadata.get("card", ""), file)
     try:
-        geometry = Geometry(**json.loads(metadata["geometry"]))
+        geometry = _read_geometry(metadata["geometry"])
         space = metadata.get("color_space")
         color_space = SPACES[space].name if space else None
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise damaged(file, error) from error
     if metadata["format"] == OLD_FORMAT and card.target in ("chroma", "bins"):
         _log.warning(
@@ -71,6 +76,8 @@ def load_onnx(file: Path, *, threads: int = 0) -> PictureModel:
             file,
         )
 
+    planes = card.channels if color_space is None else 2
+
     def function(images: Floats) -> Floats:
         try:
             answer: Floats = session.run(None, {INPUT: np.ascontiguousarray(images)})[0]
@@ -78,6 +85,29 @@ def load_onnx(file: Path, *, threads: int = 0) -> PictureModel:
             raise InputError(
                 f"{file} cannot be applied to images of {images.shape}: {error}"
             ) from error
+        expected = (len(images), planes, *images.shape[2:])
+        if getattr(answer, "dtype", None) != np.float32 or answer.shape != expected:
+            raise InputError(
+                f"{file} gives something else than {planes} planes of numbers for an image."
+                " Export the model again."
+            )
         return answer
 
     return PictureModel.of_card(card, function, geometry, color_space=color_space)
+
+
+def _read_geometry(text: str) -> Geometry:
+    """Return the geometry in an ONNX file's metadata.
+
+    Raises:
+        TypeError: A name is unknown.
+        ValueError: A value is no whole number within the limits.
+    """
+    geometry = Geometry(**json.loads(text))
+    limits = {"multiple": MAX_MULTIPLE, "field": MAX_FIELD, "fixed": MAX_FIXED}
+    for name, most in limits.items():
+        value = getattr(geometry, name)
+        whole = type(value) is int and 1 <= value <= most
+        if not whole and (value is not None or name == "multiple"):
+            raise ValueError(f"{name} {value!r} is not a whole number from 1 to {most}")
+    return geometry

@@ -1,0 +1,349 @@
+"""Attacks on commands and readers: ``python attack.py SECONDS SEED``.
+
+Everything is imported once. Each attack then happens in a process that is forked from this one,
+with bounds on its memory and its time. A JSON document with the number of attacks of each kind, and
+what they found, is printed at the end.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import events
+import fuzz
+import numpy as np
+from PIL import Image
+
+import caelab.cli
+
+# What commands import, so that each does not have to: imports start no threads.
+import caelab.commands.restore
+import caelab.commands.study
+import caelab.commands.train
+import caelab.experiments.run
+import caelab.experiments.study_runner
+import caelab.pictures.open_model
+import caelab.plotting
+
+MEMORY = 2 * 2**30
+"""Address space that an attacked process may take besides what it has at its start."""
+
+SECONDS = 60
+"""Time that a command may take, with all that it does again."""
+
+TIMES = ("seconds", "started", "memory", "resumed", "commit")
+"""Parts of names of values that differ between equal runs."""
+
+PLAIN = ["--threads", "1"]
+
+OWN = ["result.json", "environment.json", "study.json"]
+
+
+@dataclass
+class Findings:
+    """What came of the attacks of a kind."""
+
+    count: int = 0
+    found: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """End of a command: its exit code, or minus the signal; what it said; its events."""
+
+    code: int
+    said: str
+    events: int
+
+
+def in_child(function: Callable[[], int], log: Path, seconds: int = SECONDS) -> Ended:
+    """Call a function in a forked process; it returns the number of its events."""
+    counted = log.with_suffix(".count")
+    counted.unlink(missing_ok=True)
+    child = os.fork()
+    if child == 0:
+        code = 70
+        try:
+            descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            os.dup2(descriptor, 1)
+            os.dup2(descriptor, 2)
+            signal.alarm(seconds)
+            _, most = resource.getrlimit(resource.RLIMIT_AS)
+            taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, most))
+            code = function()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            with contextlib.suppress(Exception):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    said = log.read_bytes().decode(errors="replace") if log.exists() else ""
+    number = int(counted.read_text()) if counted.exists() else 0
+    return Ended(os.waitstatus_to_exitcode(status), said, number)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A command that is attacked.
+
+    Attributes:
+        name: Its name.
+        words: Its words.
+        made: What must lie in the folder before.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    made: Callable[[Path], None] = lambda _: None
+
+    def call(
+        self, folder: Path, number: int = -1, happen: Callable[[], None] = lambda: None
+    ) -> Ended:
+        """Call the command in a folder; let something happen at an event."""
+        log = folder.parent / "log"
+
+        def work() -> int:
+            enter(folder)
+            count = events.at(number, happen)
+            try:
+                sys.argv = ["caelab", *self.words]
+                caelab.cli.main()
+            finally:
+                total = count()
+                events.at(-1, lambda: None)
+                log.with_suffix(".count").write_text(str(total))
+            return 0
+
+        return in_child(work, log)
+
+
+def enter(folder: Path) -> None:
+    """Work in a folder, with caches and temporary files of its own."""
+    os.chdir(folder)
+    for name in ("tmp", "cache"):
+        (folder / name).mkdir(exist_ok=True)
+    os.environ |= {"TMPDIR": str(folder / "tmp"), "XDG_CACHE_HOME": str(folder / "cache")}
+    tempfile.tempdir = None
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Return a digest of each file, without the times that it states."""
+    found = {}
+    for file in sorted(folder.rglob("*")):
+        name = str(file.relative_to(folder))
+        if (
+            not file.is_file()
+            or file.name == ".lock"
+            or name.startswith(("cache/compiled", "tmp/"))
+        ):
+            continue
+        content = file.read_bytes()
+        if file.suffix == ".json":
+            content = json.dumps(timeless(json.loads(content)), sort_keys=True).encode()
+        elif file.suffix == ".csv":
+            rows = [line.split(",") for line in content.decode().splitlines()]
+            kept = [at for at, head in enumerate(rows[0]) if not any(t in head for t in TIMES)]
+            content = repr([[row[at] for at in kept] for row in rows]).encode()
+        elif file.suffix == ".pt":
+            # Its records have times; its weights are compared by the file of the weights.
+            content = b""
+        found[name] = hashlib.sha256(content).hexdigest()
+    return found
+
+
+def timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: timeless(each)
+            for name, each in value.items()
+            if not any(word in name for word in TIMES)
+        }
+    return [timeless(each) for each in value] if isinstance(value, list) else value
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Return the files and folders that are nobody's."""
+    hidden = [path for path in folder.rglob(".*") if path.name != ".lock"]
+    return [str(path.relative_to(folder)) for path in (*hidden, *(folder / "tmp").glob("*"))]
+
+
+def one_line(said: str) -> bool:
+    """Say whether an error is said without a traceback."""
+    return "Traceback" not in said and "Error:" not in said.replace("OSError:", "Error:")
+
+
+class Attacks:
+    """The scenarios, and the attacks on them."""
+
+    def __init__(self, root: Path, seed: int) -> None:
+        self.root, self.rng = root, random.Random(seed)
+        self.pictures = root / "pictures"
+        self.pictures.mkdir()
+        rng = np.random.default_rng(0)
+        for number in range(40):
+            low = rng.integers(0, 200, 3)
+            ramp = low + np.mgrid[0:8, 0:8].sum(0)[..., None] * rng.integers(0, 4, 3)
+            Image.fromarray(ramp.astype(np.uint8)).save(self.pictures / f"{number:02}.png")
+        train = (
+            "train", "conv2 pool conv1 | up conv3", "--data", str(self.pictures), "--size", "8",
+            "--epochs", "2", "--batch-size", "8", "--out", "run", *PLAIN,
+        )  # fmt: skip
+        study = root / "two.toml"
+        study.write_text(
+            f'[study]\nseeds = 1\n[base]\nnetwork = "conv2 pool conv1 | up conv3"\nepochs = 1\n'
+            f'batch_size = 8\n[base.data]\nsource = "{self.pictures}"\nsize = 8\n'
+            '[networks]\nother = "conv1 pool conv1 | up conv3"\n'
+        )
+        trained = root / "trained"
+        trained.mkdir()
+        self.train = Scenario("train", train)
+        self.trained = trained / "run"
+        assert self.train.call(trained).code == 0, (root / "log").read_text()
+
+        def few(folder: Path) -> None:
+            (folder / "in").mkdir()
+            for name in ("00.png", "01.png", "02.png"):
+                shutil.copy(self.pictures / name, folder / "in")
+
+        model = str(self.trained)
+        self.scenarios = [
+            self.train,
+            Scenario("study", ("study", str(study), "--engine", "serial", *PLAIN)),
+            Scenario(
+                "pictures",
+                ("reconstruct", "in", "-o", "out", "--model", model, "--compare", "--force"),
+                few,
+            ),
+        ]
+        self.slow = [
+            Scenario("export", ("export", model, "model.onnx", "--force")),
+            Scenario("report", ("report", model, "--out", "report")),
+        ]
+        self.expected: dict[str, tuple[dict[str, str], int]] = {}
+
+    def whole(self, scenario: Scenario) -> tuple[dict[str, str], int]:
+        """Return what a command leaves that nobody attacks, and the number of its events."""
+        if scenario.name not in self.expected:
+            with self.folder(scenario) as folder:
+                ended = scenario.call(folder)
+                assert ended.code == 0, ended.said
+                self.expected[scenario.name] = digests(folder), ended.events
+        return self.expected[scenario.name]
+
+    @contextlib.contextmanager
+    def folder(self, scenario: Scenario) -> Iterator[Path]:
+        folder = self.root / "attacked"
+        folder.mkdir()
+        scenario.made(folder)
+        # What is compiled is the same for all, and takes longer than the rest.
+        compiled = self.root / "trained" / "cache"
+        if compiled.is_dir():
+            shutil.copytree(compiled, folder / "cache")
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+
+    def strike(self, scenario: Scenario, what: str, number: int, happen: Callable[[], None]) -> str:
+        """Attack a command, call it once more, and return what is wrong; empty where nothing is."""
+        expected, _ = self.whole(scenario)
+        where = f"{scenario.name}, {what} at event {number}"
+        with self.folder(scenario) as folder:
+            first = scenario.call(folder, number, happen)
+            known = {"kill": (-signal.SIGKILL, 0), "error": (0, 1, 2)}.get(
+                what.split()[0], (130, 0, -signal.SIGHUP, -signal.SIGTERM, -signal.SIGINT)
+            )
+            if first.code not in known or (what.split()[0] != "kill" and not one_line(first.said)):
+                return f"{where}: it ended with {first.code}: {first.said[-2000:]}"
+            if what.split()[0] == "error" and (left := leftovers(folder)):
+                return f"{where}: it left {left}"
+            second = scenario.call(folder)
+            if second.code != 0:
+                return f"{where}: then it ended with {second.code}: {second.said[-2000:]}"
+            if left := leftovers(folder):
+                return f"{where}: then it left {left}"
+            found = digests(folder)
+            if found != expected:
+                other = {name for name in found | expected if found.get(name) != expected.get(name)}
+                return f"{where}: other bits of {sorted(other)}"
+        return ""
+
+    def file_sizes(self, scenario: Scenario, size: int) -> str:
+        """Let writes end short, and then fail, in every program, whatever it is written in."""
+
+        def limit() -> None:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+        return self.strike(scenario, f"error of files over {size} bytes", 0, limit)
+
+    def random_strike(self, kind: str, scenario: Scenario) -> str:
+        _, count = self.whole(scenario)
+        number = self.rng.randrange(count)
+        match kind:
+            case "kills":
+                return self.strike(scenario, "kill", number, events.kill)
+            case "signals":
+                chosen = self.rng.choice([signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+                return self.strike(scenario, chosen.name, number, events.send(chosen))
+            case "errors":
+                codes = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT, errno.EACCES)
+                code = self.rng.choice(codes)
+                what = f"error {errno.errorcode[code]}"
+                return self.strike(scenario, what, number, events.fail(code))
+            case _:
+                return self.file_sizes(scenario, int(2 ** self.rng.uniform(0, 15)))
+
+
+KINDS = ("kills", "signals", "errors", "short writes")
+
+
+def main(seconds: float, seed: int) -> None:
+    """Attack for so many seconds, and print what was found."""
+    results: dict[str, Findings] = {}
+    with tempfile.TemporaryDirectory(prefix="attack-") as name:
+        root = Path(name).resolve()
+        events.install(root / "attacked")
+        attacks = Attacks(root, seed)
+        scenarios = attacks.scenarios + (attacks.slow if seconds > 120 else [])
+        # Each scenario and each kind gets as much of the time, the readers half of it all.
+        begun = time.monotonic()
+        turns = [(kind, scenario) for scenario in scenarios for kind in KINDS]
+        number = 0
+        while time.monotonic() < begun + seconds / 2 or number < len(turns):
+            kind, scenario = turns[number % len(turns)]
+            result = results.setdefault(f"{kind}: {scenario.name}", Findings())
+            problem = attacks.random_strike(kind, scenario)
+            result.count += 1
+            if problem:
+                result.found.append(problem)
+            number += 1
+        for reader, inputs, found in fuzz.attack(
+            attacks.trained, root, seconds / 2, seed, in_child
+        ):
+            results[f"reader: {reader}"] = Findings(inputs, found)
+    document = {name: vars(result) for name, result in results.items()}
+    json.dump(document, sys.stdout, indent=1)
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]), int(sys.argv[2]))
