@@ -42,7 +42,7 @@ import caelab.plotting
 MEMORY = 2 * 2**30
 """Address space that an attacked process may take besides what it has at its start."""
 
-SECONDS = 60
+SECONDS = 300
 """Time that a command may take, with all that it does again."""
 
 TIMES = ("seconds", "started", "memory", "resumed", "commit")

@@ -43,7 +43,7 @@ def run(
     out: Path | None = None,
     runs: Path = Path("runs"),
     images: ImageSet | None = None,
-    wait: float = LOCK_SECONDS,
+    wait: float | None = None,
 ) -> RunDirectory:
     """Train a network, measure it on the test images once, and return the run directory.
 
@@ -62,7 +62,7 @@ def run(
         out: Run directory; by default a folder in ``runs`` named by the network and the run's key.
         runs: Folder of run directories.
         images: Data that the configuration names, if they are loaded already.
-        wait: Seconds to wait for a run directory that another process holds.
+        wait: Seconds to wait for a run directory that another process holds; ten by default.
 
     Raises:
         InputError: The configuration, the data or the folder is wrong.
@@ -83,7 +83,7 @@ def run(
     require_space(directory.path, 64_000_000 + 40 * description.weights)
     directory.claim(config, config.key(fingerprint), asdict(images.source))
     with (
-        locked(directory.lock, wait=wait),
+        locked(directory.lock, wait=LOCK_SECONDS if wait is None else wait),
         as_begun(directory, device, precision) as precision,
     ):
         # Asked only now: another process may have finished the run before the lock was free.

@@ -59,6 +59,8 @@ pointer, ``int64_t``, ``int32_t``, ``float``, ``double``."""
 
 _compiling = threading.Lock()
 
+_libraries: list["CLibrary"] = []
+
 
 class _Pointer:
     """Type of the pointers that a C function takes."""
@@ -92,19 +94,16 @@ class CLibrary:
     def __init__(self, name: str, functions: Mapping[str, str]) -> None:
         self.source = Path(__file__).parent / name
         self._functions = functions
+        _libraries.append(self)
 
-    @property
+    @functools.cached_property
     def loaded(self) -> ctypes.CDLL | None:
-        """The compiled library; ``None`` where there is no C compiler, it fails, or none is wanted.
+        """The compiled library; ``None`` where there is no C compiler, or it fails.
 
         The environment variable ``CC`` names the compiler, with its options. If it is set and
         empty, nothing is compiled. If it is not set, a compiler is looked for on the path; then the
         package ``ziglang`` of PyPI, which contains one, is used.
         """
-        return None if _unwanted else self._loaded
-
-    @functools.cached_property
-    def _loaded(self) -> ctypes.CDLL | None:
         command = find_compiler()
         if not command:
             return None
@@ -213,18 +212,17 @@ class CompilerError(Exception):
     """A compiler failed in an earlier process; the message says how."""
 
 
-_unwanted = False
-
-
 @contextlib.contextmanager
 def without_kernels() -> Iterator[None]:
     """Let PyTorch compute everything while the block runs, as on a machine without a compiler."""
-    global _unwanted
-    before, _unwanted = _unwanted, True
+    before = [(library, library.loaded) for library in _libraries]
+    for library in _libraries:
+        library.loaded = None
     try:
         yield
     finally:
-        _unwanted = before
+        for library, loaded in before:
+            library.loaded = loaded
 
 
 def private_cache() -> Path | None:
