@@ -212,8 +212,8 @@ class RunDirectory:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
             raise InputError(
-                f"{self.result} is damaged: {where or 'it'}: {first['msg']}. Delete it to train the"
-                " run again."
+                f"{self.result} is damaged: it lacks numbers that every run states"
+                f" ({where or 'all'}: {first['msg']}). Delete it to train the run again."
             ) from error
         return result
 
