@@ -37,7 +37,7 @@ from caelab.models.card import read_card
 from caelab.models.weights_file import load_model
 from caelab.networks.describe import describe
 from caelab.networks.parser import parse
-from caelab.pictures.picture import read_picture
+from caelab.pictures.read import read_picture
 
 SECONDS = 5
 """Time that a reader may take for an input."""
