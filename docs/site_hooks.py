@@ -65,6 +65,9 @@ def on_files(files: Files, config: Any) -> Files:
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Fill in the generated parts, and lead links to where their files are in the site."""
+    if page.file.src_uri.endswith("/report.md"):
+        # What caelab wrote about other runs would stand in front of the pages that explain.
+        page.meta["search"] = {"exclude": True}
     text = MARK.sub(lambda mark: site_parts.PARTS[mark[1]](), markdown)
     source = Path(page.file.abs_src_path or DOCS / page.file.src_uri)
     return LINK.sub(

@@ -23,7 +23,6 @@ LOADED = {("link", "href"), ("script", "src"), ("img", "src"), ("source", "src")
 
 SHOWN = (
     "",
-    "tutorials/1-reconstruct/",
     "tutorials/2-architectures/",
     "tutorials/3-colorize/",
     "how-to/install/",
@@ -146,7 +145,7 @@ def test_pages_fit_a_phone_and_have_no_serious_barriers(
 SEARCHED = {
     "size of the latent space": "explanation/code-size/",
     "latent": "explanation/code-size/",
-    "padding": "reference/network-language/",
+    "padding": "reference/glossary/",
     "chrominance": "reference/glossary/",
     "resume": "how-to/resume/",
     "CPU": "how-to/install/",
