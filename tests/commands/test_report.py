@@ -61,8 +61,10 @@ def test_a_report_is_printed_where_there_is_a_browser(
     runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ["report", runs["rgb"], "--pdf", "--out", tmp_path]
-    monkeypatch.setattr(report_output, "BROWSERS", ("no-such-browser",))
-    answer = call(*words)
+    monkeypatch.setattr(report_output, "BROWSERS", ("chromium", "google-chrome"))
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", "")
+        answer = call(*words)
     assert isinstance(answer.exception, InputError)
     assert "Chromium" in str(answer.exception)
     assert (tmp_path / "report.html").is_file()
@@ -82,6 +84,10 @@ def test_a_report_is_printed_where_there_is_a_browser(
     answer = call(*words)
     assert "out of paper" in str(answer.exception)
     assert not (tmp_path / "report.pdf").exists()
+    # One that never ends is ended.
+    browser.write_text("#!/bin/sh\nexec sleep 300\n")
+    with pytest.raises(InputError, match="could not print"):
+        report_output.print_pdf(tmp_path / "report.html", seconds=0.2)
 
 
 def test_rgb_and_chroma_are_compared_by_their_metrics_titles(

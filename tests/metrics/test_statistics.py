@@ -16,7 +16,6 @@ from caelab.metrics.statistics import (
     holm,
     mean_interval,
     pareto_front,
-    power_law,
 )
 
 RNG = np.random.default_rng(0)
@@ -241,18 +240,6 @@ def test_what_covariates_explain_completely_leaves_nothing() -> None:
     assert found.undetermined
 
 
-def test_a_power_law_is_found_again() -> None:
-    law = power_law(SIZES, 0.3 * SIZES**-0.7)
-    assert bounds(law.exponent) == pytest.approx((-0.7, -0.7, -0.7))
-    assert law.scale == pytest.approx(0.3)
-    assert law([1.0, 100.0]) == pytest.approx([0.3, 0.3 * 100**-0.7])
-    noisy = power_law(SIZES, MSE)
-    assert noisy.exponent.estimate == pytest.approx(
-        stats.linregress(np.log(SIZES), np.log(MSE)).slope
-    )
-    assert noisy.exponent.side(0) == -1
-
-
 def test_rank_correlations_are_covered_as_often_as_they_should_be(rng: np.random.Generator) -> None:
     truth = 6 / math.pi * math.asin(0.6 / 2)  # of normal variables whose correlation is 0.6
     covered = []
@@ -262,30 +249,20 @@ def test_rank_correlations_are_covered_as_often_as_they_should_be(rng: np.random
     assert np.mean(covered) == pytest.approx(0.95, abs=0.04)
 
 
-def test_exponents_are_covered_as_often_as_they_should_be(rng: np.random.Generator) -> None:
-    covered = []
-    for _ in range(300):
-        x = rng.uniform(0, 3, 20)
-        law = power_law(np.exp(x), np.exp(-0.5 * x + rng.normal(0, 0.5, 20)))
-        covered.append(law.exponent.side(-0.5) == 0)
-    assert np.mean(covered) == pytest.approx(0.95, abs=0.035)
-
-
 @pytest.mark.parametrize("count", range(MIN_ARCHITECTURES + 1))
 def test_few_architectures_have_no_interval(count: int) -> None:
     x, y = SIZES[:count] * (1 + np.arange(count)), MSE[:count]
     enough = count >= MIN_ARCHITECTURES
-    for interval in (correlation(x, y), power_law(x, y).exponent):
-        assert interval.undetermined is not enough
-        assert interval.n == count
-        assert math.isnan(interval.estimate) == (count < 2)
+    interval = correlation(x, y)
+    assert interval.undetermined is not enough
+    assert interval.n == count
+    assert math.isnan(interval.estimate) == (count < 2)
     assert correlation(x, y, [x**2]).undetermined
 
 
 def test_a_constant_has_no_correlation() -> None:
     for interval in (
         correlation([768] * 8, MSE[:8]),
-        power_law([768] * 8, MSE[:8]).exponent,
         correlation([768] * 8, MSE[:8], [WEIGHTS[:8]]),
     ):
         assert math.isnan(interval.estimate)
@@ -297,12 +274,6 @@ def test_one_architecture_that_decides_alone_is_not_enough() -> None:
     interval = correlation([64.0, 768, 768, 768, 768, 768, 768], MSE[:7])
     assert math.isfinite(interval.estimate)
     assert interval.undetermined
-
-
-@pytest.mark.parametrize("bad", [0.0, -1.0, math.inf, math.nan])
-def test_only_positive_numbers_have_logarithms(bad: float) -> None:
-    with pytest.raises(ValueError, match="positive, finite"):
-        power_law([1.0, 2.0, bad], [1.0, 2.0, 3.0])
 
 
 @settings(max_examples=30)

@@ -19,7 +19,7 @@ from caelab.networks import describe
 from caelab.networks.parser import parse
 from caelab.report.answers import Answers, DataAnswer, results_json, results_schema
 from caelab.report.architectures import Analysis, analyze
-from caelab.report.colorization import ColorAnswer, TargetAnswer
+from caelab.report.colorization import ColorAnswer, Colorizer, TargetAnswer
 from caelab.report.document import Part
 from caelab.report.inputs import LabRecord, ReportInputs, StudyResults, gather
 from caelab.report.language import TEMPLATES
@@ -55,6 +55,7 @@ RECONSTRUCTION = ReconstructionAnswer(
     network="reference",
     weights=4911,
     images=6000,
+    training=(0.012, 0.006, 0.004),
     validation=(0.009, 0.005, 0.004),
     end_ratio=1.0,
     mse=MSE,
@@ -68,6 +69,13 @@ COLORS = ColorAnswer(
     images=6000,
     mse=MSE,
     ciede2000=Interval(low=8, estimate=9, high=10, n=3),
+    colorizers=(
+        Colorizer(label="base", network="unet", text="conv3", found_as="", options=""),
+        Colorizer(label="U-Net", network="unet", text="conv3", found_as="", options="flip"),
+    ),
+    strongest={"mse": "mean chroma", "ciede2000": "mean chroma"},
+    ahead=(),
+    smaller={},
     baselines={
         "gray copy": {"mse": 0.008, "ciede2000": 12.0},
         "mean chroma": {"mse": 0.007, "ciede2000": 11.0},
@@ -83,6 +91,7 @@ def answers(**changed: Any) -> Answers:
         reconstruction=None,
         size=None,
         studies={},
+        linear={},
         colors=None,
         shortcomings=None,
         restorations=(),
@@ -223,14 +232,21 @@ def test_each_verdict_has_its_words(
     assert "With another code size" not in answered(studies={"s": alone})
 
 
-def test_colors_are_compared_with_the_gray_image(answered: Callable[..., str]) -> None:
-    assert "50% of that of the gray image" in answered(colors=COLORS)
-    assert "ΔE₀₀ is 9.0; the gray image has 12.0, one color everywhere 11.0" in answered(
-        colors=COLORS
+def test_colors_are_compared_with_the_best_answer_without_a_network(
+    answered: Callable[..., str],
+) -> None:
+    text = answered(colors=COLORS)
+    assert "57% of that of the gray image in one color everywhere" in text
+    assert "ΔE₀₀ is 9.0; the gray image in one color everywhere" in text
+    assert "“U-Net” is “base”, with mirrored images." in text
+    worse = dataclasses.replace(
+        COLORS,
+        baselines={"gray copy": {"mse": 0.002, "ciede2000": 1.0}},
+        strongest={"mse": "gray copy", "ciede2000": "gray copy"},
     )
-    worse = dataclasses.replace(COLORS, baselines={"gray copy": {"mse": 0.002, "ciede2000": 1.0}})
     assert "no less than that of the gray image itself, 0.00200" in answered(colors=worse)
-    bare = dataclasses.replace(COLORS, baselines={}, ciede2000=Interval(estimate=math.nan, n=1))
+    nothing = Interval(estimate=math.nan, n=1)
+    bare = dataclasses.replace(COLORS, baselines={}, strongest={}, ciede2000=nothing)
     text = answered(colors=bare)
     assert "gray image itself" not in text
     assert "ΔE" not in text

@@ -86,6 +86,14 @@ def test_nothing_is_wider_than_the_window(page: Any) -> None:
         assert box["left"] >= 0, heading
         assert box["right"] <= width + 1, heading
     assert page.locator("#contents").evaluate("each => each.open") == (width >= 1024)
+    verdict = page.get_by_role("columnheader", name="verdict").first.bounding_box()
+    assert verdict["x"] + verdict["width"] <= width
+    # What has to be scrolled says so, and nothing else does.
+    boxes = page.locator("main > figure").locator(".frame, .scroll:visible")
+    wider = boxes.evaluate_all("all => all.map(each => each.scrollWidth - each.clientWidth > 1)")
+    told = boxes.evaluate_all("all => all.map(each => each.nextElementSibling.checkVisibility())")
+    assert told == wider
+    assert any(wider) == (width == 390)
 
 
 def test_other_columns_are_shown_on_demand_and_without_scripts(

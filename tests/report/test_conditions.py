@@ -46,17 +46,19 @@ VERDICTS = {
 
 def network(label: str, **changed: Any) -> Values:
     mse = interval(0.004, 0.001)
-    return Values(**{"label": label, "mse": mse, "code_size": 1024, "weights": 5, **changed})
+    usual = {"code_size": 1024, "narrowest": 768, "expands": False, "weights": 5}
+    return Values(**{"label": label, "mse": mse, **usual, **changed})
 
 
 def effect(verdict: str, **changed: Any) -> Values:
-    usual = {"factor": "kernel", "same_code": True, "contrast": VERDICTS[verdict]}
+    usual = {"factor": "kernel", "same_code": True, "also": (), "contrast": VERDICTS[verdict]}
     return Values(**{**usual, "architecture": network(f"{verdict} one"), **changed})
 
 
 A, B = network("a"), network("b", weights=7)
-SHAPES = Values(size=768, ranking=[A, B], maps=[A, B], doubling=VERDICTS["lower"])
-NO_SHAPES = Values(size=0, ranking=[], maps=[], doubling=None)
+STEPS = [Values(first=A, second=B, doubling=VERDICTS[each]) for each in ("lower", "open")]
+SHAPES = Values(size=768, ranking=[A, B], maps=[A, B], doubling=VERDICTS["lower"], steps=STEPS)
+NO_SHAPES = Values(size=0, ranking=[], maps=[], doubling=None, steps=[])
 
 
 def code_size(rho: float = 0.0, **changed: Any) -> Values:
@@ -67,11 +69,17 @@ def code_size(rho: float = 0.0, **changed: Any) -> Values:
 
 def analysis(**changed: Any) -> Values:
     networks = {"architectures": [Values(label="bad", failed=1)], "measured": [A, B], "front": [A]}
-    usual = {**networks, "base": A, "best": A, "effects": [], "family": None}
+    usual = {**networks, "base": A, "best": A, "effects": [], "ranking": [], "family": None}
     return Values(**{**usual, "code_size": code_size(), "equal_size": SHAPES, **changed})
 
 
-FAMILY = Values(architectures=[A, B], doubling=VERDICTS["lower"])
+def family(verdict: str = "lower", *, capped: bool = False, flattens: bool = False) -> Values:
+    largest = A if capped else None
+    steps = {"steps": STEPS, "capped": largest, "flattens": flattens}
+    return Values(architectures=[A, B], doubling=VERDICTS[verdict], **steps)
+
+
+FAMILY = family()
 IMAGES = {"train": (8, 8), "validation": (1, 1), "test": (1, 1)}
 
 
@@ -115,10 +123,22 @@ BASELINES = {
 }
 
 
+def colorizer(label: str = "U-Net", text: str = "conv3", **changed: Any) -> Values:
+    usual = {"network": "unet", "found_as": "", "options": ""}
+    return Values(**{"label": label, "text": text, **usual, **changed})
+
+
 def colors(**changed: Any) -> Values:
-    usual = {"best": "U-Net", "base": "base", "images": 9, "mse": interval(0.004, 0.001)}
+    usual = {"best": "U-Net", "base": "U-Net", "images": 9, "mse": interval(0.004, 0.001)}
+    usual |= {"colorizers": [colorizer()], "best_colorizer": colorizer(), "ahead": []}
+    usual |= {"strongest": {"mse": "mean chroma", "ciede2000": "gray copy"}, "smaller": {}}
     others = {"ciede2000": interval(9.0), "baselines": BASELINES, "targets": [], "ideas": {}}
     return Values(**{**usual, **others, **changed})
+
+
+def ahead(baseline: str) -> list[Values]:
+    metrics = ("PSNR", "pixels within 2%")
+    return [Values(metric=each, baseline=baseline, value=26.0, network=25.0) for each in metrics]
 
 
 def target(better: list[str], worse: list[str]) -> Values:
@@ -133,16 +153,23 @@ def chroma_class(name: str, error: float) -> Values:
     return Values(name=name, error=interval(error, 0.5))
 
 
+def ambiguity(rank: float = 0.5, errors: tuple[float, ...] = (1.0, 3.0)) -> Values:
+    bins = [Values(error=error) for error in errors]
+    return Values(spread=0.01, error=0.02, rank_correlation=rank, n=100, bins=bins)
+
+
 def shortcomings(**changed: Any) -> Values:
     classes = [chroma_class("frog", 4.0), chroma_class("ship", 1.0)]
     usual: dict[str, Any] = {
         "label": "U-Net",
         "images": 9,
+        "side": 32,
         "colorfulness": Values(ratio=0.5, quartiles=(0.3, 0.45, 0.7), n=9),
         "classes": classes,
         "hues": [],
         "main_hues": [hue("blue", -0.1), hue("red", 0.6)],
-        "ambiguity": Values(spread=0.01, error=0.02, rank_correlation=0.5, n=100),
+        "rarity": interval(0.5),
+        "ambiguity": ambiguity(),
         "bleeding": Values(edges=hue("edges", 0.3, 0.004), flat=hue("flat", 0.1, 0.002)),
         "shifts": [Values(relative=0.5)],
         "worst_shift": Values(scale=0.8, offset=0.0, relative=0.8),
@@ -159,7 +186,11 @@ def restoration(psnr: Interval, **changed: Any) -> Values:
 
 def answers(**changed: Any) -> Values:
     missing = dict.fromkeys(("reconstruction", "size", "colors", "shortcomings"))
-    return Values(**{"data": data(), **missing, "studies": {}, "restorations": (), **changed})
+    usual = {"data": data(), **missing, "studies": {}, "linear": {}, "restorations": ()}
+    return Values(**{**usual, **changed})
+
+
+LINEAR = Values(compared=2, better=())
 
 
 # A part for each template, and values in place of the usual ones that turn a condition.
@@ -170,7 +201,8 @@ def study(**changed: Any) -> Part:
     usual: dict[str, Any] = {f"{name}_figure": PICTURE for name in pictures}
     usual |= {"study": Values(question="", rows=[1], planned=1), "analysis": analysis()}
     usual |= {"suffix": "", "above": False, "architectures": [], "effects": [], "no_linear": ""}
-    usual |= {"compared": 0, "better": [], "at_size": {}, "grid": None, "grid_networks": [A]}
+    usual |= {"linear": Values(compared=0, better=()), "at_size": {}, "grid": None}
+    usual |= {"grid_networks": [A]}
     return Part("study", {**usual, "grid_by": A, "not_in_grid": {}, **changed})
 
 
@@ -204,6 +236,7 @@ def first_part(answer: Values | None = None, **changed: Any) -> Part:
     described = Values(text="conv3", rows=[1], weights=84, multiply_accumulates=9)
     usual = {"answer": answer or reconstruction(), "network": described, "drawing": PICTURE}
     usual |= {"layers": [], "curves": PICTURE, "errors": [], "samples": PICTURE, "above": False}
+    usual |= {"epochs": [(1, 0.9, 0.8)]}
     run = Values(name="run", config=Values(seed=0))
     usual |= {"run": run, "missing_sites": "no images", "sites_figure": PICTURE}
     return Part("reconstruction", {**usual, **changed})
@@ -215,14 +248,18 @@ def sites(**changed: float) -> Part:
 
 
 def color_part(answer: Values | None = None, **changed: Any) -> Part:
-    usual = {"answer": answer or colors(), "left_out": [], "network": "unet", "options": ""}
-    usual |= {"same_validation": True, "text": "conv3", "comparison": [], "missing_pictures": ""}
-    usual |= {"pictures": {"colors": PICTURE, "planes": PICTURE}, "targets": [], "ideas": []}
+    usual = {"answer": answer or colors(), "left_out": [], "same_validation": True}
+    usual |= {"comparison": [], "missing_pictures": "", "targets": []}
+    usual |= {"pictures": {"colors": PICTURE, "planes": PICTURE}}
     return Part("colorization", {**usual, "metrics": {}, **changed})
 
 
+def ideas_part(**changed: Any) -> Part:
+    return Part("ideas", {"answer": colors(**changed), "ideas": [], "smaller": []})
+
+
 def shortcomings_part(**changed: Any) -> Part:
-    limits = {"chroma": 10.0, "edge": 0.1, "flat": 0.05, "side": 8}
+    limits = {"chroma": 10.0, "edge": 0.1, "side": 8, "share": 0.02}
     return Part("shortcomings", {"answer": shortcomings(**changed), "limits": limits})
 
 
@@ -236,8 +273,11 @@ def table(**changed: Any) -> Part:
     return Part("answers", {"answers": answers(**changed)})
 
 
-def effects(*verdicts: str, **changed: Any) -> Values:
-    return analysis(effects=[effect(each, **changed) for each in verdicts])
+def effects(*verdicts: str, code: int | None = 1024, **changed: Any) -> Values:
+    found = [effect(each, **changed) for each in verdicts]
+    decided = [each for each in found if each.contrast.verdict in ("lower", "higher")]
+    ranking = [each for each in decided if each.same_code]
+    return analysis(effects=found, ranking=ranking, base=network("a", code_size=code))
 
 
 def lab(**amount: Any) -> LabRecord:
@@ -260,21 +300,107 @@ CASES = [
     (table(data=data(images={**IMAGES, "train": (4, 4)})), "not all training images", "official"),
     (table(data=data()), "80 / 10 / 10%);", "not all training images"),
     # Effects
-    (table(studies={"s": effects("lower")}), "lowers the test MSE most", "raises"),
     (
-        table(studies={"s": effects("higher")}),
-        "raises the test MSE most",
+        table(studies={"s": effects("lower", "higher")}),
+        (
+            "At the base's code size, 1,024 numbers, this matters most: filter size (kernel);"
+            " “lower one” lowers the test MSE by 50% (−60% to −40%). Then: filter size (kernel)"
+            " (“higher one” +100%)."
+        ),
+        "also changes",
+    ),
+    (
+        table(studies={"s": effects("lower", "higher", "lower")}),
+        "(“higher one” +100%), filter size (kernel) (“lower one” −50%).",
+        "Without a certain",
+    ),
+    (table(studies={"s": effects("lower")}), "lowers the test MSE by 50%", "Then:"),
+    (table(studies={"s": effects("lower", code=None)}), "This matters most", "At the base's"),
+    (table(studies={"s": effects("open")}), "At the base's code size no effect", "matters most:"),
+    (table(studies={"s": effects("open", code=None)}), "No effect is certain", "At the base's"),
+    (
+        table(studies={"s": effects("lower", also=("narrowest",))}),
+        "and also changes the size of the narrowest representation.",
+        "the decoder",
+    ),
+    (
+        table(
+            studies={
+                "s": analysis(
+                    effects=[effect("lower"), effect("open", factor="stride")],
+                    ranking=[effect("lower")],
+                )
+            }
+        ),
+        "Without a certain effect: stride.",
+        "no effect",
+    ),
+    (
+        table(studies={"s": effects("lower", "higher", same_code=False)}),
+        (
+            "Where the size of the code changes, too: “lower one” (code 1,024) lowers the test MSE"
+            " most (−50%); “higher one” (code 1,024) raises the test MSE most (+100%)."
+        ),
+        "matters most:",
+    ),
+    (
+        table(
+            studies={
+                "s": effects(
+                    "lower", same_code=False, architecture=network("x", code_size=9, expands=True)
+                )
+            }
+        ),
+        "“x” (code 9, more numbers than an image has) lowers the test MSE most (−50%).",
+        "raises",
+    ),
+    (
+        table(studies={"s": effects("higher", same_code=False)}),
+        "raises the test",
         "lowers the test MSE most",
     ),
-    (table(studies={"s": effects("equal", "open")}), "higher error: 0;", "most ("),
+    (table(studies={"s": effects("lower")}), "decoder stay as they are", "Beside this"),
+    (
+        table(studies={"s": effects("lower", also=("code shape", "narrowest", "decoder"))}),
+        (
+            "Beside this choice, “lower one” changes the shape of the code, the size of the"
+            " narrowest representation and the layers of the decoder. No comparison at the base's"
+            " code size"
+        ),
+        "Only",
+    ),
+    (
+        table(studies={"s": effects("lower", "open", also=("decoder",))}),
+        "“lower one” and “open one” change the layers of the decoder.",
+        "Only",
+    ),
+    *(
+        (
+            table(
+                studies={
+                    "s": analysis(
+                        effects=[
+                            effect("lower", also=("decoder",)),
+                            *(effect(each) for each in unchanged),
+                        ],
+                        ranking=[effect("lower", also=("decoder",))],
+                    )
+                }
+            ),
+            said,
+            "No comparison",
+        )
+        for unchanged, said in (
+            (["open"], "Only “open one” leaves these as they are."),
+            (["open", "equal"], "and “open one” leave these as they are."),
+        )
+    ),
     (table(studies={"s": effects("open")}), "needs 7 or more", "no interval"),
     (table(studies={"s": effects("hopeless")}), "no interval", "or more"),
     (table(studies={"s": effects("lower")}), "At the base's code size", "another code size"),
-    (table(studies={"s": effects("lower", same_code=False)}), "another code size", "At the base"),
+    (table(studies={"s": effects("lower", same_code=False)}), "another code size", "this matters"),
     (
-        table(
-            studies={"s": analysis(effects=[effect("lower")], base=network("a", code_size=None))}
-        ),
+        table(studies={"s": effects("lower", code=None)}),
         "Impact of the filter size",
         "At the base",
     ),
@@ -282,7 +408,71 @@ CASES = [
     (table(studies={"s": effects("lower", factor="device")}), "Impact of the device", "kernel"),
     (table(studies={"one": analysis(family=FAMILY), "two": analysis()}), ": two", "matters most"),
     # The size of the code
-    (table(studies={"s": analysis(family=FAMILY)}), "each doubling of the code lowers", "larger c"),
+    (
+        table(studies={"s": analysis(family=FAMILY)}),
+        "each doubling of the code lowers",
+        "numbers on",
+    ),
+    (
+        table(studies={"s": analysis(family=FAMILY)}),
+        "changes the error by −50% from 1,024 to 1,024 numbers, +20% (not certain) from 1,024",
+        "flattest",
+    ),
+    (
+        table(studies={"s": analysis(family=family(capped=True, flattens=True))}),
+        (
+            "From 1,024 numbers on, the narrowest representation keeps its 768 numbers, and there"
+            " the curve is flattest"
+        ),
+        "not flattest",
+    ),
+    (table(studies={"s": analysis(family=family(capped=True))}), "not flattest", "and there"),
+    (
+        table(studies={"s": analysis(family=FAMILY)}),
+        "no correlation across architectures is certain; a larger code lowers the error where",
+        "In short: yes",
+    ),
+    (table(studies={"s": analysis(family=family("open"))}), "is certain.", "a larger code lowers"),
+    (
+        table(studies={"s": analysis(code_size=code_size(-0.5))}),
+        "In short: yes, the larger the code, the smaller the error, also with",
+        "is not certain",
+    ),
+    (
+        table(studies={"s": analysis(code_size=code_size(-0.5, held=interval(0.0)))}),
+        "the smaller the error; but with the code's area and the number of weights held, a corr",
+        ", also with",
+    ),
+    (
+        table(studies={"s": analysis(code_size=code_size(0.5, held=alone(NAN)))}),
+        "In short: yes, but the larger the code, the larger the error.",
+        "weights held",
+    ),
+    (
+        table(studies={"s": analysis()}, linear={"s": LINEAR}),
+        "No network is better than PCA of its size (2 compared).",
+        "Better than PCA",
+    ),
+    (
+        table(studies={"s": analysis()}, linear={"s": Values(compared=2, better=("a",))}),
+        "Better than PCA of their size: 1 of 2 networks (“a”).",
+        "No network is better",
+    ),
+    (
+        table(studies={"s": analysis()}, linear={"s": Values(compared=0, better=())}),
+        "In short",
+        "than PCA",
+    ),
+    (
+        table(studies={"s": analysis()}),
+        "A doubling of the area changes the error by −50% between “a” and “b”, +20% (not certain)",
+        "than PCA",
+    ),
+    (
+        table(studies={"s": analysis(equal_size=Values(**{**vars(SHAPES), "steps": STEPS[:1]}))}),
+        "at half the channels",
+        "A doubling of the area",
+    ),
     (
         table(studies={"s": analysis(code_size=code_size(-0.5))}),
         "smaller error",
@@ -303,15 +493,74 @@ CASES = [
         "Across all",
     ),
     # Colors, shortcomings and other restorations
-    (table(colors=colors()), "50% of that of the gray image", "no less"),
+    (
+        table(colors=colors()),
+        "57% of that of the gray image in one color everywhere, the best answer without a network.",
+        "no less",
+    ),
+    (
+        table(colors=colors()),
+        (
+            "ΔE₀₀ is 9.0; the gray image itself, the best answer without a network by this measure,"
+            " has 12.0."
+        ),
+        "no less",
+    ),
     (table(colors=colors(mse=interval(0.01))), "no less than that of the gray image", "% of that"),
-    (table(colors=colors(baselines={})), "ΔE₀₀ is 9.0.", "the gray image"),
+    (table(colors=colors(baselines={}, strongest={})), "ΔE₀₀ is 9.0.", "the gray image"),
+    (
+        table(colors=colors(ahead=ahead("gray copy"))),
+        (
+            "by other measures: the gray image itself by PSNR (26.0; the best network has 25.0),"
+            " the gray image itself by pixels within 2% (26.0; the best network has 25.0)."
+        ),
+        "no less",
+    ),
+    (table(colors=colors()), "“U-Net” is the network unet.", "the best of 2.2"),
+    (
+        table(
+            colors=colors(
+                best="a",
+                best_colorizer=colorizer("a", options="flip, translate 2, unheard"),
+            )
+        ),
+        (
+            "“a” is “U-Net”, with mirrored images, images moved by up to 2 pixels, unheard."
+            " “U-Net” is the network unet."
+        ),
+        "the best of 2.2",
+    ),
+    (
+        table(colors=colors(best="a", best_colorizer=colorizer("a", "conv5 conv3"))),
+        "“a” is the network unet. “U-Net” is",
+        "unet, with",
+    ),
+    (
+        table(colors=colors(best_colorizer=colorizer(found_as="one pooling stage"))),
+        "“U-Net” is the network “one pooling stage”, the best of 2.2.",
+        "the network unet",
+    ),
     (table(colors=colors(ciede2000=alone(NAN))), "colorizer", "ΔE₀₀"),
     (table(colors=colors(targets=[target(["MSE"], [])])), "predict chroma", "ideas"),
     (table(colors=colors(ideas={"a": VERDICTS["lower"]})), "“a” helps most", "None of"),
+    (
+        table(colors=colors(ideas=dict.fromkeys("abc", VERDICTS["lower"]))),
+        "Lower error, too: “b” and “c”.",
+        "Higher error",
+    ),
     (table(colors=colors(ideas={"a": VERDICTS["higher"]})), "Higher error: “a”.", "helps most"),
-    (table(shortcomings=shortcomings()), "where it is blue: −10%", "1.2"),
-    (table(shortcomings=shortcomings(main_hues=[hue("red", 0.6)])), "pale", "where it is"),
+    (table(shortcomings=shortcomings()), "true color is blue: −10% of it.", "1.2"),
+    (table(shortcomings=shortcomings(main_hues=[hue("red", 0.6)])), "pale", "true color is"),
+    (table(shortcomings=shortcomings()), "The rarer a hue is, the less", "1.2"),
+    (table(shortcomings=shortcomings(rarity=interval(0.0))), "pale", "The rarer"),
+    (table(shortcomings=shortcomings()), "which is paler than they are", "1.2"),
+    *(
+        (table(shortcomings=shortcomings(colorfulness=found)), said, "paler than")
+        for found, said in (
+            (Values(ratio=1.2, n=9), "too strong"),
+            (Values(ratio=NAN, n=0), "not measured"),
+        )
+    ),
     (table(shortcomings=shortcomings()), "larger for frog than for ship", "1.2"),
     (table(shortcomings=shortcomings(classes=[])), "pale", "larger for"),
     (table(shortcomings=shortcomings(colorfulness=None)), "not measured", "pale:"),
@@ -326,9 +575,9 @@ CASES = [
         "25.00",
         "Means over",
     ),
-    (color_part(), "The base of comparisons is the network unet.", "“base”"),
-    (color_part(colors(base="U-Net")), "is “U-Net”: the network", "is the network"),
-    (color_part(options="flip"), "unet, with flip.", "Missing"),
+    (color_part(), "The base of comparisons is “U-Net”. - “U-Net” is the network unet.", "nearly"),
+    (color_part(colors(ahead=ahead("gray copy"))), "that are nearly gray in truth", "Missing"),
+    (color_part(colors(ahead=ahead("mean chroma"))), "in one color everywhere by PSNR", "nearly"),
     (color_part(same_validation=False), "same validation images", "Missing"),
     (color_part(missing_pictures="gone."), "no pictures: gone.", "evenly spaced"),
     (color_part(left_out=["other"]), "other was measured on other", "no pictures"),
@@ -340,8 +589,10 @@ CASES = [
             ((["MSE"], ["PSNR"]), "no worse, in PSNR"),
         )
     ),
-    (color_part(colors(ideas={"a": VERDICTS["lower"]})), "Ideas that were tried", "Missing"),
+    (ideas_part(ideas={"a": VERDICTS["lower"]}), "“a” helps most", "less than half"),
+    (ideas_part(smaller={"a": VERDICTS["higher"]}), "less than half", "helps most"),
     (shortcomings_part(), "Half of 9 images", "not certain"),
+    (shortcomings_part(), "a mean of several colors is paler", "not certain"),
     (
         shortcomings_part(colorfulness=Values(ratio=1.2, n=9, quartiles=(1, 1, 1))),
         "too strong",
@@ -360,25 +611,34 @@ CASES = [
     ),
     (shortcomings_part(classes=[]), "pale", "frog"),
     (shortcomings_part(), "below zero", "this difference"),
-    (shortcomings_part(main_hues=[hue("blue", 0.1), hue("red", 0.6)]), "red, 60%", "below zero"),
-    (shortcomings_part(main_hues=[]), "pale", "The largest share"),
-    (shortcomings_part(), "It grows", "not certain to grow"),
+    (
+        shortcomings_part(main_hues=[hue("blue", 0.1), hue("red", 0.6)]),
+        "red (60% of it, in 10% of the pixels), least where it is blue (10% of it",
+        "below zero",
+    ),
+    (shortcomings_part(main_hues=[]), "pale", "Which colors are missed"),
+    (shortcomings_part(), "The rarer a hue is, the less of it is found (ρ = 0.50", "less is found"),
+    (shortcomings_part(rarity=interval(0.0)), "that less is found of rarer", "The rarer a hue"),
+    (shortcomings_part(rarity=alone(0.5)), "Which colors are missed", "rarer"),
+    (shortcomings_part(), "it is 3.0 times that in the 50% with the fewest", "not certain that"),
     *(
         (shortcomings_part(ambiguity=found), said, unsaid)
         for found, said, unsaid in (
-            (
-                Values(spread=1.0, error=1.0, rank_correlation=0.1, n=100),
-                "not certain to grow",
-                "It grows",
-            ),
-            (Values(spread=1.0, error=1.0, rank_correlation=NAN, n=100), "look alike", "grow"),
-            (None, "pale", "look alike"),
+            (ambiguity(0.1), "not certain that its error is larger", "with the fewest"),
+            (ambiguity(NAN), "not certain that its error is larger", "with the fewest"),
+            (ambiguity(errors=(1.0,)), "differ more in color (ρ = 0.50).", "with the fewest"),
+            (ambiguity(errors=(0.0, 1.0)), "differ more in color (ρ = 0.50).", "with the fewest"),
+            (None, "pale", "the most similar ones"),
         )
     ),
+    (shortcomings_part(), "Images of 32×32 pixels show few", "not certain that"),
+    (shortcomings_part(side=96), "the most similar ones", "show few"),
     (bleeding(0.004), "larger there", "smaller there"),
     (bleeding(0.001), "smaller there", "larger there"),
     (bleeding(0.002), "about that of flat", "smaller there"),
-    (bleeding(0.002, kept=NAN), "pale", "change of color is found"),
+    (bleeding(0.002, kept=NAN), "pale", "true change of color"),
+    (bleeding(0.002), "which two colors meet there", "smaller there"),
+    (bleeding(0.002, kept=0.8), "has 80% of the true change of color", "which two colors"),
     (shortcomings_part(), "80% with the pixels times 0.80", "plus"),
     (
         shortcomings_part(worst_shift=Values(scale=1.0, offset=-0.1, relative=0.8)),
@@ -432,9 +692,11 @@ CASES = [
     ),
     (study(analysis=analysis(base=None)), "nothing to measure effects from", "No level"),
     (study(analysis=effects("lower")), "of all 1 changes hold together", "No level"),
+    (study(analysis=effects("lower", "open", "equal")), "lower error: 1; higher error: 0", "No l"),
     (study(analysis=effects("lower")), "simultaneous", "No level"),
     (study(analysis=effects("lower"), above=True), "hold together", "simultaneous"),
     (study(analysis=analysis(family=FAMILY)), "Where only the code changes", "another"),
+    (study(analysis=analysis(family=FAMILY)), "the thin line joins the networks where", "another"),
     (study(analysis=analysis(code_size=code_size(0.5))), "an effect of its own", "no effect of"),
     (study(analysis=analysis(code_size=code_size())), "no effect of the size itself", "of its own"),
     (study(analysis=analysis(code_size=code_size(held=alone(NAN)))), "Area of", "weights held"),
@@ -460,8 +722,12 @@ CASES = [
     ),
     (study(), "with linear codes", "could not be measured"),
     (study(no_linear="gone."), "could not be measured: gone.", "with linear codes"),
-    (study(compared=2, better=["a"]), "Better than PCA of the same size: “a”", "No network is"),
-    (study(compared=2), "No network is better", "Better than PCA"),
+    (
+        study(linear=Values(compared=2, better=("a",))),
+        "Better than PCA of their size: 1 of 2 networks (“a”)",
+        "No network is",
+    ),
+    (study(linear=LINEAR), "No network is better", "Better than PCA"),
     (study(analysis=analysis(equal_size=NO_SHAPES)), "Error against cost", "at half the channels"),
     (study(), "differ in their number of weights", "Horizontal lines"),
     (study(at_size={"PCA": 0.1}), "Horizontal lines are linear codes", "Beware"),
@@ -537,7 +803,7 @@ TERMINAL = [
     (
         answers(studies={"s": effects("lower")}),
         LabRecord(),
-        "lowers the test MSE most",
+        "this matters most: filter size (kernel)",
         "each doubling",
     ),
     (answers(studies={"s": analysis(family=FAMILY)}), LabRecord(), "each doubling", "Across"),

@@ -124,8 +124,8 @@ def test_a_wide_table_shows_its_first_columns_and_the_others_on_demand(render: R
     tree = parse(render_html(render(template, rows=rows))).tree_found
     assert classes(tree, "td")[1:] == [["left", *["right"] * 5, *["right more"] * 3]] * 3
     assert [row[1].text for row in tree.iter("tr")][1:] == [
-        "0.50 ± 0.10",
-        "0.50 (0.45 – 0.90)",
+        "0.50 ±\xa00.10",
+        "0.50 (0.45\xa0– 0.90)",
         "0.50",
     ]
     assert tree.find(".//input[@class='all-columns']") is not None
@@ -171,3 +171,13 @@ The lab's [PCA](#pca) and `PCA` are no sentences, but PCA and PCA are one term.
 def test_without_terms_there_is_no_glossary(render: Render) -> None:
     assert parse(render_html(render("Nothing."))).tree_found.find(".//dl") is None
     assert not read_glossary("xx")
+
+
+def test_a_table_that_is_asked_for_is_folded(render: Render) -> None:
+    template = '{% call table("rows", {"a": "d"}, folded=fold) %}About it.{% endcall %}'
+    for fold in (True, False):
+        tree = parse(render_html(render(template, rows=[(1,)], fold=fold))).tree_found
+        summaries = [each.text for each in tree.iterfind(".//figure/details/summary")]
+        assert summaries == (["About it."] if fold else [])
+        assert [each.text for each in tree.iter("td")] == ["1"]
+        assert len([*tree.iter("figcaption")]) == (not fold)

@@ -7,6 +7,7 @@ import pytest
 
 from caelab.errors import InputError
 from caelab.experiments.study_results import read_rows, write_rows
+from caelab.report.inputs import gather
 from caelab.report.report import write_report
 from caelab.report.run_images import RunImages
 from caelab.report.run_reader import read_run
@@ -122,3 +123,16 @@ def test_a_partial_study_names_what_is_missing(
 def test_what_is_no_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds neither a run, nor a study, nor a lab"):
         write_report([tmp_path], out=tmp_path)
+
+
+def test_runs_that_lie_elsewhere_are_asked_for(small_study: Any, tmp_path: Path) -> None:
+    alone = tmp_path / "moved" / "study-tiny"
+    shutil.copytree(small_study.folder, alone)
+    with pytest.raises(InputError, match="Name the folder that holds them as `runs`") as raised:
+        gather([alone])
+    assert str(raised.value).count("`runs`") == 1
+    assert str(alone.parent) in str(raised.value)
+    # Beside other runs it is a problem that the report names.
+    found = gather([alone, small_study.run("base")])
+    assert len(found.problems) == len(found.runs) == 1
+    assert len(gather([alone], runs=small_study.runs).studies[0].rows) == 6

@@ -2,8 +2,8 @@
 
 Three sources of variation are kept apart: the *seed* of a training (``mean_interval``, and
 ``caelab.metrics.moderated`` for several networks), the *images* that an error is averaged over
-(``compare_pairs``) and the *architectures* of a study (the correlation and the power law). Where
-there are too few observations, an interval has no bounds; no function fails for that reason.
+(``compare_pairs``) and the *architectures* of a study (the correlation). Where there are too few
+observations, an interval has no bounds; no function fails for that reason.
 """
 
 import itertools
@@ -109,18 +109,6 @@ class PairedComparison:
         if side == 0 or self.corrected > 1 - CONFIDENCE:
             return None
         return self.second if side > 0 else self.first
-
-
-@dataclass(frozen=True, kw_only=True)
-class PowerLaw:
-    """The function ``y = scale · x ** exponent``: the least-squares line through the logarithms."""
-
-    exponent: Interval
-    scale: float
-
-    def __call__(self, x: ArrayLike) -> np.ndarray:
-        """Return y at ``x``, an array of any shape."""
-        return self.scale * np.asarray(x, np.float64) ** self.exponent.estimate
 
 
 def mean_interval(values: Iterable[float]) -> Interval:
@@ -299,40 +287,6 @@ def correlation(
         return without_bounds
     low, high = np.quantile(values, _TAILS).tolist()
     return Interval(estimate=estimate, n=count, low=low, high=high)
-
-
-def power_law(x: ArrayLike, y: ArrayLike) -> PowerLaw:
-    """Fit a power law by least squares on logarithms.
-
-    Args:
-        x: Positive values ``(N,)``.
-        y: Positive values ``(N,)``.
-
-    Returns:
-        The law. Its exponent has Student's interval, since the bootstrap's is too narrow in small
-        samples; the exponent is NaN if ``x`` is constant, and has no bounds below
-        ``MIN_ARCHITECTURES``.
-
-    Raises:
-        ValueError: A value is not positive and finite.
-
-    >>> round(power_law([1, 2, 4], [1, 4, 16]).exponent.estimate, 6)
-    2.0
-    """
-    table = np.stack([x, y], axis=1)
-    if not ((table > 0) & (table < np.inf)).all():
-        raise ValueError("a power law needs positive, finite numbers")
-    logarithms = np.log(table)
-    count = len(logarithms)
-    if count < 2 or not np.ptp(logarithms[:, 0]):
-        return PowerLaw(exponent=Interval(estimate=math.nan, n=count), scale=math.nan)
-    line = stats.linregress(*logarithms.T)
-    low = high = math.nan
-    if count >= MIN_ARCHITECTURES:
-        # Two degrees of freedom are spent: slope and intercept.
-        low, high = (line.slope + stats.t.ppf(_TAILS, count - 2) * line.stderr).tolist()
-    exponent = Interval(estimate=float(line.slope), n=count, low=low, high=high)
-    return PowerLaw(exponent=exponent, scale=math.exp(line.intercept))
 
 
 def pareto_front(costs: ArrayLike) -> np.ndarray:

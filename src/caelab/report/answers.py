@@ -21,8 +21,9 @@ from caelab.report.representation_sizes import SizeAnswer
 from caelab.report.restoration import Restoration
 from caelab.report.run_reader import FinishedRun
 from caelab.report.shortcomings import Shortcomings
+from caelab.report.study_baselines import LinearAnswer
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the schema. It rises when a field is removed or changes its meaning."""
 
 
@@ -68,6 +69,7 @@ class Answers:
         reconstruction: 1.2: error by epoch and test error of the reference network.
         size: 2.1: size of its code.
         studies: 2.2: effects of architectures, by the name of their study.
+        linear: 2.2: its networks against PCA, by the name of the study.
         colors: 3.1: colors of gray images, and 3.2: ideas that were tried.
         shortcomings: 3.2: what the best colorizer does badly.
         restorations: Restorations of other degradations, which are no part of the assignment.
@@ -77,6 +79,7 @@ class Answers:
     reconstruction: ReconstructionAnswer | None
     size: SizeAnswer | None
     studies: Mapping[str, Analysis]
+    linear: Mapping[str, LinearAnswer]
     colors: ColorAnswer | None
     shortcomings: Shortcomings | None
     restorations: tuple[Restoration, ...]

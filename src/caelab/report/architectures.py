@@ -18,15 +18,18 @@ from pydantic import PlainSerializer
 
 from caelab.experiments.study import BASE
 from caelab.experiments.study_results import StudyRow
-from caelab.metrics.moderated import Contrast, ModeratedErrors, moderate
+from caelab.metrics.moderated import Contrast, ModeratedErrors, Verdict, moderate
 from caelab.metrics.statistics import (
     Interval,
-    PowerLaw,
     correlation,
     mean_interval,
     pareto_front,
-    power_law,
 )
+from caelab.networks.description import Description
+from caelab.networks.layers.base import size_of
+
+_ALSO = {"code shape": "code_shape", "narrowest": "narrowest", "decoder": "decoder"}
+"""What can differ from the base besides what a factor says: name and attribute."""
 
 CODE = "code"
 """Name of the factor whose levels differ from the base only in the size of the code."""
@@ -46,6 +49,8 @@ class Architecture:
         narrowest: Numbers in the smallest representation that everything passes through.
         skip_around_code: Whether a skip connection runs around the code, which then is no
             bottleneck.
+        decoder: Kinds of the layers after the code; empty without a code or a description.
+        expands: Whether the code has more numbers than an image.
         weights: Number of weights and biases.
         multiply_accumulates: Multiply-accumulates for one image.
         seconds_per_epoch: Median over seeds.
@@ -63,6 +68,8 @@ class Architecture:
     code_shape: tuple[int, int, int] | None
     narrowest: int
     skip_around_code: bool
+    decoder: tuple[str, ...]
+    expands: bool
     weights: int
     multiply_accumulates: int
     seconds_per_epoch: float
@@ -103,6 +110,9 @@ class LevelEffect:
     Attributes:
         architecture: Network with that level.
         same_code: True if its code has as many numbers as the base's.
+        also: What else differs from the base, besides what the factor says: ``code shape``;
+            ``narrowest``, the size of the narrowest representation; ``decoder``, the number or the
+            kinds of its layers.
         contrast: Its test error as a multiple of the base's, and the verdict.
         cost_ratios: ``weights`` and ``code_size`` as multiples of the base's; ``None`` where the
             base has none.
@@ -110,6 +120,7 @@ class LevelEffect:
 
     architecture: Named
     same_code: bool
+    also: tuple[str, ...]
     contrast: Contrast
     cost_ratios: Mapping[str, float | None]
 
@@ -119,17 +130,45 @@ class LevelEffect:
         return self.architecture.varied
 
 
+# An effect is described once, too.
+Ranked = Annotated[
+    LevelEffect, PlainSerializer(lambda each: each.architecture.label, return_type=str)
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """The change of the error from one network to the next larger one.
+
+    Attributes:
+        first: The smaller one.
+        second: The larger one.
+        doubling: Factor on the error for each doubling of the size between the two.
+    """
+
+    first: Named
+    second: Named
+    doubling: Contrast
+
+
 @dataclass(frozen=True, kw_only=True)
 class FamilyAnswer:
     """The relation between code size and error where only the code changes.
 
     Attributes:
         architectures: The base and the levels of the factor ``CODE``, by rising code size.
-        doubling: Factor on the error for each doubling of the code.
+        doubling: Factor on the error for each doubling of the code, on average.
+        steps: The same from each size to the next.
+        capped: The smallest code from which on the narrowest representation keeps its size, as it
+            is another one; ``None`` where it grows with the code to the end.
+        flattens: Whether from there on each step changes the error less than any step before.
     """
 
     architectures: tuple[Named, ...]
     doubling: Contrast
+    steps: tuple[Step, ...]
+    capped: Named | None
+    flattens: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +183,6 @@ class CodeSizeAnswer:
         confounders: Rank correlation of the error with what often grows with the code: the code's
             ``area``, and ``weights``.
         held: Partial rank correlation of code size and error, given area and weights.
-        law: Error as a power of the code size.
     """
 
     architectures: tuple[Named, ...]
@@ -153,7 +191,6 @@ class CodeSizeAnswer:
     spearman: Interval
     confounders: Mapping[str, Interval]
     held: Interval
-    law: PowerLaw
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,14 +203,16 @@ class EqualSizeAnswer:
         maps: Networks that are compared, by rising area: the first network of each area above 1,
             because a code of a single pixel is a dense one. Only explicit networks, if they have
             two areas or more; otherwise any.
-        doubling: Factor on the error for each doubling of the area at half the channels; ``None``
-            with fewer than two areas.
+        doubling: Factor on the error for each doubling of the area at half the channels, on
+            average; ``None`` with fewer than two areas.
+        steps: The same from each area to the next.
     """
 
     size: int
     ranking: tuple[Named, ...]
     maps: tuple[Named, ...]
     doubling: Contrast | None
+    steps: tuple[Step, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,6 +224,8 @@ class Analysis:
         base: Network that effects are measured from; ``None`` where it has no finished run.
         best: Best network by validation error; ``None`` without any run.
         effects: Effects of every level of every factor.
+        ranking: Of each factor the largest certain effect at the base's code size, the largest
+            first.
         family: Relation between code size and error where only the code changes; ``None`` with
             fewer than three sizes.
         code_size: Relation between code size and error across all architectures.
@@ -196,6 +237,7 @@ class Analysis:
     base: Named | None
     best: Named | None
     effects: tuple[LevelEffect, ...]
+    ranking: tuple[Ranked, ...]
     family: FamilyAnswer | None
     code_size: CodeSizeAnswer
     equal_size: EqualSizeAnswer
@@ -207,15 +249,22 @@ class Analysis:
         return [each for each in self.architectures if each.errors]
 
 
-def analyze(rows: Iterable[StudyRow], *, base: str = BASE, seed: int = 0) -> Analysis:
+def analyze(
+    rows: Iterable[StudyRow],
+    *,
+    descriptions: Mapping[str, Description] | None = None,
+    base: str = BASE,
+    seed: int = 0,
+) -> Analysis:
     """Answer the questions about architectures from the rows of a study.
 
     Args:
         rows: Finished runs, of any seeds.
+        descriptions: Descriptions of the networks by label; without them decoders are not compared.
         base: Label of the network that effects are measured from.
         seed: Seed of the bootstrap's resamples.
     """
-    gathered = summarize(rows)
+    gathered = summarize(rows, descriptions)
     errors = moderate({each.label: each.errors.values() for each in gathered})
     architectures = tuple(
         replace(each, mse=errors.interval(each.label, each.mse.estimate))
@@ -228,6 +277,7 @@ def analyze(rows: Iterable[StudyRow], *, base: str = BASE, seed: int = 0) -> Ana
     distinct = list({each.network: each for each in reversed(measured)}.values())[::-1]
     reference = next((each for each in measured if each.label == base), None)
     on_front = pareto_front(error_points(measured, "weights"))
+    effects = _effects(measured, reference, errors) if reference else ()
     return Analysis(
         architectures=architectures,
         base=reference,
@@ -237,7 +287,8 @@ def analyze(rows: Iterable[StudyRow], *, base: str = BASE, seed: int = 0) -> Ana
             key=lambda each: each.validation_mse,
             default=None,
         ),
-        effects=_effects(measured, reference, errors) if reference else (),
+        effects=effects,
+        ranking=_ranking(effects),
         family=_family(measured, reference, errors),
         code_size=_code_size(distinct, seed),
         equal_size=_equal_size(measured, distinct, errors),
@@ -245,18 +296,31 @@ def analyze(rows: Iterable[StudyRow], *, base: str = BASE, seed: int = 0) -> Ana
     )
 
 
-def summarize(rows: Iterable[StudyRow]) -> tuple[Architecture, ...]:
-    """Gather the rows of each label, in order of first appearance."""
+def summarize(
+    rows: Iterable[StudyRow], descriptions: Mapping[str, Description] | None = None
+) -> tuple[Architecture, ...]:
+    """Gather the rows of each label, in order of first appearance.
+
+    Args:
+        rows: Rows of a study.
+        descriptions: Descriptions of the networks by label, as far as they are known.
+    """
     groups: dict[str, list[StudyRow]] = {}
     for row in rows:
         groups.setdefault(row.label, []).append(row)
-    return tuple(map(_architecture, groups.values()))
+    known = descriptions or {}
+    return tuple(_architecture(each, known.get(label)) for label, each in groups.items())
 
 
-def _architecture(rows: Sequence[StudyRow]) -> Architecture:
+def _architecture(rows: Sequence[StudyRow], description: Description | None) -> Architecture:
+    code = description.code if description else None
     good = [row for row in rows if 0 < row.test_mse < math.inf]
     errors = {row.seed: row.test_mse for row in sorted(good, key=lambda row: row.seed)}
     computed: dict[str, Any] = {
+        "decoder": tuple(row.kind for row in description.rows[code.row :])
+        if description and code
+        else (),
+        "expands": bool(description and code and code.size > size_of(description.input)),
         # The median, because other programs may have slowed a run down.
         "seconds_per_epoch": float(np.median([row.seconds_per_epoch for row in rows])),
         "errors": errors,
@@ -288,6 +352,11 @@ def _effects(
         LevelEffect(
             architecture=each,
             same_code=each.code_size == base.code_size,
+            also=tuple(
+                name
+                for name, attribute in _ALSO.items()
+                if getattr(each, attribute) != getattr(base, attribute)
+            ),
             contrast=contrasts[each.label],
             cost_ratios={
                 name: _ratio(getattr(each, name), getattr(base, name))
@@ -296,6 +365,19 @@ def _effects(
         )
         for each in levels
     )
+
+
+def _ranking(effects: Iterable[LevelEffect]) -> tuple[LevelEffect, ...]:
+    def size(effect: LevelEffect) -> float:
+        return abs(math.log(effect.contrast.ratio.estimate))
+
+    decided = [
+        each
+        for each in effects
+        if each.same_code and each.contrast.verdict in (Verdict.LOWER, Verdict.HIGHER)
+    ]
+    largest = {each.factor: each for each in sorted(decided, key=size)}
+    return tuple(sorted(largest.values(), key=size, reverse=True))
 
 
 def _ratio(value: int | None, base: int | None) -> float | None:
@@ -314,8 +396,41 @@ def _family(
     if len({*sizes.values()}) < 3:
         return None
     doubling = errors.contrasts({"doubling": errors.slope(sizes)})["doubling"]
-    family = sorted((each.code_size or 0, each.label, each) for each in levels if each.bottleneck)
-    return FamilyAnswer(architectures=tuple(each for *_, each in family), doubling=doubling)
+    ordered = sorted((each.code_size or 0, each.label, each) for each in levels if each.bottleneck)
+    family = tuple(each for *_, each in ordered)
+    steps = _steps({each.code_size or 0: each for each in reversed(family)}, errors)
+    # Equal at the end and not to the code's size: it is a representation before or after the code.
+    end = [each for each in family if each.narrowest == family[-1].narrowest]
+    capped = end[0] if family[-1].narrowest != family[-1].code_size and len(end) > 1 else None
+    before, after = (
+        [abs(math.log(each.doubling.ratio.estimate)) for each in steps if (each.first in end) == at]
+        for at in (False, True)
+    )
+    return FamilyAnswer(
+        architectures=family,
+        doubling=doubling,
+        steps=steps,
+        capped=capped,
+        flattens=capped is not None and max(after, default=math.inf) < min(before, default=0),
+    )
+
+
+def _steps(by_size: Mapping[int, Architecture], errors: ModeratedErrors) -> tuple[Step, ...]:
+    """Compare each network with the next larger one; the intervals of all steps hold together."""
+    pairs = [*itertools.pairwise(sorted(by_size))]
+    slopes = {
+        by_size[second].label: errors.slope({by_size[each].label: each for each in (first, second)})
+        for first, second in pairs
+    }
+    contrasts = errors.contrasts(slopes)
+    return tuple(
+        Step(
+            first=by_size[first],
+            second=by_size[second],
+            doubling=contrasts[by_size[second].label],
+        )
+        for first, second in pairs
+    )
 
 
 def _code_size(distinct: Sequence[Architecture], seed: int) -> CodeSizeAnswer:
@@ -334,7 +449,6 @@ def _code_size(distinct: Sequence[Architecture], seed: int) -> CodeSizeAnswer:
             name: correlation(values, errors, seed=seed) for name, values in others.items()
         },
         held=correlation(sizes, errors, [*others.values()], seed=seed),
-        law=power_law(sizes, errors),
     )
 
 
@@ -365,4 +479,5 @@ def _equal_size(
             if len(maps) > 1
             else None
         ),
+        steps=_steps(maps, errors) if len(maps) > 1 else (),
     )

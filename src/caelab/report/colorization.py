@@ -1,7 +1,7 @@
 """Exercise 3: runs that color gray images, compared in numbers and pictures."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +13,15 @@ from caelab.metrics.image_metrics import METRICS
 from caelab.metrics.moderated import Contrast
 from caelab.metrics.statistics import Interval
 from caelab.report.document import Cell, ImageRows, Part
-from caelab.report.run_differences import Variants, changed_options, network_name
+from caelab.report.run_differences import (
+    Variants,
+    changed_options,
+    network_name,
+    rgb_text,
+)
 from caelab.report.run_images import RunImages
 
-COLUMNS = ("mse", "psnr_of_mean", "mae", "chroma_mse", "ciede2000", "accuracy2", "accuracy5")
+COLUMNS = ("mse", "psnr", "mae", "chroma_mse", "ciede2000", "accuracy2", "accuracy5")
 """Metrics of the table besides colorfulness, in the order of its columns."""
 
 IMAGES = 10
@@ -24,6 +29,46 @@ IMAGES = 10
 
 ROWS = 6
 """Largest number of variants in a strip: the best by validation."""
+
+SMALLER = 0.5
+"""A network with a smaller share of the base's weights is no idea on it, but another network."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Colorizer:
+    """What a variant's name stands for.
+
+    Attributes:
+        label: Name of the variant.
+        network: Name of the network, or the beginning of its text.
+        text: Text of the network.
+        found_as: Name of the network in the study of architectures that found it best; empty for
+            other networks.
+        options: Options in which it differs from the base; those of the base from the defaults.
+    """
+
+    label: str
+    network: str
+    text: str
+    found_as: str
+    options: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineAhead:
+    """A metric by which a baseline is better than every network.
+
+    Attributes:
+        metric: Title of the metric.
+        baseline: Name of the baseline.
+        value: Its mean over images.
+        network: That of the best network by this metric.
+    """
+
+    metric: str
+    baseline: str
+    value: float
+    network: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +102,13 @@ class ColorAnswer:
         images: Number of test images.
         mse: Test error of the best, with its interval over seeds.
         ciede2000: Mean color difference ΔE₀₀ of the best, with its interval over seeds.
+        colorizers: What the names of the variants stand for, the base first.
         baselines: Mean metrics of the gray input itself, and of one color in all pixels.
+        strongest: Name of the best baseline by metric: ``mse`` and ``ciede2000``.
+        ahead: Metrics by which a baseline is better than every network.
         targets: Comparison of RGB and chroma for every network that was trained with both.
         ideas: Test error of each other variant as a multiple of the base's, the best first.
+        smaller: The same of networks with a smaller share of its weights than ``SMALLER``.
     """
 
     best: str
@@ -67,25 +116,79 @@ class ColorAnswer:
     images: int
     mse: Interval
     ciede2000: Interval
+    colorizers: tuple[Colorizer, ...]
     baselines: dict[str, dict[str, float]]
+    strongest: dict[str, str]
+    ahead: tuple[BaselineAhead, ...]
     targets: tuple[TargetAnswer, ...]
     ideas: dict[str, Contrast]
+    smaller: dict[str, Contrast]
+
+    @property
+    def best_colorizer(self) -> Colorizer:
+        """What the name of the best variant stands for."""
+        return next(each for each in self.colorizers if each.label == self.best)
 
 
-def answer_colors(variants: Variants) -> ColorAnswer:
-    """Compare colorizing runs, sorted into variants."""
+def answer_colors(variants: Variants, found: Mapping[str, str] | None = None) -> ColorAnswer:
+    """Compare colorizing runs.
+
+    Args:
+        variants: The runs, sorted into variants.
+        found: Names of the networks that studies of architectures found best, by text.
+    """
     base, best = variants.base, variants.best
-    ideas = variants.errors.against(base.label)
+    contrasts = variants.errors.against(base.label)
+    ordered = sorted(contrasts.items(), key=lambda each: each[1].ratio.estimate)
+    weights = {each.label: each.first.description.weights for each in variants.all}
+    enough = SMALLER * weights[base.label]
+    baselines: dict[str, dict[str, float]] = base.first.result["baselines"]
     return ColorAnswer(
         best=best.label,
         base=base.label,
         images=base.first.result["test"]["n"],
         mse=variants.errors.interval(best.label, best.mean("mse").estimate),
         ciede2000=best.mean("ciede2000"),
-        baselines=base.first.result["baselines"],
+        colorizers=tuple(
+            Colorizer(
+                label=each.label,
+                network=network_name(each.first),
+                text=each.first.description.text,
+                found_as=(found or {}).get(rgb_text(each.first), ""),
+                options=changed_options(each.first, None if each is base else base.first),
+            )
+            for each in variants.all
+        ),
+        baselines=baselines,
+        strongest={
+            metric: min(baselines, key=lambda name: baselines[name][metric])
+            for metric in ("mse", "ciede2000")
+            if baselines and all(metric in each for each in baselines.values())
+        },
+        ahead=tuple(_ahead(variants, baselines)),
         targets=tuple(_targets(variants)),
-        ideas=dict(sorted(ideas.items(), key=lambda idea: idea[1].ratio.estimate)),
+        ideas={label: idea for label, idea in ordered if weights[label] >= enough},
+        smaller={label: other for label, other in ordered if weights[label] < enough},
     )
+
+
+def _ahead(
+    variants: Variants, baselines: Mapping[str, Mapping[str, float]]
+) -> Iterator[BaselineAhead]:
+    for name in COLUMNS:
+        metric = METRICS[name]
+        sign = 1 if metric.better == "higher" else -1
+        network = max(sign * each.mean(name).estimate for each in variants.all)
+        values = {each: sign * means[name] for each, means in baselines.items() if name in means}
+        best = max(values, key=lambda each: values[each], default="")
+        # A metric that was not measured is NaN, which is larger than nothing.
+        if best and values[best] > network:
+            yield BaselineAhead(
+                metric=metric.title,
+                baseline=best,
+                value=sign * values[best],
+                network=sign * network,
+            )
 
 
 def _targets(variants: Variants) -> Iterator[TargetAnswer]:
@@ -122,7 +225,7 @@ def _targets(variants: Variants) -> Iterator[TargetAnswer]:
 
 
 def comparison_part(variants: Variants, answer: ColorAnswer, images: RunImages) -> Part:
-    """Return the part with all colorizers in one table, what ideas change, and pictures.
+    """Return the part with all colorizers in one table, and pictures.
 
     Args:
         variants: Colorizing runs, sorted.
@@ -157,16 +260,21 @@ def comparison_part(variants: Variants, answer: ColorAnswer, images: RunImages) 
         "pictures": pictures,
         "missing_pictures": missing,
         "left_out": variants.left_out,
-        "network": network_name(base),
-        "text": base.description.text,
-        "options": changed_options(base),
         "same_validation": len(alike) == 1,
         "comparison": rows,
         "targets": [
             (target, [(name, *pair) for name, pair in target.means.items()])
             for target in answer.targets
         ],
-        "ideas": [
+        "metrics": {name: metric.heading for name, metric in METRICS.items()},
+    }
+    return Part("colorization", context)
+
+
+def ideas_part(answer: ColorAnswer) -> Part:
+    """Return the part about what changes the base's error."""
+    tables = {
+        name: [
             (
                 label,
                 *(each - 1 for each in (idea.ratio.estimate, idea.ratio.low, idea.ratio.high)),
@@ -174,11 +282,11 @@ def comparison_part(variants: Variants, answer: ColorAnswer, images: RunImages) 
                 idea.ratio.n,
                 idea.more_seeds,
             )
-            for label, idea in answer.ideas.items()
-        ],
-        "metrics": {name: metric.heading for name, metric in METRICS.items()},
+            for label, idea in contrasts.items()
+        ]
+        for name, contrasts in (("ideas", answer.ideas), ("smaller", answer.smaller))
     }
-    return Part("colorization", context)
+    return Part("ideas", {"answer": answer, **tables})
 
 
 def color_pictures(variants: Variants, images: RunImages) -> dict[str, ImageRows]:

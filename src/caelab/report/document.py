@@ -120,6 +120,7 @@ class Document:
         pictures: Pictures by the name of their file.
         tables: Tables as plain values: ``section``, ``name``, ``caption``, ``columns``, ``rows``.
         headings: Printed headings of each table, in which estimate and interval are one column.
+        folded: Whether a page shows each table on demand only.
     """
 
     language: str = "en"
@@ -127,3 +128,4 @@ class Document:
     pictures: dict[str, Picture] = field(default_factory=dict)
     tables: list[dict[str, Any]] = field(default_factory=list)
     headings: list[list[str]] = field(default_factory=list)
+    folded: list[bool] = field(default_factory=list)

@@ -75,7 +75,8 @@ class StudyResults:
     @functools.cached_property
     def analysis(self) -> Analysis:
         """Answers of the rows about architectures."""
-        return analyze(self.rows)
+        descriptions = {row.label: self.runs[row.run].description for row in self.rows}
+        return analyze(self.rows, descriptions=descriptions)
 
 
 @dataclass(kw_only=True)
@@ -155,7 +156,15 @@ def _gather_study(folder: Path, home: Path | None, found: ReportInputs, read: Re
     # A study's folder is in the folder of its runs, or in the folder of a lab that is there.
     homes = [*([home] if home else []), folder.parent, folder.parent.parent]
     rows, runs = [], {}
-    for row in read_rows(folder / "results.csv"):
+    lines = read_rows(folder / "results.csv")
+    if lines and not any((each / row.run).is_dir() for each in homes for row in lines):
+        # Otherwise each run would be named, and nothing be said of what to do.
+        places = " or ".join(map(str, homes))
+        raise InputError(
+            f"{folder}: its run directories are not in {places}. Name the folder that holds them as"
+            " `runs`."
+        )
+    for row in lines:
         paths = [each / row.run for each in homes]
         try:
             run = read(next((path for path in paths if path.is_dir()), paths[0]).resolve())

@@ -32,7 +32,7 @@ def size_in_words(ratio: float) -> str:
     >>> size_in_words(0.76)
     '24%'
     """
-    digits = 4 if ratio < 0.01 else 2  # −100% would say that there is no error
+    digits = 4 if ratio < 0.005 else 2  # −100% would say that there is no error
     return f"{significant(abs(ratio - 1) * 100, digits)}%"
 
 

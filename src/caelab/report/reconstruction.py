@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from caelab.errors import InputError
 from caelab.metrics.statistics import Interval, mean_interval
 from caelab.networks.layers.base import format_shape
@@ -47,6 +49,7 @@ class ReconstructionAnswer:
         network: Text of the network.
         weights: Number of weights and biases.
         images: Number of test images.
+        training: Mean training error over seeds in each epoch, over which it is a mean itself.
         validation: Mean validation error over seeds after each epoch.
         end_ratio: Validation error after the last epoch as a multiple of its training error.
         mse: Test error, with its interval over seeds.
@@ -60,6 +63,7 @@ class ReconstructionAnswer:
     network: str
     weights: int
     images: int
+    training: tuple[float, ...]
     validation: tuple[float, ...]
     end_ratio: float
     mse: Interval
@@ -112,6 +116,12 @@ def reconstruction_part(
             for number, row in zip(itertools.count(1), description.rows)
         ],
         "curves": Drawing("training-curves", curves),
+        "epochs": [
+            (epoch, *errors)
+            for epoch, errors in enumerate(
+                zip(answer.training, answer.validation, strict=True), start=1
+            )
+        ],
         "errors": [
             *map(_errors, groups),
             *((f"PCA {size:,}", mse, *[None] * 6) for size, mse in answer.linear.items()),
@@ -136,11 +146,8 @@ def _answer(group: Sequence[FinishedRun], found: ErrorSites | None) -> Reconstru
         network=first.description.text,
         weights=first.description.weights,
         images=first.result["test"]["n"],
-        validation=tuple(
-            mean_interval(row["validation_mse"] for row in rows).estimate
-            # The mean curve ends with the seed that was trained for the fewest epochs.
-            for rows in zip(*(run.epochs for run in group), strict=False)
-        ),
+        training=_by_epoch(group, "train_mse"),
+        validation=_by_epoch(group, "validation_mse"),
         end_ratio=mean_interval(
             run.epochs[-1]["validation_mse"] / run.epochs[-1]["train_mse"] for run in group
         ).estimate,
@@ -151,11 +158,17 @@ def _answer(group: Sequence[FinishedRun], found: ErrorSites | None) -> Reconstru
     )
 
 
+def _by_epoch(group: Sequence[FinishedRun], name: str) -> tuple[float, ...]:
+    """Return the means over seeds; seeds that were trained for fewer epochs end the curve."""
+    rows = zip(*(run.epochs for run in group), strict=False)
+    return tuple(mean_interval(row[name] for row in each).estimate for each in rows)
+
+
 def _errors(group: Sequence[FinishedRun]) -> tuple[Cell, ...]:
     mse, first = over_seeds(group), group[0]
     psnr = mean_interval(run.result["test"]["psnr"] for run in group).estimate
-    # The smallest, because other programs can only make a run slower.
-    seconds = min(run.result["seconds_per_epoch"] for run in group)
+    # The median, as in the table of all networks.
+    seconds = float(np.median([run.result["seconds_per_epoch"] for run in group]))
     epochs = max(len(run.epochs) for run in group)
     return (
         *(first.description.text, mse.estimate, mse.low, mse.high),

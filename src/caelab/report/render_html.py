@@ -135,7 +135,7 @@ def _set_anchors(headings: Iterable[SyntaxTreeNode]) -> None:
 
 def _blocks(nodes: Sequence[SyntaxTreeNode], document: Document) -> Iterator[dict[str, Any]]:
     """Yield what the template prints, block by block: the HTML, and captions and other extras."""
-    tables = [*zip(document.headings, document.tables, strict=True)]
+    tables = [*zip(document.headings, document.tables, document.folded, strict=True)]
     # The first word of a remark says its kind.
     words = read_language(document.language).words
     kinds = {words[kind]: kind for kind in ("missing", "warning")}
@@ -143,7 +143,7 @@ def _blocks(nodes: Sequence[SyntaxTreeNode], document: Document) -> Iterator[dic
     for node, following in itertools.pairwise([*nodes, None]):
         if node is None or node is caption:
             continue
-        block: dict[str, Any] = {"kind": node.type, "caption": "", "label": ""}
+        block: dict[str, Any] = {"kind": node.type, "caption": "", "label": "", "folded": False}
         image = _only(node, "image")
         # A caption is a paragraph in italics, because that is what it is in the Markdown file.
         if (image or node.type == "table") and (text := _only(following, "em")):
@@ -161,7 +161,7 @@ def _blocks(nodes: Sequence[SyntaxTreeNode], document: Document) -> Iterator[dic
             name, rows = "table", printed
             # A table that a template writes itself is not among the document's tables.
             if tables and [" ".join(each.split()) for each in tables[0][0]] == printed[0]:
-                _, table = tables.pop(0)
+                _, table, block["folded"] = tables.pop(0)
                 name, rows = table["name"], [table["columns"], *table["rows"]]
             shown = SHOWN if len(cells[0]) > WIDE else len(cells[0])
             _set_classes(cells, shown)

@@ -94,6 +94,7 @@ class _Writer:
         rows: Sequence[Sequence[Cell]] | None = None,
         *,
         interval: str = "",
+        folded: bool = False,
         caller: Callable[[], str] | None = None,
     ) -> Markup:
         """Print rows as a table.
@@ -105,6 +106,7 @@ class _Writer:
             rows: The rows; those that the part's context holds under ``name``, if left out.
             interval: Heading of an estimate; the bounds in the next two columns are printed with
                 it.
+            folded: Show the table on demand, where a page can do so.
             caller: Caption.
         """
         rows = self.part.context[name] if rows is None else rows
@@ -128,6 +130,7 @@ class _Writer:
             bounds = [*columns][at + 1 : at + 3]
             columns = {name: columns[name] for name in columns if name not in bounds}
         self.document.headings.append(list(columns))
+        self.document.folded.append(folded)
         formats = columns.values()
         sides = [":---" if each == "<" or isinstance(each, Mapping) else "---:" for each in formats]
         languages = itertools.repeat(self.language)
@@ -142,10 +145,11 @@ class _Writer:
         if not math.isfinite(estimate + low + high):
             return float(estimate)
         half = (high - low) / 2
-        text = f"{estimate:{format_}} ({low:{format_}} – {high:{format_}})"
+        # A narrow column breaks the line in front of the interval or after its dash.
+        text = f"{estimate:{format_}} ({low:{format_}}\xa0– {high:{format_}})"
         # ± would be wrong for an interval that is wider on one side.
         if abs(high - estimate - half) < 0.05 * half:
-            text = f"{estimate:{format_}} ± {half:{format_.removeprefix('+')}}"
+            text = f"{estimate:{format_}} ±\xa0{half:{format_.removeprefix('+')}}"
         return escape(self.language.number(text.replace("-", "−")))
 
     def figure(

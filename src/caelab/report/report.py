@@ -13,7 +13,7 @@ from caelab.errors import InputError
 from caelab.experiments.study import BASE
 from caelab.files import write_text
 from caelab.report.answers import Answers, answer_data, results_json
-from caelab.report.colorization import answer_colors, comparison_part
+from caelab.report.colorization import answer_colors, comparison_part, ideas_part
 from caelab.report.document import Part
 from caelab.report.inputs import ReportInputs, StudyResults, gather
 from caelab.report.interactive import choose_networks, interactive_data
@@ -27,6 +27,7 @@ from caelab.report.run_differences import Variants, find_variants
 from caelab.report.run_images import RunImages
 from caelab.report.run_reader import FinishedRun, groups
 from caelab.report.shortcomings import measure_shortcomings, shortcoming_part
+from caelab.report.study_baselines import LinearAnswer
 from caelab.report.study_report import study_part
 
 PICTURES = ("grid", "grid_networks", "samples", "effects_figure", "predicted")
@@ -136,6 +137,7 @@ def _answer(
     """Return the answers, the pictures at the top, and the sections with the evidence."""
     reconstruction = size = colors = shortcomings = None
     restorations: tuple[Any, ...] = ()
+    linear: dict[str, LinearAnswer] = {}
     sections: list[Part] = []
     # A picture of a later section replaces that of an earlier one, because it shows more networks.
     pictures: dict[str, Any] = dict.fromkeys(PICTURES)
@@ -147,11 +149,14 @@ def _answer(
         sections += [part, sizes]
     for study in tasks.studies:
         first, alone = study is tasks.studies[0], len(tasks.studies) == 1
-        part = study_part(study, images, suffix="" if alone else f": {study.name}", above=first)
+        suffix = "" if alone else f": {study.name}"
+        linear[study.name], part = study_part(study, images, suffix=suffix, above=first)
         sections.append(part)
         pictures |= part.context if first else {}
     if variants := tasks.variants:
-        colors = answer_colors(variants)
+        chosen = [study.analysis.best for study in tasks.studies]
+        found = {each.network: each.label for each in chosen if each}
+        colors = answer_colors(variants, found)
         part = comparison_part(variants, colors, images)
         sections.append(part)
         pictures |= part.context["pictures"]
@@ -160,6 +165,8 @@ def _answer(
             sections.append(shortcoming_part(shortcomings))
         except InputError as error:
             sections.append(Part("shortcomings", {"missing": str(error)}))
+        if colors.ideas or colors.smaller:
+            sections.append(ideas_part(colors))
     if tasks.restoring:
         restorations, part = restoration_part(tasks.restoring, images, names)
         sections.append(part)
@@ -168,6 +175,7 @@ def _answer(
         reconstruction=reconstruction,
         size=size,
         studies={study.name: study.analysis for study in tasks.studies},
+        linear=linear,
         colors=colors,
         shortcomings=shortcomings,
         restorations=restorations,

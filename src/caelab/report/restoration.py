@@ -10,6 +10,7 @@ from caelab.baselines.classical import classical_methods, measured_positions
 from caelab.data.image_set import evenly_spaced
 from caelab.errors import InputError
 from caelab.metrics.evaluate import estimates
+from caelab.metrics.moderated import moderate
 from caelab.metrics.statistics import Interval, mean_interval
 from caelab.report.document import Cell, ImageRows, Part
 from caelab.report.run_differences import Variant, find_variants, network_name
@@ -104,15 +105,22 @@ def compare(variant: Variant, images: RunImages, names: Mapping[str, str]) -> Re
         degradation=first.degradation,
         label=names.get(first.name) or network_name(first),
         network={
-            metric: mean_interval(float(each[metric][positions].mean()) for each in measures)
+            metric: _over_seeds(metric, [float(each[positions].mean()) for each in values])
             for metric in METRICS
-            if all(metric in each for each in measures)
+            if len(values := [each[metric] for each in measures if metric in each]) == len(measures)
         },
         baselines=dict(
             sorted(baselines.items(), key=lambda each: (each[0] != INPUT, -each[1]["psnr"]))
         ),
         images=len(positions),
     )
+
+
+def _over_seeds(metric: str, values: Sequence[float]) -> Interval:
+    """Return the mean over seeds with its interval."""
+    interval = mean_interval(values)
+    # An error's interval is one of logarithms, so that its lower bound is positive.
+    return moderate({"": values}).interval("", interval.estimate) if metric == "mse" else interval
 
 
 def _rows(found: Restoration) -> Iterable[tuple[Cell, ...]]:

@@ -113,10 +113,15 @@ def find_variants(runs: Sequence[FinishedRun], names: Mapping[str, str] | None =
     return Variants(tuple(variants), tuple(run.name for run in runs if run.images != images))
 
 
-def changed_options(run: FinishedRun) -> str:
-    """Return the options of a run that are not the defaults, except its network."""
-    changed = _differing(_options(run), make_config({}).flat())
-    return _labels(run, [name for name in changed if name != "network"])
+def changed_options(run: FinishedRun, base: FinishedRun | None = None) -> str:
+    """Return the options of a run that differ from those of another one, except the network.
+
+    Args:
+        run: The run.
+        base: The other run; by default the defaults count.
+    """
+    other = _options(base) if base else make_config({}).flat()
+    return _labels(run, [name for name in _differing(_options(run), other) if name != "network"])
 
 
 def network_name(run: FinishedRun) -> str:
@@ -130,8 +135,12 @@ def network_name(run: FinishedRun) -> str:
 def _options(run: FinishedRun) -> dict[str, Any]:
     """Return the options by which runs differ; a network adapted to several targets counts once."""
     # Undone, because the target, which decides the last layer, is an option itself.
-    network = str(adapt(run.description.network, outputs=CHANNELS))
-    return {**run.options, "network": network}
+    return {**run.options, "network": rgb_text(run)}
+
+
+def rgb_text(run: FinishedRun) -> str:
+    """Return the text of a run's network as it is where the output is RGB."""
+    return str(adapt(run.description.network, outputs=CHANNELS))
 
 
 def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,6 @@ from caelab.data.image_set import evenly_spaced
 from caelab.metrics.ambiguity import SIDE, Ambiguity, ambiguity, cut_patches, middle, patches_at
 from caelab.metrics.colorization_shortcomings import (
     EDGE,
-    FLAT,
     MIN_CHROMA,
     SHIFTS,
     Bleeding,
@@ -28,6 +27,7 @@ from caelab.metrics.colorization_shortcomings import (
     shifted_errors,
 )
 from caelab.metrics.evaluate import estimates
+from caelab.metrics.statistics import Interval, correlation
 from caelab.models.inference import restoring
 from caelab.progress import progress
 from caelab.report.document import Part
@@ -43,7 +43,7 @@ SHIFTED_IMAGES = 500
 
 PATCHES, TRAINING_PATCHES, TRAINING_IMAGES = 2000, 20_000, 10_000
 
-MIN_HUE_SHARE = 0.005
+MIN_HUE_SHARE = 0.02
 """Share of all pixels that a hue must have for the sentences to mention it."""
 
 
@@ -54,9 +54,12 @@ class Shortcomings:
     Attributes:
         label: Name of the network in the report.
         images: Number of test images that the network was run on again.
+        side: Height and width of the images in pixels.
         colorfulness: Colorfulness of the outputs over that of the truth; ``None`` if not measured.
         classes: Chroma error by class, largest first; empty without classes.
         hues: Errors by the hue of the truth.
+        rarity: Rank correlation over hues of their share of the pixels and the part of the true
+            color that is found.
         ambiguity: Error by how ambiguous the gray patch is; ``None`` for images smaller than one.
         bleeding: Chroma differences at edges and in flat areas.
         shifts: Errors under another brightness; the first is the unchanged input.
@@ -65,9 +68,11 @@ class Shortcomings:
 
     label: str
     images: int
+    side: int
     colorfulness: ColorfulnessKept | None
     classes: tuple[ClassError, ...]
     hues: tuple[ChromaError, ...]
+    rarity: Interval
     ambiguity: Ambiguity | None
     bleeding: Bleeding
     shifts: tuple[ShiftedError, ...]
@@ -126,9 +131,12 @@ def measure_shortcomings(variant: Variant, images: RunImages, *, seed: int = 0) 
         # Neighbors are training images, because a network learns from nothing else.
         rows = np.random.default_rng(seed).permutation(len(train))[:TRAINING_IMAGES]
         patches = _ambiguity(train.at(np.sort(rows)), some, estimate, seed)
+    hues = hue_errors(estimate, target)
+    seen = [(each.share, each.kept) for each in hues if np.isfinite(each.kept)]
     return Shortcomings(
         label=variant.label,
         images=len(positions),
+        side=run.config.data.size,
         colorfulness=(
             None if colorful is None or true is None else colorfulness_kept(colorful, true)
         ),
@@ -137,7 +145,8 @@ def measure_shortcomings(variant: Variant, images: RunImages, *, seed: int = 0) 
             if errors is None or test.labels is None
             else errors_by_class(errors, test.labels.numpy(), images.load(run).classes)
         ),
-        hues=hue_errors(estimate, target),
+        hues=hues,
+        rarity=correlation(*np.reshape(seen, (-1, 2)).T),
         ambiguity=patches,
         bleeding=bleeding(estimate, target),
         shifts=shifts,
@@ -156,5 +165,5 @@ def _ambiguity(
 
 def shortcoming_part(found: Shortcomings) -> Part:
     """Return the part about one network, from its measurements."""
-    limits = {"chroma": MIN_CHROMA, "edge": EDGE, "flat": FLAT, "side": SIDE}
+    limits = {"chroma": MIN_CHROMA, "edge": EDGE, "side": SIDE, "share": MIN_HUE_SHARE}
     return Part("shortcomings", {"answer": found, "limits": limits})

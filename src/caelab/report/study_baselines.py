@@ -39,6 +39,20 @@ class StudyBaselines:
     linear: dict[str, dict[int, float]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class LinearAnswer:
+    """The networks of a study against PCA of whole images with as many numbers.
+
+    Attributes:
+        compared: Number of networks that were compared; the others have no code that is a
+            bottleneck, or one as large as an image.
+        better: Labels of those with a smaller error than PCA.
+    """
+
+    compared: int
+    better: tuple[str, ...]
+
+
 _FILE = TypeAdapter(StudyBaselines)
 
 

@@ -18,14 +18,23 @@ from caelab.report.inputs import StudyResults
 from caelab.report.number_format import significant
 from caelab.report.run_images import RunImages, choose_images
 from caelab.report.run_reader import FinishedRun
-from caelab.report.study_baselines import WHOLE, StudyBaselines, measure_baselines
+from caelab.report.study_baselines import (
+    WHOLE,
+    LinearAnswer,
+    StudyBaselines,
+    measure_baselines,
+)
 
 IMAGES = 10
 """Test images in the grid of reconstructions."""
 
 
-def study_part(study: StudyResults, images: RunImages, *, suffix: str, above: bool) -> Part:
-    """Return the part of a report about a study; it names what is missing.
+def study_part(
+    study: StudyResults, images: RunImages, *, suffix: str, above: bool
+) -> tuple[LinearAnswer, Part]:
+    """Return how a study's networks compare with PCA, and its part of a report.
+
+    What is missing is named where it belongs.
 
     Linear codes of the networks' sizes are kept in ``baselines.json`` in the study's folder.
 
@@ -62,6 +71,10 @@ def study_part(study: StudyResults, images: RunImages, *, suffix: str, above: bo
     compared = [
         (each, whole[each.bottleneck]) for each in analysis.measured if each.bottleneck in whole
     ]
+    answer = LinearAnswer(
+        compared=len(compared),
+        better=tuple(each.label for each, mse in compared if each.mse.estimate < mse),
+    )
     at_size = {kind: line[shapes.size] for kind, line in linear.items() if shapes.size in line}
     figures = {
         "effects": partial(draw_effects, analysis),
@@ -73,17 +86,20 @@ def study_part(study: StudyResults, images: RunImages, *, suffix: str, above: bo
         "architectures": [_architecture(each, whole) for each in analysis.architectures],
         "effects": [
             _effect(each)
-            for each in sorted(analysis.effects, key=lambda each: each.contrast.ratio.estimate)
+            # Those with the base's code size first, as in the answer.
+            for each in sorted(
+                analysis.effects,
+                key=lambda each: (not each.same_code, each.contrast.ratio.estimate),
+            )
         ],
-        "compared": len(compared),
+        "linear": answer,
         "at_size": at_size,
-        "better": [each.label for each, mse in compared if each.mse.estimate < mse],
         **{
             f"{name}_figure": Drawing(f"{study.name}-{name.replace('_', '-')}", draw)
             for name, draw in figures.items()
         },
     }
-    return Part("study", context, name=study.name)
+    return answer, Part("study", context, name=study.name)
 
 
 def main_networks(analysis: Analysis) -> list[Architecture]:
@@ -125,8 +141,8 @@ def _effect(each: LevelEffect) -> tuple[Cell, ...]:
     return (
         each.architecture.label,
         *(bound - 1 for bound in (ratio.estimate, ratio.low, ratio.high)),
-        *(contrast.verdict, contrast.more_seeds, each.factor, each.same_code),
-        *(each.cost_ratios["weights"], each.cost_ratios["code_size"]),
+        *(contrast.verdict, each.same_code, ", ".join(each.also), each.factor),
+        *(contrast.more_seeds, each.cost_ratios["weights"], each.cost_ratios["code_size"]),
     )
 
 

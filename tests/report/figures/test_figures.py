@@ -130,8 +130,10 @@ def test_pictures_can_share_a_page(three: dict[str, Figure | None]) -> None:
 def test_effects_show_their_intervals(three: dict[str, Figure | None]) -> None:
     assert three["effects"] is not None
     written = texts(render(three["effects"], "effects", "svg"))
-    levels = [text for text in written if text.startswith(("kernel ", "code "))]
-    assert levels == ["kernel 5", "code 64", "kernel 1", "code 256"]
+    levels = [text for text in written if text.startswith(("kernel ", "code ", "another"))]
+    # Those that keep the size of the code come first.
+    held, other = EN.word("held_code"), EN.word("other_code")
+    assert levels == [held, "kernel 5", "kernel 1", other, "code 64", "code 256"]
     assert any(re.fullmatch(r"×0\.667 \(0\.\d+–0\.\d+\)", text) for text in written)
 
 
@@ -150,6 +152,15 @@ def test_the_code_size_marks_what_has_a_skip_connection_around_its_code(
     axes = three["code-size"].axes[0]
     stars = next(line for line in axes.lines if line.get_marker() == "*")
     assert stars.get_xydata().tolist() == [[512, pytest.approx(0.0001, rel=0.05)]]
+
+
+def test_the_code_size_joins_those_that_differ_in_it_alone(
+    three: dict[str, Figure | None],
+) -> None:
+    assert three["code-size"] is not None
+    lines = three["code-size"].axes[0].lines
+    family = next(line for line in lines if line.get_label() == EN.word("family"))
+    assert family.get_xdata().tolist() == [64, 256, 1024]
 
 
 def test_a_front_is_a_staircase(three: dict[str, Figure | None]) -> None:

@@ -19,7 +19,7 @@ from caelab.plotting import (
     new_axes,
     set_limits,
 )
-from caelab.report.architectures import Analysis
+from caelab.report.architectures import Analysis, LevelEffect
 from caelab.report.language import Language
 from caelab.report.number_format import significant
 
@@ -38,6 +38,8 @@ _MARKS: Mapping[str, Any] = {
 def draw_effects(analysis: Analysis, language: Language) -> Figure | None:
     """Draw the effects as multiples of the base's test MSE, in the order of the factors.
 
+    Those with another code size than the base's stand below the others, under a heading.
+
     Args:
         analysis: Analysis of a study.
         language: Language of the labels.
@@ -48,8 +50,17 @@ def draw_effects(analysis: Analysis, language: Language) -> Figure | None:
     effects = [each for each in analysis.effects if math.isfinite(each.contrast.ratio.estimate)]
     if not effects or analysis.base is None:
         return None
-    figure, axes = new_axes(_ROW * len(effects) + 1.4)
-    rows = np.arange(len(effects))
+    groups = {
+        word: [each for each in effects if each.same_code == same]
+        for word, same in (("held_code", True), ("other_code", False))
+    }
+    lines: list[LevelEffect | str] = []
+    for heading, members in groups.items():
+        # One group needs no heading.
+        lines += [*([heading] if all(groups.values()) else []), *members]
+    effects = [each for each in lines if isinstance(each, LevelEffect)]
+    rows = np.array([row for row, each in enumerate(lines) if isinstance(each, LevelEffect)])
+    figure, axes = new_axes(_ROW * len(lines) + 1.4)
     ratios = np.array([_bounds(each.contrast.ratio) for each in effects])
     # Small effects should look small: the axis shows at least ±10%.
     set_limits(axes, x=[1 / 1.1, *ratios[np.isfinite(ratios)], 1.1], margin=0.04)
@@ -62,18 +73,23 @@ def draw_effects(analysis: Analysis, language: Language) -> Figure | None:
         axes.errorbar(middle, rows[chosen], xerr=(middle - low, high - middle), **style)
     axes.xaxis.set_major_formatter(lambda value, _: f"×{language.number(format_plain(value))}")
     axes.axvline(1, color=INK, linewidth=1)
-    labels = [language.label(each.architecture.label) for each in effects]
-    axes.set_yticks(rows, labels, fontsize=9)
+    labels = [
+        language.word(line) if isinstance(line, str) else language.label(line.architecture.label)
+        for line in lines
+    ]
+    axes.set_yticks(range(len(lines)), labels, fontsize=9)
+    for label, line in zip(axes.get_yticklabels(), lines, strict=True):
+        label.set_fontweight("bold" if isinstance(line, str) else "normal")
     # The numbers are labels of a second axis, because an axis moves with the layout and text does
     # not.
     right = axes.secondary_yaxis("right")
     texts = [_in_numbers(each.contrast.ratio, language) for each in effects]
     right.set_yticks(rows, texts, fontsize=8)
-    for each in (axes, right):
-        each.tick_params(axis="y", length=0)
-        each.spines[["left", "right"]].set_visible(False)
+    for axis in (axes, right):
+        axis.tick_params(axis="y", length=0)
+        axis.spines[["left", "right"]].set_visible(False)
     # The first level is on top, as in the table.
-    axes.set_ylim(len(effects) - 0.4, -0.6)
+    axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.set_xlabel(language.word("effect_axis", mse=analysis.base.mse.estimate))
     add_legend(axes, "above")
     return figure

@@ -11,7 +11,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
-from scipy import stats
 
 from caelab.plotting import (
     BLUE,
@@ -26,7 +25,6 @@ from caelab.plotting import (
 )
 from caelab.report.architectures import Analysis, Architecture, EqualSizeAnswer, error_points
 from caelab.report.language import Language
-from caelab.report.number_format import significant
 
 _DEPTH = 4
 """Factor below the smallest error of a network down to which linear codes are shown."""
@@ -37,7 +35,9 @@ _DIRECTIONS = ((1, 0.7), (1, -0.7), (1, 0), (-1, 0.7), (-1, -0.7), (-1, 0), (0, 
 def draw_code_size(
     analysis: Analysis, linear: Mapping[str, Mapping[int, float]], language: Language
 ) -> Figure | None:
-    """Draw the networks by the size of their code, a power law through them, and linear codes.
+    """Draw the networks by the size of their code, joined where only the code changes.
+
+    Linear codes of the same sizes are lines.
 
     Args:
         analysis: Analysis of a study.
@@ -55,16 +55,11 @@ def draw_code_size(
     figure, axes = new_axes(5.2)
     bounds = [*shown[:, 1], shown[:, 1].min() / _DEPTH]
     set_limits(axes, x=shown[:, 0], y=bounds, number=language.number)
-    law = answer.law
-    # A line is drawn only if the data determine its exponent.
-    if not law.exponent.undetermined:
-        sizes, errors = error_points(answer.architectures, "code_size").T
-        at = np.geomspace(sizes.min(), sizes.max(), 60)
-        color = MARKS[5][0]
-        band = fit_band(sizes, errors, at)
-        axes.fill_between(at, *band, color=color, alpha=0.25, linewidth=0, label=word("band"))
-        exponent = language.number(significant(law.exponent.estimate, 2))
-        axes.plot(at, law(at), color=color, linewidth=1.5, label=word("fit", exponent=exponent))
+    # The line joins those whose steps the text tells: a fit through all would mix in what else
+    # differs between them.
+    if analysis.family:
+        points = error_points(analysis.family.architectures, "code_size").T
+        axes.plot(*points, "-", color=MARKS[5][0], linewidth=1.5, label=word("family"))
     for dashes, (name, line) in zip(LINES, linear.items(), strict=False):
         label = language.label(name)
         axes.plot(*np.array(sorted(line.items())).T, color=INK, linestyle=dashes, label=label)
@@ -86,31 +81,6 @@ def draw_code_size(
     points = error_points(list(named.values()), "code_size")
     label_points(axes, [*map(language.label, named)], points)
     return figure
-
-
-def fit_band(
-    sizes: np.ndarray, errors: np.ndarray, at: np.ndarray, *, confidence: float = 0.95
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return Student's confidence band of the line through the logarithms.
-
-    It is the interval of the mean, not of single points.
-
-    Args:
-        sizes: x, at least three positive numbers, ``(N,)``.
-        errors: y, positive, ``(N,)``.
-        at: x where the band is wanted, ``(K,)``.
-        confidence: Confidence of the interval at each single x.
-
-    Returns:
-        Lower and upper edge, each ``(K,)``.
-    """
-    x, y, at = np.log(sizes), np.log(errors), np.log(at)
-    line = stats.linregress(x, y)
-    # The variance of the mean at x is s²/n + stderr² · (x − x̄)², and s²/n is stderr² · var(x).
-    deviation = line.stderr * np.sqrt(x.var() + (at - x.mean()) ** 2)
-    reach = stats.t.ppf((1 + confidence) / 2, len(x) - 2) * deviation
-    middle = line.intercept + line.slope * at
-    return np.exp(middle - reach), np.exp(middle + reach)
 
 
 def draw_equal_size(

@@ -75,21 +75,20 @@ def draw_error_sites(sites: ErrorSites, language: Language) -> Figure:
         panel.set_title(language.word(key), fontsize=9)
         panel.spines[["top", "right"]].set_visible(False)
     pixel, frequency, steep = panels
-    shown = pixel.imshow(sites.by_pixel, cmap="viridis", interpolation="nearest")
+    # Thousandths, as the titles say: long numbers do not fit into narrow panels.
+    shown = pixel.imshow(sites.by_pixel * 1000, cmap="viridis", interpolation="nearest")
     pixel.set(xticks=[], yticks=[])
     bar = figure.colorbar(shown, ax=pixel, shrink=0.75, pad=0.03).ax
     # The frequencies are the upper edges of their bands.
     width = sites.frequencies[0]
     frequency.bar(sites.frequencies - width / 2, sites.lost * 100, width * 0.85, color=BLUE)
     frequency.set_xlabel(language.word("frequency"), fontsize=8)
-    steep.bar(np.arange(1, len(sites.by_steepness) + 1), sites.by_steepness, 0.85, color=ORANGE)
+    tenths = np.arange(1, len(sites.by_steepness) + 1)
+    steep.bar(tenths, sites.by_steepness * 1000, 0.85, color=ORANGE)
     steep.set_xlabel(language.word("steepness"), fontsize=8)
-    # One power of ten for the axis, because long numbers do not fit into a narrow panel.
     for axes in (bar, frequency, steep):
         axes.yaxis.set_major_formatter(_Numbers(language))
         axes.tick_params(labelsize=7.5)
-    for axes in (bar, steep):
-        axes.ticklabel_format(axis="y", scilimits=(-3, 3))
     frequency.xaxis.set_major_formatter(_Numbers(language))
     return figure
 

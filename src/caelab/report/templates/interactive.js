@@ -51,6 +51,23 @@
     }
   }
 
+  // What is wider than the screen says so, and fades out where it goes on.
+  function hintScrolling() {
+    for (const box of document.querySelectorAll("main > figure .frame, main > figure .scroll")) {
+      const hint = make("p", { class: "hint screen" }, word("scroll"));
+      const update = () => {
+        const hidden = box.scrollWidth - box.clientWidth;
+        hint.hidden = hidden <= 1;
+        box.classList.toggle("more-right", hidden - box.scrollLeft > 1);
+      };
+      box.after(hint);
+      box.addEventListener("scroll", update, { passive: true });
+      // Its content grows when all columns are shown.
+      const observer = new ResizeObserver(update);
+      [box, box.firstElementChild].forEach((each) => observer.observe(each));
+    }
+  }
+
   function load(source) {
     return new Promise((resolve, reject) => {
       const image = new Image();
@@ -291,6 +308,7 @@
 
   showContents();
   offerFigures();
+  hintScrolling();
   const section = document.getElementById("interactive");
   if (section) showInteractive(section);
 })();
