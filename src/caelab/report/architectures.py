@@ -50,7 +50,7 @@ class Architecture:
         skip_around_code: Whether a skip connection runs around the code, which then is no
             bottleneck.
         decoder: Kinds of the layers after the code; empty without a code or a description.
-        expands: Whether the code has more numbers than an image.
+        expands: True if the code has more numbers than an image.
         weights: Number of weights and biases.
         multiply_accumulates: Multiply-accumulates for one image.
         seconds_per_epoch: Median over seeds.
@@ -158,7 +158,7 @@ class FamilyAnswer:
     Attributes:
         architectures: The base and the levels of the factor ``CODE``, by rising code size.
         doubling: Factor on the error for each doubling of the code, on average.
-        steps: The same from each size to the next.
+        steps: Factors on the error for each doubling between neighboring sizes.
         capped: The smallest code from which on the narrowest representation keeps its size, as it
             is another one; ``None`` where it grows with the code to the end.
         flattens: Whether from there on each step changes the error less than any step before.
@@ -205,7 +205,7 @@ class EqualSizeAnswer:
             two areas or more; otherwise any.
         doubling: Factor on the error for each doubling of the area at half the channels, on
             average; ``None`` with fewer than two areas.
-        steps: The same from each area to the next.
+        steps: Factors on the error for each doubling between neighboring areas.
     """
 
     size: int
@@ -224,8 +224,8 @@ class Analysis:
         base: Network that effects are measured from; ``None`` where it has no finished run.
         best: Best network by validation error; ``None`` without any run.
         effects: Effects of every level of every factor.
-        ranking: Of each factor the largest certain effect at the base's code size, the largest
-            first.
+        ranking: The largest certain effect of each factor at the base's code size, by falling
+            size.
         family: Relation between code size and error where only the code changes; ``None`` with
             fewer than three sizes.
         code_size: Relation between code size and error across all architectures.

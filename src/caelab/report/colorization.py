@@ -62,7 +62,7 @@ class BaselineAhead:
         metric: Title of the metric.
         baseline: Name of the baseline.
         value: Its mean over images.
-        network: That of the best network by this metric.
+        network: Mean over images of the network that is best by this metric.
     """
 
     metric: str
@@ -108,7 +108,7 @@ class ColorAnswer:
         ahead: Metrics by which a baseline is better than every network.
         targets: Comparison of RGB and chroma for every network that was trained with both.
         ideas: Test error of each other variant as a multiple of the base's, the best first.
-        smaller: The same of networks with a smaller share of its weights than ``SMALLER``.
+        smaller: Such multiples for networks with a smaller share of its weights than ``SMALLER``.
     """
 
     best: str

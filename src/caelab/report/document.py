@@ -120,7 +120,7 @@ class Document:
         pictures: Pictures by the name of their file.
         tables: Tables as plain values: ``section``, ``name``, ``caption``, ``columns``, ``rows``.
         headings: Printed headings of each table, in which estimate and interval are one column.
-        folded: Whether a page shows each table on demand only.
+        folded: True for each table that a page shows on demand only.
     """
 
     language: str = "en"

@@ -156,15 +156,15 @@ def _gather_study(folder: Path, home: Path | None, found: ReportInputs, read: Re
     # A study's folder is in the folder of its runs, or in the folder of a lab that is there.
     homes = [*([home] if home else []), folder.parent, folder.parent.parent]
     rows, runs = [], {}
-    lines = read_rows(folder / "results.csv")
-    if lines and not any((each / row.run).is_dir() for each in homes for row in lines):
+    stated = read_rows(folder / "results.csv")
+    if stated and not any((each / row.run).is_dir() for each in homes for row in stated):
         # Otherwise each run would be named, and nothing be said of what to do.
-        places = " or ".join(map(str, homes))
+        searched = " or ".join(map(str, homes))
         raise InputError(
-            f"{folder}: its run directories are not in {places}. Name the folder that holds them as"
-            " `runs`."
+            f"{folder}: its run directories are not in {searched}. Name the folder that holds them"
+            " as `runs`."
         )
-    for row in lines:
+    for row in stated:
         paths = [each / row.run for each in homes]
         try:
             run = read(next((path for path in paths if path.is_dir()), paths[0]).resolve())
@@ -188,13 +188,6 @@ def _gather_study(folder: Path, home: Path | None, found: ReportInputs, read: Re
         and {"run", "label", "seed"} <= each.keys()
         and each["run"] not in runs
     ]
-    failures, failed = [], folder / "failed.csv"
-    try:
-        # The finished runs are reported even if the list of failures is damaged.
-        lines = read_csv(failed)[1:] if failed.is_file() else []
-        failures = [(label, int(seed), message) for label, seed, _, message in lines]
-    except (InputError, ValueError) as error:
-        found.problems.append(f"{failed} is damaged: {error}")
     found.studies.append(
         StudyResults(
             folder=folder,
@@ -204,9 +197,20 @@ def _gather_study(folder: Path, home: Path | None, found: ReportInputs, read: Re
             runs=runs,
             planned=len(planned) if isinstance(planned, list) else len(rows),
             unfinished=tuple(unfinished),
-            failures=tuple(failures),
+            failures=_read_failures(folder / "failed.csv", found),
         )
     )
+
+
+def _read_failures(file: Path, found: ReportInputs) -> tuple[tuple[str, int, str], ...]:
+    """Return label, seed and message of each run that failed."""
+    try:
+        # The finished runs are reported even if the list of failures is damaged.
+        lines = read_csv(file)[1:] if file.is_file() else []
+        return tuple((label, int(seed), message) for label, seed, _, message in lines)
+    except (InputError, ValueError) as error:
+        found.problems.append(f"{file} is damaged: {error}")
+        return ()
 
 
 def _in_order(rows: Sequence[StudyRow]) -> list[StudyRow]:

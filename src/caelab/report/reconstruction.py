@@ -116,12 +116,7 @@ def reconstruction_part(
             for number, row in zip(itertools.count(1), description.rows)
         ],
         "curves": Drawing("training-curves", curves),
-        "epochs": [
-            (epoch, *errors)
-            for epoch, errors in enumerate(
-                zip(answer.training, answer.validation, strict=True), start=1
-            )
-        ],
+        "epochs": [*zip(itertools.count(1), answer.training, answer.validation)],
         "errors": [
             *map(_errors, groups),
             *((f"PCA {size:,}", mse, *[None] * 6) for size, mse in answer.linear.items()),

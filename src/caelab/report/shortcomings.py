@@ -1,5 +1,6 @@
 """Shortcomings of the best colorizer, measured."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -132,7 +133,6 @@ def measure_shortcomings(variant: Variant, images: RunImages, *, seed: int = 0) 
         rows = np.random.default_rng(seed).permutation(len(train))[:TRAINING_IMAGES]
         patches = _ambiguity(train.at(np.sort(rows)), some, estimate, seed)
     hues = hue_errors(estimate, target)
-    seen = [(each.share, each.kept) for each in hues if np.isfinite(each.kept)]
     return Shortcomings(
         label=variant.label,
         images=len(positions),
@@ -146,12 +146,17 @@ def measure_shortcomings(variant: Variant, images: RunImages, *, seed: int = 0) 
             else errors_by_class(errors, test.labels.numpy(), images.load(run).classes)
         ),
         hues=hues,
-        rarity=correlation(*np.reshape(seen, (-1, 2)).T),
+        rarity=_rarity(hues),
         ambiguity=patches,
         bleeding=bleeding(estimate, target),
         shifts=shifts,
         invented=invented_color(estimate, target),
     )
+
+
+def _rarity(hues: Sequence[ChromaError]) -> Interval:
+    seen = [(each.share, each.kept) for each in hues if np.isfinite(each.kept)]
+    return correlation(*np.reshape(seen, (-1, 2)).T)
 
 
 def _ambiguity(

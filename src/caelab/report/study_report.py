@@ -68,13 +68,7 @@ def study_part(
             context["no_linear"] = str(error)
         context |= _reconstructions(study, networks, analysis.base or networks[0], images)
     shapes, whole = analysis.equal_size, linear.get(WHOLE, {})
-    compared = [
-        (each, whole[each.bottleneck]) for each in analysis.measured if each.bottleneck in whole
-    ]
-    answer = LinearAnswer(
-        compared=len(compared),
-        better=tuple(each.label for each, mse in compared if each.mse.estimate < mse),
-    )
+    answer = _against_pca(analysis, whole)
     at_size = {kind: line[shapes.size] for kind, line in linear.items() if shapes.size in line}
     figures = {
         "effects": partial(draw_effects, analysis),
@@ -100,6 +94,18 @@ def study_part(
         },
     }
     return answer, Part("study", context, name=study.name)
+
+
+def _against_pca(analysis: Analysis, linear: Mapping[int, float]) -> LinearAnswer:
+    compared = [
+        (each, linear[each.bottleneck or 0])
+        for each in analysis.measured
+        if each.bottleneck in linear
+    ]
+    return LinearAnswer(
+        compared=len(compared),
+        better=tuple(each.label for each, mse in compared if each.mse.estimate < mse),
+    )
 
 
 def main_networks(analysis: Analysis) -> list[Architecture]:
