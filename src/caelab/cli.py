@@ -1,4 +1,4 @@
-"""The command line. A command is imported when it is called, so that the help is instant."""
+"""The command line. Commands are imported when they are called, so that the help is fast."""
 
 import difflib
 import importlib
@@ -41,7 +41,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "glossary": "Explain a term in plain words.",
     },
 }
-"""Every command with its line in the help, in the order of the help."""
+"""Every command with its line in the help, in this order."""
 
 COMMANDS = [name for section in SECTIONS.values() for name in section]
 

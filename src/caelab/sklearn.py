@@ -116,7 +116,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
                 or a parameter is wrong.
         """
         images = self._validate(X, reset=True)
-        # Training takes bytes, as for every other data set, so that the code path is the same.
+        # As bytes, so that training is the same as for every other data set.
         pixels = np.rint(images * 255).astype(np.uint8)
         try:
             config = self._config(len(images))
@@ -131,13 +131,13 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         epochs = filter(None, fit(state, train, config, precision))
         self.history_ = [record | record.pop("terms") for record in map(asdict, epochs)]
         model = state.evaluated
-        # Prediction needs no statistics of batches: they become part of the convolutions.
+        # Batch normalization becomes part of the convolutions, because prediction needs no batches.
         assert isinstance(model.network, NetworkModule)
         model.network = fold_batchnorm(model.network.eval())
         self.model_ = model.cpu().eval()
         assert description.code is not None
         self.code_shape_ = description.code.shape
-        # scikit-learn names the columns of the output by this attribute.
+        # From this attribute scikit-learn makes the names of the output's columns.
         self._n_features_out = description.code.size
         return self
 
@@ -193,8 +193,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
             "batch_size": min(self.batch_size, count),
             "optimizer": {"kind": self.optimizer, "learning_rate": self.learning_rate},
             "loss": {"kind": self.loss},
-            # A generator may be passed instead of an integer; each fit then draws another seed from
-            # it.
+            # The user may pass a generator, from which each fit then draws another seed.
             "seed": int(check_random_state(self.random_state).randint(2**31 - 1)),
         }
         return make_config(merge(options, self.options or {}))
@@ -204,13 +203,13 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
         Args:
             images: Images or rows, as a user gives them.
-            reset: Whether they fix the shape and the range; otherwise they must fit them.
+            reset: Whether these images set the shape and the range; otherwise they must fit them.
         """
         # Checked first, because scikit-learn expects NotFittedError for any images.
         if not reset:
             check_is_fitted(self)
         values = check_array(images, dtype="numeric", allow_nd=True)
-        # `validate_data` would take the channels of images for their features.
+        # `validate_data` would count the channels of images as features.
         if values.ndim == 2:
             validate_data(self, images, reset=reset, skip_check_array=True)
             features = values.shape[1]

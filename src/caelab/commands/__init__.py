@@ -1,1 +1,1 @@
-"""The commands, a module each; ``caelab.cli`` imports one when it is called."""
+"""The commands, one module each; ``caelab.cli`` imports a command when it is called."""

@@ -1,4 +1,4 @@
-"""``caelab data``: the images that a run would be trained on."""
+"""``caelab data``: the images on which a run would be trained."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -25,7 +25,7 @@ def command(sheet: Path | None, as_json: bool, **options: str | int | None) -> N
     from caelab.data.summary import contact_sheet, summarize
     from caelab.experiments.config import make_config
 
-    # The configuration checks the values, with the messages that `caelab train` has.
+    # The configuration checks the values, with the same messages as in `caelab train`.
     data = make_config(given_options(options)).data
     images = load_images(data.source, size=data.size)
     summary = summarize(images, split_images(images, mode=data.split, seed=data.split_seed))

@@ -14,9 +14,9 @@ class DescribeCommand(HelpCommand):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the layers, then the examples."""
-        # Asked for only now: this loads the plug-ins, whose layers are listed with the others.
+        # Only now, because this loads the plug-ins, whose layers are listed, too.
         kinds = LayerKind.registry.values()
-        with formatter.section("Layers (N: a number; in brackets: what may be left out)"):
+        with formatter.section("Layers (N: a number; parts in brackets are optional)"):
             formatter.write_dl([(kind.usage(), kind.help) for kind in kinds], col_max=20)
         super().format_epilog(ctx, formatter)
 
@@ -70,7 +70,7 @@ def command(network: str, size: int, channels: int, as_json: bool) -> None:
             " network's text."
         ) from None
     description = describe(tree, channels=channels, size=size)
-    # A network whose output is smaller by design, such as an encoder, needs no remark.
+    # Only if pixels are left over: an encoder, for example, has a smaller output on purpose.
     if any(row.remainder for row in description.rows):
         try:
             require_image_output(description, channels=description.output[0])

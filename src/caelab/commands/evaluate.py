@@ -63,7 +63,7 @@ def command(
         if "source" in chosen.get("data", {}):
             data = {"size": data["size"]}
         chosen = merge({"data": data}, chosen)
-    # A folder of the name of a shipped model does not hide the model.
+    # A shipped model takes precedence over a folder with the same name.
     path = Path(target)
     result = evaluate(
         path if shipped is None and path.is_dir() else find_model(target),

@@ -27,13 +27,13 @@ class HelpCommand(click.Command):
     def __init__(self, *args: Any, examples: tuple[str, ...], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.examples = examples
-        # Some commands have three dozen options of a run: too much for one screen.
+        # Some commands have about 36 options of a run, which is too much for one screen.
         self.short = sum(hasattr(option, "group") for option in self.params) > SHORT
         if self.short:
             show_all = click.option(
                 "--help-all",
                 is_flag=True,
-                # Eager: it works without the arguments that the command needs.
+                # Eager options work without the arguments that the command requires.
                 is_eager=True,
                 expose_value=False,
                 callback=_show_all,
@@ -59,7 +59,7 @@ class HelpCommand(click.Command):
                 explained.setdefault(group, []).append(record)
         for heading, records in explained.items():
             with formatter.section(heading):
-                # A longer flag gets a line of its own, so that the explanations keep their width.
+                # A longer flag is on a separate line, so that the explanations keep their width.
                 formatter.write_dl(records, col_max=26)
         if named:
             with formatter.section("Options of a run, explained by --help-all"):
@@ -78,7 +78,7 @@ class HelpCommand(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples."""
         with formatter.section("Examples" if len(self.examples) > 1 else "Example"):
-            # Written as they are: a command line that is wrapped cannot be copied.
+            # Not wrapped, so that each command line can be copied.
             formatter.write("".join(f"  {example}\n" for example in self.examples))
 
 
@@ -97,7 +97,7 @@ def documented_command(
 
 def _show_all(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
-        # In the context, because the command object outlives this call.
+        # Stored in the context, because the command object is used for later calls, too.
         ctx.meta[HELP_ALL] = True
         click.echo(ctx.get_help())
         ctx.exit()

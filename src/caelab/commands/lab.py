@@ -76,7 +76,7 @@ def command(
     from caelab.report.language import read_language
     from caelab.report.report import write_report
 
-    # An hour of training should not end in a wrong word.
+    # Checked first, so that an hour of training does not end with an unknown language.
     read_language(language)
     base = make_config(given_options(options))
     echo("looking at the images, and timing the networks …", err=True)

@@ -1,4 +1,4 @@
-"""What people see of the lab: its plan, and its progress with the time left."""
+"""Show the lab in the terminal: its plan, and its progress with the remaining time."""
 
 import contextlib
 import time

@@ -1,4 +1,4 @@
-"""Messages of the library, which name parameters, in the words of the command line."""
+"""Convert messages of the library, which name parameters, to those of the command line."""
 
 import logging
 import re
@@ -27,7 +27,7 @@ def with_flags(message: str, command: click.Command | None = None) -> str:
         context = click.get_current_context(silent=True)
         command = context.command if context else None
     flags = {
-        # The last spelling is the long one, as in -o, --output.
+        # The last spelling is the long one, as in `-o, --output`.
         name: option.opts[-1]
         for option in (command.params if command else [])
         if isinstance(option, click.Option)
@@ -59,7 +59,7 @@ def _name(param: click.Parameter) -> str:
 
 
 def _expected(param: click.Parameter) -> str:
-    """Return what values an option or argument takes; nothing where its type does not tell."""
+    """Return which values an option or argument takes; empty if its type does not say it."""
     kind = param.type
     if isinstance(kind, click.Choice):
         # The metavar leaves out names that are known but no longer used.
@@ -74,7 +74,7 @@ def _expected(param: click.Parameter) -> str:
 
 
 class NoteHandler(logging.Handler):
-    """Shows the library's warnings on stderr as notes, each of them once, above a progress bar."""
+    """Show each warning of the library once on stderr, above a progress bar."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

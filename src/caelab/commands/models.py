@@ -59,7 +59,7 @@ def command(
     """
     from caelab.pictures.model_files import find_model, shipped_models
 
-    # The only part that writes, and that needs PyTorch.
+    # Imported here, because only this part needs PyTorch.
     if add is not None:
         from caelab.experiments.publish import publish
 
@@ -86,7 +86,7 @@ def command(
 
 def _best_baseline(model: "ShippedModel") -> tuple[float | None, str]:
     """Return the largest PSNR of the mean error among the baselines, and that baseline's name."""
-    # JSON has no infinity: a missing value is that of a baseline without any error.
+    # JSON has no infinity, so the value is missing for a baseline without any error.
     found = [
         (math.inf if errors["psnr_of_mean"] is None else errors["psnr_of_mean"], name)
         for name, errors in model.card["baselines"].items()

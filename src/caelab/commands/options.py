@@ -14,11 +14,11 @@ from caelab.training.config import KindName
 
 FunctionT = typing.TypeVar("FunctionT", bound=Callable[..., Any])
 
-# One list of words is easier to give than a flag, a number and a flag.
+# One list of words is easier to write than three options.
 TEST_TIME = tuple(name for name in PARAMETERS if name.startswith("tta_"))
 """Parameters that the one option ``--tta`` sets."""
 
-# By table: a new parameter in a table appears in the help without an entry here.
+# By table, so that a new parameter in a table needs no entry here.
 GROUPS: Mapping[str, str] = {
     "data": "Data",
     "init": "Network",
@@ -37,7 +37,7 @@ GROUPS: Mapping[str, str] = {
     "device": "Hardware",
     "precision": "Hardware",
 }
-"""Headings in the help, by the table or value of the configuration that is explained there."""
+"""Heading in the help for each table or single value of the configuration."""
 
 COMMON = (
     "data",
@@ -64,7 +64,7 @@ ALL = tuple(
 """Options of a run, in the order of the help; the network is an argument."""
 
 BOUNDS: Mapping[str, str] = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-"""What the help says of a parameter's constraints."""
+"""Words for the constraints of a parameter in the help."""
 
 TEST_TIME_HELP = (
     "Test-time augmentation: average the outputs for the image and for changed copies of it: flip"
@@ -82,7 +82,7 @@ OLD_FLAGS: Mapping[str, str] = {
     "--no-average-flips": "--tta none",
     "--no-average-enlarged": "--tta none",
 }
-"""Options of version 0.1 that are more than the old name of a parameter, and what to write now."""
+"""Options of version 0.1 that are not just an old name of a parameter, and their replacements."""
 
 
 class RunOption(click.Option):
@@ -90,7 +90,7 @@ class RunOption(click.Option):
 
     Args:
         names: Short name of the parameter, or ``"tta"``.
-        usual: What the help says of an option that is not given, if not the parameter's default.
+        usual: Default that the help shows instead of the parameter's default.
         common: ``--help`` explains the option even if there are many.
     """
 
@@ -100,7 +100,7 @@ class RunOption(click.Option):
         field, flag = parameters[0].field, flag_of(name)
         text, default = field.description, field.default
         kind: Any = field.annotation
-        # An optional or annotated type has the type of a given value as its first argument.
+        # The first argument of an optional or annotated type is the type of its values.
         while typing.get_origin(kind) not in (None, Literal):
             kind = typing.get_args(kind)[0]
         registries = [each.registry for each in field.metadata if isinstance(each, KindName)]
@@ -112,26 +112,26 @@ class RunOption(click.Option):
         elif kind is bool:
             flag, default, details = f"{flag}/--no-{flag[2:]}", "on" if default else "off", {}
         notes = [f"default: {usual or ('none' if default is None else default)}"]
-        # Not checked here but in the configuration: one message serves files and options.
+        # The configuration checks these, so that files and options have the same messages.
         notes += [
             f"{words} {getattr(constraint, bound)}"
             for constraint in field.metadata
             for bound, words in BOUNDS.items()
             if hasattr(constraint, bound)
         ]
-        # Without a default of `None`, click takes a flag that is not given for one that is off.
+        # Without the default `None`, click would treat a flag that is not given as off.
         super().__init__(
             [name, flag], default=None, help=f"{text}  [{'; '.join(notes)}]", **details
         )
         self.common = common
         self.group = GROUPS[parameters[0].path[0]]
         self.parameters = [parameter.dotted for parameter in parameters]
-        """Names in the library's messages that the command line replaces by this option."""
+        """Names in messages of the library in whose place the command line writes this option."""
 
     def make_metavar(self, *args: Any, **kwargs: Any) -> str:
         """Return the names that the option takes, those of plug-ins included."""
-        # The configuration checks the name: it also knows those of version 0.1. Plug-ins are loaded
-        # after this command has been imported, so only now their names are known.
+        # Plug-ins are loaded after this command has been imported, so their names are known only
+        # now. The configuration checks the name, because it also knows the names of version 0.1.
         names = "|".join(self.choices)
         return f"[{names}]" if names else super().make_metavar(*args, **kwargs)
 
@@ -145,7 +145,7 @@ def run_options(
 
     Args:
         names: Short names of parameters, or ``"tta"``; by default all of a run but the network.
-        usual: What the help says of options that are not given, if not the parameter's default.
+        usual: Default that the help shows instead of the parameters' defaults.
         common: Options that ``--help`` explains even if there are many.
     """
 

@@ -11,7 +11,7 @@ import click
 from caelab.errors import printable_lines
 from caelab.files import to_json
 
-# Not `exists=True`: the library says what is missing, and what to do, better than click.
+# Without `exists=True`, because the library's message is more helpful than click's.
 PATH = click.Path(path_type=Path)
 """Type of an option or argument that names a file or a folder."""
 
@@ -69,8 +69,9 @@ def table(rows: Iterable[Sequence[object]], columns: Mapping[str, str]) -> str:
 
     Args:
         rows: Objects that each row shows, the same number in every row.
-        columns: Formats of the cells by heading, as ``str.format`` takes them for the objects of a
-            row. A cell with a colon in its format is a number and aligned right, others left.
+        columns: Formats of the cells by heading, which ``str.format`` applies to the objects of a
+            row. A format with a colon is that of a number, which is aligned right; texts are
+            aligned left.
 
     >>> print(table([("copy", 0.5), ("pca-128", None)], {"name": "{0}", "MSE": "{1:.3f}"}))
     name       MSE
@@ -81,7 +82,7 @@ def table(rows: Iterable[Sequence[object]], columns: Mapping[str, str]) -> str:
     aligned = []
     for cell_format, *column in zip(columns.values(), columns, *cells, strict=True):
         align = str.rjust if ":" in cell_format else str.ljust
-        # Headings count, too: most are wider than their numbers.
+        # Including the heading, which is mostly wider than its numbers.
         width = max(map(len, column))
         aligned.append([align(cell, width) for cell in column])
     return "\n".join("  ".join(line).rstrip() for line in zip(*aligned, strict=True))
@@ -89,7 +90,7 @@ def table(rows: Iterable[Sequence[object]], columns: Mapping[str, str]) -> str:
 
 class _CellFormatter(string.Formatter):
     def format_field(self, value: Any, format_spec: str) -> Any:
-        """Format a value; a dash stands for one that does not exist, such as a missing code."""
+        """Format a value; a missing one, such as the size of a missing code, is a dash."""
         if value is None or value == math.inf:
             return "–" if value is None else "∞"
         return super().format_field(value, format_spec)

@@ -32,7 +32,7 @@ from caelab.commands.report_output import hand_over, report_options
     "--images/--no-images",
     default=True,
     show_default=True,
-    help="Show images of the data. Leave them out if you may not pass them on.",
+    help="Show images of the data. Use --no-images if you may not publish them.",
 )
 @report_options
 def command(
@@ -56,7 +56,7 @@ def command(
     \f
 
     Args:
-        folders: Run directories and folders of studies, with a name where one is wanted.
+        folders: Run directories and folders of studies, each with or without a name.
         out: Folder of the report.
         runs: Folder of the run directories of studies.
         data: Source of the images, where it is not that of the runs.
@@ -82,9 +82,9 @@ def command(
 
 
 def _named(folder: str) -> tuple[str, Path]:
-    """Return the name before ``=``, empty where there is none, and the folder."""
+    """Return the name before ``=``, which is empty if there is none, and the folder."""
     name, equals, rest = folder.partition("=")
-    # A folder whose own name contains "=" needs no name before it.
+    # The name of a folder may contain "=" itself.
     if Path(folder).exists() or not (equals and name and rest):
         return "", Path(folder)
     return name, Path(rest)

@@ -1,4 +1,4 @@
-"""``caelab restore``, ``denoise`` and ``reconstruct``: a picture in, a picture like it out."""
+"""``caelab restore``, ``denoise`` and ``reconstruct``: pictures to pictures of the same kind."""
 
 from typing import Any
 

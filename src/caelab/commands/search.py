@@ -1,4 +1,4 @@
-"""``caelab search``: options and networks, tried by the error on validation images."""
+"""``caelab search``: find options and networks with a small validation error."""
 
 import dataclasses
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What people see of a study: its plan, its progress while it runs, its results."""
+"""Show a study in the terminal: its plan, its progress and its results."""
 
 import contextlib
 import statistics
@@ -81,7 +81,7 @@ def results_table(rows: Sequence[StudyRow]) -> str:
         networks.append(
             (
                 same[0],
-                # Not the mean, because other work on the machine slows single runs down.
+                # The median, because other programs on the machine slow single runs down.
                 statistics.median(row.seconds_per_epoch for row in same),
                 statistics.mean(row.test_mse for row in same),
                 statistics.mean(row.test_psnr for row in same),
@@ -98,12 +98,12 @@ def watching(
     """Show progress on stderr while the block runs.
 
     Args:
-        text: Function that returns what a person at a terminal sees of the latest progress;
-            ``None`` stands for the time before the first.
-        line: Function that returns a line on what happened last, for other readers; may be empty.
+        text: Function that returns the text that a terminal shows for the latest progress, which is
+            ``None`` at first.
+        line: Function that returns a line about the latest event for logs; may be empty.
 
     Yields:
-        Function to call with the progress whenever something happened.
+        Function to call with the progress after each event.
 
     Raises:
         Interrupted: Someone pressed Ctrl-C.
@@ -125,7 +125,7 @@ def watching(
 
 
 def study_text(name: str, progress: "Progress | None") -> str:
-    """Return what a person at a terminal sees of a study's progress."""
+    """Return the text that a terminal shows for the progress of a study."""
     if progress is None:
         return f"{name}: reading the data …"
     best = sorted(progress.rows.values(), key=lambda row: row.validation_mse)
@@ -139,7 +139,7 @@ def study_text(name: str, progress: "Progress | None") -> str:
         "test MSE": "{0.test_mse:.6f}",
         "s/epoch": "{0.seconds_per_epoch:.1f}",
     }
-    # Copies, because the study changes them while a thread of the display reads them.
+    # Copies, because the study changes them while the thread of the display reads them.
     running = [
         f"running: {progress.planned[run].title}, {duration(time.monotonic() - start)}"
         for run, start in list(progress.running.items())
@@ -152,7 +152,7 @@ def study_text(name: str, progress: "Progress | None") -> str:
 
 
 def event(progress: "Progress", summary: str) -> str:
-    """Return a line on what happened last, or ``""`` where it is not worth one.
+    """Return a line about the latest event; empty if the event is of no interest.
 
     Args:
         progress: Progress of a study.
@@ -174,7 +174,7 @@ def event(progress: "Progress", summary: str) -> str:
 
 
 def counts(progress: "Progress") -> str:
-    """Return how far a study has come: runs done, running and left, time left, the best network."""
+    """Return finished, running and remaining runs, the remaining time, and the best network."""
     text = f"{len(progress.rows)} done"
     # Finished runs of other studies count, too, if their configuration is the same.
     text += f" ({progress.reused} from before)" if progress.reused else ""

@@ -67,7 +67,7 @@ def command(
             raise
         raise InputError(_with_lines(error, file, recipe, chosen)) from error
 
-    # Only now, because a wrong option should be answered at once.
+    # Imported only now, so that a wrong option is refused without waiting for PyTorch.
     import torch
 
     from caelab.experiments.run import run
@@ -93,11 +93,11 @@ def command(
 def _with_lines(
     error: ConfigError, file: Path, recipe: Mapping[str, Any], chosen: Mapping[str, Any]
 ) -> str:
-    """Return the message of an error, with the file and the line of what stands in the recipe."""
+    """Return the message of an error, with file and line where the recipe is wrong."""
     text = file.read_text(encoding="utf-8")
     problems = []
     for path, problem in error.problems.items():
-        # An option of the command line takes precedence: then the file is not at fault.
+        # An option of the command line replaces the recipe's value, and is not in the file.
         if states(recipe, path) and not states(chosen, path):
             line = None if file.suffix == ".json" else line_of(text, path)
             where = f"{file}, line {line}" if line else str(file)

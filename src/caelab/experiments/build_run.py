@@ -107,7 +107,7 @@ def make_state(
         # these are.
         chosen = torch.randperm(len(train), generator=generator)[:LSUV_IMAGES]
         keys = image_keys(train.rows[chosen.numpy()], config.seed).to(train.device)
-        # The network must be scaled for what it will see: degraded, normalized images.
+        # Scaled by the inputs of the network: degraded, normalized images.
         inputs = degrade(train.batch(chosen.to(train.device)), config.degradation, keys)
         initialize_lsuv(model.network, model.normalize(inputs))
     averaged = None

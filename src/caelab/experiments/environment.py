@@ -1,4 +1,4 @@
-"""Where a run happened: versions, device, threads, commit, memory.
+"""The environment of a run: versions, device, threads, commit, memory.
 
 PyTorch is imported where it is needed: :func:`peak_memory_bytes` is also for processes without it.
 """

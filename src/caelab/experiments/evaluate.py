@@ -107,7 +107,7 @@ def evaluate(
 def _weights_and_options(
     target: Path, options: Mapping[str, Any]
 ) -> tuple[Path, Mapping[str, Any]]:
-    """Return the weights file of a target; options that are missing are those of its run."""
+    """Return the weights file of a target, and options completed by those of its run."""
     if not target.is_dir():
         return target, options
     directory = RunDirectory(target)

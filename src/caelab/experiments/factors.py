@@ -4,8 +4,8 @@ A transformation changes one property everywhere in the network and keeps all ot
 effect of a level is the effect of that property. If there is nothing to change, the network stays
 the same, and the study refuses the level, because it equals the base.
 
-Layers are changed in the network's canonical text, where each knows its position: so brackets and
-repetitions around them stay as they are.
+Layers are changed in the network's canonical text, in which each layer has a position, so that
+brackets and repetitions around them stay the same.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,7 +25,7 @@ Level = str | int | float | bool
 """Level of a factor, as a study's file states it."""
 
 Changes = Iterable[tuple[Span, str]]
-"""Positions in the canonical text, in order, and what takes their place."""
+"""Positions in the canonical text, in order, and the new text of each."""
 
 
 def transform(network: Network, factor: str, level: Level) -> Network:
@@ -63,7 +63,7 @@ def _kernel(network: Network, level: int) -> Changes:
 
 
 def _channels(network: Network, level: float) -> Changes:
-    # The last layer gives the image's channels, which are not a matter of choice.
+    # The last layer must have the channels of the image.
     for layer in [layer for layer in _layers(network.items) if layer.weighted][:-1]:
         yield layer.span, str(replace(layer, number=max(1, round(layer.number * level))))
 
@@ -104,7 +104,7 @@ def _upsampling(network: Network, level: str) -> Changes:
             # A transposed convolution with a kernel of K + S − 1 can compute every `up conv`.
             learned = str(after.as_kind("deconv", kernel=after.kernel + factor - 1, stride=factor))
         else:
-            # Each of the S² positions gets weights of its own.
+            # Each of the S² positions gets its own weights.
             learned = f"{replace(after, number=after.number * factor**2)} shuffle{factor}"
         yield (layer.span[0], after.span[1]), learned
 

@@ -80,7 +80,7 @@ def finalize(
         result=result,
         footnote=footnote,
     )
-    # Last of all: its existence says that every other file is complete.
+    # Written last: its existence means that all other files are complete.
     directory.write(directory.result, result)
 
 
@@ -93,7 +93,7 @@ def _result(
 ) -> dict[str, Any]:
     """Return the content of ``result.json``."""
     description, card, splits = context.description, context.card, context.splits
-    # The median says what an epoch takes: the first one also compiles and fills caches.
+    # The median, because the first epoch also compiles programs and fills caches.
     seconds = [record["seconds"] for record in best.records]
     return {
         "network": description.text,

@@ -1,4 +1,4 @@
-"""Names of version 0.1: what was renamed since, and how files of that version are read.
+"""Names of version 0.1 and their new names, and how files of that version are read.
 
 Run directories of version 0.1 are read through :func:`migrate_config` and :func:`migrate_result`;
 recipes, studies and command-line options with old names are refused with the new name. Weights of

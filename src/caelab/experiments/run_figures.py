@@ -81,7 +81,7 @@ def draw_error(
 def draw_samples(
     file: Path, blocks: Iterable[Estimate], *, show_input: bool, title: str, footnote: str
 ) -> None:
-    """Draw blocks of images above what was made of them, with the PSNR of each.
+    """Draw blocks of images with the outputs below them and the PSNR of each.
 
     Args:
         file: File to write.

@@ -80,8 +80,8 @@ def describe_run(config: RunConfig) -> Description:
     outputs = target.output_channels(config.target, CHANNELS)
     inputs = config.degradation.channels(CHANNELS)
     network = config.network
-    # A text of the user's own for color images stays as it is: its last layer is an error if it
-    # does not fit, and is not changed in silence.
+    # A user's text for color images is not adapted: if its last layer does not fit, that is an
+    # error, and is not silently corrected.
     if outputs != CHANNELS or inputs != CHANNELS or preset_name(network.text):
         network = adapt(network, outputs=outputs)
     description = describe(network, channels=inputs, size=config.data.size)
@@ -112,8 +112,8 @@ def _require_consistency(config: RunConfig, target: type[PredictionTarget]) -> N
             f"`loss.kind` {loss} does not fit `target.kind` {target.name}. Choose the loss"
             f" {' or '.join(losses)}, or the target {' or '.join(targets)}."
         )
-    # A parameter without effect is refused: whoever chose it believes in an effect, and a search or
-    # a study would compare equal runs.
+    # A parameter without effect is refused, because its user expects an effect, and a search or a
+    # study would compare equal runs.
     if target.name != "bins":
         for name in ("bins", "rebalance", "temperature"):
             _require_default(config, name, f"the target bins, and this run has {target.name}")
@@ -127,7 +127,7 @@ def _require_consistency(config: RunConfig, target: type[PredictionTarget]) -> N
 
 
 def _require_default(config: RunConfig, name: str, owner: str) -> None:
-    """Raise if a parameter was chosen that has no effect; ``owner`` says what it belongs to."""
+    """Raise if a parameter without effect was set; ``owner`` says when it would have one."""
     parameter = PARAMETERS[name]
     if (value := parameter.value(config)) != parameter.default:
         raise InputError(f"`{parameter.dotted}` {value:g} is a parameter of {owner}.")
@@ -158,7 +158,7 @@ def load_data(data: DataConfig, images: ImageSet | None = None) -> tuple[ImageSe
 def require_trainable(
     config: RunConfig, description: Description, images: ImageSet, split: Split
 ) -> None:
-    """Raise unless the run can be trained on these images; warn if its task is no task.
+    """Raise unless the run can be trained on these images; warn if there is nothing to learn.
 
     Args:
         config: Configuration of the run.

@@ -1,4 +1,4 @@
-"""The step of SOAP for small matrices by ``soap.c``."""
+"""The step of SOAP for small matrices, computed by ``soap.c``."""
 
 import ctypes
 from typing import Any
@@ -13,7 +13,8 @@ LIBRARY = CLibrary(
 )
 
 MAX_PRODUCTS = 4_000_000
-"""Most multiplications in a product with a basis for which this is faster than PyTorch."""
+"""Largest number of multiplications in a product with a basis for which ``soap.c`` is faster than
+PyTorch."""
 
 Hyperparameters = c_struct("f first_beta second_beta rate correction epsilon decay")
 """``Hyperparameters`` of ``soap.c``, the numbers of one step."""
@@ -34,7 +35,7 @@ class SmallMatrix:
     """
 
     def __init__(self, parameter: Tensor, sides: torch.Size, state: dict[str, Any]) -> None:
-        self._state = dict(state)  # keeps the tensors alive, whose addresses C knows
+        self._state = dict(state)  # keeps the tensors alive whose addresses C knows
         tensors = (parameter, state["mean"], state["mean_square"])
         self._parameter = _Parameter(
             *sides,
@@ -43,8 +44,8 @@ class SmallMatrix:
                 for each in (*tensors, *state["covariances"], *state["bases"])
             ),
         )
-        # Scratch memory belongs to the parameter, as threads update several parameters at the same
-        # time.
+        # Each parameter has its own scratch memory, because threads update several parameters at
+        # the same time.
         self._scratch = torch.empty(LIBRARY.functions.scratch_floats(self._parameter))
         # In memory a gradient has the order (output, input channel, tap). SOAP's matrix has the
         # columns (tap, input channel), so C needs the number of taps to exchange the two.
@@ -83,7 +84,7 @@ class SmallMatrix:
 
 
 def small_matrix(parameter: Tensor, matrix: Tensor, state: dict[str, Any]) -> SmallMatrix | None:
-    """Return the parameter for ``soap.c``; ``None`` if PyTorch must, or is faster.
+    """Return the parameter for ``soap.c``; ``None`` if PyTorch must update it, or is faster.
 
     Args:
         parameter: The parameter that is trained, ``(m, …)``.
@@ -96,8 +97,7 @@ def small_matrix(parameter: Tensor, matrix: Tensor, state: dict[str, Any]) -> Sm
         and matrix.dtype == torch.float32
         and matrix.device.type == "cpu"
         and 0 < matrix.numel() * max(matrix.shape) <= MAX_PRODUCTS
-        # C moves the weights in place. A matrix with memory of its own is a copy, and an update of
-        # it would be lost.
+        # C changes the weights in place. If the matrix is a copy, the update would be lost.
         and matrix.data_ptr() == parameter.data_ptr()
         and matrix.is_contiguous()
         and LIBRARY.loaded is not None

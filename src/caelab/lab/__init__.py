@@ -1,1 +1,1 @@
-"""The lab: the three exercises as studies, for a budget, and their report."""
+"""The lab: the three exercises as studies within a budget, and their report."""

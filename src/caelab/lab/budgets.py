@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """Amount that a lab trains.
+    """How much a lab trains.
 
     Attributes:
         name: Name of the budget.
-        minutes: Rough duration on two cores, with CIFAR-10 except for the quick one.
+        minutes: Rough duration on two cores, with CIFAR-10; that of the quick one with photos.
         epochs: Epochs of every network except colorizers.
-        long_epochs: Epochs of one more, longer training of the reference network; ``None``: none.
+        long_epochs: Epochs of an additional, longer training of the reference network; ``None``
+            for no such training.
         limit: Largest number of training images; ``None``: all.
         seeds: Seeds of the reference network, in exercises 1 and 2.
         study_seeds: Seeds of the other networks of exercise 2.
@@ -86,11 +87,11 @@ BUDGETS: Mapping[str, Budget] = {
         color_seeds=(0, 1, 2),
     ),
 }  # fmt: skip
-"""Budgets by name. A larger one reuses the runs of a smaller one, where both train them alike."""
+"""Budgets by name. A larger one reuses those runs of a smaller one that both train equally."""
 
 
 def larger(budget: Budget) -> Budget | None:
-    """Return the next larger budget; ``None`` for the largest, and for one of your own."""
+    """Return the next larger budget; ``None`` for the largest, and for a custom budget."""
     names = [*BUDGETS]
     following = names[names.index(budget.name) + 1 :] if budget.name in names else []
     return BUDGETS[following[0]] if following else None

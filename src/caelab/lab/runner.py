@@ -1,4 +1,4 @@
-"""The lab: exercise after exercise is trained, or taken from finished runs.
+"""Run the lab: train its exercises one after another, and reuse finished runs.
 
 lab.studies ──► run_study (one study per exercise) ──► run directories ──► caelab.report
 """
@@ -36,7 +36,7 @@ class Stage:
     Attributes:
         study: Study that is trained.
         progress: Progress of the study, or its plan before it begins.
-        begun: True once its training has begun.
+        begun: True if its training has begun.
     """
 
     study: Study
@@ -91,12 +91,12 @@ class LabProgress:
         for stage in self.stages:
             progress = stage.progress
             left += progress.seconds_left(pace=pace, without=seen)
-            # Exercise 2 has the runs of exercise 1 among its own.
+            # The runs of exercise 1 are also runs of exercise 2, and are counted once.
             for name in progress.planned.keys() - seen:
                 run = progress.planned[name]
                 total += pace * run.seconds * run.threads / progress.capacity
             seen |= progress.planned.keys()
-        # A run that takes longer than expected must not make more than everything.
+        # If a run takes longer than expected, the remaining time must not exceed the total.
         total = max(total, left)
         return total, total - left
 
@@ -122,10 +122,10 @@ def plan_lab(
         images = dataclasses.replace(images, source=dataclasses.replace(images.source, note=""))
     if budget is None:
         budget = BUDGETS["standard" if images.source.name == "cifar10" else "quick"]
-    # A limit that limits nothing would give the runs another name than without it.
+    # A limit without effect would still change the names of the runs.
     if budget.limit is not None and budget.limit >= len(split.train):
         budget = dataclasses.replace(budget, limit=None)
-    # Exercise 2 finds the best network; until then the reference network takes its place, so that
+    # Exercise 2 will find the best network. Until then the reference network replaces it, so that
     # the duration can be estimated.
     wanted = studies.third(budget, base, base.network.text)
     possible = studies.possible(wanted, len(images.classes))
@@ -147,7 +147,7 @@ def plan_lab(
 
 
 def run_lab(progress: LabProgress, *, out: Path, command: str = "") -> Iterator[LabProgress]:
-    """Train what is missing; yield the progress whenever something happened.
+    """Train the missing runs; yield the progress after each event.
 
     A folder for each exercise in ``out`` holds its ``results.csv``, and ``lab.json`` describes the
     lab.
@@ -165,7 +165,7 @@ def run_lab(progress: LabProgress, *, out: Path, command: str = "") -> Iterator[
     write_text(out / RECORD, to_json(dataclasses.asdict(record)))
     architectures = progress.stages[1]
     for stage in progress.stages:
-        # Exercise 3 trains the network that exercise 2 found, which is known only now.
+        # Exercise 3 trains the best network of exercise 2, which is known only now.
         if stage is progress.stages[2]:
             base = progress.stages[0].study.base
             best = analyze(architectures.progress.rows.values()).best
@@ -186,7 +186,7 @@ def run_lab(progress: LabProgress, *, out: Path, command: str = "") -> Iterator[
 
 
 def _clear(folder: Path, identity: dict[str, Any]) -> None:
-    """Remove what another budget derived from its runs; the runs themselves stay."""
+    """Remove the results of another budget, but not its runs."""
     try:
         same = not difference(read_json(folder / "study.json").get("identity"), identity)
     except InputError:

@@ -55,8 +55,8 @@ def second(budget: Budget, base: RunConfig) -> Study:
         study,
         name="exercise-2",
         seeds=budget.study_seeds,
-        # Every effect is a change from the base, so that its error should be known best. These runs
-        # are exercise 1's.
+        # All effects are measured from the base, so its error should be known best. These runs are
+        # those of exercise 1.
         base_seeds=budget.seeds,
         variants=_chosen(study.variants, budget.networks),
     )
