@@ -163,7 +163,7 @@ def test_an_old_value_is_refused_with_the_new_one(
     answer = caelab("train", NETWORK, option, old)
     assert_wrong_input(answer, option)
     assert f"'{new}'" in answer.stderr
-    assert_wrong_input(caelab("train", NETWORK, option, "nonsense"), f"'{new}'")
+    assert_wrong_input(caelab("train", NETWORK, option, "nonsense"), f"{option} nonsense: should")
 
 
 def test_a_color_target_without_a_degradation_is_noted(

@@ -15,9 +15,12 @@ from caelab.experiments.setup import load_data, prepare_data
 from caelab.files import finite
 from caelab.metrics.evaluate import join_batches, measure_restored
 from caelab.metrics.summary import summarize_errors
+from caelab.models.card import ModelCard
+from caelab.models.image_model import ImageModel
 from caelab.models.inference import restoring
 from caelab.models.weights_file import load_model
 from caelab.networks.describe import describe, require_enlargeable, require_image_output
+from caelab.networks.description import Description
 from caelab.networks.parser import parse
 
 _log = logging.getLogger(__name__)
@@ -56,15 +59,7 @@ def evaluate(
     model.tta = card.tta.model_copy(update=options.get("test_time"))
     degradation = parse_degradation(card.degradation)
     images, split = load_data(config.data)
-    description = describe(
-        parse(card.network),
-        channels=degradation.channels(card.channels),
-        size=images.images.shape[2:],
-    )
-    require_image_output(description, channels=model.target.channels)
-    if model.tta.scale:
-        require_enlargeable(description, channels=model.target.channels)
-
+    description = _describe_fitting(model, card, images.images.shape[2:])
     splits = prepare_data(images, split, device)
     chosen = ["train", "validation", "test"] if part == "all" else [part]
     with restoring(model, precision) as restore:
@@ -85,23 +80,31 @@ def evaluate(
             " Choose test or validation.",
             part,
         )
-    result: dict[str, Any] = finite(
-        {
-            "model": str(file),
-            "network": card.network,
-            "degradation": card.degradation,
-            "target": card.target,
-            "test_time": model.tta.model_dump(),
-            "trained_on": card.data,
-            "data": splits.source.name,
-            "data_where": splits.source.where,
-            "data_note": splits.source.note,
-            "part": part,
-            "errors": summarize_errors(**metrics),
-            "baselines": {name: summarize_errors(**each) for name, each in baselines.items()},
-        }
-    )
-    return result
+    result = {
+        "model": str(file),
+        "network": card.network,
+        "degradation": card.degradation,
+        "target": card.target,
+        "test_time": model.tta.model_dump(),
+        "trained_on": card.data,
+        "data": splits.source.name,
+        "data_where": splits.source.where,
+        "data_note": splits.source.note,
+        "part": part,
+        "errors": summarize_errors(**metrics),
+        "baselines": {name: summarize_errors(**each) for name, each in baselines.items()},
+    }
+    return {name: finite(value) for name, value in result.items()}
+
+
+def _describe_fitting(model: ImageModel, card: ModelCard, size: tuple[int, int]) -> Description:
+    """Describe the model's network on images of a (height, width); raise if it does not fit."""
+    channels = parse_degradation(card.degradation).channels(card.channels)
+    description = describe(parse(card.network), channels=channels, size=size)
+    require_image_output(description, channels=model.target.channels)
+    if model.tta.scale:
+        require_enlargeable(description, channels=model.target.channels)
+    return description
 
 
 def _weights_and_options(

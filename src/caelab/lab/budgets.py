@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How much a lab trains.
+    """Amount of training in a lab.
 
     Attributes:
         name: Name of the budget.

@@ -160,20 +160,10 @@ def compare_pairs(
     >>> [pair.better for pair in compare_pairs({"good": good, "bad": bad}, resamples=500)]
     ['good']
     """
-    lengths = {len(values) for values in errors.values()}
-    if len(lengths) > 1 or 0 in lengths:
-        raise ValueError(
-            f"models compared in pairs need the same images, not {sorted(lengths)} of them"
-        )
     pairs = list(itertools.combinations(errors, 2))
     if not pairs:
         return ()
-    differences = np.stack(
-        [np.asarray(errors[a], np.float64) - np.asarray(errors[b], np.float64) for a, b in pairs],
-        axis=1,
-    )  # (N, pairs)
-    if not np.isfinite(differences).all():
-        raise ValueError("errors that are compared must be finite")
+    differences = _differences(errors, pairs)
     count = len(differences)
     bounds, p_values = _resample(differences, seed, resamples)
     if count < MIN_IMAGES:
@@ -191,6 +181,22 @@ def compare_pairs(
             pairs, np.stack(columns, axis=1).tolist(), strict=True
         )
     )
+
+
+def _differences(
+    errors: Mapping[str, Sequence[float] | np.ndarray], pairs: Sequence[tuple[str, str]]
+) -> np.ndarray:
+    """Return the difference of each pair's errors on every image, ``float64 (N, pairs)``."""
+    lengths = {len(values) for values in errors.values()}
+    if len(lengths) > 1 or 0 in lengths:
+        raise ValueError(
+            f"models compared in pairs need the same images, not {sorted(lengths)} of them"
+        )
+    table = {name: np.asarray(values, np.float64) for name, values in errors.items()}
+    differences = np.stack([table[first] - table[second] for first, second in pairs], axis=1)
+    if not np.isfinite(differences).all():
+        raise ValueError("errors that are compared must be finite")
+    return differences
 
 
 def _resample(differences: np.ndarray, seed: int, resamples: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ SCALED_WEIGHT = 1 / 3
 
 
 class TTA(BaseModel):
-    """Which changed copies of the input are averaged over.
+    """Choice of the changed copies of the input that are averaged over.
 
     This is part of a run's configuration, which is read without PyTorch.
 
