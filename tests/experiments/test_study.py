@@ -214,6 +214,10 @@ def test_seeds_that_are_none(given: object) -> None:
             based("optimizer = 'adam'"),
             "line 3, [base] optimizer: optimizer is a table: write optimizer.kind = 'adam'",
         ),
+        (
+            based("batch = 3\nbatch_size = 16"),
+            "line 3, [base] batch: batch is now called batch_size",
+        ),
         (based("optimizer.clip = 1"), "line 3, [base] optimizer.clip: optimizer.clip is now"),
         (based("[base.loss]\nkind = 'mae'"), "line 4, [base] loss.kind: loss.kind mae: should be"),
         (based("impair = 'gray'"), "line 3, [base] impair: impair is now called degradation"),

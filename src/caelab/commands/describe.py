@@ -75,7 +75,7 @@ def command(network: str, size: int, channels: int, as_json: bool) -> None:
         try:
             require_image_output(description, channels=description.output[0])
         except NetworkError as error:
-            echo(f"note: `caelab train` refuses images of this --size: {error}", err=True)
+            echo(f"note: `caelab train` would refuse images of this --size: {error}", err=True)
     if as_json:
         print_json(description.as_dict())
     else:

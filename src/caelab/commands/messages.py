@@ -83,7 +83,7 @@ class NoteHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Show a warning that was not shown before."""
         message = printable_lines(record.getMessage())
-        # The runs of a study find the same, one after another; once is enough.
+        # All runs of a study may log the same warning.
         if message not in self._shown:
             self._shown.add(message)
             # Rich redirects stderr while it shows a bar, so that the note appears above the bar.

@@ -56,7 +56,7 @@ def command(
         # Shown at once, because a trial may take an hour.
         found.append(trial)
         echo(f"trial {trial.number}: {_line(trial)}", err=True)
-    # A failed trial has no error by which it could be ranked.
+    # A failed trial has no error.
     found = [trial for trial in found if trial.error is not None]
     if not found:
         raise InputError(f"{file}: no trial could be trained.")
