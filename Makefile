@@ -65,7 +65,7 @@ docs-serve: $(VENV)/.installed ## Show the documentation at http://localhost:800
 constraints: $(VENV)/.installed ## Write the newest versions that fit together into constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@head=$$(grep '^#' constraints.txt); { echo "$$head"; $(BIN)/uv pip compile --quiet --all-extras --universal \
-	  --python-version 3.11.5 --no-annotate --no-header pyproject.toml | grep -Ev '^(nvidia|cuda|triton)'; } > constraints.new
+	  --python-version 3.11 --no-annotate --no-header pyproject.toml | grep -Ev '^(nvidia|cuda|triton)'; } > constraints.new
 	mv constraints.new constraints.txt
 
 .PHONY: weights
