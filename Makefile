@@ -14,6 +14,7 @@ help: ## List what can be made
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "caelab needs Python 3.11 or newer: make PYTHON=python3.12 …"; exit 2; }
+	@echo "Installing caelab and the packages that it needs into $(VENV): this takes some minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs,onnx,search,sklearn,cluster,browser]'
 	@touch $@
