@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from caelab.cli import caelab
-from caelab.commands.lab_view import plan_text, watching_lab
+from caelab.commands.lab_view import live_lab_view, plan_text
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.experiments.engines import timing
@@ -85,7 +85,7 @@ def test_a_line_a_run_and_the_plan_knows_what_is_there(
     )
     progress = plan_lab(base, budget, engine=SerialEngine(), runs=tmp_path / "runs")
     assert "exercise-2: 2 networks, 2 runs" in plan_text(progress)
-    with watching_lab(progress) as watch:
+    with live_lab_view(progress) as watch:
         for state in run_lab(progress, out=tmp_path / "lab"):
             watch(state)
     said = capsys.readouterr().err.splitlines()

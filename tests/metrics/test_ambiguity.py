@@ -9,8 +9,8 @@ from caelab.metrics.ambiguity import (
     SIDE,
     Patches,
     ambiguity,
+    center_mean,
     cut_patches,
-    middle,
     nearest_neighbors,
     patches_at,
 )
@@ -78,7 +78,7 @@ def test_patches_are_cut_where_they_say() -> None:
         torch.testing.assert_close(patches.features[index, : SIDE**2], window[0].flatten())
         torch.testing.assert_close(patches.chroma[index], window[1:, 3:5, 3:5].mean((1, 2)))
     windows = patches_at(planes, patches.corners)
-    torch.testing.assert_close(middle(windows[:, 1:]), patches.chroma)
+    torch.testing.assert_close(center_mean(windows[:, 1:]), patches.chroma)
     assert (patches.corners.amax(0) <= torch.tensor([12 - SIDE, 10 - SIDE])).all()
 
 

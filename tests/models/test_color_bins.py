@@ -15,7 +15,7 @@ from caelab.models.color_bins import (
     from_cells,
     in_cells,
     nearest_bins,
-    spread,
+    soft_encode,
 )
 
 CPU = torch.device("cpu")
@@ -83,7 +83,7 @@ def test_images_of_few_colors_get_the_bins_around_gray_too() -> None:
 def test_frequencies_are_the_mean_of_what_the_pixels_are_spread_to(space: str) -> None:
     bins = chosen(space=space)
     centers = torch.tensor(bins.cells, dtype=torch.float32)
-    nearest, shares = spread(cells_of(space), centers, nearest_bins(centers))
+    nearest, shares = soft_encode(cells_of(space), centers, nearest_bins(centers))
     mean = torch.zeros(40).index_add_(0, nearest.flatten(), shares.flatten()) / len(nearest)
     assert sum(bins.frequencies) == pytest.approx(1)
     np.testing.assert_allclose(
@@ -97,7 +97,7 @@ def test_the_same_images_give_the_same_bins() -> None:
 
 def test_a_color_is_spread_by_a_gaussian_over_its_five_nearest_bins() -> None:
     colors = torch.rand(500, 2, generator=torch.Generator().manual_seed(1)) * 8 - 4
-    bins, shares = spread(colors, GRID, nearest_bins(GRID))
+    bins, shares = soft_encode(colors, GRID, nearest_bins(GRID))
     squares = torch.cdist(colors, GRID).square()
     expected = (-squares / (2 * 0.5**2)).exp()
     expected = expected.where(squares <= squares.sort(1).values[:, NEIGHBORS - 1 : NEIGHBORS], 0)
@@ -113,7 +113,7 @@ def test_a_color_is_spread_by_a_gaussian_over_its_five_nearest_bins() -> None:
 
 
 def test_a_color_on_a_bin_goes_to_it_and_evenly_to_its_neighbors() -> None:
-    bins, shares = spread(torch.tensor([[1.0, -2.0]]), GRID, nearest_bins(GRID))
+    bins, shares = soft_encode(torch.tensor([[1.0, -2.0]]), GRID, nearest_bins(GRID))
     assert GRID[bins[0, 0]].tolist() == [1, -2]
     around = float(np.exp(-1 / 0.5))
     np.testing.assert_allclose(

@@ -8,7 +8,7 @@ import pytest
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.experiments.run import run
-from caelab.report.run_reader import groups, over_seeds, read_run
+from caelab.report.run_reader import group_by_seed, mean_over_seeds, read_run
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +37,10 @@ def test_a_run_is_read_as_it_is(two_seeds: list[Path]) -> None:
 
 
 def test_runs_that_differ_in_the_seed_are_a_group(two_seeds: list[Path]) -> None:
-    (group,) = groups(map(read_run, two_seeds))
+    (group,) = group_by_seed(map(read_run, two_seeds))
     assert [each.config.seed for each in group] == [0, 1]
-    assert over_seeds(group).n == 2
-    assert over_seeds(group).estimate == pytest.approx((group[0].mse + group[1].mse) / 2)
+    assert mean_over_seeds(group).n == 2
+    assert mean_over_seeds(group).estimate == pytest.approx((group[0].mse + group[1].mse) / 2)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import click
 from caelab.commands.help import HelpCommand
 from caelab.commands.options import flag_of, given_options, run_options
 from caelab.commands.output import echo, runs_option
-from caelab.commands.report_output import hand_over, report_options
+from caelab.commands.report_output import report_options, show_report
 
 
 @click.command(
@@ -68,7 +68,7 @@ def command(
         dry_run: Print the runs and train none.
         options: Options of a run, as ``options`` declares them.
     """
-    from caelab.commands.lab_view import plan_text, watching_lab
+    from caelab.commands.lab_view import live_lab_view, plan_text
     from caelab.experiments.config import make_config
     from caelab.experiments.engines.processes import AutoEngine
     from caelab.lab.budgets import BUDGETS
@@ -89,9 +89,9 @@ def command(
     for name, value in options.items():
         words += [flag_of(name), str(value)] if value is not None else []
     words += ["--language", language] if language != "en" else []
-    with watching_lab(progress) as watch:
+    with live_lab_view(progress) as watch:
         for state in run_lab(progress, out=out, command=shlex.join(words)):
             watch(state)
     echo("writing the report …", err=True)
     report, lines = write_report([out], out=out, language=language)
-    hand_over(report, lines, open_report=open_report, pdf=pdf)
+    show_report(report, lines, open_report=open_report, pdf=pdf)

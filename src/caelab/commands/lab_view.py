@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from caelab.commands.output import table
-from caelab.commands.study_view import counts, event, watching
+from caelab.commands.study_view import event_line, live_view, progress_summary
 from caelab.errors import InputError
 from caelab.progress import duration
 
@@ -33,25 +33,28 @@ def plan_text(progress: "LabProgress") -> str:
     return "\n".join(lines)
 
 
-def watching_lab(
+def live_lab_view(
     progress: "LabProgress",
 ) -> AbstractContextManager[Callable[["LabProgress"], None]]:
-    """Show the lab's progress while the block runs; see :func:`study_view.watching`."""
-    return watching(lambda _: _text(progress), _line)
+    """Show the lab's progress while the block runs; see :func:`study_view.live_view`."""
+    return live_view(lambda _: _text(progress), _line)
 
 
 def _line(progress: "LabProgress") -> str:
     stage = progress.current
     if stage is None:
         return ""
-    line = event(stage.progress, f"about {_time_left(progress)} left")
+    line = event_line(stage.progress, f"about {_time_left(progress)} left")
     return line and f"{stage.study.name}: {line}"
 
 
 def _text(progress: "LabProgress") -> str:
     total, done = progress.seconds()
     stages = [
-        (stage.study.name, counts(stage.progress) if stage.begun else f"{_runs(stage)} to come")
+        (
+            stage.study.name,
+            progress_summary(stage.progress) if stage.begun else f"{_runs(stage)} to come",
+        )
         for stage in progress.stages
     ]
     head = f"the lab: {done / max(total, 1e-9):.0%}, about {_time_left(progress)} left"

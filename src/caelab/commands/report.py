@@ -8,7 +8,7 @@ import click
 
 from caelab.commands.help import documented_command
 from caelab.commands.output import PATH
-from caelab.commands.report_output import hand_over, report_options
+from caelab.commands.report_output import report_options, show_report
 
 
 @documented_command(
@@ -78,7 +78,7 @@ def command(
         bitmaps=images,
         language=language,
     )
-    hand_over(report, lines, open_report=open_report, pdf=pdf)
+    show_report(report, lines, open_report=open_report, pdf=pdf)
 
 
 def _named(folder: str) -> tuple[str, Path]:

@@ -45,7 +45,7 @@ def report_options(command: Any) -> Any:
     return command
 
 
-def hand_over(report: Path, lines: str, *, open_report: bool, pdf: bool) -> None:
+def show_report(report: Path, lines: str, *, open_report: bool, pdf: bool) -> None:
     """Print what the report answers, open it and make it a PDF file, as the options say.
 
     Args:

@@ -14,13 +14,13 @@ from caelab.commands.messages import with_flags
 from caelab.commands.options import ALL, given_options, run_options
 from caelab.commands.output import PATH, echo, json_option, print_json, runs_option
 from caelab.commands.study_view import (
-    counts,
-    event,
+    event_line,
+    live_view,
     plan_rows,
     plan_table,
+    progress_summary,
     results_table,
     study_text,
-    watching,
 )
 from caelab.errors import InputError
 from caelab.experiments.study import Study, read_study
@@ -146,7 +146,7 @@ def command(
 
     engine = _engine(engine_name, workers, threads, address)
     show = partial(study_text, study.name)
-    with watching(show, lambda state: event(state, counts(state))) as watch:
+    with live_view(show, lambda state: event_line(state, progress_summary(state))) as watch:
         for progress in run_study(study, engine=engine, runs=runs, out=folder):
             watch(progress)
     if report and progress.rows:

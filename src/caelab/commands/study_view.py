@@ -92,7 +92,7 @@ def results_table(rows: Sequence[StudyRow]) -> str:
 
 
 @contextlib.contextmanager
-def watching(
+def live_view(
     text: Callable[[ProgressT | None], str], line: Callable[[ProgressT], str]
 ) -> Iterator[Callable[[ProgressT], None]]:
     """Show progress on stderr while the block runs.
@@ -148,10 +148,12 @@ def study_text(name: str, progress: "Progress | None") -> str:
         f"failed: {progress.planned[run].title}: {message.splitlines()[0]}"
         for run, message in list(progress.failures.items())[-3:]
     ]
-    return "\n".join([f"{name}: {counts(progress)}", "", table(shown, columns), *running, *failed])
+    return "\n".join(
+        [f"{name}: {progress_summary(progress)}", "", table(shown, columns), *running, *failed]
+    )
 
 
-def event(progress: "Progress", summary: str) -> str:
+def event_line(progress: "Progress", summary: str) -> str:
     """Return a line about the latest event; empty if the event is of no interest.
 
     Args:
@@ -173,7 +175,7 @@ def event(progress: "Progress", summary: str) -> str:
     )
 
 
-def counts(progress: "Progress") -> str:
+def progress_summary(progress: "Progress") -> str:
     """Return finished, running and remaining runs, the remaining time, and the best network."""
     text = f"{len(progress.rows)} done"
     # Finished runs of other studies count, too, if their configuration is the same.

@@ -105,7 +105,7 @@ def cut_patches(pixels: DeviceImages, count: int, *, seed: int) -> Patches:
         position = corners[some].to(windows) / (max(height, width) - 1)
         # A difference of POSITION in each of SIDE² pixels is SIDE · POSITION in Euclidean distance.
         features.append(torch.cat([windows[:, 0].flatten(1), position * POSITION * SIDE], dim=1))
-        chroma.append(middle(windows[:, 1:]))
+        chroma.append(center_mean(windows[:, 1:]))
     return Patches(
         features=torch.cat(features), chroma=torch.cat(chroma), images=images, corners=corners
     )
@@ -127,10 +127,10 @@ def patches_at(planes: Tensor, corners: Tensor) -> Tensor:
     return patches[image, :, corners[:, 0], corners[:, 1]]
 
 
-def middle(patches: Tensor) -> Tensor:
+def center_mean(patches: Tensor) -> Tensor:
     """Return the mean of the 2×2 pixels in a patch's middle, ``(M, C, SIDE, SIDE)`` → ``(M, C)``.
 
-    >>> middle(torch.ones(1, 2, SIDE, SIDE))
+    >>> center_mean(torch.ones(1, 2, SIDE, SIDE))
     tensor([[1., 1.]])
     """
     inside = slice(SIDE // 2 - 1, SIDE // 2 + 1)

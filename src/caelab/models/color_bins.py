@@ -90,7 +90,7 @@ def choose_bins(
 
     centers = cells.float()
     points = counts.nonzero().squeeze(1)
-    bins, shares = spread(_lattice_color(points), centers, nearest_bins(centers))
+    bins, shares = soft_encode(_lattice_color(points), centers, nearest_bins(centers))
     # Training spreads every pixel over its nearest bins, so frequencies must be counted the same
     # way.
     spread_counts = shares.double() * counts[points].unsqueeze(1)
@@ -118,7 +118,7 @@ def nearest_bins(centers: Tensor) -> Tensor:
     )
 
 
-def spread(colors: Tensor, centers: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
+def soft_encode(colors: Tensor, centers: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
     """Spread colors over their nearest bins, by a Gaussian of the distance (soft encoding).
 
     Args:

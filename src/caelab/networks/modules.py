@@ -432,7 +432,7 @@ _GENERATOR: ContextVar[torch.Generator | None] = ContextVar("generator", default
 
 
 @contextmanager
-def drawing_from(generator: torch.Generator) -> Iterator[None]:
+def dropout_generator(generator: torch.Generator) -> Iterator[None]:
     """Make every :class:`Dropout` of this thread draw from ``generator`` within the block.
 
     Threads that train at the same time need different generators: with a shared one, the numbers
@@ -453,8 +453,8 @@ class Dropout(nn.Module):
     2015, arXiv 1411.4280). After ``dense64``, where a channel is one number, this is the dropout of
     Srivastava et al. (2014).
 
-    Random numbers come from the generator of :func:`drawing_from`, otherwise from PyTorch's global
-    one. With a CPU generator they are the same on every device.
+    Random numbers come from the generator of :func:`dropout_generator`, otherwise from PyTorch's
+    global one. With a CPU generator they are the same on every device.
     """
 
     def __init__(self, probability: float) -> None:

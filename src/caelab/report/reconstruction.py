@@ -16,7 +16,7 @@ from caelab.report.error_sites import ErrorSites, find_error_sites
 from caelab.report.figures.reference import draw_curves, draw_error_sites, draw_network
 from caelab.report.run_differences import network_name
 from caelab.report.run_images import RunImages
-from caelab.report.run_reader import FinishedRun, over_seeds
+from caelab.report.run_reader import FinishedRun, mean_over_seeds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +146,7 @@ def _answer(group: Sequence[FinishedRun], found: ErrorSites | None) -> Reconstru
         end_ratio=mean_interval(
             run.epochs[-1]["validation_mse"] / run.epochs[-1]["train_mse"] for run in group
         ).estimate,
-        mse=over_seeds(group),
+        mse=mean_over_seeds(group),
         psnr=mean_interval(run.result["test"]["psnr"] for run in group),
         linear=linear,
         sites=_sites(found) if found else None,
@@ -160,7 +160,7 @@ def _by_epoch(group: Sequence[FinishedRun], name: str) -> tuple[float, ...]:
 
 
 def _errors(group: Sequence[FinishedRun]) -> tuple[Cell, ...]:
-    mse, first = over_seeds(group), group[0]
+    mse, first = mean_over_seeds(group), group[0]
     psnr = mean_interval(run.result["test"]["psnr"] for run in group).estimate
     # The median, as in the table of all networks.
     seconds = float(np.median([run.result["seconds_per_epoch"] for run in group]))

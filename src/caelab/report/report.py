@@ -25,7 +25,7 @@ from caelab.report.representation_sizes import size_part
 from caelab.report.restoration import restoration_part
 from caelab.report.run_differences import Variants, find_variants
 from caelab.report.run_images import RunImages
-from caelab.report.run_reader import FinishedRun, groups
+from caelab.report.run_reader import FinishedRun, group_by_seed
 from caelab.report.shortcomings import measure_shortcomings, shortcoming_part
 from caelab.report.study_baselines import LinearAnswer
 from caelab.report.study_report import study_part
@@ -198,12 +198,12 @@ def _by_task(inputs: ReportInputs, names: Mapping[str, str]) -> _Tasks:
     studies = [study for study in inputs.studies if _compares_architectures(study)]
     rest = [study.runs.values() for study in inputs.studies if study not in studies]
     loose = {run.name: run for run in itertools.chain(inputs.runs, *rest)}.values()
-    reconstructing = groups(run for run in loose if run.degradation == "none")
+    reconstructing = group_by_seed(run for run in loose if run.degradation == "none")
     # A report without single runs shows exercise 1 by the first network of each study.
     reconstructing = reconstructing or [
         group
         for study in studies
-        for group in groups(
+        for group in group_by_seed(
             study.runs[row.run] for row in study.rows if row.label == study.rows[0].label
         )
     ]

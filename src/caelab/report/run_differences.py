@@ -13,7 +13,7 @@ from caelab.metrics.moderated import ModeratedErrors, moderate
 from caelab.metrics.statistics import Interval, mean_interval
 from caelab.networks.adapt import adapt
 from caelab.networks.presets import PRESETS
-from caelab.report.run_reader import FinishedRun, groups
+from caelab.report.run_reader import FinishedRun, group_by_seed
 
 MAX_NAME_LENGTH = 28
 """Largest length of the name of a network; a longer text is cut."""
@@ -93,7 +93,7 @@ def find_variants(runs: Sequence[FinishedRun], names: Mapping[str, str] | None =
     """
     # Only errors on the same images can be compared: the largest group is kept.
     images, _ = Counter(run.images for run in runs).most_common(1)[0]
-    found = groups(run for run in runs if run.images == images)
+    found = group_by_seed(run for run in runs if run.images == images)
     options = [_options(group[0]) for group in found]
     distances = [sum(len(_differing(one, other)) for other in options) for one in options]
     # Among equally near runs, the better one by validation is the base that ideas are tried on.

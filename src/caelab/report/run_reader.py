@@ -147,7 +147,7 @@ def _is_whole(run: FinishedRun) -> bool:
         return False
 
 
-def groups(runs: Iterable[FinishedRun]) -> list[list[FinishedRun]]:
+def group_by_seed(runs: Iterable[FinishedRun]) -> list[list[FinishedRun]]:
     """Gather runs that differ only in their seed.
 
     Args:
@@ -164,7 +164,7 @@ def groups(runs: Iterable[FinishedRun]) -> list[list[FinishedRun]]:
     return [sorted(group, key=lambda run: run.config.seed) for group in found.values()]
 
 
-def over_seeds(group: Sequence[FinishedRun]) -> Interval:
+def mean_over_seeds(group: Sequence[FinishedRun]) -> Interval:
     """Return the mean test MSE of a group, with its interval over seeds."""
     errors = [run.mse for run in group]
     return moderate({"": errors}).interval("", mean_interval(errors).estimate)

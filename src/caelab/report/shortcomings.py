@@ -9,7 +9,14 @@ import torch
 from caelab.color import SPACES
 from caelab.data.device_images import DeviceImages
 from caelab.data.image_set import evenly_spaced
-from caelab.metrics.ambiguity import SIDE, Ambiguity, ambiguity, cut_patches, middle, patches_at
+from caelab.metrics.ambiguity import (
+    SIDE,
+    Ambiguity,
+    ambiguity,
+    center_mean,
+    cut_patches,
+    patches_at,
+)
 from caelab.metrics.colorization_shortcomings import (
     EDGE,
     MIN_CHROMA,
@@ -165,7 +172,7 @@ def _ambiguity(
     training = cut_patches(train, TRAINING_PATCHES, seed=seed)
     patches = cut_patches(some, PATCHES, seed=seed + 1)
     found = patches_at(SPACES["ycbcr"].chroma(estimate)[patches.images], patches.corners)
-    return ambiguity(patches, middle(found), training)
+    return ambiguity(patches, center_mean(found), training)
 
 
 def shortcoming_part(found: Shortcomings) -> Part:

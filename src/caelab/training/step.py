@@ -18,7 +18,7 @@ from caelab.degrade.degradation import Degradation
 from caelab.device import autocast, run_shares, threads
 from caelab.models.image_model import ImageModel
 from caelab.models.targets import RgbTarget
-from caelab.networks.modules import Dropout, drawing_from
+from caelab.networks.modules import Dropout, dropout_generator
 from caelab.networks.network_module import Output
 from caelab.randomness import generator_for
 from caelab.training.augmentation import augment
@@ -156,7 +156,7 @@ class BatchGradient:
         clean = augment(self._images.batch(chosen), keys, config.augmentation)
         inputs = degrade(clean, config.degradation, keys)
         generator = generator_for(config.seed, "dropout", *moment)
-        with autocast(clean.device, self._precision), drawing_from(generator):
+        with autocast(clean.device, self._precision), dropout_generator(generator):
             output, logits = (
                 self._model.forward_with_logits(inputs)
                 if self._compiled is None

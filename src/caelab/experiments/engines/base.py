@@ -128,10 +128,10 @@ class SerialEngine(Engine):
         """
         for job in jobs:
             yield Started(job.name)
-            yield attempt(job, runs, images)
+            yield train_job(job, runs, images)
 
 
-def attempt(job: Job, runs: Path, images: ImageSet | None = None) -> Finished | Failed | Busy:
+def train_job(job: Job, runs: Path, images: ImageSet | None = None) -> Finished | Failed | Busy:
     """Train a job in this process without writing to stderr.
 
     Args:

@@ -27,7 +27,7 @@ from caelab.experiments.engines.base import (
     Job,
     SerialEngine,
     Started,
-    attempt,
+    train_job,
 )
 from caelab.experiments.interrupt import Interrupted, uninterrupted
 
@@ -208,7 +208,7 @@ def _work(
         shared = None if images is None else images.open()
         while True:
             job: Job = connection.recv()
-            connection.send(attempt(job, runs, shared))
+            connection.send(train_job(job, runs, shared))
 
 
 def _end_with_parent() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from caelab.data.image_set import ImageSet
 from caelab.errors import InputError
-from caelab.experiments.engines.base import Engine, Event, Failed, Finished, Job, Started, attempt
+from caelab.experiments.engines.base import Engine, Event, Failed, Finished, Job, Started, train_job
 from caelab.experiments.run_directory import RunDirectory
 from caelab.files import temporary_folder, write_bytes
 from caelab.registry import PLUGINS_VARIABLE
@@ -139,7 +139,7 @@ def train_remotely(job: Job, runs: Path, threads: int, begun: Files) -> tuple[Ev
         if not runs.is_dir():
             runs = temporary
             unpack(begun, runs / job.name)
-        event = attempt(job, runs)
+        event = train_job(job, runs)
         return event, pack(runs / job.name) if isinstance(event, Finished) else {}
 
 

@@ -16,7 +16,7 @@ from caelab.models.color_bins import (
     from_cells,
     in_cells,
     nearest_bins,
-    spread,
+    soft_encode,
 )
 from caelab.models.color_sampling import colors_at, smooth_field
 from caelab.models.targets.base import PredictionTarget, TargetOptions
@@ -159,7 +159,7 @@ class BinsTarget(ColorTarget):
             whose sum is the weight of the nearest bin.
         """
         colors = in_cells(self.space.chroma(clean), self.space).movedim(1, -1).reshape(-1, 2)
-        bins, shares = spread(colors, self.centers, self.table)
+        bins, shares = soft_encode(colors, self.centers, self.table)
         # All shares of a pixel are multiplied by the weight of its nearest bin.
         shares = shares * self.weights.index_select(0, bins[:, 0]).unsqueeze(1)
         rows = torch.cat([bins.to(shares.dtype), shares], dim=1)
