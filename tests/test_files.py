@@ -2,17 +2,22 @@ import contextlib
 import errno
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from caelab import files
 from caelab.errors import InputError
 from caelab.files import (
+    TEMPORARY,
     find_files,
     line_of,
     read_json,
     replacing,
     require_space,
+    temporary_file,
+    temporary_folder,
     write_text,
 )
 
@@ -111,3 +116,30 @@ def test_a_file_that_cannot_be_read_is_named_in_words(tmp_path: Path) -> None:
     with pytest.raises(InputError) as raised:
         read_json(tmp_path / "none.json")
     assert str(raised.value) == f"cannot read {tmp_path / 'none.json'}: {os.strerror(errno.ENOENT)}"
+
+
+def test_what_a_killed_process_left_is_removed_and_what_others_use_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_cleared", set())
+    (tmp_path / f"{TEMPORARY}0123.json").touch()
+    (tmp_path / f"{TEMPORARY}0123").mkdir()
+    (tmp_path / f"{TEMPORARY}0123" / "library.so").touch()
+    (tmp_path / ".hidden").touch()
+    with temporary_file(tmp_path) as used, temporary_folder(tmp_path) as folder:
+        assert {entry.name for entry in tmp_path.iterdir()} == {used.name, folder.name, ".hidden"}
+        # Another process that begins to write here looks as well.
+        monkeypatch.setattr(files, "_cleared", set())
+        write_text(tmp_path / "result.json", "{}")
+        assert used.is_file()
+        assert folder.is_dir()
+    assert {entry.name for entry in tmp_path.iterdir()} == {"result.json", ".hidden"}
+
+
+def test_a_user_without_a_home_has_a_cache_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless(_: str) -> str:
+        raise RuntimeError("could not determine the home directory")
+
+    for answer in (homeless, lambda _: "~/.cache/caelab"):
+        monkeypatch.setattr("pooch.os_cache", answer)
+        assert files.cache_folder().parent == Path(tempfile.gettempdir())

@@ -329,9 +329,10 @@ def cache_folder() -> Path:
     """Return this user's folder for what can be made or fetched again; it may not exist yet."""
     import pooch  # its import takes longer than the help of a command
 
-    folder = Path(pooch.os_cache("caelab"))
-    if folder.is_absolute():
-        return folder
+    with contextlib.suppress(RuntimeError):
+        folder = Path(pooch.os_cache("caelab"))
+        if folder.is_absolute():
+            return folder
     # A user without a home, as in a container: a relative folder would lie wherever people work.
     user = os.geteuid() if sys.platform != "win32" else ""
     return Path(tempfile.gettempdir()) / f"caelab-cache-{user}"

@@ -110,3 +110,16 @@ def test_something_else(content: bytes, tmp_path: Path) -> None:
 def test_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
         list(read_members(tmp_path / "x.tar.gz", WANTED))
+
+
+def test_members_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("caelab.data.archive.MEMBERS_LIMIT", 3)
+    file = tmp_path / "many.tar.gz"
+    for count in (3, 4):
+        with tarfile.open(file, "w:gz") as archive:
+            for number in range(count):
+                archive.addfile(tarfile.TarInfo(f"folder/{number}"))
+        if count == 3:
+            assert list(read_members(file, frozenset())) == []
+    with pytest.raises(InputError, match="more than 3 members"):
+        list(read_members(file, frozenset()))

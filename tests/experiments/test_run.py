@@ -26,6 +26,8 @@ from caelab.experiments.evaluate import evaluate
 from caelab.experiments.interrupt import Interrupted
 from caelab.experiments.run import run
 from caelab.experiments.run_directory import RunDirectory
+from caelab.kernels import simd
+from caelab.kernels.compiler import without_kernels
 from caelab.networks import describe, parser
 from caelab.networks.parser import parse
 from caelab.training.fit import TrainingDiverged
@@ -410,3 +412,30 @@ def test_training_parses_the_network_once(
     assert answer.exit_code == 0
     assert RunDirectory(tmp_path / "run").finished
     assert parsed == ["conv4 pool conv2 | up conv3"]
+
+
+def test_a_run_goes_on_with_the_threads_and_functions_it_began_with(
+    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, seen = small(epochs=2), []
+    fit = run_module.fit
+
+    def interrupting(*arguments: object) -> object:
+        seen.append((torch.get_num_threads(), simd.LIBRARY.loaded))
+        for epoch in fit(*arguments):  # type: ignore[arg-type]
+            if len(seen) == 1:
+                signal.raise_signal(signal.SIGTERM)
+            yield epoch
+
+    monkeypatch.setattr(run_module, "fit", interrupting)
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    try:
+        with pytest.raises(Interrupted), without_kernels():
+            run(config, out=tmp_path / "run")
+    finally:
+        torch.set_num_threads(before)
+    directory = run(config, out=tmp_path / "run")
+    assert seen == [(before + 1, None)] * 2
+    assert torch.get_num_threads() == before
+    assert directory.read(directory.environment)["resumed_with_other"] == []

@@ -5,8 +5,8 @@ import torch
 
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
-from caelab.experiments.run_directory import RunDirectory, read_config, run_name
-from caelab.files import read_json
+from caelab.experiments.run_directory import RunDirectory, locked, read_config, run_name
+from caelab.files import TEMPORARY, read_json
 
 SOURCE = {"name": "photos", "where": "", "note": "", "fingerprint": "abc"}
 
@@ -100,3 +100,25 @@ def test_names_are_short_and_safe() -> None:
     assert name.startswith("conv8-none-conv8v-pool-up")
     assert len(name) <= 49
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
+def test_a_run_whose_first_file_was_cut_off_begins_again(tmp_path: Path) -> None:
+    leftover = tmp_path / "run" / f"{TEMPORARY}0123456789abcdef.json"
+    leftover.parent.mkdir()
+    leftover.write_text('{"key"')
+    RunDirectory(tmp_path / "run").claim(RunConfig(), "k1", SOURCE)
+    assert not leftover.exists()
+
+
+def test_a_lock_that_is_a_folder_is_said(tmp_path: Path) -> None:
+    (tmp_path / ".lock").mkdir()
+    with pytest.raises(InputError, match="cannot lock"), locked(tmp_path / ".lock", wait=0):
+        pass
+
+
+@pytest.mark.parametrize("rows", ["1,nan", "-5,0.1", "1,inf"])
+def test_rows_without_sensible_numbers_are_said(tmp_path: Path, rows: str) -> None:
+    directory = RunDirectory(tmp_path)
+    directory.epochs.write_text(f"epoch,validation_mse\n{rows}\n")
+    with pytest.raises(InputError, match="sensible numbers"):
+        directory.read_epochs()

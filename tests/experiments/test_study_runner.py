@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import json
 import shutil
@@ -15,7 +16,7 @@ from caelab.experiments import study_runner as conduct_module
 from caelab.experiments.config import RunConfig, nest
 from caelab.experiments.engines.base import Event, Failed, Job, SerialEngine
 from caelab.experiments.interrupt import Interrupted
-from caelab.experiments.run_directory import RunDirectory
+from caelab.experiments.run_directory import RunDirectory, locked
 from caelab.experiments.study import Study, read_study
 from caelab.experiments.study_results import read_rows
 from caelab.experiments.study_runner import PlannedRun, Progress, run_study
@@ -326,3 +327,29 @@ def test_the_time_left_follows_the_epochs_of_running_runs(
     assert progress.trained() == (9, run.seconds)
     progress.spent = {name: 0.0}  # it was resumed after its last epoch
     assert progress.trained() == pytest.approx((taken, run.seconds))
+
+
+def test_runs_of_another_process_are_waited_for(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conduct_module, "POLL_SECONDS", 0.05)
+    study = make(factors="kernel = [1, 5]")
+    first = plan_names(study, tmp_path / "plan")
+    runs, out, order = tmp_path / "runs", tmp_path / "out", []
+    (runs / first[0]).mkdir(parents=True)
+    with contextlib.ExitStack() as other:
+        other.enter_context(locked(RunDirectory(runs / first[0]).lock, wait=0))
+        for progress in run_study(study, engine=SerialEngine(), runs=runs, out=out):
+            if progress.latest in progress.rows and progress.latest not in order:
+                order.append(progress.latest)
+            if len(progress.rows) == 2:
+                other.close()  # the other process was killed
+    assert order[-1] == first[0]
+    assert sorted(order) == sorted(first)
+    assert not progress.failures
+    assert len(read_rows(out / "results.csv")) == 3
+
+
+def plan_names(study: Study, folder: Path) -> list[str]:
+    progress = next(iter(run_study(study, engine=SerialEngine(), runs=folder, out=folder / "out")))
+    return list(progress.planned)

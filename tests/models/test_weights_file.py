@@ -159,3 +159,36 @@ def test_weights_of_before_there_were_bins_are_read(tmp_path: Path, model: Image
     del told["bins"]
     rewrite(file, {"format": FORMAT, "card": json.dumps(told)})
     assert load_model(file, CPU)[1] == CARD
+
+
+def test_equal_models_have_equal_files(tmp_path: Path, model: ImageModel) -> None:
+    files = [tmp_path / f"{number}.safetensors" for number in range(8)]
+    for file in files:
+        save_model(file, model, CARD)
+    assert len({file.read_bytes() for file in files}) == 1
+    assert (8 + int.from_bytes(files[0].read_bytes()[:8], "little")) % 8 == 0
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"size": 10**9},
+        {"size": -5},
+        {"channels": 4},
+        {"std": [0.0]},
+        {"mean": [float("nan")]},
+        {"mean": [0.1] * 5000},
+        {"network": 5},
+        {"tta": [1]},
+        {"output_std": [0.1]},
+        {"network": "conv30000 conv30000k1 conv3"},
+    ],
+)
+def test_a_card_is_not_believed(
+    tmp_path: Path, model: ImageModel, changed: dict[str, object]
+) -> None:
+    file = tmp_path / "weights.safetensors"
+    save_model(file, model, CARD)
+    rewrite(file, {"format": FORMAT, "card": json.dumps({**CARD.to_dict(), **changed})})
+    with pytest.raises(InputError, match=r"weights\.safetensors"):
+        load_model(file, CPU)

@@ -215,14 +215,16 @@ class CompilerError(Exception):
 @contextlib.contextmanager
 def without_kernels() -> Iterator[None]:
     """Let PyTorch compute everything while the block runs, as on a machine without a compiler."""
-    before = [(library, library.loaded) for library in _libraries]
-    for library in _libraries:
-        library.loaded = None
+    # What is not loaded yet stays so: loading may mean compiling.
+    before = [(vars(library), dict(vars(library))) for library in _libraries]
+    for attributes, _ in before:
+        attributes["loaded"] = None
     try:
         yield
     finally:
-        for library, loaded in before:
-            library.loaded = loaded
+        for attributes, saved in before:
+            del attributes["loaded"]
+            attributes.update(saved)
 
 
 def private_cache() -> Path | None:

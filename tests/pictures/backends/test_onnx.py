@@ -270,3 +270,42 @@ def test_a_colorizers_answer_is_chroma_in_its_own_space(tmp_path: Path) -> None:
     luma = images.numpy()
     merged = merge(luma, loaded(luma), SPACES["lab"], gamut="desaturate")
     np.testing.assert_allclose(merged, restored.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        {"multiple": 0},
+        {"multiple": "a"},
+        {"multiple": 10**9},
+        {"multiple": None},
+        {"field": -3},
+        {"field": 10**6},
+        {"fixed": 10**5},
+        {"fixed": 2.5},
+        {"other": 1},
+        [2],
+    ],
+)
+def test_sizes_in_the_metadata_are_not_believed(
+    tmp_path: Path, content: bytes, geometry: object
+) -> None:
+    model = onnx.ModelProto.FromString(content)
+    for entry in model.metadata_props:
+        if entry.key == "geometry":
+            entry.value = json.dumps(geometry)
+    file = tmp_path / "model.onnx"
+    file.write_bytes(model.SerializeToString())
+    with pytest.raises(InputError, match="metadata is damaged"):
+        load_onnx(file)
+
+
+def test_an_answer_of_another_shape_is_said(tmp_path: Path, content: bytes) -> None:
+    model = onnx.ModelProto.FromString(content)
+    for entry in model.metadata_props:
+        if entry.key == "color_space":
+            entry.value = ""  # three planes, and the graph gives two
+    file = tmp_path / "model.onnx"
+    file.write_bytes(model.SerializeToString())
+    with pytest.raises(InputError, match="something else than 3 planes"):
+        load_onnx(file, threads=1)(np.zeros((1, 1, 16, 16), np.float32))
