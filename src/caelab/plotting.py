@@ -51,6 +51,10 @@ _GAP = 0.09
 """Gap between images of a grid, as a share of their height."""
 
 
+plain_text = matplotlib.rc_context({"text.parse_math": False})
+"""Decorator of a function that draws: a ``$`` in a name is drawn, and begins no formula."""
+
+
 def new_axes(height: float) -> tuple[Figure, Axes]:
     """Return a figure of ``WIDTH`` by ``height`` inches with one pair of axes."""
     # Not `pyplot`, which keeps every figure and needs a display on some machines.
@@ -129,6 +133,7 @@ class ImageBlock:
     notes: Sequence[str] = ()
 
 
+@plain_text
 def draw_image_blocks(blocks: Sequence[ImageBlock], *, title: str, footnote: str) -> Figure:
     """Draw blocks of images one above another.
 
@@ -153,6 +158,7 @@ def draw_image_blocks(blocks: Sequence[ImageBlock], *, title: str, footnote: str
     return figure
 
 
+@plain_text
 def draw_image_rows(rows: Mapping[str, np.ndarray]) -> Figure:
     """Draw rows of small images with their labels on the left.
 

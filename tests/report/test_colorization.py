@@ -291,6 +291,24 @@ def shortcomings(**changed: Any) -> Shortcomings:
     return dataclasses.replace(usual, **changed)
 
 
+def test_images_without_classes_have_no_errors_by_class(
+    trained: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = RunImages.part
+
+    def unlabeled(images: RunImages, *which: Any) -> Any:
+        found = part(images, *which)
+        found.labels = None
+        return found
+
+    monkeypatch.setattr(RunImages, "part", unlabeled)
+    (run,) = read(trained(degradation="gray", target="chroma"))
+    found = measure_shortcomings(find_variants([run]).best, RunImages())
+    assert found.classes == ()
+    tables = {table["name"] for table in render_markdown([shortcoming_part(found)]).tables}
+    assert tables == {"by_hue"}
+
+
 def test_sentences_follow_the_numbers(say: Say) -> None:
     text = say(shortcoming_part(shortcomings()))
     for fact in (

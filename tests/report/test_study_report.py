@@ -136,3 +136,10 @@ def test_runs_that_lie_elsewhere_are_asked_for(small_study: Any, tmp_path: Path)
     found = gather([alone, small_study.run("base")])
     assert len(found.problems) == len(found.runs) == 1
     assert len(gather([alone], runs=small_study.runs).studies[0].rows) == 6
+
+
+def test_a_folder_that_cannot_be_written_is_said(small_study: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match=str(tmp_path / "file")):
+        write_report([small_study.run("base")], out=tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"

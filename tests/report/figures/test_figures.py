@@ -193,6 +193,18 @@ def test_labels_do_not_lie_on_each_other_or_on_points() -> None:
     assert not any(box.contains(*place) for box in boxes for place in places)
 
 
+def test_names_are_drawn_as_they_are_written() -> None:
+    label = "<b>|*`\"' $\\x$ ü 😀"
+    rows = [*network("base", (16, 8, 8), [0.003] * 2)]
+    rows += network(label, (16, 8, 8), [0.002] * 2, factor="kernel", weights=9)
+    rows += network(f"{label} 2", (1, 8, 8), [0.009] * 2, factor="code", weights=99)
+    for name, drawing in drawings(analyze(rows)).items():
+        if drawing is not None:
+            assert any(label in text for text in texts(render(drawing, name, "svg"))), name
+    images = np.zeros((1, 3, 4, 4), np.float32)
+    assert render(draw_image_rows({label: images}), "rows", "png").startswith(b"\x89PNG")
+
+
 def test_rows_of_images() -> None:
     images = np.linspace(0, 1, 2 * 3 * 4 * 4, dtype=np.float32).reshape(2, 3, 4, 4)
     label = "a network with a label that is too long for one line"

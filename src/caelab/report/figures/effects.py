@@ -17,6 +17,7 @@ from caelab.plotting import (
     add_legend,
     format_plain,
     new_axes,
+    plain_text,
     set_limits,
 )
 from caelab.report.architectures import Analysis, LevelEffect
@@ -35,6 +36,7 @@ _MARKS: Mapping[str, Any] = {
 """Color and marker of each verdict."""
 
 
+@plain_text
 def draw_effects(analysis: Analysis, language: Language) -> Figure | None:
     """Draw the effects as multiples of the base's test MSE, in the order of the factors.
 

@@ -21,6 +21,7 @@ from caelab.plotting import (
     ORANGE,
     add_legend,
     new_axes,
+    plain_text,
     set_limits,
 )
 from caelab.report.architectures import Analysis, Architecture, EqualSizeAnswer, error_points
@@ -32,6 +33,7 @@ _DEPTH = 4
 _DIRECTIONS = ((1, 0.7), (1, -0.7), (1, 0), (-1, 0.7), (-1, -0.7), (-1, 0), (0, 1), (0, -1))
 
 
+@plain_text
 def draw_code_size(
     analysis: Analysis, linear: Mapping[str, Mapping[int, float]], language: Language
 ) -> Figure | None:
@@ -83,6 +85,7 @@ def draw_code_size(
     return figure
 
 
+@plain_text
 def draw_equal_size(
     answer: EqualSizeAnswer, linear: Mapping[str, float], language: Language
 ) -> Figure | None:
@@ -122,6 +125,7 @@ def draw_equal_size(
     return figure
 
 
+@plain_text
 def draw_front(analysis: Analysis, language: Language) -> Figure | None:
     """Draw the networks by their weights, and those that no other beats in both as a staircase.
 

@@ -17,6 +17,7 @@ from caelab.plotting import (
     ORANGE,
     WIDTH,
     new_axes,
+    plain_text,
     set_limits,
 )
 from caelab.report.error_sites import ErrorSites
@@ -29,6 +30,7 @@ _PARTS = {"train": (BLUE, "-"), "validation": (ORANGE, "--")}
 """Color and line of each part of the images."""
 
 
+@plain_text
 def draw_curves(
     runs: Mapping[int, Sequence[Mapping[str, float]]],
     language: Language,
