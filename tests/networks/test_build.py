@@ -1,5 +1,9 @@
 """Built networks: that they compute what the text says, and what ``describe`` says of it."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -255,6 +259,41 @@ def test_up_convolution_at_the_borders(
     weight, bias = network.parameters()
     literal = F.conv2d(F.interpolate(x, scale_factor=factor), weight, bias, padding=kernel // 2)
     torch.testing.assert_close(network(x), literal, rtol=1e-12, atol=1e-12)
+
+
+ONE_BY_ONE = """
+import torch
+from torch.nn.functional import conv2d
+from caelab.networks.build import build
+from caelab.networks.parser import parse
+
+def check(ours, exact):
+    assert all(torch.allclose(a.double(), b, 1e-4, 1e-4) for a, b in zip(ours, exact, strict=True))
+
+torch.manual_seed(0)
+for images, text in [(1, "conv7k1s2"), *[(16, "conv8k1s2")] * 4, (16, "conv8k1s3p1")]:
+    network = build(parse(text + ":none"), channels=4, size=16, generator=torch.default_generator)
+    x = torch.rand(images, 4, 16, 16).to(memory_format=torch.channels_last).requires_grad_()
+    y, leaves = network(x), [x, *network.parameters()]
+    exact = [each.detach().double().requires_grad_() for each in leaves]
+    right = conv2d(*exact, stride=int(text[8]), padding=int(text.endswith("p1")))
+    check([y], [right])
+    gradient = torch.rand(y.shape)
+    expected = torch.autograd.grad(right, exact, gradient.double())
+    check(torch.autograd.grad(y, leaves, gradient), expected)
+"""
+
+
+def test_a_kernel_of_one_pixel_with_a_stride_keeps_to_its_memory() -> None:
+    # With oneDNN's instructions for AVX2, such a gradient ended the process or damaged its memory.
+    answer = subprocess.run(
+        [sys.executable, "-c", ONE_BY_ONE],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2", "OMP_NUM_THREADS": "1"},
+    )
+    assert answer.returncode == 0, answer.stderr
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ def _each_image(function: Callable[[Picture, float], Picture]) -> Callable[[Tens
     """Return the function of images ``(N, C, H, W)`` that calls ``function`` for each and clips."""
 
     def restore(images: Tensor, value: float) -> Tensor:
-        pictures = images.detach().double().permute(0, 2, 3, 1).cpu().numpy()
+        pictures = images.detach().cpu().double().permute(0, 2, 3, 1).numpy()
         restored = np.stack([function(picture, value) for picture in pictures]).clip(0, 1)
         return torch.from_numpy(restored).to(images).permute(0, 3, 1, 2)
 

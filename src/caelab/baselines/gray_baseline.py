@@ -35,9 +35,10 @@ def mean_chroma(pixels: DeviceImages) -> Restore:
         ITU-R BT.601.
     """
     space = SPACES["ycbcr"]
-    # In float64, so that the mean of millions of pixels does not depend on the batches.
+    # In float64, so that the mean of millions of pixels does not depend on the batches; on the CPU,
+    # as Apple's GPUs have no float64.
     sums = [
-        space.chroma(pixels.batch(rows)).double().mean((2, 3)).sum(0)
+        space.chroma(pixels.batch(rows)).mean((2, 3)).cpu().double().sum(0)
         for rows in pixels.batches(1024)
     ]
     chroma = (torch.stack(sums).sum(0) / len(pixels)).view(1, 2, 1, 1)

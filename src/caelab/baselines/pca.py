@@ -40,8 +40,10 @@ class PrincipalComponents:
     def fit(cls, pixels: DeviceImages, kernel: tuple[int, int]) -> "PrincipalComponents":
         """Fit on the patches ``kernel`` of images, which should be the training part."""
         dimension = pixels.shape[0] * kernel[0] * kernel[1]
-        mean = torch.zeros(dimension, dtype=torch.float64, device=pixels.device)
-        second = torch.zeros(dimension, dimension, dtype=torch.float64, device=pixels.device)
+        # Products of the rows are the device's work, and the sums the CPU's, as not every device
+        # has float64.
+        mean = torch.zeros(dimension, dtype=torch.float64)
+        second = torch.zeros(dimension, dimension, dtype=torch.float64)
         count = 0
         batches = pixels.batches(1024)
         eigenvectors = len(batches)  # they take about as long as all products together
@@ -51,15 +53,18 @@ class PrincipalComponents:
                 # Whole numbers in [−128, 127]: 1,024 products of two add up to 2²⁴ at most, which
                 # float32 holds exactly. So the sums are exact, and the same on every machine.
                 for some in torch.split(rows, 1024):
-                    mean += some.sum(0)
-                    second += some.T @ some
+                    mean += some.sum(0).cpu()
+                    second += (some.T @ some).cpu()
                 count += len(rows)
                 bar()
             mean /= count
             _, vectors = torch.linalg.eigh((second / count - torch.outer(mean, mean)) / 255**2)
             bar(eigenvectors)
-        components = vectors.flip(1).T.float().contiguous()
-        return cls(mean=((mean + 128) / 255).float(), components=components, kernel=kernel)
+        return cls(
+            mean=((mean + 128) / 255).float().to(pixels.device),
+            components=vectors.flip(1).T.float().contiguous().to(pixels.device),
+            kernel=kernel,
+        )
 
     def errors(self, pixels: DeviceImages, size: int) -> np.ndarray:
         """Return each image's MSE for a code of ``size`` numbers, ``float64 (N,)``."""

@@ -70,10 +70,11 @@ def _clean_statistics(pixels: DeviceImages) -> tuple[tuple[float, ...], tuple[fl
 
 def _gray_statistics(pixels: DeviceImages) -> tuple[tuple[float], tuple[float]]:
     """Return mean and standard deviation of the luma; 1 where it is constant."""
-    # In float64: sums of millions of float32 squares lose the digits of a small variance.
+    # In float64: sums of millions of float32 squares lose the digits of a small variance. On the
+    # CPU, as Apple's GPUs have no float64.
     sums = [
         torch.stack([luma.mean(), luma.square().mean()]) * len(luma)
-        for luma in (gray(pixels.batch(chosen)).double() for chosen in pixels.batches(1024))
+        for luma in (gray(pixels.batch(chosen)).cpu().double() for chosen in pixels.batches(1024))
     ]
     mean, square = (torch.stack(sums).sum(0) / len(pixels)).tolist()
     return (mean,), (max(0.0, square - mean**2) ** 0.5 or 1.0,)

@@ -93,7 +93,7 @@ def squared_errors(
     """
     batches = estimates(restore, pixels, degradation=degradation, batch_size=batch_size)
     errors = [squared_error(each.estimate, each.target) for each in batches]
-    return torch.cat(errors).double().cpu().numpy()
+    return torch.cat(errors).cpu().double().numpy()
 
 
 def measure_restored(

@@ -140,7 +140,7 @@ def color_accuracy(estimate_lab: Tensor, target_lab: Tensor, *, tolerance: float
     # way.
     difference = (estimate_lab.round() - target_lab.round()).abs()
     limit = difference.new_tensor([1.0, 2.2, 2.2]).mul_(tolerance).view(1, 3, 1, 1)
-    return (difference <= limit).all(1).flatten(1).double().mean(1) * 100
+    return (difference <= limit).all(1).flatten(1).float().mean(1) * 100
 
 
 def colorfulness(rgb: Tensor) -> Tensor:
@@ -295,6 +295,6 @@ def measure(
     for space in {metric.space for metric in metrics.values()} - {"rgb"}:
         pairs[space] = (SPACES[space].from_rgb(estimate), SPACES[space].from_rgb(target))
     return {
-        name: metric.function(*pairs[metric.space]).double().cpu().numpy()
+        name: metric.function(*pairs[metric.space]).cpu().double().numpy()
         for name, metric in metrics.items()
     }

@@ -75,12 +75,12 @@ def choose_bins(
         temperature: See :class:`ColorBins`.
     """
     # Pixels are counted by lattice point once; cells and frequencies both follow from the counts.
-    counts = torch.zeros(_POINTS**2, dtype=torch.float64, device=images.device)
+    counts = torch.zeros(_POINTS**2, dtype=torch.int64, device=images.device)
     chosen = torch.from_numpy(evenly_spaced(_MAX_IMAGES, len(images))).to(images.device)
     for batch in torch.split(chosen, 512):
         colors = in_cells(space.chroma(images.batch(batch)), space).movedim(1, -1).reshape(-1, 2)
         counts += torch.bincount(_lattice_point(colors), minlength=_POINTS**2)
-    counts = counts.cpu()
+    counts = counts.cpu().double()
 
     filled = counts.view(_SIDE, _LATTICE, _SIDE, _LATTICE).sum((1, 3)).flatten()
     grid = torch.cartesian_prod(*(torch.arange(-REACH, REACH + 1),) * 2)

@@ -78,7 +78,10 @@ def colors_at(probabilities: Tensor, cells: Tensor, quantiles: Tensor) -> Tensor
     Returns:
         Colors in cells, ``(P, 2)``.
     """
-    # In float32, differences of large cumulative sums would be mostly rounding errors.
+    # In float32, differences of large cumulative sums would be mostly rounding errors. On the CPU,
+    # as Apple's GPUs have no float64.
+    device = cells.device
+    probabilities, cells, quantiles = probabilities.cpu(), cells.cpu(), quantiles.cpu()
     sums = probabilities.double().cumsum(1)
     sums = sums / sums[:, -1:]
     # Cells are sorted by the first channel, so the cumulative sums at the ends of its rows are the
@@ -91,7 +94,7 @@ def colors_at(probabilities: Tensor, cells: Tensor, quantiles: Tensor) -> Tensor
     in_row = low + second * (high - low)
     cell, left, right = _interval(sums, in_row)
     offsets = torch.cat([(first - low) / (high - low), (in_row - left) / (right - left)], dim=1)
-    return cells[cell.squeeze(1)] + (offsets.clamp(0, 1) - 0.5).to(cells)
+    return (cells[cell.squeeze(1)] + (offsets.clamp(0, 1) - 0.5).to(cells)).to(device)
 
 
 def _interval(sums: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -108,9 +108,14 @@ class ParametricLayer(nn.Module):
             return
         assert norm.running_mean is not None
         assert norm.running_var is not None
-        # In float64, so that folding rounds each weight only once.
-        scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
-        self.rescale(scale, norm.bias.double() - norm.running_mean.double() * scale)
+        # In float64, so that folding rounds each weight only once; on the CPU, as Apple's GPUs
+        # have no float64.
+        weight, bias, mean, variance = (
+            each.cpu().double()
+            for each in (norm.weight, norm.bias, norm.running_mean, norm.running_var)
+        )
+        scale = weight / (variance + norm.eps).sqrt()
+        self.rescale(scale, bias - mean * scale)
         self.norm = None
 
     @torch.no_grad()
@@ -120,9 +125,10 @@ class ParametricLayer(nn.Module):
         repeats = self.weight.shape[self.channel_axis] // self.channels
         along = [1] * self.weight.dim()
         along[self.channel_axis] = -1
-        # ``fold_norm`` gives float64; only this copy rounds.
-        self.weight.copy_(self.weight * scale.repeat_interleave(repeats).view(along))
-        self.bias = nn.Parameter(shift.repeat_interleave(repeats).to(self.weight.dtype))
+        # ``fold_norm`` gives float64 on the CPU; only this copy rounds.
+        weight = self.weight.to(scale.device)
+        self.weight.copy_(weight * scale.repeat_interleave(repeats).view(along))
+        self.bias = nn.Parameter(shift.repeat_interleave(repeats).to(self.weight))
 
     def extra_repr(self) -> str:
         """Return the weights' shape and the activation, for ``print(module)``."""
@@ -160,6 +166,11 @@ class Convolution(ParametricLayer):
         if before != after:
             # PyTorch pads both sides equally; "same" for an even kernel needs one more at the end.
             x, before = F.pad(x, (before, after, before, after)), 0
+        if self.weight.shape[-1] == 1 and self.stride > 1:
+            # Of these pixels alone a 1×1 kernel is taken. With the stride, oneDNN's gradient writes
+            # beyond its memory on processors that have AVX2 and not AVX-512.
+            x = F.pad(x, (before,) * 4) if before else x
+            return convolve(x[:, :, :: self.stride, :: self.stride], self.weight, self.bias, 0)
         # `convolve` is only for stride 1 and dilation 1.
         if self.stride == self.dilation == 1:
             return convolve(x, self.weight, self.bias, before)

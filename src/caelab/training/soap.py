@@ -20,6 +20,9 @@ from torch import Tensor
 from caelab.device import run_shares
 from caelab.kernels.soap import Hyperparameters, SmallMatrix, small_matrix
 
+WITHOUT_QR = ("mps",)
+"""Types of devices on which PyTorch has no QR decomposition, or one that hangs."""
+
 State = dict[str, Any]
 Update = tuple[Tensor, Tensor, State]
 """A parameter, its gradient, and its state."""
@@ -352,8 +355,17 @@ def _refresh(state: State) -> None:
         image = covariance @ basis
         order = (basis * image).sum(dim=0).argsort(descending=True, stable=True)
         state["mean_square"].copy_(state["mean_square"].index_select(side, order))
-        basis.copy_(torch.linalg.qr(image.index_select(1, order))[0])
+        basis.copy_(_orthonormal(image.index_select(1, order)))
     state["mean"].copy_(_turn(mean, state["bases"]))
+
+
+def _orthonormal(matrix: Tensor) -> Tensor:
+    """Return Q of the matrix's QR decomposition, on the CPU or on its device."""
+    # Apple's GPUs have none, and a refresh is rare.
+    if matrix.device.type in WITHOUT_QR:
+        matrix = matrix.cpu()
+    orthonormal: Tensor = torch.linalg.qr(matrix)[0]
+    return orthonormal
 
 
 def _turn(tensor: Tensor, bases: Sequence[Tensor | None], *, back: bool = False) -> Tensor:

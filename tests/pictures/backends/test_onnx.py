@@ -31,7 +31,7 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
 COLORIZER = ModelCard(
-    network="conv4 [pool conv4 context classify3 dropout0.5 | up conv4] conv2",
+    network="conv4 [conv4k1s2 conv4 context classify3 dropout0.5 | up conv4] conv2",
     degradation="gray",
     target="chroma",
     color_space="ycbcr",
