@@ -13,6 +13,7 @@ import click
 
 from caelab import __version__
 from caelab.commands.messages import NoteHandler, usage_message, with_flags
+from caelab.commands.streams import prepare_streams, stdout_error
 from caelab.errors import ExpectedError, printable_lines
 from caelab.experiments.interrupt import ending_signals
 from caelab.registry import PLUGINS_VARIABLE, load_plugins
@@ -116,6 +117,10 @@ def main() -> None:
     The exit code is 0 for done, 1 for failed, 2 for wrong input, and 130 for interrupted with the
     state saved.
     """
+    prepare_streams()
+    if sys.platform == "darwin":
+        # What Apple's GPUs lack is then computed on the CPU. PyTorch reads it when it is imported.
+        os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
     # Remembered here, because a library may catch KeyboardInterrupt and fail with another error.
     pressed: list[int] = []
 
@@ -133,7 +138,7 @@ def main() -> None:
     try:
         # In its standalone mode click would print errors in its own style and exit.
         caelab(prog_name="caelab", standalone_mode=False)
-        # Flushed here, because a closed pipe would otherwise raise while Python exits.
+        # Flushed here, because what cannot be written would otherwise raise while Python exits.
         sys.stdout.flush()
     except click.UsageError as error:
         if isinstance(error, click.NoSuchOption):
@@ -149,16 +154,16 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         code = 130
-    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
-        # Otherwise Python complains about the pipe again while it exits.
-        sys.stderr.close()
-        code = 1
-    except Exception:
-        # NumPy, whose import is interrupted, continues and fails in another way.
-        if not pressed:
+    except Exception as error:
+        code = 130 if pressed else 1
+        if pressed:
+            # NumPy, whose import is interrupted, continues and fails in another way.
+            click.echo("interrupted", err=True)
+        elif not isinstance(error, OSError) or (full := stdout_error()) is None:
             raise
-        click.echo("interrupted", err=True)
-        code = 130
+        # A reader that has closed the pipe, such as `head`, has what it wanted.
+        elif not isinstance(full, BrokenPipeError):
+            click.echo(f"failed: cannot write to standard output: {full.strerror}.", err=True)
     finally:
         # A program that calls this function may log in its own way afterwards.
         logger.removeHandler(notes)

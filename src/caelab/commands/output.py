@@ -1,7 +1,9 @@
 """Results of a command on stdout: one JSON document, or a table in plain text."""
 
+import json
 import math
 import string
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import click
 
 from caelab.errors import printable_lines
-from caelab.files import to_json
+from caelab.files import finite, to_json
 
 # Without `exists=True`, because the library's message is more helpful than click's.
 PATH = click.Path(path_type=Path)
@@ -36,7 +38,13 @@ def echo(text: str, *, err: bool = False) -> None:
 
 def print_json(document: Any) -> None:
     """Print a document as JSON; numbers that are not finite become ``null``."""
-    click.echo(to_json(document), nl=False)
+    text = to_json(document)
+    try:
+        # A file's name may have bytes that are no characters.
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        text = json.dumps(finite(document), indent=2) + "\n"  # with escapes, in ASCII
+    click.echo(text, nl=False)
 
 
 def print_errors(

@@ -1,0 +1,122 @@
+"""Standard streams that end no command with a traceback: closed, full, or of a narrow encoding."""
+
+import codecs
+import io
+import os
+import sys
+import unicodedata
+from typing import Any, TextIO
+
+ALTERNATIVES = (
+    dict.fromkeys("–—−─━", "-")
+    | dict.fromkeys("│┃", "|")
+    | dict.fromkeys("┌┐└┘├┤┬┴┼", "+")
+    | dict.fromkeys("“”„", '"')
+    | dict.fromkeys("‘’′", "'")
+    | dict.fromkeys("·•", "*")
+    | {"→": ">", "►": ">", "←": "<", "↔": "<>", "≤": "<=", "≥": ">=", "≠": "!=", "≈": "~"}
+    | {"×": "x", "±": "+-", "√": "sqrt", "∞": "inf", "⁄": "/", "°": " degrees", "ß": "ss"}
+)
+"""What stands for a character in an encoding without it; letters do without their accents."""
+
+HANDLER = "caelab-alternatives"
+"""Name of :func:`write_alternative` among the error handlers of codecs."""
+
+
+def prepare_streams() -> None:
+    """Make the standard streams fit for everything that a command may do with them.
+
+    A stream that the caller has closed reads and writes nothing. A character that an encoding does
+    not have is written as another one. What stderr cannot take is dropped: a full disk for messages
+    is no reason to stop a training.
+    """
+    _open_closed()
+    codecs.register_error(HANDLER, write_alternative)
+    for name, tolerant in (("stdout", False), ("stderr", True)):
+        stream = getattr(sys, name)
+        # Somebody who calls this from Python may have put something else in its place.
+        if stream is getattr(sys, f"__{name}__"):
+            setattr(sys, name, stream := _watched(stream, tolerant=tolerant))
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=HANDLER)
+
+
+def write_alternative(error: UnicodeError) -> tuple[str, int]:
+    """Return ASCII for what cannot be encoded, and where to go on: an error handler of codecs.
+
+    >>> codecs.register_error(HANDLER, write_alternative)
+    >>> "3×32 – München".encode("ascii", HANDLER)
+    b'3x32 - Munchen'
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(map(_alternative, error.object[error.start : error.end])), error.end
+
+
+def _alternative(character: str) -> str:
+    """Return ASCII for a character."""
+    if character.isascii() or character in ALTERNATIVES:
+        return ALTERNATIVES.get(character, character)
+    if unicodedata.combining(character):
+        return ""
+    # An accented letter consists of a letter and its accent; a superscript has a digit in it.
+    parts = unicodedata.normalize("NFKD", character)
+    if parts != character:
+        return "".join(map(_alternative, parts))
+    name = unicodedata.name(character, "")
+    return name.split()[-1].lower() if name.startswith("GREEK") else "?"
+
+
+def stdout_error() -> OSError | None:
+    """Return why stdout could not take what was written to it; ``None`` if it could."""
+    raw = getattr(sys.stdout.buffer, "raw", None)
+    return raw.error if isinstance(raw, _Watched) else None
+
+
+class _Watched(io.FileIO):
+    """A file that remembers the error of a write; what comes after it is dropped.
+
+    Args:
+        descriptor: Descriptor of the file, which stays open.
+        tolerant: Drop what cannot be written, too, and raise nothing.
+    """
+
+    error: OSError | None = None
+
+    def __init__(self, descriptor: int, *, tolerant: bool) -> None:
+        super().__init__(descriptor, "w", closefd=False)
+        self._tolerant = tolerant
+
+    def write(self, data: Any) -> int:
+        """Write bytes; return their number."""
+        if self.error is None:
+            try:
+                return super().write(data)
+            except OSError as error:
+                self.error = error
+                if not self._tolerant:
+                    raise
+        return memoryview(data).nbytes
+
+
+def _watched(stream: TextIO, *, tolerant: bool) -> TextIO:
+    """Return a stream for the same descriptor with a :class:`_Watched` file."""
+    raw = getattr(stream.buffer, "raw", stream.buffer)  # an unbuffered one has the file itself
+    if type(raw) is not io.FileIO:  # a console of Windows
+        return stream
+    buffer = io.BufferedWriter(_Watched(raw.fileno(), tolerant=tolerant))
+    line_buffering = tolerant or stream.isatty()
+    return io.TextIOWrapper(buffer, stream.encoding, line_buffering=line_buffering)
+
+
+def _open_closed() -> None:
+    """Open descriptors 0 to 2 and the standard streams on nothing, where they are closed."""
+    # Otherwise the next file that is opened would have such a number, and messages be written to
+    # it: by a compiler, for instance, that inherits it.
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
