@@ -1,7 +1,6 @@
 """Time and memory against images, image size, batch size, threads, processes and seeds."""
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from benchmarks.benchmark import Benchmark, Column, Options
 from benchmarks.processes import Answer
 from benchmarks.rounds import main
 from benchmarks.tasks import Contestant, Task, contestant_module
+from caelab.processors import available_cores
 
 STEPS = 150
 """Steps of 128 images that are measured: the rate matters, not the rest of a million images."""
@@ -17,7 +17,7 @@ STEPS = 150
 
 def contestants(options: Options) -> Sequence[Contestant]:
     """Return one axis after the other; the first row of an axis is its reference."""
-    cores = os.cpu_count() or 1
+    cores = available_cores()
     quick = options.quick
     counts = (2_000, 8_000) if quick else (6_000, 48_000, 200_000, 1_000_000)
     sizes = (32, 64) if quick else (32, 64, 128, 256)

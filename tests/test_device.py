@@ -3,7 +3,15 @@ import platform
 import pytest
 import torch
 
-from caelab.device import autocast, choose_device, choose_precision, has_bfloat16
+from caelab import device
+from caelab.device import (
+    autocast,
+    choose_device,
+    choose_precision,
+    has_bfloat16,
+    limit_threads,
+    set_threads,
+)
 from caelab.errors import InputError
 
 
@@ -15,12 +23,39 @@ def test_a_device_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) ->
         choose_device("cuda")
 
 
-def test_auto_takes_the_fastest_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert choose_device("auto").type == "cuda"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+def test_auto_takes_the_fastest_that_is_there(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    for cuda, expected in ((True, "cuda"), (False, "mps")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
+        caplog.clear()
+        assert choose_device("auto").type == expected
+        assert expected in caplog.text  # who asked for nothing is told what was taken
+        caplog.clear()
+        assert choose_device(expected).type == expected
+        assert caplog.text == ""
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert choose_device("auto").type == "cpu"
+    assert caplog.text == ""
+
+
+def test_threads_are_limited_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    limit_threads.cache_clear()
+    counts = [64]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: counts[-1])
+    monkeypatch.setattr(torch, "set_num_threads", counts.append)
+    monkeypatch.setattr(device, "default_threads", lambda: 2)
+    choose_device("cpu")
+    assert counts == [64, 2]
+    set_threads(8)  # whoever asks for more has it
+    choose_device("cpu")
+    set_threads(None)
+    assert counts == [64, 2, 8]
+    limit_threads.cache_clear()
+    monkeypatch.setattr(device, "default_threads", lambda: 16)
+    limit_threads()
+    assert counts == [64, 2, 8]
 
 
 @pytest.mark.parametrize(

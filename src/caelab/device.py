@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from typing import Any, Literal, TypeVar
 import torch
 
 from caelab.errors import InputError
+from caelab.processors import available_cores, default_threads
 
 DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
 PrecisionChoice = Literal["auto", "float32", "bfloat16"]
@@ -22,16 +22,25 @@ _log = logging.getLogger(__name__)
 def choose_device(choice: DeviceChoice) -> torch.device:
     """Return the device: for ``"auto"`` CUDA, then Apple's MPS, then the CPU.
 
+    What ``"auto"`` takes is logged if it is not the CPU. CPU threads are limited, too: see
+    :func:`limit_threads`.
+
     Raises:
         InputError: PyTorch finds no such device.
     """
+    limit_threads()
     available = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
     if choice == "auto":
-        return torch.device(next(name for name, present in available.items() if present))
+        device = torch.device(next(name for name, present in available.items() if present))
+        if device.type != "cpu":
+            _log.warning(
+                "`device` auto is %s here; small networks may be faster with `device` cpu.", device
+            )
+        return device
     if not available[choice]:
         present = ", ".join(name for name, here in available.items() if here)
         raise InputError(
@@ -82,6 +91,25 @@ def autocast(
     if precision == torch.float32:
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=precision)
+
+
+@cache
+def limit_threads() -> None:
+    """Keep PyTorch to the cores that this process may use, unless ``OMP_NUM_THREADS`` is set.
+
+    PyTorch itself counts those of the machine, and so takes 64 threads in a container that has the
+    time of two cores. Called again, this does nothing: somebody may have chosen a number meanwhile.
+    """
+    # Only if it must: PyTorch starts threads when their number is set.
+    if torch.get_num_threads() > default_threads():
+        torch.set_num_threads(default_threads())
+
+
+def set_threads(count: int | None) -> None:
+    """Let PyTorch use ``count`` threads; ``None``: as many as :func:`limit_threads` leaves."""
+    limit_threads()
+    if count is not None:
+        torch.set_num_threads(count)
 
 
 ResultT = TypeVar("ResultT")
@@ -144,4 +172,4 @@ def in_parallel(
 # One pool for the whole process, because each pool keeps one thread per core alive.
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count(), "caelab")
+    return ThreadPoolExecutor(available_cores(), "caelab")

@@ -182,9 +182,8 @@ def a_cpu(monkeypatch: pytest.MonkeyPatch, cores: int, gigabytes: int) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(processes, "available_cores", lambda: cores)
-    monkeypatch.setattr(
-        os, "sysconf", lambda name: {"SC_PHYS_PAGES": gigabytes * 10**6, "SC_PAGE_SIZE": 1000}[name]
-    )
+    monkeypatch.setattr(processes, "available_memory", lambda: gigabytes * 10**9)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
 
 
 @pytest.mark.parametrize(
@@ -206,6 +205,19 @@ def test_full_rounds_have_a_thread_a_core_and_the_rest_share_all(
 ) -> None:
     a_cpu(monkeypatch, cores, gigabytes)
     assert processes.AutoEngine().plan(count, lambda _workers, _threads: True) == threads
+
+
+@pytest.mark.parametrize(("chosen", "workers"), [(1, 8), (2, 4), (3, 2), (16, 1)])
+def test_the_environment_may_say_how_many_threads_a_run_has(
+    monkeypatch: pytest.MonkeyPatch, chosen: int, workers: int
+) -> None:
+    a_cpu(monkeypatch, 8, 64)
+    monkeypatch.setenv("OMP_NUM_THREADS", str(chosen))
+    engines = processes.AutoEngine(), ProcessEngine()
+    assert {(engine.workers, engine.threads) for engine in engines} == {(workers, chosen)}
+    assert engines[0].plan(3, lambda _workers, _threads: True) == [chosen] * 3
+    engine = ProcessEngine(workers=3, threads=5)
+    assert (engine.workers, engine.threads) == (3, 5)
 
 
 def test_where_it_is_faster_runs_have_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,6 +247,7 @@ def test_runs_have_the_threads_of_their_plan(
     jobs: list[Job], reference: list[Weights], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processes, "available_cores", lambda: 2)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     engine = processes.AutoEngine()
     narrow = [dataclasses.replace(one, threads=1) for one in jobs]
     events = finished(engine, narrow, tmp_path)
@@ -261,18 +274,14 @@ def test_runs_have_the_threads_of_their_plan(
 def test_without_a_number_there_is_a_worker_a_core(
     monkeypatch: pytest.MonkeyPatch, cores: int, gigabytes: int, workers: int
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    monkeypatch.setattr(processes, "available_cores", lambda: cores)
-    monkeypatch.setattr(
-        os, "sysconf", lambda name: {"SC_PHYS_PAGES": gigabytes * 10**6, "SC_PAGE_SIZE": 1000}[name]
-    )
+    a_cpu(monkeypatch, cores, gigabytes)
     engine = ProcessEngine()
     assert (engine.workers, engine.threads) == (workers, cores // workers)
 
 
-def test_the_threads_are_shared_out() -> None:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    assert cores is not None
+def test_the_threads_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    cores = 8
+    a_cpu(monkeypatch, cores, 64)
     for workers in (1, 2, 100):
         assert ProcessEngine(workers=workers).threads == max(1, cores // workers)
     assert ProcessEngine(workers=2, threads=3).threads == 3
@@ -301,7 +310,23 @@ def test_the_wrong_data_are_a_failure(small: Small, tmp_path: Path) -> None:
     other = Job(name="another-0123abcd", config=small(epochs=1))
     _, event = SerialEngine().train([other], runs=tmp_path)
     assert isinstance(event, Failed)
-    assert "the data here are not the study's" in event.message
+    assert "not those of the study" in event.message
+    assert list(tmp_path.iterdir()) == []  # it was not trained
+
+
+def test_a_node_with_other_data_refuses_before_it_trains(
+    small: Small, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As a node where `auto` finds photographs, and the driver found CIFAR-10."""
+    one = job(small())
+    other = dataclasses.replace(one, config=small(data="photos", train_size=64))
+    trained = []
+    monkeypatch.setattr("caelab.experiments.run.fit", lambda *_: trained.append(1) or iter(()))
+    event, files = train_remotely(other, tmp_path / "not there", 1, {})
+    assert isinstance(event, Failed)
+    assert "CAELAB_DATA" in event.message
+    assert not trained
+    assert not files
 
 
 def test_a_fault_of_ours_is_a_failure_with_its_place(
@@ -319,9 +344,7 @@ def test_a_fault_of_ours_is_a_failure_with_its_place(
 
 def test_without_ray_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(
-        InputError, match=r"the engine ray needs Ray: pip install 'caelab\[cluster\]'"
-    ):
+    with pytest.raises(InputError, match="the engine ray needs Ray: pip install 'ray>="):
         RayEngine()
 
 

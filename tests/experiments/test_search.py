@@ -9,7 +9,7 @@ from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.experiments.search import Range, read_search, run_search
 
-pytest.importorskip("optuna", reason="Optuna is not installed: pip install 'caelab[search]'")
+pytest.importorskip("optuna", reason="Optuna is not installed (the extra: search)")
 
 TEXT = """
 [search]

@@ -48,7 +48,7 @@ def test_it_is_compiled_once_for_each_compiler(
     assert len(list(cache.rglob("*.so"))) == 3
 
 
-@pytest.mark.parametrize("command", ["", "false", "no-such-compiler --really"])
+@pytest.mark.parametrize("command", ["", "false", "no-such-compiler --really", "cc 'open quote"])
 def test_without_a_compiler_there_is_no_library(
     cache: Path, source: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:

@@ -1,6 +1,5 @@
 """``caelab colorize``: colors for gray pictures of any size."""
 
-import os
 from functools import partial
 from typing import Any
 
@@ -8,6 +7,7 @@ import click
 
 from caelab.commands.picture_command import picture_command, process_pictures
 from caelab.errors import InputError
+from caelab.processors import default_threads
 
 
 @picture_command(
@@ -61,7 +61,7 @@ def command(scale: str | None, saturation: float, **options: Any) -> None:
         scales=_read_scales(scale),
         saturation=saturation,
         # As many for merging the colors at full size as the network has by default.
-        threads=options["threads"] or os.cpu_count() or 1,
+        threads=options["threads"] or default_threads(),
     )
     process_pictures(
         "colorize",

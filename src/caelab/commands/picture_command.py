@@ -41,7 +41,11 @@ SHARED_OPTIONS = [
         type=click.Choice(["torch", "onnx"]),
         help="Library that computes.  [default: by the model's file]",
     ),
-    click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: all cores]"),
+    click.option(
+        "--threads",
+        type=click.IntRange(1),
+        help="CPU threads.  [default: OMP_NUM_THREADS, or one per core]",
+    ),
     click.option(
         "--device",
         type=click.Choice(["auto", "cpu", "cuda", "mps"]),

@@ -195,8 +195,8 @@ def _engine(name: str, workers: int | None, threads: int | None, address: str | 
 
         return RayEngine(address=address, threads=threads or 1)
     if threads is not None:
-        import torch
+        from caelab.device import set_threads
 
         # Other engines set the threads of their own processes.
-        torch.set_num_threads(threads)
+        set_threads(threads)
     return base.SerialEngine()

@@ -30,7 +30,11 @@ from caelab.files import line_of, read_json, read_toml
 )
 @click.option("--out", type=PATH, help="Run directory.  [default: a new one in --runs]")
 @runs_option
-@click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: all cores]")
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    help="CPU threads.  [default: OMP_NUM_THREADS, or one per core]",
+)
 @json_option
 @run_options(common=COMMON)
 def command(
@@ -68,13 +72,10 @@ def command(
         raise InputError(_with_lines(error, file, recipe, chosen)) from error
 
     # Imported only now, so that a wrong option is refused without waiting for PyTorch.
-    import torch
-
+    from caelab.device import set_threads
     from caelab.experiments.run import run
 
-    # By default PyTorch uses one thread per core.
-    if threads is not None:
-        torch.set_num_threads(threads)
+    set_threads(threads)
     directory = run(config, out=out, runs=runs)
     result = directory.read_result()
     if as_json:

@@ -4,7 +4,6 @@ PyTorch is imported where it is needed: :func:`peak_memory_bytes` is also for pr
 """
 
 import datetime
-import os
 import platform
 import re
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caelab import __version__
+from caelab.processors import available_cores
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +31,7 @@ def describe_environment(device: "torch.device", precision: "torch.dtype") -> di
         "numpy": version("numpy"),
         "platform": platform.platform(),
         "processor": _processor(),
-        "cores": os.cpu_count(),
+        "cores": available_cores(),
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "lanes": _lanes(device),
@@ -54,7 +54,13 @@ def _commit() -> str | None:
     folder = Path(__file__).parent
     try:
         answer = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=5, check=False
+            command,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=5,
+            check=False,
         )
     # Git may be missing, and an installed package is in no repository.
     except (OSError, subprocess.TimeoutExpired):

@@ -44,6 +44,7 @@ def run(
     runs: Path = Path("runs"),
     images: ImageSet | None = None,
     wait: float | None = None,
+    expected: str | None = None,
 ) -> RunDirectory:
     """Train a network, measure it on the test images once, and return the run directory.
 
@@ -63,6 +64,8 @@ def run(
         runs: Folder of run directories.
         images: Data that the configuration names, if they are loaded already.
         wait: Seconds to wait for a run directory that another process holds; ten by default.
+        expected: Name that :func:`run_name` gave the run elsewhere; with other data it would have
+            another one, and is refused.
 
     Raises:
         InputError: The configuration, the data or the folder is wrong.
@@ -77,7 +80,13 @@ def run(
     images, split = load_data(config.data, images)
     require_trainable(config, description, images, split)
     fingerprint = images.source.fingerprint
-    directory = RunDirectory(out if out is not None else runs / run_name(config, fingerprint))
+    name = run_name(config, fingerprint)
+    if expected not in (None, name):
+        raise InputError(
+            f"the images of {images.source.where} are not those of the study. Bring the study's"
+            " data to this machine, and name them in `data.source` or in CAELAB_DATA."
+        )
+    directory = RunDirectory(out if out is not None else runs / name)
     # The checkpoint holds the weights several times over, with the optimizer's state, and a second
     # one is written before the first is replaced.
     require_space(directory.path, 64_000_000 + 40 * description.weights)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from caelab.errors import InputError
+from caelab.errors import InputError, missing_extra
 from caelab.experiments.config import (
     PARAMETERS,
     RunConfig,
@@ -228,7 +228,7 @@ def _open(search: Search, file: Path) -> "optuna.Study":
     try:
         import optuna
     except ImportError as error:
-        raise InputError("a search needs Optuna: pip install 'caelab[search]'.") from error
+        raise missing_extra("a search needs Optuna", "search") from error
     # Optuna would log every trial on stderr, next to what we say of it.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     file.parent.mkdir(parents=True, exist_ok=True)

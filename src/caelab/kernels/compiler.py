@@ -321,7 +321,16 @@ def find_compiler() -> tuple[str, ...]:
     """Return the command of a C compiler; empty if there is none, or none is wanted."""
     # An empty CC is a choice as well: it turns compilation off, and PyTorch computes everything.
     if (chosen := os.environ.get("CC")) is not None:
-        return tuple(shlex.split(chosen))
+        try:
+            return tuple(shlex.split(chosen))
+        except ValueError as error:
+            _log.warning(
+                "the environment variable CC is no command (%s): %s. Networks train more slowly"
+                " without a compiler; correct it, or unset it.",
+                error,
+                chosen,
+            )
+            return ()
     for name in COMPILERS:
         if found := shutil.which(name):
             return (found,)

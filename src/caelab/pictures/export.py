@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from caelab.errors import InputError
+from caelab.errors import InputError, missing_extra
 from caelab.files import replacing
 from caelab.models.card import ModelCard
 from caelab.models.image_model import ImageModel
@@ -60,9 +60,7 @@ def export_onnx(
         import onnxruntime  # noqa: F401 - to fail before the work
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise InputError(
-            "to export to ONNX, more packages are needed: pip install 'caelab[onnx]'"
-        ) from error
+        raise missing_extra("to export to ONNX, more packages are needed", "onnx") from error
 
     graph = _translate(whole, channels=channels, geometry=geometry)
     metadata = {

@@ -51,16 +51,13 @@ def open_model(
             )
         from caelab.pictures.backends.onnx import load_onnx
 
-        return load_onnx(file, threads=threads or 0)
+        return load_onnx(file, threads=threads)
     # Imported here, because a model in ONNX format needs no torch.
-    import torch
-
-    from caelab.device import choose_device
+    from caelab.device import choose_device, set_threads
     from caelab.models.weights_file import load_model
     from caelab.pictures.backends.torch import torch_picture_model
 
-    if threads is not None:
-        torch.set_num_threads(threads)
+    set_threads(threads)
     where = choose_device(device)
     return torch_picture_model(*load_model(file, where), where)
 

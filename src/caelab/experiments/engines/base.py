@@ -114,6 +114,9 @@ class SerialEngine(Engine):
     def __init__(self) -> None:
         import torch
 
+        from caelab.device import limit_threads
+
+        limit_threads()
         self.threads = torch.get_num_threads()
 
     def train(
@@ -148,7 +151,7 @@ def train_job(job: Job, runs: Path, images: ImageSet | None = None) -> Finished 
 
     try:
         with hidden(), collected_warnings() as notes:
-            directory = run(job.config, runs=runs, images=images, wait=0)
+            run(job.config, runs=runs, images=images, wait=0, expected=job.name)
     except Interrupted:
         raise
     except BusyError:
@@ -159,11 +162,6 @@ def train_job(job: Job, runs: Path, images: ImageSet | None = None) -> Finished 
         last = traceback.extract_tb(error.__traceback__)[-1]
         return Failed(
             job.name, f"{type(error).__name__}: {error} ({last.filename}, line {last.lineno})"
-        )
-    if directory.path.name != job.name:
-        return Failed(
-            job.name,
-            f"the data here are not the study's: the run came out as {directory.path.name}.",
         )
     return Finished(job.name, tuple(notes))
 

@@ -30,6 +30,7 @@ from caelab.experiments.engines.base import (
     train_job,
 )
 from caelab.experiments.interrupt import Interrupted, uninterrupted
+from caelab.processors import available_cores, available_memory, chosen_threads
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, SpawnContext
@@ -90,14 +91,16 @@ class ProcessEngine(Engine):
     checkpoint. A job that loses two workers has failed.
 
     Args:
-        workers: Number of processes; by default one per GPU, else one per core, as memory allows.
-        threads: CPU threads of each worker; by default an equal share of the cores.
+        workers: Number of processes; by default one per GPU, else as many as there are cores for
+            their threads, as memory allows.
+        threads: CPU threads of each worker; by default those of ``OMP_NUM_THREADS``, else an equal
+            share of the cores.
     """
 
     def __init__(self, *, workers: int | None = None, threads: int | None = None) -> None:
-        cores = available_cores()
+        cores, threads = available_cores(), threads or chosen_threads()
         self._devices = _devices()
-        self.workers = workers or len(self._devices) or max(1, min(cores, workers_in_memory()))
+        self.workers = workers or len(self._devices) or workers_for(threads or 1)
         self.threads = threads or max(1, cores // self.workers)
 
     def train(
@@ -200,9 +203,9 @@ def _work(
         os.setsid()
     os.environ.clear()  # the server that this was forked from may have an older environment
     os.environ.update(environment)
-    import torch
+    from caelab.device import set_threads
 
-    torch.set_num_threads(threads)
+    set_threads(threads)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(EOFError, OSError, Interrupted):  # the parent ended
         shared = None if images is None else images.open()
@@ -232,23 +235,25 @@ class AutoEngine(Engine):
     def __init__(self) -> None:
         import torch
 
-        cores, gpus = available_cores(), len(_devices())
+        gpus, threads = len(_devices()), chosen_threads()
         self._accelerated = gpus > 0 or torch.backends.mps.is_available()
-        self.workers = max(1, gpus if self._accelerated else min(cores, workers_in_memory()))
-        self.threads = max(1, cores // self.workers)
+        self._planned = not self._accelerated and threads is None
+        self.workers = max(1, gpus) if self._accelerated else workers_for(threads or 1)
+        self.threads = threads or max(1, available_cores() // self.workers)
 
     def plan(self, count: int, side_by_side: Callable[[int, int], bool]) -> list[int]:
         """Return the threads of each of ``count`` runs; see :meth:`Engine.plan`.
 
         Full rounds of runs have a thread a core. The rest, the shortest runs, share all cores after
         them, so that none is idle. The number of finished runs plays no part, because the
-        bits of a run depend on its threads: a study that was interrupted keeps its numbers.
+        bits of a run depend on its threads: a study that was interrupted keeps its numbers. With
+        ``OMP_NUM_THREADS``, every run has as many threads as that says.
 
         Args:
             count: Number of all runs.
             side_by_side: Measures what is faster.
         """
-        if self._accelerated:
+        if not self._planned:
             return [self.threads] * count
         cores = self.workers * self.threads
         if self.workers == 1 or not side_by_side(self.workers, self.threads):
@@ -282,20 +287,14 @@ class AutoEngine(Engine):
             yield from engine.train(group, runs=runs, images=images)
 
 
-def available_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def workers_for(threads: int) -> int:
+    """Return the number of workers, of so many threads each, for which cores and memory suffice.
 
-
-def workers_in_memory() -> int:
-    """Return the number of workers that fit into memory; 2 if its size is unknown."""
-    try:
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
-        return 2
-    return memory // WORKER_BYTES
+    It is at least 1, and at most 2 if the size of the memory is unknown.
+    """
+    memory = available_memory()
+    in_memory = 2 if memory is None else memory // WORKER_BYTES
+    return max(1, min(available_cores() // threads, in_memory))
 
 
 def _devices() -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from caelab.data.image_set import ImageSet
-from caelab.errors import InputError
+from caelab.errors import InputError, missing_extra
 from caelab.experiments.engines.base import Engine, Event, Failed, Finished, Job, Started, train_job
 from caelab.experiments.run_directory import RunDirectory
 from caelab.files import temporary_folder, write_bytes
@@ -48,7 +48,7 @@ class RayEngine(Engine):
         try:
             import ray
         except ImportError as error:
-            raise InputError("the engine ray needs Ray: pip install 'caelab[cluster]'") from error
+            raise missing_extra("the engine ray needs Ray", "cluster") from error
         self._ray: Any = ray
         self.threads = threads
         if not ray.is_initialized():
@@ -132,9 +132,9 @@ def train_remotely(job: Job, runs: Path, threads: int, begun: Files) -> tuple[Ev
         threads: CPU threads.
         begun: Files of an interrupted run to continue from.
     """
-    import torch
+    from caelab.device import set_threads
 
-    torch.set_num_threads(threads)
+    set_threads(threads)
     with temporary_folder(Path(tempfile.gettempdir())) as temporary:
         if not runs.is_dir():
             runs = temporary

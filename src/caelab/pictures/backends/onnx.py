@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from caelab.color import SPACES
-from caelab.errors import InputError
+from caelab.errors import InputError, missing_extra
 from caelab.models.card import damaged, read_card
 from caelab.pictures.backends.base import Geometry, PictureModel
 from caelab.pictures.picture import Floats
+from caelab.processors import default_threads
 
 _log = logging.getLogger(__name__)
 
@@ -29,12 +30,12 @@ MAX_MULTIPLE, MAX_FIELD, MAX_FIXED = 256, 16_384, 1024
 take."""
 
 
-def load_onnx(file: Path, *, threads: int = 0) -> PictureModel:
+def load_onnx(file: Path, *, threads: int | None = None) -> PictureModel:
     """Read a model that ``export_onnx`` wrote.
 
     Args:
         file: The model.
-        threads: Threads of onnxruntime; 0 for one per core.
+        threads: Threads of onnxruntime; by default those of ``OMP_NUM_THREADS``, or one per core.
 
     Raises:
         InputError: onnxruntime is not installed, or the file is missing, damaged or no model of
@@ -43,9 +44,9 @@ def load_onnx(file: Path, *, threads: int = 0) -> PictureModel:
     try:
         import onnxruntime
     except ImportError as error:
-        raise InputError("ONNX models need onnxruntime: pip install 'caelab[onnx]'") from error
+        raise missing_extra("ONNX models need onnxruntime", "pictures") from error
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or default_threads()
     options.log_severity_level = 4  # errors come as exceptions
     try:
         file.open("rb").close()
