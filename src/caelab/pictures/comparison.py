@@ -12,7 +12,7 @@ from caelab.pictures.color_profile import to_srgb
 from caelab.pictures.picture import Picture, from_planes, to_planes
 
 MAX_SIDE = 1024
-"""Largest side of a panel in pixels; the numbers are of the pictures at full size."""
+"""Largest side of a panel in pixels; the errors are computed at full size."""
 
 STRIP_PIXELS = 2**20
 """Pixels whose errors are computed at a time."""
@@ -21,7 +21,7 @@ TINT = 2.5 / 255
 """Deviation of the chroma from a tint, as root mean square, above which a picture has colors."""
 
 TINT_SIDE, TINT_LEVELS = 128, 32
-"""Longer side in pixels at which a picture is looked at for a tint, and levels of brightness."""
+"""Longer side in pixels of the reduced picture that is tested for a tint, and brightness levels."""
 
 _GAP, _LINE = 8, 20
 
@@ -45,7 +45,7 @@ def compare(source: Picture, result: Picture, *, truth: Picture | None = None) -
     """Draw panels of the source, the result and, if it is known and not the source, the truth.
 
     Args:
-        source: What the result was made of.
+        source: Picture from which the result was made.
         result: Picture of the same size.
         truth: Picture of the same size; its color profile is taken for that of the result.
 
@@ -72,9 +72,9 @@ def compare(source: Picture, result: Picture, *, truth: Picture | None = None) -
 
 
 def has_color(picture: Picture) -> bool:
-    """Say whether a picture has colors of its own: not gray alone, and not one tint, as of sepia.
+    """Return whether a picture has colors, and is neither gray nor in one tint such as sepia.
 
-    A tint is one hue, as strong at each pixel as at others of its brightness.
+    A tint is a single hue that is equally strong at all pixels of one brightness.
     """
     scale = min(1, TINT_SIDE / max(picture.size))
     height, width = (max(1, round(side * scale)) for side in picture.size)
@@ -113,7 +113,7 @@ def _errors(result: Picture, truth: Picture) -> dict[str, float]:
     height, width = truth.size
     rows = max(1, STRIP_PIXELS // width)
     sums = np.zeros(2)
-    # In strips, as CIEDE2000 needs many arrays of the size of its input.
+    # In strips, because CIEDE2000 needs many arrays of the size of its input.
     for top in range(0, height, rows):
         pair = [gray_rgb(to_planes(each.pixels[top : top + rows])) for each in (truth, result)]
         differences = deltaE_ciede2000(  # type: ignore[no-untyped-call]

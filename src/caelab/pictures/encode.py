@@ -1,4 +1,4 @@
-"""Write a picture to a file in its own format, with its metadata, whole or not at all."""
+"""Write a picture to a file in its own format, with its metadata, atomically."""
 
 import io
 import struct
@@ -18,7 +18,7 @@ from caelab.pictures.picture import Picture, to_eight_bits
 from caelab.pictures.write_png_tiff import write_png, write_pnm, write_tiff
 
 JPEG_QUALITY = 95
-"""Quality of lossy results, where that of the source is not known."""
+"""Quality of lossy results if the quality of the source is not known."""
 
 
 def write_picture(
@@ -41,7 +41,7 @@ def write_picture(
     refuse_existing(path, force=force)
     pages = [picture] if isinstance(picture, Picture) else picture
     format_ = format_for(path, pages)
-    # Written next to its final path and renamed: a reader never sees half a picture.
+    # Written to a temporary file that is renamed, so that no reader sees half a picture.
     with replacing(path) as temporary, temporary.open("wb") as stream:
         return save(stream, pages, format_.name, name=printable(path))
 
@@ -108,8 +108,8 @@ def encode(picture: Picture | Sequence[Picture]) -> bytes:
 def save(stream: BinaryIO, pages: Sequence[Picture], format_: str, *, name: str) -> tuple[str, ...]:
     """Write a picture to an open file.
 
-    Lossless where the format and, for WebP, the picture's own file are; a JPEG is compressed as its
-    source was. Otherwise at high quality with chroma at full size.
+    The result is lossless if the format is; a WebP is lossless if the picture's own file was. A
+    JPEG is compressed as its source was. Other results have high quality and chroma at full size.
 
     Args:
         stream: Open file.
@@ -145,7 +145,7 @@ def save(stream: BinaryIO, pages: Sequence[Picture], format_: str, *, name: str)
                 stream.seek(0, io.SEEK_END)
                 stream.write(jp2_boxes(first.metadata))
     except (ValueError, KeyError, OSError, OverflowError, RuntimeError, struct.error) as error:
-        # An encoder's refusal has no number; the disk's errors have.
+        # Errors of the disk have a number; those of an encoder have none.
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise InputError(f"{name} cannot be written as {format_}: {error}.") from error
@@ -166,7 +166,7 @@ def _fitted(picture: Picture, format_: Format) -> tuple[Picture, list[str]]:
         opacity = picture.alpha[..., None].astype(np.float32) / picture.most
         laid = picture.pixels * opacity + picture.most * (1 - opacity)
         picture = replace(picture, pixels=np.rint(laid).astype(picture.pixels.dtype), alpha=None)
-    # Pillow's writers of four formats, and readers of such a TIFF, take no gray with alpha.
+    # Pillow cannot write gray with alpha in four formats, nor can it read such a 16-bit TIFF.
     deep_tiff = format_.name == "TIFF" and picture.most > 255
     if picture.channels == 2 and (format_.name in ("AVIF", "BMP", "HEIF", "WEBP") or deep_tiff):
         picture = replace(picture, pixels=picture.pixels.repeat(3, axis=2))
@@ -174,11 +174,11 @@ def _fitted(picture: Picture, format_: Format) -> tuple[Picture, list[str]]:
     if picture.icc and "profile" not in holds:
         wide = picture.wide_profile
         if wide and picture.most == 255:
-            # Without the profile, the values would be other colors.
+            # Without the profile, the values would mean other colors.
             picture = replace(picture, pixels=to_srgb(picture.pixels, wide))
             notes.append(f"{format_.name} holds no color profile; the colors became sRGB")
         elif wide or picture.pixels.shape[2] == 1:
-            # Any other says what is understood without it.
+            # A note is needed for 16-bit RGB and for gray; a profile of sRGB is not missed.
             lost = ["color profile", *lost]
         picture = replace(picture, icc=None)
     if lost:
@@ -190,10 +190,10 @@ def _options(picture: Picture, format_: str) -> dict[str, Any]:
     """Return Pillow's options for writing a format."""
     by_format: dict[str, dict[str, Any]] = {
         "AVIF": {"quality": JPEG_QUALITY, "subsampling": "4:4:4"},
-        # Chroma at full size is a profile that many devices do not show.
+        # Many devices cannot show HEIF with chroma at full size.
         "HEIF": {"quality": JPEG_QUALITY, "chroma": 420},
-        # Optimizing saves a seventh of a small file. Of a large one it saves 3% and takes twice the
-        # time.
+        # Optimizing makes a small file smaller by a seventh, but a large one only by 3%, in twice
+        # the time.
         "JPEG": {"subsampling": 0, "optimize": picture.pixels.size < 2**16},
         "JPEG2000": {"irreversible": False},
         "JXL": {"quality": JPEG_QUALITY},

@@ -1,4 +1,4 @@
-"""The picture formats: their suffixes, what each of them holds, and the packages that some need."""
+"""The picture formats: suffixes, what each can store, and the packages that some need."""
 
 import importlib
 import importlib.util
@@ -20,8 +20,8 @@ class Format:
     Attributes:
         name: Pillow's name.
         suffixes: Suffixes of its files in lower case; the first is given to files of this format.
-        holds: What it holds besides 8 bits a channel: ``"alpha"``, ``"16 bits"``, ``"pages"``,
-            ``"animation"``, ``"profile"`` and the names of attributes of ``Metadata``.
+        holds: What it can store besides 8 bits per channel: ``"alpha"``, ``"16 bits"``,
+            ``"pages"``, ``"animation"``, ``"profile"`` and the names of attributes of ``Metadata``.
         package: Package that Pillow needs for it, on the package index; ``None`` for none.
         module: Module of that package.
         written: True where results are written in this format.
@@ -40,7 +40,7 @@ class Format:
         return self.package is None or importlib.util.find_spec(self.module) is not None
 
     def load(self) -> None:
-        """Make Pillow know the format, where it needs a package."""
+        """Register the format in Pillow, if it needs a package."""
         if self.package is not None:
             plugin = importlib.import_module(self.module)
             if self.name == "HEIF":
@@ -48,7 +48,7 @@ class Format:
 
     @property
     def install(self) -> str:
-        """What to do where the package is missing."""
+        """How to install the missing package."""
         return f"install {self.package}: pip install 'caelab[formats]'"
 
 
@@ -104,8 +104,7 @@ FORMATS = {
         ),
     )
 }
-"""The formats that are read, by Pillow's name. Some others start programs, which a file must not
-do."""
+"""The formats that are read, by Pillow's name. Only these, because some others start programs."""
 
 SUFFIX_FORMATS = {suffix: each for each in FORMATS.values() for suffix in each.suffixes}
 """Suffixes of the files that are read, and their formats."""
@@ -129,7 +128,7 @@ _PNM_HEADER = re.compile(rb"P([56])(?:\s+(?:#.*\n\s*)*)(\d{1,9})\s+(\d{1,9})\s+(
 
 
 def is_picture_suffix(suffix: str) -> bool:
-    """Say whether files of a suffix are pictures or documents to Pillow, so that none is a folder.
+    """Return whether Pillow knows a suffix, so that a name with it is no folder.
 
     >>> is_picture_suffix(".jxl"), is_picture_suffix(".pdf"), is_picture_suffix(".d")
     (True, True, False)
@@ -138,7 +137,7 @@ def is_picture_suffix(suffix: str) -> bool:
 
 
 def prepare(content: bytes) -> list[str]:
-    """Return the formats as which Pillow may open a content; load the plugin that it needs.
+    """Return the formats in which Pillow may open a file's content; load the plugin it needs.
 
     Raises:
         InputError: A package is missing; the message begins with "is".
@@ -154,7 +153,7 @@ def prepare(content: bytes) -> list[str]:
 
 
 def holds_several(content: bytes) -> bool:
-    r"""Say whether a PNG, JPEG, GIF, PNM or WebP is followed by another picture at once.
+    r"""Return whether another picture directly follows a PNG, JPEG, GIF, PNM or WebP.
 
     >>> gif = b"GIF89a ... \0;"
     >>> holds_several(gif), holds_several(gif + gif)
@@ -176,9 +175,9 @@ def holds_several(content: bytes) -> bool:
 
 
 def _jpeg_scan(content: bytes) -> int | None:
-    """Return where the values of a JPEG begin; ``None`` where more pictures belong to it."""
+    """Return the position of a JPEG's values; ``None`` if the file has several pictures."""
     position = 2
-    # Previews within segments may follow one another, so that these are passed by their lengths.
+    # Segments may contain previews, which are pictures themselves, so segments are skipped.
     while position + 4 <= len(content) and content[position + 1] != 0xDA:
         if content[position + 4 : position + 8] == b"MPF\0":
             return None
@@ -187,7 +186,7 @@ def _jpeg_scan(content: bytes) -> int | None:
 
 
 def jxl_pixels(content: bytes) -> int:
-    """Return how many pixels a JPEG XL claims to have; its plugin tells only when it has decoded.
+    """Return how many pixels a JPEG XL claims to have, before its plugin decodes them.
 
     Raises:
         ValueError: It holds no picture.
@@ -213,12 +212,12 @@ def jxl_pixels(content: bytes) -> int:
 
 
 def _jxl_codestream(content: bytes) -> bytes:
-    """Return the beginning of the picture's bits, which may stand in a box of a container."""
+    """Return the beginning of the picture's bits, which may be in a box of a container."""
     if content.startswith(_JXL_SIGNATURES[0]):
         return content
     for name, box in boxes(content):
         if name in (b"jxlc", b"jxlp"):
-            # Parts are numbered by four bytes.
+            # A part begins with its number, in four bytes.
             return box[4 * (name == b"jxlp") :][:32]
     raise ValueError("it holds no picture")
 
@@ -246,7 +245,8 @@ def boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 def written_suffix(path: Path) -> str:
     """Return the suffix of a picture's result: its own, or that of its content.
 
-    ``.png`` stands for what is not written, and for what cannot be read, which is said later.
+    It is ``.png`` for formats that are not written, and for files that cannot be read, which are
+    reported later.
 
     >>> written_suffix(Path("animation.gif"))
     '.png'
@@ -255,7 +255,7 @@ def written_suffix(path: Path) -> str:
     named = SUFFIX_FORMATS.get(suffix.lower())
     if suffix.lower() == ".pgm":
         return ".pnm"  # a result may have colors, and then be no PGM
-    # A result is written in the format of its suffix, so that these are right whatever is inside.
+    # A result is written in the format of its suffix, so such a suffix is right for any content.
     if named is not None and named.written and named.package is None:
         return suffix
     found = None
@@ -275,8 +275,8 @@ def written_suffix(path: Path) -> str:
 
 
 def _format_of_a_package(begin: bytes) -> Format | None:
-    """Return the format that needs a package, if a file begins as one of such a format."""
-    # A box "ftyp" names the kinds that a reader must know.
+    """Return the format of a file by its first bytes, if the format needs a package."""
+    # The box "ftyp" names the kinds of the file.
     if begin[4:8] == b"ftyp" and any(brand in begin for brand in _HEVC_BRANDS):
         return FORMATS["HEIF"]
     return FORMATS["JXL"] if begin.startswith(_JXL_SIGNATURES) else None

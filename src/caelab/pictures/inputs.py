@@ -66,7 +66,7 @@ class Job:
 
 
 _Found = tuple[Path, Path | None]
-"""A picture, and the folder in which it was found; ``None`` where it was named itself."""
+"""A picture, and the folder in which it was found; ``None`` if the user named the picture."""
 
 
 def find_jobs(
@@ -78,12 +78,12 @@ def find_jobs(
 ) -> list[Job]:
     """Find the pictures and name each one's result.
 
-    Without ``output`` a result lies next to its source, named with ``suffix``; earlier results,
-    their variants and comparisons are then left out of folders. An ``output`` with the suffix of a
-    picture is the file for the result of a single source; any other is a folder, which gets the
-    structure below a named folder. The result of a GIF is a PNG; a file whose suffix says nothing,
-    or which is not written, gets that of its content. A note tells which files of folders were
-    passed over.
+    Without ``output`` a result is written next to its source, with ``suffix`` in its name; earlier
+    results in folders, with their variants and comparisons, are not processed again. An ``output``
+    with the suffix of a picture is the file for the result of a single source. Any other ``output``
+    is a folder, in which the subfolders of a named folder are repeated. The result of a GIF is a
+    PNG. If the suffix of a file is unknown, or of a format that is not written, its result gets the
+    suffix of its content. A note says which files in folders were skipped.
 
     Args:
         inputs: Files, folders, patterns such as ``*.jpg`` and ``**/*.png``, or ``-`` or a pipe.
@@ -134,7 +134,7 @@ def _targets(found: Collection[_Found], output: str | None, suffix: str) -> list
                 "without an output folder, a suffix is needed, so that results do not replace"
                 " sources."
             )
-        # Results of an earlier call are left out, unless they are named themselves.
+        # Results of an earlier call are skipped, unless the user names them.
         earlier = re.compile(rf"{re.escape(suffix)}(-\d+)?({COMPARISON})?$")
         return [
             (source, _renamed(source, suffix=suffix))
@@ -162,7 +162,7 @@ def _targets(found: Collection[_Found], output: str | None, suffix: str) -> list
 
 
 def is_stream(path: Path) -> bool:
-    """Say whether a path is a pipe or the like, such as ``/dev/stdin`` and ``<(command)``."""
+    """Return whether a path is a pipe or a device, such as ``/dev/stdin`` and ``<(command)``."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
@@ -171,7 +171,7 @@ def is_stream(path: Path) -> bool:
 
 
 def _check_output(output: Path) -> None:
-    """Refuse an output that is no place for a picture, before anything is read."""
+    """Raise before anything is read if the output cannot be a picture or a folder."""
     suffix = output.suffix.lower()
     format_ = SUFFIX_FORMATS.get(suffix)
     if output.is_dir() or (format_ is None and not is_picture_suffix(suffix)):
@@ -201,7 +201,7 @@ def _standard(inputs: Sequence[str], output: str | None) -> Job:
 def _find(name: str, recursive: bool, passed_over: Counter[str]) -> list[_Found]:
     """Return the pictures of a name; count the suffixes of the other files of a folder."""
     path = Path(name)
-    # Not the methods of paths, which raise errors for names that no file can have.
+    # Methods of `Path` would raise an error for names that no file can have.
     if os.path.isdir(name):  # noqa: PTH112
         return _pictures(find_files(path, recursive=recursive), path, passed_over)
     if os.path.exists(name):  # noqa: PTH110
@@ -227,9 +227,9 @@ def _pictures(files: Iterable[Path], root: Path, passed_over: Counter[str]) -> l
 
 
 def _pattern(path: Path) -> tuple[str | None, Path]:
-    """Return a pattern and the folder that it begins with; ``None`` where nothing is a pattern.
+    """Return a pattern and the folder before it; ``None`` if the path is no pattern.
 
-    The parts of the folder are names, as they exist, whatever characters they have.
+    The folder exists, so that characters such as ``*`` in its name are no pattern.
     """
     root = Path()
     for index, part in enumerate(path.parts):
@@ -241,7 +241,7 @@ def _pattern(path: Path) -> tuple[str | None, Path]:
 
 
 def _passed_over(suffixes: Counter[str]) -> str:
-    """Return the note on the files of folders that were passed over."""
+    """Return the note about the files in folders that were skipped."""
     kinds = ", ".join(
         f"{count} {printable(suffix) or 'without a suffix'}"
         for suffix, count in sorted(suffixes.items())
@@ -260,5 +260,5 @@ def _renamed(source: Path, name: Path | None = None, suffix: str = "") -> Path:
 
 
 def _is_result(source: Path, root: Path | None, output: Path) -> bool:
-    """Say whether a picture lies in the folder of results, within the folder that is searched."""
+    """Return whether a picture is in the folder of results, within the folder that is searched."""
     return root is not None and output != root.resolve() and source.resolve().is_relative_to(output)

@@ -23,24 +23,24 @@ Size = tuple[int, int]
 """Height and width, in pixels."""
 
 WHOLE_PIXELS = 2**20
-"""Octaves of up to this many pixels are kept whole; the last step is computed row by row."""
+"""Octaves of up to this many pixels are computed as a whole, and the last step row by row."""
 
 LUMA_SCALE = 0.05
-"""Difference of luma, on [0, 1], at which a neighbor's weight has fallen to a quarter."""
+"""Difference of luma, on [0, 1], at which the weight of a neighbor is a quarter."""
 
 
 class GuidedChroma:
-    """Chroma at the size of a picture, computed for the rows that are asked for.
+    """Chroma at the size of a picture, computed for any rows of it.
 
-    Any division into rows gives the same bits. Chroma of the picture's size stays as it is; larger
-    chroma is averaged.
+    The bits do not depend on the division into rows. Chroma of the picture's size is not changed;
+    larger chroma is averaged.
 
     Args:
         chroma: ``float32 (2, h, w)``.
         size: Height and width of the picture.
         guide: Returns the picture's luma averaged to a size of at most the picture's, ``float32
             (height, width)`` in [0, 1].
-        whole_pixels: Octaves of up to this many pixels are kept whole.
+        whole_pixels: Octaves of up to this many pixels are computed as a whole.
     """
 
     def __init__(
@@ -59,17 +59,17 @@ class GuidedChroma:
         self._planes = np.concatenate([guide(smallest)[None], first])
         while (octave := self._planes.shape[1:]) != size:
             larger = min(2 * octave[0], size[0]), min(2 * octave[1], size[1])
-            # Beyond this size a whole octave would take too much memory. `rows` computes the last
-            # step, by whatever factor is left, for the rows that are asked for.
+            # Larger octaves would take too much memory. `rows` computes the last step, with the
+            # remaining factor, for the wanted rows.
             if larger[0] * larger[1] > whole_pixels:
                 break
             luma = guide(larger)
             chroma = _step(self._planes, luma, size=larger, top=0)
             self._planes = np.concatenate([luma[None], chroma])
         if octave != smallest:
-            # Back projection: what the means took from the contrast is measured at the network's
-            # scale, where the chroma is known, and added back. It is smooth, so bilinear
-            # interpolation will do.
+            # Back projection: the contrast that the means have lost is measured at the network's
+            # scale, where the chroma is known, and added back. It is smooth, so that bilinear
+            # interpolation is enough.
             lost = first - resized(self._planes[1:], smallest, Image.Resampling.BOX)
             self._planes[1:] += resized(lost, octave, Image.Resampling.BILINEAR)
 
@@ -111,11 +111,11 @@ def _step(coarse: Floats, luma: Floats, *, size: Size, top: int) -> Floats:
         top: Index of the first wanted row.
     """
     rows, columns = luma.shape
-    # The weights of nearness separate into rows and columns. Only the weight of similar luma needs
-    # every pair of pixels.
+    # The weight of nearness is a product of one factor for rows and one for columns. Only the
+    # weight of similar luma is computed for each pair of pixels.
     row_weights, row_indices = _neighbors(np.arange(top, top + rows), size[0], coarse.shape[1])
     column_weights, column_indices = _neighbors(np.arange(columns), size[1], coarse.shape[2])
-    # Only the coarse rows that the wanted rows see: gathering from fewer rows stays in the cache.
+    # Only the coarse rows that the wanted rows need, so that they stay in the cache.
     first, last = int(row_indices.min()), int(row_indices.max()) + 1
     planes = coarse[:, first:last]
 
@@ -140,7 +140,7 @@ def _step(coarse: Floats, luma: Floats, *, size: Size, top: int) -> Floats:
             # One plane at a time: `neighbors[1:, index]` takes over ten times as long.
             for plane in (1, 2):
                 sums[plane] += weight * neighbors[plane][index]
-    # Weights need not add up to 1 before: dividing by their sum makes the result a mean.
+    # The weights do not add up to 1; dividing by their sum gives a mean.
     means: Floats = sums[1:] / sums[0]
     return means
 
@@ -155,7 +155,7 @@ def _neighbors(
         fine: Length of the side in fine pixels.
         coarse: Length of the side in coarse pixels.
     """
-    # Pixel centers lie at half-integers in both grids.
+    # Pixel centers are at half-integers in both grids.
     positions = (pixels + 0.5) * (coarse / fine) - 0.5
     indices = np.rint(positions).astype(np.int64) + np.array([[-1], [0], [1]])
     distances = np.abs(indices - positions)

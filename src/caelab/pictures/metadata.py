@@ -1,4 +1,4 @@
-"""What a picture's file holds beside its values: read from Pillow's image, given to its writers."""
+"""Metadata of picture files: read them from Pillow's image, and pass them to its writers."""
 
 import math
 import re
@@ -38,17 +38,17 @@ _PHOTOSHOP_PREFIX = b"Photoshop 3.0\0"
 _IPTC_RESOURCE = 0x0404
 
 MAX_SEGMENT = 65533 - len(_XMP_PREFIX)
-"""Bytes of metadata that a segment of a JPEG holds, beside what tells of which kind they are."""
+"""Largest number of bytes of metadata in a segment of a JPEG, without the prefix of their kind."""
 
 _PNG_CHUNKS = (b"cHRM", b"cICP", b"gAMA", b"sRGB", b"tEXt", b"zTXt", b"iTXt")
-"""PNG chunks that are kept as they are: how to read the colors, and texts."""
+"""PNG chunks that are copied: those about the meaning of colors, and texts."""
 
 _PNG_XMP = b"XML:com.adobe.xmp\0"
 _PNG_TEXTS_ELSEWHERE = (_PNG_XMP, *(b"Raw profile type " + kind for kind in (b"exif", b"APP1")))
-"""Beginnings of PNG texts that are kept as XMP and EXIF."""
+"""Beginnings of PNG texts that contain XMP or EXIF, which are kept separately."""
 
 _SEGMENTS = ("exif", "xmp", "iptc", "comments")
-"""Metadata of which each has a segment of a JPEG to itself."""
+"""Kinds of metadata that have separate segments in a JPEG."""
 
 _JP2_KINDS = {
     "exif": b"JpgTiffExif->JP2",
@@ -57,11 +57,11 @@ _JP2_KINDS = {
 """Beginnings of the boxes of a JPEG 2000 that hold metadata."""
 
 _OPENJPEG = b"Created by OpenJPEG"
-"""Beginning of the comment of a JPEG 2000 that says nothing of the picture."""
+"""Beginning of a comment in a JPEG 2000 that names only the program, and is not kept."""
 
 _GIF_XMP = b"\x21\xff\x0bXMP DataXMP"
 _GIF_XMP_END = b"\x01\xff\xfe\xfd\xfc\xfb\xfa"
-"""Beginning and end of the XMP of a GIF, which stands there as it is."""
+"""Bytes before and after the XMP of a GIF."""
 
 _NAMES = {
     "exif": "EXIF",
@@ -75,7 +75,7 @@ _NAMES = {
 
 @dataclass(frozen=True, kw_only=True)
 class JpegCoding:
-    """How a JPEG was compressed, so that a result can be compressed alike.
+    """How a JPEG was compressed, so that a result can be compressed in the same way.
 
     Attributes:
         tables: Quantization tables of 64 numbers each.
@@ -92,7 +92,7 @@ class JpegCoding:
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    r"""What a file holds beside its values; empty where there is nothing.
+    r"""Metadata of a picture file; a field is empty if the file has no such metadata.
 
     Attributes:
         exif: EXIF with the prefix ``Exif\0\0``, upright and without a thumbnail.
@@ -100,7 +100,7 @@ class Metadata:
         iptc: IPTC-IIM block.
         comments: Comments of a JPEG or a GIF.
         resolution: Pixels per inch, across and down.
-        png_chunks: Names and contents of a PNG's texts, and of chunks that tell what colors mean.
+        png_chunks: Names and contents of a PNG's texts, and of chunks about the meaning of colors.
         jpeg_coding: Compression of a JPEG; ``None`` for other formats.
     """
 
@@ -142,7 +142,7 @@ def read_metadata(opened: ImageFile.ImageFile, content: bytes) -> tuple[Metadata
     exif, orientation, notes = _exif(opened)
     info = opened.info
     if isinstance(opened, TiffImagePlugin.TiffImageFile):
-        # Of what Pillow says some may be of an earlier page.
+        # Not from `info`, in which Pillow may keep values of an earlier page.
         tags = opened.tag_v2
         info = {
             "xmp": tags.get(XMP_TAG),
@@ -153,7 +153,7 @@ def read_metadata(opened: ImageFile.ImageFile, content: bytes) -> tuple[Metadata
         xmp = xmp.encode()
     metadata = Metadata(
         exif=exif,
-        # Turned by what it says, as Pillow does where EXIF does not say it.
+        # Upright now. Pillow uses this orientation if EXIF has none.
         xmp=re.sub(rb'(tiff:Orientation(="|>))[0-9]', rb"\g<1>1", _bytes(xmp)),
         iptc=_iptc(opened),
         resolution=_resolution(info.get("dpi")),
@@ -168,10 +168,10 @@ def read_metadata(opened: ImageFile.ImageFile, content: bytes) -> tuple[Metadata
 
 
 def pillow_options(metadata: Metadata, format_: str) -> dict[str, Any]:
-    """Return the options of Pillow's writers by which they keep metadata, fitted to the format."""
+    """Return the options with which Pillow's writer of a format keeps the metadata."""
     options: dict[str, Any] = {}
     if metadata.exif:
-        # The prefix belongs to JPEG; Pillow takes it off for some formats.
+        # Only JPEG has the prefix; Pillow removes it for some formats only.
         options["exif"] = metadata.exif.removeprefix(b"" if format_ == "JPEG" else _EXIF_PREFIX)
     if metadata.resolution:
         options["dpi"] = metadata.resolution
@@ -199,7 +199,7 @@ def pillow_options(metadata: Metadata, format_: str) -> dict[str, Any]:
 
 
 def png_chunks(metadata: Metadata) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the chunks of a PNG that hold its texts, the XMP among them."""
+    """Yield the chunks of a PNG with its texts and its XMP."""
     yield from metadata.png_chunks
     for comment in metadata.comments:
         yield b"tEXt", b"Comment\0" + comment
@@ -224,7 +224,7 @@ def _longest(value: bytes | tuple[bytes, ...]) -> int:
 
 
 def _bytes(value: object) -> bytes:
-    """Return bytes; anything else, which a damaged file may give, is nothing."""
+    """Return bytes; anything else, as a damaged file may give, becomes empty."""
     return value if isinstance(value, bytes) else b""
 
 
@@ -233,13 +233,13 @@ def _resolution(value: object) -> tuple[float, float] | None:
         across, down = map(float, value)  # type: ignore[call-overload]
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
         return None
-    # Some programs write 1 where they know none.
+    # Some programs write 1 if they do not know the resolution.
     sensible = all(math.isfinite(each) and 1 < each < 2**16 for each in (across, down))
     return (across, down) if sensible else None
 
 
 def _from_boxes(format_: str | None, content: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield what a JPEG 2000 and a JPEG XL hold and Pillow does not tell."""
+    """Yield metadata of a JPEG 2000 or a JPEG XL that Pillow does not read."""
     if format_ not in ("JPEG2000", "JXL"):
         return
     for name, box in boxes(content):
@@ -251,7 +251,7 @@ def _from_boxes(format_: str | None, content: bytes) -> Iterator[tuple[str, byte
 
 
 def jp2_boxes(metadata: Metadata) -> bytes:
-    """Return the boxes behind a JPEG 2000 that hold its EXIF and XMP, as ExifTool writes them."""
+    """Return boxes with EXIF and XMP to append to a JPEG 2000, as ExifTool does."""
     contents = {"exif": metadata.exif.removeprefix(_EXIF_PREFIX), "xmp": metadata.xmp}
     return b"".join(
         struct.pack(">L4s", 8 + len(kind) + len(contents[key]), b"uuid") + kind + contents[key]
@@ -261,7 +261,7 @@ def jp2_boxes(metadata: Metadata) -> bytes:
 
 
 def _gif_xmp(content: bytes) -> bytes:
-    """Return the XMP of a GIF, of which Pillow does not tell."""
+    """Return the XMP of a GIF, which Pillow does not read."""
     if content.startswith(b"GIF8"):
         begin, end = (content.find(mark) for mark in (_GIF_XMP, _GIF_XMP_END))
         if 0 <= begin < end:
@@ -277,24 +277,24 @@ def _exif(opened: ImageFile.ImageFile) -> tuple[bytes, int, list[str]]:
         if opened.format == "TIFF":
             kept = Image.Exif()
             kept.load(found.tobytes())
-            # A TIFF's tags also say how the values are stored, which does not hold for the result.
+            # Other tags of a TIFF say how its values are stored, which is different in the result.
             for tag in set(kept) - {*KEPT_TAGS, *KEPT_DIRECTORIES}:
                 del kept[tag]
-            # Pillow turns a TIFF by itself.
+            # Pillow itself turns a TIFF upright.
             return (kept.tobytes() if len(kept) else b""), 1, []
         exif = _bytes(opened.info.get("exif")).removeprefix(_EXIF_PREFIX)
         if opened.format == "JXL" and not getattr(opened, "jpeg", False):
-            orientation = 1  # its decoder turns by itself, except what was a JPEG
+            orientation = 1  # the decoder turns it, unless it was converted from a JPEG
         return (_EXIF_PREFIX + _upright(exif) if exif else b""), orientation, []
-    # What Pillow and `struct` raise for directories that are broken; the picture is what matters.
+    # Pillow and `struct` raise these for damaged directories; the picture can be read without them.
     except (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error):
         return b"", 1, ["its EXIF is damaged and was left out"]
 
 
 def _upright(exif: bytes) -> bytes:
-    """Set the orientation to 1, and leave the thumbnail out, which shows the picture as it was.
+    """Set the orientation to 1, and remove the thumbnail, which would show the old picture.
 
-    Every other byte stays where it is, because maker notes hold offsets.
+    Every other byte keeps its position, because maker notes contain offsets.
 
     Raises:
         struct.error: It is damaged.
@@ -309,7 +309,7 @@ def _upright(exif: bytes) -> bytes:
         if struct.unpack_from(f"{order}H", exif, entry) == (ORIENTATION,):
             # Type 3, of 16 bits; one value.
             struct.pack_into(f"{order}HLHH", upright, entry + 2, 3, 1, 1, 0)
-    # Where the next directory begins, that of the thumbnail.
+    # The position of the next directory, which is that of the thumbnail.
     if end + 4 <= len(exif):
         struct.pack_into(f"{order}L", upright, end, 0)
     return bytes(upright)
@@ -321,13 +321,13 @@ def _iptc(opened: ImageFile.ImageFile) -> bytes:
         return _bytes(photoshop.get(_IPTC_RESOURCE))
     if not isinstance(opened, TiffImagePlugin.TiffImageFile):
         return b""
-    # Some programs say that it is one of 32-bit numbers, of which Pillow would keep the first; its
-    # own reader of IPTC looks here, too.
+    # Some programs store it as 32-bit numbers, of which Pillow would keep only the first. Pillow's
+    # own reader of IPTC also reads the raw data.
     return _bytes(getattr(opened.tag_v2, "_tagdata", {}).get(IPTC_TAG))
 
 
 def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the kept chunks of a PNG, as Pillow does not tell what form a text had."""
+    """Yield the kept chunks of a PNG; Pillow does not say which kind of chunk a text had."""
     position = 8
     while position + 12 <= len(content):
         length, name = struct.unpack_from(">L4s", content, position)
@@ -347,7 +347,7 @@ def _jpeg_coding(opened: JpegImagePlugin.JpegImageFile) -> JpegCoding | None:
         return None
     return JpegCoding(
         tables=tables,
-        # Gray has no chroma; that of its result gets full size.
+        # Gray has no chroma; if the result has colors, their chroma gets full size.
         subsampling=max(0, JpegImagePlugin.get_sampling(opened)),
         progressive=bool(opened.info.get("progressive")),
         xmp_extensions=tuple(

@@ -1,4 +1,4 @@
-"""A picture file as values, with everything that must not be lost on the way back to a file."""
+"""A picture in memory: its values, and what else its file contains."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,7 +26,7 @@ class Picture:
         alpha: ``(H, W)`` of the same type, 0 where transparent; ``None`` where all is opaque.
         format: Pillow's name of the file's format.
         icc: Color profile of the values; ``None`` for sRGB.
-        metadata: What else the file holds.
+        metadata: The file's other content, such as EXIF.
         lossless: Whether the file kept every value; decides how a WebP file is written.
         duration: Milliseconds for which a frame of an animation is shown; ``None`` for any other
             picture.
@@ -72,7 +72,7 @@ class Picture:
 
     @property
     def wide_profile(self) -> bytes | None:
-        """The profile of RGB values that are not sRGB; one that cannot be used counts as sRGB."""
+        """The profile if the values are RGB but not sRGB; an unusable profile counts as sRGB."""
         return self.icc if self.icc and self.pixels.shape[2] == 3 and is_wide(self.icc) else None
 
     def joined(self, rows: slice = slice(None)) -> Values:
@@ -81,7 +81,7 @@ class Picture:
         return values if self.alpha is None else np.dstack([values, self.alpha[rows]])
 
     def to_pillow(self) -> Image.Image:
-        """Return a Pillow image with the profile; Pillow holds 16 bits of gray alone."""
+        """Return a Pillow image with the profile; in Pillow only gray can have 16 bits."""
         values = self.joined()
         if values.dtype == np.uint16 and values.shape[2] > 1:
             values = to_eight_bits(values)
@@ -120,7 +120,7 @@ def to_planes(values: Values) -> Floats:
     >>> to_planes(np.array([[[0, 51, 255]]], np.uint8)).ravel().astype(float).round(2).tolist()
     [0.0, 0.2, 1.0]
     """
-    # In C order, as the layout of the transposed view would make every later operation strided.
+    # In C order, because later operations would be slow on a transposed view.
     planes = values.transpose(2, 0, 1).astype(np.float32, order="C")
     planes *= np.float32(1 / np.iinfo(values.dtype).max)
     return planes

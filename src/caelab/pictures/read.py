@@ -1,4 +1,4 @@
-"""Read picture files of every kind, all their pages, with what stands beside the values."""
+"""Read picture files of all formats, with all pages and metadata."""
 
 import contextlib
 import io
@@ -27,18 +27,18 @@ PIXEL_LIMIT = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 the number from which it warns: a file of a few kilobytes can claim any size."""
 
 _KEPT_INFO = ("comment", "dpi", "exif", "xmp")
-"""Items of a Pillow image's ``info`` that are true of its result, too."""
+"""Items of a Pillow image's ``info`` that hold for its result, too."""
 
 MAX_PAGES = 10_000
-"""Largest number of pages of a file; each costs time, however small it is."""
+"""Largest number of pages of a file, because even a small page takes time."""
 
 PILLOW_ERRORS = (
     *(OSError, SyntaxError, ValueError, TypeError, LookupError),
     *(EOFError, OverflowError, RuntimeError, ZeroDivisionError, struct.error, zlib.error),
 )
-"""What Pillow raises for files that are damaged: it documents the first four, and the others come
-from its decoders. They are caught around calls of Pillow alone, so that a mistake of this package
-is never called a damaged file."""
+"""Errors that Pillow raises for damaged files: it documents the first four, and the others come
+from its decoders. They are caught only around calls of Pillow, so that a mistake of this package is
+never called a damaged file."""
 
 
 def read_picture(
@@ -64,7 +64,7 @@ def read_picture(
 def read_pages(
     source: Path | bytes, *, name: str | None = None, max_pixels: int = PIXEL_LIMIT
 ) -> list[Picture]:
-    """Read a picture of any kind: the pages of a TIFF, the frames of an animation, or the one.
+    """Read a picture of any format: one image, all pages of a TIFF, or all frames of an animation.
 
     It is turned as its EXIF says. Palettes become RGB, CMYK becomes sRGB. Integers of more than 16
     bits have the range 0–65535, floating point 0–1, or 0–255 where a value is above 1.
@@ -86,7 +86,7 @@ def read_pages(
         raise InputError(f"{name} is empty (0 bytes).")
     try:
         with warnings.catch_warnings(), _pillow_limit(max_pixels):
-            # Pillow warns of odd metadata, and of sizes that it does not refuse yet.
+            # Pillow warns about unusual metadata, and about sizes that it does not refuse.
             warnings.simplefilter("ignore")
             return _read(content, max_pixels)
     except (InputError, MemoryError) as error:
@@ -97,7 +97,7 @@ def read_pages(
 @contextlib.contextmanager
 def _pillow_limit(max_pixels: int) -> Iterator[None]:
     before = Image.MAX_IMAGE_PIXELS
-    # Pillow refuses twice as many.
+    # Pillow refuses files with twice this number of pixels.
     Image.MAX_IMAGE_PIXELS = max_pixels // 2
     try:
         yield
@@ -107,7 +107,7 @@ def _pillow_limit(max_pixels: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _refusing_damage(*, but: type[Exception] = InputError) -> Iterator[None]:
-    """Say what is wrong with a file where Pillow fails within; nothing else may stand there."""
+    """Turn errors of Pillow in the block, which must contain nothing else, into messages."""
     try:
         yield
     except but:
@@ -117,7 +117,7 @@ def _refusing_damage(*, but: type[Exception] = InputError) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """Say what is wrong with a picture that cannot be read."""
+    """Return what is wrong with a picture that cannot be read."""
     match error:
         case UnidentifiedImageError():
             known = ", ".join(each.name for each in FORMATS.values())
@@ -149,8 +149,8 @@ def picture_of(image: Image.Image) -> Picture:
 
 
 def metadata_of(image: Image.Image) -> dict[str, object]:
-    """Return what a Pillow image's ``info`` holds beside profile and values, as of it upright."""
-    # Of one pixel, because only the EXIF changes, of which Pillow also mends the copy in XMP.
+    """Return the metadata in a Pillow image's ``info``, for the upright image."""
+    # One pixel is enough, because only EXIF and XMP are changed.
     kept = Image.new("L", (1, 1))
     kept.info = {name: image.info[name] for name in _KEPT_INFO if name in image.info}
     return {str(name): value for name, value in ImageOps.exif_transpose(kept).info.items()}
@@ -159,14 +159,14 @@ def metadata_of(image: Image.Image) -> dict[str, object]:
 def _read(content: bytes, max_pixels: int) -> list[Picture]:
     formats = prepare(content)
     with _refusing_damage():
-        # The plugin decodes before Pillow can look at the size.
+        # Pillow knows the size only after the plugin has decoded the picture.
         pixels = jxl_pixels(content) if formats == ["JXL"] else 0
     if pixels > max_pixels:
         raise InputError(f"{_too_large(max_pixels)}.")
     with _refusing_damage():
         opened = Image.open(io.BytesIO(content), formats=formats)
     with opened:
-        # A telephone's JPEG with a second picture inside, such as one of the brightness, is one.
+        # A telephone's JPEG may contain a second picture, such as a brightness map.
         format_ = FORMATS["JPEG" if opened.format == "MPO" else opened.format or "PNG"]
         paged = bool({"pages", "animation"} & format_.holds) or format_.name == "GIF"
         with _refusing_damage():
@@ -181,7 +181,7 @@ def _read(content: bytes, max_pixels: int) -> list[Picture]:
 
 
 def _has_another(opened: ImageFile.ImageFile) -> bool:
-    # Not by the number of pages, for which Pillow walks through them all.
+    # Not by the number of pages, for which Pillow would read all of them.
     try:
         opened.seek(1)
     except EOFError:
@@ -195,7 +195,7 @@ def _read_all(
 ) -> Iterator[Picture]:
     """Yield the pages of a TIFF, or the frames of an animation."""
     pixels, first = 0, None
-    # Of some APNGs the first picture is for programs that know no animation.
+    # The first picture of some APNGs is only for programs that cannot show animations.
     for page in itertools.count(int(getattr(opened, "default_image", False))):
         try:
             with _refusing_damage(but=EOFError):
@@ -223,7 +223,7 @@ def _read_all(
             icc=icc,
             metadata=metadata,
             lossless=_is_lossless(format_, content),
-            # Decoding tells it for some formats.
+            # For some formats, it is known only after decoding.
             duration=_number(opened.info.get("duration")),
             plays=_plays(opened),
             notes=tuple(notes),
@@ -231,7 +231,7 @@ def _read_all(
 
 
 def _read_page(opened: ImageFile.ImageFile, content: bytes, format_: Format) -> Picture:
-    """Read a picture, or the page of a TIFF at which it stands."""
+    """Read a picture, or the current page of a TIFF."""
 
     def reopen() -> ImageFile.ImageFile:
         again = Image.open(io.BytesIO(content), formats=[opened.format or ""])
@@ -239,13 +239,13 @@ def _read_page(opened: ImageFile.ImageFile, content: bytes, format_: Format) -> 
         return again
 
     with _refusing_damage():
-        # The depth comes first: EXIF may load the picture, after which Pillow no longer tells it.
+        # 16 bits first, because reading EXIF may decode the picture to 8 bits.
         values = read_16_bits(opened.tile, reopen)
         metadata, orientation, notes = read_metadata(opened, content)
         icc = _profile(opened)
         if icc is None and opened.info.get("icc_profile"):
             notes = [*notes, "its color profile is damaged and was left out"]
-        # Values come last: decoding may drop the metadata.
+        # Values come last, because decoding may drop the metadata.
         if values is None:
             opened.load()
     if values is None:
@@ -267,7 +267,7 @@ def _read_page(opened: ImageFile.ImageFile, content: bytes, format_: Format) -> 
 def _profile(opened: ImageFile.ImageFile) -> bytes | None:
     profile = opened.info.get("icc_profile")
     if isinstance(opened, TiffImageFile):
-        # What Pillow says may be of an earlier page.
+        # Not from `info`, in which Pillow may keep the profile of an earlier page.
         profile = opened.tag_v2.get(PROFILE_TAG)
     return profile if isinstance(profile, bytes) and profile else None
 
@@ -277,7 +277,7 @@ def _number(value: object) -> float:
 
 
 def _alpha_of_key(values: Values, key: object) -> Values:
-    """Return the alpha of 16-bit values one of whose colors, the key, is transparent."""
+    """Return the alpha of 16-bit values of which one color, the key, is transparent."""
     key = key if isinstance(key, tuple) else (key,)
     if len(key) != values.shape[2] or not all(isinstance(each, int) for each in key):
         key = (-1,)
@@ -290,22 +290,22 @@ def _plays(opened: ImageFile.ImageFile) -> int:
     """Return how often an animation is played, as PNG and WebP count: 0 for always."""
     loop = opened.info.get("loop")
     if opened.format == "GIF":
-        # Without the extension it is played once; with it, so many times more.
+        # Without the extension a GIF is played once. The extension counts the repetitions.
         return 1 if loop is None else int(_number(loop) + 1) % 65536 if loop else 0
     return int(_number(loop))
 
 
 def _is_lossless(format_: Format, content: bytes) -> bool:
-    """Say whether a file keeps every value."""
+    """Return whether a file stores every value exactly."""
     if format_.name != "WEBP":
         return format_.name not in ("AVIF", "HEIF", "JPEG", "JXL")
-    # The name of a chunk tells, behind any number of others.
+    # The name of one chunk says it; other chunks may come before it.
     position = 12
     while position + 8 <= len(content):
         name, size = struct.unpack_from("<4sL", content, position)
         if name in (b"VP8L", b"VP8 "):
             return bool(name == b"VP8L")
-        # The chunks of a frame stand in its chunk, after 16 bytes.
+        # The chunks of a frame are inside its chunk, after 16 bytes.
         position += 8 + (16 if name == b"ANMF" else size + size % 2)
     return False
 
@@ -346,6 +346,6 @@ def _upright(values: Values, orientation: int) -> Values:
         return values
     if orientation > 4:
         values = values.swapaxes(0, 1)
-    # The last four are the first four, of a picture whose rows are its columns.
+    # The last four orientations are the first four with rows and columns exchanged.
     down, across = [(1, 1), (1, -1), (-1, -1), (-1, 1)][(orientation - 1) % 4]
     return values[::down, ::across]

@@ -1,4 +1,4 @@
-"""Read 16 bits per channel: Pillow decodes to 8, but can be led to give both bytes of a value."""
+"""Read 16 bits per channel with Pillow, which gives one byte of each value per decoding."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ def read_16_bits(
 
     Args:
         tiles: The parts of the file, as Pillow describes them before it decodes them.
-        reopen: Opens the file anew, not yet decoded.
+        reopen: Opens the file again, not yet decoded.
 
     Returns:
         ``uint16`` of shape ``(H, W, 2 to 4)``; ``None`` for any other file.
@@ -56,5 +56,5 @@ def read_16_bits(
 
 
 def _arguments(tile: ImageFile._Tile) -> list[Any]:
-    """Return the arguments of Pillow's decoder, of which the first is the mode."""
+    """Return the arguments of Pillow's decoder; the first one is the mode."""
     return [tile.args] if isinstance(tile.args, str) else list(tile.args or [None])

@@ -18,10 +18,10 @@ from caelab.pictures.tiles import TILE, Indices, batches, in_tiles
 def restore(model: PictureModel, pictures: Sequence[Picture], *, tile: int = TILE) -> list[Picture]:
     """Apply an image-to-image model at full size: denoise, deblur, reconstruct.
 
-    A model of missing pixels fills those that are wholly transparent, and they become opaque; where
-    nothing else is to be undone, all other pixels stay as they are. An RGB model gets a gray
-    picture in three equal channels, and the luma of its result is kept; a gray model gets each
-    channel of an RGB picture. Values are used as they are, whatever the color profile.
+    A model for missing pixels fills the fully transparent pixels, which become opaque; if it undoes
+    nothing else, all other pixels stay the same. An RGB model gets a gray picture in three equal
+    channels, and the luma of its result is used. A gray model gets each channel of an RGB picture.
+    Values are used without regard to the color profile.
 
     Args:
         model: Image to image, with as many channels out as in.
@@ -48,14 +48,14 @@ def restore(model: PictureModel, pictures: Sequence[Picture], *, tile: int = TIL
             "no pixel is wholly transparent, so that none is missing. Erase what is to be filled in"
             " a format that has transparency, such as PNG."
         )
-    # Three equal channels are one: what is gray stays gray.
+    # A picture of three equal channels is gray, and stays gray.
     grays = [_is_gray_rgb(picture) for picture in pictures]
     pictures = [
         replace(picture, pixels=picture.pixels[..., :1]) if gray else picture
         for picture, gray in zip(pictures, grays, strict=True)
     ]
     results: list[Picture] = []
-    # Neighbors of one size, depth and number of channels make a batch.
+    # Successive pictures of one size, depth and number of channels make a batch.
     for (shape, _), run in itertools.groupby(
         pictures, key=lambda picture: (picture.pixels.shape, picture.most)
     ):
@@ -93,7 +93,7 @@ def _restore_alike(model: PictureModel, pictures: Sequence[Picture], tile: int) 
             for picture, part in zip(pictures, tiles, strict=True):
                 assert picture.alpha is not None
                 part[:, picture.alpha[chosen] == 0] = MISSING
-        # Each channel is an image of its own to a gray model.
+        # To a gray model, each channel is a separate image.
         return tiles.reshape(-1, 1, *tiles.shape[2:]) if model.channels == 1 else gray_rgb(tiles)
 
     for top, band in in_tiles(model, read, pictures[0].size, tile=tile):

@@ -1,10 +1,10 @@
 """Apply a network to large pictures in overlapping tiles, so that memory stays bounded.
 
 A network whose receptive field is known is applied to tiles that begin at multiples of its stride.
-Only those pixels of a tile count whose receptive field lies within it; at the picture's border a
-field ends where it would in the whole picture. The result is therefore that of the whole picture,
-up to the order of summation.
-Where the field is the whole image, tiles fade into one another over a wide overlap, without seams.
+Only the pixels of a tile are used whose receptive field is inside the tile; at the picture's border
+the field ends as it does in the whole picture. The result is therefore that of the whole picture,
+up to the order of summation. If the receptive field is the whole image, tiles fade into each other
+over a wide overlap, without seams.
 """
 
 import itertools
@@ -65,11 +65,11 @@ def spans(length: int, geometry: Geometry, *, tile: int = TILE) -> list[Span]:
         side = min(tile, MAX_WHOLE_IMAGE_TILE)
         overlap, fade = side // 4, side // 8
     else:
-        # The receptive field is a margin that both tiles drop; what is left is exact and needs no
-        # fading.
+        # Both tiles drop a margin of the size of the receptive field. The other pixels are exact
+        # and need no fading.
         side, overlap, fade = tile, 2 * geometry.field, 0
     if fixed is None:
-        # Where the overlap is most of a tile, most of the work is done twice.
+        # A tile is at least four overlaps long, because an overlap is computed twice.
         side = max(side, 4 * overlap, overlap + multiple)
         side += -side % multiple
     whole = max(length + -length % multiple, fixed or 0)
@@ -119,7 +119,7 @@ def in_tiles(
     height, width = size
     down, across = (spans(side, model.geometry, tile=tile) for side in size)
     columns = [_pixels(span, width) for span in across]
-    # Rows that wait for the tiles below; none above the first tiles.
+    # Rows that the tiles below will complete; none before the first tiles.
     waiting = np.zeros((1, 1, 0, 1), np.float32)
     # A band holds one row of tiles at the picture's full width: memory grows only with the width.
     for span, below in itertools.zip_longest(down, down[1:]):
@@ -139,7 +139,7 @@ def in_tiles(
 
 
 def batches(items: Sequence[ItemT], *, pixels: int) -> Iterator[Sequence[ItemT]]:
-    """Yield so many of the items at a time as go through a network together, one at least.
+    """Divide items into batches that go through a network together, with at least one item each.
 
     Args:
         items: What to divide, images or other things of equal size.
@@ -151,6 +151,6 @@ def batches(items: Sequence[ItemT], *, pixels: int) -> Iterator[Sequence[ItemT]]
 
 
 def _pixels(span: Span, length: int) -> Indices:
-    """Return a tile's pixels; those beyond ``length`` are mirrored, the border pixel twice."""
+    """Return the indices of a tile's pixels, mirrored beyond ``length``, the border pixel twice."""
     folded = np.arange(span.start, span.stop) % (2 * length)
     return np.minimum(folded, 2 * length - 1 - folded)

@@ -1,4 +1,4 @@
-"""Write what Pillow cannot: PNG and PNM of 16 bits per channel, and TIFF with all that is kept.
+"""Write what Pillow cannot write: 16-bit PNG and PNM, and TIFF with its metadata.
 
 ``tifffile`` (a dependency of scikit-image) writes neither the EXIF nor the GPS directory, which
 Pillow's ``ImageFileDirectory_v2`` does; no library among the dependencies writes 16-bit RGB PNG.
@@ -21,7 +21,7 @@ STRIP_ROWS = 64
 """Rows that are compressed at a time, so that memory does not grow with the picture."""
 
 _COMPRESSION = 4
-"""zlib's level: higher ones take several times as long for a few percent."""
+"""zlib's level. Higher levels save a few percent and take several times as long."""
 
 _TIFF_HEADER = 8
 
@@ -29,7 +29,7 @@ _PNG_COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 """Number of channels to PNG's color type: gray, gray with alpha, RGB, RGBA."""
 
 _PNG_FILTER_SUB = 1
-"""Every byte less that of the pixel to the left."""
+"""PNG's filter that subtracts the left neighbor from each byte."""
 
 
 def write_png(stream: BinaryIO, picture: Picture) -> None:
@@ -42,11 +42,11 @@ def write_png(stream: BinaryIO, picture: Picture) -> None:
         putchunk(stream, b"iCCP", b"ICC Profile\0\0", zlib.compress(picture.icc))
     metadata = picture.metadata
     if metadata.resolution:
-        # Per meter, of which an inch is 0.0254.
+        # Per meter; an inch is 0.0254 m.
         across, down = (round(each / 0.0254) for each in metadata.resolution)
         putchunk(stream, b"pHYs", struct.pack(">LLB", across, down, 1))
     for name, content in png_chunks(metadata):
-        # A profile takes the place of what it contradicts.
+        # Not together with a profile, which would contradict it.
         if not (picture.icc and name == b"sRGB"):
             putchunk(stream, name, content)
     if metadata.exif:
@@ -63,7 +63,7 @@ def write_png(stream: BinaryIO, picture: Picture) -> None:
 
 
 def write_pnm(stream: BinaryIO, picture: Picture) -> None:
-    """Write a 16-bit PGM or PPM, which hold values alone."""
+    """Write a 16-bit PGM or PPM, which contain only values."""
     height, width = picture.size
     kind = b"P5" if picture.channels == 1 else b"P6"
     stream.write(b"%s\n%d %d\n65535\n" % (kind, width, height))
@@ -80,7 +80,7 @@ def write_tiff(stream: BinaryIO, pages: Sequence[Picture]) -> None:
     """
     pointer = None
     for page in pages:
-        # A directory begins at an even place.
+        # A directory begins at an even offset.
         stream.write(bytes(stream.tell() % 2))
         if pointer is not None:
             end = stream.tell()
@@ -91,7 +91,7 @@ def write_tiff(stream: BinaryIO, pages: Sequence[Picture]) -> None:
 
 
 def _write_page(stream: BinaryIO, picture: Picture) -> int:
-    """Write a page of a TIFF; return the place of the pointer to the next one."""
+    """Write a page of a TIFF; return the offset of the pointer to the next page."""
     little_endian = picture.pixels.dtype.newbyteorder("<")
     strips = [
         zlib.compress(_differences(rows).astype(little_endian).tobytes(), _COMPRESSION)
@@ -137,7 +137,7 @@ def _strips(picture: Picture) -> Iterator[Values]:
 
 def _differences(rows: Values) -> Values:
     """Subtract the left neighbor from each pixel ``(R, W, C)``; the results compress well."""
-    # They wrap around below 0, as both formats want.
+    # Below 0 they wrap around, as both formats require.
     differences = rows.copy()
     differences[:, 1:] -= rows[:, :-1]
     return differences

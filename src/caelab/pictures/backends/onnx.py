@@ -50,7 +50,7 @@ def load_onnx(file: Path, *, threads: int | None = None) -> PictureModel:
     options.log_severity_level = 4  # errors come as exceptions
     try:
         file.open("rb").close()
-        # By its path, as the weights may be in another file next to it.
+        # By its path, because the weights may be in another file next to it.
         session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}.") from error

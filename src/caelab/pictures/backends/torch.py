@@ -35,7 +35,8 @@ def torch_picture_model(model: ImageModel, card: ModelCard, device: torch.device
         target = model.distribution
 
         def draw(degraded: Tensor) -> Tensor:
-            # All images get the variant's key, not one of their own index in the batch.
+            # All images get the key of the variant, which does not depend on their index in the
+            # batch.
             keys = image_keys(np.full(len(degraded), number, np.int64), seed, 0).to(device)
             output = inference.output(degraded)
             return target.draw(output, degraded, keys, temperature=VARIANT_TEMPERATURE)
