@@ -249,13 +249,23 @@ def test_a_wrong_argument_is_named(parameter: str, data: Data, folder: Path) -> 
         WRONG[parameter](data, folder)
 
 
-@pytest.mark.parametrize(
-    "images",
-    [np.zeros((40, 3, 8, 9), np.uint8), np.zeros((40, 8, 8, 3), np.uint8), np.zeros((40, 3, 8, 8))],
-)
-def test_an_array_of_another_form_is_refused(images: np.ndarray) -> None:
-    with pytest.raises(caelab.InputError, match="`source`"):
+@pytest.mark.parametrize("images", [np.zeros((40, 64)), np.full((40, 8, 8), -1.0), [0, 1]])
+def test_an_array_of_another_form_is_refused(images: Any) -> None:
+    with pytest.raises(caelab.InputError, match="images"):
         caelab.load_data(images)
+
+
+def test_gray_images_that_are_no_squares_are_trained_on_from_memory(folder: Path) -> None:
+    images = np.random.default_rng(0).random((40, 8, 12))
+    found = caelab.train(SMALL, (images, np.arange(40) % 2), runs=folder, epochs=1, batch_size=8)
+    assert found.config.data.shape == (1, 8, 12)
+    assert found.network.text.endswith("conv1")
+    assert found.model.encode(images[:2, None]).shape == (2, 2, 4, 6)
+    data = caelab.load_data(images)
+    assert data.channels[0]["channel"] == "gray"
+    assert data.train.shape == (32, 1, 8, 12)
+    with pytest.raises(caelab.InputError, match="`channels`"):
+        caelab.train(SMALL, data, runs=folder, channels=3)
 
 
 def test_a_size_that_the_loaded_images_do_not_have_is_refused(data: Data, folder: Path) -> None:

@@ -123,7 +123,7 @@ class ImageBlock:
     """Rows of images under one heading.
 
     Attributes:
-        rows: Images ``float32 (K, 1 or 3, H, W)`` in [0, 1] by the label of their row.
+        rows: Images ``float32 (K, C, H, W)`` in [0, 1] by the label of their row.
         heading: Text above the first row.
         notes: A text below each column of the last row; may be empty.
     """
@@ -163,7 +163,7 @@ def draw_image_rows(rows: Mapping[str, np.ndarray]) -> Figure:
     """Draw rows of small images with their labels on the left.
 
     Args:
-        rows: Images ``float32 (K, 1 or 3, H, W)`` in [0, 1] by label; the end of a row with fewer
+        rows: Images ``float32 (K, C, H, W)`` in [0, 1] by label; the end of a row with fewer
             than the others stays white.
     """
     side, left, count = 0.62, 1.9, max(map(len, rows.values()))
@@ -175,6 +175,17 @@ def draw_image_rows(rows: Mapping[str, np.ndarray]) -> Figure:
     axes.set_xticks([])
     axes.set_yticks(down, [_wrap_label(label) for label in rows], fontsize=8.5)
     return figure
+
+
+def to_rgb(images: np.ndarray) -> np.ndarray:
+    """Return images ``(K, C, H, W)`` as they are drawn, ``(K, 3, H, W)``.
+
+    Of two channels, or more than three, the mean is drawn in gray.
+    """
+    if images.shape[1] == 3:
+        return images
+    mean = images.mean(1, keepdims=True)
+    return np.broadcast_to(mean, (len(images), 3, *images.shape[2:]))
 
 
 def add_footnote(figure: Figure, text: str) -> None:
@@ -222,7 +233,7 @@ def render(figure: Figure, name: str, format: Literal["svg", "png"]) -> bytes:  
 
 
 def _show_grid(axes: Axes, rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Show rows of images ``(K, 1 or 3, H, W)`` as one picture with white gaps.
+    """Show rows of images ``(K, C, H, W)`` as one picture with white gaps.
 
     It looks the same as an axis for each image, which would take seconds.
 
@@ -234,7 +245,7 @@ def _show_grid(axes: Axes, rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.n
     down, across = height + gap, width + gap
     cells = np.ones((len(rows), count, 3, down, across), np.float32)
     for row, images in zip(cells, rows, strict=True):
-        row[: len(images), :, :height, :width] = images
+        row[: len(images), :, :height, :width] = to_rgb(images)
     picture = cells.transpose(0, 3, 1, 4, 2).reshape(len(rows) * down, count * across, 3)
     axes.imshow(picture[:-gap, :-gap], interpolation="nearest", vmin=0, vmax=1)
     axes.tick_params(length=0)

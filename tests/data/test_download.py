@@ -24,6 +24,8 @@ class Server:
         self.content = b"the real thing" * 1000
         self.failures = 0
         self.status = 200
+        self.head_status = 0
+        """Status of HEAD requests, where it differs."""
         self.requests: list[str] = []
         self.url = ""
 
@@ -44,7 +46,8 @@ def server() -> Iterator[Server]:
 
         def answer(self) -> None:
             state.requests.append(self.command)
-            self.send_response(state.status)
+            refused = state.head_status if self.command == "HEAD" else 0
+            self.send_response(refused or state.status)
             self.send_header("Content-Length", str(len(state.content)))
             self.end_headers()
 
@@ -101,12 +104,18 @@ def test_the_wrong_checksum(server: Server, tmp_path: Path) -> None:
     assert left(tmp_path) == []
 
 
-@pytest.mark.parametrize("status", [403, 404, 500])
-def test_a_server_without_it(status: int, server: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("status", "gets"), [(403, 3), (404, 0), (500, 0)])
+def test_a_server_without_it(status: int, gets: int, server: Server, tmp_path: Path) -> None:
     server.status = status
     with pytest.raises(UnreachableError, match=f"HTTP {status}"):
         download_cifar10(tmp_path, url=server.url)
-    assert server.requests == ["HEAD"]
+    assert server.requests == ["HEAD"] + ["GET"] * gets
+
+
+@pytest.mark.parametrize("status", [400, 403, 405])
+def test_a_mirror_that_refuses_head_requests(status: int, server: Server, tmp_path: Path) -> None:
+    server.head_status = status
+    assert download_cifar10(tmp_path, url=server.url).read_bytes() == server.content
 
 
 def test_nobody_listens(tmp_path: Path) -> None:

@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from caelab.data import arrays as arrays_module
 from caelab.data import folder as folder_module
 from caelab.data.folder import read_picture
 from caelab.data.load import load_images
+from caelab.data.split import split_images
 from caelab.errors import InputError
 
 
 def pixel(path: Path) -> list[int]:
     """The color of a picture of one color."""
-    image = read_picture(path, size=8)
+    image = read_picture(path, size=(8, 8))
     assert image.shape == (3, 8, 8)
     assert image.dtype == np.uint8
     assert (image == image[:, :1, :1]).all()
@@ -119,7 +121,7 @@ def test_exif_orientation(orientation: int, tmp_path: Path) -> None:
     exif[0x0112] = orientation
     Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "turned.png", exif=exif)
     assert np.array_equal(
-        read_picture(tmp_path / "turned.png", size=16).transpose(1, 2, 0), upright
+        read_picture(tmp_path / "turned.png", size=(16, 16)).transpose(1, 2, 0), upright
     )
 
 
@@ -130,14 +132,14 @@ def test_the_center_is_kept(shape: tuple[int, int], tmp_path: Path) -> None:
     pixels[middle] = np.random.default_rng(0).integers(0, 256, (16, 16, 3))
     Image.fromarray(pixels).save(tmp_path / "wide.png")
     assert np.array_equal(
-        read_picture(tmp_path / "wide.png", size=16).transpose(1, 2, 0), pixels[middle]
+        read_picture(tmp_path / "wide.png", size=(16, 16)).transpose(1, 2, 0), pixels[middle]
     )
 
 
 def test_resizing_keeps_the_mean_and_does_not_alias(tmp_path: Path) -> None:
     checkers = (np.indices((256, 256)).sum(0) % 2 * 255).astype(np.uint8)
     Image.fromarray(checkers).save(tmp_path / "checkers.png")
-    image = read_picture(tmp_path / "checkers.png", size=32)
+    image = read_picture(tmp_path / "checkers.png", size=(32, 32))
     assert np.abs(image.astype(int) - 127.5).max() <= 2
 
 
@@ -188,6 +190,63 @@ def test_what_counts_as_classes(names: list[str], classes: tuple[str, ...], tmp_
     images = load_images(tmp_path)
     assert images.classes == classes
     assert (images.labels is None) == (not classes)
+
+
+def test_parts_that_a_folder_has_are_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    # The 30 pictures for training come first, then those of the test set.
+    train = [f"train/{name}/{index:02}.png" for name in ("cat", "dog") for index in range(15)]
+    test = [f"test/{name}/{index}.png" for name in ("cat", "dog") for index in range(3)]
+    make_folder(tmp_path, train + test)
+    images = load_images(tmp_path)
+    gray = images.images[:, 0, 0, 0]
+    split = split_images(images)
+    assert sorted(gray[split.test]) == list(range(30, 36))
+    assert (len(split.train), len(split.validation)) == (27, 3)
+    official = split_images(images, mode="official")
+    assert np.array_equal(official.test, split.test)
+    assert images.classes == ("cat", "dog")
+    assert images.source.own_test
+    assert "6 images, is kept apart" in caplog.text
+    # The same pictures without parts are other data, whose runs have other names.
+    pooled = tmp_path / "pooled"
+    for index, image in enumerate(images.images):
+        place = pooled / images.classes[images.labels[index]] / f"{index:02}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.transpose(1, 2, 0)).save(place)
+    assert load_images(pooled).source.fingerprint != images.source.fingerprint
+
+
+def test_a_validation_folder_is_kept_and_a_lone_test_folder_is_a_name(tmp_path: Path) -> None:
+    make_folder(tmp_path / "both", [f"Train/{index:02}.png" for index in range(20)])
+    make_folder(tmp_path / "both", [f"valid/{index:02}.png" for index in range(4)])
+    images = load_images(tmp_path / "both")
+    split = split_images(images)
+    assert [len(part) for part in (split.train, split.validation, split.test)] == [18, 4, 2]
+    assert not images.source.own_test
+    make_folder(tmp_path / "one", [f"test/{index:02}.png" for index in range(20)])
+    assert load_images(tmp_path / "one").part is None
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "I;16"])
+def test_gray_images_on_demand(mode: str, tmp_path: Path) -> None:
+    color = {"L": 77, "RGB": (255, 0, 0), "I;16": 257 * 77}[mode]
+    Image.new(mode, (20, 10), color).save(tmp_path / "a.png")  # type: ignore[arg-type]
+    images = load_images(tmp_path, size=8, channels=1).images
+    # Red has a luma of 0.299.
+    assert images.shape == (1, 1, 8, 8)
+    assert (images == (76 if mode == "RGB" else 77)).all()
+    with pytest.raises(InputError, match=r"`data.channels` 2"):
+        load_images(tmp_path, channels=2)
+
+
+@pytest.mark.parametrize("shape", [(96, 48), (48, 96), (100, 50)])
+def test_images_that_are_no_squares(shape: tuple[int, int], tmp_path: Path) -> None:
+    # Cut to 1:2 at the center: of a tall picture a band, of a wide one everything.
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    image = load_images(tmp_path, size=(shape[1] // 2, shape[1])).images[0].transpose(1, 2, 0)
+    top = (shape[0] - shape[1] // 2) // 2
+    assert np.array_equal(image, pixels[top : top + shape[1] // 2])
 
 
 def test_the_fingerprint_is_of_the_data_not_of_the_place(tmp_path: Path) -> None:
@@ -242,7 +301,7 @@ def test_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "2 of 22 pictures" in images.source.note
     monkeypatch.setattr(folder_module, "PIXEL_LIMIT", 99)
     with pytest.raises(ValueError, match="too large"):
-        read_picture(tmp_path / "00.png", size=8)
+        read_picture(tmp_path / "00.png", size=(8, 8))
 
 
 def test_postscript_is_not_run(tmp_path: Path) -> None:
@@ -254,7 +313,7 @@ def test_postscript_is_not_run(tmp_path: Path) -> None:
 
 
 def test_more_images_than_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder_module, "MEMORY_LIMIT", 10_000)
+    monkeypatch.setattr(arrays_module, "MEMORY_LIMIT", 10_000)
     make_folder(tmp_path, ["a.png", "b.png"])
     assert len(load_images(tmp_path, size=32).images) == 2
     with pytest.raises(InputError, match="Choose a smaller size"):

@@ -84,9 +84,20 @@ def test_parts_that_the_source_fixes_are_kept() -> None:
     assert set(range(0, 30, 3)) <= set(split.train.tolist())
     assert set(range(1, 30, 3)) <= set(split.validation.tolist())
     assert set(range(2, 30, 3)) <= set(split.test.tolist())
-    assert [len(indices) for indices in (split.train, split.validation, split.test)] == [26, 12, 12]
+    # A part that is prescribed gets no other images.
+    assert [len(indices) for indices in (split.train, split.validation, split.test)] == [30, 10, 10]
     fixed = split_images(image_set(30, part=part[:30]), seed=6)
     assert fixed.test.tolist() == list(range(2, 30, 3))
+
+
+@pytest.mark.parametrize(
+    ("part", "counts"), [([2] * 20 + [-1] * 80, (72, 8, 20)), ([1] * 20 + [-1] * 80, (72, 20, 8))]
+)
+def test_free_images_fill_the_parts_that_the_source_does_not_fix(
+    part: list[int], counts: tuple[int, int, int]
+) -> None:
+    split = split_images(image_set(100, part=part))
+    assert (len(split.train), len(split.validation), len(split.test)) == counts
 
 
 def test_other_input_that_makes_no_sense() -> None:

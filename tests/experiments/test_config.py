@@ -42,8 +42,8 @@ def learning_rate(value: float) -> dict[str, object]:
         (learning_rate(float("inf")), "`optimizer.learning_rate` inf: should be a finite number."),
         (learning_rate(0.0), "`optimizer.learning_rate` 0: should be above 0."),
         ({"optimizer": {"warmup": 1.0}}, "`optimizer.warmup` 1: should be below 1."),
-        ({"data": {"size": 0}}, "`data.size` 0: should be at least 1"),
-        ({"data": {"size": 1025}}, "`data.size` 1025: should be at most 1024"),
+        ({"data": {"size": 0}}, "`data.size` 0: should be a side of 1 to 1024 pixels"),
+        ({"data": {"size": 1025}}, "`data.size` 1025: should be a side of 1 to 1024 pixels"),
         (
             {"data": {"split_seed": -1}},
             "`data.split_seed` -1: should be at least 0",
@@ -118,7 +118,7 @@ def test_presets_are_written_canonically() -> None:
 def test_every_parameter_has_a_short_name_of_its_own() -> None:
     config = RunConfig()
     assert config.replace(**config.flat()) == config
-    assert len({parameter.dotted for parameter in PARAMETERS.values()}) == len(PARAMETERS) == 41
+    assert len({parameter.dotted for parameter in PARAMETERS.values()}) == len(PARAMETERS) == 42
 
 
 def test_a_delta_without_hubers_error_is_refused() -> None:

@@ -322,12 +322,14 @@ def test_a_network_that_takes_one_size_cannot_average_over_another(
         evaluate(plain.path, options={"test_time": {"scale": True}})
 
 
-def test_a_batch_larger_than_the_data_is_said(small: Small, tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match="`batch_size` 97 is larger than the training part of the data, 96 images"
-    ):
-        run(small(batch_size=97), out=tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+def test_a_batch_larger_than_the_data_takes_all_of_it(
+    small: Small, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    all_at_once, whole = (
+        run(small(batch_size=size, epochs=2), out=tmp_path / str(size)) for size in (97, 96)
+    )
+    assert same_weights(all_at_once, whole)
+    assert [record.args for record in caplog.records] == [(97, 96)]
 
 
 def test_too_little_disk_is_said_before_anything_is_written(

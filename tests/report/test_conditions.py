@@ -84,7 +84,8 @@ IMAGES = {"train": (8, 8), "validation": (1, 1), "test": (1, 1)}
 
 
 def data(**changed: Any) -> Values:
-    usual: dict[str, Any] = {"name": "cifar10", "note": "", "fingerprint": "0f", "side": 32}
+    usual: dict[str, Any] = {"name": "cifar10", "note": "", "fingerprint": "0f"}
+    usual |= {"pixels": "32×32", "channels": 3}
     split = {"images": IMAGES, "split": "pooled", "split_seed": 0, "others": []}
     return Values(**{**usual, **split, "mean": (0.5,) * 3, "std": (0.2,) * 3, **changed})
 

@@ -3,22 +3,26 @@
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import InstanceOf
 
 from caelab.api.display import Picture, Table, checked, stacked
-from caelab.data.image_set import ImageSet, Source, fingerprint
+from caelab.data.image_set import ImageSet
+from caelab.data.in_memory import Items, collect_images
 from caelab.data.load import load_images
+from caelab.data.size import read_size, sides
 from caelab.data.split import Split
 from caelab.data.summary import Summary, draw_contact_sheet, summarize
-from caelab.errors import InputError
 from caelab.experiments.config import DataConfig
 from caelab.experiments.setup import load_data as split_data
 
 Part = Literal["train", "validation", "test"]
+
+CHANNEL_NAMES = {1: ["gray"], 3: ["red", "green", "blue"]}
+"""Names of the channels, by their number."""
 
 
 class Data:
@@ -37,17 +41,17 @@ class Data:
 
     @property
     def train(self) -> NDArray[np.uint8]:
-        """Images that weights are fitted to, ``uint8 (N, 3, H, W)``."""
+        """Images that weights are fitted to, ``uint8 (N, C, H, W)``."""
         return self.images.images[self.split.train]
 
     @property
     def validation(self) -> NDArray[np.uint8]:
-        """Images by which networks and epochs are chosen, ``uint8 (N, 3, H, W)``."""
+        """Images by which networks and epochs are chosen, ``uint8 (N, C, H, W)``."""
         return self.images.images[self.split.validation]
 
     @property
     def test(self) -> NDArray[np.uint8]:
-        """Images that a finished network is measured on once, ``uint8 (N, 3, H, W)``."""
+        """Images that a finished network is measured on once, ``uint8 (N, C, H, W)``."""
         return self.images.images[self.split.test]
 
     def labels(self, part: Part) -> NDArray[np.int64] | None:
@@ -74,7 +78,9 @@ class Data:
     def channels(self) -> Table:
         """Mean and standard deviation of each channel of the training images in [0, 1]."""
         train = self.summary.train
-        rows = zip(("red", "green", "blue"), train.mean, train.std, strict=True)
+        count = len(train.mean)
+        names = CHANNEL_NAMES.get(count, [str(number) for number in range(1, count + 1)])
+        rows = zip(names, train.mean, train.std, strict=True)
         return Table({"channel": name, "mean": mean, "std": std} for name, mean, std in rows)
 
     def normalize(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -84,10 +90,10 @@ class Data:
         [0, 1].
 
         Args:
-            images: ``uint8 (N, 3, H, W)``.
+            images: ``uint8 (N, C, H, W)``.
 
         Returns:
-            ``float32 (N, 3, H, W)``; over all training images a mean of 0 and a deviation of 1.
+            ``float32 (N, C, H, W)``; over all training images a mean of 0 and a deviation of 1.
         """
         train = self.summary.train
         mean, std = (
@@ -112,9 +118,10 @@ class Data:
 
 @checked
 def load_data(
-    source: str | Path | InstanceOf[np.ndarray[Any, Any]] = "auto",
+    source: str | Path | InstanceOf[Items] = "auto",
     *,
-    size: int = 32,
+    size: int | str | tuple[int, int] | None = None,
+    channels: int | None = None,
     split: Literal["pooled", "official"] = "pooled",
     split_seed: int = 0,
     train_size: int | None = None,
@@ -132,13 +139,26 @@ def load_data(
     green    0.3...  0.2...
     blue     0.3...  0.2...
 
+    Images in memory are given as they are; these are gray, with their classes and a test set:
+
+    >>> images, labels = np.random.default_rng(0).random((100, 8, 8)), np.arange(100) % 10
+    >>> data = caelab.load_data({"train": (images, labels), "test": (images[:20], labels[:20])})
+    >>> data.train.shape, data.validation.shape, data.test.shape
+    ((90, 1, 8, 8), (10, 1, 8, 8), (20, 1, 8, 8))
+
     Args:
         source: ``"auto"`` takes the path in the environment variable ``CAELAB_DATA``, else CIFAR-10
             that is found on the machine, else downloads it, else takes the built-in photos.
             ``"cifar10"`` insists on CIFAR-10, ``"photos"`` are the built-in photos. Otherwise a
-            path of CIFAR-10 or of a folder of pictures, or an array of square images
-            ``uint8 (N, 3, H, W)``.
-        size: Side in pixels, 1 to 1024, to which pictures of a folder are cropped and resized.
+            path of pictures, arrays or a data set; or images in memory: an array ``(N, H, W)``,
+            ``(N, H, W, C)`` or ``(N, C, H, W)`` of bytes or of numbers in [0, 1] or [0, 255]; a
+            pair of images and classes; a sequence, such as a PyTorch ``Dataset``, of images or of
+            pairs of an image and its class; or any of these by ``"train"``, ``"val"`` and
+            ``"test"``. A test set of its own is kept apart.
+        size: Side in pixels, 1 to 1024, or height and width, to which pictures are cropped and
+            resized, 32 by default. Arrays keep their size.
+        channels: 3, or 1 for gray, to which pictures and RGB images are converted. By default
+            pictures have 3, and arrays keep theirs.
         split: ``"pooled"`` splits all images by classes; ``"official"`` keeps CIFAR-10's own test
             images, for comparisons with papers.
         split_seed: Seed of the shuffle before the split, from 0 on.
@@ -148,26 +168,28 @@ def load_data(
     Raises:
         InputError: There is no such data, it is damaged or too small, or a parameter is wrong.
     """
-    array = _images_of(source) if isinstance(source, np.ndarray) else None
+    named = isinstance(source, str | Path)
+    wanted = {"size": size, "channels": channels}
     config = DataConfig(
-        source="array" if array else str(source),
-        size=array.images.shape[2] if array else size,
+        source=str(source) if named else "array",
         split=split,
         split_seed=split_seed,
         train_size=train_size,
         val_size=val_size,
+        **{name: value for name, value in wanted.items() if value is not None},
     )
-    images = array or load_images(config.source, size=size)
-    config = config.model_copy(update={"source": images.source.data or config.source})
+    asked = sides(config.size) if size is not None else None
+    if named:
+        images = load_images(config.source, size=asked, channels=channels)
+    else:
+        images = collect_images(source, size=asked, channels=channels)
+    found, *shape = images.images.shape[1:]
+    config = config.model_copy(
+        update={
+            "source": images.source.data or config.source,
+            "size": read_size(shape),
+            "channels": found,
+        }
+    )
     _, parts = split_data(config, images)
     return Data(images, parts, config)
-
-
-def _images_of(array: NDArray[Any]) -> ImageSet:
-    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[1::2] != (3, array.shape[2]):
-        raise InputError(
-            "`source`: an array should hold square images, uint8 (N, 3, H, H), not"
-            f" {array.dtype} {array.shape}."
-        )
-    source = Source(name="array", where="an array", fingerprint=fingerprint(array, None))
-    return ImageSet(images=array, source=source)

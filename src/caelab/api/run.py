@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from pydantic import InstanceOf
 from safetensors.numpy import load_file
 
-from caelab.api.data import Data
+from caelab.api.data import Data, load_data
 from caelab.api.describe import NetworkDescription
 from caelab.api.display import Picture, Table, checked, stacked
+from caelab.data.in_memory import Items
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig, make_config, merge, nest
 from caelab.experiments.run import run as train_run
@@ -25,6 +26,9 @@ from caelab.report.run_differences import Variant
 from caelab.report.run_images import RunImages, choose_images
 from caelab.report.run_reader import FinishedRun, read_run
 from caelab.report.shortcomings import Shortcomings, measure_shortcomings, shortcoming_part
+
+DATA_OPTIONS = ("size", "channels", "split", "split_seed", "train_size", "val_size")
+"""Options that :func:`caelab.load_data` has."""
 
 METRICS = {
     "mse": "MSE", "psnr": "PSNR, dB", "ssim": "SSIM", "chroma_mse": "chroma MSE",
@@ -194,32 +198,38 @@ def show_samples(runs: Mapping[str, Run], count: int) -> Picture:
     return Picture.of(draw_image_rows(rows), "png", f"test images, in rows: {', '.join(rows)}")
 
 
-def configure(data: str | Path | Data, options: Mapping[str, Any]) -> dict[str, Any]:
+def loaded(data: Data | str | Path | Items, options: dict[str, Any]) -> Data:
+    """Return images that are loaded; the options that say how are taken out of ``options``."""
+    if isinstance(data, Data):
+        return data
+    return load_data(data, **{name: options.pop(name) for name in DATA_OPTIONS if name in options})
+
+
+def configure(data: Data, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the tables of a configuration.
 
     Args:
-        data: Images or their source.
+        data: Images.
         options: Parameters by their short names.
 
     Raises:
-        InputError: ``size`` is not that of the loaded images.
+        InputError: ``size`` or ``channels`` is not that of the images.
     """
-    tables = nest(options)
-    if not isinstance(data, Data):
-        return merge({"data": {"source": str(data)}}, tables)
-    if options.get("size", data.config.size) != data.config.size:
-        raise InputError(
-            f"`size` {options['size']}: `data` is loaded already with {data.config.size} pixels."
-            " Load it with the other size."
-        )
+    for name in ("size", "channels"):
+        has = getattr(data.config, name)
+        if options.get(name, has) != has:
+            raise InputError(
+                f"`{name}` {options[name]}: `data` is loaded already with {name} {has}. Load it"
+                f" with the other {name}."
+            )
     # Only what was chosen, because a study's file may choose other parameters.
-    return merge({"data": data.config.model_dump(exclude_defaults=True)}, tables)
+    return merge({"data": data.config.model_dump(exclude_defaults=True)}, nest(options))
 
 
 @checked
 def train(
     network: str | InstanceOf[Network] = "reference",
-    data: InstanceOf[Data] | str | Path = "auto",
+    data: InstanceOf[Data] | str | Path | InstanceOf[Items] = "auto",
     *,
     runs: str | Path = "runs",
     **options: Any,
@@ -242,7 +252,8 @@ def train(
 
     Args:
         network: Network text such as ``"conv8 pool conv16 | up conv3"``, or a preset's name.
-        data: What :func:`caelab.load_data` returned, or its ``source``.
+        data: What :func:`caelab.load_data` returned, or its ``source``: a path, an array, a PyTorch
+            ``Dataset``.
         runs: Folder of run directories, in which the run gets a new one.
         options: Parameters of the run by their names in ``caelab train --help-all``, such as
             ``epochs`` (from 1 on, 10 if left out), ``train_size``, ``batch_size``, ``seed``,
@@ -253,7 +264,6 @@ def train(
         InputError: A parameter is wrong, or the network or the data do not fit.
         Interrupted: Someone pressed Ctrl-C; the state is saved.
     """
+    data = loaded(data, options)
     config = make_config({**configure(data, options), "network": network})
-    loaded = data if isinstance(data, Data) else None
-    images = loaded.images if loaded else None
-    return Run(train_run(config, runs=Path(runs), images=images).path, data=loaded)
+    return Run(train_run(config, runs=Path(runs), images=data.images).path, data=data)

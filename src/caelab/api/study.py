@@ -8,13 +8,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, InstanceOf
 
-from caelab.api.data import Data, load_data
+from caelab.api.data import Data
 from caelab.api.display import Picture, Table, checked, stacked
-from caelab.api.run import Run, configure, show_samples
+from caelab.api.run import Run, configure, loaded, show_samples
+from caelab.data.in_memory import Items
 from caelab.errors import InputError
 from caelab.experiments.config import nest
 from caelab.experiments.engines.base import Engine, SerialEngine
 from caelab.experiments.engines.processes import ProcessEngine
+from caelab.experiments.factors import TRANSFORMATIONS
 from caelab.experiments.study import read_study
 from caelab.experiments.study_runner import run_study
 from caelab.networks import Network
@@ -146,7 +148,7 @@ class Study:
 @checked
 def study(
     networks: Mapping[str, Any] | str | Path | None = None,
-    data: InstanceOf[Data] | str | Path = "auto",
+    data: InstanceOf[Data] | str | Path | InstanceOf[Items] = "auto",
     *,
     base: str | InstanceOf[Network] = "reference",
     factors: Mapping[str, Any] | None = None,
@@ -192,13 +194,12 @@ def study(
             could be trained.
         Interrupted: Someone pressed Ctrl-C; the state is saved.
     """
-    if not isinstance(data, Data):
-        data = load_data(data, size=options.get("size", 32))
+    data = loaded(data, options)
     plan = read_study(
         {
             "study": {"name": name},
             "base": {"network": base},
-            "factors": nest(factors or {}),
+            "factors": _factors(factors or {}),
             "networks": {label: _tables(each) for label, each in (networks or {}).items()},
         }
         if networks is None or isinstance(networks, Mapping)
@@ -216,6 +217,13 @@ def study(
         raise InputError("\n".join(["no run could be trained:", *state.failures.values()]))
     (finished,) = gather([folder], runs=Path(runs)).studies
     return Study(finished, data)
+
+
+def _factors(factors: Mapping[str, Any]) -> dict[str, Any]:
+    # The factor `channels` is one of networks, and not the parameter `data.channels`.
+    networks = {name: levels for name, levels in factors.items() if name in TRANSFORMATIONS}
+    others = {name: levels for name, levels in factors.items() if name not in networks}
+    return networks | nest(others)
 
 
 def _tables(network: Any) -> Any:

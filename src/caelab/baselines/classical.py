@@ -5,6 +5,7 @@ fixed here. Methods know the degradation: the deviation of the noise, the kernel
 missing pixels.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -154,7 +155,9 @@ def _each_image(function: Callable[[Picture, float], Picture]) -> Callable[[Tens
 
     def restore(images: Tensor, value: float) -> Tensor:
         pictures = images.detach().cpu().double().permute(0, 2, 3, 1).numpy()
-        restored = np.stack([function(picture, value) for picture in pictures]).clip(0, 1)
+        # Some of scikit-image's functions drop the axis of a single channel.
+        restored = np.stack([function(each, value).reshape(each.shape) for each in pictures])
+        restored = restored.clip(0, 1)
         return torch.from_numpy(restored).to(images).permute(0, 3, 1, 2)
 
     return restore
@@ -221,13 +224,16 @@ def _wavelets(picture: Picture, deviation: float) -> Picture:
 def _bilateral(picture: Picture, deviation: float) -> Picture:
     """Filter bilaterally with a spatial deviation of one pixel (Tomasi and Manduchi 1998)."""
     lowest = picture.min()  # the filter sees differences only, but refuses negative values
-    smooth: Picture = lowest + restoration.denoise_bilateral(
-        picture - lowest,
-        sigma_color=deviation,
-        sigma_spatial=1,
-        mode="symmetric",
-        channel_axis=-1,
-    )
+    with warnings.catch_warnings():
+        # It works for any number of channels, and doubts that one or five of them were meant.
+        warnings.simplefilter("ignore")
+        smooth: Picture = lowest + restoration.denoise_bilateral(
+            picture - lowest,
+            sigma_color=deviation,
+            sigma_spatial=1,
+            mode="symmetric",
+            channel_axis=-1,
+        )
     return smooth
 
 

@@ -1,16 +1,17 @@
-"""Reads named members of an untrusted ``.tar.gz`` in memory, within bounds; extracts nothing."""
+"""Reads named members of an untrusted archive in memory, within bounds; extracts nothing."""
 
 import gzip
 import os
 import re
 import zlib
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
 
 from caelab.errors import InputError
 
 MEMBER_LIMIT = 64 * 2**20
-"""Largest size of a member in bytes; a batch of CIFAR-10 has 31 MB."""
+"""Largest size of a member in bytes, unless more is asked for; a batch of CIFAR-10 has 31 MB."""
 
 TOTAL_LIMIT = 400 * 2**20
 """Bytes that an archive may unpack to; CIFAR-10 has 186 MB."""
@@ -21,12 +22,19 @@ MEMBERS_LIMIT = 10_000
 _BLOCK = 512
 
 
-def read_members(path: Path, wanted: frozenset[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of the ``wanted`` files of a ``.tar.gz``, in the archive's order.
+def read_members(
+    path: Path, wanted: frozenset[str], *, limit: int | None = None
+) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of some files of a ``.tar.gz`` or ``.tar``, in the archive's order.
 
     A file is wanted by its bare name, at the top of the archive or one folder down; everything else
     is skipped. The headers are read here and not by :mod:`tarfile`, because CIFAR-10 needs three of
     their fields, and because a few bytes of extended header keep :mod:`tarfile` busy for minutes.
+
+    Args:
+        path: The archive.
+        wanted: Bare names of the files.
+        limit: Largest size of a file in bytes; ``MEMBER_LIMIT`` by default.
 
     Raises:
         InputError: The archive is truncated, damaged, unpacks to too much, names a path outside
@@ -35,7 +43,7 @@ def read_members(path: Path, wanted: frozenset[str]) -> Iterator[tuple[str, byte
     seen: set[str] = set()
     count = 0
     try:
-        with gzip.open(path, "rb") as stream:
+        with _opened(path) as stream:
             # The archive ends with blocks of zeros.
             while (header := stream.read(_BLOCK)).strip(b"\0"):
                 # In a header the first 100 bytes are the path; the size is at 124 in octal digits,
@@ -50,7 +58,7 @@ def read_members(path: Path, wanted: frozenset[str]) -> Iterator[tuple[str, byte
                 name = _wanted_name(header, wanted)
                 # Checked by the header, before anything is unpacked: a few kilobytes of gzip can
                 # become gigabytes.
-                if name and size > MEMBER_LIMIT:
+                if name and size > (limit or MEMBER_LIMIT):
                     raise ValueError(f"{name} claims {size} bytes")
                 _require_bounded(stream.tell() + size)
                 padded = -(-size // _BLOCK) * _BLOCK
@@ -75,6 +83,13 @@ def read_members(path: Path, wanted: frozenset[str]) -> Iterator[tuple[str, byte
             f"{path} cannot be read as a .tar.gz: {reason}. It is damaged, incomplete, or not what"
             " it should be: remove it and fetch it again."
         ) from error
+
+
+def _opened(path: Path) -> gzip.GzipFile | BufferedReader:
+    # By its content: some browsers unzip an archive and leave it its name.
+    with path.open("rb") as stream:
+        packed = stream.read(2) == b"\x1f\x8b"
+    return gzip.open(path) if packed else path.open("rb")
 
 
 def _wanted_name(header: bytes, wanted: frozenset[str]) -> str | None:

@@ -16,6 +16,7 @@ from PIL import Image
 from scipy.ndimage import uniform_filter
 
 from caelab.color import luminance
+from caelab.data.folder import crop_center
 from caelab.data.image_set import FREE, TEST, TRAIN, VALIDATION, ImageSet, Source, fingerprint
 from caelab.errors import InputError
 
@@ -63,12 +64,12 @@ _FLAT = 8.0
 """Standard deviation of the luminance, of 255, below which a crop shows only sky or blur."""
 
 
-def load_photos(*, size: int = 32, note: str = "") -> ImageSet:
+def load_photos(*, size: tuple[int, int] = (32, 32), note: str = "") -> ImageSet:
     """Return the built-in photos: about 8,000 images, the same on every machine.
 
     Args:
-        size: Side of the images, in pixels. The crops and their parts do not depend on it; crops
-            that are smaller are enlarged.
+        size: Height and width of the images, in pixels. The crops and their parts do not depend on
+            it; crops that are smaller are enlarged, and cropped where the image is no square.
         note: Note of the source.
 
     Raises:
@@ -79,8 +80,8 @@ def load_photos(*, size: int = 32, note: str = "") -> ImageSet:
         picture = open_photo(photo)
         for part, box in crop_boxes(photo, np.asarray(picture)):
             # Cropped before it is resized: the resizing filter would reach over the edge of a box.
-            resized = picture.crop(box).resize((size, size), Image.Resampling.LANCZOS)
-            images.append(np.asarray(resized))
+            crop = crop_center(picture.crop(box), size)
+            images.append(np.asarray(crop.resize(size[::-1], Image.Resampling.LANCZOS)))
             parts.append(part)
     pixels = np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2))
     where = f"photographs of scikit-image {version('scikit-image')}"

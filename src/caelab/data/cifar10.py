@@ -9,6 +9,7 @@ import pickletools
 from collections.abc import Iterator
 from itertools import dropwhile, islice, pairwise, takewhile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,52 +30,77 @@ BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
 SUFFIXES = ("", ".bin", ".mat")
 FOLDERS = ("cifar-10-batches-py", "cifar-10-batches-bin", "cifar-10-batches-mat")
 ARCHIVES = ("cifar-10-python.tar.gz", "cifar-10-binary.tar.gz", "cifar-10-matlab.tar.gz")
+ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar")
 
 _FILES = frozenset(name + suffix for name in BATCHES for suffix in SUFFIXES)
-_MAX_INSTRUCTIONS = 200_000
-_LABELS = (*range(10), "EMPTY_LIST", "MARK", "APPEND", "APPENDS")
-"""Classes, and the instructions that make a list."""
+_MAX_INSTRUCTIONS = 500_000
+_LIST = ("EMPTY_LIST", "MARK", "APPEND", "APPENDS")
+"""Instructions that make a list."""
 
 Batch = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 """Images ``uint8 (10000, 3072)``, the red plane first, and labels ``uint8 (10000,)``."""
 
 
-def parse_python(content: bytes) -> Batch:
-    """Read a batch of the Python version: a pickle, which is listed and never run.
+def list_pickle(content: bytes) -> list[Any]:
+    """List a pickle without running it: each instruction by its value, or by its name.
 
-    A pickle is a program, and a hostile one does as it likes. Its list of instructions holds all
-    that is needed: the bytes of the only array, and the numbers after the word ``labels``.
+    A pickle is a program, and a hostile one does as it likes.
 
     Raises:
-        ValueError: It is no such pickle; the message says why.
+        ValueError: It is malformed.
     """
     try:
-        # Listing takes memory per instruction; the official batches have 30,000 of them.
+        # Listing takes memory per instruction; the official files have up to 300,000 of them.
         listed = list(islice(pickletools.genops(content), _MAX_INSTRUCTIONS))
     except Exception as error:  # a hostile file can cause an error of any kind
         raise ValueError(f"it is truncated or malformed ({type(error).__name__})") from error
-    # Each instruction by its value, or by its name if it has none. Those that remember values for
-    # later use are left out, so that a value stands next to what belongs to it.
-    values = [
+    # Those that remember values for later use are left out, so that a value stands next to what
+    # belongs to it.
+    return [
         step.name if value is None else value
         for step, value, _ in listed
         if step.name not in ("BINPUT", "LONG_BINPUT", "MEMOIZE", "FRAME")
     ]
+
+
+def items_after(key: str, values: list[Any]) -> Iterator[Any]:
+    """Yield the items of the list that follows a text in a listed pickle, up to any other value."""
+    after = islice(dropwhile(lambda value: value != key, values), 1, None)
+    return (value for value in after if value not in _LIST)
+
+
+def parse_python(
+    content: bytes, *, count: int | None = None, key: str = "labels", classes: int = 10
+) -> Batch:
+    """Read a batch of the Python version: a pickle, which is listed and never run.
+
+    Its list of instructions holds all that is needed: the bytes of the only array, and the numbers
+    after the word ``labels``.
+
+    Args:
+        content: The pickle.
+        count: Number of images that it should hold; by default that of a batch.
+        key: Word before the classes of the images.
+        classes: Number of classes.
+
+    Raises:
+        ValueError: It is no such pickle; the message says why.
+    """
+    count = PER_BATCH if count is None else count
+    values = list_pickle(content)
     # NumPy writes shape, type, whether the order is Fortran's, and the bytes. Python 2 has no type
     # for bytes, so its files hold them as a text.
     pixels: str | bytes = b""
     for before, value in pairwise(values):
         if before == "NEWFALSE" and isinstance(value, str | bytes):
             pixels = value
-    shape = (PER_BATCH, PIXELS)
-    if len(pixels) != PER_BATCH * PIXELS or "u1" not in values or shape not in pairwise(values):
-        raise ValueError(f"its data is not an array of {PER_BATCH}×{PIXELS} bytes in C order")
+    shape = (count, PIXELS)
+    if len(pixels) != count * PIXELS or "u1" not in values or shape not in pairwise(values):
+        raise ValueError(f"its data is not an array of {count}×{PIXELS} bytes in C order")
     raw = pixels.encode("latin-1") if isinstance(pixels, str) else pixels
-    after = dropwhile(lambda value: value != "labels", values)
-    numbers = takewhile(lambda value: value in _LABELS, islice(after, 1, None))
-    labels = [value for value in numbers if isinstance(value, int)]
-    if len(labels) != PER_BATCH:
-        raise ValueError(f"its labels are not a list of {PER_BATCH} numbers from 0 to 9")
+    labels = list(takewhile(lambda value: value in range(classes), items_after(key, values)))
+    if len(labels) != count:
+        raise ValueError(f"its {key} are not a list of {count} numbers from 0 to {classes - 1}")
     return np.frombuffer(raw, np.uint8).reshape(shape), np.array(labels, np.uint8)
 
 
@@ -94,8 +120,9 @@ def find_cifar10(path: Path) -> Path | None:
     """Return the folder or archive of CIFAR-10 that ``path`` is or directly holds, or ``None``."""
     folders = (path, *(path / name for name in FOLDERS))
     files = [(folder / name, folder) for folder in folders for name in _FILES]
-    files += [(path / name, path / name) for name in ARCHIVES]
-    if path.name.endswith((".tar.gz", ".tgz")):
+    archives = [path / each for name in ARCHIVES for each in (name, name.removesuffix(".gz"))]
+    files += [(archive, archive) for archive in archives]
+    if path.name.endswith(ARCHIVE_SUFFIXES):
         files.append((path, path))
     # This also says no to a folder without permission, which counts like one that does not exist.
     return next((found for file, found in files if os.path.isfile(file)), None)  # noqa: PTH113

@@ -26,6 +26,10 @@ REACH_SECONDS = 6.0
 """Time for name, connection and first answer, after which the machine counts as offline."""
 
 
+NO_HEAD = (400, 401, 403, 405, 501)
+"""Answers of servers that refuse to send the headers alone, as signed addresses do."""
+
+
 class UnreachableError(Exception):
     """The server cannot be reached, or broke off every time; the message says which."""
 
@@ -73,7 +77,9 @@ def download_cifar10(folder: Path, *, url: str | None = None) -> Path:
         except OSError as error:
             # Errors of the network are OSErrors of requests, without an operating system's number.
             if error.errno is None:
-                raise UnreachableError(f"{url} broke off ({type(error).__name__})") from error
+                status = getattr(getattr(error, "response", None), "status_code", None)
+                reason = f"HTTP {status}" if status else type(error).__name__
+                raise UnreachableError(f"{url} broke off ({reason})") from error
             raise InputError(
                 f"cannot write to {folder}: {error.strerror}. Choose another cache folder."
             ) from error
@@ -94,8 +100,8 @@ def require_reachable(url: str) -> None:
                 problem[0] = ""
         except urllib.error.HTTPError as error:
             error.close()
-            # 405 and 501: the server exists and answers no HEAD requests.
-            problem[0] = "" if error.code in (405, 501) else f"HTTP {error.code}"
+            # The server exists; whether it has the file, the download will tell.
+            problem[0] = "" if error.code in NO_HEAD else f"HTTP {error.code}"
         except (OSError, ValueError) as error:
             problem[0] = str(getattr(error, "reason", error))
 

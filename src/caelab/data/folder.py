@@ -1,15 +1,19 @@
-"""Reads a folder of pictures as images of one size."""
+"""Reads pictures as images of one size: those in a folder, or opened ones."""
 
 import contextlib
 import warnings
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from caelab.data.image_set import ImageSet, Source, fingerprint
+from caelab.data.arrays import PARTS, make_set, require_memory
+from caelab.data.image_set import FREE, ImageSet
 from caelab.errors import InputError
 from caelab.files import find_files
 from caelab.progress import progress
@@ -38,26 +42,28 @@ SUFFIXES = frozenset(
 PIXEL_LIMIT = 100_000_000
 """Larger pictures are refused: a file of a few kilobytes can claim any size."""
 
-MEMORY_LIMIT = 8 * 2**30
-"""Largest size of all resized images, in bytes."""
-
 BROKEN_SHARE = 0.1
 """Largest share of broken pictures in a folder that is accepted."""
 
-_PART_FOLDERS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation"})
+_AT_ONCE = 256
+"""Pictures that wait to be decoded."""
+
+Sides = tuple[int, int]
+"""Height and width in pixels."""
 
 
-def read_folder(folder: Path, *, size: int) -> ImageSet:
-    """Read every picture in ``folder`` and below, cropped at the center to a square and resized.
+def read_folder(folder: Path, *, size: Sides, channels: int = 3) -> ImageSet:
+    """Read every picture in ``folder`` and below, cropped at the center and resized.
 
-    A picture's class is the folder it lies in directly below ``folder`` (or below ``train``,
-    ``test``, ``val``, …, which are no classes). If a picture lies outside such folders, or there is
-    only one, there are no classes. Pictures that cannot be read are left out, and ``source.note``
-    counts them.
+    A picture's class is the folder it lies in directly below ``folder``. If a picture lies outside
+    such folders, or there is only one, there are no classes. If all lie in folders such as
+    ``train``, ``val`` and ``test``, the classes are below these, and test and validation images
+    stay what they are. Pictures that cannot be read are left out, and ``source.note`` counts them.
 
     Args:
         folder: The folder.
-        size: Side of the images, in pixels.
+        size: Height and width of the images, in pixels.
+        channels: 3 for RGB, 1 for gray.
 
     Raises:
         InputError: There is no picture, more than a tenth are broken, or the images would take over
@@ -66,83 +72,133 @@ def read_folder(folder: Path, *, size: int) -> ImageSet:
     paths = list(find_files(folder, suffixes=SUFFIXES))
     if not paths:
         raise InputError(
-            f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))}), nor CIFAR-10. Name"
-            " another one."
+            f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))}), nor a data set that is"
+            " known. Name another one."
         )
-    # Checked by the number of files, before any is decoded.
-    if len(paths) * 3 * size * size > MEMORY_LIMIT:
-        raise InputError(
-            f"{len(paths)} pictures of {size}×{size} take over 8 GiB. Choose a smaller size."
-        )
-
-    images, good = _read_all(paths, size)
-    note = ""
-    if not good.all():
-        broken = [str(paths[index].relative_to(folder)) for index in np.flatnonzero(~good)]
-        names = ", ".join(broken[:3]) + (", …" if len(broken) > 3 else "")
-        if len(broken) > BROKEN_SHARE * len(paths):
-            raise InputError(
-                f"{folder}: {len(broken)} of {len(paths)} pictures cannot be read ({names}). Remove"
-                " them."
-            )
-        note = (
-            f"{len(broken)} of {len(paths)} pictures in {folder} could not be read and were left"
-            f" out ({names})"
-        )
-        paths = [paths[index] for index in np.flatnonzero(good)]
-        for index, old in enumerate(np.flatnonzero(good)):  # in place: a copy might not fit
-            images[index] = images[old]
-        images = images[: len(paths)]
-
-    classes, labels = _classes([path.relative_to(folder).parts[:-1] for path in paths])
-    digest = fingerprint(images, labels)
-    source = Source(name="folder", where=str(folder), note=note, fingerprint=digest)
-    return ImageSet(images=images, labels=labels, classes=classes, source=source)
+    names = [str(path.relative_to(folder)) for path in paths]
+    images, good, note = read_pictures(
+        paths, names, size=size, channels=channels, where=str(folder)
+    )
+    part, inside = _parts([paths[index].relative_to(folder).parts[:-1] for index in good])
+    classes, labels = _classes(inside)
+    return make_set(images, labels, classes, part, name="folder", where=str(folder), note=note)
 
 
-def _read_all(paths: list[Path], size: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Return all pictures, ``(N, 3, size, size)``, and which of them could be read, ``(N,)``."""
-    images = np.empty((len(paths), 3, size, size), np.uint8)
-    good = np.zeros(len(paths), np.bool_)
+def read_pictures(
+    pictures: Iterable[Path | IO[bytes] | Image.Image],
+    names: Sequence[str],
+    *,
+    size: Sides,
+    channels: int,
+    where: str,
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], str]:
+    """Read pictures as images of one size; leave out those that cannot be read.
 
-    def read(index: int) -> None:
+    Args:
+        pictures: The pictures: files, opened files, or pictures of Pillow. A few are taken at a
+            time.
+        names: Names of the pictures, which messages list.
+        size: Height and width of the images, in pixels.
+        channels: 3 for RGB, 1 for gray.
+        where: Where the pictures come from, for messages.
+
+    Returns:
+        Images ``uint8 (N, C, H, W)``, the indices of the pictures that could be read
+        ``int64 (N,)``, and a note about the others.
+
+    Raises:
+        InputError: More than a tenth are broken, or the images would take over 8 GiB.
+    """
+    if channels not in (1, 3):
+        raise InputError(f"`data.channels` {channels}: pictures are read as 3 channels, or 1.")
+    # Checked by the number of pictures, before any is decoded.
+    require_memory(len(names), channels, *size, where=where)
+    images = np.empty((len(names), channels, *size), np.uint8)
+    whole = np.zeros(len(names), np.bool_)
+
+    def read(numbered: tuple[int, Path | IO[bytes] | Image.Image]) -> None:
+        index, picture = numbered
         with contextlib.suppress(Exception):  # broken files raise errors of all kinds
-            images[index], good[index] = read_picture(paths[index], size=size), True
+            images[index] = read_picture(picture, size=size, channels=channels)
+            whole[index] = True
 
+    remaining = enumerate(pictures)
     with (
         warnings.catch_warnings(),
-        progress("reading pictures", len(paths)) as advance,
+        progress("reading pictures", len(names)) as advance,
         # Pillow decodes without Python's global lock, so threads help.
         ThreadPoolExecutor(2) as pool,
     ):
         warnings.simplefilter("ignore")  # remarks about metadata; sizes are checked here
-        for _ in pool.map(read, range(len(paths))):
-            advance(1)
-    return images, good
+        # A pool takes everything that it is given at once, and the pictures may not fit in memory.
+        while some := list(islice(remaining, _AT_ONCE)):
+            for _ in pool.map(read, some):
+                advance(1)
+    good = np.flatnonzero(whole)
+    if len(good) == len(names):
+        return images, good, ""
+    broken = [names[index] for index in np.flatnonzero(~whole)]
+    listed = ", ".join(broken[:3]) + (", …" if len(broken) > 3 else "")
+    if len(broken) > BROKEN_SHARE * len(names):
+        raise InputError(
+            f"{where}: {len(broken)} of {len(names)} pictures cannot be read ({listed}). Remove"
+            " them."
+        )
+    for index, old in enumerate(good):  # in place: a copy might not fit
+        images[index] = images[old]
+    note = (
+        f"{len(broken)} of {len(names)} pictures in {where} could not be read and were left out"
+        f" ({listed})"
+    )
+    return images[: len(good)], good, note
 
 
-def read_picture(path: Path, *, size: int) -> NDArray[np.uint8]:
-    """Read a picture as a small RGB image of shape ``(3, size, size)``, ``uint8``.
+def read_picture(
+    picture: Path | IO[bytes] | Image.Image, *, size: Sides, channels: int = 3
+) -> NDArray[np.uint8]:
+    """Read a picture as a small image, ``uint8 (C, H, W)``.
 
-    It is turned as its EXIF says, cropped at the center to a square and resized with Lanczos.
-    Sixteen bits are scaled to eight, transparency is laid on white, CMYK, gray and palettes become
-    RGB; of an animation the first frame counts.
+    It is turned as its EXIF says, cropped at the center to the proportions of the image and resized
+    with Lanczos. Sixteen bits are scaled to eight, transparency is laid on white, CMYK, gray and
+    palettes become RGB; of an animation the first frame counts.
+
+    Args:
+        picture: Its file, its bytes, or the picture.
+        size: Height and width of the image, in pixels.
+        channels: 3 for RGB, 1 for gray.
 
     Raises:
         Exception: The file is broken; the exception may be of nearly any kind. It is ``ValueError``
             if the picture has over 100 million pixels (of a JPEG: after the decoder's reduction).
     """
-    with Image.open(path, formats=FORMATS) as opened:
-        opened.draft(None, (2 * size, 2 * size))  # a JPEG decodes to a fraction of its size at once
+    if isinstance(picture, Image.Image):
+        return _shrink(picture, size, channels)
+    with Image.open(picture, formats=FORMATS) as opened:
+        # A JPEG decodes to a fraction of its size at once.
+        opened.draft(None, (2 * max(size), 2 * max(size)))
         if opened.width * opened.height > PIXEL_LIMIT:
             raise ValueError("too large")
         ImageOps.exif_transpose(opened, in_place=True)
-        # Cropped first: what is cut off need not be converted and resized.
-        side = min(opened.size)
-        left, top = (opened.width - side) // 2, (opened.height - side) // 2
-        square = _to_rgb(opened.crop((left, top, left + side, top + side)))
-        resized = square.resize((size, size), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    return np.asarray(resized).transpose(2, 0, 1)
+        return _shrink(opened, size, channels)
+
+
+def crop_center(picture: Image.Image, size: Sides) -> Image.Image:
+    """Crop a picture at its center to the proportions of an image of that height and width."""
+    high, wide = size
+    width = max(1, min(picture.width, round(picture.height * wide / high)))
+    height = max(1, min(picture.height, round(picture.width * high / wide)))
+    left, top = (picture.width - width) // 2, (picture.height - height) // 2
+    return picture.crop((left, top, left + width, top + height))
+
+
+def _shrink(picture: Image.Image, size: Sides, channels: int) -> NDArray[np.uint8]:
+    """Crop, convert and resize a picture to ``uint8 (C, H, W)``."""
+    # Cropped first: what is cut off need not be converted and resized.
+    cropped = _to_rgb(crop_center(picture, size))
+    if channels == 1:
+        cropped = cropped.convert("L")
+    resized = cropped.resize(size[::-1], Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return np.atleast_3d(np.asarray(resized)).transpose(2, 0, 1)
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:
@@ -166,13 +222,23 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
     return Image.fromarray(np.rint(values.clip(0, 255)).astype(np.uint8)).convert("RGB")
 
 
+def _parts(
+    folders: list[tuple[str, ...]],
+) -> tuple[NDArray[np.int8], list[tuple[str, ...]]]:
+    """Return the part of each picture by its first folder, and the folders below that.
+
+    Unless all pictures lie in folders named like parts, these are folders like others.
+    """
+    words = [PARTS.get(parts[0].lower(), None) if parts else None for parts in folders]
+    if None in words:
+        return np.full(len(folders), FREE, np.int8), folders
+    return np.array(words, np.int8), [parts[1:] for parts in folders]
+
+
 def _classes(
     folders: list[tuple[str, ...]],
 ) -> tuple[tuple[str, ...], NDArray[np.int64] | None]:
     """Return names and labels of the classes by the folders of pictures, or ``((), None)``."""
-    # Data sets come as train/cat/1.png, too: then the part's folder is not the class.
-    if all(parts and parts[0].lower() in _PART_FOLDERS for parts in folders):
-        folders = [parts[1:] for parts in folders]
     if not all(folders) or len({parts[0] for parts in folders}) < 2:
         return (), None
     names, labels = np.unique([parts[0] for parts in folders], return_inverse=True)

@@ -15,16 +15,18 @@ class Source:
     """Where images came from, in words for people and in a digest for machines.
 
     Attributes:
-        name: ``"cifar10"``, ``"folder"``, ``"photos"`` or ``"array"``.
+        name: ``"cifar10"``, ``"photos"``, ``"folder"``, ``"array"`` or the name of another layout.
         where: A path, or a library and its version.
         fingerprint: Hexadecimal digest of images and labels. Runs are named by it, not by the path.
         note: What people must know, such as which pictures were left out; usually empty.
+        own_test: Whether the source has a test set of its own, which is never trained on.
     """
 
     name: str
     where: str
     fingerprint: str
     note: str = ""
+    own_test: bool = False
 
     @property
     def data(self) -> str | None:
@@ -40,14 +42,14 @@ class ImageSet:
     """Images at rest.
 
     Attributes:
-        images: RGB images, ``uint8 (N, 3, H, W)``.
+        images: The images, ``uint8 (N, C, H, W)``; RGB for three channels.
         source: Where the images came from.
         labels: Indices into ``classes``, ``int64 (N,)``; ``None`` if there are no classes.
         classes: Names of the classes.
         part: The part that the source prescribes for each image, ``int8 (N,)``: ``TRAIN``,
             ``VALIDATION``, ``TEST``, or ``FREE``; ``None`` if it prescribes none.
         official_test: Whether each image is an official test image, ``bool (N,)``; ``None`` for all
-            sources but CIFAR-10.
+            sources but CIFAR-10, whose test images are kept apart on demand only.
     """
 
     images: NDArray[np.uint8]
@@ -58,12 +60,17 @@ class ImageSet:
     official_test: NDArray[np.bool_] | None = None
 
 
-def fingerprint(images: NDArray[np.uint8], labels: NDArray[np.int64] | None) -> str:
-    """Return 32 hexadecimal digits of the SHA-256 of shape, images and labels.
+def fingerprint(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64] | None,
+    part: NDArray[np.int8] | None = None,
+) -> str:
+    """Return 32 hexadecimal digits of the SHA-256 of shape, images, labels and prescribed parts.
 
     Args:
-        images: ``uint8 (N, 3, H, W)``.
+        images: ``uint8 (N, C, H, W)``.
         labels: ``int64 (N,)``, or ``None``.
+        part: ``int8 (N,)``, or ``None``.
     """
     # The shape comes first: the same bytes in another shape are other images.
     digest = hashlib.sha256(repr(images.shape).encode())
@@ -71,6 +78,8 @@ def fingerprint(images: NDArray[np.uint8], labels: NDArray[np.int64] | None) -> 
     if labels is not None:
         # The order of bytes is fixed, so that the digest is the same on every machine.
         digest.update(labels.astype("<i8").data)
+    if part is not None:
+        digest.update(part.data)
     return digest.hexdigest()[:32]
 
 

@@ -3,55 +3,106 @@
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
+from caelab.data.arrays import find_arrays, read_arrays, to_gray
 from caelab.data.builtin_photos import load_photos
 from caelab.data.cifar10 import SIZE, find_cifar10, read_cifar10
+from caelab.data.cifar100 import find_cifar100, read_cifar100
 from caelab.data.download import ARCHIVE, UnreachableError, download_cifar10
-from caelab.data.folder import read_folder
+from caelab.data.folder import Sides, read_folder
+from caelab.data.idx import find_idx, read_idx
 from caelab.data.image_set import ImageSet
+from caelab.data.parquet import find_parquet, read_parquet
 from caelab.errors import InputError
 from caelab.files import cache_folder
 
 DATA_VARIABLE = "CAELAB_DATA"
 
+PICTURE_SIDE = 32
+"""Side of pictures where none is asked for."""
+
+LAYOUTS: tuple[tuple[Callable[[Path], Path | None], Callable[[Path], ImageSet]], ...] = (
+    (find_cifar100, read_cifar100),
+    (find_cifar10, read_cifar10),
+    (find_idx, read_idx),
+    (find_arrays, read_arrays),
+)
+"""Layouts of images that have a size of their own: what finds one in a place, and what reads it."""
+
+MAX_FOLDERS = 200
+"""Folders on a level below a folder that are searched for such a layout."""
+
 _log = logging.getLogger(__name__)
 
 
-def load_images(data: str | Path = "auto", *, size: int = 32) -> ImageSet:
+def load_images(
+    data: str | Path = "auto", *, size: int | Sides | None = None, channels: int | None = None
+) -> ImageSet:
     """Load images; a note about them is logged as a warning and kept in ``source.note``.
 
     Args:
-        data: A path: a folder or ``.tar.gz`` of CIFAR-10 (the Python or the binary version), or a
-            folder of pictures. ``"cifar10"`` insists on CIFAR-10; ``"photos"`` are the built-in
+        data: A path of pictures, of arrays or of a data set in one of the ``LAYOUTS``, or of a
+            folder that holds one. ``"cifar10"`` insists on CIFAR-10; ``"photos"`` are the built-in
             photos. ``"auto"`` takes ``CAELAB_DATA``, else the first CIFAR-10 that is found on the
             machine, else downloads it, else takes the built-in photos.
-        size: Side of the images, in pixels, for pictures and photos; CIFAR-10 has 32.
+        size: Side of the images in pixels, or height and width: what pictures are cropped and
+            resized to, 32 by default; other images must have it.
+        channels: 3 or 1 to convert pictures and RGB images to; otherwise what the images must have.
+            By default pictures have 3, and other images what they have.
 
     Raises:
-        InputError: There is no such data, it is damaged, or the size does not fit.
+        InputError: There is no such data, it is damaged, or size or channels do not fit.
     """
+    sides = (size, size) if isinstance(size, int) else size
     # A source that is named takes precedence over the environment.
     chosen = (os.environ.get(DATA_VARIABLE) or "auto") if data in ("", "auto") else data
     if chosen == "photos":
-        images = load_photos(size=size)
+        images = load_photos(size=sides or (PICTURE_SIDE, PICTURE_SIDE))
     elif chosen in ("auto", "cifar10"):
-        images = _load_cifar10(size, or_photos=chosen == "auto")
+        images = _load_cifar10(sides, or_photos=chosen == "auto")
     else:
         origin = "" if chosen is data else f" (which {DATA_VARIABLE} names)"
-        images = _load_path(chosen, size=size, origin=origin)
+        images = _load_path(chosen, sides, channels, origin)
+    images = fit(images, sides, channels)
     if images.source.note:
         _log.warning("%s", images.source.note)
     return images
 
 
-def _load_cifar10(size: int, *, or_photos: bool) -> ImageSet:
+def fit(images: ImageSet, sides: Sides | None, channels: int | None) -> ImageSet:
+    """Convert RGB to gray where it is asked for.
+
+    Args:
+        images: The images.
+        sides: Height and width that they must have.
+        channels: 1 to convert RGB images; otherwise what they must have.
+
+    Raises:
+        InputError: The images have another size, or other channels that cannot be converted.
+    """
+    found, *has = images.images.shape[1:]
+    channels = channels or found
+    if (channels, found) == (1, 3):
+        images, found = to_gray(images), 1
+    if tuple(has) == (sides or tuple(has)) and found == channels:
+        return images
+    height, width = has
+    size = height if height == width else f"{height}x{width}"
+    raise InputError(
+        f"the images of {images.source.where} have {height}×{width} pixels and {found}"
+        f" channel{'s' * (found > 1)}: choose `data.size` {size} and `data.channels` {found}."
+    )
+
+
+def _load_cifar10(sides: Sides | None, *, or_photos: bool) -> ImageSet:
     """Load CIFAR-10 from the machine or the network, or else the built-in photos, if allowed."""
-    if size != SIZE:
+    if sides not in (None, (SIZE, SIZE)):
         raise InputError(
-            f"CIFAR-10 has {SIZE}×{SIZE} pixels, not {size}×{size}. Name a folder of pictures, or"
-            " photos."
+            f"CIFAR-10 has {SIZE}×{SIZE} pixels, not {sides[0]}×{sides[1]}. Name a folder of"
+            " pictures, or photos."
         )
     cache = cache_folder()
     try:
@@ -61,7 +112,6 @@ def _load_cifar10(size: int, *, or_photos: bool) -> ImageSet:
         # Only missing images are replaced: damaged ones raise another error, which nobody catches.
         if or_photos:
             return load_photos(
-                size=size,
                 note="these are the built-in photos, not CIFAR-10: it is not on this machine, and"
                 f" {error}",
             )
@@ -72,25 +122,39 @@ def _load_cifar10(size: int, *, or_photos: bool) -> ImageSet:
         ) from error
 
 
-def _load_path(named: str | Path, *, size: int, origin: str) -> ImageSet:
+def _load_path(
+    named: str | Path, sides: Sides | None, channels: int | None, origin: str
+) -> ImageSet:
     try:
         path = Path(named).expanduser()
         path.stat()
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(
-            f"there is no {named}{origin}. Name a folder, an archive of CIFAR-10, cifar10, or"
+            f"there is no {named}{origin}. Name a folder of pictures, a data set, cifar10 or"
             " photos."
         ) from error
-    found = find_cifar10(path)
-    if found and size != SIZE:
-        raise InputError(f"{found} is CIFAR-10, which has {SIZE}×{SIZE} pixels, not {size}×{size}.")
-    if found:
-        return read_cifar10(found)
+    for place in _places(path):
+        for find, read in LAYOUTS:
+            if found := find(place):
+                return read(found)
+    reads = {"size": sides or (PICTURE_SIDE, PICTURE_SIDE), "channels": channels or 3}
+    if found := find_parquet(path):
+        return read_parquet(found, **reads)
     if not path.is_dir():
         raise InputError(
-            f"{path} is neither a folder nor a .tar.gz of CIFAR-10. Name one of these."
+            f"{path} is neither a folder nor a file of images: .npy, .npz, .parquet, MNIST's, or a"
+            " .tar.gz of CIFAR. Name one of these."
         )
-    return read_folder(path, size=size)
+    return read_folder(path, **reads)
+
+
+def _places(path: Path) -> Iterator[Path]:
+    """Yield a path, and the first folders that are one and two levels below it."""
+    yield path
+    # A folder without permission counts as empty, as it does for those who look for a data set.
+    with contextlib.suppress(OSError):
+        for pattern in ("*/", "*/*/"):
+            yield from sorted(islice(path.glob(pattern), MAX_FOLDERS))
 
 
 def _usual_paths(cache: Path) -> Iterator[Path]:

@@ -41,9 +41,11 @@ def split_images(
     """Split into training, validation and test images, stratified by class if there are classes.
 
     Args:
-        images: The images. Parts that their source prescribes are kept.
+        images: The images. Parts that their source prescribes are kept, and its other images are
+            divided among the parts that it does not prescribe.
         mode: ``"pooled"`` shuffles all images and keeps a tenth each for validation and test;
-            ``"official"`` keeps the official test images, and a tenth of the others for validation.
+            ``"official"`` keeps CIFAR-10's official test images, and a tenth of the others for
+            validation.
         seed: Seed of the shuffle, not negative.
         val_size: Largest number of validation images; the others join the training images.
         train_size: Largest number of training images. A smaller number chooses some of the images
@@ -54,12 +56,12 @@ def split_images(
     """
     part = np.full(len(images.images), FREE, np.int8) if images.part is None else images.part.copy()
     if mode == "official":
-        if images.official_test is None:
+        if images.official_test is not None:
+            part[images.official_test] = TEST
+        elif not images.source.own_test:
             raise InputError(
-                f"{images.source.where} has no official test set; only CIFAR-10 has one. Leave the"
-                " split at pooled."
+                f"{images.source.where} has no official test set. Leave the split at pooled."
             )
-        part[images.official_test] = TEST
 
     # Shuffled first and then sorted by class with a stable sort: the order within a class stays
     # random.
@@ -69,7 +71,8 @@ def split_images(
     if images.labels is not None:
         free = free[np.argsort(images.labels[free], kind="stable")]
         ends = np.flatnonzero(np.diff(images.labels[free], append=-1)) + 1
-    part[free] = _allot(ends, HELD_OUT, 0.0 if mode == "official" else HELD_OUT)
+    shares = [0.0 if (part == each).any() else HELD_OUT for each in (VALIDATION, TEST)]
+    part[free] = _allot(ends, *shares)
 
     parts = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
     rows = {name: np.flatnonzero(part == value) for name, value in parts.items()}
@@ -106,7 +109,7 @@ def _allot(ends: Indices, validation: float, test: float) -> NDArray[np.int8]:
         test: Share of test images.
     """
     held_out = np.rint(ends * (validation + test)).astype(np.int64)
-    tested = np.rint(held_out * (test / (validation + test))).astype(np.int64)
+    tested = np.rint(held_out * (test / ((validation + test) or 1))).astype(np.int64)
     cumulative = np.stack([tested, held_out - tested, ends - held_out], axis=1)
     counts = np.diff(cumulative, axis=0, prepend=0)
     parts = np.array([TEST, VALIDATION, TRAIN], np.int8)

@@ -21,7 +21,7 @@ _COLUMNS, _MAX_CLASSES = 12, 30
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelStatistics:
-    """Mean and standard deviation (of the population) of R, G and B, pixels in [0, 1]."""
+    """Mean and standard deviation (of the population) of each channel, pixels in [0, 1]."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -66,7 +66,8 @@ class Summary:
         height, width = self.size
         rows = {
             "source": f"{self.source.name}, {self.source.where}",
-            "images": f"{sum(self.counts.values()):,} of {width}×{height}",
+            "images": f"{sum(self.counts.values()):,} of {height}×{width} pixels,"
+            f" {len(self.train.mean)} channels",
             "parts": _listed(self.counts),
             "train": str(self.train),
             "official": self.official_train
@@ -120,7 +121,7 @@ def channel_statistics(images: NDArray[np.uint8], indices: NDArray[np.int64]) ->
     They are exact to rounding and do not depend on the order of the images.
 
     Args:
-        images: ``uint8 (N, 3, H, W)``.
+        images: ``uint8 (N, C, H, W)``.
         indices: Indices of the images that count, ``int64 (M,)``.
     """
     sums = np.zeros((2, images.shape[1]), np.int64)

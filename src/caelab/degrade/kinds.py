@@ -91,6 +91,7 @@ class DegradationKind:
         on_host: ``True`` if the CPU computes it even where the images are on a GPU.
         keeps_luminance: Whether the result has the luma of the clean image: only chroma is lost.
         marks_missing: Whether the result says which pixels are missing, by the value ``MISSING``.
+        takes: Numbers of channels that images may have; empty for any.
         stream: Number of its random numbers' stream; ``None`` derives one from the name.
     """
 
@@ -104,6 +105,7 @@ class DegradationKind:
     on_host: ClassVar[bool] = False
     keeps_luminance: ClassVar[bool] = False
     marks_missing: ClassVar[bool] = False
+    takes: ClassVar[tuple[int, ...]] = ()
     stream: ClassVar[int | None] = None
 
     @classmethod
@@ -144,6 +146,7 @@ class Gray(DegradationKind):
 
     name = "gray"
     help = "keeps the BT.601 luma only, one channel"
+    takes = (3,)
     keeps_luminance = True
 
     def channels(self, channels: int) -> int:
@@ -255,6 +258,7 @@ class Jpeg(DegradationKind):
     help = "writes the image as a JPEG and reads it back"
     strength = Strength(unit="quality of libjpeg", low=1, high=100, example=20, whole=True)
     on_host = True
+    takes = (1, 3)
 
     def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
         """Return images as a JPEG keeps them: in multiples of 1/255, without a gradient.
@@ -276,10 +280,10 @@ class Jpeg(DegradationKind):
 
 
 def gray(images: "Tensor") -> "Tensor":
-    """Return the BT.601 luma, ``(N, 1, H, W)``, of images ``(N, 1 or 3, H, W)``."""
+    """Return the BT.601 luma of RGB, otherwise the mean of the channels, ``(N, 1, H, W)``."""
     from caelab.color import luminance
 
-    return images if images.shape[1] == 1 else luminance(images)
+    return luminance(images) if images.shape[1] == 3 else images.mean(1, keepdim=True)
 
 
 def blur(images: "Tensor", deviation: float) -> "Tensor":

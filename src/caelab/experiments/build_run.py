@@ -36,7 +36,7 @@ def make_card(
         data: Name of the data.
     """
     target = PredictionTarget.registry[config.target.kind]
-    channels, size, _ = train.shape
+    channels, height, width = train.shape
     inputs = config.degradation.channels(channels)
     mean, std = (0.0,) * channels, (1.0,) * channels
     input_mean, input_std = mean[:inputs], std[:inputs]
@@ -50,7 +50,7 @@ def make_card(
         color_space=config.target.color_space,
         tta=config.test_time,
         channels=channels,
-        size=size,
+        size=height if height == width else (height, width),
         mean=input_mean,
         std=input_std,
         output_mean=mean,

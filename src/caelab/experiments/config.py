@@ -13,9 +13,17 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, PlainSerializer, PlainValidator, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+)
 from pydantic.fields import FieldInfo
 
+from caelab.data.size import read_size, sides
 from caelab.degrade.degradation import Degradation, parse_degradation
 from caelab.errors import InputError
 from caelab.experiments.migration import OLD_VALUES, RENAMED, nest_paths
@@ -87,15 +95,28 @@ class DataConfig(Table):
             " path."
         ),
     )
-    size: int = Field(
+    size: Annotated[str | int, BeforeValidator(read_size)] = Field(
         default=32,
+        description=(
+            "Side in pixels, 1 to 1024, or HEIGHTxWIDTH, to which pictures are cropped and resized;"
+            " of arrays, the size that they have."
+        ),
+    )
+    channels: int = Field(
+        default=3,
         ge=1,
         le=1024,
-        description="Side in pixels to which a folder's pictures are cropped and resized.",
+        description=(
+            "Channels of the images: 3 for RGB, 1 for gray, to which pictures and RGB images are"
+            " converted; of arrays, also any other number that they have."
+        ),
     )
     split: Literal["pooled", "official"] = Field(
         default="pooled",
-        description="80/10/10 of all images, or CIFAR-10's own test images kept apart.",
+        description=(
+            "80/10/10 of all images, or CIFAR-10's own test images kept apart. A test set of"
+            " other data is always kept apart."
+        ),
     )
     split_seed: int = Field(default=0, ge=0, description="Seed of the shuffle before the split.")
     val_size: int | None = Field(
@@ -121,6 +142,11 @@ class DataConfig(Table):
             " standard deviation."
         ),
     )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape ``(C, H, W)`` of an image."""
+        return (self.channels, *sides(self.size))
 
 
 class TargetConfig(Table):

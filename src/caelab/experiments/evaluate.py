@@ -58,6 +58,8 @@ def evaluate(
     model, card = load_model(file, device)
     model.tta = card.tta.model_copy(update=options.get("test_time"))
     degradation = parse_degradation(card.degradation)
+    # Images are read with the channels that the model was trained on.
+    config = config.replace(channels=card.channels)
     images, split = load_data(config.data)
     description = _describe_fitting(model, card, images.images.shape[2:])
     splits = prepare_data(images, split, device)

@@ -110,9 +110,7 @@ def _rounded(model: ImageModel, card: ModelCard) -> tuple[ImageModel, torch.dtyp
     for parameter in rounded.parameters():
         # Rounded to 16 bits, computed in 32: as the model is when it is loaded from its file.
         parameter.data = parameter.data.half().float()
-    images = torch.rand(
-        16, len(card.mean), card.size, card.size, generator=torch.Generator().manual_seed(0)
-    )
+    images = torch.rand(16, len(card.mean), *card.sides, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         change = float((rounded.restore(images) - model.restore(images)).abs().max())
     return (rounded, torch.float16) if change <= MAX_ROUNDING else (model, torch.float32)

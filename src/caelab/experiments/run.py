@@ -27,7 +27,7 @@ from caelab.files import require_space
 from caelab.metrics.evaluate import squared_errors
 from caelab.models.inference import restoring
 from caelab.progress import progress
-from caelab.training.fit import TrainedEpoch, TrainingState, fit
+from caelab.training.fit import TrainedEpoch, TrainingState, fit, steps_per_epoch
 
 CHECKPOINT_SECONDS = 60.0
 """Longest time between checkpoints within an epoch; there is one after each epoch in any case."""
@@ -150,7 +150,7 @@ def _train(
 ) -> None:
     """Train to the end, validate after each epoch, and save the state at the loop's yields."""
     config, train = context.config, context.splits.train
-    steps = len(train) // config.batch_size
+    steps = steps_per_epoch(len(train), config)
     done = state.epoch * steps + state.step
     total = steps * config.epochs
     # Not `time.time`: somebody may set the clock back while a run trains.

@@ -8,6 +8,7 @@ import torch
 from caelab.data.device_images import DeviceImages
 from caelab.data.image_set import ImageSet, Source
 from caelab.data.load import load_images
+from caelab.data.size import sides
 from caelab.data.split import Split, split_images
 from caelab.errors import InputError
 from caelab.experiments.config import PARAMETERS, DataConfig, RunConfig, preset_name
@@ -21,7 +22,7 @@ from caelab.training.losses import Loss
 _log = logging.getLogger(__name__)
 
 CHANNELS = 3
-"""Channels of the clean images."""
+"""Channels of color images, for which networks are written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +67,12 @@ class RunContext:
 
 
 def describe_run(config: RunConfig) -> Description:
-    """Describe the run's network, adapted to its target, for color images of the run's size.
+    """Describe the run's network, adapted to its images and target.
 
     >>> describe_run(RunConfig()).code.shape
     (16, 8, 8)
+    >>> describe_run(RunConfig().replace(channels=1, size=28)).text[-5:]
+    'conv1'
 
     Raises:
         InputError: The network does not output an image of that size, or parameters contradict one
@@ -77,14 +80,16 @@ def describe_run(config: RunConfig) -> Description:
     """
     target = PredictionTarget.registry[config.target.kind]
     _require_consistency(config, target)
-    outputs = target.output_channels(config.target, CHANNELS)
-    inputs = config.degradation.channels(CHANNELS)
+    channels, *size = config.data.shape
+    outputs = target.output_channels(config.target, channels)
+    inputs = config.degradation.channels(channels)
     network = config.network
     # A user's text for color images is not adapted: if its last layer does not fit, that is an
-    # error, and is not silently corrected.
+    # error, and is not silently corrected. Other channels follow from the task, so that one text
+    # serves gray images and chroma as well.
     if outputs != CHANNELS or inputs != CHANNELS or preset_name(network.text):
-        network = adapt(network, outputs=outputs)
-    description = describe(network, channels=inputs, size=config.data.size)
+        network = adapt(network, outputs=outputs, inputs=inputs)
+    description = describe(network, channels=inputs, size=(size[0], size[1]))
     require_image_output(description, channels=outputs)
     if config.test_time.scale:
         require_enlargeable(description, channels=outputs)
@@ -97,7 +102,24 @@ def describe_run(config: RunConfig) -> Description:
 
 def _require_consistency(config: RunConfig, target: type[PredictionTarget]) -> None:
     """Raise if two parameters contradict each other, or one that was chosen has no effect."""
-    loss = config.loss.kind
+    loss, channels = config.loss.kind, config.data.channels
+    for step in config.degradation.steps:
+        if step.kind.takes and channels not in step.kind.takes:
+            counts = " or ".join(map(str, step.kind.takes))
+            raise InputError(
+                f"`degradation` {step.name} takes images of {counts} channels, and these have"
+                f" {channels} (`data.channels`). Choose another degradation, or other images."
+            )
+        channels = step.kind.channels(channels)
+    for name, used in (
+        ("target.kind", target.needs_luminance),
+        ("loss.color_loss_weight", config.loss.color_loss_weight),
+    ):
+        if used and config.data.channels != CHANNELS:
+            raise InputError(
+                f"`{name}` needs color images, and these have `data.channels`"
+                f" {config.data.channels}."
+            )
     if target.needs_luminance and not config.degradation.keeps_luminance:
         raise InputError(
             f"`target.kind` {target.name} needs the luminance of the clean image, and `degradation`"
@@ -119,7 +141,7 @@ def _require_consistency(config: RunConfig, target: type[PredictionTarget]) -> N
             _require_default(config, name, f"the target bins, and this run has {target.name}")
     if loss != "huber":
         _require_default(config, "huber_delta", f"the loss huber, and this run has {loss}")
-    if config.augmentation.translate >= config.data.size:
+    if config.augmentation.translate >= min(sides(config.data.size)):
         raise InputError(
             f"`augmentation.translate` {config.augmentation.translate} is not smaller than the"
             f" images, {config.data.size} pixels."
@@ -144,7 +166,7 @@ def load_data(data: DataConfig, images: ImageSet | None = None) -> tuple[ImageSe
         InputError: The images cannot be loaded, or are too few.
     """
     if images is None:
-        images = load_images(data.source, size=data.size)
+        images = load_images(data.source, size=sides(data.size), channels=data.channels)
     split = split_images(
         images,
         mode=data.split,
@@ -167,8 +189,7 @@ def require_trainable(
         split: Indices of the training, validation and test images.
 
     Raises:
-        InputError: A batch is larger than the training part, or the images do not have the classes
-            that the network predicts.
+        InputError: The images do not have the classes that the network predicts.
     """
     if config.target.kind in ("chroma", "bins") and not config.degradation.steps:
         _log.warning(
@@ -177,9 +198,11 @@ def require_trainable(
             config.target.kind,
         )
     if config.batch_size > len(split.train):
-        raise InputError(
-            f"`batch_size` {config.batch_size} is larger than the training part of the data,"
-            f" {len(split.train)} images. Choose a smaller batch."
+        _log.warning(
+            "`batch_size` %d is larger than the training part of the data: a step takes all %d"
+            " images, and an epoch has one step. A smaller one makes more steps.",
+            config.batch_size,
+            len(split.train),
         )
     for classes in description.classifiers:
         count = len(images.classes)

@@ -38,7 +38,7 @@ from caelab.networks.description import Description
 BASE = "base"
 """Label of the base network."""
 
-FIXED = ("data", "size", "split", "split_seed", "val_size", "seed", "device")
+FIXED = ("data", "size", "channels", "split", "split_seed", "val_size", "seed", "device")
 """Short names of parameters that are the same for a whole study: runs on other images cannot be
 compared."""
 
@@ -247,7 +247,7 @@ class _Reader:
                 self.add_network(label, factor, level, base, network)
         elif not isinstance(levels, list) or not levels:
             self.report("factors", path, "expected a list of levels, or a table of networks.")
-        elif factor in (*FIXED, "network"):
+        elif factor in (*FIXED, "network") and path not in TRANSFORMATIONS:
             self.report("factors", path, SAME_THROUGHOUT)
         elif path not in (*TRANSFORMATIONS, *SHORT_NAMES):
             problem = unknown_parameter(path.split("."), *TRANSFORMATIONS)

@@ -66,7 +66,7 @@ class ModelCard:
         target: Name of a registered ``PredictionTarget``.
         color_space: Name of the color space of chroma.
         channels: Channels of the clean images.
-        size: Height and width of the training images, in pixels.
+        size: Side of the training images in pixels, or height and width where they differ.
         mean: Means of the input's channels on [0, 1], subtracted by the normalization.
         std: Standard deviations of the input's channels, divided by.
         output_mean: Means of the clean images' channels.
@@ -81,7 +81,7 @@ class ModelCard:
     target: str
     color_space: str
     channels: int
-    size: int
+    size: int | tuple[int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     output_mean: tuple[float, ...]
@@ -89,6 +89,11 @@ class ModelCard:
     data: str
     bins: ColorBins | None = None
     tta: TTA = field(default_factory=TTA)
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Height and width of the training images, in pixels."""
+        return (self.size, self.size) if isinstance(self.size, int) else self.size
 
     def to_dict(self) -> dict[str, Any]:
         """Return the card as JSON's types."""

@@ -77,7 +77,7 @@ def export_onnx(
         _refer_to_weights(graph, weights)
     with replacing(file) as temporary:
         temporary.write_bytes(graph.SerializeToString())
-        return _compare(whole, temporary, channels=channels, geometry=geometry, size=card.size)
+        return _compare(whole, temporary, channels=channels, geometry=geometry, sides=card.sides)
 
 
 class _AnySize(nn.Module):
@@ -164,15 +164,15 @@ def _refer_to_weights(graph: Any, weights: Path) -> None:
 
 
 def _compare(
-    whole: nn.Module, file: Path, *, channels: int, geometry: Geometry, size: int
+    whole: nn.Module, file: Path, *, channels: int, geometry: Geometry, sides: tuple[int, int]
 ) -> float:
     """Return the largest difference between PyTorch and onnxruntime over several shapes."""
     by_onnx, by_torch = load_onnx(file), on_arrays(whole, torch.device("cpu"))
-    shapes = [(1, size, size), (3, size, size)]
+    high, wide = sides
+    shapes = [(1, high, wide), (3, high, wide)]
     if geometry.fixed is None:
-        side = size + 3 * geometry.multiple
         # Sides that are no multiple of the stride, and the smallest image, show wrong padding.
-        shapes += [(2, side, size), (1, size + 1, 2 * size - 1), (1, 1, 1)]
+        shapes += [(2, high + 3 * geometry.multiple, wide), (1, high + 1, 2 * wide - 1), (1, 1, 1)]
     rng = np.random.default_rng(1)
     differences = []
     for count, height, width in shapes:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from caelab import __version__
+from caelab.data.size import sides
 from caelab.experiments.study_results import StudyRow
 from caelab.report.architectures import Analysis
 from caelab.report.colorization import ColorAnswer
@@ -35,29 +36,36 @@ class DataAnswer:
         name: Name of the data set, such as ``cifar10``.
         note: What is particular about its source; may be empty.
         fingerprint: Hash of all pixels.
-        side: Height and width of the images in pixels.
+        side: Height and width of the images in pixels; a text, ``48x96``, where they differ.
         images: Smallest and largest number of images for ``train``, ``validation`` and ``test``
             among runs with the same test images.
         split: ``pooled`` for 80 / 10 / 10 percent of all images, ``official`` for the data set's
-            own test images.
+            own test images, which are kept apart.
         split_seed: Seed of the split.
-        mean: Mean of R, G and B of the training images, which is subtracted from the input; empty
+        mean: Mean of each channel of the training images, which is subtracted from the input; empty
             if the input is not normalized.
-        std: Standard deviation of R, G and B, by which the input is divided; empty if the input is
+        std: Standard deviation of each channel, by which the input is divided; empty if the input is
             not normalized.
         others: Names of data sets whose runs have other test images.
+        channels: Channels of the images.
     """
 
     name: str
     note: str
     fingerprint: str
-    side: int
+    side: int | str
     images: Mapping[str, tuple[int, int]]
     split: str
     split_seed: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
     others: tuple[str, ...]
+    channels: int = 3
+
+    @property
+    def pixels(self) -> str:
+        """Height and width, such as ``32×32``."""
+        return "×".join(map(str, sides(self.side)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,9 +227,10 @@ def answer_data(main: FinishedRun, runs: Sequence[FinishedRun]) -> DataAnswer:
             part: (min(each[part] for each in alike), max(each[part] for each in alike))
             for part in ("train", "validation", "test")
         },
-        split=main.config.data.split,
+        split="official" if main.source.get("own_test") else main.config.data.split,
         split_seed=main.config.data.split_seed,
         mean=tuple(normalization.get("mean", ())),
         std=tuple(normalization.get("std", ())),
         others=tuple(sorted({run.source["name"] for run in runs if run.images != main.images})),
+        channels=main.config.data.channels,
     )

@@ -17,6 +17,7 @@ from caelab.errors import InputError
 from caelab.experiments.study import BASE
 from caelab.metrics.image_metrics import squared_error
 from caelab.models.inference import Inference, restoring
+from caelab.plotting import to_rgb
 from caelab.report.architectures import Analysis, Architecture
 from caelab.report.run_images import RunImages, choose_images
 from caelab.report.run_reader import FinishedRun
@@ -119,7 +120,7 @@ def _through_network(
     if run.images != first.images:
         raise InputError(f"{run.name} was measured on other test images than {first.name}.")
     positions = choose_images(
-        first, max(3, min(MAX_IMAGES, MAX_BYTES // (3 * run.images[1] ** 2 * share)))
+        first, max(3, min(MAX_IMAGES, MAX_BYTES // (_pixel_bytes(run) * share)))
     )
     pictures = images.pictures(run, positions)
     shared = {
@@ -135,13 +136,18 @@ def _through_network(
     }
 
 
+def _pixel_bytes(run: FinishedRun) -> int:
+    _, height, width = run.config.data.shape
+    return 3 * height * width
+
+
 def _code_count(run: FinishedRun) -> int:
     """Return the number of images whose code is shown; 0 if the code is no bottleneck."""
     code = run.description.code
     if code is None or run.description.skip_around_code:
         return 0
     # An image is decoded once for each channel of its code, so with many channels few images fit.
-    return min(MAX_CODES, MAX_CODE_BYTES // (3 * run.images[1] ** 2 * code.shape[0]))
+    return min(MAX_CODES, MAX_CODE_BYTES // (_pixel_bytes(run) * code.shape[0]))
 
 
 def _code_card(run: FinishedRun, images: RunImages, count: int) -> dict[str, Any]:
@@ -164,7 +170,7 @@ def _code_card(run: FinishedRun, images: RunImages, count: int) -> dict[str, Any
     return {
         "labels": _labels(run, images, positions),
         "truth": sprite(truth.numpy()),
-        "maps": sprite(maps.expand(-1, 3, -1, -1).numpy()),
+        "maps": sprite(maps.numpy()),
         "decoded": [sprite(each.numpy()) for each in decoded],
         "mse": [
             squared_error(each, one[None]).tolist()
@@ -180,9 +186,16 @@ def _labels(run: FinishedRun, images: RunImages, positions: np.ndarray) -> list[
 
 
 def sprite(images: np.ndarray) -> str:
-    """Return images ``float32 (K, 3, H, W)`` in [0, 1] side by side as the data URI of a PNG."""
-    # One picture for all images: the page cuts out the one that it shows.
-    pixels = np.concatenate(list(images.transpose(0, 2, 3, 1)), axis=1)
+    """Return images ``float32 (K, C, H, W)`` in [0, 1] side by side as the data URI of a PNG."""
+    # One picture for all images: the page cuts out the square that it shows.
+    height, width = images.shape[2:]
+    high, wide = (max(height, width) - side for side in (height, width))
+    cells = np.pad(
+        to_rgb(images),
+        ((0, 0), (0, 0), (high // 2, high - high // 2), (wide // 2, wide - wide // 2)),
+        constant_values=1,
+    )
+    pixels = np.concatenate(list(cells.transpose(0, 2, 3, 1)), axis=1)
     file = io.BytesIO()
     Image.fromarray((pixels * 255).round().astype(np.uint8)).save(file, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

@@ -16,6 +16,7 @@ from caelab.metrics.evaluate import Estimate, estimates
 from caelab.models.image_model import ImageModel
 from caelab.models.inference import restoring
 from caelab.models.weights_file import load_model
+from caelab.plotting import to_rgb
 from caelab.report.run_reader import FinishedRun
 
 
@@ -29,7 +30,7 @@ class RunImages:
 
     def __init__(self, data: str | ImageSet | None = None) -> None:
         self._data = data
-        self._sets: dict[tuple[str, int], ImageSet | InputError] = {}
+        self._sets: dict[tuple[str, int | str], ImageSet | InputError] = {}
         self._parts: dict[tuple[object, ...], DeviceImages] = {}
         self._models: dict[Path, ImageModel] = {}
 
@@ -46,7 +47,9 @@ class RunImages:
                 images = (
                     source
                     if isinstance(source, ImageSet)
-                    else load_images(source, size=run.config.data.size)
+                    else load_images(
+                        source, size=run.config.data.shape[1:], channels=run.config.data.channels
+                    )
                 )
                 if images.source.fingerprint != run.source["fingerprint"]:
                     raise InputError(
@@ -122,8 +125,8 @@ class RunImages:
             positions: Positions of the images among the test images, ``int64 (K,)``.
 
         Returns:
-            Images ``float32 (K, 3, H, W)`` in [0, 1] by name. Degraded images are clipped, and have
-            three equal channels where they are gray.
+            Images ``float32 (K, 3, H, W)`` in [0, 1] by name, gray where they do not have three
+            channels. Degraded images are clipped.
 
         Raises:
             InputError: The images cannot be loaded, or the weights are damaged.
@@ -132,7 +135,7 @@ class RunImages:
         pictures = {}
         for name in ("degraded", "estimate", "target"):
             images = torch.cat([getattr(one, name) for one in made]).float().clamp(0, 1)
-            pictures[name] = images.expand(-1, 3, -1, -1).numpy()
+            pictures[name] = to_rgb(images.numpy())
         return pictures
 
 

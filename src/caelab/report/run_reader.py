@@ -62,7 +62,7 @@ class FinishedRun:
         return float(self.result["test"]["mse"])
 
     @property
-    def images(self) -> tuple[str, int, str, int]:
+    def images(self) -> tuple[str, int | str, str, int]:
         """Fingerprint, size, split and its seed: runs that share them have the same test images."""
         return (
             self.source["fingerprint"],

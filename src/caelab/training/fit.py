@@ -109,14 +109,16 @@ def fit(
 
     Args:
         state: Model, optimizer and progress. An epoch that was begun is completed.
-        images: The training images; an epoch leaves out those that fill no batch.
+        images: The training images; an epoch leaves out those that fill no batch, unless they are
+            too few for one.
         config: The run's configuration.
         precision: Number format of convolutions, ``torch.float32`` or ``torch.bfloat16``.
 
     Raises:
         TrainingDiverged: The loss is not finite.
     """
-    steps, batch_size = len(images) // config.batch_size, config.batch_size
+    batch_size = min(config.batch_size, len(images))
+    steps = steps_per_epoch(len(images), config)
     peak = peak_learning_rate(config.optimizer, state.model.network)
     gradient = BatchGradient(state.model, images, config, precision)
     few = sum(parameter.numel() for parameter in gradient.parameters) < MAX_WEIGHTS_OF_ONE_THREAD
@@ -160,6 +162,11 @@ def fit(
         )
         state.epoch, state.step, state.seconds, state.sums = state.epoch + 1, 0, 0.0, {}
         yield finished
+
+
+def steps_per_epoch(count: int, config: TrainingConfig) -> int:
+    """Return the steps of an epoch over ``count`` images: one at least, with a smaller batch."""
+    return max(1, count // config.batch_size)
 
 
 Tensors = tuple[Tensor, ...] | list[Tensor]

@@ -20,7 +20,7 @@ from caelab.experiments.config import RunConfig
 from caelab.experiments.engines.base import collected_warnings
 from caelab.experiments.engines.processes import worker_context
 from caelab.experiments.setup import describe_run
-from caelab.training.fit import fit
+from caelab.training.fit import fit, steps_per_epoch
 
 STEPS = 5
 """Number of steps that are timed, after as many in which programs are loaded and caches fill."""
@@ -81,7 +81,7 @@ class NetworkTimer:
         key = (_cost_class(config), count)
         if key not in _measured:
             _measured[key] = time_steps(config, *self._few(config), count)
-        return _measured[key] * (len(self.split.train) // config.batch_size)
+        return _measured[key] * steps_per_epoch(len(self.split.train), config)
 
     def other_seconds(self, training: float) -> float:
         """Return the seconds that a run takes besides its ``training`` seconds of training."""
@@ -105,7 +105,7 @@ def _cost_class(config: RunConfig) -> str:
         config.target.kind,
         config.optimizer.kind,
         config.batch_size,
-        config.data.size,
+        config.data.shape,
         config.precision,
         config.device,
     )
@@ -119,7 +119,7 @@ def time_steps(
 
     Args:
         config: The run.
-        images: Training images, ``uint8 (N, 3, H, W)``.
+        images: Training images, ``uint8 (N, C, H, W)``.
         labels: Their classes ``(N,)``, if there are any.
         count: CPU threads.
     """
@@ -135,7 +135,7 @@ def time_steps(
         for epoch in fit(state, part, plain, choose_precision(config.precision, device)):
             if epoch is not None:
                 # The last epoch counts; the first one loads programs and fills caches.
-                seconds = epoch.seconds / (len(part) // config.batch_size)
+                seconds = epoch.seconds / steps_per_epoch(len(part), config)
     return seconds
 
 

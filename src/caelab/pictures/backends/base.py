@@ -50,7 +50,7 @@ class PictureModel:
             to chroma ``(N, 2, H, W)``.
         channels: C: 1 for gray, 3 for RGB.
         geometry: The sizes that it takes.
-        size: Side of the training images in pixels.
+        size: Shorter side of the training images in pixels.
         degradation: What the model undoes.
         color_space: Name of the color space of the chroma, in whose unit it is; ``None`` where the
             function returns images.
@@ -90,7 +90,7 @@ class PictureModel:
             function=function,
             channels=degradation.channels(card.channels),
             geometry=geometry,
-            size=card.size,
+            size=min(card.sides),
             degradation=degradation,
             color_space=color_space,
             variants=variants,
@@ -128,18 +128,21 @@ class PictureModel:
         return outputs
 
 
-def geometry_of(network: Network, *, channels: int, size: int, tta: TTA | None = None) -> Geometry:
+def geometry_of(
+    network: Network, *, channels: int, size: int | tuple[int, int], tta: TTA | None = None
+) -> Geometry:
     """Return the sizes that a network takes whose output is as large as its input.
 
     Args:
         network: The network.
         channels: Channels of its input.
-        size: Side of its training images, in pixels.
+        size: Side of its training images in pixels, or height and width.
         tta: Test-time augmentation around the network.
 
     Raises:
         NetworkError: A shape does not fit.
-        InputError: The output has another size than the input.
+        InputError: The output has another size than the input, or the network takes one size,
+            which is not square.
 
     >>> from caelab.networks.parser import parse
     >>> geometry_of(parse("conv8 pool conv8 | up conv3"), channels=3, size=32).multiple
@@ -147,8 +150,14 @@ def geometry_of(network: Network, *, channels: int, size: int, tta: TTA | None =
     """
     description = describe(network, channels=channels, size=size)
     # A dense layer has a weight for every pixel, and so takes one size.
+    _, height, width = description.input
     if any(row.kind == "dense" for row in description.rows):
-        return Geometry(field=None, fixed=size)
+        if height != width:
+            raise InputError(
+                f"the network {network} takes images of {height}×{width} pixels alone, because of"
+                " its dense layer. Pictures need a network without one, or trained on squares."
+            )
+        return Geometry(field=None, fixed=height)
 
     def keeps(side: int) -> bool:
         try:
@@ -158,7 +167,7 @@ def geometry_of(network: Network, *, channels: int, size: int, tta: TTA | None =
 
     for multiple in range(1, _MAX_STRIDE + 1):
         # From the training size on: the narrowest layers must have something left.
-        first = -(-size // multiple)
+        first = -(-max(height, width) // multiple)
         # One size may fit by chance; three in a row make it a rule.
         if all(keeps(multiple * count) for count in range(first, first + 3)):
             field, tta = description.receptive_field, tta or TTA()

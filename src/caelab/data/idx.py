@@ -1,0 +1,75 @@
+"""MNIST and its relatives: images and labels in the IDX format, gzipped or not.
+
+LeCun, Cortes and Burges, *The MNIST database of handwritten digits*, 1998; Fashion-MNIST, KMNIST
+and others have the same files.
+"""
+
+import gzip
+import math
+import re
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caelab.data.arrays import MEMORY_LIMIT, Arrays, join_arrays
+from caelab.data.image_set import ImageSet
+from caelab.errors import InputError
+
+_NAME = re.compile(r"(train|t10k)-(images|labels)[-.]idx[13]-ubyte(\.gz)?")
+
+
+def find_idx(path: Path) -> Path | None:
+    """Return the folder that holds MNIST's files, which ``path`` or its parent is."""
+    folder = path.parent if path.is_file() and _NAME.fullmatch(path.name) else path
+    return folder if "train" in _files(folder) else None
+
+
+def read_idx(folder: Path) -> ImageSet:
+    """Read the images of a folder and their classes; those of ``t10k`` are the test images.
+
+    Raises:
+        InputError: A file is missing or damaged.
+    """
+    parts: dict[str, Arrays] = {}
+    for part, files in _files(folder).items():
+        if missing := {"images", "labels"} - files.keys():
+            raise InputError(f"{folder} lacks the {missing.pop()} of MNIST's {part} part.")
+        parts[part] = (_read(files["images"], 3), _read(files["labels"], 1))
+    return join_arrays(parts, name="mnist", where=str(folder))
+
+
+def _files(folder: Path) -> dict[str, dict[str, Path]]:
+    """Return the files by part and content."""
+    found: dict[str, dict[str, Path]] = {}
+    # An unpacked file comes after its archive, and replaces it.
+    for path in sorted(folder.iterdir(), reverse=True) if folder.is_dir() else ():
+        if (name := _NAME.fullmatch(path.name)) and path.is_file():
+            found.setdefault({"t10k": "test"}.get(name[1], name[1]), {})[name[2]] = path
+    return found
+
+
+def _read(path: Path, axes: int) -> NDArray[np.uint8]:
+    """Read an array of bytes with so many axes.
+
+    Raises:
+        InputError: The file is damaged, or holds something else.
+    """
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            # Two zeros, the code of bytes, the number of axes, and the length of each.
+            header = stream.read(4 + 4 * axes)
+            if len(header) < 4 + 4 * axes or header[:4] != bytes([0, 0, 8, axes]):
+                raise ValueError("its header is not that of MNIST's files")
+            shape = np.frombuffer(header[4:], ">u4").tolist()
+            if (size := math.prod(shape)) > MEMORY_LIMIT:
+                raise ValueError(f"it claims {size} bytes")
+            content = stream.read(size)
+            if len(content) < size or stream.read(1):
+                raise ValueError("it is too short or too long for its header")
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise InputError(
+            f"{path} cannot be read as an IDX file: {error}. It is damaged: fetch it again."
+        ) from error
+    return np.frombuffer(content, np.uint8).reshape(shape)

@@ -1,0 +1,128 @@
+"""Image sets from images in memory: arrays, PyTorch's datasets, and other sequences."""
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from caelab.data.arrays import PARTS, Arrays, join_arrays, require_memory, to_planes
+from caelab.data.folder import Sides, read_picture
+from caelab.data.image_set import ImageSet
+from caelab.data.load import PICTURE_SIDE, fit
+from caelab.data.parquet import LABELS
+from caelab.errors import InputError
+from caelab.progress import progress
+
+WHERE = "the images in memory"
+
+_IMAGE_KEYS = ("image", "img", "x", "pixel_values")
+
+
+@runtime_checkable
+class Items(Protocol):
+    """Images by index, such as an array, a list, or a PyTorch ``Dataset``."""
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+
+    def __getitem__(self, index: Any, /) -> Any:
+        """Return an image, alone or with its class."""
+
+
+def collect_images(
+    source: Items, *, size: Sides | None = None, channels: int | None = None
+) -> ImageSet:
+    """Make an image set of images in memory; those of a dataset are taken once, in its order.
+
+    Args:
+        source: An array of images; a pair of images and classes; a sequence of images, or of pairs
+            of an image and its class; or these by part: ``train``, ``val`` and ``test``. Images are
+            of Pillow, or arrays or tensors ``(H, W)``, ``(H, W, C)`` or ``(C, H, W)``.
+        size: Height and width to which pictures of Pillow are cropped and resized, 32 pixels by
+            default; what arrays must have.
+        channels: 3 or 1 to convert pictures and RGB images to; otherwise what arrays must have.
+
+    Raises:
+        InputError: Something is no image, or its size or channels do not fit.
+    """
+    by_part = source if isinstance(source, Mapping) and source else {"": source}
+    if unknown := [word for word in by_part if word and word not in PARTS]:
+        raise InputError(
+            f"`source`: {unknown[0]!r} is no part of the images: expected {', '.join(PARTS)}."
+        )
+    classes: tuple[str, ...] = ()
+    parts: dict[str, Arrays] = {}
+    for word, items in by_part.items():
+        # Datasets of torchvision and of Hugging Face's pictures name their classes.
+        classes = classes or tuple(map(str, getattr(items, "classes", ())))
+        parts[word] = _arrays_of(items, size, channels)
+    images = join_arrays(parts, name="array", where=WHERE, classes=classes)
+    return fit(images, size, channels)
+
+
+def _arrays_of(items: Any, size: Sides | None, channels: int | None) -> Arrays:
+    """Return images ``(N, …)`` and their classes."""
+    if isinstance(items, np.ndarray):
+        return items, None
+    # A pair of arrays is no sequence of two pairs.
+    if isinstance(items, tuple) and len(items) == 2 and np.ndim(items[0]) >= 3:
+        images, labels = items
+        return np.asarray(images), None if labels is None else np.asarray(labels)
+    if not isinstance(items, Items) or isinstance(items, str) or not len(items):
+        raise InputError(
+            f"`source`: {items!r:.60} holds no images: expected an array, or a sequence of images."
+        )
+    images: NDArray[Any] | None = None
+    labels: list[Any] = []
+    with progress("reading images", len(items)) as advance:
+        for index in range(len(items)):
+            pixels, label = _read_item(items[index], index, size, channels)
+            if images is None:
+                planes, *sides = pixels.shape
+                require_memory(len(items), planes * pixels.itemsize, *sides, where=WHERE)
+                images = np.empty((len(items), *pixels.shape), pixels.dtype)
+            if (pixels.shape, pixels.dtype) != (images.shape[1:], images.dtype):
+                raise InputError(
+                    f"`source`: image {index} is {pixels.dtype} {pixels.shape}, and the first"
+                    f" {images.dtype} {images.shape[1:]}. Bring them to one size and type, or give"
+                    " pictures of Pillow."
+                )
+            images[index] = pixels
+            labels.append(label)
+            advance(1)
+    assert images is not None
+    # What is no number or text for each image is no class, such as boxes of objects.
+    with contextlib.suppress(ValueError):
+        return images, None if None in labels else np.array(labels)
+    return images, None
+
+
+def _read_item(
+    item: Any, index: int, size: Sides | None, channels: int | None
+) -> tuple[NDArray[Any], Any]:
+    """Return the image of an item, ``(C, H, W)``, and its class if it has one.
+
+    Raises:
+        InputError: It is no image.
+    """
+    if isinstance(item, Mapping):
+        image, label = (
+            next((item[name] for name in names if name in item), None)
+            for names in (_IMAGE_KEYS, LABELS)
+        )
+    elif isinstance(item, tuple | list):
+        image, label = (*item, None, None)[:2]
+    else:
+        image, label = item, None
+    try:
+        if isinstance(image, Image.Image):
+            side = size or (PICTURE_SIDE, PICTURE_SIDE)
+            pixels = read_picture(image, size=side, channels=channels or 3)
+        else:
+            pixels = to_planes(np.asarray(image)[None], f"image {index}")[0]
+    except Exception as error:  # an item may be anything
+        raise InputError(f"`source`: item {index} is no image: {error}") from error
+    return pixels, label.item() if getattr(label, "ndim", None) == 0 else label

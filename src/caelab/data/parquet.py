@@ -1,0 +1,121 @@
+"""Images in Parquet files, as Hugging Face stores data sets: a column of encoded pictures."""
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from caelab.data.arrays import PARTS, make_set, number_classes
+from caelab.data.folder import Sides, read_pictures
+from caelab.data.image_set import FREE, ImageSet
+from caelab.errors import InputError
+
+LABELS = ("label", "labels", "fine_label", "class", "target")
+"""Names of the column of the classes, the likeliest first."""
+
+
+def find_parquet(path: Path) -> Path | None:
+    """Return ``path`` if it is a Parquet file, or a folder that holds some."""
+    return path if _files(path) else None
+
+
+def read_parquet(path: Path, *, size: Sides, channels: int = 3) -> ImageSet:
+    """Read the pictures of Parquet files, cropped at the center and resized, and their classes.
+
+    Pictures are in the first column of bytes, or of ``{bytes, path}``, of which the path is never
+    opened. Files whose names begin with ``train``, ``validation`` and ``test`` are these parts.
+
+    Args:
+        path: A file, or a folder that holds files or has them in its folder ``data``.
+        size: Height and width of the images, in pixels.
+        channels: 3 for RGB, 1 for gray.
+
+    Raises:
+        InputError: pyarrow is not installed, there are no pictures, or a file is damaged.
+    """
+    try:
+        import pyarrow as arrow
+        from pyarrow.parquet import ParquetFile
+    except ImportError as error:
+        raise InputError(
+            f"to read {path}, pyarrow is needed: pip install 'caelab[parquet]'"
+        ) from error
+    counts, parts, labels = [], [], []
+    try:
+        files = {file: ParquetFile(file) for file in _files(path)}
+        schema = next(iter(files.values())).schema_arrow
+        image = _image_column(schema, path)
+        label = next((name for name in LABELS if name in schema.names), None)
+        for file, opened in files.items():
+            word = re.split(r"[-_.]", file.name.lower())[0]
+            counts.append(opened.metadata.num_rows)
+            parts += [PARTS.get(word, FREE)] * counts[-1]
+            column = opened.read([label]).column(label).to_numpy() if label else None
+            labels.append(column)
+
+        def pictures() -> Iterator[io.BytesIO]:
+            for opened in files.values():
+                for batch in opened.iter_batches(batch_size=64, columns=[image]):
+                    for each in batch.column(0).to_pylist():
+                        content = each["bytes"] if isinstance(each, dict) else each
+                        yield io.BytesIO(content or b"")
+
+        names = [f"row {row}" for row in range(sum(counts))]
+        images, good, note = read_pictures(
+            pictures(), names, size=size, channels=channels, where=str(path)
+        )
+    except (arrow.ArrowException, OSError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path} cannot be read as Parquet: {reason}") from error
+    classes, numbers = number_classes(
+        labels, counts, classes=_class_names(schema, label), where=str(path)
+    )
+    return make_set(
+        images,
+        None if numbers is None else numbers[good],
+        classes,
+        np.array(parts, np.int8)[good],
+        name="parquet",
+        where=str(path),
+        note=note,
+    )
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path] if path.suffix == ".parquet" else []
+    # As in a clone of a data set: the files are at the top, or in the folder `data`.
+    found = (file for folder in (path, path / "data") for file in sorted(folder.glob("*.parquet")))
+    # A folder of pictures may have its captions in such a file.
+    return [file for file in found if file.stem != "metadata"]
+
+
+def _image_column(schema: Any, path: Path) -> str:
+    import pyarrow as arrow
+
+    for field in schema:
+        kind = field.type
+        inner = (
+            kind.field("bytes").type
+            if arrow.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
+            else kind
+        )
+        if arrow.types.is_binary(inner) or arrow.types.is_large_binary(inner):
+            return str(field.name)
+    raise InputError(
+        f"{path} holds no pictures: none of its columns, {', '.join(schema.names)}, has encoded"
+        " pictures as bytes."
+    )
+
+
+def _class_names(schema: Any, label: str | None) -> tuple[str, ...]:
+    """Return the names of the classes that Hugging Face's metadata state, if they do."""
+    try:
+        stated = json.loads((schema.metadata or {})[b"huggingface"])
+        return tuple(map(str, stated["info"]["features"][label]["names"]))
+    except (KeyError, TypeError, ValueError):
+        return ()

@@ -1,0 +1,42 @@
+"""The size of images: one side of squares, or height and width; without NumPy."""
+
+import re
+
+MAX_SIDE = 1024
+"""Largest side of images that are trained on, in pixels."""
+
+
+def read_size(value: object) -> int | str:
+    """Return a size as configurations hold it: the side of squares, or ``"HEIGHTxWIDTH"``.
+
+    >>> read_size(64), read_size("64"), read_size("48x96"), read_size((48, 96))
+    (64, 64, '48x96', '48x96')
+
+    Args:
+        value: A side in pixels, a text as above, or height and width.
+
+    Raises:
+        ValueError: It is something else, or a side is not 1 to 1024 pixels.
+    """
+    found = re.fullmatch(r"\s*(\d+)\s*(?:[x×]\s*(\d+)\s*)?", str(value))
+    if isinstance(value, str) and found:
+        value = [int(side) for side in found.groups(found[1])]
+    pair = [value] * 2 if type(value) is int else value
+    if not (
+        isinstance(pair, tuple | list)
+        and [type(side) for side in pair] == [int, int]
+        and 1 <= min(pair) <= max(pair) <= MAX_SIDE
+    ):
+        raise ValueError(f"should be a side of 1 to {MAX_SIDE} pixels, or HEIGHTxWIDTH")
+    height, width = pair
+    return int(height) if height == width else f"{height}x{width}"
+
+
+def sides(size: int | str) -> tuple[int, int]:
+    """Return height and width of a size that :func:`read_size` returned.
+
+    >>> sides(64), sides("48x96")
+    ((64, 64), (48, 96))
+    """
+    height, _, width = str(size).partition("x")
+    return int(height), int(width or height)
