@@ -11,6 +11,7 @@ sklearn = pytest.importorskip("sklearn")
 
 from sklearn.base import clone  # noqa: E402
 from sklearn.exceptions import NotFittedError  # noqa: E402
+from sklearn.model_selection import GridSearchCV  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import FunctionTransformer, StandardScaler  # noqa: E402
 from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
@@ -99,6 +100,62 @@ def test_it_is_pickled_whole(fitted: ConvolutionalAutoencoder) -> None:
     )
 
 
+def test_reconstructions_are_what_the_score_measures(fitted: ConvolutionalAutoencoder) -> None:
+    given = images()
+    restored = fitted.reconstruct(given)
+    np.testing.assert_allclose(
+        restored, fitted.inverse_transform(fitted.transform(given)), atol=1e-5
+    )
+    assert fitted.score(given) == pytest.approx(-np.square(restored - given).mean(), rel=1e-5)
+    rows = make(image_shape=(3, 8, 8), scale=(0, 255)).fit(given.reshape(24, -1) * 255)
+    assert rows.reconstruct(given.reshape(24, -1) * 255).shape == (24, 192)
+
+
+def test_a_warm_start_continues_and_others_begin_anew(fitted: ConvolutionalAutoencoder) -> None:
+    warm = make(warm_start=True).fit(images())
+    np.testing.assert_array_equal(warm.transform(images()), fitted.transform(images()))
+    before = warm.score(images())
+    again = pickle.loads(pickle.dumps(warm))
+    assert warm.fit(images()).score(images()) > before
+    assert [record["epoch"] for record in warm.history_] == [1, 2, 3, 4]
+    # What was pickled continues in the same way, optimizer included.
+    np.testing.assert_array_equal(again.fit(images()).transform(images()), warm.transform(images()))
+    with pytest.raises(ValueError, match="expecting images of shape"):
+        warm.fit(images(size=10))
+
+
+@pytest.mark.parametrize("options", [{}, {"batchnorm": True, "ema_decay": 0.9}])
+def test_partial_fits_train_epoch_by_epoch(options: dict[str, object]) -> None:
+    parts = np.split(images(48), 2)
+    online = make(options=options)
+    scores = []
+    for epoch in range(8):
+        online.partial_fit(parts[epoch % 2])
+        scores.append(online.score(images(48)))
+    assert np.mean(scores[-2:]) > np.mean(scores[:2])
+    assert [record["epoch"] for record in online.history_] == list(range(1, 9))
+    # The rate stays, as nobody knows how many parts are to come.
+    assert len({record["learning_rate"] for record in online.history_}) == 1
+
+
+def test_a_search_chooses_a_network() -> None:
+    networks = ["conv4 pool conv1 | up conv3", "conv4k1 conv3k1 | conv3k1"]
+    search = GridSearchCV(make(epochs=20), {"network": networks}, cv=2, error_score="raise")
+    search.fit(images(48))
+    # Without a bottleneck less is lost.
+    assert search.best_params_ == {"network": networks[1]}
+    assert search.best_estimator_.code_shape_ == (3, 8, 8)
+
+
+def test_codes_as_a_data_frame(fitted: ConvolutionalAutoencoder) -> None:
+    pytest.importorskip("pandas")
+    framed = clone(fitted).set_output(transform="pandas").fit(images())
+    codes = framed.transform(images())
+    assert list(codes.columns[:2]) == ["convolutionalautoencoder0", "convolutionalautoencoder1"]
+    np.testing.assert_array_equal(codes.to_numpy(), fitted.transform(images()))
+    assert framed.inverse_transform(codes).shape == (24, 3, 8, 8)
+
+
 def test_rows_of_numbers_in_a_pipeline() -> None:
     flat = images().reshape(24, -1)
     halved = FunctionTransformer(
@@ -178,7 +235,7 @@ def test_what_is_wrong_is_a_value_error(fitted: ConvolutionalAutoencoder) -> Non
             lambda: make(image_shape=(3, 8, 9)).fit(images().reshape(24, -1)),
             "X has 192 features, but image_shape .* needs 216",
         ),
-        (lambda: make().fit(images()[:, 0]), "these are"),
+        (lambda: make().fit(images()[:, 0]), r"these are .* Use X\[:, None\]"),
         (lambda: make().fit(images().transpose(0, 2, 3, 1)), r"transpose\(0, 3, 1, 2\)"),
         (lambda: make(network="conv4 conv3").fit(images()), "has no code"),
         (lambda: make(network="conv4 pol | conv3").fit(images()), "pol"),

@@ -17,6 +17,7 @@
 True
 """
 
+import io
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Literal, Self
@@ -70,13 +71,15 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         learning_rate: Peak of the learning rate; ``None`` chooses one that suits the network.
         loss: ``"mse"``, ``"l1"``, ``"huber"``, ``"charbonnier"`` or ``"bce"``.
         random_state: Seed of all randomness; an integer makes the result reproducible.
+        warm_start: Whether ``fit`` continues from the weights of the fit before, for ``epochs``
+            more, instead of beginning anew.
         options: Further parameters of a run, nested as in ``caelab.experiments.config``, such as
             ``{"batchnorm": True, "data": {"normalize": "none"}}``.
 
     Attributes:
         model_: The trained ``ImageModel``, a ``torch.nn.Module`` in evaluation mode.
-        history_: One record per epoch: the mean of each loss term over its steps, seconds and
-            learning rate.
+        history_: One record per epoch, those of continued fits one after another: the mean of each
+            loss term over its steps, seconds and learning rate.
         image_shape_: Shape ``(C, H, W)`` of an image.
         code_shape_: Shape ``(c, h, w)`` of a code.
         range_: Smallest and largest value of an image, which the network sees as 0 and 1.
@@ -95,6 +98,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         learning_rate: float | None = None,
         loss: str = "mse",
         random_state: Any = None,
+        warm_start: bool = False,
         options: Mapping[str, Any] | None = None,
     ) -> None:
         self.network = network
@@ -106,6 +110,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         self.learning_rate = learning_rate
         self.loss = loss
         self.random_state = random_state
+        self.warm_start = warm_start
         self.options = options
 
     def fit(self, X: Array, y: object = None) -> Self:  # noqa: ARG002, N803 - scikit-learn's names
@@ -115,21 +120,46 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
             ValueError: The images have a wrong shape or values that are not finite or out of range,
                 or a parameter is wrong.
         """
-        images = self._validate(X, reset=True)
+        return self._train(X, anew=not (self.warm_start and hasattr(self, "model_")))
+
+    def partial_fit(self, X: Array, y: object = None) -> Self:  # noqa: ARG002, N803
+        """Train for one more epoch, on these images, at a constant learning rate.
+
+        The first call begins anew; the shape of images, their range and the normalization are those
+        of its images.
+
+        Raises:
+            ValueError: As in :meth:`fit`.
+        """
+        constant = {"epochs": 1, "optimizer": {"lr_schedule": "constant", "warmup": 0.0}}
+        return self._train(X, constant, anew=not hasattr(self, "model_"))
+
+    def _train(
+        self, images: Array, options: Mapping[str, Any] | None = None, *, anew: bool
+    ) -> Self:
+        values = self._validate(images, reset=anew)
         # As bytes, so that training is the same as for every other data set.
-        pixels = np.rint(images * 255).astype(np.uint8)
+        pixels = np.rint(values * 255).astype(np.uint8)
         try:
-            config = self._config(len(images))
+            config = self._config(options or {})
             description = _describe(config, pixels.shape[1:])
             device = choose_device(config.device)
             train = DeviceImages.of(pixels, np.arange(len(pixels)), device=device)
-            card = make_card(config, description, train, "array")
-            state = make_state(config, description, card, train)
+            if anew:
+                self._card, self.history_ = make_card(config, description, train, "array"), []
+            state = make_state(config, description, self._card, train)
             precision = choose_precision(config.precision, device)
         except InputError as error:
             raise ValueError(str(error)) from error
+        if not anew:
+            saving = io.BytesIO(self._saved)
+            state.load_state_dict(torch.load(saving, map_location="cpu", weights_only=True))
+            config = config.model_copy(update={"epochs": state.epoch + config.epochs})
         epochs = filter(None, fit(state, train, config, precision))
-        self.history_ = [record | record.pop("terms") for record in map(asdict, epochs)]
+        self.history_ += [record | record.pop("terms") for record in map(asdict, epochs)]
+        # As bytes, so that the estimator can be pickled, and continued on another device.
+        torch.save(state.state_dict(), saving := io.BytesIO())
+        self._saved: bytes = saving.getvalue()
         model = state.evaluated
         # Batch normalization becomes part of the convolutions, because prediction needs no batches.
         assert isinstance(model.network, NetworkModule)
@@ -161,11 +191,18 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
                 f"X has {codes.shape[1]} features, but the codes of {type(self).__name__} have"
                 f" {self._n_features_out}."
             )
-        images = self._run("decode", codes.reshape(-1, *self.code_shape_))
-        # Without a scale, codes of bytes and of floats decode to floats in [0, 1].
-        low, high = self.range_ if self.scale is not None else (0.0, 1.0)
-        images = np.float32(low) + images * np.float32(high - low)
-        return images.reshape(len(images), -1) if self._rows else images
+        return self._as_given(self._run("decode", codes.reshape(-1, *self.code_shape_)))
+
+    def reconstruct(self, X: Array) -> Array:  # noqa: N803
+        """Encode and decode images.
+
+        Args:
+            X: Images ``(N, C, H, W)`` or rows.
+
+        Returns:
+            What ``inverse_transform(transform(X))`` gives, by way of the whole network at once.
+        """
+        return self._as_given(self._run("restore", self._validate(X)))
 
     def score(self, X: Array, y: object = None) -> float:  # noqa: ARG002, N803
         """Return minus the mean squared error of the reconstructions; higher is better.
@@ -186,17 +223,24 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         tags.non_deterministic = self.random_state is None
         return tags
 
-    def _config(self, count: int) -> RunConfig:
+    def _as_given(self, images: Array) -> Array:
+        """Return images in [0, 1] in the range and the form of those of ``fit``."""
+        # Without a scale, codes of bytes and of floats decode to floats in [0, 1].
+        low, high = self.range_ if self.scale is not None else (0.0, 1.0)
+        images = np.float32(low) + images * np.float32(high - low)
+        return images.reshape(len(images), -1) if self._rows else images
+
+    def _config(self, changed: Mapping[str, Any]) -> RunConfig:
         options = {
             "network": self.network,
             "epochs": self.epochs,
-            "batch_size": min(self.batch_size, count),
+            "batch_size": self.batch_size,
             "optimizer": {"kind": self.optimizer, "learning_rate": self.learning_rate},
             "loss": {"kind": self.loss},
             # The user may pass a generator, from which each fit then draws another seed.
             "seed": int(check_random_state(self.random_state).randint(2**31 - 1)),
         }
-        return make_config(merge(options, self.options or {}))
+        return make_config(merge(options, self.options or {}, changed))
 
     def _validate(self, images: Array, *, reset: bool = False) -> Array:
         """Return images as the network sees them, ``float32 (N, C, H, W)`` in [0, 1].
@@ -259,8 +303,10 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
     def _run(self, method: Literal["encode", "decode", "restore"], values: Array) -> Array:
         function = getattr(Inference(self.model_), method)
+        # PyTorch wants to be able to write to an array; those of data frames are read-only.
+        images = torch.from_numpy(np.require(values, requirements="W"))
         with torch.inference_mode():
-            parts = [function(part) for part in torch.split(torch.from_numpy(values), BATCH)]
+            parts = [function(part) for part in torch.split(images, BATCH)]
         return torch.cat(parts).float().contiguous().numpy()
 
 
@@ -284,7 +330,10 @@ def _describe(config: RunConfig, shape: tuple[int, ...]) -> Description:
 def _image_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
     """Return (C, H, W) of an array of images, or say what is wrong with its shape."""
     if len(shape) != 4:
-        raise ValueError(f"images are (N, C, H, W), or rows of numbers, but these are {shape}.")
+        advice = " Use X[:, None] for one channel." if len(shape) == 3 else ""
+        raise ValueError(
+            f"images are (N, C, H, W), or rows of numbers, but these are {shape}.{advice}"
+        )
     _, channels, height, width = shape
     # As scikit-image, Pillow and Keras arrange images: 32×32×3 would pass as 32 channels of 32×3.
     if width in (1, 3, 4) and channels > 4:

@@ -279,7 +279,7 @@ def readers(trained: Path, work: Path) -> Iterator[Reader]:
     yield Reader("pickle", cifar10.parse_python, pickles, change_bytes, (ValueError,))
     for format_, seeds in pictures().items():
         yield Reader(format_, read_picture, seeds, change_bytes)
-        small = from_file(lambda path: folder.read_picture(path, size=8))
+        small = from_file(lambda path: folder.read_picture(path, size=(8, 8)))
         yield Reader(f"{format_} as data", small, seeds, change_bytes, (Exception,))
     yield from _onnx(trained, file)
     yield Reader("run directory", _tampered(trained, work), [0], _tamper(trained))

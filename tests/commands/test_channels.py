@@ -135,7 +135,7 @@ def test_any_number_of_channels(tmp_path: Path) -> None:
     wrong = call("train", NETWORK, *data, "--epochs", 1, "--out", tmp_path / "wrong")
     assert isinstance(wrong.exception, InputError)
     assert f"`data.size` 12x16 and `data.channels` {channels}" in str(wrong.exception)
-    usual = [*data, "--channels", channels, "--batch-size", 16, "--epochs", 8]
+    usual = [*data, "--channels", channels, "--batch-size", 16, "--epochs", 25]
     reconstruction = done("train", NETWORK, *usual, "--out", tmp_path / "run")
     assert reconstruction["network"].endswith(f"conv{channels}")
     # A constant image per channel would have the variance as its error.

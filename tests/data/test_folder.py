@@ -228,7 +228,7 @@ def test_a_validation_folder_is_kept_and_a_lone_test_folder_is_a_name(tmp_path: 
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "I;16"])
-def test_gray_images_on_demand(mode: str, tmp_path: Path) -> None:
+def test_gray_images_on_demand(mode: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     color = {"L": 77, "RGB": (255, 0, 0), "I;16": 257 * 77}[mode]
     Image.new(mode, (20, 10), color).save(tmp_path / "a.png")  # type: ignore[arg-type]
     images = load_images(tmp_path, size=8, channels=1).images
@@ -237,6 +237,9 @@ def test_gray_images_on_demand(mode: str, tmp_path: Path) -> None:
     assert (images == (76 if mode == "RGB" else 77)).all()
     with pytest.raises(InputError, match=r"`data.channels` 2"):
         load_images(tmp_path, channels=2)
+    assert not caplog.records
+    load_images(tmp_path)
+    assert ("are gray" in caplog.text) == (mode != "RGB")
 
 
 @pytest.mark.parametrize("shape", [(96, 48), (48, 96), (100, 50)])
@@ -275,7 +278,7 @@ def test_broken_pictures_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert images.images[:, 0, 0, 0].tolist() == [*range(7), *range(8, 20)]
     assert "1 of 20 pictures" in images.source.note
     assert "(07.png)" in images.source.note
-    assert caplog.messages == [images.source.note]
+    assert caplog.messages[0] == images.source.note
 
 
 def test_too_many_broken_pictures(tmp_path: Path) -> None:

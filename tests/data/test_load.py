@@ -22,7 +22,7 @@ def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.delenv("CAELAB_DATA", raising=False)
     monkeypatch.delenv("KERAS_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(load.pooch, "os_cache", lambda _: tmp_path / "cache")
+    monkeypatch.setattr(load, "cache_folder", lambda: tmp_path / "cache")
     monkeypatch.setenv("CAELAB_CIFAR10_URL", "http://127.0.0.1:9/nothing")
     monkeypatch.chdir(tmp_path)
     return tmp_path / "cache"

@@ -72,7 +72,7 @@ def test_it_can_be_read_and_stored() -> None:
     lines = summary.as_text().splitlines()
     assert lines[:3] == [
         "source      folder, somewhere",
-        "images      2,000 of 6×8",
+        "images      2,000 of 8×6 pixels, 3 channels",
         "parts       train 1,600  validation 200  test 200",
     ]
     assert lines[3] == f"train       {summary.train}"

@@ -632,7 +632,7 @@ CASES = [
             (None, "pale", "the most similar ones"),
         )
     ),
-    (shortcomings_part(), "Images of 32×32 pixels show few", "not certain that"),
+    (shortcomings_part(), "Images of at most 32 pixels a side show few", "not certain that"),
     (shortcomings_part(side=96), "the most similar ones", "show few"),
     (bleeding(0.004), "larger there", "smaller there"),
     (bleeding(0.001), "smaller there", "larger there"),

@@ -168,18 +168,18 @@ def load_data(
     Raises:
         InputError: There is no such data, it is damaged or too small, or a parameter is wrong.
     """
-    named = isinstance(source, str | Path)
-    wanted = {"size": size, "channels": channels}
-    config = DataConfig(
-        source=str(source) if named else "array",
-        split=split,
-        split_seed=split_seed,
-        train_size=train_size,
-        val_size=val_size,
-        **{name: value for name, value in wanted.items() if value is not None},
-    )
-    asked = sides(config.size) if size is not None else None
-    if named:
+    chosen = {
+        "source": str(source) if isinstance(source, str | Path) else "array",
+        "size": size,
+        "channels": channels,
+        "split": split,
+        "split_seed": split_seed,
+        "train_size": train_size,
+        "val_size": val_size,
+    }
+    config = DataConfig.model_validate({k: v for k, v in chosen.items() if v is not None})
+    asked = None if size is None else sides(config.size)
+    if isinstance(source, str | Path):
         images = load_images(config.source, size=asked, channels=channels)
     else:
         images = collect_images(source, size=asked, channels=channels)

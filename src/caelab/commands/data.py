@@ -17,17 +17,24 @@ from caelab.commands.output import PATH, echo, json_option, print_json
     help="File (.png) for a contact sheet of some images.",
 )
 @json_option
-@run_options("data", "size", "split", "split_seed")
+@run_options("data")
+@run_options("size", "channels", usual="those of the data; of pictures 32 and 3")
+@run_options("split", "split_seed")
 def command(sheet: Path | None, as_json: bool, **options: str | int | None) -> None:
     """Describe the images: source, counts, channel statistics, duplicates across the split."""
     from caelab.data.load import load_images
+    from caelab.data.size import sides
     from caelab.data.split import split_images
     from caelab.data.summary import contact_sheet, summarize
     from caelab.experiments.config import make_config
 
     # The configuration checks the values, with the same messages as in `caelab train`.
     data = make_config(given_options(options)).data
-    images = load_images(data.source, size=data.size)
+    images = load_images(
+        data.source,
+        size=None if options["size"] is None else sides(data.size),
+        channels=None if options["channels"] is None else data.channels,
+    )
     summary = summarize(images, split_images(images, mode=data.split, seed=data.split_seed))
     if sheet is not None:
         contact_sheet(images, sheet)

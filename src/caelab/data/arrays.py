@@ -191,6 +191,13 @@ def to_gray(images: ImageSet) -> ImageSet:
     return replace(images, images=gray, source=replace(images.source, fingerprint=digest))
 
 
+def all_gray(images: ImageSet) -> bool:
+    """Return whether the channels of every image are equal."""
+    # By parts, as the first color ends the search.
+    parts = (images.images[rows] for rows in _chunks(len(images.images)))
+    return all((part == part[:, :1]).all() for part in parts)
+
+
 def find_arrays(path: Path) -> Path | None:
     """Return ``path`` if it is a ``.npy`` or ``.npz`` file."""
     return path if path.suffix.lower() in (".npy", ".npz") and path.is_file() else None

@@ -137,7 +137,7 @@ def read_pictures(
     good = np.flatnonzero(whole)
     if len(good) == len(names):
         return images, good, ""
-    broken = [names[index] for index in np.flatnonzero(~whole)]
+    broken = [names[index] for index in np.flatnonzero(~whole).tolist()]
     listed = ", ".join(broken[:3]) + (", …" if len(broken) > 3 else "")
     if len(broken) > BROKEN_SHARE * len(names):
         raise InputError(

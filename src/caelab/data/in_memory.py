@@ -69,8 +69,7 @@ def _arrays_of(items: Any, size: Sides | None, channels: int | None) -> Arrays:
         return items, None
     # A pair of arrays is no sequence of two pairs.
     if isinstance(items, tuple) and len(items) == 2 and np.ndim(items[0]) >= 3:
-        images, labels = items
-        return np.asarray(images), None if labels is None else np.asarray(labels)
+        return np.asarray(items[0]), None if items[1] is None else np.asarray(items[1])
     if not isinstance(items, Items) or isinstance(items, str) or not len(items):
         raise InputError(
             f"`source`: {items!r:.60} holds no images: expected an array, or a sequence of images."
@@ -108,6 +107,7 @@ def _read_item(
     Raises:
         InputError: It is no image.
     """
+    label: Any
     if isinstance(item, Mapping):
         image, label = (
             next((item[name] for name in names if name in item), None)
@@ -125,4 +125,5 @@ def _read_item(
             pixels = to_planes(np.asarray(image)[None], f"image {index}")[0]
     except Exception as error:  # an item may be anything
         raise InputError(f"`source`: item {index} is no image: {error}") from error
-    return pixels, label.item() if getattr(label, "ndim", None) == 0 else label
+    # A tensor of one number, or a number of NumPy, is that number.
+    return pixels, label.item() if getattr(label, "shape", None) == () else label

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from caelab.data.arrays import find_arrays, read_arrays, to_gray
+from caelab.data.arrays import all_gray, find_arrays, read_arrays, to_gray
 from caelab.data.builtin_photos import load_photos
 from caelab.data.cifar10 import SIZE, find_cifar10, read_cifar10
 from caelab.data.cifar100 import find_cifar100, read_cifar100
@@ -69,6 +69,11 @@ def load_images(
     images = fit(images, sides, channels)
     if images.source.note:
         _log.warning("%s", images.source.note)
+    if images.images.shape[1] == 3 and all_gray(images):
+        _log.warning(
+            "the images of %s are gray, in three equal channels: `data.channels` 1 would do.",
+            images.source.where,
+        )
     return images
 
 
@@ -137,15 +142,15 @@ def _load_path(
         for find, read in LAYOUTS:
             if found := find(place):
                 return read(found)
-    reads = {"size": sides or (PICTURE_SIDE, PICTURE_SIDE), "channels": channels or 3}
+    size = sides or (PICTURE_SIDE, PICTURE_SIDE)
     if found := find_parquet(path):
-        return read_parquet(found, **reads)
+        return read_parquet(found, size=size, channels=channels or 3)
     if not path.is_dir():
         raise InputError(
             f"{path} is neither a folder nor a file of images: .npy, .npz, .parquet, MNIST's, or a"
             " .tar.gz of CIFAR. Name one of these."
         )
-    return read_folder(path, **reads)
+    return read_folder(path, size=size, channels=channels or 3)
 
 
 def _places(path: Path) -> Iterator[Path]:

@@ -67,7 +67,7 @@ class Summary:
         rows = {
             "source": f"{self.source.name}, {self.source.where}",
             "images": f"{sum(self.counts.values()):,} of {height}×{width} pixels,"
-            f" {len(self.train.mean)} channels",
+            f" {len(self.train.mean)} channel{'s' * (len(self.train.mean) > 1)}",
             "parts": _listed(self.counts),
             "train": str(self.train),
             "official": self.official_train

@@ -161,7 +161,9 @@ def _limits(result: dict[str, Any], config: RunConfig) -> str:
     of_task = LIMITS[command_for(config.degradation)].format(
         values=result["narrowest_size"], size=config.data.size, degradation=config.degradation
     )
-    learned = f"Learned from {config.data.size}×{config.data.size} images of {result['data']} alone"
+    learned = (
+        f"Learned from {'×'.join(map(str, config.data.shape[1:]))} images of {result['data']} alone"
+    )
     classes = (
         ", photographs of ten classes of animals and vehicles"
         if result["data"] == "cifar10"

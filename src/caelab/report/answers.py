@@ -44,8 +44,8 @@ class DataAnswer:
         split_seed: Seed of the split.
         mean: Mean of each channel of the training images, which is subtracted from the input; empty
             if the input is not normalized.
-        std: Standard deviation of each channel, by which the input is divided; empty if the input is
-            not normalized.
+        std: Standard deviation of each channel, by which the input is divided; empty if the input
+            is not normalized.
         others: Names of data sets whose runs have other test images.
         channels: Channels of the images.
     """

@@ -62,7 +62,7 @@ class Shortcomings:
     Attributes:
         label: Name of the network in the report.
         images: Number of test images that the network was run on again.
-        side: Height and width of the images in pixels.
+        side: Longer side of the images in pixels.
         colorfulness: Colorfulness of the outputs over that of the truth; ``None`` if not measured.
         classes: Chroma error by class, largest first; empty without classes.
         hues: Errors by the hue of the truth.
@@ -143,7 +143,7 @@ def measure_shortcomings(variant: Variant, images: RunImages, *, seed: int = 0) 
     return Shortcomings(
         label=variant.label,
         images=len(positions),
-        side=run.config.data.size,
+        side=max(run.config.data.shape[1:]),
         colorfulness=(
             None if colorful is None or true is None else colorfulness_kept(colorful, true)
         ),
