@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written under another name and renamed; JSON; free disk space."""
+"""Atomic files, which are complete or missing; CSV, JSON and TOML; free disk space."""
 
 import contextlib
 import csv
@@ -48,8 +48,8 @@ def replacing(path: Path) -> Iterator[Path]:
         try:
             yield temporary
             with temporary.open("rb+") as written:
-                # Without it the system may rename before it writes, and a crash would leave an
-                # empty file.
+                # Without it the system may rename the file before it writes the content, so that a
+                # crash would leave an empty file.
                 os.fsync(written.fileno())
             temporary.replace(path)
         except OSError as error:
@@ -103,7 +103,7 @@ def temporary_folder(folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _locked(folder: Path, suffix: str, make: Callable[[Path], None]) -> Iterator[Path]:
-    """Make something with a random name; hold its lock, by which others know that it is used."""
+    """Make a file or folder with a random name, and hold a lock that says that it is in use."""
     clear_leftovers(folder)
     descriptor: int | None = None
     for _ in range(_MAX_TRIES):
@@ -111,7 +111,7 @@ def _locked(folder: Path, suffix: str, make: Callable[[Path], None]) -> Iterator
         make(path)
         with contextlib.suppress(OSError):  # some file systems have no locks
             descriptor = _lock(path)
-        # Another process may have taken it for a leftover before it was locked.
+        # Before it was locked, another process may have removed it as a leftover.
         if path.exists():
             break
         _unlock(descriptor)
@@ -124,8 +124,8 @@ def _locked(folder: Path, suffix: str, make: Callable[[Path], None]) -> Iterator
 def clear_leftovers(folder: Path) -> None:
     """Remove the temporary files and folders of this user's processes that were killed.
 
-    The system releases the lock of a process however it ends: what nobody holds is left over.
-    A process looks into each folder once, because a folder may have many files.
+    The system releases the locks of a process when it ends, so what is not locked is left over.
+    A process searches each folder only once, because a folder may have many files.
     """
     if (folder := folder.absolute()) in _cleared:
         return
@@ -144,14 +144,14 @@ def clear_leftovers(folder: Path) -> None:
 
 
 def _lock(path: Path) -> int | None:
-    """Lock a file or folder of this user, and return what holds the lock; ``None`` on Windows.
+    """Lock a file or folder of this user; return its descriptor, or ``None`` on Windows.
 
     Raises:
         OSError: It cannot be locked, is locked by another process, or belongs to another user.
     """
     if sys.platform == "win32":
         return None
-    # Neither a link nor a pipe, which others may have put into a shared folder, can do harm.
+    # Links and pipes, which others may have put into a shared folder, are not opened.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         if os.fstat(descriptor).st_uid != os.geteuid():
@@ -192,7 +192,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[object]
         InputError: The file cannot be written.
     """
     text = io.StringIO()
-    # By default the lines of a CSV file end as on Windows.
+    # The default of `csv` are line ends of Windows.
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
@@ -205,7 +205,7 @@ def read_csv(file: Path) -> list[list[str]]:
     Raises:
         InputError: The file is missing or damaged.
     """
-    # Without line ends of its own, a text keeps those within quoted cells.
+    # With newline="", line ends within quoted cells stay the same.
     return _read(file, lambda text: list(csv.reader(io.StringIO(text, newline=""))))
 
 
@@ -270,7 +270,7 @@ def _read(file: Path, parse: Callable[[str], ContentT], kind: str = "") -> Conte
     try:
         return parse(file.read_bytes().decode())
     except (OSError, ValueError, csv.Error) as error:
-        # An error of the system has a number, which says nothing, and repeats the file's name.
+        # The text of an error of the system would have a number, and repeat the name of the file.
         why = error.strerror if isinstance(error, OSError) else None
         raise InputError(f"cannot read {kind}{file}: {why or error}") from error
 
@@ -333,7 +333,7 @@ def cache_folder() -> Path:
         folder = Path(pooch.os_cache("caelab"))
         if folder.is_absolute():
             return folder
-    # A user without a home, as in a container: a relative folder would lie wherever people work.
+    # In a container the user may have no home; a relative folder would depend on the current one.
     user = os.geteuid() if sys.platform != "win32" else ""
     return Path(tempfile.gettempdir()) / f"caelab-cache-{user}"
 
@@ -353,7 +353,7 @@ def find_files(
     """
     entered: set[tuple[int, int]] = set()
     for root, folders, files in os.walk(folder, followlinks=True):
-        # Device and inode name a folder, by whatever links it was reached.
+        # Device and inode identify a folder that can be reached by several links.
         identity = Path(root).stat()
         if (identity.st_dev, identity.st_ino) in entered:
             folders.clear()

@@ -54,14 +54,14 @@ def stop_requests() -> Iterator[threading.Event]:
     A second signal has its usual effect. Outside the main thread Python allows no handlers, and the
     event is never set.
     """
-    # An event and not an exception: in the middle of a step the state is in no order.
+    # An event, because an exception in the middle of a step would leave an inconsistent state.
     requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield requested
         return
 
     def request(number: int, _: object) -> None:
-        # A second Ctrl-C means that waiting for the end of a step takes too long.
+        # After a second Ctrl-C the user does not want to wait for the end of the step.
         if requested.is_set():
             signal.signal(number, previous[signal.Signals(number)])
             signal.raise_signal(number)

@@ -107,7 +107,7 @@ class Progress:
     @property
     def left(self) -> list[PlannedRun]:
         """The runs that have not started."""
-        # Derived from the other fields, so that no list has to be kept in step with them.
+        # Derived from the other fields, so that it is always consistent with them.
         started = {*self.rows, *self.failures, *self.running}
         return [run for name, run in self.planned.items() if name not in started]
 
@@ -208,14 +208,15 @@ def plan_study(
     timer = NetworkTimer(images=images, split=split)
     threads = dict.fromkeys(named, engine.threads)
     if len(rows) < len(named):
-        # By arithmetic, not by time: which runs have which threads decides about bits.
+        # Sorted by computed cost, not by measured time, because the threads of a run change its
+        # bits.
         costly = sorted(named, key=lambda name: -_cost(*named[name]))
         _, typical = named[costly[len(costly) // 2]]
-        # The median network: the cheapest and the dearest say little about the others.
+        # The median network, because the cheapest and the dearest say little about the others.
         measure = partial(timer.side_by_side, typical)
         threads |= zip(costly, engine.plan(len(named), measure), strict=True)
-    # What was decided before stays, even if the machine or the number of runs has changed since: a
-    # run that resumes with other threads would end with other bits.
+    # Threads of an earlier plan stay, even if the machine or the number of runs has changed,
+    # because a run that resumes with other threads would end with other bits.
     if engine.plans:
         threads |= {name: count for name, count in (before or {}).items() if name in named}
         threads |= {name: count for name in named if (count := _begun_with(runs / name))}
@@ -224,7 +225,7 @@ def plan_study(
     for name, (variant, config) in named.items():
         # Networks are timed one by one, but mostly trained while others train, too.
         slower = timer.slowdown if threads[name] < capacity else 1.0
-        # A finished run tells its time itself, and its network need not be timed.
+        # A finished run has recorded its time, so its network need not be timed.
         if name in rows:
             epoch = rows[name].seconds_per_epoch
         else:

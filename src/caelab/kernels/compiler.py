@@ -1,7 +1,7 @@
-"""C sources, compiled once for this very processor; the user's cache keeps their libraries.
+"""Compile the C sources once for the processor of this machine, and keep them in the user's cache.
 
-Code is loaded only from a folder that nobody else can write to, and only if its checksum, which
-is in its name, is right: a library that was cut off would end the process.
+A library is loaded only from a folder that no other user can write to, and only if the checksum in
+its name is right, because an incomplete library would crash the process.
 """
 
 import contextlib
@@ -32,13 +32,12 @@ from caelab.progress import progress
 _log = logging.getLogger(__name__)
 
 COMPILERS = ("cc", "gcc", "clang")
-"""Commands that are looked for, where ``CC`` names none."""
+"""Compilers that are looked for if ``CC`` names none."""
 
 FLAGS = ("-O3", "-std=gnu11", "-ffp-contract=fast", "-fno-math-errno", "-fPIC", "-shared")
 
 NATIVE = (("-march=native",), ("-mcpu=native",), ())
-"""Options that ask for this processor's own instructions; the first that the compiler understands
-is taken."""
+"""Options for the instructions of this processor; the first that the compiler knows is used."""
 
 TIMEOUT = 120.0
 """Seconds that a compiler may take for a library; two or three are usual."""
@@ -69,8 +68,8 @@ class _Pointer:
     def from_param(argument: Any) -> Any:
         """Return the address of a tensor or structure, those in a list, or a null pointer.
 
-        C sees addresses alone, so a tensor must be contiguous, of the type that C expects, and
-        alive during the call.
+        C receives only addresses, so a tensor must be contiguous, of the type that C expects, and
+        kept alive during the call.
         """
         match argument:
             case Tensor():
@@ -98,7 +97,7 @@ class CLibrary:
 
     @functools.cached_property
     def loaded(self) -> ctypes.CDLL | None:
-        """The compiled library; ``None`` where there is no C compiler, or it fails.
+        """The compiled library; ``None`` if there is no C compiler, or it fails.
 
         The environment variable ``CC`` names the compiler, with its options. If it is set and
         empty, nothing is compiled. If it is not set, a compiler is looked for on the path; then the
@@ -120,13 +119,13 @@ class CLibrary:
 
     @property
     def functions(self) -> ctypes.CDLL:
-        """The compiled library, which must be there."""
+        """The compiled library, which must be available."""
         loaded = self.loaded
         assert loaded is not None
         return loaded
 
     def load(self, command: Sequence[str]) -> ctypes.CDLL:
-        """Compile the source with ``command``, unless that is in the cache, and load it.
+        """Load the library from the cache, or compile the source with ``command`` before.
 
         Args:
             command: The compiler and its options, to which those for speed are added.
@@ -136,7 +135,7 @@ class CLibrary:
             SubprocessError: The compiler fails, or takes too long.
             CompilerError: It did so less than a day ago.
         """
-        with _compiling:  # otherwise every thread of a training would compile the source
+        with _compiling:  # because every thread of a training would compile the source
             library = self._load(command)
         for name, letters in self._functions.items():
             function = getattr(library, name)
@@ -155,7 +154,7 @@ class CLibrary:
             compiler = _identity(command)
             library = f"{self.source.stem}-{self._key(compiler)}"
             if (path := _find(folder, library)) is None:
-                # A compiler that hung will hang with every source.
+                # A compiler that took too long for one source will do so for the others, too.
                 notes = [folder / f"{name}.failed" for name in (compiler, library)]
                 for note in notes:
                     with contextlib.suppress(OSError):
@@ -180,8 +179,8 @@ class CLibrary:
             folder: Folder for the library.
             name: Beginning of its name.
         """
-        # Several processes may compile at the same time. Each writes a file of its own and renames
-        # it, so nobody loads half a library.
+        # Several processes may compile at the same time. Each writes its own file and renames it,
+        # so that no process loads half a library.
         with temporary_folder(folder) as made:
             library, end = made / "library.so", time.monotonic() + TIMEOUT
             for native in NATIVE:
@@ -189,7 +188,7 @@ class CLibrary:
                 code, messages = _call(words, made, end - time.monotonic())
                 if code == 0:
                     break
-            # Not every compiler knows every option; only the last, without any, must succeed.
+            # Not every compiler knows these options; only the last call, without any, must succeed.
             if code:
                 raise subprocess.CalledProcessError(code, words, stderr=messages)
             path = folder / f"{name}-{_checksum(library)}.so"
@@ -199,9 +198,9 @@ class CLibrary:
         return path
 
     def _key(self, compiler: str) -> str:
-        """Return a hash of all that the machine code depends on.
+        """Return a hash of everything that the machine code depends on.
 
-        The processor is part of it, as a home directory may be shared by machines of several kinds.
+        The processor is part of it, because machines of different kinds may share a home directory.
         """
         source = self.source.read_text(encoding="utf-8")
         parts = (source, compiler, *FLAGS, platform.machine(), _processor())
@@ -233,7 +232,7 @@ def private_cache() -> Path | None:
         folder = cache_folder() / "compiled"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
-    # People may share a cache, but nobody should run what another one compiled.
+    # Users may share a cache, but should not run what another user compiled.
     folder = cache_folder() / f"compiled-{os.geteuid()}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -269,7 +268,7 @@ def _call(command: Sequence[str], folder: Path, seconds: float) -> tuple[int, st
     Raises:
         TimeoutExpired: It takes longer.
     """
-    # A file and not a pipe, which would stay open if only the first of its processes were killed.
+    # A file, because a pipe would stay open if a program that the compiler calls were not killed.
     with (folder / "messages").open("w+b") as messages:
         process = subprocess.Popen(
             command,
@@ -281,7 +280,7 @@ def _call(command: Sequence[str], folder: Path, seconds: float) -> tuple[int, st
         try:
             code = process.wait(seconds)
         except BaseException:
-            # A compiler calls other programs, which must end as well.
+            # The programs that a compiler calls must end, too.
             if sys.platform == "win32":
                 process.kill()
             else:
@@ -295,7 +294,7 @@ def _call(command: Sequence[str], folder: Path, seconds: float) -> tuple[int, st
 def _identity(command: Sequence[str]) -> str:
     """Return a hash of a compiler: its command, and size and time of its files.
 
-    It is not asked for its version, as it would have to be started by each process.
+    The compiler is not asked for its version, because each process would have to start it.
     """
     files = [Path(found).resolve() for word in command if (found := shutil.which(word))]
     if "ziglang" in command and (spec := importlib.util.find_spec("ziglang")) and spec.origin:
@@ -308,7 +307,7 @@ def _identity(command: Sequence[str]) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Return in a line why a compiler failed."""
+    """Return in one line why a compiler failed."""
     if isinstance(error, subprocess.TimeoutExpired):
         return f"it took longer than {TIMEOUT:.0f} s"
     if isinstance(error, subprocess.CalledProcessError):
@@ -318,8 +317,8 @@ def _reason(error: Exception) -> str:
 
 
 def find_compiler() -> tuple[str, ...]:
-    """Return the command of a C compiler; empty if there is none, or none is wanted."""
-    # An empty CC is a choice as well: it turns compilation off, and PyTorch computes everything.
+    """Return the command of a C compiler; empty if there is none, or if ``CC`` is empty."""
+    # An empty CC switches compilation off, so that PyTorch computes everything.
     if (chosen := os.environ.get("CC")) is not None:
         try:
             return tuple(shlex.split(chosen))
@@ -345,7 +344,7 @@ def c_struct(*fields: str) -> Any:
     7
 
     Args:
-        fields: In each, a letter of :data:`TYPES` and the names of fields of that type.
+        fields: Texts of a letter of :data:`TYPES` and the names of fields of this type.
     """
     named = [(name, TYPES[letter]) for letter, *names in map(str.split, fields) for name in names]
     return type("Structure", (ctypes.Structure,), {"_fields_": named})
@@ -354,8 +353,7 @@ def c_struct(*fields: str) -> Any:
 def _processor() -> str:
     """Return the processor's name and features, as far as the system reports them."""
     try:
-        # The flags matter besides the name: a virtual machine may hide instructions that its
-        # processor has.
+        # The flags, too, because a virtual machine may hide instructions of its processor.
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()

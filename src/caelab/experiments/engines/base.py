@@ -1,4 +1,4 @@
-"""Jobs, the events of their training, and the engine that needs nothing but this process."""
+"""Jobs, the events of their training, and the engine that trains in this process."""
 
 import contextlib
 import logging
@@ -19,9 +19,9 @@ class Job:
     """A run to be trained.
 
     Attributes:
-        name: Name that the run directory has with the study's data.
+        name: Name that the run directory must get.
         config: The run.
-        threads: CPU threads that it has by the plan of its study; ``None``: the engine's.
+        threads: CPU threads by the plan of its study; ``None`` for those of the engine.
     """
 
     name: str
@@ -84,8 +84,8 @@ class Engine:
 
         Args:
             count: Number of all runs, finished or not.
-            side_by_side: Measures whether so many processes with so many threads each train faster
-                side by side than one process with all threads.
+            side_by_side: Function of a number of processes and of threads of each; it measures
+                whether these train faster side by side than one process with all threads.
         """
         return [self.threads] * count
 
@@ -158,7 +158,7 @@ def train_job(job: Job, runs: Path, images: ImageSet | None = None) -> Finished 
         return Busy(job.name)
     except (InputError, TrainingDiverged) as error:
         return Failed(job.name, str(error))
-    except Exception as error:  # a fault in one run must not stop the others
+    except Exception as error:  # an error in one run must not stop the others
         last = traceback.extract_tb(error.__traceback__)[-1]
         return Failed(
             job.name, f"{type(error).__name__}: {error} ({last.filename}, line {last.lineno})"

@@ -52,8 +52,8 @@ FORKS = sys.platform == "linux"
 def start_server() -> None:
     """Start the server that workers are forked from, unless it runs, without waiting for it.
 
-    Ctrl-C, which a terminal sends to all processes, is left to this process: SIGINT is blocked in
-    the server and its workers.
+    A terminal sends Ctrl-C to all processes, but only this one should handle it. So SIGINT is
+    blocked in the server and its workers.
     """
     if not FORKS:
         return
@@ -85,10 +85,10 @@ class _Worker:
 
 
 class ProcessEngine(Engine):
-    """Trains as many jobs at the same time as there are workers.
+    """Train several jobs at the same time, one in each worker.
 
-    A worker that is killed is replaced, and its job is started once more: it continues from its
-    checkpoint. A job that loses two workers has failed.
+    A worker that is killed is replaced, and its job continues from its checkpoint. A job that loses
+    two workers counts as failed.
 
     Args:
         workers: Number of processes; by default one per GPU, else as many as there are cores for
@@ -130,7 +130,8 @@ class ProcessEngine(Engine):
                 idle = [worker for worker in workers if worker.job is None]
                 while waiting and (idle or len(workers) < self.workers):
                     if not idle:
-                        with uninterrupted():  # otherwise a worker could start and never be stopped
+                        # A worker that was interrupted while it starts could not be stopped.
+                        with uninterrupted():
                             idle.append(self._start(workers, runs, images))
                     job, worker = waiting.popleft(), idle.pop()
                     worker.job = job
@@ -156,7 +157,7 @@ class ProcessEngine(Engine):
                         yield Failed(trained.name, message)
                     else:
                         lost_once.add(trained.name)
-                        # At the front, because it was trained in part already.
+                        # At the front, because it is already partly trained.
                         waiting.appendleft(trained)
         finally:
             for worker in workers:
@@ -175,8 +176,8 @@ class ProcessEngine(Engine):
         environment = dict(os.environ)
         if device is not None:
             environment["CUDA_VISIBLE_DEVICES"] = device
-        # Libraries read these when they are imported; without them each worker would start a thread
-        # per core.
+        # Libraries read these when they are imported. Without them each worker would start one
+        # thread per core.
         environment.update(dict.fromkeys(THREAD_VARIABLES, str(self.threads)))
         process = context.Process(
             target=_work,
@@ -184,7 +185,7 @@ class ProcessEngine(Engine):
             name=f"worker-{slot}",
         )
         process.start()
-        theirs.close()  # otherwise the end of the worker would not close the connection
+        theirs.close()  # so that the connection closes when the worker ends
         worker = _Worker(slot=slot, process=process, connection=ours)
         workers.append(worker)
         return worker
@@ -197,7 +198,7 @@ def _work(
     threads: int,
     environment: dict[str, str],
 ) -> None:
-    """Train what comes through ``connection`` until it is closed."""
+    """Train the jobs that come through ``connection`` until it is closed."""
     if hasattr(os, "setsid"):
         # Ctrl-C at the terminal should reach only the parent, which then stops the workers.
         os.setsid()
@@ -217,17 +218,17 @@ def _work(
 def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
-    # A worker whose parent was killed would otherwise train on, unseen.
+    # A worker must not continue if its parent was killed.
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 class AutoEngine(Engine):
-    """Trains with the engine that finishes a study soonest on this machine.
+    """Choose the way in which this machine finishes a study soonest.
 
-    Each of several GPUs has a worker; with one GPU, this process trains. On a CPU, small networks
-    train faster side by side, a thread each, as threads that share a batch wait for each other at
-    every step; wide ones may not, and cores that share caches differ. So it is measured.
+    With several GPUs each has a worker; with one GPU this process trains. On a CPU, small networks
+    mostly train faster side by side with one thread each, because threads that share a batch wait
+    for each other at every step. For wide networks this may be different, so it is measured.
     """
 
     plans = True
@@ -244,10 +245,10 @@ class AutoEngine(Engine):
     def plan(self, count: int, side_by_side: Callable[[int, int], bool]) -> list[int]:
         """Return the threads of each of ``count`` runs; see :meth:`Engine.plan`.
 
-        Full rounds of runs have a thread a core. The rest, the shortest runs, share all cores after
-        them, so that none is idle. The number of finished runs plays no part, because the
-        bits of a run depend on its threads: a study that was interrupted keeps its numbers. With
-        ``OMP_NUM_THREADS``, every run has as many threads as that says.
+        As many runs as fill all cores in whole rounds have one thread each. The shortest runs,
+        which remain, are trained after them with all cores, so that none is idle. Finished runs
+        count, too, because the bits of a run depend on its threads, which must be the same after an
+        interruption. With ``OMP_NUM_THREADS``, every run has as many threads as that says.
 
         Args:
             count: Number of all runs.
@@ -271,7 +272,7 @@ class AutoEngine(Engine):
             runs: Folder for the run directories.
             images: Data that the jobs name, if they are loaded already.
         """
-        # A second process would need a CUDA context of its own, for nothing.
+        # A second process would need its own CUDA context.
         if self._accelerated and self.workers == 1:
             yield from SerialEngine().train(jobs, runs=runs, images=images)
             return

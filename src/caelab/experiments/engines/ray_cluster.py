@@ -16,7 +16,7 @@ from caelab.files import temporary_folder, write_bytes
 from caelab.registry import PLUGINS_VARIABLE
 
 MAX_RETRIES = 3
-"""How often a job that lost its node or its worker is started again elsewhere."""
+"""Number of times that a job is started again after its node or its worker was lost."""
 
 SECONDS_TO_ANSWER = 10.0
 """Longest time to wait for an answer from the cluster."""
