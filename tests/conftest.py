@@ -15,6 +15,9 @@ from PIL import Image
 from caelab import DegradationKind, LayerKind, Loss, OptimizerKind, PredictionTarget
 from caelab.cli import main
 
+# onnxruntime looks for it when it is imported, and sends telemetry without it.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 CIFAR10 = os.environ.get("CAELAB_DATA")
 
 

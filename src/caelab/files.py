@@ -15,12 +15,15 @@ import tempfile
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from caelab.errors import InputError
 
 if sys.platform != "win32":
     import fcntl
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 ContentT = TypeVar("ContentT")
 
@@ -264,6 +267,22 @@ _KEYS = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
 
 def _key_names(keys: str) -> list[str]:
     return [key.strip("\"'") for key in re.findall(_KEY, keys)]
+
+
+def read_arrays(file: Path) -> "dict[str, NDArray[Any]]":
+    """Read the arrays of an ``.npz`` file by name; it can hold numbers alone, and no code.
+
+    Raises:
+        InputError: The file is missing or damaged.
+    """
+    import numpy as np
+
+    try:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
+            return dict(arrays)
+    # NumPy, zipfile and zlib have errors of their own, and a header may claim any size.
+    except Exception as error:
+        raise InputError(f"cannot read {file}: {error}") from error
 
 
 def _read(file: Path, parse: Callable[[str], ContentT], kind: str = "") -> ContentT:

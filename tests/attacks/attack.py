@@ -20,6 +20,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -70,17 +71,18 @@ class Ended:
     events: int
 
 
-def in_child(function: Callable[[], int], log: Path, seconds: int = SECONDS) -> Ended:
+def in_child(function: Callable[[], int], counted: Path, seconds: int = SECONDS) -> Ended:
     """Call a function in a forked process; it returns the number of its events."""
-    counted = log.with_suffix(".count")
     counted.unlink(missing_ok=True)
+    # Not a file, which would count among those that may not grow.
+    output, its_end = os.pipe()
     child = os.fork()
     if child == 0:
         code = 70
         try:
-            descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            os.dup2(descriptor, 1)
-            os.dup2(descriptor, 2)
+            os.dup2(its_end, 1)
+            os.dup2(its_end, 2)
+            os.close(its_end)
             signal.alarm(seconds)
             _, most = resource.getrlimit(resource.RLIMIT_AS)
             taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -95,8 +97,10 @@ def in_child(function: Callable[[], int], log: Path, seconds: int = SECONDS) -> 
                 sys.stdout.flush()
                 sys.stderr.flush()
             os._exit(code)
+    os.close(its_end)
+    with os.fdopen(output, "rb") as stream:
+        said = stream.read().decode(errors="replace")
     _, status = os.waitpid(child, 0)
-    said = log.read_bytes().decode(errors="replace") if log.exists() else ""
     number = int(counted.read_text()) if counted.exists() else 0
     return Ended(os.waitstatus_to_exitcode(status), said, number)
 
@@ -119,7 +123,7 @@ class Scenario:
         self, folder: Path, number: int = -1, happen: Callable[[], None] = lambda: None
     ) -> Ended:
         """Call the command in a folder; let something happen at an event."""
-        log = folder.parent / "log"
+        counted = folder.parent / "count"
 
         def work() -> int:
             enter(folder)
@@ -129,11 +133,13 @@ class Scenario:
                 caelab.cli.main()
             finally:
                 total = count()
+                _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
                 events.at(-1, lambda: None)
-                log.with_suffix(".count").write_text(str(total))
+                counted.write_text(str(total))
             return 0
 
-        return in_child(work, log)
+        return in_child(work, counted)
 
 
 def enter(folder: Path) -> None:
@@ -181,9 +187,8 @@ def timeless(value: Any) -> Any:
 
 
 def leftovers(folder: Path) -> list[str]:
-    """Return the files and folders that are nobody's."""
-    hidden = [path for path in folder.rglob(".*") if path.name != ".lock"]
-    return [str(path.relative_to(folder)) for path in (*hidden, *(folder / "tmp").glob("*"))]
+    """Return the temporary files and folders of this program; other libraries have their own."""
+    return [str(path.relative_to(folder)) for path in folder.rglob("*caelab-*") if path.exists()]
 
 
 def one_line(said: str) -> bool:
@@ -217,7 +222,8 @@ class Attacks:
         trained.mkdir()
         self.train = Scenario("train", train)
         self.trained = trained / "run"
-        assert self.train.call(trained).code == 0, (root / "log").read_text()
+        ended = self.train.call(trained)
+        assert ended.code == 0, ended.said
 
         def few(folder: Path) -> None:
             (folder / "in").mkdir()
@@ -296,7 +302,47 @@ class Attacks:
 
         return self.strike(scenario, f"error of files over {size} bytes", 0, limit)
 
+    @cached_property
+    def interrupted(self) -> Path:
+        """A run that was stopped when it had saved its state."""
+        kept = self.root / "interrupted"
+        with self.folder(self.train) as folder:
+            _, count = self.whole(self.train)
+            # Later and later, until there is a state.
+            for number in range(count):
+                self.train.call(folder, number, events.send(signal.SIGTERM))
+                if (folder / "run" / "checkpoint.pt").is_file():
+                    break
+            assert not (folder / "run" / "result.json").exists()
+            shutil.copytree(folder / "run", kept)
+        return kept
+
+    def tamper(self) -> str:
+        """Change a file of an interrupted run, and go on with it."""
+        name = self.rng.choice(
+            ["config.json", "environment.json", "checkpoint.pt", "epochs.csv", ".lock"]
+        )
+        original = (self.interrupted / name).read_bytes()
+        with self.folder(self.train) as folder:
+            shutil.copytree(self.interrupted, folder / "run")
+            file = folder / "run" / name
+            file.unlink()
+            how = self.rng.randrange(20)
+            if how == 0:
+                file.mkdir()
+            elif how > 1 and name.endswith(".json"):
+                file.write_text(fuzz.json_text(self.rng, [json.loads(original)]))
+            elif how > 1:
+                file.write_bytes(fuzz.change_bytes(self.rng, [original or b"x"]))
+            content = file.read_bytes()[:2000] if file.is_file() else how
+            ended = self.train.call(folder)
+            if ended.code not in (0, 1, 2) or not one_line(ended.said):
+                return f"{name}, {content!r}: it ended with {ended.code}: {ended.said[-2000:]}"
+        return ""
+
     def random_strike(self, kind: str, scenario: Scenario) -> str:
+        if kind == TAMPERED:
+            return self.tamper()
         _, count = self.whole(scenario)
         number = self.rng.randrange(count)
         match kind:
@@ -316,6 +362,8 @@ class Attacks:
 
 KINDS = ("kills", "signals", "errors", "short writes")
 
+TAMPERED = "tampered runs"
+
 
 def main(seconds: float, seed: int) -> None:
     """Attack for so many seconds, and print what was found."""
@@ -328,6 +376,7 @@ def main(seconds: float, seed: int) -> None:
         # Each scenario and each kind gets as much of the time, the readers half of it all.
         begun = time.monotonic()
         turns = [(kind, scenario) for scenario in scenarios for kind in KINDS]
+        turns.insert(len(KINDS), (TAMPERED, attacks.train))
         number = 0
         while time.monotonic() < begun + seconds / 2 or number < len(turns):
             kind, scenario = turns[number % len(turns)]
@@ -336,6 +385,7 @@ def main(seconds: float, seed: int) -> None:
             result.count += 1
             if problem:
                 result.found.append(problem)
+                print(problem, file=sys.stderr)  # noqa: T201 - a night is long
             number += 1
         for reader, inputs, found in fuzz.attack(
             attacks.trained, root, seconds / 2, seed, in_child

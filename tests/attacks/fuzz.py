@@ -11,6 +11,7 @@ import pickle
 import random
 import shutil
 import signal
+import sys
 import tarfile
 import time
 import warnings
@@ -414,12 +415,14 @@ def attack(
         found: list[str] = []
         while time.monotonic() < end and len(found) < 20:
             give = partial(_give, reader, done, end, seed, place)
-            ended = in_child(give, root / "log", int(seconds + 60))
+            ended = in_child(give, root / "count", int(seconds + 60))
             number, *findings = json.loads(place.read_text())
             found += findings
             done = number + 1
             if ended.code:
                 found.append(f"{number}: it ended with {ended.code}: {ended.said[-500:]}")
+        for problem in found:
+            print(problem, file=sys.stderr)  # noqa: T201 - a night is long
         yield reader.name, done, found
 
 

@@ -2,14 +2,13 @@
 
 import contextlib
 import hashlib
-import zipfile
 from collections.abc import Callable
 
 import numpy as np
 
 from caelab.data.device_images import DeviceImages
 from caelab.errors import InputError
-from caelab.files import cache_folder, replacing
+from caelab.files import cache_folder, read_arrays, replacing
 
 
 def cached_arrays(
@@ -35,10 +34,8 @@ def cached_arrays(
         digest.update(f"{each}\n".encode())
     file = cache_folder() / f"{name}-{digest.hexdigest()[:24]}.npz"
     try:
-        # NumPy loads no pickles unasked: a foreign file can give wrong numbers, but run nothing.
-        with file.open("rb") as stream, np.load(stream) as kept:
-            return dict(kept)
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        return read_arrays(file)
+    except InputError:
         arrays = compute()
     with (
         contextlib.suppress(InputError),

@@ -6,13 +6,12 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.experiments.run_directory import RunDirectory, read_config
-from caelab.files import temporary_folder, to_json, write_text
+from caelab.files import read_arrays, temporary_folder, to_json, write_text
 from caelab.models.card import ModelCard
 from caelab.models.image_model import ImageModel
 from caelab.models.weights_file import load_model, save_model
@@ -120,8 +119,7 @@ def _card(directory: RunDirectory, name: str) -> dict[str, Any]:
     config, result = read_config(directory.path), directory.read_result()
     data = result["data"]
     environment = directory.read(directory.environment)
-    with np.load(directory.per_image) as measured:
-        errors = measured["mse"][:SAMPLE]
+    errors = read_arrays(directory.per_image)["mse"][:SAMPLE]
     # The path of the data is private; its name is enough to find it again.
     published = config.replace(data=data if data in ("cifar10", "photos") else "auto")
     return {

@@ -17,7 +17,7 @@ from caelab.files import replacing
 from caelab.models.card import ModelCard
 from caelab.models.image_model import ImageModel
 from caelab.pictures.backends.base import Geometry
-from caelab.pictures.backends.onnx import FORMAT, INPUT, OUTPUT, load_onnx
+from caelab.pictures.backends.onnx import FORMAT, INPUT, OUTPUT, import_onnxruntime, load_onnx
 from caelab.pictures.backends.torch import on_arrays, torch_picture_model
 
 TOLERANCE = 1e-4
@@ -55,9 +55,9 @@ def export_onnx(
     geometry = torch_picture_model(model, card, torch.device("cpu")).geometry
     # The graph itself pads, so that programs in other languages need not know the stride.
     whole = _AnySize(model, geometry.multiple).eval()
+    import_onnxruntime()  # to fail before the work
     try:
         import onnx
-        import onnxruntime  # noqa: F401 - to fail before the work
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise missing_extra("to export to ONNX, more packages are needed", "onnx") from error

@@ -2,7 +2,6 @@
 
 import functools
 import math
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.experiments.run_directory import RunDirectory, read_config
 from caelab.experiments.setup import describe_run
+from caelab.files import read_arrays
 from caelab.metrics.moderated import moderate
 from caelab.metrics.statistics import Interval, mean_interval
 from caelab.networks import Description
@@ -84,14 +84,11 @@ class FinishedRun:
             InputError: ``per_image.npz`` is missing or damaged.
         """
         file = self.directory.per_image
-        try:
-            # Without pickles, so that a run from somebody else cannot run code.
-            with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
-                measures = {name: arrays[name] for name in arrays.files}
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-            raise InputError(f"cannot read {file}: {error}") from error
+        measures = read_arrays(file)
         count = self.result["test"]["n"]
-        if any(len(measures.get(name, ())) != count for name in ("mse", "index")):
+        # Each is one number for each image; a damaged file may lack it, or hold a text.
+        known = [measures.get(name, np.empty(0)) for name in ("mse", "index")]
+        if any(each.shape != (count,) or each.dtype.kind not in "iuf" for each in known):
             raise InputError(f"{file} is damaged: it should hold the errors of {count} images.")
         return measures
 

@@ -2,7 +2,9 @@
 
 import json
 import logging
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +32,21 @@ MAX_MULTIPLE, MAX_FIELD, MAX_FIXED = 256, 16_384, 1024
 take."""
 
 
+def import_onnxruntime() -> Any:
+    """Import onnxruntime without its telemetry, which it would send from the import on.
+
+    Raises:
+        InputError: It is not installed.
+    """
+    # It is asked for when the library is loaded, and never again.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise missing_extra("ONNX models need onnxruntime", "pictures") from error
+    return onnxruntime
+
+
 def load_onnx(file: Path, *, threads: int | None = None) -> PictureModel:
     """Read a model that ``export_onnx`` wrote.
 
@@ -41,10 +58,7 @@ def load_onnx(file: Path, *, threads: int | None = None) -> PictureModel:
         InputError: onnxruntime is not installed, or the file is missing, damaged or no model of
             caelab.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise missing_extra("ONNX models need onnxruntime", "pictures") from error
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or default_threads()
     options.log_severity_level = 4  # errors come as exceptions
