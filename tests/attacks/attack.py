@@ -377,16 +377,18 @@ def main(seconds: float, seed: int) -> None:
         begun = time.monotonic()
         turns = [(kind, scenario) for scenario in scenarios for kind in KINDS]
         turns.insert(len(KINDS), (TAMPERED, attacks.train))
-        number = 0
-        while time.monotonic() < begun + seconds / 2 or number < len(turns):
-            kind, scenario = turns[number % len(turns)]
+        spent = dict.fromkeys(turns, 0.0)
+        # Each kind and command has at least one attack, and then as much time as the others.
+        while time.monotonic() < begun + seconds / 2 or not all(spent.values()):
+            kind, scenario = turn = min(turns, key=lambda each: spent[each])
+            started = time.monotonic()
             result = results.setdefault(f"{kind}: {scenario.name}", Findings())
             problem = attacks.random_strike(kind, scenario)
             result.count += 1
             if problem:
                 result.found.append(problem)
                 print(problem, file=sys.stderr)  # noqa: T201 - a night is long
-            number += 1
+            spent[turn] += time.monotonic() - started
         for reader, inputs, found in fuzz.attack(
             attacks.trained, root, seconds / 2, seed, in_child
         ):
