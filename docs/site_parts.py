@@ -147,6 +147,7 @@ def _parameters(parameters: Iterable[tuple[str, Any]]) -> str:
         values = _values(field)
         default = "" if field.default is None else field.default
         flag = "argument `NETWORK`" if short == "network" else f"`{flag_of(short)}`"
+        flag = "none" if short == "start_fingerprint" else flag
         rows.append(
             (
                 f"`{parameter.dotted}`",

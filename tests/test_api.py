@@ -55,6 +55,23 @@ def study(data: Data, folder: Path) -> Study:
     )
 
 
+def test_epochs_are_handed_on_and_a_run_continues(data: Data, run: Run, folder: Path) -> None:
+    seen: list[float] = []
+    longer = caelab.train(
+        data=data,
+        runs=folder,
+        start_run=run.path,
+        epochs=5,
+        on_epoch=lambda row: seen.append(row["epoch"]),
+    )
+    assert seen == [4, 5]
+    assert (
+        longer.errors.column("validation_mse")[:3].tolist()
+        == run.errors.column("validation_mse").tolist()
+    )
+    assert longer.network.text == SMALL
+
+
 def test_data_are_split_and_normalized(data: Data) -> None:
     parts = (data.train, data.validation, data.test)
     assert [part.shape for part in parts] == [(96, 3, 16, 16), (12, 3, 16, 16), (12, 3, 16, 16)]

@@ -2,9 +2,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from caelab.commands.recipes import command
 from caelab.commands.train import read_options
+from caelab.errors import InputError
 from caelab.experiments.config import make_config
+from caelab.experiments.recipes import find_recipe, read_recipes, recipe_file
 from caelab.experiments.search import read_search
 from caelab.experiments.setup import describe_run
 from caelab.experiments.study import read_study
@@ -76,3 +80,43 @@ def test_the_architectures_cover_the_exercise() -> None:
         if variant.factor == "code" and variant.description.code
     }
     assert sizes == {64, 128, 256, 512, 2048}  # and the base's 1024
+
+
+def test_recipes_have_names_wherever_one_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in ("reference-long", "recipes/reference-long.toml"):
+        assert read_options(Path(path)) == {"network": "reference", "epochs": 40}
+    assert read_study(Path("architectures")).name == "architectures"
+    assert read_search(Path("search-best"), options={}).name == "best-768"
+    # A file of one's own comes first.
+    (tmp_path / "reference-long").write_text("epochs = 3")
+    assert read_options(Path("reference-long")) == {"epochs": 3}
+    # Another folder of that name is another path.
+    assert find_recipe(Path("my/reference.toml"), "run") == Path("my/reference.toml")
+
+
+def test_a_name_that_is_none_or_of_another_kind_is_refused() -> None:
+    with pytest.raises(InputError, match="Did you mean reference-long"):
+        recipe_file("reference-lon")
+    with pytest.raises(InputError, match="caelab study architectures"):
+        read_options(Path("architectures"))
+    with pytest.raises(InputError, match="caelab train --config reference"):
+        read_study(Path("reference"))
+
+
+def test_all_recipes_are_listed_by_kind() -> None:
+    kinds = {each.name: each.kind for each in read_recipes()}
+    assert kinds.keys() == {recipe.stem for recipe in RECIPES}
+    assert {name for name, kind in kinds.items() if kind == "study"} == {
+        recipe.stem for recipe in STUDIES
+    }
+    assert all(10 < len(each.summary) < 130 for each in read_recipes())
+
+
+def test_the_command_lists_and_prints_recipes() -> None:
+    listed = CliRunner().invoke(command, []).stdout
+    assert {line.split()[0] for line in listed.splitlines()[1:]} == {file.stem for file in RECIPES}
+    printed = CliRunner().invoke(command, ["denoise"]).stdout
+    assert tomllib.loads(printed)["degradation"] == "noise0.1"

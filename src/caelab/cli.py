@@ -37,6 +37,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "export": "Write a model in ONNX format.",
     },
     "Look things up": {
+        "recipes": "List the runs, studies and searches that come with caelab.",
         "describe": "Print the layers of a network: shapes, sizes, weights, cost.",
         "data": "Describe the images: source, counts, statistics.",
         "glossary": "Explain a term in plain words.",

@@ -43,7 +43,7 @@ def test_two_runs(study: Path) -> None:
         json.loads((run / "result.json").read_text())["test"]["mse"] for run in (first, second)
     ]
     assert lines[0].endswith("(12 test images, lower is better)")
-    assert lines[1].split()[:2] == [first.name, f"{means[0]:.6f}"]
+    assert lines[1].split()[:3] == ["#1", first.name, f"{means[0]:.6f}"]
     assert f"{means[0] - means[1]:+.6f}" in lines[5]
     assert lines[-1] == f"picture: {study / 'differ.png'}"
     assert (study / "differ.png").read_bytes().startswith(b"\x89PNG")

@@ -21,7 +21,7 @@ Call = Callable[..., subprocess.CompletedProcess[str]]
 
 def test_every_parameter_is_in_one_group() -> None:
     assert GROUPS.keys() == {each.path[0] for each in PARAMETERS.values()} - {"network"}
-    assert set(ALL) == PARAMETERS.keys() - {"network", *TEST_TIME} | {"tta"}
+    assert set(ALL) == PARAMETERS.keys() - {"network", "start_fingerprint", *TEST_TIME} | {"tta"}
     assert set(COMMON) < set(ALL)
 
 

@@ -140,6 +140,18 @@ def test_fewer_validation_images_leave_more_for_training_and_the_same_test() -> 
     assert list(every.validation) == list(split.validation)
 
 
+def test_fewer_test_images_leave_the_other_parts_as_they_are() -> None:
+    images = image_set(300)
+    split = split_images(images, seed=3)
+    few, more = (split_images(images, seed=3, test_size=count) for count in (5, 20))
+    assert len(few.test) == 5
+    assert set(few.test) < set(more.test) < set(split.test)
+    assert list(few.test) == list(np.sort(few.test))
+    for one in (few, more):
+        assert list(one.train) == list(split.train)
+        assert list(one.validation) == list(split.validation)
+
+
 def test_what_validation_gives_back_may_be_trained_on() -> None:
     images = image_set(300)
     small = split_images(images, seed=3, val_size=5, train_size=200)

@@ -1,10 +1,13 @@
 """The Python of the documentation runs; its page on run directories knows every file and key."""
 
+import contextlib
 import csv
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -118,9 +121,34 @@ def test_the_plug_in_of_the_page_makes_a_layer(folder: Path) -> None:
 @pytest.mark.parametrize("page", ["how-to/cluster.md", "reference/configuration.md"])
 def test_the_studies_of_a_page_can_be_planned(folder: Path, page: str) -> None:
     text = (DOCS / page).read_text(encoding="utf-8")
-    (study,) = (each for each in re.findall(r"```toml\n(.*?)```", text, re.S) if "[study]" in each)
+    study, *_ = (each for each in re.findall(r"```toml\n(.*?)```", text, re.S) if "[study]" in each)
     (folder / "study.toml").write_text(study, encoding="utf-8")
     assert len(read_study(folder / "study.toml").variants) == len(re.findall('^"', study, re.M)) + 1
+
+
+def test_the_crossed_study_of_the_page_has_its_combinations(folder: Path) -> None:
+    text = (DOCS / "how-to/cluster.md").read_text(encoding="utf-8")
+    (study,) = (each for each in re.findall(r"```toml\n(.*?)```", text, re.S) if "cross" in each)
+    (folder / "study.toml").write_text(study, encoding="utf-8")
+    labels = [each.label for each in read_study(folder / "study.toml").variants]
+    assert len(labels) == 1 + 5 + 4
+    assert "kernel 5 × channels 2" in labels
+
+
+def test_the_trackers_of_the_page_get_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    wandb, mlflow = ModuleType("wandb"), ModuleType("mlflow")
+    logged: list[object] = []
+    vars(wandb).update(init=lambda **_: None, log=logged.append)
+    vars(mlflow).update(
+        start_run=contextlib.nullcontext, log_metrics=lambda row, step: logged.append((row, step))
+    )
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    monkeypatch.setitem(sys.modules, "mlflow", mlflow)
+    row = {"epoch": 3.0, "validation_mse": 0.1}
+    monkeypatch.setattr(caelab, "train", lambda _, on_epoch: on_epoch(row))
+    for block in blocks(DOCS / "how-to/track.md"):
+        exec(block, {})
+    assert logged == [row, (row, 3)]
 
 
 def test_the_page_on_run_directories_names_every_file_and_key(

@@ -118,7 +118,7 @@ def test_presets_are_written_canonically() -> None:
 def test_every_parameter_has_a_short_name_of_its_own() -> None:
     config = RunConfig()
     assert config.replace(**config.flat()) == config
-    assert len({parameter.dotted for parameter in PARAMETERS.values()}) == len(PARAMETERS) == 42
+    assert len({parameter.dotted for parameter in PARAMETERS.values()}) == len(PARAMETERS) == 46
 
 
 def test_a_delta_without_hubers_error_is_refused() -> None:

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 from caelab.commands.search import command
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
+from caelab.experiments.run_directory import RunDirectory
 from caelab.experiments.search import Range, read_search, run_search
 
 pytest.importorskip("optuna", reason="Optuna is not installed (the extra: search)")
@@ -85,6 +86,28 @@ def _interrupted(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
+def test_a_trial_that_does_badly_is_pruned(recipe: Path, tmp_path: Path) -> None:
+    text = (
+        recipe.read_text().replace("epochs = 1", "epochs = 3").replace("trials = 3", "trials = 5")
+    )
+    recipe.write_text(text.replace("{low = 1e-3, high = 1e-2}", "[1e-8, 1e-2]"))
+    search = read_search(recipe, options={}, pruner="halving")
+    places = {"runs": tmp_path / "runs", "file": tmp_path / "search.db"}
+    found = list(run_search(search, **places))
+    good = [trial for trial in found if trial.values["learning_rate"] == 1e-2]
+    pruned = [trial for trial in found if trial.pruned_after is not None]
+    assert good
+    assert pruned
+    whole = [trial for trial in found if trial.pruned_after is None]
+    assert min(found, key=lambda trial: trial.error or 1.0) in whole
+    for trial in pruned:
+        rows = RunDirectory(places["runs"] / trial.run).read_epochs()
+        assert len(rows) == trial.pruned_after < 3
+        assert not RunDirectory(places["runs"] / trial.run).finished
+    # Pruned trials count as done.
+    assert list(run_search(search, **places)) == found
+
+
 def test_another_search_is_refused(recipe: Path, tmp_path: Path) -> None:
     memory = tmp_path / "search.db"
     next(run_search(read_search(recipe, options={}, trials=1), runs=tmp_path / "runs", file=memory))
@@ -113,6 +136,7 @@ def test_an_impossible_trial_fails_and_the_others_go_on(recipe: Path, tmp_path: 
     [
         (("[space]", "[places]"), "expected the tables"),
         (("trials = 3", "trials = 0"), "trials: should be at least 1"),
+        (("trials = 3", "pruner = 'mean'"), "pruner: should be none, median or halving"),
         (("trials = 3", "trails = 3"), "trails: Extra inputs are not permitted"),
         (("width = [2, 4]", ""), "lacks width"),
         (("width = [2, 4]", "width = [2, 2]"), "different values"),

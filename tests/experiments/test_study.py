@@ -130,6 +130,38 @@ def test_a_parameter_of_a_table_is_a_factor_by_its_short_name(write: Write) -> N
     assert study.variants[2].config.test_time.flip
 
 
+def test_crossed_factors_are_combined(write: Write) -> None:
+    text = (
+        '[study]\ncross = ["optimizer.kind", "kernel", "layers"]\n'
+        + based("[factors]\nkernel = [1]\noptimizer.kind = ['adam']\nbatch_size = [64]\n")
+        + '[factors.layers]\n"one pooling" = "conv8 pool conv16 | up conv3"'
+    )
+    study = read_study(write(text))
+    found = {each.label: (each.factor, each.level, each.config) for each in study.variants}
+    assert [*found][:5] == ["base", "kernel 1", "optimizer adam", "batch size 64", "one pooling"]
+    assert set(found) - set([*found][:5]) == {
+        "kernel 1 × optimizer adam",
+        "kernel 1 × one pooling",
+        "optimizer adam × one pooling",
+        "kernel 1 × optimizer adam × one pooling",
+    }
+    factor, level, config = found["kernel 1 × optimizer adam × one pooling"]
+    assert (factor, level) == ("kernel × optimizer × layers", "1 × adam × one pooling")
+    assert config.network.text == "conv8k1 pool conv16k1 | up conv3k1"
+    assert config.optimizer.kind == "adam"
+
+
+def test_many_combinations_are_asked_about(write: Write) -> None:
+    text = '[study]\nseeds = [0, 1]\ncross = ["batch_size", "patience"]\n' + based(
+        f"[factors]\nbatch_size = {[*range(1, 26)]}\npatience = {[*range(1, 21)]}\n"
+    )
+    # Both have their default as another level: 26 × 21 networks with two seeds each.
+    assert "1,092 runs" in problems(write, text)
+    assert "`yes`" in problems(write, text)
+    assert len(read_study(write(text), seeds=[0]).variants) == 26 * 21
+    assert len(list(read_study(write(text), yes=True).runs())) == 1092
+
+
 def test_the_least_a_study_needs(write: Write) -> None:
     study = read_study(write(based("")))
     assert (study.name, study.question, study.seeds) == ("some", "", (0,))
@@ -276,6 +308,19 @@ def test_seeds_that_are_none(given: object) -> None:
         (
             "[study]\nseeds = [0, 'x']\n" + based(""),
             "line 2, [study] seeds: `seeds` [0, 'x']: expected different whole",
+        ),
+        (
+            "[study]\ncross = ['kernel', 'layers']\n" + based("[factors]\nkernel = [1]"),
+            "line 2, [study] cross: there is no factor layers in [factors]. There are: kernel.",
+        ),
+        (
+            "[study]\ncross = ['kernel']\n" + based("[factors]\nkernel = [1]"),
+            "line 2, [study] cross: expected the names of two or more factors.",
+        ),
+        (
+            "[study]\ncross = ['a', 'b']\n"
+            + based("[factors]\na = {x = 'conv3k1'}\nb = {y = 'conv3k5'}"),
+            "a x × b y: both levels state network, so they cannot be combined.",
         ),
         ("[study]\n", "[base]: expected network = …"),
         ("[base]\nnetwork = 'conv4'", "base: the output is 4×32×32"),

@@ -78,7 +78,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     recipe = folder / "recipe.toml"
     recipe.write_text(RECIPE)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(studies, "_recipe", lambda _: recipe)
+        patch.setattr(studies, "recipe_file", lambda _: recipe)
         ends = [progress.seconds() for progress in conducted(folder)]
         write_report([folder / "lab"], out=folder / "lab")
         yield Lab(folder / "runs", folder / "lab", ends)

@@ -34,7 +34,7 @@ BUDGET = Budget(
 def main() -> None:
     """Run the lab in this folder and write its report."""
     Path("recipe.toml").write_text(RECIPE)
-    studies._recipe = lambda _: Path("recipe.toml")
+    studies.recipe_file = lambda _: Path("recipe.toml")
     # What is faster on a busy machine differs from one moment to the next.
     NetworkTimer.side_by_side = lambda *_: True  # type: ignore[method-assign,assignment]
     base = RunConfig().replace(data="photos", size=16, batch_size=32)

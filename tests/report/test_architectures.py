@@ -144,6 +144,38 @@ def test_effects_are_ratios_of_geometric_means_with_a_verdict() -> None:
     assert found["2"].cost_ratios["code_size"] == 2
 
 
+def test_an_interaction_is_what_two_changes_do_together_beyond_their_product() -> None:
+    study = [
+        *rows("base", [0.0080, 0.0081]),
+        *rows("kernel 5", [0.0040, 0.0041], factor="kernel", level="5"),
+        *rows("channels 2", [0.0060, 0.0061], factor="channels", level="2"),
+        *rows("channels 4", [0.0020, 0.0021], factor="channels", level="4"),
+        # Half of three quarters would be 0.003; half of a quarter is 0.001.
+        *rows("both 2", [0.0060, 0.0061], factor="kernel × channels", level="5 × 2"),
+        *rows("both 4", [0.00100, 0.00103], factor="kernel × channels", level="5 × 4"),
+        *rows("three", [0.001] * 2, factor="kernel × channels × code", level="5 × 4 × 8"),
+    ]
+    found = analyze(study)
+    logs = {
+        label: np.log([row.test_mse for row in study if row.label == label]).mean()
+        for label in ("base", "kernel 5", "channels 2", "both 2")
+    }
+    first, second = found.interactions
+    assert [each.label for each in first.alone] == ["kernel 5", "channels 2"]
+    assert first.contrast.ratio.estimate == pytest.approx(
+        np.exp(logs["both 2"] - logs["kernel 5"] - logs["channels 2"] + logs["base"])
+    )
+    assert first.contrast.verdict == Verdict.HIGHER
+    assert second.architecture.label == "both 4"
+    assert second.contrast.ratio.estimate == pytest.approx(1, abs=0.02)
+    # What is crossed is no level of a factor: it would widen the intervals of those.
+    assert [each.architecture.label for each in found.effects] == [
+        "kernel 5",
+        "channels 2",
+        "channels 4",
+    ]
+
+
 def test_with_one_seed_each_nothing_is_decided() -> None:
     (found,) = effects_of(
         [*rows("base", [0.004]), *rows("kernel 5", [0.001], factor="kernel", level="5")]

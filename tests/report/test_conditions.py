@@ -70,6 +70,7 @@ def code_size(rho: float = 0.0, **changed: Any) -> Values:
 def analysis(**changed: Any) -> Values:
     networks = {"architectures": [Values(label="bad", failed=1)], "measured": [A, B], "front": [A]}
     usual = {**networks, "base": A, "best": A, "effects": [], "ranking": [], "family": None}
+    usual |= {"interactions": []}
     return Values(**{**usual, "code_size": code_size(), "equal_size": SHAPES, **changed})
 
 
@@ -202,6 +203,7 @@ def study(**changed: Any) -> Part:
     usual: dict[str, Any] = {f"{name}_figure": PICTURE for name in pictures}
     usual |= {"study": Values(question="", rows=[1], planned=1), "analysis": analysis()}
     usual |= {"suffix": "", "above": False, "architectures": [], "effects": [], "no_linear": ""}
+    usual |= {"interactions": [("a × b", 0.2, 0.1, 0.3, Verdict.HIGHER, None, 0.004)]}
     usual |= {"linear": Values(compared=0, better=()), "at_size": {}, "grid": None}
     usual |= {"grid_networks": [A]}
     return Part("study", {**usual, "grid_by": A, "not_in_grid": {}, **changed})
@@ -694,7 +696,12 @@ CASES = [
     (study(analysis=analysis(base=None)), "nothing to measure effects from", "No level"),
     (study(analysis=effects("lower")), "of all 1 changes hold together", "No level"),
     (study(analysis=effects("lower", "open", "equal")), "lower error: 1; higher error: 0", "No l"),
-    (study(analysis=effects("lower")), "simultaneous", "No level"),
+    (study(analysis=effects("lower")), "simultaneous", "Two changes at once"),
+    (
+        study(analysis=analysis(effects=[effect("lower")], interactions=[effect("higher")])),
+        "Two changes at once",
+        "No level",
+    ),
     (study(analysis=effects("lower"), above=True), "hold together", "simultaneous"),
     (study(analysis=analysis(family=FAMILY)), "Where only the code changes", "another"),
     (study(analysis=analysis(family=FAMILY)), "the thin line joins the networks where", "another"),

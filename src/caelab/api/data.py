@@ -126,6 +126,7 @@ def load_data(
     split_seed: int = 0,
     train_size: int | None = None,
     val_size: int | None = None,
+    test_size: int | None = None,
 ) -> Data:
     """Load images and split them into training, validation and test images, 80/10/10.
 
@@ -164,6 +165,7 @@ def load_data(
         split_seed: Seed of the shuffle before the split, from 0 on.
         train_size: Largest number of training images.
         val_size: Largest number of validation images.
+        test_size: Largest number of test images.
 
     Raises:
         InputError: There is no such data, it is damaged or too small, or a parameter is wrong.
@@ -176,6 +178,7 @@ def load_data(
         "split_seed": split_seed,
         "train_size": train_size,
         "val_size": val_size,
+        "test_size": test_size,
     }
     config = DataConfig.model_validate({k: v for k, v in chosen.items() if v is not None})
     asked = None if size is None else sides(config.size)

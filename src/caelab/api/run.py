@@ -1,6 +1,6 @@
 """``caelab.train`` and what it returns: a finished run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -222,16 +222,20 @@ def configure(data: Data, options: Mapping[str, Any]) -> dict[str, Any]:
                 f"`{name}` {options[name]}: `data` is loaded already with {name} {has}. Load it"
                 f" with the other {name}."
             )
-    # Only what was chosen, because a study's file may choose other parameters.
-    return merge({"data": data.config.model_dump(exclude_defaults=True)}, nest(options))
+    # Only what was chosen, because a study's file may choose other parameters. Size and channels
+    # are those of the images in any case.
+    chosen = data.config.model_dump(exclude_defaults=True)
+    shape = {"size": data.config.size, "channels": data.config.channels}
+    return merge({"data": chosen | shape}, nest(options))
 
 
 @checked
 def train(
-    network: str | InstanceOf[Network] = "reference",
+    network: str | InstanceOf[Network] | None = None,
     data: InstanceOf[Data] | str | Path | InstanceOf[Items] = "auto",
     *,
     runs: str | Path = "runs",
+    on_epoch: Callable[[Mapping[str, float]], object] | None = None,
     **options: Any,
 ) -> Run:
     """Train a network, measure it on the test images once, and return the finished run.
@@ -251,19 +255,42 @@ def train(
     (True, 'decoder.1.bias')
 
     Args:
-        network: Network text such as ``"conv8 pool conv16 | up conv3"``, or a preset's name.
+        network: Network text such as ``"conv8 pool conv16 | up conv3"``, or a preset's name. If
+            left out, it is ``"reference"``, or the network that training starts with.
         data: What :func:`caelab.load_data` returned, or its ``source``: a path, an array, a PyTorch
-            ``Dataset``.
+            ``Dataset``. If left out, a run that continues has its own images.
         runs: Folder of run directories, in which the run gets a new one.
+        on_epoch: Function that is called after each epoch with its row of ``epochs.csv``:
+            ``epoch``, ``train_mse``, ``validation_mse``, ``learning_rate``, ``seconds`` and the
+            terms of the loss.
         options: Parameters of the run by their names in ``caelab train --help-all``, such as
             ``epochs`` (from 1 on, 10 if left out), ``train_size``, ``batch_size``, ``seed``,
             ``learning_rate``, ``degradation`` (``"gray"``, ``"noise0.1"``, …), ``target``
-            (``"rgb"``, ``"chroma"``, ``"bins"``), ``flip`` and ``patience``.
+            (``"rgb"``, ``"chroma"``, ``"bins"``), ``flip`` and ``patience``. ``start_weights``
+            names a model or a run whose weights training starts with; ``start_run`` a run that
+            continues up to ``epochs``.
 
     Raises:
         InputError: A parameter is wrong, or the network or the data do not fit.
         Interrupted: Someone pressed Ctrl-C; the state is saved.
     """
-    data = loaded(data, options)
-    config = make_config({**configure(data, options), "network": network})
-    return Run(train_run(config, runs=Path(runs), images=data.images).path, data=data)
+    options |= {
+        name: str(options[name])
+        for name in ("start_weights", "start_run")
+        if options.get(name) is not None
+    }
+    tables: dict[str, Any] = {} if network is None else {"network": network}
+    found: Data | None = None
+    if "start_run" in options and isinstance(data, str) and data == "auto":
+        tables |= nest(options)
+    else:
+        if "start_weights" in options and not isinstance(data, Data):
+            # The network was made for images of that size.
+            begun = make_config(nest({"start_weights": options["start_weights"]})).data
+            options = {"size": begun.size, "channels": begun.channels, **options}
+        found = loaded(data, options)
+        tables |= configure(found, options)
+    watch = None if on_epoch is None else lambda _: on_epoch
+    images = None if found is None else found.images
+    run = train_run(make_config(tables), runs=Path(runs), images=images, watch=watch)
+    return Run(run.path, data=found)

@@ -97,6 +97,24 @@ class Study:
         )
 
     @property
+    def interactions(self) -> Table:
+        """MSE of two crossed levels together, over what their single effects multiply to.
+
+        It is 1 where neither changes the effect of the other; with its simultaneous 95% interval.
+        """
+        return Table(
+            {
+                "network": each.architecture.label,
+                "varied": each.architecture.varied,
+                "MSE / product of effects": each.contrast.ratio.estimate,
+                "low": each.contrast.ratio.low,
+                "high": each.contrast.ratio.high,
+                "verdict": str(each.contrast.verdict),
+            }
+            for each in self.finished.analysis.interactions
+        )
+
+    @property
     def best(self) -> Run:
         """A run of the network with the lowest mean validation error.
 
@@ -152,6 +170,8 @@ def study(
     *,
     base: str | InstanceOf[Network] = "reference",
     factors: Mapping[str, Any] | None = None,
+    cross: Sequence[str] = (),
+    yes: bool = False,
     seeds: int | Sequence[int] | None = None,
     name: str = "study",
     runs: str | Path = "runs",
@@ -181,6 +201,8 @@ def study(
         factors: What is varied. The levels of ``kernel``, ``channels``, ``downsampling``,
             ``upsampling``, ``code_activation`` or of a parameter of a run; or networks by their
             level: ``{"kernel": [1, 5], "layers": {"one more": "…"}}``.
+        cross: Names of factors whose levels are tried in all combinations, too.
+        yes: Allow crossed factors to make more than 1,000 runs.
         seeds: How many seeds, or which, from 0 on; one, or those of the file, if left out.
         name: Name of the study's folder: letters, digits, - and _.
         runs: Folder of run directories.
@@ -197,7 +219,7 @@ def study(
     data = loaded(data, options)
     plan = read_study(
         {
-            "study": {"name": name},
+            "study": {"name": name, "cross": [*cross]},
             "base": {"network": base},
             "factors": _factors(factors or {}),
             "networks": {label: _tables(each) for label, each in (networks or {}).items()},
@@ -206,6 +228,7 @@ def study(
         else Path(networks),
         options=configure(data, options),
         seeds=seeds if seeds is None or isinstance(seeds, int) else [*seeds],
+        yes=yes,
     )
     folder = Path(runs) / f"study-{plan.name}-{plan.base.key(data.images.source.fingerprint)}"
     engine: Engine = SerialEngine() if workers == 1 else ProcessEngine(workers=workers)

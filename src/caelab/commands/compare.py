@@ -105,28 +105,38 @@ def _means(comparison: "Comparison") -> str:
     unit = f", {comparison.unit}" if comparison.unit else ""
     count = len(next(iter(comparison.values.values())))
     columns = {
-        "": "{0}",
+        "": "{3}",
+        "run": "{0}",
         f"mean {comparison.metric}{unit}": "{1:.6f}",
         f"network  ({count:,} test images, {comparison.better} is better)": (
             "{2.description.text}, seed {2.config.seed}"
         ),
     }
-    return table(
-        [(name, comparison.values[name].mean(), run) for name, run in comparison.runs.items()],
-        columns,
-    )
+    numbers = _numbers(comparison)
+    rows = [
+        (name, comparison.values[name].mean(), run, numbers[name])
+        for name, run in comparison.runs.items()
+    ]
+    return table(rows, columns)
+
+
+def _numbers(comparison: "Comparison") -> dict[str, str]:
+    """Return short names of the runs: those of folders would make rows of a hundred characters."""
+    return {name: f"#{number}" for number, name in enumerate(comparison.runs, 1)}
 
 
 def _differences(comparison: "Comparison") -> str:
-    rows = []
+    rows, numbers = [], _numbers(comparison)
     for pair in comparison.pairs:
         low, high = pair.difference.low, pair.difference.high
         # Few images have no interval: a bound from them would be invented.
         few = pair.difference.undetermined
         interval = "too few images" if few else f"{low:+.6f} to {high:+.6f}"
-        rows.append((pair, interval, comparison.winner(pair) or "undetermined"))
+        winner = comparison.winner(pair)
+        better = numbers[winner] if winner else "undetermined"
+        rows.append((pair, interval, better, numbers[pair.first], numbers[pair.second]))
     columns = {
-        "": "{0.first} − {0.second}",
+        "": "{3} − {4}",
         "difference": "{0.difference.estimate:+.6f}",
         "95% interval": "{1:}",
         "p (Holm)": "{0.corrected:.4f}",

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import click
 
 from caelab.errors import InputError
-from caelab.experiments.config import PARAMETERS, SHORT_NAMES, nest
+from caelab.experiments.config import OPTIONS, PARAMETERS, SHORT_NAMES, nest
 from caelab.experiments.migration import RENAMED
 from caelab.training.config import KindName
 
@@ -21,6 +21,7 @@ TEST_TIME = tuple(name for name in PARAMETERS if name.startswith("tta_"))
 # By table, so that a new parameter in a table needs no entry here.
 GROUPS: Mapping[str, str] = {
     "data": "Data",
+    "start": "Network",
     "init": "Network",
     "batchnorm": "Network",
     "degradation": "Degradation and target",
@@ -49,6 +50,8 @@ COMMON = (
     "loss",
     "flip",
     "seed",
+    "start_weights",
+    "start_run",
     "device",
 )
 """Options that people use most."""
@@ -58,13 +61,19 @@ ALL = tuple(
         "tta" if name in TEST_TIME else name
         for table in GROUPS
         for name, parameter in PARAMETERS.items()
-        if parameter.path[0] == table
+        if parameter.path[0] == table and name != "start_fingerprint"
     )
 )
-"""Options of a run, in the order of the help; the network is an argument."""
+"""Options of a run, in the order of the help; the network is an argument.
+
+The fingerprint of what training starts with is read, and nothing to choose.
+"""
 
 BOUNDS: Mapping[str, str] = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 """Words for the constraints of a parameter in the help."""
+
+METAVARS: Mapping[str, str] = {"start_weights": "MODEL", "start_run": "RUN"}
+"""What the help calls the values of options whose type says little."""
 
 TEST_TIME_HELP = (
     "Test-time augmentation: average the outputs for the image and for changed copies of it: flip"
@@ -109,6 +118,8 @@ class RunOption(click.Option):
         if name == "tta":
             text, default = TEST_TIME_HELP, None
             details = {"metavar": "LIST", "callback": _read_test_time}
+        elif name in METAVARS:
+            details["metavar"] = METAVARS[name]
         elif kind is bool:
             flag, default, details = f"{flag}/--no-{flag[2:]}", "on" if default else "off", {}
         notes = [f"default: {usual or ('none' if default is None else default)}"]
@@ -168,7 +179,7 @@ def given_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def flag_of(name: str) -> str:
     """Return the command-line option for a parameter's short name, such as ``--batch-size``."""
-    return "--tta" if name in TEST_TIME else f"--{name.replace('_', '-')}"
+    return "--tta" if name in TEST_TIME else f"--{OPTIONS.get(name, name).replace('_', '-')}"
 
 
 def new_option(old: str) -> str | None:

@@ -15,10 +15,17 @@ if TYPE_CHECKING:
     from caelab.experiments.search import Trial
 
 
-@documented_command("search", "caelab search recipes/search-best.toml --trials 20")
+@documented_command("search", "caelab search search-best --trials 20")
 @click.argument("file", type=PATH)
 @click.option(
     "--trials", type=click.IntRange(1), help="Number of trials in total.  [default: the file's]"
+)
+@click.option(
+    "--pruner",
+    type=click.Choice(["none", "median", "halving"]),
+    help="Stop trials early that do badly after the same number of epochs: those behind the median"
+    " of the others, or all but the best third after 1, 3, 9, … epochs.  [default: the file's,"
+    " else none]",
 )
 @runs_option
 @click.option(
@@ -29,7 +36,13 @@ if TYPE_CHECKING:
 @json_option
 @run_options()
 def command(
-    file: Path, trials: int | None, runs: Path, out: Path | None, as_json: bool, **options: Any
+    file: Path,
+    trials: int | None,
+    pruner: str | None,
+    runs: Path,
+    out: Path | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Search the options and networks that FILE describes for the lowest validation error.
 
@@ -39,8 +52,9 @@ def command(
     \f
 
     Args:
-        file: Search file in TOML.
+        file: Search file in TOML, or the name of a recipe.
         trials: Number of trials, where it is not the file's.
+        pruner: Pruner, where it is not the file's.
         runs: Folder of the run directories.
         out: Database of the trials.
         as_json: Print JSON.
@@ -48,7 +62,7 @@ def command(
     """
     from caelab.experiments.search import read_search, run_search
 
-    search = read_search(file, options=given_options(options), trials=trials)
+    search = read_search(file, options=given_options(options), trials=trials, pruner=pruner)
     found: list[Trial] = []
     for trial in run_search(
         search, runs=runs, file=out if out is not None else runs / f"search-{search.name}.db"
@@ -56,8 +70,12 @@ def command(
         # Shown at once, because a trial may take an hour.
         found.append(trial)
         echo(f"trial {trial.number}: {_line(trial)}", err=True)
-    # A failed trial has no error.
-    found = [trial for trial in found if trial.error is not None]
+    # A failed trial has no error, and a pruned one was trained for fewer epochs.
+    pruned = sum(trial.pruned_after is not None for trial in found)
+    total = len(found)
+    found = [trial for trial in found if trial.error is not None and trial.pruned_after is None]
+    if pruned:
+        echo(f"pruned: {pruned} of {total} trials, whose runs are unfinished", err=True)
     if not found:
         raise InputError(f"{file}: no trial could be trained.")
     found.sort(key=lambda trial: trial.error or 0.0)
@@ -72,4 +90,7 @@ def _line(trial: "Trial") -> str:
         f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in trial.values.items()
     )
-    return f"{'failed' if trial.error is None else f'validation {trial.error:.6f}'}  {values}"
+    state = "failed" if trial.error is None else f"validation {trial.error:.6f}"
+    if trial.pruned_after is not None:
+        state = f"pruned after epoch {trial.pruned_after}, {state}"
+    return f"{state}  {values}"

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 @documented_command(
     "study",
-    "caelab study recipes/architectures.toml --seeds 3 --report",
-    "caelab study recipes/colorize-ideas.toml --dry-run",
+    "caelab study architectures --seeds 3 --report",
+    "caelab study colorize-ideas --dry-run",
 )
 @click.argument("file", type=PATH)
 @click.option(
@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Write the report on the finished runs and train nothing.",
 )
+@click.option("--yes", is_flag=True, help="Allow crossed factors to make more than 1,000 runs.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and train nothing.")
 @json_option
 @run_options(*(name for name in ALL if name != "seed"))
@@ -90,12 +91,14 @@ def command(
     address: str | None,
     report: bool,
     report_only: bool,
+    yes: bool,
     dry_run: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train the family of networks that FILE describes.
+    """Train the family of networks that FILE describes, a study or the name of one.
 
+    `caelab recipes` lists the names.
     Every run has a run directory like that of `caelab train`. Finished runs are reused,
     interrupted ones resume, and one that fails does not stop the others. Options of a run take
     precedence over the base in the file.
@@ -103,7 +106,7 @@ def command(
     \f
 
     Args:
-        file: Study file in TOML.
+        file: Study file in TOML, or the name of a recipe.
         seeds: Seeds of the runs, where they are not the file's.
         runs: Folder of the run directories.
         out: Folder of the report.
@@ -113,6 +116,7 @@ def command(
         address: Address of a Ray cluster.
         report: Write the report.
         report_only: Write the report and train nothing.
+        yes: Allow more than 1,000 runs.
         dry_run: Print the runs and train none.
         as_json: Print JSON.
         options: Options of a run, which take precedence over the file.
@@ -132,7 +136,9 @@ def command(
 
         start_server()  # it imports PyTorch while this process does, and reads the data
     # Described before anything is trained: a mistake in the last network costs no hours.
-    study = read_study(file, options=given_options(options), seeds=seeds)
+    # A plan costs little: it shows what would be agreed to.
+    yes = yes or dry_run or report_only
+    study = read_study(file, options=given_options(options), seeds=seeds, yes=yes)
     if dry_run:
         rows = plan_rows(study)
         print_json(rows) if as_json else echo(plan_table(study))

@@ -12,6 +12,7 @@ from caelab.commands.output import PATH, echo, json_option, print_errors, print_
 from caelab.errors import InputError
 from caelab.experiments.config import ConfigError, make_config, merge, states
 from caelab.experiments.migration import migrate_config
+from caelab.experiments.recipes import find_recipe
 from caelab.files import line_of, read_json, read_toml
 
 
@@ -19,17 +20,27 @@ from caelab.files import line_of, read_json, read_toml
     "train",
     "caelab train reference --epochs 20 --seed 1",
     "caelab train 'conv16 pool conv8 | up conv3' --data pictures",
-    "caelab train --config recipes/colorize-chroma.toml --device cuda",
+    "caelab train --config colorize-chroma --device cuda",
+    "caelab train --continue runs/reference-0123abcd --epochs 40",
 )
 @click.argument("network", required=False)
 @click.option(
     "--config",
     "file",
     type=PATH,
-    help="Recipe (.toml), or config.json of a run; command-line options take precedence.",
+    help=(
+        "Recipe (a .toml file, or a name that `caelab recipes` lists), or config.json of a run;"
+        " command-line options take precedence."
+    ),
 )
 @click.option("--out", type=PATH, help="Run directory.  [default: a new one in --runs]")
 @runs_option
+@click.option(
+    "--tensorboard",
+    type=PATH,
+    metavar="DIR",
+    help="Write the errors of each epoch for TensorBoard, to a folder of the run's name in DIR.",
+)
 @click.option(
     "--threads",
     type=click.IntRange(1),
@@ -42,6 +53,7 @@ def command(
     file: Path | None,
     out: Path | None,
     runs: Path,
+    tensorboard: Path | None,
     threads: int | None,
     as_json: bool,
     **options: Any,
@@ -58,11 +70,13 @@ def command(
         file: Configuration file in TOML.
         out: Run directory; by default one in ``runs``, named by the configuration.
         runs: Folder of the run directories.
+        tensorboard: Folder for TensorBoard.
         threads: CPU threads.
         as_json: Print JSON.
         options: Options of a run, as ``options`` declares them.
     """
     chosen = given_options({"network": network, **options})
+    file = file if file is None or file.suffix == ".json" else find_recipe(file, "run")
     recipe = read_options(file) if file else {}
     try:
         config = make_config(merge(recipe, chosen))
@@ -76,7 +90,12 @@ def command(
     from caelab.experiments.run import run
 
     set_threads(threads)
-    directory = run(config, out=out, runs=runs)
+    watch = None
+    if tensorboard is not None:
+        from caelab.experiments.tracking import TensorBoard
+
+        watch = TensorBoard(tensorboard)
+    directory = run(config, out=out, runs=runs, watch=watch)
     result = directory.read_result()
     if as_json:
         print_json({"run": str(directory.path), **result})
@@ -109,13 +128,13 @@ def _with_lines(
 
 
 def read_options(file: Path) -> dict[str, Any]:
-    """Read options from a recipe in TOML, or from the ``config.json`` of a run.
+    """Read options from a recipe, named or in TOML, or from the ``config.json`` of a run.
 
     Raises:
         InputError: The file is missing or not of its kind.
     """
     if file.suffix != ".json":
-        return read_toml(file, "recipe")
+        return read_toml(find_recipe(file, "run"), "recipe")
     content = read_json(file)
     # The card of a shipped model has its configuration in the same place as `config.json`.
     options = content.get("config", content)

@@ -37,6 +37,7 @@ def split_images(
     seed: int = 0,
     val_size: int | None = None,
     train_size: int | None = None,
+    test_size: int | None = None,
 ) -> Split:
     """Split into training, validation and test images, stratified by class if there are classes.
 
@@ -49,7 +50,8 @@ def split_images(
         seed: Seed of the shuffle, not negative.
         val_size: Largest number of validation images; the others join the training images.
         train_size: Largest number of training images. A smaller number chooses some of the images
-            that a larger number chooses; this holds for ``val_size``, too.
+            that a larger number chooses; this holds for ``val_size`` and ``test_size``, too.
+        test_size: Largest number of test images; the others are in no part.
 
     Raises:
         InputError: There is no official test set, or a part would be empty.
@@ -88,6 +90,8 @@ def split_images(
         rows["train"] = np.union1d(rows["train"], rest)
     if train_size is not None:
         rows["train"], _ = _choose(rows["train"], train_size, seed)
+    if test_size is not None:
+        rows["test"], _ = _choose(rows["test"], test_size, seed)
     return Split(**rows)
 
 

@@ -1,5 +1,7 @@
 """Build a run: the model's card from the training images, and the state before the first step."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from torch.optim.swa_utils import AveragedModel
@@ -81,7 +83,11 @@ def _gray_statistics(pixels: DeviceImages) -> tuple[tuple[float], tuple[float]]:
 
 
 def make_state(
-    config: RunConfig, description: Description, card: ModelCard, train: DeviceImages
+    config: RunConfig,
+    description: Description,
+    card: ModelCard,
+    train: DeviceImages,
+    weights: Mapping[str, torch.Tensor] | None = None,
 ) -> TrainingState:
     """Return the state before the first step, on the device of the training images.
 
@@ -90,6 +96,7 @@ def make_state(
         description: Description of its network.
         card: Card of its model.
         train: Training images; the initialization ``lsuv`` uses some of them.
+        weights: Weights of the network by name, in place of initial ones.
     """
     generator = generator_for(config.seed, "initialization")
     network = build(
@@ -103,7 +110,9 @@ def make_state(
     model = ImageModel.from_card(network, card)
     # Moved before the optimizer is made, which refers to the tensors on the device.
     model.to(device=train.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if config.init == "lsuv":
+    if weights is not None:
+        network.load_state_dict(weights)
+    elif config.init == "lsuv":
         # The generator of the weights draws them, too, so that only the seed decides which images
         # these are.
         chosen = torch.randperm(len(train), generator=generator)[:LSUV_IMAGES]

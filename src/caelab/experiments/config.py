@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -20,6 +21,7 @@ from pydantic import (
     PlainSerializer,
     PlainValidator,
     ValidationError,
+    model_validator,
 )
 from pydantic.fields import FieldInfo
 
@@ -35,6 +37,9 @@ from caelab.registry import Registry, load_plugins
 from caelab.training.config import AugmentationConfig, Finite, KindName, Table, reason
 from caelab.training.losses import LossConfig
 from caelab.training.optimizers import OptimizerConfig
+
+SOURCES = ("data", "start_weights", "start_run")
+"""Short names of parameters that say where something lies, and not what it is."""
 
 DEFAULTS = 2
 """Version of the defaults and of the names, so that a run with other defaults has another key."""
@@ -135,6 +140,14 @@ class DataConfig(Table):
             " all are used."
         ),
     )
+    test_size: int | None = Field(
+        default=None,
+        ge=1,
+        description=(
+            "Largest number of test images, chosen by the split's seed, for quick trials; the"
+            " others are not used. None: all of them."
+        ),
+    )
     normalize: Literal["none", "standardize"] = Field(
         default="standardize",
         description=(
@@ -181,6 +194,43 @@ class TargetConfig(Table):
     )
 
 
+class StartConfig(Table):
+    """What training starts with, if not with initial weights."""
+
+    weights: str | None = Field(
+        default=None,
+        description=(
+            "Start with the weights of a shipped model, a run or a weights file. Network,"
+            " degradation, target and normalization are theirs."
+        ),
+    )
+    run: str | None = Field(
+        default=None,
+        description=(
+            "Continue a finished run, whose directory this is, up to a larger number of epochs."
+            " All other parameters are that run's."
+        ),
+    )
+    fingerprint: str | None = Field(
+        default=None,
+        description=(
+            "Hash of these weights, or of the continued run's last state. It is read when the"
+            " configuration is made, and checked before training."
+        ),
+    )
+
+    @property
+    def source(self) -> str | None:
+        """Name or path of what training starts with."""
+        return self.run or self.weights
+
+    @model_validator(mode="after")
+    def _is_one_start(self) -> "StartConfig":
+        if self.run and self.weights:
+            raise ValueError("a run starts with weights or continues a run, not both")
+        return self
+
+
 class RunConfig(Table):
     """Everything that determines a run; the defaults train the reference network well.
 
@@ -193,6 +243,7 @@ class RunConfig(Table):
         description="A network text, or the name of a preset.",
     )
     data: DataConfig = DataConfig()
+    start: StartConfig = StartConfig()
     degradation: ParsedDegradation = Field(
         default=Degradation(),
         description="What turns clean images into inputs, such as gray or noise0.1+blur1.",
@@ -276,6 +327,16 @@ class RunConfig(Table):
         """
         return make_config(nest({**self.flat(), **changes}))
 
+    def without_paths(self, data: str) -> "RunConfig":
+        """Return the configuration for other machines, where paths of this one are of no use.
+
+        Args:
+            data: Name of the data.
+        """
+        flat = self.flat()
+        sources = {name: flat[name] and Path(flat[name]).name for name in SOURCES}
+        return self.replace(**{**sources, "data": data})
+
     def key(self, fingerprint: str) -> str:
         """Return eight hex digits that name this run on the data with that ``fingerprint``.
 
@@ -283,8 +344,8 @@ class RunConfig(Table):
         is hashed, so that a parameter that is added later leaves the names of finished runs; a
         default that changes needs a new ``DEFAULTS``.
         """
-        # The source may be a path; the fingerprint identifies the images themselves.
-        changes = {name: value for name, value in self.changes().items() if name != "data"}
+        # Sources may be paths; fingerprints identify the images and the weights themselves.
+        changes = {name: value for name, value in self.changes().items() if name not in SOURCES}
         changes |= {"network": self.network.text}
         # Keys are sorted, because the same configuration must have the same text.
         hashed = f"{DEFAULTS} {json.dumps(changes, sort_keys=True, default=str)} {fingerprint}"
@@ -318,6 +379,10 @@ class Parameter:
         return reduce(getattr, self.path, config)
 
 
+PREFIXES: Mapping[str, str] = {"test_time": "tta", "start": "start"}
+"""Tables whose parameters' short names begin alike."""
+
+
 def _parameters() -> Iterator[tuple[str, Parameter]]:
     for name, field in RunConfig.model_fields.items():
         table = field.annotation
@@ -326,20 +391,22 @@ def _parameters() -> Iterator[tuple[str, Parameter]]:
             continue
         for inner, inner_field in table.model_fields.items():
             short = name if inner in ("kind", "source") else inner
-            if name == "test_time":
-                short = f"tta_{inner}"
+            short = f"{PREFIXES[name]}_{inner}" if name in PREFIXES else short
             yield short, Parameter(path=(name, inner), field=inner_field)
 
 
 PARAMETERS: Mapping[str, Parameter] = dict(_parameters())
 """Every parameter by its short name, in the order of the tables.
 
-The short name is the last part of the path; of ``kind`` and ``source`` the table's name, and
-``tta_…`` for test-time augmentation.
+The short name is the last part of the path; of ``kind`` and ``source`` the table's name;
+``tta_…`` for test-time augmentation, and ``start_…`` for what training starts with.
 """
 
 PATHS: Mapping[str, str] = {name: parameter.dotted for name, parameter in PARAMETERS.items()}
 """The path of every parameter by its short name."""
+
+OPTIONS: Mapping[str, str] = {"start_weights": "from", "start_run": "continue"}
+"""Names of command-line options by the parameter's short name, where they differ."""
 
 SHORT_NAMES: Mapping[str, str] = {path: name for name, path in PATHS.items()}
 """The short name of every parameter by its path."""
@@ -416,15 +483,24 @@ def make_config(options: Mapping[str, Any]) -> RunConfig:
     """Return the configuration, or say which parameter is wrong and why.
 
     Args:
-        options: Nested tables of parameters, as in a recipe. What is missing has its default.
+        options: Nested tables of parameters, as in a recipe. What is missing has its default; if
+            training starts with given weights or continues a run, it has the value there.
 
     Raises:
         ConfigError: Parameters are unknown, of the wrong type or out of range; all are named.
+        InputError: What training starts with cannot be read.
 
     >>> config = make_config({"network": "strided", "optimizer": {"learning_rate": 0.01}})
     >>> config.optimizer.learning_rate, config.optimizer.kind
     (0.01, 'soap')
     """
+    stated = options.get("start")
+    start = stated if isinstance(stated, Mapping) else {}
+    if (start.get("weights") or start.get("run")) and not start.get("fingerprint"):
+        # Only now, as reading weights needs PyTorch. With a fingerprint they were read before.
+        from caelab.experiments.start import start_tables
+
+        options = merge(start_tables(start), options)
     try:
         return RunConfig(**options)
     except ValidationError as error:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from caelab.errors import InputError
-from caelab.experiments.config import RunConfig
+from caelab.experiments.config import OPTIONS, RunConfig
 from caelab.experiments.run_directory import RunDirectory, read_config
 from caelab.files import read_arrays, temporary_folder, to_json, write_text
 from caelab.models.card import ModelCard
@@ -121,7 +121,7 @@ def _card(directory: RunDirectory, name: str) -> dict[str, Any]:
     environment = directory.read(directory.environment)
     errors = read_arrays(directory.per_image)["mse"][:SAMPLE]
     # The path of the data is private; its name is enough to find it again.
-    published = config.replace(data=data if data in ("cifar10", "photos") else "auto")
+    published = config.without_paths(data if data in ("cifar10", "photos") else "auto")
     return {
         "config": published.model_dump(mode="json"),
         "name": name,
@@ -149,8 +149,9 @@ def train_command(config: RunConfig) -> str:
         if name.startswith("tta_"):
             # What differs from the defaults is switched on: `flip`, `scale`, or `shift` by pixels.
             tta.append(name.removeprefix("tta_") + ("" if value is True else str(value)))
-        elif name not in ("network", "data"):
-            flag = f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
+        elif name not in ("network", "data", "start_fingerprint"):
+            word = OPTIONS.get(name, name).replace("_", "-")
+            flag = f"--{'no-' if value is False else ''}{word}"
             words += [flag] if isinstance(value, bool) else [flag, str(value)]
     return shlex.join([*words, *(["--tta", ",".join(tta)] if tta else [])])
 

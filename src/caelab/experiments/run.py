@@ -1,7 +1,7 @@
 """One run: from a configuration to a run directory, resumable at any moment."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from caelab.experiments.setup import (
     prepare_data,
     require_trainable,
 )
+from caelab.experiments.start import Start, read_start
 from caelab.files import require_space
 from caelab.metrics.evaluate import squared_errors
 from caelab.models.inference import restoring
@@ -36,6 +37,9 @@ LOCK_SECONDS = 10.0
 """Longest wait for a run directory that another process holds: the worker of a study that was
 killed saves its state before it ends, and the study may be started again meanwhile."""
 
+OnEpoch = Callable[[Mapping[str, float]], object]
+"""Is called with the row of ``epochs.csv`` after each epoch."""
+
 
 def run(
     config: RunConfig,
@@ -45,6 +49,7 @@ def run(
     images: ImageSet | None = None,
     wait: float | None = None,
     expected: str | None = None,
+    watch: Callable[[RunDirectory], OnEpoch] | None = None,
 ) -> RunDirectory:
     """Train a network, measure it on the test images once, and return the run directory.
 
@@ -66,6 +71,9 @@ def run(
         wait: Seconds to wait for a run directory that another process holds; ten by default.
         expected: Name that :func:`run_name` gave the run elsewhere; with other data it would have
             another one, and is refused.
+        watch: Function that is called with the run directory before training, and returns what is
+            called after each epoch, when its state is saved. What that raises ends the run, which
+            can be resumed.
 
     Raises:
         InputError: The configuration, the data or the folder is wrong.
@@ -90,7 +98,11 @@ def run(
     # The checkpoint holds the weights several times over, with the optimizer's state, and a second
     # one is written before the first is replaced.
     require_space(directory.path, 64_000_000 + 40 * description.weights)
-    directory.claim(config, config.key(fingerprint), asdict(images.source))
+    source = asdict(images.source)
+    if (where := Path(source["where"])).exists():
+        # Absolute, so that a report finds the images from any folder.
+        source["where"] = str(where.absolute())
+    directory.claim(config, config.key(fingerprint), source)
     with (
         locked(directory.lock, wait=LOCK_SECONDS if wait is None else wait),
         as_begun(directory, device, precision) as precision,
@@ -101,25 +113,36 @@ def run(
         splits = prepare_data(images, split, device)
         # The device has its own copy of the parts that are used; the rest may be freed.
         del images
+        start = read_start(config.start)
+        card = make_card(config, description, splits.train, splits.source.name)
         context = RunContext(
             config=config,
             description=description,
             splits=splits,
-            card=make_card(config, description, splits.train, splits.source.name),
+            card=start.give_card(card) if start else card,
             precision=precision,
+            continued_from=start.epochs if start else 0,
         )
-        state = make_state(config, description, context.card, splits.train)
-        best = _resume(state, directory, describe_environment(device, precision))
-        _train(context, state, best, directory)
+        # A continued run takes its weights from the checkpoint: batch normalization is folded into
+        # the others.
+        weights = start.weights if start and start.checkpoint is None else None
+        state = make_state(config, description, context.card, splits.train, weights)
+        best = _resume(state, directory, describe_environment(device, precision), start)
+        _train(context, state, best, directory, watch(directory) if watch else None)
         state.model.load_state_dict(best.weights)
         finalize(directory, context, state.model, best)
     return directory
 
 
 def _resume(
-    state: TrainingState, directory: RunDirectory, environment: dict[str, Any]
+    state: TrainingState,
+    directory: RunDirectory,
+    environment: dict[str, Any],
+    start: Start | None,
 ) -> BestCheckpoint:
     """Load the checkpoint into ``state``, if there is one, and write ``environment.json``.
+
+    Without one of its own, a run that continues another loads the other's.
 
     The bits of a resumed run are those of an uninterrupted one only in the same environment, so
     what differs is recorded.
@@ -127,16 +150,10 @@ def _resume(
     saved = directory.load_checkpoint()
     if saved is None:
         directory.write(directory.environment, environment)
-        return BestCheckpoint()
-    try:
-        state.load_state_dict(saved["state"])
-        best = BestCheckpoint(**saved["best"])
-    # A file that can be read may hold anything.
-    except Exception as error:
-        raise InputError(
-            f"{directory.checkpoint} is not of this run ({type(error).__name__}). Delete it to"
-            " train this run from the start."
-        ) from error
+        if start is None or start.checkpoint is None:
+            return BestCheckpoint()
+        return _load(state, start.checkpoint, Path(start.name) / directory.checkpoint.name)
+    best = _load(state, saved, directory.checkpoint)
     before = directory.read(directory.environment)
     changed, earlier = differences(before, environment), before.get("resumed_with_other")
     known = earlier if isinstance(earlier, list) else []
@@ -145,8 +162,25 @@ def _resume(
     return best
 
 
+def _load(state: TrainingState, saved: Mapping[str, Any], file: Path) -> BestCheckpoint:
+    """Load the content of a checkpoint, which ``file`` holds, into ``state``."""
+    try:
+        state.load_state_dict(saved["state"])
+        return BestCheckpoint(**saved["best"])
+    # A file that can be read may hold anything.
+    except Exception as error:
+        raise InputError(
+            f"{file} is not of this run ({type(error).__name__}). Delete it to train this run from"
+            " the start."
+        ) from error
+
+
 def _train(
-    context: RunContext, state: TrainingState, best: BestCheckpoint, directory: RunDirectory
+    context: RunContext,
+    state: TrainingState,
+    best: BestCheckpoint,
+    directory: RunDirectory,
+    on_epoch: OnEpoch | None,
 ) -> None:
     """Train to the end, validate after each epoch, and save the state at the loop's yields."""
     config, train = context.config, context.splits.train
@@ -161,7 +195,7 @@ def _train(
     ):
         # A run can be interrupted between its last epoch and its result: it must not train another
         # epoch.
-        if _stops_early(config, best):
+        if _stops_early(context, best):
             return
         for epoch in fit(state, train, config, context.precision):
             if epoch is None:
@@ -174,11 +208,13 @@ def _train(
             if stop.is_set() or epoch is not None or waited > CHECKPOINT_SECONDS:
                 directory.save_checkpoint({"state": state.state_dict(), "best": vars(best)})
                 saved_at = time.monotonic()
+            if epoch is not None and on_epoch is not None:
+                on_epoch(best.records[-1])
             if stop.is_set():
                 raise Interrupted(
                     f"stopped in epoch {state.epoch + 1}; run the same command again to resume"
                 )
-            if epoch is not None and _stops_early(config, best):
+            if epoch is not None and _stops_early(context, best):
                 return
 
 
@@ -211,5 +247,8 @@ def _validate(
     )
 
 
-def _stops_early(config: RunConfig, best: BestCheckpoint) -> bool:
-    return config.patience is not None and best.epochs_since >= config.patience
+def _stops_early(context: RunContext, best: BestCheckpoint) -> bool:
+    patience = context.config.patience
+    # Whoever continues a run that had stopped early wants more epochs in any case.
+    since = min(best.epochs_since, len(best.records) - context.continued_from)
+    return patience is not None and since >= patience

@@ -335,14 +335,21 @@ def owns_folder(folder: Path, kind: str, marker: Path) -> bool:
 
 
 def run_name(config: RunConfig, fingerprint: str) -> str:
-    """Return the folder name of a run: the start of its network, and its key with these images.
+    """Return the folder name of a run: its network, its task, and its key with these images.
 
     >>> run_name(RunConfig(), "0123")
     'reference-...'
+    >>> run_name(RunConfig().replace(degradation="gray", target="chroma"), "0123")
+    'reference-gray-chroma-...'
     """
+    task = [str(config.degradation)] if config.degradation.steps else []
+    task += [config.target.kind] if config.target.kind != "rgb" else []
     # The name is for people, and short enough for every file system; the key makes it unique.
-    words = re.sub(r"[^A-Za-z0-9]+", "-", config.network_name).strip("-")
-    return f"{words[:40].strip('-')}-{config.key(fingerprint)}"
+    parts = [
+        re.sub(r"[^A-Za-z0-9.]+", "-", text)[:limit].strip("-.")
+        for text, limit in ((config.network_name, 40), *((each, 24) for each in task))
+    ]
+    return "-".join([*parts, config.key(fingerprint)])
 
 
 def read_config(run: Path) -> RunConfig:

@@ -1,6 +1,6 @@
 """A search for parameters and networks by the error on validation images, over ordinary runs.
 
-    [search]   name, trials, seed
+    [search]   name, trials, seed, pruner
     [base]     network = "conv{width} …", and any other parameter of a run, in its table
     [space]    width = [16, 32]                                        one of these values
                optimizer.learning_rate = {low = 1e-4, high = 1e-2}     a value in between
@@ -9,13 +9,18 @@ A name in ``[space]`` is a parameter of a run, or a placeholder in the network's
 between are drawn on a logarithmic scale, unless ``linear = true``. Trials are stored in a database
 of Optuna, so that a search resumes; its tree-structured Parzen estimator chooses the next trial
 (Bergstra et al. 2011; Akiba et al. 2019, arXiv 1907.10902).
+
+A pruner stops trials that do badly, by their validation error after each epoch: ``median`` those
+behind the median of the others, ``halving`` all but the best third after 1, 3, 9, … epochs
+(asynchronous successive halving; Li et al. 2020, arXiv 1810.05934).
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, assert_never
 
 import numpy as np
 from pydantic import AfterValidator, Field, ValidationError, model_validator
@@ -30,11 +35,15 @@ from caelab.experiments.config import (
     short_names,
     unknown_parameter,
 )
+from caelab.experiments.recipes import find_recipe
 from caelab.files import read_toml
 from caelab.training.config import Table, reason
 
 if TYPE_CHECKING:
     import optuna
+
+    from caelab.experiments.run import OnEpoch
+    from caelab.experiments.run_directory import RunDirectory
 
 FAILED = "failed because"
 """Attribute of a failed trial; an interrupted trial does not have it."""
@@ -73,6 +82,7 @@ class Search(Table):
         name: Name of the search and of its database.
         trials: Number of trials in total.
         seed: Seed of the choice of trials.
+        pruner: What stops trials that do badly; ``none`` trains all to their end.
         base: Tables of parameters that all runs share; the network may have placeholders.
         space: Values to try, by the short name of a parameter or by placeholder.
     """
@@ -80,6 +90,7 @@ class Search(Table):
     name: str
     trials: int = Field(default=20, ge=1)
     seed: int = Field(default=0, ge=0)
+    pruner: Literal["none", "median", "halving"] = "none"
     base: dict[str, Any]
     space: dict[str, Range | Choices]
 
@@ -97,32 +108,47 @@ class Search(Table):
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """A finished trial.
+    """A finished or pruned trial.
 
     Attributes:
         number: Number of the trial, from 0.
         values: Values that were tried, by name.
         run: Name of the run directory; empty if the trial failed.
-        error: Validation error; ``None`` if the trial failed.
+        error: Validation error; ``None`` if the trial failed. If it was pruned, the smallest so
+            far.
+        pruned_after: Number of epochs after which it was pruned; ``None`` if it was not.
     """
 
     number: int
     values: Mapping[str, Any]
     run: str
     error: float | None
+    pruned_after: int | None = None
 
 
-def read_search(file: Path, *, options: Mapping[str, Any], trials: int | None = None) -> Search:
+class _Pruned(Exception):
+    """The trial is stopped, as others do better."""
+
+
+def read_search(
+    file: Path,
+    *,
+    options: Mapping[str, Any],
+    trials: int | None = None,
+    pruner: str | None = None,
+) -> Search:
     """Read a search's file.
 
     Args:
-        file: TOML file.
+        file: TOML file, or the name of a recipe.
         options: Tables of parameters that take precedence over those of ``[base]``.
         trials: Number of trials instead of the file's.
+        pruner: Pruner instead of the file's.
 
     Raises:
         InputError: The file cannot be read, or something in it is wrong.
     """
+    file = find_recipe(file, "search")
     tables = {"search": {}, "base": {}, "space": {}} | read_toml(file, "search")
     if len(tables) > 3 or not all(isinstance(table, dict) for table in tables.values()):
         raise InputError(
@@ -134,7 +160,9 @@ def read_search(file: Path, *, options: Mapping[str, Any], trials: int | None = 
         raise InputError(
             f'{file}: [base] expected network = "…", with placeholders such as {{width}}.'
         )
-    header = {"name": file.stem} | tables["search"] | ({"trials": trials} if trials else {})
+    chosen = {"trials": trials, "pruner": pruner}
+    header = {"name": file.stem} | tables["search"]
+    header |= {name: value for name, value in chosen.items() if value is not None}
     try:
         search = Search(**header, base=base, space=space)
     except ValidationError as error:
@@ -179,6 +207,7 @@ def run_search(search: Search, *, runs: Path, file: Path) -> Iterator[Trial]:
 
     An interrupted trial is started again with the same values, and its run resumes. A trial whose
     network is impossible or whose training diverges counts as failed, and the search continues.
+    The run of a pruned trial is left unfinished; its own command would resume it.
 
     Args:
         search: The search.
@@ -194,10 +223,11 @@ def run_search(search: Search, *, runs: Path, file: Path) -> Iterator[Trial]:
     from caelab.experiments.run import run
     from caelab.training.fit import TrainingDiverged
 
-    failed = optuna.trial.TrialState.FAIL
+    failed, pruned = optuna.trial.TrialState.FAIL, optuna.trial.TrialState.PRUNED
+    study.pruner = _pruner(search)
     done = 0
     for trial in study.get_trials(deepcopy=False):
-        if trial.value is not None or FAILED in trial.user_attrs:
+        if trial.value is not None or trial.state == pruned or FAILED in trial.user_attrs:
             done += 1
             yield _trial(trial)
         elif not trial.state.is_finished():
@@ -209,19 +239,73 @@ def run_search(search: Search, *, runs: Path, file: Path) -> Iterator[Trial]:
         study.sampler = optuna.samplers.TPESampler(seed=int(entropy[0]))
         asked = study.ask()
         values = {name: _suggest(asked, name, levels) for name, levels in search.space.items()}
-        error = None
+        error: float | None = None
+        state: optuna.trial.TrialState | None = failed
         try:
-            directory = run(search.config(values), runs=runs)
-            error = directory.read_result()["validation_mse"]
+            config = search.config(values)
+            directory = run(config, runs=runs, watch=partial(_watch, asked, config.epochs))
             asked.set_user_attr("run", directory.path.name)
+            # A run that was finished before was not watched, and other trials are judged by it.
+            _report(asked, directory)
+            error, state = directory.read_result()["validation_mse"], None
+        except _Pruned:
+            state = pruned
         except (InputError, TrainingDiverged) as problem:
             asked.set_user_attr(FAILED, str(problem))
-        yield _trial(study.tell(asked, error, failed if error is None else None))
+        yield _trial(study.tell(asked, error, state))
+
+
+def _watch(trial: "optuna.Trial", epochs: int, directory: "RunDirectory") -> "OnEpoch":
+    trial.set_user_attr("run", directory.path.name)
+
+    def on_epoch(_: Mapping[str, float]) -> None:
+        # After the last epoch there is nothing left to save.
+        if 0 < _report(trial, directory) < epochs and trial.should_prune():
+            raise _Pruned
+
+    # A run that was pruned or interrupted before is judged by the epochs that it has.
+    if directory.epochs.is_file():
+        on_epoch({})
+    return on_epoch
+
+
+def _report(trial: "optuna.Trial", directory: "RunDirectory") -> int:
+    """Report the validation errors that are new; return the epoch of the last one, or 0."""
+    # All of them, because a run that resumes was watched before by another trial, or by none.
+    known = trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values
+    rows = [row for row in directory.read_epochs() if int(row["epoch"]) not in known]
+    for row in rows:
+        trial.report(row["validation_mse"], int(row["epoch"]))
+    return int(rows[-1]["epoch"]) if rows else 0
+
+
+def _pruner(search: Search) -> "optuna.pruners.BasePruner":
+    """Return the pruner of a search."""
+    from optuna import pruners
+
+    match search.pruner:
+        case "none":
+            return pruners.NopPruner()
+        case "median":
+            # The first epochs say little: the learning rate is still rising.
+            epochs = search.base.get("epochs", PARAMETERS["epochs"].default)
+            return pruners.MedianPruner(n_warmup_steps=epochs // 4)
+        case "halving":
+            return pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
+        case _:
+            assert_never(search.pruner)
 
 
 def _trial(stored: "optuna.trial.FrozenTrial") -> Trial:
-    run = stored.user_attrs.get("run", "")
-    return Trial(number=stored.number, values=stored.params, run=run, error=stored.value)
+    errors = stored.intermediate_values
+    pruned = stored.state.name == "PRUNED"
+    return Trial(
+        number=stored.number,
+        values=stored.params,
+        run=stored.user_attrs.get("run", "") if FAILED not in stored.user_attrs else "",
+        error=min(errors.values()) if pruned else stored.value,
+        pruned_after=max(errors) if pruned else None,
+    )
 
 
 def _open(search: Search, file: Path) -> "optuna.Study":
@@ -235,8 +319,8 @@ def _open(search: Search, file: Path) -> "optuna.Study":
     study = optuna.create_study(
         storage=f"sqlite:///{file}", study_name=search.name, load_if_exists=True
     )
-    # More trials, or another seed for those to come, continue the same search.
-    content = search.model_dump_json(exclude={"trials", "seed"})
+    # More trials, or another seed or pruner for those to come, continue the same search.
+    content = search.model_dump_json(exclude={"trials", "seed", "pruner"})
     if study.user_attrs.get("search", content) != content:
         raise InputError(f"{file} holds another search called {search.name}: choose another `out`.")
     study.set_user_attr("search", content)

@@ -12,6 +12,7 @@ from caelab.data.size import sides
 from caelab.data.split import Split, split_images
 from caelab.errors import InputError
 from caelab.experiments.config import PARAMETERS, DataConfig, RunConfig, preset_name
+from caelab.experiments.start import read_start
 from caelab.models.card import ModelCard
 from caelab.models.targets import PredictionTarget
 from caelab.networks.adapt import adapt
@@ -57,6 +58,7 @@ class RunContext:
         splits: Its data on the device.
         card: Card of its model.
         precision: Number format of convolutions.
+        continued_from: Number of epochs of the run that this one continues; 0 without one.
     """
 
     config: RunConfig
@@ -64,6 +66,7 @@ class RunContext:
     splits: DeviceSplits
     card: ModelCard
     precision: torch.dtype
+    continued_from: int = 0
 
 
 def describe_run(config: RunConfig) -> Description:
@@ -173,6 +176,7 @@ def load_data(data: DataConfig, images: ImageSet | None = None) -> tuple[ImageSe
         seed=data.split_seed,
         val_size=data.val_size,
         train_size=data.train_size,
+        test_size=data.test_size,
     )
     return images, split
 
@@ -189,8 +193,11 @@ def require_trainable(
         split: Indices of the training, validation and test images.
 
     Raises:
-        InputError: The images do not have the classes that the network predicts.
+        InputError: The images do not have the classes that the network predicts, or the run cannot
+            start as it should.
     """
+    if (start := read_start(config.start)) is not None:
+        start.require_fits(config, description, images.source.fingerprint)
     if config.target.kind in ("chroma", "bins") and not config.degradation.steps:
         _log.warning(
             "`degradation` is none, so the network sees the colors that `target` %s should predict:"

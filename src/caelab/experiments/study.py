@@ -1,6 +1,6 @@
 """A study: a family of networks around a base, trained over seeds. From a TOML file to a plan.
 
-    [study]     name, question, seeds
+    [study]     name, question, seeds; cross = [NAME, …], factors whose levels are combined
     [base]      network = …, and any other parameter of a run, in its table as in a recipe
     [factors]   NAME = [level, …]            a transformation of the base's network, or a parameter
                 optimizer.kind = [level, …]  a parameter in a table
@@ -8,18 +8,22 @@
     [networks]  "label" = "network"          networks without a factor
 
 A network is a text, or a table of parameters that differ from the base's, the network among them.
+Each level of a factor is tried alone; the levels of crossed factors in all combinations, too.
 All networks are described before any is trained, and all problems are reported at once.
 """
 
 import difflib
+import itertools
+import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from caelab.errors import InputError, printable
 from caelab.experiments.config import (
+    PATHS,
     SHORT_NAMES,
     ConfigError,
     RunConfig,
@@ -31,14 +35,26 @@ from caelab.experiments.config import (
     unknown_parameter,
 )
 from caelab.experiments.factors import TRANSFORMATIONS, Level, transform
+from caelab.experiments.recipes import find_recipe
 from caelab.files import line_of, read_toml
 from caelab.networks.ast import spell_out
 from caelab.networks.description import Description
+from caelab.networks.parser import parse
 
 BASE = "base"
 """Label of the base network."""
 
-FIXED = ("data", "size", "channels", "split", "split_seed", "val_size", "seed", "device")
+FIXED = (
+    "data",
+    "size",
+    "channels",
+    "split",
+    "split_seed",
+    "val_size",
+    "test_size",
+    "seed",
+    "device",
+)
 """Short names of parameters that are the same for a whole study: runs on other images cannot be
 compared."""
 
@@ -50,8 +66,14 @@ SAME_THROUGHOUT = (
 TABLES = ("study", "base", "factors", "networks")
 """Tables of a study's file."""
 
-STUDY_KEYS = ("name", "question", "seeds")
+STUDY_KEYS = ("name", "question", "seeds", "cross")
 """Keys of the table ``[study]``."""
+
+CROSS = " × "
+"""Stands between the factors, and between the levels, of a combination."""
+
+MAX_CROSSED_RUNS = 1000
+"""Number of runs up to which a study with crossed factors is not asked about."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +93,25 @@ class Variant:
     level: str
     config: RunConfig
     description: Description
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Level:
+    """One level of a factor, or one of each of several crossed factors.
+
+    Attributes:
+        label: Label of its variant.
+        factor: Name of the factor.
+        text: Level as text.
+        changes: Tables of parameters that differ from the base's.
+        transforms: Transformations of the network and their levels.
+    """
+
+    label: str
+    factor: str
+    text: str
+    changes: Mapping[str, Any]
+    transforms: tuple[tuple[str, Level], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,20 +151,22 @@ def read_study(
     *,
     options: Mapping[str, Any] | None = None,
     seeds: str | int | list[int] | None = None,
+    yes: bool = False,
 ) -> Study:
     """Read a study's file and describe all its networks.
 
     Args:
-        file: TOML file, or its content.
+        file: TOML file, the name of a recipe, or the content of a file.
         options: Tables of parameters that take precedence over those of ``[base]``.
         seeds: Number of seeds, or seeds (in a text joined by commas), instead of those of
             ``[study]``.
+        yes: Allow crossed factors to make more than ``MAX_CROSSED_RUNS`` runs.
 
     Raises:
         InputError: The file cannot be read or something in it is wrong. The message names every
             problem with its line in the file or the label of its network.
     """
-    reader = _Reader(file)
+    reader = _Reader(file, yes=yes)
     stem = file.stem if isinstance(file, Path) else "study"
     study = reader.study(stem, options or {}, None if seeds is None else read_seeds(seeds))
     if reader.problems or study is None:
@@ -165,10 +208,13 @@ def read_seeds(value: object) -> tuple[int, ...]:
 class _Reader:
     """Reads one file, or the content of one, and collects its problems."""
 
-    def __init__(self, file: Path | Mapping[str, Any]) -> None:
+    def __init__(self, file: Path | Mapping[str, Any], *, yes: bool) -> None:
+        file = find_recipe(file, "study") if isinstance(file, Path) else file
         self.content = read_toml(file, "study") if isinstance(file, Path) else file
         self.text = file.read_text(encoding="utf-8") if isinstance(file, Path) else ""
+        self.yes = yes
         self.problems: list[str] = []
+        self.levels: dict[str, list[_Level]] = {}
         self.variants: list[Variant] = []
         self.options: Mapping[str, Any] = {}
         self.labels: dict[str, str] = {}
@@ -224,27 +270,35 @@ class _Reader:
         if not self.add(BASE, "", "", base):
             return None
         for path, factor, levels in short_names(factors):
-            self.add_factor(path, factor, levels, base)
+            self.read_factor(path, factor, levels)
+            for level in self.levels.get(path, []):
+                self.add_level(level, base)
+        self.add_crossed(header.get("cross", []), len(networks), len(numbers or (0,)), base)
         for label, network in networks.items():
             self.add_network(label, "", "", base, network)
         return Study(
             name=str(name), question=question, seeds=numbers, variants=tuple(self.variants)
         )
 
-    def add_factor(self, path: str, factor: str, levels: object, base: Mapping[str, Any]) -> None:
-        """Add a variant for each level of a factor.
+    def read_factor(self, path: str, factor: str, levels: object) -> None:
+        """Read the levels of a factor.
 
         Args:
             path: Name of the factor as in the file; dotted for a parameter in a table.
             factor: Its short name.
             levels: Its levels as in the file.
-            base: Tables of the base.
         """
         words = factor.replace("_", " ")
         if isinstance(levels, dict):
-            for level, network in levels.items():
-                label = level if " " in level else f"{words} {level}"
-                self.add_network(label, factor, level, base, network)
+            self.levels[path] = [
+                _Level(
+                    label=level if " " in level else f"{words} {level}",
+                    factor=factor,
+                    text=level,
+                    changes=network if isinstance(network, dict) else {"network": network},
+                )
+                for level, network in levels.items()
+            ]
         elif not isinstance(levels, list) or not levels:
             self.report("factors", path, "expected a list of levels, or a table of networks.")
         elif factor in (*FIXED, "network") and path not in TRANSFORMATIONS:
@@ -254,16 +308,102 @@ class _Reader:
             listed = ", ".join(TRANSFORMATIONS)
             self.report("factors", path, f"{problem}. Factors of networks are {listed}.")
         else:
-            for level in levels:
-                label, changed = f"{words} {_level_text(level)}", nest({factor: level})
-                if path in TRANSFORMATIONS:
-                    try:
-                        network = self.variants[0].config.network
-                        changed = {"network": transform(network, path, level)}
-                    except InputError as error:
-                        self.problems.append(f"{label}: {error}")
-                        continue
-                self.add(label, factor, _level_text(level), merge(base, changed))
+            transforms = path in TRANSFORMATIONS
+            self.levels[path] = [
+                _Level(
+                    label=f"{words} {_level_text(level)}",
+                    factor=factor,
+                    text=_level_text(level),
+                    changes={} if transforms else nest({factor: level}),
+                    transforms=((path, level),) if transforms else (),
+                )
+                for level in levels
+            ]
+
+    def add_level(self, level: _Level, base: Mapping[str, Any]) -> None:
+        """Add the variant of a level to the study.
+
+        Args:
+            level: The level, or a combination.
+            base: Tables of the base.
+        """
+        changes = dict(level.changes)
+        if level.transforms:
+            try:
+                stated = changes.get("network", self.variants[0].config.network)
+                network = parse(stated) if isinstance(stated, str) else stated
+                for name, value in level.transforms:
+                    network = transform(network, name, value)
+            except InputError as error:
+                self.problems.append(f"{level.label}: {error}")
+                return
+            changes["network"] = network
+        self.add_network(level.label, level.factor, level.text, base, changes)
+
+    def add_crossed(
+        self, names: object, networks: int, seeds: int, base: Mapping[str, Any]
+    ) -> None:
+        """Add all combinations of the levels of crossed factors.
+
+        Args:
+            names: Names of the factors as in the file.
+            networks: Number of networks without a factor.
+            seeds: Number of seeds.
+            base: Tables of the base.
+        """
+        # What is wrong with a level would be said again of each of its combinations.
+        if names == [] or self.problems:
+            return
+        stated = self.levels
+        if not isinstance(names, list) or len({*map(str, names)}) < len(names) or len(names) == 1:
+            self.report("study", "cross", "expected the names of two or more factors.")
+            return
+        if missing := [name for name in names if name not in stated]:
+            problem = f"there is no factor {missing[0]} in [factors]."
+            self.report("study", "cross", f"{problem} There are: {', '.join(stated)}.")
+            return
+        # In the order of the file, whatever the order in which they are crossed.
+        crossed = [levels for path, levels in self.levels.items() if path in names]
+        combined = math.prod(len(levels) + 1 for levels in crossed)
+        alone = sum(map(len, self.levels.values())) - sum(map(len, crossed))
+        runs = (combined + alone + networks) * seeds
+        if runs > MAX_CROSSED_RUNS and not self.yes:
+            product = CROSS.join(str(len(levels) + 1) for levels in crossed)
+            self.report(
+                "study",
+                "cross",
+                f"{product} combinations with the base's levels make the study {runs:,} runs,"
+                f" more than {MAX_CROSSED_RUNS:,}. `yes` allows them.",
+            )
+            return
+        for count in range(2, len(crossed) + 1):
+            for factors_of_one in itertools.combinations(crossed, count):
+                for levels in itertools.product(*factors_of_one):
+                    self.add_combination(levels, base)
+
+    def add_combination(self, levels: Sequence[_Level], base: Mapping[str, Any]) -> None:
+        """Add the variant with several levels at once.
+
+        Args:
+            levels: One level of each of several factors.
+            base: Tables of the base.
+        """
+        label = CROSS.join(level.label for level in levels)
+        changed = [name for each in levels for _, name, _ in short_names(each.changes)]
+        if twice := [name for name in changed if changed.count(name) > 1]:
+            self.problems.append(
+                f"{label}: both levels state {PATHS.get(twice[0], twice[0])}, so they cannot be"
+                " combined."
+            )
+            return
+        combination = _Level(
+            label=label,
+            factor=CROSS.join(level.factor for level in levels),
+            text=CROSS.join(level.text for level in levels),
+            changes=merge({}, *(level.changes for level in levels)),
+            transforms=tuple(each for level in levels for each in level.transforms),
+        )
+        self.add_level(combination, base)
 
     def add_network(
         self, label: str, factor: str, level: str, base: Mapping[str, Any], network: Any

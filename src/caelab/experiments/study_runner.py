@@ -16,7 +16,7 @@ from caelab.data.image_set import ImageSet
 from caelab.data.split import Split
 from caelab.errors import InputError
 from caelab.experiments.arithmetic import begun_with
-from caelab.experiments.config import RunConfig
+from caelab.experiments.config import SOURCES, RunConfig
 from caelab.experiments.engines.base import Busy, Engine, Event, Failed, Finished, Job, Started
 from caelab.experiments.engines.timing import NetworkTimer
 from caelab.experiments.migration import RENAMED
@@ -415,9 +415,9 @@ def identify(study: Study, fingerprint: str) -> dict[str, Any]:
         fingerprint: Fingerprint of the images.
     """
     base = _plain(study.base)
-    # Data are compared by the fingerprint of the images. Seeds vary within a study, and a study may
-    # move to another device.
-    for name in ("data", "seed", "device"):
+    # Data and weights are compared by their fingerprints. Seeds vary within a study, and a study
+    # may move to another device.
+    for name in (*SOURCES, "seed", "device"):
         del base[name]
     return {"name": study.name, "base": base, "data": fingerprint}
 

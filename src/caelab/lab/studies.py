@@ -2,13 +2,11 @@
 
 import dataclasses
 from collections.abc import Iterable
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from caelab.device import has_bfloat16
-from caelab.errors import InputError
 from caelab.experiments.config import RunConfig, nest
+from caelab.experiments.recipes import recipe_file
 from caelab.experiments.setup import describe_run
 from caelab.experiments.study import BASE, Study, Variant, read_study
 from caelab.lab.budgets import Budget
@@ -50,7 +48,7 @@ def second(budget: Budget, base: RunConfig) -> Study:
     Raises:
         InputError: The recipe is missing, or its networks do not fit the images.
     """
-    study = _read("architectures.toml", base, epochs=budget.epochs, train_size=budget.limit)
+    study = _read("architectures", base, epochs=budget.epochs, train_size=budget.limit)
     return dataclasses.replace(
         study,
         name="exercise-2",
@@ -80,7 +78,7 @@ def third(budget: Budget, base: RunConfig, best: str) -> Study:
     simple = [
         _variant(label, gray.replace(target=target)) for label, target in BEST_NETWORK.items()
     ]
-    recipe = _read("colorize-ideas.toml", base, **amount, precision=precision)
+    recipe = _read("colorize-ideas", base, **amount, precision=precision)
     ideas = [
         dataclasses.replace(idea, label=UNET if idea.label == BASE else f"{UNET}, {idea.label}")
         for idea in recipe.variants
@@ -121,23 +119,10 @@ def _read(recipe: str, base: RunConfig, **options: Any) -> Study:
         if name not in ("network", "epochs", "train_size", "seed")
     }
     changed = {name: value for name, value in options.items() if value is not None}
-    return read_study(_recipe(recipe), options=nest({**shared, **changed}))
+    return read_study(recipe_file(recipe), options=nest({**shared, **changed}))
 
 
 def _variant(label: str, config: RunConfig) -> Variant:
     return Variant(
         label=label, factor="", level="", config=config, description=describe_run(config)
     )
-
-
-def _recipe(name: str) -> Path:
-    """Find a recipe in the installed package, or in the repository that it is run from.
-
-    Raises:
-        InputError: It is in neither.
-    """
-    installed = Path(str(files("caelab"))) / "recipes" / name
-    for path in (installed, Path(__file__).parents[3] / "recipes" / name):
-        if path.is_file():
-            return path
-    raise InputError(f"the recipe {name} is not at {installed}. Install caelab again.")

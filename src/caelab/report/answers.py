@@ -189,8 +189,8 @@ def results_json(inputs: ReportInputs, answers: Answers, tables: list[dict[str, 
         answers=answers,
         runs={
             name: RunRecord(
-                # The path of the images is private, and of no use on another machine.
-                config=run.config.replace(data=run.source.get("name")).model_dump(mode="json"),
+                # Paths are private, and of no use on another machine.
+                config=run.config.without_paths(run.source["name"]).model_dump(mode="json"),
                 data={key: value for key, value in run.source.items() if key != "where"},
                 environment=run.environment,
                 result=run.result,

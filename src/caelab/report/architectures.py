@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import PlainSerializer
 
-from caelab.experiments.study import BASE
+from caelab.experiments.study import BASE, CROSS
 from caelab.experiments.study_results import StudyRow
 from caelab.metrics.moderated import Contrast, ModeratedErrors, Verdict, moderate
 from caelab.metrics.statistics import (
@@ -152,6 +152,22 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Interaction:
+    """How much two changes do together beyond what each of them does alone.
+
+    Attributes:
+        architecture: Network with both changes.
+        alone: Networks with one of them each.
+        contrast: Test error of the network with both, as a multiple of the base's error times the
+            factors of both single changes, and the verdict; 1 if the changes do not interact.
+    """
+
+    architecture: Named
+    alone: tuple[Named, Named]
+    contrast: Contrast
+
+
+@dataclass(frozen=True, kw_only=True)
 class FamilyAnswer:
     """The relation between code size and error where only the code changes.
 
@@ -226,6 +242,7 @@ class Analysis:
         effects: Effects of every level of every factor.
         ranking: The largest certain effect of each factor at the base's code size, by falling
             size.
+        interactions: Interactions of every two levels of crossed factors.
         family: Relation between code size and error where only the code changes; ``None`` with
             fewer than three sizes.
         code_size: Relation between code size and error across all architectures.
@@ -238,6 +255,7 @@ class Analysis:
     best: Named | None
     effects: tuple[LevelEffect, ...]
     ranking: tuple[Ranked, ...]
+    interactions: tuple[Interaction, ...]
     family: FamilyAnswer | None
     code_size: CodeSizeAnswer
     equal_size: EqualSizeAnswer
@@ -289,6 +307,7 @@ def analyze(
         ),
         effects=effects,
         ranking=_ranking(effects),
+        interactions=_interactions(measured, reference, errors) if reference else (),
         family=_family(measured, reference, errors),
         code_size=_code_size(distinct, seed),
         equal_size=_equal_size(measured, distinct, errors),
@@ -345,7 +364,7 @@ def error_points(architectures: Sequence[Architecture], attribute: str) -> np.nd
 def _effects(
     measured: Sequence[Architecture], base: Architecture, errors: ModeratedErrors
 ) -> tuple[LevelEffect, ...]:
-    levels = [each for each in measured if each.factor]
+    levels = [each for each in measured if each.factor and CROSS not in each.factor]
     # Explicit networks are no levels: each additional comparison would widen all intervals.
     contrasts = errors.against(base.label, labels=[each.label for each in levels])
     return tuple(
@@ -378,6 +397,32 @@ def _ranking(effects: Iterable[LevelEffect]) -> tuple[LevelEffect, ...]:
     ]
     largest = {each.factor: each for each in sorted(decided, key=size)}
     return tuple(sorted(largest.values(), key=size, reverse=True))
+
+
+def _interactions(
+    measured: Sequence[Architecture], base: Architecture, errors: ModeratedErrors
+) -> tuple[Interaction, ...]:
+    single = [each for each in measured if each.factor and CROSS not in each.factor]
+    # A combination has the names of both factors and levels, in an order that is not known here.
+    pairs = {
+        (CROSS.join((one.factor, other.factor)), CROSS.join((one.level, other.level))): (one, other)
+        for one, other in itertools.permutations(single, 2)
+    }
+    crossed = {
+        each.label: (each, pairs[each.factor, each.level])
+        for each in measured
+        if (each.factor, each.level) in pairs
+    }
+    contrasts = errors.contrasts(
+        {
+            label: {label: 1.0, one.label: -1.0, other.label: -1.0, base.label: 1.0}
+            for label, (_, (one, other)) in crossed.items()
+        }
+    )
+    return tuple(
+        Interaction(architecture=each, alone=alone, contrast=contrasts[label])
+        for label, (each, alone) in crossed.items()
+    )
 
 
 def _ratio(value: int | None, base: int | None) -> float | None:

@@ -182,7 +182,7 @@ def most_different(values: Mapping[str, np.ndarray], count: int) -> np.ndarray:
 def _difference(first: FinishedRun, second: FinishedRun) -> str:
     if first.source["fingerprint"] != second.source["fingerprint"]:
         return f"their data are {first.source.get('where')} and {second.source.get('where')}"
-    for name in ("size", "split", "split_seed"):
+    for name in ("size", "split", "split_seed", "test_size"):
         one, other = getattr(first.config.data, name), getattr(second.config.data, name)
         if one != other:
             return f"{name} is {one} and {other}"

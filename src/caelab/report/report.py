@@ -30,6 +30,9 @@ from caelab.report.shortcomings import measure_shortcomings, shortcoming_part
 from caelab.report.study_baselines import LinearAnswer
 from caelab.report.study_report import study_part
 
+REFERENCE = "reference"
+"""Preset of the network that exercise 1 is about."""
+
 PICTURES = ("grid", "grid_networks", "samples", "effects_figure", "predicted")
 """Names of the pictures at the top of the page, in the sections' values."""
 
@@ -197,8 +200,14 @@ def _by_task(inputs: ReportInputs, names: Mapping[str, str]) -> _Tasks:
     """
     studies = [study for study in inputs.studies if _compares_architectures(study)]
     rest = [study.runs.values() for study in inputs.studies if study not in studies]
-    loose = {run.name: run for run in itertools.chain(inputs.runs, *rest)}.values()
+    # `runs/*` names the runs of studies, too, which then count as the studies'.
+    studied = {name for study in inputs.studies for name in study.runs}
+    single = [run for run in inputs.runs if run.name not in studied]
+    loose = {run.name: run for run in itertools.chain(single, *rest)}.values()
     reconstructing = group_by_seed(run for run in loose if run.degradation == "none")
+    # Exercise 1 is about the reference network, which `runs/*` has anywhere; the others keep their
+    # order.
+    reconstructing.sort(key=lambda group: group[0].config.network_name != REFERENCE)
     # A report without single runs shows exercise 1 by the first network of each study.
     reconstructing = reconstructing or [
         group

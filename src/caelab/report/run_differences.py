@@ -149,7 +149,7 @@ def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 def _labels(run: FinishedRun, names: Sequence[str]) -> str:
     """Return options as a label: ``flip`` where one is on, ``flip –`` where it is off."""
-    labels, options = [], run.config.flat()
+    labels, options = [], {**run.config.flat(), **run.options}
     for name in names:
         value, spaced = options[name], name.replace("_", " ")
         shown = {None: " –", False: " –", True: ""}.get(value, f" {value}")

@@ -41,8 +41,26 @@ class RunImages:
             InputError: They cannot be loaded, or the source now holds other images.
         """
         # Runs with the same data set share its images, even if their splits differ.
-        key, source = run.images[:2], self._data or run.config.data.source
+        key = run.images[:2]
         if key not in self._sets:
+            try:
+                self._sets[key] = self._find(run)
+            except InputError as error:
+                # The error is kept, too, because reading the data again may take long.
+                self._sets[key] = error
+        found = self._sets[key]
+        if isinstance(found, InputError):
+            raise InputError(str(found))
+        return found
+
+    def _find(self, run: FinishedRun) -> ImageSet:
+        sources: list[str | ImageSet] = [self._data] if self._data else []
+        if not sources:
+            # Where the run had them comes first: "auto" may mean other images by now.
+            where = run.source.get("where", "")
+            sources = [*([where] if where and Path(where).exists() else []), run.config.data.source]
+        problems = []
+        for source in sources:
             try:
                 images = (
                     source
@@ -51,19 +69,18 @@ class RunImages:
                         source, size=run.config.data.shape[1:], channels=run.config.data.channels
                     )
                 )
-                if images.source.fingerprint != run.source["fingerprint"]:
-                    raise InputError(
-                        f"the images at {images.source.where} are not those that {run.name} was"
-                        " trained on."
-                    )
-                self._sets[key] = images
             except InputError as error:
-                # The error is kept, too, because reading the data again may take long.
-                self._sets[key] = error
-        found = self._sets[key]
-        if isinstance(found, InputError):
-            raise InputError(str(found))
-        return found
+                problems.append(error)
+                continue
+            if images.source.fingerprint == run.source["fingerprint"]:
+                return images
+            problems.append(
+                InputError(
+                    f"the images at {images.source.where} are not those that {run.name} was trained"
+                    " on."
+                )
+            )
+        raise problems[0]
 
     def part(
         self, run: FinishedRun, part: Literal["train", "validation", "test"] = "test"

@@ -18,7 +18,7 @@ from caelab.metrics.moderated import moderate
 from caelab.metrics.statistics import Interval, mean_interval
 from caelab.networks import Description
 
-NOT_OF_THE_GROUP = ("seed", "device", "data")
+NOT_OF_THE_GROUP = ("seed", "device", "data", "start_fingerprint")
 """Options in which the runs of a group may differ; data sets are compared by their fingerprint."""
 
 
@@ -54,6 +54,8 @@ class FinishedRun:
         """Its options by short name, except those in which the runs of a group may differ."""
         # A preset's name and its text are one network.
         options = {**self.config.flat(), "network": self.description.text}
+        # The seeds of a group continue different runs.
+        options["start_run"] = self.config.start.run is not None
         return {name: options[name] for name in options if name not in NOT_OF_THE_GROUP}
 
     @property
@@ -62,13 +64,17 @@ class FinishedRun:
         return float(self.result["test"]["mse"])
 
     @property
-    def images(self) -> tuple[str, int | str, str, int]:
-        """Fingerprint, size, split and its seed: runs that share them have the same test images."""
+    def images(self) -> tuple[str, int | str, str, int, int | None]:
+        """Fingerprint, size, split, its seed and the test images' largest number.
+
+        Runs that share them have the same test images.
+        """
         return (
             self.source["fingerprint"],
             self.config.data.size,
             self.config.data.split,
             self.config.data.split_seed,
+            self.config.data.test_size,
         )
 
     @property

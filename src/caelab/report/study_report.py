@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from caelab.errors import InputError
-from caelab.report.architectures import Analysis, Architecture, LevelEffect
+from caelab.report.architectures import Analysis, Architecture, Interaction, LevelEffect
 from caelab.report.document import Cell, Drawing, ImageRows, Part
 from caelab.report.figures.effects import draw_effects
 from caelab.report.figures.networks import draw_code_size, draw_equal_size, draw_front
@@ -87,6 +87,10 @@ def study_part(
             )
         ],
         "linear": answer,
+        "interactions": [
+            _interaction(each)
+            for each in sorted(analysis.interactions, key=lambda each: each.contrast.ratio.estimate)
+        ],
         "at_size": at_size,
         **{
             f"{name}_figure": Drawing(f"{study.name}-{name.replace('_', '-')}", draw)
@@ -149,6 +153,15 @@ def _effect(each: LevelEffect) -> tuple[Cell, ...]:
         *(bound - 1 for bound in (ratio.estimate, ratio.low, ratio.high)),
         *(contrast.verdict, each.same_code, ", ".join(each.also), each.factor),
         *(contrast.more_seeds, each.cost_ratios["weights"], each.cost_ratios["code_size"]),
+    )
+
+
+def _interaction(each: Interaction) -> tuple[Cell, ...]:
+    contrast, ratio = each.contrast, each.contrast.ratio
+    return (
+        each.architecture.label,
+        *(bound - 1 for bound in (ratio.estimate, ratio.low, ratio.high)),
+        *(contrast.verdict, contrast.more_seeds, each.architecture.mse.estimate),
     )
 
 
