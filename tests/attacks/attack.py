@@ -319,9 +319,7 @@ class Attacks:
 
     def tamper(self) -> str:
         """Change a file of an interrupted run, and go on with it."""
-        name = self.rng.choice(
-            ["config.json", "environment.json", "checkpoint.pt", "epochs.csv", ".lock"]
-        )
+        name = self.rng.choice(sorted(file.name for file in self.interrupted.iterdir()))
         original = (self.interrupted / name).read_bytes()
         with self.folder(self.train) as folder:
             shutil.copytree(self.interrupted, folder / "run")
