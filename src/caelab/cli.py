@@ -16,6 +16,8 @@ from caelab.commands.messages import NoteHandler, usage_message, with_flags
 from caelab.commands.streams import prepare_streams, stdout_error
 from caelab.errors import ExpectedError, printable_lines
 from caelab.experiments.interrupt import ending_signals
+from caelab.memory import VARIABLE as MEMORY_VARIABLE
+from caelab.memory import read_size
 from caelab.registry import PLUGINS_VARIABLE, load_plugins
 
 SECTIONS: Mapping[str, Mapping[str, str]] = {
@@ -96,8 +98,16 @@ class Commands(click.Group):
         f"  [also: the environment variable {PLUGINS_VARIABLE}]"
     ),
 )
+@click.option(
+    "--max-memory",
+    metavar="SIZE",
+    help=(
+        "Memory that images and pictures may take, such as 4G; larger ones are refused."
+        f"  [default: three quarters of the machine's or container's; also: {MEMORY_VARIABLE}]"
+    ),
+)
 @click.version_option(__version__, prog_name="caelab")
-def caelab(plugins: tuple[str, ...]) -> None:
+def caelab(plugins: tuple[str, ...], max_memory: str | None) -> None:
     """Run the convolutional-autoencoder workbench.
 
     Describe a network in a line of text, train it, measure it honestly. Results go to stdout,
@@ -107,6 +117,9 @@ def caelab(plugins: tuple[str, ...]) -> None:
         earlier = os.environ.get(PLUGINS_VARIABLE)
         # An environment variable, and not a list in memory, because worker processes inherit it.
         os.environ[PLUGINS_VARIABLE] = os.pathsep.join([*plugins, *([earlier] if earlier else [])])
+    if size := max_memory or os.environ.get(MEMORY_VARIABLE):
+        read_size(size)
+        os.environ[MEMORY_VARIABLE] = size
     if os.environ.get(PLUGINS_VARIABLE):
         # At once: otherwise a plug-in would fail only when a name is unknown.
         load_plugins()

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from caelab.data import arrays as arrays_module
 from caelab.data import folder as folder_module
 from caelab.data.folder import read_picture
 from caelab.data.load import load_images
@@ -316,7 +315,7 @@ def test_postscript_is_not_run(tmp_path: Path) -> None:
 
 
 def test_more_images_than_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrays_module, "MEMORY_LIMIT", 10_000)
+    monkeypatch.setenv("CAELAB_MAX_MEMORY", "20K")
     make_folder(tmp_path, ["a.png", "b.png"])
     assert len(load_images(tmp_path, size=32).images) == 2
     with pytest.raises(InputError, match="Choose a smaller size"):

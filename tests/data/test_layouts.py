@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from caelab.data import arrays, cifar100
+from caelab.data import cifar100
 from caelab.data.image_set import TEST, VALIDATION
 from caelab.data.load import load_images
 from caelab.data.split import split_images
@@ -167,7 +167,7 @@ def test_archives_of_arrays_that_are_no_data_set(
     with pytest.raises(InputError, match="different shapes"):
         load_images(path)
     # A few kilobytes of zip can become gigabytes.
-    monkeypatch.setattr(arrays, "MEMORY_LIMIT", 10_000)
+    monkeypatch.setenv("CAELAB_MAX_MEMORY", "20K")
     np.savez_compressed(path, images=np.zeros((100, 20, 20), np.uint8))
     with pytest.raises(InputError, match="unpacks to more"):
         load_images(path)

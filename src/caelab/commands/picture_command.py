@@ -11,6 +11,7 @@ from caelab.commands.help import HelpCommand, documented_command
 from caelab.commands.messages import with_flags
 from caelab.commands.output import echo, json_option, print_json
 from caelab.errors import InputError, printable
+from caelab.memory import max_memory
 from caelab.progress import progress
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def process_pictures(
     from caelab.pictures.batch import work
     from caelab.pictures.inputs import find_jobs
     from caelab.pictures.open_model import open_model, require_task
-    from caelab.pictures.read import PIXEL_LIMIT
+    from caelab.pictures.read import PIXEL_BYTES, PIXEL_LIMIT
 
     def some(*names: str) -> dict[str, Any]:
         return {name: options[name] for name in names}
@@ -153,7 +154,7 @@ def process_pictures(
                 partial(process, each),
                 compare=compare,
                 force=options["force"],
-                max_pixels=options["max_pixels"] or PIXEL_LIMIT,
+                max_pixels=min(options["max_pixels"] or PIXEL_LIMIT, max_memory() // PIXEL_BYTES),
             ):
                 documents.append(_show(outcome, options))
                 bar()

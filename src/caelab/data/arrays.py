@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 from caelab.color import luminance
 from caelab.data.image_set import FREE, TEST, TRAIN, VALIDATION, ImageSet, Source, fingerprint
 from caelab.errors import InputError
-
-MEMORY_LIMIT = 8 * 2**30
-"""Largest size of an array that is read, and of all images of a data set, in bytes."""
+from caelab.memory import max_memory
 
 PARTS = {
     "train": TRAIN, "training": TRAIN,
@@ -161,8 +159,13 @@ def number_classes(
     return tuple(map(str, found.tolist())), numbers.astype(np.int64)
 
 
+def memory_limit() -> int:
+    """Return the bytes that images may take: half of those of inputs, as training copies them."""
+    return max_memory() // 2
+
+
 def require_memory(count: int, channels: int, height: int, width: int, *, where: str) -> None:
-    """Raise unless images fit into ``MEMORY_LIMIT``.
+    """Raise unless images fit into :func:`memory_limit`.
 
     Args:
         count: Number of images.
@@ -174,10 +177,10 @@ def require_memory(count: int, channels: int, height: int, width: int, *, where:
     Raises:
         InputError: They take more.
     """
-    if count * channels * height * width > MEMORY_LIMIT:
+    if count * channels * height * width > (limit := memory_limit()):
         raise InputError(
-            f"{where}: {count} images of {height}×{width} pixels take over"
-            f" {MEMORY_LIMIT >> 30} GiB. Choose a smaller size, or fewer images."
+            f"{where}: {count} images of {height}×{width} pixels take over {limit / 2**30:.2g} GiB."
+            " Choose a smaller size, or fewer images, or raise the limit: `caelab --max-memory`."
         )
 
 
@@ -220,8 +223,8 @@ def read_arrays(path: Path) -> ImageSet:
         return join_arrays({"": (images, None)}, name="array", where=str(path))
     with _reading(path), zipfile.ZipFile(path) as archive:
         sizes = [member.file_size for member in archive.infolist()]
-        if sum(sizes) > MEMORY_LIMIT:
-            raise ValueError(f"it unpacks to more than {MEMORY_LIMIT >> 30} GiB")
+        if sum(sizes) > (limit := memory_limit()):
+            raise ValueError(f"it unpacks to more than {limit / 2**30:.2g} GiB")
     with _reading(path), np.load(path, allow_pickle=False) as file:
         parts = {
             word: (file[images], file[labels] if labels else None)

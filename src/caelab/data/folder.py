@@ -66,8 +66,8 @@ def read_folder(folder: Path, *, size: Sides, channels: int = 3) -> ImageSet:
         channels: 3 for RGB, 1 for gray.
 
     Raises:
-        InputError: There is no picture, more than a tenth are broken, or the images would take over
-            8 GiB.
+        InputError: There is no picture, more than a tenth are broken, or the images do not fit
+            into the memory for inputs.
     """
     paths = list(find_files(folder, suffixes=SUFFIXES))
     if not paths:
@@ -107,7 +107,7 @@ def read_pictures(
         ``int64 (N,)``, and a note about the others.
 
     Raises:
-        InputError: More than a tenth are broken, or the images would take over 8 GiB.
+        InputError: More than a tenth are broken, or the images do not fit into the memory.
     """
     if channels not in (1, 3):
         raise InputError(f"`data.channels` {channels}: pictures are read as 3 channels, or 1.")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from caelab.data.arrays import MEMORY_LIMIT, Arrays, join_arrays
+from caelab.data.arrays import Arrays, join_arrays, memory_limit
 from caelab.data.image_set import ImageSet
 from caelab.errors import InputError
 
@@ -63,7 +63,7 @@ def _read(path: Path, axes: int) -> NDArray[np.uint8]:
             if len(header) < 4 + 4 * axes or header[:4] != bytes([0, 0, 8, axes]):
                 raise ValueError("its header is not that of MNIST's files")
             shape = np.frombuffer(header[4:], ">u4").tolist()
-            if (size := math.prod(shape)) > MEMORY_LIMIT:
+            if (size := math.prod(shape)) > memory_limit():
                 raise ValueError(f"it claims {size} bytes")
             content = stream.read(size)
             if len(content) < size or stream.read(1):

@@ -26,6 +26,9 @@ PIXEL_LIMIT = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 """Default of the largest number of pixels of a file, all its pages together. Pillow refuses twice
 the number from which it warns: a file of a few kilobytes can claim any size."""
 
+PIXEL_BYTES = 32
+"""Bytes that a pixel takes on its way from file to file: 16 were measured for 8 bits a channel."""
+
 _KEPT_INFO = ("comment", "dpi", "exif", "xmp")
 """Items of a Pillow image's ``info`` that hold for its result, too."""
 
@@ -132,7 +135,10 @@ def _reason(error: Exception) -> str:
 
 
 def _too_large(limit: int) -> str:
-    return f"claims to be larger than {limit:,} pixels, the limit. Reduce it, or raise `max_pixels`"
+    return (
+        f"claims to be larger than {limit:,} pixels, the limit. Reduce it, or raise `max_pixels`"
+        " (and `caelab --max-memory`)"
+    )
 
 
 def picture_of(image: Image.Image) -> Picture:
