@@ -173,6 +173,12 @@ def main() -> None:
         if pressed:
             # NumPy, whose import is interrupted, continues and fails in another way.
             click.echo("interrupted", err=True)
+        elif isinstance(error, ModuleNotFoundError) and not _is_ours(error):
+            click.echo(
+                f"failed: the package {error.name} is not installed. Install caelab with all that"
+                " it needs, without `--no-deps`.",
+                err=True,
+            )
         elif not isinstance(error, OSError) or (full := stdout_error()) is None:
             raise
         # A reader that has closed the pipe, such as `head`, has what it wanted.
@@ -182,6 +188,11 @@ def main() -> None:
         # A program that calls this function may log in its own way afterwards.
         logger.removeHandler(notes)
     sys.exit(code)
+
+
+def _is_ours(error: ModuleNotFoundError) -> bool:
+    """Return whether the missing module is one of caelab."""
+    return (error.name or "caelab").partition(".")[0] == "caelab"
 
 
 def _explain_option(error: click.NoSuchOption) -> click.UsageError:

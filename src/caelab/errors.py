@@ -2,7 +2,6 @@
 
 import unicodedata
 from collections.abc import Iterable
-from pathlib import Path
 
 
 def printable(name: object) -> str:
@@ -76,14 +75,20 @@ def alternatives(names: Iterable[str]) -> str:
 
 
 def missing_extra(purpose: str, extra: str) -> InputError:
-    """Return the error for a missing package, with a command that installs it.
-
-    >>> print(missing_extra("a search needs Optuna", "search"))
-    a search needs Optuna: pip install 'optuna>=4'
+    """Return the error for a missing package, with the command that installs it.
 
     Args:
-        purpose: What needs the package.
+        purpose: What needs the package, such as "a search needs Optuna".
         extra: Name of caelab's extra that has the package.
+    """
+    return InputError(f"{purpose}: {install_command(extra)}")
+
+
+def install_command(extra: str) -> str:
+    """Return the command that installs the packages of an extra.
+
+    >>> print(install_command("search"))
+    pip install 'optuna>=4'
     """
     from importlib.metadata import PackageNotFoundError, requires  # slow, and rarely needed
 
@@ -98,23 +103,4 @@ def missing_extra(purpose: str, extra: str) -> InputError:
         if requirement.replace("'", '"').endswith(f'extra == "{extra}"')
     ]
     # Without metadata, or with those of an older checkout, the extra is not among them.
-    words = " ".join(wanted) or f"'caelab[{extra}]'"
-    return InputError(f"{purpose}: pip install {words}")
-
-
-def is_our_fault(error: Exception) -> bool:
-    """Return whether an error is a mistake in caelab's code, and not in a file that it reads.
-
-    Libraries raise errors of nearly every kind for damaged files. Those that a wrong program
-    raises, in caelab's own lines, are never a file's fault: a version of a library that lacks a
-    method must not make every file "damaged".
-    """
-    if not isinstance(error, AttributeError | ImportError | NameError | TypeError):
-        return False
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return (
-        trace is not None
-        and Path(__file__).parent in Path(trace.tb_frame.f_code.co_filename).parents
-    )
+    return f"pip install {' '.join(wanted)}" if wanted else f"pip install 'caelab[{extra}]'"

@@ -280,6 +280,15 @@ def test_broken_pictures_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert caplog.messages[0] == images.source.note
 
 
+def test_a_method_that_pillow_lacks_breaks_no_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_folder(tmp_path, ["a.png", "b.png"])
+    monkeypatch.delattr(Image.Image, "has_transparency_data")
+    with pytest.raises(AttributeError):
+        load_images(tmp_path)
+
+
 def test_too_many_broken_pictures(tmp_path: Path) -> None:
     make_folder(tmp_path, ["a.png", "b.png", "c.png"])
     (tmp_path / "b.png").write_bytes(b"")

@@ -1,6 +1,5 @@
 """Reads pictures as images of one size: those in a folder, or opened ones."""
 
-import contextlib
 import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -118,9 +117,12 @@ def read_pictures(
 
     def read(numbered: tuple[int, Path | IO[bytes] | Image.Image]) -> None:
         index, picture = numbered
-        with contextlib.suppress(Exception):  # broken files raise errors of all kinds
+        try:
             images[index] = read_picture(picture, size=size, channels=channels)
             whole[index] = True
+        except Exception as error:  # broken files raise errors of all kinds
+            if _is_our_fault(error):
+                raise
 
     remaining = enumerate(pictures)
     with (
@@ -151,6 +153,18 @@ def read_pictures(
         f" ({listed})"
     )
     return images[: len(good)], good, note
+
+
+def _is_our_fault(error: Exception) -> bool:
+    """Return whether an error is a mistake in caelab's own lines, and not in a file.
+
+    With a version of Pillow that lacks a method, all pictures would otherwise be "damaged".
+    """
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    raised_here = trace is not None and trace.tb_frame.f_globals is globals()
+    return raised_here and isinstance(error, AttributeError | NameError | TypeError)
 
 
 def read_picture(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from caelab.errors import InputError
+from caelab.errors import InputError, install_command
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Format:
     @property
     def install(self) -> str:
         """How to install the missing package."""
-        return f"install {self.package}: pip install 'caelab[formats]'"
+        return f"install {self.package}: {install_command('formats')}"
 
 
 _PHOTOGRAPH = {"alpha", "profile", "exif", "xmp"}

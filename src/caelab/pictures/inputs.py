@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from caelab.errors import InputError, printable
+from caelab.errors import InputError, install_command, printable
 from caelab.files import find_files
 from caelab.pictures.formats import (
     SUFFIX_FORMATS,
@@ -249,7 +249,7 @@ def _passed_over(suffixes: Counter[str]) -> str:
     files = "1 file was" if suffixes.total() == 1 else f"{suffixes.total():,} files were"
     note = f"{files} passed over: {kinds}."
     if missing := sorted(suffixes.keys() & SUFFIX_FORMATS.keys()):
-        note += f" To read {', '.join(missing)}, run pip install 'caelab[formats]'."
+        note += f" To read {', '.join(missing)}, run {install_command('formats')}."
     return note
 
 

@@ -1,5 +1,6 @@
 """Open a model for pictures, on PyTorch or onnxruntime, and check what it was trained to undo."""
 
+import importlib.util
 from pathlib import Path
 from typing import Literal
 
@@ -25,8 +26,8 @@ def open_model(
 
     Args:
         name_or_path: Name or path, as for :func:`caelab.pictures.model_files.find_model`.
-        runtime: Library that computes; by default the one that the file is for. ``"onnx"`` takes
-            the ONNX file next to weights.
+        runtime: Library that computes; by default the one that the file is for, and ``"onnx"``
+            where PyTorch is not installed. ``"onnx"`` takes the ONNX file next to weights.
         threads: Threads of the library; by default one per core.
         device: Device of PyTorch; onnxruntime computes on the CPU.
 
@@ -37,6 +38,8 @@ def open_model(
     3
     """
     file, name = find_model(name_or_path), printable(name_or_path)
+    if runtime is None and importlib.util.find_spec("torch") is None:
+        runtime = "onnx"
     if runtime == "onnx" and file.suffix != ONNX:
         if not file.with_suffix(ONNX).is_file():
             raise InputError(
