@@ -146,6 +146,8 @@ def main() -> None:
     for number in ending_signals():
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, interrupt)
+    # It remarks in several lines that a user without a home has no folder for its settings.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     logger, notes = logging.getLogger("caelab"), NoteHandler()
     logger.addHandler(notes)
     code = 0

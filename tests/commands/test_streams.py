@@ -141,6 +141,33 @@ def test_the_encoding_of_a_process_is_kept() -> None:
 
 
 @needs_shell
+def test_a_user_without_a_home_draws_without_a_word(tmp_path: Path) -> None:
+    script = (
+        "import contextlib, pwd\n"
+        "def nobody(_): raise KeyError\n"
+        "pwd.getpwuid = nobody\n"
+        "from caelab.cli import main\n"
+        "with contextlib.suppress(SystemExit): main()\n"
+        "import caelab.plotting\n"
+        "from caelab.files import cache_folder\n"
+        "assert cache_folder().is_absolute()\n"
+    )
+    kept = {
+        name: value for name, value in os.environ.items() if "CACHE" not in name and name != "HOME"
+    }
+    answer = subprocess.run(
+        [sys.executable, "-c", script, "glossary", "PSNR"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=kept,
+    )
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert not list(tmp_path.iterdir())
+
+
+@needs_shell
 @pytest.mark.parametrize(
     ("words", "code", "lines"),
     [

@@ -6,6 +6,7 @@ where forking is unsafe, each worker is a new interpreter.
 """
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import signal
@@ -207,6 +208,7 @@ def _work(
     from caelab.device import set_threads
 
     set_threads(threads)
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # as in the command line's own process
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(EOFError, OSError, Interrupted):  # the parent ended
         shared = None if images is None else images.open()
