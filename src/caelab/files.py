@@ -357,6 +357,15 @@ def cache_folder() -> Path:
     return Path(tempfile.gettempdir()) / f"caelab-cache-{user}"
 
 
+def without_home(text: str) -> str:
+    """Return a path, or a command with paths, with ``~`` for the user's home folder."""
+    try:
+        home = str(Path.home())
+    except RuntimeError:
+        return text
+    return text if len(home) < 3 else re.sub(rf"{re.escape(home)}(?=[/\\\\\s]|$)", "~", text)
+
+
 def find_files(
     folder: Path, *, suffixes: Collection[str] | None = None, recursive: bool = True
 ) -> Iterator[Path]:

@@ -6,7 +6,7 @@ import torch
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
 from caelab.experiments.run_directory import RunDirectory, locked, read_config, run_name
-from caelab.files import TEMPORARY, read_json
+from caelab.files import TEMPORARY, read_json, without_home
 
 SOURCE = {"name": "photos", "where": "", "note": "", "fingerprint": "abc"}
 
@@ -122,3 +122,22 @@ def test_rows_without_sensible_numbers_are_said(tmp_path: Path, rows: str) -> No
     directory.epochs.write_text(f"epoch,validation_mse\n{rows}\n")
     with pytest.raises(InputError, match="sensible numbers"):
         directory.read_epochs()
+
+
+def test_the_home_folder_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "someone"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "someone"))
+    where = str(tmp_path / "someone" / "pictures")
+    directory = RunDirectory(tmp_path / "run")
+    directory.claim(RunConfig().replace(data=where), "k1", {**SOURCE, "where": where})
+    content = read_json(directory.config)
+    assert "someone" not in directory.config.read_text()
+    assert Path(content["data"]["where"]).expanduser() == Path(where)
+    assert read_config(directory.path).data.source == content["data"]["where"]
+    assert without_home(f"{where} {tmp_path}/someone2") == f"~/pictures {tmp_path}/someone2"
+
+
+def test_a_configuration_that_is_a_list_is_said(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"config": [], "key": 3}')
+    with pytest.raises(InputError, match="holds another run"):
+        RunDirectory(tmp_path).claim(RunConfig(), "k1", SOURCE)

@@ -23,6 +23,7 @@ from caelab.files import (
     read_csv,
     read_json,
     to_json,
+    without_home,
     write_bytes,
     write_csv,
     write_text,
@@ -171,7 +172,8 @@ class RunDirectory:
         # which then resumes.
         if owns_folder(self.path, "run", self.config):
             content = self.read(self.config)
-            if is_flat(content.get("config", {})):
+            stored = content.get("config")
+            if isinstance(stored, dict) and is_flat(stored):
                 raise InputError(
                     f"{self.path} holds a run of an earlier version of caelab: it can be evaluated"
                     " and reported, but not continued. Choose another folder to train it again."
@@ -183,9 +185,11 @@ class RunDirectory:
                     " folder."
                 )
             return
-        self.write(
-            self.config, {"key": key, "config": config.model_dump(mode="json"), "data": source}
-        )
+        options = config.model_dump(mode="json")
+        # Run directories are passed on, and the name of a user is private.
+        options["data"]["source"] = without_home(options["data"]["source"])
+        source = {**source, "where": without_home(source["where"])}
+        self.write(self.config, {"key": key, "config": options, "data": source})
 
     def write(self, file: Path, content: dict[str, Any]) -> None:
         """Write a JSON document; numbers that are not finite become ``null``."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from caelab.errors import InputError
 from caelab.experiments.study import BASE
-from caelab.files import write_text
+from caelab.files import without_home, write_text
 from caelab.report.answers import Answers, answer_data, results_json
 from caelab.report.colorization import answer_colors, comparison_part, ideas_part
 from caelab.report.document import Part
@@ -104,7 +104,7 @@ def write_report(
         "runs": [*inputs.all_runs.values()],
         "main": tasks.main,
         # The lab's command trains missing runs; the report's command only reads runs.
-        "command": inputs.lab.command or command,
+        "command": without_home(inputs.lab.command or command),
         "bitmaps": bitmaps,
     }
     beginning = Part("report", {**shared, **opening}, 0), Part("answers", shared)

@@ -58,7 +58,10 @@ class RunImages:
         if not sources:
             # Where the run had them comes first: "auto" may mean other images by now.
             where = run.source.get("where", "")
-            sources = [*([where] if where and Path(where).exists() else []), run.config.data.source]
+            sources = [
+                *([where] if where and Path(where).expanduser().exists() else []),
+                run.config.data.source,
+            ]
         problems = []
         for source in sources:
             try:
