@@ -37,9 +37,11 @@ def main() -> None:
     ways = {
         "gray": grays,
         "sepia": {name: Picture(pixels=_sepia(gray.pixels)) for name, gray in grays.items()},
+        "caelab colorize": {name: colorize(model, [gray])[0] for name, gray in grays.items()},
         **{
-            "scale " + ", ".join(map(str, scales)): {
-                name: colorize(model, [gray], scales=scales)[0] for name, gray in grays.items()
+            f"scale {', '.join(map(str, scales))}, saturation 1": {
+                name: colorize(model, [gray], scales=scales, saturation=1.0)[0]
+                for name, gray in grays.items()
             }
             for scales in SCALES
         },

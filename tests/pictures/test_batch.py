@@ -1,5 +1,6 @@
 """A folder of pictures is done to its end, whatever some of them are."""
 
+import errno
 import io
 import os
 import sys
@@ -200,6 +201,20 @@ def test_several_pictures_in_one_pipe_are_refused(
         assert (outcome.error is None) is done
     result = "PNG" if format_ == "GIF" else format_
     assert taken.getvalue().count(several(result, 1)[:4]) == 1
+
+
+def test_a_full_disk_behind_standard_output_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    job = Job(source=folder / "0.png", target=None)
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=SimpleNamespace(write=full)))
+    (outcome,) = work([job], same)
+    assert outcome.error is not None
+    assert os.strerror(errno.ENOSPC) in outcome.error
+    assert "error in caelab" not in outcome.error
 
 
 def test_pictures_that_belong_to_another_are_no_second_ones() -> None:

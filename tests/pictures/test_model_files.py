@@ -17,7 +17,7 @@ from caelab.models.inference import restoring
 from caelab.models.weights_file import load_model
 from caelab.pictures import model_files
 from caelab.pictures.model_files import ShippedModel, find_model, shipped_models
-from caelab.pictures.open_model import command_for
+from caelab.pictures.open_model import command_for, open_model
 
 
 @pytest.fixture
@@ -90,6 +90,21 @@ def test_all_that_ships_is_small_and_has_a_card() -> None:
         assert (shipped.card["network"], shipped.card["target"]) == (card.network, card.target)
         assert shipped.card["limits"]
         assert shipped.card["license"] == "Apache-2.0"
+
+
+def test_the_colorizer_is_used_for_photographs_as_was_measured() -> None:
+    results = Path(__file__).parents[2] / "benchmarks" / "results" / "saturation.json"
+    measured = json.loads(results.read_text())
+    card = shipped_models()["colorize"].card["photographs"]
+    best = measured["confirming"][0]
+    assert (card["scales"], card["saturation"]) == (best["scales"], best["saturation"])
+    assert card["n"] == measured["n"]["confirming"]
+    for name in ("ciede2000", "gray_ciede2000", "mean_ratio", "nearer_than_gray"):
+        assert card[name] == pytest.approx(best[name], rel=1e-3)
+    assert best["ciede2000"] < best["gray_ciede2000"]
+    model = open_model("colorize", device="cpu")
+    assert (list(model.scales), model.saturation) == (best["scales"], best["saturation"])
+    assert open_model("reference", device="cpu").saturation == 1
 
 
 def test_names_are_found_without_torch() -> None:

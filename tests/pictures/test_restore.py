@@ -1,6 +1,8 @@
 """Colors are added and the luma stays; whatever else a picture has stays too."""
 
 import io
+import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -168,6 +170,38 @@ def test_photographs_are_seen_larger_than_training_images(
         function=function, channels=1, color_space="ycbcr", geometry=Geometry(multiple=2), size=32
     )
     colorize(model, [Picture(pixels=np.full((*size, 1), 128, np.uint8))])
+
+
+def test_photographs_are_seen_and_colored_as_the_model_says(tinting: PictureModel) -> None:
+    seen = []
+
+    def function(images: Floats) -> Floats:
+        seen.append(min(images.shape[2:]))
+        return tinting.function(images)
+
+    model = replace(
+        tinting,
+        function=function,
+        size=32,
+        scales=(32, 64),
+        saturation=0.4,
+        variants=lambda *_: function,
+    )
+    small, large = (Picture(pixels=np.full((side, 90, 1), 128, np.uint8)) for side in (63, 64))
+
+    def colored(model: PictureModel, picture: Picture, **options: object) -> tuple[float, set[int]]:
+        seen.clear()
+        (result,) = colorize(model, [picture], **options)  # type: ignore[arg-type]
+        planes = chroma(result.pixels.astype(np.float32) / 255)
+        strength = float(np.hypot(*planes.mean(axis=(1, 2)))) / math.hypot(0.08, 0.11)
+        return pytest.approx(strength, abs=0.03), set(seen)
+
+    assert colored(model, small) == (1, {48})
+    assert colored(model, large) == (0.4, {32, 64})
+    assert colored(model, large, saturation=1.0) == (1, {32, 64})
+    assert colored(model, large, scales=[40]) == (0.4, {40})
+    # An answer that is drawn is as colorful as it is.
+    assert colored(model.variant(0, 0), large) == (1, {48})
 
 
 def test_saturation_multiplies_the_chroma_and_leaves_the_luma(

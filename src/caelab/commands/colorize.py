@@ -22,14 +22,13 @@ from caelab.processors import default_threads
     "--scale",
     metavar="N,N",
     help="Shorter sides in pixels at which the network sees a picture; its answers are averaged."
-    "  [default: 1.5 times the side of its training images]",
+    "  [default: those in the model's card, or 1.5 times the side of its training images]",
 )
 @click.option(
     "--saturation",
     type=click.FloatRange(0, 10),
-    default=1.0,
-    show_default=True,
-    help="Factor for the colors: above 1 they are livelier, and mistakes are, too.",
+    help="Factor for the colors: with larger ones they are livelier, and mistakes are, too."
+    "  [default: that in the model's card, or 1]",
 )
 @click.option(
     "--variants",
@@ -39,7 +38,7 @@ from caelab.processors import default_threads
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the variants."
 )
-def command(scale: str | None, saturation: float, **options: Any) -> None:
+def command(scale: str | None, saturation: float | None, **options: Any) -> None:
     """Color PICTURES: files, folders, patterns, or - for standard input and output.
 
     Sharpness and brightness stay: the luminance of the result is that of the picture. Colors that
@@ -50,7 +49,7 @@ def command(scale: str | None, saturation: float, **options: Any) -> None:
 
     Args:
         scale: Scale of the picture that the network sees.
-        saturation: Factor of the chroma.
+        saturation: Factor of the chroma; ``None`` for the model's.
         options: Options of pictures, as ``picture_command`` declares them, and of the variants.
     """
     from caelab.pictures.colorize import colorize

@@ -156,8 +156,11 @@ class _Worker:
                 comparison = self.compare(pages[0], results[0])
                 write_picture(job.comparison, comparison.picture, force=self.force)
                 metrics = comparison.metrics
-        except OSError:
-            raise  # of standard output, such as a pipe whose reader has ended
+        except BrokenPipeError:
+            raise  # the reader of standard output has ended, and so does the command
+        except OSError as failure:
+            # Only that of standard output is none of a file's, which say more.
+            error = f"{job.name}: standard output cannot be written: {failure.strerror}."
         except Exception as failure:
             error = _message(job, failure)
         return Outcome(job=job, error=error, notes=notes, metrics=metrics)

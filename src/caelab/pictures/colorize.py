@@ -23,11 +23,9 @@ from caelab.pictures.tiles import batches
 STRIP_PIXELS = 2**16
 """Pixels that are brought to full size at a time: the arrays stay in the processor's cache."""
 
-PHOTOGRAPH = 1.5
-"""Factor between the size at which the network sees photographs and that of its training images.
-Of shorter sides of 32, 48 and 64 pixels, 48 gave nine photographs of scikit-image and scikit-learn
-the smallest color difference (CIEDE2000 11.8, 11.3 and 12.0: ``python -m benchmarks.photographs``).
-"""
+THUMBNAIL = 1.5
+"""Factor between the size at which the network sees pictures and that of its training images, where
+its card names none for photographs."""
 
 MAX_ASPECT = 8
 """A view for the network is at most this many times longer than wide; longer pictures are squeezed
@@ -39,7 +37,7 @@ def colorize(
     pictures: Sequence[Picture],
     *,
     scales: Sequence[int] | None = None,
-    saturation: float = 1.0,
+    saturation: float | None = None,
     threads: int = 2,
 ) -> list[Picture]:
     """Color pictures; their luma stays as it is, within the rounding of their values.
@@ -52,9 +50,10 @@ def colorize(
         model: Model of gray images that returns chroma, or RGB whose YCbCr chroma is used.
         pictures: Those of one size go through the network together. Colors that they have are
             ignored.
-        scales: Shorter sides in pixels; by default 1.5 times the training images' side, but no more
-            than the picture has, and no less than that side.
-        saturation: Factor of the chroma: networks trained by squared error give pale colors.
+        scales: Shorter sides in pixels. By default those of the model for photographs; for smaller
+            pictures, or where it has none, 1.5 times the training images' side, but no more than
+            the picture has, and no less than that side.
+        saturation: Factor of the chroma; by default that of the model for photographs, or 1.
         threads: Threads that bring the colors to full size.
 
     Returns:
@@ -76,8 +75,8 @@ def colorize(
     prepared = [_in_srgb_gray(picture) for picture in pictures]
     # Views of equal size share a batch, of whichever picture and scale.
     views: dict[Size, list[int]] = defaultdict(list)
-    for scale in scales or (None,):
-        for index, picture in enumerate(prepared):
+    for index, picture in enumerate(prepared):
+        for scale in scales or (model.scales if _is_photograph(picture, model) else (None,)):
             views[_view_size(picture.size, scale, model)].append(index)
     found: list[list[Floats]] = [[] for _ in pictures]
     for size, members in views.items():
@@ -87,9 +86,22 @@ def colorize(
                 found[index].append(own)
     space = SPACES[model.color_space or "ycbcr"]
     return [
-        _merge_at_full_size(picture, saturation * _mean(chroma), space, threads=threads)
+        _merge_at_full_size(
+            picture, _saturation(picture, saturation, model) * _mean(chroma), space, threads=threads
+        )
         for picture, chroma in zip(prepared, found, strict=True)
     ]
+
+
+def _saturation(picture: Picture, saturation: float | None, model: PictureModel) -> float:
+    if saturation is not None:
+        return saturation
+    return model.saturation if _is_photograph(picture, model) else 1.0
+
+
+def _is_photograph(picture: Picture, model: PictureModel) -> bool:
+    """Say whether a picture is as large as those for which the model's scales were chosen."""
+    return bool(model.scales) and min(picture.size) >= max(model.scales)
 
 
 def _in_srgb_gray(picture: Picture) -> Picture:
@@ -115,7 +127,7 @@ def _view_size(size: Size, scale: int | None, model: PictureModel) -> Size:
         return fixed, fixed
     multiple, shorter = model.geometry.multiple, min(size)
     if scale is None:
-        scale = min(max(shorter, model.size), round(PHOTOGRAPH * model.size))
+        scale = min(max(shorter, model.size), round(THUMBNAIL * model.size))
     wanted = (min(side * scale / shorter, MAX_ASPECT * scale) for side in size)
     height, width = (max(1, round(side / multiple)) * multiple for side in wanted)
     return height, width

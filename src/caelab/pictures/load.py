@@ -18,7 +18,8 @@ Batches go straight through the network, and to its code and back:
 True
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,7 +37,7 @@ from caelab.models.inference import Inference
 from caelab.models.weights_file import load_model
 from caelab.pictures.backends.torch import on_arrays, torch_picture_model
 from caelab.pictures.colorize import colorize
-from caelab.pictures.model_files import find_model
+from caelab.pictures.model_files import find_model, photograph_settings
 from caelab.pictures.open_model import ONNX, Device, command_for
 from caelab.pictures.picture import Floats, Picture, to_planes
 from caelab.pictures.read import metadata_of, picture_of
@@ -59,10 +60,18 @@ class Model:
         network: The module, with normalization and target, in evaluation mode.
     """
 
-    def __init__(self, network: ImageModel, card: ModelCard, device: torch.device) -> None:
+    def __init__(
+        self,
+        network: ImageModel,
+        card: ModelCard,
+        device: torch.device,
+        *,
+        photographs: Mapping[str, Any] | None = None,
+    ) -> None:
         self.network = network
         self.card = card
-        self._model = torch_picture_model(network, card, device)
+        model = torch_picture_model(network, card, device)
+        self._model = replace(model, **photographs or {})
         inference = Inference(network)
         self._restore = on_arrays(inference.restore, device)
         self._encode = on_arrays(inference.encode, device)
@@ -73,7 +82,11 @@ class Model:
         return f"<caelab model: {card.network}, {card.degradation} to {card.target}>"
 
     def restore(
-        self, images: ImagesT, *, scales: Sequence[int] | None = None, saturation: float = 1.0
+        self,
+        images: ImagesT,
+        *,
+        scales: Sequence[int] | None = None,
+        saturation: float | None = None,
     ) -> ImagesT:
         """Undo what the model was trained to undo: colorize, denoise, reconstruct.
 
@@ -83,7 +96,7 @@ class Model:
             images: A picture or a batch.
             scales: For pictures to be colorized: shorter sides in pixels at which the network sees
                 them, see :func:`caelab.pictures.colorize.colorize`.
-            saturation: For pictures to be colorized: factor of the chroma.
+            saturation: For pictures to be colorized: factor of the chroma, see there.
 
         Returns:
             A picture of the same kind and type, of uint8 for bool; a Pillow image with the EXIF and
@@ -206,7 +219,7 @@ def load(name_or_path: str | Path, *, device: Device = "auto") -> Model:
         )
     where = choose_device(device)
     network, card = load_model(file, where)
-    return Model(network, card, where)
+    return Model(network, card, where, photographs=photograph_settings(file))
 
 
 def _picture(images: Image.Image | Array) -> Picture:

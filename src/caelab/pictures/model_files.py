@@ -90,3 +90,22 @@ def find_model(name_or_path: str | Path) -> Path:
         "The path of a run directory or of a weights file is a model, too; commands for pictures"
         " also take an ONNX file."
     )
+
+
+def photograph_settings(file: Path) -> dict[str, Any]:
+    """Return how a shipped model is best used for photographs, as its card says.
+
+    Returns:
+        The ``scales`` and the ``saturation`` of a
+        :class:`caelab.pictures.backends.base.PictureModel`; nothing for any other model.
+
+    >>> photograph_settings(find_model("denoise"))
+    {}
+    """
+    card = file.with_suffix(".json")
+    if file.parent != FOLDER or not card.is_file():
+        return {}
+    measured = read_json(card).get("photographs")
+    if not measured:
+        return {}
+    return {"scales": tuple(measured["scales"]), "saturation": measured["saturation"]}

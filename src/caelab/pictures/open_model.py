@@ -1,13 +1,14 @@
 """Open a model for pictures, on PyTorch or onnxruntime, and check what it was trained to undo."""
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from caelab.degrade.degradation import Degradation
 from caelab.errors import InputError, printable
 from caelab.pictures.backends.base import PictureModel
-from caelab.pictures.model_files import find_model
+from caelab.pictures.model_files import find_model, photograph_settings
 
 Runtime = Literal["torch", "onnx"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -54,7 +55,8 @@ def open_model(
             )
         from caelab.pictures.backends.onnx import load_onnx
 
-        return load_onnx(file, threads=threads)
+        model = load_onnx(file, threads=threads)
+        return replace(model, **photograph_settings(file))
     # Imported here, because a model in ONNX format needs no torch.
     from caelab.device import choose_device, set_threads
     from caelab.models.weights_file import load_model
@@ -62,7 +64,8 @@ def open_model(
 
     set_threads(threads)
     where = choose_device(device)
-    return torch_picture_model(*load_model(file, where), where)
+    model = torch_picture_model(*load_model(file, where), where)
+    return replace(model, **photograph_settings(file))
 
 
 def require_task(

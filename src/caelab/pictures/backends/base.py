@@ -56,6 +56,9 @@ class PictureModel:
             function returns images.
         variants: Returns the function that gives one of the model's plausible answers, by its index
             and a seed; ``None`` where a picture has one answer.
+        scales: Shorter sides in pixels at which it sees photographs, whose shorter sides are none
+            less; empty where the best were not measured.
+        saturation: Factor of the chroma of photographs by which it is nearest to the truth.
     """
 
     function: Function
@@ -65,6 +68,8 @@ class PictureModel:
     degradation: Degradation = field(default_factory=Degradation)
     color_space: str | None = None
     variants: Callable[[int, int], Function] | None = None
+    scales: tuple[int, ...] = ()
+    saturation: float = 1.0
 
     @classmethod
     def of_card(
@@ -110,7 +115,8 @@ class PictureModel:
             raise InputError(
                 "an ONNX file gives one answer to a picture: variants need the weights."
             )
-        return replace(self, function=self.variants(number, seed))
+        # What is best for the mean of all answers is not for one that is drawn.
+        return replace(self, function=self.variants(number, seed), scales=(), saturation=1.0)
 
     def __call__(self, images: Floats) -> Floats:
         """Apply the function.
