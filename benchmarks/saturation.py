@@ -48,7 +48,7 @@ def main() -> None:
     confirming = _measure(
         model, colored[1::2], [best_way, (best_way[0], 1.0), ((48,), 1.0)], step=1
     )
-    document = {
+    document: dict[str, Any] = {
         "benchmark": "saturation",
         "model": "colorize",
         "photographs": len(photographs),

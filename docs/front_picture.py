@@ -49,7 +49,7 @@ def main() -> None:
     photographs = [_photograph(name) for name in PHOTOGRAPHS]
     grays = [each.convert("L").convert("RGB") for each in photographs]
     colorizer = caelab.load("colorize")
-    predicted = [colorizer.restore(each) for each in grays]
+    predicted = [colorizer.restore(each, scales=[48], saturation=1.0) for each in grays]
     shown = {
         **{name: [each.transpose(1, 2, 0) for each in images] for name, images in blocks.items()},
         "gray": grays,

@@ -132,6 +132,11 @@ def test_profile_and_exif_are_kept(format_: str, depth: type, wide_profile: byte
             {"pixels": np.zeros((4, 4, 3), np.uint16)},
             "JPEG2000 holds 8 bits a channel here, not 16",
         ),
+        (
+            "BMP",
+            {"alpha": np.zeros((4, 4), np.uint8)},
+            "BMP holds no transparency; the picture was laid on white",
+        ),
         ("BMP", {"metadata": Metadata(exif=b"Exif\0\0")}, "BMP does not hold: EXIF"),
         (
             "JPEG",

@@ -168,7 +168,7 @@ def _fitted(picture: Picture, format_: Format) -> tuple[Picture, list[str]]:
         picture = replace(picture, pixels=np.rint(laid).astype(picture.pixels.dtype), alpha=None)
     # Pillow cannot write gray with alpha in four formats, nor can it read such a 16-bit TIFF.
     deep_tiff = format_.name == "TIFF" and picture.most > 255
-    if picture.channels == 2 and (format_.name in ("AVIF", "BMP", "HEIF", "WEBP") or deep_tiff):
+    if picture.channels == 2 and (format_.name in ("AVIF", "HEIF", "WEBP") or deep_tiff):
         picture = replace(picture, pixels=picture.pixels.repeat(3, axis=2))
     metadata, lost = picture.metadata.held_by(format_)
     if picture.icc and "profile" not in holds:

@@ -58,7 +58,7 @@ FORMATS = {
     each.name: each
     for each in (
         Format(name="AVIF", suffixes=(".avif",), holds=frozenset({*_PHOTOGRAPH, "animation"})),
-        Format(name="BMP", suffixes=(".bmp",), holds=frozenset({"alpha", "resolution"})),
+        Format(name="BMP", suffixes=(".bmp",), holds=frozenset({"resolution"})),
         # The 256 colors of a GIF are too few for results.
         Format(name="GIF", suffixes=(".gif",), holds=frozenset(), written=False),
         Format(
