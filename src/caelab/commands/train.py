@@ -58,7 +58,7 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train NETWORK (a text or a preset's name, by default reference); write a run directory.
+    """Train NETWORK (text or preset, by default reference); write a run directory.
 
     The directory contains the weights with the lowest validation error, their error on the test
     images, the error by epoch and pictures. If interrupted, run the same command again: it resumes.
