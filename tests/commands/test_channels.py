@@ -144,6 +144,12 @@ def test_any_number_of_channels(tmp_path: Path) -> None:
     assert answer.exit_code == 0, (answer.output, answer.exception)
     _, card = load_model(tmp_path / "run" / "weights.safetensors", torch.device("cpu"))
     assert (card.channels, card.sides) == (channels, (HEIGHT, WIDTH))
+    model = load(tmp_path / "run")
+    assert model.encode(ramps(3, channels)).shape == (3, 1, HEIGHT // 2, WIDTH // 2)
+    assert model.restore(ramps(3, channels)).shape == (3, channels, HEIGHT, WIDTH)
+    for images in (ramps(3, 1), np.zeros((HEIGHT, WIDTH, 3), np.uint8)):
+        with pytest.raises(InputError, match=f"{channels}"):
+            model.restore(images)
     refused = call("train", NETWORK, *usual, "--degradation", "jpeg50", "--out", tmp_path / "jpeg")
     assert isinstance(refused.exception, InputError)
     assert "takes images of 1 or 3 channels" in str(refused.exception)

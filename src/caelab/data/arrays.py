@@ -95,12 +95,13 @@ def make_set(
     # Without others to train on, a folder called "test" is but a name.
     own = bool((part <= TRAIN).any() and (part > TRAIN).any())
     prescribed = np.where(part == TRAIN, np.int8(FREE), part) if own else None
-    tests = int((part == TEST).sum()) if own else 0
-    if tests:
-        kept = f"the test set of {where}, {tests:,} images, is kept apart and never trained on"
-        note = "; ".join(filter(None, [note, kept]))
-    digest = fingerprint(images, labels, prescribed)
-    source = Source(name=name, where=where, note=note, fingerprint=digest, own_test=tests > 0)
+    source = Source(
+        name=name,
+        where=where,
+        note=note,
+        fingerprint=fingerprint(images, labels, prescribed),
+        own_test=own and bool((part == TEST).any()),
+    )
     return ImageSet(images=images, labels=labels, classes=classes, part=prescribed, source=source)
 
 

@@ -14,7 +14,7 @@ from caelab.data.cifar100 import find_cifar100, read_cifar100
 from caelab.data.download import ARCHIVE, UnreachableError, download_cifar10
 from caelab.data.folder import Sides, read_folder
 from caelab.data.idx import find_idx, read_idx
-from caelab.data.image_set import ImageSet
+from caelab.data.image_set import TEST, ImageSet
 from caelab.data.parquet import find_parquet, read_parquet
 from caelab.errors import InputError
 from caelab.files import cache_folder
@@ -69,6 +69,12 @@ def load_images(
     images = fit(images, sides, channels)
     if images.source.note:
         _log.warning("%s", images.source.note)
+    if images.source.own_test and images.part is not None:
+        _log.warning(
+            "the test set of %s, %d images, is kept apart and never trained on.",
+            images.source.where,
+            (images.part == TEST).sum(),
+        )
     if images.images.shape[1] == 3 and all_gray(images):
         _log.warning(
             "the images of %s are gray, in three equal channels: `data.channels` 1 would do.",

@@ -174,9 +174,13 @@ class Model:
     def _batch(self, images: Array) -> Floats:
         """Return images as the network's input, ``float32 (N, C, H, W)``."""
         array = np.asarray(images)
-        if array.ndim != 4 or array.shape[1] not in (1, 3) or 0 in array.shape:
+        takes = self._model.channels
+        # An RGB network takes gray images too, and a gray one RGB.
+        counts = (1, 3) if takes in (1, 3) else (takes,)
+        if array.ndim != 4 or array.shape[1] not in counts or 0 in array.shape:
             raise InputError(
-                f"a batch of images is (N, 1 or 3, H, W); this is {array.dtype} {array.shape}."
+                f"a batch of images is (N, {' or '.join(map(str, counts))}, H, W); this is"
+                f" {array.dtype} {array.shape}."
             )
         values = _on_unit_range(array)
         (height, width), geometry = array.shape[2:], self._model.geometry
@@ -189,9 +193,9 @@ class Model:
                 f"the network {self.card.network} takes batches of {wanted}, not of"
                 f" {height}×{width} pixels."
             )
-        if self._model.channels == 1:
+        if takes == 1:
             return luminance(values)
-        return values.repeat(3, axis=1) if values.shape[1] == 1 else values
+        return values if values.shape[1] == takes else values.repeat(takes, axis=1)
 
 
 def load(name_or_path: str | Path, *, device: Device = "auto") -> Model:

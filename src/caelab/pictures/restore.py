@@ -32,8 +32,8 @@ def restore(model: PictureModel, pictures: Sequence[Picture], *, tile: int = TIL
         Pictures with the depth, alpha, profile and EXIF of the inputs.
 
     Raises:
-        InputError: The model gives values that are not finite, or no pixel of a picture is
-            transparent where some must be.
+        InputError: The model gives values that are not finite or takes images of other channels
+            than pictures have, or no pixel of a picture is transparent where some must be.
 
     >>> from caelab.pictures.backends.base import PictureModel
     >>> darker = PictureModel(function=lambda images: images / 2)
@@ -41,6 +41,10 @@ def restore(model: PictureModel, pictures: Sequence[Picture], *, tile: int = TIL
     >>> restore(darker, [picture])[0].pixels[0, 0].tolist()
     [100, 100, 100]
     """
+    if model.channels not in (1, 3):
+        raise InputError(
+            f"the model takes images of {model.channels} channels, and pictures have 1 or 3."
+        )
     if model.degradation.marks_missing and any(
         picture.alpha is None or picture.alpha.all() for picture in pictures
     ):
