@@ -129,7 +129,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         of its images.
 
         Raises:
-            ValueError: As in :meth:`fit`.
+            ValueError: The images are wrong, or of another shape than before.
         """
         constant = {"epochs": 1, "optimizer": {"lr_schedule": "constant", "warmup": 0.0}}
         return self._train(X, constant, anew=not hasattr(self, "model_"))

@@ -137,8 +137,18 @@ def read_pictures(
             for _ in pool.map(read, some):
                 advance(1)
     good = np.flatnonzero(whole)
-    if len(good) == len(names):
-        return images, good, ""
+    return (images, good, "") if whole.all() else _leave_out(images, whole, names, where)
+
+
+def _leave_out(
+    images: NDArray[np.uint8], whole: NDArray[np.bool_], names: Sequence[str], where: str
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], str]:
+    """Return what :func:`read_pictures` does where some pictures are not whole.
+
+    Raises:
+        InputError: More than a tenth are broken.
+    """
+    good = np.flatnonzero(whole)
     broken = [names[index] for index in np.flatnonzero(~whole).tolist()]
     listed = ", ".join(broken[:3]) + (", …" if len(broken) > 3 else "")
     if len(broken) > BROKEN_SHARE * len(names):

@@ -51,7 +51,7 @@ def load_images(
         size: Side of the images in pixels, or height and width: what pictures are cropped and
             resized to, 32 by default; other images must have it.
         channels: 3 or 1 to convert pictures and RGB images to; otherwise what the images must have.
-            By default pictures have 3, and other images what they have.
+            Without it, pictures get 3 and other images keep theirs.
 
     Raises:
         InputError: There is no such data, it is damaged, or size or channels do not fit.

@@ -42,11 +42,10 @@ def split_images(
     """Split into training, validation and test images, stratified by class if there are classes.
 
     Args:
-        images: The images. Parts that their source prescribes are kept, and its other images are
-            divided among the parts that it does not prescribe.
+        images: The images. Parts that their source prescribes are kept; its other images are
+            divided among the other parts.
         mode: ``"pooled"`` shuffles all images and keeps a tenth each for validation and test;
-            ``"official"`` keeps CIFAR-10's official test images, and a tenth of the others for
-            validation.
+            ``"official"`` keeps CIFAR-10's test images, and a tenth of the others for validation.
         seed: Seed of the shuffle, not negative.
         val_size: Largest number of validation images; the others join the training images.
         train_size: Largest number of training images. A smaller number chooses some of the images
