@@ -40,8 +40,8 @@ class PrincipalComponents:
     def fit(cls, pixels: DeviceImages, kernel: tuple[int, int]) -> "PrincipalComponents":
         """Fit on the patches ``kernel`` of images, which should be the training part."""
         dimension = pixels.shape[0] * kernel[0] * kernel[1]
-        # Products of the rows are the device's work, and the sums the CPU's, as not every device
-        # has float64.
+        # The device computes products of rows, and the CPU adds them, because not every device has
+        # float64.
         mean = torch.zeros(dimension, dtype=torch.float64)
         second = torch.zeros(dimension, dimension, dtype=torch.float64)
         count = 0
@@ -119,14 +119,14 @@ def linear_code_errors(
 def suitable_sizes(
     shape: tuple[int, int, int], count: int, sizes: Iterable[int], *, patch: int | None = None
 ) -> list[int]:
-    """Return the sizes, ascending, that a linear code of images can have and that are smaller.
+    """Return the possible sizes of a linear code that is smaller than an image, ascending.
 
     Args:
         shape: Shape ``(C, H, W)`` of the images.
         count: Number of training images: they span at most ``count − 1`` directions.
         sizes: Numbers of a code.
-        patch: Side of the patches, which must tile the image and share the code evenly; ``None``
-            for whole images.
+        patch: Side of the patches, which must tile the image and have equally many numbers of the
+            code; ``None`` for whole images.
 
     >>> suitable_sizes((3, 32, 32), 1000, [100, 768, 3072], patch=8)
     [768]

@@ -1,4 +1,4 @@
-"""The three exercises as studies: which networks a budget trains."""
+"""The three exercises as studies, with the networks of a budget."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ UNET = "U-Net"
 
 
 def first(budget: Budget, base: RunConfig) -> Study:
-    """Return exercise 1: the reference network over seeds, and once longer.
+    """Return exercise 1: the reference network over seeds, and one longer training of it.
 
     Args:
         budget: Amount that is trained.
@@ -107,12 +107,12 @@ def possible(study: Study, classes: int) -> Study:
 
 
 def _chosen(variants: Iterable[Variant], labels: tuple[str, ...] | None) -> tuple[Variant, ...]:
-    """Keep the variants with these labels; all without labels."""
+    """Keep the variants with these labels; keep all if ``labels`` is ``None``."""
     return tuple(each for each in variants if labels is None or each.label in labels)
 
 
 def _read(recipe: str, base: RunConfig, **options: Any) -> Study:
-    """Read a study; these options and the data and device of ``base`` replace its file's."""
+    """Read a study; ``options``, and data and device of ``base``, replace those of the file."""
     shared = {
         name: value
         for name, value in base.changes().items()

@@ -1,4 +1,4 @@
-"""Networks with a name."""
+"""Presets: networks with a name."""
 
 PRESETS = {
     "reference": "conv8 pool conv12 pool conv16 | up conv12 up conv3",

@@ -34,7 +34,7 @@ def study_part(
 ) -> tuple[LinearAnswer, Part]:
     """Return how a study's networks compare with PCA, and its part of a report.
 
-    What is missing is named where it belongs.
+    The part says which results are missing.
 
     Linear codes of the networks' sizes are kept in ``baselines.json`` in the study's folder.
 
@@ -168,7 +168,7 @@ def _interaction(each: Interaction) -> tuple[Cell, ...]:
 def _reconstructions(
     study: StudyResults, networks: Sequence[Architecture], by: Architecture, images: RunImages
 ) -> dict[str, Any]:
-    """Return the same test images through the networks, at even steps of the error of ``by``."""
+    """Return test images, evenly spaced by the error of ``by``, and what each network makes of them."""
     rows: dict[str, np.ndarray] = {}
     shown, problems = [], {}
     for network in networks:

@@ -1,4 +1,4 @@
-"""The color difference CIEDE2000 as a loss: differentiable everywhere, gray included."""
+"""The color difference CIEDE2000 as a loss, which is differentiable everywhere, also for gray."""
 
 import math
 
@@ -8,11 +8,11 @@ from torch import Tensor
 from caelab.color import rgb_to_lab
 
 NOTICEABLE = 1.0
-"""ΔE₀₀ below which differences count squared, because the eye hardly sees them."""
+"""Smaller differences ΔE₀₀ count about squared, because they are hardly visible."""
 
 _TINY = 1e-8
-"""Added under roots and to divisors, so that gray has a gradient; the chroma of gray becomes a
-ten-thousandth."""
+"""Added under roots and to divisors, so that gray has a gradient, too. It gives gray a chroma of
+0.0001."""
 
 
 def color_difference(estimate: Tensor, target: Tensor) -> Tensor:
@@ -25,7 +25,8 @@ def color_difference(estimate: Tensor, target: Tensor) -> Tensor:
     >>> color_difference(torch.full((1, 3, 1, 1), 0.5), torch.full((1, 3, 1, 1), 0.5)) < 1e-3
     tensor(True)
     """
-    # √(ΔE² + 1) − 1 is ΔE²/2 for small differences and ΔE − 1 for large ones: no kink at 0.
+    # √(ΔE² + 1) − 1 is about ΔE²/2 for small differences and ΔE − 1 for large ones, and smooth at
+    # 0.
     squared = squared_ciede2000(rgb_to_lab(estimate), rgb_to_lab(target))
     return ((squared.clamp(min=0) + NOTICEABLE**2).sqrt() - NOTICEABLE).mean()
 
@@ -33,7 +34,7 @@ def color_difference(estimate: Tensor, target: Tensor) -> Tensor:
 def fourth_of_pixels(images: Tensor, step: int) -> Tensor:
     """Return every second pixel of every second row; in four steps these are all pixels.
 
-    Neighbors are so alike that the mean over these pixels is nearly the mean over all, for a
+    Neighbors are so similar that the mean over these pixels is nearly the mean over all, in a
     quarter of the time.
 
     Args:
@@ -58,7 +59,7 @@ def squared_ciede2000(estimate: Tensor, target: Tensor) -> Tensor:
     lightness, a, b = estimate.unbind(1)
     other_lightness, other_a, other_b = target.unbind(1)
     with torch.no_grad():
-        # 1 + G of the standard, which stretches a near gray.
+        # 1 + G of the standard, which increases the chroma of nearly gray colors.
         stretch = 1 + 0.5 * (1 - _vividness((_chroma(a, b) + _chroma(other_a, other_b)) / 2))
     a, other_a = stretch * a, stretch * other_a
     chroma, other_chroma = _chroma(a, b), _chroma(other_a, other_b)
@@ -98,10 +99,11 @@ def _hue_difference(
     """Return 2 √(C C′) sin(Δh / 2) (equation 11), without the hue angle, which gray does not have.
 
     The dot and the cross product of the vectors (a, b) determine it: 4 C C′ sin²(Δh / 2) is
-    2 (C C′ − dot). For an acute Δh, where that would cancel, it is 2 cross² / (C C′ + dot).
+    2 (C C′ − dot). For an acute Δh, where that difference would lose digits, it is computed as
+    2 cross² / (C C′ + dot).
     """
     inner, outer = a * other_a + b * other_b, other_a * b - other_b * a
-    # Each form cancels where the other one is exact, so the angle decides between them.
+    # Each formula loses digits where the other one is exact, so the angle decides between them.
     near = inner > 0
     acute = outer * (2 / (product + torch.where(near, inner, 0) + _TINY)).sqrt()
     obtuse = (2 * (product - torch.where(near, 0, inner)) + _TINY).sqrt()

@@ -38,9 +38,9 @@ class SOAP(torch.optim.Optimizer):
     A vector is a matrix (m, 1). A side of length 1, or longer than ``max_dimension``, keeps the
     identity as its basis; if all sides do, SOAP is exactly Adam.
 
-    All that a step depends on is in ``state_dict()`` as tensors, integers and lists of them: an
-    optimizer restored from it continues bit for bit, and the file loads with ``torch.load(...,
-    weights_only=True)``.
+    Everything that a step depends on is in ``state_dict()`` as tensors, integers and lists of them:
+    an optimizer that is restored from it continues with the same bits, and the file loads with
+    ``torch.load(..., weights_only=True)``.
 
     A step of a matrix costs four products with the bases and two updates of covariances,
     O(mn(m + n)); a refresh adds O(m³ + n³). The state has 2(m² + n²) + 2mn numbers.
@@ -62,7 +62,7 @@ class SOAP(torch.optim.Optimizer):
         eps: Added to the root of the second moment.
         weight_decay: Decoupled decay (AdamW's), multiplied by ``lr``.
         refresh_every: Steps between refreshes of the bases, at least 1.
-        max_dimension: The longest side that gets a basis of its own.
+        max_dimension: The longest side that gets its own basis.
 
     Raises:
         ValueError: An argument is out of its range.

@@ -67,7 +67,7 @@ class Conv(LayerKind):
         return size_of(self.shape(shape)) * shape[0] * self.kernel**2
 
     def receptive_field(self, field: ReceptiveField) -> ReceptiveField:
-        """Return the field after its windows."""
+        """Return the receptive field after the convolution."""
         return field.windows(self.extent, self.stride, padding=self.margins[0])
 
     def remainder(self, shape: Shape) -> int:
@@ -159,7 +159,7 @@ class Deconv(LayerKind):
     def paddings(self) -> tuple[int, int]:
         """Padding P and output padding O: the output has (W − 1)·S + K − 2P + O pixels a side.
 
-        "Same" makes that W·S: P = ⌈(K − S) / 2⌉ (not below 0), O = S − K + 2P. A number or ``v`` is
+        With "same" that is W·S: P = ⌈(K − S) / 2⌉ (not below 0), O = S − K + 2P. A number or ``v`` is
         P, with O = 0.
 
         Raises:

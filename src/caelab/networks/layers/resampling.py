@@ -34,7 +34,7 @@ class _Windows(_TorchLayer):
     """A layer that reads windows of S×S pixels with stride S."""
 
     def receptive_field(self, field: ReceptiveField) -> ReceptiveField:
-        """Return the field after its windows."""
+        """Return the receptive field after the windows."""
         return field.windows(self.number, self.number)
 
 

@@ -1,4 +1,4 @@
-"""A model as a function of arrays, and the sizes of images that it takes; without torch."""
+"""A model as a function of NumPy arrays, and the sizes of images that it takes."""
 
 import math
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from caelab.networks.describe import describe
 from caelab.pictures.picture import Floats
 
 _MAX_STRIDE = 64
-"""Largest stride that is looked for."""
+"""Largest stride that is tried."""
 
 _RESAMPLING_REACH = 8
 """Pixels that enlarging and reducing add to a receptive field, both sides together."""
@@ -43,7 +43,7 @@ Function = Callable[[Floats], Floats]
 
 @dataclass(frozen=True, kw_only=True)
 class PictureModel:
-    """A model as a function of arrays, and what must be known to give it pictures.
+    """A model as a function of NumPy arrays, and what is needed to apply it to pictures.
 
     Attributes:
         function: Maps ``float32 (N, C, H, W)`` in [0, 1] to images in [0, 1] ``(N, C', H, W)``, or
@@ -160,7 +160,7 @@ def geometry_of(
     if any(row.kind == "dense" for row in description.rows):
         if height != width:
             raise InputError(
-                f"the network {network} takes images of {height}×{width} pixels alone, because of"
+                f"the network {network} only takes images of {height}×{width} pixels, because of"
                 " its dense layer. Pictures need a network without one, or trained on squares."
             )
         return Geometry(field=None, fixed=height)
@@ -172,16 +172,16 @@ def geometry_of(
             return False
 
     for multiple in range(1, _MAX_STRIDE + 1):
-        # From the training size on: the narrowest layers must have something left.
+        # From the training size on, because smaller images may not reach the narrowest layers.
         first = -(-max(height, width) // multiple)
-        # One size may fit by chance; three in a row make it a rule.
+        # One size may fit by chance, but not three successive ones.
         if all(keeps(multiple * count) for count in range(first, first + 3)):
             field, tta = description.receptive_field, tta or TTA()
             if field is not None:
                 field += 2 * tta.shift + _RESAMPLING_REACH * tta.scale
-            # Five fourths of four times the multiple are a multiple as well.
+            # 5/4 of four times the multiple is a multiple, too.
             return Geometry(multiple=multiple * (4 if tta.scale else 1), field=field)
     raise InputError(
-        f"the network {network} returns no image of the size of its input, for no multiple"
-        f" of up to {_MAX_STRIDE} pixels. Pictures need one that does, such as with padding 'same'."
+        f"the network {network} never returns an image of the size of its input, for any stride of"
+        f" up to {_MAX_STRIDE} pixels. Pictures need one that does, such as with padding 'same'."
     )
