@@ -1,5 +1,6 @@
 """Help of the commands: options in groups, the most used first, and examples at the end."""
 
+import re
 import textwrap
 from collections.abc import Callable
 from typing import Any
@@ -56,7 +57,7 @@ class HelpCommand(click.Command):
                     continue
                 group = "Most used options of a run"
             if record := option.get_help_record(ctx):
-                explained.setdefault(group, []).append(record)
+                explained.setdefault(group, []).append(_in_words(*record))
         for heading, records in explained.items():
             with formatter.section(heading):
                 # A longer flag is on a separate line, so that the explanations keep their width.
@@ -93,6 +94,12 @@ def documented_command(
         cls: Class of the command.
     """
     return click.command(name, cls=cls, examples=examples)
+
+
+def _in_words(flags: str, text: str) -> tuple[str, str]:
+    """Return an option's record with click's range of a number, such as ``x>=1``, in words."""
+    text = re.sub(r"([\d.]+)<=x<=([\d.]+)", r"from \1 to \2", text)
+    return re.sub(r" RANGE\b", "", flags), re.sub(r"\bx>=([\d.]+)", r"at least \1", text)
 
 
 def _show_all(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:

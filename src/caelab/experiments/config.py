@@ -119,8 +119,8 @@ class DataConfig(Table):
     split: Literal["pooled", "official"] = Field(
         default="pooled",
         description=(
-            "80/10/10 of all images, or CIFAR-10's own test images kept apart. A test set of"
-            " other data is always kept apart."
+            "pooled: 80/10/10 of all images; official: CIFAR-10's own test images are for testing."
+            " A test set of other data is always used for testing."
         ),
     )
     split_seed: int = Field(default=0, ge=0, description="Seed of the shuffle before the split.")

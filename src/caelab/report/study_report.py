@@ -168,7 +168,7 @@ def _interaction(each: Interaction) -> tuple[Cell, ...]:
 def _reconstructions(
     study: StudyResults, networks: Sequence[Architecture], by: Architecture, images: RunImages
 ) -> dict[str, Any]:
-    """Return test images, evenly spaced by the error of ``by``, and what each network makes of them."""
+    """Return each network's output for test images, evenly spaced by the error of ``by``."""
     rows: dict[str, np.ndarray] = {}
     shown, problems = [], {}
     for network in networks:

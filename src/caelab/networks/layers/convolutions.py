@@ -159,8 +159,8 @@ class Deconv(LayerKind):
     def paddings(self) -> tuple[int, int]:
         """Padding P and output padding O: the output has (W − 1)·S + K − 2P + O pixels a side.
 
-        With "same" that is W·S: P = ⌈(K − S) / 2⌉ (not below 0), O = S − K + 2P. A number or ``v`` is
-        P, with O = 0.
+        With "same" that is W·S: P = ⌈(K − S) / 2⌉ (not below 0), O = S − K + 2P. A number, or
+        ``v``, is P, with O = 0.
 
         Raises:
             MisfitError: Stride 1 with an even kernel has no symmetric "same".
