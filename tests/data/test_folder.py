@@ -300,7 +300,7 @@ def test_too_many_broken_pictures(tmp_path: Path) -> None:
 
 def test_no_pictures(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing to see")
-    with pytest.raises(InputError, match="holds no pictures"):
+    with pytest.raises(InputError, match="holds neither pictures"):
         load_images(tmp_path)
 
 

@@ -102,22 +102,22 @@ def test_the_weights_alone_give_variants(finished: RunDirectory) -> None:
         (
             {"target": "chroma"},
             (
-                "does not fit `target.kind` chroma. Choose the loss mse or l1 or huber or"
+                "does not fit `target.kind` chroma. Choose the loss mse, l1, huber or"
                 " charbonnier, or the target bins."
             ),
         ),
         ({"target": "rgb"}, "`loss.kind` cross_entropy does not fit `target.kind` rgb"),
         (
             {"target": "chroma", "loss": "mse"},
-            "`target.bins` 24 is a parameter of the target bins",
+            "`target.bins` 24 has an effect only with the target bins",
         ),
         (
             {"target": "rgb", "loss": "mse", "bins": 104, "temperature": 1.0},
-            "`target.temperature` 1 is a parameter of",
+            "`target.temperature` 1 has an effect only with",
         ),
         (
             {"target": "rgb", "loss": "mse", "bins": 104, "rebalance": 0.0},
-            "`target.rebalance` 0 is a parameter of",
+            "`target.rebalance` 0 has an effect only with",
         ),
     ],
 )

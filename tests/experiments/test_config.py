@@ -123,7 +123,8 @@ def test_every_parameter_has_a_short_name_of_its_own() -> None:
 
 def test_a_delta_without_hubers_error_is_refused() -> None:
     with pytest.raises(
-        InputError, match=r"`loss.huber_delta` 0\.5 is a parameter of the loss huber, .* has mse\."
+        InputError,
+        match=r"`loss.huber_delta` 0\.5 has an effect only with the loss huber, .* has mse\.",
     ):
         describe_run(RunConfig().replace(huber_delta=0.5))
     describe_run(RunConfig().replace(huber_delta=0.5, loss="huber"))

@@ -67,7 +67,7 @@ def test_a_weight_without_labels_is_refused(
 ) -> None:
     with pytest.raises(
         InputError,
-        match=r"`loss.class_loss_weight` 0\.5 is a parameter of networks with a classify",
+        match=r"`loss.class_loss_weight` 0\.5 has an effect only with networks with a classify",
     ):
         run(small(class_loss_weight=0.5), out=tmp_path / "run")
 

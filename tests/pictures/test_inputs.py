@@ -225,7 +225,7 @@ def test_two_sources_never_have_one_result(folder: Path, inputs: list[str], mess
 @pytest.mark.parametrize(
     ("inputs", "options", "message"),
     [
-        (["in/none.png"], {}, r"there is no in/none\.png"),
+        (["in/none.png"], {}, r"there is no file or folder in/none\.png"),
         (["in/*.bmp"], {}, r"no file matches in/\*\.bmp"),
         (
             ["in/deep/deeper"],
@@ -233,7 +233,7 @@ def test_two_sources_never_have_one_result(folder: Path, inputs: list[str], mess
             "a suffix is needed, so that results do not replace sources",
         ),
         (["empty"], {}, r"no pictures in empty; known suffixes are \.avif \.bmp"),
-        (["in/no\nthing"], {}, r"there is no in/no\\nthing"),
+        (["in/no\nthing"], {}, r"there is no file or folder in/no\\nthing"),
     ],
 )
 def test_what_is_not_there_is_said(

@@ -71,8 +71,8 @@ def read_folder(folder: Path, *, size: Sides, channels: int = 3) -> ImageSet:
     paths = list(find_files(folder, suffixes=SUFFIXES))
     if not paths:
         raise InputError(
-            f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))}), nor a data set that is"
-            " known. Name another one."
+            f"{folder} holds neither pictures ({', '.join(sorted(SUFFIXES))}) nor a known data set."
+            " Name another folder."
         )
     names = [str(path.relative_to(folder)) for path in paths]
     images, good, note = read_pictures(

@@ -141,8 +141,8 @@ def _load_path(
         path.stat()
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(
-            f"there is no {named}{origin}. Name a folder of pictures, a data set, cifar10 or"
-            " photos."
+            f"there is no file or folder {named}{origin}. Name a folder of pictures, a data set,"
+            " cifar10 or photos."
         ) from error
     for place in _places(path):
         for find, read in LAYOUTS:

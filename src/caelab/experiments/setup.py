@@ -10,7 +10,7 @@ from caelab.data.image_set import ImageSet, Source
 from caelab.data.load import load_images
 from caelab.data.size import sides
 from caelab.data.split import Split, split_images
-from caelab.errors import InputError
+from caelab.errors import InputError, alternatives
 from caelab.experiments.config import PARAMETERS, DataConfig, RunConfig, preset_name
 from caelab.experiments.start import read_start
 from caelab.models.card import ModelCard
@@ -130,12 +130,15 @@ def _require_consistency(config: RunConfig, target: type[PredictionTarget]) -> N
         )
     if (output := Loss.registry[loss].output) not in target.losses:
         losses = [name for name, kind in Loss.registry.items() if kind.output in target.losses]
+        # Nobody can choose the target logits, which follows from the loss.
         targets = [
-            name for name, kind in PredictionTarget.registry.items() if output in kind.losses
+            name
+            for name, kind in PredictionTarget.registry.items()
+            if output in kind.losses and name != "logits"
         ]
         raise InputError(
             f"`loss.kind` {loss} does not fit `target.kind` {target.name}. Choose the loss"
-            f" {' or '.join(losses)}, or the target {' or '.join(targets)}."
+            f" {alternatives(losses)}, or the target {alternatives(targets)}."
         )
     # A parameter without effect is refused, because its user expects an effect, and a search or a
     # study would compare equal runs.
@@ -155,7 +158,7 @@ def _require_default(config: RunConfig, name: str, owner: str) -> None:
     """Raise if a parameter without effect was set; ``owner`` says when it would have one."""
     parameter = PARAMETERS[name]
     if (value := parameter.value(config)) != parameter.default:
-        raise InputError(f"`{parameter.dotted}` {value:g} is a parameter of {owner}.")
+        raise InputError(f"`{parameter.dotted}` {value:g} has an effect only with {owner}.")
 
 
 def load_data(data: DataConfig, images: ImageSet | None = None) -> tuple[ImageSet, Split]:

@@ -111,10 +111,7 @@ def require_image_output(description: Description, *, channels: int = 3) -> None
         # A whole factor on both sides is probably a forgotten `up`.
         if not advice and height % high == width % wide == 0:
             factor = height // high
-            advice = (
-                f"The output is {factor}× too small: a further up{factor if factor > 2 else ''}"
-                " would do. "
-            )
+            advice = f"The output is {factor}× too small: add an up{factor if factor > 2 else ''}. "
         # If other sizes fit, nothing is wrong with the network.
         advice = advice or "Expected as much upsampling as downsampling, and padding 'same'."
     raise description.network.error(problem, culprit.span, advice)
@@ -315,4 +312,4 @@ def _advise_sizes(network: Network, image: Shape) -> str:
 
     found = [(nearest(1, step), nearest(2, step)) for step in (-1, 1)]
     sizes = [f"{high}×{wide}" for high, wide in found if high and wide]
-    return f"Images of {' or '.join(sizes)} pixels would do. " if sizes else ""
+    return f"Images of {' or '.join(sizes)} pixels would fit. " if sizes else ""

@@ -208,7 +208,7 @@ def _find(name: str, recursive: bool, passed_over: Counter[str]) -> list[_Found]
         return [(path, None)]
     pattern, root = _pattern(path)
     if pattern is None:
-        raise InputError(f"there is no {printable(name)}.")
+        raise InputError(f"there is no file or folder {printable(name)}.")
     matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - also absolute ones
     if not matches:
         raise InputError(f"no file matches {printable(name)}.")

@@ -88,7 +88,7 @@ def require_task(
     suited = command_for(undoes)
     if suited != task and (task, suited) != ("restore", "denoise"):
         raise InputError(
-            f"the model {name} is not one to {task} pictures with: it was trained with the"
+            f"the model {name} cannot {task} pictures: it was trained with the"
             f" degradation {undoes}. Use it with `caelab {suited}`, or name another model."
         )
 
