@@ -122,7 +122,9 @@ class RunOption(click.Option):
             details["metavar"] = METAVARS[name]
         elif kind is bool:
             flag, default, details = f"{flag}/--no-{flag[2:]}", "on" if default else "off", {}
-        notes = [f"default: {usual or ('none' if default is None else default)}"]
+        # Some explanations already say what happens if the option is not given.
+        stated = usual is None and "not given" in text
+        notes = [] if stated else [f"default: {usual or ('none' if default is None else default)}"]
         # The configuration checks these, so that files and options have the same messages.
         notes += [
             f"{words} {getattr(constraint, bound)}"
@@ -132,7 +134,10 @@ class RunOption(click.Option):
         ]
         # Without the default `None`, click would treat a flag that is not given as off.
         super().__init__(
-            [name, flag], default=None, help=f"{text}  [{'; '.join(notes)}]", **details
+            [name, flag],
+            default=None,
+            help=f"{text}  [{'; '.join(notes)}]" if notes else text,
+            **details,
         )
         self.common = common
         self.group = GROUPS[parameters[0].path[0]]

@@ -132,8 +132,7 @@ class OptimizerConfig(Table):
         default=None,
         gt=0,
         description=(
-            "Peak of the learning rate. If it is not given: 0.008, or less if the network has wide"
-            " layers."
+            "Peak of the learning rate. If it is not given: 0.008, or less for wide layers."
         ),
     )
     weight_decay: Finite = Field(
