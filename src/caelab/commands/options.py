@@ -123,7 +123,7 @@ class RunOption(click.Option):
         elif kind is bool:
             flag, default, details = f"{flag}/--no-{flag[2:]}", "on" if default else "off", {}
         # Some explanations already say what happens if the option is not given.
-        stated = usual is None and "not given" in text
+        stated = usual is None and "not given" in str(text)
         notes = [] if stated else [f"default: {usual or ('none' if default is None else default)}"]
         # The configuration checks these, so that files and options have the same messages.
         notes += [

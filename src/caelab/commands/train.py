@@ -29,8 +29,8 @@ from caelab.files import line_of, read_json, read_toml
     "file",
     type=PATH,
     help=(
-        "Recipe (a .toml file, or a name that `caelab recipes` lists), or config.json of a run;"
-        " command-line options take precedence."
+        "Recipe (a .toml file, or a name in `caelab recipes`), or config.json of a run; options"
+        " take precedence."
     ),
 )
 @click.option("--out", type=PATH, help="Run directory.  [default: a new one in --runs]")
@@ -39,7 +39,7 @@ from caelab.files import line_of, read_json, read_toml
     "--tensorboard",
     type=PATH,
     metavar="DIR",
-    help="Write the errors of each epoch for TensorBoard, to a folder of the run's name in DIR.",
+    help="Write the errors by epoch for TensorBoard, to DIR/RUN.",
 )
 @click.option(
     "--threads",
@@ -58,10 +58,10 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train NETWORK (text or preset, by default reference); write a run directory.
+    """Train NETWORK, a text or a preset (by default reference).
 
-    The directory contains the weights with the lowest validation error, their error on the test
-    images, the error by epoch and pictures. If interrupted, run the same command again: it resumes.
+    The run directory gets the weights with the lowest validation error, test errors, errors by
+    epoch and pictures. If interrupted, the same command resumes.
 
     \f
 
@@ -114,7 +114,9 @@ def _with_lines(
     error: ConfigError, file: Path, recipe: Mapping[str, Any], chosen: Mapping[str, Any]
 ) -> str:
     """Return the message of an error, with file and line where the recipe is wrong."""
-    text = file.read_text(encoding="utf-8")
+    # The user may have given the name of a recipe.
+    source = file if file.suffix == ".json" else find_recipe(file, "run")
+    text = source.read_text(encoding="utf-8")
     problems = []
     for path, problem in error.problems.items():
         # An option of the command line replaces the recipe's value, and is not in the file.
@@ -124,7 +126,8 @@ def _with_lines(
             # Without backticks, in whose place the command line would name its option.
             problem = f"{where}: {problem.replace('`', '')}"
         problems.append(problem)
-    return ";\n".join(problems) + "."
+    message = ";\n".join(problems)
+    return message if message.endswith("?") else f"{message}."
 
 
 def read_options(file: Path) -> dict[str, Any]:

@@ -168,8 +168,8 @@ class TargetConfig(Table):
     kind: Annotated[str, KindName(_TargetNames())] = Field(
         default="rgb",
         description=(
-            "What the network predicts: the image, two chroma planes that are merged with the"
-            " input's luminance, or a distribution over chroma bins."
+            "What the network predicts: the image, two chroma planes for the input's luminance, or"
+            " a distribution over chroma bins."
         ),
     )
     color_space: Literal["ycbcr", "lab", "oklab"] = Field(
@@ -207,8 +207,8 @@ class StartConfig(Table):
     run: str | None = Field(
         default=None,
         description=(
-            "Continue a finished run, whose directory this is, up to a larger number of epochs."
-            " All other parameters are that run's."
+            "Run directory of a finished run to continue to a larger number of epochs; its other"
+            " parameters are kept."
         ),
     )
     fingerprint: str | None = Field(
@@ -289,7 +289,7 @@ class RunConfig(Table):
     seed: int = Field(
         default=0,
         ge=0,
-        description="Seed of initial weights, batch order and all other randomness.",
+        description="Seed of all randomness but the split's.",
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="Where to compute."
