@@ -48,9 +48,7 @@ COMMON = (
     "batch_size",
     "learning_rate",
     "loss",
-    "flip",
     "seed",
-    "start_weights",
     "start_run",
     "device",
 )

@@ -60,8 +60,8 @@ def command(
 ) -> None:
     """Train NETWORK, a text or a preset (by default reference).
 
-    The run directory gets the weights with the lowest validation error, test errors, errors by
-    epoch and pictures. If interrupted, the same command resumes.
+    The run directory gets the best weights by validation, test errors, errors by epoch and
+    pictures. If interrupted, the same command resumes.
 
     \f
 

@@ -207,8 +207,7 @@ class StartConfig(Table):
     run: str | None = Field(
         default=None,
         description=(
-            "Run directory of a finished run to continue to a larger number of epochs; its other"
-            " parameters are kept."
+            "Directory of a finished run to continue to more epochs, with its other parameters."
         ),
     )
     fingerprint: str | None = Field(
