@@ -100,9 +100,9 @@ def test_recipes_have_names_wherever_one_is(
 def test_a_name_that_is_none_or_of_another_kind_is_refused() -> None:
     with pytest.raises(InputError, match="Did you mean reference-long"):
         recipe_file("reference-lon")
-    with pytest.raises(InputError, match="caelab study architectures"):
+    with pytest.raises(InputError, match="`caelab study`"):
         read_options(Path("architectures"))
-    with pytest.raises(InputError, match="caelab train --config reference"):
+    with pytest.raises(InputError, match="`caelab train`"):
         read_study(Path("reference"))
 
 

@@ -274,23 +274,26 @@ def train(
         InputError: A parameter is wrong, or the network or the data do not fit.
         Interrupted: Someone pressed Ctrl-C; the state is saved.
     """
-    options |= {
-        name: str(options[name])
-        for name in ("start_weights", "start_run")
-        if options.get(name) is not None
-    }
     tables: dict[str, Any] = {} if network is None else {"network": network}
-    found: Data | None = None
-    if "start_run" in options and isinstance(data, str) and data == "auto":
-        tables |= nest(options)
-    else:
-        if "start_weights" in options and not isinstance(data, Data):
-            # The network was made for images of that size.
-            begun = make_config(nest({"start_weights": options["start_weights"]})).data
-            options = {"size": begun.size, "channels": begun.channels, **options}
-        found = loaded(data, options)
-        tables |= configure(found, options)
+    found = _images_for(data, options)
+    tables |= nest(options) if found is None else configure(found, options)
     watch = None if on_epoch is None else lambda _: on_epoch
     images = None if found is None else found.images
     run = train_run(make_config(tables), runs=Path(runs), images=images, watch=watch)
     return Run(run.path, data=found)
+
+
+def _images_for(data: Data | str | Path | Items, options: dict[str, Any]) -> Data | None:
+    """Return the images of a run, or ``None`` if it continues a run, whose images it takes.
+
+    Options that say how they are loaded are taken out of ``options``; paths become texts.
+    """
+    starts = {name: options[name] for name in ("start_weights", "start_run") if options.get(name)}
+    options |= {name: str(source) for name, source in starts.items()}
+    if "start_run" in starts and isinstance(data, str) and data == "auto":
+        return None
+    if "start_weights" in starts and not isinstance(data, Data):
+        # The network was made for images of that size.
+        begun = make_config(nest({"start_weights": options["start_weights"]})).data
+        options |= {"size": begun.size, "channels": begun.channels} | options
+    return loaded(data, options)

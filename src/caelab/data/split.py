@@ -49,7 +49,7 @@ def split_images(
         seed: Seed of the shuffle, not negative.
         val_size: Largest number of validation images; the others join the training images.
         train_size: Largest number of training images. A smaller number chooses some of the images
-            that a larger number chooses; this holds for ``val_size`` and ``test_size``, too.
+            that a larger number chooses; this holds for the other parts, too.
         test_size: Largest number of test images; the others are in no part.
 
     Raises:
@@ -64,8 +64,7 @@ def split_images(
                 f"{images.source.where} has no official test set. Leave the split at pooled."
             )
 
-    # Shuffled first and then sorted by class with a stable sort: the order within a class stays
-    # random.
+    # Shuffled, then sorted by class with a stable sort: the order within a class stays random.
     free = np.random.default_rng(seed).permutation(np.flatnonzero(part == FREE))
     # Without classes, all images are of one class.
     ends = np.array([len(free)])
@@ -87,10 +86,9 @@ def split_images(
     if val_size is not None:
         rows["validation"], rest = _choose(rows["validation"], val_size, seed)
         rows["train"] = np.union1d(rows["train"], rest)
-    if train_size is not None:
-        rows["train"], _ = _choose(rows["train"], train_size, seed)
-    if test_size is not None:
-        rows["test"], _ = _choose(rows["test"], test_size, seed)
+    for name, size in (("train", train_size), ("test", test_size)):
+        if size is not None:
+            rows[name], _ = _choose(rows[name], size, seed)
     return Split(**rows)
 
 

@@ -95,7 +95,7 @@ def make_state(
         config: The run.
         description: Description of its network.
         card: Card of its model.
-        train: Training images; the initialization ``lsuv`` uses some of them.
+        train: Training images ``(N, C, H, W)``; the initialization ``lsuv`` uses some of them.
         weights: Weights of the network by name, in place of initial ones.
     """
     generator = generator_for(config.seed, "initialization")

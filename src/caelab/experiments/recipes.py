@@ -14,7 +14,7 @@ from typing import Any
 from caelab.errors import InputError
 from caelab.files import read_toml
 
-COMMANDS: Mapping[str, str] = {"run": "train --config", "study": "study", "search": "search"}
+COMMANDS: Mapping[str, str] = {"run": "train", "study": "study", "search": "search"}
 """Command by the kind of a recipe."""
 
 
@@ -26,14 +26,12 @@ class Recipe:
         name: Its name.
         kind: What it describes: ``run``, ``study`` or ``search``.
         summary: First sentence of its comment.
-        command: Command that trains it.
         file: The file.
     """
 
     name: str
     kind: str
     summary: str
-    command: str
     file: Path
 
 
@@ -74,8 +72,8 @@ def find_recipe(path: Path, kind: str) -> Path:
     file = recipe_file(path.stem)
     if (found := _kind(read_toml(file, "recipe"))) != kind:
         raise InputError(
-            f"the recipe {path.stem} describes a {found}, not a {kind}. Its command is `caelab"
-            f" {COMMANDS[found]} {path.stem}`."
+            f"the recipe {path.stem} describes a {found}, not a {kind}: `caelab {COMMANDS[found]}`"
+            " takes it."
         )
     return file
 
@@ -92,7 +90,6 @@ def read_recipes() -> Iterator[Recipe]:
             name=file.stem,
             kind=kind,
             summary=_first_sentence(file.read_text(encoding="utf-8")),
-            command=f"caelab {COMMANDS[kind]} {file.stem}",
             file=file,
         )
 
