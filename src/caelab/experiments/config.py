@@ -206,9 +206,7 @@ class StartConfig(Table):
     )
     run: str | None = Field(
         default=None,
-        description=(
-            "Directory of a finished run to continue to more epochs, with its other parameters."
-        ),
+        description=("Finished run to train for more epochs; its other parameters stay."),
     )
     fingerprint: str | None = Field(
         default=None,
