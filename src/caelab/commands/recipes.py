@@ -8,9 +8,7 @@ from caelab.commands.help import documented_command
 from caelab.commands.output import json_option, print_json, table
 
 
-@documented_command(
-    "recipes", "caelab recipes", "caelab recipes reference-long", "caelab study architectures"
-)
+@documented_command("recipes", "caelab recipes", "caelab recipes reference-long")
 @click.argument("name", required=False)
 @json_option
 def command(name: str | None, as_json: bool) -> None:
