@@ -7,6 +7,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import PIL
 import pytest
 import tifffile
 from PIL import Image, ImageOps
@@ -61,7 +62,13 @@ def png(width: int, height: int, bits: int, kind: int, rows: bytes) -> bytes:
         ("F", 0.5, "TIFF", [32768]),
         ("F", 200.0, "TIFF", [51400]),
         ("CMYK", (0, 255, 255, 0), "TIFF", [255, 0, 0]),
-        ("YCbCr", (128, 128, 128), "TIFF", [128, 128, 128]),
+        pytest.param(
+            *("YCbCr", (128, 128, 128), "TIFF", [128, 128, 128]),
+            marks=pytest.mark.skipif(
+                int(PIL.__version__.split(".")[0]) < 13,
+                reason="before version 13, Pillow did not read such a TIFF that it had written",
+            ),
+        ),
     ],
 )
 def test_modes(mode: str, color: object, format_: str, expected: list[int]) -> None:
