@@ -363,7 +363,9 @@ def without_home(text: str) -> str:
         home = str(Path.home())
     except RuntimeError:
         return text
-    return text if len(home) < 3 else re.sub(rf"{re.escape(home)}(?=[/\\\\\s]|$)", "~", text)
+    # Only where a path begins, and not in the path of somebody whose name is longer.
+    begins = rf"(?<![\w/.~-]){re.escape(home)}(?=[/\\\s]|$)"
+    return text if len(home) < 3 else re.sub(begins, "~", text)
 
 
 def find_files(
