@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-SECONDS = float(os.environ.get("CAELAB_ATTACK_SECONDS", "8"))
+SECONDS = float(os.environ.get("CAELAB_ATTACK_SECONDS", "6"))
 SEED = os.environ.get("CAELAB_ATTACK_SEED", "0")
 
 
@@ -22,7 +22,7 @@ def results() -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, Path(__file__).with_name("attack.py"), str(SECONDS), SEED],
         stdout=subprocess.PIPE,
-        timeout=4 * SECONDS + 120,
+        timeout=4 * SECONDS + 900,
         check=False,
         # More threads would not survive that processes are forked.
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
