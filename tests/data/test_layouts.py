@@ -5,6 +5,7 @@ import io
 import json
 import pickle
 import struct
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,16 @@ def test_damaged_arrays(name: str, length: int, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(InputError, match="damaged"):
         load_images(path)
+
+
+def test_a_header_that_is_no_python(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", IMAGES)
+    content = (tmp_path / "a.npy").read_bytes()
+    # NumPy reads the header by Python's own tokens, whose errors are of their own kind.
+    (tmp_path / "a.npy").write_bytes(content.replace(b"}", b" "))
+    with pytest.raises(InputError, match="damaged") as caught:
+        load_images(tmp_path / "a.npy")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -353,6 +364,6 @@ def test_parquet_without_pictures_or_damaged(tmp_path: Path) -> None:
 
 def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.parquet").touch()
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(InputError, match=r"pip install 'caelab\[parquet\]'"):
         load_images(tmp_path / "a.parquet")

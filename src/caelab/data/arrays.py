@@ -1,7 +1,6 @@
 """Image sets from arrays of any usual form, and from ``.npy`` and ``.npz`` files of them."""
 
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,12 +25,6 @@ PARTS = {
 _IMAGES = ("x", "images", "image", "data", "arr_0")
 _LABELS = ("y", "labels", "label", "targets", "target", "arr_1")
 _CHUNK = 1000
-
-_DAMAGES = (
-    OSError, EOFError, KeyError, ValueError, MemoryError, NotImplementedError, RuntimeError,
-    zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-"""What NumPy and zipfile raise on damaged files."""
 
 Arrays = tuple[NDArray[Any], NDArray[Any] | None]
 """Images, and their classes if there are any."""
@@ -257,9 +250,12 @@ def _named_arrays(names: list[str], path: Path) -> Iterator[tuple[str, str, str 
 def _reading(path: Path) -> Iterator[None]:
     try:
         yield
-    except _DAMAGES as error:
+    except InputError:
+        raise
+    except Exception as error:  # damaged files raise errors of nearly all kinds
+        reason = " ".join(str(error).split()).rstrip(".")
         raise InputError(
-            f"{path} cannot be read as NumPy's arrays: {error}. It is damaged, or was saved with"
+            f"{path} cannot be read as NumPy's arrays: {reason}. It is damaged, or was saved with"
             " objects, which could run code: save plain arrays of numbers."
         ) from error
 

@@ -38,7 +38,6 @@ def read_parquet(path: Path, *, size: Sides, channels: int = 3) -> ImageSet:
         InputError: pyarrow is not installed, there are no pictures, or a file is damaged.
     """
     try:
-        import pyarrow as arrow
         from pyarrow.parquet import ParquetFile
     except ImportError as error:
         raise InputError(
@@ -68,9 +67,12 @@ def read_parquet(path: Path, *, size: Sides, channels: int = 3) -> ImageSet:
         images, good, note = read_pictures(
             pictures(), names, size=size, channels=channels, where=str(path)
         )
-    except (arrow.ArrowException, OSError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path} cannot be read as Parquet: {reason}") from error
+    except InputError:
+        raise
+    except Exception as error:  # damaged files raise errors of nearly all kinds
+        raise InputError(
+            f"{path} cannot be read as Parquet: {' '.join(str(error).split())[:200]}"
+        ) from error
     classes, numbers = number_classes(
         labels, counts, classes=_class_names(schema, label), where=str(path)
     )
