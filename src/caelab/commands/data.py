@@ -18,7 +18,8 @@ from caelab.commands.output import PATH, echo, json_option, print_json
 )
 @json_option
 @run_options("data")
-@run_options("size", "channels", usual="those of the data; of pictures 32 and 3")
+@run_options("size", usual="that of arrays; 32 for pictures")
+@run_options("channels", usual="those of arrays; 3 for pictures")
 @run_options("split", "split_seed")
 def command(sheet: Path | None, as_json: bool, **options: str | int | None) -> None:
     """Describe the images: source, counts, channel statistics, duplicates across the split."""
