@@ -48,7 +48,7 @@ def test_a_tracker_that_is_not_installed_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, MODULE, None)
-    with pytest.raises(InputError, match=r"`tensorboard` .*caelab\[tensorboard\]"):
+    with pytest.raises(InputError, match=r"`tensorboard` .*pip install .*tensorboard"):
         TensorBoard(tmp_path)
 
 

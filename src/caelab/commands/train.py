@@ -76,7 +76,6 @@ def command(
         options: Options of a run, as ``options`` declares them.
     """
     chosen = given_options({"network": network, **options})
-    file = file if file is None or file.suffix == ".json" else find_recipe(file, "run")
     recipe = read_options(file) if file else {}
     try:
         config = make_config(merge(recipe, chosen))

@@ -187,7 +187,8 @@ class RunDirectory:
             return
         options = config.model_dump(mode="json")
         # Run directories are passed on, and the name of a user is private.
-        options["data"]["source"] = without_home(options["data"]["source"])
+        for table, name in (("data", "source"), ("start", "weights"), ("start", "run")):
+            options[table][name] = without_home(options[table][name] or "") or None
         source = {**source, "where": without_home(source["where"])}
         self.write(self.config, {"key": key, "config": options, "data": source})
 

@@ -245,12 +245,12 @@ def read_start(config: StartConfig) -> Start | None:
     """
     cpu = torch.device("cpu")
     if config.weights is not None:
-        file = find_model(config.weights)
+        file = find_model(Path(config.weights).expanduser())
         model, card = load_model(file, cpu)
         return Start(name=config.weights, card=card, weights=model.network.state_dict())
     if config.run is None:
         return None
-    directory = RunDirectory(Path(config.run))
+    directory = RunDirectory(Path(config.run).expanduser())
     if not directory.path.is_dir():
         raise InputError(f"there is no run {config.run} to continue.")
     if not directory.finished:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from caelab.errors import InputError
+from caelab.errors import InputError, missing_extra
 from caelab.experiments.run import OnEpoch
 from caelab.experiments.run_directory import RunDirectory
 
@@ -24,9 +24,7 @@ class TensorBoard:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
-            raise InputError(
-                "`tensorboard` needs TensorBoard: pip install 'caelab[tensorboard]'"
-            ) from error
+            raise missing_extra("`tensorboard` needs TensorBoard", "tensorboard") from error
         self._folder, self._make_writer = folder, SummaryWriter
 
     def __call__(self, directory: RunDirectory) -> OnEpoch:
