@@ -270,7 +270,7 @@ def _key_names(keys: str) -> list[str]:
 
 
 def read_arrays(file: Path) -> "dict[str, NDArray[Any]]":
-    """Read the arrays of an ``.npz`` file by name; it can hold numbers alone, and no code.
+    """Read the arrays of an ``.npz`` file by name, each of any shape, without running code in it.
 
     Raises:
         InputError: The file is missing or damaged.

@@ -180,7 +180,7 @@ def draw_image_rows(rows: Mapping[str, np.ndarray]) -> Figure:
 def to_rgb(images: np.ndarray) -> np.ndarray:
     """Return images ``(K, C, H, W)`` as they are drawn, ``(K, 3, H, W)``.
 
-    Of two channels, or more than three, the mean is drawn in gray.
+    Images of two channels, or of more than three, are drawn as their mean, in gray.
     """
     if images.shape[1] == 3:
         return images

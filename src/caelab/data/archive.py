@@ -1,4 +1,4 @@
-"""Reads named members of an untrusted archive in memory, within bounds; extracts nothing."""
+"""Read named files of an untrusted archive into memory, within limits and without extracting."""
 
 import gzip
 import os
@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from caelab.errors import InputError
 
 MEMBER_LIMIT = 64 * 2**20
-"""Largest size of a member in bytes, unless more is asked for; a batch of CIFAR-10 has 31 MB."""
+"""Default of the largest size of a member in bytes; a batch of CIFAR-10 has 31 MB."""
 
 TOTAL_LIMIT = 400 * 2**20
 """Bytes that an archive may unpack to; CIFAR-10 has 186 MB."""
@@ -65,7 +65,7 @@ def read_members(
                 if name is None:
                     stream.seek(padded, os.SEEK_CUR)
                     continue
-                # Two files of one name are refused, as it is unclear which of them counts.
+                # Two files of one name are refused, because it is unclear which one is meant.
                 if name in seen:
                     raise ValueError(f"{name} is there twice")
                 seen.add(name)
@@ -75,7 +75,7 @@ def read_members(
                 yield name, content
             if not header:
                 raise EOFError
-            while stream.read(2**20):  # gzip's checksum stands at the end
+            while stream.read(2**20):  # gzip's checksum is at the end
                 _require_bounded(stream.tell())
     except (EOFError, zlib.error, OSError, ValueError) as error:
         reason = str(error) or "it ends too early"
@@ -86,7 +86,7 @@ def read_members(
 
 
 def _opened(path: Path) -> gzip.GzipFile | BufferedReader:
-    # By its content: some browsers unzip an archive and leave it its name.
+    # By its content, because some browsers unzip an archive and keep its name.
     with path.open("rb") as stream:
         packed = stream.read(2) == b"\x1f\x8b"
     return gzip.open(path) if packed else path.open("rb")
@@ -95,14 +95,14 @@ def _opened(path: Path) -> gzip.GzipFile | BufferedReader:
 def _wanted_name(header: bytes, wanted: frozenset[str]) -> str | None:
     """Return the bare name of a wanted file from its header, ``None`` for another file."""
     path = header[:100].partition(b"\0")[0].decode("latin-1")
-    # Nothing is extracted, so such a path could do no harm here. An archive that has one is no
-    # honest copy of CIFAR-10 all the same.
+    # Nothing is extracted, so such a path is harmless here. But an archive that has one is no
+    # genuine copy of CIFAR-10.
     if re.search(r"^([/\\]|[A-Za-z]:|$)|(^|/)\.\.(/|$)", path):
         raise ValueError(f"it names a place outside itself, {path[:60]!a}")
     *folders, name = PurePosixPath(path).parts or [""]
     if name not in wanted or len(folders) > 1:
         return None
-    # A link would name the content of another member, or of a file outside.
+    # A link would refer to another member, or to a file outside of the archive.
     if header[156:157] not in (b"0", b"\0"):
         raise ValueError(f"{name} is not a plain file")
     return name

@@ -1,4 +1,4 @@
-"""Image sets from arrays of any usual form, and from ``.npy`` and ``.npz`` files of them."""
+"""Image sets from arrays of any usual shape, and from ``.npy`` and ``.npz`` files."""
 
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -55,7 +55,7 @@ def join_arrays(
     for target, images in zip(filled, planes, strict=True):
         scale = _scale_of(images, where)
         for rows in _chunks(len(images)):
-            # Rounded and not cut off, as everywhere; integers stay as they are.
+            # Rounded, as everywhere; integers are not changed.
             target[rows] = np.rint(images[rows] * scale) if scale else images[rows]
     names, labels = number_classes(
         [labels for _, labels in parts.values()], counts, classes=classes, where=where
@@ -85,7 +85,7 @@ def make_set(
         where: Where the images come from.
         note: What people must know.
     """
-    # Without others to train on, a folder called "test" is but a name.
+    # A part "test" counts only if there are other images to train on.
     own = bool((part <= TRAIN).any() and (part > TRAIN).any())
     prescribed = np.where(part == TRAIN, np.int8(FREE), part) if own else None
     source = Source(
@@ -114,7 +114,7 @@ def to_planes(images: NDArray[Any], where: str) -> NDArray[Any]:
             f"{where}: images are numbers (N, H, W), (N, H, W, C) or (N, C, H, W), and these are"
             f" {images.dtype} {images.shape}."
         )
-    # Few numbers at the end are channels, as Keras, Pillow and scikit-image arrange them.
+    # A last axis of up to four numbers is that of channels, as in Keras, Pillow and scikit-image.
     return planes.transpose(0, 3, 1, 2) if planes.shape[3] <= 4 < planes.shape[1] else planes
 
 
@@ -127,8 +127,8 @@ def number_classes(
 ) -> tuple[tuple[str, ...], NDArray[np.int64] | None]:
     """Return the names of the classes, and the class of every image, ``int64 (N,)``.
 
-    There are none where a part has no labels, or labels that are no classes: fractions, or several
-    numbers for an image.
+    There are no classes if a part has no labels, or labels that are no classes, such as fractions
+    or several numbers for an image.
 
     Args:
         labels: Classes of each part, numbers or texts, ``(N,)`` or ``(N, 1)``.
@@ -190,7 +190,7 @@ def to_gray(images: ImageSet) -> ImageSet:
 
 def all_gray(images: ImageSet) -> bool:
     """Return whether the channels of every image are equal."""
-    # By parts, as the first color ends the search.
+    # In chunks, because the search ends with the first color.
     parts = (images.images[rows] for rows in _chunks(len(images.images)))
     return all((part == part[:, :1]).all() for part in parts)
 
@@ -212,7 +212,7 @@ def read_arrays(path: Path) -> ImageSet:
     """
     if path.suffix.lower() == ".npy":
         with _reading(path):
-            # Mapped, so that floats need not be in the memory together with the bytes.
+            # Mapped, so that memory does not hold all floats and bytes at once.
             images = np.load(path, mmap_mode="r", allow_pickle=False)
         return join_arrays({"": (images, None)}, name="array", where=str(path))
     with _reading(path), zipfile.ZipFile(path) as archive:
@@ -270,7 +270,7 @@ def _scale_of(images: NDArray[Any], where: str) -> float:
         return 0
     low, high = 0.0, 0.0
     for rows in _chunks(len(images)):
-        # Minimum and maximum of NaN are NaN, which no comparison accepts.
+        # If a value is NaN, so are minimum and maximum, and the comparison below fails.
         low = float(np.minimum(low, images[rows].min()))
         high = float(np.maximum(high, images[rows].max()))
     if not 0 <= low <= high <= 255:

@@ -1,8 +1,8 @@
-"""The built-in photos: crops, at several scales, of photographs that scikit-image carries.
+"""The built-in photos: crops of scikit-image's photographs at several scales.
 
-They serve machines without CIFAR-10 and without a network. Each photograph contributes to all three
-parts, from regions that share no pixel: one rectangle is for validation, one for test, and crops
-that touch neither are for training.
+They are for machines without CIFAR-10 and without internet. Each photograph contributes to all
+three parts, from regions that share no pixel: one rectangle is for validation, one for test, and
+crops that touch neither are for training.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from caelab.data.image_set import FREE, TEST, TRAIN, VALIDATION, ImageSet, Sourc
 from caelab.errors import InputError
 
 Box = tuple[int, int, int, int]
-"""Left, top, right, bottom, in pixels; right and bottom are outside."""
+"""Left, top, right, bottom, in pixels; right and bottom are excluded."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ PHOTOS = (
 )
 
 SIDES = {32: 0.15, 48: 0.2, 64: 0.25, 96: 0.2, 128: 0.2}
-"""Shares of the crops by the side of a crop in pixels of the photograph."""
+"""Share of the crops with each side, in pixels of the photograph."""
 
 SHARES = {TRAIN: 0.8, VALIDATION: 0.1, TEST: 0.1}
 
@@ -79,7 +79,7 @@ def load_photos(*, size: tuple[int, int] = (32, 32), note: str = "") -> ImageSet
     for photo in PHOTOS:
         picture = open_photo(photo)
         for part, box in crop_boxes(photo, np.asarray(picture)):
-            # Cropped before it is resized: the resizing filter would reach over the edge of a box.
+            # Cropped before it is resized, because the filter would use pixels outside of the box.
             crop = crop_center(picture.crop(box), size)
             images.append(np.asarray(crop.resize(size[::-1], Image.Resampling.LANCZOS)))
             parts.append(part)
@@ -117,20 +117,20 @@ def crop_boxes(photo: Photo, pixels: NDArray[np.uint8]) -> Iterator[tuple[int, B
     """
     height, width, _ = pixels.shape
     for side, share_of_side in SIDES.items():
-        # The part of each square, by its upper left corner; FREE for those that serve none.
+        # The part of each square, by its upper left corner; FREE for squares that are not used.
         part_of = np.full((height - side + 1, width - side + 1), TRAIN)
         for part, (left, top, right, bottom) in (
             (VALIDATION, photo.validation),
             (TEST, photo.test),
         ):
-            # Squares that touch the rectangle, and of these the squares within it.
+            # Squares that touch the rectangle are free, and those inside belong to its part.
             part_of[max(0, top - side + 1) : bottom, max(0, left - side + 1) : right] = FREE
             part_of[top : bottom - side + 1, left : right - side + 1] = part
         flat = _deviation(pixels, side) < _FLAT
         part_of[flat[: len(part_of), : part_of.shape[1]]] = FREE
         for part, share in SHARES.items():
             candidates = _STEP * np.argwhere(part_of[::_STEP, ::_STEP] == part)
-            # Evenly spaced candidates instead of random ones: crops overlap as little as possible.
+            # Evenly spaced instead of random, so that crops overlap as little as possible.
             count = min(round(photo.crops * share_of_side * share), len(candidates))
             evenly = np.arange(count) * len(candidates) // max(count, 1)
             for top, left in candidates[evenly].tolist():
@@ -147,8 +147,8 @@ def _deviation(pixels: NDArray[np.uint8], side: int) -> NDArray[np.float64]:
     Returns:
         Deviations ``(H, W)``, each at the upper left pixel of its square.
     """
-    # The filter's window surrounds its pixel; the origin moves it to the lower right. A variance
-    # near 0 can come out negative by rounding.
+    # The filter's window is centered at its pixel; the origin moves it to the lower right. Rounding
+    # can make a variance near 0 negative.
     luma = luminance(np.moveaxis(pixels.astype(np.float64), -1, 0))[0]
     mean, mean_square = (
         uniform_filter(values, side, origin=-(side // 2)) for values in (luma, luma**2)

@@ -44,7 +44,7 @@ Batch = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 def list_pickle(content: bytes) -> list[Any]:
     """List a pickle without running it: each instruction by its value, or by its name.
 
-    A pickle is a program, and a hostile one does as it likes.
+    A pickle is a program, and running a hostile one could do anything.
 
     Raises:
         ValueError: It is malformed.
@@ -54,8 +54,8 @@ def list_pickle(content: bytes) -> list[Any]:
         listed = list(islice(pickletools.genops(content), _MAX_INSTRUCTIONS))
     except Exception as error:  # a hostile file can cause an error of any kind
         raise ValueError(f"it is truncated or malformed ({type(error).__name__})") from error
-    # Those that remember values for later use are left out, so that a value stands next to what
-    # belongs to it.
+    # Instructions that only store values for later are left out, so that related values are
+    # neighbors in the list.
     return [
         step.name if value is None else value
         for step, value, _ in listed
@@ -74,8 +74,8 @@ def parse_python(
 ) -> Batch:
     """Read a batch of the Python version: a pickle, which is listed and never run.
 
-    Its list of instructions holds all that is needed: the bytes of the only array, and the numbers
-    after the word ``labels``.
+    The list of instructions contains the bytes of the only array, and the numbers after the word
+    ``labels``.
 
     Args:
         content: The pickle.
@@ -124,7 +124,7 @@ def find_cifar10(path: Path) -> Path | None:
     files += [(archive, archive) for archive in archives]
     if path.name.endswith(ARCHIVE_SUFFIXES):
         files.append((path, path))
-    # This also says no to a folder without permission, which counts like one that does not exist.
+    # A folder without permission counts as one that does not exist.
     return next((found for file, found in files if os.path.isfile(file)), None)  # noqa: PTH113
 
 
@@ -180,14 +180,14 @@ def read_cifar10(path: Path) -> ImageSet:
 
 
 def _read_folder(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of each batch in a folder, one at a time; of versions, the first."""
+    """Yield name and content of each batch in a folder; if it has two versions, the first."""
     for name in BATCHES:
         files = (path / f"{name}{suffix}" for suffix in SUFFIXES)
         file = next(filter(os.path.isfile, files), None)
         if file is None:
             continue
         try:
-            # Checked before reading: a wrong file of many gigabytes must not fill the memory.
+            # Checked before reading, because a wrong file of many gigabytes would fill the memory.
             if file.stat().st_size > MEMBER_LIMIT:
                 raise InputError(
                     f"{file} is far larger than a batch of CIFAR-10. Fetch {ARCHIVES[0]} again."

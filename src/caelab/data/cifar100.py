@@ -80,7 +80,7 @@ def _read_folder(folder: Path, names: frozenset[str]) -> Iterator[tuple[str, byt
     for name in names:
         file = folder / name
         try:
-            # Checked before reading: a wrong file of many gigabytes must not fill the memory.
+            # Checked before reading, because a wrong file of many gigabytes would fill the memory.
             if file.stat().st_size > _FILE_LIMIT:
                 raise InputError(f"{file} is far larger than a file of CIFAR-100.")
             yield name, file.read_bytes()

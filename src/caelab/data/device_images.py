@@ -1,4 +1,4 @@
-"""Images in memory on the device, as bytes: a batch takes no Python per image."""
+"""Images as bytes in the memory of the device, gathered into batches without a loop in Python."""
 
 import numpy as np
 import torch
@@ -8,8 +8,8 @@ from torch import Tensor
 class DeviceImages:
     """A part of a data set on a device, ``uint8`` with the channels last.
 
-    That is a quarter of the memory of float32, and a batch gathered from it has the memory layout
-    in which convolutions are fastest.
+    Bytes take a quarter of the memory of float32, and batches have the memory layout in which
+    convolutions are fastest.
 
     Args:
         flat: The pixels, ``uint8 (N, H·W·C)``.

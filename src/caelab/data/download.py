@@ -1,4 +1,4 @@
-"""Downloads CIFAR-10 from its authors' server."""
+"""Download CIFAR-10 from its authors' server."""
 
 import os
 import threading
@@ -23,11 +23,11 @@ RETRIES = 2
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 20.0
 REACH_SECONDS = 6.0
-"""Time for name, connection and first answer, after which the machine counts as offline."""
+"""Longest time for finding the server and its first answer; then the machine counts as offline."""
 
 
 NO_HEAD = (400, 401, 403, 405, 501)
-"""Answers of servers that refuse to send the headers alone, as signed addresses do."""
+"""Status codes of servers that refuse to send only the headers, as for signed addresses."""
 
 
 class UnreachableError(Exception):
@@ -49,8 +49,7 @@ def download_cifar10(folder: Path, *, url: str | None = None) -> Path:
             be written to.
     """
     url = url or os.environ.get(URL_VARIABLE) or URL
-    # Asked before the disk is checked and a bar appears, so that an offline machine gets its answer
-    # at once.
+    # Checked first, so that an offline machine is noticed at once.
     require_reachable(url)
     require_space(folder, BYTES)
     # pooch would announce the download on stderr, next to the bar.
@@ -58,13 +57,13 @@ def download_cifar10(folder: Path, *, url: str | None = None) -> Path:
     fetcher = pooch.create(
         path=folder,
         base_url="",
-        # The authors publish an MD5; it tells a damaged file, and nobody needs more of it here.
+        # The authors publish an MD5, which is enough to notice a damaged file.
         registry={ARCHIVE: f"md5:{MD5}"},
         urls={ARCHIVE: url},
         retry_if_failed=RETRIES,
     )
     with progress("fetching CIFAR-10", BYTES, unit="bytes") as advance:
-        # What pooch calls at the end: it sets the bar back and fills it at once.
+        # At the end, pooch sets the bar back and fills it again.
         bar = SimpleNamespace(update=advance, reset=lambda: advance(-BYTES), close=lambda: None)
         downloader = pooch.HTTPDownloader(progressbar=bar, timeout=(CONNECT_SECONDS, READ_SECONDS))
         try:
@@ -75,7 +74,7 @@ def download_cifar10(folder: Path, *, url: str | None = None) -> Path:
                 f" later, or fetch {ARCHIVE} elsewhere and name it as the data."
             ) from error
         except OSError as error:
-            # Errors of the network are OSErrors of requests, without an operating system's number.
+            # Errors of the network are OSErrors without a number of the operating system.
             if error.errno is None:
                 status = getattr(getattr(error, "response", None), "status_code", None)
                 reason = f"HTTP {status}" if status else type(error).__name__
@@ -100,12 +99,12 @@ def require_reachable(url: str) -> None:
                 problem[0] = ""
         except urllib.error.HTTPError as error:
             error.close()
-            # The server exists; whether it has the file, the download will tell.
+            # The server exists; the download will show whether it has the file.
             problem[0] = "" if error.code in NO_HEAD else f"HTTP {error.code}"
         except (OSError, ValueError) as error:
             problem[0] = str(getattr(error, "reason", error))
 
-    # Looking a name up has no timeout of its own, so it runs where it can be abandoned.
+    # Looking up a name has no timeout, so it runs in a thread that can be abandoned.
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(REACH_SECONDS)

@@ -1,4 +1,4 @@
-"""Reads pictures as images of one size: those in a folder, or opened ones."""
+"""Read pictures as images of one size, from a folder or already opened."""
 
 import warnings
 from collections.abc import Iterable, Sequence
@@ -39,13 +39,13 @@ SUFFIXES = frozenset(
 )
 
 PIXEL_LIMIT = 100_000_000
-"""Larger pictures are refused: a file of a few kilobytes can claim any size."""
+"""Largest number of pixels of a picture, because a file of a few kilobytes can claim any size."""
 
 BROKEN_SHARE = 0.1
 """Largest share of broken pictures in a folder that is accepted."""
 
 _AT_ONCE = 256
-"""Pictures that wait to be decoded."""
+"""Largest number of pictures that wait to be decoded."""
 
 Sides = tuple[int, int]
 """Height and width in pixels."""
@@ -54,10 +54,10 @@ Sides = tuple[int, int]
 def read_folder(folder: Path, *, size: Sides, channels: int = 3) -> ImageSet:
     """Read every picture in ``folder`` and below, cropped at the center and resized.
 
-    A picture's class is the folder it lies in directly below ``folder``. If a picture lies outside
-    such folders, or there is only one, there are no classes. If all lie in folders such as
-    ``train``, ``val`` and ``test``, the classes are below these, and test and validation images
-    stay what they are. Pictures that cannot be read are left out, and ``source.note`` counts them.
+    A picture's class is the name of its subfolder of ``folder``. If a picture is in no subfolder,
+    or there is only one subfolder, there are no classes. If all subfolders are called ``train``,
+    ``val``, ``test`` or the like, they are the parts, and the classes are their subfolders.
+    Pictures that cannot be read are left out, and ``source.note`` counts them.
 
     Args:
         folder: The folder.
@@ -120,7 +120,7 @@ def read_pictures(
         try:
             images[index] = read_picture(picture, size=size, channels=channels)
             whole[index] = True
-        except Exception as error:  # broken files raise errors of all kinds
+        except Exception as error:  # broken files raise errors of any type
             if _is_our_fault(error):
                 raise
 
@@ -132,7 +132,7 @@ def read_pictures(
         ThreadPoolExecutor(2) as pool,
     ):
         warnings.simplefilter("ignore")  # remarks about metadata; sizes are checked here
-        # A pool takes everything that it is given at once, and the pictures may not fit in memory.
+        # In groups, because a pool would take all pictures at once, which may not fit into memory.
         while some := list(islice(remaining, _AT_ONCE)):
             for _ in pool.map(read, some):
                 advance(1)
@@ -168,7 +168,7 @@ def _leave_out(
 def _is_our_fault(error: Exception) -> bool:
     """Return whether an error is a mistake in caelab's own lines, and not in a file.
 
-    With a version of Pillow that lacks a method, all pictures would otherwise be "damaged".
+    Otherwise a version of Pillow without some method would make all pictures "damaged".
     """
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
@@ -183,8 +183,8 @@ def read_picture(
     """Read a picture as a small image, ``uint8 (C, H, W)``.
 
     It is turned as its EXIF says, cropped at the center to the proportions of the image and resized
-    with Lanczos. Sixteen bits are scaled to eight, transparency is laid on white, CMYK, gray and
-    palettes become RGB; of an animation the first frame counts.
+    with Lanczos. Sixteen bits are scaled to eight, transparency becomes white, and CMYK, gray and
+    palettes become RGB. Only the first frame of an animation is read.
 
     Args:
         picture: Its file, its bytes, or the picture.
@@ -217,7 +217,7 @@ def crop_center(picture: Image.Image, size: Sides) -> Image.Image:
 
 def _shrink(picture: Image.Image, size: Sides, channels: int) -> NDArray[np.uint8]:
     """Crop, convert and resize a picture to ``uint8 (C, H, W)``."""
-    # Cropped first: what is cut off need not be converted and resized.
+    # Cropped first, so that fewer pixels are converted and resized.
     cropped = _to_rgb(crop_center(picture, size))
     if channels == 1:
         cropped = cropped.convert("L")
@@ -238,7 +238,7 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
         values = np.nan_to_num(np.asarray(picture).astype(np.float64))
         values *= 255 if values.max() <= 1 else 1
     elif picture.has_transparency_data:
-        # Transparent pixels are often stored black, and people expect paper behind a drawing.
+        # Transparent pixels are often stored as black, but a drawing should be on white.
         pixels = picture.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", pixels.size, "white"), pixels).convert("RGB")
     else:
@@ -251,7 +251,7 @@ def _parts(
 ) -> tuple[NDArray[np.int8], list[tuple[str, ...]]]:
     """Return the part of each picture by its first folder, and the folders below that.
 
-    Unless all pictures lie in folders named like parts, these are folders like others.
+    Only if all pictures are in folders with names of parts, these are parts.
     """
     words = [PARTS.get(parts[0].lower(), None) if parts else None for parts in folders]
     if None in words:

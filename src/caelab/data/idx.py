@@ -1,4 +1,4 @@
-"""MNIST and its relatives: images and labels in the IDX format, gzipped or not.
+"""MNIST and similar data sets: images and labels in the IDX format, gzipped or not.
 
 LeCun, Cortes and Burges, *The MNIST database of handwritten digits*, 1998; Fashion-MNIST, KMNIST
 and others have the same files.
@@ -21,7 +21,7 @@ _NAME = re.compile(r"(train|t10k)-(images|labels)[-.]idx[13]-ubyte(\.gz)?")
 
 
 def find_idx(path: Path) -> Path | None:
-    """Return the folder that holds MNIST's files, which ``path`` or its parent is."""
+    """Return ``path``, or its parent, if this folder holds MNIST's files."""
     folder = path.parent if path.is_file() and _NAME.fullmatch(path.name) else path
     return folder if "train" in _files(folder) else None
 
@@ -43,7 +43,7 @@ def read_idx(folder: Path) -> ImageSet:
 def _files(folder: Path) -> dict[str, dict[str, Path]]:
     """Return the files by part and content."""
     found: dict[str, dict[str, Path]] = {}
-    # An unpacked file comes after its archive, and replaces it.
+    # In this order an unpacked file comes after its archive, and replaces it.
     for path in sorted(folder.iterdir(), reverse=True) if folder.is_dir() else ():
         if (name := _NAME.fullmatch(path.name)) and path.is_file():
             found.setdefault({"t10k": "test"}.get(name[1], name[1]), {})[name[2]] = path

@@ -1,4 +1,4 @@
-"""Images at rest, their labels, and where they came from; the same for every source."""
+"""Images in memory, their labels and their source, in one form for all sources."""
 
 import hashlib
 from dataclasses import dataclass
@@ -32,14 +32,14 @@ class Source:
     def data(self) -> str | None:
         """Name or path by which CIFAR-10 and the photos are found again; ``None`` for others.
 
-        ``"auto"`` may find other images tomorrow, while the runs of today should find theirs.
+        ``"auto"`` may find other images later, but finished runs must find their own.
         """
         return {"cifar10": self.where, "photos": "photos"}.get(self.name)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageSet:
-    """Images at rest.
+    """Images in memory, with their labels and their source.
 
     Attributes:
         images: The images, ``uint8 (N, C, H, W)``; RGB for three channels.

@@ -67,7 +67,7 @@ def _arrays_of(items: Any, size: Sides | None, channels: int | None) -> Arrays:
     """Return images ``(N, …)`` and their classes."""
     if isinstance(items, np.ndarray):
         return items, None
-    # A pair of arrays is no sequence of two pairs.
+    # Two arrays are images and classes, not a sequence of two items.
     if isinstance(items, tuple) and len(items) == 2 and np.ndim(items[0]) >= 3:
         return np.asarray(items[0]), None if items[1] is None else np.asarray(items[1])
     if not isinstance(items, Items) or isinstance(items, str) or not len(items):
@@ -93,7 +93,7 @@ def _arrays_of(items: Any, size: Sides | None, channels: int | None) -> Arrays:
             labels.append(label)
             advance(1)
     assert images is not None
-    # What is no number or text for each image is no class, such as boxes of objects.
+    # Labels that are not one number or text per image, such as boxes of objects, are no classes.
     with contextlib.suppress(ValueError):
         return images, None if None in labels else np.array(labels)
     return images, None

@@ -1,4 +1,4 @@
-"""Loads the images that people name, or those that are found on the machine."""
+"""Load the images that the user names, or those that are found on the machine."""
 
 import contextlib
 import logging
@@ -22,7 +22,7 @@ from caelab.files import cache_folder
 DATA_VARIABLE = "CAELAB_DATA"
 
 PICTURE_SIDE = 32
-"""Side of pictures where none is asked for."""
+"""Default side of pictures in pixels."""
 
 LAYOUTS: tuple[tuple[Callable[[Path], Path | None], Callable[[Path], ImageSet]], ...] = (
     (find_cifar100, read_cifar100),
@@ -30,10 +30,10 @@ LAYOUTS: tuple[tuple[Callable[[Path], Path | None], Callable[[Path], ImageSet]],
     (find_idx, read_idx),
     (find_arrays, read_arrays),
 )
-"""Layouts of images that have a size of their own: what finds one in a place, and what reads it."""
+"""Layouts of images with a fixed size: functions that find one in a folder, and that read it."""
 
 MAX_FOLDERS = 200
-"""Folders on a level below a folder that are searched for such a layout."""
+"""Largest number of subfolders on a level that are searched for such a layout."""
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def load_images(
         InputError: There is no such data, it is damaged, or size or channels do not fit.
     """
     sides = (size, size) if isinstance(size, int) else size
-    # A source that is named takes precedence over the environment.
+    # A source that the user names takes precedence over the environment.
     chosen = (os.environ.get(DATA_VARIABLE) or "auto") if data in ("", "auto") else data
     if chosen == "photos":
         images = load_photos(size=sides or (PICTURE_SIDE, PICTURE_SIDE))
@@ -77,14 +77,15 @@ def load_images(
         )
     if images.images.shape[1] == 3 and all_gray(images):
         _log.warning(
-            "the images of %s are gray, in three equal channels: `data.channels` 1 would do.",
+            "the images of %s have three equal channels, so they are gray: `data.channels` 1 is"
+            " enough.",
             images.source.where,
         )
     return images
 
 
 def fit(images: ImageSet, sides: Sides | None, channels: int | None) -> ImageSet:
-    """Convert RGB to gray where it is asked for.
+    """Check the size of images, and convert RGB to gray if ``channels`` is 1.
 
     Args:
         images: The images.
@@ -120,7 +121,7 @@ def _load_cifar10(sides: Sides | None, *, or_photos: bool) -> ImageSet:
         found = next(filter(None, map(find_cifar10, _usual_paths(cache))), None)
         return read_cifar10(found or download_cifar10(cache))
     except UnreachableError as error:
-        # Only missing images are replaced: damaged ones raise another error, which nobody catches.
+        # Only missing images are replaced; damaged ones raise another error, which is not caught.
         if or_photos:
             return load_photos(
                 note="these are the built-in photos, not CIFAR-10: it is not on this machine, and"
@@ -144,9 +145,9 @@ def _load_path(
             f"there is no file or folder {named}{origin}. Name a folder of pictures, a data set,"
             " cifar10 or photos."
         ) from error
-    for place in _places(path):
+    for candidate in _places(path):
         for find, read in LAYOUTS:
-            if found := find(place):
+            if found := find(candidate):
                 return read(found)
     size = sides or (PICTURE_SIDE, PICTURE_SIDE)
     if found := find_parquet(path):
@@ -162,7 +163,7 @@ def _load_path(
 def _places(path: Path) -> Iterator[Path]:
     """Yield a path, and the first folders that are one and two levels below it."""
     yield path
-    # A folder without permission counts as empty, as it does for those who look for a data set.
+    # A folder without permission counts as empty.
     with contextlib.suppress(OSError):
         for pattern in ("*/", "*/*/"):
             yield from sorted(islice(path.glob(pattern), MAX_FOLDERS))
@@ -170,7 +171,7 @@ def _places(path: Path) -> Iterator[Path]:
 
 def _usual_paths(cache: Path) -> Iterator[Path]:
     """Yield where CIFAR-10 may be: by the environment, our cache, torchvision's and Keras's."""
-    # The variable is looked at even where CIFAR-10 is asked for by name: it says where data are.
+    # The variable is used even if the user names CIFAR-10, because it says where data are.
     with contextlib.suppress(RuntimeError):  # ~ of an unknown user
         yield Path(os.environ.get(DATA_VARIABLE) or cache).expanduser()
     yield from (cache, Path("data"), Path("datasets"))

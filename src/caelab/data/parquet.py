@@ -15,7 +15,7 @@ from caelab.data.image_set import FREE, ImageSet
 from caelab.errors import InputError
 
 LABELS = ("label", "labels", "fine_label", "class", "target")
-"""Names of the column of the classes, the likeliest first."""
+"""Names that the column of the classes may have, the likeliest first."""
 
 
 def find_parquet(path: Path) -> Path | None:
@@ -90,9 +90,9 @@ def read_parquet(path: Path, *, size: Sides, channels: int = 3) -> ImageSet:
 def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path] if path.suffix == ".parquet" else []
-    # As in a clone of a data set: the files are at the top, or in the folder `data`.
+    # In a clone of a data set, the files are at the top or in the folder `data`.
     found = (file for folder in (path, path / "data") for file in sorted(folder.glob("*.parquet")))
-    # A folder of pictures may have its captions in such a file.
+    # In a folder of pictures, such a file may contain captions.
     return [file for file in found if file.stem != "metadata"]
 
 

@@ -530,7 +530,7 @@ def unknown_parameter(path: list[str], *others: str) -> str:
         others: Names that may be meant, too.
     """
     name = path[-1]
-    # A name that is still part of its new path was moved, not renamed; that is said below.
+    # A name that is still part of its new path was moved, not renamed; the loop below says so.
     if name not in (new := RENAMED.get(name, name)).split("."):
         return f"{'.'.join(path)} is now called {new}"
     for short, parameter in PARAMETERS.items():

@@ -31,7 +31,7 @@ from caelab.progress import progress
 from caelab.training.fit import TrainedEpoch, TrainingState, fit, steps_per_epoch
 
 CHECKPOINT_SECONDS = 60.0
-"""Longest time between checkpoints within an epoch; there is one after each epoch in any case."""
+"""Longest time between checkpoints within an epoch; there is always one after each epoch."""
 
 LOCK_SECONDS = 10.0
 """Longest wait for a run directory that another process holds: the worker of a study that was

@@ -1,4 +1,4 @@
-"""The run directory: everything that a run leaves, and all that reports and comparisons read."""
+"""The run directory: all files of a run, which reports and comparisons read."""
 
 import contextlib
 import copy

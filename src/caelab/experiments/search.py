@@ -313,7 +313,7 @@ def _open(search: Search, file: Path) -> "optuna.Study":
         import optuna
     except ImportError as error:
         raise missing_extra("a search needs Optuna", "search") from error
-    # Optuna would log every trial on stderr, next to what we say of it.
+    # Otherwise Optuna would log every trial on stderr.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     file.parent.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(

@@ -83,7 +83,7 @@ class Variant:
     Attributes:
         label: ``"base"``, factor and level, or the name in ``[networks]``.
         factor: Name of the factor; empty for the base and for networks without a factor.
-        level: Level of the factor as text; empty likewise.
+        level: Level of the factor as text; empty if there is no factor.
         config: Configuration of its runs, except the seed.
         description: Description of its network for images of the run's size.
     """
@@ -235,7 +235,7 @@ class _Reader:
             elif not isinstance(table, dict):
                 self.report("", name, f"{name} should be a table: [{name}].")
         tables = (self.content.get(name, {}) for name in TABLES)
-        # What is no table counts as empty, so that the other problems are found, too.
+        # A value that is no table counts as empty, so that other problems are found, too.
         header, stated, factors, networks = (
             table if isinstance(table, dict) else {} for table in tables
         )
@@ -266,7 +266,7 @@ class _Reader:
         # Options of the command line are not in the file, so that their problems have no line.
         self.options = options
         base = merge(base, options)
-        # Every other variant changes the base, so without one there is nothing to check.
+        # All other variants change the base, so without a base there is nothing to check.
         if not self.add(BASE, "", "", base):
             return None
         for path, factor, levels in short_names(factors):

@@ -48,7 +48,7 @@ class Format:
 
     @property
     def install(self) -> str:
-        """How to install the missing package."""
+        """Command that installs the missing package, in a sentence."""
         return f"install {self.package}: {install_command('formats')}"
 
 
