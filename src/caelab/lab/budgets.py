@@ -90,7 +90,7 @@ BUDGETS: Mapping[str, Budget] = {
 """Budgets by name. A larger one reuses those runs of a smaller one that both train equally."""
 
 
-def larger(budget: Budget) -> Budget | None:
+def larger_budget(budget: Budget) -> Budget | None:
     """Return the next larger budget; ``None`` for the largest, and for a custom budget."""
     names = [*BUDGETS]
     following = names[names.index(budget.name) + 1 :] if budget.name in names else []

@@ -24,7 +24,7 @@ from caelab.experiments.study_runner import (
 )
 from caelab.files import read_json, to_json, write_text
 from caelab.lab import studies
-from caelab.lab.budgets import BUDGETS, Budget, larger
+from caelab.lab.budgets import BUDGETS, Budget, larger_budget
 from caelab.report.architectures import analyze
 from caelab.report.inputs import RECORD, LabRecord
 
@@ -67,7 +67,7 @@ class LabProgress:
     @property
     def record(self) -> LabRecord:
         """What ``lab.json`` says of the lab, except the command."""
-        following = larger(self.budget)
+        following = larger_budget(self.budget)
         return LabRecord(
             budget=self.budget.name,
             amount=dataclasses.asdict(self.budget),
@@ -127,10 +127,14 @@ def plan_lab(
         budget = dataclasses.replace(budget, limit=None)
     # Exercise 2 will find the best network. Until then the reference network replaces it, so that
     # the duration can be estimated.
-    wanted = studies.third(budget, base, base.network.text)
-    possible = studies.possible(wanted, len(images.classes))
+    wanted = studies.colorization_study(budget, base, base.network.text)
+    possible = studies.without_other_classes(wanted, len(images.classes))
     stages = []
-    for study in (studies.first(budget, base), studies.second(budget, base), possible):
+    for study in (
+        studies.reconstruction_study(budget, base),
+        studies.architecture_study(budget, base),
+        possible,
+    ):
         _, limited = load_data(study.base.data, images)
         progress = plan_study(study, engine=engine, images=images, split=limited, runs=runs)
         stages.append(Stage(study=study, progress=progress))
@@ -170,8 +174,8 @@ def run_lab(progress: LabProgress, *, out: Path, command: str = "") -> Iterator[
             base = progress.stages[0].study.base
             best = analyze(architectures.progress.rows.values()).best
             network = best.network if best else base.network.text
-            ideas = studies.third(progress.budget, base, network)
-            stage.study = studies.possible(ideas, len(progress.images.classes))
+            ideas = studies.colorization_study(progress.budget, base, network)
+            stage.study = studies.without_other_classes(ideas, len(progress.images.classes))
         folder = out / stage.study.name
         _clear(folder, identify(stage.study, progress.images.source.fingerprint))
         for state in run_study(

@@ -18,7 +18,7 @@ UNET = "U-Net"
 """Name of the base of ``recipes/colorize-ideas.toml`` among other networks."""
 
 
-def first(budget: Budget, base: RunConfig) -> Study:
+def reconstruction_study(budget: Budget, base: RunConfig) -> Study:
     """Return exercise 1: the reference network over seeds, and one longer training of it.
 
     Args:
@@ -38,7 +38,7 @@ def first(budget: Budget, base: RunConfig) -> Study:
     )
 
 
-def second(budget: Budget, base: RunConfig) -> Study:
+def architecture_study(budget: Budget, base: RunConfig) -> Study:
     """Return exercise 2: the architectures of ``recipes/architectures.toml`` in the budget.
 
     Args:
@@ -60,7 +60,7 @@ def second(budget: Budget, base: RunConfig) -> Study:
     )
 
 
-def third(budget: Budget, base: RunConfig, best: str) -> Study:
+def colorization_study(budget: Budget, base: RunConfig, best: str) -> Study:
     """Return exercise 3: colors for gray images by the best network, and ideas on a U-Net.
 
     Args:
@@ -91,7 +91,7 @@ def third(budget: Budget, base: RunConfig, best: str) -> Study:
     )
 
 
-def possible(study: Study, classes: int) -> Study:
+def without_other_classes(study: Study, classes: int) -> Study:
     """Return the study without networks that classify other classes than the images have.
 
     Args:
