@@ -317,6 +317,7 @@ def test_sentences_follow_the_numbers(say: Say) -> None:
         "larger for frog (3.50) than for ship (1.50)",
         "color is red (60% of it, in 20% of the pixels), least where it is blue (−10% of it",
         "below zero is the opposite color",
+        "its error is 0.00600. The network, which sees what is around the patch, has an error of",
         "in the 50% of the patches with the most colors it is 4.0 times that in the 50%",
         "has 30% of the true change of color",
         "larger there than in flat areas: 2.0 times",

@@ -157,7 +157,7 @@ def chroma_class(name: str, error: float) -> Values:
 
 def ambiguity(rank: float = 0.5, errors: tuple[float, ...] = (1.0, 3.0)) -> Values:
     bins = [Values(error=error) for error in errors]
-    return Values(spread=0.01, error=0.02, rank_correlation=rank, n=100, bins=bins)
+    return Values(neighbors_error=0.03, error=0.02, rank_correlation=rank, n=100, bins=bins)
 
 
 def shortcomings(**changed: Any) -> Values:
