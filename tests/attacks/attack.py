@@ -362,6 +362,9 @@ KINDS = ("kills", "signals", "errors", "short writes")
 
 TAMPERED = "tampered runs"
 
+SHORT, LONG = 60, 3600
+"""Seconds below which few commands are attacked, and above which the slow ones are as well."""
+
 
 def main(seconds: float, seed: int) -> None:
     """Attack for so many seconds, and print what was found."""
@@ -370,11 +373,11 @@ def main(seconds: float, seed: int) -> None:
         root = Path(name).resolve()
         events.install(root / "attacked")
         attacks = Attacks(root, seed)
-        scenarios = attacks.scenarios + (attacks.slow if seconds > 120 else [])
+        scenarios = attacks.scenarios + (attacks.slow if seconds > LONG else [])
         # Each scenario and each kind gets as much of the time, the readers half of it all.
         begun = time.monotonic()
         turns = [(kind, scenario) for scenario in scenarios for kind in KINDS]
-        if seconds < SECONDS:
+        if seconds < SHORT:
             # Little time is for a command of each kind, in turn.
             turns = [turns[3], *turns[:: len(KINDS) + 1]]
         turns.append((TAMPERED, attacks.train))
