@@ -27,7 +27,7 @@ def read_size(text: str) -> int:
     size = int(float(found[1]) * UNITS[found[2].upper()]) if found else 0
     if not size:
         raise InputError(
-            f"{text!r} is no size of memory: write it as 4G or 500M (--max-memory, {VARIABLE})."
+            f"{text!r} is no size of memory: write it as 4G or 500M (`max_memory`, {VARIABLE})."
         )
     return size
 

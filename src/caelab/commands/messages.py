@@ -33,6 +33,8 @@ def with_flags(message: str, command: click.Command | None = None) -> str:
         if isinstance(option, click.Option)
         for name in (option.name, *getattr(option, "parameters", ()))
     }
+    # An option of all commands stands before the command.
+    flags["max_memory"] = "caelab --max-memory"
     return PARAMETER.sub(lambda found: flags.get(found[1], found[0]), message)
 
 

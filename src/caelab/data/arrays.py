@@ -174,7 +174,7 @@ def require_memory(count: int, channels: int, height: int, width: int, *, where:
     if count * channels * height * width > (limit := memory_limit()):
         raise InputError(
             f"{where}: {count} images of {height}×{width} pixels take over {limit / 2**30:.2g} GiB."
-            " Choose a smaller size, or fewer images, or raise the limit: `caelab --max-memory`."
+            " Choose a smaller size, or fewer images, or raise `max_memory`."
         )
 
 

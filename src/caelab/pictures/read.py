@@ -137,7 +137,7 @@ def _reason(error: Exception) -> str:
 def _too_large(limit: int) -> str:
     return (
         f"claims to be larger than {limit:,} pixels, the limit. Reduce it, or raise `max_pixels`"
-        " (and `caelab --max-memory`)"
+        " and `max_memory`"
     )
 
 
