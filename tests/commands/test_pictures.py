@@ -213,7 +213,7 @@ def test_truth_is_measured_where_it_is_known(caelab: Caelab, place: Path) -> Non
             ("restore", "--model", "sharpen", "--degradation", "blur2"),
             "the model sharpen undoes blur1.5, not blur2",
         ),
-        (("restore",), "say what was done to the pictures, --degradation blur1.5, or name a model"),
+        (("restore",), "say what was done to the pictures, such as --degradation"),
         (
             ("restore", "--degradation", "jpeg20"),
             "no model ships for --degradation jpeg20 (there are models for: blur1.5, noise",

@@ -35,5 +35,5 @@ def test_every_multiple_comes_back_and_nothing_in_between(name: str) -> None:
 
 
 def test_a_network_that_gives_back_another_size_is_refused() -> None:
-    with pytest.raises(InputError, match="returns no image of the size of its input"):
+    with pytest.raises(InputError, match="image of the size of its input"):
         geometry_of(parse("conv8 pool conv3"), channels=3, size=32)

@@ -231,10 +231,10 @@ def test_what_differs_from_pytorch_is_not_written(tmp_path: Path) -> None:
         proto.metadata_props.add(key=key, value=value)
     file = tmp_path / "m.onnx"
     file.write_bytes(proto.SerializeToString())
-    assert export._compare(whole, file, channels=3, geometry=Geometry(), size=16) == 0
+    assert export._compare(whole, file, channels=3, geometry=Geometry(), sides=(16, 16)) == 0
     whole.shift.data.fill_(0.01)
     with pytest.raises(InputError, match=r"differ by up to 0\.01 for 1 images of 16×16"):
-        export._compare(whole, file, channels=3, geometry=Geometry(), size=16)
+        export._compare(whole, file, channels=3, geometry=Geometry(), sides=(16, 16))
 
 
 def test_a_colorizer_of_before_is_read_as_rgb_and_a_warning_says_so(
