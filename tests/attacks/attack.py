@@ -157,11 +157,7 @@ def digests(folder: Path) -> dict[str, str]:
     found = {}
     for file in sorted(folder.rglob("*")):
         name = str(file.relative_to(folder))
-        if (
-            not file.is_file()
-            or file.name == ".lock"
-            or name.startswith(("cache/compiled", "tmp/"))
-        ):
+        if not file.is_file() or file.name == ".lock" or name.startswith(("cache/", "tmp/")):
             continue
         content = file.read_bytes()
         if file.suffix == ".json":
