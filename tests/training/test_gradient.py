@@ -169,7 +169,7 @@ def test_the_color_difference_counts_beside_the_loss_and_has_seen_all_pixels_aft
             )
 
     clean = PIXELS.batch(chosen).double().contiguous()
-    output = twin(luminance(clean))
+    output = twin(luminance(clean)).double()  # models answer in float32
     error = nn.functional.mse_loss(output, prediction.target(clean))
     difference = color_difference(prediction.image(output, luminance(clean)), clean)
     (error + 0.5 * difference).backward()
