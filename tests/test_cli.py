@@ -126,7 +126,7 @@ def test_describe_remarks_that_a_size_cannot_be_trained_on(caelab: Call) -> None
 
 def test_a_mistyped_command_gets_a_suggestion(caelab: Call) -> None:
     assert_wrong_input(caelab("trian"), "Did you mean train?")
-    assert_wrong_input(caelab("re"), "Did you mean report or restore or reconstruct?")
+    assert_wrong_input(caelab("re"), "Did you mean report or restore or reconstruct or recipes?")
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_a_line_a_run_and_the_plan_knows_what_is_there(
 ) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(RECIPE)
-    monkeypatch.setattr(studies, "_recipe", lambda _: recipe)
+    monkeypatch.setattr(studies, "recipe_file", lambda _: recipe)
     budget = Budget(
         name="tiny",
         minutes=1,

@@ -121,7 +121,7 @@ def test_a_failed_run_ends_with_exit_code_1_and_the_rest_is_there(
         (("--engine", "this"), "this is now called --engine serial"),
         (("--address", "auto"), "--address needs --engine ray"),
         (("--epochs", "0"), "--epochs 0: should be at least 1"),
-        (("--data", "/nowhere"), "there is no /nowhere"),
+        (("--data", "/nowhere"), "there is no file or folder /nowhere"),
     ],
 )
 def test_wrong_input_is_said(

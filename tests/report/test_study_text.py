@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from caelab.errors import InputError
@@ -350,6 +350,7 @@ NETWORK = st.tuples(ERRORS, st.sampled_from(["", "5"]), CODE, st.integers(0, 10*
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(NETWORK, min_size=1, max_size=9))
+@example([([0.03125], "", (12, 8, 8), 0, False), ([0.0625, 0.0625], "5", None, 0, False)])
 def test_any_study_has_a_text(
     networks: list[tuple[list[float], str, tuple[int, int, int] | None, int, bool]],
 ) -> None:
@@ -366,5 +367,6 @@ def test_any_study_has_a_text(
         )
     ]
     text = text_of(study)
-    assert not re.search(r"\b(nan|inf|None|Undefined)\b", text)
+    found = re.search(r"\b(nan|inf|None|Undefined)\b", text)
+    assert not found, text[max(0, found.start() - 300) : found.end() + 100]
     assert "  " not in text

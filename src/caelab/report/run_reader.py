@@ -55,7 +55,7 @@ class FinishedRun:
         # A preset's name and its text are one network.
         options = {**self.config.flat(), "network": self.description.text}
         # The seeds of a group continue different runs.
-        options["start_run"] = self.config.start.run is not None
+        options["start_run"] = True if self.config.start.run else None
         return {name: options[name] for name in options if name not in NOT_OF_THE_GROUP}
 
     @property
