@@ -357,6 +357,20 @@ CASES = [
         "“x” (code 9, more numbers than an image has) lowers the test MSE most (−50%).",
         "raises",
     ),
+    *(
+        (
+            table(
+                studies={
+                    "s": effects(
+                        verdict, same_code=False, architecture=network("x", code_size=None)
+                    )
+                }
+            ),
+            f"“x” (no code) {changes} the test MSE most",
+            "(code",
+        )
+        for verdict, changes in (("lower", "lowers"), ("higher", "raises"))
+    ),
     (
         table(studies={"s": effects("higher", same_code=False)}),
         "raises the test",
@@ -417,19 +431,19 @@ CASES = [
         "numbers on",
     ),
     (
-        table(studies={"s": analysis(family=FAMILY)}),
+        study(analysis=analysis(family=FAMILY)),
         "changes the error by −50% from 1,024 to 1,024 numbers, +20% (not certain) from 1,024",
         "flattest",
     ),
     (
-        table(studies={"s": analysis(family=family(capped=True, flattens=True))}),
+        study(analysis=analysis(family=family(capped=True, flattens=True))),
         (
             "From 1,024 numbers on, the narrowest representation keeps its 768 numbers, and there"
             " the curve is flattest"
         ),
         "not flattest",
     ),
-    (table(studies={"s": analysis(family=family(capped=True))}), "not flattest", "and there"),
+    (study(analysis=analysis(family=family(capped=True))), "not flattest", "and there"),
     (
         table(studies={"s": analysis(family=FAMILY)}),
         "no correlation across architectures is certain; a larger code lowers the error where",
@@ -519,27 +533,21 @@ CASES = [
         ),
         "no less",
     ),
-    (table(colors=colors()), "“U-Net” is the network unet.", "the best of 2.2"),
+    (color_part(colors()), "“U-Net” is the network unet.", "the best of 2.2"),
     (
-        table(
-            colors=colors(
-                best="a",
-                best_colorizer=colorizer("a", options="flip, translate 2, unheard"),
-            )
+        color_part(
+            colors(colorizers=[colorizer(), colorizer("a", options="flip, translate 2, unheard")])
         ),
-        (
-            "“a” is “U-Net”, with mirrored images, images moved by up to 2 pixels, unheard."
-            " “U-Net” is the network unet."
-        ),
+        "“a” is “U-Net”, with mirrored images, images moved by up to 2 pixels, unheard.",
         "the best of 2.2",
     ),
     (
-        table(colors=colors(best="a", best_colorizer=colorizer("a", "conv5 conv3"))),
-        "“a” is the network unet. “U-Net” is",
+        color_part(colors(colorizers=[colorizer(), colorizer("a", "conv5 conv3")])),
+        "“a” is the network unet.",
         "unet, with",
     ),
     (
-        table(colors=colors(best_colorizer=colorizer(found_as="one pooling stage"))),
+        color_part(colors(colorizers=[colorizer(found_as="one pooling stage")])),
         "“U-Net” is the network “one pooling stage”, the best of 2.2.",
         "the network unet",
     ),
