@@ -132,7 +132,7 @@ def colorizer(label: str = "U-Net", text: str = "conv3", **changed: Any) -> Valu
 
 def colors(**changed: Any) -> Values:
     usual = {"best": "U-Net", "base": "U-Net", "images": 9, "mse": interval(0.004, 0.001)}
-    usual |= {"colorizers": [colorizer()], "best_colorizer": colorizer(), "ahead": []}
+    usual |= {"colorizers": [colorizer()], "ahead": []}
     usual |= {"strongest": {"mse": "mean chroma", "ciede2000": "gray copy"}, "smaller": {}}
     others = {"ciede2000": interval(9.0), "baselines": BASELINES, "targets": [], "ideas": {}}
     return Values(**{**usual, **others, **changed})
@@ -205,7 +205,7 @@ def study(**changed: Any) -> Part:
     usual |= {"suffix": "", "above": False, "architectures": [], "effects": [], "no_linear": ""}
     usual |= {"interactions": [("a × b", 0.2, 0.1, 0.3, Verdict.HIGHER, None, 0.004)]}
     usual |= {"linear": Values(compared=0, better=()), "at_size": {}, "grid": None}
-    usual |= {"grid_networks": [A]}
+    usual |= {"grid_networks": [A], "rates": [0.008]}
     return Part("study", {**usual, "grid_by": A, "not_in_grid": {}, **changed})
 
 
@@ -252,7 +252,7 @@ def sites(**changed: float) -> Part:
 
 def color_part(answer: Values | None = None, **changed: Any) -> Part:
     usual = {"answer": answer or colors(), "left_out": [], "same_validation": True}
-    usual |= {"comparison": [], "missing_pictures": "", "targets": []}
+    usual |= {"comparison": [], "missing_pictures": "", "targets": [], "overfitting": []}
     usual |= {"pictures": {"colors": PICTURE, "planes": PICTURE}}
     return Part("colorization", {**usual, "metrics": {}, **changed})
 
@@ -287,8 +287,8 @@ def lab(**amount: Any) -> LabRecord:
     return LabRecord(budget="own", amount={**EVERYTHING, **amount}, impossible=("ten classes",))
 
 
-def bleeding(edges: float, kept: float = 0.3) -> Part:
-    found = Values(edges=hue("edges", kept, edges), flat=hue("flat", 0.1, 0.002))
+def bleeding(edges: float, kept: float = 0.3, flat: float = 0.1) -> Part:
+    found = Values(edges=hue("edges", kept, edges), flat=hue("flat", flat, 0.002))
     return shortcomings_part(bleeding=found)
 
 
@@ -534,6 +534,23 @@ CASES = [
         "no less",
     ),
     (color_part(colors()), "“U-Net” is the network unet.", "the best of 2.2"),
+    (color_part(overfitting=[("a", 2, 6)]), "“a” overfits: of 6 epochs, the", "“U-Net” overfits"),
+    (study(analysis=effects("lower"), rates=[0.002, 0.008]), "from 0.00200 to", "every rate"),
+    (
+        table(
+            studies={
+                "s": analysis(
+                    effects=[effect("lower")],
+                    ranking=[
+                        effect("lower", also=("decoder",)),
+                        effect("higher", factor="padding"),
+                    ],
+                )
+            }
+        ),
+        "Of the choices that leave these as they are, padding matters most",
+        "No effect",
+    ),
     (
         color_part(
             colors(colorizers=[colorizer(), colorizer("a", options="flip, translate 2, unheard")])
@@ -648,7 +665,9 @@ CASES = [
     (bleeding(0.001), "smaller there", "larger there"),
     (bleeding(0.002), "about that of flat", "smaller there"),
     (bleeding(0.002, kept=NAN), "pale", "true change of color"),
-    (bleeding(0.002), "which two colors meet there", "smaller there"),
+    (bleeding(0.002, kept=0.05), "which two colors meet there", "no special weakness"),
+    (bleeding(0.002), "areas it has 10%. So edges are no special weakness", "which two colors"),
+    (bleeding(0.002, flat=NAN), "of the true change of color.", "in flat areas it"),
     (bleeding(0.002, kept=0.8), "has 80% of the true change of color", "which two colors"),
     (shortcomings_part(), "80% with the pixels times 0.80", "plus"),
     (

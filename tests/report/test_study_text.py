@@ -78,7 +78,10 @@ def text_of(study: list[StudyRow], **changed: Any) -> str:
     """Return the Markdown of a study's part, without escapes, a paragraph a line."""
     layers = [SimpleNamespace(kind="up")] * 2
     description = SimpleNamespace(code=None, input=(3, 32, 32), rows=layers)
-    run: Any = SimpleNamespace(measures={"mse": np.arange(4.0)}, description=description)
+    result = {"peak_learning_rate": 0.008}
+    run: Any = SimpleNamespace(
+        measures={"mse": np.arange(4.0)}, description=description, result=result
+    )
     images: Any = NoImages()
     results = StudyResults(
         folder=Path("nowhere"),

@@ -124,11 +124,6 @@ class ColorAnswer:
     ideas: dict[str, Contrast]
     smaller: dict[str, Contrast]
 
-    @property
-    def best_colorizer(self) -> Colorizer:
-        """What the name of the best variant stands for."""
-        return next(each for each in self.colorizers if each.label == self.best)
-
 
 def answer_colors(variants: Variants, found: Mapping[str, str] | None = None) -> ColorAnswer:
     """Compare colorizing runs.
@@ -224,6 +219,17 @@ def _targets(variants: Variants) -> Iterator[TargetAnswer]:
             )
 
 
+def _overfitting(variants: Variants) -> list[tuple[str, int, int]]:
+    """Return names, best epochs and epochs of variants that are best in the first half."""
+    found = []
+    for each in variants.all:
+        best = max(run.result["best_epoch"] for run in each.runs)
+        epochs = min(run.result["epochs"] for run in each.runs)
+        if best <= epochs // 2:
+            found.append((each.label, best, epochs))
+    return found
+
+
 def comparison_part(variants: Variants, answer: ColorAnswer, images: RunImages) -> Part:
     """Return the part with all colorizers in one table, and pictures.
 
@@ -262,6 +268,7 @@ def comparison_part(variants: Variants, answer: ColorAnswer, images: RunImages) 
         "left_out": variants.left_out,
         "same_validation": len(alike) == 1,
         "comparison": rows,
+        "overfitting": _overfitting(variants),
         "targets": [
             (target, [(name, *pair) for name, pair in target.means.items()])
             for target in answer.targets

@@ -48,6 +48,7 @@ def study_part(
     context: dict[str, Any] = {
         "study": study,
         "analysis": analysis,
+        "rates": sorted({run.result["peak_learning_rate"] for run in runs}),
         "suffix": suffix,
         "above": above,
         "architectures": [],
