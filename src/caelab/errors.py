@@ -33,7 +33,7 @@ class ExpectedError(Exception):
     Names of files and what files hold may stand in the message, so it is escaped when it is shown.
 
     Attributes:
-        outcome: First word of the line on the command line.
+        outcome: First word of the message that the command line prints.
         exit_code: Exit code of the command line.
     """
 

@@ -92,7 +92,7 @@ def _files(path: Path) -> list[Path]:
         return [path] if path.suffix == ".parquet" else []
     # In a clone of a data set, the files are at the top or in the folder `data`.
     found = (file for folder in (path, path / "data") for file in sorted(folder.glob("*.parquet")))
-    # In a folder of pictures, such a file may contain captions.
+    # In a folder of pictures, `metadata.parquet` may contain captions.
     return [file for file in found if file.stem != "metadata"]
 
 

@@ -30,7 +30,7 @@ def as_begun(
 ) -> Iterator[torch.dtype]:
     """Compute, while the block runs, as an interrupted run did when it began.
 
-    What this machine cannot do as it was done before is logged as a warning.
+    If this machine cannot do something as it was done before, a warning is logged.
 
     Args:
         directory: The run directory.
@@ -50,7 +50,7 @@ def as_begun(
     with contextlib.ExitStack() as stack:
         now = describe_environment(device, precision)
         if before.get("device") == now["device"]:
-            # On another device the numbers are others in any case, and speed is what counts.
+            # Not on another device: there the numbers differ anyway, and speed counts.
             precision = _PRECISIONS.get(str(before.get("precision")), precision)
         count = begun_with(before) or now["threads"]
         if count != now["threads"]:

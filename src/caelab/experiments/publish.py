@@ -58,7 +58,7 @@ LIMITS = {
 
 
 def publish(run: Path, name: str, *, onnx: bool = True, force: bool = False) -> ShippedModel:
-    """Add a run's model to the shipped models, with weights of 16 bits where no image changes.
+    """Add a run's model to the shipped models, with weights of 16 bits if that changes no image.
 
     The card holds the run's configuration under ``config``, like a run's ``config.json``, so that
     the model can be trained again from its card.
@@ -104,7 +104,7 @@ def publish(run: Path, name: str, *, onnx: bool = True, force: bool = False) -> 
 
 
 def _rounded(model: ImageModel, card: ModelCard) -> tuple[ImageModel, torch.dtype]:
-    """Return the model with weights of 16 bits where no image changes, and the weights' type."""
+    """Return the model with weights of 16 bits if that changes no image, and the weights' type."""
     rounded = copy.deepcopy(model)
     for parameter in rounded.parameters():
         # Rounded to 16 bits, computed in 32: as the model is when it is loaded from its file.

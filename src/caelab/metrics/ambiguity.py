@@ -34,7 +34,7 @@ class Patches:
     Attributes:
         features: Luma and position of each patch, ``float32 (M, SIDE² + 2)``.
         chroma: Cb and Cr in its middle, ``float32 (M, 2)``, within ±0.5.
-        images: Position of its image in the part, ``int64 (M,)``.
+        images: Index of its image among the images, ``int64 (M,)``.
         corners: Row and column of its upper left pixel, ``int64 (M, 2)``.
     """
 

@@ -270,7 +270,7 @@ def _gif_xmp(content: bytes) -> bytes:
 
 
 def _exif(opened: ImageFile.ImageFile) -> tuple[bytes, int, list[str]]:
-    """Return EXIF that says upright, the orientation, and notes; omit damaged EXIF."""
+    """Return EXIF whose orientation is upright, the original one, and notes; omit damaged EXIF."""
     try:
         found = opened.getexif()
         orientation = int(found.get(ORIENTATION, 1))

@@ -123,7 +123,7 @@ class SOAP(torch.optim.Optimizer):
     def count(self) -> None:
         """Begin a step: count it and initialize the state of new parameters.
 
-        Followed by :meth:`update` this is :meth:`step`. A GPU records only the update.
+        Followed by :meth:`update` this is :meth:`step`. A GPU's graph records only the update.
         """
         for group in self.param_groups:
             for _, gradient, state in self._updates(group):
@@ -187,7 +187,7 @@ class SOAP(torch.optim.Optimizer):
     ) -> bool:
         """Update a small matrix in C; return whether the parameter is one."""
         small = self._small.get(parameter)
-        # A loaded checkpoint has replaced the tensors whose addresses C knows.
+        # If a checkpoint was loaded, it has replaced the tensors whose addresses C knows.
         if small is None or not small.is_of(parameter, state):
             matrix = _as_matrix(parameter.detach(), group["max_dimension"])
             small = small_matrix(parameter, matrix, state)
@@ -253,7 +253,7 @@ def _update(
 
 
 def _numbers(step: int, group: dict[str, Any]) -> tuple[float, float, float]:
-    """Return everything besides tensors that steady steps depend on.
+    """Return everything that steady steps depend on, except tensors.
 
     Returns:
         Step size η / (1 − β₁ᵗ), which corrects the first moment's bias; divisor 1 − β₂ᵗ of the
@@ -315,7 +315,7 @@ def _in_shape_of(parameter: Tensor, update: Tensor) -> Tensor:
 
 
 def _unfoldings(tensor: Tensor) -> list[Tensor]:
-    """Return the unfoldings of a tensor: for each side, the matrix whose rows it indexes."""
+    """Return the unfoldings of a tensor: for each side, the matrix whose rows that side indexes."""
     if tensor.ndim == 2:
         return [tensor, tensor.T]
     return [tensor.flatten(1), tensor.movedim(1, 0).flatten(1), tensor.flatten(0, -2).T]
