@@ -86,7 +86,8 @@ def run(
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
     images, split = load_data(config.data, images)
-    require_trainable(config, description, images, split)
+    start = read_start(config.start)
+    require_trainable(config, description, start, images, split)
     fingerprint = images.source.fingerprint
     name = run_name(config, fingerprint)
     if expected not in (None, name):
@@ -113,7 +114,6 @@ def run(
         splits = prepare_data(images, split, device)
         # The device has its own copy of the parts that are used; the rest may be freed.
         del images
-        start = read_start(config.start)
         card = make_card(config, description, splits.train, splits.source.name)
         context = RunContext(
             config=config,

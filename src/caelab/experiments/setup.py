@@ -12,7 +12,7 @@ from caelab.data.size import sides
 from caelab.data.split import Split, split_images
 from caelab.errors import InputError, alternatives
 from caelab.experiments.config import PARAMETERS, DataConfig, RunConfig, preset_name
-from caelab.experiments.start import read_start
+from caelab.experiments.start import Start
 from caelab.models.card import ModelCard
 from caelab.models.targets import PredictionTarget
 from caelab.networks.adapt import adapt
@@ -185,13 +185,18 @@ def load_data(data: DataConfig, images: ImageSet | None = None) -> tuple[ImageSe
 
 
 def require_trainable(
-    config: RunConfig, description: Description, images: ImageSet, split: Split
+    config: RunConfig,
+    description: Description,
+    start: Start | None,
+    images: ImageSet,
+    split: Split,
 ) -> None:
     """Raise unless the run can be trained on these images; warn if there is nothing to learn.
 
     Args:
         config: Configuration of the run.
         description: Description of its network.
+        start: What training starts with; ``None`` for initial weights.
         images: All images of the data set.
         split: Indices of the training, validation and test images.
 
@@ -199,7 +204,7 @@ def require_trainable(
         InputError: The images do not have the classes that the network predicts, or the run cannot
             start as it should.
     """
-    if (start := read_start(config.start)) is not None:
+    if start is not None:
         start.require_fits(config, description, images.source.fingerprint)
     if config.target.kind in ("chroma", "bins") and not config.degradation.steps:
         _log.warning(

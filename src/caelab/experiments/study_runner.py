@@ -22,6 +22,7 @@ from caelab.experiments.engines.timing import NetworkTimer
 from caelab.experiments.migration import RENAMED
 from caelab.experiments.run_directory import RunDirectory, locked, owns_folder, run_name
 from caelab.experiments.setup import load_data, require_trainable
+from caelab.experiments.start import read_start
 from caelab.experiments.study import Study, Variant
 from caelab.experiments.study_results import StudyRow, write_rows
 from caelab.files import make_folder, read_json, require_space, to_json, write_csv, write_text
@@ -281,7 +282,8 @@ def run_study(
     fingerprint = images.source.fingerprint
     # All problems are found before the first run: nobody wants to learn of one after a night.
     for variant in study.variants:
-        require_trainable(variant.config, variant.description, images, split)
+        start = read_start(variant.config.start)
+        require_trainable(variant.config, variant.description, start, images, split)
     owns_folder(out, "study", out / "study.json")
     make_folder(out)
     # Another process that runs the study takes the plan of this one.
