@@ -571,6 +571,12 @@ CASES = [
     (table(colors=colors(ciede2000=alone(NAN))), "colorizer", "ΔE₀₀"),
     (table(colors=colors(targets=[target(["MSE"], [])])), "predict chroma", "ideas"),
     (table(colors=colors(ideas={"a": VERDICTS["lower"]})), "“a” helps most", "None of"),
+    (table(colors=colors(ideas={"a": VERDICTS["open"]})), "The one idea is not certain", "None of"),
+    (
+        table(colors=colors(ideas=dict.fromkeys("ab", VERDICTS["open"]))),
+        "None of the 2 ideas is certain",
+        "The one idea",
+    ),
     (
         table(colors=colors(ideas=dict.fromkeys("abc", VERDICTS["lower"]))),
         "Lower error, too: “b” and “c”.",
