@@ -1,6 +1,5 @@
 """The command line. Commands are imported when they are called, so that the help is fast."""
 
-import difflib
 import importlib
 import logging
 import os
@@ -14,7 +13,7 @@ import click
 from caelab import __version__
 from caelab.commands.messages import NoteHandler, usage_message, with_flags
 from caelab.commands.streams import prepare_streams, stdout_error
-from caelab.errors import ExpectedError, printable_lines
+from caelab.errors import ExpectedError, printable_lines, suggestion
 from caelab.experiments.interrupt import ending_signals
 from caelab.memory import VARIABLE as MEMORY_VARIABLE
 from caelab.memory import read_size
@@ -216,5 +215,4 @@ def _explain_option(error: click.NoSuchOption) -> click.UsageError:
 def _hint(typed: str, known: Sequence[str]) -> str:
     # Click itself suggests what looks similar, such as --loss for --color, and no beginnings.
     near = [each for each in known if each.startswith(typed)]
-    near = near or difflib.get_close_matches(typed, known, n=1)
-    return f" Did you mean {' or '.join(near)}?" if near else ""
+    return f" Did you mean {' or '.join(near)}?" if near else suggestion(typed, known)

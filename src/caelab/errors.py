@@ -1,5 +1,6 @@
 """Errors that are reported in one line, without a traceback."""
 
+import difflib
 import unicodedata
 from collections.abc import Iterable
 
@@ -72,6 +73,21 @@ def alternatives(names: Iterable[str]) -> str:
     """
     *others, last = names
     return f"{', '.join(others)} or {last}" if others else last
+
+
+def suggestion(name: str, known: Iterable[str], *, most: int = 1) -> str:
+    """Return a sentence that names what is similar to a name, with a blank before it, or nothing.
+
+    Args:
+        name: Name that is not known.
+        known: Names that are.
+        most: Largest number of names in the sentence.
+
+    >>> suggestion("trian", ["train", "study"])
+    ' Did you mean train?'
+    """
+    near = difflib.get_close_matches(name, list(known), n=most)
+    return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
 def missing_extra(purpose: str, extra: str) -> InputError:

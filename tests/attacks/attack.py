@@ -26,6 +26,7 @@ from typing import Any
 
 import events
 import fuzz
+import mutation
 import numpy as np
 from PIL import Image
 
@@ -327,7 +328,7 @@ class Attacks:
             elif how > 1 and name.endswith(".json"):
                 file.write_text(fuzz.json_text(self.rng, [json.loads(original)]))
             elif how > 1:
-                file.write_bytes(fuzz.change_bytes(self.rng, [original or b"x"]))
+                file.write_bytes(mutation.change_bytes(self.rng, [original or b"x"]))
             content = file.read_bytes()[:2000] if file.is_file() else how
             ended = self.train.call(folder)
             if ended.code not in (0, 1, 2) or not one_line(ended.said):

@@ -1,5 +1,6 @@
-"""Mutated picture files through the whole way of a picture; run as ``python fuzzing.py COUNT
-SEED``.
+"""Mutated picture files through the whole way of a picture.
+
+Run as ``PYTHONPATH=tests/attacks python tests/pictures/fuzzing.py COUNT SEED``.
 
 The process limits its own memory, so that a file which asks for too much is an error here and not
 the machine's. It prints a JSON document; a crash, or a call that does not return, are the parent's
@@ -8,6 +9,7 @@ to notice.
 
 import io
 import json
+import random
 import resource
 import signal
 import sys
@@ -17,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from mutation import change_bytes
 from PIL import Image, ImageCms
 
 from caelab.errors import InputError
@@ -80,43 +83,10 @@ def seeds(rng: np.random.Generator) -> list[bytes]:
 
 def mutations(count: int, seed: int) -> Iterator[bytes]:
     """Files with bytes flipped, overwritten, cut out, doubled, put in from another, or cut off."""
-    rng = np.random.default_rng(seed)
-    originals = seeds(rng)
-    special = [
-        b"\0",
-        b"\xff",
-        b"\0\0\0\0",
-        b"\xff\xff\xff\xff",
-        b"\x7f\xff\xff\xff",
-        b"\x80\0",
-        b"\x01\0\0\0",
-    ]
-    for number in range(count):
-        content = bytearray(originals[number % len(originals)])
-        for _ in range(int(rng.integers(1, 6))):
-            # Most of what can go wrong stands near the beginning.
-            reach = len(content) if rng.random() < 0.5 else min(len(content), 200)
-            place = int(rng.integers(0, max(reach, 1)))
-            length = int(rng.integers(1, 40))
-            match int(rng.integers(0, 7)):
-                case 0:
-                    content[place : place + 1] = bytes([int(rng.integers(0, 256))])
-                case 1:
-                    value = special[int(rng.integers(0, len(special)))]
-                    content[place : place + len(value)] = value
-                case 2:
-                    del content[place : place + length]
-                case 3:
-                    content[place:place] = content[place : place + length]
-                case 4:
-                    other = originals[int(rng.integers(0, len(originals)))]
-                    start = int(rng.integers(0, len(other)))
-                    content[place : place + length] = other[start : start + length]
-                case 5:
-                    content[place : place + length] = rng.bytes(length)
-                case _ if rng.random() < 0.3:
-                    del content[place:]
-        yield bytes(content)
+    originals = seeds(np.random.default_rng(seed))
+    rng = random.Random(seed)
+    for _ in range(count):
+        yield change_bytes(rng, originals)
 
 
 def main(count: int, seed: int) -> None:

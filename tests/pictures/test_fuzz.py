@@ -13,12 +13,18 @@ import pytest
 @pytest.mark.parametrize("count", [2000, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_mutated_files_are_read_or_refused(count: int) -> None:
     script = Path(__file__).with_name("fuzzing.py")
+    attacks = str(Path(__file__).parents[1] / "attacks")
     done = subprocess.run(
         [sys.executable, str(script), str(count), "0"],
         capture_output=True,
         text=True,
         timeout=60 + count / 5,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join(filter(None, (attacks, os.environ.get("PYTHONPATH")))),
+        },
     )
     assert done.returncode == 0, f"ended by {done.returncode}: {done.stderr[-2000:]}"
     result = json.loads(done.stdout)

@@ -22,6 +22,29 @@ MEMBERS_LIMIT = 10_000
 _BLOCK = 512
 
 
+def read_file(file: Path, *, limit: int, kind: str, source: str) -> bytes:
+    """Read a file of a data set.
+
+    Args:
+        file: The file.
+        limit: Largest size in bytes.
+        kind: What the file should be, such as "a batch of CIFAR-10".
+        source: Archive that has the file.
+
+    Raises:
+        InputError: It is larger, or cannot be read.
+    """
+    try:
+        # Checked before reading, because a wrong file of many gigabytes would fill the memory.
+        if file.stat().st_size > limit:
+            raise InputError(f"{file} is far larger than {kind}. Fetch {source} again.")
+        return file.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"cannot read {file}: {error.strerror}. Make it readable, or fetch it again."
+        ) from error
+
+
 def read_members(
     path: Path, wanted: frozenset[str], *, limit: int | None = None
 ) -> Iterator[tuple[str, bytes]]:

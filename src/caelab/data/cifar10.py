@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caelab.data.archive import MEMBER_LIMIT, read_members
+from caelab.data.archive import MEMBER_LIMIT, read_file, read_members
 from caelab.data.image_set import ImageSet, Source, fingerprint
 from caelab.errors import InputError
 
@@ -184,16 +184,6 @@ def _read_folder(path: Path) -> Iterator[tuple[str, bytes]]:
     for name in BATCHES:
         files = (path / f"{name}{suffix}" for suffix in SUFFIXES)
         file = next(filter(os.path.isfile, files), None)
-        if file is None:
-            continue
-        try:
-            # Checked before reading, because a wrong file of many gigabytes would fill the memory.
-            if file.stat().st_size > MEMBER_LIMIT:
-                raise InputError(
-                    f"{file} is far larger than a batch of CIFAR-10. Fetch {ARCHIVES[0]} again."
-                )
-            yield file.name, file.read_bytes()
-        except OSError as error:
-            raise InputError(
-                f"cannot read {file}: {error.strerror}. Make it readable, or fetch it again."
-            ) from error
+        if file is not None:
+            kind = "a batch of CIFAR-10"
+            yield file.name, read_file(file, limit=MEMBER_LIMIT, kind=kind, source=ARCHIVES[0])

@@ -4,11 +4,10 @@ Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009: 60,00
 32×32 in a hundred classes, 10,000 of them for testing.
 """
 
-from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
 
-from caelab.data.archive import read_members
+from caelab.data.archive import read_file, read_members
 from caelab.data.arrays import Arrays, join_arrays
 from caelab.data.cifar10 import ARCHIVE_SUFFIXES, SIZE, items_after, list_pickle, parse_python
 from caelab.data.image_set import ImageSet
@@ -49,7 +48,7 @@ def read_cifar100(path: Path) -> ImageSet:
     """
     wanted = frozenset([*COUNTS, NAMES])
     contents = dict(
-        _read_folder(path, wanted)
+        ((name, _read_file(path / name)) for name in wanted)
         if path.is_dir()
         else read_members(path, wanted, limit=_FILE_LIMIT)
     )
@@ -76,13 +75,6 @@ def read_cifar100(path: Path) -> ImageSet:
     return join_arrays(parts, name="cifar100", where=str(path), classes=classes[:CLASSES])
 
 
-def _read_folder(folder: Path, names: frozenset[str]) -> Iterator[tuple[str, bytes]]:
-    for name in names:
-        file = folder / name
-        try:
-            # Checked before reading, because a wrong file of many gigabytes would fill the memory.
-            if file.stat().st_size > _FILE_LIMIT:
-                raise InputError(f"{file} is far larger than a file of CIFAR-100.")
-            yield name, file.read_bytes()
-        except OSError as error:
-            raise InputError(f"cannot read {file}: {error.strerror}. Make it readable.") from error
+def _read_file(file: Path) -> bytes:
+    source = f"{FOLDER}.tar.gz"
+    return read_file(file, limit=_FILE_LIMIT, kind="a file of CIFAR-100", source=source)

@@ -12,7 +12,7 @@ import numpy as np
 from caelab.data.arrays import PARTS, make_set, number_classes
 from caelab.data.folder import Sides, read_pictures
 from caelab.data.image_set import FREE, ImageSet
-from caelab.errors import InputError
+from caelab.errors import InputError, missing_extra
 
 LABELS = ("label", "labels", "fine_label", "class", "target")
 """Names that the column of the classes may have, the likeliest first."""
@@ -40,9 +40,7 @@ def read_parquet(path: Path, *, size: Sides, channels: int = 3) -> ImageSet:
     try:
         from pyarrow.parquet import ParquetFile
     except ImportError as error:
-        raise InputError(
-            f"to read {path}, pyarrow is needed: pip install 'caelab[parquet]'"
-        ) from error
+        raise missing_extra(f"to read {path}, pyarrow is needed", "parquet") from error
     counts, parts, labels = [], [], []
     try:
         files = {file: ParquetFile(file) for file in _files(path)}

@@ -3,7 +3,6 @@
 The files of the repository's folder ``recipes`` are part of the installed package.
 """
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -11,7 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from caelab.errors import InputError
+from caelab.errors import InputError, suggestion
 from caelab.files import read_toml
 
 COMMANDS: Mapping[str, str] = {"run": "train", "study": "study", "search": "search"}
@@ -44,8 +43,7 @@ def recipe_file(name: str) -> Path:
     known = {file.stem: file for file in _files()}
     if name in known:
         return known[name]
-    near = difflib.get_close_matches(name, known, n=2)
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    hint = suggestion(name, known, most=2)
     raise InputError(
         f"there is neither a file nor a recipe '{name}'.{hint} `caelab recipes` lists the recipes."
     )

@@ -12,7 +12,6 @@ Each level of a factor is tried alone; the levels of crossed factors in all comb
 All networks are described before any is trained, and all problems are reported at once.
 """
 
-import difflib
 import itertools
 import math
 import re
@@ -21,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from caelab.errors import InputError, printable
+from caelab.errors import InputError, printable, suggestion
 from caelab.experiments.config import (
     PATHS,
     SHORT_NAMES,
@@ -354,13 +353,12 @@ class _Reader:
         # What is wrong with a level would be said again of each of its combinations.
         if names == [] or self.problems:
             return
-        stated = self.levels
         if not isinstance(names, list) or len({*map(str, names)}) < len(names) or len(names) == 1:
             self.report("study", "cross", "expected the names of two or more factors.")
             return
-        if missing := [name for name in names if name not in stated]:
+        if missing := [name for name in names if name not in self.levels]:
             problem = f"there is no factor {missing[0]} in [factors]."
-            self.report("study", "cross", f"{problem} There are: {', '.join(stated)}.")
+            self.report("study", "cross", f"{problem} There are: {', '.join(self.levels)}.")
             return
         # In the order of the file, whatever the order in which they are crossed.
         crossed = [levels for path, levels in self.levels.items() if path in names]
@@ -486,9 +484,7 @@ class _Reader:
 
 
 def _unknown(key: str, known: Iterable[str], problem: str) -> str:
-    near = difflib.get_close_matches(key, list(known), n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    return f"{problem} '{key}'.{hint} There are: {', '.join(known)}."
+    return f"{problem} '{key}'.{suggestion(key, known)} There are: {', '.join(known)}."
 
 
 def _level_text(level: Level) -> str:

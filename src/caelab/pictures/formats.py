@@ -266,12 +266,18 @@ def written_suffix(path: Path) -> str:
             if found is None:
                 stream.seek(0)
                 with Image.open(stream, formats=prepare(begin)) as opened:
-                    found = FORMATS["JPEG" if opened.format == "MPO" else opened.format or "PNG"]
+                    found = format_of(opened)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         found = named
     if found is None or not found.written:
         return ".png"
     return suffix if found is named else found.suffixes[0]
+
+
+def format_of(opened: Image.Image) -> Format:
+    """Return the format of an opened file."""
+    # A telephone's JPEG may contain a second picture, such as a brightness map.
+    return FORMATS["JPEG" if opened.format == "MPO" else opened.format or "PNG"]
 
 
 def _format_of_a_package(begin: bytes) -> Format | None:

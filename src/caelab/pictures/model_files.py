@@ -1,12 +1,11 @@
 """Find the file of a model by its name or path: shipped, of a run, or any other; without torch."""
 
-import difflib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from caelab.errors import InputError, printable
+from caelab.errors import InputError, printable, suggestion
 from caelab.files import read_json
 
 FOLDER = Path(__file__).parents[1] / "weights"
@@ -80,8 +79,7 @@ def find_model(name_or_path: str | Path) -> Path:
         return path / RUN_WEIGHTS
     if path.is_file():
         return path
-    near = difflib.get_close_matches(name, shipped, n=2)
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    hint = suggestion(name, shipped, most=2)
     known = (
         f"These ship: {', '.join(shipped)}." if shipped else "None ship with this copy of caelab."
     )

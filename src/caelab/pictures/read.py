@@ -17,7 +17,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from caelab.errors import InputError, printable
 from caelab.pictures.color_profile import to_srgb
-from caelab.pictures.formats import FORMATS, Format, jxl_pixels, prepare
+from caelab.pictures.formats import FORMATS, Format, format_of, jxl_pixels, prepare
 from caelab.pictures.metadata import PROFILE_TAG, read_metadata
 from caelab.pictures.picture import Picture, Values
 from caelab.pictures.read_16bit import read_16_bits
@@ -172,8 +172,7 @@ def _read(content: bytes, max_pixels: int) -> list[Picture]:
     with _refusing_damage():
         opened = Image.open(io.BytesIO(content), formats=formats)
     with opened:
-        # A telephone's JPEG may contain a second picture, such as a brightness map.
-        format_ = FORMATS["JPEG" if opened.format == "MPO" else opened.format or "PNG"]
+        format_ = format_of(opened)
         paged = bool({"pages", "animation"} & format_.holds) or format_.name == "GIF"
         with _refusing_damage():
             animated = paged and _has_another(opened)
