@@ -124,6 +124,15 @@ def test_describe_remarks_that_a_size_cannot_be_trained_on(caelab: Call) -> None
         assert caelab("describe", *words).stderr == ""
 
 
+@pytest.mark.parametrize(
+    "arguments", [("train", "--from"), ("train", "--config"), ("study",), ("report",)]
+)
+def test_a_name_that_is_too_long_for_a_path_is_wrong_input(
+    caelab: Call, arguments: tuple[str, ...]
+) -> None:
+    assert_wrong_input(caelab(*arguments, "x" * 3000), "xxx")
+
+
 def test_a_mistyped_command_gets_a_suggestion(caelab: Call) -> None:
     assert_wrong_input(caelab("trian"), "Did you mean train?")
     assert_wrong_input(caelab("re"), "Did you mean report or restore or reconstruct or recipes?")

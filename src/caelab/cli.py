@@ -1,5 +1,6 @@
 """The command line. Commands are imported when they are called, so that the help is fast."""
 
+import errno
 import importlib
 import logging
 import os
@@ -180,6 +181,10 @@ def main() -> None:
                 " it needs, without `--no-deps`.",
                 err=True,
             )
+        elif isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            name = f"{error.filename}"[:40]
+            click.echo(f"error: {printable_lines(name)}… is too long for a path.", err=True)
+            code = 2
         elif not isinstance(error, OSError) or (full := stdout_error()) is None:
             raise
         # A reader that has closed the pipe, such as `head`, has what it wanted.

@@ -135,6 +135,11 @@ def test_a_run_that_cannot_be_continued_is_said(finished: RunDirectory, tmp_path
         continuing(copy)
     with pytest.raises(InputError, match="there is no run"):
         continuing(RunDirectory(tmp_path / "nowhere"))
+    # A name that is too long for a path is that of nothing, too.
+    with pytest.raises(InputError, match="there is no run"):
+        continuing(RunDirectory(tmp_path / ("x" * 3000)))
+    with pytest.raises(InputError, match="there is no model"):
+        make_config(nest({"start_weights": "x" * 3000}))
 
 
 # A run that starts with weights

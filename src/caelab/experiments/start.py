@@ -6,6 +6,7 @@ epochs.
 """
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -251,7 +252,7 @@ def read_start(config: StartConfig) -> Start | None:
     if config.run is None:
         return None
     directory = RunDirectory(Path(config.run).expanduser())
-    if not directory.path.is_dir():
+    if not os.path.isdir(directory.path):  # noqa: PTH112
         raise InputError(f"there is no run {config.run} to continue.")
     if not directory.finished:
         raise InputError(

@@ -1,5 +1,6 @@
 """Find the file of a model by its name or path: shipped, of a run, or any other; without torch."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,13 +72,14 @@ def find_model(name_or_path: str | Path) -> Path:
     if name in shipped:
         return shipped[name].weights
     path = Path(name_or_path)
-    if path.is_dir():
+    # These say no of a name that is too long for a path, where those of `Path` raise.
+    if os.path.isdir(path):  # noqa: PTH112
         if not (path / RUN_WEIGHTS).is_file():
             raise InputError(
                 f"{printable(name)} is no finished run: it holds no {RUN_WEIGHTS}. Train it first."
             )
         return path / RUN_WEIGHTS
-    if path.is_file():
+    if os.path.isfile(path):  # noqa: PTH113
         return path
     hint = suggestion(name, shipped, most=2)
     known = (
