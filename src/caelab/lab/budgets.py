@@ -63,7 +63,8 @@ BUDGETS: Mapping[str, Budget] = {
     "standard": Budget(
         name="standard",
         minutes=35,
-        color_epochs=6,
+        # The U-Net without augmentation is best after two or three epochs.
+        color_epochs=4,
         networks=(
             *_QUICK,
             "one convolution more", "three pooling stages, code 1,024", "one pooling stage",
@@ -74,7 +75,8 @@ BUDGETS: Mapping[str, Budget] = {
         ),
         ideas=(
             "best network, RGB", "best network, chroma",
-            "U-Net", "U-Net, flips, shifts and zoom", "U-Net, all together",
+            "U-Net", "U-Net, RGB instead of chroma", "U-Net, flips, shifts and zoom",
+            "U-Net, all together",
         ),
     ),
     "full": Budget(
