@@ -23,7 +23,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 # What the checks, the tests and the documentation need besides.
 $(VENV)/.dev-installed: $(VENV)/.installed
-	$(INSTALL) '.[dev,docs,formats,onnx,parquet,search,sklearn,cluster,browser]'
+	$(INSTALL) '.[app,dev,docs,formats,onnx,parquet,search,sklearn,cluster,browser]'
 	@touch $@
 
 .PHONY: lab

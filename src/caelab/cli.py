@@ -35,6 +35,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "denoise": "Remove noise.",
         "restore": "Undo blur, reduction or compression.",
         "reconstruct": "Show what an autoencoder keeps of pictures.",
+        "app": "Open a page that does all this, in the browser.",
         "models": "List the models that ship.",
         "export": "Write a model in ONNX format.",
     },

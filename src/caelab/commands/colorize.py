@@ -53,7 +53,7 @@ def command(scale: str | None, saturation: float | None, **options: Any) -> None
         options: Options of pictures, as ``picture_command`` declares them, and of the variants.
     """
     from caelab.pictures.colorize import colorize
-    from caelab.pictures.comparison import compare, has_color, without_color
+    from caelab.pictures.comparison import compare_colors
 
     process = partial(
         colorize,
@@ -62,15 +62,7 @@ def command(scale: str | None, saturation: float | None, **options: Any) -> None
         # As many for merging the colors at full size as the network has by default.
         threads=options["threads"] or default_threads(),
     )
-    process_pictures(
-        "colorize",
-        process,
-        # A gray or sepia picture may have had other colors.
-        lambda source, result: compare(
-            without_color(source), result, truth=source if has_color(source) else None
-        ),
-        options,
-    )
+    process_pictures("colorize", process, compare_colors, options)
 
 
 def _read_scales(text: str | None) -> tuple[int, ...] | None:

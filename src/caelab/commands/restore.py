@@ -72,16 +72,11 @@ def reconstruct(**options: Any) -> None:
     A large picture is processed in overlapping tiles, without seams. File format, metadata,
     color profile, transparency, 16 bits and all pages are kept where the format has them.
     """
-    from caelab.pictures.comparison import compare
+    from caelab.pictures.comparison import compare_with_source
     from caelab.pictures.restore import restore
 
     # Only here the truth is known: it is the input itself.
-    process_pictures(
-        "reconstruct",
-        restore,
-        lambda source, result: compare(source, result, truth=source),
-        options,
-    )
+    process_pictures("reconstruct", restore, compare_with_source, options)
 
 
 def _model_for(degradation: Degradation | None) -> str:

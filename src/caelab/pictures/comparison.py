@@ -71,6 +71,28 @@ def compare(source: Picture, result: Picture, *, truth: Picture | None = None) -
     return Comparison(picture=Picture(pixels=np.asarray(sheet)), metrics=metrics)
 
 
+def compare_colors(source: Picture, result: Picture) -> Comparison:
+    """Compare a colored picture with its source, whose own colors are the truth if it has any.
+
+    A gray or sepia picture may have had other colors.
+
+    Args:
+        source: Picture that was colored; its colors were ignored.
+        result: The colored picture.
+    """
+    return compare(without_color(source), result, truth=source if has_color(source) else None)
+
+
+def compare_with_source(source: Picture, result: Picture) -> Comparison:
+    """Compare a reconstruction with its source, which is the truth.
+
+    Args:
+        source: Picture that was reconstructed.
+        result: Its reconstruction.
+    """
+    return compare(source, result, truth=source)
+
+
 def has_color(picture: Picture) -> bool:
     """Return whether a picture has colors, and is neither gray nor in one tint such as sepia.
 

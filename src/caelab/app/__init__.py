@@ -1,0 +1,7 @@
+"""``caelab app``: a page in the browser for people who do not type commands.
+
+browser ──► server ──► guard (host, origin, size) ──► a view: restore, understand, code, runs
+                                                         └──► jobs: work that takes time
+
+Each view is a module with its routes, its templates and no logic that the Python interface lacks.
+"""

@@ -1,0 +1,102 @@
+"""What the server refuses before a view sees it: other hosts, other pages, large bodies."""
+
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from caelab.errors import printable
+
+BODY_LIMIT = 200 * 2**20
+"""Largest number of bytes of a request: a folder's worth of photographs."""
+
+HEADERS = {
+    # Nothing is loaded from elsewhere, and no other page can show this one in a frame.
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:;"
+        " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cache-control": "no-store",
+}
+"""Headers of every answer; a view may set another ``cache-control``."""
+
+
+class Guard:
+    """Middleware that refuses requests which no user of the page has sent.
+
+    A page on another host could send forms to this server through the user's browser, and a name
+    that another host resolves to this machine could read the answers (DNS rebinding). Browsers say
+    in the headers ``Host`` and ``Origin`` which page sends a request.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, hosts: Collection[str], origins: Collection[str] = ()
+    ) -> None:
+        """Wrap an application.
+
+        Args:
+            app: Application that gets the requests that are not refused.
+            hosts: Names, with ports, by which the page is reached, such as ``127.0.0.1:7860``.
+                ``*`` allows any.
+            origins: Further origins whose pages may send requests, such as
+                ``https://lab.example.org``.
+        """
+        self.app = app
+        self.hosts = frozenset(hosts)
+        self.origins = frozenset(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        refusal = self.refusal(scope)
+        read = 0
+
+        async def bounded() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > BODY_LIMIT:
+                raise HTTPException(413, _TOO_LARGE)
+            return message
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        # The application makes the page of a refusal, like that of any other error.
+        scope.setdefault("state", {})["refusal"] = refusal
+        await self.app(scope, bounded, with_headers)
+
+    def refusal(self, scope: Scope) -> tuple[int, str] | None:
+        """Return status and reason of a refusal; ``None`` for a request that is allowed."""
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if "*" not in self.hosts and host not in self.hosts:
+            return 403, (
+                f"this page is not reached by the name {printable(host)!r}. Allow it with --host or"
+                " --allow-origin."
+            )
+        origin = headers.get("origin")
+        reads = scope["method"] in ("GET", "HEAD")
+        own = origin is None or urlsplit(origin).netloc == host or origin in self.origins
+        if not reads and not own:
+            return 403, (
+                f"a page of {printable(str(origin))!r} sent this request. Allow it with"
+                " --allow-origin."
+            )
+        if (length := headers.get("content-length", "0")).isdecimal() and int(length) > BODY_LIMIT:
+            return 413, _TOO_LARGE
+        return None
+
+
+_TOO_LARGE = (
+    f"the files together have more than {BODY_LIMIT // 2**20} MiB. Choose fewer or smaller ones."
+)

@@ -1,0 +1,35 @@
+"""Pages from templates."""
+
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.templating import Jinja2Templates
+
+from caelab import __version__
+
+FOLDER = Path(__file__).parent
+
+VIEWS = {
+    "/restore": "Restore pictures",
+    "/understand": "Understand networks",
+    "/code": "Look into a code",
+    "/runs": "Runs",
+}
+"""Titles of the views by their path, in the order of the menu."""
+
+_TEMPLATES = Jinja2Templates(directory=FOLDER / "templates")
+
+
+def render(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
+    """Return the page of a template.
+
+    Args:
+        request: The request, whose path marks the view in the menu.
+        template: Name of the template's file.
+        status: HTTP status.
+        values: Values of the template's names. Texts are escaped.
+    """
+    context = {"views": VIEWS, "version": __version__, "path": request.url.path, **values}
+    return _TEMPLATES.TemplateResponse(request, template, context, status_code=status)

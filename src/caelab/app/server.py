@@ -1,0 +1,82 @@
+"""The application: its views, its error page, and the server that runs it."""
+
+import contextlib
+from collections.abc import AsyncIterator, Collection
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from caelab.app import code_view, restore_view, runs_view, understand_view
+from caelab.app.guard import Guard
+from caelab.app.jobs import Jobs
+from caelab.app.pages import FOLDER, render
+from caelab.errors import InputError
+
+
+def make_app(
+    *, runs: Path, folder: Path, hosts: Collection[str] = ("*",), origins: Collection[str] = ()
+) -> Starlette:
+    """Return the application.
+
+    Args:
+        runs: Folder whose run directories the page shows, and in which it starts runs.
+        folder: Empty folder for uploaded and computed files.
+        hosts: Names, with ports, by which the page is reached; ``*`` allows any.
+        origins: Further origins whose pages may send requests.
+    """
+    jobs = Jobs(folder)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        jobs.close()
+
+    routes: list[BaseRoute] = [
+        Route("/", _home),
+        *restore_view.ROUTES,
+        *understand_view.ROUTES,
+        *code_view.ROUTES,
+        *runs_view.ROUTES,
+        Mount("/static", StaticFiles(directory=FOLDER / "static")),
+    ]
+    app = Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        exception_handlers={HTTPException: _http_error, InputError: _input_error},
+        middleware=[
+            Middleware(Guard, hosts=hosts, origins=origins),
+            Middleware(BaseHTTPMiddleware, dispatch=_refuse),
+        ],
+    )
+    app.state.jobs = jobs
+    app.state.runs = runs
+    return app
+
+
+async def _home(_: Request) -> Response:
+    return RedirectResponse("/restore")
+
+
+async def _refuse(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    """Answer a request that the guard refuses with a page that says why."""
+    if request.state.refusal is None:
+        return await call_next(request)
+    status, reason = request.state.refusal
+    return render(request, "error.html.j2", status=status, message=reason)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    message = "there is no such page." if error.status_code == 404 else error.detail
+    return render(request, "error.html.j2", status=error.status_code, message=message)
+
+
+async def _input_error(request: Request, error: Exception) -> Response:
+    return render(request, "error.html.j2", status=400, message=str(error))

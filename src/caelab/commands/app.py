@@ -1,0 +1,90 @@
+"""``caelab app``: the page in the browser."""
+
+import contextlib
+import socket
+import tempfile
+import webbrowser
+from pathlib import Path
+
+import click
+
+from caelab.commands.help import documented_command
+from caelab.commands.output import echo, runs_option
+from caelab.errors import InputError, missing_extra
+from caelab.files import temporary_folder
+
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+"""Names of this machine for itself."""
+
+
+@documented_command("app", "caelab app --open", "caelab app --port 8080 --runs runs")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=7860,
+    show_default=True,
+    help="Port of the page; 0 takes a free one.",
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address at which others reach the page, such as 0.0.0.0 for all of this machine's.",
+)
+@click.option(
+    "--allow-origin",
+    "origins",
+    multiple=True,
+    metavar="URL",
+    help="Address of a public server that passes requests on to this page; may be repeated.",
+)
+@click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
+@runs_option
+def command(
+    port: int, host: str, origins: tuple[str, ...], open_page: bool, runs: Path
+) -> None:
+    """Open a page in the browser: restore pictures, understand networks, look into codes, train.
+
+    The page is for this machine alone unless --host says otherwise. It asks no other server for
+    anything. Ctrl-C stops it.
+    """
+    try:
+        import uvicorn
+
+        from caelab.app.server import make_app
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("caelab"):
+            raise
+        raise missing_extra("the page needs more packages", "app") from error
+
+    config = uvicorn.Config("caelab", host=host, port=port, log_level="warning", lifespan="on")
+    listening = _listen(host, port)
+    port = listening.getsockname()[1]
+    names = {f"{name}:{port}" for name in (*LOOPBACK, host)}
+    names |= {origin.split("://")[-1].rstrip("/") for origin in origins}
+    everywhere = host in ("0.0.0.0", "::")
+    with contextlib.closing(listening), temporary_folder(Path(tempfile.gettempdir())) as folder:
+        config.app = make_app(
+            runs=runs, folder=folder, hosts={"*"} if everywhere else names, origins=origins
+        )
+        url = f"http://{'127.0.0.1' if everywhere else host}:{port}"
+        echo(f"caelab is at {url} (Ctrl-C stops it)")
+        if open_page:
+            webbrowser.open(url)
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens at an address.
+
+    Raises:
+        InputError: The port is taken, or there is no such address.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise InputError(
+            f"{host}:{port} cannot be used: {error.strerror}. Choose another port: --port 0 takes"
+            " a free one."
+        ) from error
