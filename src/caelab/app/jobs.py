@@ -138,7 +138,9 @@ class Jobs:
             # A mistake of this package must not end the lane, and must not look like the user's.
             _LOGGER.exception("while %s", job.title)
             name = type(error).__name__
-            job.error = f"this is an error in caelab, please report it ({name}: {printable(str(error))})."
+            job.error = (
+                f"this is an error in caelab, please report it ({name}: {printable(str(error))})."
+            )
             job.state = "failed"
 
     def _remove_old(self) -> None:

@@ -104,9 +104,7 @@ def models_for(task: str, runs: Path) -> list[str]:
     """Return the names of the shipped models, and the paths of the runs, that do a task."""
     from caelab.app.runs_view import finished_runs
 
-    shipped = {
-        name: model.card["degradation"] for name, model in shipped_models().items()
-    }
+    shipped = {name: model.card["degradation"] for name, model in shipped_models().items()}
     trained = {str(run.path): run.config.degradation for run in finished_runs(runs)}
     return [
         name
@@ -304,9 +302,7 @@ def _job(request: Request) -> Job:
 
 async def _show(request: Request) -> Response:
     job = _job(request)
-    return render(
-        request, "restored.html.j2", job=job, before=request.app.state.jobs.before(job)
-    )
+    return render(request, "restored.html.j2", job=job, before=request.app.state.jobs.before(job))
 
 
 async def _progress(request: Request) -> Response:

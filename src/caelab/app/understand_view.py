@@ -1,14 +1,212 @@
 """The view "Understand": a network's layers, sizes and drawing while its text is typed."""
 
+import io
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from PIL import Image, ImageDraw
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from caelab.api.describe import NetworkDescription, describe
 from caelab.app.pages import render
+from caelab.data.builtin_photos import PHOTOS, open_photo
+from caelab.errors import InputError
+from caelab.networks import Network, parse
+from caelab.networks.ast import Item
+from caelab.networks.layers.base import LETTERS, LayerKind
+from caelab.networks.presets import PRESETS
+from caelab.report.figures.reference import draw_network
+from caelab.report.language import read_language
+from caelab.report.representation_sizes import size_calculations
+
+TEXT_LIMIT = 10_000
+"""Largest number of characters of a network's text in the page."""
+
+LARGEST = {"number": 128, "kernel": 9, "stride": 4, "padding": 4}
+"""Right end of each slider."""
+
+SMALLEST = {"number": 1, "kernel": 1, "stride": 1, "padding": -1}
+"""Left end of each slider; a padding of −1 stands for padding "same"."""
+
+EXAMPLE = (150, 30, 310, 190)
+"""Part of the first built-in photo on which receptive fields are drawn: left, top, right, bottom."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slider:
+    """A choice of a layer.
+
+    Attributes:
+        name: Field of the layer: ``number``, ``kernel``, ``stride`` or ``padding``.
+        label: What it is called.
+        value: Its value.
+        low: Smallest value.
+        high: Largest value.
+    """
+
+    name: str
+    label: str
+    value: int
+    low: int
+    high: int
+
+
+def layers(network: Network) -> list[LayerKind]:
+    """Return the layers as they stand in the text, repetitions once."""
+
+    def walk(items: tuple[Item, ...]) -> Iterator[LayerKind]:
+        for item in items:
+            if isinstance(item, LayerKind):
+                yield item
+            else:
+                yield from walk(getattr(item, "items", ()))
+
+    return list(walk(network.items))
+
+
+def with_change(network: Network, position: int, changes: Mapping[str, int]) -> Network:
+    """Return the network with other options of one layer.
+
+    >>> str(with_change(parse("conv8 pool | up conv3"), 0, {"kernel": 5, "number": 12}))
+    'conv12k5 pool | up conv3'
+
+    Args:
+        network: The network.
+        position: Number of the layer in the order of the text, from 0.
+        changes: Fields of the layer and their new values; a padding of −1 is "same".
+    """
+    chosen = layers(network)[position]
+    values: dict[str, Any] = dict(changes)
+    if values.get("padding") == -1:
+        values["padding"] = None
+
+    def walk(items: tuple[Item, ...]) -> tuple[Item, ...]:
+        return tuple(
+            replace(item, **values)
+            if item is chosen
+            else replace(item, items=walk(item.items))
+            if hasattr(item, "items")
+            else item
+            for item in items
+        )
+
+    return Network(items=walk(network.items))
+
+
+def sliders(layer: LayerKind) -> list[Slider]:
+    """Return the sliders of a layer: the number after its name, kernel, stride and padding."""
+    found = []
+    if layer.takes and not layer.takes.decimal:
+        found.append(("number", layer.takes.meaning, layer.number))
+    for letter in layer.letters:
+        name = LETTERS[letter]
+        if name in ("kernel", "stride", "padding"):
+            value = getattr(layer, name)
+            found.append((name, name, -1 if value is None else value))
+    return [
+        Slider(
+            name=name, label=label, value=value, low=SMALLEST[name],
+            high=max(LARGEST[name], value),
+        )
+        for name, label, value in found
+    ]  # fmt: skip
+
+
+def explain(query: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the page shows of the network in a query, or the error of its text.
+
+    Args:
+        query: ``network``, ``height``, ``width`` and ``channels``; besides, a ``layer`` by its
+            number and new values of its options.
+    """
+    text = query.get("network") or PRESETS["reference"]
+    found: dict[str, Any] = {"text": text, "presets": PRESETS, "query": query}
+    try:
+        if len(text) > TEXT_LIMIT:
+            found["text"] = text[:TEXT_LIMIT]
+            raise InputError(f"the text has more than {TEXT_LIMIT:,} characters.")
+        height, width, channels = (
+            _whole(query, name, default, most)
+            for name, default, most in (
+                ("height", 32, 1024),
+                ("width", 32, 1024),
+                ("channels", 3, 64),
+            )
+        )
+        network = parse(text)
+        before = describe(network, size=(height, width), channels=channels)
+        position = min(_whole(query, "layer", 0, 10**6, least=0), len(layers(network)) - 1)
+        names = [each.name for each in sliders(layers(network)[position])]
+        changes = {
+            name: _whole(query, name, 0, 4096, least=-1) for name in names if query.get(name)
+        }
+        if changes:
+            network = with_change(network, position, changes)
+        after = describe(network, size=(height, width), channels=channels)
+    except InputError as error:
+        return {**found, "error": str(error)}
+    return {
+        **found,
+        "text": after.text,
+        "before": before,
+        "after": after,
+        "changed": before.text != after.text,
+        "calculations": size_calculations(after),
+        "drawing": _data_url(draw_network(after, read_language("en")), "svg+xml"),
+        "layers": [str(layer) for layer in layers(network)],
+        "position": position,
+        "sliders": sliders(layers(network)[position]),
+        "field": _draw_field(after),
+    }
+
+
+def _whole(query: Mapping[str, str], name: str, default: int, most: int, *, least: int = 1) -> int:
+    text = query.get(name) or str(default)
+    number = int(text) if text.lstrip("-").isdecimal() and len(text) < 9 else least - 1
+    if not least <= number <= most:
+        raise InputError(f"{name.capitalize()}: give a whole number from {least} to {most:,}.")
+    return number
+
+
+def _draw_field(description: NetworkDescription) -> dict[str, Any] | None:
+    """Draw the part of an image that one number of the code depends on; ``None`` without a code."""
+    code = description.code or description.narrowest
+    if not code.row:
+        return None
+    _, height, width = description.input
+    field = description.rows[code.row - 1].receptive_field
+    enlarge = max(1, 320 // max(height, width))
+    crop = open_photo(PHOTOS[0]).convert("RGB").resize((width, height), box=EXAMPLE)
+    image = crop.resize((width * enlarge, height * enlarge), Image.Resampling.NEAREST)
+    reach = (min(field or height, height), min(field or width, width))
+    top, left = (
+        (side - part) // 2 * enlarge for side, part in zip((height, width), reach, strict=True)
+    )
+    box = (left, top, left + reach[1] * enlarge - 1, top + reach[0] * enlarge - 1)
+    draw = ImageDraw.Draw(image)
+    draw.rectangle(box, outline="black", width=5)
+    draw.rectangle([box[0] + 1, box[1] + 1, box[2] - 1, box[3] - 1], outline="white", width=3)
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return {"image": _data_url(stream.getvalue(), "png"), "pixels": field, "where": code.where}
+
+
+def _data_url(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{b64encode(content).decode()}"
 
 
 async def _show(request: Request) -> Response:
-    return render(request, "understand.html.j2")
+    values = await run_in_threadpool(explain, dict(request.query_params))
+    part = request.url.path.endswith("/part")
+    # The wrong text is part of the page, so that it can be mended; only its status says so.
+    status = 200 if part or "error" not in values else 400
+    template = "network.html.j2" if part else "understand.html.j2"
+    return render(request, template, status=status, **values)
 
 
-ROUTES = [Route("/understand", _show)]
+ROUTES = [Route("/understand", _show), Route("/understand/part", _show)]

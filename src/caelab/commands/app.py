@@ -40,9 +40,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
 @runs_option
-def command(
-    port: int, host: str, origins: tuple[str, ...], open_page: bool, runs: Path
-) -> None:
+def command(port: int, host: str, origins: tuple[str, ...], open_page: bool, runs: Path) -> None:
     """Open a page in the browser: restore pictures, understand networks, look into codes, train.
 
     The page is for this machine alone unless --host says otherwise. It asks no other server for

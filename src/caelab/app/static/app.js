@@ -46,3 +46,29 @@ for (const form of document.querySelectorAll("[data-upload]")) {
   });
   document.addEventListener("paste", (event) => take(event.clipboardData.files));
 }
+
+// Forms that show their result while they are changed; the address follows, so that it can be kept.
+document.addEventListener("input", (event) => {
+  const form = event.target.closest("[data-live]");
+  if (!form) return;
+  if (event.target.type === "range") {
+    const value = event.target.value;
+    event.target.closest("p").querySelector("output").textContent =
+      event.target.name === "padding" && value === "-1" ? "same" : value;
+  }
+  clearTimeout(form.waiting);
+  form.waiting = setTimeout(() => show(form, event.target), 250);
+});
+
+async function show(form, changed) {
+  const target = document.getElementById(form.dataset.target), values = new URLSearchParams(new FormData(form));
+  // Another layer has other options: what the sliders say belongs to the one before.
+  if (changed.name === "layer") for (const name of ["number", "kernel", "stride", "padding"]) values.delete(name);
+  const answer = await fetch(`${form.dataset.live}?${values}`);
+  const focus = changed.id;
+  target.innerHTML = await answer.text();
+  history.replaceState(null, "", `${form.action}?${values}`);
+  const text = target.querySelector("[data-text]");
+  if (text && "sliders" in form.dataset) document.getElementById("network").value = text.textContent;
+  if (target.contains(document.getElementById(focus)) && focus) document.getElementById(focus).focus();
+}
