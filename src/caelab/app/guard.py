@@ -1,10 +1,12 @@
 """What the server refuses before a view sees it: other hosts, other pages, large bodies."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from caelab.errors import printable
@@ -34,7 +36,12 @@ class Guard:
     """
 
     def __init__(
-        self, app: ASGIApp, *, hosts: Collection[str], origins: Collection[str] = ()
+        self,
+        app: ASGIApp,
+        *,
+        hosts: Collection[str],
+        origins: Collection[str] = (),
+        refuse: Callable[[Request, int, str], Response],
     ) -> None:
         """Wrap an application.
 
@@ -44,17 +51,21 @@ class Guard:
                 ``*`` allows any.
             origins: Further origins whose pages may send requests, such as
                 ``https://lab.example.org``.
+            refuse: Function that makes the page of a refusal from request, status and reason.
         """
         self.app = app
         self.hosts = frozenset(hosts)
         self.origins = frozenset(origins)
+        self.refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer it with a refusal."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        refusal = self.refusal(scope)
-        read = 0
+        app, read = self.app, 0
+        if refusal := self.refusal(scope):
+            app = self.refuse(Request(scope), *refusal)
 
         async def bounded() -> Message:
             nonlocal read
@@ -71,9 +82,7 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        # The application makes the page of a refusal, like that of any other error.
-        scope.setdefault("state", {})["refusal"] = refusal
-        await self.app(scope, bounded, with_headers)
+        await app(scope, bounded, with_headers)
 
     def refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Return status and reason of a refusal; ``None`` for a request that is allowed."""

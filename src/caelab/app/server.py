@@ -7,7 +7,6 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -50,10 +49,7 @@ def make_app(
         routes=routes,
         lifespan=lifespan,
         exception_handlers={HTTPException: _http_error, InputError: _input_error},
-        middleware=[
-            Middleware(Guard, hosts=hosts, origins=origins),
-            Middleware(BaseHTTPMiddleware, dispatch=_refuse),
-        ],
+        middleware=[Middleware(Guard, hosts=hosts, origins=origins, refuse=_refuse)],
     )
     app.state.jobs = jobs
     app.state.runs = runs
@@ -64,19 +60,15 @@ async def _home(_: Request) -> Response:
     return RedirectResponse("/restore")
 
 
-async def _refuse(request: Request, call_next: RequestResponseEndpoint) -> Response:
-    """Answer a request that the guard refuses with a page that says why."""
-    if request.state.refusal is None:
-        return await call_next(request)
-    status, reason = request.state.refusal
+def _refuse(request: Request, status: int, reason: str) -> Response:
     return render(request, "error.html.j2", status=status, message=reason)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = "there is no such page." if error.status_code == 404 else error.detail
-    return render(request, "error.html.j2", status=error.status_code, message=message)
+    return _refuse(request, error.status_code, message)
 
 
 async def _input_error(request: Request, error: Exception) -> Response:
-    return render(request, "error.html.j2", status=400, message=str(error))
+    return _refuse(request, 400, str(error))

@@ -34,7 +34,7 @@ SMALLEST = {"number": 1, "kernel": 1, "stride": 1, "padding": -1}
 """Left end of each slider; a padding of −1 stands for padding "same"."""
 
 EXAMPLE = (150, 30, 310, 190)
-"""Part of the first built-in photo on which receptive fields are drawn: left, top, right, bottom."""
+"""Part of the first built-in photo with receptive fields: left, top, right, bottom, in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,9 +103,9 @@ def sliders(layer: LayerKind) -> list[Slider]:
     found = []
     if layer.takes and not layer.takes.decimal:
         found.append(("number", layer.takes.meaning, layer.number))
-    for letter in layer.letters:
-        name = LETTERS[letter]
-        if name in ("kernel", "stride", "padding"):
+    taken = {LETTERS.get(letter, "padding") for letter in layer.letters}
+    for name in ("kernel", "stride", "padding"):
+        if name in taken:
             value = getattr(layer, name)
             found.append((name, name, -1 if value is None else value))
     return [
