@@ -17,7 +17,7 @@ from caelab.app.pages import render
 from caelab.data.builtin_photos import PHOTOS, open_photo
 from caelab.errors import InputError
 from caelab.networks import Network, parse
-from caelab.networks.ast import Item
+from caelab.networks.ast import Item, Repeat, Residual, Skip
 from caelab.networks.layers.base import LETTERS, LayerKind
 from caelab.networks.presets import PRESETS
 from caelab.report.figures.reference import draw_network
@@ -85,17 +85,14 @@ def with_change(network: Network, position: int, changes: Mapping[str, int]) -> 
     if values.get("padding") == -1:
         values["padding"] = None
 
-    def walk(items: tuple[Item, ...]) -> tuple[Item, ...]:
-        return tuple(
-            replace(item, **values)
-            if item is chosen
-            else replace(item, items=walk(item.items))
-            if hasattr(item, "items")
-            else item
-            for item in items
-        )
+    def changed(item: Item) -> Item:
+        match item:
+            case Residual() | Skip() | Repeat():
+                return replace(item, items=tuple(map(changed, item.items)))
+            case _:
+                return replace(item, **values) if item is chosen else item
 
-    return Network(items=walk(network.items))
+    return Network(items=tuple(map(changed, network.items)))
 
 
 def sliders(layer: LayerKind) -> list[Slider]:
