@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.templating import Jinja2Templates
@@ -33,3 +34,13 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
     """
     context = {"views": VIEWS, "version": __version__, "path": request.url.path, **values}
     return _TEMPLATES.TemplateResponse(request, template, context, status_code=status)
+
+
+def render_part(template: str, **values: Any) -> Markup:
+    """Return a part of a page, which another template takes as it is.
+
+    Args:
+        template: Name of the template's file.
+        values: Values of the template's names. Texts are escaped.
+    """
+    return Markup(_TEMPLATES.get_template(template).render(values))

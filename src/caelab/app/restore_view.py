@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from caelab.app.found_runs import find_runs
 from caelab.app.jobs import Job, Jobs
 from caelab.app.pages import render
 from caelab.degrade.degradation import parse_degradation
@@ -102,10 +103,12 @@ class Restored:
 
 def models_for(task: str, runs: Path) -> list[str]:
     """Return the names of the shipped models, and the paths of the runs, that do a task."""
-    from caelab.app.runs_view import finished_runs
-
     shipped = {name: model.card["degradation"] for name, model in shipped_models().items()}
-    trained = {str(run.path): run.config.degradation for run in finished_runs(runs)}
+    trained = {
+        str(run.directory.path): run.config.degradation
+        for run in find_runs(runs)
+        if run.state == "finished" and run.config is not None
+    }
     return [
         name
         for name, degradation in {**shipped, **trained}.items()

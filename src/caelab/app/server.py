@@ -16,7 +16,7 @@ from caelab.app import code_view, restore_view, runs_view, understand_view
 from caelab.app.guard import Guard
 from caelab.app.jobs import Jobs
 from caelab.app.pages import FOLDER, render
-from caelab.errors import InputError
+from caelab.errors import InputError, printable
 
 
 def make_app(
@@ -48,7 +48,11 @@ def make_app(
     app = Starlette(
         routes=routes,
         lifespan=lifespan,
-        exception_handlers={HTTPException: _http_error, InputError: _input_error},
+        exception_handlers={
+            HTTPException: _http_error,
+            InputError: _input_error,
+            Exception: _mistake,
+        },
         middleware=[Middleware(Guard, hosts=hosts, origins=origins, refuse=_refuse)],
     )
     app.state.jobs = jobs
@@ -72,3 +76,9 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 async def _input_error(request: Request, error: Exception) -> Response:
     return _refuse(request, 400, str(error))
+
+
+async def _mistake(request: Request, error: Exception) -> Response:
+    """Show a mistake of this package, which is no fault of the user; the server goes on."""
+    name = f"{type(error).__name__}: {printable(str(error))}"
+    return _refuse(request, 500, f"this is an error in caelab, please report it ({name}).")

@@ -72,3 +72,42 @@ async function show(form, changed) {
   if (text && "sliders" in form.dataset) document.getElementById("network").value = text.textContent;
   if (target.contains(document.getElementById(focus)) && focus) document.getElementById(focus).focus();
 }
+
+// A run that trains: its curve grows.
+for (const box of document.querySelectorAll("[data-live-run]")) {
+  const ask = async () => {
+    try {
+      const answer = await fetch(box.dataset.liveRun);
+      if (!answer.ok) return location.reload();
+      const run = await answer.json();
+      if (run.state !== "running") return location.reload();
+      box.querySelector("[data-epochs]").textContent = run.epochs;
+      box.querySelector("[data-left]").textContent =
+        run.seconds_left === null ? "" : `, about ${(run.seconds_left / 60).toFixed(1)} minutes left`;
+      box.querySelector("[data-plot]").innerHTML = run.plot;
+    } catch { /* The server may come back. */ }
+    setTimeout(ask, 2000);
+  };
+  setTimeout(ask, 2000);
+}
+
+// The list of runs: states and errors as they change.
+for (const form of document.querySelectorAll("[data-states]")) {
+  const number = (value) => (value === null ? "–" : value.toFixed(5));
+  const ask = async () => {
+    try {
+      for (const run of await (await fetch(form.dataset.states)).json()) {
+        const row = form.querySelector(`[data-run="${CSS.escape(run.name)}"]`);
+        if (!row || !row.querySelector("[data-state]")) continue;
+        row.querySelector("[data-state]").textContent = run.state;
+        row.querySelector("[data-validation]").textContent = number(run.validation_mse);
+        row.querySelector("[data-test]").textContent = number(run.test_mse);
+        const epochs = row.querySelector("[data-epochs]");
+        epochs.textContent = epochs.textContent.replace(/^\d+/, run.epochs);
+        row.querySelector("input").disabled = run.state !== "finished";
+      }
+    } catch { /* The server may come back. */ }
+    setTimeout(ask, 3000);
+  };
+  setTimeout(ask, 3000);
+}
