@@ -1,14 +1,267 @@
 """The view "Code": an image through a model, and what each part of its code does."""
 
+import io
+import math
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from starlette.datastructures import UploadFile
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from caelab.app.jobs import Jobs
 from caelab.app.pages import render
+from caelab.app.restore_view import models_for
+from caelab.baselines.pca import PrincipalComponents, suitable_sizes
+from caelab.data.builtin_photos import load_photos
+from caelab.data.device_images import DeviceImages
+from caelab.data.folder import crop_center
+from caelab.data.image_set import TEST, TRAIN
+from caelab.errors import InputError, printable
+from caelab.models.code_changes import interpolate, quantize, scale_channel, without_channels
+from caelab.pictures.load import Model, load
+from caelab.pictures.read import read_picture
+
+Floats = NDArray[np.float32]
+
+EXAMPLES = 24
+"""Number of built-in images to choose from."""
+
+MOST_MAPS = 256
+"""Largest number of maps of a code that the page shows."""
+
+UPLOADED = "own-"
+"""Beginning of the name of an uploaded image; the rest is the name of its job."""
 
 
-async def _show(request: Request) -> Response:
-    return render(request, "code.html.j2")
+@dataclass(frozen=True, kw_only=True)
+class CodeMap:
+    """A channel of a code.
+
+    Attributes:
+        image: URL of its picture, from black for its smallest number to white for its largest.
+        mean: Mean of its numbers.
+        deviation: Standard deviation of its numbers.
+        on: Whether it is used.
+    """
+
+    image: str
+    mean: float
+    deviation: float
+    on: bool
 
 
-ROUTES = [Route("/code", _show)]
+def look(query: Mapping[str, str], off: list[int], runs: Path, jobs: Jobs) -> dict[str, Any]:
+    """Return what the page shows of an image's code.
+
+    Args:
+        query: Names of ``model``, ``image`` and ``other`` image; ``mix`` of both in percent;
+            ``channel`` and its ``factor``; ``bits`` of a number; ``pca`` to compare with.
+        off: Channels that are switched off.
+        runs: Folder of runs.
+        jobs: Jobs, among which uploaded images are.
+
+    Raises:
+        InputError: A value is wrong, or the model has no code.
+    """
+    models = models_for("reconstruct", runs)
+    name = query.get("model") or "best-128"
+    if name not in models and str(runs / name) in models:
+        name = str(runs / name)
+    if name not in models:
+        raise InputError(f"no model {printable(name)!r} with a code is there.")
+    model = _opened(name)
+    image = _image(query.get("image") or "0", model, jobs)
+    original = model.encode(image)
+    code = original
+    if query.get("other"):
+        share = _number(query, "mix", 50, 0, 100) / 100
+        code = interpolate(code, model.encode(_image(query["other"], model, jobs)), share)
+    channel = int(_number(query, "channel", 0, 0, code.shape[1] - 1))
+    factor = _number(query, "factor", 1, -4, 4)
+    if factor != 1:
+        code = scale_channel(code, channel, factor)
+    code = without_channels(code, off)
+    bits = int(_number(query, "bits", 0, 0, 16))
+    if bits:
+        code = quantize(code, bits)
+    output = model.decode(code)[..., : image.shape[2], : image.shape[3]]
+    outputs = {"Input": image, "Output": output}
+    if query.get("pca"):
+        outputs["PCA with as many numbers"] = _linear_twin(image, original[0].size)
+    return {
+        "models": models, "query": query, "name": name, "code": code, "bits": bits,
+        "channel": channel, "factor": factor, "examples": _example_urls(_sides(model)),
+        "pictures": {title: picture_url(values) for title, values in outputs.items()},
+        "error_map": picture_url(np.abs(output - image).mean(1, keepdims=True), low=0.0),
+        "numbers": [_numbers(title, values, image) for title, values in outputs.items()][1:],
+        "maps": [_map(code, each, each not in off) for each in range(len(code[0]))[:MOST_MAPS]],
+        "bytes": {"float32": 4 * code[0].size, "here": math.ceil((bits or 32) * code[0].size / 8)},
+    }  # fmt: skip
+
+
+def _number(query: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:
+    try:
+        value = float(query.get(name) or default)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high:
+        raise InputError(f"{name.capitalize()}: give a number from {low:g} to {high:g}.")
+    return value
+
+
+@lru_cache(maxsize=4)
+def _opened(name: str) -> Model:
+    return load(name, device="cpu")
+
+
+def _sides(model: Model) -> tuple[int, int]:
+    """Return height and width of the model's training images."""
+    size = model.card.size
+    return (size, size) if isinstance(size, int) else size
+
+
+@lru_cache(maxsize=2)
+def _examples(size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return some test crops of the built-in photos, ``uint8 (N, 3, H, W)``."""
+    photos = load_photos(size=size)
+    assert photos.part is not None
+    test: NDArray[np.uint8] = photos.images[photos.part == TEST]
+    return test[:: max(1, len(test) // EXAMPLES)][:EXAMPLES]
+
+
+@lru_cache(maxsize=2)
+def _example_urls(size: tuple[int, int]) -> list[str]:
+    return [picture_url(each[None] / np.float32(255), enlarge=1) for each in _examples(size)]
+
+
+def _image(name: str, model: Model, jobs: Jobs) -> Floats:
+    """Return an image as the model takes it, ``float32 (1, C, H, W)`` in [0, 1]."""
+    size = _sides(model)
+    if name.startswith(UPLOADED):
+        job = jobs.get(name.removeprefix(UPLOADED))
+        if job is None:
+            raise InputError("this image is no longer here. Choose it again.")
+        picture = read_picture(job.result).to_pillow().convert("RGB")
+        cropped = crop_center(picture, size).resize(size[::-1], Image.Resampling.LANCZOS)
+        pixels = np.asarray(cropped).transpose(2, 0, 1)
+    else:
+        examples = _examples(size)
+        number = int(name) if name.isdecimal() and len(name) < 4 else -1
+        if not 0 <= number < len(examples):
+            raise InputError(f"Image: give a number from 0 to {len(examples) - 1}.")
+        pixels = examples[number]
+    image: Floats = pixels[None].astype(np.float32) / np.float32(255)
+    if model.card.channels == 1:
+        image = image.mean(1, keepdims=True)
+    return image
+
+
+@lru_cache(maxsize=2)
+def _components(shape: tuple[int, int, int]) -> tuple[PrincipalComponents, int]:
+    """Return the components of the built-in photos' training images, and their number."""
+    photos = load_photos(size=shape[1:])
+    assert photos.part is not None
+    images = photos.images[photos.part == TRAIN]
+    if shape[0] == 1:
+        images = images.mean(1, keepdims=True).round().astype(np.uint8)
+    rows = np.arange(len(images))
+    pixels = DeviceImages.of(images, rows, device=torch.device("cpu"))
+    return PrincipalComponents.cached(pixels), len(images)
+
+
+def _linear_twin(image: Floats, size: int) -> Floats:
+    """Return what PCA with a code of the same size keeps of an image, ``float32 (1, C, H, W)``."""
+    shape = image.shape[1:]
+    assert len(shape) == 3
+    fitted, count = _components(shape)
+    if not suitable_sizes(shape, count, [size]):
+        raise InputError(
+            f"PCA has no code of {size} numbers for these images: the code is as large as an image,"
+            " or an image is too large."
+        )
+    restored: Floats = fitted.restore(torch.from_numpy(image), size).numpy()
+    return restored
+
+
+def _numbers(title: str, values: Floats, truth: Floats) -> dict[str, Any]:
+    mse = float(np.square(values - truth, dtype=np.float64).mean())
+    return {"title": title, "mse": mse, "psnr": -10 * math.log10(mse) if mse else math.inf}
+
+
+def _map(code: Floats, number: int, on: bool) -> CodeMap:
+    values = code[:, number : number + 1]
+    return CodeMap(
+        image=picture_url(values, low=None),
+        mean=float(values.mean()),
+        deviation=float(values.std()),
+        on=on,
+    )
+
+
+def picture_url(values: Floats, *, low: float | None = math.nan, enlarge: int = 0) -> str:
+    """Return a PNG of an image as a URL.
+
+    Args:
+        values: ``float32 (1, C, H, W)``, C 1 or 3.
+        low: What is black: NaN for values in [0, 1], which are shown as they are; otherwise white
+            is the largest value, and ``None`` makes the smallest one black.
+        enlarge: Factor of the size; 0 chooses one by which the picture has about 160 pixels.
+    """
+    plane = values[0].transpose(1, 2, 0)
+    if low is None or not math.isnan(low):
+        dark = float(plane.min()) if low is None else low
+        plane = (plane - dark) / max(float(plane.max()) - dark, 1e-12)
+    pixels = np.rint(plane.clip(0, 1) * 255).astype(np.uint8)
+    image = Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
+    factor = enlarge or max(1, 160 // max(image.size))
+    image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return f"data:image/png;base64,{b64encode(stream.getvalue()).decode()}"
+
+
+def _show(request: Request) -> Response:
+    query = request.query_params
+    # Without boxes for channels in the form, all are on; a box that is not ticked is not sent.
+    shown = "maps" in query
+    on = {int(each) for each in query.getlist("on") if each.isdecimal() and len(each) < 6}
+    off = [number for number in range(MOST_MAPS) if shown and number not in on]
+    state = request.app.state
+    values = look(dict(query), off, state.runs, state.jobs)
+    template = "coded.html.j2" if request.url.path.endswith("/part") else "code.html.j2"
+    return render(request, template, **values)
+
+
+async def _upload(request: Request) -> Response:
+    jobs: Jobs = request.app.state.jobs
+    async with request.form(max_files=1, max_fields=5) as form:
+        upload, model = form.get("picture"), str(form.get("model") or "")
+        if not isinstance(upload, UploadFile) or not upload.filename:
+            raise InputError("choose a picture.")
+        content = await upload.read()
+    job = jobs.new("An image", 1)
+    file = job.folder / "image"
+    file.write_bytes(content)
+    job.result, job.state = file, "done"
+    try:
+        read_picture(file)
+    except InputError as error:
+        raise InputError(str(error).replace(str(file), "the file")) from error
+    return RedirectResponse(f"/code?model={model}&image={UPLOADED}{job.name}", status_code=303)
+
+
+ROUTES = [
+    Route("/code", _show, methods=["GET"]),
+    Route("/code", _upload, methods=["POST"]),
+    Route("/code/part", _show, methods=["GET"]),
+]

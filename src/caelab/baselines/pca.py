@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -66,17 +67,43 @@ class PrincipalComponents:
             kernel=kernel,
         )
 
+    @classmethod
+    def cached(cls, train: DeviceImages, *, patch: int | None = None) -> "PrincipalComponents":
+        """Return the components of training images, from the cache where possible.
+
+        Args:
+            train: Images that the components are fitted on.
+            patch: Side of the patches; ``None`` for whole images.
+        """
+        kernel = (patch, patch) if patch else train.shape[1:]
+
+        def fit() -> dict[str, np.ndarray]:
+            fitted = cls.fit(train, kernel)
+            return {
+                "mean": fitted.mean.cpu().numpy(),
+                "components": fitted.components.cpu().numpy(),
+            }
+
+        arrays = cached_arrays("linear-components", train, patch, compute=fit)
+        tensors = {name: torch.from_numpy(array).to(train.device) for name, array in arrays.items()}
+        return cls(**tensors, kernel=kernel)
+
+    def restore(self, images: Tensor, size: int) -> Tensor:
+        """Return what a code of ``size`` numbers keeps of images.
+
+        Args:
+            images: ``float32 (N, C, H, W)`` on [0, 1].
+            size: Numbers of the code of an image.
+        """
+        patches = images[0].numel() // len(self.mean)
+        kept = self.components[: size // patches]
+        rows = self.mean + (_to_rows(images, self.kernel) - self.mean) @ kept.T @ kept
+        columns = rows.view(len(images), patches, -1).transpose(1, 2)
+        return F.fold(columns, images.shape[2:], self.kernel, stride=self.kernel).clamp(0, 1)
+
     def errors(self, pixels: DeviceImages, size: int) -> np.ndarray:
         """Return each image's MSE for a code of ``size`` numbers, ``float64 (N,)``."""
-        patches = int(np.prod(pixels.shape)) // len(self.mean)
-        kept = self.components[: size // patches]
-
-        def restore(images: Tensor) -> Tensor:
-            rows = self.mean + (_to_rows(images, self.kernel) - self.mean) @ kept.T @ kept
-            columns = rows.view(len(images), patches, -1).transpose(1, 2)
-            return F.fold(columns, pixels.shape[1:], self.kernel, stride=self.kernel).clamp(0, 1)
-
-        return squared_errors(restore, pixels, batch_size=2048)
+        return squared_errors(partial(self.restore, size=size), pixels, batch_size=2048)
 
 
 def linear_code_errors(
@@ -98,18 +125,9 @@ def linear_code_errors(
     wanted = suitable_sizes(measured.shape, len(train), sizes, patch=patch)
     if not wanted:
         return {}
-    kernel = (patch, patch) if patch else measured.shape[1:]
-
-    def fit() -> dict[str, np.ndarray]:
-        fitted = PrincipalComponents.fit(train, kernel)
-        return {"mean": fitted.mean.cpu().numpy(), "components": fitted.components.cpu().numpy()}
 
     def measure() -> dict[str, np.ndarray]:
-        arrays = cached_arrays("linear-components", train, patch, compute=fit)
-        tensors = {
-            name: torch.from_numpy(array).to(measured.device) for name, array in arrays.items()
-        }
-        fitted = PrincipalComponents(**tensors, kernel=kernel)
+        fitted = PrincipalComponents.cached(train, patch=patch)
         return {str(size): fitted.errors(measured, size) for size in wanted}
 
     errors = cached_arrays("linear-errors", train, measured, wanted, patch, compute=measure)
