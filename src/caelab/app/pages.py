@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,7 +21,10 @@ VIEWS = {
 }
 """Titles of the views by their path, in the order of the menu."""
 
-_TEMPLATES = Jinja2Templates(directory=FOLDER / "templates")
+_TEMPLATES = Jinja2Templates(
+    # By default only files whose names end in .html are escaped.
+    env=Environment(loader=FileSystemLoader(FOLDER / "templates"), autoescape=True)
+)
 
 
 def render(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:

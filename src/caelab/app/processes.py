@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,13 +44,10 @@ def start(arguments: Sequence[str], folder: Path) -> None:
             )
     except OSError as error:
         raise InputError(f"the training cannot be started: {error.strerror}.") from error
-    _children.append(process)
+    # Its end must be asked for, or it stays in the system's table as long as the page runs.
+    threading.Thread(target=process.wait, daemon=True).start()
     record = {"pid": process.pid, "began": _began(process.pid), "arguments": list(arguments)}
     write_text(folder / RECORD, json.dumps(record, indent=2) + "\n")
-
-
-_children: list[subprocess.Popen[bytes]] = []
-"""Processes that this page started; asking for their state ends zombies."""
 
 
 def is_running(folder: Path) -> bool:
@@ -111,8 +109,6 @@ def log_of(folder: Path, most: int = 4000) -> str:
 
 def _process(folder: Path) -> int | None:
     """Return the number of the folder's process, if it is still the same process."""
-    for child in [child for child in _children if child.poll() is not None]:
-        _children.remove(child)
     try:
         record = read_json(folder / RECORD)
         pid, began = int(record["pid"]), record["began"]
@@ -122,14 +118,14 @@ def _process(folder: Path) -> int | None:
     return pid if pid > 0 and began is not None and _began(pid) == began else None
 
 
-def _began(pid: int) -> float | None:
-    """Return when a process began, in a unit of the system; ``None`` if there is none."""
+def _began(pid: int) -> str | None:
+    """Return when a process began, as the system says it; ``None`` if there is none."""
     try:
-        # The name in parentheses may hold blanks and parentheses itself.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return None if fields[0] == "Z" else float(fields[19])
-    except (OSError, IndexError, ValueError):
-        pass
-    if any(child.pid == pid and child.poll() is None for child in _children):
-        return 0.0  # a system without /proc: only the children of this page are known
-    return None
+        if sys.platform == "linux":
+            # The name in parentheses may hold blanks and parentheses itself.
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            return None if fields[0] == "Z" else fields[19]
+        asked = ["ps", "-o", "lstart=", "-p", str(pid)]
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, IndexError, subprocess.CalledProcessError):
+        return None
