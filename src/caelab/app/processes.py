@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -121,7 +122,7 @@ def _process(folder: Path) -> int | None:
 def _began(pid: int) -> str | None:
     """Return when a process began, as the system says it; ``None`` if there is none."""
     try:
-        if sys.platform == "linux":
+        if platform.system() == "Linux":
             # The name in parentheses may hold blanks and parentheses itself.
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             return None if fields[0] == "Z" else fields[19]

@@ -26,7 +26,13 @@ from caelab.memory import max_memory
 from caelab.pictures.backends.base import PictureModel
 from caelab.pictures.batch import work
 from caelab.pictures.colorize import colorize
-from caelab.pictures.comparison import compare, compare_colors, compare_with_source
+from caelab.pictures.comparison import (
+    compare,
+    compare_colors,
+    compare_with_source,
+    has_color,
+    without_color,
+)
 from caelab.pictures.inputs import find_jobs
 from caelab.pictures.model_files import shipped_models
 from caelab.pictures.open_model import command_for, open_model, require_task
@@ -86,7 +92,8 @@ class Restored:
         notes: What users should know.
         metrics: Errors of the result, where they were measured.
         result: File of the result.
-        before: File that the page shows of the picture.
+        before: File that the page shows of the picture, gray where it was to be colored.
+        truth: File that the page shows of the picture with its own colors, where it has any.
         after: File that the page shows of the result.
         size: Width and height in pixels.
     """
@@ -97,6 +104,7 @@ class Restored:
     metrics: Mapping[str, float] | None = None
     result: Path | None = None
     before: Path | None = None
+    truth: Path | None = None
     after: Path | None = None
     size: tuple[int, int] | None = None
 
@@ -267,17 +275,20 @@ def _restore_one(
     (outcome,) = work([found], process, compare=draw, max_pixels=limit)
     if outcome.error is not None or found.target is None:
         return Restored(name=source.name, error=_without_folder(outcome.error or "", source))
-    before, after = (target / f"{index}-{name}.jpg" for name in ("before", "after"))
-    size = _preview(source, before)
-    _preview(found.target, after)
+    before, after, truth = (target / f"{index}-{name}.jpg" for name in ("before", "after", "truth"))
+    picture = read_picture(source)
+    _preview(picture, truth)
+    _preview(without_color(picture) if options.task == "colorize" else picture, before)
+    _preview(read_picture(found.target), after)
     return Restored(
         name=source.name,
         notes=outcome.notes,
         metrics=outcome.metrics,
         result=found.target,
         before=before,
+        truth=truth if options.task == "colorize" and has_color(picture) else None,
         after=after,
-        size=size,
+        size=picture.size[::-1],
     )
 
 
@@ -286,13 +297,11 @@ def _without_folder(message: str, file: Path) -> str:
     return message.replace(f"{file.parent}/", "")
 
 
-def _preview(source: Path, target: Path) -> tuple[int, int]:
-    """Write the first page of a picture as browsers show it; return its width and height."""
-    image = read_picture(source).to_pillow()
-    size = image.size
+def _preview(picture: Picture, target: Path) -> None:
+    """Write a picture in a form and size that browsers show."""
+    image = picture.to_pillow().convert("RGB")
     image.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.LANCZOS)
-    image.convert("RGB").save(target, quality=92)
-    return size
+    image.save(target, quality=92)
 
 
 def _job(request: Request) -> Job:
@@ -326,7 +335,7 @@ async def _file(request: Request) -> Response:
     job, kind = _job(request), request.path_params["kind"]
     results: list[Restored] = job.result or []
     index = request.path_params["index"]
-    if index >= len(results) or kind not in ("before", "after", "result"):
+    if index >= len(results) or kind not in ("before", "truth", "after", "result"):
         raise HTTPException(404)
     file: Path | None = asdict(results[index])[kind]
     if file is None:
