@@ -52,8 +52,8 @@ TASKS = {
 MAX_FILES = 500
 """Largest number of files of a request."""
 
-LARGE = 10_000_000
-"""Bytes from which on a request waits among the large ones."""
+LARGE = 12_000_000
+"""Pixels of all pictures together from which on a request waits among the large ones."""
 
 PREVIEW_SIDE = 4096
 """Longest side of the pictures that the page shows, in pixels; results keep their size."""
@@ -190,14 +190,14 @@ async def _submit(request: Request) -> Response:
         if not uploads:
             raise InputError("choose at least one picture.")
         job = jobs.new(TASKS[options.task], len(uploads) * max(1, options.variants))
-        sources, total = [], 0
+        sources = []
         folder = job.folder / "in"
         folder.mkdir()
         for name, upload in zip(_names(each.filename for each in uploads), uploads, strict=True):
             await run_in_threadpool(_save, upload, folder / name)
             sources.append(folder / name)
-            total += upload.size or 0
-    jobs.start(job, partial(_restore_all, options, sources), large=total > LARGE)
+    pixels = sum([await run_in_threadpool(_pixels, source) for source in sources])
+    jobs.start(job, partial(_restore_all, options, sources), large=pixels > LARGE)
     url = f"/restore/{job.name}"
     if "application/json" in request.headers.get("accept", ""):
         return JSONResponse({"url": url})
@@ -208,6 +208,16 @@ def _save(upload: UploadFile, path: Path) -> None:
     with path.open("wb") as file:
         while piece := upload.file.read(2**20):
             file.write(piece)
+
+
+def _pixels(source: Path) -> int:
+    """Return a picture's number of pixels by its header; 0 if it has none that can be read."""
+    try:
+        with Image.open(source) as opened:
+            return opened.width * opened.height
+    # Damage of any kind is said when the picture is read.
+    except Exception:
+        return 0
 
 
 def _names(names: Iterable[str | None]) -> list[str]:
