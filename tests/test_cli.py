@@ -378,3 +378,10 @@ main()
     assert (pressed.returncode, pressed.stdout, pressed.stderr) == (130, "", "interrupted\n")
     assert not_pressed.returncode == 1
     assert "RecursionError: half of a library" in not_pressed.stderr
+
+
+def test_describe_takes_height_and_width(caelab: Call) -> None:
+    done = caelab("describe", "conv8 pool | up conv3", "--size", "48x96", "--json")
+    assert json.loads(done.stdout)["code"]["shape"] == [8, 24, 48]
+    for wrong in ("0", "4x", "48x96x3", "70000"):
+        assert caelab("describe", "reference", "--size", wrong).returncode == 2

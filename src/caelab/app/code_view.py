@@ -51,7 +51,7 @@ class CodeMap:
         image: URL of its picture, from black for its smallest number to white for its largest.
         mean: Mean of its numbers.
         deviation: Standard deviation of its numbers.
-        on: Whether it is used.
+        on: True if it is used.
     """
 
     image: str

@@ -90,16 +90,16 @@ class Guard:
         host = headers.get("host", "")
         if "*" not in self.hosts and host not in self.hosts:
             return 403, (
-                f"this page is not reached by the name {printable(host)!r}. Allow it with --host or"
-                " --allow-origin."
+                f"this page is not reached by the name {printable(host)!r}. Start it with the name"
+                " that people type (`origins`)."
             )
         origin = headers.get("origin")
         reads = scope["method"] in ("GET", "HEAD")
         own = origin is None or urlsplit(origin).netloc == host or origin in self.origins
         if not reads and not own:
             return 403, (
-                f"a page of {printable(str(origin))!r} sent this request. Allow it with"
-                " --allow-origin."
+                f"a page of {printable(str(origin))!r} sent this request, which is not"
+                " one of this server's `origins`."
             )
         if (length := headers.get("content-length", "0")).isdecimal() and int(length) > BODY_LIMIT:
             return 413, _TOO_LARGE

@@ -49,7 +49,7 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        """Whether it is done, or has failed."""
+        """True if the job is done or has failed."""
         return self.state in ("done", "failed")
 
     def step(self) -> None:

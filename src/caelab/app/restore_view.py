@@ -71,7 +71,7 @@ class Restoration:
         saturation: Factor of the colors; ``None`` for the model's own.
         scales: Shorter sides at which a colorizer sees a picture; ``None`` for the model's own.
         variants: Number of colorings of each picture; 0 for the one that the model is surest of.
-        compared: Whether errors against the picture itself are measured.
+        compared: True if errors against the picture itself are to be measured.
     """
 
     task: str

@@ -4,9 +4,13 @@ import click
 
 from caelab.commands.help import HelpCommand, documented_command
 from caelab.commands.output import echo, json_option, print_json
+from caelab.data.size import read_size, sides
 from caelab.errors import InputError
 from caelab.networks import LayerKind, NetworkError, describe, parse
 from caelab.networks.describe import require_image_output
+
+MAX_SIDE = 65536
+"""Largest side of an image that is described, in pixels; nothing is computed on it."""
 
 
 class DescribeCommand(HelpCommand):
@@ -30,10 +34,10 @@ class DescribeCommand(HelpCommand):
 @click.argument("network")
 @click.option(
     "--size",
-    type=click.IntRange(1, 65536),
-    default=32,
+    metavar="N|HxW",
+    default="32",
     show_default=True,
-    help="Side of the input in pixels.",
+    help="Side of the input in pixels, or height and width, such as 48x96.",
 )
 @click.option(
     "--channels",
@@ -43,7 +47,7 @@ class DescribeCommand(HelpCommand):
     help="Channels of the input.",
 )
 @json_option
-def command(network: str, size: int, channels: int, as_json: bool) -> None:
+def command(network: str, size: str, channels: int, as_json: bool) -> None:
     """Print the layers of NETWORK: shapes, sizes, weights, multiply-accumulates, receptive fields.
 
     NETWORK is a text such as 'conv8 pool conv16 | up conv3', or the name of a preset such as
@@ -54,10 +58,14 @@ def command(network: str, size: int, channels: int, as_json: bool) -> None:
 
     Args:
         network: Network text or preset.
-        size: Height and width of the images, in pixels.
+        size: Side of the images in pixels, or height and width.
         channels: Channels of the images.
         as_json: Print JSON.
     """
+    try:
+        height, width = sides(read_size(size, most=MAX_SIDE))
+    except ValueError as error:
+        raise InputError(f"--size {size}: {error}.") from error
     try:
         tree = parse(network)
     except NetworkError:
@@ -69,7 +77,7 @@ def command(network: str, size: int, channels: int, as_json: bool) -> None:
             f"{network} is a shipped model, not a network: `caelab models {network}` prints its"
             " network's text."
         ) from None
-    description = describe(tree, channels=channels, size=size)
+    description = describe(tree, channels=channels, size=(height, width))
     # Only if pixels are left over: an encoder, for example, has a smaller output on purpose.
     if any(row.remainder for row in description.rows):
         try:

@@ -6,7 +6,7 @@ MAX_SIDE = 1024
 """Largest side of images that are trained on, in pixels."""
 
 
-def read_size(value: object) -> int | str:
+def read_size(value: object, *, most: int = MAX_SIDE) -> int | str:
     """Return a size as configurations hold it: the side of squares, or ``"HEIGHTxWIDTH"``.
 
     >>> read_size(64), read_size("64"), read_size("48x96"), read_size((48, 96))
@@ -14,9 +14,10 @@ def read_size(value: object) -> int | str:
 
     Args:
         value: A side in pixels, a text as above, or height and width.
+        most: Largest side in pixels.
 
     Raises:
-        ValueError: It is something else, or a side is not 1 to 1024 pixels.
+        ValueError: It is something else, or a side is not 1 to ``most`` pixels.
     """
     found = re.fullmatch(r"\s*(\d+)\s*(?:[x×]\s*(\d+)\s*)?", str(value))
     if isinstance(value, str) and found:
@@ -25,9 +26,9 @@ def read_size(value: object) -> int | str:
     if not (
         isinstance(pair, tuple | list)
         and [type(side) for side in pair] == [int, int]
-        and 1 <= min(pair) <= max(pair) <= MAX_SIDE
+        and 1 <= min(pair) <= max(pair) <= most
     ):
-        raise ValueError(f"should be a side of 1 to {MAX_SIDE} pixels, or HEIGHTxWIDTH")
+        raise ValueError(f"should be a side of 1 to {most} pixels, or HEIGHTxWIDTH")
     height, width = pair
     return int(height) if height == width else f"{height}x{width}"
 
