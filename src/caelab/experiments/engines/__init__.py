@@ -1,5 +1,5 @@
 """Engines train the runs of a study: in this process, in local processes, or on a Ray cluster.
 
-Whatever the engine, a run leaves the same run directory, and with the same number of threads the
-same weights.
+Every engine writes the same files to a run directory. On the same processor and with the same
+number of threads, the weights are the same, too.
 """

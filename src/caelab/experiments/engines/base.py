@@ -1,4 +1,4 @@
-"""Jobs, the events of their training, and the engine that trains in this process."""
+"""Jobs, the events of their training, the base class of engines, and the serial engine."""
 
 import contextlib
 import logging
@@ -16,12 +16,13 @@ from caelab.progress import hidden
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A run to be trained.
+    """A run that an engine should train.
 
     Attributes:
-        name: Name that the run directory must get.
-        config: The run.
-        threads: CPU threads by the plan of its study; ``None`` for those of the engine.
+        name: Name of the run directory; the job fails if the loaded images lead to another name.
+        config: Configuration of the run.
+        threads: CPU threads that the plan of the study gives the run; ``None`` for the number of
+            threads of the engine.
     """
 
     name: str
@@ -31,14 +32,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Started:
-    """The job of that name is being trained."""
+    """Training of the job ``name`` has begun."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Finished:
-    """The job's run directory is complete; the notes are the warnings that it logged."""
+    """The job's run directory is complete; ``notes`` are the warnings that the run logged."""
 
     name: str
     notes: tuple[str, ...] = ()
@@ -46,7 +47,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class Failed:
-    """The job cannot be trained; the message says why."""
+    """The job cannot be trained; ``message`` says why."""
 
     name: str
     message: str
@@ -54,7 +55,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Busy:
-    """Another process trains the job now."""
+    """Another process is training the job now."""
 
     name: str
 
@@ -63,12 +64,12 @@ Event = Started | Finished | Failed | Busy
 
 
 class Engine:
-    """Trains jobs.
+    """Base class of engines, which train jobs.
 
     Attributes:
-        workers: Number of jobs that are trained at the same time.
-        threads: CPU threads of each.
-        plans: Whether :meth:`plan` decides for each run; otherwise all runs have ``threads``.
+        workers: Largest number of jobs that are trained at the same time.
+        threads: CPU threads of each job.
+        plans: Whether :meth:`plan` chooses the threads of each run; if not, each has ``threads``.
     """
 
     workers = 1
@@ -78,21 +79,22 @@ class Engine:
     def plan(
         self,
         count: int,
-        side_by_side: Callable[[int, int], bool],  # noqa: ARG002 - other engines measure
+        side_by_side: Callable[[int, int], bool],  # noqa: ARG002 - AutoEngine uses it
     ) -> list[int]:
-        """Return the threads of each of ``count`` runs of a study, the longest first.
+        """Return the number of CPU threads of each run of a study, for the costliest run first.
 
         Args:
             count: Number of all runs, finished or not.
-            side_by_side: Function of a number of processes and of threads of each; it measures
-                whether these train faster side by side than one process with all threads.
+            side_by_side: Function of a number of processes and of the threads of each process. It
+                measures whether the processes together train faster than one process with all
+                threads.
         """
         return [self.threads] * count
 
     def train(
         self, jobs: Sequence[Job], *, runs: Path, images: ImageSet | None = None
     ) -> Generator[Event, None, None]:
-        """Train jobs in their order into folders of ``runs``; yield each event as it happens.
+        """Train jobs in the given order; yield each event as it happens.
 
         A job that fails does not stop the others. Closing the iterator stops all work; a job that
         was running continues from its checkpoint when it is trained again.
@@ -100,7 +102,7 @@ class Engine:
         Args:
             jobs: Runs to train.
             runs: Folder for the run directories.
-            images: Data that all jobs name, if they are loaded already; an engine may ignore them.
+            images: Images of all jobs if they are loaded already; an engine may load them again.
 
         Raises:
             Interrupted: Someone asked to stop; the state is saved.
@@ -109,7 +111,7 @@ class Engine:
 
 
 class SerialEngine(Engine):
-    """Trains one job after the other in this process, with all of PyTorch's threads."""
+    """Trains one job after another in this process, with all of PyTorch's threads."""
 
     def __init__(self) -> None:
         import torch
@@ -122,12 +124,12 @@ class SerialEngine(Engine):
     def train(
         self, jobs: Sequence[Job], *, runs: Path, images: ImageSet | None = None
     ) -> Generator[Event, None, None]:
-        """Train jobs one after the other; see :meth:`Engine.train`.
+        """Train jobs one after another; see :meth:`Engine.train`.
 
         Args:
             jobs: Runs to train.
             runs: Folder for the run directories.
-            images: Data that the jobs name, if they are loaded already.
+            images: Images of all jobs if they are loaded already.
         """
         for job in jobs:
             yield Started(job.name)
@@ -135,12 +137,12 @@ class SerialEngine(Engine):
 
 
 def train_job(job: Job, runs: Path, images: ImageSet | None = None) -> Finished | Failed | Busy:
-    """Train a job in this process without writing to stderr.
+    """Train a job in this process and return how it ended; write nothing to stderr.
 
     Args:
         job: Run to train.
         runs: Folder for the run directory.
-        images: Data that the job names, if they are loaded already.
+        images: Images of the job if they are loaded already.
 
     Raises:
         Interrupted: Someone asked to stop; the state is saved.
@@ -168,7 +170,7 @@ def train_job(job: Job, runs: Path, images: ImageSet | None = None) -> Finished 
 
 @contextlib.contextmanager
 def collected_warnings() -> Iterator[list[str]]:
-    """Keep the library's warnings from being shown; collect their messages."""
+    """Collect the messages of caelab's warnings in the block, instead of showing the warnings."""
     messages: list[str] = []
     logger, collector = logging.getLogger("caelab"), logging.Handler()
     emit = lambda record: messages.append(record.getMessage())  # noqa: E731

@@ -1,8 +1,8 @@
 """Engines that train in several local processes, each with its share of the threads and GPUs.
 
-PyTorch is imported where it is needed, so that :func:`start_server` can be called before. On Linux
-a server process imports what a run needs, once, and forks itself for each worker; on other systems,
-where forking is unsafe, each worker is a new interpreter.
+On Linux, a server process imports the code of a run once and is forked for each worker. On other
+systems forking is unsafe, so each worker is a new Python interpreter. PyTorch is imported only
+inside functions, so that :func:`start_server` can be called before this process imports PyTorch.
 """
 
 import contextlib
@@ -39,28 +39,31 @@ if TYPE_CHECKING:
     from caelab.data.image_set import ImageSet
 
 WORKER_BYTES = 2_500_000_000
-"""Memory that a worker may need, with its own copy of the images."""
+"""Bytes of memory that a worker may need, its own copy of the images included."""
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Environment variables by which numerical libraries choose their number of threads."""
 
 PRELOADED = "caelab.experiments.run"
-"""Module that the server imports; it starts no threads, so the server may fork."""
+"""Module that the server imports; importing it starts no threads, so that forking is safe."""
 
 FORKS = sys.platform == "linux"
-"""Whether workers are forked from a server."""
+"""Whether workers are forked from a server process."""
 
 
 def start_server() -> None:
-    """Start the server that workers are forked from, unless it runs, without waiting for it.
+    """Start the server process that is forked for each worker, unless it is running already.
 
-    A terminal sends Ctrl-C to all processes, but only this one should handle it. So SIGINT is
-    blocked in the server and its workers.
+    This function does not wait until the server is ready. A terminal sends Ctrl-C (SIGINT) to all
+    processes, but only this process should handle it, so SIGINT is blocked in the server and in its
+    workers.
     """
     if not FORKS:
         return
     from multiprocessing import forkserver, resource_tracker
 
-    resource_tracker.ensure_running()  # the server would start it, and unblock SIGINT again
+    # Otherwise forkserver.ensure_running() would start the tracker, and that unblocks SIGINT.
+    resource_tracker.ensure_running()
     forkserver.set_forkserver_preload([PRELOADED])
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -70,7 +73,7 @@ def start_server() -> None:
 
 
 def worker_context() -> "ForkServerContext | SpawnContext":
-    """Return the context of :mod:`multiprocessing` that starts workers."""
+    """Return the :mod:`multiprocessing` context in which worker processes are started."""
     if not FORKS:
         return multiprocessing.get_context("spawn")
     start_server()
@@ -79,6 +82,8 @@ def worker_context() -> "ForkServerContext | SpawnContext":
 
 @dataclass(kw_only=True)
 class _Worker:
+    """A worker process; its ``slot`` is a number from 0 that also chooses its GPU."""
+
     slot: int
     process: BaseProcess
     connection: Connection
@@ -86,16 +91,16 @@ class _Worker:
 
 
 class ProcessEngine(Engine):
-    """Train several jobs at the same time, one in each worker.
+    """Train several jobs at the same time, one in each worker process.
 
     A worker that is killed is replaced, and its job continues from its checkpoint. A job that loses
-    two workers counts as failed.
+    its worker twice counts as failed.
 
     Args:
-        workers: Number of processes; by default one per GPU, else as many as there are cores for
-            their threads, as memory allows.
-        threads: CPU threads of each worker; by default those of ``OMP_NUM_THREADS``, else an equal
-            share of the cores.
+        workers: Number of processes; by default one per GPU, or without GPUs as many as the cores
+            and the memory allow.
+        threads: CPU threads of each worker; by default the number in ``OMP_NUM_THREADS``, or
+            without it an equal share of the cores.
     """
 
     def __init__(self, *, workers: int | None = None, threads: int | None = None) -> None:
@@ -112,7 +117,7 @@ class ProcessEngine(Engine):
         Args:
             jobs: Runs to train.
             runs: Folder for the run directories.
-            images: Data that the jobs name, if they are loaded already; workers share their memory.
+            images: Images of all jobs if they are loaded already; workers share their memory.
         """
         with (
             contextlib.nullcontext()
@@ -131,12 +136,13 @@ class ProcessEngine(Engine):
                 idle = [worker for worker in workers if worker.job is None]
                 while waiting and (idle or len(workers) < self.workers):
                     if not idle:
-                        # A worker that was interrupted while it starts could not be stopped.
+                        # If a signal interrupted the start of a worker, the worker could not be
+                        # stopped later.
                         with uninterrupted():
                             idle.append(self._start(workers, runs, images))
                     job, worker = waiting.popleft(), idle.pop()
                     worker.job = job
-                    with contextlib.suppress(OSError):  # if the worker ended, wait() notices
+                    with contextlib.suppress(OSError):  # wait() below notices an ended worker
                         worker.connection.send(job)
                     yield Started(job.name)
                 for ready in wait([worker.connection for worker in workers]):
@@ -167,9 +173,8 @@ class ProcessEngine(Engine):
                 worker.process.join()
 
     def _start(self, workers: list[_Worker], runs: Path, images: SharedImages | None) -> _Worker:
-        """Start a worker and put it among ``workers``."""
-        # The slot of a worker that ended is free again, and with it the GPU that belongs to the
-        # slot.
+        """Start a worker and add it to ``workers``."""
+        # When a worker has ended, its slot is free again, and so is the GPU of the slot.
         slot = min(set(range(self.workers)) - {worker.slot for worker in workers})
         device = self._devices[slot % len(self._devices)] if self._devices else None
         context = worker_context()
@@ -177,8 +182,8 @@ class ProcessEngine(Engine):
         environment = dict(os.environ)
         if device is not None:
             environment["CUDA_VISIBLE_DEVICES"] = device
-        # Libraries read these when they are imported. Without them each worker would start one
-        # thread per core.
+        # Numerical libraries read these variables when they are imported. Without them, each worker
+        # would start one thread per core.
         environment.update(dict.fromkeys(THREAD_VARIABLES, str(self.threads)))
         process = context.Process(
             target=_work,
@@ -203,12 +208,12 @@ def _work(
     if hasattr(os, "setsid"):
         # Ctrl-C at the terminal should reach only the parent, which then stops the workers.
         os.setsid()
-    os.environ.clear()  # the server that this was forked from may have an older environment
+    os.environ.clear()  # the server may have been started with an older environment
     os.environ.update(environment)
     from caelab.device import set_threads
 
     set_threads(threads)
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # as in the command line's own process
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # as the command line does
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(EOFError, OSError, Interrupted):  # the parent ended
         shared = None if images is None else images.open()
@@ -226,11 +231,12 @@ def _end_with_parent() -> None:
 
 
 class AutoEngine(Engine):
-    """Choose the way in which this machine finishes a study soonest.
+    """Train a study in the way that is fastest on this machine.
 
-    With several GPUs each has a worker; with one GPU this process trains. On a CPU, small networks
-    mostly train faster side by side with one thread each, because threads that share a batch wait
-    for each other at every step. For wide networks this may be different, so it is measured.
+    With several GPUs, each GPU has a worker process; with one GPU, this process trains. On a CPU,
+    small networks usually train faster at the same time with one thread each, because threads that
+    share a batch wait for each other in every step. Wide networks may train faster one after
+    another with all threads, so :meth:`plan` measures both ways.
     """
 
     plans = True
@@ -245,16 +251,17 @@ class AutoEngine(Engine):
         self.threads = threads or max(1, available_cores() // self.workers)
 
     def plan(self, count: int, side_by_side: Callable[[int, int], bool]) -> list[int]:
-        """Return the threads of each of ``count`` runs; see :meth:`Engine.plan`.
+        """Return the number of CPU threads of each run; see :meth:`Engine.plan`.
 
-        As many runs as fill all cores in whole rounds have one thread each. The shortest runs,
-        which remain, are trained after them with all cores, so that none is idle. Finished runs
-        count, too, because the bits of a run depend on its threads, which must be the same after an
-        interruption. With ``OMP_NUM_THREADS``, every run has as many threads as that says.
+        If one run after another is faster, each run has all cores. Otherwise, the costliest runs,
+        as many as keep all workers busy, have ``threads`` threads each. The remaining runs are
+        trained after them and share all cores, so that no core is idle. Finished runs are counted,
+        so that the plan is the same after an interruption: the last digits of a run depend on its
+        threads. If ``OMP_NUM_THREADS`` is set, every run has that number of threads.
 
         Args:
-            count: Number of all runs.
-            side_by_side: Measures what is faster.
+            count: Number of all runs, finished or not.
+            side_by_side: Function that measures which way is faster.
         """
         if not self._planned:
             return [self.threads] * count
@@ -267,33 +274,34 @@ class AutoEngine(Engine):
     def train(
         self, jobs: Sequence[Job], *, runs: Path, images: "ImageSet | None" = None
     ) -> Generator[Event, None, None]:
-        """Train jobs, those with few threads first; see :meth:`Engine.train`.
+        """Train jobs, those with the fewest threads first; see :meth:`Engine.train`.
 
         Args:
-            jobs: Runs to train, with their threads.
+            jobs: Runs to train, with the threads of each.
             runs: Folder for the run directories.
-            images: Data that the jobs name, if they are loaded already.
+            images: Images of all jobs if they are loaded already.
         """
-        # A second process would need its own CUDA context.
+        # With one GPU this process trains, because a worker would need a CUDA context of its own.
         if self._accelerated and self.workers == 1:
             yield from SerialEngine().train(jobs, runs=runs, images=images)
             return
         groups: dict[int, list[Job]] = {}
         for job in jobs:
             groups.setdefault(job.threads or self.threads, []).append(job)
-        # Group after group: a run with all cores would be in the way of those with one.
+        # One group after another, because a run with all cores would slow down runs with one core.
         for threads, group in sorted(groups.items()):
             at_once = max(1, self.workers * self.threads // threads)
-            # A single worker is a process too: libraries take their number of threads, on which
-            # the last digits of a matrix product depend, from the environment when they start.
+            # Even a single worker is a process of its own, because numerical libraries read their
+            # number of threads from the environment when they are imported, and the last digits of
+            # a matrix product depend on that number.
             engine = ProcessEngine(workers=min(len(group), at_once), threads=threads)
             yield from engine.train(group, runs=runs, images=images)
 
 
 def workers_for(threads: int) -> int:
-    """Return the number of workers, of so many threads each, for which cores and memory suffice.
+    """Return how many workers with ``threads`` threads each the cores and the memory allow.
 
-    It is at least 1, and at most 2 if the size of the memory is unknown.
+    The number is at least 1. If the size of the memory is unknown, it is at most 2.
     """
     memory = available_memory()
     in_memory = 2 if memory is None else memory // WORKER_BYTES
@@ -301,7 +309,7 @@ def workers_for(threads: int) -> int:
 
 
 def _devices() -> list[str]:
-    """Return the CUDA devices, as ``CUDA_VISIBLE_DEVICES`` names them."""
+    """Return the names of the CUDA devices, in the form that ``CUDA_VISIBLE_DEVICES`` takes."""
     import torch
 
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")

@@ -1,4 +1,4 @@
-"""The engine of a Ray cluster of one machine or many. Only this module imports Ray."""
+"""The engine that trains on a Ray cluster. Only this module imports Ray."""
 
 import logging
 import os
@@ -16,29 +16,29 @@ from caelab.files import temporary_folder, write_bytes
 from caelab.registry import PLUGINS_VARIABLE
 
 MAX_RETRIES = 3
-"""Number of times that a job is started again after its node or its worker was lost."""
+"""Number of times that a job is started again after the cluster lost its node or its worker."""
 
 SECONDS_TO_ANSWER = 10.0
-"""Longest time to wait for an answer from the cluster."""
+"""Longest time to wait for an answer from the cluster, in seconds."""
 
 SECONDS_TO_SAVE = 30.0
-"""Longest time that running jobs may take to save their state when a study is stopped."""
+"""Longest time that jobs may take to save their state when a study is stopped, in seconds."""
 
 Files = dict[str, bytes]
-"""A run directory: file names and contents."""
+"""Content of each file of a run directory, by the file's name."""
 
 
 class RayEngine(Engine):
     """Trains on all nodes of a Ray cluster; caelab, its plug-ins and the data must be on each node.
 
-    A job whose node is lost is started again elsewhere. It continues from its checkpoint if the
-    nodes share the folder of runs, otherwise from the state at the beginning of the study. Finished
-    run directories are copied back.
+    A job whose node is lost is started again on another node. If the nodes share the folder of
+    runs, the job continues from its last checkpoint. If not, it continues from the files that were
+    sent to its first node. Finished run directories are copied back to this machine.
 
     Args:
-        address: Address as in ``ray.init``; by default a cluster that runs on this machine, else a
-            new one.
-        threads: CPUs of each run.
+        address: Address of the cluster, as in ``ray.init``; by default the cluster that runs on
+            this machine, or a new one.
+        threads: CPU threads of each run, and the number of CPUs that Ray reserves for it.
 
     Raises:
         InputError: Ray is not installed, or the cluster cannot be reached or has too few CPUs.
@@ -82,7 +82,7 @@ class RayEngine(Engine):
 
         Args:
             jobs: Runs to train.
-            runs: Folder for the run directories, which all nodes share.
+            runs: Folder for the run directories; nodes that see the folder write to it.
             images: Not used: each node loads the data itself.
         """
         ray, runs = self._ray, runs.absolute()
@@ -110,7 +110,7 @@ class RayEngine(Engine):
                 except ray.exceptions.RayError as error:
                     yield Failed(
                         job.name,
-                        f"the cluster lost it {MAX_RETRIES + 1} times: {_first_line(error)}",
+                        f"the cluster lost the run {MAX_RETRIES + 1} times: {_first_line(error)}",
                     )
                     continue
                 if isinstance(event, Finished) and not RunDirectory(runs / job.name).finished:
@@ -124,13 +124,14 @@ class RayEngine(Engine):
 
 
 def train_remotely(job: Job, runs: Path, threads: int, begun: Files) -> tuple[Event, Files]:
-    """Train a job on this node and return the event with the files of the run directory.
+    """Train a job on this node; return its event and, if it finished, its run directory's files.
 
     Args:
-        job: The run.
-        runs: The driver's folder of runs; if this node does not see it, a temporary folder is used.
-        threads: CPU threads.
-        begun: Files of an interrupted run to continue from.
+        job: Run to train.
+        runs: Folder of runs on the machine that started the study; if this node does not see the
+            folder, a temporary folder is used.
+        threads: CPU threads of the run.
+        begun: Files of the run directory if the run was interrupted before; otherwise empty.
     """
     from caelab.device import set_threads
 
@@ -144,7 +145,7 @@ def train_remotely(job: Job, runs: Path, threads: int, begun: Files) -> tuple[Ev
 
 
 def pack(directory: Path) -> Files:
-    """Return the files of a run directory without its lock and temporary files."""
+    """Return the content of all files of a run directory except the lock and temporary files."""
     return {
         file.name: file.read_bytes()
         for file in directory.iterdir()
@@ -153,10 +154,10 @@ def pack(directory: Path) -> Files:
 
 
 def unpack(files: Files, directory: Path) -> None:
-    """Write the files of a run directory, the result last: with it the run counts as finished.
+    """Write the files of a run directory; ``result.json`` is last, because it marks a finished run.
 
     Raises:
-        InputError: They cannot be written.
+        InputError: A file cannot be written.
     """
     result = RunDirectory(directory).result.name
     for name in sorted(files, key=lambda name: name == result):

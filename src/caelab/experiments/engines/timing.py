@@ -1,7 +1,8 @@
-"""Estimate how long networks train: some steps of each are timed before a study begins.
+"""Estimate how long networks train, by timing a few steps of each before a study begins.
 
-The time cannot be computed from the number of multiply-accumulates: the time of one differs tenfold
-between a compiled narrow network, a wide network, and a network of many small layers.
+The time cannot be computed from the number of multiply-accumulates, because the time of each
+multiply-accumulate differs tenfold between narrow networks with compiled kernels, wide networks,
+and networks of many small layers.
 """
 
 import contextlib
@@ -23,30 +24,31 @@ from caelab.experiments.setup import describe_run
 from caelab.training.fit import fit, steps_per_epoch
 
 STEPS = 5
-"""Number of steps that are timed, after as many in which programs are loaded and caches fill."""
+"""Number of timed steps. The same number of steps before them loads programs and fills caches."""
 
 RUN_SECONDS, IMAGE_SECONDS = 1.0, 60e-6
-"""Time that a run takes besides training: a fixed part, and a part for each training image, for
-copying it and for the principal components of a baseline. Measured on one core of an EPYC server.
-"""
+"""Seconds that a run takes besides training: a fixed time, and a time for each training image,
+which is copied and used for the baselines. Both were measured on one core of an EPYC server."""
 
 MAX_SERIAL_SHARE = 0.9
-"""Runs are trained one after another, each with all threads, if that takes less than this share of
-the time that they take side by side. With a smaller gain the next measurement could decide
-otherwise, and other numbers of threads give other bits."""
+"""Runs are trained one after another, each with all threads, only if that takes less than this
+share of the time that they take side by side. If the times are closer, the next measurement may
+differ, and with another number of threads a run ends with other last digits."""
 
+# Measurements of this process, by cost class and number of threads or workers.
 _measured: dict[tuple[str, int], float] = {}
 _side_by_side: dict[tuple[str, int], tuple[bool, float]] = {}
 
 
 @dataclass(kw_only=True)
 class NetworkTimer:
-    """Times networks on the first training images; results are kept for the process.
+    """Times training steps on the first training images; each time is measured once per process.
 
     Attributes:
-        images: All images.
-        split: Their split.
-        slowdown: Factor by which a step takes longer while other processes train.
+        images: All images of the study.
+        split: Split of the images.
+        slowdown: Factor by which a step takes longer while other processes train; 1 until
+            :meth:`side_by_side` has measured it.
     """
 
     images: ImageSet
@@ -54,18 +56,18 @@ class NetworkTimer:
     slowdown: float = field(default=1.0, init=False)
 
     def side_by_side(self, config: RunConfig, workers: int, count: int) -> bool:
-        """Return whether processes that train side by side do more steps a second than one alone.
+        """Return whether several processes do more steps per second than one with all threads.
 
         Args:
-            config: A typical run.
+            config: Configuration of a typical run.
             workers: Number of processes.
-            count: CPU threads of each. A process alone has the threads of all of them.
+            count: CPU threads of each process. The one process has ``workers * count`` threads.
         """
         key = (_cost_class(config), workers)
         if key not in _side_by_side:
             images, labels = self._few(config)
-            # Processes that run at the same time slow each other down, by shared caches and clocks;
-            # one that is timed alone would not show it.
+            # The processes are timed at the same time, because they slow each other down: they
+            # share caches, and the clock rate falls.
             together = _time_together(config, images, labels, workers, count)
             alone = time_steps(config, images, labels, workers * count)
             single = time_steps(config, images, labels, count)
@@ -77,20 +79,20 @@ class NetworkTimer:
         return faster
 
     def epoch_seconds(self, config: RunConfig, count: int) -> float:
-        """Return the seconds of an epoch with ``count`` threads, alone; 0 if it fails."""
+        """Return the seconds of an epoch with ``count`` threads and no other run; 0 if it fails."""
         key = (_cost_class(config), count)
         if key not in _measured:
             _measured[key] = time_steps(config, *self._few(config), count)
         return _measured[key] * steps_per_epoch(len(self.split.train), config)
 
     def other_seconds(self, training: float) -> float:
-        """Return the seconds that a run takes besides its ``training`` seconds of training."""
+        """Return the seconds that a run takes besides the ``training`` seconds of its steps."""
         train, validation = len(self.split.train), len(self.split.validation)
-        # Validation is the first of the three passes that a training step makes.
+        # A training step costs as much as three forward passes, and validation is one forward pass.
         return RUN_SECONDS + IMAGE_SECONDS * train + training * validation / (3 * train)
 
     def _few(self, config: RunConfig) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return as many training images, and their labels, as the timed steps need."""
+        """Return the training images that the timed steps need, and their labels."""
         # Copying all 48,000 images would take longer than the timed steps.
         rows = self.split.train[: STEPS * config.batch_size]
         labels = self.images.labels
@@ -98,8 +100,8 @@ class NetworkTimer:
 
 
 def _cost_class(config: RunConfig) -> str:
-    """Return what decides a step's cost: runs that differ in other things are timed once."""
-    # Seed, epochs and loss change the numbers that are computed, not how many.
+    """Return a text that is equal for runs whose training steps cost the same."""
+    # Seed, epochs and loss do not change the amount of computation in a step.
     parts = (
         config.network.text,
         config.target.kind,
@@ -118,15 +120,15 @@ def time_steps(
     """Return the seconds of a training step; 0 if the network cannot be trained.
 
     Args:
-        config: The run.
+        config: Configuration of the run.
         images: Training images, ``uint8 (N, C, H, W)``.
-        labels: Their classes ``(N,)``, if there are any.
-        count: CPU threads.
+        labels: Classes of the images, ``(N,)``; ``None`` if the images have none.
+        count: Number of CPU threads.
     """
     device = choose_device(config.device)
     part = DeviceImages.of(images, np.arange(len(images)), device=device, labels=labels)
     seconds = 0.0
-    # An error of a network is reported when it is trained, so that the others are trained, too.
+    # Errors are ignored here: the training of this network reports them, and others can be trained.
     with contextlib.suppress(Exception), threads(count), collected_warnings():
         # Initializing by LSUV would take longer than the timed steps.
         plain = config.model_copy(update={"epochs": 2, "init": "default"})
@@ -134,7 +136,7 @@ def time_steps(
         state = make_state(plain, description, make_card(plain, description, part, ""), part)
         for epoch in fit(state, part, plain, choose_precision(config.precision, device)):
             if epoch is not None:
-                # The last epoch counts; the first one loads programs and fills caches.
+                # Only the last epoch counts, because the first one loads programs and fills caches.
                 seconds = epoch.seconds / steps_per_epoch(len(part), config)
     return seconds
 
@@ -146,7 +148,7 @@ def _time_together(
     workers: int,
     count: int,
 ) -> float:
-    """Return the mean seconds of a step of so many processes that train at the same time."""
+    """Return the mean seconds of a step while ``workers`` processes train at the same time."""
     context = worker_context()
     arguments = (config, images, labels, count)
     with context.Pool(workers, _remember, (context.Barrier(workers),)) as pool:
@@ -157,10 +159,11 @@ _barriers: list[Barrier] = []
 
 
 def _remember(barrier: Barrier) -> None:
+    """Keep the barrier in this worker: a pool can pass a barrier only to the initializer."""
     _barriers.append(barrier)
 
 
 def _time_at_once(*arguments: object) -> float:
-    # Without the barrier, the first process would have ended before the last one starts.
+    # Without the barrier, the first process could end before the last one starts.
     _barriers[0].wait(timeout=60)
     return time_steps(*arguments)  # type: ignore[arg-type]
