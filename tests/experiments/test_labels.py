@@ -38,11 +38,11 @@ def test_images_that_have_not_these_classes_are_refused(
     small: Callable[..., RunConfig], tmp_path: Path
 ) -> None:
     with pytest.raises(
-        InputError, match=r"classify7, and the images of .* have 2 classes\. Write classify2\."
+        InputError, match=r"classify7, but the images of .* have 2 classes\. Write classify2\."
     ):
         run(small(network=NETWORK.replace("classify2", "classify7")), out=tmp_path / "run")
     with pytest.raises(
-        InputError, match=r"classify2, and the images of .* have no classes\. Remove the layer, or"
+        InputError, match=r"classify2, but the images of .* have no classes\. Remove the layer, or"
     ):
         run(small(network=NETWORK, data="photos", size=32), out=tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -1,7 +1,7 @@
-"""The configuration of a run: complete, so that the run can be repeated from it.
+"""The configuration of a run: all parameters that are needed to repeat the run.
 
-A configuration is a tree of tables. JSON, TOML and :func:`make_config` nest it the same way, and
-messages name a parameter by its path, such as ``optimizer.learning_rate``.
+A configuration consists of nested tables, which are the same in JSON, in TOML and in
+:func:`make_config`. Messages name a parameter by its path, such as ``optimizer.learning_rate``.
 """
 
 import difflib
@@ -39,13 +39,15 @@ from caelab.training.losses import LossConfig
 from caelab.training.optimizers import OptimizerConfig
 
 SOURCES = ("data", "start_weights", "start_run")
-"""Short names of parameters that say where something lies, and not what it is."""
+"""Short names of parameters that say where something is stored, not what its content is."""
 
 DEFAULTS = 2
-"""Version of the defaults and of the names, so that a run with other defaults has another key."""
+"""Version of the defaults and of the names; it is part of every key (:meth:`RunConfig.key`)."""
 
 
 def _parsed(kind: type, read: Callable[[str], Any], expected: str) -> PlainValidator:
+    """Return a validator that reads a text, and keeps a value that has the type ``kind``."""
+
     def validate(value: Any) -> Any:
         if isinstance(value, kind):
             return value
@@ -56,7 +58,7 @@ def _parsed(kind: type, read: Callable[[str], Any], expected: str) -> PlainValid
     return PlainValidator(validate)
 
 
-# JSON holds the text, and the configuration the tree: so a text is parsed once.
+# A configuration holds the parsed tree, so that a text is parsed only once. JSON holds the text.
 _AS_TEXT = PlainSerializer(str, return_type=str)
 ParsedNetwork = Annotated[
     Network, _parsed(Network, parse, "a network text or the name of a preset"), _AS_TEXT
@@ -69,9 +71,10 @@ ParsedDegradation = Annotated[
 
 
 class _TargetNames(Registry[Any]):
-    """Names of the prediction targets, whose registry needs PyTorch.
+    """Names of the prediction targets, found without importing PyTorch.
 
-    The registry is looked at only if something has imported it, as a plug-in with a target does.
+    The registry of targets needs PyTorch. It is read only if it was imported before, for example by
+    a plug-in that adds a target.
     """
 
     own = ("rgb", "chroma", "bins")
@@ -83,7 +86,7 @@ class _TargetNames(Registry[Any]):
         load_plugins()
         loaded = sys.modules.get("caelab.models.targets.base")
         registered = loaded.PredictionTarget.registry if loaded else ()
-        # The target logits follows from the loss.
+        # Users cannot choose the target logits, which follows from the loss.
         return iter(dict.fromkeys([*self.own, *(name for name in registered if name != "logits")]))
 
     def __contains__(self, name: object) -> bool:
@@ -91,20 +94,20 @@ class _TargetNames(Registry[Any]):
 
 
 class DataConfig(Table):
-    """The images, and how they are split into parts."""
+    """The images, and how they are split for training, validation and testing."""
 
     source: str = Field(
         default="auto",
         description=(
-            "'auto' (CAELAB_DATA, usual places, download, else photos), 'cifar10', 'photos', or a"
-            " path."
+            "A path, 'cifar10', 'photos' (built in), or 'auto': the path in CAELAB_DATA, or else"
+            " CIFAR-10 (found on this machine or downloaded), or else the photos."
         ),
     )
     size: Annotated[str | int, BeforeValidator(read_size)] = Field(
         default=32,
         description=(
-            "Side in pixels, 1 to 1024, or HEIGHTxWIDTH, to which pictures are cropped and resized;"
-            " of arrays, the size that they have."
+            "Size of the images: a side in pixels, 1 to 1024, or HEIGHTxWIDTH. Pictures are cropped"
+            " and resized to it; arrays must have it already."
         ),
     )
     channels: int = Field(
@@ -112,15 +115,16 @@ class DataConfig(Table):
         ge=1,
         le=1024,
         description=(
-            "Channels of the images: 3 for RGB, 1 for gray, to which pictures and RGB images are"
-            " converted; of arrays, also any other number that they have."
+            "Channels of the images. Pictures are converted to 3 (RGB) or 1 (gray). RGB arrays can"
+            " be converted to 1; other arrays must have this number already."
         ),
     )
     split: Literal["pooled", "official"] = Field(
         default="pooled",
         description=(
-            "pooled: 80/10/10 of all images; official: CIFAR-10's own test images are for testing."
-            " A test set of other data is always used for testing."
+            "pooled: 80%, 10% and 10% of all images for training, validation and testing;"
+            " official: CIFAR-10's own test images for testing. Other data that have a test set"
+            " always use it for testing."
         ),
     )
     split_seed: int = Field(default=0, ge=0, description="Seed of the shuffle before the split.")
@@ -128,8 +132,8 @@ class DataConfig(Table):
         default=None,
         ge=1,
         description=(
-            "Largest number of validation images, chosen by the split's seed; the others are"
-            " trained on. If it is not given, all are used."
+            "Largest number of validation images, chosen by the split's seed. The other validation"
+            " images become training images. If it is not given, all are used."
         ),
     )
     train_size: int | None = Field(
@@ -144,15 +148,15 @@ class DataConfig(Table):
         default=None,
         ge=1,
         description=(
-            "Largest number of test images, chosen by the split's seed, for quick trials; the"
-            " others are not used. None: all of them."
+            "Largest number of test images, chosen by the split's seed, for quick trials. If it is"
+            " not given, all are used."
         ),
     )
     normalize: Literal["none", "standardize"] = Field(
         default="standardize",
         description=(
-            "Leave pixels in [0, 1], or subtract the training images' mean and divide by their"
-            " standard deviation."
+            "none: pixels stay in [0, 1]; standardize: the mean of the training images is"
+            " subtracted, and the result is divided by their standard deviation."
         ),
     )
 
@@ -168,8 +172,8 @@ class TargetConfig(Table):
     kind: Annotated[str, KindName(_TargetNames())] = Field(
         default="rgb",
         description=(
-            "What the network predicts: the image, two chroma planes for the input's luminance, or"
-            " a distribution over chroma bins."
+            "What the network predicts: the image (rgb), its two chroma planes (chroma), or a"
+            " distribution over chroma bins (bins)."
         ),
     )
     color_space: Literal["ycbcr", "lab", "oklab"] = Field(
@@ -179,46 +183,48 @@ class TargetConfig(Table):
         default=104,
         ge=8,
         le=512,
-        description="Number of chroma bins, the fullest of the training images.",
+        description="Number of chroma bins: the most frequent ones in the training images.",
     )
     rebalance: Finite = Field(
         default=0.5,
         ge=0,
         lt=1,
-        description="Extra weight of rare bins in the loss; 0 is none.",
+        description="Extra weight of rare bins in the loss; 0 gives no extra weight.",
     )
     temperature: Finite = Field(
         default=0.38,
         gt=0,
-        description="Temperature of the mean over bins: 1 is the mean, near 0 the likeliest bin.",
+        description=(
+            "Temperature of the mean over bins: 1 gives the mean, near 0 the most probable bin."
+        ),
     )
 
 
 class StartConfig(Table):
-    """What training starts with, if not with initial weights."""
+    """Model or run that training starts with, instead of initial weights."""
 
     weights: str | None = Field(
         default=None,
         description=(
-            "Start with the weights of a shipped model, a run or a weights file. Network,"
-            " degradation, target and normalization are theirs."
+            "Model whose weights training starts with: a shipped model, a run or a weights file."
+            " Network, degradation, target and normalization are those of the model."
         ),
     )
     run: str | None = Field(
         default=None,
-        description=("Finished run to train for more epochs; its other parameters stay."),
+        description="Finished run to train for more epochs; by default, with its own parameters.",
     )
     fingerprint: str | None = Field(
         default=None,
         description=(
-            "Hash of these weights, or of the continued run's last state. It is read when the"
-            " configuration is made, and checked before training."
+            "Hash of the weights that training starts with, or of the continued run's last state."
+            " It is computed when the configuration is made, and checked before training."
         ),
     )
 
     @property
     def source(self) -> str | None:
-        """Name or path of what training starts with."""
+        """Name or path of the run or model that training starts with; ``None`` without one."""
         return self.run or self.weights
 
     @model_validator(mode="after")
@@ -229,7 +235,7 @@ class StartConfig(Table):
 
 
 class RunConfig(Table):
-    """Everything that determines a run; the defaults train the reference network well.
+    """All parameters of a run; the defaults train the reference network well.
 
     The descriptions of the fields are also the help of the command-line options.
     """
@@ -243,7 +249,10 @@ class RunConfig(Table):
     start: StartConfig = StartConfig()
     degradation: ParsedDegradation = Field(
         default=Degradation(),
-        description="What turns clean images into inputs, such as gray or noise0.1+blur1.",
+        description=(
+            "Change that turns clean images into the network's input, such as gray or"
+            " noise0.1+blur1."
+        ),
     )
     target: TargetConfig = TargetConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
@@ -256,22 +265,22 @@ class RunConfig(Table):
         default=None,
         ge=1,
         description=(
-            "Epochs without a better validation error after which training stops. If it is not"
-            " given, training never stops early."
+            "Training stops after this number of epochs without a better validation error. If it"
+            " is not given, training never stops early."
         ),
     )
     init: Literal["lsuv", "kaiming", "default"] = Field(
         default="lsuv",
         description=(
-            "Initial weights: Kaiming's rescaled so that every activation gets mean 0 and variance"
-            " 1 (LSUV), Kaiming's, or PyTorch's own."
+            "Initial weights. kaiming: Kaiming's; lsuv: Kaiming's, rescaled so that every layer's"
+            " output has mean 0 and variance 1; default: PyTorch's."
         ),
     )
     batchnorm: bool = Field(
         default=False,
         description=(
-            "Train with batch normalization before each activation; it is folded into the"
-            " convolutions afterwards."
+            "Train with batch normalization before each activation. After training, it is folded"
+            " into the convolutions."
         ),
     )
     ema_decay: Finite | None = Field(
@@ -279,37 +288,40 @@ class RunConfig(Table):
         gt=0,
         lt=1,
         description=(
-            "Decay per step of a moving average of the weights, which is evaluated and saved."
-            " The decay is smaller at first, so that the average forgets the early, bad weights."
+            "Decay per step of a moving average of the weights. The average is evaluated and"
+            " saved. At first, the decay is smaller, so that the average forgets the early, bad"
+            " weights."
         ),
     )
     seed: int = Field(
         default=0,
         ge=0,
-        description="Seed of all randomness but the split's.",
+        description="Seed of all randomness except the shuffle before the split.",
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
-        default="auto", description="Where to compute."
+        default="auto",
+        description="Device that computes; auto takes cuda, or else mps (Apple), or else cpu.",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto",
         description=(
-            "Number format of convolutions; bfloat16 falls back to float32 on a CPU without"
-            " instructions for it."
+            "Number format of convolutions. auto takes bfloat16 on CUDA devices that support it,"
+            " and otherwise float32. On a CPU without bfloat16 instructions, bfloat16 becomes"
+            " float32."
         ),
     )
 
     @property
     def network_name(self) -> str:
-        """The name of the preset that the network equals, or its canonical text."""
+        """Name of the preset with the network's canonical text, or else the text itself."""
         return preset_name(self.network.text) or self.network.text
 
     def flat(self) -> dict[str, Any]:
-        """Return all values by their short names, the keys of :data:`PARAMETERS`."""
+        """Return the values of all parameters by short name, as in :data:`PARAMETERS`."""
         return {name: parameter.value(self) for name, parameter in PARAMETERS.items()}
 
     def changes(self) -> dict[str, Any]:
-        """Return the values that differ from the defaults by short name, the network always."""
+        """Return, by short name, the network and every value that is not its default."""
         return {
             name: value
             for name, value in self.flat().items()
@@ -317,7 +329,7 @@ class RunConfig(Table):
         }
 
     def replace(self, **changes: Any) -> "RunConfig":
-        """Return a configuration with other values, by the short names of :data:`PARAMETERS`.
+        """Return a copy with other values, given by the short names of :data:`PARAMETERS`.
 
         Raises:
             InputError: A name is unknown, or a value is of the wrong type or out of range.
@@ -325,21 +337,21 @@ class RunConfig(Table):
         return make_config(nest({**self.flat(), **changes}))
 
     def without_paths(self, data: str) -> "RunConfig":
-        """Return the configuration for other machines, where paths of this one are of no use.
+        """Return a copy for other machines: each path is cut to its last name.
 
         Args:
-            data: Name of the data.
+            data: Value of ``data.source`` in the copy.
         """
         flat = self.flat()
         sources = {name: flat[name] and Path(flat[name]).name for name in SOURCES}
         return self.replace(**{**sources, "data": data})
 
     def key(self, fingerprint: str) -> str:
-        """Return eight hex digits that name this run on the data with that ``fingerprint``.
+        """Return eight hexadecimal digits that identify this run on the data ``fingerprint``.
 
-        Where the data lies does not matter, only what it is. Only what differs from the defaults
-        is hashed, so that a parameter that is added later leaves the names of finished runs; a
-        default that changes needs a new ``DEFAULTS``.
+        The key depends on the content of the data, not on its path. Only values that are not the
+        defaults are hashed, so that a new parameter does not change the keys of finished runs.
+        When a default changes, ``DEFAULTS`` must be increased.
         """
         # Sources may be paths; fingerprints identify the images and the weights themselves.
         changes = {name: value for name, value in self.changes().items() if name not in SOURCES}
@@ -351,11 +363,11 @@ class RunConfig(Table):
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """One value of the configuration.
+    """One parameter of the configuration.
 
     Attributes:
-        path: Its tables and its own name.
-        field: Type, default and description.
+        path: Names of the tables that hold the parameter, then its own name.
+        field: Type, default and description of the parameter.
     """
 
     path: tuple[str, ...]
@@ -368,7 +380,7 @@ class Parameter:
 
     @property
     def default(self) -> Any:
-        """The value where none is given."""
+        """Value of the parameter if none is given."""
         return self.field.default
 
     def value(self, config: RunConfig) -> Any:
@@ -377,7 +389,7 @@ class Parameter:
 
 
 PREFIXES: Mapping[str, str] = {"test_time": "tta", "start": "start"}
-"""Tables whose parameters' short names begin alike."""
+"""First word of the short names of a table's parameters, by the table's name."""
 
 
 def _parameters() -> Iterator[tuple[str, Parameter]]:
@@ -395,27 +407,28 @@ def _parameters() -> Iterator[tuple[str, Parameter]]:
 PARAMETERS: Mapping[str, Parameter] = dict(_parameters())
 """Every parameter by its short name, in the order of the tables.
 
-The short name is the last part of the path; of ``kind`` and ``source`` the table's name;
-``tta_…`` for test-time augmentation, and ``start_…`` for what training starts with.
+The short name is the last part of the path, such as ``learning_rate``. For ``kind`` and ``source``
+it is the name of the table, such as ``loss``. For the parameters of ``test_time`` it begins with
+``tta_``, and for those of ``start`` with ``start_``.
 """
 
 PATHS: Mapping[str, str] = {name: parameter.dotted for name, parameter in PARAMETERS.items()}
 """The path of every parameter by its short name."""
 
 OPTIONS: Mapping[str, str] = {"start_weights": "from", "start_run": "continue"}
-"""Names of command-line options by the parameter's short name, where they differ."""
+"""Command-line options whose names are not the parameter's short name, by short name."""
 
 SHORT_NAMES: Mapping[str, str] = {path: name for name, path in PATHS.items()}
 """The short name of every parameter by its path."""
 
 
 def preset_name(text: str) -> str | None:
-    """Return the name of the preset with that canonical text, or ``None``."""
+    """Return the name of the preset with the canonical text ``text``, or ``None``."""
     return next((name for name, preset in PRESETS.items() if preset == text), None)
 
 
 def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Put values by short name into their tables; unknown names stay on the top level.
+    """Turn values by short name into nested tables; unknown names stay at the top level.
 
     >>> nest({"epochs": 3, "learning_rate": 0.01, "loss": "l1"})
     {'epochs': 3, 'optimizer': {'learning_rate': 0.01}, 'loss': {'kind': 'l1'}}
@@ -424,9 +437,9 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def short_names(nested: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    """Yield the path, the short name and the value of everything in nested tables.
+    """Yield the path, the short name and the value of each entry of nested tables.
 
-    A name that is no parameter's is its own short name; its value may be a table.
+    If the path belongs to no parameter, it is also the short name, and the value may be a table.
 
     >>> list(short_names({"optimizer": {"kind": "adam"}, "width": {"low": 1}}))
     [('optimizer.kind', 'optimizer', 'adam'), ('width', 'width', {'low': 1})]
@@ -440,7 +453,7 @@ def short_names(nested: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
 
 
 def merge(base: Mapping[str, Any], *others: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge nested tables; later values take precedence.
+    """Merge nested tables; values of later tables take precedence.
 
     >>> merge({"loss": {"kind": "l1", "huber_delta": 2.0}}, {"loss": {"kind": "huber"}})
     {'loss': {'kind': 'huber', 'huber_delta': 2.0}}
@@ -458,7 +471,7 @@ class ConfigError(InputError):
     """Parameters of a configuration are wrong.
 
     Attributes:
-        problems: What is wrong with each, by the names of its tables and its own.
+        problems: Message about each wrong parameter, by its path.
     """
 
     def __init__(self, problems: Mapping[tuple[str, ...], str]) -> None:
@@ -468,7 +481,7 @@ class ConfigError(InputError):
 
 
 def states(tables: Mapping[str, Any], path: Sequence[str]) -> bool:
-    """Return whether nested tables state a value for the parameter with that path."""
+    """Return whether nested tables state a value for the parameter with the path ``path``."""
     for name in path:
         if not isinstance(tables, Mapping) or name not in tables:
             return False
@@ -477,15 +490,16 @@ def states(tables: Mapping[str, Any], path: Sequence[str]) -> bool:
 
 
 def make_config(options: Mapping[str, Any]) -> RunConfig:
-    """Return the configuration, or say which parameter is wrong and why.
+    """Check nested tables of parameters, and return the configuration that they describe.
 
     Args:
-        options: Nested tables of parameters, as in a recipe. What is missing has its default; if
-            training starts with given weights or continues a run, it has the value there.
+        options: Nested tables of parameters, as in a recipe. A parameter that is missing has its
+            default, or the value of the model or run that ``start`` names.
 
     Raises:
-        ConfigError: Parameters are unknown, of the wrong type or out of range; all are named.
-        InputError: What training starts with cannot be read.
+        ConfigError: Parameters are unknown, of the wrong type or out of range. The message names
+            all of them.
+        InputError: The model or run that ``start`` names cannot be read.
 
     >>> config = make_config({"network": "strided", "optimizer": {"learning_rate": 0.01}})
     >>> config.optimizer.learning_rate, config.optimizer.kind
@@ -494,7 +508,8 @@ def make_config(options: Mapping[str, Any]) -> RunConfig:
     stated = options.get("start")
     start = stated if isinstance(stated, Mapping) else {}
     if (start.get("weights") or start.get("run")) and not start.get("fingerprint"):
-        # Only now, as reading weights needs PyTorch. With a fingerprint they were read before.
+        # Imported only here, because the module imports PyTorch. With a fingerprint, the model or
+        # run was read before.
         from caelab.experiments.start import start_tables
 
         options = merge(start_tables(start), options)
@@ -513,7 +528,7 @@ def _explain(problem: Any) -> str:
         case "extra_forbidden":
             return unknown_parameter(path)
         case "model_type" | "model_attributes_type":
-            # Somebody wrote loss = "l1" for loss.kind = "l1".
+            # Somebody wrote loss = "l1" instead of loss.kind = "l1".
             inner = next(each for each in PARAMETERS.values() if each.path[0] == path[0])
             return f"{path[0]} is a table: write {inner.dotted} = {shown!r}"
         case "literal_error" if new := OLD_VALUES.get(".".join(path), {}).get(shown):
@@ -523,14 +538,14 @@ def _explain(problem: Any) -> str:
 
 
 def unknown_parameter(path: list[str], *others: str) -> str:
-    """Say what to write instead of a parameter that does not exist.
+    """Return a message about an unknown parameter that names the one that was probably meant.
 
     Args:
-        path: The tables and the name as they were written.
-        others: Names that may be meant, too.
+        path: Names of the tables and of the parameter, as the user wrote them.
+        others: Further names that the user may have meant.
     """
     name = path[-1]
-    # A name that is still part of its new path was moved, not renamed; the loop below says so.
+    # A parameter whose name is part of its new path was moved, not renamed: see the loop below.
     if name not in (new := RENAMED.get(name, name)).split("."):
         return f"{'.'.join(path)} is now called {new}"
     for short, parameter in PARAMETERS.items():

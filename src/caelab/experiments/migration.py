@@ -1,8 +1,8 @@
-"""Names of version 0.1 and their new names, and how files of that version are read.
+"""Names of version 0.1 and their new names, and functions that read files of version 0.1.
 
-Run directories of version 0.1 are read through :func:`migrate_config` and :func:`migrate_result`;
-recipes, studies and command-line options with old names are refused with the new name. Weights of
-version 0.1 are read by :mod:`caelab.models.card`.
+Run directories of version 0.1 are read with :func:`migrate_config` and :func:`migrate_result`. An
+old name in a recipe, a study or a command-line option is refused with a message that states the new
+name. Weights of version 0.1 are read by :mod:`caelab.models.card`.
 """
 
 from collections.abc import Mapping
@@ -44,35 +44,36 @@ RENAMED: Mapping[str, str] = {
     "average_shift": "test_time.shift",
     "average_enlarged": "test_time.scale",
 }
-"""Parameters of the flat configuration by their old names, and their paths now."""
+"""Path of each parameter now, by the name that the parameter had in version 0.1."""
 
 OLD_VALUES: Mapping[str, Mapping[Any, str]] = {
     "data.normalize": {"range": "none", "standard": "standardize"},
     "init": {"data": "lsuv"},
 }
-"""Values that were renamed, by the parameter's path."""
+"""New names of renamed values by their old names, for each parameter's path."""
 
 RENAMED_RESULTS: Mapping[str, str] = {
     "impair": "degradation",
     "predict": "target",
     "normalisation": "normalization",
 }
-"""Keys of ``result.json`` and of the cards of shipped models by their old names."""
+"""New keys of ``result.json`` and of the cards of shipped models, by the old keys."""
 
 
 def is_flat(config: Mapping[str, Any]) -> bool:
-    """Whether a stored configuration is one of version 0.1, which had no tables."""
-    # `data` was the name of the source before, and is a table now.
+    """Return whether a stored configuration is one of version 0.1, which had no tables."""
+    # In version 0.1, `data` was a text, the source of the data; now it is a table.
     return not isinstance(config.get("data", {}), Mapping)
 
 
 def migrate_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a stored configuration in nested tables; one that is nested already stays as it is.
+    """Return a stored configuration with the nested tables and the names of this version.
+
+    A configuration that has tables already is returned unchanged.
 
     >>> migrate_config({"data": "photos", "batch": 64, "initialisation": "data"})
     {'data': {'source': 'photos'}, 'batch_size': 64, 'init': 'lsuv'}
     """
-    # Both versions are stored as JSON objects; only the older one has a text under `data`.
     if not is_flat(config):
         return dict(config)
     paths = {RENAMED.get(name, name): value for name, value in config.items()}
@@ -83,7 +84,7 @@ def migrate_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def nest_paths(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Put values by dotted path into nested tables.
+    """Turn values by dotted path into nested tables.
 
     >>> nest_paths({"data.source": "photos", "epochs": 3})
     {'data': {'source': 'photos'}, 'epochs': 3}
@@ -96,7 +97,7 @@ def nest_paths(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def migrate_result(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of a ``result.json`` with the keys of this version.
+    """Return the content of a ``result.json``, with old keys replaced by those of this version.
 
     >>> migrate_result({"impair": "gray", "epochs": 3})
     {'degradation': 'gray', 'epochs': 3}

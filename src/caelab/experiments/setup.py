@@ -1,4 +1,4 @@
-"""Set up a run: describe and check its network, load, split and prepare its data."""
+"""Set up a run: describe and check its network; load, split and prepare its data."""
 
 import logging
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from caelab.training.losses import Loss
 _log = logging.getLogger(__name__)
 
 CHANNELS = 3
-"""Channels of color images, for which networks are written."""
+"""Number of channels of color images; the text of a network is written for them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +53,12 @@ class RunContext:
     """Everything that stays the same while a run is trained and finalized.
 
     Attributes:
-        config: The run.
-        description: Description of its network.
-        splits: Its data on the device.
-        card: Card of its model.
+        config: Configuration of the run.
+        description: Description of the run's network.
+        splits: Data of the run on the device.
+        card: Card of the run's model.
         precision: Number format of convolutions.
-        continued_from: Number of epochs of the run that this one continues; 0 without one.
+        continued_from: Number of epochs of the run that this run continues; 0 if there is none.
     """
 
     config: RunConfig
@@ -78,8 +78,8 @@ def describe_run(config: RunConfig) -> Description:
     'conv1'
 
     Raises:
-        InputError: The network does not output an image of that size, or parameters contradict one
-            another.
+        InputError: The output of the network does not have the size and the channels of the target,
+            or two parameters contradict each other.
     """
     target = PredictionTarget.registry[config.target.kind]
     _require_consistency(config, target)
@@ -87,9 +87,9 @@ def describe_run(config: RunConfig) -> Description:
     outputs = target.output_channels(config.target, channels)
     inputs = config.degradation.channels(channels)
     network = config.network
-    # A user's text for color images is not adapted: if its last layer does not fit, that is an
-    # error, and is not silently corrected. Other channels follow from the task, so that one text
-    # serves gray images and chroma as well.
+    # If input and output have 3 channels, a user's text is not adapted, so that a wrong last layer
+    # is reported and not silently corrected. For other channels a text is adapted, so that the same
+    # text can be used for gray images and for chroma.
     if outputs != CHANNELS or inputs != CHANNELS or preset_name(network.text):
         network = adapt(network, outputs=outputs, inputs=inputs)
     description = describe(network, channels=inputs, size=(size[0], size[1]))
@@ -98,20 +98,20 @@ def describe_run(config: RunConfig) -> Description:
         require_enlargeable(description, channels=outputs)
     if not description.classifiers:
         _require_default(
-            config, "class_loss_weight", "networks with a classify layer, and this one has none"
+            config, "class_loss_weight", "networks with a classify layer, but this one has none"
         )
     return description
 
 
 def _require_consistency(config: RunConfig, target: type[PredictionTarget]) -> None:
-    """Raise if two parameters contradict each other, or one that was chosen has no effect."""
+    """Raise if two parameters contradict each other, or a chosen parameter has no effect."""
     loss, channels = config.loss.kind, config.data.channels
     for step in config.degradation.steps:
         if step.kind.takes and channels not in step.kind.takes:
             counts = " or ".join(map(str, step.kind.takes))
             raise InputError(
-                f"`degradation` {step.name} takes images of {counts} channels, and these have"
-                f" {channels} (`data.channels`). Choose another degradation, or other images."
+                f"`degradation` {step.name} takes images of {counts} channels, but its input has"
+                f" {channels} (see `data.channels`). Choose another degradation, or other images."
             )
         channels = step.kind.channels(channels)
     for name, used in (
@@ -120,17 +120,17 @@ def _require_consistency(config: RunConfig, target: type[PredictionTarget]) -> N
     ):
         if used and config.data.channels != CHANNELS:
             raise InputError(
-                f"`{name}` needs color images, and these have `data.channels`"
-                f" {config.data.channels}."
+                f"`{name}` needs color images, but `data.channels` is {config.data.channels}."
             )
     if target.needs_luminance and not config.degradation.keeps_luminance:
         raise InputError(
-            f"`target.kind` {target.name} needs the luminance of the clean image, and `degradation`"
-            f" {config.degradation} changes it. Choose the target rgb, or the degradation gray."
+            f"`target.kind` {target.name} needs the luminance of the clean image, but `degradation`"
+            f" {config.degradation} changes the luminance. Choose the target rgb, or the"
+            " degradation gray."
         )
     if (output := Loss.registry[loss].output) not in target.losses:
         losses = [name for name, kind in Loss.registry.items() if kind.output in target.losses]
-        # Nobody can choose the target logits, which follows from the loss.
+        # Users cannot choose the target logits, which follows from the loss.
         targets = [
             name
             for name, kind in PredictionTarget.registry.items()
@@ -140,13 +140,13 @@ def _require_consistency(config: RunConfig, target: type[PredictionTarget]) -> N
             f"`loss.kind` {loss} does not fit `target.kind` {target.name}. Choose the loss"
             f" {alternatives(losses)}, or the target {alternatives(targets)}."
         )
-    # A parameter without effect is refused, because its user expects an effect, and a search or a
-    # study would compare equal runs.
+    # A parameter without effect is refused, because the user expects an effect, and because a
+    # search or a study would compare equal runs.
     if target.name != "bins":
         for name in ("bins", "rebalance", "temperature"):
-            _require_default(config, name, f"the target bins, and this run has {target.name}")
+            _require_default(config, name, f"the target bins, but this run has {target.name}")
     if loss != "huber":
-        _require_default(config, "huber_delta", f"the loss huber, and this run has {loss}")
+        _require_default(config, "huber_delta", f"the loss huber, but this run has {loss}")
     if config.augmentation.translate >= min(sides(config.data.size)):
         raise InputError(
             f"`augmentation.translate` {config.augmentation.translate} is not smaller than the"
@@ -155,7 +155,7 @@ def _require_consistency(config: RunConfig, target: type[PredictionTarget]) -> N
 
 
 def _require_default(config: RunConfig, name: str, owner: str) -> None:
-    """Raise if a parameter without effect was set; ``owner`` says when it would have one."""
+    """Raise if a parameter is set that has an effect only with ``owner``, which this run lacks."""
     parameter = PARAMETERS[name]
     if (value := parameter.value(config)) != parameter.default:
         raise InputError(f"`{parameter.dotted}` {value:g} has an effect only with {owner}.")
@@ -165,8 +165,8 @@ def load_data(data: DataConfig, images: ImageSet | None = None) -> tuple[ImageSe
     """Load the images and split them into training, validation and test images.
 
     Args:
-        data: Images and their split.
-        images: Images that are loaded already; they are only split.
+        data: Table ``data`` of the configuration, which names the images and their split.
+        images: Images that are loaded already, and need only be split.
 
     Raises:
         InputError: The images cannot be loaded, or are too few.
@@ -191,31 +191,31 @@ def require_trainable(
     images: ImageSet,
     split: Split,
 ) -> None:
-    """Raise unless the run can be trained on these images; warn if there is nothing to learn.
+    """Raise unless the run can be trained on these images; warn if it makes little sense.
 
     Args:
         config: Configuration of the run.
-        description: Description of its network.
-        start: What training starts with; ``None`` for initial weights.
+        description: Description of the run's network.
+        start: Model or run that training starts with; ``None`` for initial weights.
         images: All images of the data set.
         split: Indices of the training, validation and test images.
 
     Raises:
         InputError: The images do not have the classes that the network predicts, or the run cannot
-            start as it should.
+            begin with ``start``.
     """
     if start is not None:
         start.require_fits(config, description, images.source.fingerprint)
     if config.target.kind in ("chroma", "bins") and not config.degradation.steps:
         _log.warning(
-            "`degradation` is none, so the network sees the colors that `target` %s should predict:"
-            " its input is the clean image. Choose `degradation` gray to colorize gray images.",
+            "`degradation` is none, so the input of the network is the clean image, with the colors"
+            " that `target` %s should predict. Choose `degradation` gray to colorize gray images.",
             config.target.kind,
         )
     if config.batch_size > len(split.train):
         _log.warning(
             "`batch_size` %d is larger than the training part of the data: a step takes all %d"
-            " images, and an epoch has one step. A smaller one makes more steps.",
+            " images, and an epoch has one step. A smaller `batch_size` makes more steps.",
             config.batch_size,
             len(split.train),
         )
@@ -224,7 +224,7 @@ def require_trainable(
         if classes != count:
             advice = "Remove the layer, or choose another `data.source`."
             raise InputError(
-                f"the network has a classify{classes}, and the images of {images.source.where} have"
+                f"the network has a classify{classes}, but the images of {images.source.where} have"
                 f" {count or 'no'} classes. {f'Write classify{count}.' if count else advice}"
             )
 
@@ -234,8 +234,8 @@ def prepare_data(images: ImageSet, split: Split, device: torch.device) -> Device
 
     Args:
         images: All images, ``uint8 (N, C, H, W)``, with their labels if there are any.
-        split: Rows of the three parts.
-        device: Device of the training.
+        split: Indices of the images in each of the three parts.
+        device: Device that trains.
     """
     return DeviceSplits(
         # Only training needs the classes, for the loss of a network that predicts them.

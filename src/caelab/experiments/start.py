@@ -1,7 +1,7 @@
-"""What training starts with instead of initial weights: those of a model, or a run that goes on.
+"""Start training with the weights of a model, or continue a finished run.
 
-``start.weights``: the weights alone; the optimizer begins anew, and so does the learning rate.
-``start.run``: the last state of a finished run, with its optimizer; the run goes on as one of more
+``start.weights`` takes the weights alone; the optimizer and the learning-rate schedule begin anew.
+``start.run`` takes the last state of a finished run, its optimizer included, and trains it for more
 epochs.
 """
 
@@ -50,24 +50,24 @@ KEPT = (
     "ema_decay",
     "init",
 )
-"""Short names of parameters that a run keeps when it continues."""
+"""Short names of the parameters that must stay the same when a run is continued."""
 
 OF_CARDS = {"bins": ("bins", "cross_entropy"), "logits": ("rgb", "bce")}
-"""Target and loss of a configuration by the target of a card, where they are not the defaults."""
+"""``target.kind`` and ``loss.kind`` by the target of a card, for targets with their own loss."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """What training starts with.
+    """Model or run that training starts with.
 
     Attributes:
-        name: Name or path by which it was found.
+        name: Name or path of the model or run, as the user wrote it.
         card: Card of the model.
-        weights: Weights of its network by name, those of the best epoch.
+        weights: Weights of the model's network by name, those of its best epoch.
         checkpoint: Content of the continued run's ``checkpoint.pt``; ``None`` to start with the
             weights alone.
-        config: Configuration of the continued run.
-        data: Fingerprint of the continued run's images.
+        config: Configuration of the continued run; ``None`` to start with the weights alone.
+        data: Fingerprint of the continued run's images; empty to start with the weights alone.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Start:
 
     @property
     def epochs(self) -> int:
-        """Number of epochs that the continued run was trained; 0 without one."""
+        """Number of epochs of the continued run; 0 if training starts with the weights alone."""
         return int(self.checkpoint["state"]["epoch"]) if self.checkpoint else 0
 
     @property
@@ -89,13 +89,13 @@ class Start:
         if self.checkpoint is None:
             _update(digest, self.weights)
         else:
-            # The epochs' times are left out: they decide nothing.
+            # The times of the epochs are left out, because they have no influence on training.
             best = {name: self.checkpoint["best"][name] for name in ("epoch", "error", "weights")}
             _update(digest, {"state": self.checkpoint["state"], "best": best})
         return digest.hexdigest()[:16]
 
     def tables(self) -> dict[str, Any]:
-        """Return the tables of a configuration that follow from this start."""
+        """Return the nested tables of parameters that a run takes over from this model or run."""
         if self.config is not None:
             return self.config.model_dump(mode="json", exclude={"start"})
         card = self.card
@@ -116,16 +116,16 @@ class Start:
         }
 
     def require_fits(self, config: RunConfig, description: Description, data: str) -> None:
-        """Raise unless a run can start with this.
+        """Raise unless a new run can start with this model or run.
 
         Args:
-            config: Configuration of the run.
-            description: Description of its network.
-            data: Fingerprint of its images.
+            config: Configuration of the new run.
+            description: Description of the new run's network.
+            data: Fingerprint of the new run's images.
 
         Raises:
-            InputError: It is of another architecture or task, or has changed, or parameters have no
-                effect; the message names both values.
+            InputError: The network, the task or the images are different, this model or run has
+                changed, or a parameter has no effect. The message names both values.
         """
         if self.config is None:
             self._require_card(config, description)
@@ -134,12 +134,12 @@ class Start:
             if data != self.data:
                 raise InputError(
                     f"`start.run` {self.name} was trained on images with the fingerprint"
-                    f" {self.data}, and these have {data}. A run continues on the same images; to"
-                    " start with its weights alone, use `start.weights`."
+                    f" {self.data}, but these images have {data}. A run can only continue on the"
+                    " same images. To start with its weights alone, use `start.weights`."
                 )
         if config.start.fingerprint not in (None, self.fingerprint):
             raise InputError(
-                f"{self.name} is no longer what this run starts with: its fingerprint is"
+                f"{self.name} has changed since this run was configured: its fingerprint is"
                 f" {self.fingerprint}, not {config.start.fingerprint}."
             )
 
@@ -161,13 +161,13 @@ class Start:
         for name, (theirs, ours) in pairs.items():
             if theirs != ours:
                 raise InputError(
-                    f"`start.weights` {self.name}: its {name} is {theirs}, and that of this run is"
-                    f" {ours}. Training can only start with weights of the same network and task."
+                    f"`start.weights` {self.name}: its {name} is {theirs}, but this run has {ours}."
+                    " Training can only start with weights of the same network and task."
                 )
         if config.batchnorm:
             raise InputError(
                 f"`batchnorm` does not fit `start.weights` {self.name}: batch normalization is"
-                " folded into saved weights."
+                " already folded into saved weights."
             )
         for name in ("init", "normalize"):
             parameter = PARAMETERS[name]
@@ -180,30 +180,32 @@ class Start:
     def _require_run(self, config: RunConfig, before: RunConfig) -> None:
         if config.network != before.network:
             raise InputError(
-                f"`start.run` {self.name}: its network is {before.network}, and that of this run"
-                f" is {config.network}. A run continues with the same network."
+                f"`start.run` {self.name}: its network is {before.network}, but this run has"
+                f" {config.network}. A run can only continue with the same network."
             )
         for name in KEPT:
             parameter = PARAMETERS[name]
             theirs, ours = parameter.value(before), parameter.value(config)
             if theirs != ours:
                 raise InputError(
-                    f"`{parameter.dotted}` {ours}: {self.name} has {theirs}, and a run continues"
-                    " with the same value. To start with its weights alone, use `start.weights`."
+                    f"`{parameter.dotted}` {ours}: {self.name} has {theirs}, and a run can only"
+                    " continue with the same value. To start with its weights alone, use"
+                    " `start.weights`."
                 )
         if config.epochs <= self.epochs:
             raise InputError(
-                f"`epochs` {config.epochs}: {self.name} was trained for {self.epochs} already."
-                " Choose a larger number, which counts from its beginning."
+                f"`epochs` {config.epochs} counts from the beginning of {self.name}, which has"
+                f" {self.epochs} already. Choose a larger number."
             )
 
     def give_card(self, card: ModelCard) -> ModelCard:
-        """Return the card of a run that starts with this: it keeps the normalization.
+        """Return the card of a run that starts with this model: it keeps normalization and bins.
 
-        The weights were made for it; so the model begins as the one that it starts with.
+        The weights were trained with this normalization, so the new model begins with the same
+        outputs as this model.
 
         Args:
-            card: Card by the run's own images.
+            card: Card that was made from the images of the new run.
         """
         theirs, bins = self.card, self.card.bins
         if bins is not None and card.bins is not None:
@@ -220,15 +222,16 @@ class Start:
 
 
 def start_tables(start: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the tables of a configuration that follow from its table ``start``.
+    """Return the tables of parameters that a run takes over from what ``start`` names.
 
-    They lie beneath what is stated. Nothing follows from a table that names nothing, or is wrong.
+    Parameters that the user states take precedence over these tables. If ``start`` does not name
+    exactly one model or run, the result is empty.
 
     Args:
-        start: The table as it was stated, not validated yet.
+        start: Table ``start`` of a configuration as the user stated it, not yet validated.
 
     Raises:
-        InputError: What it names cannot be read.
+        InputError: The model or run cannot be read.
     """
     named = {name: start.get(name) for name in ("weights", "run")}
     if sum(isinstance(value, str) for value in named.values()) != 1:
@@ -239,7 +242,7 @@ def start_tables(start: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_start(config: StartConfig) -> Start | None:
-    """Read what training starts with; ``None`` for initial weights.
+    """Read the model or run that training starts with; return ``None`` for initial weights.
 
     Raises:
         InputError: There is no such model or run, it is damaged, or the run is not finished.
@@ -256,7 +259,7 @@ def read_start(config: StartConfig) -> Start | None:
         raise InputError(f"there is no run {config.run} to continue.")
     if not directory.finished:
         raise InputError(
-            f"{config.run} is not finished: train it to the end first, by the command that began"
+            f"{config.run} is not finished: first train it to the end with the command that began"
             " it."
         )
     stored = read_json(directory.config)
@@ -272,7 +275,7 @@ def read_start(config: StartConfig) -> Start | None:
             " with its weights: `start.weights`."
         )
     try:
-        # A file that can be read may hold anything.
+        # A checkpoint that can be read may still hold anything.
         int(checkpoint["state"]["epoch"])
         dict.fromkeys(checkpoint["best"])
     except (KeyError, TypeError, ValueError) as error:
@@ -289,7 +292,7 @@ def read_start(config: StartConfig) -> Start | None:
 
 
 def _update(digest: Any, value: Any) -> None:
-    """Add nested tables of tensors and plain values to a digest, in an order that is fixed."""
+    """Add nested tables of tensors and plain values to a digest, in a fixed order."""
     if isinstance(value, Tensor):
         digest.update(f"{value.dtype} {tuple(value.shape)} ".encode())
         digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
