@@ -139,7 +139,7 @@ def test_an_impossible_trial_fails_and_the_others_go_on(recipe: Path, tmp_path: 
         (("trials = 3", "pruner = 'mean'"), "pruner: should be none, median or halving"),
         (("trials = 3", "trails = 3"), "trails: Extra inputs are not permitted"),
         (("width = [2, 4]", ""), "lacks width"),
-        (("width = [2, 4]", "width = [2, 2]"), "different values"),
+        (("width = [2, 4]", "width = [2, 2]"), "each value only once"),
         (("low = 1e-3", "low = 1"), "expected low < high"),
         (("low = 1e-3", "low = 0"), "above 0 unless linear"),
         (

@@ -224,7 +224,7 @@ def test_seeds_that_are_none(given: object) -> None:
         (based("seed = 3"), "line 3, [base] seed: seeds go into [study]."),
         (
             based('[networks]\na = { network = "conv3", seed = 1 }'),
-            "a: seed: this is the same for a whole study",
+            "a: seed: this must be the same in a whole study",
         ),
         (
             based('[networks]\na = { network = "conv3", epoch = 1 }'),
@@ -240,7 +240,7 @@ def test_seeds_that_are_none(given: object) -> None:
         ),
         (
             based("[factors]\nseed = [1]"),
-            "line 4, [factors] seed: this is the same for a whole study",
+            "line 4, [factors] seed: this must be the same in a whole study",
         ),
         (
             based("optimizer = 'adam'"),
@@ -267,7 +267,7 @@ def test_seeds_that_are_none(given: object) -> None:
         ),
         (
             based('[networks]\na = { network = "conv3", data.size = 16 }'),
-            "a: data.size: this is the same for a whole study",
+            "a: data.size: this must be the same in a whole study",
         ),
         (based("[factors]\nkernel = 5"), "line 4, [factors] kernel: expected a list of levels"),
         (based("[factors]\nkernel = []"), "line 4, [factors] kernel: expected a list of levels"),

@@ -210,7 +210,7 @@ def test_an_option_that_is_added_later_leaves_a_study_what_it_was(
     assert json.loads(file.read_text())["identity"]["base"]["scale_jitter"] == 0
     content["identity"]["data"] = "other"
     file.write_text(json.dumps(content))
-    with pytest.raises(InputError, match="its data are others"):
+    with pytest.raises(InputError, match="its data are different"):
         last(make(), trained)
 
 

@@ -1,11 +1,11 @@
-"""Factors that a study may vary: transformations of a network, without PyTorch.
+"""Factors of a study that transform a network, such as the kernel size; without PyTorch.
 
-A transformation changes one property everywhere in the network and keeps all others, so that the
-effect of a level is the effect of that property. If there is nothing to change, the network stays
-the same, and the study refuses the level, because it equals the base.
+A transformation changes one property everywhere in the network and keeps all others, so that every
+difference in the results is the effect of that property. If there is nothing to change, the network
+stays the same, and the study refuses the level, because its run would equal the base's.
 
-Layers are changed in the network's canonical text, in which each layer has a position, so that
-brackets and repetitions around them stay the same.
+A layer is replaced at its position in the network's canonical text, so that the brackets and
+repetitions around the layer stay the same.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,26 +22,26 @@ from caelab.networks.parser import parse
 from caelab.training.config import reason
 
 Level = str | int | float | bool
-"""Level of a factor, as a study's file states it."""
+"""Level of a factor, as the file of a study states it."""
 
 Changes = Iterable[tuple[Span, str]]
-"""Positions in the canonical text, in order, and the new text of each."""
+"""Pairs of a position in the canonical text and its new text, in the order of the positions."""
 
 
 def transform(network: Network, factor: str, level: Level) -> Network:
-    """Return the network with a factor at another level.
+    """Return a network with one property changed.
 
     >>> from caelab.networks.parser import parse
     >>> str(transform(parse("conv8 pool conv3"), "downsampling", "strided"))
     'conv8s2 conv3'
 
     Args:
-        network: The base.
-        factor: Name in ``TRANSFORMATIONS``.
-        level: Level of the factor.
+        network: Network to change, the base of a study.
+        factor: Name of the property, one of the names in ``TRANSFORMATIONS``.
+        level: New level of the property.
 
     Raises:
-        InputError: The factor has no such level, or the network has no place for it.
+        InputError: The factor has no such level, or a layer of the network cannot be changed to it.
     """
     levels, apply = TRANSFORMATIONS[factor]
     try:
@@ -50,7 +50,7 @@ def transform(network: Network, factor: str, level: Level) -> Network:
         why = reason(error.errors()[0])
         raise InputError(f"{level!r} is no level of {factor}: it {why}.") from error
     text = network.text
-    # From the end, because a change moves everything after it.
+    # Changed from the end, because each change moves the text that comes after it.
     for (start, end), new in reversed(list(apply(network, level))):
         text = text[:start] + new + text[end:]
     return parse(text)
@@ -63,13 +63,13 @@ def _kernel(network: Network, level: int) -> Changes:
 
 
 def _channels(network: Network, level: float) -> Changes:
-    # The last layer must have the channels of the image.
+    # The last layer must keep the channels of the image.
     for layer in [layer for layer in _layers(network.items) if layer.weighted][:-1]:
         yield layer.span, str(replace(layer, number=max(1, round(layer.number * level))))
 
 
 def _downsampling(network: Network, level: str) -> Changes:
-    """Rename poolings, or ``conv8 pool`` → ``conv8s2``."""
+    """Change the kind of each pooling, or turn ``conv8 pool`` into ``conv8s2``."""
     for before, layer, _ in _neighbors(network):
         if layer.name not in ("pool", "avgpool"):
             continue
@@ -78,15 +78,15 @@ def _downsampling(network: Network, level: str) -> Changes:
             continue
         if before is None or before.name != "conv" or before.stride > 1:
             raise InputError(
-                f"no convolution of stride 1 stands before {layer} and could take over its stride."
+                f"{layer} cannot be replaced: no convolution of stride 1 is directly before it."
             )
         if layer.activation:
-            raise InputError(f"{layer} has an activation, which has no place after a stride.")
+            raise InputError(f"{layer} has an activation, so it cannot be replaced by a stride.")
         yield (before.span[0], layer.span[1]), str(replace(before, stride=layer.number))
 
 
 def _upsampling(network: Network, level: str) -> Changes:
-    """Rename upsamplings, or ``up conv3`` → ``deconv3k4s2`` or ``conv12 shuffle2``."""
+    """Change ``up`` to another kind, or ``up conv3`` to ``deconv3k4s2`` or ``conv12 shuffle2``."""
     for _, layer, after in _neighbors(network):
         if layer.name not in ("up", "upbilinear"):
             continue
@@ -98,20 +98,23 @@ def _upsampling(network: Network, level: str) -> Changes:
             or (after.name, layer.activation) != ("conv", None)
             or (after.stride, after.dilation, after.padding) != (1, 1, None)
         ):
-            raise InputError(f"no convolution of stride 1, padding same, follows {layer}.")
+            raise InputError(
+                f"{layer} must have no activation, and the layer directly after it must be a"
+                " convolution with stride 1, dilation 1 and padding same."
+            )
         factor = layer.number
         if level == "transposed":
-            # A transposed convolution with a kernel of K + S − 1 can compute every `up conv`.
-            learned = str(after.as_kind("deconv", kernel=after.kernel + factor - 1, stride=factor))
+            # A transposed convolution of kernel size K + S − 1 can replace every `up conv`.
+            new = str(after.as_kind("deconv", kernel=after.kernel + factor - 1, stride=factor))
         else:
-            # Each of the S² positions gets its own weights.
-            learned = f"{replace(after, number=after.number * factor**2)} shuffle{factor}"
-        yield (layer.span[0], after.span[1]), learned
+            # Each of the S² output positions of a pixel gets its own weights.
+            new = f"{replace(after, number=after.number * factor**2)} shuffle{factor}"
+        yield (layer.span[0], after.span[1]), new
 
 
 def _code_activation(network: Network, level: str) -> Changes:
     if network.halves is None:
-        raise InputError("the network has no code: put '|' where it is, outside all brackets.")
+        raise InputError("the network has no code: mark its place with '|', outside all brackets.")
     for item in reversed(network.halves[0]):
         if not isinstance(item, LayerKind):
             break
@@ -124,7 +127,7 @@ def _code_activation(network: Network, level: str) -> Changes:
 
 
 def _layers(items: Iterable[Item]) -> Iterator[LayerKind]:
-    """Yield all layers in order, those of a repetition once."""
+    """Yield all layers in order; the layers of a repetition are yielded once."""
     for item in items:
         match item:
             case LayerKind():
@@ -134,13 +137,13 @@ def _layers(items: Iterable[Item]) -> Iterator[LayerKind]:
 
 
 def _neighbors(network: Network) -> Iterator[tuple[LayerKind | None, LayerKind, LayerKind | None]]:
-    """Yield every layer between those that stand directly before and after it."""
+    """Yield (layer before, layer, layer after) for each layer; ``None`` if no layer is adjacent."""
     before: LayerKind | None = None
     layers = list(_layers(network.items))
     for layer, after in zip_longest(layers, layers[1:]):
-        # One blank separates neighbors; a bracket, a code mark or a repetition takes more
-        # characters. Only the last copy of a repeated layer touches the next layer, so repeated
-        # layers count as having no neighbor.
+        # Adjacent layers are one blank apart; a bracket, a code mark or a repetition between two
+        # layers takes more characters. Only the last copy of a repeated layer is next to the layer
+        # that follows, so a repeated layer counts as adjacent to no layer.
         joined = (
             after
             and layer.span[1] + 1 == after.span[0]
@@ -163,11 +166,12 @@ TRANSFORMATIONS: Mapping[str, tuple[TypeAdapter[Any], Callable[[Network, Any], C
         _code_activation,
     ),
 }
-"""Levels and function of each factor by name.
+"""Valid levels of each factor, and the function that applies a level, by the factor's name.
 
-``kernel`` sets the side of all convolutions of stride 1. ``channels`` multiplies and rounds the
-channels of all layers with weights but the last. ``downsampling`` sets the kind of pooling, or
-gives its stride to the convolution before. ``upsampling`` sets how ``up`` interpolates, or replaces
-``up conv`` by a transposed convolution or by a convolution and a pixel shuffle.
-``code_activation`` sets the activation after the layer that makes the code.
+``kernel`` sets the kernel size of all convolutions of stride 1. ``channels`` multiplies the
+channels of all layers with weights except the last one, and rounds the result. ``downsampling``
+sets the kind of pooling, or replaces a pooling by a stride of the convolution before it.
+``upsampling`` sets how ``up`` interpolates, or replaces ``up conv`` by a transposed convolution or
+by a convolution and a pixel shuffle. ``code_activation`` sets the activation of the layer that
+makes the code.
 """

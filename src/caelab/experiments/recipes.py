@@ -1,4 +1,4 @@
-"""Recipes: runs, studies and searches as TOML files, by their path or by their name.
+"""Recipes: TOML files that describe runs, studies or searches, found by path or by name.
 
 The files of the repository's folder ``recipes`` are part of the installed package.
 """
@@ -14,7 +14,7 @@ from caelab.errors import InputError, suggestion
 from caelab.files import read_toml
 
 COMMANDS: Mapping[str, str] = {"run": "train", "study": "study", "search": "search"}
-"""Command by the kind of a recipe."""
+"""Command that takes a recipe, by the kind of the recipe."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,10 +22,10 @@ class Recipe:
     """A recipe that comes with caelab.
 
     Attributes:
-        name: Its name.
-        kind: What it describes: ``run``, ``study`` or ``search``.
-        summary: First sentence of its comment.
-        file: The file.
+        name: Name of the file without its suffix.
+        kind: Kind of what it describes: ``run``, ``study`` or ``search``.
+        summary: First sentence of the comment at the beginning of the file.
+        file: Path of the file.
     """
 
     name: str
@@ -50,16 +50,17 @@ def recipe_file(name: str) -> Path:
 
 
 def find_recipe(path: Path, kind: str) -> Path:
-    """Return the file that a path or the name of a recipe means; an existing file comes first.
+    """Return the file of a path or of a recipe's name; an existing file takes precedence.
 
-    ``recipes/NAME.toml``, as the documentation has it, is found where there is no such folder, too.
+    ``recipes/NAME.toml``, as the documentation writes it, also names a recipe where there is no
+    folder ``recipes``.
 
     Args:
-        path: Path, which need not exist, or name.
+        path: Path of a file, or name of a recipe.
         kind: What the file should describe: ``run``, ``study`` or ``search``.
 
     Raises:
-        InputError: There is no such recipe, or it is of another kind.
+        InputError: There is no such recipe, or the recipe is of another kind.
 
     >>> find_recipe(Path("reference-long"), "run").name
     'reference-long.toml'
@@ -77,10 +78,10 @@ def find_recipe(path: Path, kind: str) -> Path:
 
 
 def read_recipes() -> Iterator[Recipe]:
-    """Yield all recipes that come with caelab, by name.
+    """Yield all recipes that come with caelab, sorted by name.
 
     Raises:
-        InputError: One is damaged.
+        InputError: A recipe is damaged.
     """
     for file in _files():
         kind = _kind(read_toml(file, "recipe"))
@@ -94,7 +95,7 @@ def read_recipes() -> Iterator[Recipe]:
 
 def _files() -> list[Path]:
     installed = Path(str(files("caelab"))) / "recipes"
-    # Run from the repository, the package has none of its own.
+    # In a checkout of the repository, the folder is outside the package.
     folder = installed if installed.is_dir() else Path(__file__).parents[3] / "recipes"
     return sorted(folder.glob("*.toml"))
 
@@ -102,7 +103,7 @@ def _files() -> list[Path]:
 def _kind(content: Mapping[str, Any]) -> str:
     if "space" in content:
         return "search"
-    # A run has these as nothing, so that one of them is enough.
+    # A run has none of these keys, so one of them is enough to recognize a study.
     return "study" if {"study", "base", "factors", "networks"} & content.keys() else "run"
 
 

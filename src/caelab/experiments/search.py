@@ -1,4 +1,4 @@
-"""A search for parameters and networks by the error on validation images, over ordinary runs.
+"""Search for the parameters and the network with the smallest validation error.
 
     [search]   name, trials, seed, pruner
     [base]     network = "conv{width} …", and any other parameter of a run, in its table
@@ -6,13 +6,16 @@
                optimizer.learning_rate = {low = 1e-4, high = 1e-2}     a value in between
 
 A name in ``[space]`` is a parameter of a run, or a placeholder in the network's text. Values in
-between are drawn on a logarithmic scale, unless ``linear = true``. Trials are stored in a database
-of Optuna, so that a search resumes; its tree-structured Parzen estimator chooses the next trial
+between are drawn on a logarithmic scale, unless the table has ``linear = true``.
+
+Each trial is an ordinary run. Optuna stores the trials in a database, so that an interrupted search
+can resume, and chooses the values of the next trial with its tree-structured Parzen estimator
 (Bergstra et al. 2011; Akiba et al. 2019, arXiv 1907.10902).
 
-A pruner stops trials that do badly, by their validation error after each epoch: ``median`` those
-behind the median of the others, ``halving`` all but the best third after 1, 3, 9, … epochs
-(asynchronous successive halving; Li et al. 2020, arXiv 1810.05934).
+After each epoch, a pruner may stop a trial because of its validation error. ``median`` stops a
+trial whose error is larger than the median of the other trials. ``halving`` continues only the best
+third of the trials after 1, 3, 9, … epochs (asynchronous successive halving; Li et al. 2020, arXiv
+1810.05934).
 """
 
 import re
@@ -46,11 +49,14 @@ if TYPE_CHECKING:
     from caelab.experiments.run_directory import RunDirectory
 
 FAILED = "failed because"
-"""Attribute of a failed trial; an interrupted trial does not have it."""
+"""Name of the attribute that holds why a trial failed; interrupted trials do not have it."""
 
 
 class Range(Table):
-    """Numbers from ``low`` to ``high``, whole if both are; logarithmic unless ``linear``."""
+    """Numbers from ``low`` to ``high``, drawn on a logarithmic scale unless ``linear`` is true.
+
+    If both limits are whole numbers, all drawn numbers are whole numbers, too.
+    """
 
     low: int | float
     high: int | float
@@ -64,9 +70,9 @@ class Range(Table):
 
 
 def _all_different(values: list[Any]) -> list[Any]:
-    # By their text, because 1 and True are equal and mean different things here.
+    # Compared by their text, because 1 and True are equal in Python but mean different values here.
     if len(set(map(repr, values))) < len(values):
-        raise ValueError("expected different values")
+        raise ValueError("expected each value only once")
     return values
 
 
@@ -80,11 +86,12 @@ class Search(Table):
 
     Attributes:
         name: Name of the search and of its database.
-        trials: Number of trials in total.
-        seed: Seed of the choice of trials.
-        pruner: What stops trials that do badly; ``none`` trains all to their end.
-        base: Tables of parameters that all runs share; the network may have placeholders.
-        space: Values to try, by the short name of a parameter or by placeholder.
+        trials: Total number of trials.
+        seed: Seed of the random choice of values.
+        pruner: Rule that stops bad trials early; ``none`` trains all trials to their end.
+        base: Nested tables of parameters that all runs share; the text of the network may hold
+            placeholders, such as ``{width}``.
+        space: Values to try, by the short name of a parameter or by the name of a placeholder.
     """
 
     name: str
@@ -95,10 +102,10 @@ class Search(Table):
     space: dict[str, Range | Choices]
 
     def config(self, values: Mapping[str, Any]) -> RunConfig:
-        """Return the run of a trial.
+        """Return the configuration of the trial with the given values.
 
         Raises:
-            InputError: The values do not make a run.
+            InputError: The values do not make a valid configuration.
         """
         placeholders = _placeholders(self.base["network"])
         network = self.base["network"].format(**{name: values[name] for name in placeholders})
@@ -112,11 +119,10 @@ class Trial:
 
     Attributes:
         number: Number of the trial, from 0.
-        values: Values that were tried, by name.
+        values: Values that were tried, by the names in ``[space]``.
         run: Name of the run directory; empty if the trial failed.
-        error: Validation error; ``None`` if the trial failed. If it was pruned, the smallest so
-            far.
-        pruned_after: Number of epochs after which it was pruned; ``None`` if it was not.
+        error: Smallest validation error of the trained epochs; ``None`` if the trial failed.
+        pruned_after: Number of epochs after which the trial was pruned; ``None`` if it was not.
     """
 
     number: int
@@ -127,7 +133,7 @@ class Trial:
 
 
 class _Pruned(Exception):
-    """The trial is stopped, as others do better."""
+    """The pruner stops the trial, because other trials have smaller errors."""
 
 
 def read_search(
@@ -137,13 +143,13 @@ def read_search(
     trials: int | None = None,
     pruner: str | None = None,
 ) -> Search:
-    """Read a search's file.
+    """Read the file of a search, and check it.
 
     Args:
         file: TOML file, or the name of a recipe.
-        options: Tables of parameters that take precedence over those of ``[base]``.
-        trials: Number of trials instead of the file's.
-        pruner: Pruner instead of the file's.
+        options: Nested tables of parameters that take precedence over those of ``[base]``.
+        trials: Number of trials that replaces the file's; ``None`` keeps it.
+        pruner: Pruner that replaces the file's; ``None`` keeps it.
 
     Raises:
         InputError: The file cannot be read, or something in it is wrong.
@@ -158,7 +164,7 @@ def read_search(
     space = {name: levels for _, name, levels in short_names(tables["space"])}
     if not isinstance(base.get("network"), str):
         raise InputError(
-            f'{file}: [base] expected network = "…", with placeholders such as {{width}}.'
+            f'{file}: expected network = "…" in [base], with placeholders such as {{width}}.'
         )
     chosen = {"trials": trials, "pruner": pruner}
     header = {"name": file.stem} | tables["search"]
@@ -186,14 +192,14 @@ def _explain(problem: Any) -> str:
 
 
 def _require_space(file: Path, search: Search) -> None:
-    """Raise unless every placeholder has values, and all values belong to something."""
+    """Raise unless each placeholder has values, and each name is a placeholder or a parameter."""
     placeholders = _placeholders(search.base["network"])
     missing = placeholders - search.space.keys()
     if missing or not search.space:
         raise InputError(f"{file}: [space] lacks {', '.join(sorted(missing)) or 'values to try'}.")
     for name in search.space.keys() - placeholders - PARAMETERS.keys():
         raise InputError(
-            f"{file}: [space] {name}: neither a placeholder of the network's text nor a parameter:"
+            f"{file}: [space] {name}: neither a placeholder in the network's text nor a parameter:"
             f" {unknown_parameter(name.split('.'))}."
         )
 
@@ -203,11 +209,11 @@ def _placeholders(network: str) -> set[str]:
 
 
 def run_search(search: Search, *, runs: Path, file: Path) -> Iterator[Trial]:
-    """Train trials until the search has all of them; yield the trials of earlier calls first.
+    """Yield the trials of earlier calls, then train and yield trials until ``search.trials`` exist.
 
     An interrupted trial is started again with the same values, and its run resumes. A trial whose
     network is impossible or whose training diverges counts as failed, and the search continues.
-    The run of a pruned trial is left unfinished; its own command would resume it.
+    The run of a pruned trial stays unfinished; training its configuration again would resume it.
 
     Args:
         search: The search.
@@ -231,10 +237,10 @@ def run_search(search: Search, *, runs: Path, file: Path) -> Iterator[Trial]:
             done += 1
             yield _trial(trial)
         elif not trial.state.is_finished():
-            # Interrupted: it does not count, and the next trial gets the same values.
+            # An interrupted trial does not count, so the next trial gets the same values.
             study.tell(trial.number, state=failed)
     for count in range(done, search.trials):
-        # The values of a trial depend on the seed and the trials before, not on interruptions.
+        # The values of a trial depend on the seed and on earlier trials, not on interruptions.
         entropy = np.random.SeedSequence([search.seed, count]).generate_state(1)
         study.sampler = optuna.samplers.TPESampler(seed=int(entropy[0]))
         asked = study.ask()
@@ -245,7 +251,7 @@ def run_search(search: Search, *, runs: Path, file: Path) -> Iterator[Trial]:
             config = search.config(values)
             directory = run(config, runs=runs, watch=partial(_watch, asked, config.epochs))
             asked.set_user_attr("run", directory.path.name)
-            # A run that was finished before was not watched, and other trials are judged by it.
+            # A run that was finished before is not watched, but the pruner needs its errors, too.
             _report(asked, directory)
             error, state = directory.read_result()["validation_mse"], None
         except _Pruned:
@@ -256,22 +262,23 @@ def run_search(search: Search, *, runs: Path, file: Path) -> Iterator[Trial]:
 
 
 def _watch(trial: "optuna.Trial", epochs: int, directory: "RunDirectory") -> "OnEpoch":
+    """Return the function that reports each epoch of a run, and raises to stop a bad trial."""
     trial.set_user_attr("run", directory.path.name)
 
     def on_epoch(_: Mapping[str, float]) -> None:
-        # After the last epoch there is nothing left to save.
+        # After the last epoch, pruning would save no time.
         if 0 < _report(trial, directory) < epochs and trial.should_prune():
             raise _Pruned
 
-    # A run that was pruned or interrupted before is judged by the epochs that it has.
+    # A run that was pruned or interrupted before may be pruned now, by the epochs that it has.
     if directory.epochs.is_file():
         on_epoch({})
     return on_epoch
 
 
 def _report(trial: "optuna.Trial", directory: "RunDirectory") -> int:
-    """Report the validation errors that are new; return the epoch of the last one, or 0."""
-    # All of them, because a run that resumes was watched before by another trial, or by none.
+    """Report the validation errors of new epochs; return the last new epoch, or 0 without one."""
+    # Not only the last epoch, because the first epochs of a resumed run belong to another trial.
     known = trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values
     rows = [row for row in directory.read_epochs() if int(row["epoch"]) not in known]
     for row in rows:
@@ -280,14 +287,14 @@ def _report(trial: "optuna.Trial", directory: "RunDirectory") -> int:
 
 
 def _pruner(search: Search) -> "optuna.pruners.BasePruner":
-    """Return the pruner of a search."""
+    """Return the pruner of Optuna that ``search.pruner`` names."""
     from optuna import pruners
 
     match search.pruner:
         case "none":
             return pruners.NopPruner()
         case "median":
-            # The first epochs say little: the learning rate is still rising.
+            # The first epochs say little about a run, because the learning rate is still rising.
             epochs = search.base.get("epochs", PARAMETERS["epochs"].default)
             return pruners.MedianPruner(n_warmup_steps=epochs // 4)
         case "halving":
@@ -319,7 +326,7 @@ def _open(search: Search, file: Path) -> "optuna.Study":
     study = optuna.create_study(
         storage=f"sqlite:///{file}", study_name=search.name, load_if_exists=True
     )
-    # More trials, or another seed or pruner for those to come, continue the same search.
+    # Another number of trials, another seed or another pruner does not make another search.
     content = search.model_dump_json(exclude={"trials", "seed", "pruner"})
     if study.user_attrs.get("search", content) != content:
         raise InputError(f"{file} holds another search called {search.name}: choose another `out`.")
@@ -332,5 +339,6 @@ def _suggest(trial: "optuna.Trial", name: str, levels: Range | Choices) -> Any:
         return trial.suggest_categorical(name, levels)
     if isinstance(levels.low, int) and isinstance(levels.high, int):
         return trial.suggest_int(name, levels.low, levels.high, log=not levels.linear)
-    # Logarithmic by default: a learning rate of 0.001 differs from 0.002 as 0.01 from 0.02.
+    # Logarithmic by default, because learning rates of 0.001 and 0.002 differ as much as 0.01 and
+    # 0.02.
     return trial.suggest_float(name, levels.low, levels.high, log=not levels.linear)

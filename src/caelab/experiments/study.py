@@ -1,4 +1,4 @@
-"""A study: a family of networks around a base, trained over seeds. From a TOML file to a plan.
+"""Read a study from a TOML file: variants of a base network, each trained with several seeds.
 
     [study]     name, question, seeds; cross = [NAME, …], factors whose levels are combined
     [base]      network = …, and any other parameter of a run, in its table as in a recipe
@@ -7,8 +7,8 @@
     [factors.NAME]   "level" = "network"     a factor whose levels are networks
     [networks]  "label" = "network"          networks without a factor
 
-A network is a text, or a table of parameters that differ from the base's, the network among them.
-Each level of a factor is tried alone; the levels of crossed factors in all combinations, too.
+A network is a text, or a table of the parameters that differ from the base's, such as ``network``.
+Each level of a factor makes one variant, and so does each combination of levels of crossed factors.
 All networks are described before any is trained, and all problems are reported at once.
 """
 
@@ -54,12 +54,12 @@ FIXED = (
     "seed",
     "device",
 )
-"""Short names of parameters that are the same for a whole study: runs on other images cannot be
-compared."""
+"""Short names of parameters that a level or a network of a study cannot change, so that all runs
+can be compared."""
 
 SAME_THROUGHOUT = (
-    "this is the same for a whole study; networks go into [networks] or [factors.NAME], seeds into"
-    " [study]."
+    "this must be the same in a whole study. Networks go into [networks] or [factors.NAME], and"
+    " seeds go into [study]."
 )
 
 TABLES = ("study", "base", "factors", "networks")
@@ -69,10 +69,10 @@ STUDY_KEYS = ("name", "question", "seeds", "cross")
 """Keys of the table ``[study]``."""
 
 CROSS = " × "
-"""Stands between the factors, and between the levels, of a combination."""
+"""Separator between the names of combined factors, and between combined levels."""
 
 MAX_CROSSED_RUNS = 1000
-"""Number of runs up to which a study with crossed factors is not asked about."""
+"""Largest number of runs of a study with crossed factors; ``yes`` allows more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,11 +80,11 @@ class Variant:
     """One network of a study, with everything that its runs share.
 
     Attributes:
-        label: ``"base"``, factor and level, or the name in ``[networks]``.
+        label: ``"base"``, the factor and its level, or the name in ``[networks]``.
         factor: Name of the factor; empty for the base and for networks without a factor.
         level: Level of the factor as text; empty if there is no factor.
-        config: Configuration of its runs, except the seed.
-        description: Description of its network for images of the run's size.
+        config: Configuration of the variant's runs, except the seed.
+        description: Description of the network for images of the run's size.
     """
 
     label: str
@@ -96,14 +96,14 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class _Level:
-    """One level of a factor, or one of each of several crossed factors.
+    """One level of a factor, or one combination of levels of several crossed factors.
 
     Attributes:
-        label: Label of its variant.
-        factor: Name of the factor.
+        label: Label of the variant that has this level.
+        factor: Name of the factor, or names of the factors.
         text: Level as text.
-        changes: Tables of parameters that differ from the base's.
-        transforms: Transformations of the network and their levels.
+        changes: Nested tables of the parameters that differ from the base's.
+        transforms: Pairs of a transformation's name and its level, applied to the network in order.
     """
 
     label: str
@@ -115,14 +115,14 @@ class _Level:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A plan: the variants, the base first, and the seeds.
+    """A plan of runs: every variant is trained with every seed.
 
     Attributes:
         name: Name of the study.
-        question: Question that it answers.
+        question: Question that the study answers.
         seeds: Seeds of every variant.
-        variants: The networks, the base first.
-        base_seeds: Further seeds of the base, with which all others are compared.
+        variants: All variants, the base first.
+        base_seeds: Further seeds of the base alone, because all variants are compared with it.
     """
 
     name: str
@@ -137,9 +137,9 @@ class Study:
         return self.variants[0].config
 
     def runs(self) -> Iterator[tuple[Variant, RunConfig]]:
-        """Yield all runs, seed by seed, the networks in the order of the file."""
+        """Yield variant and configuration of each run: seed by seed, in the order of the file."""
         base, *_ = self.variants
-        # Sorted, because the results are written in this order, however the runs are trained.
+        # Sorted, because the results are written in this order, in whatever order runs are trained.
         for seed in sorted({*self.seeds, *self.base_seeds}):
             for variant in self.variants if seed in self.seeds else [base]:
                 yield variant, variant.config.model_copy(update={"seed": seed})
@@ -155,10 +155,10 @@ def read_study(
     """Read a study's file and describe all its networks.
 
     Args:
-        file: TOML file, the name of a recipe, or the content of a file.
-        options: Tables of parameters that take precedence over those of ``[base]``.
-        seeds: Number of seeds, or seeds (in a text joined by commas), instead of those of
-            ``[study]``.
+        file: TOML file, the name of a recipe, or the tables that such a file would hold.
+        options: Nested tables of parameters that take precedence over those of ``[base]``.
+        seeds: Replaces the seeds of ``[study]``: a number of seeds, or the seeds themselves as a
+            list or as a text with commas.
         yes: Allow crossed factors to make more than ``MAX_CROSSED_RUNS`` runs.
 
     Raises:
@@ -180,11 +180,13 @@ def read_study(
 def read_seeds(value: object) -> tuple[int, ...]:
     """Return the seeds that a text, a number or a list stands for.
 
+    One number N means N seeds, from 0 to N - 1. Several numbers, or one and a comma, are the seeds.
+
     >>> read_seeds("3"), read_seeds("0,4"), read_seeds("4,"), read_seeds([7])
     ((0, 1, 2), (0, 4), (4,), (7,))
 
     Raises:
-        InputError: They are not different whole numbers from 0 on, or there are none.
+        InputError: The seeds are not different whole numbers from 0 on, or there are none.
     """
     listed: Any = value
     if isinstance(value, str) and re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)*(,\s*)?", value):
@@ -199,13 +201,14 @@ def read_seeds(value: object) -> tuple[int, ...]:
         or len(set(listed)) < len(listed)
     ):
         raise InputError(
-            f"`seeds` {value!r}: expected different whole numbers from 0 on, or how many of them."
+            f"`seeds` {value!r}: expected different whole numbers from 0 on, or one number: how"
+            " many seeds."
         )
     return tuple(listed)
 
 
 class _Reader:
-    """Reads one file, or the content of one, and collects its problems."""
+    """Reads the file of a study, or the tables of one, and collects all problems."""
 
     def __init__(self, file: Path | Mapping[str, Any], *, yes: bool) -> None:
         file = find_recipe(file, "study") if isinstance(file, Path) else file
@@ -221,12 +224,12 @@ class _Reader:
     def study(
         self, stem: str, options: Mapping[str, Any], seeds: tuple[int, ...] | None
     ) -> Study | None:
-        """Read the study; ``None`` if its base is wrong.
+        """Read the study and return it, or ``None`` if its base is wrong.
 
         Args:
-            stem: Name of the file without its suffix, which names a study that has no name.
-            options: Options that take precedence over the base, nested as in a configuration.
-            seeds: Seeds that replace the file's; ``None`` keeps them.
+            stem: Name of the study if the file states none.
+            options: Nested tables of parameters that take precedence over ``[base]``.
+            seeds: Seeds that replace those of the file; ``None`` keeps them.
         """
         for name, table in self.content.items():
             if name not in TABLES:
@@ -234,7 +237,7 @@ class _Reader:
             elif not isinstance(table, dict):
                 self.report("", name, f"{name} should be a table: [{name}].")
         tables = (self.content.get(name, {}) for name in TABLES)
-        # A value that is no table counts as empty, so that other problems are found, too.
+        # A value that is not a table counts as empty, so that other problems are found, too.
         header, stated, factors, networks = (
             table if isinstance(table, dict) else {} for table in tables
         )
@@ -262,7 +265,7 @@ class _Reader:
             self.problems.append(
                 "[base]: expected network = …, the network that all others are compared with."
             )
-        # Options of the command line are not in the file, so that their problems have no line.
+        # Kept for messages: options are not in the file, so their problems have no line.
         self.options = options
         base = merge(base, options)
         # All other variants change the base, so without a base there is nothing to check.
@@ -280,12 +283,12 @@ class _Reader:
         )
 
     def read_factor(self, path: str, factor: str, levels: object) -> None:
-        """Read the levels of a factor.
+        """Read the levels of a factor into ``self.levels``.
 
         Args:
-            path: Name of the factor as in the file; dotted for a parameter in a table.
-            factor: Its short name.
-            levels: Its levels as in the file.
+            path: Name of the factor, or path of the parameter, such as ``optimizer.kind``.
+            factor: Short name of the factor, such as ``optimizer``.
+            levels: Value of the factor in the file: a list of levels, or networks by level.
         """
         words = factor.replace("_", " ")
         if isinstance(levels, dict):
@@ -305,7 +308,7 @@ class _Reader:
         elif path not in (*TRANSFORMATIONS, *SHORT_NAMES):
             problem = unknown_parameter(path.split("."), *TRANSFORMATIONS)
             listed = ", ".join(TRANSFORMATIONS)
-            self.report("factors", path, f"{problem}. Factors of networks are {listed}.")
+            self.report("factors", path, f"{problem}. Factors that change a network: {listed}.")
         else:
             transforms = path in TRANSFORMATIONS
             self.levels[path] = [
@@ -323,8 +326,8 @@ class _Reader:
         """Add the variant of a level to the study.
 
         Args:
-            level: The level, or a combination.
-            base: Tables of the base.
+            level: The level, or a combination of levels.
+            base: Nested tables of the base's parameters.
         """
         changes = dict(level.changes)
         if level.transforms:
@@ -342,15 +345,15 @@ class _Reader:
     def add_crossed(
         self, names: object, networks: int, seeds: int, base: Mapping[str, Any]
     ) -> None:
-        """Add all combinations of the levels of crossed factors.
+        """Add a variant for each combination of levels of two or more crossed factors.
 
         Args:
-            names: Names of the factors as in the file.
+            names: Value of ``cross`` in the file, which should be a list of factors.
             networks: Number of networks without a factor.
             seeds: Number of seeds.
-            base: Tables of the base.
+            base: Nested tables of the base's parameters.
         """
-        # What is wrong with a level would be said again of each of its combinations.
+        # A problem of a level would be reported again for each of its combinations.
         if names == [] or self.problems:
             return
         if not isinstance(names, list) or len({*map(str, names)}) < len(names) or len(names) == 1:
@@ -360,7 +363,7 @@ class _Reader:
             problem = f"there is no factor {missing[0]} in [factors]."
             self.report("study", "cross", f"{problem} There are: {', '.join(self.levels)}.")
             return
-        # In the order of the file, whatever the order in which they are crossed.
+        # In the order of [factors], in whatever order `cross` names them.
         crossed = [levels for path, levels in self.levels.items() if path in names]
         combined = math.prod(len(levels) + 1 for levels in crossed)
         alone = sum(map(len, self.levels.values())) - sum(map(len, crossed))
@@ -370,21 +373,21 @@ class _Reader:
             self.report(
                 "study",
                 "cross",
-                f"{product} combinations with the base's levels make the study {runs:,} runs,"
-                f" more than {MAX_CROSSED_RUNS:,}. `yes` allows them.",
+                f"with {product} combinations (the base's levels included), the study has {runs:,}"
+                f" runs, more than {MAX_CROSSED_RUNS:,}. `yes` allows them.",
             )
             return
         for count in range(2, len(crossed) + 1):
-            for factors_of_one in itertools.combinations(crossed, count):
-                for levels in itertools.product(*factors_of_one):
+            for chosen in itertools.combinations(crossed, count):
+                for levels in itertools.product(*chosen):
                     self.add_combination(levels, base)
 
     def add_combination(self, levels: Sequence[_Level], base: Mapping[str, Any]) -> None:
-        """Add the variant with several levels at once.
+        """Add the variant that has several levels at once.
 
         Args:
             levels: One level of each of several factors.
-            base: Tables of the base.
+            base: Nested tables of the base's parameters.
         """
         label = CROSS.join(level.label for level in levels)
         changed = [name for each in levels for _, name, _ in short_names(each.changes)]
@@ -406,14 +409,14 @@ class _Reader:
     def add_network(
         self, label: str, factor: str, level: str, base: Mapping[str, Any], network: Any
     ) -> None:
-        """Add a network that the file states.
+        """Add the variant of a network that the file states.
 
         Args:
             label: Label of the variant.
-            factor: Name of the factor; empty for a network of its own.
-            level: Level of the factor; empty for a network of its own.
-            base: Options of the base, nested as in a configuration.
-            network: Network text, or a table of parameters.
+            factor: Name of the factor; empty for a network without a factor.
+            level: Level of the factor; empty for a network without a factor.
+            base: Nested tables of the base's parameters.
+            network: Network text, or a table of the parameters that differ from the base's.
         """
         options = network if isinstance(network, dict) else {"network": network}
         named = {name: path for path, name, _ in short_names(options)}
@@ -423,13 +426,13 @@ class _Reader:
             self.add(label, factor, level, merge(base, options))
 
     def add(self, label: str, factor: str, level: str, options: Mapping[str, Any]) -> bool:
-        """Add a variant; return whether its configuration is right.
+        """Add a variant if its configuration is valid; return whether it is valid.
 
         Args:
             label: Label of the variant.
-            factor: Name of the factor that it changes; empty for none.
-            level: Level of the factor; empty for none.
-            options: Options of the run, nested as in a configuration.
+            factor: Name of the factor that the variant changes; empty without a factor.
+            level: Level of the factor; empty without a factor.
+            options: Nested tables of all parameters of the variant.
         """
         from caelab.experiments.setup import describe_run
 
@@ -440,9 +443,9 @@ class _Reader:
             self.refuse(label, error)
             return False
         if label != printable(label):
-            self.problems.append(f"{label}: a label should hold letters that can be printed.")
-        # Two labels for one run would train it once and count it twice.
-        # Spelled out, because two texts can mean the same network.
+            self.problems.append(f"{label}: a label must hold only characters that can be printed.")
+        # A run with two labels would be trained once and counted twice. The network is spelled out,
+        # because two texts can mean the same network.
         run = str(spell_out(description.network)) + config.model_dump_json(exclude={"network"})
         if label in self.labels.values():
             self.problems.append(f"{label}: this label is used twice.")
@@ -457,7 +460,7 @@ class _Reader:
         return True
 
     def refuse(self, label: str, error: InputError) -> None:
-        """Add the problems of a variant, those of the base with their lines in the file."""
+        """Add the problems of a variant; a problem of the base gets its line in the file."""
         if label != BASE or not isinstance(error, ConfigError):
             self.problems.append(f"{label}: {error}")
             return
@@ -465,16 +468,16 @@ class _Reader:
             if states(self.options, path):
                 self.problems.append(problem)
             else:
-                # Without backticks, in whose place the command line would name its option.
+                # Without backticks, because the command line would replace them by an option.
                 self.report(BASE, ".".join(path), problem.replace("`", ""))
 
     def report(self, table: str, key: str, problem: str) -> None:
-        """Add a problem with the line of a key in a table, if it can be found.
+        """Add a problem, with the line of its key in the file if the key is found there.
 
         Args:
             table: Name of the table; empty for the top of the file.
             key: Name of the key.
-            problem: Sentence that says what is wrong with it.
+            problem: Sentence that says what is wrong with the value.
         """
         where = f"[{table}] {key}: " if table else ""
         path = [*([table] if table else []), *key.split(".")]

@@ -18,21 +18,24 @@ class StudyRow:
     Attributes:
         label: Name of the network in the study.
         factor: Factor that was varied; empty for the base and for networks without a factor.
-        level: Level of the factor; empty where ``factor`` is.
+        level: Level of the factor; empty if ``factor`` is empty.
         network: Canonical text of the network.
         seed: Seed of the run.
         run: Name of the run directory.
-        code_size: Numbers in the code; ``None`` without a code.
-        code_shape: Shape (C, H, W) of the code; ``None`` without a code.
-        narrowest: Numbers in the smallest representation that everything passes through.
-        skip_around_code: True if a bracket runs around the code, which then is no bottleneck.
+        code_size: Number of values in the code; ``None`` if the network has no code.
+        code_shape: Shape (C, H, W) of the code; ``None`` if the network has no code.
+        narrowest: Number of values in the smallest representation that everything passes through.
+        skip_around_code: True if a skip or residual connection leads around the code. Then the code
+            is no bottleneck.
         weights: Number of weights and biases.
-        multiply_accumulates: Multiply-accumulates for one image, without rewriting ``up conv``.
-        seconds_per_epoch: Median time of training per epoch.
+        multiply_accumulates: Multiply-accumulates for one image if each layer is computed as the
+            network's text states it.
+        seconds_per_epoch: Median seconds of training per epoch.
         epochs: Number of trained epochs.
-        validation_mse: Validation error of the best epoch, by which its weights were chosen.
-        test_mse: Mean squared error of the test images on [0, 1].
-        test_psnr: Mean of the images' PSNR, in dB.
+        validation_mse: Smallest validation error of all epochs, that of the epoch whose weights
+            were saved.
+        test_mse: Mean squared error of the test images, whose pixels are in [0, 1].
+        test_psnr: Mean PSNR of the test images, in dB.
     """
 
     label: str
@@ -78,10 +81,11 @@ def _cell(value: Any) -> str:
 
 
 def read_rows(file: Path) -> list[StudyRow]:
-    """Read what :func:`write_rows` wrote.
+    """Read the rows that :func:`write_rows` wrote.
 
     Raises:
-        InputError: The file is missing, or a row is damaged; the message names line and column.
+        InputError: The file is missing or of another version, or a row is damaged. The message
+            names the line and the column.
     """
     header, *rows = read_csv(file) or [[]]
     # A file of another version has other columns, and a report must not mix them up.
@@ -104,4 +108,4 @@ def _row(cells: Sequence[str], where: str) -> StudyRow:
         except ValidationError as error:
             name = str(error.errors()[0]["loc"][0])
             problem = f"{name} is {cells[COLUMNS.index(name)][:40]!r}"
-    raise InputError(f"{where}: {problem}. Run `caelab study` to write it again.")
+    raise InputError(f"{where}: {problem}. Run `caelab study` to write the file again.")

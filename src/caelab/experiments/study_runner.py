@@ -1,4 +1,4 @@
-"""Run a study: reuse finished runs, train the others, and write the results after each."""
+"""Run a study: reuse finished runs, train the others, and write the results after each run."""
 
 import contextlib
 import logging
@@ -30,10 +30,10 @@ from caelab.files import make_folder, read_json, require_space, to_json, write_c
 _log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
-"""Time between looks at runs that another process trains."""
+"""Seconds between two checks of the runs that another process is training."""
 
 RUN_BYTES = 2_000_000
-"""Size of a run directory without weights, optimizer and checkpoint."""
+"""Size in bytes of a run directory without weights, optimizer and checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +41,12 @@ class PlannedRun:
     """One run of a study.
 
     Attributes:
-        variant: Its network.
-        config: Its configuration, with the seed.
-        name: Name of its directory.
-        threads: CPU threads that it is trained with.
-        epoch_seconds: Expected time of training in an epoch; 0 if it is unknown.
-        other_seconds: Expected time of everything else in the run.
+        variant: Variant of the study that the run trains.
+        config: Configuration of the run, its seed included.
+        name: Name of the run directory.
+        threads: CPU threads with which the run is trained.
+        epoch_seconds: Expected seconds of training per epoch; 0 if they are unknown.
+        other_seconds: Expected seconds of everything else in the run.
     """
 
     variant: Variant
@@ -58,17 +58,17 @@ class PlannedRun:
 
     @property
     def seconds(self) -> float:
-        """Expected time of the whole run."""
+        """Expected seconds of the whole run."""
         return self.config.epochs * self.epoch_seconds + self.other_seconds
 
     @property
     def title(self) -> str:
-        """Label and seed, in words."""
+        """Label and seed, as messages name the run."""
         return f"{self.variant.label}, seed {self.config.seed}"
 
 
 def _record(variant: Variant, seed: int, name: str) -> dict[str, Any]:
-    """Return what ``study.json`` and ``results.csv`` say of a run before it is trained."""
+    """Return the values in ``study.json`` and ``results.csv`` that are known before training."""
     return {
         "run": name,
         "label": variant.label,
@@ -88,10 +88,11 @@ class Progress:
         folder: Folder of the run directories.
         capacity: Number of CPU threads that train at the same time, in all runs together.
         rows: Results of the finished runs by name.
-        failures: Messages of the failed runs by name.
-        running: Start of each running run by name, in ``time.monotonic`` seconds.
-        spent: Seconds from the start of each run that this process finished to its end.
-        reused: Number of runs that were finished before.
+        failures: Error messages of the failed runs by name.
+        running: Start time of each run in training by name, in seconds of ``time.monotonic``.
+        spent: Seconds from start to end of each run that finished since this study was started, by
+            name.
+        reused: Number of runs that were finished before this study was started.
         latest: Name of the run with the latest event; empty at first.
     """
 
@@ -114,13 +115,13 @@ class Progress:
 
     @property
     def best(self) -> StudyRow | None:
-        """The row with the smallest validation error."""
+        """The row with the smallest validation error; ``None`` if no run has finished."""
         return min(self.rows.values(), key=lambda row: row.validation_mse, default=None)
 
     def trained(self) -> tuple[float, float]:
-        """Return the seconds that runs took in this process, and those that were expected."""
+        """Return the seconds of the training done so far, and the seconds expected for it."""
         finished = [
-            # A run that was resumed has trained before, too.
+            # A resumed run was also trained before this study was started.
             (max(seconds, sum(self._epochs(name))), self.planned[name].seconds)
             for name, seconds in list(self.spent.items())
         ]
@@ -135,10 +136,10 @@ class Progress:
     def seconds_left(
         self, *, pace: float | None = None, without: AbstractSet[str] = frozenset()
     ) -> float:
-        """Return an estimate of the remaining time.
+        """Return an estimate of the seconds that the remaining runs take.
 
         Args:
-            pace: Time of training as a multiple of what is expected; by default, what it was.
+            pace: Real time of training divided by expected time; by default, the ratio so far.
             without: Names of runs that are left out.
         """
         if pace is None:
@@ -150,22 +151,23 @@ class Progress:
         }
         for name in left.keys() & self.running.keys():
             left[name] = max(0.0, left[name] - self._waited(name))
-        # The cores share the rest evenly, but no run can be divided: the longest is a lower bound.
+        # The threads share the work evenly, but a run cannot be divided, so the study takes as long
+        # as its longest run, or longer.
         shared = sum(seconds * self.planned[name].threads for name, seconds in left.items())
         return max([shared / self.capacity, *left.values()])
 
     def _seconds_left(self, run: PlannedRun) -> float:
-        """Return the expected seconds from the end of the run's last epoch to its end."""
+        """Return the expected seconds of a run after the last epoch that it has finished."""
         return run.seconds - len(self._epochs(run.name)) * run.epoch_seconds
 
     def _epochs(self, name: str) -> list[float]:
-        """Return the seconds of training in each epoch of a run so far."""
+        """Return the seconds of training in each epoch that a run has finished."""
         with contextlib.suppress(InputError, KeyError):
             return [record["seconds"] for record in RunDirectory(self.folder / name).read_epochs()]
         return []
 
     def _waited(self, name: str) -> float:
-        """Return the seconds since a running run started, or since the end of its last epoch."""
+        """Return the seconds since a run's start or its last epoch's end, whichever is later."""
         since_start = time.monotonic() - self.running[name]
         with contextlib.suppress(OSError):
             epochs = RunDirectory(self.folder / name).epochs
@@ -174,7 +176,7 @@ class Progress:
 
 
 def ratio_of(taken: float, expected: float) -> float:
-    """Return how many times as long as expected something took; 1 as long as nothing is known."""
+    """Return the real time divided by the expected time, or 1 if the expected time is 0."""
     return taken / expected if expected else 1.0
 
 
@@ -187,15 +189,17 @@ def plan_study(
     runs: Path,
     before: Mapping[str, int] | None = None,
 ) -> Progress:
-    """Plan the runs of a study: which are finished, and the threads and the time of the others.
+    """Plan the runs of a study: find the finished ones, and choose the threads of the others.
+
+    The training time of the others is estimated, too.
 
     Args:
         study: The study.
         engine: Engine that trains.
-        images: Its images.
-        split: Their split.
+        images: Images of the study.
+        split: Split of the images.
         runs: Folder of the run directories.
-        before: Threads of runs by an earlier plan of this study, which are kept.
+        before: Threads of each run in an earlier plan of this study, by name; they are kept.
     """
     named = {
         run_name(config, images.source.fingerprint): (variant, config)
@@ -209,22 +213,22 @@ def plan_study(
     timer = NetworkTimer(images=images, split=split)
     threads = dict.fromkeys(named, engine.threads)
     if len(rows) < len(named):
-        # Sorted by computed cost, not by measured time, because the threads of a run change its
-        # bits.
+        # Sorted by computed cost, not by measured time, so that each plan gives a run the same
+        # threads: the last digits of its numbers depend on them.
         costly = sorted(named, key=lambda name: -_cost(*named[name]))
         _, typical = named[costly[len(costly) // 2]]
-        # The median network, because the cheapest and the dearest say little about the others.
+        # The median network, because the cheapest and the costliest say little about the others.
         measure = partial(timer.side_by_side, typical)
         threads |= zip(costly, engine.plan(len(named), measure), strict=True)
     # Threads of an earlier plan stay, even if the machine or the number of runs has changed,
-    # because a run that resumes with other threads would end with other bits.
+    # because a run that resumes with other threads would end with other last digits.
     if engine.plans:
         threads |= {name: count for name, count in (before or {}).items() if name in named}
         threads |= {name: count for name in named if (count := _begun_with(runs / name))}
     capacity = engine.workers * engine.threads
     planned = {}
     for name, (variant, config) in named.items():
-        # Networks are timed one by one, but mostly trained while others train, too.
+        # Networks are timed one by one, but most of them are trained at the same time as others.
         slower = timer.slowdown if threads[name] < capacity else 1.0
         # A finished run has recorded its time, so its network need not be timed.
         if name in rows:
@@ -247,11 +251,11 @@ def _cost(variant: Variant, config: RunConfig) -> int:
 
 
 def _begun_with(directory: Path) -> int | None:
-    """Return the threads of a run that was interrupted, which decide about its bits."""
+    """Return the CPU threads that an interrupted run began with; ``None`` for any other run."""
     files = RunDirectory(directory)
     if not files.checkpoint.is_file() or files.finished:
         return None
-    # A directory that is damaged is reported when the run resumes.
+    # A damaged directory is reported when the run resumes.
     with contextlib.suppress(InputError):
         return begun_with(files.read(files.environment))
     return None
@@ -262,16 +266,16 @@ def run_study(
 ) -> Iterator[Progress]:
     """Train the missing runs of a study; yield the progress at the start and after each event.
 
-    At each yield ``out`` holds ``results.csv`` with all finished runs and, if some failed,
-    ``failed.csv``. Both are derived from the run directories: a damaged or lost results file is
-    written again, and a damaged run directory is trained again.
+    At each yield, ``out`` holds ``results.csv`` with all finished runs and, if runs failed,
+    ``failed.csv``. Results are read from the run directories, so a damaged or lost results file is
+    written again. If a run directory is damaged, the run is trained again.
 
     Args:
         study: The plan.
         engine: Engine that trains.
         runs: Folder of run directories; finished ones are reused, interrupted ones resumed.
         out: Folder of the study.
-        images: Data that the study names, if they are loaded already.
+        images: Images of the study if they are loaded already.
 
     Raises:
         InputError: The images cannot be loaded or do not have the classes that a network predicts,
@@ -280,13 +284,13 @@ def run_study(
     """
     images, split = load_data(study.base.data, images)
     fingerprint = images.source.fingerprint
-    # All problems are found before the first run: nobody wants to learn of one after a night.
+    # All problems are found before the first run, and not after hours of training.
     for variant in study.variants:
         start = read_start(variant.config.start)
         require_trainable(variant.config, variant.description, start, images, split)
     owns_folder(out, "study", out / "study.json")
     make_folder(out)
-    # Another process that runs the study takes the plan of this one.
+    # Locked, so that another process that runs this study waits and then uses the same plan.
     with locked(out / ".lock", wait=-1):
         before = _claim(study, out, fingerprint)
         progress = plan_study(
@@ -302,7 +306,7 @@ def run_study(
     _write(progress, out)
     yield progress
 
-    # The longest first: what begins last then ends at about the same time on every core.
+    # The longest runs come first, so that short runs fill the last minutes on every core.
     left.sort(key=lambda run: -run.seconds)
     jobs = [Job(name=run.name, config=run.config, threads=run.threads) for run in left]
     # Closing the generator stops its workers, also when the caller stops reading events.
@@ -315,7 +319,7 @@ def run_study(
             if isinstance(event, Started):
                 progress.running[event.name] = time.monotonic()
             else:
-                # An engine may report a failure without a start.
+                # An engine may report the failure of a run that it did not report as started.
                 started = progress.running.pop(event.name, time.monotonic())
                 match event:
                     case Failed(name, message):
@@ -335,15 +339,15 @@ def run_study(
 def _train(
     engine: Engine, jobs: Sequence[Job], runs: Path, images: ImageSet
 ) -> Generator[Event, None, None]:
-    """Yield the events of all jobs; what another process trains is waited for at the end.
+    """Yield the events of all jobs; at the end, wait for the runs that another process trains.
 
-    So several processes share the work of a study, and each of them ends with all rows.
+    In this way, several processes can share the work of a study, and each ends with all results.
 
     Args:
         engine: Engine that trains.
-        jobs: The runs, those that should begin first in front.
+        jobs: Runs to train, in the order in which they should begin.
         runs: Folder of the run directories.
-        images: Data of the study.
+        images: Images of the study.
     """
     waiting = list(jobs)
     while waiting:
@@ -363,12 +367,12 @@ def _train(
 
 
 def read_row(variant: Variant, seed: int, directory: RunDirectory) -> StudyRow:
-    """Return the row of a finished run.
+    """Return the row of ``results.csv`` for a finished run.
 
     Args:
-        variant: Its network in the study.
-        seed: Its seed.
-        directory: Its run directory.
+        variant: Variant of the study that the run has trained.
+        seed: Seed of the run.
+        directory: Directory of the run.
 
     Raises:
         InputError: Something in the run directory is missing or damaged.
@@ -394,14 +398,14 @@ def read_row(variant: Variant, seed: int, directory: RunDirectory) -> StudyRow:
         raise InputError(
             f"{directory.result} is damaged ({error!r}). Delete it to train the run again."
         ) from error
-    # Somebody may have deleted files, although `result.json` was written last.
+    # Somebody may have deleted files after the end of the run.
     if len(directory.read_epochs()) != row.epochs or not directory.weights.is_file():
         raise InputError(f"{directory.path} is damaged: epochs or weights are missing.")
     return row
 
 
 def _clear_damaged(directory: RunDirectory) -> None:
-    """Empty the directory of a run that counts as finished and is not whole, to train it again."""
+    """Delete the files of a run that has a result but is damaged, so that it is trained again."""
     if directory.finished:
         for file in directory.path.iterdir():
             # The lock stays: another process may hold it.
@@ -410,7 +414,9 @@ def _clear_damaged(directory: RunDirectory) -> None:
 
 
 def identify(study: Study, fingerprint: str) -> dict[str, Any]:
-    """Return what a study's folder is known by; new seeds, levels and networks do not change it.
+    """Return what identifies a study: its name, its base and its data.
+
+    Seeds, levels and other networks are not included, so that a study can get new ones.
 
     Args:
         study: The plan.
@@ -425,16 +431,17 @@ def identify(study: Study, fingerprint: str) -> dict[str, Any]:
 
 
 def _plain(config: RunConfig) -> dict[str, Any]:
+    """Return all parameters by short name, with the network and the degradation as texts."""
     texts = {"network": str(config.network), "degradation": str(config.degradation)}
     return config.flat() | texts
 
 
 def difference(before: Any, now: Mapping[str, Any]) -> str:
-    """Return in words how two identities of :func:`identify` differ; empty if they are the same.
+    """Return how two answers of :func:`identify` differ, as a text; empty if they are equal.
 
     Args:
-        before: Identity as it was read from a file. A parameter that it lacks had its default.
-        now: Identity of this study.
+        before: Answer that was stored in a file. A parameter that is missing there had its default.
+        now: Answer for the present study.
     """
     if not isinstance(before, dict):
         return "plan cannot be read"
@@ -449,14 +456,14 @@ def difference(before: Any, now: Mapping[str, Any]) -> str:
         for name, value in now["base"].items()
         if old[name] != value
     ]
-    return ", ".join(changed) or ("" if before.get("data") == now["data"] else "data are others")
+    return ", ".join(changed) or ("" if before.get("data") == now["data"] else "data are different")
 
 
 def _claim(study: Study, out: Path, fingerprint: str) -> dict[str, int]:
-    """Check that ``out`` is free or the study's; return the threads of its runs by its plan.
+    """Check that ``out`` is free or holds this study; return the planned threads of its runs.
 
     Raises:
-        InputError: It belongs to another study, or holds something else.
+        InputError: The folder belongs to another study, or holds something else.
     """
     file = out / "study.json"
     if not owns_folder(out, "study", file):
@@ -472,7 +479,7 @@ def _claim(study: Study, out: Path, fingerprint: str) -> dict[str, int]:
 
 
 def _write_plan(study: Study, out: Path, progress: Progress, fingerprint: str) -> None:
-    """Write ``study.json``."""
+    """Write the plan of a study to ``study.json``."""
     runs = [
         _record(run.variant, run.config.seed, run.name) | {"threads": run.threads}
         for run in progress.planned.values()
