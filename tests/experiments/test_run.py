@@ -136,7 +136,7 @@ def test_baselines_are_fitted_where_it_is_said(narrow: RunDirectory, tmp_path: P
     assert fitted["errors"] == own["errors"]
     assert fitted["baselines"]["pca-64"]["n"] == own["errors"]["n"]
     assert fitted["baselines"]["pca-64"]["mse"] > 1.2 * own["baselines"]["pca-64"]["mse"]
-    with pytest.raises(InputError, match="baseline_data needs one part"):
+    with pytest.raises(InputError, match="`baseline_data` needs one part"):
         evaluate(narrow.path, part="all", fit=str(tmp_path), options={})
 
 

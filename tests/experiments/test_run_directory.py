@@ -120,7 +120,7 @@ def test_a_lock_that_is_a_folder_is_said(tmp_path: Path) -> None:
 def test_rows_without_sensible_numbers_are_said(tmp_path: Path, rows: str) -> None:
     directory = RunDirectory(tmp_path)
     directory.epochs.write_text(f"epoch,validation_mse\n{rows}\n")
-    with pytest.raises(InputError, match="sensible numbers"):
+    with pytest.raises(InputError, match="without valid numbers"):
         directory.read_epochs()
 
 

@@ -1,1 +1,1 @@
-"""Experiments: a run's configuration, its directory, and the run itself."""
+"""Experiments: how runs, studies and searches are configured, trained and stored."""

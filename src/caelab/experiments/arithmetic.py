@@ -1,4 +1,4 @@
-"""A run goes on with the threads, the precision and the compiled functions that it began with."""
+"""Resume a run with the threads, the precision and the SIMD kernels that it began with."""
 
 import contextlib
 import logging
@@ -13,11 +13,12 @@ from caelab.experiments.run_directory import RunDirectory
 from caelab.kernels.compiler import without_kernels
 
 COMPARABLE = ("torch", "processor", "threads", "device", "lanes", "precision")
-"""Parts of the environment on which the bits of a resumed run depend."""
+"""Keys of ``environment.json`` on which the last digits of a run's numbers depend."""
 
 MAX_THREADS = 4096
+"""Largest number of CPU threads that is accepted from a file."""
 
-_WORDS = {"lanes": "lanes of the compiled functions", "torch": "PyTorch", "threads": "CPU threads"}
+_WORDS = {"lanes": "lanes of the SIMD kernels", "torch": "PyTorch", "threads": "CPU threads"}
 
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -28,17 +29,18 @@ _log = logging.getLogger(__name__)
 def as_begun(
     directory: RunDirectory, device: torch.device, precision: torch.dtype
 ) -> Iterator[torch.dtype]:
-    """Compute, while the block runs, as an interrupted run did when it began.
+    """Let the block compute with the settings that an interrupted run began with.
 
-    If this machine cannot do something as it was done before, a warning is logged.
+    These are the CPU threads, the precision, and whether SIMD kernels are used. A warning is logged
+    if the threads change, or if something still differs. For a new run, nothing is changed.
 
     Args:
         directory: The run directory.
-        device: Device on which the run goes on.
-        precision: Precision of a run that begins now.
+        device: Device that trains the run now.
+        precision: Number format of convolutions for a new run, or for a run on another device.
 
     Yields:
-        The precision of the run.
+        The number format in which the run's convolutions compute.
 
     Raises:
         InputError: The run's ``environment.json`` is missing or damaged.
@@ -50,14 +52,14 @@ def as_begun(
     with contextlib.ExitStack() as stack:
         now = describe_environment(device, precision)
         if before.get("device") == now["device"]:
-            # Not on another device: there the numbers differ anyway, and speed counts.
+            # On another device the numbers differ anyway, so there the given precision is kept.
             precision = _PRECISIONS.get(str(before.get("precision")), precision)
         count = begun_with(before) or now["threads"]
         if count != now["threads"]:
             stack.enter_context(threads(count))
             _log.warning(
-                "the run goes on with %d CPU threads, with which it began, so that its numbers are"
-                " those of a run that was not interrupted.",
+                "the run resumes with the %d CPU threads that it began with, so that it ends with"
+                " the same numbers as an uninterrupted run.",
                 count,
             )
         if "lanes" in before and before["lanes"] is None:
@@ -68,21 +70,24 @@ def as_begun(
                 for name, (then, now) in changed.items()
             )
             _log.warning(
-                "the run goes on with %s, with which it began: its last digits will not be those of"
-                " a run that was not interrupted.",
+                "the run resumes with another environment than it began with (%s), so the last"
+                " digits of its numbers will differ from those of an uninterrupted run.",
                 words,
             )
         yield precision
 
 
 def begun_with(environment: Mapping[str, Any]) -> int | None:
-    """Return the CPU threads that an environment states, if it states a sensible number."""
+    """Return the CPU threads that a stored environment or plan states, or ``None``.
+
+    ``None`` stands for a number that is missing or not from 1 to ``MAX_THREADS``.
+    """
     count = environment.get("threads")
     return count if type(count) is int and 1 <= count <= MAX_THREADS else None
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return what differs of two environments in parts on which bits depend, by name."""
+    """Return (old value, new value) by key for each key of ``COMPARABLE`` whose value changed."""
     return {
         name: (before.get(name), now[name]) for name in COMPARABLE if before.get(name) != now[name]
     }

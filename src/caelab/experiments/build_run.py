@@ -1,4 +1,4 @@
-"""Build a run: the model's card from the training images, and the state before the first step."""
+"""Build what training needs: the model's card, the model and the optimizer."""
 
 from collections.abc import Mapping
 
@@ -23,19 +23,20 @@ from caelab.training.losses import Loss
 from caelab.training.optimizers import make_optimizer
 
 LSUV_IMAGES = 512
-"""Training images by which the initial weights are rescaled."""
+"""Number of training images on which LSUV rescales the initial weights."""
 
 
 def make_card(
     config: RunConfig, description: Description, train: DeviceImages, data: str
 ) -> ModelCard:
-    """Return the card of the run's model, with the statistics of the training images.
+    """Return the card of the run's model, which is saved with its weights.
 
     Args:
-        config: The run.
-        description: Description of its network.
-        train: Training images ``(N, C, H, W)``, from which the normalization is measured.
-        data: Name of the data.
+        config: Configuration of the run.
+        description: Description of the run's network.
+        train: Training images ``(N, C, H, W)``; the means and standard deviations of the
+            normalization, and the chroma bins, are measured on them.
+        data: Name of the data set.
     """
     target = PredictionTarget.registry[config.target.kind]
     channels, height, width = train.shape
@@ -63,7 +64,7 @@ def make_card(
 
 
 def _clean_statistics(pixels: DeviceImages) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation of each channel; 1 where a channel is constant."""
+    """Return the mean and standard deviation of each channel; a deviation of 0 becomes 1."""
     channels, height, width = pixels.shape
     images = pixels.flat.view(-1, height, width, channels).permute(0, 3, 1, 2).cpu().numpy()
     statistics = channel_statistics(images, np.arange(len(images)))
@@ -71,9 +72,9 @@ def _clean_statistics(pixels: DeviceImages) -> tuple[tuple[float, ...], tuple[fl
 
 
 def _gray_statistics(pixels: DeviceImages) -> tuple[tuple[float], tuple[float]]:
-    """Return mean and standard deviation of the luma; 1 where it is constant."""
-    # In float64: sums of millions of float32 squares lose the digits of a small variance. On the
-    # CPU, as Apple's GPUs have no float64.
+    """Return the mean and standard deviation of the luma; a deviation of 0 becomes 1."""
+    # In float64, because float32 sums of millions of squares lose the digits of a small variance.
+    # On the CPU, because Apple's GPUs have no float64.
     sums = [
         torch.stack([luma.mean(), luma.square().mean()]) * len(luma)
         for luma in (gray(pixels.batch(chosen)).cpu().double() for chosen in pixels.batches(1024))
@@ -89,14 +90,14 @@ def make_state(
     train: DeviceImages,
     weights: Mapping[str, torch.Tensor] | None = None,
 ) -> TrainingState:
-    """Return the state before the first step, on the device of the training images.
+    """Return model and optimizer before the first step, on the device of the training images.
 
     Args:
-        config: The run.
-        description: Description of its network.
-        card: Card of its model.
+        config: Configuration of the run.
+        description: Description of the run's network.
+        card: Card of the run's model.
         train: Training images ``(N, C, H, W)``; the initialization ``lsuv`` uses some of them.
-        weights: Weights of the network by name, in place of initial ones.
+        weights: Weights of the network by name; ``None`` initializes them as ``config.init`` says.
     """
     generator = generator_for(config.seed, "initialization")
     network = build(
@@ -108,16 +109,16 @@ def make_state(
         initialization="default" if config.init == "default" else "kaiming",
     )
     model = ImageModel.from_card(network, card)
-    # Moved before the optimizer is made, which refers to the tensors on the device.
+    # The model moves before the optimizer is made, because the optimizer refers to its tensors.
     model.to(device=train.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if weights is not None:
         network.load_state_dict(weights)
     elif config.init == "lsuv":
-        # The generator of the weights draws them, too, so that only the seed decides which images
-        # these are.
+        # The images are drawn by the generator of the weights, so that only the seed decides which
+        # images are used.
         chosen = torch.randperm(len(train), generator=generator)[:LSUV_IMAGES]
         keys = image_keys(train.rows[chosen.numpy()], config.seed).to(train.device)
-        # Scaled by the inputs of the network: degraded, normalized images.
+        # LSUV needs inputs as in training: degraded and normalized images.
         inputs = degrade(train.batch(chosen.to(train.device)), config.degradation, keys)
         initialize_lsuv(model.network, model.normalize(inputs))
     averaged = None

@@ -1,6 +1,7 @@
 """The environment of a run: versions, device, threads, commit, memory.
 
-PyTorch is imported where it is needed: :func:`peak_memory_bytes` is also for processes without it.
+PyTorch is imported only inside functions, because processes that do not need PyTorch also call
+:func:`peak_memory_bytes`.
 """
 
 import datetime
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def describe_environment(device: "torch.device", precision: "torch.dtype") -> dict[str, Any]:
-    """Return everything on which the times and the last digits of a run depend."""
+    """Return the content of ``environment.json``: what a run's times and last digits depend on."""
     import torch
 
     return {
@@ -41,10 +42,10 @@ def describe_environment(device: "torch.device", precision: "torch.dtype") -> di
 
 
 def _lanes(device: "torch.device") -> int | None:
-    """Return the lanes of the SIMD kernels; ``None`` without them."""
+    """Return how many numbers the SIMD kernels compute at once; ``None`` if they are not used."""
     from caelab.kernels.simd import LIBRARY
 
-    # Their number decides which images are summed together, and so the last bits of a gradient.
+    # This number decides which images are summed together, and so the last digits of a gradient.
     kernels = LIBRARY.loaded if device.type == "cpu" else None
     return None if kernels is None else int(kernels.lanes())
 
@@ -75,14 +76,14 @@ def _processor() -> str:
             line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
         )
     except (OSError, StopIteration):
-        # On Linux `platform.processor` mostly has no answer, so it comes last.
+        # On Linux `platform.processor` is usually empty, so it is asked last.
         return platform.processor() or platform.machine()
 
 
 def peak_memory_bytes() -> int | None:
-    """Return the largest resident size of this process so far; ``None`` if it is unknown."""
+    """Return the most memory in bytes that this process has used; ``None`` if it is unknown."""
     status = Path("/proc/self/status")
-    if status.is_file():  # getrusage on Linux also counts the process that this one was forked from
+    if status.is_file():  # on Linux, getrusage also counts the parent that was forked
         found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text(encoding="utf-8"))
         return int(found[1]) * 1024 if found else None
     try:
@@ -90,5 +91,5 @@ def peak_memory_bytes() -> int | None:
     except ImportError:  # Windows
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # macOS counts bytes, Linux kilobytes.
+    # macOS counts in bytes, other systems in kilobytes.
     return peak if sys.platform == "darwin" else peak * 1024

@@ -1,4 +1,4 @@
-"""Measure a trained model on other images than it was trained on."""
+"""Measure the errors of a trained model on a part of a data set."""
 
 import logging
 from collections.abc import Mapping
@@ -29,26 +29,28 @@ _log = logging.getLogger(__name__)
 def evaluate(
     target: Path, *, part: str = "test", fit: str | None = None, options: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return a model's errors on a part of some data, with the baselines of its task.
+    """Measure a model and its baselines on a part of a data set, and return their errors.
 
     Args:
-        target: Run directory or weights file.
-        part: ``"train"``, ``"validation"``, ``"test"`` or ``"all"``.
-        fit: Data on whose training and validation images baselines are fitted; by default the
-            same data. The part ``"train"`` then has no baselines, and neither has ``"all"``.
-        options: Tables of the configuration: ``data``, ``test_time``, ``device`` and ``precision``.
-            Data and test-time augmentation are by default those of the run.
+        target: Run directory or weights file of the model.
+        part: Part to measure: ``"train"``, ``"validation"``, ``"test"`` or ``"all"``.
+        fit: Data, as in ``data.source``, to whose training and validation images the baselines are
+            fitted; by default, the measured data. Without ``fit``, the parts ``"train"`` and
+            ``"all"`` have no baselines.
+        options: Parts of a configuration: the tables ``data`` and ``test_time``, and the values
+            ``device`` and ``precision``. By default, a run directory is measured on its own data,
+            and test-time augmentation is that of the model.
 
     Returns:
         The document that ``caelab evaluate --json`` prints.
 
     Raises:
-        InputError: There is no model, the images do not fit it, or ``fit`` is given for all parts
-            at once.
+        InputError: There is no model, the images do not fit the model, or ``fit`` is given with
+            the part ``"all"``.
     """
     if fit is not None and part == "all":
         raise InputError(
-            "baseline_data needs one part of the images, and part is all of them. Choose train,"
+            "`baseline_data` needs one part of the images, but `part` is all. Choose train,"
             " validation or test."
         )
     file, options = _weights_and_options(target, options)
@@ -100,7 +102,7 @@ def evaluate(
 
 
 def _describe_fitting(model: ImageModel, card: ModelCard, size: tuple[int, int]) -> Description:
-    """Describe the model's network on images of a (height, width); raise if it does not fit."""
+    """Describe the network for images of ``size`` (height, width); raise if they do not fit."""
     channels = parse_degradation(card.degradation).channels(card.channels)
     description = describe(parse(card.network), channels=channels, size=size)
     require_image_output(description, channels=model.target.channels)
@@ -112,11 +114,11 @@ def _describe_fitting(model: ImageModel, card: ModelCard, size: tuple[int, int])
 def _weights_and_options(
     target: Path, options: Mapping[str, Any]
 ) -> tuple[Path, Mapping[str, Any]]:
-    """Return the weights file of a target, and options completed by those of its run."""
+    """Return the weights file of ``target``, and ``options`` with its run's data as default."""
     if not target.is_dir():
         return target, options
     directory = RunDirectory(target)
     directory.require_finished()
-    # A run's own split, so that no image that it was trained on is among the test images.
+    # With the split of the run, no training image of the run is among the test images.
     own = {"data": read_config(target).data.model_dump()}
     return directory.weights, merge(own, options)

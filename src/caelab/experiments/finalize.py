@@ -1,4 +1,4 @@
-"""The end of a run: fold and save the weights, measure the test images once, draw the pictures."""
+"""Finish a run: save the model, measure it on the test images once, and draw the pictures."""
 
 from collections.abc import Mapping
 from statistics import median
@@ -22,27 +22,26 @@ from caelab.networks.network_module import NetworkModule
 from caelab.training.optimizers import peak_learning_rate
 
 Errors = dict[str, np.ndarray]
-"""Metrics of every test image by name, ``(N,)``."""
+"""Value of each metric for every test image, ``(N,)``, by the metric's name."""
 
 SAMPLES = 8
-"""Images in each block of ``samples.png``."""
+"""Number of images in each block of ``samples.png``."""
 
 
 def finalize(
     directory: RunDirectory, context: RunContext, model: ImageModel, best: BestCheckpoint
 ) -> None:
-    """Write everything that a finished run leaves, ``result.json`` last.
+    """Write the files of a finished run: weights, errors and pictures, and ``result.json`` last.
 
     Args:
         directory: The run directory.
-        context: The run, its network and its data.
-        model: Model with the best weights, batch normalization not yet folded.
-        best: The epochs of the run.
+        context: Configuration, network and data of the run.
+        model: Model with the weights of the best epoch. Batch normalization is folded here.
+        best: Errors of all epochs, and which epoch was the best.
     """
     config, splits = context.config, context.splits
     assert isinstance(model.network, NetworkModule)
-    # Folded before the test images are measured, so that their errors belong to the weights in the
-    # file.
+    # Folded before the test images are measured, so that the errors are those of the saved weights.
     model.network = fold_batchnorm(model.network.eval())
     save_model(directory.weights, model, context.card)
     baselines = measure_baselines(

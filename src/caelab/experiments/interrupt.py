@@ -1,4 +1,4 @@
-"""Signals request a stop; the training loop stops where its state is complete."""
+"""Let signals such as Ctrl-C stop training between two steps, when its state is complete."""
 
 import contextlib
 import signal
@@ -9,7 +9,7 @@ from caelab.errors import ExpectedError
 
 
 class Interrupted(ExpectedError):
-    """Someone asked to stop; the state is saved, and the same command resumes."""
+    """A signal stopped training. The state is saved, and the same command resumes training."""
 
     outcome = "interrupted"
     exit_code = 130
@@ -17,13 +17,12 @@ class Interrupted(ExpectedError):
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Delay signals to end in the main thread, so that the block is never cut short."""
+    """Delay signals that end this process until the block is complete (in the main thread only)."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     pressed: list[int] = []
-    # Not ignored but remembered, and raised again afterwards: the user pressed the keys for a
-    # reason.
+    # A signal is remembered and raised again after the block, because the user still wants to stop.
     before = {
         number: signal.signal(number, lambda number, _: pressed.append(number))
         for number in ending_signals()
@@ -38,9 +37,10 @@ def uninterrupted() -> Iterator[None]:
 
 
 def ending_signals() -> list[signal.Signals]:
-    """Return the signals that ask this process to end, without those that it should ignore.
+    """Return the signals that ask this process to end, except those that it ignores.
 
-    A process in the background ignores Ctrl-C, and one under ``nohup`` the end of its terminal.
+    A process in the background ignores Ctrl-C (SIGINT). A process under ``nohup`` ignores that its
+    terminal is closed (SIGHUP).
     """
     names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
     known = [signal.Signals[name] for name in names if name in signal.Signals.__members__]
@@ -51,8 +51,8 @@ def ending_signals() -> list[signal.Signals]:
 def stop_requests() -> Iterator[threading.Event]:
     """Yield an event that SIGINT, SIGTERM and SIGHUP set while the block runs.
 
-    A second signal has its usual effect. Outside the main thread Python allows no handlers, and the
-    event is never set.
+    A second signal has its usual effect. Outside the main thread, Python allows no signal handlers,
+    so the event is never set.
     """
     # An event, because an exception in the middle of a step would leave an inconsistent state.
     requested = threading.Event()

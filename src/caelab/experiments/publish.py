@@ -1,4 +1,4 @@
-"""Turn a finished run into a model that ships: its weights, their card, and an ONNX file."""
+"""Add the model of a finished run to the models that ship with caelab."""
 
 import copy
 import re
@@ -21,13 +21,13 @@ from caelab.pictures.model_files import ShippedModel
 from caelab.pictures.open_model import command_for
 
 MAX_BYTES = 25_000_000
-"""Largest size of all shipped models together."""
+"""Largest size of all shipped models together, in bytes."""
 
 MAX_ROUNDING = 0.5 / 255
-"""Largest change of an image in [0, 1] by weights of 16 bits: half an 8-bit level."""
+"""Largest change of a pixel in [0, 1] that weights of 16 bits may cause: half an 8-bit level."""
 
 SAMPLE = 256
-"""Number of first test images whose mean error the card keeps; a test measures it again."""
+"""Number of first test images whose mean error is on the card, so that a test can check it."""
 
 ENVIRONMENT = (
     "caelab",
@@ -40,34 +40,34 @@ ENVIRONMENT = (
     "device",
     "precision",
 )
-"""Entries of a run's environment that the card keeps."""
+"""Keys of a run's ``environment.json`` that the card keeps."""
 
 LIMITS = {
     "reconstruct": "Fine detail is lost: {values:,} numbers hold an image of {size}×{size} pixels.",
     "denoise": (
-        "Made for {degradation}; of other kinds and strengths of noise it removes less, or removes"
+        "Made for {degradation}; it removes less noise of other kinds and strengths, or removes"
         " detail as well."
     ),
     "restore": ("Made for {degradation}; other damage is repaired little, or becomes worse."),
     "colorize": (
-        "Colors are plausible, not true: where many are possible they tend to brown and gray, and"
-        " small things take the color of what is around them."
+        "Colors are plausible, not true: where many colors are possible, they tend to brown and"
+        " gray, and small objects take the color of their surroundings."
     ),
 }
-"""Limits of a model, by the picture command that uses it."""
+"""Sentence of the card about the limits of a model, by the command that uses the model."""
 
 
 def publish(run: Path, name: str, *, onnx: bool = True, force: bool = False) -> ShippedModel:
     """Add a run's model to the shipped models, with weights of 16 bits if that changes no image.
 
-    The card holds the run's configuration under ``config``, like a run's ``config.json``, so that
-    the model can be trained again from its card.
+    The card holds the run's configuration under ``config``, as a run's ``config.json`` does, so
+    that the model can be trained again from its card.
 
     Args:
         run: Directory of a finished run.
-        name: Name of the model: lower case, digits and hyphens.
-        onnx: Write an ONNX file too, which refers to the weights.
-        force: Replace the model of that name.
+        name: Name of the model: lower-case letters, digits and hyphens.
+        onnx: Also write an ONNX file, which refers to the weights file.
+        force: Replace a shipped model of the same name.
 
     Raises:
         InputError: The run is not finished, the name is malformed or taken, or the shipped models
@@ -75,7 +75,8 @@ def publish(run: Path, name: str, *, onnx: bool = True, force: bool = False) -> 
     """
     if not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", name):
         raise InputError(
-            f"'{name}' is no name for a model: lower case, digits and hyphens, such as best-64."
+            f"'{name}' cannot be the name of a model. Use lower-case letters, digits and hyphens,"
+            " such as best-64."
         )
     directory = RunDirectory(run)
     directory.require_finished()
@@ -86,8 +87,8 @@ def publish(run: Path, name: str, *, onnx: bool = True, force: bool = False) -> 
     model, dtype = _rounded(model, model_card)
     card = _card(directory, name)
     model_files.FOLDER.mkdir(parents=True, exist_ok=True)
-    # Files are moved once all are whole: an error leaves the shipped models as they were.
-    # In the same folder, so that moving the files is a rename and never a copy.
+    # The files are moved when all of them are complete, so that an error leaves the shipped models
+    # as they were. The temporary folder is inside the same folder, so that moving is a rename.
     with temporary_folder(model_files.FOLDER) as folder:
         weights = folder / target.name
         save_model(weights, model, model_card, dtype=dtype)
@@ -107,7 +108,7 @@ def _rounded(model: ImageModel, card: ModelCard) -> tuple[ImageModel, torch.dtyp
     """Return the model with weights of 16 bits if that changes no image, and the weights' type."""
     rounded = copy.deepcopy(model)
     for parameter in rounded.parameters():
-        # Rounded to 16 bits, computed in 32: as the model is when it is loaded from its file.
+        # A model that is loaded from a file of 16 bits also computes in 32 bits.
         parameter.data = parameter.data.half().float()
     images = torch.rand(16, len(card.mean), *card.sides, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
@@ -120,7 +121,7 @@ def _card(directory: RunDirectory, name: str) -> dict[str, Any]:
     data = result["data"]
     environment = directory.read(directory.environment)
     errors = read_arrays(directory.per_image)["mse"][:SAMPLE]
-    # The path of the data is private; its name is enough to find it again.
+    # Paths are private. Only the built-in data can be found again by name.
     published = config.without_paths(data if data in ("cifar10", "photos") else "auto")
     return {
         "config": published.model_dump(mode="json"),
@@ -142,12 +143,12 @@ def _card(directory: RunDirectory, name: str) -> dict[str, Any]:
 
 
 def train_command(config: RunConfig) -> str:
-    """Return the command that trains a configuration, with the options that are no defaults."""
+    """Return the command that trains ``config``, with an option for each value but the defaults."""
     words = ["caelab", "train", config.network_name, "--data", config.data.source]
     tta = []
     for name, value in config.changes().items():
         if name.startswith("tta_"):
-            # What differs from the defaults is switched on: `flip`, `scale`, or `shift` by pixels.
+            # By default all are off, so each change switches on `flip`, `scale` or `shift`.
             tta.append(name.removeprefix("tta_") + ("" if value is True else str(value)))
         elif name not in ("network", "data", "start_fingerprint"):
             word = OPTIONS.get(name, name).replace("_", "-")
@@ -172,12 +173,12 @@ def _limits(result: dict[str, Any], config: RunConfig) -> str:
 
 
 def _require_room(target: Path, made: Path) -> None:
-    """Check that the files in the folder ``made`` fit next to the other shipped models."""
+    """Raise if the files in ``made`` and the other shipped models together exceed ``MAX_BYTES``."""
     others = [file for file in target.parent.glob("[!.]*") if file.stem != target.stem]
     total = sum(file.stat().st_size for file in (*others, *made.iterdir()))
     if total > MAX_BYTES:
         raise InputError(
-            f"with {target.stem} all models together would take {total / 1e6:.1f} MB, and"
-            f" {MAX_BYTES / 1e6:.0f} are the limit. Leave its ONNX file out (`onnx`), or choose a"
+            f"with {target.stem}, all models together would take {total / 1e6:.1f} MB, and the"
+            f" limit is {MAX_BYTES / 1e6:.0f} MB. Leave out its ONNX file (`onnx`), or choose a"
             " smaller network."
         )

@@ -1,4 +1,4 @@
-"""One run: from a configuration to a run directory, resumable at any moment."""
+"""Train one run from a configuration into a run directory, and resume interrupted runs."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -31,14 +31,14 @@ from caelab.progress import progress
 from caelab.training.fit import TrainedEpoch, TrainingState, fit, steps_per_epoch
 
 CHECKPOINT_SECONDS = 60.0
-"""Longest time between checkpoints within an epoch; there is always one after each epoch."""
+"""Longest time between checkpoints within an epoch; one more is saved after each epoch."""
 
 LOCK_SECONDS = 10.0
-"""Longest wait for a run directory that another process holds: the worker of a study that was
-killed saves its state before it ends, and the study may be started again meanwhile."""
+"""Longest wait for a run directory that another process holds. If a study is killed and started
+again at once, its old workers may still be saving their state."""
 
 OnEpoch = Callable[[Mapping[str, float]], object]
-"""Is called with the row of ``epochs.csv`` after each epoch."""
+"""Function that is called after each epoch with the new row of ``epochs.csv``."""
 
 
 def run(
@@ -53,8 +53,8 @@ def run(
 ) -> RunDirectory:
     """Train a network, measure it on the test images once, and return the run directory.
 
-    A finished run is returned as it is. An interrupted run resumes from its last checkpoint and
-    ends, on the same machine's CPU, with the same bits as if it had not been interrupted.
+    A finished run is not trained again. An interrupted run resumes from its last checkpoint. On the
+    CPU of the same machine, it ends with exactly the same numbers as an uninterrupted run.
 
     >>> import tempfile
     >>> config = RunConfig().replace(network="conv4 pool conv2 | up conv3", data="photos")
@@ -64,20 +64,20 @@ def run(
     512
 
     Args:
-        config: The run.
+        config: Configuration of the run.
         out: Run directory; by default a folder in ``runs`` named by the network and the run's key.
         runs: Folder of run directories.
-        images: Data that the configuration names, if they are loaded already.
+        images: Images of ``config.data`` if they are loaded already.
         wait: Seconds to wait for a run directory that another process holds; ten by default.
-        expected: Name that :func:`run_name` gave the run elsewhere; with other data it would have
-            another one, and is refused.
-        watch: Function that is called with the run directory before training, and returns what is
-            called after each epoch, when its state is saved. What that raises ends the run, which
-            can be resumed.
+        expected: Name that the run must have, as :func:`run_name` returns it. If the images lead to
+            another name, the run is refused.
+        watch: Function that is called with the run directory before training, and that returns a
+            function. The returned function is called after each epoch, when the state is saved. An
+            error that it raises ends the run; the run can be resumed.
 
     Raises:
         InputError: The configuration, the data or the folder is wrong.
-        BusyError: Another process trains the run.
+        BusyError: Another process is training the run.
         Interrupted: Someone asked to stop; the state is saved.
         TrainingDiverged: The loss is not a finite number.
     """
@@ -96,8 +96,8 @@ def run(
             " data to this machine, and name them in `data.source` or in CAELAB_DATA."
         )
     directory = RunDirectory(out if out is not None else runs / name)
-    # The checkpoint holds the weights several times over, with the optimizer's state, and a second
-    # one is written before the first is replaced.
+    # A checkpoint holds the weights several times, because it also has the optimizer's state, and a
+    # new checkpoint is written before the old one is removed.
     require_space(directory.path, 64_000_000 + 40 * description.weights)
     source = asdict(images.source)
     if (where := Path(source["where"])).exists():
@@ -108,7 +108,7 @@ def run(
         locked(directory.lock, wait=LOCK_SECONDS if wait is None else wait),
         as_begun(directory, device, precision) as precision,
     ):
-        # Asked only now: another process may have finished the run before the lock was free.
+        # Checked only now, because another process may have finished the run during the wait.
         if directory.finished:
             return directory
         splits = prepare_data(images, split, device)
@@ -123,8 +123,8 @@ def run(
             precision=precision,
             continued_from=start.epochs if start else 0,
         )
-        # A continued run takes its weights from the checkpoint: batch normalization is folded into
-        # the others.
+        # A continued run takes its weights from the checkpoint, because in the weights file batch
+        # normalization is already folded.
         weights = start.weights if start and start.checkpoint is None else None
         state = make_state(config, description, context.card, splits.train, weights)
         best = _resume(state, directory, describe_environment(device, precision), start)
@@ -140,12 +140,11 @@ def _resume(
     environment: dict[str, Any],
     start: Start | None,
 ) -> BestCheckpoint:
-    """Load the checkpoint into ``state``, if there is one, and write ``environment.json``.
+    """Load the checkpoint, if there is one, into ``state``; write ``environment.json``.
 
-    Without one of its own, a run that continues another loads the other's.
-
-    The bits of a resumed run are those of an uninterrupted one only in the same environment, so
-    what differs is recorded.
+    A run without a checkpoint of its own that continues another run loads the checkpoint of that
+    run. If the environment has changed since the run began, the changed keys are recorded, because
+    the run may end with other last digits than an uninterrupted run.
     """
     saved = directory.load_checkpoint()
     if saved is None:
@@ -163,15 +162,15 @@ def _resume(
 
 
 def _load(state: TrainingState, saved: Mapping[str, Any], file: Path) -> BestCheckpoint:
-    """Load the content of a checkpoint, which ``file`` holds, into ``state``."""
+    """Load ``saved``, the content of the checkpoint ``file``, into ``state``; return its epochs."""
     try:
         state.load_state_dict(saved["state"])
         return BestCheckpoint(**saved["best"])
-    # A file that can be read may hold anything.
+    # A checkpoint that can be read may still hold anything.
     except Exception as error:
         raise InputError(
-            f"{file} is not of this run ({type(error).__name__}). Delete it to train this run from"
-            " the start."
+            f"{file} is not a checkpoint of this run ({type(error).__name__}). Delete it to train"
+            " this run from the start."
         ) from error
 
 
@@ -182,7 +181,7 @@ def _train(
     directory: RunDirectory,
     on_epoch: OnEpoch | None,
 ) -> None:
-    """Train to the end, validate after each epoch, and save the state at the loop's yields."""
+    """Train until the last epoch or an early stop; validate after each epoch and save the state."""
     config, train = context.config, context.splits.train
     steps = steps_per_epoch(len(train), config)
     done = state.epoch * steps + state.step
@@ -193,8 +192,8 @@ def _train(
         stop_requests() as stop,
         progress(config.network_name[:40], total, done=done, unit="steps") as bar,
     ):
-        # A run can be interrupted between its last epoch and its result: it must not train another
-        # epoch.
+        # A run that stopped early, and was interrupted before its result was written, must not
+        # train another epoch.
         if _stops_early(context, best):
             return
         for epoch in fit(state, train, config, context.precision):
@@ -202,7 +201,7 @@ def _train(
                 bar()
             else:
                 _validate(epoch, context, state, best, bar.say)
-                # Before the checkpoint: the file then never lacks an epoch that the checkpoint has.
+                # Written before the checkpoint, so that the file has every epoch of the checkpoint.
                 directory.write_epochs(best.records)
             waited = time.monotonic() - saved_at
             if stop.is_set() or epoch is not None or waited > CHECKPOINT_SECONDS:
@@ -225,10 +224,10 @@ def _validate(
     best: BestCheckpoint,
     say: Callable[[str], None],
 ) -> None:
-    """Measure the validation error as the model will be used, and record the epoch."""
+    """Measure the validation error of an epoch, and add the epoch to ``best``."""
     config = context.config
-    # The same steps as for pictures later, batch normalization and test-time augmentation included:
-    # otherwise the epoch with the lowest error would not be the best one for its use.
+    # The model is measured exactly as it is used later, with test-time augmentation. Otherwise, the
+    # epoch with the smallest error might not be the best one for that use.
     with restoring(state.evaluated, context.precision) as restore:
         errors = squared_errors(restore, context.splits.validation, degradation=config.degradation)
     error = float(errors.mean())
@@ -249,6 +248,6 @@ def _validate(
 
 def _stops_early(context: RunContext, best: BestCheckpoint) -> bool:
     patience = context.config.patience
-    # Whoever continues a run that had stopped early wants more epochs in any case.
+    # Only new epochs count, because a user who continues a run wants more epochs in any case.
     since = min(best.epochs_since, len(best.records) - context.continued_from)
     return patience is not None and since >= patience

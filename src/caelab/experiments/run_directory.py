@@ -36,13 +36,15 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class BestCheckpoint:
-    """The epochs so far, and the weights with the best validation error.
+    """The rows of all epochs so far, and the weights after the best epoch.
+
+    The best epoch is the one with the smallest validation error.
 
     Attributes:
-        records: Rows of ``epochs.csv``.
-        epoch: Number of the best epoch, from 1; 0 before the first.
+        records: Rows of ``epochs.csv``, one for each epoch.
+        epoch: Number of the best epoch, from 1; 0 before the end of the first epoch.
         error: Validation error of the best epoch.
-        weights: Weights of the model after the best epoch.
+        weights: Weights of the model after the best epoch, by name.
     """
 
     records: list[dict[str, float]] = field(default_factory=list)
@@ -53,7 +55,7 @@ class BestCheckpoint:
     def add(self, record: dict[str, float], model: "ImageModel") -> None:
         """Append an epoch; copy the model's weights if they are the best so far."""
         self.records.append(record)
-        # Of equal errors the first counts, whether the run was resumed in between or not.
+        # Of equal errors, the first one counts.
         if record["validation_mse"] < self.error:
             self.epoch, self.error = int(record["epoch"]), record["validation_mse"]
             # A state dict refers to the weights themselves, which the next step changes.
@@ -82,7 +84,7 @@ class _Errors(BaseModel):
 
 
 class _Result(BaseModel):
-    """What reports and studies need of ``result.json``; further keys may be there."""
+    """Keys of ``result.json`` that reports and studies need; further keys are allowed."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -109,10 +111,10 @@ _RESULT = TypeAdapter(_Result)
 
 
 class RunDirectory:
-    """The files of one run, by name.
+    """Paths of the files of one run, and methods that read and write them.
 
-    ``config.json`` is written first and ``result.json`` last: a directory with the latter is a
-    finished run.
+    ``config.json`` is written first and ``result.json`` last, so a directory with ``result.json``
+    is a finished run.
     """
 
     def __init__(self, path: Path) -> None:
@@ -135,8 +137,8 @@ class RunDirectory:
 
     @property
     def busy(self) -> bool:
-        """True if another process trains the run now."""
-        # Asking for the lock makes its file, for which the folder must be there.
+        """True if another process is training the run now."""
+        # Trying the lock creates its file, which needs the folder.
         if not self.path.is_dir():
             return False
         try:
@@ -149,7 +151,7 @@ class RunDirectory:
         """Raise unless the run is finished.
 
         Raises:
-            InputError: It is not; the message names the directory.
+            InputError: The run is not finished; the message names the directory.
         """
         if not self.finished:
             raise InputError(
@@ -160,16 +162,16 @@ class RunDirectory:
         """Write ``config.json``, or check that the directory already holds the same run.
 
         Args:
-            config: The run.
-            key: Its key, :meth:`RunConfig.key`.
-            source: Where its images come from.
+            config: Configuration of the run.
+            key: Key of the run, from :meth:`RunConfig.key`.
+            source: Origin of the images: the fields of their ``Source``, by name.
 
         Raises:
             InputError: The path is a file, holds another run, or is a folder that is not empty and
                 holds no run.
         """
-        # Two runs in one folder would mix their files. The key tells whether it is the same run,
-        # which then resumes.
+        # Two runs in one folder would mix their files. An equal key means that it is the same run,
+        # which resumes.
         if owns_folder(self.path, "run", self.config):
             content = self.read(self.config)
             stored = content.get("config")
@@ -186,18 +188,18 @@ class RunDirectory:
                 )
             return
         options = config.model_dump(mode="json")
-        # Run directories are passed on, and the name of a user is private.
+        # Run directories are given to other people, so paths must not show the user's name.
         for table, name in (("data", "source"), ("start", "weights"), ("start", "run")):
             options[table][name] = without_home(options[table][name] or "") or None
         source = {**source, "where": without_home(source["where"])}
         self.write(self.config, {"key": key, "config": options, "data": source})
 
     def write(self, file: Path, content: dict[str, Any]) -> None:
-        """Write a JSON document; numbers that are not finite become ``null``."""
+        """Write ``content`` as JSON to ``file``; numbers that are not finite become ``null``."""
         write_text(file, to_json(content))
 
     def read(self, file: Path) -> dict[str, Any]:
-        """Read a JSON document.
+        """Return the content of a JSON file.
 
         Raises:
             InputError: The file is missing or damaged.
@@ -205,7 +207,7 @@ class RunDirectory:
         return read_json(file)
 
     def read_result(self) -> dict[str, Any]:
-        """Read ``result.json``; one of an earlier version gets the keys of this version.
+        """Return the content of ``result.json``; old keys are replaced by those of this version.
 
         Raises:
             InputError: The file is missing or damaged.
@@ -217,19 +219,19 @@ class RunDirectory:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
             raise InputError(
-                f"{self.result} is damaged: it lacks numbers that every run states"
+                f"{self.result} is damaged: a value that every run states is missing or wrong"
                 f" ({where or 'all'}: {first['msg']}). Delete it to train the run again."
             ) from error
         return result
 
     def write_epochs(self, records: Sequence[dict[str, float]]) -> None:
-        """Write all of ``epochs.csv``, one row per epoch, so that no row is there twice."""
+        """Write the whole file ``epochs.csv``, one row per epoch, so that no row is there twice."""
         names = list(records[0])
         rows = ([f"{record[name]:.8g}" for name in names] for record in records)
         write_csv(self.epochs, names, rows)
 
     def read_epochs(self) -> list[dict[str, float]]:
-        """Read ``epochs.csv``.
+        """Return the rows of ``epochs.csv``, each with its numbers by column name.
 
         Raises:
             InputError: The file is missing or damaged.
@@ -241,22 +243,22 @@ class RunDirectory:
             raise InputError(f"cannot read {self.epochs}: {error}. Train the run again.") from error
         if not records or not all(map(_is_epoch, records)):
             raise InputError(
-                f"cannot read {self.epochs}: it has no rows, or some without sensible numbers."
+                f"cannot read {self.epochs}: it has no rows, or rows without valid numbers."
                 " Train the run again."
             )
         return records
 
     def save_checkpoint(self, content: dict[str, Any]) -> None:
-        """Save what a resumed run needs, tensors and plain values, atomically."""
-        # PyTorch's own writer answers a full disk with errors of its own kinds.
+        """Save the tensors and plain values that a resumed run needs, atomically."""
+        # Written to memory first, because `torch.save` raises other errors when the disk is full.
         stream = io.BytesIO()
         torch.save(content, stream)
         write_bytes(self.checkpoint, stream.getbuffer())
 
     def load_checkpoint(self) -> dict[str, Any] | None:
-        """Return the checkpoint, or ``None`` if there is none.
+        """Return the content of the checkpoint, or ``None`` if there is none.
 
-        It is loaded with ``weights_only``: a file from elsewhere cannot run code.
+        The file is loaded with ``weights_only``, so that a file from elsewhere cannot run code.
 
         Raises:
             InputError: The file is damaged.
@@ -277,23 +279,23 @@ class RunDirectory:
 
 
 class BusyError(InputError):
-    """Another process works in the folder."""
+    """Another process is working in the folder."""
 
 
 @contextlib.contextmanager
 def locked(file: Path, *, wait: float) -> Iterator[None]:
     """Hold a lock while the block runs.
 
-    The system releases it when the process ends, however it ends: a killed run leaves nothing that
-    has to be removed by hand.
+    The system releases the lock when the process ends, even if it is killed, so nobody has to
+    remove the lock by hand.
 
     Args:
-        file: File of the lock, in the folder that nobody else should write to.
-        wait: Seconds to wait for it; negative without an end.
+        file: File of the lock, in the folder that no other process should write to.
+        wait: Seconds to wait for the lock; a negative number waits without limit.
 
     Raises:
-        BusyError: Another process holds it.
-        InputError: There can be no such lock.
+        BusyError: Another process holds the lock.
+        InputError: The file cannot be locked.
     """
     lock = filelock.FileLock(file, timeout=wait)
     try:
@@ -313,23 +315,23 @@ def locked(file: Path, *, wait: float) -> Iterator[None]:
 
 
 def owns_folder(folder: Path, kind: str, marker: Path) -> bool:
-    """Return whether a folder is a run's or a study's, by the file that is written first.
+    """Return whether a folder already holds a run or a study; raise if it holds something else.
 
     Args:
-        folder: Folder that is to be written to.
-        kind: ``"run"`` or ``"study"``.
-        marker: File that the folder of such a kind holds.
+        folder: Folder that a run or a study will write to.
+        kind: ``"run"`` or ``"study"``, for messages.
+        marker: File that a run or a study writes first.
 
     Raises:
-        InputError: The folder is a file, or holds something else.
+        InputError: The path is a file, or the folder holds other files and no marker.
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: a {kind} needs a folder. Choose another `out`.")
-    # A process that was killed while it wrote the marker left a temporary file.
+    # A process that was killed while it wrote the marker may have left a temporary file.
     clear_leftovers(folder)
     if marker.is_file():
         return True
-    # The lock is a hidden file, so it can be left when somebody deletes a run's files.
+    # The lock is a hidden file, so it may remain when somebody deletes the files of a run.
     if folder.is_dir() and not all(
         entry.name == ".lock" or entry.name.startswith(TEMPORARY) for entry in folder.iterdir()
     ):
@@ -340,7 +342,9 @@ def owns_folder(folder: Path, kind: str, marker: Path) -> bool:
 
 
 def run_name(config: RunConfig, fingerprint: str) -> str:
-    """Return the folder name of a run: its network, its task, and its key with these images.
+    """Return the folder name of a run: its network, its task, and its key for the data.
+
+    ``fingerprint`` identifies the data: see :meth:`RunConfig.key`.
 
     >>> run_name(RunConfig(), "0123")
     'reference-...'
@@ -349,7 +353,7 @@ def run_name(config: RunConfig, fingerprint: str) -> str:
     """
     task = [str(config.degradation)] if config.degradation.steps else []
     task += [config.target.kind] if config.target.kind != "rgb" else []
-    # The name is for people, and short enough for every file system; the key makes it unique.
+    # The words are for people, and shortened to fit every file system. The key is unique.
     parts = [
         re.sub(r"[^A-Za-z0-9.]+", "-", text)[:limit].strip("-.")
         for text, limit in ((config.network_name, 40), *((each, 24) for each in task))
@@ -358,13 +362,13 @@ def run_name(config: RunConfig, fingerprint: str) -> str:
 
 
 def read_config(run: Path) -> RunConfig:
-    """Return the configuration of a run; one of an earlier version is read, too.
+    """Return the configuration of a run, also of a run of an earlier version.
 
     Args:
         run: The run directory.
 
     Raises:
-        InputError: There is none, it is damaged, or it needs a plug-in that is not loaded.
+        InputError: The configuration is missing or damaged, or needs a plug-in that is not loaded.
     """
     content = read_json(run / "config.json").get("config")
     if not isinstance(content, dict):

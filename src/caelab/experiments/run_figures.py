@@ -81,13 +81,13 @@ def draw_error(
 def draw_samples(
     file: Path, blocks: Iterable[Estimate], *, show_input: bool, title: str, footnote: str
 ) -> None:
-    """Draw blocks of images with the outputs below them and the PSNR of each.
+    """Draw three blocks of images, with the network's output and the PSNR below each image.
 
     Args:
         file: File to write.
-        blocks: The images with the smallest, middle and largest errors, as
-            :func:`choose_samples` chooses them.
-        show_input: Begin each block with a row of the network's inputs.
+        blocks: The images with the smallest, the middle and the largest errors, as
+            :func:`choose_samples` chooses them, with the network's inputs and outputs.
+        show_input: Whether each block begins with a row of the network's inputs.
         title: Title of the whole picture.
         footnote: Note about the data; may be empty.
     """
@@ -104,10 +104,10 @@ def draw_samples(
 
 
 def choose_samples(errors: np.ndarray, count: int) -> np.ndarray:
-    """Return the positions of the best, the middle and the worst images, ``int64 (3, K)``.
+    """Return the positions of the smallest, middle and largest of ``errors``, ``int64 (3, K)``.
 
-    Each row is ordered from the smaller error to the larger. K is ``count``, or the number of
-    images if there are fewer.
+    Each row is ordered from the smallest error to the largest. K is ``count``, or the number of
+    errors if there are fewer.
     """
     count = min(count, len(errors))
     order = np.argsort(errors, kind="stable")

@@ -1,4 +1,4 @@
-"""TensorBoard as a watcher of runs."""
+"""Show the errors of runs in TensorBoard during training."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,12 +9,12 @@ from caelab.experiments.run_directory import RunDirectory
 
 
 class TensorBoard:
-    """Writes what ``epochs.csv`` says as scalars for TensorBoard, to a folder for each run.
+    """Writes the columns of ``epochs.csv`` as scalars for TensorBoard, to one folder per run.
 
-    It is what ``run(config, watch=…)`` takes.
+    Pass an instance to :func:`~caelab.experiments.run.run` as ``watch``.
 
     Args:
-        folder: Folder of all runs; a run's folder in it has the name of its run directory.
+        folder: Folder for all runs. Each run gets a folder in it, named like its run directory.
 
     Raises:
         InputError: TensorBoard is not installed.
@@ -28,7 +28,7 @@ class TensorBoard:
         self._folder, self._make_writer = folder, SummaryWriter
 
     def __call__(self, directory: RunDirectory) -> OnEpoch:
-        """Return the function that writes a row.
+        """Return the function that writes the values of each epoch.
 
         Raises:
             InputError: The folder cannot be written to.
@@ -43,7 +43,7 @@ class TensorBoard:
             for name, value in row.items():
                 if name != "epoch":
                     writer.add_scalar(name, value, int(row["epoch"]))
-            # At once, as people look at it while the run is trained.
+            # Flushed after each epoch, because people look at TensorBoard during training.
             writer.flush()
 
         return write
