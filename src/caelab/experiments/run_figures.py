@@ -87,7 +87,7 @@ def draw_samples(
         file: File to write.
         blocks: The images with the smallest, the middle and the largest errors, as
             :func:`choose_samples` chooses them, with the network's inputs and outputs.
-        show_input: Whether each block begins with a row of the network's inputs.
+        show_input: True to begin each block with a row of the network's inputs.
         title: Title of the whole picture.
         footnote: Note about the data; may be empty.
     """
