@@ -99,8 +99,8 @@ class DataConfig(Table):
     source: str = Field(
         default="auto",
         description=(
-            "A path, 'cifar10', 'photos' (built in), or 'auto': the path in CAELAB_DATA, or else"
-            " CIFAR-10 (found on this machine or downloaded), or else the photos."
+            "A path, 'cifar10', 'photos', or 'auto': the path in CAELAB_DATA, else CIFAR-10 (may be"
+            " downloaded), else photos."
         ),
     )
     size: Annotated[str | int, BeforeValidator(read_size)] = Field(
@@ -172,8 +172,7 @@ class TargetConfig(Table):
     kind: Annotated[str, KindName(_TargetNames())] = Field(
         default="rgb",
         description=(
-            "What the network predicts: the image (rgb), its two chroma planes (chroma), or a"
-            " distribution over chroma bins (bins)."
+            "What is predicted: the image, its chroma, or a distribution over chroma bins."
         ),
     )
     color_space: Literal["ycbcr", "lab", "oklab"] = Field(
@@ -212,7 +211,7 @@ class StartConfig(Table):
     )
     run: str | None = Field(
         default=None,
-        description="Finished run to train for more epochs; by default, with its own parameters.",
+        description="Finished run to train for more epochs with its own parameters.",
     )
     fingerprint: str | None = Field(
         default=None,
@@ -249,10 +248,7 @@ class RunConfig(Table):
     start: StartConfig = StartConfig()
     degradation: ParsedDegradation = Field(
         default=Degradation(),
-        description=(
-            "Change that turns clean images into the network's input, such as gray or"
-            " noise0.1+blur1."
-        ),
+        description="Change of the input that the network undoes, such as gray or noise0.1+blur1.",
     )
     target: TargetConfig = TargetConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
@@ -296,11 +292,11 @@ class RunConfig(Table):
     seed: int = Field(
         default=0,
         ge=0,
-        description="Seed of all randomness except the shuffle before the split.",
+        description="Seed of all randomness except the split's shuffle.",
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto",
-        description="Device that computes; auto takes cuda, or else mps (Apple), or else cpu.",
+        description="Device; auto takes cuda, else mps (Apple), else cpu.",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto",
