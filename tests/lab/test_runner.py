@@ -173,7 +173,9 @@ def test_what_is_missing_or_damaged_is_said_and_left_out(lab: Lab, tmp_path: Pat
     told = json.loads((tmp_path / "report" / "results.json").read_text())
     assert set(told["runs"]) == set(lab.results["runs"]) - {gone, damaged}
     assert any(gone in problem and "there is no run" in problem for problem in told["problems"])
-    assert any(damaged in problem and "lacks numbers" in problem for problem in told["problems"])
+    assert any(
+        damaged in problem and "is missing or wrong" in problem for problem in told["problems"]
+    )
     assert [len(study["rows"]) for study in told["studies"].values()] == [1, 1, 2]
     page = (tmp_path / "report" / "report.md").read_text()
     assert "exercise-1: 1 of 2 runs are finished and whole" in page

@@ -100,7 +100,7 @@ def test_the_command_is_the_configuration(changed: dict[str, object]) -> None:
 def test_what_cannot_be_shipped_is_said_and_leaves_nothing(
     shelf: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(InputError, match="'Best 64' is no name for a model"):
+    with pytest.raises(InputError, match="'Best 64' cannot be the name of a model"):
         publish(run, "Best 64")
     (tmp_path / "unfinished").mkdir()
     with pytest.raises(InputError, match="is not a finished run"):
@@ -144,7 +144,7 @@ def test_onnx_lies_beside(shelf: Path, run: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(
         publishing, "MAX_BYTES", made.weights.stat().st_size + 1000
     )  # room for the weights alone
-    with pytest.raises(InputError, match="Leave its ONNX file out"):
+    with pytest.raises(InputError, match="Leave out its ONNX file"):
         publish(run, "tiny", force=True)
     assert {file.name: file.read_bytes() for file in shelf.iterdir()} == before
     publish(run, "tiny", force=True, onnx=False)

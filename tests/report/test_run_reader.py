@@ -48,7 +48,7 @@ def test_runs_that_differ_in_the_seed_are_a_group(two_seeds: list[Path]) -> None
     [
         ("result.json", None, "is not finished"),
         ("result.json", "{", "cannot read"),
-        ("result.json", '{"test": {"mse": null}}', "lacks numbers"),
+        ("result.json", '{"test": {"mse": null}}', "is missing or wrong"),
         ("weights.safetensors", None, "weights.safetensors is missing"),
         ("epochs.csv", "epoch\n", "has no rows"),
         ("config.json", "[]", "should hold a JSON object"),
