@@ -142,7 +142,10 @@ def test_a_mistyped_command_gets_a_suggestion(caelab: Call) -> None:
     ("arguments", "said"),
     [
         (("describe",), "error: NETWORK is missing. Write caelab describe [OPTIONS] NETWORK."),
-        (("describe", "unet", "--size", 0), "--size 0: should be a side of 1 to 65536 pixels, or HEIGHTxWIDTH."),
+        (
+            ("describe", "unet", "--size", 0),
+            "--size 0: should be a side of 1 to 65536 pixels, or HEIGHTxWIDTH.",
+        ),
         (("evaluate", "x", "--part", "a"), "--part a: should be train, validation, test or all."),
         (("colorize", "x", "--saturation", "x"), "--saturation x: should be a number from 0 to 10"),
         (("denoise", "x", "--degradation", "blur1"), "Use `caelab restore`"),
