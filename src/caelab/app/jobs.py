@@ -45,7 +45,7 @@ class Job:
     state: str = "waiting"
     error: str | None = None
     result: Any = None
-    cancelled: threading.Event = field(default_factory=threading.Event)
+    canceled: threading.Event = field(default_factory=threading.Event)
 
     @property
     def ended(self) -> bool:
@@ -59,7 +59,7 @@ class Job:
             InputError: The server ends.
         """
         self.done += 1
-        if self.cancelled.is_set():
+        if self.canceled.is_set():
             raise InputError("the page was closed.")
 
 
@@ -120,7 +120,7 @@ class Jobs:
         """Stop all jobs at their next step, and wait for that."""
         with self._lock:
             for job in self._jobs.values():
-                job.cancelled.set()
+                job.canceled.set()
         for lane in self._lanes.values():
             lane.shutdown(cancel_futures=True)
 
