@@ -65,7 +65,7 @@ def test_wrong_input_is_said(study: Path) -> None:
         ((run, run.with_name("none")), "there is no run"),
         (
             (run, run, "--metric", "beauty"),
-            "there is no metric beauty. There are: mse, psnr",
+            "there is no metric beauty. The metrics are mse, psnr",
         ),
     ]:
         answer = call("compare", *words)

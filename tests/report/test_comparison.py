@@ -81,16 +81,16 @@ def test_runs_of_one_name_are_told_apart_by_their_paths(small_study: Any, tmp_pa
         (lambda run: shutil.rmtree(run), "there is no run"),
         (
             lambda run: change(run, data={"fingerprint": "0" * 32, "where": "/elsewhere"}),
-            "their data are .*elsewhere",
+            "their images are from .*elsewhere",
         ),
-        (lambda run: change(run, config={"data": {"split_seed": 7}}), "split_seed is 0 and 7"),
+        (lambda run: change(run, config={"data": {"split_seed": 7}}), "split_seed is 0 in one run and 7"),
         (
             lambda run: rewrite(run, index=np.arange(12)),
-            "the images listed in their per_image.npz differ",
+            "their files per_image.npz list different images",
         ),
         (
             lambda run: rewrite(run, mse=np.full(12, np.nan)),
-            "not finite for 12 images. Train it again.",
+            "not finite for 12 images. Train this run again.",
         ),
     ],
 )

@@ -1,7 +1,7 @@
 """The answers of a report as typed numbers: the schema of ``results.json``.
 
-The modules of the exercises define the answers; templates turn them into sentences. Where a
-number is unknown, the file has ``null``.
+The module of each exercise defines the class of its answer, and templates turn the answers into
+sentences. ``results.json`` has ``null`` in place of an unknown number.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ from caelab.report.shortcomings import Shortcomings
 from caelab.report.study_baselines import LinearAnswer
 
 SCHEMA = 2
-"""Version of the schema. It rises when a field is removed or changes its meaning."""
+"""Version of the schema. The version rises when a field is removed or changes its meaning."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,20 +34,22 @@ class DataAnswer:
 
     Attributes:
         name: Name of the data set, such as ``cifar10``.
-        note: What is particular about its source; may be empty.
-        fingerprint: Hash of all pixels.
-        side: Height and width of the images in pixels; a text, ``48x96``, where they differ.
-        images: Smallest and largest number of images for ``train``, ``validation`` and ``test``
-            among runs with the same test images.
-        split: ``pooled`` for 80 / 10 / 10 percent of all images, ``official`` for the data set's
-            own test images, which are kept apart.
+        note: Remark about the source of the images, such as which pictures were left out; usually
+            empty.
+        fingerprint: Hash of the images and their classes.
+        side: Height and width of the images in pixels: one number if they are equal, otherwise a
+            text such as ``48x96``.
+        images: Smallest and largest number of images in each part, ``train``, ``validation`` and
+            ``test``, over all runs that have the same test images.
+        split: ``pooled`` if the images are split at random into 80% for training, 10% for
+            validation and 10% for the test; ``official`` if the data set has its own test images.
         split_seed: Seed of the split.
-        mean: Mean of each channel of the training images, which is subtracted from the input; empty
-            if the input is not normalized.
-        std: Standard deviation of each channel, by which the input is divided; empty if the input
-            is not normalized.
-        others: Names of data sets whose runs have other test images.
-        channels: Channels of the images.
+        mean: Mean of each channel over the training images. Normalization subtracts it from the
+            network's input. Empty without normalization.
+        std: Standard deviation of each channel over the training images. Normalization divides the
+            network's input by it. Empty without normalization.
+        others: Names of the data sets of runs that have other test images.
+        channels: Number of channels of an image.
     """
 
     name: str
@@ -64,23 +66,25 @@ class DataAnswer:
 
     @property
     def pixels(self) -> str:
-        """Height and width, such as ``32×32``."""
+        """Height and width of the images in pixels as text, such as ``32×32``."""
         return "×".join(map(str, sides(self.side)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """One answer for each question; ``None`` where no run can answer it.
+    """Answers to the questions of the exercises; ``None`` where no run can answer a question.
 
     Attributes:
-        data: 1.1: the images, their split and their normalization.
-        reconstruction: 1.2: error by epoch and test error of the reference network.
-        size: 2.1: size of its code.
-        studies: 2.2: effects of architectures, by the name of their study.
-        linear: 2.2: its networks against PCA, by the name of the study.
-        colors: 3.1: colors of gray images, and 3.2: ideas that were tried.
-        shortcomings: 3.2: what the best colorizer does badly.
-        restorations: Restorations of other degradations, which are no part of the assignment.
+        data: Exercise 1.1: the images, their split and their normalization.
+        reconstruction: Exercise 1.2: error by epoch and test error of a network that reconstructs
+            images: the preset ``reference`` if it was trained, otherwise another network.
+        size: Exercise 2.1: size of the code of the network in ``reconstruction``.
+        studies: Exercise 2.2: effects of the architecture on the error, by the name of the study.
+        linear: Exercise 2.2: the networks of a study against PCA, by the name of the study.
+        colors: Exercises 3.1 and 3.2: networks that color gray images, and the effects of ideas.
+        shortcomings: Exercise 3.2: what the best colorizer does badly.
+        restorations: Networks that undo other degradations, such as noise. The exercises do not
+            ask about them.
     """
 
     data: DataAnswer
@@ -98,8 +102,8 @@ class RunRecord:
     """What a run left in its directory.
 
     Attributes:
-        config: Content of ``config.json``, without the path of the images.
-        data: Name and fingerprint of the images.
+        config: Content of ``config.json``, with names in place of paths.
+        data: Name and fingerprint of the images, with remarks on their source.
         environment: Content of ``environment.json``.
         result: Content of ``result.json``.
         epochs: Rows of ``epochs.csv``.
@@ -114,14 +118,14 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRecord:
-    """The finished part of a study.
+    """The state and the results of a study.
 
     Attributes:
-        question: Question that it asks.
-        planned: Number of all its runs, finished or not.
-        unfinished: Label and seed of the runs without a row.
-        failures: Label, seed and message of the runs that failed.
-        rows: A row for each finished run.
+        question: Question that the study asks.
+        planned: Number of the study's runs, finished or not.
+        unfinished: Label and seed of each run that has no row.
+        failures: Label, seed and error message of each run that failed.
+        rows: One row for each finished run whose directory can be read.
     """
 
     question: str
@@ -138,12 +142,13 @@ class Results:
     Attributes:
         schema: Version of this schema.
         caelab: Version of caelab.
-        lab: Plan of the lab; its fields are empty if the report is not that of a lab.
-        problems: Messages of what is wrong with folders and files.
-        answers: The answers.
+        lab: Plan of the lab that the report is about; without a lab all fields are empty.
+        problems: One message for each folder or file that is missing, damaged or unfinished.
+        answers: Answers to the questions of the exercises.
         runs: Every run by the name of its directory.
         studies: Every study by its name.
-        tables: Tables of the report: ``section``, ``name``, ``caption``, ``columns``, ``rows``.
+        tables: Tables of the report. Each has a ``section``, ``name``, ``caption``, ``columns`` and
+            ``rows``.
     """
 
     schema: int
@@ -159,7 +164,7 @@ class Results:
 _RESULTS = TypeAdapter(Results)
 
 
-# JSON has no NaN; pydantic writes `null` instead.
+# JSON has no NaN. Pydantic writes `null` instead, so every number in the schema may be `null`.
 class _Schema(GenerateJsonSchema):
     def float_schema(self, schema: Any) -> JsonSchemaValue:  # noqa: ARG002
         return {"type": ["number", "null"]}
@@ -169,17 +174,17 @@ class _Schema(GenerateJsonSchema):
 
 
 def results_schema() -> dict[str, Any]:
-    """Return the JSON schema of ``results.json``, which ``docs/results-schema.json`` holds."""
+    """Return the JSON schema of ``results.json``; a copy is in ``docs/results-schema.json``."""
     return _RESULTS.json_schema(schema_generator=_Schema, mode="serialization")
 
 
 def results_json(inputs: ReportInputs, answers: Answers, tables: list[dict[str, Any]]) -> str:
-    """Return the content of ``results.json``, without paths, which are of no use elsewhere.
+    """Return the content of ``results.json``, without any path of this machine.
 
     Args:
-        inputs: Runs and studies.
-        answers: The answers.
-        tables: Tables of the report.
+        inputs: Runs and studies that the report is about.
+        answers: Answers to the questions of the exercises.
+        tables: Tables of the report, as in ``Document.tables``.
     """
     results = Results(
         schema=SCHEMA,
@@ -214,8 +219,8 @@ def results_json(inputs: ReportInputs, answers: Answers, tables: list[dict[str, 
 
 
 def answer_data(main: FinishedRun, runs: Sequence[FinishedRun]) -> DataAnswer:
-    """Return what the images of ``main`` are, and how all ``runs`` divide them."""
-    # Only runs with the same images, whose parts can be compared.
+    """Describe the images of the run ``main``, and how the other ``runs`` on them split them."""
+    # Runs on other images would say nothing about how many of these images are in each part.
     alike = [run.result["images"] for run in runs if run.images == main.images]
     normalization = main.result["normalization"]
     return DataAnswer(

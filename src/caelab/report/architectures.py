@@ -1,10 +1,12 @@
 """Exercise 2: from the rows of a study to typed answers about architectures.
 
-    rows ──► architectures ──► effects · code size · equal size · Pareto front ──► template
-    a run    over seeds        of what the study varied                            study.md.j2
+    rows ──────► networks ────────► effects · code size · equal size · Pareto front ──► template
+    one per run  means over seeds   relations between architecture and test error       study.md.j2
 
-Errors are mean squared errors of the test images, in [0, 1]. A run whose error is not a positive,
-finite number is counted and left out.
+A study varies a base network: each factor, such as the kernel size, has levels, and each level is a
+network that differs from the base in this factor. A study can also list networks without a factor.
+Errors are mean squared errors of the test images, whose pixels are in [0, 1]. A run has failed if
+its error is not a positive, finite number; failed runs are counted and otherwise left out.
 """
 
 import itertools
@@ -29,7 +31,7 @@ from caelab.networks.description import Description
 from caelab.networks.layers.base import size_of
 
 _ALSO = {"code shape": "code_shape", "narrowest": "narrowest", "decoder": "decoder"}
-"""What can differ from the base besides what a factor says: name and attribute."""
+"""Properties that a level may change besides its factor: the name of each and its attribute."""
 
 CODE = "code"
 """Name of the factor whose levels differ from the base only in the size of the code."""
@@ -37,27 +39,29 @@ CODE = "code"
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """One network of a study over its seeds.
+    """One network of a study, with the results of its runs over seeds.
 
     Attributes:
         label: Name of the network in the study.
-        factor: Name of what was varied; empty for the base and for explicit networks.
+        factor: Name of the factor that was varied; empty for the base and for networks without a
+            factor.
         level: Level of the factor; empty without a factor.
         network: Text of the network.
-        code_size: Numbers in the code; ``None`` without a code.
+        code_size: Number of values in the code; ``None`` without a code.
         code_shape: Shape of the code (C, H, W); ``None`` without a code.
-        narrowest: Numbers in the smallest representation that everything passes through.
-        skip_around_code: Whether a skip connection runs around the code, which then is no
+        narrowest: Number of values in the smallest representation that everything passes through.
+        skip_around_code: Whether a skip connection runs around the code. Such a code is no
             bottleneck.
         decoder: Kinds of the layers after the code; empty without a code or a description.
-        expands: True if the code has more numbers than an image.
+        expands: Whether the code has more values than an image.
         weights: Number of weights and biases.
-        multiply_accumulates: Multiply-accumulates for one image.
-        seconds_per_epoch: Median over seeds.
-        errors: Test error by seed.
-        mse: Mean test error, with its interval over seeds, by moderated variances.
-        validation_mse: Mean validation error over seeds, by which networks are chosen.
-        failed: Number of runs without a positive, finite error.
+        multiply_accumulates: Number of multiply-accumulates for one image.
+        seconds_per_epoch: Training time per epoch in seconds, median over seeds.
+        errors: Test error by seed, without failed runs.
+        mse: Mean test error with its interval over seeds, which uses the spread of all networks
+            of the study.
+        validation_mse: Mean validation error over seeds; the best network is chosen by it.
+        failed: Number of failed runs: those whose test error is not a positive, finite number.
     """
 
     label: str
@@ -80,12 +84,12 @@ class Architecture:
 
     @property
     def area(self) -> int | None:
-        """Height times width of the code."""
+        """Height times width of the code; ``None`` without a code."""
         return self.code_shape[1] * self.code_shape[2] if self.code_shape else None
 
     @property
     def bottleneck(self) -> int | None:
-        """Numbers in the code, where it is a bottleneck."""
+        """Number of values in the code; ``None`` without a code or if it is no bottleneck."""
         return None if self.skip_around_code else self.code_size
 
     @property
@@ -95,27 +99,28 @@ class Architecture:
 
     @property
     def varied(self) -> str:
-        """Name of the factor as text; empty without a factor."""
+        """Name of the factor, with spaces for underscores; empty without a factor."""
         return self.factor.replace("_", " ")
 
 
-# Answers hold networks themselves, which figures draw; in `results.json` each is described once.
+# Figures need the whole networks; `results.json` has labels in their place, so that it describes
+# each network only once.
 Named = Annotated[Architecture, PlainSerializer(lambda each: each.label, return_type=str)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class LevelEffect:
-    """The effect of a level of a factor on the base.
+    """The effect of one level of a factor, compared with the base.
 
     Attributes:
         architecture: Network with that level.
-        same_code: True if its code has as many numbers as the base's.
-        also: What else differs from the base, besides what the factor says: ``code shape``;
-            ``narrowest``, the size of the narrowest representation; ``decoder``, the number or the
-            kinds of its layers.
-        contrast: Its test error as a multiple of the base's, and the verdict.
+        same_code: Whether the network's code has as many values as the base's.
+        also: Properties that differ from the base's although the factor does not name them:
+            ``code shape``; ``narrowest``, the size of the narrowest representation; ``decoder``,
+            the number or the kinds of the decoder's layers.
+        contrast: Test error of the network as a multiple of the base's, with a verdict.
         cost_ratios: ``weights`` and ``code_size`` as multiples of the base's; ``None`` where the
-            base has none.
+            base has none and the network has some.
     """
 
     architecture: Named
@@ -126,11 +131,11 @@ class LevelEffect:
 
     @property
     def factor(self) -> str:
-        """Name of the factor as text."""
+        """Name of the factor, with spaces for underscores."""
         return self.architecture.varied
 
 
-# An effect is described once, too.
+# In `results.json`, a ranking has the labels of networks in place of whole effects.
 Ranked = Annotated[
     LevelEffect, PlainSerializer(lambda each: each.architecture.label, return_type=str)
 ]
@@ -138,12 +143,12 @@ Ranked = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """The change of the error from one network to the next larger one.
+    """The change of the error between two networks that are neighbors by size of code or area.
 
     Attributes:
-        first: The smaller one.
-        second: The larger one.
-        doubling: Factor on the error for each doubling of the size between the two.
+        first: Network with the smaller size.
+        second: Network with the larger size.
+        doubling: Factor by which the error changes for each doubling of the size between the two.
     """
 
     first: Named
@@ -153,13 +158,14 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Interaction:
-    """How much two changes do together beyond what each of them does alone.
+    """The effect of two changes together, compared with the product of their single effects.
 
     Attributes:
         architecture: Network with both changes.
-        alone: Networks with one of them each.
-        contrast: Test error of the network with both, as a multiple of the base's error times the
-            factors of both single changes, and the verdict; 1 if the changes do not interact.
+        alone: The two networks with one of the changes each.
+        contrast: Test error of the network with both changes as a multiple of the expected error,
+            with a verdict; the multiple is 1 if the changes do not interact. The expected error is
+            the base's, multiplied by the effects of both single changes.
     """
 
     architecture: Named
@@ -169,15 +175,17 @@ class Interaction:
 
 @dataclass(frozen=True, kw_only=True)
 class FamilyAnswer:
-    """The relation between code size and error where only the code changes.
+    """The relation between code size and error among networks that differ only in their code.
 
     Attributes:
-        architectures: The base and the levels of the factor ``CODE``, by rising code size.
-        doubling: Factor on the error for each doubling of the code, on average.
-        steps: Factors on the error for each doubling between neighboring sizes.
-        capped: The smallest code from which on the narrowest representation keeps its size, as it
-            is another one; ``None`` where it grows with the code to the end.
-        flattens: Whether from there on each step changes the error less than any step before.
+        architectures: The base and the levels of the factor ``code``, by rising code size.
+        doubling: Factor by which the error changes for each doubling of the code size, on average.
+        steps: The same factor between each two neighboring code sizes.
+        capped: Network with the smallest code beyond which the narrowest representation does not
+            grow, because another layer is narrower than the code; ``None`` if it grows up to the
+            largest code.
+        flattens: Whether each step that begins at ``capped`` or later changes the error less than
+            each step before.
     """
 
     architectures: tuple[Named, ...]
@@ -192,13 +200,14 @@ class CodeSizeAnswer:
     """The relation between code size and error across all architectures.
 
     Attributes:
-        architectures: Networks whose code is a bottleneck, each network once.
+        architectures: Networks whose code is a bottleneck; a network with several labels counts
+            once.
         skipped: Labels of networks left out because a skip connection runs around their code.
         codeless: Labels of networks left out because they have no code.
         spearman: Rank correlation of code size and error.
-        confounders: Rank correlation of the error with what often grows with the code: the code's
-            ``area``, and ``weights``.
-        held: Partial rank correlation of code size and error, given area and weights.
+        confounders: Rank correlations of the error with two properties that often grow with the
+            code: its ``area``, height times width, and the network's number of ``weights``.
+        held: Partial rank correlation of code size and error, controlled for area and weights.
     """
 
     architectures: tuple[Named, ...]
@@ -211,17 +220,18 @@ class CodeSizeAnswer:
 
 @dataclass(frozen=True, kw_only=True)
 class EqualSizeAnswer:
-    """The comparison of area and channels at one code size.
+    """The relation between the shape of the code and the error, at one size of the code.
 
     Attributes:
-        size: Numbers in the code.
-        ranking: Networks with such a code, best first; empty if there are fewer than two shapes.
-        maps: Networks that are compared, by rising area: the first network of each area above 1,
-            because a code of a single pixel is a dense one. Only explicit networks, if they have
-            two areas or more; otherwise any.
-        doubling: Factor on the error for each doubling of the area at half the channels, on
-            average; ``None`` with fewer than two areas.
-        steps: Factors on the error for each doubling between neighboring areas.
+        size: Number of values in the code.
+        ranking: Networks whose code has this size, by rising error; empty if ``maps`` has fewer
+            than two networks.
+        maps: Networks whose areas are compared, by rising area: the first network of each area
+            larger than one pixel, because a code of one pixel is a dense layer. They are networks
+            without a factor if those have two areas or more; otherwise any networks.
+        doubling: Factor by which the error changes for each doubling of the area with half the
+            channels, on average; ``None`` with fewer than two areas.
+        steps: The same factor between each two neighboring areas.
     """
 
     size: int
@@ -233,21 +243,23 @@ class EqualSizeAnswer:
 
 @dataclass(frozen=True, kw_only=True)
 class Analysis:
-    """The answers of a study.
+    """The answers of one study about architectures.
 
     Attributes:
         architectures: All networks in the order of the rows.
-        base: Network that effects are measured from; ``None`` where it has no finished run.
-        best: Best network by validation error; ``None`` without any run.
-        effects: Effects of every level of every factor.
-        ranking: The largest certain effect of each factor at the base's code size, by falling
-            size.
-        interactions: Interactions of every two levels of crossed factors.
-        family: Relation between code size and error where only the code changes; ``None`` with
-            fewer than three sizes.
+        base: Network that the others are compared with; ``None`` if all of its runs failed or are
+            missing.
+        best: Network with the smallest validation error; ``None`` if no run has one.
+        effects: Effect of every level of every factor.
+        ranking: The largest certain effect of each factor among networks with the base's code
+            size. The largest of these effects comes first.
+        interactions: Interaction of every two levels of crossed factors.
+        family: Relation between code size and error among networks that differ only in their code;
+            ``None`` with fewer than three sizes.
         code_size: Relation between code size and error across all architectures.
-        equal_size: Comparison of area and channels at one code size.
-        front: Networks that no other beats in both error and number of weights, by rising weights.
+        equal_size: Relation between the shape of the code and the error, at one size of the code.
+        front: Networks for which no other network has both a smaller error and fewer weights (the
+            Pareto front), by rising number of weights.
     """
 
     architectures: tuple[Architecture, ...]
@@ -263,7 +275,7 @@ class Analysis:
 
     @property
     def measured(self) -> list[Architecture]:
-        """Networks with a finite error."""
+        """Networks with at least one run that has not failed."""
         return [each for each in self.architectures if each.errors]
 
 
@@ -277,10 +289,10 @@ def analyze(
     """Answer the questions about architectures from the rows of a study.
 
     Args:
-        rows: Finished runs, of any seeds.
+        rows: One row for each finished run.
         descriptions: Descriptions of the networks by label; without them decoders are not compared.
-        base: Label of the network that effects are measured from.
-        seed: Seed of the bootstrap's resamples.
+        base: Label of the network that the others are compared with.
+        seed: Seed of the bootstrap, which gives the correlations their intervals.
     """
     gathered = summarize(rows, descriptions)
     errors = moderate({each.label: each.errors.values() for each in gathered})
@@ -291,7 +303,7 @@ def analyze(
         for each in gathered
     )
     measured = [each for each in architectures if each.errors]
-    # A network that is a level of several factors is one architecture, and counts once.
+    # A network that is a level of several factors has several labels, but counts once.
     distinct = list({each.network: each for each in reversed(measured)}.values())[::-1]
     reference = next((each for each in measured if each.label == base), None)
     on_front = pareto_front(error_points(measured, "weights"))
@@ -299,7 +311,7 @@ def analyze(
     return Analysis(
         architectures=architectures,
         base=reference,
-        # By validation, because the test images must not choose what they measure.
+        # Validation images choose the network, so that its test error stays unbiased.
         best=min(
             (each for each in measured if math.isfinite(each.validation_mse)),
             key=lambda each: each.validation_mse,
@@ -318,11 +330,11 @@ def analyze(
 def summarize(
     rows: Iterable[StudyRow], descriptions: Mapping[str, Description] | None = None
 ) -> tuple[Architecture, ...]:
-    """Gather the rows of each label, in order of first appearance.
+    """Combine the rows of each label into one network, in the order in which labels first appear.
 
     Args:
-        rows: Rows of a study.
-        descriptions: Descriptions of the networks by label, as far as they are known.
+        rows: One row for each finished run.
+        descriptions: Descriptions of the networks by label; some or all may be missing.
     """
     groups: dict[str, list[StudyRow]] = {}
     for row in rows:
@@ -356,7 +368,15 @@ def _architecture(rows: Sequence[StudyRow], description: Description | None) -> 
 
 
 def error_points(architectures: Sequence[Architecture], attribute: str) -> np.ndarray:
-    """Return a property of networks and their test MSE, ``float64 (N, 2)``."""
+    """Return the points of networks in a plot of test MSE against a property.
+
+    Args:
+        architectures: Networks to plot.
+        attribute: Name of the property, an attribute of ``Architecture``.
+
+    Returns:
+        Value of the property and mean test MSE of each network, ``float64 (N, 2)``.
+    """
     points = [(getattr(each, attribute), each.mse.estimate) for each in architectures]
     return np.array(points, np.float64).reshape(-1, 2)
 
@@ -365,7 +385,7 @@ def _effects(
     measured: Sequence[Architecture], base: Architecture, errors: ModeratedErrors
 ) -> tuple[LevelEffect, ...]:
     levels = [each for each in measured if each.factor and CROSS not in each.factor]
-    # Explicit networks are no levels: each additional comparison would widen all intervals.
+    # Networks without a factor are left out, because each comparison widens all intervals.
     contrasts = errors.against(base.label, labels=[each.label for each in levels])
     return tuple(
         LevelEffect(
@@ -403,7 +423,7 @@ def _interactions(
     measured: Sequence[Architecture], base: Architecture, errors: ModeratedErrors
 ) -> tuple[Interaction, ...]:
     single = [each for each in measured if each.factor and CROSS not in each.factor]
-    # A combination has the names of both factors and levels, in an order that is not known here.
+    # A combination has the names of both factors and levels; either factor may come first.
     pairs = {
         (CROSS.join((one.factor, other.factor)), CROSS.join((one.level, other.level))): (one, other)
         for one, other in itertools.permutations(single, 2)
@@ -413,6 +433,7 @@ def _interactions(
         for each in measured
         if (each.factor, each.level) in pairs
     }
+    # In logarithms, the expected error is the sum of both single changes' errors less the base's.
     contrasts = errors.contrasts(
         {
             label: {label: 1.0, one.label: -1.0, other.label: -1.0, base.label: 1.0}
@@ -427,7 +448,7 @@ def _interactions(
 
 def _ratio(value: int | None, base: int | None) -> float | None:
     if value == base:
-        # Two networks without a code have equal codes, although there is nothing to divide.
+        # This includes two networks without a code, for which there is no number to divide.
         return 1.0
     return (value or 0) / base if base else None
 
@@ -437,19 +458,24 @@ def _family(
 ) -> FamilyAnswer | None:
     levels = [each for each in measured if each.factor == CODE or each is base]
     sizes = {each.label: each.bottleneck for each in levels if each.bottleneck}
-    # A line fits any two sizes exactly, so that two say nothing about a relation.
+    # A line fits any two points exactly, so two sizes say nothing about the relation.
     if len({*sizes.values()}) < 3:
         return None
     doubling = errors.contrasts({"doubling": errors.slope(sizes)})["doubling"]
     ordered = sorted((each.code_size or 0, each.label, each) for each in levels if each.bottleneck)
     family = tuple(each for *_, each in ordered)
     steps = _steps({each.code_size or 0: each for each in reversed(family)}, errors)
-    # Equal at the end and not to the code's size: it is a representation before or after the code.
+    # `end` has the networks whose narrowest representation is as large as the largest code's. If
+    # that is not the code itself, it is another layer's output, which does not grow with the code.
     end = [each for each in family if each.narrowest == family[-1].narrowest]
     capped = end[0] if family[-1].narrowest != family[-1].code_size and len(end) > 1 else None
     before, after = (
-        [abs(math.log(each.doubling.ratio.estimate)) for each in steps if (each.first in end) == at]
-        for at in (False, True)
+        [
+            abs(math.log(each.doubling.ratio.estimate))
+            for each in steps
+            if (each.first in end) == in_end
+        ]
+        for in_end in (False, True)
     )
     return FamilyAnswer(
         architectures=family,
@@ -461,7 +487,7 @@ def _family(
 
 
 def _steps(by_size: Mapping[int, Architecture], errors: ModeratedErrors) -> tuple[Step, ...]:
-    """Compare each network with the next larger one; the intervals of all steps hold together."""
+    """Compare each network with the next larger one; intervals of the steps are simultaneous."""
     pairs = [*itertools.pairwise(sorted(by_size))]
     slopes = {
         by_size[second].label: errors.slope({by_size[each].label: each for each in (first, second)})
@@ -482,8 +508,8 @@ def _code_size(distinct: Sequence[Architecture], seed: int) -> CodeSizeAnswer:
     coded = tuple(each for each in distinct if each.bottleneck is not None)
     errors = [each.mse.estimate for each in coded]
     sizes = [each.code_size or 0 for each in coded]
-    # Area and weights often grow with the code, and may cause what looks like an effect of its
-    # size.
+    # Area and weights often grow with the code, and may cause what looks like an effect of the
+    # code's size.
     others = {name: [getattr(each, name) for each in coded] for name in ("area", "weights")}
     return CodeSizeAnswer(
         architectures=coded,
@@ -502,15 +528,16 @@ def _equal_size(
 ) -> EqualSizeAnswer:
     size = 0
     maps: dict[int, Architecture] = {}
-    # Explicit networks are made for this question; levels of factors are used only without them.
+    # In a study, networks without a factor are meant for this question. Levels of factors are used
+    # only if those networks have fewer than two areas.
     for candidates in ([each for each in distinct if not each.factor], distinct):
         if len(maps) < 2:
             by_size: dict[int, dict[int, Architecture]] = {}
             for each in candidates:
-                # A code of one pixel is a dense layer, which the question of area does not concern.
+                # A code of one pixel is a dense layer: it has no area to compare.
                 if each.bottleneck and each.area and each.area > 1:
                     by_size.setdefault(each.bottleneck, {}).setdefault(each.area, each)
-            # The comparison is made at the size with most shapes.
+            # The comparison is made at the code size that has the most areas.
             size = max(by_size, key=lambda size: (len(by_size[size]), size), default=0)
             maps = by_size.get(size, {})
     areas = {maps[area].label: area for area in sorted(maps)}

@@ -1,4 +1,8 @@
-"""Exercise 3: runs that color gray images, compared in numbers and pictures."""
+"""Exercise 3: runs that color gray images, compared in numbers and pictures.
+
+Runs that differ only in their seed form a variant. One variant is the base; the others are ideas
+for improving the base.
+"""
 
 import itertools
 from collections.abc import Iterator, Mapping
@@ -22,29 +26,31 @@ from caelab.report.run_differences import (
 from caelab.report.run_images import RunImages
 
 COLUMNS = ("mse", "psnr", "mae", "chroma_mse", "ciede2000", "accuracy2", "accuracy5")
-"""Metrics of the table besides colorfulness, in the order of its columns."""
+"""Metrics that have a column in the table of variants, in this order; colorfulness comes last."""
 
 IMAGES = 10
-"""Number of test images in a strip."""
+"""Number of test images in each row of a picture."""
 
 ROWS = 6
-"""Largest number of variants in a strip: the best by validation."""
+"""Largest number of variants in a picture; those with the smallest validation errors are shown."""
 
 SMALLER = 0.5
-"""A network with a smaller share of the base's weights is no idea on it, but another network."""
+"""Smallest number of weights of an idea, as a share of the base's number of weights. A variant with
+fewer weights is reported as a smaller network."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Colorizer:
-    """What a variant's name stands for.
+    """The network and the options of a variant.
 
     Attributes:
         label: Name of the variant.
-        network: Name of the network, or the beginning of its text.
-        text: Text of the network.
-        found_as: Name of the network in the study of architectures that found it best; empty for
-            other networks.
-        options: Options in which it differs from the base; those of the base from the defaults.
+        network: Name of the network's preset; without a preset, the beginning of its text.
+        text: Complete text of the network.
+        found_as: Label of the network in the study of architectures in which it was the best
+            network; empty for other networks.
+        options: Options in which the variant differs from the base. For the base: options in which
+            it differs from the defaults.
     """
 
     label: str
@@ -61,8 +67,8 @@ class BaselineAhead:
     Attributes:
         metric: Title of the metric.
         baseline: Name of the baseline.
-        value: Its mean over images.
-        network: Mean over images of the network that is best by this metric.
+        value: Mean of the metric over images for the baseline.
+        network: Mean of the metric over images for the network that is best by this metric.
     """
 
     metric: str
@@ -78,10 +84,11 @@ class TargetAnswer:
     Attributes:
         rgb: Name of the variant that predicts RGB.
         chroma: Name of the variant that predicts chroma, which is merged with the input's luma.
-        contrast: Test error with chroma as a multiple of that with RGB.
-        means: Metrics of both, RGB first, by the metric's name; means over images and seeds.
-        better: Titles of the metrics by which chroma is better.
-        worse: Titles of the metrics by which it is not.
+        contrast: Test MSE of the chroma variant as a multiple of the RGB variant's.
+        means: Means over images and seeds by the name of the metric: first for RGB, then for
+            chroma.
+        better: Titles of the metrics by which chroma is better than RGB.
+        worse: Titles of the metrics by which chroma is worse than RGB, or equal.
     """
 
     rgb: str
@@ -94,21 +101,24 @@ class TargetAnswer:
 
 @dataclass(frozen=True, kw_only=True)
 class ColorAnswer:
-    """The colors of gray images.
+    """Comparison of the networks that color gray images.
 
     Attributes:
-        best: Name of the best variant by validation.
+        best: Name of the variant with the smallest validation error.
         base: Name of the variant that ideas are compared with.
         images: Number of test images.
-        mse: Test error of the best, with its interval over seeds.
-        ciede2000: Mean color difference ΔE₀₀ of the best, with its interval over seeds.
-        colorizers: What the names of the variants stand for, the base first.
-        baselines: Mean metrics of the gray input itself, and of one color in all pixels.
-        strongest: Name of the best baseline by metric: ``mse`` and ``ciede2000``.
+        mse: Test MSE of the best variant, with its interval over seeds.
+        ciede2000: Mean color difference ΔE₀₀ of the best variant, with its interval over seeds.
+        colorizers: Network and options of each variant, the base first.
+        baselines: Means of the metrics over images, by the name of the baseline. The baselines are
+            the gray input itself, and the gray input with the mean chroma in every pixel.
+        strongest: Name of the best baseline, by the metrics ``mse`` and ``ciede2000``.
         ahead: Metrics by which a baseline is better than every network.
-        targets: Comparison of RGB and chroma for every network that was trained with both.
-        ideas: Test error of each other variant as a multiple of the base's, the best first.
-        smaller: Such multiples for networks with a smaller share of its weights than ``SMALLER``.
+        targets: Comparison of RGB and chroma for every network that was trained with both targets.
+        ideas: Test MSE of each idea as a multiple of the base's, by the name of the variant, the
+            smallest first.
+        smaller: Test MSE as a multiple of the base's for the variants with less than half of the
+            base's weights, by name, the smallest first.
     """
 
     best: str
@@ -126,11 +136,12 @@ class ColorAnswer:
 
 
 def answer_colors(variants: Variants, found: Mapping[str, str] | None = None) -> ColorAnswer:
-    """Compare colorizing runs.
+    """Compare the variants of runs that color gray images.
 
     Args:
         variants: The runs, sorted into variants.
-        found: Names of the networks that studies of architectures found best, by text.
+        found: Labels of the networks that were best in studies of architectures, by the text that
+            the network has with RGB output.
     """
     base, best = variants.base, variants.best
     contrasts = variants.errors.against(base.label)
@@ -176,7 +187,7 @@ def _ahead(
         network = max(sign * each.mean(name).estimate for each in variants.all)
         values = {each: sign * means[name] for each, means in baselines.items() if name in means}
         best = max(values, key=lambda each: values[each], default="")
-        # A metric that was not measured is NaN, which is larger than nothing.
+        # If the networks were not measured by the metric, `network` is NaN and nothing is yielded.
         if best and values[best] > network:
             yield BaselineAhead(
                 metric=metric.title,
@@ -187,10 +198,10 @@ def _ahead(
 
 
 def _targets(variants: Variants) -> Iterator[TargetAnswer]:
-    """Compare variants that differ in what the network predicts, and in nothing else."""
+    """Compare variants whose runs differ only in the target: RGB in one, chroma in the other."""
     for rgb, chroma in itertools.permutations(variants.all, 2):
         one, other = rgb.first.config, chroma.first.config
-        # Seeds are averaged, and images are compared by their fingerprint, not by their path.
+        # Seeds are averaged; the source of the images may be written in different ways.
         same = {"target": other.target, "seed": other.seed, "data": other.data}
         kinds = (one.target.kind, other.target.kind)
         if kinds != ("rgb", "chroma") or one.model_copy(update=same) != other:
@@ -202,7 +213,7 @@ def _targets(variants: Variants) -> Iterator[TargetAnswer]:
             pair = first, second = rgb.mean(name).estimate, chroma.mean(name).estimate
             truth = rgb.first.result["test"].get(f"true_{name}", np.nan)
             gain = second - first if metric.better == "higher" else first - second
-            # Such a metric is wrong if it is too small or too large.
+            # Colorfulness is best where it equals that of the true images.
             if metric.better == "nearer":
                 gain = abs(first - truth) - abs(second - truth)
             if np.isfinite(gain):
@@ -220,7 +231,12 @@ def _targets(variants: Variants) -> Iterator[TargetAnswer]:
 
 
 def _overfitting(variants: Variants) -> list[tuple[str, int, int]]:
-    """Return names, best epochs and epochs of variants that are best in the first half."""
+    """Return the variants whose best epoch is in the first half of the training.
+
+    Returns:
+        For each such variant its name, its best epoch and its number of epochs. If its runs differ,
+        these are the latest best epoch and the smallest number of epochs.
+    """
     found = []
     for each in variants.all:
         best = max(run.result["best_epoch"] for run in each.runs)
@@ -231,12 +247,12 @@ def _overfitting(variants: Variants) -> list[tuple[str, int, int]]:
 
 
 def comparison_part(variants: Variants, answer: ColorAnswer, images: RunImages) -> Part:
-    """Return the part with all colorizers in one table, and pictures.
+    """Return the part of the report that compares all variants in a table and in pictures.
 
     Args:
-        variants: Colorizing runs, sorted.
-        answer: Their comparison.
-        images: Gives the test images.
+        variants: Runs that color gray images, sorted into variants.
+        answer: Comparison of these variants.
+        images: Loads the test images and the networks.
     """
     base = variants.base.first
     metrics = (*COLUMNS, "colorfulness")
@@ -255,7 +271,7 @@ def comparison_part(variants: Variants, answer: ColorAnswer, images: RunImages) 
     truth = base.result["test"].get("true_colorfulness")
     rows.append(("truth", *[None] * (len(metrics) - 1), truth, None, None))
     pictures, missing = {}, ""
-    # The numbers come from the run directories and need no images.
+    # Without images the part has no pictures, but its numbers, which are in the run directories.
     try:
         pictures = color_pictures(variants, images)
     except InputError as error:
@@ -279,7 +295,7 @@ def comparison_part(variants: Variants, answer: ColorAnswer, images: RunImages) 
 
 
 def ideas_part(answer: ColorAnswer) -> Part:
-    """Return the part about what changes the base's error."""
+    """Return the part of the report about the effects of ideas on the base's test error."""
     tables = {
         name: [
             (
@@ -297,19 +313,27 @@ def ideas_part(answer: ColorAnswer) -> Part:
 
 
 def color_pictures(variants: Variants, images: RunImages) -> dict[str, ImageRows]:
-    """Draw test images as several networks color them, and the chroma planes of the best network.
+    """Return pictures of test images that networks colored.
+
+    Args:
+        variants: Runs that color gray images, sorted into variants.
+        images: Loads the test images and the networks.
+
+    Returns:
+        ``predicted`` has the outputs of the best variant, ``colors`` those of several variants, and
+        ``planes`` the true and the predicted chroma planes of the best variant.
 
     Raises:
         InputError: The images cannot be loaded, or weights or errors of a run are damaged.
     """
     best = variants.best.first
-    # Evenly spaced, so that the images are not chosen by their result.
+    # Evenly spaced among the test images, so that the choice does not depend on any result.
     chosen = evenly_spaced(IMAGES, len(images.part(best)))
     made = {each.label: images.pictures(each.first, chosen) for each in variants.ranking[:ROWS]}
     first = made[variants.best.label]
     found, true = (chroma_planes(first[name]) for name in ("estimate", "target"))
     colored = {label: pictures["estimate"] for label, pictures in made.items()}
-    # Every strip is shown between the network's input and the true image.
+    # Outputs stand between the network's input, the first row, and the true images, the last row.
     ends = {"gray": first["degraded"]}, {"truth": first["target"]}
     planes = {"true Cb": true[0], "Cb found": found[0], "true Cr": true[1], "Cr found": found[1]}
     predicted = {variants.best.label: first["estimate"]}
@@ -327,10 +351,10 @@ def chroma_planes(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         images: ``float32 (K, 3, H, W)`` in [0, 1].
 
     Returns:
-        Two arrays of the same shape.
+        The pictures of Cb and the pictures of Cr, both of the same shape as ``images``.
     """
     space: ColorSpace = SPACES["ycbcr"]
     chroma, gray = space.chroma(images), np.full_like(images[:, :1], 0.5)
-    # Middle gray has no color, so that only the plane itself is seen.
+    # Middle gray has no color of its own, so that only the plane gives color to the picture.
     cb, cr = (chroma * one for one in np.eye(2, dtype=np.float32).reshape(2, 2, 1, 1))
     return merge(gray, cb, space), merge(gray, cr, space)

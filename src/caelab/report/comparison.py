@@ -28,14 +28,14 @@ class Comparison:
     """Runs on the same test images.
 
     Attributes:
-        runs: Runs by their different names, in the order in which they were named.
+        runs: The compared runs by name, in the order of the call.
         metric: Name of the metric, as in ``caelab.metrics.image_metrics.METRICS``.
         unit: Unit of the metric; empty for a pure number.
-        better: ``lower`` or ``higher``. A metric whose best value is that of the original image is
-            compared by the distance from it, so that lower is better.
-        values: Metric of each run on every test image, ``float64 (N,)``.
-        pairs: Difference of every two of the runs, with its interval over images and the p-values
-            corrected by Holm's method.
+        better: ``lower`` if small values of the metric are good, ``higher`` if large ones are.
+            Colorfulness is best where it equals that of the original image, so its absolute
+            difference from that value is compared, and ``better`` is ``lower``.
+        values: Metric of each run on every test image, ``float64 (N,)``, by the name of the run.
+        pairs: Comparison of every two of the runs, with an interval over images and p-values.
     """
 
     runs: Mapping[str, FinishedRun]
@@ -46,36 +46,39 @@ class Comparison:
     pairs: tuple[PairedComparison, ...]
 
     def winner(self, pair: PairedComparison) -> str | None:
-        """Return the name of the better run of a pair; ``None`` where that is undetermined."""
+        """Return the name of the better run of a pair; ``None`` if no difference is certain."""
+        # `pair.better` takes smaller values for better ones.
         if pair.better is None or self.better == "lower":
             return pair.better
         return pair.second if pair.better == pair.first else pair.first
 
     @property
     def degradations(self) -> list[str]:
-        """The different degradations that the runs undo."""
+        """Degradations that the runs undo, each named once."""
         return list(dict.fromkeys(run.degradation for run in self.runs.values()))
 
 
 def compare_runs(
     paths: Sequence[Path], *, metric: str = "mse", names: Sequence[str] = ()
 ) -> Comparison:
-    """Compare finished runs.
+    """Compare finished runs by a metric on every test image.
 
     Args:
-        paths: Two run directories or more.
-        metric: A name in ``METRICS`` that all of them were measured by.
-        names: Names of the runs, all different; by default those of their folders.
+        paths: Run directories, at least two.
+        metric: Name of a metric in ``METRICS`` that all runs were measured by.
+        names: A different name for each run; by default the names of the folders, or their paths
+            if two folders have the same name.
 
     Raises:
-        InputError: There are fewer than two runs, or one twice; one is not finished or damaged;
-            their test images differ; or they were not all measured by the metric.
+        InputError: There are fewer than two runs; a run is named twice, is not finished or is
+            damaged; the runs have different test images; the metric is unknown; or a run was not
+            measured by the metric or has a value that is not finite.
     """
     if metric not in METRICS:
-        raise InputError(f"there is no metric {metric}. There are: {', '.join(METRICS)}.")
+        raise InputError(f"there is no metric {metric}. The metrics are {', '.join(METRICS)}.")
     if len(paths) < 2:
         raise InputError("a comparison takes two runs or more. Name their folders.")
-    # One folder can be written in several ways.
+    # Resolved, because different paths can lead to the same folder.
     resolved = [path.resolve() for path in paths]
     for path in resolved:
         if resolved.count(path) > 1:
@@ -90,7 +93,7 @@ def compare_runs(
         same = np.array_equal(measures[first]["index"], measures[name]["index"])
         if not same or runs[name].images != runs[first].images:
             raise InputError(
-                f"{first} and {name} were tested on other images:"
+                f"{first} and {name} were tested on different images:"
                 f" {_difference(runs[first], runs[name])}. Runs are compared image by image, so"
                 " data, size and split must be the same."
             )
@@ -106,16 +109,16 @@ def compare_runs(
 
 
 def draw_differences(comparison: Comparison, file: Path, *, data: str | None = None) -> None:
-    """Write the figure of :func:`differences_figure`.
+    """Save the figure of :func:`differences_figure`.
 
     Args:
         comparison: Compared runs.
-        file: File to write, as PNG or SVG by its suffix.
-        data: Source of the images; by default that of the first run.
+        file: File to write; its suffix, ``.png`` or ``.svg``, is the format.
+        data: Source of the images; by default the source that the runs were trained on.
 
     Raises:
-        InputError: The images cannot be loaded or are others, weights are damaged, or the file
-            cannot be written.
+        InputError: The suffix is another one, the images cannot be loaded or are not those of the
+            runs, weights are damaged, or the file cannot be written.
     """
     if file.suffix.lower() not in (".png", ".svg"):
         raise InputError(f"{file}: the picture's name should end in .png or .svg.")
@@ -125,38 +128,37 @@ def draw_differences(comparison: Comparison, file: Path, *, data: str | None = N
 def differences_figure(comparison: Comparison, images: RunImages) -> Figure:
     """Draw the test images on which the runs differ most: originals, outputs and errors.
 
-    With two runs, each of them has the largest advantage on half of the images. With more runs, the
-    images are those on which the best and the worst run differ most.
-
     Args:
-        comparison: Compared runs.
-        images: Gives their images and networks.
+        comparison: Compared runs; :func:`most_different` chooses the images by their values.
+        images: Loads the images and the networks of the runs.
 
     Raises:
-        InputError: The images cannot be loaded or are others, or weights are damaged.
+        InputError: The images cannot be loaded or are not those of the runs, or weights are
+            damaged.
     """
     positions = most_different(comparison.values, MAX_IMAGES)
     made = {name: images.pictures(run, positions) for name, run in comparison.runs.items()}
     errors = {
         name: np.abs(each["estimate"] - each["target"]).mean(1) for name, each in made.items()
     }
-    # All runs have one scale, so that their errors can be compared. The largest errors exceed it.
+    # All runs share one scale, so that their errors can be compared. It leaves out the largest 0.5%
+    # of the errors, because otherwise one pixel could make all others dark.
     brightest = max(float(np.quantile(error, 0.995)) for error in errors.values()) or 1.0
     colors = matplotlib.colormaps["magma"]
     blocks = [ImageBlock(rows={"original": next(iter(made.values()))["target"]})]
     for name, error in errors.items():
         shown = colors(error / brightest)[..., :3].transpose(0, 3, 1, 2)
         notes = [significant(value) for value in comparison.values[name][positions]]
-        rows = {"output": made[name]["estimate"], "its error": shown}
+        rows = {"output": made[name]["estimate"], "error of the output": shown}
         blocks.append(ImageBlock(rows=rows, heading=name, notes=notes))
     unit = f" in {comparison.unit}" if comparison.unit else ""
     return draw_image_blocks(
         blocks,
-        title=f"Where {len(made)} networks differ most in {comparison.metric}, on the test images",
+        title=f"Test images on which {len(made)} networks differ most in {comparison.metric}",
         footnote=(
-            f"{comparison.metric}{unit} under each image, {comparison.better} is better. The error"
-            " is the mean absolute error over channels: black is 0, and the brightest color is"
-            f" {significant(brightest, 2)} or more."
+            f"Under each image: {comparison.metric}{unit}, {comparison.better} is better. Errors of"
+            " the outputs are mean absolute errors over channels: black is 0, and the brightest"
+            f" color is {significant(brightest, 2)} or more."
         ),
     )
 
@@ -164,16 +166,19 @@ def differences_figure(comparison: Comparison, images: RunImages) -> Figure:
 def most_different(values: Mapping[str, np.ndarray], count: int) -> np.ndarray:
     """Return the positions of the images on which models differ most, ``int64 (K,)``.
 
+    With two models, the first half of the positions are the images on which the first model's value
+    is farthest below the second model's value. The second half are the images on which it is
+    farthest above, with the largest difference last. With more models, the images come by falling
+    difference between the largest and the smallest value.
+
     Args:
         values: Value of each model on every image, ``(N,)``; at least two models.
-        count: Largest number of images. With two models, the first half are those on which the
-            first model's value is farthest below the second's, and the second half those on which
-            it is farthest above; the largest difference comes last.
+        count: Largest number of images.
     """
     table = np.stack(list(values.values()))
     count = min(count, table.shape[1])
     if len(table) == 2:
-        # From both ends, because the largest differences could all be in favor of one model.
+        # Both ends are taken, because the largest differences could all favor the same model.
         order = np.argsort(table[0] - table[1], kind="stable")
         return np.concatenate([order[: count - count // 2], order[len(order) - count // 2 :]])
     return np.argsort(-np.ptp(table, axis=0), kind="stable")[:count]
@@ -181,12 +186,13 @@ def most_different(values: Mapping[str, np.ndarray], count: int) -> np.ndarray:
 
 def _difference(first: FinishedRun, second: FinishedRun) -> str:
     if first.source["fingerprint"] != second.source["fingerprint"]:
-        return f"their data are {first.source.get('where')} and {second.source.get('where')}"
+        one, other = first.source.get("where"), second.source.get("where")
+        return f"their images are from {one} and from {other}"
     for name in ("size", "split", "split_seed", "test_size"):
         one, other = getattr(first.config.data, name), getattr(second.config.data, name)
         if one != other:
-            return f"{name} is {one} and {other}"
-    return "the images listed in their per_image.npz differ"
+            return f"{name} is {one} in one run and {other} in the other"
+    return "their files per_image.npz list different images"
 
 
 def _values(name: str, measures: Mapping[str, np.ndarray], metric: str) -> np.ndarray:
@@ -195,9 +201,9 @@ def _values(name: str, measures: Mapping[str, np.ndarray], metric: str) -> np.nd
         raise InputError(f"{name} was not measured by {metric}, only by {', '.join(known)}.")
     values = np.asarray(measures[metric], np.float64)
     if METRICS[metric].better == "nearer":
-        # Such a metric is wrong if it is too small or too large.
+        # Colorfulness is best where it equals that of the original image.
         values = np.abs(values - measures[f"true_{metric}"])
     if count := int((~np.isfinite(values)).sum()):
-        hint = "Compare by mse." if metric != "mse" else "Train it again."
+        hint = "Compare by mse." if metric != "mse" else "Train this run again."
         raise InputError(f"{metric} of {name} is not finite for {count} images. {hint}")
     return values

@@ -14,18 +14,19 @@ from caelab.plotting import draw_image_rows, render
 from caelab.report.language import Language
 
 Cell = str | int | float | None
-"""Value of a table's cell: numbers are formatted by their column, ``None`` is a missing value."""
+"""Value of a table's cell. A number is formatted by its column; ``None`` is a missing value."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A figure.
+    """A picture as a file.
 
     Attributes:
-        name: Name of its file without the ending; unique in a document.
-        data: Bytes of the file.
-        format: Kind of file.
-        alt: Description for people who cannot see the figure, where the template has none.
+        name: Name of the file without its ending; unique in a document.
+        data: Content of the file.
+        format: Format of the file, which is also its ending.
+        alt: Description for people who cannot see the picture; a description in the template
+            replaces it.
     """
 
     name: str
@@ -35,7 +36,7 @@ class Picture:
 
     @property
     def file(self) -> str:
-        """Name of the file."""
+        """Name of the file with its ending."""
         return f"{self.name}.{self.format}"
 
 
@@ -44,9 +45,11 @@ class Drawing:
     """A figure that is drawn later, when the language of its labels is known.
 
     Attributes:
-        name: Name of its file without the ending; unique in a document.
-        draw: Returns the figure or the SVG itself; ``None`` where there is nothing to draw.
-        alt: Description for people who cannot see the figure, where the template has none.
+        name: Name of the figure's file without its ending; unique in a document.
+        draw: Function of the language that returns a matplotlib figure or the content of an SVG
+            file; ``None`` if there is nothing to draw.
+        alt: Description for people who cannot see the figure; a description in the template
+            replaces it.
     """
 
     name: str
@@ -54,11 +57,11 @@ class Drawing:
     alt: str = ""
 
     def picture(self, language: Language) -> Picture | None:
-        """Draw the figure."""
+        """Draw the figure as SVG with labels in a language; ``None`` if nothing is drawn."""
         drawn = self.draw(language)
         if drawn is None:
             return None
-        # The name makes the identifiers of an SVG unique, because all figures are in one page.
+        # A page holds several SVGs, whose inner identifiers must differ; they follow from the name.
         data = render(drawn, self.name, "svg") if isinstance(drawn, Figure) else drawn
         return Picture(name=self.name, data=data, format="svg", alt=self.alt)
 
@@ -68,18 +71,18 @@ class ImageRows:
     """Rows of images that are drawn later, when the language of their labels is known.
 
     Attributes:
-        name: Name of the file without the ending; unique in a document.
-        rows: Images ``float32 (K, 3, H, W)`` in [0, 1] by label: a key of the language's words, or
-            a name, which a number may follow on the next line.
+        name: Name of the picture's file without its ending; unique in a document.
+        rows: Images ``float32 (K, 3, H, W)`` in [0, 1] by the label of their row. A label is a key
+            of the language's words, or a name with or without a second line that is a number.
     """
 
     name: str
     rows: Mapping[str, np.ndarray]
 
     def picture(self, language: Language) -> Picture:
-        """Draw the rows."""
+        """Draw the rows as PNG, with labels in a language."""
         rows = {_row_label(label, language): images for label, images in self.rows.items()}
-        # A bitmap, because an SVG would contain one, too, and be a third larger.
+        # PNG, because an SVG would contain the same bitmap and be a third larger.
         return Picture(
             name=self.name,
             data=render(draw_image_rows(rows), self.name, "png"),
@@ -95,13 +98,14 @@ def _row_label(label: str, language: Language) -> str:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a report: a template, which holds all sentences, and the values it shows.
+    """A part of a report: a template with the sentences, and the values that they contain.
 
     Attributes:
         template: Name of a file in ``templates/LANGUAGE/`` without its ending ``.md.j2``.
         context: Values by the names that the template uses.
-        level: Level of its heading below the report's title: 1 for an exercise, 2 for a part of it.
-        name: Name of the part in ``results.json``; the template's, if empty.
+        level: Number of levels by which the template's headings are lowered: 0 for the part with
+            the report's title, 1 for the others.
+        name: Name of the part in ``results.json``; if empty, the name of the template.
     """
 
     template: str
@@ -118,9 +122,11 @@ class Document:
         language: Language of the text, such as ``en``.
         text: Whole report as GitHub-flavored Markdown; pictures are links into a folder.
         pictures: Pictures by the name of their file.
-        tables: Tables as plain values: ``section``, ``name``, ``caption``, ``columns``, ``rows``.
-        headings: Printed headings of each table, in which estimate and interval are one column.
-        folded: True for each table that a page shows on demand only.
+        tables: Tables with exact numbers. Each is a mapping with the keys ``section``, ``name``,
+            ``caption``, ``columns`` and ``rows``.
+        headings: Column headings of each table as printed: an estimate and the bounds of its
+            interval, three columns in ``tables``, are one printed column.
+        folded: For each table, whether the page shows it only on demand.
     """
 
     language: str = "en"

@@ -22,16 +22,17 @@ RECORD = "lab.json"
 
 @dataclass(frozen=True, kw_only=True)
 class LabRecord:
-    """Content of ``lab.json``: the plan of a lab.
+    """Content of ``lab.json``: the plan of a lab, which trains the networks of all exercises.
 
     Attributes:
-        budget: Name of the budget; empty without a lab.
+        budget: Name of the budget, which says how much is trained; empty without a lab.
         amount: Fields of the budget, such as ``epochs`` and ``study_seeds``.
         larger: Fields of the next larger budget; empty for the largest one.
-        impossible: Labels of networks that were left out because the images have other classes.
-        command: Command that repeats the report.
+        impossible: Labels of ideas of exercise 3 that were left out because they need images with
+            other classes.
+        command: Command that repeats the lab and its report.
         runs: Folder of the run directories.
-        studies: Folders of the studies, within that of the lab.
+        studies: Names of the studies' folders in the folder of the lab.
     """
 
     budget: str = ""
@@ -46,6 +47,7 @@ class LabRecord:
 _LAB = TypeAdapter(LabRecord)
 
 Read = Callable[[Path], FinishedRun]
+"""Function that reads the finished run in a directory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,14 +55,15 @@ class StudyResults:
     """The finished and readable runs of a study.
 
     Attributes:
-        folder: Folder of its results.
-        name: Its name.
-        question: Question that it asks.
-        rows: A row for each run that can be read: the base first, then by factor and rising level.
-        runs: Those runs by the name of their folder.
-        planned: Number of all its runs, finished or not.
-        unfinished: Label and seed of the runs without a row.
-        failures: Label, seed and message of the runs that failed.
+        folder: Folder of the study's results.
+        name: Name of the study.
+        question: Question that the study asks.
+        rows: One row for each run that can be read: first the base, then levels by factor and
+            rising level, then networks without a factor.
+        runs: The runs of ``rows`` by the name of their folder.
+        planned: Number of the study's runs, finished or not.
+        unfinished: Label and seed of each run that has no row.
+        failures: Label, seed and error message of each run that failed.
     """
 
     folder: Path
@@ -74,20 +77,20 @@ class StudyResults:
 
     @functools.cached_property
     def analysis(self) -> Analysis:
-        """Answers of the rows about architectures."""
+        """Answers about architectures from all rows."""
         descriptions = {row.label: self.runs[row.run].description for row in self.rows}
         return analyze(self.rows, descriptions=descriptions)
 
 
 @dataclass(kw_only=True)
 class ReportInputs:
-    """Everything that was found.
+    """The runs, studies and the lab that a report is about.
 
     Attributes:
-        runs: Single runs, each once.
-        studies: Studies in their order.
-        lab: Plan of the lab; empty without one.
-        problems: Messages of what is wrong with folders and files.
+        runs: Runs that were named themselves, not by their study.
+        studies: Studies in the order in which they were named.
+        lab: Plan of the lab; without a lab all fields are empty.
+        problems: One message for each folder or file that is missing, damaged or unfinished.
     """
 
     runs: list[FinishedRun] = field(default_factory=list)
@@ -97,7 +100,7 @@ class ReportInputs:
 
     @property
     def all_runs(self) -> dict[str, FinishedRun]:
-        """Every run by the name of its folder, single ones first."""
+        """Every run by the name of its folder: first ``runs``, then the runs of studies."""
         found: dict[str, FinishedRun] = {}
         for run in (*self.runs, *(run for study in self.studies for run in study.runs.values())):
             found.setdefault(run.name, run)
@@ -108,9 +111,9 @@ def gather(paths: Sequence[Path], *, runs: Path | None = None) -> ReportInputs:
     """Read run directories, folders of studies and folders of labs, each once.
 
     Args:
-        paths: The folders.
-        runs: Folder of the studies' runs; by default it is looked for next to the study and in the
-            lab's folder.
+        paths: Folders of any of the three kinds.
+        runs: Folder where the studies' runs are looked for first; by default the folder that the
+            lab names. The parent of a study's folder, and its parent, are searched next.
 
     Raises:
         InputError: No finished run was found; the message says what is wrong with each folder.
@@ -153,16 +156,16 @@ def _gather_study(folder: Path, home: Path | None, found: ReportInputs, read: Re
     if not (folder / "study.json").is_file():
         raise InputError(f"{folder} holds neither a run, nor a study, nor a lab.")
     content = read_json(folder / "study.json")
-    # A study's folder is in the folder of its runs, or in the folder of a lab that is there.
+    # A study's folder is in the folder of its runs, or in a lab's folder in the folder of its runs.
     homes = [*([home] if home else []), folder.parent, folder.parent.parent]
     rows, runs = [], {}
     stated = read_rows(folder / "results.csv")
     if stated and not any((each / row.run).is_dir() for each in homes for row in stated):
-        # Otherwise each run would be named, and nothing be said of what to do.
+        # One message with a remedy is better than one message for every missing run.
         searched = " or ".join(map(str, homes))
         raise InputError(
-            f"{folder}: its run directories are not in {searched}. Name the folder that holds them"
-            " as `runs`."
+            f"{folder}: the study's run directories are not in {searched}. Name the folder that"
+            " holds them as `runs`."
         )
     for row in stated:
         paths = [each / row.run for each in homes]
@@ -171,9 +174,9 @@ def _gather_study(folder: Path, home: Path | None, found: ReportInputs, read: Re
             # This happens if the run was trained again after the file was written.
             if run.mse != row.test_mse:
                 raise InputError(
-                    f"{folder / 'results.csv'} gives {row.run} another error than its run"
-                    " directory, which alone counts: the row is left out. `caelab study` writes the"
-                    " file anew."
+                    f"{folder / 'results.csv'} gives {row.run} another error than the run directory"
+                    " has, so the report leaves this run out. Run `caelab study` to write the file"
+                    " again."
                 )
         except InputError as error:
             found.problems.append(str(error))
@@ -203,7 +206,7 @@ def _gather_study(folder: Path, home: Path | None, found: ReportInputs, read: Re
 
 
 def _read_failures(file: Path, found: ReportInputs) -> tuple[tuple[str, int, str], ...]:
-    """Return label, seed and message of each run that failed."""
+    """Return label, seed and error message of each failed run; none if the file is damaged."""
     try:
         # The finished runs are reported even if the list of failures is damaged.
         lines = read_csv(file)[1:] if file.is_file() else []
@@ -214,7 +217,7 @@ def _read_failures(file: Path, found: ReportInputs) -> tuple[tuple[str, int, str
 
 
 def _in_order(rows: Sequence[StudyRow]) -> list[StudyRow]:
-    """Sort rows by factor and rising level, however they were trained."""
+    """Sort rows: the base, levels by factor and rising level, networks without a factor."""
     # Runs are trained in the order of their cost, but tables are read factor by factor.
     factors = ["", *dict.fromkeys(row.factor for row in rows if row.factor)]
 

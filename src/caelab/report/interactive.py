@@ -1,6 +1,7 @@
-"""Data of the report's interactive part: test images through each network, points of a study.
+"""Data of the report's interactive part: outputs of networks for test images, points of plots.
 
-Everything is computed beforehand; the page only chooses what to show.
+Everything is computed when the report is written; the page only chooses what to show. A sprite is
+one PNG with several images side by side.
 """
 
 import base64
@@ -23,12 +24,15 @@ from caelab.report.run_images import RunImages, choose_images
 from caelab.report.run_reader import FinishedRun
 
 MAX_IMAGES, MAX_NETWORKS = 12, 10
+"""Largest number of test images, and of networks, for each task."""
 
 MAX_BYTES = 3_000_000
-"""Bytes of all embedded pixels before they are compressed."""
+"""Bytes, before compression, that the images of both tasks may take. Each task shows at least three
+test images, even if they take more."""
 
 MAX_CODES, MAX_CODE_BYTES = 4, 1_500_000
-"""Images whose code is shown, and bytes of the pixels of each of them without each channel."""
+"""Largest number of images whose code is shown, and bytes, before compression, that the outputs
+without one channel of the code may take for all of these images."""
 
 _POINT = (
     "network",
@@ -38,7 +42,7 @@ _POINT = (
     "multiply_accumulates",
     "seconds_per_epoch",
 )
-"""Attributes of an architecture that its point shows."""
+"""Attributes of a network that the page shows for its point in a plot."""
 
 
 def choose_networks(
@@ -48,8 +52,8 @@ def choose_networks(
 
     Args:
         named: Runs by name.
-        keep: Names of runs that are always chosen; the others are evenly spaced from the best
-            to the worst.
+        keep: Names of runs that are chosen first. The remaining places go to other runs, evenly
+            spaced from the smallest error to the largest.
     """
     ordered = sorted(named, key=lambda name: named[name].mse)
     kept = [name for name in dict.fromkeys(keep) if name in named][:MAX_NETWORKS]
@@ -66,23 +70,23 @@ def interactive_data(
     *,
     label: Callable[[str], str] = str,
 ) -> tuple[dict[str, list[dict[str, Any]]], list[tuple[str, str]]]:
-    """Return what the page shows on demand, and what cannot be shown.
+    """Return the data of the interactive part, and the reasons why some of it is missing.
 
     Args:
-        reconstruction: Reconstructing runs by name.
-        colorization: Colorizing runs by name.
+        reconstruction: Runs that reconstruct images, by name.
+        colorization: Runs that color gray images, by name.
         studies: Analyses of studies by name.
-        images: Images and networks of the runs.
-        label: Returns the words of a language for the name of a network or of a class.
+        images: Loads the images and networks of the runs.
+        label: Function that translates the name of a network or class into the report's language.
 
     Returns:
-        Plain values for the cards ``tasks``, ``codes`` and ``studies``; and pairs of what cannot be
-        shown, the title of a card or ``codes``, and the reason.
+        Values for JSON under ``tasks``, ``codes`` and ``studies``; and for everything missing a
+        pair: ``reconstruction``, ``colorization`` or ``codes``, and the reason.
     """
     tasks: list[dict[str, Any]] = []
     codes: list[dict[str, Any]] = []
     problems: list[tuple[str, str]] = []
-    # All sprites share the budget: one for each network, and two for each task (truth and input).
+    # `MAX_BYTES` is shared by the outputs of each network and the true images of both tasks.
     share = len(reconstruction) + len(colorization) + 2
     for title, runs in (("reconstruction", reconstruction), ("colorization", colorization)):
         networks: list[dict[str, Any]] = []
@@ -94,7 +98,7 @@ def interactive_data(
             except InputError as error:
                 problems.append((title, str(error)))
         tasks += [{"title": title, **shared, "networks": networks}] if networks else []
-    # The reference network is the one that readers know best.
+    # The base comes first, because readers know this network best.
     for name in sorted(reconstruction, key=lambda name: name != BASE):
         if not codes and (count := _code_count(reconstruction[name])):
             try:
@@ -115,8 +119,8 @@ def interactive_data(
 def _through_network(
     run: FinishedRun, first: FinishedRun, images: RunImages, share: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what a task's networks have in common, and what one of them makes of its images."""
-    # Networks are compared image by image.
+    """Return the data that all networks of a task share, and the data of one network."""
+    # The page shows outputs of several networks for the same image next to each other.
     if run.images != first.images:
         raise InputError(f"{run.name} was measured on other test images than {first.name}.")
     positions = choose_images(
@@ -142,7 +146,7 @@ def _pixel_bytes(run: FinishedRun) -> int:
 
 
 def _code_count(run: FinishedRun) -> int:
-    """Return the number of images whose code is shown; 0 if the code is no bottleneck."""
+    """Return the number of images whose code is shown; 0 without a code that is a bottleneck."""
     code = run.description.code
     if code is None or run.description.skip_around_code:
         return 0
@@ -151,17 +155,17 @@ def _code_count(run: FinishedRun) -> int:
 
 
 def _code_card(run: FinishedRun, images: RunImages, count: int) -> dict[str, Any]:
-    """Return a few test images, their codes, and what is decoded without each channel.
+    """Return test images, their codes, and the outputs of the decoder without each channel.
 
-    The sprite ``maps`` has the channels of all images, image by image. ``decoded`` has a sprite for
-    each image, which begins with the image that the whole code gives.
+    The sprite ``maps`` has the channels of all codes, image by image. ``decoded`` has a sprite for
+    each image: first the output for the whole code, then one output for each missing channel.
     """
     positions = choose_images(run, count)
     inference = Inference(images.model(run))
     with restoring(inference.model):
         truth = images.part(run).at(positions).batch(slice(None))
         codes = inference.encode(truth)
-        # For each channel, one copy of the code without that channel.
+        # Each row sets another channel of the code to zero.
         kept = 1 - torch.eye(codes.shape[1])[..., None, None]
         decoded = [inference.decode(torch.cat([code[None], code * kept])) for code in codes]
     # Each channel is shown from its own smallest value, black, to its own largest, white.
@@ -180,14 +184,14 @@ def _code_card(run: FinishedRun, images: RunImages, count: int) -> dict[str, Any
 
 
 def _labels(run: FinishedRun, images: RunImages, positions: np.ndarray) -> list[str]:
-    """Return the classes of test images; empty texts where they have none."""
+    """Return the class of each test image; empty texts if the images have no classes."""
     labels, classes = images.part(run).labels, images.load(run).classes
     return ["" if labels is None else classes[labels[position]] for position in positions]
 
 
 def sprite(images: np.ndarray) -> str:
     """Return images ``float32 (K, C, H, W)`` in [0, 1] side by side as the data URI of a PNG."""
-    # One picture for all images: the page cuts out the square that it shows.
+    # The page cuts squares out of the PNG, so images that are not square get a white border.
     height, width = images.shape[2:]
     high, wide = (max(height, width) - side for side in (height, width))
     cells = np.pad(
@@ -202,6 +206,6 @@ def sprite(images: np.ndarray) -> str:
 
 
 def _point(network: Architecture, label: Callable[[str], str]) -> dict[str, Any]:
-    """Return a network as plain values, for the plot with names on its points."""
+    """Return what the page shows for a network's point in a plot, as values for JSON."""
     shown = {name: getattr(network, name) for name in _POINT} | {"label": label(network.label)}
     return {**shown, "mse": network.mse.estimate, "seeds": network.mse.n}

@@ -1,4 +1,4 @@
-"""Languages of reports: the folder of sentences, the words in figures, and how numbers look."""
+"""Languages of reports: folders of templates, words in figures, and the notation of numbers."""
 
 import re
 import tomllib
@@ -10,11 +10,11 @@ from caelab.errors import InputError
 from caelab.report.number_format import significant
 
 TEMPLATES = Path(__file__).with_name("templates")
-"""Folder of the templates: a folder of sentences for each language."""
+"""Folder that contains a folder of templates for each language."""
 
-# German thousands could also have a thin space, but a line could break there.
+# German thousands get dots. Thin spaces are usual, too, but a line could break at them.
 _SEPARATORS = {"de": str.maketrans({",": ".", ".": ",", "%": "\N{NO-BREAK SPACE}%"})}
-"""Characters that a language writes in place of those of English numbers."""
+"""Replacements for the characters of English numbers, by language."""
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
@@ -24,10 +24,10 @@ class Language:
     """A language that reports are written in.
 
     Attributes:
-        name: Name of its folder of templates, such as ``en``.
-        words: Texts of figures, of the page, and of its interactive part.
-        labels: Words for names that are written in English in recipes and in the code; ``{}``
-            stands for a number.
+        name: Name of the language's folder of templates, such as ``en``.
+        words: Texts of figures, of the page, and of its interactive part, by key.
+        labels: Translations of names that are English in recipes and in the code; ``{}`` stands for
+            a number in both.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Language:
 
     @property
     def folder(self) -> Path:
-        """Folder of its templates."""
+        """Folder of the language's templates."""
         return TEMPLATES / self.name
 
     def word(self, key: str, **values: str | float) -> str:
@@ -52,7 +52,7 @@ class Language:
         return self.words[key].format(**shown)
 
     def label(self, text: str) -> str:
-        """Return a name in the language's words, part by part; parts without words stay the same.
+        """Translate a name; parts of the name without a translation stay the same.
 
         >>> read_language("de").label("U-Net, weight decay 0.1")
         'U-Net, Gewichtsabnahme 0,1'
@@ -62,27 +62,31 @@ class Language:
         pattern = self.labels.get(_NUMBER.sub("{}", text))
         if pattern is not None:
             return pattern.format(*map(self.number, _NUMBER.findall(text)))
-        # A name may join a base and an idea, or several steps of a degradation.
+        # A name can have several parts: a base and ideas, or the steps of a degradation.
         for mark in (", ", "+"):
             first, found, rest = text.partition(mark)
             if found:
                 return self.label(first) + mark + self.label(rest)
-        # Only formulas have thousands separators. A dot in a name need not be a decimal point.
+        # A text without letters but with a comma is a formula whose numbers have thousands
+        # separators. Other texts stay the same: a dot in a name need not be a decimal point.
         letters = any(map(str.isalpha, text))
         return text if letters or "," not in text else self.number(text)
 
     def number(self, text: str) -> str:
-        """Convert a number from the English notation to that of the language."""
+        """Convert the numbers in a text from the English notation to the language's notation."""
         return text.translate(_SEPARATORS.get(self.name, {}))
 
 
 def read_language(name: str) -> Language:
-    """Return a language that there are templates for.
+    """Read the words of a language.
+
+    Args:
+        name: Name of the language's folder of templates, such as ``en``.
 
     Raises:
-        InputError: There are none; the message lists the languages.
+        InputError: The language has no templates; the message lists the languages that have some.
     """
-    # A folder without sentences belongs to a language that nobody has finished yet.
+    # A folder without this template is an unfinished translation.
     known = sorted(file.parent.name for file in TEMPLATES.glob("*/report.md.j2"))
     if name not in known:
         raise InputError(f"`language` {name}: should be one of {', '.join(known)}.")

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """Return a number with that many significant digits and no exponent.
+    """Return a number with ``digits`` significant digits and without an exponent.
 
     A nonzero number never prints as zero.
 
@@ -32,19 +32,19 @@ def size_in_words(ratio: float) -> str:
     >>> size_in_words(0.76)
     '24%'
     """
-    digits = 4 if ratio < 0.005 else 2  # −100% would say that there is no error
+    digits = 4 if ratio < 0.005 else 2  # so that 0.004 is not shown as a change of −100%
     return f"{significant(abs(ratio - 1) * 100, digits)}%"
 
 
 def percent(ratio: float) -> str:
-    """Return a ratio in percent, with at least two significant digits; a dash for none.
+    """Return a ratio in percent, with at least two significant digits; a dash if not finite.
 
     >>> percent(0.5), percent(0.0123), percent(float("nan"))
     ('50%', '1.2%', '–')
     """
     if not math.isfinite(ratio):
         return "–"
-    # As a whole number, 0.4% would be 0%.
+    # Small ratios are not rounded to whole percent, because 0.4% would become 0%.
     if abs(ratio) < 0.1:
         return f"{significant(ratio * 100, 2)}%"
     return f"{ratio * 100:.0f}%".replace("-", "−")

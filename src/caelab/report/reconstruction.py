@@ -1,4 +1,4 @@
-"""Exercise 1 from its runs: the network, its training, its error, and where the error is."""
+"""Exercise 1: a reconstructing network, its training, its error, and where the error is."""
 
 import itertools
 from collections.abc import Sequence
@@ -25,11 +25,13 @@ class SitesAnswer:
 
     Attributes:
         flat: Mean squared error if each image is replaced by its mean color.
-        steep_share: Share of the error on the tenth of the pixels with the steepest luminance.
-        steepness: Error on the steepest tenth of the pixels as a multiple of that on the flattest.
-        lowest: Error as a share of the images' power in the lowest band of frequency.
-        highest: Error as a share of the images' power in the highest band.
-        border: Error of the outermost ring of pixels as a multiple of that of the other pixels.
+        steep_share: Share of the squared error that is on the tenth of the pixels where the
+            luminance is steepest.
+        steepness: Error on the steepest tenth of the pixels as a multiple of the error on the
+            flattest tenth.
+        lowest: Share of the images' power that is lost in the lowest band of spatial frequency.
+        highest: Share of the images' power that is lost in the highest band of spatial frequency.
+        border: Error of the outermost ring of pixels as a multiple of the other pixels' error.
     """
 
     flat: float
@@ -42,20 +44,21 @@ class SitesAnswer:
 
 @dataclass(frozen=True, kw_only=True)
 class ReconstructionAnswer:
-    """The error of a network that reconstructs.
+    """Errors of a network that reconstructs images.
 
     Attributes:
-        name: Name of the network, or the beginning of its text.
+        name: Name of the network's preset; without a preset, the beginning of its text.
         network: Text of the network.
         weights: Number of weights and biases.
         images: Number of test images.
-        training: Mean training error over seeds in each epoch, over which it is a mean itself.
-        validation: Mean validation error over seeds after each epoch.
-        end_ratio: Validation error after the last epoch as a multiple of its training error.
-        mse: Test error, with its interval over seeds.
+        training: Training MSE of each epoch: the mean over the epoch and over seeds.
+        validation: Validation MSE after each epoch, mean over seeds.
+        end_ratio: Validation MSE after the last epoch as a multiple of the training MSE of that
+            epoch, mean over seeds.
+        mse: Test MSE, with its interval over seeds.
         psnr: Mean PSNR of the test images in dB, with its interval over seeds.
-        linear: Test error of PCA by number of components: the sizes of code and narrowest
-            representation.
+        linear: Test MSE of PCA by number of components. The numbers are the sizes of the network's
+            code and of its narrowest representation.
         sites: Where the error is; ``None`` if the images cannot be loaded.
     """
 
@@ -75,19 +78,20 @@ class ReconstructionAnswer:
 def reconstruction_part(
     groups: Sequence[Sequence[FinishedRun]], images: RunImages, *, above: bool
 ) -> tuple[ReconstructionAnswer, Part]:
-    """Return the answer of the first group's network, and the part with its evidence.
+    """Return the answer about the first group's network, and the part of the report about it.
 
     Args:
-        groups: Reconstruction runs, at least one; the runs of a group differ only in their seed.
-        images: Gives the test images.
-        above: True if its picture of reconstructions is at the top of the page.
+        groups: Runs that reconstruct images, at least one group; the runs of a group differ only
+            in their seed.
+        images: Loads the test images and the network.
+        above: Whether the picture of reconstructions is at the top of the page, not in this part.
     """
     group = groups[0]
     first = group[0]
     description = first.description
     missing, found = "", None
     try:
-        # This needs the images; everything else is in the run directory. One seed is enough.
+        # Only this needs the images: the other numbers are in the run directories.
         found = find_error_sites(images.restored(first))
     except InputError as error:
         missing = str(error)
@@ -154,7 +158,7 @@ def _answer(group: Sequence[FinishedRun], found: ErrorSites | None) -> Reconstru
 
 
 def _by_epoch(group: Sequence[FinishedRun], name: str) -> tuple[float, ...]:
-    """Return the means over seeds; seeds that were trained for fewer epochs end the curve."""
+    """Return the mean over seeds of each epoch that all seeds were trained for."""
     rows = zip(*(run.epochs for run in group), strict=False)
     return tuple(mean_interval(row[name] for row in each).estimate for each in rows)
 
@@ -162,7 +166,7 @@ def _by_epoch(group: Sequence[FinishedRun], name: str) -> tuple[float, ...]:
 def _errors(group: Sequence[FinishedRun]) -> tuple[Cell, ...]:
     mse, first = mean_over_seeds(group), group[0]
     psnr = mean_interval(run.result["test"]["psnr"] for run in group).estimate
-    # The median, as in the table of all networks.
+    # The median, because other programs may have slowed a run down.
     seconds = float(np.median([run.result["seconds_per_epoch"] for run in group]))
     epochs = max(len(run.epochs) for run in group)
     return (
@@ -174,7 +178,7 @@ def _errors(group: Sequence[FinishedRun]) -> tuple[Cell, ...]:
 def _samples(run: FinishedRun) -> Picture | None:
     try:
         data = run.directory.samples.read_bytes()
-    # The section then says that the picture is missing.
+    # The template then says that the picture is missing.
     except OSError:
         return None
     return Picture(name="reconstructions", data=data, format="png")

@@ -23,23 +23,23 @@ from caelab.report.language import read_language
 from caelab.report.render_markdown import anchor
 
 WIDE, SHOWN = 8, 6
-"""A table of more columns than `WIDE` shows the first `SHOWN`, and the others on demand."""
+"""A table with more than ``WIDE`` columns shows the first ``SHOWN``, and the others on demand."""
 
 _TYPES = {"svg": "image/svg+xml", "png": "image/png"}
 _ANCHORS = ("contents", "text", "interactive", "try-it", "glossary")
-"""Anchors of the page itself, which no heading of the text may have."""
+"""Anchors that the page uses itself, so that no heading of the text may have one of them."""
 
 # Names of networks and of classes come from users: HTML in them must stay text.
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
 def render_html(document: Document, interactive: Mapping[str, Any] | None = None) -> str:
-    """Return the page.
+    """Return a report as an HTML page.
 
     Args:
-        document: The report.
-        interactive: Data of the interactive part by kind; the page has no such part where all are
-            empty.
+        document: Rendered report.
+        interactive: Data of the interactive part by kind; the page has no interactive part if all
+            data are empty.
     """
     language = read_language(document.language)
     environment = Environment(
@@ -66,7 +66,7 @@ def render_html(document: Document, interactive: Mapping[str, Any] | None = None
             if node.tag in ("h2", "h3")
         ],
         interactive=any((interactive or {}).values()),
-        # Escaped, so that no text can end the script element.
+        # `<` is escaped, so that no text can end the script element.
         data=Markup(json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")),
         glossary=[(entry, Markup(_PARSER.renderInline(entry.text))) for entry in terms],
         explained={entry.term for entry in terms},
@@ -74,19 +74,20 @@ def render_html(document: Document, interactive: Mapping[str, Any] | None = None
 
 
 def _link_terms(tokens: Sequence[Token], entries: Mapping[str, Entry]) -> list[Entry]:
-    """Link the first occurrence of each term to the glossary; return the terms in its order.
+    """Link the first occurrence of each term to the glossary; return the terms that were found.
 
-    Headings, links and cells of tables that are no sentence stay as they are.
+    The terms are in the order of the glossary. Headings, links, and table cells that do not end
+    with a period stay as they are.
     """
-    # Short names, such as `up`, are also common English words.
+    # Names of one or two letters are left out: some, such as `up`, are common English words.
     names = {
         name: entry
         for entry in entries.values()
         for name in (entry.term, *entry.also)
         if len(name) > 2
     }
-    # If two names begin alike, the longer one is meant, and a plural is the same term. Capitals
-    # matter: `Lab` is a color space, and `lab` is not.
+    # Longer names come first: of two names that begin alike, the longer one is meant. Names with
+    # capitals must match exactly: `Lab` is a color space, and `lab` is not.
     ordered = "|".join(
         f"(?i:{re.escape(name)})" if name.islower() else re.escape(name)
         for name in sorted(names, key=len, reverse=True)
@@ -107,7 +108,7 @@ def _link_terms(tokens: Sequence[Token], entries: Mapping[str, Entry]) -> list[E
         sentence = token.type == "td_open" and following.content.endswith(".")
         if token.type == "paragraph_open" or sentence:
             for child in following.children or ():
-                # A link cannot contain another link.
+                # Text inside a link is skipped, because a link cannot contain another link.
                 linked = child.type == "link_open" or (linked and child.type != "link_close")
                 if child.type == "text" and not linked:
                     child.type = "html_inline"
@@ -116,7 +117,7 @@ def _link_terms(tokens: Sequence[Token], entries: Mapping[str, Entry]) -> list[E
 
 
 def term_anchor(term: str) -> str:
-    """Return the anchor of a term's explanation.
+    """Return the anchor of a term's entry in the glossary.
 
     >>> term_anchor("ΔE₀₀"), term_anchor("skip connection")
     ('term-ΔE₀₀', 'term-skip-connection')
@@ -128,15 +129,15 @@ def _set_anchors(headings: Iterable[SyntaxTreeNode]) -> None:
     seen = Counter(_ANCHORS)
     for heading in headings:
         stem = anchor(_text(heading)) or "section"
-        # GitHub numbers equal headings in the same way, so that links work there, too.
+        # Equal headings are numbered as on GitHub, so that links to them work there, too.
         heading.attrs["id"] = f"{stem}-{seen[stem]}" if seen[stem] else stem
         seen[stem] += 1
 
 
 def _blocks(nodes: Sequence[SyntaxTreeNode], document: Document) -> Iterator[dict[str, Any]]:
-    """Yield what the template prints, block by block: the HTML, and captions and other extras."""
+    """Yield the values that the template prints for each block, such as its HTML and caption."""
     tables = [*zip(document.headings, document.tables, document.folded, strict=True)]
-    # The first word of a remark says its kind.
+    # The first word of a block quote is its kind, in the words of the language.
     words = read_language(document.language).words
     kinds = {words[kind]: kind for kind in ("missing", "warning")}
     caption = None
@@ -145,7 +146,7 @@ def _blocks(nodes: Sequence[SyntaxTreeNode], document: Document) -> Iterator[dic
             continue
         block: dict[str, Any] = {"kind": node.type, "caption": "", "label": "", "folded": False}
         image = _only(node, "image")
-        # A caption is a paragraph in italics, because that is what it is in the Markdown file.
+        # In Markdown, a caption is a paragraph in italics below a picture or a table.
         if (image or node.type == "table") and (text := _only(following, "em")):
             caption = following
             block |= {"label": _text(text), "caption": _render(text.to_tokens()[1:-1])}
@@ -159,7 +160,7 @@ def _blocks(nodes: Sequence[SyntaxTreeNode], document: Document) -> Iterator[dic
             cells = [[*row.children] for part in node.children for row in part.children]
             printed = [[_text(cell) for cell in row] for row in cells]
             name, rows = "table", printed
-            # A table that a template writes itself is not among the document's tables.
+            # A table that a template writes in Markdown is not among the document's tables.
             if tables and [" ".join(each.split()) for each in tables[0][0]] == printed[0]:
                 _, table, block["folded"] = tables.pop(0)
                 name, rows = table["name"], [table["columns"], *table["rows"]]
@@ -173,7 +174,7 @@ def _blocks(nodes: Sequence[SyntaxTreeNode], document: Document) -> Iterator[dic
 
 
 def _set_classes(cells: Sequence[Sequence[SyntaxTreeNode]], shown: int) -> None:
-    """Give cells their alignment, and those that are shown on demand the class ``more``."""
+    """Set the classes of cells: their alignment, and ``more`` if they are shown on demand."""
     for row in cells:
         for index, cell in enumerate(row):
             side = str(cell.attrs.pop("style", "left")).removeprefix("text-align:")
@@ -183,7 +184,7 @@ def _set_classes(cells: Sequence[Sequence[SyntaxTreeNode]], shown: int) -> None:
 
 
 def _csv(rows: Sequence[Sequence[Any]]) -> str:
-    """Return rows as the content of a data URI, with all digits of their numbers."""
+    """Return rows as CSV, escaped for a data URI; numbers are not rounded."""
     file = io.StringIO()
     csv.writer(file).writerows(rows)
     return quote(file.getvalue())
@@ -194,7 +195,7 @@ def _render(tokens: Sequence[Token]) -> Markup:
 
 
 def _only(node: SyntaxTreeNode | None, kind: str) -> SyntaxTreeNode | None:
-    """Return the only inline element of a paragraph, if it is of this kind."""
+    """Return a paragraph's only inline element if it is of this kind, otherwise ``None``."""
     if node is None or node.type != "paragraph":
         return None
     children = node.children[0].children
@@ -202,9 +203,9 @@ def _only(node: SyntaxTreeNode | None, kind: str) -> SyntaxTreeNode | None:
 
 
 def _text(node: SyntaxTreeNode) -> str:
-    """Return the text that a reader sees."""
+    """Return the text of a node as a reader sees it, without tags and links."""
     shown = [each for each in node.walk() if each.type in ("text", "code_inline", "html_inline")]
-    # Sentences with linked terms are HTML.
+    # Texts in which `_link_terms` linked terms are HTML, so their tags are removed.
     return "".join(
         Markup(re.sub("<[^>]*>", "", each.content)).unescape()
         if each.type == "html_inline"

@@ -1,10 +1,14 @@
-"""Markdown from a report's templates.
+"""Render the templates of a report as Markdown.
 
-In a template, ``{{ value }}`` prints a text with Markdown's own characters escaped, a whole number
-with thousands separators, and any other number with three significant digits. ``{{ figure(picture)
-}}`` shows a picture, ``{% call table("name", {heading: format}) %}caption{% endcall %}`` the rows
-that the context holds under that name, and ``{{ code(text) }}`` a text in fixed width. The rows of
-a table of objects are ``objects|cells("attribute", "attribute.of.it")``.
+Templates use these expressions:
+
+- ``{{ value }}`` prints a text with Markdown's special characters escaped, a whole number with
+  thousands separators, or any other number with three significant digits.
+- ``{{ figure(picture) }}`` shows a picture.
+- ``{% call table("name", {heading: format}) %}caption{% endcall %}`` prints as a table the rows
+  that the context holds under that name.
+- ``{{ code(text) }}`` prints a text in fixed width.
+- ``objects|cells("attribute", "attribute.of.it")`` makes table rows, one for each object.
 """
 
 import functools
@@ -36,9 +40,9 @@ def render_markdown(
     """Render the parts of a report, one after another.
 
     Args:
-        parts: The parts in order.
-        images: Show bitmaps, which contain pixels of the data.
-        language: Folder of the templates, such as ``en``.
+        parts: The parts in the order of the report.
+        images: Whether to show bitmaps, which contain pixels of the data set.
+        language: Name of the language's folder of templates, such as ``en``.
     """
     document, words = Document(language=language), read_language(language)
     texts = [_Writer(part, document, words, images).text() for part in parts]
@@ -52,7 +56,7 @@ def render_lines(template: str, context: Mapping[str, Any], language: str = "en"
     Args:
         template: Name of a file in the language's folder without its ending ``.txt.j2``.
         context: Values by the names that the template uses.
-        language: Folder of the templates, such as ``en``.
+        language: Name of the language's folder of templates, such as ``en``.
     """
     text = environment(language).get_template(f"{template}.txt.j2").render(context)
     lines = (line.rstrip() for line in re.sub(r"\\(.)", r"\1", text).splitlines())
@@ -63,7 +67,7 @@ def write_markdown(document: Document, file: Path) -> None:
     """Write the document to ``file``, and its pictures into the folder ``PICTURES`` next to it.
 
     Raises:
-        InputError: Something cannot be written.
+        InputError: A file cannot be written.
     """
     write_text(file, document.text)
     for name, picture in document.pictures.items():
@@ -72,18 +76,18 @@ def write_markdown(document: Document, file: Path) -> None:
 
 
 class _Writer:
-    """Functions for the template of one part: ``table``, ``figure`` and ``code``."""
+    """Renders one part, whose template calls the methods ``table``, ``figure`` and ``code``."""
 
     def __init__(self, part: Part, document: Document, language: Language, images: bool) -> None:
         self.part, self.document, self.language, self.images = part, document, language, images
 
     def text(self) -> str:
-        """Render the part: lines without indentation, blocks with one empty line between them."""
+        """Render the part as Markdown, with one empty line between blocks."""
         template = environment(self.language.name).get_template(f"{self.part.template}.md.j2")
         text = template.render(
             self.part.context, table=self.table, figure=self.figure, code=self.code
         )
-        # In Markdown an indented line would be code, and templates are indented by their tags.
+        # Indentation in templates must not reach Markdown, where an indented line is code.
         text = re.sub(r"[ \t]*\n[ \t]*", "\n", text.strip())
         return re.sub(r"^(?=#)", "#" * self.part.level, re.sub("\n{3,}", "\n\n", text), flags=re.M)
 
@@ -97,17 +101,20 @@ class _Writer:
         folded: bool = False,
         caller: Callable[[], str] | None = None,
     ) -> Markup:
-        """Print rows as a table.
+        """Return rows as a Markdown table, and add the table to the document.
 
         Args:
             name: Name of the table in ``results.json``.
-            columns: Format of each column's numbers by heading; ``<`` is a column of texts, and a
-                mapping gives the words that stand for some of its cells.
-            rows: The rows; those that the part's context holds under ``name``, if left out.
-            interval: Heading of an estimate; the bounds in the next two columns are printed with
-                it.
-            folded: Show the table on demand, where a page can do so.
-            caller: Caption.
+            columns: Format of each column by heading: a format of numbers, ``<`` for texts, or a
+                mapping of the values of some cells to the words that are printed for them.
+            rows: Rows of the table; by default those that the part's context holds under ``name``.
+            interval: Heading of the column of an estimate whose bounds are in the next two columns;
+                the three are printed as one column.
+            folded: Whether the HTML page shows the table only on demand.
+            caller: Function that returns the caption, which Jinja passes.
+
+        Raises:
+            ValueError: The number of cells in a row is not the number of columns.
         """
         rows = self.part.context[name] if rows is None else rows
         if any(len(row) != len(columns) for row in rows):
@@ -145,9 +152,9 @@ class _Writer:
         if not math.isfinite(estimate + low + high):
             return float(estimate)
         half = (high - low) / 2
-        # A narrow column breaks the line in front of the interval or after its dash.
+        # No-break spaces: a narrow column may break the line only before an interval or its dash.
         text = f"{estimate:{format_}} ({low:{format_}}\xa0– {high:{format_}})"
-        # ± would be wrong for an interval that is wider on one side.
+        # ± is only for intervals with the estimate in the middle.
         if abs(high - estimate - half) < 0.05 * half:
             text = f"{estimate:{format_}} ±\xa0{half:{format_.removeprefix('+')}}"
         return escape(self.language.number(text.replace("-", "−")))
@@ -158,12 +165,13 @@ class _Writer:
         alt: str = "",
         caller: Callable[[], str] | None = None,
     ) -> Markup:
-        """Show a picture, where there is one.
+        """Return a link to a picture, and add the picture to the document.
 
         Args:
-            drawn: The picture, or what draws it in the language.
-            alt: Description for people who cannot see it; by default the picture's own.
-            caller: Caption.
+            drawn: The picture, or an object that draws the picture in the language; for ``None``
+                nothing is shown.
+            alt: Description for people who cannot see the picture; by default the picture's own.
+            caller: Function that returns the caption, which Jinja passes.
         """
         picture = drawn if isinstance(drawn, Picture | None) else drawn.picture(self.language)
         if picture is None:
@@ -175,14 +183,14 @@ class _Writer:
         return _captioned(f"![{escape(alt or picture.alt)}]({PICTURES}/{picture.file})", caption)
 
     def code(self, text: str) -> Markup:
-        """Print a text in fixed width."""
-        # A text may contain backticks.
-        fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", text)), 3)
+        """Return a text in fixed width as a fenced block."""
+        # The fence is longer than any sequence of backticks in the text, so that none can end it.
+        fence = "`" * max(3, *(len(found) + 1 for found in re.findall("`+", text)), 3)
         return Markup(f"\n{fence}\n{text}\n{fence}\n")
 
 
 class _TagLines(Extension):
-    """Extension that prints no line for a line of a template with only tags."""
+    """Extension of Jinja: a line of a template that has only tags does not become an empty line."""
 
     def preprocess(
         self,
@@ -190,21 +198,25 @@ class _TagLines(Extension):
         name: str | None,  # noqa: ARG002 - Jinja passes it
         filename: str | None = None,  # noqa: ARG002 - Jinja passes it
     ) -> str:
-        """Join lines that hold nothing but tags with the next line.
+        """Join each line that has only tags with the next line.
 
         Args:
             source: Text of the template.
             name: Not used.
             filename: Not used.
         """
-        # `trim_blocks` of Jinja would also join a line that ends in a tag with the next one.
+        # Jinja's `trim_blocks` would also join lines that have a text before their last tag.
         tags = r"(?:\{%(?:(?!%\}).)*%\}|\{#.*?#\})+"
         return re.sub(rf"^[ \t]*({tags})[ \t]*\n", r"\1", source, flags=re.M)
 
 
 @functools.cache
 def environment(name: str) -> Environment:
-    """Return the environment that renders templates of a language, with its number formats."""
+    """Return the environment of Jinja that renders the templates of a language.
+
+    Args:
+        name: Name of the language's folder of templates, such as ``en``.
+    """
     language = read_language(name)
 
     def localized(format_: Callable[..., str]) -> Callable[..., str]:
@@ -247,7 +259,7 @@ def environment(name: str) -> Environment:
 
 
 def anchor(heading: str) -> str:
-    """Return the name that a link to a heading needs, as on GitHub.
+    """Return the anchor of a heading, to which links lead, in the form that GitHub gives it.
 
     >>> anchor("1.1 Data, split and normalization")
     '11-data-split-and-normalization'
@@ -256,18 +268,18 @@ def anchor(heading: str) -> str:
 
 
 def escape(text: str) -> Markup:
-    """Escape the characters that Markdown uses, and put a text on one line."""
+    """Put a text on one line, and escape characters that have a meaning in Markdown."""
     text = re.sub(r"([\\`*_<>\[\]|~$&])", r"\\\1", _one_line(text))
     return Markup(re.sub(r"^([#+=-]|\d+(?=[.)](?:\s|$)))", _guard, text))
 
 
 def format_cell(cell: Cell, format_: str | Mapping[Cell, str], language: Language) -> Markup:
-    """Print a table's cell; a missing number is a dash.
+    """Return a table's cell as Markdown; a missing number is a dash.
 
     Args:
         cell: Value of the cell.
-        format_: Format of its column, or the words that stand for some of its values.
-        language: Language of numbers.
+        format_: Format of the column's numbers, or a mapping of some values to words.
+        language: Language in which numbers and names are printed.
     """
     if not isinstance(format_, str):
         cell, format_ = format_.get(cell, cell), ""
@@ -281,12 +293,13 @@ def format_cell(cell: Cell, format_: str | Mapping[Cell, str], language: Languag
 
 
 def _guard(start: re.Match[str]) -> str:
+    """Escape the start of a text that would otherwise begin a heading or a list."""
     mark = start[1]
     return f"{mark}\\" if mark.isdigit() else f"\\{mark}"
 
 
 def _one_line(text: str) -> str:
-    # A no-break space, as between a number and its unit, stays one.
+    # No-break spaces stay; they stand, for example, between a number and its unit.
     return re.sub(r"[^\S\xa0]+", " ", text).strip()
 
 

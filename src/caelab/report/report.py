@@ -34,19 +34,20 @@ REFERENCE = "reference"
 """Preset of the network that exercise 1 is about."""
 
 PICTURES = ("grid", "grid_networks", "samples", "effects_figure", "predicted")
-"""Names of the pictures at the top of the page, in the sections' values."""
+"""Values in the contexts of parts that the beginning of the page shows, if a part has them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Tasks:
-    """What was found, by its task.
+    """Studies and runs, sorted by their task.
 
     Attributes:
         studies: Studies that compare architectures.
-        reconstructing: Runs that reconstruct, grouped over seeds.
-        variants: Runs that color gray images, sorted; ``None`` without any.
-        restoring: Runs that undo another degradation.
-        main: Run whose images are those of the report.
+        reconstructing: Groups of runs that reconstruct images. The runs of a group differ only in
+            their seed.
+        variants: Runs that color gray images, sorted into variants; ``None`` without such runs.
+        restoring: Runs that undo another degradation, such as noise.
+        main: Run whose images the report describes.
     """
 
     studies: list[StudyResults]
@@ -72,13 +73,15 @@ def write_report(
     Args:
         paths: Run directories, folders of studies, folders of labs.
         out: Folder of the report.
-        names: Names of colorizing and restoring runs by their folder; a study's runs have labels.
-        runs: Folder of the studies' runs; by default it is looked for next to the study and in the
-            lab's folder.
-        data: Source of the images, if they are no longer where the runs had them.
+        names: Names of runs that color or restore images, by the name of their folder. Runs without
+            a name here are named by their study or by their options.
+        runs: Folder where the studies' runs are looked for first; by default the folder that the
+            lab names. The parent of a study's folder, and its parent, are searched next.
+        data: Source of the images, if they are no longer where the runs found them.
         command: Command that repeats the report.
-        bitmaps: Show images of the data; those of CIFAR-10 may not be passed on.
-        language: Folder of the templates that the report is written with.
+        bitmaps: Whether the report shows images of the data set. Images of CIFAR-10 may not be
+            passed on.
+        language: Name of the language's folder of templates, such as ``en``.
 
     Returns:
         The HTML file, and the answers in lines for a terminal.
@@ -87,7 +90,7 @@ def write_report(
         InputError: No finished run was found, there are no templates in that language, or ``out``
             cannot be written to.
     """
-    words = read_language(language)  # so that a wrong one is refused before minutes of work
+    words = read_language(language)  # first, so that a wrong name fails before minutes of work
     inputs, images = gather(paths, runs=runs), RunImages(data)
     labels = {row.run: row.label for study in inputs.studies for row in study.rows}
     labels |= names or {}
@@ -103,7 +106,7 @@ def write_report(
         "unshown": unshown,
         "runs": [*inputs.all_runs.values()],
         "main": tasks.main,
-        # The lab's command trains missing runs; the report's command only reads runs.
+        # The lab's command is better: it trains missing runs, and the other one only reads runs.
         "command": without_home(inputs.lab.command or command),
         "bitmaps": bitmaps,
     }
@@ -111,7 +114,7 @@ def write_report(
     parts = [*beginning, Part("data", shared), *sections, Part("problems", shared)]
     document = render_markdown(parts, images=bitmaps, language=language)
     html = out / "report.html"
-    # Written last, when everything is rendered, so that a failure does not damage an earlier
+    # Files are written after everything was rendered, so that a failure does not damage an earlier
     # report.
     write_text(out / "results.json", results_json(inputs, answers, document.tables))
     write_markdown(document, out / "report.md")
@@ -123,7 +126,7 @@ def write_report(
 def _interactive(
     tasks: _Tasks, answers: Answers, images: RunImages, language: Language
 ) -> tuple[dict[str, list[dict[str, Any]]], list[tuple[str, str]]]:
-    """Return the data of the interactive part, and what it cannot show."""
+    """Return the data of the interactive part, and the reasons why some of it is missing."""
     variants = tasks.variants.all if tasks.variants else ()
     return interactive_data(
         _reconstructing_networks(tasks),
@@ -137,12 +140,12 @@ def _interactive(
 def _answer(
     inputs: ReportInputs, tasks: _Tasks, images: RunImages, names: Mapping[str, str]
 ) -> tuple[Answers, dict[str, Any], list[Part]]:
-    """Return the answers, the pictures at the top, and the sections with the evidence."""
+    """Return the answers, the pictures at the top of the page, and the parts with the evidence."""
     reconstruction = size = colors = shortcomings = None
     restorations: tuple[Any, ...] = ()
     linear: dict[str, LinearAnswer] = {}
     sections: list[Part] = []
-    # A picture of a later section replaces that of an earlier one, because it shows more networks.
+    # The picture of a later part replaces one of the same name, because it shows more networks.
     pictures: dict[str, Any] = dict.fromkeys(PICTURES)
     if tasks.reconstructing:
         above = not tasks.studies
@@ -193,22 +196,21 @@ def _compares_architectures(study: StudyResults) -> bool:
 
 
 def _by_task(inputs: ReportInputs, names: Mapping[str, str]) -> _Tasks:
-    """Sort runs and studies by their task; ``names`` are those of runs.
+    """Sort runs and studies by their task; ``names`` has names of runs by their folder.
 
-    Runs of studies of architectures have their own sections; runs of other studies count as single
-    runs.
+    A study of architectures has a part of the report for all of its runs. The runs of other studies
+    are sorted like runs that were named themselves.
     """
     studies = [study for study in inputs.studies if _compares_architectures(study)]
     rest = [study.runs.values() for study in inputs.studies if study not in studies]
-    # `runs/*` names the runs of studies, too, which then count as the studies'.
+    # `runs/*` also names the runs of studies; these count only as runs of their study.
     studied = {name for study in inputs.studies for name in study.runs}
     single = [run for run in inputs.runs if run.name not in studied]
     loose = {run.name: run for run in itertools.chain(single, *rest)}.values()
     reconstructing = group_by_seed(run for run in loose if run.degradation == "none")
-    # Exercise 1 is about the reference network, which `runs/*` has anywhere; the others keep their
-    # order.
+    # Exercise 1 is about the first group. The reference network comes first, wherever it was named.
     reconstructing.sort(key=lambda group: group[0].config.network_name != REFERENCE)
-    # A report without single runs shows exercise 1 by the first network of each study.
+    # If all runs belong to studies, exercise 1 is about the first network of each study.
     reconstructing = reconstructing or [
         group
         for study in studies
@@ -222,18 +224,18 @@ def _by_task(inputs: ReportInputs, names: Mapping[str, str]) -> _Tasks:
         reconstructing=reconstructing,
         variants=find_variants(colorizing, names) if colorizing else None,
         restoring=[run for run in loose if run.degradation not in ("none", "gray")],
-        # The data section needs one run, even if no run reconstructs.
+        # Any run can describe the images if no run reconstructs them.
         main=reconstructing[0][0] if reconstructing else next(iter(inputs.all_runs.values())),
     )
 
 
 def _reconstructing_networks(tasks: _Tasks) -> dict[str, FinishedRun]:
-    """Choose the networks of the interactive part, by name."""
+    """Choose the reconstructing networks of the interactive part, one run each, by name."""
     named: dict[str, FinishedRun] = {}
     keep = []
     for study in tasks.studies:
         for row in study.rows:
-            # One seed of each network is enough to look at.
+            # The page shows only one seed of each network.
             if row.seed == study.rows[0].seed:
                 named.setdefault(row.label, study.runs[row.run])
         best = study.analysis.best

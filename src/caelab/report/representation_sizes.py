@@ -1,4 +1,4 @@
-"""Exercise 2.1: the size of every representation by the formula, and of the code."""
+"""Exercise 2.1: the size of the code, and the formula for the size of every representation."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ class SizeAnswer:
 
     Attributes:
         input: Shape (C, H, W) of the images.
-        inputs: Numbers in an image.
-        code: Output of the encoder; ``None`` where the network's text marks no code.
+        inputs: Number of values in an image.
+        code: Output of the encoder; ``None`` if the network's text marks no code.
         narrowest: Smallest representation that everything passes through.
-        skip_around_code: Whether a skip connection runs around the code, which then is no
+        skip_around_code: Whether a skip connection runs around the code. Such a code is no
             bottleneck.
     """
 
@@ -30,7 +30,7 @@ class SizeAnswer:
 
 
 def size_part(description: Description) -> tuple[SizeAnswer, Part]:
-    """Return the sizes, and the part that applies the size formula to every layer.
+    """Return the sizes, and the part of the report that applies the size formula to every layer.
 
     Args:
         description: Description of the network.
@@ -52,11 +52,19 @@ def size_part(description: Description) -> tuple[SizeAnswer, Part]:
 
 
 def size_calculations(description: Description) -> list[str]:
-    """Return the size formula applied to the output of every row of a description."""
+    """Return the size formula with the numbers of each layer, one text for each row.
+
+    Args:
+        description: Description of the network.
+
+    Returns:
+        Texts such as ``8² · 16 = 1,024``; ``same`` for a layer that keeps the shape and has no
+        formula; ``residual`` or ``skip`` for the end of a bracket.
+    """
     layers = _layers(spell_out(description.network).items)
     calculations, shape = [], description.input
     for row in description.rows:
-        # A bracket only adds or concatenates.
+        # The end of a bracket is no layer: it adds or concatenates two representations.
         brackets = row.kind in ("residual", "skip")
         calculations.append(row.kind if brackets else _calculation(next(layers), shape, row.shape))
         shape = row.shape
@@ -64,7 +72,7 @@ def size_calculations(description: Description) -> list[str]:
 
 
 def _layers(items: Sequence[Item]) -> Iterator[LayerKind]:
-    """Walk through the layers in the order in which an image passes them."""
+    """Yield the layers in the order in which an image passes them."""
     for item in items:
         match item:
             case LayerKind():
@@ -78,10 +86,10 @@ def _layers(items: Sequence[Item]) -> Iterator[LayerKind]:
 
 
 def _calculation(layer: LayerKind, before: Shape, after: Shape) -> str:
-    """Write the size formula of one layer with its numbers, for the width of the output."""
+    """Return the formula of a layer's output width with its numbers, and the output's size."""
     formula = layer.size_formula(before)
     if not formula and before == after:
-        # For activations and other layers, the template has the words.
+        # The template says in words that such a layer, for example an activation, keeps the size.
         return "same"
     channels, height, width = after
     area = f"{width}²" if height == width else f"{height} · {width}"

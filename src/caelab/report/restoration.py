@@ -21,22 +21,24 @@ INPUT = "as given"
 """Name of the baseline that returns the input; all other baselines are classical methods."""
 
 METRICS = ("psnr", "ssim", "mse")
+"""Metrics of the table, in the order of its columns."""
 
 IMAGES = 10
-"""Number of test images in a strip."""
+"""Number of test images in each row of a picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Restoration:
-    """The best network for a degradation, and the classical methods.
+    """Comparison of the best network for a degradation with classical methods.
 
     Attributes:
-        degradation: Degradation of the images.
+        degradation: Text of the degradation, such as ``noise0.1``.
         label: Name of the network in the report.
-        network: Its metrics by name over seeds, on the images that the classical methods were
-            measured on.
-        baselines: Metrics of the baselines by name: the input first, then by falling PSNR.
-        images: Number of test images that all of them were measured on.
+        network: Mean metrics of the network by name, with intervals over seeds, on the images that
+            the classical methods were measured on.
+        baselines: Mean metrics of each baseline, by the names of baseline and metric: first the
+            degraded input, then the classical methods by falling PSNR.
+        images: Number of test images that network and baselines were measured on.
     """
 
     degradation: str
@@ -47,26 +49,29 @@ class Restoration:
 
     @property
     def best_classical(self) -> str | None:
-        """The classical method with the highest PSNR; ``None`` where there is none."""
+        """Name of the classical method with the highest PSNR; ``None`` without such methods."""
         return next((name for name in self.baselines if name != INPUT), None)
 
 
 def restoration_part(
     runs: Sequence[FinishedRun], images: RunImages, names: Mapping[str, str]
 ) -> tuple[tuple[Restoration, ...], Part]:
-    """Return the best network for each degradation, and the part about them.
+    """Compare the best network for each degradation with classical methods.
 
     Args:
-        runs: Runs that restore images, of any degradation.
-        images: Gives the test images and the networks.
-        names: Names of runs by their folder; others are named by their network.
+        runs: Runs that restore images, for any degradations.
+        images: Loads the test images and the networks.
+        names: Names of runs by their folder; a run without a name has that of its network.
+
+    Returns:
+        One comparison for each degradation, and the part of the report about all of them.
     """
     by_degradation: dict[str, list[FinishedRun]] = {}
     for run in runs:
         by_degradation.setdefault(run.degradation, []).append(run)
     found, strips, missing = [], {}, []
     for text, alike in by_degradation.items():
-        # One network represents a degradation, because the table compares it with other methods.
+        # One network is enough for each degradation: the table is about networks and methods.
         variant = find_variants(alike).best
         try:
             answer = compare(variant, images, names)
@@ -84,21 +89,21 @@ def restoration_part(
 
 
 def compare(variant: Variant, images: RunImages, names: Mapping[str, str]) -> Restoration:
-    """Compare a network with the baselines that its runs state.
+    """Compare a network with the baselines that were measured with its runs.
 
     Args:
-        variant: Runs of the network.
-        images: Gives the test images.
-        names: Names of runs by their folder.
+        variant: Runs of the network, which differ only in their seed.
+        images: Loads the test images.
+        names: Names of runs by their folder; a run without a name has that of its network.
 
     Raises:
-        InputError: The images or errors of the runs cannot be loaded.
+        InputError: The images or the errors of each image cannot be loaded.
     """
     first = variant.first
     baselines: dict[str, dict[str, float]] = first.result["baselines"]
     pixels = images.part(first)
-    # Classical methods are slow and were measured on some images, so the network is compared on
-    # these.
+    # Classical methods are slow and were measured only on some test images. The network is compared
+    # on the same images.
     positions = measured_positions(pixels) if len(baselines) > 1 else np.arange(len(pixels))
     measures = [run.measures for run in variant.runs]
     return Restoration(
@@ -119,7 +124,7 @@ def compare(variant: Variant, images: RunImages, names: Mapping[str, str]) -> Re
 def _over_seeds(metric: str, values: Sequence[float]) -> Interval:
     """Return the mean over seeds with its interval."""
     interval = mean_interval(values)
-    # An error's interval is one of logarithms, so that its lower bound is positive.
+    # The interval of an MSE is computed with logarithms, so that its lower bound is positive.
     return moderate({"": values}).interval("", interval.estimate) if metric == "mse" else interval
 
 
@@ -132,17 +137,17 @@ def _rows(found: Restoration) -> Iterable[tuple[Cell, ...]]:
 
 def _strip(run: FinishedRun, found: Restoration, images: RunImages) -> ImageRows:
     pixels, degradation = images.part(run), run.config.degradation
-    # Evenly spaced, so that the images are not chosen by their result.
+    # Evenly spaced among the test images, so that the choice does not depend on any result.
     chosen = evenly_spaced(IMAGES, len(pixels))
     pictures = images.pictures(run, chosen)
     rows = {"input": pictures["degraded"]}
     for name, method in classical_methods(degradation).items():
         for value in method.grid:
-            # The label holds the parameter that was chosen on validation images.
+            # The label contains the value of the parameter that was chosen on validation images.
             if method.label(name, value) == found.best_classical:
                 made = estimates(method.restore(value), pixels.at(chosen), degradation=degradation)
                 rows[found.best_classical] = torch.cat([one.estimate for one in made]).numpy()
     rows |= {"network": pictures["estimate"], "truth": pictures["target"]}
-    # Part of the name of a file, such as `restored-downscale2-noise01`.
+    # The name becomes part of a file's name, such as `restored-downscale2-noise01`.
     name = found.degradation.replace("+", "-").replace(".", "")
     return ImageRows(f"restored-{name}", rows)

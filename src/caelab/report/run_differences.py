@@ -1,4 +1,8 @@
-"""Runs of one task sorted into variants: how they differ, and the effect of each difference."""
+"""Sort runs of one task into variants: how they differ, and the effect of each difference.
+
+Runs that differ only in their seed form a variant. The variant that differs from the others in the
+fewest options is the base.
+"""
 
 import functools
 from collections import Counter
@@ -16,7 +20,7 @@ from caelab.networks.presets import PRESETS
 from caelab.report.run_reader import FinishedRun, group_by_seed
 
 MAX_NAME_LENGTH = 28
-"""Largest length of the name of a network; a longer text is cut."""
+"""Largest number of characters in the name of a network; a longer text is cut."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +28,8 @@ class Variant:
     """Runs that differ only in their seed.
 
     Attributes:
-        label: Name of the variant: a given name, or its difference from the base, or ``base``.
+        label: Name of the variant: a name from the user, otherwise ``base`` for the base and the
+            differences from the base for other variants.
         runs: Runs by rising seed.
     """
 
@@ -33,29 +38,29 @@ class Variant:
 
     @property
     def first(self) -> FinishedRun:
-        """The run whose pictures are shown."""
+        """The run with the smallest seed; its pictures are shown."""
         return self.runs[0]
 
     def mean(self, metric: str) -> Interval:
-        """Return a mean over the test images, with its interval over seeds.
+        """Return the mean of a metric over test images and seeds, with its interval over seeds.
 
-        It is NaN where a run does not state the metric.
+        The mean is NaN if one of the runs was not measured by the metric.
         """
         return mean_interval(run.result["test"].get(metric, float("nan")) for run in self.runs)
 
     @property
     def validation_mse(self) -> float:
-        """Mean validation error, by which variants are chosen."""
+        """Mean validation error over seeds, by which the best variant is chosen."""
         return mean_interval(run.result["validation_mse"] for run in self.runs).estimate
 
 
 @dataclass(frozen=True)
 class Variants:
-    """Variants that can be compared.
+    """Variants that can be compared, because they have the same test images.
 
     Attributes:
-        all: The base first, then in the order of the runs.
-        left_out: Names of runs that have other test images and cannot be compared.
+        all: The base, then the other variants in the order of their runs.
+        left_out: Names of runs that cannot be compared, because they have other test images.
     """
 
     all: tuple[Variant, ...]
@@ -63,7 +68,7 @@ class Variants:
 
     @property
     def base(self) -> Variant:
-        """The variant that is most similar to all others."""
+        """The variant that differs from all others in the fewest options."""
         return self.all[0]
 
     @property
@@ -78,25 +83,26 @@ class Variants:
 
     @functools.cached_property
     def errors(self) -> ModeratedErrors:
-        """Test errors of all variants, for comparisons between them."""
+        """Test errors of all variants over seeds, with methods that compare the variants."""
         return moderate({each.label: [run.mse for run in each.runs] for each in self.all})
 
 
 def find_variants(runs: Sequence[FinishedRun], names: Mapping[str, str] | None = None) -> Variants:
-    """Sort finished runs into variants of a base, the variant that is most similar to all others.
+    """Sort finished runs into variants, and choose the base among them.
 
-    Only runs with the same test images can be compared, so only the largest such group is sorted.
+    Only runs with the same test images can be compared. If the runs have different test images,
+    only the largest group with the same test images is sorted.
 
     Args:
-        runs: At least one.
-        names: Names of runs by their folder; others are named by how they differ from the base.
+        runs: Finished runs, at least one.
+        names: Names of runs by their folder; a run without a name is named by its differences from
+            the base.
     """
-    # Only errors on the same images can be compared: the largest group is kept.
     images, _ = Counter(run.images for run in runs).most_common(1)[0]
     found = group_by_seed(run for run in runs if run.images == images)
     options = [_options(group[0]) for group in found]
     distances = [sum(len(_differing(one, other)) for other in options) for one in options]
-    # Among equally near runs, the better one by validation is the base that ideas are tried on.
+    # Of several variants with equally few differences, the best one by validation is the base.
     ranks = [float(group[0].result["validation_mse"]) for group in found]
     base = min(range(len(found)), key=lambda index: (distances[index], ranks[index]))
     labels: Counter[str] = Counter()
@@ -105,7 +111,7 @@ def find_variants(runs: Sequence[FinishedRun], names: Mapping[str, str] | None =
         first = found[index][0]
         differences = _labels(first, _differing(options[index], options[base]))
         label = (names or {}).get(first.name) or differences or BASE
-        # Users may give two runs the same name, but tables need different ones.
+        # Users may give two variants the same name, but tables need different names.
         labels[label] += 1
         if labels[label] > 1:
             label = f"{label} ({labels[label]})"
@@ -114,18 +120,18 @@ def find_variants(runs: Sequence[FinishedRun], names: Mapping[str, str] | None =
 
 
 def changed_options(run: FinishedRun, base: FinishedRun | None = None) -> str:
-    """Return the options of a run that differ from those of another one, except the network.
+    """Return the options in which a run differs from another one, as text, without the network.
 
     Args:
         run: The run.
-        base: The other run; by default the defaults count.
+        base: The other run; without it, the run is compared with the default options.
     """
     other = _options(base) if base else make_config({}).flat()
     return _labels(run, [name for name in _differing(_options(run), other) if name != "network"])
 
 
 def network_name(run: FinishedRun) -> str:
-    """Return the preset's name, or the network's text; a long text is cut."""
+    """Return the name of a network's preset; without a preset, its text, which may be cut."""
     text = run.config.network.text
     name = next((name for name, preset in PRESETS.items() if text in (name, preset)), text)
     # A long name would make a table too wide.
@@ -133,13 +139,14 @@ def network_name(run: FinishedRun) -> str:
 
 
 def _options(run: FinishedRun) -> dict[str, Any]:
-    """Return the options by which runs differ; a network adapted to several targets counts once."""
-    # Undone, because the target, which decides the last layer, is an option itself.
+    """Return the options by which runs are compared, with the network as it is for RGB output."""
+    # Another target also changes the network's last layer, which must not count as a second
+    # difference.
     return {**run.options, "network": rgb_text(run)}
 
 
 def rgb_text(run: FinishedRun) -> str:
-    """Return the text of a run's network as it is where the output is RGB."""
+    """Return the text that a run's network has if its output is RGB."""
     return str(adapt(run.description.network, outputs=CHANNELS))
 
 
@@ -148,7 +155,7 @@ def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 
 def _labels(run: FinishedRun, names: Sequence[str]) -> str:
-    """Return options as a label: ``flip`` where one is on, ``flip –`` where it is off."""
+    """Return options of a run as text: ``flip`` if it is on, ``flip –`` if off, ``epochs 4``."""
     labels, options = [], {**run.config.flat(), **run.options}
     for name in names:
         value, spaced = options[name], name.replace("_", " ")

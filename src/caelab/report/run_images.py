@@ -1,4 +1,4 @@
-"""Images of runs, and what trained networks make of them."""
+"""The images of runs, and the outputs of the trained networks for them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,11 +21,10 @@ from caelab.report.run_reader import FinishedRun
 
 
 class RunImages:
-    """The images that runs were trained on, and their networks; each is read once.
+    """Loads the images and the trained networks of runs, each only once.
 
     Args:
-        data: Source of the images, or the images themselves; by default the source that the runs
-            had.
+        data: Source of the images, or the images themselves; by default each run's own source.
     """
 
     def __init__(self, data: str | ImageSet | None = None) -> None:
@@ -38,7 +37,7 @@ class RunImages:
         """Return all images of a run.
 
         Raises:
-            InputError: They cannot be loaded, or the source now holds other images.
+            InputError: The images cannot be loaded, or the source now holds other images.
         """
         # Runs with the same data set share its images, even if their splits differ.
         key = run.images[:2]
@@ -46,7 +45,7 @@ class RunImages:
             try:
                 self._sets[key] = self._find(run)
             except InputError as error:
-                # The error is kept, too, because reading the data again may take long.
+                # The error is stored, because a second attempt to read the data may take long.
                 self._sets[key] = error
         found = self._sets[key]
         if isinstance(found, InputError):
@@ -56,7 +55,8 @@ class RunImages:
     def _find(self, run: FinishedRun) -> ImageSet:
         sources: list[str | ImageSet] = [self._data] if self._data else []
         if not sources:
-            # Where the run had them comes first: "auto" may mean other images by now.
+            # The place where the run found the images comes first, because the source "auto" may
+            # find other images by now.
             where = run.source.get("where", "")
             sources = [
                 *([where] if where and Path(where).expanduser().exists() else []),
@@ -92,12 +92,12 @@ class RunImages:
 
         Args:
             run: The run.
-            part: Part of the images: training, validation or test.
+            part: Name of the part.
 
         Raises:
             InputError: The images cannot be loaded.
         """
-        # Within one split, runs may take fewer images for training and validation.
+        # Runs with the same split may use different numbers of training and validation images.
         key = (run.images, run.config.data.val_size, run.config.data.train_size, part)
         if key not in self._parts:
             images, split = load_data(run.config.data, self.load(run))
@@ -117,12 +117,12 @@ class RunImages:
         """
         path = run.directory.path
         if path not in self._models:
-            # The machine of a report may have no GPU, unlike that of the training.
+            # On the CPU, because a run may have been trained on a GPU that this machine lacks.
             self._models[path], _ = load_model(run.directory.weights, torch.device("cpu"))
         return self._models[path]
 
     def restored(self, run: FinishedRun, positions: np.ndarray | None = None) -> Iterator[Estimate]:
-        """Yield the network's estimates of test images, batch by batch.
+        """Yield test images as the run's network restores them, batch by batch.
 
         Args:
             run: Run whose network and images are used.
@@ -138,15 +138,16 @@ class RunImages:
             yield from estimates(restore, pixels, degradation=run.config.degradation)
 
     def pictures(self, run: FinishedRun, positions: np.ndarray) -> dict[str, np.ndarray]:
-        """Return ``degraded``, ``estimate`` and ``target`` of test images.
+        """Return test images with the network's inputs and outputs as pictures.
 
         Args:
             run: Run whose network and images are used.
             positions: Positions of the images among the test images, ``int64 (K,)``.
 
         Returns:
-            Images ``float32 (K, 3, H, W)`` in [0, 1] by name, gray where they do not have three
-            channels. Degraded images are clipped.
+            ``degraded`` has the network's inputs, clipped to [0, 1], ``estimate`` its outputs, and
+            ``target`` the true images. Each is ``float32 (K, 3, H, W)`` in [0, 1]; images without
+            three channels are shown in gray.
 
         Raises:
             InputError: The images cannot be loaded, or the weights are damaged.
@@ -172,6 +173,6 @@ def choose_images(run: FinishedRun, count: int) -> np.ndarray:
     Raises:
         InputError: The run's errors by image are missing or damaged.
     """
-    # Equal errors keep their order, so that the page shows the same images every time.
+    # A stable sort, so that a repeated report shows the same images even if errors are equal.
     order = np.argsort(run.measures["mse"], kind="stable")
     return np.asarray(order[evenly_spaced(count, len(order))])

@@ -1,4 +1,4 @@
-"""Finished runs, read from their directories; what is missing or damaged is an error."""
+"""Read finished runs from their directories; a missing or damaged file is an error."""
 
 import functools
 import math
@@ -18,18 +18,19 @@ from caelab.metrics.moderated import moderate
 from caelab.metrics.statistics import Interval, mean_interval
 from caelab.networks import Description
 
-NOT_OF_THE_GROUP = ("seed", "device", "data", "start_fingerprint")
-"""Options in which the runs of a group may differ; data sets are compared by their fingerprint."""
+MAY_DIFFER = ("seed", "device", "data", "start_fingerprint")
+"""Options that are not compared when runs are grouped by seed. Data sets are compared by their
+fingerprint instead."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedRun:
-    """A finished run, except for its weights and pictures.
+    """The content of a finished run's directory, without weights and pictures.
 
     Attributes:
-        directory: Its run directory.
-        config: Its configuration.
-        description: Description of its network, as it was adapted to the target.
+        directory: Files of the run by name.
+        config: Configuration of the run.
+        description: Description of the run's network, adapted to images and target.
         result: Content of ``result.json``.
         epochs: Rows of ``epochs.csv``.
         environment: Content of ``environment.json``.
@@ -46,17 +47,18 @@ class FinishedRun:
 
     @property
     def name(self) -> str:
-        """Name of its folder."""
+        """Name of the run directory."""
         return self.directory.path.name
 
     @property
     def options(self) -> dict[str, Any]:
-        """Its options by short name, except those in which the runs of a group may differ."""
-        # A preset's name and its text are one network.
+        """Options of the run by short name, without those in ``MAY_DIFFER``."""
+        # The text, because the name of a preset and its text are the same network.
         options = {**self.config.flat(), "network": self.description.text}
-        # The seeds of a group continue different runs.
+        # Runs with different seeds continue different runs, so that only whether a run continues
+        # another one is compared.
         options["start_run"] = True if self.config.start.run else None
-        return {name: options[name] for name in options if name not in NOT_OF_THE_GROUP}
+        return {name: options[name] for name in options if name not in MAY_DIFFER}
 
     @property
     def mse(self) -> float:
@@ -65,9 +67,10 @@ class FinishedRun:
 
     @property
     def images(self) -> tuple[str, int | str, str, int, int | None]:
-        """Fingerprint, size, split, its seed and the test images' largest number.
+        """Everything that determines the test images, for comparison with other runs.
 
-        Runs that share them have the same test images.
+        These are the data set's fingerprint, the size of the images, the split, its seed, and the
+        largest number of test images.
         """
         return (
             self.source["fingerprint"],
@@ -79,12 +82,14 @@ class FinishedRun:
 
     @property
     def degradation(self) -> str:
-        """Degradation of the images that the network takes; ``none`` for a reconstruction."""
+        """Text of the degradation that the network undoes; ``none`` if it reconstructs images."""
         return str(self.config.degradation)
 
     @functools.cached_property
     def measures(self) -> dict[str, np.ndarray]:
-        """Metrics of each test image, ``(N,)`` by name, and their ``index``; read when first used.
+        """Metrics of each test image, ``(N,)`` by name; ``index`` has the images' rows in the data.
+
+        The file is read when the metrics are first used.
 
         Raises:
             InputError: ``per_image.npz`` is missing or damaged.
@@ -92,7 +97,7 @@ class FinishedRun:
         file = self.directory.per_image
         measures = read_arrays(file)
         count = self.result["test"]["n"]
-        # Each is one number for each image; a damaged file may lack it, or hold a text.
+        # A damaged file may lack one of these arrays, or hold texts or too few numbers.
         known = [measures.get(name, np.empty(0)) for name in ("mse", "index")]
         if any(each.shape != (count,) or each.dtype.kind not in "iuf" for each in known):
             raise InputError(f"{file} is damaged: it should hold the errors of {count} images.")
@@ -103,7 +108,7 @@ def read_run(path: Path) -> FinishedRun:
     """Read a finished run.
 
     Raises:
-        InputError: Something is missing or damaged; the message says what.
+        InputError: The run is not finished, or a file is missing or damaged; the message names it.
     """
     directory = RunDirectory(path)
     if not path.is_dir():
@@ -124,7 +129,7 @@ def read_run(path: Path) -> FinishedRun:
     )
     if not _is_whole(run):
         raise InputError(
-            f"{path} is damaged: {directory.result.name} lacks numbers that every run states."
+            f"{path} is damaged: {directory.result.name} lacks numbers that every run must have."
         )
     # Checked now, because a report needs the weights only after minutes, for its pictures.
     if not directory.weights.is_file():
@@ -133,8 +138,8 @@ def read_run(path: Path) -> FinishedRun:
 
 
 def _is_whole(run: FinishedRun) -> bool:
-    """Return whether the run states everything that a report needs."""
-    # Checked once, so that the sections of a report need not check it.
+    """Return whether the run has all numbers that a report needs."""
+    # Checked once, so that the parts of a report need not check again.
     result = run.result
     try:
         numbers = (result["test"]["mse"], result["validation_mse"], result["seconds_per_epoch"])
@@ -157,11 +162,12 @@ def group_by_seed(runs: Iterable[FinishedRun]) -> list[list[FinishedRun]]:
         runs: Runs in any order.
 
     Returns:
-        Groups in the order in which they first appear, their runs by rising seed.
+        Groups in the order of their first runs; the runs of a group are sorted by rising seed.
     """
     found: dict[str, list[FinishedRun]] = {}
     for run in runs:
-        # The same images may be in two places. A dictionary needs a text as its key, not options.
+        # The fingerprint, because the same images may be in two places. The key is a text, because
+        # options, a dictionary, cannot be a key.
         key = f"{run.options} {run.source['fingerprint']}"
         found.setdefault(key, []).append(run)
     return [sorted(group, key=lambda run: run.config.seed) for group in found.values()]

@@ -1,4 +1,4 @@
-"""Shortcomings of the best colorizer, measured."""
+"""Measure what a network that colors gray images does badly."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,35 +43,39 @@ from caelab.report.run_differences import Variant
 from caelab.report.run_images import RunImages
 
 IMAGES = 2000
-"""Number of evenly spaced test images on which the network is run again. Metrics that the run
-directory has are used for all test images."""
+"""Largest number of test images on which the network is run again; they are evenly spaced. Metrics
+in the run directory are used for all test images."""
 
 SHIFTED_IMAGES = 500
-"""Number of those images that are also measured with other brightness."""
+"""Largest number of test images that are measured with changed brightness and contrast, too."""
 
 PATCHES, TRAINING_PATCHES, TRAINING_IMAGES = 2000, 20_000, 10_000
+"""Number of patches of test images, of patches of training images, and of these training images."""
 
 MIN_HUE_SHARE = 0.02
-"""Share of all pixels that a hue must have for the sentences to mention it."""
+"""Smallest share of all pixels that a hue must have to be mentioned in the text."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shortcomings:
-    """Measurements of one run.
+    """Measurements of the outputs of one network that colors gray images.
 
     Attributes:
         label: Name of the network in the report.
         images: Number of test images that the network was run on again.
         side: Longer side of the images in pixels.
-        colorfulness: Colorfulness of the outputs over that of the truth; ``None`` if not measured.
-        classes: Chroma error by class, largest first; empty without classes.
-        hues: Errors by the hue of the truth.
-        rarity: Rank correlation over hues of their share of the pixels and the part of the true
-            color that is found.
-        ambiguity: Error by how ambiguous the gray patch is; ``None`` for images smaller than one.
-        bleeding: Chroma differences at edges and in flat areas.
-        shifts: Errors under another brightness; the first is the unchanged input.
-        invented: Color of images that are gray in truth.
+        colorfulness: Colorfulness of the outputs relative to the true images; ``None`` if it was
+            not measured.
+        classes: Chroma error of each class, largest first; empty if the images have no classes.
+        hues: Chroma errors of pixels, grouped by their true hue.
+        rarity: Rank correlation over hues of two numbers: the hue's share of all pixels, and the
+            part of its true chroma that the outputs have.
+        ambiguity: Relation between the error of a patch and the variety of colors that similar
+            gray patches have; ``None`` for images smaller than a patch.
+        bleeding: Chroma differences between neighboring pixels, at edges and in flat areas.
+        shifts: Chroma errors with changed brightness or contrast; the first entry is for unchanged
+            images.
+        invented: Color that the outputs have for images that are gray in truth.
     """
 
     label: str
@@ -88,24 +92,24 @@ class Shortcomings:
 
     @property
     def main_hues(self) -> list[ChromaError]:
-        """Frequent hues, by how little of their chroma is kept, the worst first."""
+        """Hues with many pixels, sorted by the part of their chroma that is kept, least first."""
         # A hue with few pixels could be the worst by chance.
         frequent = (hue for hue in self.hues if hue.share >= MIN_HUE_SHARE)
         return sorted(frequent, key=lambda hue: hue.kept)
 
     @property
     def worst_shift(self) -> ShiftedError:
-        """The change of brightness or contrast that leaves the largest error."""
+        """The change of brightness or contrast with the largest relative chroma error."""
         return max(self.shifts[1:], key=lambda shift: shift.relative)
 
 
 def measure_shortcomings(variant: Variant, images: RunImages, *, seed: int = 0) -> Shortcomings:
-    """Measure the first run of a variant that colors gray images.
+    """Measure the shortcomings of the first run of a variant that colors gray images.
 
     Args:
         variant: The variant.
-        images: Gives the images and the network.
-        seed: Seed that chooses the patches.
+        images: Loads the images and the network.
+        seed: Seed of the random choice of patches.
 
     Raises:
         InputError: The images cannot be loaded, or weights or errors of the run are damaged.
@@ -114,14 +118,14 @@ def measure_shortcomings(variant: Variant, images: RunImages, *, seed: int = 0) 
     test, measures = images.part(run), run.measures
     positions = evenly_spaced(IMAGES, len(test))
     some = test.at(positions)
-    # Fewer images, because each change of brightness takes one more pass.
+    # Fewer images, because the network restores them once for each change of brightness.
     shifted = test.at(positions[:: -(-len(positions) // SHIFTED_IMAGES)])
     model, degradation = images.model(run), run.config.degradation
     count = len(some) + len(SHIFTS) * len(shifted)
     with progress("shortcomings", count, unit="images") as bar, restoring(model) as restore:
 
         def restore_and_count(degraded: torch.Tensor) -> torch.Tensor:
-            # The bar counts images of the network, which takes most of the time.
+            # The bar counts restored images, because restoring takes most of the time.
             bar(len(degraded))
             return restore(degraded)
 
@@ -136,7 +140,7 @@ def measure_shortcomings(variant: Variant, images: RunImages, *, seed: int = 0) 
     patches = None
     if min(some.shape[1:]) >= SIDE:
         train = images.part(run, "train")
-        # Neighbors are training images, because a network learns from nothing else.
+        # Similar patches are looked for in training images, from which the network learned.
         rows = np.random.default_rng(seed).permutation(len(train))[:TRAINING_IMAGES]
         patches = _ambiguity(train.at(np.sort(rows)), some, estimate, seed)
     hues = hue_errors(estimate, target)
@@ -176,6 +180,6 @@ def _ambiguity(
 
 
 def shortcoming_part(found: Shortcomings) -> Part:
-    """Return the part about one network, from its measurements."""
+    """Return the part of the report about the shortcomings of one network."""
     limits = {"chroma": MIN_CHROMA, "edge": EDGE, "side": SIDE, "share": MIN_HUE_SHARE}
     return Part("shortcomings", {"answer": found, "limits": limits})

@@ -1,7 +1,7 @@
-"""Linear codes of the sizes of a study's networks, as their baseline.
+"""Errors of linear codes (PCA), with which the networks of a study are compared.
 
-Fitting takes some time, so the results are kept in a file in the study's folder, and only missing
-sizes are measured.
+Fitting takes some time, so the errors are kept in a file in the study's folder, and only sizes that
+the file lacks are measured.
 """
 
 from collections.abc import Sequence
@@ -16,22 +16,23 @@ from caelab.report.run_images import RunImages
 from caelab.report.run_reader import FinishedRun
 
 WHOLE = "PCA, whole image"
+"""Kind of linear code that codes an image as a whole."""
 
 SIZES = (64, 128, 256, 512, 768, 1024, 1536, 2048)
-"""Sizes of linear codes, besides those of the study's networks."""
+"""Sizes of linear codes that are measured besides the code sizes of the study's networks."""
 
 PATCHES = {WHOLE: None, "PCA, 4×4 patches": 4, "PCA, 8×8 patches": 8}
-"""Kinds of linear codes: side of the patches that are coded one by one."""
+"""Kinds of linear codes, and side in pixels of the square patches that each codes one by one."""
 
 
 @dataclass(kw_only=True)
 class StudyBaselines:
-    """Linear codes measured on the test images.
+    """Errors of linear codes on the test images.
 
     Attributes:
-        identity: Images and sizes of their parts, as text: other images have other baselines.
-        sizes: Sizes that were measured, or that suit no kind of linear code.
-        linear: Test MSE of linear codes by size, for each kind.
+        identity: Fingerprint, size, split and number of the images that the errors are for.
+        sizes: Sizes that were measured. Sizes that suit no kind of linear code count as measured.
+        linear: For each kind of linear code, its test MSE by size.
     """
 
     identity: tuple[str, ...] = ()
@@ -41,12 +42,12 @@ class StudyBaselines:
 
 @dataclass(frozen=True, kw_only=True)
 class LinearAnswer:
-    """The networks of a study against PCA of whole images with as many numbers.
+    """Comparison of a study's networks with PCA of whole images at the same size of the code.
 
     Attributes:
-        compared: Number of networks that were compared; the others have no code that is a
-            bottleneck, or one as large as an image.
-        better: Labels of those with a smaller error than PCA.
+        compared: Number of networks that were compared. The others have no code that is a
+            bottleneck, or a code for whose size PCA has no error, such as that of an image.
+        better: Labels of the compared networks that have a smaller test error than PCA.
     """
 
     compared: int
@@ -59,13 +60,13 @@ _FILE = TypeAdapter(StudyBaselines)
 def measure_baselines(
     file: Path, *, run: FinishedRun, sizes: Sequence[int], images: RunImages
 ) -> StudyBaselines:
-    """Measure what ``file`` does not hold yet, write it there, and return everything.
+    """Return the errors of linear codes; measure those that ``file`` lacks, and write it again.
 
     Args:
-        file: Earlier results; replaced if missing, damaged or of other images.
+        file: File of earlier results; replaced if it is missing, damaged or about other images.
         run: Any run of the study: it determines the images and their split.
-        sizes: Sizes of the networks' codes.
-        images: Gives the images.
+        sizes: Sizes of the networks' codes, in numbers.
+        images: Loads the images.
 
     Raises:
         InputError: The images cannot be loaded or are not those of the run, or the file cannot be
@@ -77,7 +78,7 @@ def measure_baselines(
         baselines = _FILE.validate_json(file.read_bytes())
     except (OSError, ValidationError):
         baselines = StudyBaselines()
-    # Folders are copied and data sets replaced, so the file must say whose numbers it has.
+    # The folder may have been copied or the data set replaced, so the file names its images.
     if baselines.identity != identity:
         baselines = StudyBaselines(identity=identity)
     # The study may have new sizes since the file was written.
@@ -89,7 +90,7 @@ def measure_baselines(
         errors = linear_code_errors(train, test, wanted, patch=side)
         line = {size: float(values.mean()) for size, values in errors.items()}
         line |= baselines.linear.get(kind, {})
-        # Not every size suits every kind, because each patch has a whole number of components.
+        # Some sizes suit no patches, because every patch has the same whole number of components.
         if line:
             baselines.linear[kind] = dict(sorted(line.items()))
     baselines.sizes = tuple(sorted({*baselines.sizes, *wanted}))

@@ -26,23 +26,22 @@ from caelab.report.study_baselines import (
 )
 
 IMAGES = 10
-"""Test images in the grid of reconstructions."""
+"""Number of test images in the picture of reconstructions."""
 
 
 def study_part(
     study: StudyResults, images: RunImages, *, suffix: str, above: bool
 ) -> tuple[LinearAnswer, Part]:
-    """Return how a study's networks compare with PCA, and its part of a report.
+    """Return the comparison of a study's networks with PCA, and the study's part of a report.
 
-    The part says which results are missing.
-
-    Linear codes of the networks' sizes are kept in ``baselines.json`` in the study's folder.
+    If images or weights cannot be loaded, the part says which results are missing. The errors of
+    PCA are kept in ``baselines.json`` in the study's folder.
 
     Args:
         study: Finished runs of the study.
-        images: Images and networks of the runs.
-        suffix: End of its headings, which tells several studies apart.
-        above: True if its main pictures are at the top of the page.
+        images: Loads the images and the networks of the runs.
+        suffix: End of the part's headings, which distinguishes several studies.
+        above: Whether the study's main pictures are at the top of the page, not in this part.
     """
     analysis, runs = study.analysis, list(study.runs.values())
     context: dict[str, Any] = {
@@ -81,7 +80,7 @@ def study_part(
         "architectures": [_architecture(each, whole) for each in analysis.architectures],
         "effects": [
             _effect(each)
-            # Those with the base's code size first, as in the answer.
+            # Effects at the base's code size come first, as in the answer.
             for each in sorted(
                 analysis.effects,
                 key=lambda each: (not each.same_code, each.contrast.ratio.estimate),
@@ -114,10 +113,11 @@ def _against_pca(analysis: Analysis, linear: Mapping[int, float]) -> LinearAnswe
 
 
 def main_networks(analysis: Analysis) -> list[Architecture]:
-    """Return the networks that represent a study, the largest error first, each once.
+    """Return a few networks that represent a study, each once, the largest error first.
 
-    They are the base, the best by validation, those with the smallest and the largest error, the
-    best with a code of the size at which shapes are compared, and the one with the smallest code.
+    They are the base, the best network by validation, the networks with the smallest and the
+    largest error, the best network of the code size at which shapes are compared, and the network
+    with the smallest code.
     """
     # Readers cannot compare thirty rows of thumbnails.
     measured = sorted(analysis.measured, key=lambda each: each.mse.estimate)
@@ -129,8 +129,7 @@ def main_networks(analysis: Analysis) -> list[Architecture]:
 
 
 def _run_of(architecture: Architecture, study: StudyResults) -> FinishedRun:
-    """Return the network's run with the first of its seeds that has an error."""
-    # Not always the first seed, which may have failed.
+    """Return the run of a network with the smallest seed that has not failed."""
     seed, label = min(architecture.errors), architecture.label
     name = next(row.run for row in study.rows if (row.label, row.seed) == (label, seed))
     return study.runs[name]
@@ -138,7 +137,7 @@ def _run_of(architecture: Architecture, study: StudyResults) -> FinishedRun:
 
 def _architecture(each: Architecture, linear: Mapping[int, float]) -> tuple[Cell, ...]:
     mse = each.mse
-    # The mark means that a skip runs around the code, so that its size is not compared.
+    # An asterisk marks a code with a skip connection around it, whose size is not compared.
     code = f"{each.code_size:,}*" if each.code_size and each.skip_around_code else each.code_size
     return (
         *(each.label, mse.estimate, mse.low, mse.high, mse.n, code, each.weights),
@@ -169,7 +168,10 @@ def _interaction(each: Interaction) -> tuple[Cell, ...]:
 def _reconstructions(
     study: StudyResults, networks: Sequence[Architecture], by: Architecture, images: RunImages
 ) -> dict[str, Any]:
-    """Return each network's output for test images, evenly spaced by the error of ``by``."""
+    """Return the picture of reconstructions, and which networks it shows.
+
+    The test images are evenly spaced from the smallest to the largest error of the network ``by``.
+    """
     rows: dict[str, np.ndarray] = {}
     shown, problems = [], {}
     for network in networks:
@@ -177,10 +179,10 @@ def _reconstructions(
             positions = choose_images(_run_of(by, study), IMAGES)
             pictures = images.pictures(_run_of(network, study), positions)
         except InputError as error:
-            # The picture shows the other networks even if one has no weights.
+            # If one network cannot be loaded, the picture still shows the others.
             problems[network.label] = str(error)
             continue
-        # All networks of a study have the same test images.
+        # The originals are shown once, because all networks have the same test images.
         rows.setdefault("original", pictures["target"])
         label = f"{network.label}\n{significant(network.mse.estimate)}"
         rows[label] = pictures["estimate"]

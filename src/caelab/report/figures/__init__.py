@@ -1,5 +1,4 @@
-"""The figures of a report, one module each: from analyzed numbers to a matplotlib figure.
+"""The figures of a report, drawn from analyzed numbers.
 
-A function takes the language of its labels, and returns ``None`` where there is nothing to draw.
-Captions are in the templates.
+Each drawing function takes the language of the labels. Captions are in the templates.
 """

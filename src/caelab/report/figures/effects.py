@@ -1,4 +1,4 @@
-"""The effect of every level of every factor on the base's error, with intervals over seeds."""
+"""Figure of the effects of all levels of all factors on the test error, with their intervals."""
 
 import math
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from caelab.report.language import Language
 from caelab.report.number_format import significant
 
 _ROW = 0.23
-"""Height of a row in inches."""
+"""Height of one effect's row in inches."""
 
 _MARKS: Mapping[str, Any] = {
     "lower": {"fmt": "o", "color": BLUE},
@@ -38,16 +38,17 @@ _MARKS: Mapping[str, Any] = {
 
 @plain_text
 def draw_effects(analysis: Analysis, language: Language) -> Figure | None:
-    """Draw the effects as multiples of the base's test MSE, in the order of the factors.
+    """Draw the effects of levels as multiples of the base's test MSE, in the order of the factors.
 
-    Those with another code size than the base's stand below the others, under a heading.
+    Levels with another code size than the base's come last. If there are levels of both kinds, each
+    kind has a heading.
 
     Args:
         analysis: Analysis of a study.
         language: Language of the labels.
 
     Returns:
-        The figure; ``None`` without the base, or without a finite effect.
+        The figure; ``None`` if the base was not measured or no effect is finite.
     """
     effects = [each for each in analysis.effects if math.isfinite(each.contrast.ratio.estimate)]
     if not effects or analysis.base is None:
@@ -58,7 +59,7 @@ def draw_effects(analysis: Analysis, language: Language) -> Figure | None:
     }
     lines: list[LevelEffect | str] = []
     for heading, members in groups.items():
-        # One group needs no heading.
+        # Headings are needed only to distinguish two groups.
         lines += [*([heading] if all(groups.values()) else []), *members]
     effects = [each for each in lines if isinstance(each, LevelEffect)]
     rows = np.array([row for row, each in enumerate(lines) if isinstance(each, LevelEffect)])

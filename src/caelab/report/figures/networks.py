@@ -1,6 +1,6 @@
-"""The test MSE of a study's networks against the size of their code, its shape, and their weights.
+"""Figures of test MSE against size of the code, shape of the code and number of weights.
 
-Every network is a point with its interval. Both axes are logarithmic.
+Every network of a study is a point with its interval over seeds. Both axes are logarithmic.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,26 +28,29 @@ from caelab.report.architectures import Analysis, Architecture, EqualSizeAnswer,
 from caelab.report.language import Language
 
 _DEPTH = 4
-"""Factor below the smallest error of a network down to which linear codes are shown."""
+"""Smallest error of a network divided by the smallest error that the axis shows. The axis shows
+smaller errors than those of the networks, because linear codes may have them."""
 
 _DIRECTIONS = ((1, 0.7), (1, -0.7), (1, 0), (-1, 0.7), (-1, -0.7), (-1, 0), (0, 1), (0, -1))
+"""Directions from a point in which a place for its label is looked for: steps right and up."""
 
 
 @plain_text
 def draw_code_size(
     analysis: Analysis, linear: Mapping[str, Mapping[int, float]], language: Language
 ) -> Figure | None:
-    """Draw the networks by the size of their code, joined where only the code changes.
+    """Draw the test MSE of networks against the size of their code.
 
-    Linear codes of the same sizes are lines.
+    One line joins the networks that differ only in their code. Each kind of linear code is a line,
+    too.
 
     Args:
         analysis: Analysis of a study.
-        linear: Test MSE of linear codes by size, for each kind of linear code.
+        linear: For each kind of linear code, its test MSE by code size.
         language: Language of the labels.
 
     Returns:
-        The figure; ``None`` where no network has a code that is a bottleneck.
+        The figure; ``None`` if no network has a code that is a bottleneck.
     """
     answer, word = analysis.code_size, language.word
     if not answer.architectures:
@@ -57,15 +60,14 @@ def draw_code_size(
     figure, axes = new_axes(5.2)
     bounds = [*shown[:, 1], shown[:, 1].min() / _DEPTH]
     set_limits(axes, x=shown[:, 0], y=bounds, number=language.number)
-    # The line joins those whose steps the text tells: a fit through all would mix in what else
-    # differs between them.
+    # A line through all networks would mix the effect of the code size with other differences.
     if analysis.family:
         points = error_points(analysis.family.architectures, "code_size").T
         axes.plot(*points, "-", color=MARKS[5][0], linewidth=1.5, label=word("family"))
     for dashes, (name, line) in zip(LINES, linear.items(), strict=False):
         label = language.label(name)
         axes.plot(*np.array(sorted(line.items())).T, color=INK, linestyle=dashes, label=label)
-    # A color and a marker for each factor show what was changed, without a label.
+    # Each factor has its own color and marker, so that not every point needs a label.
     groups: dict[str, list[Architecture]] = {}
     for each in answer.architectures:
         name = language.label(each.varied) or word("other_networks")
@@ -89,15 +91,15 @@ def draw_code_size(
 def draw_equal_size(
     answer: EqualSizeAnswer, linear: Mapping[str, float], language: Language
 ) -> Figure | None:
-    """Draw networks with codes of one size by the area of their code.
+    """Draw the test MSE of networks with equally large codes against the area of their code.
 
     Args:
-        answer: Comparison of the shapes.
-        linear: Test MSE of linear codes of this size by name.
+        answer: Comparison of the networks.
+        linear: Test MSE of linear codes of the same size by kind, drawn as horizontal lines.
         language: Language of the labels.
 
     Returns:
-        The figure; ``None`` with fewer than two networks.
+        The figure; ``None`` if there are fewer than two networks.
     """
     shown = [each for each in answer.ranking if each.area]
     if len(shown) < 2:
@@ -108,13 +110,13 @@ def draw_equal_size(
     figure, axes = new_axes(4.4)
     errors = [*points[:, 1], *linear.values()]
     set_limits(axes, x=[low / 2, high * 2], y=errors, number=language.number)
-    # The axis is the area; its ticks name whole shapes, as the channels differ, too.
+    # The ticks of the area's axis name whole shapes, because the channels differ, too.
     shapes = {each.area or 0: each.shape for each in shown}
     axes.set_xticks([float(area or 0) for area in shapes], shapes.values())
-    # The line joins only the networks that the question is about.
+    # The line joins only the networks whose areas are compared.
     axes.plot(*error_points(answer.maps, "area").T, "-", color=BLUE, linewidth=1, alpha=0.7)
-    for mark, judged in (((BLUE, "o"), True), ((ORANGE, "s"), False)):
-        _draw(axes, [each for each in shown if (each in answer.maps) == judged], "area", mark)
+    for mark, compared in (((BLUE, "o"), True), ((ORANGE, "s"), False)):
+        _draw(axes, [each for each in shown if (each in answer.maps) == compared], "area", mark)
     for dashes, (name, error) in zip(LINES, linear.items(), strict=False):
         label = language.word("named_mse", name=language.label(name), mse=error)
         axes.axhline(error, color=INK, linewidth=1.2, linestyle=dashes, label=label)
@@ -127,14 +129,14 @@ def draw_equal_size(
 
 @plain_text
 def draw_front(analysis: Analysis, language: Language) -> Figure | None:
-    """Draw the networks by their weights, and those that no other beats in both as a staircase.
+    """Draw the test MSE of networks against their number of weights, with the Pareto front.
 
     Args:
-        analysis: Analysis of the study.
+        analysis: Analysis of a study.
         language: Language of the labels.
 
     Returns:
-        The figure; ``None`` with fewer than two networks that have an error and weights.
+        The figure; ``None`` if fewer than two networks have both an error and weights.
     """
     measured = [each for each in analysis.measured if each.weights]
     on_front = [each for each in analysis.front if each.weights]
@@ -145,7 +147,8 @@ def draw_front(analysis: Analysis, language: Language) -> Figure | None:
     set_limits(axes, x=shown[:, 0], y=shown[:, 1], margin=0.1, number=language.number)
     others = [each for each in measured if each not in on_front]
     _draw(axes, others, "weights", (GRAY, "o"), label=language.word("beaten"))
-    # A staircase, because between two networks of the front the cheaper one is the best.
+    # A staircase, because whoever can afford a number of weights between two networks of the front
+    # gets the error of the smaller network.
     axes.step(*best.T, where="post", color=BLUE, linewidth=1.2)
     _draw(axes, on_front, "weights", (BLUE, "s"), label=language.word("on_front"))
     _draw_base(axes, analysis.base, "weights", language)
@@ -162,16 +165,16 @@ def _draw(
     mark: tuple[str, str],
     label: str = "",
 ) -> None:
-    """Draw networks with their intervals: a color and a marker for each group."""
+    """Draw a group of networks as points with intervals; ``mark`` is their color and marker."""
     x, mse = error_points(networks, attribute).T
     low, high = np.reshape([(each.mse.low, each.mse.high) for each in networks], (-1, 2)).T
     style: Any = {"fmt": mark[1], "color": mark[0], "label": label, "elinewidth": 1}
-    # An interval may reach below zero, which a logarithmic axis cannot show.
+    # A logarithmic axis cannot show the part of an interval that is below zero.
     axes.errorbar(x, mse, yerr=(np.minimum(mse - low, mse), high - mse), mec="white", **style)
 
 
 def _draw_base(axes: Axes, base: Architecture | None, attribute: str, language: Language) -> None:
-    """Draw a diamond around the base, whose point is already drawn."""
+    """Draw a diamond around the point of the base."""
     if base and getattr(base, attribute):
         point = getattr(base, attribute), base.mse.estimate
         label = language.word("base")
@@ -179,12 +182,12 @@ def _draw_base(axes: Axes, base: Architecture | None, attribute: str, language: 
 
 
 def label_points(axes: Axes, labels: Sequence[str], points: np.ndarray) -> None:
-    """Write a label next to each point, at the nearest free position, and join the two.
+    """Write a label at the nearest free position to each point, with a line from label to point.
 
     Args:
         axes: Axes with their final limits, scales and legend.
-        labels: A text for each point.
-        points: Coordinates in the axes' data, ``(N, 2)``.
+        labels: Text of each point's label.
+        points: Positions of the points in data coordinates, ``(N, 2)``.
     """
     # The positions of points and legend are known only after the layout.
     axes.figure.draw_without_rendering()  # type: ignore[union-attr]
@@ -198,7 +201,7 @@ def label_points(axes: Axes, labels: Sequence[str], points: np.ndarray) -> None:
         text = axes.annotate(
             label, point, xytext=(0, 0), fontsize=8, color=INK, bbox=back, **offset
         )
-        # The nearest positions come first, and among these the ones to the right.
+        # Near positions are tried first; at equal distance, positions on the right are.
         for far, (right, up) in product((6, 12, 20, 30, 42), _DIRECTIONS):
             text.set(position=(right * far, up * far))
             text.set_horizontalalignment("left" if right > 0 else "right" if right else "center")

@@ -1,4 +1,4 @@
-"""Figures of the reference network: its layers, its error by epoch, and where the error is."""
+"""Figures of a reconstructing network: its layers, its error by epoch, and where the error is."""
 
 from collections.abc import Mapping, Sequence
 
@@ -24,10 +24,10 @@ from caelab.report.error_sites import ErrorSites
 from caelab.report.language import Language
 
 PER_ROW = 10
-"""Boxes of layers in a row."""
+"""Number of layers that are drawn side by side before a new row begins."""
 
 _PARTS = {"train": (BLUE, "-"), "validation": (ORANGE, "--")}
-"""Color and line of each part of the images."""
+"""Color and line style of the curve of each part of the images."""
 
 
 @plain_text
@@ -38,19 +38,19 @@ def draw_curves(
     test: Mapping[int, float],
     baselines: Mapping[str, float],
 ) -> Figure:
-    """Draw training and validation error by epoch, two lines for each seed.
+    """Draw training and validation error by epoch, two curves for each seed.
 
     Args:
-        runs: Rows of ``epochs.csv`` by seed, at least one seed.
+        runs: Rows of ``epochs.csv`` by seed, for at least one seed.
         language: Language of the labels.
-        test: Test MSE by seed.
-        baselines: Positive MSE of baselines by name, drawn as horizontal lines.
+        test: Test MSE by seed; the mean is drawn as a horizontal line.
+        baselines: Test MSE of each baseline by name, larger than 0, drawn as horizontal lines.
     """
     figure, axes = new_axes(4.2)
     for part, (color, style) in _PARTS.items():
         for index, rows in enumerate(runs.values()):
             epochs, errors = zip(*((row["epoch"], row[f"{part}_mse"]) for row in rows), strict=True)
-            # One entry of the legend is enough for all seeds.
+            # Only the first seed has labels, so that the legend has one entry for all seeds.
             label = "" if index else language.word(part)
             axes.plot(epochs, errors, style, color=color, linewidth=1.3, marker=".", label=label)
     mean = sum(test.values()) / len(test)
@@ -58,11 +58,11 @@ def draw_curves(
     for dashes, (name, mse) in zip(LINES[2:], baselines.items(), strict=False):
         label = language.word("named_mse", name=language.label(name), mse=mse)
         axes.axhline(mse, color=GRAY, linewidth=1.2, linestyle=dashes, label=label)
-    # Baselines are shown even if they are far below the networks.
+    # The limits include baselines, even if these are far below the networks.
     shown = np.concatenate([line.get_ydata() for line in axes.lines])
     set_limits(axes, y=shown, number=language.number)
     axes.set_xlim(0.6, max(map(len, runs.values())) + 0.4)
-    # Epochs are whole numbers.
+    # Ticks at whole numbers only, because there are no fractions of epochs.
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set(xlabel=language.word("epoch"), ylabel=language.word("mse"))
     axes.legend(fontsize=8, frameon=False, loc="upper right")
@@ -70,18 +70,18 @@ def draw_curves(
 
 
 def draw_error_sites(sites: ErrorSites, language: Language) -> Figure:
-    """Draw the MSE by pixel, the lost share of power by frequency, and the MSE by steepness."""
+    """Draw three panels: MSE by pixel, lost share of power by frequency, and MSE by steepness."""
     figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
     panels = figure.subplots(1, 3)
     for panel, key in zip(panels, ("by_pixel", "by_frequency", "by_steepness"), strict=True):
         panel.set_title(language.word(key), fontsize=9)
         panel.spines[["top", "right"]].set_visible(False)
     pixel, frequency, steep = panels
-    # Thousandths, as the titles say: long numbers do not fit into narrow panels.
+    # Multiplied by 1,000, as the titles say, because long numbers do not fit into narrow panels.
     shown = pixel.imshow(sites.by_pixel * 1000, cmap="viridis", interpolation="nearest")
     pixel.set(xticks=[], yticks=[])
     bar = figure.colorbar(shown, ax=pixel, shrink=0.75, pad=0.03).ax
-    # The frequencies are the upper edges of their bands.
+    # The frequencies are upper limits of bands, so the center of each bar is half a band lower.
     width = sites.frequencies[0]
     frequency.bar(sites.frequencies - width / 2, sites.lost * 100, width * 0.85, color=BLUE)
     frequency.set_xlabel(language.word("frequency"), fontsize=8)
@@ -96,7 +96,7 @@ def draw_error_sites(sites: ErrorSites, language: Language) -> Figure:
 
 
 class _Numbers(ScalarFormatter):
-    """Writes the numbers of a linear axis as a language does."""
+    """Formatter that writes the numbers of a linear axis in the notation of a language."""
 
     def __init__(self, language: Language) -> None:
         super().__init__()
@@ -107,15 +107,16 @@ class _Numbers(ScalarFormatter):
 
 
 def draw_network(description: Description, language: Language) -> bytes:
-    """Return an SVG with boxes whose height shows the size of the layer's output.
+    """Return an SVG with a box for each layer; a taller box is a larger output of the layer.
 
-    The height follows the fourth root of the size, so that small and large layers are both visible.
+    The height depends on the fourth root of the output's size, so that small and large outputs are
+    both visible.
 
     Args:
         description: Description of the network.
         language: Language of the labels.
     """
-    # With the input first, positions in the list are the row numbers of the description.
+    # The input comes first, so that a layer's position in the list is its row in the description.
     layers = [(language.word("input"), description.input, 0)]
     layers += [(row.text, row.shape, row.weights) for row in description.rows]
     environment = Environment(loader=PackageLoader("caelab.report"), autoescape=True)
