@@ -83,7 +83,10 @@ def test_runs_of_one_name_are_told_apart_by_their_paths(small_study: Any, tmp_pa
             lambda run: change(run, data={"fingerprint": "0" * 32, "where": "/elsewhere"}),
             "their images are from .*elsewhere",
         ),
-        (lambda run: change(run, config={"data": {"split_seed": 7}}), "split_seed is 0 in one run and 7"),
+        (
+            lambda run: change(run, config={"data": {"split_seed": 7}}),
+            "split_seed is 0 in one run and 7",
+        ),
         (
             lambda run: rewrite(run, index=np.arange(12)),
             "their files per_image.npz list different images",

@@ -1,9 +1,8 @@
 """How ambiguous the color of a gray patch is: the spread of colors of similar training patches.
 
-Gray patches that look alike have different colors. The answer with the smallest squared error is
-the mean of those colors, and its error their variance, which no training removes. A network sees
-the whole image and may do better than the patch allows; where it does not, the remaining error is
-not the network's fault.
+Gray patches that look alike can have different colors. The best guess by squared error is the mean
+of these colors. The error of this guess is the variance of the colors, which no training makes
+smaller. A network can have a smaller error only because it sees the image around the patch.
 """
 
 from dataclasses import dataclass
@@ -55,7 +54,10 @@ class AmbiguityBin:
 
 @dataclass(frozen=True, kw_only=True)
 class Ambiguity:
-    """How the error grows with the ambiguity; all in squared chroma, the mean of Cb and Cr.
+    """Relation between the error of gray patches and their ambiguity.
+
+    The ambiguity of a patch is the variance of the colors of its neighbors, the patches in training
+    images that are most similar to it. Variances and errors are means over Cb and Cr.
 
     Attributes:
         bins: Groups of equally many patches, the least ambiguous first.

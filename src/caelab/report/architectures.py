@@ -53,7 +53,7 @@ class Architecture:
         skip_around_code: Whether a skip connection runs around the code. Such a code is no
             bottleneck.
         decoder: Kinds of the layers after the code; empty without a code or a description.
-        expands: Whether the code has more values than an image.
+        expands: True if the code has more values than an image.
         weights: Number of weights and biases.
         multiply_accumulates: Number of multiply-accumulates for one image.
         seconds_per_epoch: Training time per epoch in seconds, median over seeds.
@@ -114,7 +114,7 @@ class LevelEffect:
 
     Attributes:
         architecture: Network with that level.
-        same_code: Whether the network's code has as many values as the base's.
+        same_code: True if the network's code has as many values as the base's.
         also: Properties that differ from the base's although the factor does not name them:
             ``code shape``; ``narrowest``, the size of the narrowest representation; ``decoder``,
             the number or the kinds of the decoder's layers.
@@ -180,7 +180,7 @@ class FamilyAnswer:
     Attributes:
         architectures: The base and the levels of the factor ``code``, by rising code size.
         doubling: Factor by which the error changes for each doubling of the code size, on average.
-        steps: The same factor between each two neighboring code sizes.
+        steps: Factor for each doubling between every two neighboring code sizes.
         capped: Network with the smallest code beyond which the narrowest representation does not
             grow, because another layer is narrower than the code; ``None`` if it grows up to the
             largest code.
@@ -231,7 +231,7 @@ class EqualSizeAnswer:
             without a factor if those have two areas or more; otherwise any networks.
         doubling: Factor by which the error changes for each doubling of the area with half the
             channels, on average; ``None`` with fewer than two areas.
-        steps: The same factor between each two neighboring areas.
+        steps: Factor for each doubling between every two neighboring areas.
     """
 
     size: int

@@ -271,18 +271,18 @@ def comparison_part(variants: Variants, answer: ColorAnswer, images: RunImages) 
     truth = base.result["test"].get("true_colorfulness")
     rows.append(("truth", *[None] * (len(metrics) - 1), truth, None, None))
     pictures, missing = {}, ""
-    # Without images the part has no pictures, but its numbers, which are in the run directories.
+    # Without images only the pictures are missing: the numbers are in the run directories.
     try:
         pictures = color_pictures(variants, images)
     except InputError as error:
         missing = str(error)
-    alike = {run.result["images"]["validation"] for each in variants.all for run in each.runs}
+    sizes = {run.result["images"]["validation"] for each in variants.all for run in each.runs}
     context = {
         "answer": answer,
         "pictures": pictures,
         "missing_pictures": missing,
         "left_out": variants.left_out,
-        "same_validation": len(alike) == 1,
+        "same_validation": len(sizes) == 1,
         "comparison": rows,
         "overfitting": _overfitting(variants),
         "targets": [
@@ -320,8 +320,8 @@ def color_pictures(variants: Variants, images: RunImages) -> dict[str, ImageRows
         images: Loads the test images and the networks.
 
     Returns:
-        ``predicted`` has the outputs of the best variant, ``colors`` those of several variants, and
-        ``planes`` the true and the predicted chroma planes of the best variant.
+        ``predicted`` has the outputs of the best variant, ``colors`` the outputs of up to ``ROWS``
+        variants, and ``planes`` the true and the predicted chroma planes of the best variant.
 
     Raises:
         InputError: The images cannot be loaded, or weights or errors of a run are damaged.

@@ -47,7 +47,7 @@ class Comparison:
 
     def winner(self, pair: PairedComparison) -> str | None:
         """Return the name of the better run of a pair; ``None`` if no difference is certain."""
-        # `pair.better` takes smaller values for better ones.
+        # `pair.better` assumes that smaller values are better.
         if pair.better is None or self.better == "lower":
             return pair.better
         return pair.second if pair.better == pair.first else pair.first
@@ -113,12 +113,12 @@ def draw_differences(comparison: Comparison, file: Path, *, data: str | None = N
 
     Args:
         comparison: Compared runs.
-        file: File to write; its suffix, ``.png`` or ``.svg``, is the format.
+        file: File to write; the suffix ``.png`` or ``.svg`` sets the format.
         data: Source of the images; by default the source that the runs were trained on.
 
     Raises:
-        InputError: The suffix is another one, the images cannot be loaded or are not those of the
-            runs, weights are damaged, or the file cannot be written.
+        InputError: The suffix is neither ``.png`` nor ``.svg``, the images cannot be loaded or are
+            not those of the runs, weights are damaged, or the file cannot be written.
     """
     if file.suffix.lower() not in (".png", ".svg"):
         raise InputError(f"{file}: the picture's name should end in .png or .svg.")
@@ -141,7 +141,7 @@ def differences_figure(comparison: Comparison, images: RunImages) -> Figure:
     errors = {
         name: np.abs(each["estimate"] - each["target"]).mean(1) for name, each in made.items()
     }
-    # All runs share one scale, so that their errors can be compared. It leaves out the largest 0.5%
+    # All runs share one scale, so that their errors can be compared. It ends below the largest 0.5%
     # of the errors, because otherwise one pixel could make all others dark.
     brightest = max(float(np.quantile(error, 0.995)) for error in errors.values()) or 1.0
     colors = matplotlib.colormaps["magma"]
@@ -168,8 +168,8 @@ def most_different(values: Mapping[str, np.ndarray], count: int) -> np.ndarray:
 
     With two models, the first half of the positions are the images on which the first model's value
     is farthest below the second model's value. The second half are the images on which it is
-    farthest above, with the largest difference last. With more models, the images come by falling
-    difference between the largest and the smallest value.
+    farthest above, with the largest difference last. With more models, the images are sorted by
+    falling difference between the largest and the smallest value.
 
     Args:
         values: Value of each model on every image, ``(N,)``; at least two models.

@@ -61,7 +61,7 @@ class Drawing:
         drawn = self.draw(language)
         if drawn is None:
             return None
-        # A page holds several SVGs, whose inner identifiers must differ; they follow from the name.
+        # A page holds several SVGs. `render` makes their identifiers differ by means of the name.
         data = render(drawn, self.name, "svg") if isinstance(drawn, Figure) else drawn
         return Picture(name=self.name, data=data, format="svg", alt=self.alt)
 
@@ -73,7 +73,7 @@ class ImageRows:
     Attributes:
         name: Name of the picture's file without its ending; unique in a document.
         rows: Images ``float32 (K, 3, H, W)`` in [0, 1] by the label of their row. A label is a key
-            of the language's words, or a name with or without a second line that is a number.
+            of the language's words, or a name, to which a second line may add a number.
     """
 
     name: str

@@ -27,8 +27,8 @@ MAX_IMAGES, MAX_NETWORKS = 12, 10
 """Largest number of test images, and of networks, for each task."""
 
 MAX_BYTES = 3_000_000
-"""Bytes, before compression, that the images of both tasks may take. Each task shows at least three
-test images, even if they take more."""
+"""Bytes, before compression, that the images of both tasks may take. At least three test images are
+shown for each task, even if they exceed this limit."""
 
 MAX_CODES, MAX_CODE_BYTES = 4, 1_500_000
 """Largest number of images whose code is shown, and bytes, before compression, that the outputs

@@ -41,7 +41,7 @@ def render_markdown(
 
     Args:
         parts: The parts in the order of the report.
-        images: Whether to show bitmaps, which contain pixels of the data set.
+        images: True if bitmaps, which contain pixels of the data set, are shown.
         language: Name of the language's folder of templates, such as ``en``.
     """
     document, words = Document(language=language), read_language(language)
@@ -110,7 +110,7 @@ class _Writer:
             rows: Rows of the table; by default those that the part's context holds under ``name``.
             interval: Heading of the column of an estimate whose bounds are in the next two columns;
                 the three are printed as one column.
-            folded: Whether the HTML page shows the table only on demand.
+            folded: True if the HTML page shows the table only on demand.
             caller: Function that returns the caption, which Jinja passes.
 
         Raises:

@@ -34,7 +34,8 @@ REFERENCE = "reference"
 """Preset of the network that exercise 1 is about."""
 
 PICTURES = ("grid", "grid_networks", "samples", "effects_figure", "predicted")
-"""Values in the contexts of parts that the beginning of the page shows, if a part has them."""
+"""Keys of values in parts' contexts that the page shows at the top: pictures, and the networks in
+one of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +107,7 @@ def write_report(
         "unshown": unshown,
         "runs": [*inputs.all_runs.values()],
         "main": tasks.main,
-        # The lab's command is better: it trains missing runs, and the other one only reads runs.
+        # The lab's command also trains missing runs; the report's own command only reads runs.
         "command": without_home(inputs.lab.command or command),
         "bitmaps": bitmaps,
     }

@@ -58,8 +58,9 @@ def size_calculations(description: Description) -> list[str]:
         description: Description of the network.
 
     Returns:
-        Texts such as ``8² · 16 = 1,024``; ``same`` for a layer that keeps the shape and has no
-        formula; ``residual`` or ``skip`` for the end of a bracket.
+        The formula, which ends with an area, channels and result such as ``8² · 16 = 1,024``;
+        ``same`` for a layer that keeps the shape and has no formula; ``residual`` or ``skip`` for
+        the end of a bracket.
     """
     layers = _layers(spell_out(description.network).items)
     calculations, shape = [], description.input
@@ -86,7 +87,13 @@ def _layers(items: Sequence[Item]) -> Iterator[LayerKind]:
 
 
 def _calculation(layer: LayerKind, before: Shape, after: Shape) -> str:
-    """Return the formula of a layer's output width with its numbers, and the output's size."""
+    """Return a layer's size formula with its numbers, for the width of the output, and the result.
+
+    Args:
+        layer: The layer.
+        before: Shape of the layer's input.
+        after: Shape of the layer's output.
+    """
     formula = layer.size_formula(before)
     if not formula and before == after:
         # The template says in words that such a layer, for example an activation, keeps the size.

@@ -50,7 +50,8 @@ SHIFTED_IMAGES = 500
 """Largest number of test images that are measured with changed brightness and contrast, too."""
 
 PATCHES, TRAINING_PATCHES, TRAINING_IMAGES = 2000, 20_000, 10_000
-"""Number of patches of test images, of patches of training images, and of these training images."""
+"""Number of patches cut from test images, number of patches cut from training images, and largest
+number of these training images."""
 
 MIN_HUE_SHARE = 0.02
 """Smallest share of all pixels that a hue must have to be mentioned in the text."""

@@ -46,7 +46,7 @@ class LinearAnswer:
 
     Attributes:
         compared: Number of networks that were compared. The others have no code that is a
-            bottleneck, or a code for whose size PCA has no error, such as that of an image.
+            bottleneck, or a code that is larger than a code of PCA can be.
         better: Labels of the compared networks that have a smaller test error than PCA.
     """
 
@@ -60,7 +60,7 @@ _FILE = TypeAdapter(StudyBaselines)
 def measure_baselines(
     file: Path, *, run: FinishedRun, sizes: Sequence[int], images: RunImages
 ) -> StudyBaselines:
-    """Return the errors of linear codes; measure those that ``file`` lacks, and write it again.
+    """Return the errors of linear codes; measure those that ``file`` lacks, and add them to it.
 
     Args:
         file: File of earlier results; replaced if it is missing, damaged or about other images.
