@@ -111,7 +111,7 @@ class _Writer:
             interval: Heading of the column of an estimate whose bounds are in the next two columns;
                 the three are printed as one column.
             folded: True if the HTML page shows the table only on demand.
-            caller: Function that returns the caption, which Jinja passes.
+            caller: Function that returns the caption; passed by Jinja.
 
         Raises:
             ValueError: The number of cells in a row is not the number of columns.
@@ -152,7 +152,8 @@ class _Writer:
         if not math.isfinite(estimate + low + high):
             return float(estimate)
         half = (high - low) / 2
-        # No-break spaces: a narrow column may break the line only before an interval or its dash.
+        # No-break spaces let a narrow column break the line only before an interval or after its
+        # dash.
         text = f"{estimate:{format_}} ({low:{format_}}\xa0– {high:{format_}})"
         # ± is only for intervals with the estimate in the middle.
         if abs(high - estimate - half) < 0.05 * half:
@@ -171,7 +172,7 @@ class _Writer:
             drawn: The picture, or an object that draws the picture in the language; for ``None``
                 nothing is shown.
             alt: Description for people who cannot see the picture; by default the picture's own.
-            caller: Function that returns the caption, which Jinja passes.
+            caller: Function that returns the caption; passed by Jinja.
         """
         picture = drawn if isinstance(drawn, Picture | None) else drawn.picture(self.language)
         if picture is None:

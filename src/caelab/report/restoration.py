@@ -61,7 +61,7 @@ def restoration_part(
     Args:
         runs: Runs that restore images, for any degradations.
         images: Loads the test images and the networks.
-        names: Names of runs by their folder; a run without a name has that of its network.
+        names: Names of runs by their folder; a run without a name is named after its network.
 
     Returns:
         One comparison for each degradation, and the part of the report about all of them.
@@ -71,7 +71,7 @@ def restoration_part(
         by_degradation.setdefault(run.degradation, []).append(run)
     found, strips, missing = [], {}, []
     for text, alike in by_degradation.items():
-        # One network is enough for each degradation: the table is about networks and methods.
+        # Only the best network for each degradation is compared with the classical methods.
         variant = find_variants(alike).best
         try:
             answer = compare(variant, images, names)
@@ -94,7 +94,7 @@ def compare(variant: Variant, images: RunImages, names: Mapping[str, str]) -> Re
     Args:
         variant: Runs of the network, which differ only in their seed.
         images: Loads the test images.
-        names: Names of runs by their folder; a run without a name has that of its network.
+        names: Names of runs by their folder; a run without a name is named after its network.
 
     Raises:
         InputError: The images or the errors of each image cannot be loaded.
@@ -122,7 +122,7 @@ def compare(variant: Variant, images: RunImages, names: Mapping[str, str]) -> Re
 
 
 def _over_seeds(metric: str, values: Sequence[float]) -> Interval:
-    """Return the mean over seeds with its interval."""
+    """Return the mean of a metric over seeds with its interval."""
     interval = mean_interval(values)
     # The interval of an MSE is computed with logarithms, so that its lower bound is positive.
     return moderate({"": values}).interval("", interval.estimate) if metric == "mse" else interval

@@ -155,7 +155,7 @@ def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 
 def _labels(run: FinishedRun, names: Sequence[str]) -> str:
-    """Return options of a run as text: ``flip`` if it is on, ``flip –`` if off, ``epochs 4``."""
+    """Return options of a run as text, such as ``flip`` (on), ``flip –`` (off) or ``epochs 4``."""
     labels, options = [], {**run.config.flat(), **run.options}
     for name in names:
         value, spaced = options[name], name.replace("_", " ")
