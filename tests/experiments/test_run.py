@@ -314,7 +314,8 @@ def test_a_network_that_takes_one_size_cannot_average_over_another(
 ) -> None:
     fixed = "conv2k4s4 dense4:none | dense4h4w4 up4 conv3"
     with pytest.raises(
-        InputError, match=r"`test_time\.scale`: .* images of 20×20 pixels, the output is 3×16×16"
+        InputError,
+        match=r"`test_time\.scale`: .* images of 20×20 pixels, the output has shape 3×16×16",
     ):
         run(small(network=fixed, tta_scale=True), out=tmp_path / "run")
     plain = run(small(network=fixed, epochs=1), out=tmp_path / "plain")

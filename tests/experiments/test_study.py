@@ -296,9 +296,12 @@ def test_seeds_that_are_none(given: object) -> None:
         ),
         (
             based('[networks]\na = "conv8 pool | conv3"'),
-            "a: the output is 3×16×16, not the image's 3×32×32",
+            "a: the output has shape 3×16×16, not 3×32×32",
         ),
-        (based('[factors.padding]\n"valid" = "conv3v"'), "padding valid: the output is 3×30×30"),
+        (
+            based('[factors.padding]\n"valid" = "conv3v"'),
+            "padding valid: the output has shape 3×30",
+        ),
         ("networks = 3\n" + based(""), "line 1, networks should be a table: [networks]."),
         (
             "[study]\nname = 'a/b'\n" + based(""),

@@ -89,19 +89,19 @@ def test_what_is_adapted_has_the_outputs_and_what_has_them_is_left_alone(
 @pytest.mark.parametrize(
     ("text", "outputs", "column", "problem", "expected"),
     [
-        ("conv8 [conv8]", 2, 7, "the network ends in a skip", "a convolution after the bracket"),
+        ("conv8 [conv8]", 2, 7, "it ends in a skip", "a layer with weights after the bracket"),
         (
             "conv8 ([conv8] up)",
             2,
             8,
-            "the network ends in a skip",
-            "a convolution after the bracket",
+            "it ends in a skip",
+            "a layer with weights after the bracket",
         ),
         (
             "conv8 unshuffle2",
             2,
             7,
-            "2 channels are needed after it",
+            "its output needs 2 channels",
             "a multiple of 2² = 4",
         ),
         ("conv8 norm4", 2, 7, "2 channels are not a multiple of 4 groups", "a layer that fits"),
@@ -117,11 +117,11 @@ def test_what_is_adapted_has_the_outputs_and_what_has_them_is_left_alone(
             "pool up",
             2,
             1,
-            "would need 2 channels at its beginning for 2 at its end, and has 3",
+            "for 2 output channels, the network would need images of 2 channels, not of 3",
             "conv, deconv or dense",
         ),
-        ("unshuffle2 shuffle4", 1, 1, "would need 4 channels", "conv, deconv or dense"),
-        ("conv16 9*shuffle2", 2, 1, "524288 channels are needed here", "At most 65536"),
+        ("unshuffle2 shuffle4", 1, 1, "would need images of 4 channels", "conv, deconv or dense"),
+        ("conv16 9*shuffle2", 2, 1, "conv16 would need 524288 channels", "At most 65536"),
         ("conv8 konv3", 2, 7, "unknown layer 'konv'", "Did you mean conv?"),
     ],
 )

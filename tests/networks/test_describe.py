@@ -98,17 +98,22 @@ def test_a_code_at_the_beginning_of_a_bracket_is_its_input() -> None:
 @pytest.mark.parametrize(
     ("text", "size", "column", "problem"),
     [
-        ("conv8 pool pool", 3, 12, "pool does not fit: a window of 2×2 on 8×1×1"),
+        (
+            "conv8 pool pool",
+            3,
+            12,
+            "pool does not fit: a window of 2×2 pixels is larger than 8×1×1",
+        ),
         (
             "conv8 conv8k5v",
             4,
             7,
-            "conv8k5v does not fit: a kernel 5 wide on 8×4×4 with 0 of padding",
+            "conv8k5v does not fit: a kernel of 5×5 pixels is larger than 8×4×4 with 0 pixels",
         ),
-        ("deconv8p9", 4, 1, "a padding of 9 leaves nothing of 3×4×4"),
-        ("deconv8k4", 4, 1, "stride 1 and an even kernel"),
+        ("deconv8p9", 4, 1, "a padding of 9 leaves no output pixels for an input of 3×4×4"),
+        ("deconv8k4", 4, 1, "with stride 1, an even kernel"),
         ("conv8 shuffle3", 4, 7, "8 channels are not a multiple of 3² = 9"),
-        ("conv8 unshuffle3", 4, 7, "4×4 pixels are not a multiple of 3"),
+        ("conv8 unshuffle3", 4, 7, "the sides of 4×4 pixels are not both multiples of 3"),
         ("conv8 norm3", 4, 7, "8 channels are not a multiple of 3 groups"),
         ("conv8 excite3", 4, 7, "8 channels are not a multiple of the reduction 3"),
         ("conv8 excite16", 4, 7, "8 channels are not a multiple of the reduction 16"),
@@ -119,11 +124,21 @@ def test_a_code_at_the_beginning_of_a_bracket_is_its_input() -> None:
             7,
             "64×64 positions have 33,554,432 attention weights; the limit is 16,777,216",
         ),
-        ("conv8 (conv4)", 4, 7, "the residual adds x of 8×4×4 and f(x) of 4×4×4"),
-        ("conv8 2*[pool]", 4, 9, "the skip concatenates x of 8×4×4 and f(x) of 8×2×2"),
-        ("conv8 up65536", 4, 7, "a representation of 8×262144×262144"),
+        (
+            "conv8 (conv4)",
+            4,
+            7,
+            "the residual block adds x of shape 8×4×4 and f(x) of shape 4×4×4",
+        ),
+        (
+            "conv8 2*[pool]",
+            4,
+            9,
+            "the skip block concatenates x of shape 8×4×4 and f(x) of shape 8×2×2",
+        ),
+        ("conv8 up65536", 4, 7, "the output of up65536 has 549755813888 numbers"),
         ("conv65536 conv65536", 4, 11, "weights"),
-        ("conv1 30*[batchnorm]", 8, 11, "a representation"),
+        ("conv1 30*[batchnorm]", 8, 11, "the output of batchnorm has"),
     ],
 )
 def test_the_caret_stands_under_what_does_not_fit(
@@ -142,20 +157,20 @@ def test_the_caret_stands_under_what_does_not_fit(
             "reference",
             30,
             19,
-            "pool makes 12×7×7 of 12×15×15 and leaves pixels over",
+            "pool turns 12×15×15 into 12×7×7, because a side is not a multiple of its stride",
             "28×28 or 32×32 pixels would fit",
         ),
         (
             "reference",
             (32, 33),
             7,
-            "the output is 3×32×32, not the image's 3×32×33",
+            "the output has shape 3×32×32, not 3×32×33",
             "32×32 or 32×36 pixels would fit",
         ),
-        ("conv8s2 up conv3", 7, 1, "conv8s2 makes 8×4×4 of 3×7×7", "6×6 or 8×8 pixels would fit"),
-        ("conv8 pool conv3", 32, 12, "the output is 3×16×16", "too small: add an up."),
-        ("conv8 conv4 up", 32, 13, "the output is 4×64×64", "as much upsampling as downsampling"),
-        ("conv8 conv4 norm", 32, 7, "the output is 4×32×32", "such as conv3"),
+        ("conv8s2 up conv3", 7, 1, "conv8s2 turns 3×7×7 into 8×4×4", "6×6 or 8×8 pixels would fit"),
+        ("conv8 pool conv3", 32, 12, "has shape 3×16×16", "too small: add an up."),
+        ("conv8 conv4 up", 32, 13, "has shape 4×64×64", "as much upsampling as downsampling"),
+        ("conv8 conv4 norm", 32, 7, "has shape 4×32×32", "3 channels at the end, such as conv3"),
     ],
 )
 def test_an_output_that_is_no_image(
@@ -176,22 +191,28 @@ def test_an_output_that_is_no_image(
             "unet",
             33,
             9,
-            "f(x) of 64×32×32; pool makes 32×16×16 of 32×33×33 and leaves pixels over",
+            "f(x) of shape 64×32×32; pool turns 32×33×33 into 32×16×16",
             "Images of 32×32 or 36×36 pixels would fit",
         ),
         (
             "unet",
             34,
             22,
-            "f(x) of 128×16×16; pool makes 64×8×8 of 64×17×17 and leaves pixels over",
+            "f(x) of shape 128×16×16; pool turns 64×17×17 into 64×8×8",
             "Images of 32×32 or 36×36 pixels would fit",
         ),
-        ("unet-color", (32, 28), 74, "f(x) of 96×8×6", "Images of 32×24 or 32×32 pixels would fit"),
+        (
+            "unet-color",
+            (32, 28),
+            74,
+            "f(x) of shape 96×8×6",
+            "Images of 32×24 or 32×32 pixels would fit",
+        ),
         (
             "conv4 (conv4s2 up)",
             5,
             8,
-            "x of 4×5×5 and f(x) of 4×6×6",
+            "x of shape 4×5×5 and f(x) of shape 4×6×6",
             "Images of 4×4 or 6×6 pixels would fit",
         ),
         ("pool [conv4]", 5, None, "", ""),
@@ -199,8 +220,8 @@ def test_an_output_that_is_no_image(
             "conv8 [pool conv8 pool up]",
             5,
             8,
-            "leaves pixels over",
-            "Expected layers in the bracket that come back",
+            "because a side is not a multiple of its stride",
+            "Expected layers in the bracket that return the height and width of x",
         ),
     ],
 )
@@ -237,7 +258,7 @@ def test_an_output_with_other_channels_than_the_input() -> None:
     found = describe(parse("conv8 conv2"), channels=1)
     assert found.output == (2, 32, 32)
     require_image_output(found, channels=2)
-    with pytest.raises(NetworkError, match="the output is"):
+    with pytest.raises(NetworkError, match="the output has shape"):
         require_image_output(found, channels=1)
 
 
@@ -315,9 +336,7 @@ def test_a_preset_misspelt() -> None:
 
 def test_what_can_be_enlarged_by_a_quarter() -> None:
     require_enlargeable(describe(parse("pool pool pool conv4 up8 conv3"), size=32))
-    with pytest.raises(
-        InputError, match="40×40 pixels, the output is 3×32×32, not the image's 3×40×40"
-    ):
+    with pytest.raises(InputError, match="40×40 pixels, the output has shape 3×32×32, not 3×40×40"):
         require_enlargeable(describe(parse("pool8 pool2 conv4 up8 up2 conv3"), size=32))
     with pytest.raises(InputError, match="30×32 pixels cannot be enlarged by a quarter"):
         require_enlargeable(describe(parse("conv3"), size=(30, 32)))

@@ -1,6 +1,7 @@
-"""Networks: text ↔ tree → description, ``torch.nn.Module``.
+"""Networks that are written as one line of text: parse, print, describe and adapt them.
 
-Everything here but ``build`` does without torch; import that from ``caelab.networks.build``.
+The names below need no PyTorch. ``build``, which makes a ``torch.nn.Module`` from a network, needs
+it and is imported from ``caelab.networks.build``.
 """
 
 from caelab.networks.adapt import adapt

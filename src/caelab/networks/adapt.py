@@ -1,8 +1,7 @@
 """Change a network's output channels for another task, such as chroma instead of RGB.
 
-A network's text fixes only the channels of its output; its first layer takes any input
-(``build(channels=…)``). So the last layer with weights gets as many channels as the layers after it
-need.
+The first layer takes any number of input channels (``build(channels=…)``), so only the output has
+to change. The last layer with weights gets as many output channels as the layers after it need.
 """
 
 from dataclasses import replace
@@ -12,36 +11,38 @@ from caelab.networks.ast import CodeMark, Item, Network, Repeat, Residual
 from caelab.networks.layers.base import LayerKind, MisfitError
 
 MAX_CHANNELS = 65_536
+"""Largest number of output channels that a layer may get."""
 
 
 def adapt(network: Network, *, outputs: int, inputs: int = 3) -> Network:
-    """Return ``network`` with ``outputs`` output channels; the same network if it has them already.
+    """Return a copy of ``network`` with ``outputs`` output channels, otherwise as it was.
 
     For two channels, ``conv48 shuffle4`` becomes ``conv32 shuffle4``. If the text ends in a
-    residual block, the layer before the block changes, too, so that both terms of the sum fit. Only
-    the last copy of ``3*conv8`` changes.
+    residual block, the last layer with weights before the block changes too, because both terms of
+    x + f(x) need the same channels. In a repetition, such as ``3*conv8``, only the last copy
+    changes.
 
     >>> from caelab.networks import parse
     >>> str(adapt(parse("conv8 conv48 shuffle4"), outputs=2))
     'conv8 conv32 shuffle4'
 
     Args:
-        network: A tree that fits its own task.
-        outputs: Channels C' of the output.
-        inputs: Channels C of the images. They matter only if the network has no layer that can be
-            rewritten.
+        network: The network's tree, as ``parse`` returns it.
+        outputs: Number of output channels C'.
+        inputs: Number of channels C of the images. It matters only if all layers with weights are
+            inside brackets.
 
     Raises:
-        NetworkError: The network cannot be adapted: it ends in a skip, whose channels are partly
-            its input's; a layer after the last convolution does not fit; or there is no
-            convolution.
+        NetworkError: The network cannot be adapted. It ends in a skip block, whose output contains
+            the channels of the block's input; or a layer after the last layer with weights does
+            not fit; or all layers with weights are inside brackets, and ``inputs`` does not fit.
     """
     items, needed = _backwards(network, network.items, outputs)
-    # No layer could be rewritten: the channels must come from the images themselves.
+    # No layer outside brackets chooses the channels, so they are the channels of the images.
     if needed is not None and needed != inputs:
         raise network.error(
-            f"the network would need {needed} channels at its beginning for {outputs} at its end,"
-            f" and has {inputs}",
+            f"for {outputs} output channels, the network would need images of {needed} channels,"
+            f" not of {inputs}",
             (0, len(network.text)),
             "Expected a conv, deconv or dense layer, whose channels can be chosen.",
         )
@@ -54,12 +55,14 @@ def _backwards(
     """Rewrite ``items`` from the last to the first, until a layer gives the needed channels.
 
     Args:
-        network: Network of the items, which errors show.
-        items: The items.
-        needed: Channels that must come out of them; ``None`` if they are right as they are.
+        network: The whole network, which error messages show.
+        items: All items of the network, or those of a bracket.
+        needed: Number of channels that the last item must return; ``None`` if nothing has to
+            change.
 
     Returns:
-        Items that give the needed channels, and the channels that must come in, or ``None``.
+        The rewritten items, and the number of channels that their input must have; ``None`` if any
+        number fits.
     """
     adapted: list[Item] = []
     for item in reversed(items):
@@ -71,11 +74,13 @@ def _backwards(
                 layer, needed = _layer(network, item, needed)
                 adapted.append(layer)
             case Residual():
-                # Both x and f(x) must have these channels, so ``needed`` stays the same.
+                # Both x and f(x) must have the needed channels, so the items before the block must
+                # return as many.
                 inner, _ = _backwards(network, item.items, needed)
                 adapted.append(replace(item, items=inner))
             case Repeat():
-                # Only the last copy with weights changes: one repetition may become two items.
+                # Only the last copy with weights changes, so one repetition may become several
+                # items.
                 copies, needed = _backwards(network, item.items * item.count, needed)
                 for copy, run in groupby(reversed(copies)):
                     count = len(list(run))
@@ -85,10 +90,10 @@ def _backwards(
                 adapted.append(item)
             case _:
                 raise network.error(
-                    "cannot be adapted: the network ends in a skip, whose channels are partly its"
-                    " input's",
+                    "the network cannot be adapted: it ends in a skip block, whose output contains"
+                    " the channels of the block's input",
                     item.span,
-                    "Expected a convolution after the bracket, whose channels can be chosen.",
+                    "Expected a layer with weights after the bracket, such as conv3.",
                 )
     return tuple(reversed(adapted)), needed
 
@@ -97,17 +102,17 @@ def _layer(network: Network, layer: LayerKind, needed: int) -> tuple[LayerKind, 
     if layer.weighted:
         if needed > MAX_CHANNELS:
             raise network.error(
-                f"cannot be adapted: {needed} channels are needed here",
+                f"the network cannot be adapted: {layer} would need {needed} channels",
                 layer.span,
-                f"At most {MAX_CHANNELS} are allowed.",
+                f"At most {MAX_CHANNELS} channels are allowed.",
             )
-        # Its input may have any number of channels, so nothing before it has to change.
+        # A layer with weights takes any number of input channels, so no item before it changes.
         return replace(layer, number=needed), None
     try:
         return layer, layer.input_channels(needed)
     except MisfitError as error:
         raise network.error(
-            f"cannot be adapted: {layer} does not fit: {error}",
+            f"the network cannot be adapted: {layer} does not fit: {error}",
             layer.span,
-            "Expected a layer that fits, or a convolution after it.",
+            "Expected a layer that fits, or a layer with weights after it, such as conv3.",
         ) from error

@@ -1,13 +1,15 @@
-"""The network language: one line of text is the architecture, and a frozen tree is its meaning.
+"""The network language: one line of text is an architecture, and a frozen tree represents it.
 
-    network  := sequence ["|" sequence]                 "|" marks the code: encoder | decoder
-    item     := layer | "(" sequence ")" | "[" sequence "]" | COUNT "*" item
-    layer    := NAME [NUMBER] {LETTER NUMBER} [":" ACTIVATION]
+    network  := item {item}
+    item     := layer | "(" network ")" | "[" network "]" | COUNT "*" item | "|"
+    layer    := NAME [NUMBER] {LETTER [NUMBER]} [":" ACTIVATION]
 
-``( … )`` is a residual block, x + f(x). ``[ … ]`` is a skip block, x and f(x) concatenated over
-channels. ``COUNT * item`` means copies of the item, each with its own weights. A text has at most
-one code mark, never inside a repetition; inside brackets, the brackets run around the code. Layers
-are separated by blanks; elsewhere blanks do not matter. ``caelab.networks.layers`` has the layers.
+``( … )`` is a residual block, x + f(x). ``[ … ]`` is a skip block, which concatenates x and f(x)
+over channels. ``COUNT * item`` means COUNT copies of the item, each with its own weights. The code
+mark ``|`` separates encoder and decoder. A text has at most one code mark. It may not be inside a
+repetition. If it is inside a bracket, the decoder gets the bracket's x in addition to the code.
+Layers are separated by blanks and contain none; elsewhere blanks do not matter. The kinds of layers
+are in ``caelab.networks.layers``.
 """
 
 import re
@@ -35,14 +37,14 @@ class Residual(_Group):
 
 
 class Skip(_Group):
-    """Skip block ``[ … ]``: x and f(x), concatenated over channels, x first."""
+    """Skip block ``[ … ]``: the channels of x, followed by the channels of f(x)."""
 
     signs = "[", "]"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Repeat(_Group):
-    """Repetition ``COUNT * item``: copies of one item, each with its own weights."""
+    """Repetition ``COUNT * item``: ``count`` copies of an item, each with its own weights."""
 
     count: int
 
@@ -60,7 +62,7 @@ Item = LayerKind | Bracket | Repeat | CodeMark
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A whole network; ``str(network)`` is its text in the canonical form.
+    """A whole network; ``str(network)`` is its text in canonical form.
 
     >>> from caelab.networks import parse
     >>> network = parse(" conv8 pool2|up  conv3k3")
@@ -70,17 +72,18 @@ class Network:
     8
 
     Attributes:
-        items: The items in order. The code mark is one of them, or inside one, or missing. Spans of
-            items are positions in ``text``.
-        text: The canonical text: one blank between items, letters in order, defaults left out.
+        items: The items in order. The code mark is one of the items, or is inside a bracket, or is
+            missing. The span of each item is its position in ``text``.
+        text: The text in canonical form: one blank between items, option letters in a fixed order,
+            default values left out.
     """
 
     items: tuple[Item, ...]
     text: str = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        # Printing sets every span anew, so that errors about a changed tree point into its own
-        # text.
+        # Spans are computed anew from the printed text, so that an error about a changed tree
+        # points to the right place.
         text, items = _locate(self.items, 0)
         object.__setattr__(self, "text", text)
         object.__setattr__(self, "items", items)
@@ -92,15 +95,15 @@ class Network:
         """Return an error that points at ``span`` in the canonical text.
 
         Args:
-            problem: What is wrong.
-            span: The position.
-            expected: What to write instead, in sentences.
+            problem: What is wrong, without a final period.
+            span: Start and end of the wrong part in ``text``.
+            expected: What to write instead, in whole sentences.
         """
         return NetworkError(problem, text=self.text, span=span, expected=expected)
 
     @property
     def halves(self) -> tuple[tuple[Item, ...], tuple[Item, ...]] | None:
-        """Encoder and decoder; ``None`` if there is no code mark, or it is inside a bracket."""
+        """The items of encoder and decoder; ``None`` unless a code mark is outside brackets."""
         # Spans are ignored when items are compared, so a new mark equals the one in the list.
         if CodeMark() not in self.items:
             return None
@@ -109,7 +112,7 @@ class Network:
 
 
 def _locate(items: tuple[Item, ...], start: int) -> tuple[str, tuple[Item, ...]]:
-    """Print ``items`` from the position ``start`` on; return the text and the items with spans."""
+    """Return the text of ``items``, and the items with their spans if it begins at ``start``."""
     words: list[str] = []
     located: list[Item] = []
     for item in items:
@@ -127,7 +130,7 @@ def _locate(items: tuple[Item, ...], start: int) -> tuple[str, tuple[Item, ...]]
 
 
 def unroll(items: tuple[Item, ...]) -> Iterator[LayerKind | Bracket | CodeMark]:
-    """Yield the items with repetitions written out; those inside brackets stay repetitions."""
+    """Yield the items with repetitions written out, except repetitions inside brackets."""
     for item in items:
         if isinstance(item, Repeat):
             yield from unroll(item.items * item.count)
@@ -136,16 +139,16 @@ def unroll(items: tuple[Item, ...]) -> Iterator[LayerKind | Bracket | CodeMark]:
 
 
 def spell_out(network: Network) -> Network:
-    """Write out every repetition and every activation, so that each layer states all of it.
+    """Return the network with every repetition written out and every activation named.
 
-    ReLU follows a convolution or dense layer that names no activation, except the last one of the
-    network, which is linear; nothing follows other layers.
+    An activation that the text names stays. By default, a conv, deconv or dense layer gets ReLU,
+    and the last of them in the network, like every other kind of layer, gets ``none``.
 
     >>> from caelab.networks import parse
     >>> str(spell_out(parse("2*conv8 pool conv3")))
     'conv8:relu conv8:relu pool:none conv3:none'
     """
-    # From the end, because the layers after a layer tell whether it is the last with weights.
+    # Going backward, the first layer with weights that is met is the last one of the network.
     last_is_met = False
 
     def backwards(items: tuple[Item, ...]) -> tuple[Item, ...]:
@@ -167,26 +170,26 @@ def spell_out(network: Network) -> Network:
 
 
 class NetworkError(InputError):
-    """A network is wrong.
+    """Error in the text of a network, or in how its layers fit together.
 
-    The message holds the text, carets under the position, and what was expected.
+    The message shows the text, carets (^) under the wrong part, and what to write instead.
 
     Attributes:
-        column: The position, counted from 1.
+        column: Column of the text at which the wrong part begins, counted from 1.
 
     Args:
-        problem: What is wrong.
+        problem: What is wrong, without a final period.
         text: The network's text.
-        span: The position in the text.
-        expected: What to write instead, in sentences.
+        span: Start and end of the wrong part in ``text``.
+        expected: What to write instead, in whole sentences.
     """
 
     def __init__(self, problem: str, *, text: str, span: Span, expected: str) -> None:
         start, end = span
         self.column = start + 1
-        # Control characters would move the caret, or the terminal's cursor.
+        # Blanks replace control characters, which would shift the carets or move the cursor.
         shown = re.sub(r"[^ -~\u00a0-\U0010ffff]", " ", text)
-        # Of a long text, the part around the position is shown.
+        # Only the part of a long text around the error is shown.
         left, right = max(0, start - 60), max(100, start + 40)
         before, after = "…" * (left > 0), "…" * (right < len(shown))
         excerpt = before + shown[left:right] + after

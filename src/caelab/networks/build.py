@@ -1,9 +1,11 @@
-"""Tree → a ``torch.nn.Module`` that computes exactly what the text says.
+"""Build a ``torch.nn.Module`` from a network's tree.
 
-Exact rewrites are made here and never change the text: ``up conv`` becomes one convolution at low
-resolution (``LayerKind.absorb``); a ReLU before a max pooling moves after it, where only a quarter
-of the numbers remain; and batch normalization that is used for training is folded into the weights
-afterwards (``fold_batchnorm``).
+The module computes what the text says, in three cases in an equal but faster way:
+
+- ``up conv`` is computed as one layer, usually at low resolution (``LayerKind.absorb``).
+- A ReLU before a max pooling is applied after it, where fewer numbers are left.
+- Batch normalization that was added for training is folded into the weights afterwards
+  (``fold_batchnorm``).
 """
 
 import copy
@@ -39,21 +41,23 @@ def build(
 
     Args:
         network: The network's tree, as ``parse`` returns it.
-        channels: Channels C of the images.
-        size: Their size in pixels, or (height, width). A network without ``dense`` takes other
-            sizes too.
+        channels: Number of channels C of the images.
+        size: Side of the images in pixels, or (height, width). A network without ``dense`` takes
+            other sizes too.
         generator: A CPU generator; the same state gives the same weights.
-        batchnorm: Put batch normalization before every activation but the last layer's, for
-            ``fold_batchnorm``.
+        batchnorm: Put batch normalization between each layer with weights and its activation,
+            except in the last layer. ``fold_batchnorm`` removes it after training.
         initialization: Distribution of the initial weights.
 
     Raises:
-        NetworkError: A shape does not fit.
-        InputError: A plug-in's layer does not have the shape or the weights that it states.
+        NetworkError: A layer does not fit its input.
+        InputError: The module of a plug-in's layer fails, or its shape or number of weights is not
+            what the layer states.
     """
-    # Describing first refuses what does not fit, before any memory is taken.
+    # `describe` refuses layers that do not fit, before any memory is allocated.
     image = describe(network, channels=channels, size=size).input
-    # Layers of plug-ins may draw their first weights as torch does, from its global generator.
+    # A plug-in's layer may draw its initial weights from PyTorch's global generator, which is
+    # seeded here, so that these weights follow from `generator`, too.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(generator.initial_seed())
         plan = spell_out(network)
@@ -65,10 +69,10 @@ def build(
         ):
             parts[name] = Sequence()
             image = _fill(parts[name], items, image)
-    # The module prints and saves the given tree, not the rewritten one.
+    # The module keeps the tree as it was written, to print and save it, and not `plan`.
     module = NetworkModule(network, parts)
     if batchnorm:
-        # The last layer's output is the image, whose mean and variance must stay.
+        # The last layer's output is the image, whose mean and variance must not change.
         for layer in parametric_layers(module)[:-1]:
             if layer.activation != "none":
                 layer.add_norm()
@@ -78,11 +82,11 @@ def build(
 
 
 def fold_batchnorm(module: NetworkModule) -> NetworkModule:
-    """Copy ``module`` and fold the batch normalization of ``build(batchnorm=True)`` into weights.
+    """Return a copy of ``module`` with the batch normalization of ``build`` folded into weights.
 
-    The copy is the plain network of the text, with the state dict's keys of
-    ``build(batchnorm=False)``, and computes what ``module`` computes in ``eval`` mode, to rounding.
-    A ``batchnorm`` written in the text stays.
+    The copy is the network that ``build(batchnorm=False)`` makes, with the same keys in its state
+    dict. Up to rounding, it computes what ``module`` computes in ``eval`` mode. A ``batchnorm``
+    layer that the text names stays.
     """
     folded = copy.deepcopy(module)
     for layer in parametric_layers(folded):
@@ -91,14 +95,17 @@ def fold_batchnorm(module: NetworkModule) -> NetworkModule:
 
 
 def _fill(sequence: Sequence, items: tuple[Item, ...], shape: Shape) -> Shape:
-    """Append the modules of ``items``, named by their positions; return the shape after them."""
+    """Append the modules of ``items`` to ``sequence``, and return the shape of their output.
+
+    The name of a module is the position of its item, counted from 0 with repetitions written out.
+    """
     written_out = list(unroll(items))
     merged: LayerKind | None = None
     for index, (item, following) in enumerate(zip_longest(written_out, written_out[1:])):
         layer, merged = merged or item, None
         if isinstance(layer, LayerKind) and isinstance(following, LayerKind):
             merged = following.absorb(layer)
-        # Two layers that become one have the position of the second, which has the weights.
+        # Two layers that become one get the position of the second, which has the weights.
         if merged is not None:
             continue
         match layer:
@@ -108,7 +115,7 @@ def _fill(sequence: Sequence, items: tuple[Item, ...], shape: Shape) -> Shape:
             case Residual() | Skip():
                 block = ResidualBlock() if isinstance(layer, Residual) else SkipBlock()
                 inner = _fill(block, layer.items, shape)
-                # A residual keeps the shape, as `describe` has made sure.
+                # A residual block keeps the shape: `describe` has checked that.
                 if isinstance(layer, Skip):
                     shape = (shape[0] + inner[0], *shape[1:])
                 sequence.add_module(str(index), block)
@@ -118,30 +125,31 @@ def _fill(sequence: Sequence, items: tuple[Item, ...], shape: Shape) -> Shape:
 def _module(layer: LayerKind, shape: Shape) -> nn.Module:
     """Return the module of a layer with its activation."""
     module = layer.module(shape)
-    # Tests check the built-in layers; a plug-in's layer is tried here.
+    # Tests check the built-in layers, so only a plug-in's layer is checked here.
     if not type(layer).__module__.startswith("caelab."):
-        _require_honest(layer, module, shape)
-    # A layer with weights applies its activation itself, after the norm that it may get.
+        _require_stated_facts(layer, module, shape)
+    # A parametric layer applies its activation itself, after the batch normalization that `build`
+    # may add.
     active = module if isinstance(module, ParametricLayer) else ActivationLayer(module)
     active.activation = layer.activation or "none"
     return active
 
 
 @torch.no_grad()
-def _require_honest(layer: LayerKind, module: nn.Module, shape: Shape) -> None:
-    """Raise unless the module of a user's layer has the shape and the weights that it says.
+def _require_stated_facts(layer: LayerKind, module: nn.Module, shape: Shape) -> None:
+    """Raise unless ``module`` has the output shape and number of weights that ``layer`` states.
 
     Raises:
-        InputError: It has others, or fails.
+        InputError: The shape or the number differs, or the module fails.
     """
     where = f"the layer {layer.name} ({type(layer).__module__}.{type(layer).__qualname__})"
     try:
-        # In evaluation mode: a single image of zeros must not enter a normalization's statistics.
+        # In evaluation mode, the image of zeros does not change the statistics of normalizations.
         found = tuple(module.eval()(torch.zeros(1, *shape)).shape)
     except Exception as error:
         raise InputError(
             f"{where} fails on an input of {format_shape(shape)}: {type(error).__name__}: {error}."
-            " Mend its `module`."
+            " Correct its method `module`."
         ) from error
     module.train()
     weights = sum(parameter.numel() for parameter in module.parameters())
@@ -151,13 +159,18 @@ def _require_honest(layer: LayerKind, module: nn.Module, shape: Shape) -> None:
     ):
         if actual != promised:
             raise InputError(
-                f"{where} has {fact} {actual} where its `{fact}` says {promised}, for an input of"
-                f" {format_shape(shape)}. Mend its `{fact}` or its `module`."
+                f"{where} has a module with {fact} {actual}, and its method `{fact}` returns"
+                f" {promised}, for an input of {format_shape(shape)}. Correct its method `{fact}`"
+                " or `module`."
             )
 
 
 def _pool_before_rectifying(network: NetworkModule) -> None:
-    """Move rectifiers after max poolings, as the maximum and a rising function commute."""
+    """Apply a ReLU or leaky ReLU that stands before a max pooling after the pooling.
+
+    The result is the same, because both functions increase: the function of the largest number is
+    the largest value of the function.
+    """
     for sequence in network.modules():
         if isinstance(sequence, Sequence):
             for layer, pool in pairwise(sequence):

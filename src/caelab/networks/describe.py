@@ -1,8 +1,10 @@
-"""Tree → every representation on the way: shape, size, weights, cost, receptive field. No torch.
+"""Describe a network: the shapes, sizes, weights, costs and receptive fields of its layers.
 
-The size of a representation is ((W − K + 2P)/S + 1)² · C numbers after a square convolution,
-rounded down. Two of them have names: the **code**, where the text has its ``|``, and the
-**narrowest**, through which everything passes.
+A representation is the output of a layer for one image, and its size is the number of its elements:
+⌊(W − K + 2P)/S + 1⌋² · C' after a convolution of an image of W×W pixels, with C' output channels, a
+K×K kernel, padding P and stride S. Two representations have names: the **code**, at the text's
+``|``, and the **narrowest**, the smallest one that everything passes through. This module needs no
+PyTorch.
 """
 
 from collections.abc import Sequence
@@ -29,9 +31,13 @@ from caelab.networks.layers.base import (
 )
 
 MAX_VALUES = 2**28
+"""Largest number of elements of one representation."""
+
 MAX_WEIGHTS = 10**9
+"""Largest number of weights of a network."""
+
 MAX_SIZE_CHANGE = 64
-"""Pixels a side by which an error's proposal of another image size may differ."""
+"""Largest difference, in pixels a side, between the images and a size that an error proposes."""
 
 
 def describe(
@@ -40,7 +46,7 @@ def describe(
     channels: int = 3,
     size: int | tuple[int, int] = 32,
 ) -> Description:
-    """Describe a network on images of C ``channels`` and ``size`` pixels, or (height, width).
+    """Return the layers, shapes, weights and cost of a network for images of one size.
 
     >>> from caelab.networks import parse
     >>> found = describe(parse("reference"))
@@ -49,18 +55,20 @@ def describe(
 
     Args:
         network: The network's tree, as ``parse`` returns it.
-        channels: Channels C of the images.
-        size: Their side in pixels, or (height, width).
+        channels: Number of channels C of the images.
+        size: Side of the images in pixels, or (height, width).
 
     Raises:
-        NetworkError: A shape does not fit, or the network is absurdly large.
-        InputError: ``channels`` or ``size`` is not positive.
+        NetworkError: A layer does not fit its input, or the network is larger than ``MAX_VALUES``
+            or ``MAX_WEIGHTS`` allow.
+        InputError: ``channels`` or ``size`` is not positive, or an image is larger than
+            ``MAX_VALUES`` allows.
     """
     height, width = (size, size) if isinstance(size, int) else size
     if min(channels, height, width) < 1 or channels * height * width > MAX_VALUES:
         raise InputError(
-            f"an image of {channels} channels and {height}×{width} pixels: each must be at least 1,"
-            f" and their product at most {MAX_VALUES}."
+            f"an image of {channels} channels and {height}×{width} pixels: each number must be at"
+            f" least 1, and their product at most {MAX_VALUES}."
         )
     image = (channels, height, width)
     walk = _Walk(network, image=image)
@@ -87,7 +95,8 @@ def require_image_output(description: Description, *, channels: int = 3) -> None
     """Raise unless the output has the input's height and width, and ``channels`` channels.
 
     Raises:
-        NetworkError: It has not; the message says at which layer the size was lost, and what to do.
+        NetworkError: The output has another shape. The message shows the layer to change, and says
+            what to do.
     """
     rows = description.rows
     height, width = description.input[1:]
@@ -95,37 +104,39 @@ def require_image_output(description: Description, *, channels: int = 3) -> None
     if description.output == expected:
         return
     problem = (
-        f"the output is {format_shape(description.output)}, not the image's"
-        f" {format_shape(expected)}"
+        f"the output has shape {format_shape(description.output)}, not"
+        f" {format_shape(expected)} as needed"
     )
     if description.output[1:] == (height, width):
-        # Only a layer whose channels are free can be changed; norms and pooling pass theirs on.
+        # The error points to the last layer whose channels can be chosen: norms and pooling keep
+        # the number of channels of their input.
         culprit = next((row for row in reversed(rows) if row.weighted), rows[-1])
-        advice = f"Expected a last layer that leaves {channels} channels, such as conv{channels}."
+        advice = f"Expected a layer with {channels} channels at the end, such as conv{channels}."
     else:
         remainder, lossy = _name_remainder(rows, 0, description.input)
         problem += remainder
         culprit = lossy or rows[-1]
         advice = _advise_sizes(description.network, description.input)
-        high, wide = description.output[1:]
-        # A whole factor on both sides is probably a forgotten `up`.
-        if not advice and height % high == width % wide == 0:
-            factor = height // high
+        output_height, output_width = description.output[1:]
+        # If both sides are a whole factor too small, an `up` was probably forgotten.
+        if not advice and height % output_height == width % output_width == 0:
+            factor = height // output_height
             advice = f"The output is {factor}× too small: add an up{factor if factor > 2 else ''}. "
-        # If other sizes fit, nothing is wrong with the network.
+        # If images of other sizes would fit, the network itself needs no change.
         advice = advice or "Expected as much upsampling as downsampling, and padding 'same'."
     raise description.network.error(problem, culprit.span, advice)
 
 
 def require_enlargeable(description: Description, *, channels: int = 3) -> None:
-    """Raise unless the network also takes its images enlarged by a quarter.
+    """Raise unless the network also takes images whose sides are a quarter longer.
 
     Args:
-        description: The network on its images of the usual size.
-        channels: Channels that the output must have.
+        description: Description of the network for images of the usual size.
+        channels: Number of channels that the output must have.
 
     Raises:
-        InputError: It does not, or their sides are no multiples of 4.
+        InputError: The longer images do not fit the network, or the usual sides are not multiples
+            of 4.
     """
     inputs, height, width = description.input
     if height % 4 or width % 4:
@@ -144,9 +155,10 @@ def require_enlargeable(description: Description, *, channels: int = 3) -> None:
 
 
 class _Walk:
-    """One pass through the network, gathering rows.
+    """One pass through a network, which collects a row for each layer and bracket.
 
-    With ``image``, the error of a bracket that loses pixels says which image sizes would fit.
+    If ``image``, the shape of the images, is given, the error about a bracket that loses pixels
+    says which image sizes would fit.
     """
 
     def __init__(self, network: Network, *, image: Shape | None = None) -> None:
@@ -167,15 +179,15 @@ class _Walk:
             match item:
                 case LayerKind():
                     if isinstance(previous, LayerKind) and (merged := item.absorb(previous)):
-                        # `build` computes the two layers as one. The table shows the layers as they
-                        # are written, and the saving is kept apart.
+                        # `build` computes the two layers as one. The rows show the layers as they
+                        # are written, so the saved multiply-accumulates are counted separately.
                         literal = item.multiply_accumulates(shape)
                         self.saved += literal - merged.multiply_accumulates(before)
                     before = shape
                     shape, field = self.layer(item, shape, field)
                 case CodeMark():
-                    # Inside a bracket the code is not all that reaches the decoder: x goes around
-                    # it.
+                    # If the code is inside a bracket, x passes around it and reaches the decoder,
+                    # too.
                     self.code = _representation(self.rows, len(self.rows), shape)
                     self.skip_around_code = self.depth > 0
                 case _:
@@ -196,13 +208,14 @@ class _Walk:
             ) from error
         weights = layer.weights(shape)
         self.weights += weights
-        # A short text can ask for more than any memory holds: refused before it is allocated.
-        for count, what, most in (
-            (size_of(after), f"a representation of {format_shape(after)}", MAX_VALUES),
-            (self.weights, f"{self.weights} weights", MAX_WEIGHTS),
+        # A short text can ask for more than any memory holds, so the limits are checked before
+        # memory is allocated.
+        for count, problem, limit in (
+            (size_of(after), f"the output of {layer} has {size_of(after)} numbers", MAX_VALUES),
+            (self.weights, f"the network has {self.weights} weights up to here", MAX_WEIGHTS),
         ):
-            if count > most:
-                raise self.network.error(what, layer.span, f"At most {most} numbers are allowed.")
+            if count > limit:
+                raise self.network.error(problem, layer.span, f"At most {limit} are allowed.")
         if layer.name == "classify":
             self.classifiers.append(layer.number)
         # None stands for the whole image, which stays the whole image in all later layers.
@@ -224,32 +237,32 @@ class _Walk:
         self, bracket: Bracket, shape: Shape, field: ReceptiveField | None
     ) -> tuple[Shape, ReceptiveField | None]:
         # Pixels that were lost before the bracket do not matter: x has lost the same pixels.
-        begun = len(self.rows)
+        start = len(self.rows)
         self.depth += 1
         inner, inner_field = self.sequence(bracket.items, shape, field)
         self.depth -= 1
-        # Both are marked by a row of their own, as the shape after the bracket is not f(x)'s.
+        # Each bracket ends with a row of its own, because the bracket's output is not f(x).
         if isinstance(bracket, Residual):
-            kind, text, does, needs = "residual", "x + f(x)", "adds", "the same shape"
+            kind, text, does, needs = "residual", "x + f(x)", "adds", "the shape of x"
             after = expected = shape
         else:
             kind, text, does = "skip", "[x, f(x)]", "concatenates"
-            needs = "the same height and width"
+            needs = "the height and width of x"
             expected = (inner[0], *shape[1:])
             after = (shape[0] + inner[0], *shape[1:])
         if inner != expected:
             remainder, culprit, advice = "", None, ""
             if self.image:
-                remainder, culprit = _name_remainder(self.rows, begun, self.image)
+                remainder, culprit = _name_remainder(self.rows, start, self.image)
             if self.image and culprit:
                 advice = _advise_sizes(self.network, self.image)
             raise self.network.error(
-                f"the {kind} {does} x of {format_shape(shape)} and f(x) of {format_shape(inner)}"
-                f"{remainder}",
+                f"the {kind} block {does} x of shape {format_shape(shape)} and f(x) of shape"
+                f" {format_shape(inner)}{remainder}",
                 culprit.span if culprit else bracket.span,
-                f"{advice}Expected layers in the bracket that come back to {needs}.",
+                f"{advice}Expected layers in the bracket that return {needs}.",
             )
-        # The output depends on what x depends on, and on what f(x) depends on.
+        # The output depends on all pixels that x depends on, and on all that f(x) depends on.
         field = field and field.union(inner_field)
         self.add_row(bracket, after, field, text=text, kind=kind)
         return after, field
@@ -269,36 +282,43 @@ class _Walk:
 
 
 def _representation(rows: Sequence[LayerRow], row: int, shape: Shape) -> Representation:
-    """Describe the tensor after the row counted from 1, or the input where that is 0."""
+    """Return the representation after row ``row``, counted from 1; row 0 is the input."""
     where = f"after layer {row}, {rows[row - 1].text}" if row else "the input"
     return Representation(shape=shape, size=size_of(shape), row=row, where=where)
 
 
 def _narrowest(rows: list[LayerRow]) -> Representation:
-    # Inside a bracket a representation is not all there is: x passes outside. The output does not
-    # count, unless it is the only one: its size is the image's.
+    # Representations inside a bracket do not count, because x passes around them. The output counts
+    # only if there is no other one, because the task fixes its size.
     passed = [index for index, row in enumerate(rows) if row.depth == 0]
     index = min(passed[:-1] or passed, key=lambda index: rows[index].size)
     return _representation(rows, index + 1, rows[index].shape)
 
 
 def _name_remainder(
-    rows: Sequence[LayerRow], begun: int, image: Shape
+    rows: Sequence[LayerRow], start: int, image: Shape
 ) -> tuple[str, LayerRow | None]:
-    """Name the first row from ``begun`` on whose stride left pixels over, if there is one."""
-    for index, row in enumerate(rows[begun:], begun):
+    """Return words about the first row from ``start`` on that has a remainder, and the row.
+
+    The words are empty, and the row is ``None``, if no row has a remainder.
+    """
+    for index, row in enumerate(rows[start:], start):
         if row.remainder:
-            made = format_shape(row.shape)
-            of = format_shape(rows[index - 1].shape if index else image)
-            return f"; {row.text} makes {made} of {of} and leaves pixels over", row
+            after = format_shape(row.shape)
+            before = format_shape(rows[index - 1].shape if index else image)
+            reason = "because a side is not a multiple of its stride"
+            return f"; {row.text} turns {before} into {after}, {reason}", row
     return "", None
 
 
 def _advise_sizes(network: Network, image: Shape) -> str:
-    """Name the nearest smaller and larger image sizes, if any, that come out as they went in."""
+    """Return a sentence about the nearest image sizes that the output keeps; "" if there are none.
+
+    One size is at most as large as ``image``, and the other at least as large.
+    """
     channels = image[0]
 
-    # Sizes are tried, not computed: strides, paddings and kernels interact too much for a formula.
+    # Sizes are tried, because strides, paddings and kernels interact too much for a formula.
     def keeps(side: int, axis: int) -> bool:
         try:
             output, _ = _Walk(network).sequence(network.items, (channels, side, side), None)
@@ -311,5 +331,5 @@ def _advise_sizes(network: Network, image: Shape) -> str:
         return next((side for side in tried if keeps(side, axis)), None)
 
     found = [(nearest(1, step), nearest(2, step)) for step in (-1, 1)]
-    sizes = [f"{high}×{wide}" for high, wide in found if high and wide]
+    sizes = [f"{height}×{width}" for height, width in found if height and width]
     return f"Images of {' or '.join(sizes)} pixels would fit. " if sizes else ""

@@ -1,4 +1,4 @@
-"""What ``describe`` finds about a network, as values, as JSON and as a table."""
+"""The result of ``describe``: dataclasses, which can be written as JSON and as a text table."""
 
 from dataclasses import asdict, dataclass
 
@@ -8,23 +8,24 @@ from caelab.networks.layers.base import Shape, Span, format_shape, size_of
 
 @dataclass(frozen=True, kw_only=True)
 class LayerRow:
-    """One layer, or the end of a bracket, and the representation after it.
+    """One layer, or the end of a bracket, and its output.
 
     Attributes:
-        text: The layer as written.
-        kind: The layer's name; ``residual`` or ``skip`` at the end of a bracket.
-        shape: (C, H, W) after it.
-        size: C·H·W, in numbers.
-        receptive_field: Input pixels a side that can move one number here; ``None`` is the whole
-            image.
-        depth: Number of brackets around it.
-        span: Its position in the description's text.
-        weights: Weights and biases.
-        weighted: True if the layer is a linear map whose channels can be chosen.
-        multiply_accumulates: Number for one image in the layer's linear maps, those with the zeros
-            of padding included, and in the products of attention. Biases, norms, pooling, means
-            and interpolation count 0.
-        remainder: Pixels a side that its stride left over.
+        text: Text of the layer; ``x + f(x)`` or ``[x, f(x)]`` at the end of a bracket.
+        kind: Name of the layer; ``residual`` or ``skip`` at the end of a bracket.
+        shape: Shape (C, H, W) of the output.
+        size: Number of elements of the output, C·H·W.
+        receptive_field: Side in pixels of the square of the network's input that one number of the
+            output depends on; ``None`` if it is the whole image.
+        depth: Number of brackets around the layer.
+        span: Start and end of the layer, or of the whole bracket, in the network's text.
+        weights: Number of weights and biases.
+        weighted: True if the layer is a linear map whose output channels can be chosen.
+        multiply_accumulates: Number of multiply-accumulates for one image, in linear maps and in
+            the products of attention. Products with the zeros of padding count; biases, norms,
+            pooling, means and interpolation do not.
+        remainder: Number of pixels between a side of the layer's input and a multiple of the
+            stride; 0 if both sides are multiples.
     """
 
     text: str
@@ -42,13 +43,13 @@ class LayerRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Representation:
-    """A tensor on the way.
+    """The input of a network or the output of one of its layers, for one image.
 
     Attributes:
-        shape: (C, H, W).
-        size: C·H·W, in numbers.
-        row: The row it comes after, counted from 1; 0 is the input.
-        where: The position in words.
+        shape: Its shape (C, H, W).
+        size: Its number of elements, C·H·W.
+        row: Number of the row whose output it is, counted from 1; 0 for the network's input.
+        where: Its position in words, such as ``after layer 5, conv16``.
     """
 
     shape: Shape
@@ -59,24 +60,27 @@ class Representation:
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What ``describe`` finds.
+    """The shapes, sizes, weights and costs of a network for images of one size.
 
     Attributes:
         network: The network's tree.
-        input: (C, H, W) of the images.
-        output: (C, H, W) of what comes out.
-        rows: The layers, in order, repetitions written out.
-        code: The representation at ``|``; ``None`` without one.
+        input: Shape (C, H, W) of the images.
+        output: Shape (C', H', W') of the network's output.
+        rows: Rows of the layers and of the ends of brackets, in order, with repetitions written
+            out.
+        code: The representation at ``|``; ``None`` if the text has no ``|``.
         narrowest: The smallest representation between input and output that everything passes
-            through: what has a residual or a skip running around it does not count.
-        skip_around_code: True if a bracket runs around the code: then it is no bottleneck.
-        weights: All weights and biases.
-        multiply_accumulates: Number for one image if each layer is computed as it is written.
-        multiply_accumulates_rewritten: Number for one image as ``build`` computes the network: each
-            ``up conv`` as one convolution before the enlargement.
-        receptive_field: Input pixels a side that can move one number of the output; ``None`` is the
-            whole image.
-        classifiers: Number of classes of each ``classify``.
+            through. Representations inside brackets do not count, because x passes around them.
+        skip_around_code: True if the code is inside a bracket. Then the code is no bottleneck,
+            because x passes around it.
+        weights: Number of all weights and biases.
+        multiply_accumulates: Number of multiply-accumulates for one image if each layer is computed
+            as the text says.
+        multiply_accumulates_rewritten: The same number as ``build`` computes the network, with
+            each ``up conv`` as one layer.
+        receptive_field: Side in pixels of the square of the input that one number of the output
+            depends on; ``None`` if it is the whole image.
+        classifiers: Number of classes of each ``classify`` layer, in the order of the text.
     """
 
     network: Network
@@ -94,25 +98,25 @@ class Description:
 
     @property
     def text(self) -> str:
-        """The network's text in the canonical form."""
+        """The network's text in canonical form."""
         return str(self.network)
 
     @property
     def code_size(self) -> int | None:
-        """Numbers in the code; ``None`` without a code."""
+        """Number of elements of the code; ``None`` if there is no code."""
         return self.code.size if self.code else None
 
     def as_dict(self) -> dict[str, object]:
-        """Return everything as JSON has it; spans are left out."""
+        """Return the attributes as JSON values, with the text instead of the tree."""
         found = asdict(self)
-        # The tree is printed as the text; spans are positions in it that only errors need.
+        # Only error messages need spans and `weighted`.
         del found["network"]
         for row in found["rows"]:
             del row["span"], row["weighted"]
         return {"text": self.text, **found}
 
     def as_table(self) -> str:
-        """Return a table in plain text, one row a layer, and a summary below."""
+        """Return a plain-text table, with one row for each layer, and a summary below it."""
         cells = [
             ("", "layer", "C×H×W", "size", "weights", "MACs", "field, px"),
             ("", "input", format_shape(self.input), f"{size_of(self.input):,}", "", "", ""),
@@ -133,20 +137,22 @@ class Description:
         summary = [
             f"narrowest   {_represented(self.narrowest)}.",
             f"weights     {self.weights:,}",
-            f"cost        {self.multiply_accumulates:,} multiply-accumulates an image",
+            f"cost        {self.multiply_accumulates:,} multiply-accumulates for one image",
         ]
         if self.multiply_accumulates_rewritten != self.multiply_accumulates:
             summary.append(
-                f"            {self.multiply_accumulates_rewritten:,} as it is computed: each up"
-                " with its conv as one smaller convolution"
+                f"            {self.multiply_accumulates_rewritten:,} as the network is computed,"
+                " with each `up conv` as one layer"
             )
         if self.code:
             both = ", the narrowest" if self.code.row in marks else ""
             marks[self.code.row] = f"  ← the code{both}"
-            around = " A bracket runs around it: it is no bottleneck." * self.skip_around_code
+            around = ""
+            if self.skip_around_code:
+                around = " A bracket runs around the code, so it is no bottleneck."
             summary.insert(0, f"code        {_represented(self.code)}.{around}")
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        # Texts are aligned left, numbers right.
+        # The column of layers is aligned left, and the columns of numbers are aligned right.
         layout = "  ".join(
             f"{{:{'<' if column == 1 else '>'}{width}}}" for column, width in enumerate(widths)
         )

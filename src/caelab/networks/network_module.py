@@ -1,4 +1,4 @@
-"""Layers joined to a network: sequences, brackets, and the network as a whole."""
+"""Modules that join layers into a network: sequences, brackets, and the whole network."""
 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
@@ -11,15 +11,15 @@ from caelab.networks.ast import Network
 from caelab.networks.modules import ActivationLayer, Classifier
 
 Part = Literal["whole", "encoder", "decoder"]
-"""Part of a network: all of it, the way to the code, or the way from it."""
+"""Part of a network: all layers, the layers before the code, or the layers after the code."""
 
 
 class Output(NamedTuple):
     """What a network returns for N images.
 
     Attributes:
-        image: (N, C, H, W).
-        logits: Logits of every ``classify`` layer, in the order of the text, (N, classes) each.
+        image: Output images, (N, C, H, W).
+        logits: Logits of every ``classify`` layer, (N, classes) each, in the order of the text.
     """
 
     image: Tensor
@@ -27,15 +27,15 @@ class Output(NamedTuple):
 
 
 class Sequence(nn.Sequential):
-    """Layers one after the other."""
+    """Layers that run one after the other."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) → (N, C', H', W')."""
+        """Run all layers, (N, C, H, W) → (N, C', H', W')."""
         y: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
         return self.join(x, y)
 
     def forward_with_logits(self, x: Tensor) -> Output:
-        """(N, C, H, W) → (N, C', H', W') and the logits of all ``classify`` layers inside."""
+        """Return the output for x, (N, C, H, W), and the logits of all ``classify`` layers."""
         y = x
         logits: tuple[Tensor, ...] = ()
         for layer in self:
@@ -51,12 +51,12 @@ class Sequence(nn.Sequential):
         return Output(self.join(x, y), logits)
 
     def join(self, x: Tensor, y: Tensor) -> Tensor:  # noqa: ARG002 - brackets use x
-        """Return the output for the input x, (N, C, H, W), and the last layer's output y."""
+        """Combine the input x, (N, C, H, W), with the last layer's output y: here, return y."""
         return y
 
 
 class ResidualBlock(Sequence):
-    """Residual block ``( … )``: x + f(x), where both have the same shape."""
+    """Residual block ``( … )``: x + f(x), where x and f(x) have the same shape."""
 
     def join(self, x: Tensor, y: Tensor) -> Tensor:
         """Return x + y, (N, C, H, W) each."""
@@ -64,32 +64,35 @@ class ResidualBlock(Sequence):
 
 
 class SkipBlock(Sequence):
-    """Skip block ``[ … ]``: x and f(x), concatenated over channels, x first."""
+    """Skip block ``[ … ]``: the channels of x, followed by the channels of f(x)."""
 
     def join(self, x: Tensor, y: Tensor) -> Tensor:
         """Concatenate x (N, C, H, W) and y (N, C', H, W) over channels: (N, C + C', H, W)."""
-        # Only the gradient of y goes back through the layers in the bracket, so only it is changed.
+        # Only the gradient of y goes back through the layers in the bracket, so only this gradient
+        # must be fast to read.
         if y.requires_grad:
             y.register_hook(_compact)  # type: ignore[no-untyped-call]
         return torch.cat([x, y], 1)
 
 
 def _compact(gradient: Tensor) -> Tensor:
-    # The gradient of one part of a concatenation is not contiguous, and slow to read.
+    # The gradient of one part of a concatenation is not contiguous, and therefore slow to read.
     return gradient.contiguous(memory_format=torch.channels_last)
 
 
 class NetworkModule(Sequence):
-    """A network as a module: images (N, C, H, W) in, images (N, C', H', W') out.
+    """A whole network, from images (N, C, H, W) to images (N, C', H', W').
+
+    The keys of the state dict contain the positions of layers, counted from 0 with repetitions
+    written out, such as ``encoder.2.weight`` or ``decoder.1.bias``.
 
     Attributes:
-        tree: The network's tree. Keys of the state dict are the positions of its layers, counted
-            from 0 with repetitions written out, such as ``encoder.2.weight`` or ``decoder.1.bias``.
+        tree: The network's tree.
 
     Args:
         tree: The network's tree.
-        parts: ``encoder`` and ``decoder`` where a ``|`` outside all brackets separates them, else
-            only ``layers``.
+        parts: Name → layers. The names are ``encoder`` and ``decoder`` if a ``|`` outside all
+            brackets separates them, otherwise ``layers``.
     """
 
     def __init__(self, tree: Network, parts: Mapping[str, Sequence]) -> None:
@@ -99,13 +102,14 @@ class NetworkModule(Sequence):
             self.add_module(name, part)
 
     def layers_of(self, part: Part) -> list[nn.Module]:
-        """Return the layers of a part, one after the other; a bracket is one of them."""
-        # The whole is flattened over both halves: the code mark computes nothing.
+        """Return the layers of a part, in order; a bracket counts as one layer."""
+        # The layers of encoder and decoder follow each other, because the code mark computes
+        # nothing.
         parts = self.children() if part == "whole" else [self.part(part)]
         return [layer for each in parts for layer in each.children()]
 
     def part(self, name: Literal["encoder", "decoder"]) -> Sequence:
-        """Return the layers before or after ``|``: from images to the code, or back.
+        """Return the encoder, from images to the code, or the decoder, from the code to images.
 
         Raises:
             InputError: The text has no ``|``, or has it inside a bracket.

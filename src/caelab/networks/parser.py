@@ -1,4 +1,4 @@
-"""Text → tree: a recursive descent, with errors that point at their position."""
+"""Parse the text of a network into its tree, with errors that point to the wrong part."""
 
 import difflib
 import re
@@ -25,12 +25,22 @@ from caelab.networks.layers.base import ACTIVATIONS, LETTERS, LayerKind
 from caelab.networks.presets import PRESETS
 
 MAX_CHARACTERS = 10_000
+"""Largest number of characters of a text."""
+
 MAX_LAYERS = 2_000
+"""Largest number of layers and brackets, with repetitions written out."""
+
 MAX_DEPTH = 32
+"""Largest number of brackets and repetitions around a layer."""
+
 MAX_NUMBER = 65_536
+"""Largest number after a layer's name or option letter."""
+
 PROBABILITY = r"0(\.[0-9]{1,4})?"
+"""Pattern of a probability below 1, with at most four decimals."""
+
 REST = r"[^\s()\[\]|*]*"
-"""What is left of a word: it ends at a blank, a bracket, ``|`` or ``*``."""
+"""Pattern of the rest of a word, which ends before a blank, a bracket, ``|`` or ``*``."""
 
 
 def parse(text: str) -> Network:
@@ -51,11 +61,11 @@ def parse(text: str) -> Network:
     Layers: ... Did you mean pool?
 
     Raises:
-        NetworkError: The text is no network, or goes beyond the limits (``MAX_…`` above).
+        NetworkError: The text is not a network, or exceeds a limit (``MAX_…`` above).
     """
     word = text.strip()
     parser = _Parser(PRESETS.get(word, text))
-    # A single word without a number was meant as a preset's name, if it is no layer.
+    # A single word of letters that names no layer was probably meant as the name of a preset.
     if re.fullmatch("[A-Za-z-]+", word) and word not in {*PRESETS, *LayerKind.registry}:
         close = difflib.get_close_matches(word.lower(), [*PRESETS, *LayerKind.registry], n=1)
         # Read up to the end of the word, so that the error underlines all of it.
@@ -69,13 +79,13 @@ def parse(text: str) -> Network:
 
 
 class _Parser:
-    """One pass through the text; the depth of the recursion is bounded by ``MAX_DEPTH``.
+    """One pass through a text by recursive descent, at most ``MAX_DEPTH`` levels deep.
 
     Attributes:
         text: The whole text.
         position: Number of characters that were read.
-        mark: Position of the code mark; ``None`` before it.
-        repetitions: Number of repetitions around the position.
+        mark: Position of the code mark; ``None`` until it was read.
+        repetitions: Number of repetitions around the current position.
         layers: Number of layers and brackets that were read, with repetitions written out.
     """
 
@@ -86,29 +96,30 @@ class _Parser:
         if len(text) > MAX_CHARACTERS:
             self.fail(
                 f"the network's text has {len(text)} characters",
-                f"At most {MAX_CHARACTERS} are allowed; COUNT*item shortens repetitions.",
+                f"At most {MAX_CHARACTERS} are allowed. Write repeated layers as COUNT*item.",
                 MAX_CHARACTERS,
             )
 
     def fail(
         self, problem: str, expected: str, start: int | None = None, end: int | None = None
     ) -> NoReturn:
-        """Raise an error about the text from ``start`` to ``end``, one character at least.
+        """Raise an error about the text from ``start`` to ``end``.
 
         Args:
-            problem: What is wrong.
-            expected: What to write instead.
-            start: Where that begins; by default at the position, where something is missing.
-            end: Where it ends; by default where reading stopped.
+            problem: What is wrong, without a final period.
+            expected: What to write instead, in whole sentences.
+            start: Where the wrong part begins; by default at the current position, where something
+                is missing.
+            end: Where the wrong part ends; by default at the current position.
         """
         start = self.position if start is None else start
-        # Something missing at the end of the text still gets one caret, after the last character.
+        # At least one character is marked, and after the end of the text one blank.
         span = start, max(start + 1, end or self.position)
         raise NetworkError(problem, text=self.text, span=span, expected=expected)
 
     def take(self, pattern: str) -> str:
-        """Read what the pattern, which may match nothing, matches at the position."""
-        # Compiled, as only then `match` takes a position; `re` keeps the last 512 patterns.
+        """Read and return what ``pattern`` matches at the current position; "" for no match."""
+        # Only a compiled pattern can match at a position. `re` keeps the last 512 of them.
         found = re.compile(f"(?:{pattern})?").match(self.text, self.position)
         assert found is not None
         self.position = found.end()
@@ -152,9 +163,9 @@ class _Parser:
 
     def item(self, depth: int) -> Item:
         sign, start = self.peek(), self.position
-        # Brackets and repetitions recurse, so that 2*2*2*… could exhaust Python's stack.
+        # Brackets and repetitions recurse: without a limit, 2*2*2*… could exhaust Python's stack.
         if depth > MAX_DEPTH:
-            nested = "brackets and repetitions are nested too deep"
+            nested = "brackets and repetitions are nested too deeply"
             self.fail(nested, f"At most {MAX_DEPTH} levels are allowed.")
         if sign in "0123456789":
             return self.repeat(depth, start)
@@ -178,7 +189,7 @@ class _Parser:
         if not found:
             self.fail(
                 f"'{opening}' is never closed",
-                f"Expected a '{closing}' further on.",
+                f"Expected a '{closing}' later in the text.",
                 start,
                 start + 1,
             )
@@ -188,7 +199,7 @@ class _Parser:
                 f"Expected '{closing}' for the '{opening}' at column {start + 1}.",
                 end,
             )
-        # A bracket that holds only a code mark computes nothing, either.
+        # A bracket that contains only a code mark computes nothing, so it counts as empty.
         if all(isinstance(item, CodeMark) for item in items):
             self.fail("an empty bracket", f"Expected a layer before '{closing}'.", end)
         self.layers += 1
@@ -198,13 +209,13 @@ class _Parser:
         if self.mark is not None:
             self.fail(
                 "a second '|'",
-                f"A network has one code; it is marked at column {self.mark + 1}.",
+                f"A network has only one code, which is already marked at column {self.mark + 1}.",
                 start,
             )
         if self.repetitions:
             self.fail(
                 "'|' inside a repetition",
-                "A network has one code: move the mark out of COUNT*( … ).",
+                "A network has only one code: move the mark out of COUNT*( … ).",
                 start,
             )
         self.mark = start
@@ -212,7 +223,7 @@ class _Parser:
 
     def repeat(self, depth: int, start: int) -> Repeat:
         digits = self.take("[0-9]+")
-        count = self.whole_number(digits, "a count", 1, MAX_LAYERS)
+        count = self.whole_number(digits, "the count", 1, MAX_LAYERS)
         if not self.take(r"\s*\*"):
             self.fail(
                 f"no '*' after the count {digits[:20]}",
@@ -225,8 +236,8 @@ class _Parser:
         self.repetitions += 1
         item = self.item(depth + 1)
         self.repetitions -= 1
-        # Counted by multiplication, without writing the repetition out, and at every level, so that
-        # the error names the innermost repetition that is too long.
+        # Layers are counted by multiplication, without writing the repetition out. They are counted
+        # at every level, so that the error points to the innermost repetition that is too long.
         self.layers *= count
         self.require_few(start)
         self.layers += before
@@ -234,11 +245,11 @@ class _Parser:
 
     def require_few(self, start: int) -> None:
         if self.layers > MAX_LAYERS:
-            problem = f"{self.layers} layers, repetitions written out"
+            problem = f"{self.layers} layers, with repetitions written out"
             self.fail(problem, f"At most {MAX_LAYERS} are allowed.", start)
 
     def layer(self, start: int) -> LayerKind:
-        """Read ``NAME [NUMBER] {LETTER NUMBER} [":" ACTIVATION]``."""
+        """Parse a layer: ``NAME [NUMBER] {LETTER [NUMBER]} [":" ACTIVATION]``."""
         name = self.take("[a-zA-Z]*")
         if name not in LayerKind.registry:
             wrong = name or self.take(REST)
@@ -263,7 +274,10 @@ class _Parser:
         return layer
 
     def number(self, kind: type[LayerKind]) -> dict[str, Any]:
-        """Read the number after the layer's name, if any."""
+        """Read the number after the layer's name; return the options that it sets.
+
+        The options are empty if there is no number.
+        """
         name, number, start = kind.name, kind.takes, self.position
         digits = self.take("[0-9.]*" if number and number.decimal else "[0-9]*")
         if number is None:
@@ -271,7 +285,7 @@ class _Parser:
                 self.fail(f"{name} takes no number", f"Expected {name} without a number.", start)
             return {}
         if not digits:
-            # The kind fills in its default, and printing leaves it out again.
+            # The layer's constructor fills in the default, and printing leaves it out again.
             if number.optional:
                 return {}
             what = f"{'number of ' if number.meaning.endswith('s') else ''}{number.meaning}"
@@ -301,7 +315,7 @@ class _Parser:
         if option in options:
             self.fail(
                 f"{option} given twice",
-                f"Expected each option of {kind.name} once (v and p are both padding).",
+                f"Expected each option of {kind.name} only once (v and p both set the padding).",
                 start,
             )
         if letter == "v":
@@ -316,15 +330,15 @@ class _Parser:
         options[option] = self.whole_number(digits, f"the {option}", int(letter != "p"))
 
     def whole_number(self, digits: str, what: str, least: int, most: int = MAX_NUMBER) -> int:
-        """Return the number of ``digits``, which were just read.
+        """Return ``digits``, which were just read, as a number; fail if it is out of bounds.
 
         Args:
-            digits: The digits.
-            what: What the number is, for the error.
-            least: Smallest number allowed.
-            most: Largest number allowed.
+            digits: Text of digits.
+            what: What the number is, for the error message.
+            least: Smallest number that is allowed.
+            most: Largest number that is allowed.
         """
-        # int() of a very long text of digits takes quadratic time.
+        # For very many digits, int() takes quadratic time, so they count as too large at once.
         value = int(digits) if len(digits) < 20 else most + 1
         if not least <= value <= most:
             self.fail_number(digits, what, f"from {least} to {most}")

@@ -1,4 +1,4 @@
-"""Presets: networks with a name."""
+"""Presets: networks that a name stands for."""
 
 PRESETS = {
     "reference": "conv8 pool conv12 pool conv16 | up conv12 up conv3",
@@ -25,13 +25,19 @@ PRESETS = {
         "conv32:gelu up conv16:gelu] conv16:gelu conv8 shuffle2"
     ),
 }
-"""Name → text, for images of 32×32 pixels; all but ``dense64`` take other sizes too, multiples of 4
-or 8. They return an RGB image, except the three for colorization, which return two channels
-of chroma; ``adapt`` turns one kind into the other.
+"""Name → text of the network.
 
-``reference``: nine layers, the code 16×8×8. ``strided``: strides and transposed convolutions, a
-linear code of 12×8×8. ``dense64``: a linear code of 64 numbers. ``residual``: residual blocks and a
-linear code of 12×8×8. ``unet``: skips run around the code. ``unet-color``: a U-Net for colorization
-that starts at half the resolution, with residual brackets, and the mean of the whole image and
-dropout at the bottom, 4×4; ``unet-small``: a narrower one; ``unet-narrow``: half as wide as that.
+All networks take images of 32×32 pixels. All except ``dense64`` also take other sizes, if the sides
+are multiples of 8. The networks ``unet-…`` are for colorization and return two channels of chroma;
+the others return an RGB image. ``adapt`` changes the number of output channels.
+
+- ``reference``: nine layers and a code of 16×8×8.
+- ``strided``: strides and transposed convolutions, and a linear code of 12×8×8.
+- ``dense64``: a linear code of 64 numbers.
+- ``residual``: residual blocks and a linear code of 12×8×8.
+- ``unet``: a U-Net, in which skip connections run around the code.
+- ``unet-color``: a U-Net with residual blocks that begins at half the resolution. At its lowest
+  resolution, 4×4, it uses the mean of the whole image (``context``) and dropout.
+- ``unet-small``: a narrower ``unet-color``.
+- ``unet-narrow``: half as wide as ``unet-small``.
 """

@@ -1,4 +1,4 @@
-"""A network as a program for ``caelab.kernels.simd``, which is faster where layers are narrow."""
+"""Turn a network into a program for ``caelab.kernels.simd``, which is faster for narrow layers."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,8 @@ _WEIGHTLESS: dict[type[nn.Module], tuple[int, str]] = {
     nn.PixelShuffle: (simd.SHUFFLE, "upscale_factor"),
     nn.PixelUnshuffle: (simd.UNSHUFFLE, "downscale_factor"),
 }
-"""The modules without weights that ``simd.c`` knows: kind of operation, name of its side."""
+"""Module without weights → its kind of operation in ``simd.c``, and the module's attribute that has
+the side of the window, or the factor."""
 
 
 def make_simd_program(
@@ -36,12 +37,12 @@ def make_simd_program(
     input_affine: Affine | None = None,
     output_affine: Affine | None = None,
 ) -> SimdProgram | None:
-    """Return layers as a program of ``simd.c``; ``None`` if it cannot or does not run them faster.
+    """Return a program that runs ``layers`` in ``simd.c``; ``None`` if PyTorch must or is faster.
 
     Args:
-        layers: Layers of a network or of a part of it; a bracket counts as one layer. Their
-            parameters are used, not copied.
-        shape: (C, H, W) of the images.
+        layers: Layers of a network or of a part of it; a bracket counts as one layer. The program
+            uses their parameters without a copy.
+        shape: Shape (C, H, W) of the images.
         input_affine: Scale and shift of each input channel, applied first, ``(C,)`` each.
         output_affine: Scale and shift of each output channel, applied last, ``(C',)`` each.
     """
@@ -52,13 +53,13 @@ def make_simd_program(
     if (
         chain is None
         or chain.mean_width > MAX_MEAN_WIDTH
-        # Asked last, because the first access compiles the C code.
+        # This comes last, because the first access compiles the C code.
         or (library := simd.LIBRARY.loaded) is None
     ):
         return None
     # A layer without weights has neither a weight nor a bias.
     weights = [getattr(layer, name, None) for layer in layers for name in ("weight", "bias")]
-    # Only the library knows whether its integers can count so many positions.
+    # Only the library knows whether its integers can index tensors of this size.
     try:
         return SimdProgram(
             chain, library, weights, input_affine=input_affine, output_affine=output_affine
@@ -68,19 +69,18 @@ def make_simd_program(
 
 
 def chain_of(layers: Sequence[nn.Module], shape: Shape) -> Chain | None:
-    """Return layers, for images of this shape, as a chain of operations.
+    """Return ``layers`` as a chain of operations, for images of ``shape`` (C, H, W).
 
-    ``None`` if there are none, or ``simd.c`` does not know one of them.
+    Return ``None`` if there are no layers, or if ``simd.c`` cannot compute one of them.
     """
     operations: list[Operation] = []
     shapes = [shape]
-    # One image of zeros is cheap, and only shapes are needed.
+    # Each layer computes an image of zeros, so that no formula has to agree with its output shape.
     x = torch.zeros(1, *shape)
     for layer in layers:
         if (operation := _operation(layer)) is None:
             return None
         operations.append(operation)
-        # The shapes come from running the layers, so that no formula has to agree with them.
         with torch.no_grad():
             x = layer(x)
         shapes.append((x.shape[1], x.shape[2], x.shape[3]))
@@ -101,15 +101,15 @@ def _operation(layer: nn.Module) -> Operation | None:
             side = layer.weight.shape[2]
             return Operation(simd.TRANSPOSED, side, stride, 1, padding, activation)
         case UpConvolution(kernel=side, factor=factor):
-            # Upsampling and convolving is one transposed convolution with a larger kernel, whose
-            # elements are sums of the layer's own: see `UpConvolution`.
-            taps, padding = side + factor - 1, side // 2
-            return Operation(simd.TRANSPOSED, taps, factor, 1, padding, activation, side)
+            # The layer equals one transposed convolution with a larger kernel, whose elements are
+            # sums of the layer's weights: see `UpConvolution`.
+            larger_side, padding = side + factor - 1, side // 2
+            return Operation(simd.TRANSPOSED, larger_side, factor, 1, padding, activation, side)
         case ActivationLayer(function=function) if type(function) in _WEIGHTLESS:
             kind, name = _WEIGHTLESS[type(function)]
             side = int(getattr(function, name))
-            # C rectifies only after a maximum, where `build` moves the activation of the layer
-            # before.
+            # After pooling or upsampling, `simd.c` applies an activation only to a maximum, to
+            # which `build` moves the activation of the layer before it.
             if kind == simd.MAXIMUM:
                 known = side <= simd.MAX_WINDOW
             else:

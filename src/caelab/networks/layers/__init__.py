@@ -1,1 +1,1 @@
-"""The layers of the network language, one class a kind; no torch until a module is made."""
+"""The layers of the network language, one class for each kind; only ``module`` imports PyTorch."""

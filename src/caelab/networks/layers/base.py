@@ -1,4 +1,4 @@
-"""The base class of the layer kinds: options, shapes, weights and cost of a layer; no torch."""
+"""The base class of all layer kinds: a layer's options, shapes, weights and cost."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 Shape = tuple[int, int, int]
-"""Channels, height, width."""
+"""Shape (C, H, W) of a tensor: channels, height, width."""
 
 Span = tuple[int, int]
-"""Start and end of a part of a network's text, in characters."""
+"""Start (included) and end (excluded) of a part of a network's text, in characters from 0."""
 
 ACTIVATIONS = (
     "none",
@@ -28,7 +28,7 @@ ACTIVATIONS = (
     "tanh",
     "sigmoid",
 )
-"""Names that may follow the colon. ``leaky`` has slope 0.01; ``none`` is the identity."""
+"""Names of activations. ``leaky`` is a ReLU with slope 0.01 below 0; ``none`` is the identity."""
 
 LETTERS = {
     "k": "kernel",
@@ -38,11 +38,12 @@ LETTERS = {
     "h": "height",
     "w": "width",
 }
-"""Option letters and the fields of a layer that they set; ``v`` (padding valid) is ``p0``."""
+"""Option letter → the field of a layer that it sets. The letter ``v`` is another way to write
+``p0``."""
 
 
 class MisfitError(ValueError):
-    """A layer does not fit the shape of its input. The caller knows the position in the text."""
+    """A layer does not fit the shape of its input; the caller adds the position in the text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +51,11 @@ class Number:
     """Meaning of the number that follows a layer's name.
 
     Attributes:
-        meaning: What it counts, such as ``channels``.
-        min: The smallest number allowed.
-        default: The number where none is written; 0 if there is no default.
-        optional: True if it may be left out.
-        decimal: True if it is a probability p, 0 ≤ p < 1, with at most four decimals.
+        meaning: What the number is, such as ``channels``, in one word.
+        min: Smallest number that is allowed.
+        default: The number if the text has none; 0 if there is no default.
+        optional: True if the text may leave the number out.
+        decimal: True if the number is a probability p, 0 ≤ p < 1, with at most four decimals.
     """
 
     meaning: str
@@ -66,16 +67,16 @@ class Number:
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """Input pixels that output pixel n depends on along one axis, on an image without borders.
+    """Input pixels that each output pixel depends on, along one axis and far from the borders.
 
-    After upsampling the answer depends on the output pixel's phase, so the usual formula
-    r + (K − 1)·jump gives only an average. Here the first and last input pixel is kept for every
-    phase of one period, which makes :attr:`extent` exact.
+    After upsampling, neighboring output pixels can depend on different numbers of input pixels. The
+    pattern repeats after a number of output pixels, the period. This class stores the first and the
+    last input pixel for every output pixel of one period, so that :attr:`extent` is exact.
 
     Attributes:
         period: Number of output pixels after which the pattern repeats.
-        shift: Number of input pixels by which the next period is shifted.
-        phases: First and last input pixel of each output pixel in a period.
+        shift: Distance in input pixels from one period to the next.
+        phases: First and last input pixel for each output pixel of the first period.
     """
 
     period: int = 1
@@ -84,18 +85,19 @@ class ReceptiveField:
 
     @property
     def extent(self) -> int:
-        """The largest number of input pixels a side."""
+        """Largest number of input pixels, along the axis, that one output pixel depends on."""
         return max(last - first + 1 for first, last in self.phases)
 
     def windows(self, size: int, stride: int, *, padding: int = 0) -> "ReceptiveField":
-        """Return the field after windows of ``size`` pixels, one every ``stride`` pixels.
+        """Return the field after a layer that reads windows of ``size`` pixels.
 
         Args:
             size: Width of a window in pixels, dilation included.
             stride: Distance in pixels between neighboring windows.
             padding: Number of pixels by which the first window begins before the image.
         """
-        # A 1×1 kernel changes nothing; a text may repeat it two thousand times.
+        # A 1×1 kernel changes nothing. This shortcut matters, because a text may have 2,000 of
+        # them.
         if (size, stride, padding) == (1, 1, 0):
             return self
         last = size - 1 - padding
@@ -111,13 +113,14 @@ class ReceptiveField:
         """Return the field after a layer; either ``stride`` or ``factor`` is 1.
 
         Args:
-            first: Output pixel n → the first input pixel that it depends on.
-            last: Output pixel n → the last input pixel that it depends on; by default the first.
-            stride: Input pixels for one output pixel.
-            factor: Output pixels for one input pixel.
+            first: Function of output pixel n: the first input pixel of the layer that n depends on.
+            last: Function of output pixel n: the last input pixel of the layer that n depends on;
+                by default ``first``.
+            stride: Number of input pixels for one output pixel.
+            factor: Number of output pixels for one input pixel.
         """
-        # Windows take every stride-th pixel of the pattern, which repeats earlier if period and
-        # stride have a common divisor.
+        # A layer with a stride reads every stride-th pixel of the old pattern. If period and stride
+        # have a common divisor, the new pattern repeats after fewer pixels.
         last = last or first
         common = gcd(self.period, stride)
         period = self.period // common * factor
@@ -128,9 +131,12 @@ class ReceptiveField:
         )
 
     def union(self, other: "ReceptiveField | None") -> "ReceptiveField | None":
-        """Return the field of a sum or concatenation; ``None`` is the whole image."""
-        # Two branches of different scales move apart across the image, so that no finite field
-        # covers both.
+        """Return the field of a sum or concatenation with a tensor that has the field ``other``.
+
+        ``None`` stands for the whole image.
+        """
+        # If the scales of the tensors differ, their fields move apart across the image, so that no
+        # finite field covers both.
         if other is None or self.shift * other.period != other.shift * self.period:
             return None
         period = lcm(self.period, other.period)
@@ -148,10 +154,10 @@ class ReceptiveField:
 class LayerKind:
     """One layer of a network's text; a subclass is one kind of layer.
 
-    A subclass sets the class attributes, defines :meth:`module`, and overrides the other methods
-    where its kind differs from a layer that keeps the shape, has no weights and computes each
-    output pixel from the input pixel at the same position. ``@caelab.register`` makes it part of
-    the network language. A whole example is ``examples/blurpool.py``.
+    A subclass sets the class attributes and defines :meth:`module`. The other methods describe a
+    layer that keeps the shape, has no weights and computes each output pixel from the input pixel
+    at the same position; a subclass overrides those that do not fit. ``@caelab.register`` makes the
+    subclass part of the network language. A complete example is ``examples/blurpool.py``.
 
     >>> import caelab
     >>> from torch import nn
@@ -173,21 +179,21 @@ class LayerKind:
 
     Attributes:
         name: Name in the text, of lower-case letters.
-        help: One line about it, for ``--help`` and the documentation.
-        takes: Meaning of the number after the name; ``None`` if it takes none.
-        letters: The option letters it takes, in the order in which they are printed.
-        weighted: Whether it is a linear map whose channels can be chosen: then ReLU follows by
-            default, and ``number`` is the number of output channels.
+        help: One line about the layer, for the command line's help and the documentation.
+        takes: Meaning of the number after the name; ``None`` if no number may follow.
+        letters: Option letters of the layer, in the order in which they are printed.
+        weighted: True if the layer is a linear map and ``number`` is its number of output channels.
+            By default ReLU follows such a layer.
         number: The number after the name, or its default; 0 if there is none.
-        kernel: Side of the kernel.
-        stride: Pixels from one window to the next.
-        padding: Zeros around the input; ``None`` is padding "same".
-        dilation: Pixels from one tap of the kernel to the next.
-        height: Height of the output of ``dense``.
-        width: Width of the output of ``dense``.
-        probability: The number after the name where it is decimal.
-        activation: Name of the activation that follows; ``None`` is the default.
-        span: Position in the network's text.
+        kernel: Side of the kernel in pixels.
+        stride: Distance in pixels between neighboring windows.
+        padding: Number of zeros on each side of the input; ``None`` means padding "same".
+        dilation: Distance in pixels between neighboring elements of the kernel.
+        height: Height in pixels of the output of ``dense``.
+        width: Width in pixels of the output of ``dense``.
+        probability: The number after the name if it is a probability (``takes.decimal``).
+        activation: Name of the activation after the layer; ``None`` if the text names none.
+        span: Start and end of the layer in the network's text.
     """
 
     registry: ClassVar[Registry[Any]] = Registry("layer", pattern="[a-z]+")
@@ -214,14 +220,14 @@ class LayerKind:
             object.__setattr__(self, "number", self.takes.default)
 
     def __str__(self) -> str:
-        """Print the layer in the canonical form: letters in order, defaults left out."""
+        """Return the layer's text in canonical form: letters in order, default values left out."""
         word = self.name
         if self.takes and self.takes.decimal:
             word += f"{self.probability:.4f}".rstrip("0").rstrip(".")
         elif self.takes and self.number != self.takes.default:
             word += str(self.number)
         for letter in self.letters:
-            # "v" is a second letter of the padding, and is printed separately.
+            # "v" also sets the padding, and no number follows it.
             if letter == "v":
                 word += "v" if self.padding == 0 else ""
                 continue
@@ -233,77 +239,81 @@ class LayerKind:
 
     @classmethod
     def usage(cls) -> str:
-        """Return how the layer is written, such as ``conv[N][k s v p d]``."""
+        """Return how the layer is written, such as ``convN[k s v p d]`` or ``pool[N]``."""
         number = "" if cls.takes is None else "[N]" if cls.takes.optional else "N"
         return f"{cls.name}{number}{f'[{chr(32).join(cls.letters)}]' if cls.letters else ''}"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A worker process finds the classes of plug-ins by the registry, not by their module.
+        # A worker process finds the class of a plug-in by its name in the registry, because it
+        # cannot import the plug-in's module by name.
         return _make_layer, (self.name, vars(self))
 
     def as_kind(self, name: str, **changes: Any) -> "LayerKind":
-        """Return a layer of the kind ``name`` with this one's options, and ``changes`` to them."""
+        """Return a layer of the kind ``name`` with this layer's options, except for ``changes``."""
         return _make_layer(name, {**vars(self), **changes})
 
     def shape(self, shape: Shape) -> Shape:
         """Return the output's shape (C', H', W') for an input of ``shape`` (C, H, W).
 
-        By default the shape is kept, and :meth:`input_channels` checks its channels.
+        By default the shape stays the same, and :meth:`input_channels` checks its channels.
 
         Raises:
             MisfitError: The layer does not fit; the message says why.
         """
-        # Here input and output have the same channels, so the input is checked like the output.
+        # `input_channels` checks a number of output channels, which is that of the input here.
         self.input_channels(shape[0])
         return shape
 
     def weights(self, shape: Shape) -> int:  # noqa: ARG002
-        """Return the number of trained weights and biases, for an input of ``shape``."""
+        """Return the number of trained weights and biases, for an input of ``shape`` (C, H, W)."""
         return 0
 
     def multiply_accumulates(self, shape: Shape) -> int:  # noqa: ARG002
-        """Return the multiply-accumulates for one image of ``shape``, padding included.
+        """Return the number of multiply-accumulates for one input of ``shape`` (C, H, W).
 
-        Only linear maps and attention's products count; biases, norms, pooling, means and
-        interpolation do not.
+        Linear maps and the products of attention count, including products with the zeros of
+        padding. Biases, norms, pooling, means and interpolation do not count.
         """
         return 0
 
     def receptive_field(self, field: ReceptiveField) -> ReceptiveField | None:
-        """Return the field after the layer, from the field before; ``None`` is the whole image."""
+        """Return the field after the layer, where ``field`` is the one before it.
+
+        ``None`` stands for the whole image.
+        """
         return field
 
     def module(self, shape: Shape) -> "nn.Module":
         """Return a new ``torch.nn.Module`` that computes the layer on an input of ``shape``.
 
-        The activation is not part of it.
+        The module does not apply the activation: ``build`` adds it.
         """
         raise NotImplementedError
 
     def size_formula(self, shape: Shape) -> str:  # noqa: ARG002
-        """Return how the output's width and channels come about, as a report's table shows it.
+        """Return the formula of the output's size, with its numbers, for a table in a report.
 
-        It is empty where the shape stays.
+        The formula of a layer that keeps the shape is empty.
         """
         return ""
 
     def remainder(self, shape: Shape) -> int:  # noqa: ARG002
-        """Return how many pixels at the right or lower border the layer leaves out.
+        """Return the pixels between a side and a multiple of the stride; 0 if both are multiples.
 
-        A decoder cannot bring them back.
+        Upsampling cannot restore a side that is not a multiple, so error messages name the layer.
         """
         return 0
 
     def input_channels(self, outputs: int) -> int:
-        """Return the number of input channels for which there are ``outputs`` output channels.
+        """Return the number of input channels with which the layer has ``outputs`` output channels.
 
         Raises:
-            MisfitError: There is no such number.
+            MisfitError: The layer cannot have so many output channels.
         """
         return outputs
 
     def absorb(self, previous: "LayerKind") -> "LayerKind | None":  # noqa: ARG002
-        """Return one layer that computes ``previous`` and this layer faster, or ``None``."""
+        """Return one layer that replaces ``previous`` and this layer and is faster, or ``None``."""
         return None
 
 
@@ -313,7 +323,7 @@ def _make_layer(name: str, options: dict[str, Any]) -> LayerKind:
 
 
 def format_shape(shape: Shape) -> str:
-    """Print a shape.
+    """Return a shape as text.
 
     >>> format_shape((8, 32, 32))
     '8×32×32'
@@ -322,7 +332,7 @@ def format_shape(shape: Shape) -> str:
 
 
 def size_of(shape: Shape) -> int:
-    """Return C·H·W: how many numbers a representation holds."""
+    """Return C·H·W, the number of elements of a tensor of ``shape``."""
     return shape[0] * shape[1] * shape[2]
 
 
@@ -331,11 +341,11 @@ def require_multiple(channels: int, divisor: int, meaning: str) -> None:
 
     Args:
         channels: Number of channels.
-        divisor: What they must be a multiple of.
+        divisor: Number that must divide ``channels``.
         meaning: The divisor in words, such as ``4 groups``.
 
     Raises:
-        MisfitError: It does not.
+        MisfitError: ``divisor`` does not divide ``channels``.
     """
     if channels % divisor:
         raise MisfitError(f"{channels} channels are not a multiple of {meaning}")

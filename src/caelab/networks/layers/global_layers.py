@@ -17,17 +17,21 @@ if TYPE_CHECKING:
     from torch import nn
 
 MAX_ATTENTION_WEIGHTS = 2**24
-"""Largest number of attention weights (heads · positions²) of one ``attend`` on one image. One head
-reaches it at 64×64 positions."""
+"""Largest number of attention weights (heads · positions²) of one ``attend`` layer on one image.
+With one head, an input of 64×64 positions has so many."""
 
 
 class _ChannelLayer(LayerKind):
-    """A layer whose module is made from its channels, and from ``number`` if it takes one."""
+    """A layer whose module needs only the number of channels and, if there is one, ``number``.
+
+    Attributes:
+        module_name: Name of the module's class in ``caelab.networks.modules``.
+    """
 
     module_name: ClassVar[str]
 
     def module(self, shape: Shape) -> "nn.Module":
-        """Return the module of ``caelab.networks.modules``."""
+        """Return the module of this layer for an input of ``shape``."""
         from caelab.networks import modules
 
         arguments = (shape[0], self.number) if self.takes else (shape[0],)
@@ -44,11 +48,11 @@ class _GlobalLayer(_ChannelLayer):
 
 @register
 class Context(_GlobalLayer):
-    """A linear map of the channels' means, added at every position."""
+    """Adds a linear map of the channels' means, the same at every position, to the input."""
 
     name = "context"
     module_name = "GlobalContext"
-    help = "adds a linear map of the channels' means at every position"
+    help = "adds a linear map of the channels' means, the same at every position"
 
     def weights(self, shape: Shape) -> int:
         """Return C·(C + 1)."""
@@ -61,39 +65,39 @@ class Context(_GlobalLayer):
 
 @register
 class Excite(_GlobalLayer):
-    """Squeeze-and-excitation: a gate for every channel, computed from the channels' means."""
+    """Squeeze-and-excitation: multiplies each channel by a gate that depends on all means."""
 
     name = "excite"
     module_name = "SqueezeExcitation"
-    help = "squeeze-and-excitation: scales each channel by a gate, from C / r hidden units"
+    help = "squeeze-and-excitation: a gate for each of C channels, with C / N hidden units"
     takes = Number(meaning="reduction")
 
     def input_channels(self, outputs: int) -> int:
-        """Return the same number, a multiple of the reduction."""
+        """Return ``outputs``, which must be a multiple of the reduction."""
         require_multiple(outputs, self.number, f"the reduction {self.number}")
         return outputs
 
     def weights(self, shape: Shape) -> int:
-        """Return those of the two linear maps."""
+        """Return the weights and biases of two linear maps: C → C / r → C with reduction r."""
         channels, hidden = shape[0], shape[0] // self.number
         return hidden * (channels + 1) + channels * (hidden + 1)
 
     def multiply_accumulates(self, shape: Shape) -> int:
-        """Return 2·C·C / r."""
+        """Return 2·C·(C / r), where r is the reduction."""
         return 2 * shape[0] * (shape[0] // self.number)
 
 
 @register
 class Attend(_GlobalLayer):
-    """Self-attention over the positions, to be put in a residual: ``(norm attend4)``."""
+    """Self-attention over all positions, usually inside a residual block: ``(norm attend4)``."""
 
     name = "attend"
     module_name = "SelfAttention"
-    help = "self-attention over the positions, 1 head; put it in a residual: (norm attend4)"
+    help = "self-attention over all positions, 1 head; put it in a residual block: (norm attend4)"
     takes = Number(meaning="heads", default=1, optional=True)
 
     def shape(self, shape: Shape) -> Shape:
-        """Return the same shape."""
+        """Return ``shape``, unless the layer would need too much memory."""
         _, height, width = super().shape(shape)
         # Attention compares each position with all others: an image with four times the pixels
         # needs sixteen times the memory.
@@ -106,12 +110,12 @@ class Attend(_GlobalLayer):
         return shape
 
     def input_channels(self, outputs: int) -> int:
-        """Return the same number, a multiple of the heads."""
+        """Return ``outputs``, which must be a multiple of the number of heads."""
         require_multiple(outputs, self.number, f"{self.number} heads")
         return outputs
 
     def weights(self, shape: Shape) -> int:
-        """Return those of queries, keys, values and the output: 4·C·(C + 1)."""
+        """Return 4·C·(C + 1): linear maps to queries, keys and values, and one to the output."""
         return 4 * shape[0] * (shape[0] + 1)
 
     def multiply_accumulates(self, shape: Shape) -> int:
@@ -122,14 +126,14 @@ class Attend(_GlobalLayer):
 
 @register
 class Classify(_ChannelLayer):
-    """Return the input; in training, also compute class logits from the channels' means.
+    """Returns its input; in training, also computes class logits from the channels' means.
 
-    A trained model skips this layer, so its multiply-accumulates count as 0.
+    A trained model does not compute the logits, so they add no multiply-accumulates.
     """
 
     name = "classify"
     module_name = "Classifier"
-    help = "returns its input; in training, also predicts the image's class: a second task"
+    help = "returns its input; in training, also predicts the image's class as a second task"
     takes = Number(meaning="classes", min=2)
 
     def weights(self, shape: Shape) -> int:

@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 
 
 class _TorchLayer(LayerKind):
-    """A layer that is a module of ``torch.nn``, made from ``number`` only."""
+    """A layer whose module is a class of ``torch.nn`` that needs only ``number``.
+
+    Attributes:
+        torch_module: Name of the class in ``torch.nn``.
+    """
 
     torch_module: ClassVar[str]
 
     def module(self, shape: Shape) -> "nn.Module":  # noqa: ARG002
-        """Return the module of ``torch.nn``."""
+        """Return a new object of the class ``torch_module``."""
         from torch import nn
 
         module: nn.Module = getattr(nn, self.torch_module)(self.number)
@@ -31,7 +35,7 @@ class _TorchLayer(LayerKind):
 
 
 class _Windows(_TorchLayer):
-    """A layer that reads windows of S×S pixels with stride S."""
+    """A layer that reads windows of S×S pixels with stride S, where S is ``number``."""
 
     def receptive_field(self, field: ReceptiveField) -> ReceptiveField:
         """Return the receptive field after the windows."""
@@ -39,19 +43,19 @@ class _Windows(_TorchLayer):
 
 
 class _Enlarging(_TorchLayer):
-    """A layer whose output pixel n depends on input pixel ⌊n / S⌋ only."""
+    """A layer whose output pixel n depends only on input pixel ⌊n / S⌋, where S is ``number``."""
 
     def receptive_field(self, field: ReceptiveField) -> ReceptiveField:
-        """Return the field of that one pixel."""
+        """Return the field of input pixel ⌊n / S⌋ for every output pixel n."""
         return field.through(lambda n: n // self.number, factor=self.number)
 
 
 @register
 class Pool(_Windows):
-    """Maximum of each window; the stride is the window."""
+    """Maximum of each window of S×S pixels, with stride S."""
 
     name = "pool"
-    help = "maximum of each window, 2×2; the stride is the window"
+    help = "maximum of each window, 2×2; the stride is the side of the window"
     takes = Number(meaning="window", min=2, default=2, optional=True)
     torch_module = "MaxPool2d"
 
@@ -60,24 +64,26 @@ class Pool(_Windows):
         channels, height, width = shape
         size = self.number
         if min(height, width) < size:
-            raise MisfitError(f"a window of {size}×{size} on {format_shape(shape)}")
+            raise MisfitError(
+                f"a window of {size}×{size} pixels is larger than {format_shape(shape)}"
+            )
         return channels, height // size, width // size
 
     def remainder(self, shape: Shape) -> int:
-        """Return how many pixels the windows leave out."""
+        """Return the number of pixels at the end of a side that no window reads."""
         return max(side % self.number for side in shape[1:])
 
     def size_formula(self, shape: Shape) -> str:
-        """Return the formula with its numbers."""
+        """Return the formula of the output's size, with its numbers."""
         return f"(({shape[2]} − {self.number} + 2·0)/{self.number} + 1)² · {shape[0]}"
 
 
 @register
 class AvgPool(Pool):
-    """Mean of each window; the stride is the window."""
+    """Mean of each window of S×S pixels, with stride S."""
 
     name = "avgpool"
-    help = "mean of each window, 2×2; the stride is the window"
+    help = "mean of each window, 2×2; the stride is the side of the window"
     torch_module = "AvgPool2d"
 
 
@@ -96,11 +102,11 @@ class Up(_Enlarging):
         return channels, height * self.number, width * self.number
 
     def size_formula(self, shape: Shape) -> str:
-        """Return the formula with its numbers."""
+        """Return the formula of the output's size, with its numbers."""
         return f"({shape[2]}·{self.number})² · {shape[0]}"
 
     def module(self, shape: Shape) -> "nn.Module":  # noqa: ARG002
-        """Return an ``Upsample``."""
+        """Return a new ``Upsample`` module with ``mode``."""
         from torch import nn
 
         return nn.Upsample(scale_factor=self.number, mode=self.mode)
@@ -115,9 +121,9 @@ class UpBilinear(Up):
     mode = "bilinear"
 
     def receptive_field(self, field: ReceptiveField) -> ReceptiveField:
-        """Return the field of the two pixels that each output pixel lies between.
+        """Return the field of the two input pixels between which an output pixel lies.
 
-        Output pixel n lies at (n + ½) / S − ½.
+        The center of output pixel n is at (n + ½) / S − ½ in pixels of the input.
         """
         factor = self.number
         return field.through(
@@ -144,11 +150,11 @@ class Shuffle(_Enlarging):
         return channels // factor**2, height * factor, width * factor
 
     def input_channels(self, outputs: int) -> int:
-        """Return S²·C."""
+        """Return S² · ``outputs``."""
         return outputs * self.number**2
 
     def size_formula(self, shape: Shape) -> str:
-        """Return the formula with its numbers."""
+        """Return the formula of the output's size, with its numbers."""
         return f"({shape[2]}·{self.number})², channels / {self.number}²"
 
 
@@ -166,18 +172,20 @@ class Unshuffle(_Windows):
         channels, height, width = shape
         factor = self.number
         if height % factor or width % factor:
-            raise MisfitError(f"{height}×{width} pixels are not a multiple of {factor}")
+            raise MisfitError(
+                f"the sides of {height}×{width} pixels are not both multiples of {factor}"
+            )
         return channels * factor**2, height // factor, width // factor
 
     def input_channels(self, outputs: int) -> int:
-        """Return C / S²."""
+        """Return ``outputs`` / S², where ``outputs`` must be a multiple of S²."""
         if outputs % self.number**2:
             raise MisfitError(
-                f"{outputs} channels are needed after it, which is not a multiple of"
+                f"its output needs {outputs} channels, which is not a multiple of"
                 f" {self.number}² = {self.number**2}"
             )
         return outputs // self.number**2
 
     def size_formula(self, shape: Shape) -> str:
-        """Return the formula with its numbers."""
+        """Return the formula of the output's size, with its numbers."""
         return f"({shape[2]} / {self.number})², channels · {self.number}²"
