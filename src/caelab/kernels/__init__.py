@@ -1,4 +1,4 @@
-"""Fast array operations: C sources, their bindings, and the choice between them and PyTorch.
+"""Fast array operations in C, their Python bindings, and the choice between them and PyTorch.
 
-Nothing here knows a network or a layer: arrays and tensors go in, arrays and tensors come out.
+These modules work with arrays and tensors, and do not depend on networks or layers.
 """

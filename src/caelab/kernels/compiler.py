@@ -1,4 +1,4 @@
-"""Compile the C sources once for the processor of this machine, and keep them in the user's cache.
+"""Compile the C sources for this machine's processor, and keep the libraries in the user's cache.
 
 A library is loaded only from a folder that no other user can write to, and only if the checksum in
 its name is right, because an incomplete library would crash the process.
@@ -32,18 +32,20 @@ from caelab.progress import progress
 _log = logging.getLogger(__name__)
 
 COMPILERS = ("cc", "gcc", "clang")
-"""Compilers that are looked for if ``CC`` names none."""
+"""Compilers that are looked for, in this order, if ``CC`` is not set."""
 
 FLAGS = ("-O3", "-std=gnu11", "-ffp-contract=fast", "-fno-math-errno", "-fPIC", "-shared")
 
 NATIVE = (("-march=native",), ("-mcpu=native",), ())
-"""Options for the instructions of this processor; the first that the compiler knows is used."""
+"""Options that allow all instructions of this processor; the first that the compiler accepts is
+used, and the last one is no option."""
 
 TIMEOUT = 120.0
-"""Seconds that a compiler may take for a library; two or three are usual."""
+"""Largest time in seconds for compiling one library; usually this takes two or three seconds."""
 
 RETRY_SECONDS = 86_400.0
-"""Time after which a compiler that failed is tried again, as its machine may have been busy."""
+"""Time in seconds after which a compiler that failed is tried again, because the failure may have
+been that of a busy machine."""
 
 TYPES = {
     "-": None,
@@ -53,8 +55,8 @@ TYPES = {
     "f": ctypes.c_float,
     "d": ctypes.c_double,
 }
-"""Letters of C types in the signatures of :class:`CLibrary` and in :func:`c_struct`: nothing,
-pointer, ``int64_t``, ``int32_t``, ``float``, ``double``."""
+"""Letter → C type, for the signatures of :class:`CLibrary` and for :func:`c_struct`. ``-`` means
+``void``, and ``p`` means a pointer."""
 
 _compiling = threading.Lock()
 
@@ -62,11 +64,11 @@ _libraries: list["CLibrary"] = []
 
 
 class _Pointer:
-    """Type of the pointers that a C function takes."""
+    """Type of the pointer arguments of a C function."""
 
     @staticmethod
     def from_param(argument: Any) -> Any:
-        """Return the address of a tensor or structure, those in a list, or a null pointer.
+        """Return the address of a tensor or structure, an array of addresses, or a null pointer.
 
         C receives only addresses, so a tensor must be contiguous, of the type that C expects, and
         kept alive during the call.
@@ -83,11 +85,12 @@ class _Pointer:
 
 
 class CLibrary:
-    """The functions of a C source in this package, compiled at their first use.
+    """The functions of a C source in this folder, which is compiled at the first use.
 
     Args:
-        name: Name of the source.
-        functions: Name → letters of :data:`TYPES`, of the result and then of the arguments.
+        name: File name of the C source.
+        functions: Name of each function → letters of :data:`TYPES`, first the letter of the result
+            and then the letters of the arguments.
     """
 
     def __init__(self, name: str, functions: Mapping[str, str]) -> None:
@@ -99,9 +102,9 @@ class CLibrary:
     def loaded(self) -> ctypes.CDLL | None:
         """The compiled library; ``None`` if there is no C compiler, or it fails.
 
-        The environment variable ``CC`` names the compiler, with its options. If it is set and
-        empty, nothing is compiled. If it is not set, a compiler is looked for on the path; then the
-        package ``ziglang`` of PyPI, which contains one, is used.
+        The environment variable ``CC`` names the compiler, with its options. If ``CC`` is empty,
+        nothing is compiled. If ``CC`` is not set, the compilers in :data:`COMPILERS` are looked for
+        on the path, and after them the PyPI package ``ziglang``, which contains a compiler.
         """
         command = find_compiler()
         if not command:
@@ -110,8 +113,9 @@ class CLibrary:
             return self.load(command)
         except (OSError, subprocess.SubprocessError, CompilerError) as error:
             _log.warning(
-                "the C compiler %s cannot be used, so networks train more slowly: %s. CC names"
-                " another one; an empty CC avoids this note.",
+                "the C compiler %s cannot be used, so networks train more slowly: %s. Set the"
+                " environment variable CC to another compiler, or to nothing to avoid this"
+                " message.",
                 command[0],
                 _reason(error),
             )
@@ -119,23 +123,23 @@ class CLibrary:
 
     @property
     def functions(self) -> ctypes.CDLL:
-        """The compiled library, which must be available."""
+        """The compiled library; use it only if :attr:`loaded` is not ``None``."""
         loaded = self.loaded
         assert loaded is not None
         return loaded
 
     def load(self, command: Sequence[str]) -> ctypes.CDLL:
-        """Load the library from the cache, or compile the source with ``command`` before.
+        """Return the library from the cache, or compile the source with ``command`` first.
 
         Args:
-            command: The compiler and its options, to which those for speed are added.
+            command: The compiler and its options; options for speed are added.
 
         Raises:
             OSError: There is no such compiler, or its output cannot be loaded.
             SubprocessError: The compiler fails, or takes too long.
-            CompilerError: It did so less than a day ago.
+            CompilerError: The compiler failed less than ``RETRY_SECONDS`` ago.
         """
-        with _compiling:  # because every thread of a training would compile the source
+        with _compiling:  # otherwise every thread of a training would compile the source
             library = self._load(command)
         for name, letters in self._functions.items():
             function = getattr(library, name)
@@ -149,19 +153,22 @@ class CLibrary:
             folder = private_cache()
             kept = folder is not None
             if folder is None:
-                # A library can be deleted once it is loaded.
+                # A loaded library stays usable when its file is deleted, so a temporary folder is
+                # enough.
                 folder = stack.enter_context(temporary_folder(Path(tempfile.gettempdir())))
             compiler = _identity(command)
             library = f"{self.source.stem}-{self._key(compiler)}"
             if (path := _find(folder, library)) is None:
-                # A compiler that took too long for one source will do so for the others, too.
+                # A note keeps the reason of a failure. After a timeout the note is about the
+                # compiler, because it would take too long for the other sources, too. After other
+                # failures the note is about this library.
                 notes = [folder / f"{name}.failed" for name in (compiler, library)]
                 for note in notes:
                     with contextlib.suppress(OSError):
                         if time.time() - note.stat().st_mtime < RETRY_SECONDS:
                             raise CompilerError(note.read_text(encoding="utf-8"))
                 try:
-                    with progress(f"compiling {self.source.name}, once", None):
+                    with progress(f"compiling {self.source.name} (only once)", None):
                         path = self._compile(command, folder, library)
                 except subprocess.SubprocessError as error:
                     if kept:
@@ -177,7 +184,7 @@ class CLibrary:
         Args:
             command: The compiler and its options.
             folder: Folder for the library.
-            name: Beginning of its name.
+            name: Beginning of the library's name.
         """
         # Several processes may compile at the same time. Each writes its own file and renames it,
         # so that no process loads half a library.
@@ -188,7 +195,8 @@ class CLibrary:
                 code, messages = _call(words, made, end - time.monotonic())
                 if code == 0:
                     break
-            # Not every compiler knows these options; only the last call, without any, must succeed.
+            # Not every compiler knows the options in NATIVE, so only the last call, which has none
+            # of them, must succeed.
             if code:
                 raise subprocess.CalledProcessError(code, words, stderr=messages)
             path = folder / f"{name}-{_checksum(library)}.so"
@@ -208,13 +216,13 @@ class CLibrary:
 
 
 class CompilerError(Exception):
-    """A compiler failed in an earlier process; the message says how."""
+    """A compiler failed in an earlier process; the message says why."""
 
 
 @contextlib.contextmanager
 def without_kernels() -> Iterator[None]:
     """Let PyTorch compute everything while the block runs, as on a machine without a compiler."""
-    # What is not loaded yet stays so: loading may mean compiling.
+    # Libraries that are not loaded yet are not loaded here, because loading may mean compiling.
     before = [(vars(library), dict(vars(library))) for library in _libraries]
     for attributes, _ in before:
         attributes["loaded"] = None
@@ -227,12 +235,12 @@ def without_kernels() -> Iterator[None]:
 
 
 def private_cache() -> Path | None:
-    """Return this user's folder of compiled code; ``None`` if others could write to it."""
+    """Return this user's folder for compiled code; ``None`` if no folder is usable and safe."""
     if sys.platform == "win32":
         folder = cache_folder() / "compiled"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
-    # Users may share a cache, but should not run what another user compiled.
+    # Users may share a cache folder, but must not run code that another user compiled.
     folder = cache_folder() / f"compiled-{os.geteuid()}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -244,7 +252,7 @@ def private_cache() -> Path | None:
 
 
 def _find(folder: Path, name: str) -> Path | None:
-    """Return the library of that name, unless it was changed since it was compiled."""
+    """Return the library whose name begins with ``name``; delete any whose checksum is wrong."""
     for path in sorted(folder.glob(f"{name}-*.so")):
         with contextlib.suppress(OSError):
             if path.stem.rpartition("-")[2] == _checksum(path):
@@ -261,14 +269,15 @@ def _call(command: Sequence[str], folder: Path, seconds: float) -> tuple[int, st
     """Call a compiler; return its exit code and its messages.
 
     Args:
-        command: Its command.
-        folder: Folder for its messages.
-        seconds: Time that it may take.
+        command: The compiler, its options and its files.
+        folder: Folder for a file with the compiler's messages.
+        seconds: Largest time in seconds.
 
     Raises:
-        TimeoutExpired: It takes longer.
+        TimeoutExpired: The compiler takes longer.
     """
-    # A file, because a pipe would stay open if a program that the compiler calls were not killed.
+    # The messages go to a file. A pipe would stay open if the compiler ended before a program that
+    # it had started.
     with (folder / "messages").open("w+b") as messages:
         process = subprocess.Popen(
             command,
@@ -280,7 +289,7 @@ def _call(command: Sequence[str], folder: Path, seconds: float) -> tuple[int, st
         try:
             code = process.wait(seconds)
         except BaseException:
-            # The programs that a compiler calls must end, too.
+            # The programs that the compiler has started must end, too.
             if sys.platform == "win32":
                 process.kill()
             else:
@@ -292,7 +301,7 @@ def _call(command: Sequence[str], folder: Path, seconds: float) -> tuple[int, st
 
 
 def _identity(command: Sequence[str]) -> str:
-    """Return a hash of a compiler: its command, and size and time of its files.
+    """Return a hash of a compiler's command and of the sizes and times of its files.
 
     The compiler is not asked for its version, because each process would have to start it.
     """
@@ -307,7 +316,7 @@ def _identity(command: Sequence[str]) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Return in one line why a compiler failed."""
+    """Return one line that says why a compiler failed."""
     if isinstance(error, subprocess.TimeoutExpired):
         return f"it took longer than {TIMEOUT:.0f} s"
     if isinstance(error, subprocess.CalledProcessError):
@@ -318,14 +327,14 @@ def _reason(error: Exception) -> str:
 
 def find_compiler() -> tuple[str, ...]:
     """Return the command of a C compiler; empty if there is none, or if ``CC`` is empty."""
-    # An empty CC switches compilation off, so that PyTorch computes everything.
+    # An empty CC gives an empty command, so that nothing is compiled.
     if (chosen := os.environ.get("CC")) is not None:
         try:
             return tuple(shlex.split(chosen))
         except ValueError as error:
             _log.warning(
-                "the environment variable CC is no command (%s): %s. Networks train more slowly"
-                " without a compiler; correct it, or unset it.",
+                "the environment variable CC is not a valid command (%s): %s. Correct or unset it:"
+                " without a compiler, networks train more slowly.",
                 error,
                 chosen,
             )
@@ -337,14 +346,14 @@ def find_compiler() -> tuple[str, ...]:
 
 
 def c_struct(*fields: str) -> Any:
-    """Return a ``ctypes`` structure.
+    """Return a new class of ``ctypes`` structures.
 
     >>> Point = c_struct("f x y", "i index")
     >>> Point(1.5, 2, 7).index
     7
 
     Args:
-        fields: Texts of a letter of :data:`TYPES` and the names of fields of this type.
+        fields: Texts, each with a letter of :data:`TYPES` and the names of the fields of this type.
     """
     named = [(name, TYPES[letter]) for letter, *names in map(str.split, fields) for name in names]
     return type("Structure", (ctypes.Structure,), {"_fields_": named})
@@ -353,7 +362,7 @@ def c_struct(*fields: str) -> Any:
 def _processor() -> str:
     """Return the processor's name and features, as far as the system reports them."""
     try:
-        # The flags, too, because a virtual machine may hide instructions of its processor.
+        # The flags are used, too, because a virtual machine may hide instructions of its processor.
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()

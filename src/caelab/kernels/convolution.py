@@ -1,9 +1,9 @@
-"""Convolutions of stride one, each computed in the fastest of three ways.
+"""Convolutions of stride 1, each computed in the fastest of three ways.
 
 - PyTorch's convolution is the usual way.
 - Winograd's minimal filtering in ``winograd.c`` needs a quarter of the multiplications. It is used
   for 3×3 kernels and many channels in float32.
-- For maps of a few pixels in half precision, PyTorch's convolution is used, and the gradient of the
+- For feature maps of a few pixels in half precision, PyTorch convolves, and the gradient of the
   weights is computed as one product of matrices.
 """
 
@@ -36,34 +36,35 @@ LIBRARY = CLibrary(
 )
 
 Convolution = c_struct("l height width channels padding out_height out_width outputs")
-"""``Convolution`` of ``winograd.c``: the shapes of an input and an output."""
+"""The structure ``Convolution`` of ``winograd.c``: the shapes of an input and an output."""
 
 MIN_CHANNELS = 8
-"""Fewest input channels, and fewest output channels, with which Winograd's way is faster than
-PyTorch's (``benchmarks.convolutions``)."""
+"""Smallest number of input channels, and of output channels, with which Winograd's way is faster
+than PyTorch's (``benchmarks.convolutions``)."""
 
 MIN_CHANNEL_PAIRS = 384
 """Smallest product of input and output channels with which Winograd's way is faster. Below it, the
 transformations cost more time than they save."""
 
 MIN_TILES = 16
-"""Fewest tiles of all images with which Winograd's way is faster, as the kernel is transformed once
-for all of them."""
+"""Smallest number of tiles, in all images together, with which Winograd's way is faster. With fewer
+tiles, transforming the kernel takes more time than the tiles save."""
 
 MIN_GAIN = 1.5
-"""Winograd's way must save this factor of multiplications. It saves a factor of 4 where the output
-is divided into whole tiles of 4×4 pixels."""
+"""Winograd's way is used only if the usual way needs at least this many times as many
+multiplications. It needs 4 times as many if tiles of 4×4 pixels fill the output exactly, and fewer
+otherwise."""
 
 MIN_SHARE = 32
-"""Fewest tiles for which one more thread makes the work faster."""
+"""Smallest number of tiles for which another thread makes the work faster."""
 
 MAX_PIXELS = 36
-"""Height × width of a map up to which :func:`weight_gradient` is faster in bfloat16. Measured: at
-8×8 both take the same time, at 4×4 it is 2.5 to 5 times as fast."""
+"""Largest height × width of a feature map for which :func:`weight_gradient` is faster in bfloat16.
+Measured: at 8×8 pixels it takes as long as PyTorch, and at 4×4 it is 2.5 to 5 times as fast."""
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
-    """Return ``F.conv2d(x, weight, bias, padding=padding)``; its gradient can be taken.
+    """Return ``F.conv2d(x, weight, bias, padding=padding)``, computed in the fastest way.
 
     Args:
         x: ``(N, C, H, W)``.
@@ -84,7 +85,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Te
         and x.device.type == "cpu"
         and dtype in (torch.bfloat16, torch.float16)
     ):
-        # Autocast casts the arguments of PyTorch's own operations only, so this one must do it.
+        # Autocast casts only the arguments of PyTorch's own operations.
         bias = None if bias is None else bias.to(dtype)
         x, weight = x.to(dtype), weight.to(dtype)
         y: Tensor = _SmallMaps.apply(x, weight, bias, padding)  # type: ignore[no-untyped-call]
@@ -123,7 +124,7 @@ def weight_gradient(x: Tensor, gradient: Tensor, kernel: int, padding: int) -> T
 
     Args:
         x: The convolution's input, ``(N, C, H, W)``.
-        gradient: Gradient of its output, ``(N, C', H', W')``.
+        gradient: Gradient of the convolution's output, ``(N, C', H', W')``.
         kernel: Side K of the kernel.
         padding: Zeros around the input.
 
@@ -166,19 +167,19 @@ def winograd_is_faster(x: Tensor, weight: Tensor, padding: int) -> bool:
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
         and not torch.compiler.is_exporting()
-        # Asked last, because the first access compiles the C code.
+        # This comes last, because the first access compiles the C code.
         and LIBRARY.loaded is not None
     )
 
 
 def convolve_winograd(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
-    """Return ``F.conv2d(x, weight, bias, padding=padding)``, up to rounding.
+    """Return ``F.conv2d(x, weight, bias, padding=padding)``, computed by Winograd's filtering.
 
     Winograd's minimal filtering F(4×4, 3×3) (Lavin and Gray 2016, "Fast algorithms for
-    convolutional neural networks", arXiv 1509.09308) takes 36 multiplications for 4×4 outputs, not
-    144. The work is divided among as many threads as PyTorch uses. Their number changes the last
-    bits of the weights' gradient, and of nothing else. With 160 channels, rounding errors are about
-    3e-6 of the norm; those of PyTorch are 6e-7.
+    convolutional neural networks", arXiv 1509.09308) takes 36 multiplications for 4×4 outputs
+    instead of 144. The work is divided among as many threads as PyTorch uses. The number of threads
+    changes only the last bits of the weights' gradient. With 160 channels, the norm of the rounding
+    errors is about 3e-6 of the output's norm; in PyTorch's convolution it is 6e-7.
 
     Args:
         x: ``float32 (N, C, H, W)`` on the CPU.
@@ -196,16 +197,16 @@ def convolve_winograd(x: Tensor, weight: Tensor, bias: Tensor | None, padding: i
 class _Winograd(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
-        # C receives only addresses: the tensors must be contiguous, and Python keeps them alive.
-        images, dense = _to_nhwc(x), weight.contiguous()
+        # C receives only addresses, so the tensors must be contiguous and stay alive in Python.
+        images, weight = _to_nhwc(x), weight.contiguous()
         bias = None if bias is None else bias.contiguous()
         count, height, width, channels = images.shape
         sides = (height + 2 * padding - 2, width + 2 * padding - 2)
         shapes = Convolution(height, width, channels, padding, *sides, len(weight))
         output = torch.empty(count, *sides, len(weight))
-        kernel = _transformed("kernel", shapes, dense)
+        kernel = _transformed("kernel", shapes, weight)
         _run("convolve", shapes, _parts(_tiles(shapes) * count), images, kernel, bias, output)
-        ctx.save_for_backward(images, dense)
+        ctx.save_for_backward(images, weight)
         ctx.shapes, ctx.biased = shapes, bias is not None
         return output.permute(0, 3, 1, 2)
 
@@ -229,7 +230,7 @@ def _input_gradient(shapes: Any, images: Tensor, weight: Tensor, gradient: Tenso
     tiles = _tiles(shapes)
     found = torch.zeros_like(images)
     kernel = _transformed("kernel_transposed", shapes, weight)
-    # Tiles of an image overlap, so no two threads get the same image.
+    # Tiles of an image overlap, so each image belongs to only one thread.
     parts = [
         range(part.start * tiles, part.stop * tiles)
         for part in _parts(len(images), -(-MIN_SHARE // tiles))
@@ -241,8 +242,9 @@ def _input_gradient(shapes: Any, images: Tensor, weight: Tensor, gradient: Tenso
 def _weight_gradient(shapes: Any, images: Tensor, weight: Tensor, gradient: Tensor) -> Tensor:
     parts = _parts(len(images) * _tiles(shapes))
     floats = LIBRARY.functions.kernel_floats(shapes)
-    # Each thread adds to its own sums, because shared sums would need locks. These are then added
-    # in a fixed order, so that the bits depend only on the number of threads.
+    # Each thread adds to its own sums, because shared sums would need locks. The sums of all
+    # threads are then added in a fixed order, so that the bits of the result depend only on the
+    # number of threads.
     sums = _memory("sums", len(parts) * floats).view(len(parts), floats)
     _run("kernel_sums", shapes, parts, images, gradient, own=sums)
     total = sums[0] if len(parts) == 1 else sums.sum(0)
@@ -260,14 +262,14 @@ def _tiles(shapes: Any) -> int:
 
 
 def _transformed(function: str, shapes: Any, weight: Tensor) -> Tensor:
-    """Return the kernel transformed as Winograd's filtering needs it."""
+    """Return ``weight`` as ``function`` of ``winograd.c`` transforms it."""
     kernel = _memory("kernel", LIBRARY.functions.kernel_floats(shapes))
     getattr(LIBRARY.functions, function)(shapes, weight, kernel)
     return kernel
 
 
 def _parts(count: int, smallest: int = MIN_SHARE) -> list[range]:
-    """Divide ``count`` items among PyTorch's threads, at least ``smallest`` for each thread."""
+    """Divide ``count`` items among PyTorch's threads; each thread gets at least ``smallest``."""
     shares = max(1, min(torch.get_num_threads(), count // smallest))
     bounds = [count * share // shares for share in range(shares + 1)]
     return [range(first, last) for first, last in pairwise(bounds)]
@@ -287,7 +289,8 @@ def _run(
         shapes: First argument of the function.
         parts: Ranges of tiles, counted over all images; one call for each.
         arguments: Further arguments of the function, the same in every call.
-        own: Memory with one row for each part, which is passed after ``arguments``.
+        own: A tensor with one row for each part; the call for a part gets its row after
+            ``arguments``.
     """
 
     def run(part: range, *row: Tensor) -> None:
@@ -304,7 +307,8 @@ _own = threading.local()
 
 def _memory(use: str, floats: int) -> Tensor:
     """Return memory with arbitrary content; the calling thread reuses it for the same ``use``."""
-    # New memory of this size comes from the system, and its first use would cost page faults.
+    # New memory of this size would come from the operating system, and its first use would cost
+    # page faults.
     memory: Tensor | None = getattr(_own, use, None)
     if memory is None or len(memory) < floats:
         memory = torch.empty(floats)

@@ -1,24 +1,29 @@
 /* Small convolutional networks, forward and backward, with one image in every lane of a vector.
 
-   Layers of 3, 8 or 12 channels would leave the vector units of a processor half empty, and operations that run one
-   by one move all their numbers through memory. Here the innermost axis of a tensor is LANES images, as in
-   cuda-convnet (Krizhevsky 2012):
+   If a vector held channels, layers of 3, 8 or 12 channels would leave it partly empty. If each operation ran on the
+   whole batch, all numbers would move through memory after each operation. So the innermost axis of a tensor is a group
+   of LANES images here, as in cuda-convnet (Krizhevsky 2012):
 
        (groups, C, H, W, LANES)
 
-   Any number of channels then fills the vectors, and a group of images goes through the whole network while its
-   tensors are in the cache. A tensor has a border of zeros around its planes, so that no loop checks for padding.
+   Vectors are full with any number of channels, and a group of images goes through the whole network while its tensors
+   are in the cache. A tensor has a border of zeros around its planes, so that no loop checks for padding.
 
    Every operation with weights is one correlation S between a big tensor and a small one:
 
-       small[o, y, x] = sum over (c, i, j) of weight[o, c, i, j] * big[c, y*stride + i*dilation - padding, x*...]
+       small[o, y, x] = sum over (c, i, j) of weight[o, c, i, j] * big[c, y*stride + i*dilation - padding,
+                                                                          x*stride + j*dilation - padding]
 
-   A convolution is S and a transposed convolution is the transpose of S. Each is the other's backward pass, and both
-   have the same gradient of the weights. S is a correlation with steps between the positions that it reads; its
-   transpose is one with steps between the positions that it writes, once for each phase of the stride. So two loops
-   take nearly all the time: `correlate` and `accumulate`.
+   A convolution computes S forward and the transpose of S backward. A transposed convolution computes the transpose of
+   S forward and S backward. The formula for the gradient of the weights is the same for both. S skips positions of the
+   tensor that it reads. Its transpose skips positions of the tensor that it writes, and so runs once for each phase,
+   which is a position modulo the stride. Two loops take nearly all the time: `correlate`, for S and its transpose, and
+   `accumulate`, for the gradient of the weights.
 
-   Plain C with the vector extension of GCC and Clang; no headers but the standard ones. */
+   A tap is an element (c, i, j) of a kernel. The tape is memory for tensors that the backward pass needs. Scratch
+   memory is needed only during one call.
+
+   The code is C with the vector extension of GCC and Clang, and includes only standard headers. */
 
 #include <stdint.h>
 #include <string.h>
@@ -40,14 +45,14 @@
 #define UPPER 2, 6, 3, 7
 #endif
 
-/* Size of the block that is computed at once: DOWN channels at ACROSS positions, or DOWN channels for DEEP taps. The
-   block's sums and the factors of one step must fit into the registers: 32 of AVX-512, 16 of AVX. Compilers
-   prefer to read a factor from memory again for every product; KEEP_IN_REGISTER makes them believe that the
-   register holds another value by now, which is faster. */
+/* Size of the block that is computed at once: DOWN channels at ACROSS positions in correlate(), or DOWN channels for
+   DEEP taps in accumulate(). The sums of the block and the factors of one step must fit into the registers: 32 with
+   AVX-512, 16 with AVX. Compilers tend to read a factor from memory again for every product. KEEP_IN_REGISTER hides
+   from them that memory has the same value, so that they keep it in a register, which is faster. */
 #define DOWN 4
 #if defined(__SSE__) && !defined(__AVX512F__)
 #define ACROSS 3
-#define WIDE 4 /* Positions at once where there are only one or two channels. */
+#define WIDE 4 /* Positions that are computed at once if there are only one or two channels. */
 #define DEEP 3
 #define KEEP_IN_REGISTER(x) __asm__("" : "+x"(x))
 #else
@@ -56,8 +61,8 @@
 #define DEEP 4
 #define KEEP_IN_REGISTER(x)
 #endif
-#define MAX_TAPS 8192 /* Taps of a correlation: input channels times the kernel's area. */
-#define BAND 64       /* Positions that are summed before the next taps: they must fit into the first-level cache. */
+#define MAX_TAPS 8192 /* Largest number of taps of a correlation: input channels times the kernel's area. */
+#define BAND 64       /* Positions that all taps read before the next positions: few enough for the L1 cache. */
 
 typedef float Lanes __attribute__((vector_size(4 * LANES), aligned(4 * LANES)));
 typedef int32_t Flags __attribute__((vector_size(4 * LANES)));
@@ -69,30 +74,32 @@ enum { CONVOLUTION, TRANSPOSED, MAXIMUM, AVERAGE, NEAREST, SHUFFLE, UNSHUFFLE };
 enum { NONE, RELU, LEAKY };
 
 #define SLOPE 0.01f /* Slope of LEAKY below zero. */
-#define RECTIFIED 64 /* Added to a maximum's index where the activation's argument was not above zero. */
+#define RECTIFIED 64 /* Flag, added to the index of a maximum that was not above zero before the activation. */
 
-/* The caller gives what the upper line of each structure holds; lay_out() fills in the rest. */
+/* The caller sets the fields on the first line of each structure, the field `side`, and all pointers. lay_out() sets
+   the other fields. Positions and sizes in memory are counted in floats. */
 
-/* A tensor of one group of images, with a border of zeros. `value` is its position in floats, in the tape if it is `kept` for the backward
-   pass, else in the scratch memory; `gradient` is the position of its gradient in the scratch memory. */
+/* A tensor of one group of images, with a border of zeros. `value` is its position: in the tape if the tensor is `kept`
+   for the backward pass, otherwise in the scratch memory. `gradient` is the position of its gradient in the scratch
+   memory. */
 typedef struct {
   int32_t channels, height, width;
   int32_t border, kept;
   int64_t value, gradient;
 } Tensor;
 
-/* Operation `n` goes from tensor `n` to tensor `n + 1`. Positions are counted in floats. */
+/* Operation `n` computes tensor `n + 1` from tensor `n`. */
 typedef struct {
   int32_t kind, kernel, stride, dilation, padding, activation;
-  int32_t side;              /* Given too: side of the original kernel where upsampling and convolution are one; else 0. */
-  int64_t summed;            /* Scratch: the sums of that kernel's taps, which are the weights then. */
-  int64_t indices;           /* Tape: where each maximum was. */
-  int64_t forward, backward; /* Scratch: the packed weights. */
-  int64_t sums, bias_sums;   /* Scratch: the gradients of weights and biases, by lane. */
+  int32_t side;              /* Side of the convolution's kernel, if the operation is `up conv`; otherwise 0. */
+  int64_t summed;            /* Scratch: weights of an `up conv`, which are sums of taps of the convolution's kernel. */
+  int64_t indices;           /* Tape: position of each maximum in its window. */
+  int64_t forward, backward; /* Scratch: the weights, packed for the forward and the backward pass. */
+  int64_t sums, bias_sums;   /* Scratch: the gradients of weights and biases, a number for each lane. */
 } Operation;
 
-/* A network; `tape` is the number of floats of the tape for one group of images. Inputs are scaled and shifted by
-   channel before the first operation, outputs after the last one. */
+/* A network. `tape` is the size of the tape for one group of images. Each channel of the input is scaled and shifted
+   before the first operation, and each channel of the output after the last operation. */
 typedef struct {
   int32_t count;
   int64_t tape;
@@ -103,25 +110,26 @@ typedef struct {
 
 int32_t lanes(void) { return LANES; }
 
+/* Size of a row and of a plane, with their borders; position of the first pixel inside the border. */
 static inline int64_t row_of(const Tensor *t) { return (int64_t)(t->width + 2 * t->border) * LANES; }
 static inline int64_t plane_of(const Tensor *t) { return (t->height + 2 * t->border) * row_of(t); }
 static inline int64_t origin_of(const Tensor *t) { return t->border * (row_of(t) + LANES); }
 static inline int32_t larger(int32_t a, int32_t b) { return a > b ? a : b; }
 static inline int has_weights(const Operation *op) { return op->kind == CONVOLUTION || op->kind == TRANSPOSED; }
 
-/* Takes floats from memory of `*size` floats so far; returns their position. Positions are multiples of the widest
-   vector's length, so that vectors are aligned. */
+/* Reserves memory after the first `*size` floats, increases `*size`, and returns the position. Positions are multiples
+   of the length of the widest vector, so that vectors are aligned. */
 static int64_t take(int64_t *size, int64_t floats) {
   const int64_t position = *size;
   *size += (floats + 15) / 16 * 16;
   return position;
 }
 
-/* Gives every tensor its border and place, and every operation its places. Returns the number of floats of the scratch
-   memory, or -1 if the program is too large: positions in a tensor are counted by 32 bits, taps by MAX_TAPS.
+/* Sets the borders and positions of all tensors and operations. Returns the size of the scratch memory, or -1 if the
+   program is too large: a position in a tensor must fit into 32 bits, and there must be at most MAX_TAPS taps.
 
-   The tape lasts from the forward pass to the backward pass, one for each group of images. Scratch memory lasts for one
-   call and is used again from group to group. */
+   Each group of images has its own tape from the forward pass to the backward pass. All groups use the same scratch
+   memory. */
 int64_t lay_out(Program *program) {
   Tensor *tensors = program->tensors;
   int64_t scratch = 0, tape = 0;
@@ -129,11 +137,11 @@ int64_t lay_out(Program *program) {
     const Operation *op = program->operations + n;
     if (!has_weights(op)) continue;
     const int32_t last_tap = (op->kernel - 1) * op->dilation - op->padding;
-    /* A transposed convolution is the same correlation with its two sides exchanged. */
+    /* The input of a convolution is big, and the input of a transposed convolution is small. */
     Tensor *big = tensors + n + (op->kind == TRANSPOSED), *small = tensors + n + (op->kind == CONVOLUTION);
     if ((int64_t)op->kernel * op->kernel * larger(big->channels, small->channels) > MAX_TAPS) return -1;
-    /* Beyond the image, taps read the zeros of the border. A correlation reads beyond the sides of the larger tensor, its
-       transpose beyond those of the smaller one. A layer does one of them forward and the other backward. */
+    /* Outside the image, taps read zeros of the border. S reads outside the big image, and its transpose reads outside
+       the small image. Every layer computes one of them forward and the other backward, so both need a border. */
     for (int axis = 0; axis < 2; axis++) {
       const int32_t large = axis ? big->width : big->height, little = axis ? small->width : small->height;
       const int32_t beyond_large = (little - 1) * op->stride + last_tap - (large - 1);
@@ -146,7 +154,7 @@ int64_t lay_out(Program *program) {
     Tensor *t = tensors + n;
     const Operation *before = n > 0 ? program->operations + n - 1 : 0;
     const Operation *after = n < program->count ? program->operations + n : 0;
-    /* The backward pass needs the inputs of weights, and the outputs of activations. */
+    /* The backward pass needs the inputs of operations with weights, and the outputs of their activations. */
     t->kept = (after && has_weights(after)) || (before && has_weights(before) && before->activation != NONE);
     const int64_t size = t->channels * plane_of(t);
     if (size >= (int64_t)1 << 31) return -1;
@@ -179,12 +187,13 @@ static inline Lanes select(Flags where, Lanes yes, Lanes no) {
 
 static inline __attribute__((always_inline)) Lanes rectified(Lanes x, const int activation) {
   const Lanes zero = {0};
-  if (activation == RELU) return (Lanes)((Flags)x & ~(x <= zero)); /* NaN stays NaN, and is noticed. */
+  if (activation == RELU) return (Lanes)((Flags)x & ~(x <= zero)); /* NaN stays NaN, so that it is noticed. */
   if (activation == LEAKY) return select(x > zero, x, x * SLOPE);
   return x;
 }
 
-/* Computes `down` channels at `across` positions; all sums stay in registers. */
+/* Computes `down` channels at `across` positions; all sums stay in registers. `offsets` are the positions of the taps'
+   inputs, relative to `in`. */
 static inline __attribute__((always_inline)) void block(const int down, const int across, const float *in,
                                                         int64_t in_step, const int32_t *offsets, int taps,
                                                         const float *weights, const float *bias, int activation,
@@ -215,6 +224,7 @@ static inline __attribute__((always_inline)) void block(const int down, const in
                                                                              : sums[c][x];
 }
 
+/* row_4() computes a row of positions for 4 channels, in blocks of `widest`, two and one positions. */
 #define ROW(down, widest)                                                                                            \
   static void row_##down(const float *in, int64_t in_step, const int32_t *offsets, int taps, const float *weights,   \
                          const float *bias, int activation, float *out, int64_t out_plane, int64_t out_step,         \
@@ -235,7 +245,7 @@ ROW(2, WIDE)
 ROW(3, ACROSS)
 ROW(4, ACROSS)
 
-/* Computes every output channel at every position of a grid. */
+/* Computes all output channels at all positions of a grid of `rows` and `columns`. */
 static void correlate(const float *in, int64_t in_row, int64_t in_step, const int32_t *offsets, int taps,
                       const float *packed, const float *bias, int activation, float *out, int64_t out_plane,
                       int64_t out_row, int64_t out_step, int channels, int rows, int columns) {
@@ -251,7 +261,8 @@ static void correlate(const float *in, int64_t in_row, int64_t in_step, const in
 
 /* ---- the gradient of the weights ------------------------------------------------------------------------------- */
 
-/* Adds products of `deep` taps with `down` channels over all positions; the sums stay in registers meanwhile. */
+/* Adds to `sums` the products of `deep` taps and `down` channels at all positions. During the loop, the sums stay in
+   registers. */
 static inline __attribute__((always_inline)) void products(const int deep, const int down, const float *big,
                                                            int64_t big_row, int64_t big_step, const int32_t *offsets,
                                                            const float *small, int64_t small_plane, int64_t small_row,
@@ -284,6 +295,7 @@ static inline __attribute__((always_inline)) void products(const int deep, const
     for (int c = 0; c < down; c++) sums[t * down + c] = local[t][c];
 }
 
+/* taps_4() computes the products of all taps and 4 channels, in blocks of DEEP taps. */
 #define TAPS(down)                                                                                                   \
   static void taps_##down(const float *big, int64_t big_row, int64_t big_step, const int32_t *offsets, int taps,     \
                           const float *small, int64_t small_plane, int64_t small_row, int rows, int columns,         \
@@ -307,8 +319,8 @@ TAPS(2)
 TAPS(3)
 TAPS(4)
 
-/* Adds to `sums`, in blocks of channels (taps, DOWN), the products over all positions. It goes through a band of rows
-   with all taps before the next band, so that the band is read from the cache. */
+/* Adds the products at all positions to `sums`, which has a block (taps, DOWN) for every DOWN channels. All taps go
+   through one band of rows before the next band begins, so that they read the band from the cache. */
 static void accumulate(const float *big, int64_t big_row, int64_t big_step, const int32_t *offsets, int taps,
                        const float *small, int64_t small_plane, int64_t small_row, int channels, int rows, int columns,
                        Lanes *sums) {
@@ -331,7 +343,7 @@ static inline const Tensor *small_of(const Operation *op, const Tensor *from) {
   return op->kind == CONVOLUTION ? from + 1 : from;
 }
 
-/* Offsets of the taps (channel, row, column) of S in the big tensor. */
+/* Writes the offsets of the taps (channel, row, column) of S in the big tensor; returns the number of taps. */
 static int taps_of(const Operation *op, const Tensor *big, int32_t *offsets) {
   int taps = 0;
   for (int c = 0; c < big->channels; c++)
@@ -342,8 +354,8 @@ static int taps_of(const Operation *op, const Tensor *big, int32_t *offsets) {
   return taps;
 }
 
-/* Offsets of the taps of S's transpose at the positions (phase_row, phase_column) modulo the stride: only some taps
-   reach those. `chosen` gets the indices of these taps in the kernel. */
+/* Writes the offsets of those taps that the transpose of S needs at positions that are (phase_row, phase_column) modulo
+   the stride; returns their number. `chosen` receives the indices of these taps in the weights. */
 static int phase_taps(const Operation *op, const Tensor *small, int phase_row, int phase_column, int32_t *offsets,
                       int32_t *chosen) {
   int taps = 0;
@@ -361,8 +373,8 @@ static int phase_taps(const Operation *op, const Tensor *small, int phase_row, i
   return taps;
 }
 
-/* Upsampling and then convolving with weight[big, small, side, side] is one transposed convolution, whose taps are
-   sums of the kernel's. */
+/* Upsampling and then convolving with weight[big, small, side, side] equals one transposed convolution. This function
+   computes its weights, which are sums of taps of the convolution's kernel. */
 static void add_taps(const Operation *op, const float *weight, int big, int small, float *sums) {
   const int side = op->side, kernel = op->kernel, stride = op->stride;
   memset(sums, 0, sizeof(float) * big * small * kernel * kernel);
@@ -375,6 +387,7 @@ static void add_taps(const Operation *op, const float *weight, int big, int smal
               sums[((int64_t)(s * big + b) * kernel + y) * kernel + x] += *weight;
 }
 
+/* Computes the gradient `weight` of the convolution's kernel from the gradient `sums` of the summed weights. */
 static void add_taps_backward(const Operation *op, float *weight, int big, int small, const float *sums) {
   const int side = op->side, kernel = op->kernel, stride = op->stride;
   for (int b = 0; b < big; b++)
@@ -388,6 +401,7 @@ static void add_taps_backward(const Operation *op, float *weight, int big, int s
         }
 }
 
+/* Returns the weights of the operation: for an `up conv` their sums, which are computed here. */
 static const float *weights_of(const Operation *op, const float *weight, const Tensor *big, const Tensor *small,
                                float *scratch) {
   if (!op->side) return weight;
@@ -395,7 +409,7 @@ static const float *weights_of(const Operation *op, const float *weight, const T
   return scratch + op->summed;
 }
 
-/* weight[small, big, kernel, kernel] → blocks of channels (taps, DOWN). */
+/* Packs weight[small, big, kernel, kernel] for S, with a block (taps, DOWN) for every DOWN channels. */
 static void pack(const float *weight, float *packed, int channels, int taps) {
   for (int c = 0; c < channels; c += DOWN) {
     const int down = channels - c < DOWN ? channels - c : DOWN;
@@ -404,6 +418,7 @@ static void pack(const float *weight, float *packed, int channels, int taps) {
   }
 }
 
+/* Packs the same weights for the transpose of S, one phase after the other. */
 static void pack_transposed(const Operation *op, const float *weight, float *packed, const Tensor *big,
                             const Tensor *small) {
   const int area = op->kernel * op->kernel;
@@ -420,6 +435,7 @@ static void pack_transposed(const Operation *op, const float *weight, float *pac
     }
 }
 
+/* Computes S, from the big tensor to the small one. */
 static void apply(const Operation *op, const Tensor *big, const float *in, const Tensor *small, float *out,
                   const float *packed, const float *bias, int activation) {
   int32_t offsets[MAX_TAPS];
@@ -429,6 +445,7 @@ static void apply(const Operation *op, const Tensor *big, const float *in, const
             small->width);
 }
 
+/* Computes the transpose of S, from the small tensor to the big one, one phase after the other. */
 static void apply_transposed(const Operation *op, const Tensor *small, const float *in, const Tensor *big, float *out,
                              const float *packed, const float *bias, int activation) {
   int32_t offsets[MAX_TAPS], chosen[MAX_TAPS];
@@ -445,10 +462,12 @@ static void apply_transposed(const Operation *op, const Tensor *small, const flo
 
 /* ---- the other operations ---------------------------------------------------------------------------------------- */
 
+/* Returns the address of a pixel's vector. */
 static inline float *at(float *data, const Tensor *t, int c, int y, int x) {
   return data + origin_of(t) + c * plane_of(t) + y * row_of(t) + (int64_t)x * LANES;
 }
 
+/* Computes max pooling with windows of `side` by `side` pixels, and writes each maximum's position in its window. */
 static inline __attribute__((always_inline)) void maximum_of(const int side, int activation, const Tensor *from,
                                                              float *in, const Tensor *to, float *out,
                                                              Indices *indices) {
@@ -475,6 +494,7 @@ static inline __attribute__((always_inline)) void maximum_of(const int side, int
     }
 }
 
+/* Computes the gradient `in` from the gradient `out`, with the positions of the maxima. */
 static inline __attribute__((always_inline)) void maximum_of_backward(const int side, int activation, const Tensor *from,
                                                                   float *in, const Tensor *to, float *out,
                                                                   const Indices *indices) {
@@ -495,6 +515,7 @@ static inline __attribute__((always_inline)) void maximum_of_backward(const int 
     }
 }
 
+/* A constant side, for the usual windows of 2 by 2, lets the compiler unroll the loops. */
 static void maximum(const Operation *op, const Tensor *from, float *in, const Tensor *to, float *out, Indices *indices) {
   if (op->kernel == 2)
     maximum_of(2, op->activation, from, in, to, out, indices);
@@ -510,7 +531,7 @@ static void maximum_backward(const Operation *op, const Tensor *from, float *in,
     maximum_of_backward(op->kernel, op->activation, from, in, to, out, indices);
 }
 
-/* Computes `out` from `in`; with `is_backward`, the gradient `in` from the gradient `out`. */
+/* Computes `out` from `in` by average pooling; if `is_backward`, computes the gradient `in` from the gradient `out`. */
 static void average(const Operation *op, const Tensor *from, float *in, const Tensor *to, float *out, int is_backward) {
   const int side = op->kernel;
   const float share = 1.0f / (float)(side * side);
@@ -529,6 +550,7 @@ static void average(const Operation *op, const Tensor *from, float *in, const Te
       }
 }
 
+/* Computes `out` from `in` by upsampling; if `is_backward`, computes the gradient `in` from the gradient `out`. */
 static void nearest(const Operation *op, const Tensor *from, float *in, const Tensor *to, float *out, int is_backward) {
   const int side = op->kernel;
   (void)to;
@@ -547,7 +569,8 @@ static void nearest(const Operation *op, const Tensor *from, float *in, const Te
       }
 }
 
-/* Channels to pixels: fine[c, y*r + i, x*r + j] is coarse[(c*r + i)*r + j, y, x]. */
+/* Pixel shuffle: fine[c, y*r + i, x*r + j] is coarse[(c*r + i)*r + j, y, x]. Copies from coarse to fine if `to_fine`,
+   otherwise from fine to coarse. */
 static void shuffle(int r, const Tensor *coarse, float *few, const Tensor *fine, float *many, int to_fine) {
   for (int c = 0; c < fine->channels; c++)
     for (int y = 0; y < fine->height; y++)
@@ -561,7 +584,8 @@ static void shuffle(int r, const Tensor *coarse, float *few, const Tensor *fine,
       }
 }
 
-/* Multiplies the gradient, in place, by the slope of an activation, which follows from its output `value`. */
+/* Multiplies the gradient, in place, by the slope of an activation. The slope follows from the activation's output
+   `value`. */
 static void activation_backward(int activation, const Tensor *t, float *value, float *gradient) {
   const float slope = activation == LEAKY ? SLOPE : 0.0f;
   for (int c = 0; c < t->channels; c++)
@@ -581,7 +605,8 @@ static inline float sum_of_lanes(const float *lanes) {
   return sums[0];
 }
 
-/* Adds each channel's numbers to `sums`. Four partial sums, as one addition would wait for the one before. */
+/* Adds the numbers of each channel to `sums`. There are four partial sums, because an addition to a single sum would
+   wait for the addition before it. */
 static void add_positions(const Tensor *t, float *gradient, Lanes *sums) {
   for (int c = 0; c < t->channels; c++) {
     Lanes sum[4] = {{0}};
@@ -596,10 +621,10 @@ static void add_positions(const Tensor *t, float *gradient, Lanes *sums) {
   }
 }
 
-/* ---- images in and out: (N, H, W, C) in memory, LANES of them at a time ------------------------------------------ */
+/* ---- images in and out: (N, H, W, C) in memory, LANES images at a time ------------------------------------------- */
 
-/* Transposes a square: each step interleaves rows that are half a square apart; log2(LANES) steps move every number
-   to its place. Shuffles are much faster than LANES * LANES single stores. */
+/* Transposes a square of numbers. Each step interleaves rows that are half a square apart, and log2(LANES) steps move
+   every number to its place. This is much faster than LANES * LANES single stores. */
 static inline void transpose(Lanes square[LANES]) {
   for (int times = 1; times < LANES; times *= 2) {
     Lanes next[LANES];
@@ -611,12 +636,13 @@ static inline void transpose(Lanes square[LANES]) {
   }
 }
 
-/* Goes through a tensor in the order of an image in memory, (H, W, C). */
+/* A position that moves through a tensor in the order of an image in memory, (H, W, C). */
 typedef struct {
   int channel, column;
   float *pixel;
 } Walk;
 
+/* Returns the address of the vector at the position, and moves to the next one. */
 static inline Lanes *next_of(Walk *walk, const Tensor *t) {
   float *here = walk->pixel + walk->channel * plane_of(t);
   if (++walk->channel == t->channels) {
@@ -632,13 +658,13 @@ static inline Lanes *next_of(Walk *walk, const Tensor *t) {
 
 static inline void copy(void *to, const void *from, int length) {
   if (length == LANES)
-    memcpy(to, from, sizeof(Lanes)); /* One instruction, as its length is known. */
+    memcpy(to, from, sizeof(Lanes)); /* The compiler knows this length, so that it needs only one instruction. */
   else
     memcpy(to, from, sizeof(float) * length);
 }
 
-/* Writes (put) or reads (get) the next `length` numbers of every image, times `scale` plus `shift` of their channel;
-   `shift` may be NULL. */
+/* put() writes and get() reads the next `length` numbers of every image. Each number is multiplied by `scale` and
+   increased by `shift` of its channel. In put(), `shift` may be NULL. */
 static inline void put(Walk *walk, const Tensor *t, const Lanes *square, int length, const float *scale,
                        const float *shift) {
   for (int k = 0; k < length; k++) {
@@ -655,6 +681,7 @@ static inline void get(Walk *walk, const Tensor *t, Lanes *square, int length, c
   }
 }
 
+/* Copies `count` images, at most LANES, from memory to a tensor. */
 static void images_in(const Tensor *t, const float *images, int count, const float *scale, const float *shift,
                       float *data) {
   const int size = t->channels * t->height * t->width;
@@ -668,6 +695,7 @@ static void images_in(const Tensor *t, const float *images, int count, const flo
   }
 }
 
+/* Copies `count` images, at most LANES, from a tensor to memory. */
 static void images_out(const Tensor *t, float *data, int count, const float *scale, const float *shift,
                        float *images) {
   const int size = t->channels * t->height * t->width;
@@ -699,7 +727,7 @@ static void pack_forward(const Program *program, const float *const *weights, fl
   }
 }
 
-/* Takes a group of images from the first tensor to the last one. */
+/* Computes all tensors after the first one, for one group of images. */
 static void group_forward(const Program *program, const float *const *weights, float *tape, float *scratch) {
   for (int n = 0; n < program->count; n++) {
     const Operation *op = program->operations + n;
@@ -718,14 +746,14 @@ static void group_forward(const Program *program, const float *const *weights, f
   }
 }
 
-/* Returns the first operation with weights: before it, no gradient is needed. */
+/* Returns the index of the first operation with weights; the operations before it need no gradient. */
 static int first_with_weights(const Program *program) {
   int first = 0;
   while (first < program->count && !has_weights(program->operations + first)) first++;
   return first;
 }
 
-/* Packs the weights for the backward pass and sets the sums of gradients to zero. */
+/* Packs the weights for the backward pass, and sets the sums of the gradients to zero. */
 static void pack_backward(const Program *program, const float *const *weights, float *scratch) {
   const int first = first_with_weights(program);
   for (int n = first; n < program->count; n++) {
@@ -743,7 +771,8 @@ static void pack_backward(const Program *program, const float *const *weights, f
   }
 }
 
-/* Takes a group's gradient from the last tensor back to the weights. */
+/* Computes gradients for one group of images, from the last tensor back to the first operation with weights, and adds
+   the gradients of weights and biases to their sums. */
 static void group_backward(const Program *program, float *tape, float *scratch) {
   const int first = first_with_weights(program);
   for (int n = program->count - 1; n >= first; n--) {
@@ -782,7 +811,7 @@ static void group_backward(const Program *program, float *tape, float *scratch) 
   }
 }
 
-/* Adds the lanes of the sums up to the gradients of the weights. */
+/* Adds up the lanes of the sums, which gives the gradients of weights and biases. */
 static void add_lanes(const Program *program, float *scratch, float *const *gradients) {
   for (int n = 0; n < program->count; n++) {
     const Operation *op = program->operations + n;
@@ -805,9 +834,9 @@ static void add_lanes(const Program *program, float *scratch, float *const *grad
 
 static inline int64_t size_of(const Tensor *t) { return (int64_t)t->channels * t->height * t->width; }
 
-/* Takes `count` images through the network. `weights` has two pointers for each operation, weights and biases. With
-   `keep`, each group leaves what backward() needs in its own part of `tape`; else they all use the same part. Borders
-   in `tape` and `scratch` must be zero, and stay so. */
+/* Computes the network's outputs for `count` images. `weights` has two pointers for each operation: weights and biases.
+   If `keep`, each group of images has its own part of `tape` for backward(); otherwise all groups use the same part.
+   Borders in `tape` and `scratch` must be zero, and stay zero. */
 void forward(const Program *program, float *scratch, int64_t count, const float *images, const float *const *weights,
              float *tape, float *outputs, int32_t keep) {
   const Tensor *first = program->tensors, *last = first + program->count;
@@ -822,7 +851,8 @@ void forward(const Program *program, float *scratch, int64_t count, const float 
   }
 }
 
-/* Computes the gradient of the weights from that of the outputs. `gradients` has two pointers for each operation. */
+/* Computes the gradients of weights and biases from the gradient of the outputs. `gradients` has two pointers for each
+   operation: gradients of weights and of biases. */
 void backward(const Program *program, float *scratch, int64_t count, const float *output_gradients,
               const float *const *weights, float *tape, float *const *gradients) {
   const Tensor *last = program->tensors + program->count;
@@ -840,7 +870,8 @@ void backward(const Program *program, float *scratch, int64_t count, const float
 
 /* ---- an autoencoder, from bytes to the gradient of the weights ---------------------------------------------------- */
 
-/* Reads LANES numbers of each image, in [0, 1]: a number in every row, an image in every lane. */
+/* Reads `length` bytes of each image as numbers in [0, 1]. Row k of `square` holds byte k of all images, and lane n
+   holds image n. */
 static inline void pixels_at(const uint8_t *images, const int64_t *rows, int count, int64_t size, int64_t start,
                              int length, Lanes square[LANES]) {
   for (int n = 0; n < LANES; n++) {
@@ -851,9 +882,9 @@ static inline void pixels_at(const uint8_t *images, const int64_t *rows, int cou
   transpose(square);
 }
 
-/* Computes the gradient of the mean squared error between images and the network's outputs for them, and returns the
-   sum of the squared errors. A group goes forward and backward at once, while its tape is in the cache, so that one
-   group's tape is all that is needed.
+/* Computes the gradients of the mean squared error between images and the network's outputs for them, and returns the
+   sum of the squared errors. Each group runs backward directly after its forward pass, while its tape is in the cache,
+   so that all groups can use the same tape.
 
    images  bytes (H, W, C) of each image
    rows    `count` indices of images */
@@ -868,7 +899,7 @@ double mse_gradient(const Program *program, float *scratch, int64_t count, const
   for (int64_t group = 0; group < count; group += LANES, rows += LANES) {
     const int here = count - group < LANES ? (int)(count - group) : LANES;
     Lanes square[LANES], present = {0};
-    for (int n = 0; n < here; n++) present[n] = 1;
+    for (int n = 0; n < here; n++) present[n] = 1; /* It stays 0 in lanes without an image. */
     Walk input = {0, 0, value_of(first, tape, scratch) + origin_of(first)};
     for (int64_t start = 0; start < size; start += LANES) {
       const int length = size - start < LANES ? (int)(size - start) : LANES;

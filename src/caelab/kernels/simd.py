@@ -31,22 +31,24 @@ LIBRARY = CLibrary(
 
 ACTIVATIONS = {"none": 0, "relu": 1, "leaky": 2}
 CONVOLUTION, TRANSPOSED, MAXIMUM, AVERAGE, NEAREST, SHUFFLE, UNSHUFFLE = range(7)
-"""The kinds of operations, numbered as in ``simd.c``, as the activations are."""
+"""The kinds of operations. Their numbers, and the numbers of the activations, are those of
+``simd.c``."""
 
 MAX_WINDOW = 7
-"""Largest side of max pooling: the position of a maximum must fit into a byte, next to a flag."""
+"""Largest side of a window of max pooling: a byte must hold the position of the maximum and a
+flag."""
 
 Shape = tuple[int, int, int]
-"""(C, H, W)."""
+"""Shape (C, H, W) of a tensor for one image."""
 
 Affine = tuple[Tensor, Tensor]
-"""Scale and shift by channel, each ``(C,)``."""
+"""Scale and shift of every channel, ``(C,)`` each."""
 
 Weights = list[Tensor | None]
 """Weight and bias of each operation, in order; ``None`` where an operation has none."""
 
-# The fields on the first line of each struct are set here; C sets the others: borders and positions
-# in memory.
+# Python sets the fields on the first line of each structure, and the pointers. C sets the other
+# fields: borders, positions in memory and the size of the tape.
 _Tensor = c_struct(
     "i channels height width",
     "i border kept",
@@ -64,17 +66,18 @@ _Program = c_struct(
 
 
 class Operation(NamedTuple):
-    """One layer for ``simd.c``, whose struct ``Operation`` has these fields in the same order.
+    """One layer for ``simd.c``, whose structure ``Operation`` begins with the same fields.
 
     Attributes:
-        kind: One of the constants above, such as ``CONVOLUTION``.
-        kernel: Side of the kernel, of the pooled square, or of the square that is shuffled.
+        kind: Kind of the operation, such as ``CONVOLUTION``.
+        kernel: Side of the kernel or of the pooling window; the factor of upsampling or shuffling.
         stride: Distance in pixels between neighboring windows.
         dilation: Distance in pixels between neighboring elements of the kernel.
-        padding: Zeros around the input.
-        activation: A number of ``ACTIVATIONS``.
-        side: For ``up conv``, which C computes as a transposed convolution: side of the kernel in
-            the network's text, from whose elements C sums up the larger kernel. Otherwise 0.
+        padding: Number of zeros around the input; for ``TRANSPOSED``, number of pixels that are cut
+            off around the output.
+        activation: A value of ``ACTIVATIONS``.
+        side: Only for ``up conv``, which C computes as a transposed convolution whose larger kernel
+            has sums of the layer's weights: side of the layer's own kernel. Otherwise 0.
     """
 
     kind: int
@@ -88,10 +91,10 @@ class Operation(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Chain:
-    """Operations one after the other.
+    """Operations that run one after the other.
 
     Attributes:
-        operations: The operations.
+        operations: The operations, in order.
         shapes: Shapes of the input, of each tensor between two operations, and of the output.
     """
 
@@ -100,16 +103,16 @@ class Chain:
 
     @property
     def mean_width(self) -> float:
-        """Mean number of channels of the weighted operations.
+        """Mean number of channels of convolutions and transposed convolutions; 0 without any.
 
-        An operation counts with the geometric mean of its input and output channels, and with the
-        number of its multiplications as its weight.
+        The number of channels of an operation is the geometric mean of its input and output
+        channels. Operations with more multiplications count more in the mean.
         """
         total = weighted = 0.0
         steps = zip(self.operations, self.shapes, self.shapes[1:], strict=False)
         for operation, before, after in steps:
             if operation.kind in (CONVOLUTION, TRANSPOSED):
-                # Both multiply each element of the kernel with each pixel of the smaller map.
+                # Both kinds multiply each element of the kernel by each pixel of the smaller image.
                 _, height, width = before if operation.kind == TRANSPOSED else after
                 products = operation.kernel**2 * before[0] * after[0] * height * width
                 total += products
@@ -120,8 +123,8 @@ class Chain:
 class _Buffers:
     """Blocks of memory that are reused.
 
-    Borders are zero in fresh memory and never written, so a used block is as good as a new one.
-    Several threads may borrow and return blocks at the same time.
+    The borders of tensors are zero in new memory and are never written, so a used block is as good
+    as a new one. Several threads may borrow and return blocks at the same time.
     """
 
     def __init__(self) -> None:
@@ -130,8 +133,8 @@ class _Buffers:
     def borrow(self, floats: int) -> Tensor:
         """Return a block of shape (floats,), in which all borders are zero."""
         try:
-            # Try and fail instead of asking first: between the question and the pop another thread
-            # could take the last block.
+            # There is no check before the pop, because another thread could take the last block
+            # between the check and the pop.
             return self._free.setdefault(floats, []).pop()
         except IndexError:
             return torch.zeros(floats)
@@ -150,9 +153,10 @@ class SimdProgram:
     """A chain, laid out in memory for ``simd.c``. Several threads may run it at once.
 
     Args:
-        chain: The operations.
+        chain: The operations and the shapes of their tensors.
         library: The compiled ``simd.c``.
-        weights: Weights and biases of each operation. They are not copied, so they may change.
+        weights: Weight and bias of each operation. They are not copied, so that training can change
+            them.
         input_affine: Scale and shift of each input channel, applied first, ``(C,)`` each.
         output_affine: Scale and shift of each output channel, applied last, ``(C',)`` each.
 
@@ -182,7 +186,7 @@ class SimdProgram:
             (_Tensor * len(chain.shapes))(*chain.shapes),
             (_Operation * len(chain.operations))(*chain.operations),
         )
-        # C stores only their addresses, so that Python must keep them alive.
+        # C stores only the addresses of the arrays, so Python must keep the arrays alive.
         self._kept = arrays, affines
         self._program = _Program(
             len(chain.operations),
@@ -208,19 +212,21 @@ class SimdProgram:
         Returns:
             ``float32 (N, C', H', W')``, channels last in memory.
         """
-        # In training each thread has a share of the batch already (see `BatchGradient`); further
-        # threads would compete with the other shares.
+        # In training, each thread already computes a share of the batch (see `BatchGradient`), and
+        # more threads would only compete with these threads.
         if torch.is_grad_enabled():
             y: Tensor = _Pass.apply(  # type: ignore[no-untyped-call]
                 self, x.detach(), *self.weights
             )
             return y
-        images, dense, outputs = _to_nhwc(x), _dense(self.weights), self.empty_outputs(len(x))
-        # A group of images fills the lanes of a vector: a thread with less would idle some lanes.
+        images, weights = _to_nhwc(x), _contiguous(self.weights)
+        outputs = self.empty_outputs(len(x))
+        # A vector holds one number of each of `lanes` images: with fewer images, a thread would
+        # leave lanes unused.
         shares = max(1, min(torch.get_num_threads(), -(-len(x) // self.lanes)))
-        # The outputs are views of one array: each thread writes its own rows of it.
+        # Each thread writes its own rows of the array of outputs.
         parts = zip(images.tensor_split(shares), outputs.tensor_split(shares), strict=True)
-        in_parallel(self.forward, [(some, dense, to) for some, to in parts])
+        in_parallel(self.forward, [(inputs, weights, results) for inputs, results in parts])
         return outputs.permute(0, 3, 1, 2)
 
     def forward(
@@ -230,9 +236,10 @@ class SimdProgram:
 
         Args:
             images: ``float32 (N, H, W, C)``, contiguous.
-            weights: Weights and biases, all contiguous.
+            weights: Weight and bias of each operation, all contiguous.
             outputs: Memory for the outputs, ``float32 (N, H', W', C')``, contiguous.
-            tape: Memory for what the backward pass needs; ``None`` if there will be none.
+            tape: Memory for the tensors that the backward pass needs; ``None`` if there is no
+                backward pass.
         """
         if tape is not None:
             self.call("forward", images, images, weights, tape, outputs, 1)
@@ -246,9 +253,10 @@ class SimdProgram:
         return self.chain.shapes[0] == self.chain.shapes[-1]
 
     def mse_gradient(self, images: Tensor, rows: Tensor) -> tuple[float, tuple[Tensor, ...]]:
-        """Return the mean squared error of images and the outputs for them, and its gradient.
+        """Return the mean squared error between images and their outputs, and its gradient.
 
-        One call of C computes both from the bytes. The output must have the shape of the images.
+        One call of C computes both from the bytes of the images. The output must have the shape of
+        the input.
 
         Args:
             images: ``uint8 (M, H·W·C)``, where 255 stands for 1.
@@ -257,11 +265,11 @@ class SimdProgram:
         Returns:
             The error, and the gradients of the weights that are not ``None``.
         """
-        dense = _dense(self.weights)
-        gradients = _each(torch.empty_like, dense)
+        weights = _contiguous(self.weights)
+        gradients = _each(torch.empty_like, weights)
         with self.tapes.borrowed(self.tape) as tape:
             # C returns the sum of the squared errors in double precision; the mean is taken below.
-            total = self.call("mse_gradient", rows, images, rows, dense, tape, gradients)
+            total = self.call("mse_gradient", rows, images, rows, weights, tape, gradients)
         found = tuple(each for each in gradients if each is not None)
         return total / (len(rows) * images.shape[1]), found
 
@@ -269,9 +277,9 @@ class SimdProgram:
         """Call a function of ``simd.c`` for as many images as the batch has.
 
         Args:
-            function: Its name.
+            function: Name of the function.
             batch: Any tensor whose shape begins with the number of images.
-            arguments: Its arguments after the number of images.
+            arguments: Arguments of the function after the number of images.
         """
         with self.scratches.borrowed(self.scratch) as scratch:
             return getattr(self._functions, function)(
@@ -279,7 +287,7 @@ class SimdProgram:
             )
 
     def empty_outputs(self, count: int) -> Tensor:
-        """Return memory for the outputs for so many images, ``float32 (N, H', W', C')``."""
+        """Return memory for the outputs of ``count`` images, ``float32 (N, H', W', C')``."""
         channels, height, width = self.chain.shapes[-1]
         return torch.empty(count, height, width, channels)
 
@@ -289,7 +297,7 @@ class _Pass(torch.autograd.Function):
     def forward(ctx: Any, program: SimdProgram, x: Tensor, *weights: Tensor | None) -> Tensor:
         groups = -(-len(x) // program.lanes)
         # The backward pass must see the weights of this forward pass, at addresses that stay valid.
-        ctx.program, ctx.weights = program, _dense(list(weights))
+        ctx.program, ctx.weights = program, _contiguous(list(weights))
         ctx.tape = program.tapes.borrow(groups * program.tape)
         outputs = program.empty_outputs(len(x))
         program.forward(_to_nhwc(x), ctx.weights, outputs, ctx.tape)
@@ -300,7 +308,7 @@ class _Pass(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         rows, gradients = _to_nhwc(gradient), _each(torch.empty_like, ctx.weights)
         ctx.program.call("backward", rows, rows, ctx.weights, ctx.tape, gradients)
-        # The gradient can be taken once only, so nobody needs the tape any more, and the next step
+        # The gradient can be taken only once, so this tape is not needed again, and the next step
         # may use its memory.
         ctx.program.tapes.give_back(ctx.tape)
         ctx.tape = None
@@ -311,7 +319,7 @@ def _to_nhwc(images: Tensor) -> Tensor:
     return images.permute(0, 2, 3, 1).contiguous()
 
 
-def _dense(weights: Weights) -> Weights:
+def _contiguous(weights: Weights) -> Weights:
     return _each(lambda weight: weight.detach().contiguous(), weights)
 
 

@@ -1,11 +1,11 @@
 /* One step of SOAP (Vyas et al. 2024, arXiv 2409.11321) for one small matrix.
 
-   Its products are so small that a library's calls would cost more than the arithmetic. Matrices are stored row by row.
-   A product reads the numbers of its left factor one by one from where they are; its right factor is a copy in scratch
-   memory, its rows filled up with zeros to whole vectors. That copy is the gradient, which is small, or its transpose;
-   the bases, which are large, are not copied.
+   The products of matrices in a step are so small that calls of a library would cost more than the arithmetic.
+   Matrices are stored row by row. A product reads the numbers of its left factor one by one, without a copy. Its right
+   factor is a copy in scratch memory, in which zeros fill up each row to whole vectors. Only the gradient, which is
+   small, and its transpose are copied. The bases, which are large, are only left factors.
 
-   Plain C with the vector extension of GCC and Clang; no headers but the standard ones. */
+   The code is C with the vector extension of GCC and Clang, and includes only standard headers. */
 
 #include <stdint.h>
 #include <string.h>
@@ -17,19 +17,21 @@
 #else
 #define LANES 4
 #endif
-#define WIDE 16 /* Columns of a product that are computed at once, */
+/* A product is computed in blocks of DOWN rows and WIDE columns, which are ACROSS vectors: the sums of a block stay in
+   registers. */
+#define WIDE 16
 #define ACROSS (WIDE / LANES)
-#define DOWN (8 / ACROSS) /* and rows: their sums stay in registers. */
+#define DOWN (8 / ACROSS)
 
 typedef float Lanes __attribute__((vector_size(4 * LANES)));
 
 typedef struct {
     int64_t rows, columns;
-    int64_t pitch; /* Floats from one row to the next. */
+    int64_t pitch; /* Number of floats from one row to the next. */
     float *numbers;
 } Matrix;
 
-/* A parameter and SOAP's state. A side without a basis has NULL for its covariance too. */
+/* A parameter and SOAP's state. If a side has no basis, its basis and its covariance are NULL. */
 typedef struct {
     int64_t rows, columns;
     float *parameter, *mean, *mean_square;
@@ -38,21 +40,23 @@ typedef struct {
 
 typedef struct {
     float first_beta, second_beta; /* Factors by which the moments decay. */
-    float rate;                    /* Step size, with the first moment's bias corrected. */
-    float correction;              /* Divides the second moment, to correct its bias. */
+    float rate;                    /* Step size, which also corrects the bias of the first moment. */
+    float correction;              /* Divides the second moment to correct its bias. */
     float epsilon;
-    float decay; /* Factor of the parameter: weight decay. */
+    float decay; /* Weight decay: factor by which the parameter is multiplied. */
 } Hyperparameters;
 
 static int64_t pitch_of(int64_t columns) { return (columns + WIDE - 1) / WIDE * WIDE; }
 
+/* Takes memory for a matrix from the scratch memory. */
 static Matrix allocate(float **scratch, int64_t rows, int64_t columns) {
     Matrix taken = {rows, columns, pitch_of(columns), *scratch};
     *scratch += rows * taken.pitch;
     return taken;
 }
 
-/* Copies the gradient as a matrix with columns (tap, channel); in memory it is (channel, tap). */
+/* Returns a copy of the gradient whose columns have the order (tap, channel) instead of (channel, tap). A tap is an
+   element of a convolution's kernel. */
 static Matrix as_matrix(float **scratch, const Parameter *of, const float *gradient, int64_t taps) {
     Matrix copy = allocate(scratch, of->rows, of->columns);
     int64_t channels = of->columns / taps;
@@ -73,8 +77,8 @@ static Matrix transposed(float **scratch, Matrix matrix) {
     return copy;
 }
 
-/* Computes left times right. The left factor has `rows` rows, `row_step` floats apart, with numbers `step_along`
-   floats apart. */
+/* Returns left times right. The left factor has `rows` rows, which are `row_step` floats apart. The numbers of a row
+   are `step_along` floats apart. */
 static Matrix product(float **scratch, const float *left, int64_t rows, int64_t row_step, int64_t step_along,
                       Matrix right) {
     Matrix result = allocate(scratch, rows, right.columns);
@@ -99,14 +103,17 @@ static Matrix product(float **scratch, const float *left, int64_t rows, int64_t 
     return result;
 }
 
+/* Returns the transpose of the basis times the matrix. */
 static Matrix rotated(float **scratch, const float *basis, Matrix matrix) {
     return product(scratch, basis, matrix.rows, 1, matrix.rows, matrix);
 }
 
+/* Returns the basis times the matrix. */
 static Matrix rotated_back(float **scratch, const float *basis, Matrix matrix) {
     return product(scratch, basis, matrix.rows, matrix.rows, 1, matrix);
 }
 
+/* Computes covariance <- keep covariance + (1 - keep) seen. */
 static void mix(float *covariance, Matrix seen, float keep) {
     for (int64_t row = 0; row < seen.rows; row++)
         for (int64_t column = 0; column < seen.columns; column++) {
@@ -115,7 +122,8 @@ static void mix(float *covariance, Matrix seen, float keep) {
         }
 }
 
-/* Updates the covariances by a gradient G: left <- keep left + (1 - keep) G G', and right likewise by G' G. */
+/* Updates the covariances with a gradient G, where G' is its transpose:
+   left <- keep left + (1 - keep) G G', and right <- keep right + (1 - keep) G' G. */
 void observe_gradient(const Parameter *of, const float *gradient, int64_t taps, float keep, float *scratch) {
     Matrix matrix = as_matrix(&scratch, of, gradient, taps);
     if (of->left_covariance) {
@@ -126,7 +134,8 @@ void observe_gradient(const Parameter *of, const float *gradient, int64_t taps, 
         mix(of->right_covariance, product(&scratch, matrix.numbers, matrix.columns, 1, matrix.pitch, matrix), keep);
 }
 
-/* Moves the parameter by Adam's step for P' G Q, rotated back by P and Q'. */
+/* Computes Adam's step S for the gradient P' G Q in the bases P (left) and Q (right), and moves the parameter by
+   P S Q'. */
 void update(const Parameter *of, const float *gradient, int64_t taps, const Hyperparameters *hyperparameters,
             float *scratch) {
     const float *left = of->left_basis, *right = of->right_basis;
@@ -156,7 +165,7 @@ void update(const Parameter *of, const float *gradient, int64_t taps, const Hype
         }
 }
 
-/* Returns the floats of scratch memory that both functions need at most. */
+/* Returns the number of floats of scratch memory with which both observe_gradient() and update() can run. */
 int64_t scratch_floats(const Parameter *of) {
     int64_t rows = of->rows, columns = of->columns;
     int64_t plain = rows * pitch_of(columns), back = columns * pitch_of(rows);

@@ -1,4 +1,4 @@
-"""The step of SOAP for small matrices, computed by ``soap.c``."""
+"""Steps of the optimizer SOAP for small matrices, computed by ``soap.c``."""
 
 import ctypes
 from typing import Any
@@ -13,11 +13,11 @@ LIBRARY = CLibrary(
 )
 
 MAX_PRODUCTS = 4_000_000
-"""Largest number of multiplications in a product with a basis for which ``soap.c`` is faster than
-PyTorch."""
+"""Largest number of multiplications in the product of a matrix and a basis for which ``soap.c`` is
+faster than PyTorch."""
 
 Hyperparameters = c_struct("f first_beta second_beta rate correction epsilon decay")
-"""``Hyperparameters`` of ``soap.c``, the numbers of one step."""
+"""The structure ``Hyperparameters`` of ``soap.c``: the numbers of one step."""
 
 _Parameter = c_struct(
     "l rows columns",
@@ -30,12 +30,12 @@ class SmallMatrix:
 
     Args:
         parameter: The parameter that is trained, ``(m, …)``.
-        sides: Rows and columns of the matrix that SOAP sees.
-        state: SOAP's state of the parameter.
+        sides: Numbers of rows and columns of the parameter as a matrix.
+        state: SOAP's state of the parameter: ``mean``, ``mean_square``, ``covariances``, ``bases``.
     """
 
     def __init__(self, parameter: Tensor, sides: torch.Size, state: dict[str, Any]) -> None:
-        self._state = dict(state)  # keeps the tensors alive whose addresses C knows
+        self._state = dict(state)  # keeps the tensors alive, because C stores only addresses
         tensors = (parameter, state["mean"], state["mean_square"])
         self._parameter = _Parameter(
             *sides,
@@ -47,36 +47,37 @@ class SmallMatrix:
         # Each parameter has its own scratch memory, because threads update several parameters at
         # the same time.
         self._scratch = torch.empty(LIBRARY.functions.scratch_floats(self._parameter))
-        # In memory a gradient has the order (output, input channel, tap). SOAP's matrix has the
-        # columns (tap, input channel), so C needs the number of taps to exchange the two.
+        # A tap is an element of a convolution's kernel. A gradient is stored in the order (output
+        # channel, input channel, tap), and SOAP's matrix has columns in the order (tap, input
+        # channel), so C needs the number of taps.
         self._taps = parameter[0, 0].numel() if parameter.ndim > 2 else 1
 
     def is_of(self, parameter: Tensor, state: dict[str, Any]) -> bool:
-        """Return whether this is still the parameter, of shape (m, …), and its state."""
+        """Return whether ``parameter``, of shape (m, …), and ``state`` are still the same ones."""
         return (
-            # Loading a checkpoint or moving the model replaces these tensors, and C would write to
-            # freed memory.
+            # Loading a checkpoint or moving the model replaces the tensors, and then C would write
+            # to freed memory.
             parameter.data_ptr() == self._parameter.parameter
             and state["mean"] is self._state["mean"]
         )
 
     def observe(self, gradient: Tensor, keep: float) -> None:
-        """Update the covariances by a gradient.
+        """Update the covariances with a gradient.
 
         Args:
-            gradient: Gradient of the parameter, of its shape, contiguous.
-            keep: Share of the old covariances that is kept, between 0 and 1.
+            gradient: Gradient of the parameter, with the parameter's shape, contiguous.
+            keep: Weight of the old covariances, between 0 and 1.
         """
         LIBRARY.functions.observe_gradient(
             self._parameter, gradient, self._taps, keep, self._scratch
         )
 
     def update(self, gradient: Tensor, hyperparameters: ctypes.Structure) -> None:
-        """Move the parameter, and the moments, by Adam's step in the bases.
+        """Update the moments, and move the parameter by a step of Adam that is taken in the bases.
 
         Args:
-            gradient: Gradient of the parameter, of its shape, contiguous.
-            hyperparameters: Those of the step, as :data:`Hyperparameters`.
+            gradient: Gradient of the parameter, with the parameter's shape, contiguous.
+            hyperparameters: Numbers of the step, a :data:`Hyperparameters`.
         """
         LIBRARY.functions.update(
             self._parameter, gradient, self._taps, hyperparameters, self._scratch
@@ -88,16 +89,16 @@ def small_matrix(parameter: Tensor, matrix: Tensor, state: dict[str, Any]) -> Sm
 
     Args:
         parameter: The parameter that is trained, ``(m, …)``.
-        matrix: The parameter as SOAP sees it, ``(m, n)``; a copy cannot be used.
-        state: SOAP's state of the parameter: moments of shape ``(M, N)``, and for each side a
-            covariance and a basis of shape ``(M, M)`` or ``(N, N)``.
+        matrix: The parameter as a matrix, of shape ``(m, n)``; a copy cannot be used.
+        state: SOAP's state of the parameter: moments of shape ``(m, n)``, and for each side a
+            covariance and a basis of shape ``(m, m)`` or ``(n, n)``, or ``None``.
     """
     usable = (
         matrix.ndim == 2
         and matrix.dtype == torch.float32
         and matrix.device.type == "cpu"
         and 0 < matrix.numel() * max(matrix.shape) <= MAX_PRODUCTS
-        # C changes the weights in place. If the matrix is a copy, the update would be lost.
+        # C changes the matrix in place, so the update of a copy would be lost.
         and matrix.data_ptr() == parameter.data_ptr()
         and matrix.is_contiguous()
         and LIBRARY.loaded is not None

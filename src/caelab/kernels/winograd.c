@@ -1,28 +1,30 @@
 /* Convolutions with 3x3 kernels by Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray 2016, arXiv 1509.09308).
 
-   4x4 outputs depend on 6x6 inputs, a tile; neighboring tiles overlap by two. In another basis the convolution of a
-   tile is a product number by number, 36 products instead of 144:
+   A tile is a square of 6x6 inputs, on which 4x4 outputs depend; neighboring tiles overlap by two pixels. In another
+   basis, a tile has 36 numbers, which are called points, and so has a kernel. There, the convolution multiplies each
+   point of the tile by the same point of the kernel: 36 products instead of 144. Three linear maps change the basis (B'
+   is TILE, G is KERNEL, A' is OUTPUT; a prime means transposed):
 
-       tile     B' d B     6x6 inputs  -> 36 numbers
-       kernel   G g G'     3x3 weights -> 36 numbers
-       output   A' m A     36 numbers  -> 4x4 outputs
+       tile d     B' d B     6x6 inputs  -> 36 points
+       kernel g   G g G'     3x3 weights -> 36 points
+       output m   A' m A     36 points   -> 4x4 outputs
 
-   With C input and C' output channels, that is one product of matrices for each of the 36 points, (tiles, C) by
-   (C, C'). The gradients go the same way backward, through the transposes of the three maps.
+   With C input and C' output channels, this is one product of matrices for each point, (tiles, C) by (C, C'). The
+   gradients are computed backward, with the transposes of the three maps.
 
-   Images are (N, H, W, C), channels innermost, so that a vector holds neighboring channels of a pixel. The matrices
-   are divided into panels of PANEL columns, as many as a product computes at once, so that it reads and writes memory
-   in one run: (36, panels, rows, PANEL), with the last vector of columns filled up with zeros. TILES_AT_ONCE tiles
-   go through all three steps while they are in the cache.
+   Images are (N, H, W, C), channels innermost, so that a vector holds neighboring channels of a pixel. The matrices are
+   divided into panels of PANEL columns: (36, panels, rows, PANEL). A product computes one panel at a time, and so reads
+   and writes neighboring memory. Zeros fill up the last vector of columns. TILES_AT_ONCE tiles go through all three
+   steps while they are in the cache.
 
-   Plain C with the vector extension of GCC and Clang; no headers but the standard ones. */
+   The code is C with the vector extension of GCC and Clang, and includes only standard headers. */
 
 #include <stdint.h>
 #include <string.h>
 
 #if defined(__AVX512F__)
 #define LANES 16
-#define DOWN 8 /* Rows of a product that are computed at once, ACROSS vectors each: their sums stay in registers. */
+#define DOWN 8 /* Rows that a product computes at once, with ACROSS vectors each: their sums stay in registers. */
 #elif defined(__AVX__)
 #define LANES 8
 #define DOWN 4
@@ -32,8 +34,8 @@
 #endif
 #define ACROSS 3
 
-/* Compilers prefer to read a factor from memory again for every product; this makes them believe that the register
-   holds another value by now, which is faster. */
+/* Compilers tend to read a factor from memory again for every product. KEEP_IN_REGISTER hides from them that memory has
+   the same value, so that they keep it in a register, which is faster. */
 #if defined(__SSE__)
 #define KEEP_IN_REGISTER(x) __asm__("" : "+x"(x))
 #else
@@ -41,12 +43,14 @@
 #endif
 
 #define SIDE 6 /* Side of a tile. */
-#define STEP 4 /* Pixels from a tile to the next: the side of its outputs. */
+#define STEP 4 /* Pixels from one tile to the next, and side of the outputs of a tile. */
 #define TAPS 3 /* Side of the kernel. */
 #define POINTS (SIDE * SIDE)
-#define TILES_AT_ONCE 32 /* A multiple of DOWN; few enough for the second-level cache. */
+#define TILES_AT_ONCE 32 /* A multiple of DOWN; few enough for the L2 cache. */
 #define PANEL (ACROSS * LANES)
-#define PLANE_GAP 16 /* Floats between the matrices of two points: at a power of two they would share cache lines. */
+/* Unused floats between the matrices of two points. Without them, the distance of the matrices could be a power of two,
+   so that they would displace each other from the cache. */
+#define PLANE_GAP 16
 
 typedef float Lanes __attribute__((vector_size(4 * LANES)));
 
@@ -61,33 +65,33 @@ static const float KERNEL[SIDE][TAPS] = {{1.f / 4, 0, 0},
 static const float OUTPUT[STEP][SIDE] = {
     {1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0}, {0, 1, -1, 8, -8, 1}};
 
-/* Shapes of the input, (N, H, W, C) with `padding` zeros around, and of the output, (N, H', W', C'). */
+/* Shapes of the input, (N, H, W, C) with `padding` zeros around each image, and of the output, (N, H', W', C'). */
 typedef struct {
   int64_t height, width, channels, padding;
   int64_t out_height, out_width, outputs;
 } Convolution;
 
-/* The shape of one of the two. */
+/* Shape of the input or of the output. */
 typedef struct {
   int64_t height, width, channels, padding;
 } Images;
 
 static inline int64_t round_up(int64_t count, int64_t of) { return (count + of - 1) / of * of; }
 static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+/* Numbers of rows and columns of tiles in an image; numbers of channels, rounded up to whole vectors. */
 static inline int64_t down(const Convolution *c) { return round_up(c->out_height, STEP) / STEP; }
 static inline int64_t across(const Convolution *c) { return round_up(c->out_width, STEP) / STEP; }
 static inline int64_t inputs_of(const Convolution *c) { return round_up(c->channels, LANES); }
 static inline int64_t outputs_of(const Convolution *c) { return round_up(c->outputs, LANES); }
 
-/* Floats of the matrix of one point, with its panels: for TILES_AT_ONCE tiles of the input or output, or for the
-   kernel. */
+/* Number of floats of the matrix of one point: for TILES_AT_ONCE tiles of the input or output, or for the kernel. */
 static inline int64_t plane_of(int64_t rows, int64_t columns) { return rows * round_up(columns, PANEL) + PLANE_GAP; }
 static inline int64_t input_plane(const Convolution *c) { return plane_of(TILES_AT_ONCE, c->channels); }
 static inline int64_t output_plane(const Convolution *c) { return plane_of(TILES_AT_ONCE, c->outputs); }
 static inline int64_t kernel_plane(const Convolution *c) { return plane_of(inputs_of(c), c->outputs); }
 static inline int64_t transposed_plane(const Convolution *c) { return plane_of(outputs_of(c), c->channels); }
 
-/* Position of a column of row 0. */
+/* Position of a column in row 0 of a matrix that is divided into panels. */
 static inline int64_t position_of(int64_t rows, int64_t column) {
   return column / PANEL * PANEL * rows + column % PANEL;
 }
@@ -95,7 +99,8 @@ static inline int64_t position_of(int64_t rows, int64_t column) {
 static inline Images input_shape(const Convolution *c) { return (Images){c->height, c->width, c->channels, c->padding}; }
 static inline Images output_shape(const Convolution *c) { return (Images){c->out_height, c->out_width, c->outputs, 0}; }
 
-/* The number of tiles of an image; of floats of a transformed kernel, transposed or not; of the scratch memory. */
+/* Number of tiles of an image; number of floats of a transformed kernel, whether transposed or not; number of floats of
+   the scratch memory. */
 int64_t tiles(const Convolution *c) { return down(c) * across(c); }
 int64_t kernel_floats(const Convolution *c) {
   const int64_t straight = kernel_plane(c), transposed = transposed_plane(c);
@@ -117,8 +122,8 @@ static inline __attribute__((always_inline)) void store(float *to, Lanes x, int6
 
 /* ---- to the other basis and back -------------------------------------------------------------------------------- */
 
-/* Computes y = M x M', or M' x M if `transposed`, where M has `rows` rows and `columns` columns. All is unrolled, so
-   that the compiler leaves out the products with zeros. */
+/* Computes y = M x M', or M' x M if `transposed`, where M has `rows` rows and `columns` columns. All loops are
+   unrolled, so that the compiler leaves out the products with zeros. */
 static inline __attribute__((always_inline)) void map(const int rows, const int columns, const float *matrix,
                                                       const int transposed, const Lanes *x, Lanes *y) {
   const int out = transposed ? columns : rows, in = transposed ? rows : columns;
@@ -147,7 +152,8 @@ static inline __attribute__((always_inline)) void map(const int rows, const int 
 #undef FACTOR
 }
 
-/* Transforms tiles `first` to `last`, of `side` by `side` pixels, from images to `points`; pixels outside are zero. */
+/* Transforms the tiles from `first` to `last` - 1, of `side` by `side` pixels, from images to `points`. Pixels outside
+   an image count as zero. */
 static inline __attribute__((always_inline)) void to_points(const Convolution *c, const float *images, Images shape,
                                                         int64_t first, int64_t last, float *points, const int side,
                                                         const int rows, const float *matrix, const int transposed) {
@@ -172,7 +178,8 @@ static inline __attribute__((always_inline)) void to_points(const Convolution *c
   }
 }
 
-/* Transforms tiles from `points` to images and adds `bias`, or with `adding` the numbers that are there. */
+/* Transforms tiles from `points` to images. If `adding`, adds the result to the images; otherwise adds `bias`, unless
+   it is NULL, and overwrites the images. */
 static inline __attribute__((always_inline)) void from_points(const Convolution *c, const float *points, Images shape,
                                                        int64_t first, int64_t last, float *images, const int side,
                                                        const int rows, const float *matrix, const int transposed,
@@ -215,7 +222,8 @@ static void output_gradient_to_points(const Convolution *c, const float *gradien
   to_points(c, gradient, output_shape(c), first, last, points, STEP, STEP, *OUTPUT, 1);
 }
 
-/* Transforms weights, whose rows are `row_step` and columns `column_step` floats apart, to (36, rows, columns). */
+/* Transforms 3x3 kernels to points, (36, rows, columns). The kernels of neighboring rows are `row_step` floats apart,
+   and those of neighboring columns `column_step` floats. */
 static void kernel_to_points(const float *weights, int64_t rows, int64_t row_step, int64_t columns,
                              int64_t column_step, float *points) {
   const int64_t plane = plane_of(round_up(rows, LANES), columns);
@@ -241,7 +249,7 @@ void kernel(const Convolution *c, const float *weights, float *points) {
 void kernel_transposed(const Convolution *c, const float *weights, float *points) {
   kernel_to_points(weights, c->outputs, c->channels * TAPS * TAPS, c->channels, TAPS * TAPS, points);
 }
-/* Transforms the gradient of (36, C, C') to that of the weights (C', C, 3, 3). */
+/* Transforms the gradient of the transformed kernel, (36, C, C'), to the gradient of the weights, (C', C, 3, 3). */
 void kernel_gradient(const Convolution *c, const float *points, float *weights) {
   for (int64_t output = 0; output < c->outputs; output += LANES)
     for (int64_t input = 0; input < c->channels; input++) {
@@ -257,16 +265,17 @@ void kernel_gradient(const Convolution *c, const float *points, float *weights) 
 
 /* ---- products of matrices ---------------------------------------------------------------------------------------- */
 
-/* Computes DOWN rows and `wide` vectors of a product; with `adding`, adds them to the numbers that are there. The left
-   matrix's columns are `column_step` floats apart, and its panels `panels` floats. */
+/* Computes DOWN rows and `wide` vectors of a product; if `adding`, adds them to the numbers in `product`. In the left
+   matrix, neighboring rows are `row_step`, columns `column_step` and panels `panels` floats apart. */
 static inline __attribute__((always_inline)) void block(const int wide, const int adding, int64_t depth,
-                                                        const float *left, int64_t row_step, int64_t column_step, int64_t panels,
-                                                        const float *right, float *product) {
+                                                        const float *left, int64_t row_step, int64_t column_step,
+                                                        int64_t panels, const float *right, float *product) {
   Lanes sums[DOWN][ACROSS];
   for (int i = 0; i < DOWN; i++)
     for (int j = 0; j < wide; j++) sums[i][j] = adding ? load(product + i * PANEL + j * LANES, LANES) : (Lanes){0};
   if (adding)
-    for (int i = 0; i < DOWN * PANEL; i += 16) __builtin_prefetch(product + DOWN * PANEL + i, 1); /* The next one's. */
+    for (int i = 0; i < DOWN * PANEL; i += 16) /* Load the next block of the product into the cache. */
+      __builtin_prefetch(product + DOWN * PANEL + i, 1);
   for (int64_t first = 0; first < depth; first += PANEL, left += panels)
     for (int64_t k = 0; k < smaller(depth - first, PANEL); k++, right += PANEL) {
       Lanes factors[ACROSS];
@@ -281,9 +290,10 @@ static inline __attribute__((always_inline)) void block(const int wide, const in
     for (int j = 0; j < wide; j++) store(product + i * PANEL + j * LANES, sums[i][j], LANES);
 }
 
+/* Calls block() with a constant number of vectors: as many as `columns` fill, but at most ACROSS. */
 static inline __attribute__((always_inline)) void blocks(const int adding, int64_t columns, int64_t depth,
-                                                         const float *left, int64_t row_step, int64_t column_step, int64_t panels,
-                                                         const float *right, float *product) {
+                                                         const float *left, int64_t row_step, int64_t column_step,
+                                                         int64_t panels, const float *right, float *product) {
   switch (columns / LANES) {
     case 1: block(1, adding, depth, left, row_step, column_step, panels, right, product); break;
     case 2: block(2, adding, depth, left, row_step, column_step, panels, right, product); break;
@@ -291,34 +301,42 @@ static inline __attribute__((always_inline)) void blocks(const int adding, int64
   }
 }
 
-/* Computes product = left x right for each point: at most TILES_AT_ONCE `rows`, and `columns` columns. */
+/* Computes product = left x right for each point. `rows` is at most TILES_AT_ONCE, and `depth` is the number of columns
+   of the left matrix. */
 static void multiply(int64_t rows, int64_t depth, int64_t columns, const float *left, const float *right,
                      float *product) {
   for (int point = 0; point < POINTS; point++) {
     for (int64_t column = 0; column < columns; column += PANEL)
       for (int64_t row = 0; row < rows; row += DOWN)
         blocks(0, round_up(columns - column, LANES), depth, left + row * PANEL, PANEL, 1, TILES_AT_ONCE * PANEL,
-               right + position_of(round_up(depth, LANES), column), product + position_of(TILES_AT_ONCE, column) + row * PANEL);
-    left += plane_of(TILES_AT_ONCE, depth), right += plane_of(round_up(depth, LANES), columns), product += plane_of(TILES_AT_ONCE, columns);
+               right + position_of(round_up(depth, LANES), column),
+               product + position_of(TILES_AT_ONCE, column) + row * PANEL);
+    left += plane_of(TILES_AT_ONCE, depth);
+    right += plane_of(round_up(depth, LANES), columns);
+    product += plane_of(TILES_AT_ONCE, columns);
   }
 }
 
-/* Computes product = left' x right, or adds it to the numbers that are there; of `depth` rows, at most TILES_AT_ONCE. */
+/* Computes product = left' x right for each point; if `adding`, adds it to the numbers in `product`. Both factors have
+   `depth` rows, at most TILES_AT_ONCE. */
 static inline __attribute__((always_inline)) void correlate(const int adding, int64_t rows, int64_t depth,
                                                             int64_t columns, const float *left, const float *right,
                                                             float *product) {
   for (int point = 0; point < POINTS; point++) {
     for (int64_t column = 0; column < columns; column += PANEL)
       for (int64_t row = 0; row < rows; row += DOWN)
-        blocks(adding, round_up(columns - column, LANES), depth, left + position_of(TILES_AT_ONCE, row), 1, PANEL, PANEL * PANEL,
-               right + position_of(TILES_AT_ONCE, column), product + position_of(round_up(rows, LANES), column) + row * PANEL);
-    left += plane_of(TILES_AT_ONCE, rows), right += plane_of(TILES_AT_ONCE, columns), product += plane_of(round_up(rows, LANES), columns);
+        blocks(adding, round_up(columns - column, LANES), depth, left + position_of(TILES_AT_ONCE, row), 1, PANEL,
+               PANEL * PANEL, right + position_of(TILES_AT_ONCE, column),
+               product + position_of(round_up(rows, LANES), column) + row * PANEL);
+    left += plane_of(TILES_AT_ONCE, rows);
+    right += plane_of(TILES_AT_ONCE, columns);
+    product += plane_of(round_up(rows, LANES), columns);
   }
 }
 
 /* ---- the convolution, and its gradients -------------------------------------------------------------------------- */
 
-/* Convolves tiles `first` to `last`, counted through all images. */
+/* Convolves the tiles from `first` to `last` - 1, counted over all images. */
 void convolve(const Convolution *c, int64_t first, int64_t last, const float *images, const float *kernel,
               const float *bias, float *output, float *scratch) {
   float *input = scratch, *output_points = scratch + POINTS * input_plane(c);
@@ -330,7 +348,8 @@ void convolve(const Convolution *c, int64_t first, int64_t last, const float *im
   }
 }
 
-/* Adds the gradient of the images to the numbers that are there: neighboring tiles overlap. */
+/* Adds the gradient of the images, from the same tiles, to `images`, which must begin as zeros: neighboring tiles
+   overlap. */
 void input_gradient(const Convolution *c, int64_t first, int64_t last, const float *gradient, const float *transposed,
                float *images, float *scratch) {
   float *input = scratch, *output_points = scratch + POINTS * input_plane(c);
@@ -342,7 +361,7 @@ void input_gradient(const Convolution *c, int64_t first, int64_t last, const flo
   }
 }
 
-/* Computes the gradient of the transformed kernel, (36, C, C'). */
+/* Computes the gradient of the transformed kernel, (36, C, C'), summed over the same tiles. */
 void kernel_sums(const Convolution *c, int64_t first, int64_t last, const float *images, const float *gradient,
                float *kernel, float *scratch) {
   float *input = scratch, *output_points = scratch + POINTS * input_plane(c);
