@@ -296,7 +296,7 @@ def test_seeds_that_are_none(given: object) -> None:
         ),
         (
             based('[networks]\na = "conv8 pool | conv3"'),
-            "a: the output has shape 3×16×16, not 3×32×32",
+            "a: the output has shape 3×16×16, not the expected 3×32×32",
         ),
         (
             based('[factors.padding]\n"valid" = "conv3v"'),

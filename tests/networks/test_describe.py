@@ -164,7 +164,7 @@ def test_the_caret_stands_under_what_does_not_fit(
             "reference",
             (32, 33),
             7,
-            "the output has shape 3×32×32, not 3×32×33",
+            "the output has shape 3×32×32, not the expected 3×32×33",
             "32×32 or 32×36 pixels would fit",
         ),
         ("conv8s2 up conv3", 7, 1, "conv8s2 turns 3×7×7 into 8×4×4", "6×6 or 8×8 pixels would fit"),
@@ -336,7 +336,9 @@ def test_a_preset_misspelt() -> None:
 
 def test_what_can_be_enlarged_by_a_quarter() -> None:
     require_enlargeable(describe(parse("pool pool pool conv4 up8 conv3"), size=32))
-    with pytest.raises(InputError, match="40×40 pixels, the output has shape 3×32×32, not 3×40×40"):
+    with pytest.raises(
+        InputError, match="40×40 pixels, the output has shape 3×32×32, not the expected 3×40×40"
+    ):
         require_enlargeable(describe(parse("pool8 pool2 conv4 up8 up2 conv3"), size=32))
     with pytest.raises(InputError, match="30×32 pixels cannot be enlarged by a quarter"):
         require_enlargeable(describe(parse("conv3"), size=(30, 32)))

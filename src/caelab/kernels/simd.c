@@ -61,7 +61,7 @@
 #define DEEP 4
 #define KEEP_IN_REGISTER(x)
 #endif
-#define MAX_TAPS 8192 /* Largest number of taps of a correlation: input channels times the kernel's area. */
+#define MAX_TAPS 8192 /* Largest number of taps of a correlation: channels that it reads times the kernel's area. */
 #define BAND 64       /* Positions that all taps read before the next positions: few enough for the L1 cache. */
 
 typedef float Lanes __attribute__((vector_size(4 * LANES), aligned(4 * LANES)));

@@ -17,7 +17,8 @@ ROWS = 1024
 def chunks(rows: Tensor) -> tuple[Tensor, ...]:
     """Split ``rows``, of shape (P, Q), into chunks of at most ``ROWS`` rows for a CPU's cache.
 
-    On another device, and while a graph is exported, when P is unknown, the only chunk is ``rows``.
+    On other devices, the only chunk is ``rows``. The same holds while a graph is exported, because
+    P is unknown then.
     """
     whole = rows.device.type != "cpu" or torch.compiler.is_exporting()
     return (rows,) if whole else torch.split(rows, ROWS)

@@ -1,9 +1,9 @@
 /* Convolutions with 3x3 kernels by Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray 2016, arXiv 1509.09308).
 
    A tile is a square of 6x6 inputs, on which 4x4 outputs depend; neighboring tiles overlap by two pixels. In another
-   basis, a tile has 36 numbers, which are called points, and so has a kernel. There, the convolution multiplies each
-   point of the tile by the same point of the kernel: 36 products instead of 144. Three linear maps change the basis (B'
-   is TILE, G is KERNEL, A' is OUTPUT; a prime means transposed):
+   basis, a tile has 36 numbers, which are called points, and a kernel has 36 points, too. In this basis, the convolution
+   multiplies each point of the tile by the same point of the kernel: 36 products instead of 144. Three linear maps
+   change the basis (B' is TILE, G is KERNEL, A' is OUTPUT; a prime means transposed):
 
        tile d     B' d B     6x6 inputs  -> 36 points
        kernel g   G g G'     3x3 weights -> 36 points

@@ -1,7 +1,8 @@
 """Change a network's output channels for another task, such as chroma instead of RGB.
 
 The first layer takes any number of input channels (``build(channels=…)``), so only the output has
-to change. The last layer with weights gets as many output channels as the layers after it need.
+to change. The last layer with weights (conv, deconv or dense) gets as many output channels as the
+layers after it need.
 """
 
 from dataclasses import replace

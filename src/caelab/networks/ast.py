@@ -6,10 +6,10 @@
 
 ``( … )`` is a residual block, x + f(x). ``[ … ]`` is a skip block, which concatenates x and f(x)
 over channels. ``COUNT * item`` means COUNT copies of the item, each with its own weights. The code
-mark ``|`` separates encoder and decoder. A text has at most one code mark. It may not be inside a
-repetition. If it is inside a bracket, the decoder gets the bracket's x in addition to the code.
-Layers are separated by blanks and contain none; elsewhere blanks do not matter. The kinds of layers
-are in ``caelab.networks.layers``.
+mark ``|`` separates encoder and decoder. A text has at most one code mark, which may not be inside
+a repetition. If the code mark is inside a bracket, the decoder gets the bracket's x in addition to
+the code. Layers are separated by blanks and contain no blanks; elsewhere blanks do not matter. The
+kinds of layers are in ``caelab.networks.layers``.
 """
 
 import re
@@ -112,7 +112,7 @@ class Network:
 
 
 def _locate(items: tuple[Item, ...], start: int) -> tuple[str, tuple[Item, ...]]:
-    """Return the text of ``items``, and the items with their spans if it begins at ``start``."""
+    """Return the text of ``items``, and ``items`` with their spans in a text from ``start`` on."""
     words: list[str] = []
     located: list[Item] = []
     for item in items:
@@ -141,8 +141,8 @@ def unroll(items: tuple[Item, ...]) -> Iterator[LayerKind | Bracket | CodeMark]:
 def spell_out(network: Network) -> Network:
     """Return the network with every repetition written out and every activation named.
 
-    An activation that the text names stays. By default, a conv, deconv or dense layer gets ReLU,
-    and the last of them in the network, like every other kind of layer, gets ``none``.
+    A layer keeps the activation that the text names. Without one, a conv, deconv or dense layer
+    gets ReLU, unless it is the last such layer of the network. All other layers get ``none``.
 
     >>> from caelab.networks import parse
     >>> str(spell_out(parse("2*conv8 pool conv3")))

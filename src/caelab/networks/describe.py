@@ -1,8 +1,8 @@
 """Describe a network: the shapes, sizes, weights, costs and receptive fields of its layers.
 
-A representation is the output of a layer for one image, and its size is the number of its elements:
-⌊(W − K + 2P)/S + 1⌋² · C' after a convolution of an image of W×W pixels, with C' output channels, a
-K×K kernel, padding P and stride S. Two representations have names: the **code**, at the text's
+A representation is the output of a layer for one image, and its size is its number of elements.
+After a convolution of W×W pixels with C' output channels, a K×K kernel, padding P and stride S, the
+size is ⌊(W − K + 2P)/S + 1⌋² · C'. Two representations have names: the **code**, at the text's
 ``|``, and the **narrowest**, the smallest one that everything passes through. This module needs no
 PyTorch.
 """
@@ -104,8 +104,8 @@ def require_image_output(description: Description, *, channels: int = 3) -> None
     if description.output == expected:
         return
     problem = (
-        f"the output has shape {format_shape(description.output)}, not"
-        f" {format_shape(expected)} as needed"
+        f"the output has shape {format_shape(description.output)}, not the expected"
+        f" {format_shape(expected)}"
     )
     if description.output[1:] == (height, width):
         # The error points to the last layer whose channels can be chosen: norms and pooling keep

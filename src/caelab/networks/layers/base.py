@@ -183,7 +183,7 @@ class LayerKind:
         takes: Meaning of the number after the name; ``None`` if no number may follow.
         letters: Option letters of the layer, in the order in which they are printed.
         weighted: True if the layer is a linear map and ``number`` is its number of output channels.
-            By default ReLU follows such a layer.
+            The default activation of such a layer is ReLU.
         number: The number after the name, or its default; 0 if there is none.
         kernel: Side of the kernel in pixels.
         stride: Distance in pixels between neighboring windows.
@@ -244,8 +244,8 @@ class LayerKind:
         return f"{cls.name}{number}{f'[{chr(32).join(cls.letters)}]' if cls.letters else ''}"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A worker process finds the class of a plug-in by its name in the registry, because it
-        # cannot import the plug-in's module by name.
+        # A worker process finds the class of a plug-in by its name in the registry, because the
+        # plug-in's file may not be importable as a module.
         return _make_layer, (self.name, vars(self))
 
     def as_kind(self, name: str, **changes: Any) -> "LayerKind":
@@ -298,7 +298,7 @@ class LayerKind:
         return ""
 
     def remainder(self, shape: Shape) -> int:  # noqa: ARG002
-        """Return the pixels between a side and a multiple of the stride; 0 if both are multiples.
+        """Return how many pixels a side is away from a multiple of the stride, or 0.
 
         Upsampling cannot restore a side that is not a multiple, so error messages name the layer.
         """

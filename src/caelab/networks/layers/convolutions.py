@@ -75,7 +75,7 @@ class Conv(LayerKind):
     def remainder(self, shape: Shape) -> int:
         """Return by how many pixels a side is short of a multiple of the stride.
 
-        With padding other than "same", return 0.
+        Return 0 if the padding is not "same".
         """
         if self.padding is not None:
             return 0
