@@ -326,7 +326,7 @@ def test_seeds_that_are_none(given: object) -> None:
             "a x × b y: both levels state network, so they cannot be combined.",
         ),
         ("[study]\n", "[base]: expected network = …"),
-        ("[base]\nnetwork = 'conv4'", "base: the output is 4×32×32"),
+        ("[base]\nnetwork = 'conv4'", "base: the output has shape 4×32"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(write: Write, text: str, said: str) -> None:
