@@ -34,7 +34,7 @@ SCHEMA = Path(__file__).parents[2] / "docs" / "results-schema.json"
 
 def contrast(verdict: Verdict, ratio: float = 0.5, more_seeds: int | None = None) -> Contrast:
     interval = Interval(low=ratio * 0.9, estimate=ratio, high=ratio * 1.1, n=2)
-    return Contrast(ratio=interval, verdict=verdict, more_seeds=more_seeds)
+    return Contrast(ratio=interval, verdict=verdict, more_seeds=more_seeds, alone=interval)
 
 
 DATA = DataAnswer(

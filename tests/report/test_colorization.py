@@ -170,10 +170,10 @@ def test_targets_are_compared_metric_by_metric(trained: Train, say: Say) -> None
         targets = [(dataclasses.replace(target, **changed), [])]
         return say(Part("colorization", {**part.context, "targets": targets}))
 
-    assert "Chroma is better in every metric" in text(better=("MSE",), worse=())
-    assert "Chroma is better in no metric" in text(better=(), worse=("MSE",))
+    assert "better with chroma in every metric" in text(better=("MSE",), worse=())
+    assert "better with chroma in no metric" in text(better=(), worse=("MSE",))
     mixed = text(better=("MSE",), worse=("PSNR",))
-    assert "Chroma is better in MSE; RGB is better, or no worse, in PSNR." in mixed
+    assert "better with chroma in MSE; RGB is better, or no worse, in PSNR." in mixed
 
 
 def test_what_cannot_be_shown_is_said(trained: Train, tmp_path: Path) -> None:

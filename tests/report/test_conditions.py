@@ -31,7 +31,7 @@ def alone(estimate: float) -> Interval:
 
 
 def contrast(verdict: Verdict, ratio: float = 0.5, **changed: Any) -> Contrast:
-    usual = {"ratio": interval(ratio), "more_seeds": None}
+    usual = {"ratio": interval(ratio), "more_seeds": None, "alone": interval(ratio)}
     return Contrast(verdict=verdict, **{**usual, **changed})
 
 
@@ -40,7 +40,10 @@ VERDICTS = {
     "higher": contrast(Verdict.HIGHER, 2.0),
     "equal": contrast(Verdict.EQUIVALENT, 1.01),
     "open": contrast(Verdict.UNDECIDED, 1.2, more_seeds=7),
-    "hopeless": Contrast(ratio=alone(0.9), verdict=Verdict.UNDECIDED, more_seeds=None),
+    "unsure alone": contrast(Verdict.UNDECIDED, 0.8, more_seeds=1, alone=interval(0.5)),
+    "hopeless": Contrast(
+        ratio=alone(0.9), verdict=Verdict.UNDECIDED, more_seeds=None, alone=alone(0.9)
+    ),
 }
 
 
@@ -70,7 +73,9 @@ def code_size(rho: float = 0.0, **changed: Any) -> Values:
 def analysis(**changed: Any) -> Values:
     networks = {"architectures": [Values(label="bad", failed=1)], "measured": [A, B], "front": [A]}
     usual = {**networks, "base": A, "best": A, "effects": [], "ranking": [], "family": None}
-    usual |= {"interactions": []}
+    usual |= {"interactions": [], "smallest_alike": None}
+    ranking = changed.get("ranking", ())
+    usual |= {"also_ranked": sorted({name for each in ranking for name in each.also})}
     return Values(**{**usual, "code_size": code_size(), "equal_size": SHAPES, **changed})
 
 
@@ -144,7 +149,7 @@ def ahead(baseline: str) -> list[Values]:
 
 
 def target(better: list[str], worse: list[str]) -> Values:
-    return Values(contrast=VERDICTS["lower"], better=better, worse=worse)
+    return Values(chroma="U-Net", contrast=VERDICTS["lower"], better=better, worse=worse)
 
 
 def hue(name: str, kept: float, chroma_mse: float = 0.01) -> Values:
@@ -205,7 +210,7 @@ def study(**changed: Any) -> Part:
     usual |= {"suffix": "", "above": False, "architectures": [], "effects": [], "no_linear": ""}
     usual |= {"interactions": [("a × b", 0.2, 0.1, 0.3, Verdict.HIGHER, None, 0.004)]}
     usual |= {"linear": Values(compared=0, better=()), "at_size": {}, "grid": None}
-    usual |= {"grid_networks": [A], "rates": [0.008]}
+    usual |= {"grid_networks": [A], "rates": [0.008], "shared": {}}
     return Part("study", {**usual, "grid_by": A, "not_in_grid": {}, **changed})
 
 
@@ -306,11 +311,11 @@ CASES = [
     (
         table(studies={"s": effects("lower", "higher")}),
         (
-            "At the base's code size, 1,024 numbers, this matters most: filter size (kernel);"
-            " “lower one” lowers the test MSE by 50% (−60% to −40%). Then: filter size (kernel)"
-            " (“higher one” +100%)."
+            "At the base's code size, 1,024 numbers, the choice that matters most by itself is the"
+            " filter size (kernel): “lower one” lowers the test MSE by 50% (−60% to −40%)."
+            " Then: filter size (kernel) (“higher one” +100%)."
         ),
-        "also changes",
+        "cannot be made alone",
     ),
     (
         table(studies={"s": effects("lower", "higher", "lower")}),
@@ -318,13 +323,51 @@ CASES = [
         "Without a certain",
     ),
     (table(studies={"s": effects("lower")}), "lowers the test MSE by 50%", "Then:"),
-    (table(studies={"s": effects("lower", code=None)}), "This matters most", "At the base's"),
-    (table(studies={"s": effects("open")}), "At the base's code size no effect", "matters most:"),
+    (
+        table(studies={"s": effects("lower", code=None)}),
+        "The choice that matters most",
+        "At the base's",
+    ),
+    (table(studies={"s": effects("open")}), "At the base's code size no effect", "by itself"),
     (table(studies={"s": effects("open", code=None)}), "No effect is certain", "At the base's"),
     (
         table(studies={"s": effects("lower", also=("narrowest",))}),
-        "and also changes the size of the narrowest representation.",
-        "the decoder",
+        (
+            "At the base's code size, 1,024 numbers, no change is made alone; each changes the size"
+            " of the narrowest representation, or some of these, too: filter size (kernel) (“lower"
+            " one” −50%)."
+        ),
+        "by itself",
+    ),
+    (
+        table(studies={"s": effects("lower", "higher", also=("narrowest",))}),
+        "filter size (kernel) (“lower one” −50%), filter size (kernel) (“higher one” +100%).",
+        "by itself",
+    ),
+    (
+        table(studies={"s": effects("lower", code=None, also=("narrowest",))}),
+        "No change is made alone; each changes the size",
+        "At the base's",
+    ),
+    (
+        table(
+            studies={
+                "s": analysis(
+                    base=network("a", weights=10),
+                    effects=[effect("lower")],
+                    ranking=[effect("lower")],
+                    smallest_alike=network("small", weights=5, mse=interval(0.0041, 0.001)),
+                )
+            }
+        ),
+        "“small” has 50% of the base's weights, and its test MSE differs by +2.5%.",
+        "cannot be made alone",
+    ),
+    (table(studies={"s": effects("lower")}), "by itself", "Weights can be saved"),
+    (
+        table(studies={"s": effects("unsure alone")}),
+        "as the only comparison it would be certain (−60% to −40%)",
+        "no interval",
     ),
     (
         table(
@@ -344,7 +387,7 @@ CASES = [
             "Where the size of the code changes, too: “lower one” (code 1,024) lowers the test MSE"
             " most (−50%); “higher one” (code 1,024) raises the test MSE most (+100%)."
         ),
-        "matters most:",
+        "matters most by itself",
     ),
     (
         table(
@@ -415,7 +458,7 @@ CASES = [
     (table(studies={"s": effects("open")}), "needs 7 or more", "no interval"),
     (table(studies={"s": effects("hopeless")}), "no interval", "or more"),
     (table(studies={"s": effects("lower")}), "At the base's code size", "another code size"),
-    (table(studies={"s": effects("lower", same_code=False)}), "another code size", "this matters"),
+    (table(studies={"s": effects("lower", same_code=False)}), "another code size", "by itself"),
     (
         table(studies={"s": effects("lower", code=None)}),
         "Impact of the filter size",
@@ -537,6 +580,12 @@ CASES = [
     (color_part(overfitting=[("a", 2, 6)]), "“a” overfits: of 6 epochs, the", "“U-Net” overfits"),
     (study(analysis=effects("lower"), rates=[0.002, 0.008]), "from 0.00200 to", "every rate"),
     (
+        study(analysis=effects("lower"), shared={"epochs": 10, "loss": "mse"}),
+        "share these options of training",
+        "from 0.00200 to",
+    ),
+    (study(analysis=effects("lower"), shared={}), "matters most", "share these options"),
+    (
         table(
             studies={
                 "s": analysis(
@@ -548,7 +597,11 @@ CASES = [
                 )
             }
         ),
-        "Of the choices that leave these as they are, padding matters most",
+        (
+            "by itself is the padding: “higher one” raises the test MSE by 100% (+90% to +110%)."
+            " Other changes cannot be made alone at this code size; each changes the layers of the"
+            " decoder, or some of these, too: filter size (kernel) (“lower one” −50%)."
+        ),
         "No effect",
     ),
     (
@@ -569,7 +622,12 @@ CASES = [
         "the network unet",
     ),
     (table(colors=colors(ciede2000=alone(NAN))), "colorizer", "ΔE₀₀"),
-    (table(colors=colors(targets=[target(["MSE"], [])])), "predict chroma", "ideas"),
+    (table(colors=colors(targets=[target(["MSE"], [])])), "predict chroma", "by the network of"),
+    (
+        table(colors=colors(targets=[target(["MSE"], []), target([], ["MSE"])])),
+        "by the network of",
+        "ideas",
+    ),
     (table(colors=colors(ideas={"a": VERDICTS["lower"]})), "“a” helps most", "None of"),
     (table(colors=colors(ideas={"a": VERDICTS["open"]})), "The one idea is not certain", "None of"),
     (
@@ -618,8 +676,8 @@ CASES = [
     *(
         (color_part(targets=[(target(*sides), [])]), said, "Ideas")
         for sides, said in (
-            ((["MSE"], []), "better in every metric"),
-            (([], ["MSE"]), "better in no metric"),
+            ((["MSE"], []), "better with chroma in every metric"),
+            (([], ["MSE"]), "better with chroma in no metric"),
             ((["MSE"], ["PSNR"]), "no worse, in PSNR"),
         )
     ),
@@ -651,7 +709,11 @@ CASES = [
         "below zero",
     ),
     (shortcomings_part(main_hues=[]), "pale", "Which colors are missed"),
-    (shortcomings_part(), "The rarer a hue is, the less of it is found (ρ = 0.50", "less is found"),
+    (
+        shortcomings_part(),
+        "The rarer a hue is, the less of it is found (a rank correlation ρ = 0.50",
+        "less is found",
+    ),
     (shortcomings_part(rarity=interval(0.0)), "that less is found of rarer", "The rarer a hue"),
     (shortcomings_part(rarity=alone(0.5)), "Which colors are missed", "rarer"),
     (shortcomings_part(), "it is 3.0 times that in the 50% with the fewest", "not certain that"),
@@ -660,8 +722,16 @@ CASES = [
         for found, said, unsaid in (
             (ambiguity(0.1), "not certain that its error is larger", "with the fewest"),
             (ambiguity(NAN), "not certain that its error is larger", "with the fewest"),
-            (ambiguity(errors=(1.0,)), "differ more in color (ρ = 0.50).", "with the fewest"),
-            (ambiguity(errors=(0.0, 1.0)), "differ more in color (ρ = 0.50).", "with the fewest"),
+            (
+                ambiguity(errors=(1.0,)),
+                "differ more in color (a rank correlation ρ = 0.50).",
+                "with the fewest",
+            ),
+            (
+                ambiguity(errors=(0.0, 1.0)),
+                "differ more in color (a rank correlation ρ = 0.50).",
+                "with the fewest",
+            ),
             (None, "pale", "the most similar ones"),
         )
     ),
@@ -844,7 +914,7 @@ TERMINAL = [
     (
         answers(studies={"s": effects("lower")}),
         LabRecord(),
-        "this matters most: filter size (kernel)",
+        "the choice that matters most by itself is the filter size (kernel)",
         "each doubling",
     ),
     (answers(studies={"s": analysis(family=FAMILY)}), LabRecord(), "each doubling", "Across"),

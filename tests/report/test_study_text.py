@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from caelab.errors import InputError
+from caelab.experiments.config import RunConfig
 from caelab.experiments.study_results import StudyRow
 from caelab.report import study_report
 from caelab.report.document import Part
@@ -80,7 +81,7 @@ def text_of(study: list[StudyRow], **changed: Any) -> str:
     description = SimpleNamespace(code=None, input=(3, 32, 32), rows=layers)
     result = {"peak_learning_rate": 0.008}
     run: Any = SimpleNamespace(
-        measures={"mse": np.arange(4.0)}, description=description, result=result
+        config=RunConfig(), measures={"mse": np.arange(4.0)}, description=description, result=result
     )
     images: Any = NoImages()
     results = StudyResults(
@@ -136,7 +137,10 @@ SAME = rows("kernel 4", [0.0041, 0.00405, 0.00415], level="4")
 
 def test_the_strongest_choices_and_the_number_of_each_verdict() -> None:
     text = effects([*BASE, *BETTER, *WORSE])
-    assert "matters most: filter size (kernel); “kernel 1” raises the test MSE by 110%" in text
+    assert (
+        "matters most by itself is the filter size (kernel): “kernel 1” raises the test MSE by 110%"
+        in text
+    )
     assert "changes: 2; lower error: 1; higher error: 1; no effect larger than 3%: 0" in text
 
 
@@ -175,7 +179,7 @@ def sizes(exponent: float, count: int = 8) -> list[StudyRow]:
 )
 def test_the_direction_of_the_code_size(exponent: float, direction: str, rho: str) -> None:
     text = code_size(sizes(exponent))
-    assert f"a larger code goes with a {direction} error: ρ = {rho} " in text
+    assert f"a larger code goes with a {direction} error: a rank correlation ρ = {rho} " in text
     assert "Across all 8 architectures" in text
 
 
@@ -194,8 +198,10 @@ def test_no_relation_is_not_claimed() -> None:
 
 def test_what_else_goes_with_the_code_is_named() -> None:
     text = code_size(sizes(-0.5))
-    assert "Area of the code and error have ρ" in text
-    assert "With area and weights held, code size and error have ρ = −1.0" in text
+    assert "Area of the code and error have a rank correlation ρ" in text
+    assert (
+        "With area and weights held, code size and error have a rank correlation ρ = −1.0" in text
+    )
     assert "the size has an effect of its own" in text
     few = code_size(sizes(-0.5, count=7))
     assert "no effect of the size itself is certain" in few  # seven are too few for an interval

@@ -66,11 +66,14 @@ class Contrast:
             the comparison: with them the interval is short enough if the estimate stays the same.
             ``None`` if it is decided, or if even a thousand seeds are too few. 1 if there is no
             interval, because a second seed gives the first interval.
+        alone: The ratio with the interval of this comparison by itself, which is narrower than the
+            one that holds together with those of all other comparisons.
     """
 
     ratio: Interval
     verdict: Verdict
     more_seeds: int | None
+    alone: Interval
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -213,16 +216,21 @@ class ModeratedErrors:
         if not (sizes > 0).all() or not (np.abs(table.sum(axis=1)) <= 1e-9 * sizes).all():
             raise ValueError("the weights of a contrast must have the sum 0, and not all be 0")
 
-        half_widths = self._half_widths(table)
+        alone, together = self._half_widths(table)
         return {
-            name: self._contrast(row, half_width, margin)
-            for name, row, half_width in zip(known, table, half_widths, strict=True)
+            name: replace(
+                self._contrast(row, half_width, margin), alone=self._ratio(row, own_half_width)
+            )
+            for name, row, own_half_width, half_width in zip(
+                known, table, alone, together, strict=True
+            )
         }
 
-    def _half_widths(self, table: np.ndarray) -> np.ndarray:
-        """Return the simultaneous half-widths of contrasts ``(contrasts, networks)``."""
+    def _half_widths(self, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the half-widths of contrasts ``(contrasts, networks)``: single, simultaneous."""
         if not len(table) or math.isnan(self.prior_degrees):
-            return np.full(len(table), math.inf)
+            unknown = np.full(len(table), math.inf)
+            return unknown, unknown
         # A fixed seed: the same errors have the same intervals in every report.
         rng = np.random.default_rng(0)
         residual = self.counts - 1
@@ -238,24 +246,30 @@ class ModeratedErrors:
         # widen the intervals of others.
         alone = np.quantile(distances, CONFIDENCE, axis=0, method="higher")
         together = np.quantile((distances / alone).max(axis=1), CONFIDENCE, method="higher")
-        return np.asarray(alone * together)
+        return alone, np.asarray(alone * together)
+
+    def _ratio(self, row: np.ndarray, half_width: float) -> Interval:
+        """Return the ratio of one comparison by its weights ``(networks,)``, with an interval."""
+        estimate = float(row @ self.means)
+        low, high = estimate - half_width, estimate + half_width
+        n = int(self.counts[row != 0].min())
+        ratio = Interval(estimate=estimate, n=n, low=low, high=high).exponential()
+        return replace(ratio, low=math.nan, high=math.nan) if math.isinf(half_width) else ratio
 
     def _contrast(self, row: np.ndarray, half_width: float, margin: float) -> Contrast:
         """Return one comparison by its weights ``(networks,)`` and its half-width in logarithms."""
         used = row != 0
         estimate = float(row @ self.means)
         low, high = estimate - half_width, estimate + half_width
-        n = int(self.counts[used].min())
-        ratio = Interval(estimate=estimate, n=n, low=low, high=high).exponential()
+        ratio = self._ratio(row, half_width)
         if math.isinf(half_width):
-            ratio = replace(ratio, low=math.nan, high=math.nan)
-            return Contrast(ratio=ratio, verdict=Verdict.UNDECIDED, more_seeds=1)
+            return Contrast(ratio=ratio, verdict=Verdict.UNDECIDED, more_seeds=1, alone=ratio)
         room = math.log1p(margin)
         if -room <= low and high <= room:
-            return Contrast(ratio=ratio, verdict=Verdict.EQUIVALENT, more_seeds=None)
+            return Contrast(ratio=ratio, verdict=Verdict.EQUIVALENT, more_seeds=None, alone=ratio)
         if low > 0 or high < 0:
             side = Verdict.HIGHER if low > 0 else Verdict.LOWER
-            return Contrast(ratio=ratio, verdict=side, more_seeds=None)
+            return Contrast(ratio=ratio, verdict=side, more_seeds=None, alone=ratio)
 
         # With more seeds the standard error and the quantile become smaller. Student's quantile
         # changes by about the same factor as the simultaneous one.
@@ -269,6 +283,7 @@ class ModeratedErrors:
             ratio=ratio,
             verdict=Verdict.UNDECIDED,
             more_seeds=int(more[enough.argmax()]) if enough.any() else None,
+            alone=ratio,
         )
 
 

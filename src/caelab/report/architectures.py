@@ -33,6 +33,9 @@ from caelab.networks.layers.base import size_of
 _ALSO = {"code shape": "code_shape", "narrowest": "narrowest", "decoder": "decoder"}
 """Properties that a level may change besides its factor: the name of each and its attribute."""
 
+NEAR = 0.05
+"""Relative difference up to which an error is called near that of the base."""
+
 CODE = "code"
 """Name of the factor whose levels differ from the base only in the size of the code."""
 
@@ -277,6 +280,26 @@ class Analysis:
     def measured(self) -> list[Architecture]:
         """Networks with at least one run that has not failed."""
         return [each for each in self.architectures if each.errors]
+
+    @property
+    def also_ranked(self) -> list[str]:
+        """What the comparisons in ``ranking`` change besides their choices, each once."""
+        found = {name for effect in self.ranking for name in effect.also}
+        return [name for name in _ALSO if name in found]
+
+    @property
+    def smallest_alike(self) -> Architecture | None:
+        """The network with the fewest weights whose error is near the base's.
+
+        Its mean error is at most ``NEAR`` above the base's, and it has fewer weights than the base;
+        ``None`` if there is no such network.
+        """
+        if self.base is None:
+            return None
+        limit, weights = (1 + NEAR) * self.base.mse.estimate, self.base.weights
+        alike = [each for each in self.measured if each.mse.estimate <= limit]
+        smallest = min(alike, key=lambda each: each.weights, default=None)
+        return smallest if smallest is not None and smallest.weights < weights else None
 
 
 def analyze(
