@@ -4,6 +4,7 @@ import os
 import stat
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,10 @@ from caelab.files import (
     temporary_folder,
     write_text,
 )
+
+
+def _toml(file: Path) -> object:
+    return files.read_toml(file, "recipe")
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -51,6 +56,25 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
     ):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_temporary_file_that_cannot_be_removed_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "unlink", broken)
+    write_text(tmp_path / "x", "whole")
+    assert (tmp_path / "x").read_text() == "whole"
+
+
+@pytest.mark.parametrize(("name", "read"), [("x.json", files.read_json), ("x.toml", _toml)])
+def test_what_is_nested_too_deeply_is_refused(tmp_path: Path, name: str, read: Any) -> None:
+    prefix = "x = " if name.endswith("toml") else ""
+    (tmp_path / name).write_text(prefix + "[" * 100_000 + "]" * 100_000)
+    with pytest.raises(InputError, match="cannot read"):
+        read(tmp_path / name)
 
 
 def test_a_place_that_is_no_folder_is_said(tmp_path: Path) -> None:

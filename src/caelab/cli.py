@@ -15,7 +15,7 @@ from caelab import __version__
 from caelab.commands.messages import NoteHandler, usage_message, with_flags
 from caelab.commands.streams import prepare_streams, stdout_error
 from caelab.errors import ExpectedError, printable_lines, suggestion
-from caelab.experiments.interrupt import ending_signals
+from caelab.interrupt import ending_signals
 from caelab.memory import VARIABLE as MEMORY_VARIABLE
 from caelab.memory import read_size
 from caelab.registry import PLUGINS_VARIABLE, load_plugins

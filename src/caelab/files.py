@@ -38,27 +38,20 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         InputError: The folder cannot be written to, or the disk is full.
     """
-    with contextlib.ExitStack() as stack:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # In the same folder, because a rename is atomic only within one file system.
-            temporary = stack.enter_context(temporary_file(path.parent, path.suffix))
-        except OSError as error:
-            raise InputError(
-                f"cannot write {path}: {error.strerror}. Choose another folder, or make it"
-                " writable."
-            ) from error
-        try:
+    hint = "Choose another folder, or make it writable."
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # In the same folder, because a rename is atomic only within one file system.
+        with temporary_file(path.parent, path.suffix) as temporary:
+            hint = "Nothing was left behind."
             yield temporary
             with temporary.open("rb+") as written:
                 # Without it the system may rename the file before it writes the content, so that a
                 # crash would leave an empty file.
                 os.fsync(written.fileno())
             temporary.replace(path)
-        except OSError as error:
-            raise InputError(
-                f"cannot write {path}: {error.strerror or error}. Nothing was left behind."
-            ) from error
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}. {hint}") from error
 
 
 TEMPORARY = ".caelab-"
@@ -85,7 +78,9 @@ def temporary_file(folder: Path, suffix: str = "") -> Iterator[Path]:
         try:
             yield path
         finally:
-            path.unlink(missing_ok=True)
+            # What cannot be removed now is removed by the next process that makes one here.
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -288,6 +283,8 @@ def read_arrays(file: Path) -> "dict[str, NDArray[Any]]":
 def _read(file: Path, parse: Callable[[str], ContentT], kind: str = "") -> ContentT:
     try:
         return parse(file.read_bytes().decode())
+    except RecursionError as error:
+        raise InputError(f"cannot read {kind}{file}: it is nested too deeply.") from error
     except (OSError, ValueError, csv.Error) as error:
         # The text of an error of the system would have a number, and repeat the name of the file.
         why = error.strerror if isinstance(error, OSError) else None

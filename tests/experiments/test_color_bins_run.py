@@ -13,10 +13,10 @@ from caelab.errors import InputError
 from caelab.experiments import run as run_module
 from caelab.experiments.config import RunConfig
 from caelab.experiments.evaluate import evaluate
-from caelab.experiments.interrupt import Interrupted
 from caelab.experiments.run import run
 from caelab.experiments.run_directory import RunDirectory
 from caelab.experiments.setup import describe_run
+from caelab.interrupt import Interrupted
 from caelab.models.weights_file import load_model
 
 Small = Callable[..., RunConfig]

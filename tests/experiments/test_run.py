@@ -23,9 +23,9 @@ from caelab.errors import InputError
 from caelab.experiments import run as run_module
 from caelab.experiments.config import RunConfig, nest
 from caelab.experiments.evaluate import evaluate
-from caelab.experiments.interrupt import Interrupted
 from caelab.experiments.run import run
 from caelab.experiments.run_directory import RunDirectory
+from caelab.interrupt import Interrupted
 from caelab.kernels import simd
 from caelab.kernels.compiler import without_kernels
 from caelab.networks import describe, parser

@@ -241,3 +241,9 @@ def test_the_command_continues_a_run(finished: RunDirectory, tmp_path: Path) -> 
     answer = call("train", "conv8 conv3", "--from", "reference", "--data", "photos")
     assert isinstance(answer.exception, InputError)
     assert "conv8 pool conv12" in str(answer.exception)
+
+
+@pytest.mark.parametrize("start", [{"weights": 0, "run": "a"}, {"run": 1}, {"weights": ["a"]}])
+def test_a_start_of_another_type_is_refused(start: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="start"):
+        make_config({"start": start})

@@ -362,3 +362,15 @@ def test_a_file_that_cannot_be_read_is_said(write: Write, tmp_path: Path) -> Non
 def test_a_studys_base_is_its_first_variant(write: Write) -> None:
     study: Study = read_study(write(WHOLE))
     assert study.base is study.variants[0].config
+
+
+@pytest.mark.parametrize("seeds", [10**12, 10**30, "10001"])
+def test_more_seeds_than_any_study_has_are_refused(seeds: object) -> None:
+    with pytest.raises(InputError, match="10,000 seeds at most"):
+        read_seeds(seeds)
+
+
+def test_levels_that_are_nested_too_deeply_are_refused(write: Write) -> None:
+    deep = "[" * 400 + "1" + "]" * 400
+    with pytest.raises(InputError):
+        read_study(write(f'[study]\n[base]\nnetwork = "conv3"\n[factors]\nkernel = {deep}\n'))

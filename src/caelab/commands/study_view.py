@@ -8,9 +8,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from caelab.commands.output import echo, table
-from caelab.experiments.interrupt import Interrupted
 from caelab.experiments.study import Study
 from caelab.experiments.study_results import StudyRow
+from caelab.interrupt import Interrupted
 from caelab.progress import duration, live
 
 if TYPE_CHECKING:

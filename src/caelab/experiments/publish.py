@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from caelab.data.size import sides
 from caelab.errors import InputError
 from caelab.experiments.config import OPTIONS, RunConfig
 from caelab.experiments.run_directory import RunDirectory, read_config
@@ -43,7 +44,7 @@ ENVIRONMENT = (
 """Keys of a run's ``environment.json`` that the card keeps."""
 
 LIMITS = {
-    "reconstruct": "Fine detail is lost: {values:,} numbers hold an image of {size}×{size} pixels.",
+    "reconstruct": "Fine detail is lost: {values:,} numbers hold an image of {size} pixels.",
     "denoise": (
         "Made for {degradation}; it removes less noise of other kinds and strengths, or removes"
         " detail as well."
@@ -159,7 +160,9 @@ def train_command(config: RunConfig) -> str:
 
 def _limits(result: dict[str, Any], config: RunConfig) -> str:
     of_task = LIMITS[command_for(config.degradation)].format(
-        values=result["narrowest_size"], size=config.data.size, degradation=config.degradation
+        values=result["narrowest_size"],
+        size="{}×{}".format(*sides(config.data.size)),
+        degradation=config.degradation,
     )
     learned = (
         f"Learned from {'×'.join(map(str, config.data.shape[1:]))} images of {result['data']} alone"

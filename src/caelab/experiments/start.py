@@ -233,8 +233,8 @@ def start_tables(start: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: The model or run cannot be read.
     """
-    named = {name: start.get(name) for name in ("weights", "run")}
-    if sum(isinstance(value, str) for value in named.values()) != 1:
+    named = {name: start[name] for name in ("weights", "run") if start.get(name) is not None}
+    if len(named) != 1 or not all(isinstance(value, str) for value in named.values()):
         return {}
     found = read_start(StartConfig(**named))
     assert found is not None

@@ -65,6 +65,9 @@ SAME_THROUGHOUT = (
 TABLES = ("study", "base", "factors", "networks")
 """Tables of a study's file."""
 
+MAX_SEEDS = 10_000
+"""Largest number of seeds of a study."""
+
 STUDY_KEYS = ("name", "question", "seeds", "cross")
 """Keys of the table ``[study]``."""
 
@@ -167,7 +170,11 @@ def read_study(
     """
     reader = _Reader(file, yes=yes)
     stem = file.stem if isinstance(file, Path) else "study"
-    study = reader.study(stem, options or {}, None if seeds is None else read_seeds(seeds))
+    chosen = None if seeds is None else read_seeds(seeds)
+    try:
+        study = reader.study(stem, options or {}, chosen)
+    except RecursionError as error:
+        raise InputError("the values of the study are nested too deeply.") from error
     if reader.problems or study is None:
         count = len(reader.problems)
         many = "a mistake" if count == 1 else f"{count} mistakes"
@@ -193,7 +200,7 @@ def read_seeds(value: object) -> tuple[int, ...]:
         numbers = [int(word) for word in value.split(",") if word.strip()]
         listed = numbers if "," in value else numbers[0]
     if type(listed) is int:
-        listed = list(range(listed))
+        listed = list(range(min(listed, MAX_SEEDS + 1)))
     if (
         not isinstance(listed, list)
         or not listed
@@ -204,6 +211,8 @@ def read_seeds(value: object) -> tuple[int, ...]:
             f"`seeds` {value!r}: expected different whole numbers from 0 on, or one number: how"
             " many seeds."
         )
+    if len(listed) > MAX_SEEDS:
+        raise InputError(f"`seeds`: a study has {MAX_SEEDS:,} seeds at most.")
     return tuple(listed)
 
 

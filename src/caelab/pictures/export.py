@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from caelab.errors import InputError, missing_extra
 from caelab.files import replacing
+from caelab.interrupt import uninterrupted
 from caelab.models.card import ModelCard
 from caelab.models.image_model import ImageModel
 from caelab.pictures.backends.base import Geometry
@@ -105,7 +106,8 @@ def _translate(whole: nn.Module, *, channels: int, geometry: Geometry) -> Any:
     example = torch.rand(2, channels, *sides, generator=torch.Generator().manual_seed(0))
     # The exporter logs and warns about its own calls of PyTorch, which users cannot change.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
+    # The exporter answers an interruption with another try, so that Ctrl-C has to wait for its end.
+    with uninterrupted(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             program = torch.onnx.export(

@@ -10,7 +10,7 @@ from pathlib import Path
 from caelab.data.image_set import ImageSet
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
-from caelab.experiments.interrupt import Interrupted
+from caelab.interrupt import Interrupted
 from caelab.progress import hidden
 
 

@@ -30,7 +30,7 @@ from caelab.experiments.engines.base import (
     Started,
     train_job,
 )
-from caelab.experiments.interrupt import Interrupted, uninterrupted
+from caelab.interrupt import Interrupted, uninterrupted
 from caelab.processors import available_cores, available_memory, chosen_threads
 
 if TYPE_CHECKING:

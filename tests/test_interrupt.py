@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from caelab.experiments.interrupt import stop_requests, uninterrupted
+from caelab.interrupt import stop_requests, uninterrupted
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
