@@ -139,7 +139,7 @@ def test_a_folder_is_colorized_and_one_bad_file_does_not_stop_it(
     assert again.returncode == 1
     told = json.loads(again.stdout)
     assert told["failed"] == 4
-    assert told["pictures"][0]["error"] == "out/a.png exists already; --force overwrites."
+    assert told["pictures"][0]["error"] == "out/a.png exists already; --force overwrites it."
     assert told["pictures"][0]["target"] is None
     (place / "in" / "broken.png").unlink()
     assert caelab("colorize", "in", "-r", "-o", "out", "--force").returncode == 0
@@ -241,7 +241,7 @@ def test_truth_is_measured_where_it_is_known(caelab: Caelab, place: Path) -> Non
         ),
         (
             ("colorize", "--runtime", "onnx"),
-            "colorize has no ONNX file next to its weights. Make one, `caelab export",
+            "colorize has no ONNX file next to its weights. Make one by `caelab export",
         ),
         (("denoise", "-o", "notes.txt"), "notes.txt is a file without a picture's suffix"),
         (("denoise", "-o", "-"), "only one picture goes to standard output, and in is no file"),
@@ -418,7 +418,7 @@ def test_a_model_is_exported_and_needs_no_torch_then(caelab: Caelab, place: Path
 
     several = caelab("colorize", "gray.png", "--model", "c.onnx", "--variants", 2)
     assert several.returncode == 2
-    assert "gives one answer to a picture" in several.stderr
+    assert "gives only one result for a picture" in several.stderr
     assert (
         "PyTorch does not run"
         in caelab("colorize", "gray.png", "--model", "c.onnx", "--runtime", "torch").stderr
@@ -429,4 +429,4 @@ def test_a_model_is_exported_and_needs_no_torch_then(caelab: Caelab, place: Path
     Path("c.onnx").write_bytes(Path("c.onnx").read_bytes()[:300])
     damaged = caelab("colorize", "gray.png", "--model", "c.onnx")
     assert damaged.returncode == 2
-    assert "c.onnx is no ONNX model, or damaged" in damaged.stderr
+    assert "c.onnx is not an ONNX model, or it is damaged" in damaged.stderr

@@ -79,7 +79,9 @@ def test_one_that_cannot_be_processed_does_not_take_its_neighbors_along(
     errors = [outcome.error for outcome in outcomes]
     assert [error is None for error in errors] == [True, True, False, False, False, False]
     assert errors[3] == f"{folder / '3.png'}: three is not liked."
-    assert errors[5] == f"{folder / '5.png'}: it does not fit into memory. Reduce it."
+    assert (
+        errors[5] == f"{folder / '5.png'}: the picture does not fit into memory. Reduce its size."
+    )
 
 
 def test_what_exists_is_left_alone_before_any_work(folder: Path, tmp_path: Path) -> None:
@@ -94,7 +96,7 @@ def test_what_exists_is_left_alone_before_any_work(folder: Path, tmp_path: Path)
 
     jobs = find_jobs([str(folder)], output=str(out))
     errors = [outcome.error for outcome in work(jobs, process)]
-    assert errors[1] == f"{out / '1.png'} exists already; `force` overwrites."
+    assert errors[1] == f"{out / '1.png'} exists already; `force` overwrites it."
     assert seen == [0, 3, 5]
     assert (out / "1.png").read_text() == "mine"
     done = [outcome.error is None for outcome in work(jobs, process, force=True)]
@@ -257,7 +259,7 @@ def test_notes_of_reading_and_writing(tmp_path: Path) -> None:
     (outcome,) = work([job], transparent)
     assert outcome.notes == (
         "CMYK without a usable profile was converted to RGB",
-        "JPEG holds no transparency; the picture was laid on white",
+        "JPEG holds no transparency; the picture was put on white",
     )
 
 

@@ -120,22 +120,22 @@ def test_profile_and_exif_are_kept(format_: str, depth: type, wide_profile: byte
         (
             "JPEG",
             {"alpha": np.zeros((4, 4), np.uint8)},
-            "JPEG holds no transparency; the picture was laid on white",
+            "JPEG holds no transparency; the picture was put on white",
         ),
         (
             "JPEG",
             {"pixels": np.zeros((4, 4, 3), np.uint16)},
-            "JPEG holds 8 bits a channel here, not 16",
+            "16 bits a channel were reduced to 8 for JPEG",
         ),
         (
             "JPEG2000",
             {"pixels": np.zeros((4, 4, 3), np.uint16)},
-            "JPEG2000 holds 8 bits a channel here, not 16",
+            "16 bits a channel were reduced to 8 for JPEG2000",
         ),
         (
             "BMP",
             {"alpha": np.zeros((4, 4), np.uint8)},
-            "BMP holds no transparency; the picture was laid on white",
+            "BMP holds no transparency; the picture was put on white",
         ),
         ("BMP", {"metadata": Metadata(exif=b"Exif\0\0")}, "BMP does not hold: EXIF"),
         (
@@ -194,7 +194,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
         write_picture(tmp_path / "long.jpg", long)
     for name in ("a.gif", "a.txt", "a"):
         with pytest.raises(
-            InputError, match=r"has no suffix of a format that is written: \.avif, \.bmp"
+            InputError, match=r"has no suffix of a format that can be written: \.avif, \.bmp"
         ):
             write_picture(tmp_path / name, long)
     assert list(tmp_path.iterdir()) == []

@@ -181,24 +181,29 @@ def test_what_does_not_fit_is_said(
     for images, message in (
         (
             np.zeros((2, 3, 15, 16), np.float32),
-            "sides that are multiples of 2, not of 15×16 pixels",
+            "sides that are multiples of 2, not with 15×16 pixels",
         ),
-        (np.zeros((2, 2, 16, 16), np.float32), r"a batch of images is \(N, 1 or 3, H, W\)"),
-        (np.zeros((2, 3, 16, 16), np.int64), "int64 have no agreed white"),
-        (np.zeros((16, 16, 3), np.int32), "int32 have no agreed white"),
-        (np.full((16, 16, 3), 200.0), "floats of images are in"),
-        (np.full((2, 3, 16, 16), np.nan, np.float32), "floats of images are in"),
+        (
+            np.zeros((2, 2, 16, 16), np.float32),
+            r"a batch of images has the shape \(N, 1 or 3, H, W\)",
+        ),
+        (np.zeros((2, 3, 16, 16), np.int64), "which value is white in images of int64"),
+        (np.zeros((16, 16, 3), np.int32), "which value is white in images of int32"),
+        (np.full((16, 16, 3), 200.0), "images of floats must be in"),
+        (np.full((2, 3, 16, 16), np.nan, np.float32), "images of floats must be in"),
         (np.zeros(16, np.uint8), r"this is uint8 \(16,\)"),
         (np.zeros((16, 16, 5), np.uint8), r"\(16, 16, 5\)"),
     ):
         with pytest.raises(InputError, match=message):
             reconstructing.restore(images)
-    with pytest.raises(InputError, match=r"a code of \(1, 3, 8, 8\) is not one of"):
+    with pytest.raises(InputError, match=r"codes of shape \(1, 3, 8, 8\) do not fit the network"):
         reconstructing.decode(np.zeros((1, 3, 8, 8), np.float32))
     with pytest.raises(InputError, match="no image without the luma"):
         colorizing.decode(np.zeros((1, 2, 8, 8), np.float32))
     fixed = make(tmp_path / "d.safetensors", "conv2k4s4 dense4:none | dense4h4w4 up4 conv3")
-    with pytest.raises(InputError, match="takes batches of 16×16 pixels, not of 20×20"):
+    with pytest.raises(
+        InputError, match="takes batches of images with 16×16 pixels, not with 20×20"
+    ):
         fixed.restore(np.zeros((1, 3, 20, 20), np.float32))
     (tmp_path / "m.onnx").touch()
     with pytest.raises(InputError, match="is an ONNX file"):

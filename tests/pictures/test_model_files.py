@@ -56,7 +56,7 @@ def test_what_is_none_is_said_with_near_names(shelf: Path, monkeypatch: pytest.M
     assert "there is no model 'colourise'. Did you mean colorize?" in message
     assert "colorize, reference" in message
     monkeypatch.setattr(model_files, "FOLDER", shelf / "empty")
-    with pytest.raises(InputError, match="None ship with this copy"):
+    with pytest.raises(InputError, match="No models ship with this copy"):
         find_model("colorize")
 
 

@@ -133,7 +133,7 @@ def test_onnx_lies_beside(shelf: Path, run: Path, monkeypatch: pytest.MonkeyPatc
     assert b"tiny.safetensors" in graph  # which holds the weights
     assert str(Path(publishing.__file__).parents[2]).encode() not in graph
     (shelf.parent / "alone.onnx").write_bytes(graph)
-    with pytest.raises(InputError, match=r"alone\.onnx is no ONNX model, or damaged"):
+    with pytest.raises(InputError, match=r"alone\.onnx is not an ONNX model, or it is damaged"):
         open_model(shelf.parent / "alone.onnx")
     with pytest.raises(InputError, match="has no ONNX file next to its weights"):
         open_model(run, runtime="onnx")

@@ -304,7 +304,7 @@ def test_a_profile_that_cannot_be_used_is_kept_or_said(
     assert np.array_equal(color.pixels, colorize(tinting, [Picture(pixels=scene)])[0].pixels)
     (gray,) = colorize(tinting, [Picture(pixels=scene[..., :1], icc=b"no profile")])
     assert gray.icc is None
-    assert "the picture was taken for sRGB" in gray.notes[0]
+    assert "the picture was treated as sRGB" in gray.notes[0]
 
 
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
@@ -420,9 +420,7 @@ def test_transparent_pixels_are_filled(
 def test_a_picture_without_missing_pixels_is_refused_where_some_must_be(scene: np.ndarray) -> None:
     model = PictureModel(function=lambda images: images, degradation=parse_degradation("mask0.25"))
     for alpha in (None, np.ones(scene.shape[:2], np.uint8)):
-        with pytest.raises(
-            InputError, match="no pixel is wholly transparent, so that none is missing"
-        ):
+        with pytest.raises(InputError, match="no pixel is fully transparent, so none is missing"):
             restore(model, [Picture(pixels=scene, alpha=alpha)])
 
 

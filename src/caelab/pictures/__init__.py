@@ -1,4 +1,5 @@
-"""Pictures of any size through a trained model: files in, files out, memory bounded.
+"""Apply trained models to picture files of any size.
 
-With an ONNX model, everything but ``export``, ``load`` and ``backends.torch`` works without torch.
+With an ONNX model, all modules except ``export``, ``load`` and ``backends.torch`` work without
+PyTorch.
 """

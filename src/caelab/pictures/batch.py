@@ -1,4 +1,4 @@
-"""Process many pictures: read, process in batches, write; a failure does not stop the others."""
+"""Process many picture files in batches; a picture that fails does not stop the others."""
 
 import itertools
 import logging
@@ -19,27 +19,29 @@ from caelab.pictures.read import PIXEL_LIMIT, read_pages
 _LOGGER = logging.getLogger(__name__)
 
 BATCH_PIXELS = 2**20
-"""Small pictures are collected up to this many pixels and processed together."""
+"""Largest number of pixels in a batch of small pictures; a larger picture is processed alone."""
 
 WRITERS = 8
-"""Threads that write results: they wait for the disk more than they compute."""
+"""Number of threads that write results. It may exceed the number of cores, because these threads
+mostly wait for the disk."""
 
-NO_MEMORY = "it does not fit into memory. Reduce it."
-"""Message where a picture, or its result, is too large."""
+NO_MEMORY = "the picture does not fit into memory. Reduce its size."
+"""Message if the memory is too small for a picture or its result."""
 
 INPUT_LIMIT = 2**30
-"""Largest number of bytes that is read from standard input."""
+"""Largest number of bytes that are read from standard input or a pipe."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The end of a job.
+    """Result of one job, which may have failed.
 
     Attributes:
-        job: The job.
-        error: Message of the failure; ``None`` where it is done.
-        notes: What users should know.
-        metrics: Errors of the result against the truth, where they were compared and it is known.
+        job: The job that was done or has failed.
+        error: Message that says why the job failed; ``None`` if it was done.
+        notes: Remarks for the user, such as what the format of the result cannot store.
+        metrics: PSNR in dB and CIEDE2000 of the result against the truth, by name; empty if the
+            truth is not known or no comparison was drawn.
     """
 
     job: Job
@@ -51,7 +53,7 @@ class Outcome:
 Process = Callable[[Sequence[Picture]], list[Picture]]
 Compare = Callable[[Picture, Picture], Comparison]
 _Read = tuple[Job, list[Picture]]
-"""A job, and the pages of its picture."""
+"""A job and the pages of its source."""
 
 
 def work(
@@ -62,18 +64,19 @@ def work(
     force: bool = False,
     max_pixels: int = PIXEL_LIMIT,
 ) -> Iterator[Outcome]:
-    """Do every job, in order.
+    """Read, process and write the pictures of all jobs.
 
     Args:
-        jobs: What to read and to write.
-        process: Turns pictures into as many results, such as ``colorize`` with a model.
-        compare: Draws a picture next to its result, for the job's ``comparison``; of several pages,
-            the first.
+        jobs: Source and target of each picture.
+        process: Function that returns one result for each picture, such as ``colorize`` with a
+            model.
+        compare: Function that draws a picture next to its result; the drawing of a file's first
+            page is written to the job's ``comparison``. ``None`` draws nothing.
         force: Overwrite existing files.
-        max_pixels: Largest number of pixels of a file.
+        max_pixels: Largest number of pixels in a file, all pages together.
 
     Yields:
-        One outcome per job.
+        One outcome per job, in the order of the jobs.
     """
     worker = _Worker(process=process, compare=compare, force=force, max_pixels=max_pixels)
     waiting: list[_Read] = []
@@ -86,8 +89,7 @@ def work(
             yield Outcome(job=job, error=_message(job, error))
             continue
         waiting.append((job, pages))
-        # A picture that does not fit any more starts the next batch. A large one is a batch of its
-        # own.
+        # A picture that would make the batch too large starts the next batch.
         if sum(math.prod(page.size) for _, pages in waiting for page in pages) > BATCH_PIXELS:
             yield from worker.finish(waiting[:-1])
             waiting = waiting[-1:]
@@ -96,7 +98,7 @@ def work(
 
 @dataclass(frozen=True, kw_only=True)
 class _Worker:
-    """The steps of a job; the attributes are the arguments of :func:`work`."""
+    """Reads, processes and writes pictures; its attributes are the arguments of :func:`work`."""
 
     process: Process
     compare: Compare | None
@@ -104,7 +106,7 @@ class _Worker:
     max_pixels: int
 
     def read(self, job: Job) -> list[Picture]:
-        """Read the pages of a picture; refuse what cannot be written before any work is done."""
+        """Read the pages of a picture; raise an error if its result could not be written."""
         if job.target is not None:
             refuse_existing(job.target, force=self.force)
         if self.compare is not None:
@@ -116,14 +118,14 @@ class _Worker:
         return pages
 
     def finish(self, batch: Sequence[_Read]) -> Iterator[Outcome]:
-        """Process pictures together and write their results."""
+        """Process the pictures of a batch together, write the results and yield the outcomes."""
         if not batch:
             return
         try:
             flat = self.process([page for _, pages in batch for page in pages])
         except Exception as error:
             if len(batch) > 1:
-                # One of them fails: alone, each shows whether it is the one.
+                # At least one picture fails. Each is processed alone, which shows which one it is.
                 for one in batch:
                     yield from self.finish([one])
                 return
@@ -135,12 +137,12 @@ class _Worker:
             return
         left = iter(flat)
         results = [list(itertools.islice(left, len(pages))) for _, pages in batch]
-        # `map` keeps the order of the jobs, whichever is written first.
+        # `map` yields outcomes in the order of the jobs, whichever file is finished first.
         with ThreadPoolExecutor(WRITERS) as pool:
             yield from pool.map(self.write, batch, results)
 
     def write(self, read: _Read, results: Sequence[Picture]) -> Outcome:
-        """Write the pages of a result, and the comparison of the first one."""
+        """Write the results of a job's pages and, if wanted, the comparison of the first page."""
         job, pages = read
         notes = tuple(dict.fromkeys(note for page in results for note in page.notes))
         metrics: Mapping[str, float] = {}
@@ -148,7 +150,7 @@ class _Worker:
         try:
             if job.target is None:
                 sys.stdout.buffer.write(encode(results))
-                # Flushed here, so that an error of the reader belongs to this picture.
+                # Flushed now, so that a failure is reported for this picture, not for a later one.
                 sys.stdout.buffer.flush()
             else:
                 notes += write_picture(job.target, results, force=self.force)
@@ -157,9 +159,9 @@ class _Worker:
                 write_picture(job.comparison, comparison.picture, force=self.force)
                 metrics = comparison.metrics
         except BrokenPipeError:
-            raise  # the reader of standard output has ended, and so does the command
+            raise  # the program that reads standard output has ended, so this command ends too
         except OSError as failure:
-            # Only that of standard output is none of a file's, which say more.
+            # Files that cannot be written raise `InputError`, so this is about standard output.
             error = f"{job.name}: standard output cannot be written: {failure.strerror}."
         except Exception as failure:
             error = _message(job, failure)
@@ -167,12 +169,12 @@ class _Worker:
 
 
 def _message(job: Job, error: Exception) -> str:
-    """Return the message of a failure, which must not stop the other jobs."""
+    """Return the message that tells the user why a job failed."""
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, MemoryError):
         return f"{job.name}: {NO_MEMORY}"
-    # A mistake of this package is no fault of the picture, and must not look like one.
+    # A mistake in this package must not look like a damaged picture.
     _LOGGER.debug("while processing %s", job.name, exc_info=error)
     return (
         f"{job.name}: this is an error in caelab, please report it"
@@ -181,9 +183,9 @@ def _message(job: Job, error: Exception) -> str:
 
 
 def _read_stream(job: Job) -> bytes:
-    """Read the one picture that standard input, or another stream, holds."""
+    """Return the content of standard input or of another stream, which must be one picture."""
     try:
-        # One byte above the limit shows that there is more, without reading it.
+        # One byte above the limit shows that the stream is too long, without reading all of it.
         if job.source is None:
             content = sys.stdin.buffer.read(INPUT_LIMIT + 1)
         else:

@@ -1,6 +1,6 @@
-"""Color profiles (ICC): convert values of a picture to sRGB, which networks need, and back.
+"""Convert the values of a picture between its ICC color profile and sRGB.
 
-Conversions are relative colorimetric with black point compensation.
+The rendering intent is "relative colorimetric" with black point compensation.
 """
 
 import io
@@ -15,30 +15,30 @@ Bytes = NDArray[np.uint8]
 _SRGB = ImageCms.createProfile("sRGB")
 
 _SRGB_TOLERANCE = 3
-"""A profile counts as sRGB if each of its colors differs from sRGB by fewer levels of 255."""
+"""A profile counts as sRGB if its colors differ from sRGB by less than this, of 255 levels."""
 
 
 def to_srgb(values: Bytes, icc: bytes) -> Bytes:
     """Convert gray, RGB or CMYK values ``uint8 (H, W, 1, 3 or 4)`` to sRGB ``uint8 (H, W, 3)``.
 
     Args:
-        values: What to convert.
-        icc: Content of their profile.
+        values: Values in the color space of the profile.
+        icc: Content of the ICC profile.
 
     Raises:
-        ValueError: The profile is damaged, or of another kind of values.
+        ValueError: The profile is damaged, or is for another number of channels.
     """
     return _converted(values, {1: "L", 3: "RGB", 4: "CMYK"}[values.shape[2]], icc, None)
 
 
 def from_srgb(values: Bytes, icc: bytes) -> Bytes:
-    """Convert sRGB ``uint8 (H, W, 3)`` to the values of an RGB profile, of the same type."""
+    """Convert sRGB ``uint8 (H, W, 3)`` to the color space of an RGB profile, in the same shape."""
     return _converted(values, "RGB", None, icc)
 
 
 def is_wide(icc: bytes) -> bool:
     """Return whether a profile is for RGB values and differs visibly from sRGB."""
-    # Profiles of the same colors differ in bytes, so colors are compared: 6 × 6 × 6 of them.
+    # Profiles of the same color space may differ in bytes, so 6 × 6 × 6 colors are compared.
     colors = np.indices((6, 6, 6), np.uint8).reshape(3, 1, -1).transpose(1, 2, 0) * 51
     try:
         return bool(np.abs(to_srgb(colors, icc).astype(int) - colors).max() >= _SRGB_TOLERANCE)
@@ -52,7 +52,7 @@ def to_image(values: NDArray[Any]) -> Image.Image:
 
 
 def _converted(values: Bytes, mode: str, source: bytes | None, target: bytes | None) -> Bytes:
-    """Convert between two profiles; ``None`` means sRGB."""
+    """Convert from the profile ``source`` to ``target``; ``None`` means sRGB."""
     try:
         from_profile, to_profile = (
             ImageCms.ImageCmsProfile(io.BytesIO(icc) if icc is not None else _SRGB)

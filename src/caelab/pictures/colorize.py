@@ -1,4 +1,4 @@
-"""Colorize pictures: chroma at the scale that the network knows, luma at full size.
+"""Colorize pictures: predict chroma at a reduced size, and keep the luma of the full size.
 
 picture ──► luma, reduced ──► network ──► chroma ──► joint bilateral upsampling ──┐
    └──────► luma at full size ─────────────────────────────────────────────────► merge ──► RGB
@@ -21,15 +21,14 @@ from caelab.pictures.picture import Floats, Picture, from_planes, to_planes
 from caelab.pictures.tiles import batches
 
 STRIP_PIXELS = 2**16
-"""Pixels that are brought to full size at a time: the arrays stay in the processor's cache."""
+"""Number of pixels colored at a time, so few that the arrays stay in the processor's cache."""
 
 THUMBNAIL = 1.5
-"""Factor between the size at which the network sees pictures and that of its training images, where
-its card names none for photographs."""
+"""Default scale: shorter side at which the network sees a picture, in units of the training images'
+side."""
 
 MAX_ASPECT = 8
-"""A view for the network is at most this many times longer than wide; longer pictures are squeezed
-for it."""
+"""Largest ratio of the sides of the network's input; a longer picture is squeezed to this ratio."""
 
 
 def colorize(
@@ -40,28 +39,30 @@ def colorize(
     saturation: float | None = None,
     threads: int = 2,
 ) -> list[Picture]:
-    """Color pictures; their luma stays as it is, within the rounding of their values.
+    """Color pictures, and keep their luma up to rounding.
 
-    The network sees each picture resized so that its shorter side has about ``scale`` pixels, and
-    its chroma at several scales is averaged. A picture of exactly that size gets the network's
-    chroma as it is. Chroma is merged once, at full size, with the picture's own luma.
+    The network sees each picture resized so that its shorter side is about as long as the scale
+    says. If there are several scales, the mean of the predicted chroma is used. Chroma is enlarged
+    to the size of the picture, unless it already has that size, and merged with the picture's luma.
 
     Args:
-        model: Model of gray images that returns chroma, or RGB whose YCbCr chroma is used.
-        pictures: Those of one size go through the network together. Colors that they have are
-            ignored.
-        scales: Shorter sides in pixels. By default those of the model for photographs; for smaller
-            pictures, or where it has none, 1.5 times the training images' side, but no more than
-            the picture has, and no less than that side.
-        saturation: Factor of the chroma; by default that of the model for photographs, or 1.
-        threads: Threads that bring the colors to full size.
+        model: Model that maps luma to chroma, or to RGB, of which only the YCbCr chroma is used.
+        pictures: Pictures to color; colors that they already have are ignored. Resized pictures of
+            equal size go through the network together.
+        scales: Shorter sides, in pixels, at which the network sees each picture. By default
+            ``model.scales`` for pictures that are at least as large as all of these; for others the
+            picture's shorter side, limited to 1 to 1.5 times the training images' side. A network
+            that takes a single size ignores scales.
+        saturation: Factor of the chroma. By default ``model.saturation`` where ``model.scales``
+            are the default, and 1 for other pictures.
+        threads: Number of threads that enlarge and merge the chroma.
 
     Returns:
-        RGB pictures with the depth, alpha, EXIF and RGB profile of the inputs.
+        RGB pictures with the bit depth, alpha, metadata and RGB profile of the inputs.
 
     Raises:
-        InputError: A scale is below 1, there is none, or the model gives values that are not
-            finite.
+        InputError: ``scales`` is empty or has a number below 1, or the model returns values that
+            are not finite.
 
     >>> def orange(gray):
     ...     return np.full((len(gray), 2, *gray.shape[2:]), [[[-0.2]], [[0.15]]], np.float32)
@@ -71,26 +72,37 @@ def colorize(
     [182, 118, 38]
     """
     if scales is not None and (not scales or min(scales) < 1):
-        raise InputError("to colorize, at least one scale is needed, of 1 pixel or more.")
+        raise InputError(
+            "to colorize, at least one scale is needed, and each must be 1 pixel or more."
+        )
     prepared = [_in_srgb_gray(picture) for picture in pictures]
-    # Views of equal size share a batch, of whichever picture and scale.
-    views: dict[Size, list[int]] = defaultdict(list)
-    for index, picture in enumerate(prepared):
-        for scale in scales or (model.scales if _is_photograph(picture, model) else (None,)):
-            views[_view_size(picture.size, scale, model)].append(index)
-    found: list[list[Floats]] = [[] for _ in pictures]
-    for size, members in views.items():
-        for batch in batches(members, pixels=size[0] * size[1]):
-            chroma = _predict(model, np.stack([_view(prepared[index], size) for index in batch]))
-            for index, own in zip(batch, chroma, strict=True):
-                found[index].append(own)
+    predictions = _predict_at_scales(model, prepared, scales)
     space = SPACES[model.color_space or "ycbcr"]
     return [
         _merge_at_full_size(
             picture, _saturation(picture, saturation, model) * _mean(chroma), space, threads=threads
         )
-        for picture, chroma in zip(prepared, found, strict=True)
+        for picture, chroma in zip(prepared, predictions, strict=True)
     ]
+
+
+def _predict_at_scales(
+    model: PictureModel, pictures: Sequence[Picture], scales: Sequence[int] | None
+) -> list[list[Floats]]:
+    """Return the chroma ``(2, h, w)`` predicted for each picture at each scale."""
+    # A view is a picture resized for the network. Views of equal size share a batch, even if they
+    # are of different pictures or scales.
+    views: dict[Size, list[int]] = defaultdict(list)
+    for index, picture in enumerate(pictures):
+        for scale in scales or (model.scales if _is_photograph(picture, model) else (None,)):
+            views[_view_size(picture.size, scale, model)].append(index)
+    predictions: list[list[Floats]] = [[] for _ in pictures]
+    for size, members in views.items():
+        for batch in batches(members, pixels=size[0] * size[1]):
+            chroma = _predict(model, np.stack([_view(pictures[index], size) for index in batch]))
+            for index, own in zip(batch, chroma, strict=True):
+                predictions[index].append(own)
+    return predictions
 
 
 def _saturation(picture: Picture, saturation: float | None, model: PictureModel) -> float:
@@ -100,29 +112,30 @@ def _saturation(picture: Picture, saturation: float | None, model: PictureModel)
 
 
 def _is_photograph(picture: Picture, model: PictureModel) -> bool:
-    """Say whether a picture is as large as those for which the model's scales were chosen."""
+    """Return whether a picture is at least as large as the model's scales for photographs."""
     return bool(model.scales) and min(picture.size) >= max(model.scales)
 
 
 def _in_srgb_gray(picture: Picture) -> Picture:
-    """Bring a gray picture with a profile of its own to sRGB's gray; leave any other as it is."""
+    """Convert a gray picture with a gray profile to the gray of sRGB; return others unchanged."""
     if picture.icc is None or picture.pixels.shape[2] != 1:
         return picture
     if picture.icc[16:20] == b"RGB ":
-        # The header says that the profile is for colors, which the result has.
+        # The profile's header says that it is for RGB. It is kept, because the result is RGB.
         return replace(picture, pixels=picture.pixels.repeat(3, axis=2))
     try:
         curve = to_srgb(np.arange(256, dtype=np.uint8).reshape(1, 256, 1), picture.icc)[0, :, 1]
     except ValueError as error:
-        note = f"{error}; the picture was taken for sRGB"
+        note = f"{error}; the picture was treated as sRGB"
         return replace(picture, icc=None, notes=(*picture.notes, note))
-    # By a table of all levels, as a profile converts 8 bits only.
+    # Pillow applies a profile to 8 bits only, so a table of all levels is interpolated.
     levels = np.interp(np.linspace(0, 255, picture.most + 1), np.arange(256), curve)
     pixels = np.rint(levels * (picture.most / 255)).astype(picture.pixels.dtype)[picture.pixels]
     return replace(picture, icc=None, pixels=pixels)
 
 
 def _view_size(size: Size, scale: int | None, model: PictureModel) -> Size:
+    """Return the size of the network's input for a picture of ``size``."""
     if (fixed := model.geometry.fixed) is not None:
         return fixed, fixed
     multiple, shorter = model.geometry.multiple, min(size)
@@ -134,7 +147,7 @@ def _view_size(size: Size, scale: int | None, model: PictureModel) -> Size:
 
 
 def _view(picture: Picture, size: Size) -> Floats:
-    """Return the network's input: sRGB's luma, ``float32 (1, h, w)`` in [0, 1]."""
+    """Resize a picture, and return its luma in sRGB, ``float32 (1, h, w)`` in [0, 1]."""
     seen = picture.reduced(size, Image.Resampling.LANCZOS)
     if (profile := picture.wide_profile) is not None:
         seen = to_srgb(seen, profile)
@@ -142,14 +155,14 @@ def _view(picture: Picture, size: Size) -> Floats:
 
 
 def _predict(model: PictureModel, views: Floats) -> Floats:
-    """Return chroma, ``float32 (N, 2, h, w)``, for gray views ``(N, 1, h, w)``."""
-    # Of RGB only the chroma counts: the luma is the picture's own.
+    """Predict chroma ``float32 (N, 2, h, w)`` from gray views ``(N, 1, h, w)``."""
     outputs = model(views if model.channels == 1 else views.repeat(model.channels, axis=1))
+    # Only the chroma of predicted RGB is used, because the luma comes from the picture.
     return outputs if model.color_space else SPACES["ycbcr"].chroma(outputs)
 
 
 def _mean(predictions: Sequence[Floats]) -> Floats:
-    """Return the mean of chroma ``(2, h, w)`` of several sizes, at the largest size."""
+    """Enlarge predictions of chroma ``(2, h, w)`` to the largest size, and average them."""
     height, width = max((chroma.shape[1:] for chroma in predictions), key=np.prod)
     enlarged = [
         resized(chroma, (height, width), Image.Resampling.BICUBIC) for chroma in predictions
@@ -163,7 +176,8 @@ def _merge_at_full_size(
 ) -> Picture:
     """Enlarge chroma ``(2, h, w)`` and merge it with the picture's luma, strip by strip."""
     if (profile := picture.wide_profile) is not None:
-        # The same colors in the picture's own numbers, so that its luma in these stays as it is.
+        # The prediction is in sRGB. It is converted to the picture's color space, in which the luma
+        # must stay the same.
         srgb = merge(_view(picture, chroma.shape[1:]), chroma, space, gamut="desaturate")
         space = SPACES["ycbcr"]
         own = from_srgb(from_planes(srgb, np.uint8), profile)
@@ -175,7 +189,7 @@ def _merge_at_full_size(
     guided = GuidedChroma(chroma, size=picture.size, guide=guide)
     height, width = picture.size
     pixels = np.empty((height, width, 3), picture.pixels.dtype)
-    # Strips are independent: threads share them, and memory does not grow with the picture.
+    # Threads color strips of rows, so that temporary arrays do not grow with the picture.
     rows = max(1, STRIP_PIXELS // width)
 
     def color(top: int) -> None:

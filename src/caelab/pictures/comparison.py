@@ -1,4 +1,4 @@
-"""A picture of a source, its result and, if it is known, the truth, with the errors."""
+"""Draw a picture, its result and, if it is known, the truth side by side, with the errors."""
 
 import itertools
 from dataclasses import dataclass
@@ -12,29 +12,31 @@ from caelab.pictures.color_profile import to_srgb
 from caelab.pictures.picture import Picture, from_planes, to_planes
 
 MAX_SIDE = 1024
-"""Largest side of a panel in pixels; the errors are computed at full size."""
+"""Largest side, in pixels, at which a picture is drawn; errors are computed at full size."""
 
 STRIP_PIXELS = 2**20
-"""Pixels whose errors are computed at a time."""
+"""Number of pixels whose errors are computed at a time."""
 
 TINT = 2.5 / 255
-"""Deviation of the chroma from a tint, as root mean square, above which a picture has colors."""
+"""A picture has colors if the root mean square difference between its chroma, in [−0.5, 0.5], and a
+single tint is larger than this."""
 
 TINT_SIDE, TINT_LEVELS = 128, 32
-"""Longer side in pixels of the reduced picture that is tested for a tint, and brightness levels."""
+"""Longer side, in pixels, to which a picture is reduced for the test for a tint, and number of
+brightness levels in this test."""
 
 _GAP, _LINE = 8, 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Result of :func:`compare`.
+    """A drawing of pictures side by side, and the errors of the result.
 
     Attributes:
-        picture: The panels next to one another.
-        metrics: ``psnr`` in dB (of all values on [0, 1]; infinite where nothing differs) and
-            ``ciede2000``, the mean color difference over pixels, of the result against the truth;
-            empty where the truth is not known.
+        picture: The drawing.
+        metrics: Errors of the result against the truth: ``psnr`` in dB, infinite if both are equal,
+            and ``ciede2000``, the mean color difference over pixels. Empty if the truth is not
+            known.
     """
 
     picture: Picture
@@ -42,12 +44,15 @@ class Comparison:
 
 
 def compare(source: Picture, result: Picture, *, truth: Picture | None = None) -> Comparison:
-    """Draw panels of the source, the result and, if it is known and not the source, the truth.
+    """Draw the source and the result side by side, and the truth if it is known.
+
+    The truth is not drawn if it is the source itself.
 
     Args:
         source: Picture from which the result was made.
-        result: Picture of the same size.
-        truth: Picture of the same size; its color profile is taken for that of the result.
+        result: The result, of the same size.
+        truth: Picture that the result should equal, of the same size, or ``None``. Errors compare
+            the stored values, so it should have the color profile of the result.
 
     >>> gray, darker = (Picture(pixels=np.full((8, 9, 1), v, np.uint8)) for v in (102, 51))
     >>> round(compare(gray, darker, truth=gray).metrics["psnr"], 2)
@@ -94,9 +99,10 @@ def compare_with_source(source: Picture, result: Picture) -> Comparison:
 
 
 def has_color(picture: Picture) -> bool:
-    """Return whether a picture has colors, and is neither gray nor in one tint such as sepia.
+    """Return whether a picture is neither gray nor of a single tint, such as sepia.
 
-    A tint is a single hue that is equally strong at all pixels of one brightness.
+    In a single tint, all pixels have the same hue, and those of equal brightness are equally
+    saturated.
     """
     scale = min(1, TINT_SIDE / max(picture.size))
     height, width = (max(1, round(side * scale)) for side in picture.size)
@@ -107,6 +113,8 @@ def has_color(picture: Picture) -> bool:
     chroma = SPACES["ycbcr"].chroma(seen).reshape(2, -1)
     mean = chroma.mean(axis=1)
     hue = mean / max(float(np.hypot(*mean)), 1e-9)
+    # In a single tint, chroma along the mean hue depends on the brightness only, and chroma across
+    # the hue is 0.
     along, across = hue @ chroma, np.array([-hue[1], hue[0]]) @ chroma
     counts = np.maximum(np.bincount(levels), 1)
     of_level = np.bincount(levels, along) / counts
@@ -115,11 +123,12 @@ def has_color(picture: Picture) -> bool:
 
 
 def without_color(picture: Picture) -> Picture:
-    """Return the luma of a picture, the input of colorizing."""
+    """Return the luma of a picture as a gray picture without alpha, metadata and profile."""
     return Picture(pixels=from_planes(luminance(to_planes(picture.pixels)), picture.pixels.dtype))
 
 
 def _panel(picture: Picture) -> Image.Image:
+    """Reduce a picture to at most ``MAX_SIDE`` pixels a side, and convert it to sRGB."""
     scale = min(1, MAX_SIDE / max(picture.size))
     height, width = (max(1, round(side * scale)) for side in picture.size)
     values = picture.reduced((height, width), Image.Resampling.LANCZOS)
@@ -129,13 +138,13 @@ def _panel(picture: Picture) -> Image.Image:
 
 
 def _errors(result: Picture, truth: Picture) -> dict[str, float]:
-    """Return PSNR and mean CIEDE2000, computed strip by strip."""
+    """Return the PSNR in dB and the mean CIEDE2000 of a result."""
     from skimage.color import deltaE_ciede2000
 
     height, width = truth.size
     rows = max(1, STRIP_PIXELS // width)
     sums = np.zeros(2)
-    # In strips, because CIEDE2000 needs many arrays of the size of its input.
+    # Computed in strips of rows, because CIEDE2000 needs many arrays of the size of its input.
     for top in range(0, height, rows):
         pair = [gray_rgb(to_planes(each.pixels[top : top + rows])) for each in (truth, result)]
         differences = deltaE_ciede2000(  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Write a picture to a file in its own format, with its metadata, atomically."""
+"""Encode pictures with their metadata, and write them to files."""
 
 import io
 import struct
@@ -18,30 +18,30 @@ from caelab.pictures.picture import Picture, to_eight_bits
 from caelab.pictures.write_png_tiff import write_png, write_pnm, write_tiff
 
 JPEG_QUALITY = 95
-"""Quality of lossy results if the quality of the source is not known."""
+"""Quality of lossy results, out of 100. A JPEG made from a JPEG is compressed like its source."""
 
 
 def write_picture(
     path: Path, picture: Picture | Sequence[Picture], *, force: bool = False
 ) -> tuple[str, ...]:
-    """Write a picture, or several pages, atomically, in the format that the path's suffix names.
+    """Write a picture, or several pages, in the format that the path's suffix names.
 
     Args:
         path: Path of the file.
-        picture: What is written.
+        picture: The picture, or the pages or frames of the file in order.
         force: Overwrite an existing file.
 
     Returns:
-        Notes on what could not be kept.
+        Notes on what the format could not store.
 
     Raises:
         InputError: The file exists and ``force`` is false, the suffix is unknown, or the format
-            cannot hold the picture.
+            cannot hold the picture. No partial file is left.
     """
     refuse_existing(path, force=force)
     pages = [picture] if isinstance(picture, Picture) else picture
     format_ = format_for(path, pages)
-    # Written to a temporary file that is renamed, so that no reader sees half a picture.
+    # A temporary file is written and renamed, so that no other program reads half a picture.
     with replacing(path) as temporary, temporary.open("wb") as stream:
         return save(stream, pages, format_.name, name=printable(path))
 
@@ -50,12 +50,13 @@ def format_for(path: Path, pages: Sequence[Picture]) -> Format:
     """Return the format that a path's suffix names.
 
     Raises:
-        InputError: There is none, it needs a package, or it does not hold so many pages.
+        InputError: The suffix names no format that is written, the package of the format is not
+            installed, or the format cannot hold several pages.
     """
     format_ = SUFFIX_FORMATS.get(path.suffix.lower())
     if format_ is None or not format_.written:
         raise InputError(
-            f"{printable(path)} has no suffix of a format that is written:"
+            f"{printable(path)} has no suffix of a format that can be written:"
             f" {', '.join(WRITTEN_SUFFIXES)}."
         )
     if not format_.available:
@@ -72,10 +73,11 @@ def format_for(path: Path, pages: Sequence[Picture]) -> Format:
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:
-    """Check that ``path`` is free, or an ordinary file and ``force`` is true, and not too long.
+    """Check that a file may be written to ``path``.
 
     Raises:
-        InputError: It exists, or no file can have this name.
+        InputError: The path is a folder, a file exists there and ``force`` is false, or no file can
+            have this name.
     """
     try:
         taken = path.is_dir() or (not force and (path.exists() or path.is_symlink()))
@@ -85,15 +87,15 @@ def refuse_existing(path: Path, *, force: bool) -> None:
             f"cannot write {printable(path)}: {reason}. Name another `output`."
         ) from error
     if taken:
-        what = "is a folder" if path.is_dir() else "exists already; `force` overwrites"
+        what = "is a folder" if path.is_dir() else "exists already; `force` overwrites it"
         raise InputError(f"{printable(path)} {what}.")
 
 
 def encode(picture: Picture | Sequence[Picture]) -> bytes:
-    r"""Return the content of a picture's file in its own format, PNG for GIF.
+    r"""Return the bytes of a file in the picture's own format, or a PNG in place of a GIF.
 
     Raises:
-        InputError: The format cannot hold it.
+        InputError: The format cannot hold the picture.
 
     >>> encode(Picture(pixels=np.zeros((2, 3, 3), np.uint16)))[:4]
     b'\x89PNG'
@@ -108,13 +110,14 @@ def encode(picture: Picture | Sequence[Picture]) -> bytes:
 def save(stream: BinaryIO, pages: Sequence[Picture], format_: str, *, name: str) -> tuple[str, ...]:
     """Write a picture to an open file.
 
-    The result is lossless if the format is; a WebP is lossless if the picture's own file was. A
-    JPEG is compressed as its source was. Other results have high quality and chroma at full size.
+    BMP, JPEG 2000, PNG, PNM and TIFF are written without losses, and so is WebP if the source file
+    was lossless. A JPEG whose source was a JPEG is compressed in the same way. Other results have
+    the quality ``JPEG_QUALITY``.
 
     Args:
-        stream: Open file.
-        pages: What is written: the pages of a TIFF, the frames of an animation, or one picture.
-        format_: Pillow's name of the format.
+        stream: Seekable file, open for writing.
+        pages: Pages of a TIFF, frames of an animation, or one picture.
+        format_: Pillow's name of the format, such as ``"TIFF"``.
         name: Name of the picture in messages.
 
     Returns:
@@ -145,7 +148,7 @@ def save(stream: BinaryIO, pages: Sequence[Picture], format_: str, *, name: str)
                 stream.seek(0, io.SEEK_END)
                 stream.write(jp2_boxes(first.metadata))
     except (ValueError, KeyError, OSError, OverflowError, RuntimeError, struct.error) as error:
-        # Errors of the disk have a number; those of an encoder have none.
+        # Errors of the disk have a number and are raised unchanged. Errors of an encoder have none.
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise InputError(f"{name} cannot be written as {format_}: {error}.") from error
@@ -153,20 +156,21 @@ def save(stream: BinaryIO, pages: Sequence[Picture], format_: str, *, name: str)
 
 
 def _fitted(picture: Picture, format_: Format) -> tuple[Picture, list[str]]:
-    """Return what the format can hold of a picture, and notes on the rest."""
+    """Reduce a picture to what the format can store; return it with notes on what was lost."""
     notes = []
     holds = format_.holds
     sixteen = "16 bits" in holds or ("16 bits of gray" in holds and picture.channels == 1)
     if picture.most > 255 and (not sixteen or picture.duration is not None):
-        notes.append(f"{format_.name} holds 8 bits a channel here, not 16")
+        notes.append(f"16 bits a channel were reduced to 8 for {format_.name}")
         alpha = None if picture.alpha is None else to_eight_bits(picture.alpha)
         picture = replace(picture, pixels=to_eight_bits(picture.pixels), alpha=alpha)
     if picture.alpha is not None and "alpha" not in holds:
-        notes.append(f"{format_.name} holds no transparency; the picture was laid on white")
+        notes.append(f"{format_.name} holds no transparency; the picture was put on white")
         opacity = picture.alpha[..., None].astype(np.float32) / picture.most
         laid = picture.pixels * opacity + picture.most * (1 - opacity)
         picture = replace(picture, pixels=np.rint(laid).astype(picture.pixels.dtype), alpha=None)
-    # Pillow cannot write gray with alpha in four formats, nor can it read such a 16-bit TIFF.
+    # Pillow cannot write gray with alpha as AVIF, HEIF or WebP, and cannot read it from a 16-bit
+    # TIFF. RGB with three equal channels is written instead.
     deep_tiff = format_.name == "TIFF" and picture.most > 255
     if picture.channels == 2 and (format_.name in ("AVIF", "HEIF", "WEBP") or deep_tiff):
         picture = replace(picture, pixels=picture.pixels.repeat(3, axis=2))
@@ -174,11 +178,12 @@ def _fitted(picture: Picture, format_: Format) -> tuple[Picture, list[str]]:
     if picture.icc and "profile" not in holds:
         wide = picture.wide_profile
         if wide and picture.most == 255:
-            # Without the profile, the values would mean other colors.
+            # Without the profile, the stored values would show other colors.
             picture = replace(picture, pixels=to_srgb(picture.pixels, wide))
-            notes.append(f"{format_.name} holds no color profile; the colors became sRGB")
+            notes.append(f"{format_.name} holds no color profile; colors were converted to sRGB")
         elif wide or picture.pixels.shape[2] == 1:
-            # A note is needed for 16-bit RGB and for gray; a profile of sRGB is not missed.
+            # Users must know that 16-bit RGB or gray loses its profile. RGB without a profile is
+            # taken as sRGB, so the loss of an sRGB profile changes nothing.
             lost = ["color profile", *lost]
         picture = replace(picture, icc=None)
     if lost:
@@ -187,13 +192,13 @@ def _fitted(picture: Picture, format_: Format) -> tuple[Picture, list[str]]:
 
 
 def _options(picture: Picture, format_: str) -> dict[str, Any]:
-    """Return Pillow's options for writing a format."""
+    """Return the options with which Pillow writes a picture in a format."""
     by_format: dict[str, dict[str, Any]] = {
         "AVIF": {"quality": JPEG_QUALITY, "subsampling": "4:4:4"},
         # Many devices cannot show HEIF with chroma at full size.
         "HEIF": {"quality": JPEG_QUALITY, "chroma": 420},
-        # Optimizing makes a small file smaller by a seventh, but a large one only by 3%, in twice
-        # the time.
+        # Optimization saves a seventh of a small file, but only 3% of a large one, and doubles the
+        # time.
         "JPEG": {"subsampling": 0, "optimize": picture.pixels.size < 2**16},
         "JPEG2000": {"irreversible": False},
         "JXL": {"quality": JPEG_QUALITY},

@@ -1,4 +1,4 @@
-"""Export a model to ONNX, for any number and size of images, and compare it with PyTorch."""
+"""Export a model to ONNX, for images of any number and size, and compare it with PyTorch."""
 
 import json
 import logging
@@ -22,7 +22,7 @@ from caelab.pictures.backends.onnx import FORMAT, INPUT, OUTPUT, import_onnxrunt
 from caelab.pictures.backends.torch import on_arrays, torch_picture_model
 
 TOLERANCE = 1e-4
-"""Largest accepted difference from PyTorch, on a range of 1: a fortieth of an 8-bit level."""
+"""Largest accepted difference from PyTorch, on a range of 1: a fortieth of an 8-bit step."""
 
 WEIGHTS = "model.network."
 """Prefix that the exporter adds to the names of the network's weights."""
@@ -31,32 +31,35 @@ WEIGHTS = "model.network."
 def export_onnx(
     model: ImageModel, file: Path, *, card: ModelCard, weights: Path | None = None
 ) -> float:
-    """Write a model as ONNX.
+    """Write a model to an ONNX file, and check that it computes the same as in PyTorch.
 
-    The graph takes images ``float32 (N, C, H, W)`` in [0, 1] and returns what
-    :meth:`ImageModel.answer` does: an image in [0, 1], or a colorizer's chroma. Normalization and
-    test-time augmentation are inside. N, H and W are free: images whose sides are no multiple of
-    the network's stride are extended by repeating the border, and the output is cropped. A network
-    with ``dense`` takes one size only. The metadata hold the card and what :func:`load_onnx` needs.
+    The graph takes images ``float32 (N, C, H, W)`` in [0, 1]. Like :meth:`ImageModel.answer`, it
+    returns images in [0, 1], or the chroma that a colorizer predicts. Normalization and test-time
+    augmentation are part of the graph. N, H and W can have any value: images whose sides are not
+    multiples of the network's stride are extended by repeating the border, and the output is
+    cropped. Only a network with a ``dense`` layer takes a single size. The metadata of the file
+    contain the card and whatever else :func:`load_onnx` needs.
 
     Args:
         model: Model on the CPU; it is put into evaluation mode.
         file: Path of the new file, written atomically.
-        card: Card of the model.
-        weights: The model's safetensors file in the folder of ``file``: the graph refers to the
-            weights in it. Without it, the graph contains the weights.
+        card: Card that describes the model.
+        weights: The model's safetensors file, in the folder of ``file``. The graph then refers to
+            the weights in this file. Otherwise the graph contains the weights.
 
     Returns:
-        Largest difference from PyTorch over several shapes.
+        Largest difference between the results of ONNX and PyTorch, for random images of several
+        shapes.
 
     Raises:
-        InputError: Packages are missing, the model cannot be exported, or the results differ.
+        InputError: Packages are missing, the model cannot be exported, or the results differ by
+            more than ``TOLERANCE``.
     """
     channels = len(card.mean)
     geometry = torch_picture_model(model, card, torch.device("cpu")).geometry
     # The graph itself pads, so that programs in other languages need not know the stride.
     whole = _AnySize(model, geometry.multiple).eval()
-    import_onnxruntime()  # to fail before the work
+    import_onnxruntime()  # fails before the work if it is not installed
     try:
         import onnx
         import onnxscript  # noqa: F401
@@ -82,14 +85,14 @@ def export_onnx(
 
 
 class _AnySize(nn.Module):
-    """A model for images of any size: sides are padded to the next multiple of its stride."""
+    """A model for images of any size, which are padded to multiples of the network's stride."""
 
     def __init__(self, model: ImageModel, multiple: int) -> None:
         super().__init__()
         self.model, self.multiple = model, multiple
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map ``(N, C, H, W)`` to ``(N, C', H, W)``."""
+        """Return the model's answer ``(N, C', H, W)`` to images ``(N, C, H, W)``."""
         if self.multiple == 1:
             return self.model.answer(images)
         height, width = images.shape[2:]
@@ -101,7 +104,7 @@ class _AnySize(nn.Module):
 def _translate(whole: nn.Module, *, channels: int, geometry: Geometry) -> Any:
     """Return the module as an ONNX ``ModelProto`` whose free dimensions are named."""
     names = {0: "batch"} if geometry.fixed else {0: "batch", 2: "height", 3: "width"}
-    # The exporter takes dimensions of equal size for one dimension, so height and width differ.
+    # Height and width differ, because the exporter would treat equal sizes as one dimension.
     sides = [geometry.fixed or factor * geometry.multiple for factor in (10, 12)]
     example = torch.rand(2, channels, *sides, generator=torch.Generator().manual_seed(0))
     # The exporter logs and warns about its own calls of PyTorch, which users cannot change.
@@ -123,9 +126,9 @@ def _translate(whole: nn.Module, *, channels: int, geometry: Geometry) -> Any:
             raise InputError(f"the network cannot be exported to ONNX: {error}") from error
     assert program is not None
     proto = program.model_proto
-    del proto.graph.value_info[:]  # shapes in the exporter's names; onnxruntime finds them itself
+    del proto.graph.value_info[:]  # shapes that onnxruntime infers itself
     for node in proto.graph.node:
-        del node.metadata_props[:]  # the lines of Python that each came from
+        del node.metadata_props[:]  # which line of Python made the node
     for value in (*proto.graph.input, *proto.graph.output):
         for axis, name in names.items():
             value.type.tensor_type.shape.dim[axis].dim_param = name
@@ -135,7 +138,7 @@ def _translate(whole: nn.Module, *, channels: int, geometry: Geometry) -> Any:
 def _refer_to_weights(graph: Any, weights: Path) -> None:
     """Replace a graph's weights by references to a safetensors file.
 
-    In ONNX an external tensor is an offset and a length in a file, and a safetensors file will do.
+    An external tensor of ONNX is an offset and a length in any file, such as a safetensors file.
     """
     import onnx
 
@@ -147,9 +150,9 @@ def _refer_to_weights(graph: Any, weights: Path) -> None:
     for tensor in graph.graph.initializer:
         entry = stored.get(tensor.name.removeprefix(WEIGHTS), {})
         if not tensor.name.startswith(WEIGHTS) or list(tensor.dims) != entry.get("shape"):
-            continue  # computed by the exporter from weights, or a constant
+            continue  # a constant, or computed from weights by the exporter
         first, last = entry["data_offsets"]
-        # The graph computes with 32 bits, whatever the file stores.
+        # The graph computes in float32, so weights that are stored in float16 are cast.
         if entry["dtype"] == "F16":
             name = f"{tensor.name}.stored"
             cast_to = onnx.TensorProto.FLOAT
@@ -173,7 +176,7 @@ def _compare(
     high, wide = sides
     shapes = [(1, high, wide), (3, high, wide)]
     if geometry.fixed is None:
-        # Sides that are no multiple of the stride, and the smallest image, show wrong padding.
+        # Wrong padding shows in images whose sides are not multiples of the stride, and in 1×1.
         shapes += [(2, high + 3 * geometry.multiple, wide), (1, high + 1, 2 * wide - 1), (1, 1, 1)]
     rng = np.random.default_rng(1)
     differences = []
@@ -182,8 +185,8 @@ def _compare(
         differences.append(float(np.abs(by_onnx(images) - by_torch(images)).max()))
         if not differences[-1] <= TOLERANCE:
             raise InputError(
-                "exported to ONNX the model gives other results than PyTorch: they differ by up to"
-                f" {differences[-1]:.3g} for {count} images of {height}×{width}, and {TOLERANCE:g}"
-                " is allowed. Nothing was written."
+                "the exported ONNX model gives other results than PyTorch: they differ by up to"
+                f" {differences[-1]:.3g} for {count} images of {height}×{width}, and at most"
+                f" {TOLERANCE:g} is allowed. Nothing was written."
             )
     return max(differences)

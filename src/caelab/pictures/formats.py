@@ -18,13 +18,14 @@ class Format:
     """A format of picture files.
 
     Attributes:
-        name: Pillow's name.
-        suffixes: Suffixes of its files in lower case; the first is given to files of this format.
+        name: Pillow's name of the format.
+        suffixes: Suffixes of its files in lower case; results get the first one by default.
         holds: What it can store besides 8 bits per channel: ``"alpha"``, ``"16 bits"``,
             ``"pages"``, ``"animation"``, ``"profile"`` and the names of attributes of ``Metadata``.
-        package: Package that Pillow needs for it, on the package index; ``None`` for none.
-        module: Module of that package.
-        written: True where results are written in this format.
+        package: Name on PyPI of the package that Pillow needs for the format; ``None`` if Pillow
+            needs none.
+        module: Module to import from the package.
+        written: True if results can be written in this format.
     """
 
     name: str
@@ -36,11 +37,11 @@ class Format:
 
     @property
     def available(self) -> bool:
-        """True where the package that it needs is installed."""
+        """True if the package that the format needs is installed, or the format needs none."""
         return self.package is None or importlib.util.find_spec(self.module) is not None
 
     def load(self) -> None:
-        """Register the format in Pillow, if it needs a package."""
+        """Register the format in Pillow if the format needs a package."""
         if self.package is not None:
             plugin = importlib.import_module(self.module)
             if self.name == "HEIF":
@@ -48,7 +49,7 @@ class Format:
 
     @property
     def install(self) -> str:
-        """Command that installs the missing package, in a sentence."""
+        """Part of a message that says how to install the package."""
         return f"install {self.package}: {install_command('formats')}"
 
 
@@ -68,7 +69,7 @@ FORMATS = {
                 {"profile", "exif", "xmp", "iptc", "comments", "resolution", "jpeg_coding"}
             ),
         ),
-        # Pillow writes it with 16 bits in one channel only, and without a profile.
+        # Pillow writes 16-bit JPEG 2000 only for gray, and never writes its color profile.
         Format(
             name="JPEG2000",
             suffixes=(".jp2",),
@@ -104,22 +105,24 @@ FORMATS = {
         ),
     )
 }
-"""The formats that are read, by Pillow's name. Only these, because some others start programs."""
+"""The formats that are read, by Pillow's name. Other formats are refused, because Pillow starts
+external programs to read some of them."""
 
 SUFFIX_FORMATS = {suffix: each for each in FORMATS.values() for suffix in each.suffixes}
-"""Suffixes of the files that are read, and their formats."""
+"""Format of each suffix of the files that are read."""
 
 WRITTEN_SUFFIXES = tuple(suffix for suffix, each in SUFFIX_FORMATS.items() if each.written)
 """Suffixes of the files that are written."""
 
 SIGNATURE_BYTES = 64
-"""Bytes at the beginning of a file that tell its format."""
+"""Number of bytes at the beginning of a file from which its format is recognized."""
 
 _HEVC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")
 _JXL_SIGNATURES = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL \x0d\x0a\x87\x0a")
 
 
 _JPEG = b"\xff\xd8\xff"
+# The last bytes of files that begin with the bytes of the key.
 _ENDS = {b"\x89PNG": b"IEND\xaeB`\x82", b"GIF8": b"\0;", _JPEG: b"\xff\xd9"}
 _BEGINNING = re.compile(
     rb"(\x89PNG\r\n|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP|II\*\0|MM\0\*|P[1-6]\s)", re.DOTALL
@@ -128,7 +131,7 @@ _PNM_HEADER = re.compile(rb"P([56])(?:\s+(?:#.*\n\s*)*)(\d{1,9})\s+(\d{1,9})\s+(
 
 
 def is_picture_suffix(suffix: str) -> bool:
-    """Return whether Pillow knows a suffix, so that a name with it is no folder.
+    """Return whether Pillow knows a suffix in lower case, so that a name with it means a file.
 
     >>> is_picture_suffix(".jxl"), is_picture_suffix(".pdf"), is_picture_suffix(".d")
     (True, True, False)
@@ -137,10 +140,10 @@ def is_picture_suffix(suffix: str) -> bool:
 
 
 def prepare(content: bytes) -> list[str]:
-    """Return the formats in which Pillow may open a file's content; load the plugin it needs.
+    """Return the formats that Pillow may try for a file's content, and load the plugin if needed.
 
     Raises:
-        InputError: A package is missing; the message begins with "is".
+        InputError: A package is missing. The message begins with "is", to follow the file's name.
     """
     Image.init()  # registers the plugins; a build of Pillow may lack some
     needed = _format_of_a_package(content[:SIGNATURE_BYTES])
@@ -153,7 +156,7 @@ def prepare(content: bytes) -> list[str]:
 
 
 def holds_several(content: bytes) -> bool:
-    r"""Return whether another picture directly follows a PNG, JPEG, GIF, PNM or WebP.
+    r"""Return whether the content is a PNG, JPEG, GIF, PNM or WebP that another picture follows.
 
     >>> gif = b"GIF89a ... \0;"
     >>> holds_several(gif), holds_several(gif + gif)
@@ -175,9 +178,9 @@ def holds_several(content: bytes) -> bool:
 
 
 def _jpeg_scan(content: bytes) -> int | None:
-    """Return the position of a JPEG's values; ``None`` if the file has several pictures."""
+    """Return the position of a JPEG's pixel data; ``None`` for a Multi-Picture Format file."""
     position = 2
-    # Segments may contain previews, which are pictures themselves, so segments are skipped.
+    # Segments are skipped, because they may contain previews, which are whole pictures.
     while position + 4 <= len(content) and content[position + 1] != 0xDA:
         if content[position + 4 : position + 8] == b"MPF\0":
             return None
@@ -189,7 +192,7 @@ def jxl_pixels(content: bytes) -> int:
     """Return how many pixels a JPEG XL claims to have, before its plugin decodes them.
 
     Raises:
-        ValueError: It holds no picture.
+        ValueError: The content holds no picture.
 
     >>> jxl_pixels(bytes([0xFF, 0x0A, 0b0100_0011]) + bytes(8))  # 16 by 16 pixels
     256
@@ -212,12 +215,12 @@ def jxl_pixels(content: bytes) -> int:
 
 
 def _jxl_codestream(content: bytes) -> bytes:
-    """Return the beginning of the picture's bits, which may be in a box of a container."""
+    """Return the first bytes of the codestream, which may be in a box of a container file."""
     if content.startswith(_JXL_SIGNATURES[0]):
         return content
     for name, box in boxes(content):
         if name in (b"jxlc", b"jxlp"):
-            # A part begins with its number, in four bytes.
+            # The box "jxlp" begins with the number of its part, in four bytes.
             return box[4 * (name == b"jxlp") :][:32]
     raise ValueError("it holds no picture")
 
@@ -243,10 +246,11 @@ def boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def written_suffix(path: Path) -> str:
-    """Return the suffix of a picture's result: its own, or that of its content.
+    """Return the suffix of the result of a picture file.
 
-    It is ``.png`` for formats that are not written, and for files that cannot be read, which are
-    reported later.
+    It is the file's own suffix if results can be written with it, otherwise a suffix of the format
+    of the content. It is ``.png`` if the content's format is not written, and for files that cannot
+    be read, which are reported later.
 
     >>> written_suffix(Path("animation.gif"))
     '.png'
@@ -254,8 +258,8 @@ def written_suffix(path: Path) -> str:
     suffix = path.suffix
     named = SUFFIX_FORMATS.get(suffix.lower())
     if suffix.lower() == ".pgm":
-        return ".pnm"  # a result may have colors, and then be no PGM
-    # A result is written in the format of its suffix, so such a suffix is right for any content.
+        return ".pnm"  # the result may have colors, which a PGM cannot hold
+    # Results are written in the format of their suffix, so the content need not be read.
     if named is not None and named.written and named.package is None:
         return suffix
     found = None
@@ -276,13 +280,13 @@ def written_suffix(path: Path) -> str:
 
 def format_of(opened: Image.Image) -> Format:
     """Return the format of an opened file."""
-    # A telephone's JPEG may contain a second picture, such as a brightness map.
+    # MPO is a JPEG with a second picture, such as the brightness map of a telephone's camera.
     return FORMATS["JPEG" if opened.format == "MPO" else opened.format or "PNG"]
 
 
 def _format_of_a_package(begin: bytes) -> Format | None:
-    """Return the format of a file by its first bytes, if the format needs a package."""
-    # The box "ftyp" names the kinds of the file.
+    """Recognize a format that needs a package by a file's first bytes; ``None`` for others."""
+    # A HEIF begins with the box "ftyp", which lists the brands of its encoding.
     if begin[4:8] == b"ftyp" and any(brand in begin for brand in _HEVC_BRANDS):
         return FORMATS["HEIF"]
     return FORMATS["JXL"] if begin.startswith(_JXL_SIGNATURES) else None

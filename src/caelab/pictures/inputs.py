@@ -1,4 +1,4 @@
-"""Find the pictures that a user names, and the paths of their results."""
+"""Find the pictures that a user names, and choose the paths of their results."""
 
 import glob
 import logging
@@ -22,17 +22,17 @@ from caelab.pictures.formats import (
 _LOGGER = logging.getLogger(__name__)
 
 STANDARD = "-"
-"""Standard input as a source, standard output as a target."""
+"""Name of standard input as a source, and of standard output as a target."""
 
 _STANDARD_OUTPUTS = (STANDARD, "/dev/stdout", "/dev/fd/1")
 
 COMPARISON = "-compare"
-"""Suffix of the picture that shows a result next to its source."""
+"""End of the stem of a picture that shows a result next to its source."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One picture to process.
+    """A picture to process, and where its result goes.
 
     Attributes:
         source: Path of the picture; ``None`` for standard input.
@@ -44,7 +44,7 @@ class Job:
 
     @property
     def is_stream(self) -> bool:
-        """Whether the source is standard input, or a pipe, which can be read once."""
+        """True if the source is standard input, a pipe or a device, which can be read only once."""
         return self.source is None or is_stream(self.source)
 
     @property
@@ -54,12 +54,12 @@ class Job:
 
     @property
     def comparison(self) -> Path:
-        """Path of the picture that shows source and result; there must be a target."""
+        """Path of the picture that shows source and result; only for jobs with a target path."""
         assert self.target is not None
         return self.target.with_name(f"{self.target.stem}{COMPARISON}.png")
 
     def numbered(self, number: int) -> "Job":
-        """Return the job of a variant; the name of its target ends in ``number``."""
+        """Return the job of one of several results; the stem of its target ends in ``-number``."""
         assert self.target is not None
         target = self.target.with_name(f"{self.target.stem}-{number}{self.target.suffix}")
         return Job(source=self.source, target=target)
@@ -76,24 +76,26 @@ def find_jobs(
     suffix: str = "-restored",
     recursive: bool = False,
 ) -> list[Job]:
-    """Find the pictures and name each one's result.
+    """Find the pictures that the inputs name, and choose the path of each result.
 
-    Without ``output`` a result is written next to its source, with ``suffix`` in its name; earlier
-    results in folders, with their variants and comparisons, are not processed again. An ``output``
-    with the suffix of a picture is the file for the result of a single source. Any other ``output``
-    is a folder, in which the subfolders of a named folder are repeated. The result of a GIF is a
-    PNG. If the suffix of a file is unknown, or of a format that is not written, its result gets the
-    suffix of its content. A note says which files in folders were skipped.
+    Without ``output``, a result is written next to its source, with ``suffix`` at the end of its
+    stem. Results of an earlier call that are found in folders are then skipped, and so are their
+    variants and comparisons. If ``output`` has the suffix of a picture, it is the file for the
+    result of a single source. Any other ``output`` is a folder, and the result of a file in a
+    subfolder of an input goes to the same subfolder of ``output``. :func:`written_suffix` chooses
+    the suffix of each result. A warning says which files in folders were not read.
 
     Args:
-        inputs: Files, folders, patterns such as ``*.jpg`` and ``**/*.png``, or ``-`` or a pipe.
-        output: A folder, a file, or ``-``.
-        suffix: Text between the stem of a result and its dot.
-        recursive: Look into folders in folders. Links are followed; each folder is entered once.
+        inputs: Files, folders and patterns such as ``*.jpg`` and ``**/*.png``, or a single ``-``
+            or pipe.
+        output: A folder, a file, or ``-`` for standard output.
+        suffix: End of the stem of each result, if there is no ``output``.
+        recursive: Also search folders inside folders. Links are followed, and each folder is
+            searched only once.
 
     Raises:
-        InputError: There is no picture, two would have one result, or the options contradict one
-            another.
+        InputError: There is no picture, two results would have one path, or the arguments
+            contradict one another.
     """
     if output is not None and output != STANDARD:
         _check_output(Path(output))
@@ -101,22 +103,22 @@ def find_jobs(
         name == STANDARD or is_stream(Path(name)) for name in inputs
     ):
         return [_standard(inputs, output)]
+    skipped: Counter[str] = Counter()
     # A dictionary keeps the order, and a picture that is named twice counts once.
-    passed_over: Counter[str] = Counter()
-    found = dict.fromkeys(pair for name in inputs for pair in _find(name, recursive, passed_over))
-    if passed_over:
-        _LOGGER.warning(_passed_over(passed_over))
+    found = dict.fromkeys(pair for name in inputs for pair in _find(name, recursive, skipped))
+    if skipped:
+        _LOGGER.warning(_skipped_note(skipped))
     targets = _targets(found, output, suffix)
     if not targets:
         raise InputError(
-            f"no pictures in {', '.join(map(printable, inputs))}; known suffixes are"
+            f"there are no pictures in {', '.join(map(printable, inputs))}; known suffixes are"
             f" {' '.join(SUFFIX_FORMATS)}."
         )
     jobs: dict[str, Job] = {}
     for source, target in targets:
         job = Job(source=source, target=target)
         # Two names that differ only in upper and lower case are one file on some systems.
-        key = os.path.abspath(target).casefold()  # noqa: PTH100 - a link must stay itself
+        key = os.path.abspath(target).casefold()  # noqa: PTH100 - links are not followed
         if key in jobs:
             raise InputError(
                 f"{jobs[key].name} and {job.name} would both be written to"
@@ -127,7 +129,7 @@ def find_jobs(
 
 
 def _targets(found: Collection[_Found], output: str | None, suffix: str) -> list[tuple[Path, Path]]:
-    """Return the pictures, each with the file for its result."""
+    """Return the path of each picture and of its result."""
     if output is None:
         if not suffix:
             raise InputError(
@@ -150,7 +152,7 @@ def _targets(found: Collection[_Found], output: str | None, suffix: str) -> list
     if not one_file and folder.is_file():
         raise InputError(
             f"{printable(output)} is a file without a picture's suffix. Name a folder, or a file"
-            f" with one: {' '.join(WRITTEN_SUFFIXES)}."
+            f" that ends in one of {' '.join(WRITTEN_SUFFIXES)}."
         )
     if one_file:
         return [(source, folder) for source, _ in found]
@@ -162,7 +164,7 @@ def _targets(found: Collection[_Found], output: str | None, suffix: str) -> list
 
 
 def is_stream(path: Path) -> bool:
-    """Return whether a path is a pipe or a device, such as ``/dev/stdin`` and ``<(command)``."""
+    """Return whether a path is a pipe or a device, such as ``/dev/stdin`` or ``<(command)``."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
@@ -171,7 +173,7 @@ def is_stream(path: Path) -> bool:
 
 
 def _check_output(output: Path) -> None:
-    """Raise before anything is read if the output cannot be a picture or a folder."""
+    """Check, before any picture is read, that ``output`` can be a picture file or a folder."""
     suffix = output.suffix.lower()
     format_ = SUFFIX_FORMATS.get(suffix)
     if output.is_dir() or (format_ is None and not is_picture_suffix(suffix)):
@@ -186,6 +188,7 @@ def _check_output(output: Path) -> None:
 
 
 def _standard(inputs: Sequence[str], output: str | None) -> Job:
+    """Return the job of one picture whose source or target is a stream."""
     if len(inputs) != 1:
         raise InputError(f"{STANDARD}, or a pipe, means one picture: name no other input.")
     source = None if inputs[0] == STANDARD else Path(inputs[0])
@@ -198,38 +201,39 @@ def _standard(inputs: Sequence[str], output: str | None) -> Job:
     return Job(source=source, target=Path(output))
 
 
-def _find(name: str, recursive: bool, passed_over: Counter[str]) -> list[_Found]:
-    """Return the pictures of a name; count the suffixes of the other files of a folder."""
+def _find(name: str, recursive: bool, skipped: Counter[str]) -> list[_Found]:
+    """Return the pictures of a file, folder or pattern; count other files by their suffix."""
     path = Path(name)
-    # Methods of `Path` would raise an error for names that no file can have.
+    # For names that no file can have, `os.path` returns False, and `Path` would raise an error.
     if os.path.isdir(name):  # noqa: PTH112
-        return _pictures(find_files(path, recursive=recursive), path, passed_over)
+        return _pictures(find_files(path, recursive=recursive), path, skipped)
     if os.path.exists(name):  # noqa: PTH110
         return [(path, None)]
     pattern, root = _pattern(path)
     if pattern is None:
         raise InputError(f"there is no file or folder {printable(name)}.")
-    matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - also absolute ones
+    matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - also for absolute paths
     if not matches:
         raise InputError(f"no file matches {printable(name)}.")
-    return _pictures([file for file in map(Path, matches) if file.is_file()], root, passed_over)
+    return _pictures([file for file in map(Path, matches) if file.is_file()], root, skipped)
 
 
-def _pictures(files: Iterable[Path], root: Path, passed_over: Counter[str]) -> list[_Found]:
+def _pictures(files: Iterable[Path], root: Path, skipped: Counter[str]) -> list[_Found]:
+    """Return the files whose suffix can be read; count the other files by their suffix."""
     found: list[_Found] = []
     for file in files:
         format_ = SUFFIX_FORMATS.get(file.suffix.lower())
         if format_ is not None and format_.available:
             found.append((file, root))
         else:
-            passed_over[file.suffix.lower()] += 1
+            skipped[file.suffix.lower()] += 1
     return found
 
 
 def _pattern(path: Path) -> tuple[str | None, Path]:
-    """Return a pattern and the folder before it; ``None`` if the path is no pattern.
+    """Return a glob pattern, or ``None`` if the path contains none, and the folder before it.
 
-    The folder exists, so that characters such as ``*`` in its name are no pattern.
+    The name of an existing folder is not a pattern, even if it contains characters such as ``*``.
     """
     root = Path()
     for index, part in enumerate(path.parts):
@@ -240,25 +244,25 @@ def _pattern(path: Path) -> tuple[str | None, Path]:
     return None, root
 
 
-def _passed_over(suffixes: Counter[str]) -> str:
-    """Return the note about the files in folders that were skipped."""
+def _skipped_note(suffixes: Counter[str]) -> str:
+    """Return the warning about the files that were skipped, counted by suffix."""
     kinds = ", ".join(
         f"{count} {printable(suffix) or 'without a suffix'}"
         for suffix, count in sorted(suffixes.items())
     )
     files = "1 file was" if suffixes.total() == 1 else f"{suffixes.total():,} files were"
-    note = f"{files} passed over: {kinds}."
+    note = f"{files} skipped: {kinds}."
     if missing := sorted(suffixes.keys() & SUFFIX_FORMATS.keys()):
         note += f" To read {', '.join(missing)}, run {install_command('formats')}."
     return note
 
 
 def _renamed(source: Path, name: Path | None = None, suffix: str = "") -> Path:
-    """Return the path of a source's result: ``name``, or its own, with a suffix that is written."""
+    """Return the path of a result, made from ``name`` or, without a name, from the source."""
     path = name or source
     return path.with_name(f"{path.stem}{suffix}{written_suffix(source)}")
 
 
 def _is_result(source: Path, root: Path | None, output: Path) -> bool:
-    """Return whether a picture is in the folder of results, within the folder that is searched."""
+    """Return whether a picture that was found by searching ``root`` is in the output folder."""
     return root is not None and output != root.resolve() and source.resolve().is_relative_to(output)

@@ -1,6 +1,6 @@
-"""A trained model in Python: images in, images out.
+"""Load a trained model, and apply it to images in Python.
 
-The examples use a shipped model; the path of a run directory works as well.
+The examples name a shipped model; the path of a run directory works as well.
 
 >>> import caelab, numpy as np
 >>> model = caelab.load("reference")
@@ -8,7 +8,7 @@ The examples use a shipped model; the path of a run directory works as well.
 >>> model.restore(photograph).shape
 (50, 70, 3)
 
-Batches go straight through the network, and to its code and back:
+A batch of images of the network's size can also be encoded, and the code decoded:
 
 >>> images = np.full((5, 3, 32, 32), 0.5, np.float32)
 >>> code = model.encode(images)
@@ -48,16 +48,18 @@ ImagesT = TypeVar("ImagesT", Image.Image, Array)
 
 
 class Model:
-    """A trained model.
+    """A trained model, which is applied to pictures and batches.
 
-    A *picture* is a Pillow image, or an array ``(H, W)`` or ``(H, W, C)``, of any size, where C is
-    1, 3 or, with alpha, 2 or 4. A *batch* is an array ``(N, C, H, W)`` of a size that the network
-    takes. Values are those of scikit-image: uint8, uint16, floats in [0, 1], or bool.
+    A *picture* is a Pillow image, or an array ``(H, W)`` or ``(H, W, C)``, of any size. C is 1 for
+    gray and 3 for RGB; with alpha, C is 2 or 4. A *batch* is an array ``(N, C, H, W)`` of a size
+    that the network takes. Arrays have the types of scikit-image: uint8, uint16, bool, or floats in
+    [0, 1].
 
     Attributes:
-        card: What is known of the model: its network's text, what it was trained to undo, the size
-            of its training images.
-        network: The module, with normalization and target, in evaluation mode.
+        card: Description of the model, such as the text of its network, the degradation that it
+            was trained to undo, and the size of its training images.
+        network: PyTorch module of the network with normalization and prediction target, in
+            evaluation mode.
     """
 
     def __init__(
@@ -88,23 +90,26 @@ class Model:
         scales: Sequence[int] | None = None,
         saturation: float | None = None,
     ) -> ImagesT:
-        """Undo what the model was trained to undo: colorize, denoise, reconstruct.
+        """Undo the degradation that the model was trained to undo: colorize, denoise, reconstruct.
 
-        Models of gray images get the luma of RGB.
+        A colorizer uses the luma of RGB images. Any other model of gray images uses the luma of RGB
+        images in a batch, but restores each channel of an RGB picture separately.
 
         Args:
             images: A picture or a batch.
-            scales: For pictures to be colorized: shorter sides in pixels at which the network sees
-                them, see :func:`caelab.pictures.colorize.colorize`.
-            saturation: For pictures to be colorized: factor of the chroma, see there.
+            scales: Shorter sides, in pixels, at which a colorizer sees a picture: see
+                :func:`caelab.pictures.colorize.colorize`. Not used for a batch.
+            saturation: Factor of the chroma of a colorized picture, see the same function. Not used
+                for a batch.
 
         Returns:
-            A picture of the same kind and type, of uint8 for bool; a Pillow image with the EXIF and
-            whatever else its ``info`` holds, upright. For a batch, ``float32 (N, C, H, W)`` in
-            [0, 1].
+            For an array of a picture, an array of the same type (uint8 for bool). For a Pillow
+            image, an upright Pillow image with the color profile, EXIF, XMP, comment and
+            resolution. For a batch, ``float32 (N, C, H, W)`` in [0, 1].
 
         Raises:
-            InputError: The images have another form, or a size that the network does not take.
+            InputError: The images have another shape or type, or a size that the network does not
+                take.
         """
         if not isinstance(images, Image.Image) and np.ndim(images) == 4:
             return self._restore(self._batch(images))
@@ -123,19 +128,19 @@ class Model:
         return values.reshape(images.shape) if values.size == images.size else values
 
     def encode(self, images: Image.Image | Array) -> Floats:
-        """Return the code, the tensor at ``|``.
+        """Return the code of images, which is the output of the network's encoder.
 
         Args:
-            images: A batch, or a picture, which counts as a batch of one. Where sides are no
-                multiples of the network's stride, images are mirrored at the right and lower border
-                up to the next one, and so are those that the code decodes to.
+            images: A batch, or a picture, which becomes a batch of one image. Sides that are not
+                multiples of the network's stride are extended to the next multiple by mirroring the
+                image at its right and lower border. The code then decodes to the extended size.
 
         Returns:
             ``float32`` of shape ``(N, c, h, w)``.
 
         Raises:
-            InputError: The network has no code that holds all its decoder needs, or does not take
-                the images.
+            InputError: The network has no code, its decoder needs more than the code, or it does
+                not take the images.
         """
         if isinstance(images, Image.Image) or np.ndim(images) != 4:
             images = to_planes(_picture(images).pixels)[None]
@@ -147,16 +152,17 @@ class Model:
         return self._encode(self._batch(images))
 
     def decode(self, code: Array) -> Floats:
-        """Return the images of codes.
+        """Return the images that the network's decoder makes of codes.
 
         Args:
-            code: ``(N, c, h, w)``, floats.
+            code: Codes as :meth:`encode` returns them, floating point ``(N, c, h, w)``.
 
         Returns:
             ``float32 (N, C, H, W)`` in [0, 1].
 
         Raises:
-            InputError: The network has no such code, or gives chroma, which needs the luminance.
+            InputError: The codes do not fit the network, its decoder needs more than the code, or
+                it predicts chroma, which is no image without the luma.
         """
         if self.network.target.needs_luminance:
             raise InputError(
@@ -165,22 +171,22 @@ class Model:
             )
         try:
             return self._decode(np.asarray(code, np.float32))
-        # PyTorch's message is about the weights of a layer, which are not at fault.
+        # PyTorch's message would blame a layer's weights, although the codes do not fit.
         except RuntimeError as error:
             raise InputError(
-                f"a code of {np.shape(code)} is not one of {self.card.network}."
+                f"codes of shape {np.shape(code)} do not fit the network {self.card.network}."
             ) from error
 
     def _batch(self, images: Array) -> Floats:
         """Return images as the network's input, ``float32 (N, C, H, W)``."""
         array = np.asarray(images)
         takes = self._model.channels
-        # An RGB network takes gray images too, and a gray one RGB.
+        # An RGB network also takes gray images, and a gray network also takes RGB images.
         counts = (1, 3) if takes in (1, 3) else (takes,)
         if array.ndim != 4 or array.shape[1] not in counts or 0 in array.shape:
             raise InputError(
-                f"a batch of images is (N, {' or '.join(map(str, counts))}, H, W); this is"
-                f" {array.dtype} {array.shape}."
+                f"a batch of images has the shape (N, {' or '.join(map(str, counts))}, H, W), but"
+                f" this is {array.dtype} {array.shape}."
             )
         values = _on_unit_range(array)
         (height, width), geometry = array.shape[2:], self._model.geometry
@@ -190,7 +196,7 @@ class Model:
             fits, wanted = height == width == fixed, f"{fixed}×{fixed} pixels"
         if not fits:
             raise InputError(
-                f"the network {self.card.network} takes batches of {wanted}, not of"
+                f"the network {self.card.network} takes batches of images with {wanted}, not with"
                 f" {height}×{width} pixels."
             )
         if takes == 1:
@@ -208,8 +214,8 @@ def load(name_or_path: str | Path, *, device: Device = "auto") -> Model:
     ((2, 3, 32, 32), 'noise0.1')
 
     Args:
-        name_or_path: Name (``caelab models`` lists them), or path of a run directory or of its
-            ``weights.safetensors``.
+        name_or_path: Name of a shipped model (``caelab models`` lists the names), or path of a run
+            directory or of a weights file.
         device: Device that computes: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
 
     Raises:
@@ -218,8 +224,8 @@ def load(name_or_path: str | Path, *, device: Device = "auto") -> Model:
     file = find_model(name_or_path)
     if file.suffix == ONNX:
         raise InputError(
-            f"{file} is an ONNX file, made for onnxruntime:"
-            " `caelab.pictures.open_model.open_model` takes it."
+            f"{file} is an ONNX file, which PyTorch cannot run. Open it with"
+            " `caelab.pictures.open_model.open_model`."
         )
     where = choose_device(device)
     network, card = load_model(file, where)
@@ -227,17 +233,18 @@ def load(name_or_path: str | Path, *, device: Device = "auto") -> Model:
 
 
 def _picture(images: Image.Image | Array) -> Picture:
+    """Convert a Pillow image, or an array ``(H, W)`` or ``(H, W, 1 to 4)``, to a picture."""
     if isinstance(images, Image.Image):
         return picture_of(images)
     array = np.asarray(images)
     values = array[..., None] if array.ndim == 2 else array
     if values.ndim != 3 or values.shape[2] > 4 or 0 in values.shape:
         raise InputError(
-            "a picture is (H, W) or (H, W, 1 to 4), a batch (N, C, H, W); this is"
-            f" {array.dtype} {array.shape}."
+            "a picture has the shape (H, W) or (H, W, 1 to 4), and a batch (N, C, H, W), but this"
+            f" is {array.dtype} {array.shape}."
         )
     if array.dtype not in (np.uint8, np.uint16):
-        # 16 bits are finer than what a network makes of a value.
+        # Floats are rounded to 16 bits, which are more precise than the output of a network.
         white = 255 if array.dtype == bool else 65535
         scaled = np.rint(_on_unit_range(values) * white)
         values = scaled.astype(np.uint8 if white == 255 else np.uint16)
@@ -248,7 +255,7 @@ def _on_unit_range(array: Array) -> Floats:
     """Return values of any type as ``float32`` in [0, 1], of the same shape.
 
     Raises:
-        InputError: The type has no white that all agree on, or floats are beyond [0, 1].
+        InputError: It is not known which value of the type is white, or floats are outside [0, 1].
     """
     if array.dtype in (np.uint8, np.uint16):
         return array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
@@ -256,13 +263,13 @@ def _on_unit_range(array: Array) -> Floats:
         return array.astype(np.float32)
     if not np.issubdtype(array.dtype, np.floating):
         raise InputError(
-            f"images of {array.dtype} have no agreed white: convert them to uint8, uint16, or"
-            " floats in [0, 1]."
+            f"it is not known which value is white in images of {array.dtype}: convert them to"
+            " uint8, uint16, or floats in [0, 1]."
         )
     low, high = float(array.min()), float(array.max())
     if not 0 <= low <= high <= 1:
         raise InputError(
-            f"floats of images are in [0, 1], and these in [{low:.4g}, {high:.4g}]. Divide them by"
-            " their white, such as 255, or clip them."
+            f"images of floats must be in [0, 1], but these are in [{low:.4g}, {high:.4g}]. Divide"
+            " them by the value of white, such as 255, or clip them."
         )
     return array.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Metadata of picture files: read them from Pillow's image, and pass them to its writers."""
+"""Read the metadata of picture files with Pillow, and prepare them for writing to a result."""
 
 import math
 import re
@@ -13,51 +13,62 @@ from PIL.PngImagePlugin import PngInfo
 from caelab.pictures.formats import Format, boxes
 
 ORIENTATION = 0x0112
-"""EXIF's tag of the orientation."""
+"""Number of EXIF's tag for the orientation."""
 
 RESOLUTION_TAGS = (282, 283, 296)
-"""TIFF tags of the resolution: across, down, unit."""
+"""Numbers of the TIFF tags for the horizontal and vertical resolution, and for their unit."""
 
 KEPT_TAGS = (
-    *(269, 270, 271, 272, *RESOLUTION_TAGS, 285, 297, 305, 306, 315, 316),
-    *(18246, 18249, 33432, 40091, 40092, 40093, 40094, 40095),
+    # Document name, description, camera maker, camera model and resolution.
+    *(269, 270, 271, 272, *RESOLUTION_TAGS),
+    # Page name, page number, software, date, artist and host computer.
+    *(285, 297, 305, 306, 315, 316),
+    # Rating, rating in percent and copyright.
+    *(18246, 18249, 33432),
+    # Title, comment, author, keywords and subject, as Windows stores them.
+    *(40091, 40092, 40093, 40094, 40095),
+    # The position of a map (GeoTIFF).
     *(33550, 33922, 34264, 34735, 34736, 34737),
 )
-"""TIFF tags that are kept: document, description, maker, model, resolution, page, software, date,
-artist, host; rating, copyright, Windows's title to subject; the geometry of a map (GeoTIFF)."""
+"""Numbers of the TIFF tags that are copied to a result."""
 
 KEPT_DIRECTORIES = (34665, 34853)
-"""EXIF directories in a TIFF that are kept: the camera's settings, and the location."""
+"""Numbers of the TIFF tags for two EXIF directories that are copied to a result: the settings of
+the camera, and the location."""
 
 XMP_TAG, IPTC_TAG, PROFILE_TAG = 700, 33723, 34675
+"""Numbers of the TIFF tags for XMP, IPTC and the color profile."""
 
+# A segment of a JPEG with metadata begins with a prefix that names the kind of metadata.
 _EXIF_PREFIX = b"Exif\0\0"
 _XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_EXTENSION_PREFIX = b"http://ns.adobe.com/xmp/extension/\0"
 _PHOTOSHOP_PREFIX = b"Photoshop 3.0\0"
 _IPTC_RESOURCE = 0x0404
+"""Number of the IPTC block among the resources that Photoshop stores in one segment."""
 
 MAX_SEGMENT = 65533 - len(_XMP_PREFIX)
-"""Largest number of bytes of metadata in a segment of a JPEG, without the prefix of their kind."""
+"""Largest number of bytes of metadata in a segment of a JPEG, next to the prefix."""
 
 _PNG_CHUNKS = (b"cHRM", b"cICP", b"gAMA", b"sRGB", b"tEXt", b"zTXt", b"iTXt")
-"""PNG chunks that are copied: those about the meaning of colors, and texts."""
+"""Kinds of PNG chunks that are copied: four describe the color space, and three contain texts."""
 
 _PNG_XMP = b"XML:com.adobe.xmp\0"
 _PNG_TEXTS_ELSEWHERE = (_PNG_XMP, *(b"Raw profile type " + kind for kind in (b"exif", b"APP1")))
-"""Beginnings of PNG texts that contain XMP or EXIF, which are kept separately."""
+"""First bytes of PNG texts that are not copied, because they contain XMP or EXIF, which are kept
+separately."""
 
 _SEGMENTS = ("exif", "xmp", "iptc", "comments")
-"""Kinds of metadata that have separate segments in a JPEG."""
+"""Attributes of ``Metadata`` that a JPEG stores in segments, which limit their length."""
 
 _JP2_KINDS = {
     "exif": b"JpgTiffExif->JP2",
     "xmp": bytes.fromhex("BE7ACFCB97A942E89C71999491E3AFAC"),
 }
-"""Beginnings of the boxes of a JPEG 2000 that hold metadata."""
+"""First bytes of the boxes in a JPEG 2000 that contain these attributes of ``Metadata``."""
 
 _OPENJPEG = b"Created by OpenJPEG"
-"""Beginning of a comment in a JPEG 2000 that names only the program, and is not kept."""
+"""First bytes of a JPEG 2000 comment that only names the encoder, and therefore is not kept."""
 
 _GIF_XMP = b"\x21\xff\x0bXMP DataXMP"
 _GIF_XMP_END = b"\x01\xff\xfe\xfd\xfc\xfb\xfa"
@@ -71,17 +82,19 @@ _NAMES = {
     "resolution": "resolution",
     "png_chunks": "PNG texts",
 }
+"""Names of the attributes of ``Metadata`` in notes to the user."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JpegCoding:
-    """How a JPEG was compressed, so that a result can be compressed in the same way.
+    """Compression settings of a JPEG file, which are used again for the result.
 
     Attributes:
         tables: Quantization tables of 64 numbers each.
-        subsampling: Pillow's number of the chroma subsampling, 0 for none.
+        subsampling: Chroma subsampling in Pillow's numbers: 0 for 4:4:4, 1 for 4:2:2, 2 for 4:2:0.
         progressive: True for a progressive JPEG.
-        xmp_extensions: Segments of an XMP that is too long for one.
+        xmp_extensions: Contents of the further segments of an XMP packet that is too long for one
+            segment.
     """
 
     tables: tuple[tuple[int, ...], ...]
@@ -92,16 +105,17 @@ class JpegCoding:
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    r"""Metadata of a picture file; a field is empty if the file has no such metadata.
+    r"""Metadata of a picture file; an attribute is empty if the file has none of this kind.
 
     Attributes:
-        exif: EXIF with the prefix ``Exif\0\0``, upright and without a thumbnail.
+        exif: EXIF with the prefix ``Exif\0\0``. It says that the picture is upright, and has no
+            thumbnail.
         xmp: XMP packet.
         iptc: IPTC-IIM block.
-        comments: Comments of a JPEG or a GIF.
-        resolution: Pixels per inch, across and down.
-        png_chunks: Names and contents of a PNG's texts, and of chunks about the meaning of colors.
-        jpeg_coding: Compression of a JPEG; ``None`` for other formats.
+        comments: Comments of a JPEG, a JPEG 2000 or a GIF.
+        resolution: Horizontal and vertical resolution in pixels per inch.
+        png_chunks: Names and contents of PNG chunks with texts or a description of the color space.
+        jpeg_coding: Compression settings of a JPEG; ``None`` for other formats.
     """
 
     exif: bytes = b""
@@ -113,7 +127,7 @@ class Metadata:
     jpeg_coding: JpegCoding | None = None
 
     def held_by(self, format_: Format) -> tuple["Metadata", list[str]]:
-        """Return what a format keeps, and the names of what it does not keep."""
+        """Return the metadata that a format can store, and the names of the kinds that are lost."""
 
         def kept(name: str) -> bool:
             value = getattr(self, name)
@@ -131,18 +145,22 @@ class Metadata:
 
 
 def read_metadata(opened: ImageFile.ImageFile, content: bytes) -> tuple[Metadata, int, list[str]]:
-    """Return the metadata of an opened picture, its orientation, and notes on what is damaged.
+    """Read the metadata of a picture, changed as if the picture were already turned upright.
 
     Args:
-        opened: The picture, not loaded.
-        content: Content of its file.
+        opened: Pillow's image, whose pixels have not been decoded yet.
+        content: Content of the picture's file.
+
+    Returns:
+        The metadata, the orientation that the file states (1 for upright, up to 8), and notes for
+        the user on what is damaged.
     """
     for name, value in _from_boxes(opened.format, content):
         opened.info[name] = value
     exif, orientation, notes = _exif(opened)
     info = opened.info
     if isinstance(opened, TiffImagePlugin.TiffImageFile):
-        # Not from `info`, in which Pillow may keep values of an earlier page.
+        # The tags belong to the current page. Pillow's `info` may keep values of an earlier page.
         tags = opened.tag_v2
         info = {
             "xmp": tags.get(XMP_TAG),
@@ -153,7 +171,7 @@ def read_metadata(opened: ImageFile.ImageFile, content: bytes) -> tuple[Metadata
         xmp = xmp.encode()
     metadata = Metadata(
         exif=exif,
-        # Upright now. Pillow uses this orientation if EXIF has none.
+        # XMP may state the orientation too, and Pillow uses it if EXIF states none.
         xmp=re.sub(rb'(tiff:Orientation(="|>))[0-9]', rb"\g<1>1", _bytes(xmp)),
         iptc=_iptc(opened),
         resolution=_resolution(info.get("dpi")),
@@ -168,10 +186,10 @@ def read_metadata(opened: ImageFile.ImageFile, content: bytes) -> tuple[Metadata
 
 
 def pillow_options(metadata: Metadata, format_: str) -> dict[str, Any]:
-    """Return the options with which Pillow's writer of a format keeps the metadata."""
+    """Return the options for Pillow's ``save`` that store the metadata in a format."""
     options: dict[str, Any] = {}
     if metadata.exif:
-        # Only JPEG has the prefix; Pillow removes it for some formats only.
+        # Only a JPEG stores the prefix, and Pillow does not remove it for every other format.
         options["exif"] = metadata.exif.removeprefix(b"" if format_ == "JPEG" else _EXIF_PREFIX)
     if metadata.resolution:
         options["dpi"] = metadata.resolution
@@ -199,7 +217,7 @@ def pillow_options(metadata: Metadata, format_: str) -> dict[str, Any]:
 
 
 def png_chunks(metadata: Metadata) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the chunks of a PNG with its texts and its XMP."""
+    """Yield names and contents of the PNG chunks with texts, the color space, comments and XMP."""
     yield from metadata.png_chunks
     for comment in metadata.comments:
         yield b"tEXt", b"Comment\0" + comment
@@ -208,27 +226,29 @@ def png_chunks(metadata: Metadata) -> Iterator[tuple[bytes, bytes]]:
 
 
 def tiff_tags(metadata: Metadata) -> dict[int, Any]:
-    """Return the tags of a TIFF, by number, that hold the metadata."""
+    """Return the values of the TIFF tags with the metadata, by number; ``None`` for no tag."""
     exif = Image.Exif()
     exif.load(metadata.exif)
     tags = {tag: exif.get(tag) for tag in KEPT_TAGS}
     tags |= {tag: exif.get_ifd(tag) or None for tag in KEPT_DIRECTORIES}
     if metadata.resolution and not all(tags[tag] for tag in RESOLUTION_TAGS[:2]):
-        # The unit 2 is an inch.
+        # Unit 2 means pixels per inch.
         tags |= dict(zip(RESOLUTION_TAGS, (*metadata.resolution, 2), strict=True))
     return tags | {XMP_TAG: metadata.xmp or None, IPTC_TAG: metadata.iptc or None}
 
 
 def _longest(value: bytes | tuple[bytes, ...]) -> int:
+    """Return the length of a value, or of the longest value in a tuple, in bytes."""
     return len(value) if isinstance(value, bytes) else max(map(len, value), default=0)
 
 
 def _bytes(value: object) -> bytes:
-    """Return bytes; anything else, as a damaged file may give, becomes empty."""
+    """Return a value that is bytes; for other values, as in damaged files, return empty bytes."""
     return value if isinstance(value, bytes) else b""
 
 
 def _resolution(value: object) -> tuple[float, float] | None:
+    """Return a plausible resolution in pixels per inch; ``None`` for any other value."""
     try:
         across, down = map(float, value)  # type: ignore[call-overload]
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
@@ -239,7 +259,7 @@ def _resolution(value: object) -> tuple[float, float] | None:
 
 
 def _from_boxes(format_: str | None, content: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield metadata of a JPEG 2000 or a JPEG XL that Pillow does not read."""
+    """Yield name and content of metadata that Pillow does not read from JPEG 2000 and JPEG XL."""
     if format_ not in ("JPEG2000", "JXL"):
         return
     for name, box in boxes(content):
@@ -251,7 +271,7 @@ def _from_boxes(format_: str | None, content: bytes) -> Iterator[tuple[str, byte
 
 
 def jp2_boxes(metadata: Metadata) -> bytes:
-    """Return boxes with EXIF and XMP to append to a JPEG 2000, as ExifTool does."""
+    """Return boxes with EXIF and XMP, which are appended to a JPEG 2000 as ExifTool does."""
     contents = {"exif": metadata.exif.removeprefix(_EXIF_PREFIX), "xmp": metadata.xmp}
     return b"".join(
         struct.pack(">L4s", 8 + len(kind) + len(contents[key]), b"uuid") + kind + contents[key]
@@ -270,35 +290,35 @@ def _gif_xmp(content: bytes) -> bytes:
 
 
 def _exif(opened: ImageFile.ImageFile) -> tuple[bytes, int, list[str]]:
-    """Return EXIF whose orientation is upright, the original one, and notes; omit damaged EXIF."""
+    """Return EXIF changed to upright, its original orientation, and notes; drop damaged EXIF."""
     try:
         found = opened.getexif()
         orientation = int(found.get(ORIENTATION, 1))
         if opened.format == "TIFF":
             kept = Image.Exif()
             kept.load(found.tobytes())
-            # Other tags of a TIFF say how its values are stored, which is different in the result.
+            # Other tags of a TIFF say how its pixels are stored, which is different in the result.
             for tag in set(kept) - {*KEPT_TAGS, *KEPT_DIRECTORIES}:
                 del kept[tag]
-            # Pillow itself turns a TIFF upright.
+            # The orientation is 1, because Pillow itself turns a TIFF upright.
             return (kept.tobytes() if len(kept) else b""), 1, []
         exif = _bytes(opened.info.get("exif")).removeprefix(_EXIF_PREFIX)
         if opened.format == "JXL" and not getattr(opened, "jpeg", False):
-            orientation = 1  # the decoder turns it, unless it was converted from a JPEG
+            orientation = 1  # the decoder turns pictures upright, unless made from a JPEG
         return (_EXIF_PREFIX + _upright(exif) if exif else b""), orientation, []
-    # Pillow and `struct` raise these for damaged directories; the picture can be read without them.
+    # Pillow and `struct` raise these errors for damaged EXIF. The picture is read without it.
     except (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error):
         return b"", 1, ["its EXIF is damaged and was left out"]
 
 
 def _upright(exif: bytes) -> bytes:
-    """Set the orientation to 1, and remove the thumbnail, which would show the old picture.
+    """Set the orientation of EXIF to 1, and remove the thumbnail, which shows the old picture.
 
-    Every other byte keeps its position, because maker notes contain offsets.
+    All other bytes keep their position, because the camera's maker notes contain offsets.
 
     Raises:
-        struct.error: It is damaged.
-        KeyError: It is no EXIF.
+        struct.error: The EXIF is damaged.
+        KeyError: The bytes are not EXIF.
     """
     order = {b"II": "<", b"MM": ">"}[exif[:2]]
     upright = bytearray(exif)
@@ -307,27 +327,29 @@ def _upright(exif: bytes) -> bytes:
     end = start + 2 + 12 * count
     for entry in range(start + 2, end, 12):
         if struct.unpack_from(f"{order}H", exif, entry) == (ORIENTATION,):
-            # Type 3, of 16 bits; one value.
+            # The orientation is one value of type 3, which has 16 bits.
             struct.pack_into(f"{order}HLHH", upright, entry + 2, 3, 1, 1, 0)
-    # The position of the next directory, which is that of the thumbnail.
+    # After the entries stands the position of the thumbnail's directory; 0 means no thumbnail.
     if end + 4 <= len(exif):
         struct.pack_into(f"{order}L", upright, end, 0)
     return bytes(upright)
 
 
 def _iptc(opened: ImageFile.ImageFile) -> bytes:
+    """Return the IPTC block of a JPEG or a TIFF; empty if the file has none."""
     photoshop = opened.info.get("photoshop")
     if isinstance(photoshop, dict):
         return _bytes(photoshop.get(_IPTC_RESOURCE))
     if not isinstance(opened, TiffImagePlugin.TiffImageFile):
         return b""
-    # Some programs store it as 32-bit numbers, of which Pillow would keep only the first. Pillow's
-    # own reader of IPTC also reads the raw data.
+    # Some programs store IPTC as 32-bit numbers, of which `tag_v2` would return only the first. The
+    # raw data are complete; Pillow's own reader of IPTC also uses them.
     return _bytes(getattr(opened.tag_v2, "_tagdata", {}).get(IPTC_TAG))
 
 
 def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the kept chunks of a PNG; Pillow does not say which kind of chunk a text had."""
+    """Yield names and contents of the PNG chunks that are kept."""
+    # The file itself is read, because Pillow does not tell the kind of chunk that a text was in.
     position = 8
     while position + 12 <= len(content):
         length, name = struct.unpack_from(">L4s", content, position)
@@ -342,12 +364,13 @@ def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _jpeg_coding(opened: JpegImagePlugin.JpegImageFile) -> JpegCoding | None:
+    """Return the compression settings of a JPEG; ``None`` if a table has not 64 numbers."""
     tables = tuple(tuple(table) for _, table in sorted(opened.quantization.items()))
     if not tables or any(len(table) != 64 for table in tables):
         return None
     return JpegCoding(
         tables=tables,
-        # Gray has no chroma; if the result has colors, their chroma gets full size.
+        # Pillow returns −1 for gray, which has no chroma. Colors of its result get 4:4:4.
         subsampling=max(0, JpegImagePlugin.get_sampling(opened)),
         progressive=bool(opened.info.get("progressive")),
         xmp_extensions=tuple(
@@ -359,7 +382,7 @@ def _jpeg_coding(opened: JpegImagePlugin.JpegImageFile) -> JpegCoding | None:
 
 
 def _jpeg_segments(metadata: Metadata) -> Iterator[tuple[int, bytes]]:
-    """Yield markers and contents of the segments that Pillow does not write."""
+    """Yield markers and contents of the JPEG segments that Pillow itself does not write."""
     if metadata.xmp:
         yield 0xE1, _XMP_PREFIX + metadata.xmp
         if metadata.jpeg_coding:

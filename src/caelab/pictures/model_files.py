@@ -1,4 +1,4 @@
-"""Find the file of a model by its name or path: shipped, of a run, or any other; without torch."""
+"""Find the file of a model by its name or path, without importing PyTorch."""
 
 import os
 import re
@@ -10,10 +10,11 @@ from caelab.errors import InputError, printable, suggestion
 from caelab.files import read_json
 
 FOLDER = Path(__file__).parents[1] / "weights"
-"""Folder of the shipped models: ``NAME.safetensors``, ``NAME.json`` (the card) and ``NAME.onnx`` of
-each."""
+"""Folder of the shipped models. Files of each: ``NAME.safetensors``, ``NAME.json`` (the card)
+and ``NAME.onnx``."""
 
 RUN_WEIGHTS = "weights.safetensors"
+"""Name of the file with the weights in a run directory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +23,9 @@ class ShippedModel:
 
     Attributes:
         name: Name of the model.
-        weights: File with the weights, whose metadata describe the network.
-        card: What users should know: training data and command, errors of the model and the
-            baselines, limits.
+        weights: Safetensors file with the weights; its metadata describe the network.
+        card: Facts for users, such as the training data, the command that trained the model, the
+            errors of the model and of baselines, and limits.
     """
 
     name: str
@@ -33,7 +34,7 @@ class ShippedModel:
 
 
 def shipped_models() -> dict[str, ShippedModel]:
-    """Return the shipped models by name, sorted, numbers in names by their value.
+    """Return the shipped models by name, in alphabetical order but with numbers in names by value.
 
     Raises:
         InputError: A card is damaged.
@@ -43,7 +44,7 @@ def shipped_models() -> dict[str, ShippedModel]:
     """
 
     def by_number(file: Path) -> list[int | str]:
-        # Text and digits take turns, so that a number is never compared with a text.
+        # Text and digits alternate, so that a number is never compared with a text.
         return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", file.stem)]
 
     return {
@@ -55,24 +56,26 @@ def shipped_models() -> dict[str, ShippedModel]:
 
 
 def find_model(name_or_path: str | Path) -> Path:
-    """Return the file of a shipped model, of a run, or the file itself.
+    """Return the weights file of a shipped model or of a run directory, or the named file itself.
 
-    A shipped model's name takes precedence over a folder of that name; ``./NAME`` is the folder.
+    The name of a shipped model takes precedence over a folder with this name; ``./NAME`` means the
+    folder.
 
     Raises:
-        InputError: There is none; the message names similar models.
+        InputError: There is no such model; the message names similar models.
 
     >>> find_model("reference").name
     'reference.safetensors'
     """
-    # Shipped models first, so that a run directory of that name in the working directory does not
-    # change what a command does.
+    # Shipped models come first, so that a run directory with the same name in the working directory
+    # does not change what a command does.
     shipped = shipped_models()
     name = str(name_or_path)
     if name in shipped:
         return shipped[name].weights
     path = Path(name_or_path)
-    # These say no of a name that is too long for a path, where those of `Path` raise.
+    # For a name that is too long for a path, `os.path` returns False, and `Path` would raise an
+    # error.
     if os.path.isdir(path):  # noqa: PTH112
         if not (path / RUN_WEIGHTS).is_file():
             raise InputError(
@@ -83,21 +86,24 @@ def find_model(name_or_path: str | Path) -> Path:
         return path
     hint = suggestion(name, shipped, most=2)
     known = (
-        f"These ship: {', '.join(shipped)}." if shipped else "None ship with this copy of caelab."
+        f"The shipped models are {', '.join(shipped)}."
+        if shipped
+        else "No models ship with this copy of caelab."
     )
     raise InputError(
         f"there is no model '{printable(name)}'.{hint} {known} "
-        "The path of a run directory or of a weights file is a model, too; commands for pictures"
-        " also take an ONNX file."
+        "You can also name the path of a run directory, of a weights file or, for pictures, of an"
+        " ONNX file."
     )
 
 
 def photograph_settings(file: Path) -> dict[str, Any]:
-    """Return how a shipped model is best used for photographs, as its card says.
+    """Return the best settings of a shipped model for photographs, which its card states.
 
     Returns:
-        The ``scales`` and the ``saturation`` of a
-        :class:`caelab.pictures.backends.base.PictureModel`; nothing for any other model.
+        Values of ``scales`` and ``saturation`` for a
+        :class:`caelab.pictures.backends.base.PictureModel`; empty if the card has none or the model
+        is not shipped.
 
     >>> photograph_settings(find_model("denoise"))
     {}

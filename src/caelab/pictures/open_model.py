@@ -1,4 +1,4 @@
-"""Open a model for pictures, on PyTorch or onnxruntime, and check what it was trained to undo."""
+"""Open a model for pictures with PyTorch or onnxruntime, and check what it was trained to undo."""
 
 import importlib.util
 from dataclasses import replace
@@ -23,17 +23,19 @@ def open_model(
     threads: int | None = None,
     device: Device = "auto",
 ) -> PictureModel:
-    """Open a model. On onnxruntime, torch is not imported.
+    """Open a model for pictures; with onnxruntime, PyTorch is not imported.
 
     Args:
         name_or_path: Name or path, as for :func:`caelab.pictures.model_files.find_model`.
-        runtime: Library that computes; by default the one that the file is for, and ``"onnx"``
-            where PyTorch is not installed. ``"onnx"`` takes the ONNX file next to weights.
-        threads: Threads of the library; by default one per core.
-        device: Device of PyTorch; onnxruntime computes on the CPU.
+        runtime: Library that computes the network. By default it is the library that the file was
+            made for, or ``"onnx"`` if PyTorch is not installed. For a weights file, ``"onnx"`` uses
+            the ONNX file next to it.
+        threads: Number of threads that compute; by default the number in ``OMP_NUM_THREADS``, or
+            one per core.
+        device: Device of PyTorch; onnxruntime always computes on the CPU.
 
     Raises:
-        InputError: There is no such model, or it is damaged, or not for this runtime.
+        InputError: There is no such model, it is damaged, or it has no file for this runtime.
 
     >>> open_model("denoise", device="cpu").channels
     3
@@ -44,8 +46,8 @@ def open_model(
     if runtime == "onnx" and file.suffix != ONNX:
         if not file.with_suffix(ONNX).is_file():
             raise InputError(
-                f"{name} has no ONNX file next to its weights. Make one, `caelab export {name}"
-                " FILE.onnx`, and name it."
+                f"{name} has no ONNX file next to its weights. Make one by `caelab export {name}"
+                " FILE.onnx`, and name that file."
             )
         file = file.with_suffix(ONNX)
     if file.suffix == ONNX:
@@ -57,7 +59,7 @@ def open_model(
 
         model = load_onnx(file, threads=threads)
         return replace(model, **photograph_settings(file))
-    # Imported here, because a model in ONNX format needs no torch.
+    # Imported here, because a model in ONNX format needs no PyTorch.
     from caelab.device import choose_device, set_threads
     from caelab.models.weights_file import load_model
     from caelab.pictures.backends.torch import torch_picture_model
@@ -71,21 +73,23 @@ def open_model(
 def require_task(
     model: PictureModel, task: str, *, name: str, undoing: Degradation | None = None
 ) -> None:
-    """Check that a model is for a picture command, and undoes what is to be undone.
+    """Check that a model suits a picture command and undoes the degradation of the pictures.
 
     Args:
         model: The model.
-        task: Name of the command.
+        task: Name of the command, such as ``"colorize"``.
         name: Name or path of the model, for messages.
-        undoing: The degradation to undo, if it is known.
+        undoing: Degradation of the pictures; ``None`` if it is not known.
 
     Raises:
-        InputError: It is for another command, which the message names.
+        InputError: The model undoes another degradation, or suits another command, which the
+            message names.
     """
     undoes = model.degradation
     if undoing is not None and undoing != undoes:
         raise InputError(f"the model {name} undoes {undoes}, not {undoing}. Name another model.")
     suited = command_for(undoes)
+    # The command `restore` also accepts models that denoise.
     if suited != task and (task, suited) != ("restore", "denoise"):
         raise InputError(
             f"the model {name} cannot {task} pictures: it was trained with the"

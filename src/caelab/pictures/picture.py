@@ -1,4 +1,4 @@
-"""A picture in memory: its values, and what else its file contains."""
+"""A picture in memory: its pixels, and the other content of its file."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ from caelab.pictures.color_profile import is_wide, to_image
 from caelab.pictures.metadata import Metadata
 
 Values = NDArray[Any]
-"""uint8 or uint16."""
+"""Array of uint8 or uint16."""
 
 Floats = NDArray[np.float32]
 
@@ -23,15 +23,17 @@ class Picture:
     Attributes:
         pixels: uint8 or uint16 ``(H, W, C)``, gamma-encoded, full range; C is 1 for gray and 3 for
             RGB, in the color space of ``icc``.
-        alpha: ``(H, W)`` of the same type, 0 where transparent; ``None`` where all is opaque.
+        alpha: Opacity ``(H, W)`` of the same type, 0 for transparent pixels; ``None`` if all pixels
+            are opaque.
         format: Pillow's name of the file's format.
-        icc: Color profile of the values; ``None`` for sRGB.
+        icc: ICC color profile of the pixels; ``None`` for sRGB.
         metadata: The file's other content, such as EXIF.
-        lossless: Whether the file kept every value; decides how a WebP file is written.
+        lossless: True if the file stored every value exactly. A WebP of the result is then lossless
+            too.
         duration: Milliseconds for which a frame of an animation is shown; ``None`` for any other
             picture.
-        plays: Number of times that the animation is played; 0 for always.
-        notes: What users should know about how the file was read.
+        plays: Number of times that the animation is played; 0 for endless repetition.
+        notes: Remarks for the user about how the file was read.
     """
 
     pixels: Values
@@ -46,7 +48,7 @@ class Picture:
 
     @classmethod
     def of_values(cls, values: Values, **attributes: Any) -> "Picture":
-        """Return the picture of values ``(H, W, 1 to 4)``, whose last channel may be alpha.
+        """Make a picture of values ``(H, W, C)``, whose last channel is alpha if C is 2 or 4.
 
         >>> Picture.of_values(np.zeros((4, 5, 4), np.uint8)).alpha.shape
         (4, 5)
@@ -67,22 +69,23 @@ class Picture:
 
     @property
     def channels(self) -> int:
-        """Number of channels, with the alpha."""
+        """Number of channels, alpha included."""
         return int(self.pixels.shape[2]) + (self.alpha is not None)
 
     @property
     def wide_profile(self) -> bytes | None:
-        """The profile if the values are RGB but not sRGB; an unusable profile counts as sRGB."""
+        """The color profile of RGB pixels; ``None`` if it is sRGB, damaged or for other pixels."""
         return self.icc if self.icc and self.pixels.shape[2] == 3 and is_wide(self.icc) else None
 
     def joined(self, rows: slice = slice(None)) -> Values:
-        """Return some rows with the alpha after the colors, ``(R, W, 1 to 4)``."""
+        """Return rows of pixels ``(R, W, 1 to 4)``; the alpha, if any, is the last channel."""
         values = self.pixels[rows]
         return values if self.alpha is None else np.dstack([values, self.alpha[rows]])
 
     def to_pillow(self) -> Image.Image:
-        """Return a Pillow image with the profile; in Pillow only gray can have 16 bits."""
+        """Return a Pillow image with the color profile; 16-bit colors or alpha become 8-bit."""
         values = self.joined()
+        # Pillow has 16 bits only for gray.
         if values.dtype == np.uint16 and values.shape[2] > 1:
             values = to_eight_bits(values)
         image = to_image(values)
@@ -91,7 +94,7 @@ class Picture:
         return image
 
     def reduced(self, size: tuple[int, int], resampling: Image.Resampling) -> NDArray[np.uint8]:
-        """Resize the colors to 8 bits; of 16 bits, the upper byte counts.
+        """Resize the pixels without alpha, as 8 bits: the upper byte of 16-bit values.
 
         Args:
             size: Height and width in pixels.

@@ -23,31 +23,31 @@ from caelab.pictures.picture import Picture, Values
 from caelab.pictures.read_16bit import read_16_bits
 
 PIXEL_LIMIT = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-"""Default of the largest number of pixels of a file, all its pages together. Pillow refuses twice
-the number from which it warns: a file of a few kilobytes can claim any size."""
+"""Default of the largest number of pixels in a file, all pages together. It is Pillow's own limit,
+twice the number from which Pillow warns. Without a limit, a file of a few kilobytes could claim any
+size and fill the memory."""
 
 PIXEL_BYTES = 32
-"""Bytes that a pixel takes on its way from file to file: 16 were measured for 8 bits a channel."""
+"""Bytes of memory that processing takes for each pixel. For 8 bits a channel, 16 were measured."""
 
 _KEPT_INFO = ("comment", "dpi", "exif", "xmp")
-"""Items of a Pillow image's ``info`` that hold for its result, too."""
+"""Items of a Pillow image's ``info`` that its result gets too."""
 
 MAX_PAGES = 10_000
-"""Largest number of pages of a file, because even a small page takes time."""
+"""Largest number of pages in a file, because even a tiny page takes time to read."""
 
 PILLOW_ERRORS = (
     *(OSError, SyntaxError, ValueError, TypeError, LookupError),
     *(EOFError, OverflowError, RuntimeError, ZeroDivisionError, struct.error, zlib.error),
 )
-"""Errors that Pillow raises for damaged files: it documents the first four, and the others come
-from its decoders. They are caught only around calls of Pillow, so that a mistake of this package is
-never called a damaged file."""
+"""Errors that Pillow and its decoders raise for damaged files. They are caught only around calls of
+Pillow, so that a mistake in this package is never reported as a damaged file."""
 
 
 def read_picture(
     source: Path | bytes, *, name: str | None = None, max_pixels: int = PIXEL_LIMIT
 ) -> Picture:
-    """Read the first page of a picture of any kind.
+    """Read a picture file of any known format; of several pages, read the first.
 
     Args:
         source: A file, or its content.
@@ -69,8 +69,9 @@ def read_pages(
 ) -> list[Picture]:
     """Read a picture of any format: one image, all pages of a TIFF, or all frames of an animation.
 
-    It is turned as its EXIF says. Palettes become RGB, CMYK becomes sRGB. Integers of more than 16
-    bits have the range 0–65535, floating point 0–1, or 0–255 where a value is above 1.
+    Pictures are turned upright as their EXIF says. Palette colors become RGB; CMYK becomes sRGB.
+    White is 65,535 in integers of more than 16 bits. In floating-point values white is 1, or 255 if
+    any value is above 1.
 
     Args:
         source: A file, or its content.
@@ -78,7 +79,8 @@ def read_pages(
         max_pixels: Largest number of pixels, all pages together.
 
     Raises:
-        InputError: It is no picture, damaged, too large, or of a kind that is not read.
+        InputError: The file is not a picture, is damaged or too large, or has a format that is not
+            read.
     """
     name = name or printable(source if isinstance(source, Path) else "the input")
     try:
@@ -89,7 +91,7 @@ def read_pages(
         raise InputError(f"{name} is empty (0 bytes).")
     try:
         with warnings.catch_warnings(), _pillow_limit(max_pixels):
-            # Pillow warns about unusual metadata, and about sizes that it does not refuse.
+            # Pillow would warn about unusual metadata, and about sizes below the limit.
             warnings.simplefilter("ignore")
             return _read(content, max_pixels)
     except (InputError, MemoryError) as error:
@@ -99,8 +101,9 @@ def read_pages(
 
 @contextlib.contextmanager
 def _pillow_limit(max_pixels: int) -> Iterator[None]:
+    """Let Pillow refuse pictures of more than ``max_pixels`` in the block."""
     before = Image.MAX_IMAGE_PIXELS
-    # Pillow refuses files with twice this number of pixels.
+    # Pillow refuses pictures of more than twice this number of pixels.
     Image.MAX_IMAGE_PIXELS = max_pixels // 2
     try:
         yield
@@ -109,18 +112,21 @@ def _pillow_limit(max_pixels: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _refusing_damage(*, but: type[Exception] = InputError) -> Iterator[None]:
-    """Turn errors of Pillow in the block, which must contain nothing else, into messages."""
+def _refusing_damage(*, unchanged: type[Exception] = InputError) -> Iterator[None]:
+    """Turn errors of Pillow into ``InputError``, except for errors of the type ``unchanged``.
+
+    The block must contain nothing but calls of Pillow, so that no other mistake is hidden.
+    """
     try:
         yield
-    except but:
+    except unchanged:
         raise
     except (Image.DecompressionBombError, *PILLOW_ERRORS) as error:
         raise InputError(f"{_reason(error)}.") from error
 
 
 def _reason(error: Exception) -> str:
-    """Return what is wrong with a picture that cannot be read."""
+    """Return the part of a message that says why a picture cannot be read."""
     match error:
         case UnidentifiedImageError():
             known = ", ".join(each.name for each in FORMATS.values())
@@ -142,7 +148,7 @@ def _too_large(limit: int) -> str:
 
 
 def picture_of(image: Image.Image) -> Picture:
-    """Return a Pillow image of any mode as a picture, upright, with its profile, without its EXIF.
+    """Convert a Pillow image of any mode to an upright picture with its profile, but no metadata.
 
     >>> picture_of(Image.new("RGBA", (3, 2))).size
     (2, 3)
@@ -155,8 +161,8 @@ def picture_of(image: Image.Image) -> Picture:
 
 
 def metadata_of(image: Image.Image) -> dict[str, object]:
-    """Return the metadata in a Pillow image's ``info``, for the upright image."""
-    # One pixel is enough, because only EXIF and XMP are changed.
+    """Return the metadata in a Pillow image's ``info``, changed to say that it is upright."""
+    # Pillow changes EXIF and XMP when it turns an image, for which one pixel is enough.
     kept = Image.new("L", (1, 1))
     kept.info = {name: image.info[name] for name in _KEPT_INFO if name in image.info}
     return {str(name): value for name, value in ImageOps.exif_transpose(kept).info.items()}
@@ -165,7 +171,7 @@ def metadata_of(image: Image.Image) -> dict[str, object]:
 def _read(content: bytes, max_pixels: int) -> list[Picture]:
     formats = prepare(content)
     with _refusing_damage():
-        # Pillow knows the size only after the plugin has decoded the picture.
+        # For JPEG XL, Pillow knows the size only after the plugin has decoded the picture.
         pixels = jxl_pixels(content) if formats == ["JXL"] else 0
     if pixels > max_pixels:
         raise InputError(f"{_too_large(max_pixels)}.")
@@ -186,7 +192,8 @@ def _read(content: bytes, max_pixels: int) -> list[Picture]:
 
 
 def _has_another(opened: ImageFile.ImageFile) -> bool:
-    # Not by the number of pages, for which Pillow would read all of them.
+    """Return whether a file has a second page or frame."""
+    # Pillow would read the whole file to count the pages.
     try:
         opened.seek(1)
     except EOFError:
@@ -200,15 +207,15 @@ def _read_all(
 ) -> Iterator[Picture]:
     """Yield the pages of a TIFF, or the frames of an animation."""
     pixels, first = 0, None
-    # The first picture of some APNGs is only for programs that cannot show animations.
+    # An APNG can begin with a picture for programs that cannot show animations. It is skipped.
     for page in itertools.count(int(getattr(opened, "default_image", False))):
         try:
-            with _refusing_damage(but=EOFError):
+            with _refusing_damage(unchanged=EOFError):
                 opened.seek(page)
         except EOFError:
             return
         if page >= MAX_PAGES:
-            raise InputError(f"has more than {MAX_PAGES:,} pages, the limit. Divide it.")
+            raise InputError(f"has more than {MAX_PAGES:,} pages, the limit. Split it.")
         if page and isinstance(opened, TiffImageFile) and opened.tag_v2.get(254, 0) in (1, 4, 5):
             continue  # a reduced copy, or a mask, of another page
         pixels += math.prod(opened.size)
@@ -228,7 +235,7 @@ def _read_all(
             icc=icc,
             metadata=metadata,
             lossless=_is_lossless(format_, content),
-            # For some formats, it is known only after decoding.
+            # In some formats the duration is known only after decoding.
             duration=_number(opened.info.get("duration")),
             plays=_plays(opened),
             notes=tuple(notes),
@@ -244,13 +251,13 @@ def _read_page(opened: ImageFile.ImageFile, content: bytes, format_: Format) -> 
         return again
 
     with _refusing_damage():
-        # 16 bits first, because reading EXIF may decode the picture to 8 bits.
+        # 16-bit values are read first, because reading EXIF may decode the picture to 8 bits.
         values = read_16_bits(opened.tile, reopen)
         metadata, orientation, notes = read_metadata(opened, content)
         icc = _profile(opened)
         if icc is None and opened.info.get("icc_profile"):
             notes = [*notes, "its color profile is damaged and was left out"]
-        # Values come last, because decoding may drop the metadata.
+        # 8-bit values are decoded last, because decoding may drop the metadata.
         if values is None:
             opened.load()
     if values is None:
@@ -270,32 +277,34 @@ def _read_page(opened: ImageFile.ImageFile, content: bytes, format_: Format) -> 
 
 
 def _profile(opened: ImageFile.ImageFile) -> bytes | None:
+    """Return the color profile of the current page; ``None`` if there is none."""
     profile = opened.info.get("icc_profile")
     if isinstance(opened, TiffImageFile):
-        # Not from `info`, in which Pillow may keep the profile of an earlier page.
+        # Pillow's `info` may keep the profile of an earlier page; the tags are those of this page.
         profile = opened.tag_v2.get(PROFILE_TAG)
     return profile if isinstance(profile, bytes) and profile else None
 
 
 def _number(value: object) -> float:
+    """Return a number that a file states; 0 if it is not plausible."""
     return float(value) if isinstance(value, int | float) and 0 <= value < 2**31 else 0.0
 
 
 def _alpha_of_key(values: Values, key: object) -> Values:
-    """Return the alpha of 16-bit values of which one color, the key, is transparent."""
+    """Return the alpha ``(H, W)`` of 16-bit pixels: 0 where a pixel has the color ``key``."""
     key = key if isinstance(key, tuple) else (key,)
     if len(key) != values.shape[2] or not all(isinstance(each, int) for each in key):
-        key = (-1,)
+        key = (-1,)  # a damaged key, which no pixel equals
     opaque = (values != np.array(key)).any(axis=2)
     alpha: Values = opaque.astype(np.uint16) * np.uint16(65535)
     return alpha
 
 
 def _plays(opened: ImageFile.ImageFile) -> int:
-    """Return how often an animation is played, as PNG and WebP count: 0 for always."""
+    """Return how often an animation is played; 0 means endless repetition, as in PNG and WebP."""
     loop = opened.info.get("loop")
     if opened.format == "GIF":
-        # Without the extension a GIF is played once. The extension counts the repetitions.
+        # A GIF without a number is played once. Otherwise the number counts the repetitions.
         return 1 if loop is None else int(_number(loop) + 1) % 65536 if loop else 0
     return int(_number(loop))
 
@@ -304,13 +313,13 @@ def _is_lossless(format_: Format, content: bytes) -> bool:
     """Return whether a file stores every value exactly."""
     if format_.name != "WEBP":
         return format_.name not in ("AVIF", "HEIF", "JPEG", "JXL")
-    # The name of one chunk says it; other chunks may come before it.
+    # The chunk of the pixels is "VP8L" or, with losses, "VP8 ". Other chunks may come before it.
     position = 12
     while position + 8 <= len(content):
         name, size = struct.unpack_from("<4sL", content, position)
         if name in (b"VP8L", b"VP8 "):
             return bool(name == b"VP8L")
-        # The chunks of a frame are inside its chunk, after 16 bytes.
+        # The chunk of a frame contains other chunks after 16 bytes.
         position += 8 + (16 if name == b"ANMF" else size + size % 2)
     return False
 
@@ -325,7 +334,7 @@ def _values(opened: Image.Image, icc: bytes | None) -> tuple[Values, bytes | Non
             numbers *= 65535 if numbers.max() <= 1 else 257
         values = np.rint(numbers.clip(0, 65535)).astype(np.uint16)
         if not np.array_equal(values, np.asarray(opened)):
-            notes = ["its values were brought to 16 bits"]
+            notes = ["its values were converted to 16 bits"]
     elif mode.startswith("I;16"):
         values = np.asarray(opened).astype(np.uint16)
     elif mode == "CMYK":
@@ -346,7 +355,7 @@ def _values(opened: Image.Image, icc: bytes | None) -> tuple[Values, bytes | Non
 
 
 def _upright(values: Values, orientation: int) -> Values:
-    """Turn values ``(H, W, C)`` as EXIF's orientation says; unknown ones change nothing."""
+    """Turn values ``(H, W, C)`` upright by EXIF's orientation; unknown numbers change nothing."""
     if orientation not in range(1, 9):
         return values
     if orientation > 4:

@@ -1,4 +1,4 @@
-"""Read 16 bits per channel with Pillow, which gives one byte of each value per decoding."""
+"""Read 16 bits per channel with Pillow, which decodes only one byte of each value at a time."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -10,9 +10,10 @@ from PIL import ImageFile
 
 _OTHER_ORDER = "B" if sys.byteorder == "little" else "L"
 
-# Pillow keeps the upper byte of a value. If the byte order is swapped, that is the lower one. "N"
-# is the order of this machine, which libtiff gives. Gray with alpha has four bytes per pixel, and
-# so has RGBA.
+# For each of Pillow's modes, the mode that decodes the other byte. Pillow keeps the upper byte of a
+# value; if the mode names the opposite byte order, Pillow keeps the lower byte. "B" is big-endian,
+# "L" little-endian, and "N" the order of this machine, in which libtiff returns values. A pixel of
+# 16-bit gray with alpha has four bytes, so 8-bit RGBA decodes all of them.
 _OTHER_BYTE = {
     "LA;16B": "RGBA",
     **{
@@ -26,7 +27,9 @@ _OTHER_BYTE = {
 def read_16_bits(
     tiles: Sequence[ImageFile._Tile], reopen: Callable[[], ImageFile.ImageFile]
 ) -> NDArray[np.uint16] | None:
-    """Decode a file of 16 bits and two to four channels; of one channel, Pillow keeps 16 bits.
+    """Decode a file of 16 bits per channel and two to four channels.
+
+    Pillow itself keeps 16 bits if there is only one channel.
 
     Args:
         tiles: The parts of the file, as Pillow describes them before it decodes them.
@@ -36,7 +39,7 @@ def read_16_bits(
         ``uint16`` of shape ``(H, W, 2 to 4)``; ``None`` for any other file.
 
     Raises:
-        Exception: The file is broken; nearly any kind.
+        Exception: The file is damaged. Pillow raises many types of exceptions.
     """
     mode = _arguments(tiles[0])[0] if tiles else None
     if mode not in _OTHER_BYTE:

@@ -1,4 +1,4 @@
-"""Restore pictures at full size: overlapping tiles through an image-to-image model."""
+"""Restore pictures at full size, by applying an image-to-image model to overlapping tiles."""
 
 import itertools
 from collections.abc import Sequence
@@ -16,24 +16,25 @@ from caelab.pictures.tiles import TILE, Indices, batches, in_tiles
 
 
 def restore(model: PictureModel, pictures: Sequence[Picture], *, tile: int = TILE) -> list[Picture]:
-    """Apply an image-to-image model at full size: denoise, deblur, reconstruct.
+    """Apply an image-to-image model to pictures at full size: denoise, deblur, reconstruct.
 
-    A model for missing pixels fills the fully transparent pixels, which become opaque; if it undoes
-    nothing else, all other pixels stay the same. An RGB model gets a gray picture in three equal
-    channels, and the luma of its result is used. A gray model gets each channel of an RGB picture.
-    Values are used without regard to the color profile.
+    A model for missing pixels fills the fully transparent pixels, which become opaque. If the model
+    undoes nothing else, all other pixels stay the same. An RGB model gets a gray picture in three
+    equal channels, and the luma of its result is used. A gray model restores each channel of an RGB
+    picture separately. The color profile is kept, but not applied to the network's input.
 
     Args:
-        model: Image to image, with as many channels out as in.
-        pictures: Small pictures of one size go through the network together.
+        model: Model that returns as many channels as it takes.
+        pictures: Pictures to restore. Small pictures of equal size that follow one another go
+            through the network together.
         tile: Side of the tiles of large pictures, in pixels.
 
     Returns:
-        Pictures with the depth, alpha, profile and EXIF of the inputs.
+        Pictures with the bit depth, alpha, color profile and metadata of the inputs.
 
     Raises:
-        InputError: The model gives values that are not finite or takes images of other channels
-            than pictures have, or no pixel of a picture is transparent where some must be.
+        InputError: The model returns values that are not finite or takes neither 1 nor 3 channels,
+            or it fills missing pixels and a picture has no fully transparent pixel.
 
     >>> from caelab.pictures.backends.base import PictureModel
     >>> darker = PictureModel(function=lambda images: images / 2)
@@ -43,23 +44,23 @@ def restore(model: PictureModel, pictures: Sequence[Picture], *, tile: int = TIL
     """
     if model.channels not in (1, 3):
         raise InputError(
-            f"the model takes images of {model.channels} channels, and pictures have 1 or 3."
+            f"the model takes images of {model.channels} channels, but pictures have 1 or 3."
         )
     if model.degradation.marks_missing and any(
         picture.alpha is None or picture.alpha.all() for picture in pictures
     ):
         raise InputError(
-            "no pixel is wholly transparent, so that none is missing. Erase what is to be filled in"
-            " a format that has transparency, such as PNG."
+            "no pixel is fully transparent, so none is missing. Make the pixels to be filled"
+            " transparent, in a format such as PNG."
         )
-    # A picture of three equal channels is gray, and stays gray.
+    # A picture of three equal channels is restored as gray, so that its channels stay equal.
     grays = [_is_gray_rgb(picture) for picture in pictures]
     pictures = [
         replace(picture, pixels=picture.pixels[..., :1]) if gray else picture
         for picture, gray in zip(pictures, grays, strict=True)
     ]
     results: list[Picture] = []
-    # Successive pictures of one size, depth and number of channels make a batch.
+    # Successive pictures of equal size, bit depth and number of channels form a batch.
     for (shape, _), run in itertools.groupby(
         pictures, key=lambda picture: (picture.pixels.shape, picture.most)
     ):
@@ -77,14 +78,14 @@ def _is_gray_rgb(picture: Picture) -> bool:
 
 
 def _without_losses(model: PictureModel, picture: Picture) -> Metadata:
-    """Return a picture's metadata, without the JPEG's tables whose losses a model has undone."""
+    """Return a picture's metadata, without its JPEG settings if the model undoes JPEG losses."""
     if any(step.name == "jpeg" for step in model.degradation.steps):
         return replace(picture.metadata, jpeg_coding=None)
     return picture.metadata
 
 
 def _restore_alike(model: PictureModel, pictures: Sequence[Picture], tile: int) -> list[Picture]:
-    """Restore pictures of one size, type and number of channels as one batch."""
+    """Restore pictures of equal size, type and number of channels as one batch."""
     channels = pictures[0].pixels.shape[2]
     results = [np.empty_like(picture.pixels) for picture in pictures]
     marks = model.degradation.marks_missing
@@ -93,11 +94,11 @@ def _restore_alike(model: PictureModel, pictures: Sequence[Picture], tile: int) 
         chosen = np.ix_(rows, columns)
         tiles = np.stack([to_planes(picture.pixels[chosen]) for picture in pictures])
         if marks:
-            # Missing pixels get the value that marked them in training.
+            # Missing pixels get the value that marks missing pixels in training.
             for picture, part in zip(pictures, tiles, strict=True):
                 assert picture.alpha is not None
                 part[:, picture.alpha[chosen] == 0] = MISSING
-        # To a gray model, each channel is a separate image.
+        # A gray model gets each channel as a separate image.
         return tiles.reshape(-1, 1, *tiles.shape[2:]) if model.channels == 1 else gray_rgb(tiles)
 
     for top, band in in_tiles(model, read, pictures[0].size, tile=tile):
@@ -111,7 +112,7 @@ def _restore_alike(model: PictureModel, pictures: Sequence[Picture], tile: int) 
         alpha = picture.alpha
         if marks and alpha is not None:
             missing = alpha == 0
-            # Where nothing else is to be undone, pixels that are not missing stay as they are.
+            # If the model undoes nothing else, pixels that are not missing stay as they are.
             if len(model.degradation.steps) == 1:
                 pixels = np.where(missing[..., None], pixels, picture.pixels)
             alpha = np.where(missing, alpha.dtype.type(picture.most), alpha)

@@ -1,7 +1,8 @@
-"""Write what Pillow cannot write: 16-bit PNG and PNM, and TIFF with its metadata.
+"""Write files that Pillow cannot write: 16-bit PNG and PNM, and TIFF with its metadata.
 
-``tifffile`` (a dependency of scikit-image) writes neither the EXIF nor the GPS directory, which
-Pillow's ``ImageFileDirectory_v2`` does; no library among the dependencies writes 16-bit RGB PNG.
+The package ``tifffile`` (a dependency of scikit-image) is not used, because it writes neither the
+EXIF nor the GPS directory. Pillow's ``ImageFileDirectory_v2`` writes both. No dependency writes
+16-bit RGB PNG.
 """
 
 import itertools
@@ -18,22 +19,23 @@ from caelab.pictures.metadata import PROFILE_TAG, png_chunks, tiff_tags
 from caelab.pictures.picture import Picture, Values
 
 STRIP_ROWS = 64
-"""Rows that are compressed at a time, so that memory does not grow with the picture."""
+"""Number of rows that are compressed at a time, to save memory."""
 
 _COMPRESSION = 4
-"""zlib's level. Higher levels save a few percent and take several times as long."""
+"""Compression level of zlib. Higher levels save a few percent and take several times as long."""
 
 _TIFF_HEADER = 8
+"""Number of bytes in the header of a TIFF."""
 
 _PNG_COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
-"""Number of channels to PNG's color type: gray, gray with alpha, RGB, RGBA."""
+"""PNG's color type for each number of channels: gray, gray with alpha, RGB, RGBA."""
 
 _PNG_FILTER_SUB = 1
 """PNG's filter that subtracts the left neighbor from each byte."""
 
 
 def write_png(stream: BinaryIO, picture: Picture) -> None:
-    """Write a 16-bit PNG (specification, third edition) with alpha, profile and EXIF."""
+    """Write a 16-bit PNG (specification, third edition) with alpha, color profile and metadata."""
     height, width = picture.size
     color_type = _PNG_COLOR_TYPES[picture.channels]
     stream.write(b"\x89PNG\r\n\x1a\n")
@@ -42,15 +44,15 @@ def write_png(stream: BinaryIO, picture: Picture) -> None:
         putchunk(stream, b"iCCP", b"ICC Profile\0\0", zlib.compress(picture.icc))
     metadata = picture.metadata
     if metadata.resolution:
-        # Per meter; an inch is 0.0254 m.
+        # PNG counts pixels per meter; an inch is 0.0254 m.
         across, down = (round(each / 0.0254) for each in metadata.resolution)
         putchunk(stream, b"pHYs", struct.pack(">LLB", across, down, 1))
     for name, content in png_chunks(metadata):
-        # Not together with a profile, which would contradict it.
+        # The chunk sRGB would contradict a color profile.
         if not (picture.icc and name == b"sRGB"):
             putchunk(stream, name, content)
     if metadata.exif:
-        # PNG holds EXIF without the prefix that JPEG gives it.
+        # PNG stores EXIF without the prefix that JPEG requires.
         putchunk(stream, b"eXIf", metadata.exif.removeprefix(b"Exif\0\0"))
     compressor = zlib.compressobj(_COMPRESSION)
     for rows in _strips(picture):
@@ -63,7 +65,7 @@ def write_png(stream: BinaryIO, picture: Picture) -> None:
 
 
 def write_pnm(stream: BinaryIO, picture: Picture) -> None:
-    """Write a 16-bit PGM or PPM, which contain only values."""
+    """Write a 16-bit PGM for gray or PPM for RGB; metadata are not stored."""
     height, width = picture.size
     kind = b"P5" if picture.channels == 1 else b"P6"
     stream.write(b"%s\n%d %d\n65535\n" % (kind, width, height))
@@ -71,16 +73,17 @@ def write_pnm(stream: BinaryIO, picture: Picture) -> None:
 
 
 def write_tiff(stream: BinaryIO, pages: Sequence[Picture]) -> None:
-    """Write a TIFF of 8 or 16 bits (revision 6.0; compression 8, of Adobe's supplement 2).
+    """Write pages of 8 or 16 bits a channel as a TIFF, with their alpha, profile and metadata.
 
-    The directory of a page with alpha's kind, profile and EXIF comes first, then its strips.
+    The file follows revision 6.0 of the specification, with compression 8 of Adobe's supplement 2.
+    Each page is a directory of tags, followed by its strips of compressed rows.
 
     Raises:
-        ValueError: It would be larger than 4 GiB.
+        ValueError: The file would be larger than 4 GiB.
     """
     pointer = None
     for page in pages:
-        # A directory begins at an even offset.
+        # TIFF requires that a directory begins at an even offset.
         stream.write(bytes(stream.tell() % 2))
         if pointer is not None:
             end = stream.tell()
@@ -104,21 +107,21 @@ def _write_page(stream: BinaryIO, picture: Picture) -> int:
 
     height, width = picture.size
     tags = ImageFileDirectory_v2(b"II*\0\0\0\0\0")
-    # The numbers are those of the specification.
+    # Tags have the numbers of the specification.
     for tag, value in {
         **tiff_tags(picture.metadata),
         256: width,
         257: height,
         258: (picture.pixels.itemsize * 8,) * picture.channels,
         259: 8,  # compression: deflate
-        262: 1 if picture.pixels.shape[2] == 1 else 2,  # black is 0; RGB
-        # Offsets count from the end of the directory; Pillow adds where that is.
+        262: 1 if picture.pixels.shape[2] == 1 else 2,  # 1: gray whose black is 0; 2: RGB
+        # Offsets of the strips from the end of the directory; Pillow adds the position of this end.
         273: tuple(itertools.accumulate(lengths[:-1], initial=0)),
         277: picture.channels,
         278: STRIP_ROWS,
         279: tuple(lengths),
-        317: 2,  # differences between neighbors
-        338: None if picture.alpha is None else 2,  # alpha that the colors are not multiplied by
+        317: 2,  # values are differences from the left neighbor
+        338: None if picture.alpha is None else 2,  # 2: colors are not multiplied by alpha
         PROFILE_TAG: picture.icc or None,
     }.items():
         if value is not None:
@@ -130,14 +133,14 @@ def _write_page(stream: BinaryIO, picture: Picture) -> int:
 
 
 def _strips(picture: Picture) -> Iterator[Values]:
-    """Yield the rows in strips, with the alpha after the colors, ``(R, W, 1 to 4)`` each."""
+    """Yield strips of rows ``(R, W, 1 to 4)``; the alpha, if any, is the last channel."""
     for top in range(0, picture.size[0], STRIP_ROWS):
         yield picture.joined(slice(top, top + STRIP_ROWS))
 
 
 def _differences(rows: Values) -> Values:
     """Subtract the left neighbor from each pixel ``(R, W, C)``; the results compress well."""
-    # Below 0 they wrap around, as both formats require.
+    # Negative differences wrap around, as PNG and TIFF require.
     differences = rows.copy()
     differences[:, 1:] -= rows[:, :-1]
     return differences

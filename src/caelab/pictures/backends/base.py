@@ -15,21 +15,21 @@ from caelab.networks.describe import describe
 from caelab.pictures.picture import Floats
 
 _MAX_STRIDE = 64
-"""Largest stride that is tried."""
+"""Largest stride in pixels that is tried for a network."""
 
 _RESAMPLING_REACH = 8
-"""Pixels that enlarging and reducing add to a receptive field, both sides together."""
+"""Pixels by which resizing an image widens the receptive field, both sides together."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Geometry:
-    """The sizes that a network takes.
+    """The sizes of images that a network takes.
 
     Attributes:
-        multiple: Height and width must be multiples of it, and shifting the image by it shifts the
-            output as much.
+        multiple: Height and width must be multiples of this number of pixels. If the image moves by
+            this number, so does the output.
         field: Side of the receptive field in pixels; ``None`` for the whole image.
-        fixed: The only side that the network takes, in pixels; ``None`` for any multiple.
+        fixed: The only side that the network takes, in pixels; ``None`` if it takes any multiple.
     """
 
     multiple: int = 1
@@ -48,17 +48,18 @@ class PictureModel:
     Attributes:
         function: Maps ``float32 (N, C, H, W)`` in [0, 1] to images in [0, 1] ``(N, C', H, W)``, or
             to chroma ``(N, 2, H, W)``.
-        channels: C: 1 for gray, 3 for RGB.
-        geometry: The sizes that it takes.
+        channels: Number of input channels C: 1 for gray, 3 for RGB.
+        geometry: Sizes of images that the function takes.
         size: Shorter side of the training images in pixels.
-        degradation: What the model undoes.
-        color_space: Name of the color space of the chroma, in whose unit it is; ``None`` where the
-            function returns images.
-        variants: Returns the function that gives one of the model's plausible answers, by its index
-            and a seed; ``None`` where a picture has one answer.
-        scales: Shorter sides in pixels at which it sees photographs, whose shorter sides are none
-            less; empty where the best were not measured.
-        saturation: Factor of the chroma of photographs by which it is nearest to the truth.
+        degradation: Degradation that the model undoes.
+        color_space: Name of the color space of the returned chroma; ``None`` if the function
+            returns images.
+        variants: Function of an index and a seed. It returns a function like ``function``, for one
+            of several plausible results. ``None`` if there is only one result.
+        scales: Shorter sides, in pixels, at which a colorizer sees photographs that are at least as
+            large; empty if the best scales were not measured.
+        saturation: Factor of the predicted chroma that brings the colors of photographs nearest to
+            the true colors.
     """
 
     function: Function
@@ -85,10 +86,12 @@ class PictureModel:
 
         Args:
             card: Card of the weights or of the ONNX file.
-            function: Applies the network.
-            geometry: The sizes that the network takes.
-            color_space: Color space of a predicted chroma; ``None`` without one.
-            variants: Gives one of several plausible answers; ``None`` where there is one.
+            function: Function that applies the network; see the attribute.
+            geometry: Sizes of images that the network takes.
+            color_space: Name of the color space of predicted chroma; ``None`` if the network
+                predicts images.
+            variants: Function of an index and a seed; see the attribute. ``None`` if there is only
+                one result.
         """
         degradation = parse_degradation(card.degradation)
         return cls(
@@ -102,33 +105,33 @@ class PictureModel:
         )
 
     def variant(self, number: int, seed: int) -> "PictureModel":
-        """Return the model that gives one of the plausible answers.
+        """Return a model that gives one of several plausible results, drawn at random.
 
         Args:
-            number: Index of the answer.
-            seed: Seed of the draws.
+            number: Index of the result, from 0.
+            seed: Seed of the random draws.
 
         Raises:
-            InputError: The model gives one answer, or is an ONNX file, which has one.
+            InputError: The model gives only one result, as an ONNX file does.
         """
         if self.variants is None:
             raise InputError(
-                "an ONNX file gives one answer to a picture: variants need the weights."
+                "an ONNX file gives only one result for a picture: variants need the weights file."
             )
-        # What is best for the mean of all answers is not for one that is drawn.
+        # The best scales and saturation were measured for the mean of all plausible results.
         return replace(self, function=self.variants(number, seed), scales=(), saturation=1.0)
 
     def __call__(self, images: Floats) -> Floats:
-        """Apply the function.
+        """Apply the function to images ``(N, C, H, W)``, and check that its results are finite.
 
         Raises:
-            InputError: The model gives values that are not finite.
+            InputError: The model returns values that are not finite.
         """
         outputs = self.function(images)
-        # A sum is finite only if every summand is, and needs no array of booleans.
+        # A sum is finite only if every value is finite, and summing needs no temporary array.
         if not math.isfinite(float(outputs.sum(dtype=np.float64))):
             raise InputError(
-                "the model gives values that are not finite; its weights are damaged or come from"
+                "the model gives values that are not finite: its weights are damaged or come from"
                 " a failed training."
             )
         return outputs
@@ -137,17 +140,17 @@ class PictureModel:
 def geometry_of(
     network: Network, *, channels: int, size: int | tuple[int, int], tta: TTA | None = None
 ) -> Geometry:
-    """Return the sizes that a network takes whose output is as large as its input.
+    """Return the sizes of images for which a network's output is as large as its input.
 
     Args:
         network: The network.
-        channels: Channels of its input.
+        channels: Number of channels of its input.
         size: Side of its training images in pixels, or height and width.
         tta: Test-time augmentation around the network.
 
     Raises:
-        NetworkError: A shape does not fit.
-        InputError: The output has another size than the input, or the network takes one size,
+        NetworkError: The shapes of layers do not fit together.
+        InputError: The output has another size than the input, or the network takes only one size,
             which is not square.
 
     >>> from caelab.networks.parser import parse
@@ -155,13 +158,13 @@ def geometry_of(
     2
     """
     description = describe(network, channels=channels, size=size)
-    # A dense layer has a weight for every pixel, and so takes one size.
+    # A dense layer has a weight for every input pixel, so the network takes only one size.
     _, height, width = description.input
     if any(row.kind == "dense" for row in description.rows):
         if height != width:
             raise InputError(
                 f"the network {network} only takes images of {height}×{width} pixels, because of"
-                " its dense layer. Pictures need a network without one, or trained on squares."
+                " its dense layer. Use a network without dense layers, or train on square images."
             )
         return Geometry(field=None, fixed=height)
 
@@ -172,16 +175,17 @@ def geometry_of(
             return False
 
     for multiple in range(1, _MAX_STRIDE + 1):
-        # From the training size on, because smaller images may not reach the narrowest layers.
+        # No size below the training size is tried, because inner layers could have no pixels then.
         first = -(-max(height, width) // multiple)
         # One size may fit by chance, but not three successive ones.
         if all(keeps(multiple * count) for count in range(first, first + 3)):
             field, tta = description.receptive_field, tta or TTA()
             if field is not None:
                 field += 2 * tta.shift + _RESAMPLING_REACH * tta.scale
-            # 5/4 of four times the multiple is a multiple, too.
+            # Test-time augmentation by `scale` enlarges images by 5/4. If their sides are multiples
+            # of four times the stride, the enlarged sides are multiples of the stride.
             return Geometry(multiple=multiple * (4 if tta.scale else 1), field=field)
     raise InputError(
         f"the network {network} never returns an image of the size of its input, for any stride of"
-        f" up to {_MAX_STRIDE} pixels. Pictures need one that does, such as with padding 'same'."
+        f" up to {_MAX_STRIDE} pixels. Use a network that does, for example with padding 'same'."
     )

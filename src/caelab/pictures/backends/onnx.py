@@ -1,4 +1,4 @@
-"""A model that was exported to ONNX, on onnxruntime: for pictures, without torch."""
+"""Apply the model in an ONNX file with onnxruntime, without PyTorch."""
 
 import json
 import logging
@@ -18,27 +18,28 @@ from caelab.processors import default_threads
 _log = logging.getLogger(__name__)
 
 FORMAT = "caelab-onnx-2"
+"""Name of the current format, which stands in the metadata of a file."""
 
 OLD_FORMAT = "caelab-onnx-1"
-"""Format in which colorizers answered with RGB, their chroma merged at low resolution."""
+"""Name of the earlier format, in which colorizers returned RGB, merged at low resolution."""
 
 INPUT, OUTPUT = "images", "answer"
-"""Names of the graph's input, ``float32 (N, C, H, W)`` in [0, 1], and output: images in [0, 1], or
-chroma ``(N, 2, H, W)`` in the unit of the metadata's ``color_space``."""
+"""Names of the graph's input, images ``float32 (N, C, H, W)`` in [0, 1], and of its output: images
+in [0, 1], or chroma ``(N, 2, H, W)`` in the ``color_space`` that the metadata name."""
 
 
 MAX_MULTIPLE, MAX_FIELD, MAX_FIXED = 256, 16_384, 1024
-"""Largest numbers of a :class:`Geometry` that are believed: they decide how much memory tiles
-take."""
+"""Largest numbers of a :class:`Geometry` that are accepted from a file, because larger ones would
+make tiles that fill the memory."""
 
 
 def import_onnxruntime() -> Any:
-    """Import onnxruntime without its telemetry, which it would send from the import on.
+    """Import onnxruntime with its telemetry switched off.
 
     Raises:
-        InputError: It is not installed.
+        InputError: onnxruntime is not installed.
     """
-    # It is asked for when the library is loaded, and never again.
+    # onnxruntime reads this variable only when it is imported.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
@@ -51,26 +52,27 @@ def load_onnx(file: Path, *, threads: int | None = None) -> PictureModel:
     """Read a model that ``export_onnx`` wrote.
 
     Args:
-        file: The model.
-        threads: Threads of onnxruntime; by default those of ``OMP_NUM_THREADS``, or one per core.
+        file: The ONNX file.
+        threads: Threads of onnxruntime; by default the number in ``OMP_NUM_THREADS``, or one per
+            core.
 
     Raises:
-        InputError: onnxruntime is not installed, or the file is missing, damaged or no model of
+        InputError: onnxruntime is not installed, or the file is missing, damaged or not exported by
             caelab.
     """
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or default_threads()
-    options.log_severity_level = 4  # errors come as exceptions
+    options.log_severity_level = 4  # nothing is logged, because errors are raised
     try:
         file.open("rb").close()
-        # By its path, because the weights may be in another file next to it.
+        # The path is given, not the content, because weights may be in another file next to it.
         session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}.") from error
     except Exception as error:  # onnxruntime's exceptions have no common base
         raise InputError(
-            f"{file} is no ONNX model, or damaged. Export it again. ({error})"
+            f"{file} is not an ONNX model, or it is damaged. Export it again. ({error})"
         ) from error
     metadata = session.get_modelmeta().custom_metadata_map
     if metadata.get("format") not in (FORMAT, OLD_FORMAT):
@@ -86,8 +88,8 @@ def load_onnx(file: Path, *, threads: int | None = None) -> PictureModel:
         raise damaged(file, error) from error
     if metadata["format"] == OLD_FORMAT and card.target in ("chroma", "bins"):
         _log.warning(
-            "%s was exported by an earlier caelab: its colors are reduced to sRGB before they are"
-            " enlarged, and may be paler. Export the model again.",
+            "%s was exported by an earlier version of caelab, and its colors may be paler, because"
+            " they are limited to sRGB before they are enlarged. Export the model again.",
             file,
         )
 
@@ -103,7 +105,7 @@ def load_onnx(file: Path, *, threads: int | None = None) -> PictureModel:
         expected = (len(images), planes, *images.shape[2:])
         if getattr(answer, "dtype", None) != np.float32 or answer.shape != expected:
             raise InputError(
-                f"{file} gives something else than {planes} planes of numbers for an image."
+                f"{file} does not return {planes} planes of numbers for each image."
                 " Export the model again."
             )
         return answer
@@ -115,8 +117,8 @@ def _read_geometry(text: str) -> Geometry:
     """Return the geometry in an ONNX file's metadata.
 
     Raises:
-        TypeError: A name is unknown.
-        ValueError: A value is no whole number within the limits.
+        TypeError: The text has an unknown name.
+        ValueError: A value is not a whole number within the limits.
     """
     geometry = Geometry(**json.loads(text))
     limits = {"multiple": MAX_MULTIPLE, "field": MAX_FIELD, "fixed": MAX_FIXED}

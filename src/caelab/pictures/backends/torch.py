@@ -1,4 +1,4 @@
-"""A model of PyTorch as a function of arrays."""
+"""Apply a PyTorch model to NumPy arrays."""
 
 from collections.abc import Callable
 
@@ -16,14 +16,14 @@ from caelab.randomness import image_keys
 
 
 def torch_picture_model(model: ImageModel, card: ModelCard, device: torch.device) -> PictureModel:
-    """Return the model, in evaluation mode on ``device``, as a function of arrays.
+    """Move a model to a device, and return it as a function of NumPy arrays in evaluation mode.
 
-    Its answers have the shape ``(N, C, H, W)``, chroma ``(N, 2, H, W)``. An image's answer does not
-    depend on the other images in a batch.
+    The function returns images ``(N, C, H, W)``, or a colorizer's chroma ``(N, 2, H, W)``. The
+    result of an image does not depend on the other images in the batch.
 
     Args:
-        model: The model.
-        card: Card of the model.
+        model: The model; its device and mode are changed.
+        card: Card that describes the model.
         device: Device that computes.
 
     Raises:
@@ -35,7 +35,7 @@ def torch_picture_model(model: ImageModel, card: ModelCard, device: torch.device
         target = model.distribution
 
         def draw(degraded: Tensor) -> Tensor:
-            # All images get the key of the variant, which does not depend on their index in the
+            # All images get the same key, so that draws do not depend on an image's index in the
             # batch.
             keys = image_keys(np.full(len(degraded), number, np.int64), seed, 0).to(device)
             output = inference.output(degraded)
@@ -53,7 +53,7 @@ def torch_picture_model(model: ImageModel, card: ModelCard, device: torch.device
 
 
 def on_arrays(function: Callable[[Tensor], Tensor], device: torch.device) -> Function:
-    """Return a function of tensors ``(N, C, H, W)`` on a device as a function of arrays."""
+    """Make a function of NumPy arrays of a function of tensors ``(N, C, H, W)`` on a device."""
 
     @torch.inference_mode()
     def apply(images: Floats) -> Floats:
