@@ -1,1 +1,1 @@
-"""Degradations: a clean image becomes the degraded input that a network restores."""
+"""Degradations, which turn a clean image into the input that a network learns to restore."""

@@ -1,4 +1,4 @@
-"""Applies a degradation to images."""
+"""Apply a degradation to images."""
 
 import torch
 from torch import Tensor
@@ -10,20 +10,20 @@ from caelab.errors import InputError
 def degrade(images: Tensor, degradation: Degradation, keys: Tensor) -> Tensor:
     """Return the degraded input of a network for clean images.
 
-    An image's result depends on the image, the degradation and its key only: it is the same in
-    every batch and, to rounding, on every device. A word draws the same numbers wherever it stands:
-    ``gray+noise0.1`` is ``gray`` followed by ``noise0.1``.
+    The result of an image depends only on the image, its key and the degradation. It is the same in
+    every batch and, up to rounding, on every device. A step draws the same random numbers at every
+    position, so ``gray+noise0.1`` gives the same result as ``gray`` followed by ``noise0.1``.
 
     Args:
         images: Clean images, ``(N, 1 or 3, H, W)`` in [0, 1], floating point. They are not changed,
             but the result may share their memory.
         degradation: The steps, done from left to right.
-        keys: Keys of the images, ``int64 (N,)`` on the same device; see
+        keys: Seeds of the images' random numbers, ``int64 (N,)`` on the same device; see
             :func:`caelab.randomness.image_keys`.
 
     Returns:
-        ``(N, degradation.channels(C), H, W)``, channels last in memory. It is in [0, 1] unless a
-        step such as ``noise`` or ``mask`` leaves that range.
+        Degraded images ``(N, degradation.channels(C), H, W)``, channels last in memory. They are in
+        [0, 1] unless a step such as ``noise`` or ``mask`` leaves that range.
 
     >>> import numpy as np
     >>> from caelab.degrade.degradation import parse_degradation
@@ -33,7 +33,7 @@ def degrade(images: Tensor, degradation: Degradation, keys: Tensor) -> Tensor:
     torch.Size([2, 1, 32, 32])
 
     Raises:
-        InputError: A user's degradation returned another shape than it promised.
+        InputError: A step of a user's own kind returned another shape than its ``channels`` says.
     """
     for step in degradation.steps:
         kind = step.kind

@@ -1,4 +1,4 @@
-"""The language of degradations: ``gray+noise0.1`` ↔ a frozen description, without PyTorch."""
+"""Convert texts of degradations, such as ``gray+noise0.1``, to objects and back."""
 
 import difflib
 import re
@@ -11,11 +11,11 @@ from caelab.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class DegradationStep:
-    """One word of a degradation.
+    """One step of a degradation, which is one word of its text, such as ``noise0.1``.
 
     Attributes:
         name: Name of a registered ``DegradationKind``.
-        strength: The number after the name; ``None`` where the kind takes none.
+        strength: The number after the name; ``None`` if the kind takes no number.
     """
 
     name: str
@@ -24,23 +24,23 @@ class DegradationStep:
     def __str__(self) -> str:
         if self.strength is None:
             return self.name
-        # The shortest number that reads back the same, without an exponent.
+        # The shortest digits that are read back as the same number, without an exponent.
         return f"{self.name}{Decimal(repr(self.strength)).normalize():f}"
 
     @property
     def kind(self) -> DegradationKind:
-        """The kind of this name."""
+        """Object of the kind that has this name."""
         return DegradationKind.registry[self.name]()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Degradation:
-    """What is done to a clean image to make the network's input: steps, from left to right.
+    """What is done to a clean image to make the network's input.
 
     ``str(degradation)`` is its canonical text.
 
     Attributes:
-        steps: The steps; none at all is the degradation ``none``.
+        steps: The steps in the order in which they are done; empty for the degradation ``none``.
     """
 
     steps: tuple[DegradationStep, ...] = ()
@@ -55,17 +55,17 @@ class Degradation:
 
     @property
     def on_host(self) -> bool:
-        """Whether a part is computed on the CPU even if the images are on a GPU."""
+        """True if any step is computed on the CPU even if the images are on a GPU."""
         return any(step.kind.on_host for step in self.steps)
 
     @property
     def keeps_luminance(self) -> bool:
-        """Whether the result has the luma of the clean image, so that only chroma is lost."""
+        """True if the result has the luma of the clean image, so that only chroma is lost."""
         return all(step.kind.keeps_luminance for step in self.steps)
 
     @property
     def marks_missing(self) -> bool:
-        """Whether the result says which pixels are missing: nothing changes them afterwards."""
+        """True if the last step marks missing pixels, so that the result shows where they are."""
         return bool(self.steps) and self.steps[-1].kind.marks_missing
 
     def channels(self, channels: int) -> int:
@@ -80,7 +80,7 @@ class Degradation:
 
 
 def parse_degradation(text: str) -> Degradation:
-    """Read ``none``, or words joined by ``+``, which are done from left to right.
+    """Read the text of a degradation: ``none``, or words joined by ``+`` in the order of the steps.
 
     >>> parse_degradation("gray + noise0.050").steps[1]
     DegradationStep(name='noise', strength=0.05)
@@ -88,8 +88,8 @@ def parse_degradation(text: str) -> Degradation:
     gray+noise0.05
 
     Raises:
-        InputError: A word is unknown, occurs twice, lacks its strength or has one out of range; or
-            ``none`` is not alone.
+        InputError: A word is unknown or occurs twice, its strength is missing or out of range, or
+            ``none`` is joined to another word.
     """
     if text.strip() == "none":
         return Degradation()
@@ -110,10 +110,11 @@ def parse_degradation(text: str) -> Degradation:
 
 
 class _WordError(Exception):
-    """A word is wrong; the arguments are the problem and the advice."""
+    """A word is wrong; the arguments are two texts, the problem and the advice."""
 
 
 def _read_step(word: str) -> DegradationStep:
+    """Read one word; raise ``_WordError`` if it is wrong."""
     if word == "none":
         raise _WordError(
             "none is joined to another degradation", "Write it alone, or leave it out."
@@ -137,7 +138,7 @@ def _read_step(word: str) -> DegradationStep:
                 f"{name} takes no strength, but has {_quoted(digits)}", f"Write {name}."
             )
         return DegradationStep(name=name)
-    # −1 is out of every range.
+    # A text that is no number becomes −1, which is out of every range.
     strength = float(digits) if re.fullmatch(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", digits) else -1.0
     if not spec.low <= strength <= spec.high or (spec.whole and strength % 1):
         raise _WordError(
@@ -151,4 +152,5 @@ def _read_step(word: str) -> DegradationStep:
 
 
 def _quoted(text: str) -> str:
+    """Return a text in quotation marks, cut to 60 characters."""
     return repr(text if len(text) <= 60 else text[:59] + "…")

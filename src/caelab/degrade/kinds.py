@@ -1,7 +1,7 @@
-"""The kinds of degradation, a class each; a user's own class joins them with ``@register``.
+"""The kinds of degradations, one class each; users add their own classes with ``@register``.
 
-Libraries are imported where images are degraded: the text of a degradation is read without them,
-so that the command line answers at once.
+PyTorch and other libraries are imported only where images are degraded, so that the command line
+can read the text of a degradation without delay.
 """
 
 import hashlib
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MISSING = -0.5
-"""Value of missing pixels. It is no color, so that a network sees where they are; clipped, it is
-black."""
+"""Value of missing pixels. It is outside [0, 1], so that a network can tell missing pixels from
+black ones. Clipped to [0, 1], it is black."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Strength:
-    """The number after a degradation's name.
+    """Meaning and range of the number after a degradation's name.
 
     Attributes:
-        unit: What the number is, with its unit.
+        unit: Meaning and unit of the number, such as "standard deviation in pixels".
         low: Smallest strength.
         high: Largest strength.
         example: A usual strength.
@@ -44,11 +44,13 @@ class Strength:
 
 @dataclass(frozen=True)
 class ImageRandom:
-    """Random numbers for a batch of images; those of an image are the same in every batch.
+    """Random numbers for a batch of images; an image gets the same numbers in every batch.
 
     Attributes:
-        keys: Keys of the images, ``int64 (N,)``; see :func:`caelab.randomness.image_keys`.
-        stream: Number from 0 to 63; different streams are independent.
+        keys: Seeds of the images' random numbers, ``int64 (N,)``; see
+            :func:`caelab.randomness.image_keys`.
+        stream: Number of a sequence of random numbers, from 0 to 63. Different sequences are
+            independent.
     """
 
     keys: "Tensor"
@@ -68,7 +70,7 @@ class ImageRandom:
 
 
 class DegradationKind:
-    """Base class of the degradations; a subclass describes one and applies it.
+    """Base class of degradations; a subclass describes one degradation and applies it.
 
     >>> import caelab, torch
     >>> class Darken(caelab.DegradationKind):
@@ -81,18 +83,20 @@ class DegradationKind:
     >>> kind.apply(torch.ones(2, 3, 8, 8), 0.0, kind.random_numbers(torch.arange(2))).mean()
     tensor(0.5000)
 
-    ``@caelab.register`` makes ``degradation="darken"`` and ``--degradation darken`` of it.
+    After ``@caelab.register``, the name ``darken`` can be used wherever a degradation is named.
 
     Attributes:
-        name: Word in texts such as ``gray+noise0.1``: small letters.
-        help: What it does, in the third person, in one line, such as "blurs by a Gaussian".
-        strength: The number after the word; ``None`` if it takes none.
+        name: Word in texts such as ``gray+noise0.1``, of lower-case letters only.
+        help: What the degradation does, in one line, such as "blurs by a Gaussian".
+        strength: Meaning and range of the number after the word; ``None`` if there is no number.
         random: True if it draws random numbers, which differ for each image and each epoch.
-        on_host: ``True`` if the CPU computes it even where the images are on a GPU.
-        keeps_luminance: Whether the result has the luma of the clean image: only chroma is lost.
-        marks_missing: Whether the result says which pixels are missing, by the value ``MISSING``.
-        takes: Numbers of channels that images may have; empty for any.
-        stream: Number of its random numbers' stream; ``None`` derives one from the name.
+        on_host: True if the CPU computes it even if the images are on a GPU.
+        keeps_luminance: True if the result has the luma of the clean image, so that only chroma is
+            lost.
+        marks_missing: True if missing pixels of the result have the value ``MISSING``.
+        takes: Numbers of channels that images may have; empty if any number is allowed.
+        stream: Number of its sequence of random numbers, from 0 to 63; ``None`` if the sequence
+            depends on the name.
     """
 
     registry: ClassVar["Registry[DegradationKind]"] = Registry(
@@ -110,7 +114,7 @@ class DegradationKind:
 
     @classmethod
     def example(cls) -> str:
-        """Return the word with a usual strength."""
+        """Return the word with a usual strength, such as ``noise0.1``."""
         return cls.name + (f"{cls.strength.example:g}" if cls.strength else "")
 
     def channels(self, channels: int) -> int:
@@ -123,7 +127,7 @@ class DegradationKind:
         Args:
             images: ``(N, C, H, W)``, floating point, C = 1 or 3. They are in [0, 1] unless a
                 degradation before this one has left that range.
-            strength: The number of the text; 0 where the kind takes none.
+            strength: The number after the word; 0 if the kind takes no number.
             random: Source of all random numbers.
 
         Returns:
@@ -132,17 +136,17 @@ class DegradationKind:
         raise NotImplementedError(f"{type(self).__qualname__} must define `apply`")
 
     def random_numbers(self, keys: "Tensor") -> ImageRandom:
-        """Return the random numbers of this kind for images with these keys, ``int64 (N,)``."""
+        """Return the source of this kind's random numbers for images with keys ``int64 (N,)``."""
         if self.stream is not None:
             return ImageRandom(keys, self.stream)
-        # There are too few streams to derive one from each name, so the name changes the keys.
+        # 64 streams are too few for a separate stream of each name, so the name changes the keys.
         digest = hashlib.sha256(self.name.encode()).digest()
         return ImageRandom(keys ^ int.from_bytes(digest[:8], "little", signed=True))
 
 
 @register
 class Gray(DegradationKind):
-    """BT.601 luma; images of one channel stay as they are."""
+    """Reduction to BT.601 luma; images of one channel stay as they are."""
 
     name = "gray"
     help = "keeps the BT.601 luma only, one channel"
@@ -150,7 +154,7 @@ class Gray(DegradationKind):
     keeps_luminance = True
 
     def channels(self, channels: int) -> int:
-        """Return 1."""
+        """Return 1, the number of channels of a gray image."""
         return 1
 
     def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
@@ -172,7 +176,7 @@ class Noise(DegradationKind):
     help = "adds Gaussian noise, not clipped"
     strength = Strength(unit="standard deviation, on [0, 1]", low=0.001, high=1, example=0.1)
     random = True
-    stream = 1  # fixed here and in `Mask`: runs of before streams had names stay repeatable
+    stream = 1  # fixed, as in `Mask`, so that earlier runs can be repeated
 
     def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
         """Return images plus noise, not clipped.
@@ -183,7 +187,8 @@ class Noise(DegradationKind):
             random: Source of the noise.
         """
         channels, height, width = images.shape[1:]
-        # Drawn with the channels last: the order of the numbers is part of what a run must repeat.
+        # Numbers are drawn in the order height, width, channels. The order must not change, because
+        # a repeated run must get the same noise.
         drawn = random.normal(height, width, channels).permute(0, 3, 1, 2)
         return images + drawn.to(images.dtype) * strength
 
@@ -193,7 +198,7 @@ class Blur(DegradationKind):
     """Gaussian blur."""
 
     name = "blur"
-    help = "blurs by a Gaussian, the image mirrored at its border"
+    help = "blurs by a Gaussian, with the image mirrored at its border"
     strength = Strength(unit="standard deviation in pixels", low=0.1, high=32, example=1.5)
 
     def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
@@ -209,10 +214,10 @@ class Blur(DegradationKind):
 
 @register
 class Mask(DegradationKind):
-    """Missing pixels."""
+    """Random missing pixels."""
 
     name = "mask"
-    help = "removes pixels, all channels of each, and sets them to −0.5"
+    help = "sets random pixels to −0.5 in all channels"
     strength = Strength(unit="probability", low=0.01, high=0.99, example=0.25)
     random = True
     marks_missing = True
@@ -233,14 +238,14 @@ class Mask(DegradationKind):
 
 @register
 class Downscale(DegradationKind):
-    """Lost resolution."""
+    """Loss of resolution."""
 
     name = "downscale"
-    help = "averages squares of pixels and enlarges the result to the old size, bicubic"
+    help = "averages squares of pixels and enlarges the result bicubically to the old size"
     strength = Strength(unit="factor", low=2, high=32, example=2, whole=True)
 
     def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
-        """Return images without fine detail.
+        """Return images of the same size without fine detail.
 
         Args:
             images: Images ``(N, C, H, W)``.
@@ -261,7 +266,7 @@ class Jpeg(DegradationKind):
     takes = (1, 3)
 
     def apply(self, images: "Tensor", strength: float, random: ImageRandom) -> "Tensor":
-        """Return images as a JPEG keeps them: in multiples of 1/255, without a gradient.
+        """Compress images as JPEG and decode them, to multiples of 1/255 and without a gradient.
 
         Args:
             images: Images ``(N, C, H, W)``; values outside [0, 1] are clipped.
@@ -271,7 +276,7 @@ class Jpeg(DegradationKind):
         import numpy as np
         import torch
 
-        # An image file holds bytes, so earlier noise beyond black and white is cut off here.
+        # A JPEG stores bytes, so values outside [0, 1], such as after noise, are clipped.
         clipped = images.detach().clamp(0, 1).mul(255).round().byte()
         pixels = clipped.permute(0, 2, 3, 1).cpu().numpy()
         read = np.stack([_through_jpeg(image, int(strength)) for image in pixels])
@@ -289,7 +294,7 @@ def gray(images: "Tensor") -> "Tensor":
 def blur(images: "Tensor", deviation: float) -> "Tensor":
     """Convolve ``(N, C, H, W)`` with a Gaussian that is cut off at 4 standard deviations.
 
-    The image is mirrored at its border, the outermost pixels twice.
+    The image is mirrored at its border, so that the outermost pixels appear twice.
     """
     # A blur is linear in rows and in columns, so two small matrix products compute it, on every
     # device and with a gradient.
@@ -331,7 +336,7 @@ def _blur_matrix(
 
 
 def _through_jpeg(image: "np.ndarray", quality: int) -> "np.ndarray":
-    """Return what a JPEG keeps of ``uint8 (H, W, C)``."""
+    """Compress an image ``uint8 (H, W, C)`` as JPEG, and return the decoded image."""
     import numpy as np
     from PIL import Image
 
