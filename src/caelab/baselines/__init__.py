@@ -1,5 +1,5 @@
-"""Baselines that every result is compared with: linear codes, simple answers, classical methods.
+"""Baselines that networks are compared with: linear codes, simple colorizations, classical methods.
 
-Each module makes methods of one shape, ``caelab.metrics.evaluate.Restore``: degraded images to
-images in [0, 1].
+A baseline is a function of the type ``caelab.metrics.evaluate.Restore``, which maps degraded images
+to images in [0, 1].
 """

@@ -1,4 +1,4 @@
-"""One cache for all baselines: arrays on disk, under a digest of what they were computed from."""
+"""Cache of all baselines: arrays on disk, in files named by a digest of the arrays' inputs."""
 
 import contextlib
 import hashlib
@@ -14,18 +14,19 @@ from caelab.files import cache_folder, read_arrays, replacing
 def cached_arrays(
     name: str, *inputs: object, compute: Callable[[], dict[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:
-    """Return the arrays that ``compute`` makes, from the user's cache if they are there.
+    """Return the arrays that ``compute`` makes, or read them from the user's cache.
 
-    A damaged file is computed again. A cache that cannot be written is not used.
+    A damaged file is computed and written again. If the cache cannot be written, the arrays are
+    only returned.
 
     Args:
-        name: First part of the file's name.
-        *inputs: Everything that the result depends on: ``DeviceImages`` by their content, anything
-            else by its text. Change the name when the computation changes.
-        compute: Function that makes the arrays, by name.
+        name: First part of the file's name. Change it when the computation changes.
+        *inputs: Everything that the arrays depend on. The digest contains the pixels of
+            ``DeviceImages``, and the text of any other object.
+        compute: Function that returns the arrays by name.
     """
-    # The pixels are hashed, not the name of the data set, so that no caller has to know where
-    # images come from. 48,000 images of CIFAR-10 take 0.1 seconds.
+    # The pixels are hashed, not the name of the data set, so that no caller has to know where the
+    # images come from. Hashing 48,000 images of CIFAR-10 takes 0.1 seconds.
     digest = hashlib.sha256()
     for each in inputs:
         if isinstance(each, DeviceImages):

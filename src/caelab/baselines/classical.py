@@ -1,8 +1,8 @@
 """Classical restoration methods, by degradation.
 
-Every method has at most one parameter, which is chosen on validation images; its other settings are
-fixed here. Methods know the degradation: the deviation of the noise, the kernel of the blur, the
-missing pixels.
+Every method has at most one parameter, which is chosen on validation images. Its other settings are
+fixed here. A method knows the degradation: the standard deviation of the noise, the kernel of the
+blur, or the missing pixels.
 """
 
 import warnings
@@ -29,10 +29,11 @@ Picture = NDArray[np.float64]
 """One image ``(H, W, C)``."""
 
 VALIDATION_IMAGES = 40
-"""Validation images of 32×32 by which parameters are chosen."""
+"""Number of validation images of 32×32 pixels on which parameters are chosen."""
 
 MEASURED_IMAGES = 500
-"""Images of 32×32 that a method is measured on: most methods take milliseconds for each image."""
+"""Number of images of 32×32 pixels that a method is measured on. More images would take too long,
+because most methods take milliseconds for each image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +41,11 @@ class ClassicalMethod:
     """A method that needs no training.
 
     Attributes:
-        function: Map of degraded images ``(N, C, H, W)`` and the parameter's value to images in
-            [0, 1].
-        parameter: Name of the parameter; ``""`` without one.
-        grid: Values to choose from, ascending; a single one if there is nothing to choose.
+        function: Function of degraded images ``(N, C, H, W)`` and the parameter's value that
+            returns restored images in [0, 1].
+        parameter: Name of the parameter; ``""`` if there is none.
+        grid: Values of the parameter to choose from, ascending; a single value if there is nothing
+            to choose.
     """
 
     function: Callable[[Tensor, float], Tensor]
@@ -51,7 +53,7 @@ class ClassicalMethod:
     grid: tuple[float, ...] = (0.0,)
 
     def restore(self, value: float) -> Restore:
-        """Return the method with its parameter's value."""
+        """Return a function of images that applies the method with a value of its parameter."""
         return lambda images: self.function(images, value)
 
     def label(self, name: str, value: float) -> str:
@@ -62,8 +64,8 @@ class ClassicalMethod:
 def classical_methods(degradation: Degradation) -> dict[str, ClassicalMethod]:
     """Return the methods for a degradation by name.
 
-    There are methods for each degradation of caelab but ``gray``, and for a blur followed by noise.
-    Other combinations and degradations of plug-ins have no classical baseline.
+    There are methods for each single built-in degradation except ``gray``, and for ``blur+noise``.
+    For any other degradation the result is empty.
     """
     strengths = {step.name: step.strength or 0.0 for step in degradation.steps}
     match tuple(strengths):
@@ -82,11 +84,12 @@ def classical_methods(degradation: Degradation) -> dict[str, ClassicalMethod]:
 
 
 def measured_positions(pixels: DeviceImages, count: int = MEASURED_IMAGES) -> NDArray[np.int64]:
-    """Return the positions of the images that classical methods are measured on, evenly spaced.
+    """Return evenly spaced positions of images that classical methods are measured on.
 
     Args:
-        pixels: The images.
-        count: Number of images if they have 32×32 pixels; fewer if they are larger, but at least 8.
+        pixels: All images.
+        count: Number of positions for images of 32×32 pixels. For larger images there are fewer, in
+            proportion to their pixels, but at least 8.
 
     Returns:
         Positions ``int64 (N,)``, ascending.
@@ -106,24 +109,24 @@ def measure_classical(
         degradation: The degradation of the images.
 
     Returns:
-        For each method, by its name with its parameter such as ``"total variation, weight 0.08"``,
-        its metrics ``float64 (N,)`` by name.
+        Metrics of each method, ``float64 (N,)`` by the metric's name. The key of a method is its
+        name with the chosen parameter, such as ``"total variation, weight 0.08"``.
     """
     methods = classical_methods(degradation)
-    choosing, chosen = (
+    validation_sample, measured_sample = (
         part.at(measured_positions(part, count))
         for part, count in ((validation, VALIDATION_IMAGES), (measured, MEASURED_IMAGES))
     )
 
     def measure(method: ClassicalMethod) -> dict[str, np.ndarray]:
-        value = choose_parameter(method, choosing, degradation)
-        measures = measure_restored(method.restore(value), chosen, degradation)
+        value = choose_parameter(method, validation_sample, degradation)
+        measures = measure_restored(method.restore(value), measured_sample, degradation)
         return {"parameter": np.array(value), **measures}
 
     measures = {}
     with progress("classical methods", len(methods), unit="methods") as bar:
         for name, method in methods.items():
-            inputs = (name, method.grid, choosing, chosen, degradation)
+            inputs = (name, method.grid, validation_sample, measured_sample, degradation)
             arrays = cached_arrays("classical", *inputs, compute=partial(measure, method))
             measures[method.label(name, float(arrays.pop("parameter")))] = arrays
             bar()
@@ -133,14 +136,14 @@ def measure_classical(
 def choose_parameter(
     method: ClassicalMethod, pixels: DeviceImages, degradation: Degradation
 ) -> float:
-    """Return the value of the method's grid with the highest mean PSNR.
+    """Return the value of the method's parameter with the highest mean PSNR.
 
     Args:
         method: The method.
         pixels: Images that the choice is made on, which should be validation images.
         degradation: The degradation of the images.
     """
-    # With a single value there is nothing to choose, and inpainting takes 40 ms for each image.
+    # With a single value there is nothing to measure, which saves 40 ms for each inpainted image.
     if len(method.grid) == 1:
         return method.grid[0]
     ratios = [
@@ -151,7 +154,7 @@ def choose_parameter(
 
 
 def _each_image(function: Callable[[Picture, float], Picture]) -> Callable[[Tensor, float], Tensor]:
-    """Return the function of images ``(N, C, H, W)`` that calls ``function`` for each and clips."""
+    """Return a function of images ``(N, C, H, W)`` that applies ``function`` to each and clips."""
 
     def restore(images: Tensor, value: float) -> Tensor:
         pictures = images.detach().cpu().double().permute(0, 2, 3, 1).numpy()
@@ -167,6 +170,7 @@ def _each_image(function: Callable[[Picture, float], Picture]) -> Callable[[Tens
 
 
 def _denoising(deviation: float) -> dict[str, ClassicalMethod]:
+    """Return the methods for noise of a standard deviation σ; their parameters are shares of σ."""
     return {
         "total variation": _total_variation(
             tuple(deviation * share for share in (0.5, 0.65, 0.8, 1.0, 1.25))
@@ -204,13 +208,14 @@ def _total_variation(weights: tuple[float, ...]) -> ClassicalMethod:
 
 
 _SHIFTS = ((0, 0), (1, 2), (2, 1), (3, 3))
+"""Shifts of an image in pixels, down and right, over which wavelet denoising is averaged."""
 
 
 def _wavelets(picture: Picture, deviation: float) -> Picture:
-    """Shrink Haar wavelets of luma and chroma (BayesShrink, Chang et al. 2000)."""
-    # Wavelets depend on the position of their blocks. The mean over shifted images (Coifman and
-    # Donoho 1995) removes the block edges. These four shifts differ in both directions at each of
-    # the small scales.
+    """Shrink the Haar wavelet coefficients of luma and chroma (BayesShrink, Chang et al. 2000)."""
+    # Haar wavelets leave visible edges of their blocks. The mean over shifted images (Coifman and
+    # Donoho 1995) removes these edges. The four shifts put blocks of 2 and of 4 pixels at four
+    # different positions.
     restored = np.zeros_like(picture)
     for down, right in _SHIFTS:
         shifted = np.roll(picture, (down, right), (0, 1))
@@ -225,7 +230,7 @@ def _bilateral(picture: Picture, deviation: float) -> Picture:
     """Filter bilaterally with a spatial deviation of one pixel (Tomasi and Manduchi 1998)."""
     lowest = picture.min()  # the filter sees differences only, but refuses negative values
     with warnings.catch_warnings():
-        # It works for any number of channels, and doubts that one or five of them were meant.
+        # scikit-image warns about unusual numbers of channels, but works with any number.
         warnings.simplefilter("ignore")
         smooth: Picture = lowest + restoration.denoise_bilateral(
             picture - lowest,
@@ -241,6 +246,7 @@ def _bilateral(picture: Picture, deviation: float) -> Picture:
 
 
 def _deblurring(deviation: float) -> dict[str, ClassicalMethod]:
+    """Return the methods for a blur of a standard deviation in pixels."""
     return {
         "Wiener": ClassicalMethod(
             function=_each_image(partial(_wiener, deviation=deviation)),
@@ -257,8 +263,8 @@ def _deblurring(deviation: float) -> dict[str, ClassicalMethod]:
 
 def _wiener(picture: Picture, balance: float, *, deviation: float) -> Picture:
     """Invert the blur with a penalty of ``balance`` on the Laplacian (Hunt 1973)."""
-    # The filter assumes a circular image. A blur that mirrors the image at its border is circular
-    # on the image with its mirror images, so the inverse is exact up to the border.
+    # The filter assumes that the image continues periodically. The image with its mirror images
+    # does so for a blur that mirrors at the border, so the inverse is exact up to the border.
     height, width, _ = picture.shape
     mirrored = np.pad(picture, ((0, height), (0, width), (0, 0)), mode="symmetric")
     point = torch.zeros(1, 1, 2 * height, 2 * width, dtype=torch.float64)
@@ -273,8 +279,8 @@ def _wiener(picture: Picture, balance: float, *, deviation: float) -> Picture:
 
 def _richardson_lucy(images: Tensor, iterations: float, *, deviation: float) -> Tensor:
     """Deblur by maximum likelihood for Poisson noise (Richardson 1972, Lucy 1974)."""
-    # scikit-image's assumes a black border, and takes a hundred times as long, image by image.
-    # The blur with mirrored borders is symmetric, so it is its own adjoint.
+    # The function of scikit-image assumes a black border, and takes a hundred times as long. The
+    # algorithm needs the adjoint of the blur. With mirrored borders the blur is its own adjoint.
     positive = images.clamp(min=0)
     estimate = torch.full_like(images, 0.5)
     for _ in range(int(iterations)):
@@ -286,7 +292,7 @@ def _richardson_lucy(images: Tensor, iterations: float, *, deviation: float) -> 
 
 
 def _inpaint(picture: Picture, _: float) -> Picture:
-    """Continue the known pixels by the smoothest surface (Damelin and Hoang 2018)."""
+    """Fill missing pixels by the smoothest surface through the known ones (Damelin, Hoang 2018)."""
     missing = picture[..., 0] == MISSING
     if missing.all():
         return np.full_like(picture, 0.5)
@@ -298,6 +304,7 @@ def _inpaint(picture: Picture, _: float) -> Picture:
 
 
 def _upscaling(factor: int) -> dict[str, ClassicalMethod]:
+    """Return the methods for images whose resolution was lowered by a factor."""
     return {
         "Lanczos": ClassicalMethod(function=partial(_lanczos, factor=factor)),
         "back-projection": ClassicalMethod(
@@ -309,13 +316,13 @@ def _upscaling(factor: int) -> dict[str, ClassicalMethod]:
 
 
 def _lanczos(images: Tensor, _: float, *, factor: int) -> Tensor:
-    """Enlarge the downscaled image by Lanczos' kernel of 3 lobes, instead of bicubically."""
+    """Enlarge the small image by a Lanczos kernel of 3 lobes instead of a bicubic kernel."""
     bicubic, lanczos = (
         [_interpolation(size, -(-size // factor), resampling) for size in images.shape[2:]]
         for resampling in (Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
     )
-    # `downscale` enlarged the small image by bicubic interpolation, a linear map of its rows and
-    # columns; the pseudoinverse recovers the small image where it was not clipped.
+    # `downscale` enlarged a small image by bicubic interpolation, which is a linear map of its rows
+    # and columns. The pseudoinverse of this map recovers the small image where nothing was clipped.
     for rows, columns in (map(torch.linalg.pinv, bicubic), lanczos):
         images = (rows.to(images) @ images @ columns.T.to(images)).clamp(0, 1)
     return images
@@ -331,6 +338,7 @@ def _back_project(images: Tensor, iterations: float, *, factor: int) -> Tensor:
 
 def _interpolation(size: int, count: int, resampling: Image.Resampling) -> Tensor:
     """Return the matrix ``float64 (size, count)`` that enlarges a line of ``count`` pixels."""
-    # Each pixel gives one column, because Pillow's interpolation is linear; mode F does not round.
+    # A column of the identity is a line with one bright pixel. Interpolation is linear, so enlarged
+    # lines are the columns of its matrix. Pillow does not round pictures of floats.
     picture = Image.fromarray(np.eye(count, dtype=np.float32)).resize((count, size), resampling)
     return torch.from_numpy(np.asarray(picture, np.float64))

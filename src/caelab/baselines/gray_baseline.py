@@ -25,18 +25,18 @@ def gray_copy(luma: Tensor) -> Tensor:
 
 @torch.no_grad()
 def mean_chroma(pixels: DeviceImages) -> Restore:
-    """Return the method that gives every pixel the mean chroma of some images.
+    """Return a colorization that gives every pixel the mean chroma of some images.
 
     Args:
         pixels: Color images ``(N, 3, H, W)``, which should be the training part.
 
     Returns:
-        A map of luma ``(N, 1, H, W)`` to RGB ``(N, 3, H, W)`` in [0, 1]; the chroma is Cb and Cr of
-        ITU-R BT.601.
+        Function of luma ``(N, 1, H, W)`` that returns RGB ``(N, 3, H, W)`` in [0, 1]. The chroma is
+        Cb and Cr of ITU-R BT.601.
     """
     space = SPACES["ycbcr"]
-    # In float64, so that the mean of millions of pixels does not depend on the batches; on the CPU,
-    # as Apple's GPUs have no float64.
+    # Sums are in float64, so that the mean of millions of pixels does not depend on the batches.
+    # They are on the CPU, because Apple's GPUs have no float64.
     sums = [
         space.chroma(pixels.batch(rows)).mean((2, 3)).cpu().double().sum(0)
         for rows in pixels.batches(1024)

@@ -1,4 +1,4 @@
-"""All baselines of a task, measured on the same images as a network."""
+"""Measure all baselines of a task on the images that a network is measured on."""
 
 import numpy as np
 from torch import Tensor
@@ -19,24 +19,27 @@ def measure_baselines(
     degradation: Degradation,
     description: Description,
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Return the metrics of everything that a network is compared with.
+    """Return the metrics of all baselines that a network is compared with.
 
     Args:
         train: Images that baselines are fitted on.
         validation: Images by which the parameters of classical methods are chosen.
-        measured: Images that the baselines are measured on; classical methods take some of them.
-        degradation: The degradation of the images.
-        description: The network, which says how large the linear codes are.
+        measured: Clean images that the baselines are measured on. Classical methods are measured on
+            some of them only.
+        degradation: The degradation that the network undoes.
+        description: Description of the network, which determines the sizes of linear codes.
 
     Returns:
-        For each baseline its metrics ``float64 (N,)`` by name. For reconstructions these are linear
-        codes ``pca-{size}`` of the network's sizes, none if it has no bottleneck or the images are
-        too large; for gray images ``gray copy`` and ``mean chroma``; otherwise ``as given``, the
-        degraded image itself, and the classical methods.
+        Metrics of each baseline, ``float64 (N,)`` by the metric's name. Without a degradation, the
+        baselines are linear codes ``pca-{size}``. Their sizes are those of the network's code and
+        of its narrowest representation; there are none if it has no bottleneck or the images are
+        too large. For gray images, the baselines are ``gray copy`` and ``mean chroma``. For any
+        other degradation, they are ``as given``, which is the degraded image itself, and the
+        classical methods.
     """
     if not degradation.steps:
-        # With a skip connection around its code a network passes more than the code on, and a
-        # linear code of that size is no fair comparison.
+        # A skip connection around the code passes on more than the code, so a linear code of the
+        # same size would be no fair comparison.
         sizes = []
         if description.code is not None and not description.skip_around_code:
             sizes = [description.code.size, description.narrowest.size]
@@ -52,4 +55,5 @@ def measure_baselines(
 
 
 def _as_given(images: Tensor) -> Tensor:
+    """Return the degraded images ``(N, C, H, W)`` themselves, clipped to [0, 1]."""
     return images.clamp(0, 1)

@@ -1,4 +1,4 @@
-"""Principal component analysis: the linear codes that a network's code must beat."""
+"""Principal component analysis (PCA): linear codes that a network's code is compared with."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,22 +15,21 @@ from caelab.metrics.evaluate import squared_errors
 from caelab.progress import progress
 
 MAX_DIMENSION = 4096
-"""Largest number of values of an image or a patch for a PCA, whose covariance matrix has the square
-of this number of entries."""
+"""Largest number of values in an image or a patch for PCA. The covariance matrix has the square of
+this number of entries."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrincipalComponents:
-    """The best linear code of every size for images (Eckart and Young 1936).
+    """Linear codes of every size with the smallest squared error (Eckart and Young 1936).
 
-    For patches it is the best linear *convolutional* code whose stride equals its kernel size: all
-    patches have the same components.
+    They are codes of whole images or of patches. All patches have the same components, so a code of
+    patches is the best linear *convolutional* code whose stride equals its kernel size.
 
     Attributes:
         mean: Mean image or patch on [0, 1], flattened channels first, ``float32 (D,)``.
-        components: Orthonormal rows ``float32 (D, D)``, those of the largest variance first.
-        kernel: Height and width of the patches that tile an image; those of the whole image for
-            components of whole images.
+        components: Orthonormal rows ``float32 (D, D)``, in the order of decreasing variance.
+        kernel: Height and width of the patches that tile an image, or of the whole image.
     """
 
     mean: Tensor
@@ -39,20 +38,21 @@ class PrincipalComponents:
 
     @classmethod
     def fit(cls, pixels: DeviceImages, kernel: tuple[int, int]) -> "PrincipalComponents":
-        """Fit on the patches ``kernel`` of images, which should be the training part."""
+        """Fit the components to patches of the size ``kernel`` in images of the training part."""
         dimension = pixels.shape[0] * kernel[0] * kernel[1]
-        # The device computes products of rows, and the CPU adds them, because not every device has
-        # float64.
+        # The device computes products of rows. The CPU adds them in float64, which not every device
+        # has.
         mean = torch.zeros(dimension, dtype=torch.float64)
         second = torch.zeros(dimension, dimension, dtype=torch.float64)
         count = 0
         batches = pixels.batches(1024)
-        eigenvectors = len(batches)  # they take about as long as all products together
+        eigenvectors = len(batches)  # steps of progress: about as long as all products
         with progress("PCA, the linear code to compare with", len(batches) + eigenvectors) as bar:
             for chosen in batches:
                 rows = _to_rows(pixels.batch(chosen), kernel).mul(255).round_().sub_(128)
-                # Whole numbers in [−128, 127]: 1,024 products of two add up to 2²⁴ at most, which
-                # float32 holds exactly. So the sums are exact, and the same on every machine.
+                # The values are whole numbers in [−128, 127]. The sum of 1,024 products of two of
+                # them is at most 2²⁴, so float32 is exact, and the sums are the same on every
+                # machine.
                 for some in torch.split(rows, 1024):
                     mean += some.sum(0).cpu()
                     second += (some.T @ some).cpu()
@@ -109,18 +109,19 @@ class PrincipalComponents:
 def linear_code_errors(
     train: DeviceImages, measured: DeviceImages, sizes: Iterable[int], *, patch: int | None = None
 ) -> dict[int, np.ndarray]:
-    """Return the errors of linear codes, from the cache where possible.
+    """Return each image's MSE for linear codes of several sizes, from the cache where possible.
 
-    The components take seconds to fit, and all runs of a study are compared with the same errors.
+    The cache saves time, because fitting takes seconds and all runs of a study use the same errors.
 
     Args:
-        train: Images that the components are fitted on.
+        train: Images that the components are fitted to.
         measured: Images that the errors are measured on.
-        sizes: Numbers of a code; those that are not ``suitable_sizes`` are left out.
-        patch: Side of the patches; ``None`` for whole images.
+        sizes: Sizes of the codes, as how many numbers a code has. Sizes that
+            :func:`suitable_sizes` does not return are left out.
+        patch: Side of the patches in pixels; ``None`` for whole images.
 
     Returns:
-        Errors ``float64 (N,)`` by size.
+        MSE of each image, ``float64 (N,)``, by size.
     """
     wanted = suitable_sizes(measured.shape, len(train), sizes, patch=patch)
     if not wanted:
@@ -137,14 +138,14 @@ def linear_code_errors(
 def suitable_sizes(
     shape: tuple[int, int, int], count: int, sizes: Iterable[int], *, patch: int | None = None
 ) -> list[int]:
-    """Return the possible sizes of a linear code that is smaller than an image, ascending.
+    """Return, in ascending order, those sizes that a linear code of the images can have.
 
     Args:
         shape: Shape ``(C, H, W)`` of the images.
-        count: Number of training images: they span at most ``count − 1`` directions.
-        sizes: Numbers of a code.
-        patch: Side of the patches, which must tile the image and have equally many numbers of the
-            code; ``None`` for whole images.
+        count: Number of training images, which span at most ``count − 1`` directions.
+        sizes: Sizes to choose from, as how many numbers a code has.
+        patch: Side of the patches in pixels; ``None`` for whole images. Patches must tile the
+            image, and each patch must get the same share of the code.
 
     >>> suitable_sizes((3, 32, 32), 1000, [100, 768, 3072], patch=8)
     [768]
@@ -155,10 +156,10 @@ def suitable_sizes(
     down, across = patch or height, patch or width
     patches, dimension = height // down * (width // across), channels * down * across
     tiled = height % down == width % across == 0
-    # A single patch is a whole image.
+    # A single patch would be the whole image, for which `patch` is None.
     if not tiled or dimension > MAX_DIMENSION or (patch and patches == 1):
         return []
-    # Beyond the rank, additional numbers of a code are all 0.
+    # All numbers of a code beyond the rank would be 0.
     rank = min(dimension, count * patches) - 1
     return sorted({size for size in sizes if 0 < size <= rank * patches and size % patches == 0})
 
