@@ -434,7 +434,7 @@ def test_line_drawings_stay_black_on_white(tinting: PictureModel) -> None:
 def test_nothing_finite_and_no_scale_are_refused(scene: np.ndarray) -> None:
     broken = PictureModel(function=lambda images: images * np.float32("nan"))
     for way in (colorize, restore):
-        with pytest.raises(InputError, match="values that are not finite; its weights are damaged"):
+        with pytest.raises(InputError, match="values that are not finite: its weights are damaged"):
             way(broken, [Picture(pixels=scene)])
     for scales in ((), (0,)):
         with pytest.raises(InputError, match="at least one scale is needed"):

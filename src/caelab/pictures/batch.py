@@ -122,10 +122,10 @@ class _Worker:
         if not batch:
             return
         try:
-            flat = self.process([page for _, pages in batch for page in pages])
+            all_results = self.process([page for _, pages in batch for page in pages])
         except Exception as error:
             if len(batch) > 1:
-                # At least one picture fails. Each is processed alone, which shows which one it is.
+                # At least one picture fails. Processing each one alone shows which.
                 for one in batch:
                     yield from self.finish([one])
                 return
@@ -135,8 +135,8 @@ class _Worker:
                 message = f"{job.name}: {message}"
             yield Outcome(job=job, error=message, notes=pages[0].notes)
             return
-        left = iter(flat)
-        results = [list(itertools.islice(left, len(pages))) for _, pages in batch]
+        remaining = iter(all_results)
+        results = [list(itertools.islice(remaining, len(pages))) for _, pages in batch]
         # `map` yields outcomes in the order of the jobs, whichever file is finished first.
         with ThreadPoolExecutor(WRITERS) as pool:
             yield from pool.map(self.write, batch, results)

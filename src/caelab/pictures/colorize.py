@@ -24,8 +24,7 @@ STRIP_PIXELS = 2**16
 """Number of pixels colored at a time, so few that the arrays stay in the processor's cache."""
 
 THUMBNAIL = 1.5
-"""Default scale: shorter side at which the network sees a picture, in units of the training images'
-side."""
+"""Largest scale that is chosen by default, divided by the side of the training images."""
 
 MAX_ASPECT = 8
 """Largest ratio of the sides of the network's input; a longer picture is squeezed to this ratio."""
@@ -41,8 +40,8 @@ def colorize(
 ) -> list[Picture]:
     """Color pictures, and keep their luma up to rounding.
 
-    The network sees each picture resized so that its shorter side is about as long as the scale
-    says. If there are several scales, the mean of the predicted chroma is used. Chroma is enlarged
+    The network sees each picture resized to a scale, which is the number of pixels of the shorter
+    side. If there are several scales, the mean of the predicted chroma is used. Chroma is enlarged
     to the size of the picture, unless it already has that size, and merged with the picture's luma.
 
     Args:
@@ -50,11 +49,12 @@ def colorize(
         pictures: Pictures to color; colors that they already have are ignored. Resized pictures of
             equal size go through the network together.
         scales: Shorter sides, in pixels, at which the network sees each picture. By default
-            ``model.scales`` for pictures that are at least as large as all of these; for others the
-            picture's shorter side, limited to 1 to 1.5 times the training images' side. A network
-            that takes a single size ignores scales.
-        saturation: Factor of the chroma. By default ``model.saturation`` where ``model.scales``
-            are the default, and 1 for other pictures.
+            ``model.scales`` if the picture's shorter side is at least as long as all of them.
+            Otherwise the default is the picture's shorter side, limited to the range from 1 to 1.5
+            times the side of the training images. A network that takes a single size ignores
+            scales.
+        saturation: Factor of the chroma. By default ``model.saturation`` if the picture's shorter
+            side is at least as long as all of ``model.scales``; otherwise 1.
         threads: Number of threads that enlarge and merge the chroma.
 
     Returns:

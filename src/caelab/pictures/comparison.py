@@ -79,7 +79,7 @@ def compare(source: Picture, result: Picture, *, truth: Picture | None = None) -
 def compare_colors(source: Picture, result: Picture) -> Comparison:
     """Compare a colored picture with its source, whose own colors are the truth if it has any.
 
-    A gray or sepia picture may have had other colors.
+    For a gray or sepia source there is no truth, because its original colors are not known.
 
     Args:
         source: Picture that was colored; its colors were ignored.

@@ -167,8 +167,8 @@ def _fitted(picture: Picture, format_: Format) -> tuple[Picture, list[str]]:
     if picture.alpha is not None and "alpha" not in holds:
         notes.append(f"{format_.name} holds no transparency; the picture was put on white")
         opacity = picture.alpha[..., None].astype(np.float32) / picture.most
-        laid = picture.pixels * opacity + picture.most * (1 - opacity)
-        picture = replace(picture, pixels=np.rint(laid).astype(picture.pixels.dtype), alpha=None)
+        blended = picture.pixels * opacity + picture.most * (1 - opacity)
+        picture = replace(picture, pixels=np.rint(blended).astype(picture.pixels.dtype), alpha=None)
     # Pillow cannot write gray with alpha as AVIF, HEIF or WebP, and cannot read it from a 16-bit
     # TIFF. RGB with three equal channels is written instead.
     deep_tiff = format_.name == "TIFF" and picture.most > 255

@@ -38,7 +38,7 @@ def export_onnx(
     augmentation are part of the graph. N, H and W can have any value: images whose sides are not
     multiples of the network's stride are extended by repeating the border, and the output is
     cropped. Only a network with a ``dense`` layer takes a single size. The metadata of the file
-    contain the card and whatever else :func:`load_onnx` needs.
+    contain the card and everything else that :func:`load_onnx` needs.
 
     Args:
         model: Model on the CPU; it is put into evaluation mode.

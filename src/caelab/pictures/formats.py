@@ -19,9 +19,11 @@ class Format:
 
     Attributes:
         name: Pillow's name of the format.
-        suffixes: Suffixes of its files in lower case; results get the first one by default.
+        suffixes: Suffixes of its files in lower case. The first one is for results whose source has
+            a suffix of another format.
         holds: What it can store besides 8 bits per channel: ``"alpha"``, ``"16 bits"``,
-            ``"pages"``, ``"animation"``, ``"profile"`` and the names of attributes of ``Metadata``.
+            ``"16 bits of gray"``, ``"pages"``, ``"animation"``, ``"profile"`` and the names of
+            attributes of ``Metadata``.
         package: Name on PyPI of the package that Pillow needs for the format; ``None`` if Pillow
             needs none.
         module: Module to import from the package.
@@ -122,7 +124,7 @@ _JXL_SIGNATURES = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL \x0d\x0a\x87\x0a")
 
 
 _JPEG = b"\xff\xd8\xff"
-# The last bytes of files that begin with the bytes of the key.
+# Last bytes of a picture, by its first bytes.
 _ENDS = {b"\x89PNG": b"IEND\xaeB`\x82", b"GIF8": b"\0;", _JPEG: b"\xff\xd9"}
 _BEGINNING = re.compile(
     rb"(\x89PNG\r\n|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP|II\*\0|MM\0\*|P[1-6]\s)", re.DOTALL
@@ -131,7 +133,7 @@ _PNM_HEADER = re.compile(rb"P([56])(?:\s+(?:#.*\n\s*)*)(\d{1,9})\s+(\d{1,9})\s+(
 
 
 def is_picture_suffix(suffix: str) -> bool:
-    """Return whether Pillow knows a suffix in lower case, so that a name with it means a file.
+    """Return whether Pillow knows a lower-case suffix, so that a path with it means a file.
 
     >>> is_picture_suffix(".jxl"), is_picture_suffix(".pdf"), is_picture_suffix(".d")
     (True, True, False)
@@ -286,7 +288,7 @@ def format_of(opened: Image.Image) -> Format:
 
 def _format_of_a_package(begin: bytes) -> Format | None:
     """Recognize a format that needs a package by a file's first bytes; ``None`` for others."""
-    # A HEIF begins with the box "ftyp", which lists the brands of its encoding.
+    # A HEIF begins with the box "ftyp", whose brands name the encoding.
     if begin[4:8] == b"ftyp" and any(brand in begin for brand in _HEVC_BRANDS):
         return FORMATS["HEIF"]
     return FORMATS["JXL"] if begin.startswith(_JXL_SIGNATURES) else None

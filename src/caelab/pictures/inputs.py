@@ -78,12 +78,12 @@ def find_jobs(
 ) -> list[Job]:
     """Find the pictures that the inputs name, and choose the path of each result.
 
-    Without ``output``, a result is written next to its source, with ``suffix`` at the end of its
-    stem. Results of an earlier call that are found in folders are then skipped, and so are their
-    variants and comparisons. If ``output`` has the suffix of a picture, it is the file for the
-    result of a single source. Any other ``output`` is a folder, and the result of a file in a
-    subfolder of an input goes to the same subfolder of ``output``. :func:`written_suffix` chooses
-    the suffix of each result. A warning says which files in folders were not read.
+    Without ``output``, a result is written next to its source, and the stem of the result's name
+    ends in ``suffix``. Results, variants and comparisons of an earlier call are then skipped in
+    folders. If ``output`` has the suffix of a picture, it is the file for the result of a single
+    source. Any other ``output`` is a folder, and the result of a file in a subfolder of an input
+    goes to the same subfolder of ``output``. :func:`written_suffix` chooses the suffix of each
+    result. A warning says which files in folders were skipped because of their suffix.
 
     Args:
         inputs: Files, folders and patterns such as ``*.jpg`` and ``**/*.png``, or a single ``-``
@@ -94,8 +94,8 @@ def find_jobs(
             searched only once.
 
     Raises:
-        InputError: There is no picture, two results would have one path, or the arguments
-            contradict one another.
+        InputError: There is no picture, two results would have the same path, or the
+            arguments contradict one another.
     """
     if output is not None and output != STANDARD:
         _check_output(Path(output))
@@ -264,5 +264,5 @@ def _renamed(source: Path, name: Path | None = None, suffix: str = "") -> Path:
 
 
 def _is_result(source: Path, root: Path | None, output: Path) -> bool:
-    """Return whether a picture that was found by searching ``root`` is in the output folder."""
+    """Return whether a picture found in ``root`` is in ``output``; false if both are one folder."""
     return root is not None and output != root.resolve() and source.resolve().is_relative_to(output)

@@ -35,8 +35,8 @@ LUMA_SCALE = 0.05
 class GuidedChroma:
     """Chroma enlarged to the size of a picture, computed for any rows of the picture.
 
-    Each row has the same bits, however the picture is divided into rows. Chroma that has the
-    picture's size is not changed, and larger chroma is averaged down to it.
+    A row has the same bits, whichever rows are computed with it. Chroma that already has the size
+    of the picture is not changed, and larger chroma is averaged down to this size.
 
     Args:
         chroma: Predicted chroma, ``float32 (2, h, w)``.

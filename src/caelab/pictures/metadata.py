@@ -48,7 +48,7 @@ _IPTC_RESOURCE = 0x0404
 """Number of the IPTC block among the resources that Photoshop stores in one segment."""
 
 MAX_SEGMENT = 65533 - len(_XMP_PREFIX)
-"""Largest number of bytes of metadata in a segment of a JPEG, next to the prefix."""
+"""Largest number of bytes of metadata in one segment of a JPEG, without the prefix."""
 
 _PNG_CHUNKS = (b"cHRM", b"cICP", b"gAMA", b"sRGB", b"tEXt", b"zTXt", b"iTXt")
 """Kinds of PNG chunks that are copied: four describe the color space, and three contain texts."""
@@ -108,8 +108,7 @@ class Metadata:
     r"""Metadata of a picture file; an attribute is empty if the file has none of this kind.
 
     Attributes:
-        exif: EXIF with the prefix ``Exif\0\0``. It says that the picture is upright, and has no
-            thumbnail.
+        exif: EXIF with the prefix ``Exif\0\0``, the orientation 1 (upright) and no thumbnail.
         xmp: XMP packet.
         iptc: IPTC-IIM block.
         comments: Comments of a JPEG, a JPEG 2000 or a GIF.
@@ -145,7 +144,7 @@ class Metadata:
 
 
 def read_metadata(opened: ImageFile.ImageFile, content: bytes) -> tuple[Metadata, int, list[str]]:
-    """Read the metadata of a picture, changed as if the picture were already turned upright.
+    """Read the metadata of a picture, and set the orientation in them to upright.
 
     Args:
         opened: Pillow's image, whose pixels have not been decoded yet.
@@ -171,7 +170,7 @@ def read_metadata(opened: ImageFile.ImageFile, content: bytes) -> tuple[Metadata
         xmp = xmp.encode()
     metadata = Metadata(
         exif=exif,
-        # XMP may state the orientation too, and Pillow uses it if EXIF states none.
+        # XMP may state the orientation too. Pillow uses it if EXIF states none, so it becomes 1.
         xmp=re.sub(rb'(tiff:Orientation(="|>))[0-9]', rb"\g<1>1", _bytes(xmp)),
         iptc=_iptc(opened),
         resolution=_resolution(info.get("dpi")),
@@ -226,7 +225,7 @@ def png_chunks(metadata: Metadata) -> Iterator[tuple[bytes, bytes]]:
 
 
 def tiff_tags(metadata: Metadata) -> dict[int, Any]:
-    """Return the values of the TIFF tags with the metadata, by number; ``None`` for no tag."""
+    """Return TIFF tags with the metadata: values by the tag's number, ``None`` for missing ones."""
     exif = Image.Exif()
     exif.load(metadata.exif)
     tags = {tag: exif.get(tag) for tag in KEPT_TAGS}
@@ -312,7 +311,7 @@ def _exif(opened: ImageFile.ImageFile) -> tuple[bytes, int, list[str]]:
 
 
 def _upright(exif: bytes) -> bytes:
-    """Set the orientation of EXIF to 1, and remove the thumbnail, which shows the old picture.
+    """Set the orientation of EXIF to 1, and remove the thumbnail of the source.
 
     All other bytes keep their position, because the camera's maker notes contain offsets.
 
@@ -329,7 +328,7 @@ def _upright(exif: bytes) -> bytes:
         if struct.unpack_from(f"{order}H", exif, entry) == (ORIENTATION,):
             # The orientation is one value of type 3, which has 16 bits.
             struct.pack_into(f"{order}HLHH", upright, entry + 2, 3, 1, 1, 0)
-    # After the entries stands the position of the thumbnail's directory; 0 means no thumbnail.
+    # The entries are followed by the position of the thumbnail's directory. 0 means no thumbnail.
     if end + 4 <= len(exif):
         struct.pack_into(f"{order}L", upright, end, 0)
     return bytes(upright)
@@ -364,13 +363,13 @@ def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _jpeg_coding(opened: JpegImagePlugin.JpegImageFile) -> JpegCoding | None:
-    """Return the compression settings of a JPEG; ``None`` if a table has not 64 numbers."""
+    """Return a JPEG's compression settings; ``None`` if its tables are not of 64 numbers each."""
     tables = tuple(tuple(table) for _, table in sorted(opened.quantization.items()))
     if not tables or any(len(table) != 64 for table in tables):
         return None
     return JpegCoding(
         tables=tables,
-        # Pillow returns −1 for gray, which has no chroma. Colors of its result get 4:4:4.
+        # Pillow returns −1 for gray, which has no chroma. A colored result gets 4:4:4.
         subsampling=max(0, JpegImagePlugin.get_sampling(opened)),
         progressive=bool(opened.info.get("progressive")),
         xmp_extensions=tuple(

@@ -10,8 +10,8 @@ from caelab.errors import InputError, printable, suggestion
 from caelab.files import read_json
 
 FOLDER = Path(__file__).parents[1] / "weights"
-"""Folder of the shipped models. Files of each: ``NAME.safetensors``, ``NAME.json`` (the card)
-and ``NAME.onnx``."""
+"""Folder of the shipped models. Each model has the files ``NAME.safetensors``, ``NAME.json`` (the
+card) and ``NAME.onnx``."""
 
 RUN_WEIGHTS = "weights.safetensors"
 """Name of the file with the weights in a run directory."""
@@ -34,7 +34,7 @@ class ShippedModel:
 
 
 def shipped_models() -> dict[str, ShippedModel]:
-    """Return the shipped models by name, in alphabetical order but with numbers in names by value.
+    """Return the shipped models by name, sorted so that ``best-64`` comes before ``best-128``.
 
     Raises:
         InputError: A card is damaged.

@@ -14,6 +14,7 @@ Runtime = Literal["torch", "onnx"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 ONNX = ".onnx"
+"""Suffix of ONNX files."""
 
 
 def open_model(

@@ -55,7 +55,7 @@ def read_picture(
         max_pixels: Largest number of pixels, all pages together.
 
     Raises:
-        InputError: See :func:`read_pages`.
+        InputError: The picture cannot be read, as for :func:`read_pages`.
     """
     first, *others = read_pages(source, name=name, max_pixels=max_pixels)
     if not others:
@@ -101,7 +101,7 @@ def read_pages(
 
 @contextlib.contextmanager
 def _pillow_limit(max_pixels: int) -> Iterator[None]:
-    """Let Pillow refuse pictures of more than ``max_pixels`` in the block."""
+    """Let Pillow refuse pictures of more than ``max_pixels`` pixels within the block."""
     before = Image.MAX_IMAGE_PIXELS
     # Pillow refuses pictures of more than twice this number of pixels.
     Image.MAX_IMAGE_PIXELS = max_pixels // 2
@@ -161,8 +161,8 @@ def picture_of(image: Image.Image) -> Picture:
 
 
 def metadata_of(image: Image.Image) -> dict[str, object]:
-    """Return the metadata in a Pillow image's ``info``, changed to say that it is upright."""
-    # Pillow changes EXIF and XMP when it turns an image, for which one pixel is enough.
+    """Return the metadata in a Pillow image's ``info``, with the orientation set to upright."""
+    # Pillow sets the orientation when it turns an image. An image of one pixel is enough.
     kept = Image.new("L", (1, 1))
     kept.info = {name: image.info[name] for name in _KEPT_INFO if name in image.info}
     return {str(name): value for name, value in ImageOps.exif_transpose(kept).info.items()}
@@ -304,7 +304,7 @@ def _plays(opened: ImageFile.ImageFile) -> int:
     """Return how often an animation is played; 0 means endless repetition, as in PNG and WebP."""
     loop = opened.info.get("loop")
     if opened.format == "GIF":
-        # A GIF without a number is played once. Otherwise the number counts the repetitions.
+        # A GIF without `loop` is played once. Otherwise `loop` counts the repetitions after that.
         return 1 if loop is None else int(_number(loop) + 1) % 65536 if loop else 0
     return int(_number(loop))
 

@@ -10,10 +10,10 @@ from PIL import ImageFile
 
 _OTHER_ORDER = "B" if sys.byteorder == "little" else "L"
 
-# For each of Pillow's modes, the mode that decodes the other byte. Pillow keeps the upper byte of a
-# value; if the mode names the opposite byte order, Pillow keeps the lower byte. "B" is big-endian,
-# "L" little-endian, and "N" the order of this machine, in which libtiff returns values. A pixel of
-# 16-bit gray with alpha has four bytes, so 8-bit RGBA decodes all of them.
+# Pillow keeps the upper byte of a value. If Pillow is told the opposite byte order, it keeps the
+# lower byte instead. For each mode, this table names the mode that keeps the other byte. "B" means
+# big-endian, "L" little-endian, and "N" the order of this machine, in which libtiff returns values.
+# A pixel of 16-bit gray with alpha has four bytes, so 8-bit RGBA keeps all of them.
 _OTHER_BYTE = {
     "LA;16B": "RGBA",
     **{
@@ -33,7 +33,7 @@ def read_16_bits(
 
     Args:
         tiles: The parts of the file, as Pillow describes them before it decodes them.
-        reopen: Opens the file again, not yet decoded.
+        reopen: Function that opens the file again without decoding it.
 
     Returns:
         ``uint16`` of shape ``(H, W, 2 to 4)``; ``None`` for any other file.

@@ -1,10 +1,10 @@
 """Apply a network to large pictures in overlapping tiles, so that memory stays bounded.
 
-If the receptive field of a network is smaller than an image, tiles begin at multiples of the
-network's stride. Only those output pixels of a tile are used whose receptive field does not leave
-the tile, except at the border of the picture, where a tile is padded like the whole picture.
-Therefore the result equals that of the whole picture, up to rounding. If the receptive field is the
-whole image, tiles overlap widely and fade into each other, so that no seams appear.
+If the receptive field of a network is limited, tiles begin at multiples of the network's stride. An
+output pixel of a tile is used only if its receptive field stays inside the tile. At the border of
+the picture all pixels are used, because tiles are padded there like the whole picture. Therefore
+the result is the same as without tiles, up to rounding. If the receptive field is the whole image,
+tiles overlap widely and fade into each other, so that no seams appear.
 """
 
 import itertools
@@ -76,8 +76,8 @@ def spans(length: int, geometry: Geometry, *, tile: int = TILE) -> list[Span]:
     if extended <= side:
         return [Span(0, extended, np.ones(extended, np.float32))]
 
-    # Starts of tiles are rounded down to multiples of the stride. The spacing is such a multiple,
-    # so that no two tiles are further apart than the spacing after rounding.
+    # Starts of tiles are rounded down to multiples of the stride. The spacing is such a multiple
+    # too, so that rounding never moves neighboring tiles further apart than the spacing.
     spacing = max((side - overlap) // multiple, 1) * multiple
     steps = -(-(extended - side) // spacing)
     starts = np.arange(steps + 1) * (extended - side) // (multiple * steps) * multiple
@@ -122,7 +122,7 @@ def in_tiles(
     columns = [_pixels(span, width) for span in across]
     # Rows to which the next tiles below will add; at the beginning there are none.
     waiting = np.zeros((1, 1, 0, 1), np.float32)
-    # A band is one row of tiles, so memory grows with the width of the picture only.
+    # A band is one row of tiles, so memory grows only with the width of the picture.
     for span, below in itertools.zip_longest(down, down[1:]):
         rows = _pixels(span, height)
         outputs: list[Floats] = []
