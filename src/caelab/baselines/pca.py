@@ -46,8 +46,10 @@ class PrincipalComponents:
         second = torch.zeros(dimension, dimension, dtype=torch.float64)
         count = 0
         batches = pixels.batches(1024)
-        eigenvectors = len(batches)  # steps of progress: about as long as all products
-        with progress("PCA, the linear code to compare with", len(batches) + eigenvectors) as bar:
+        # Computing the eigenvectors takes about as long as computing all products.
+        eigenvector_steps = len(batches)
+        steps = len(batches) + eigenvector_steps
+        with progress("PCA, the linear code to compare with", steps) as bar:
             for chosen in batches:
                 rows = _to_rows(pixels.batch(chosen), kernel).mul(255).round_().sub_(128)
                 # The values are whole numbers in [−128, 127]. The sum of 1,024 products of two of
@@ -60,7 +62,7 @@ class PrincipalComponents:
                 bar()
             mean /= count
             _, vectors = torch.linalg.eigh((second / count - torch.outer(mean, mean)) / 255**2)
-            bar(eigenvectors)
+            bar(eigenvector_steps)
         return cls(
             mean=((mean + 128) / 255).float().to(pixels.device),
             components=vectors.flip(1).T.float().contiguous().to(pixels.device),
@@ -72,8 +74,8 @@ class PrincipalComponents:
         """Return the components of training images, from the cache where possible.
 
         Args:
-            train: Images that the components are fitted on.
-            patch: Side of the patches; ``None`` for whole images.
+            train: Images that the components are fitted to.
+            patch: Side of the patches in pixels; ``None`` for whole images.
         """
         kernel = (patch, patch) if patch else train.shape[1:]
 
@@ -89,11 +91,14 @@ class PrincipalComponents:
         return cls(**tensors, kernel=kernel)
 
     def restore(self, images: Tensor, size: int) -> Tensor:
-        """Return what a code of ``size`` numbers keeps of images.
+        """Encode each image by ``size`` numbers, and return the decoded images.
 
         Args:
-            images: ``float32 (N, C, H, W)`` on [0, 1].
-            size: Numbers of the code of an image.
+            images: Images ``float32 (N, C, H, W)`` in [0, 1].
+            size: Number of values in the code of an image.
+
+        Returns:
+            Images of the same shape, clipped to [0, 1].
         """
         patches = images[0].numel() // len(self.mean)
         kept = self.components[: size // patches]
@@ -116,8 +121,8 @@ def linear_code_errors(
     Args:
         train: Images that the components are fitted to.
         measured: Images that the errors are measured on.
-        sizes: Sizes of the codes, as how many numbers a code has. Sizes that
-            :func:`suitable_sizes` does not return are left out.
+        sizes: Numbers of values in the codes. Sizes that :func:`suitable_sizes` does not return are
+            left out.
         patch: Side of the patches in pixels; ``None`` for whole images.
 
     Returns:
@@ -143,7 +148,7 @@ def suitable_sizes(
     Args:
         shape: Shape ``(C, H, W)`` of the images.
         count: Number of training images, which span at most ``count − 1`` directions.
-        sizes: Sizes to choose from, as how many numbers a code has.
+        sizes: Sizes to choose from: numbers of values in a code.
         patch: Side of the patches in pixels; ``None`` for whole images. Patches must tile the
             image, and each patch must get the same share of the code.
 
