@@ -13,7 +13,8 @@ import scipy.stats
 from caelab.commands.train import read_options
 from caelab.experiments.config import make_config
 from caelab.experiments.run import run
-from caelab.experiments.run_directory import RunDirectory
+from caelab.experiments.run_directory import RunDirectory, read_config
+from caelab.files import write_csv
 
 
 def interval(values: list[float]) -> str:
@@ -39,6 +40,30 @@ def row(recipe: Path, directories: list[RunDirectory]) -> str:
     )
 
 
+COLUMNS = ("seed", "epochs", "best_epoch", "validation_mse", "seconds_per_epoch")
+"""Keys of a result that the CSV file holds, besides recipe, run, test error and environment."""
+
+
+def write_results(file: Path, runs: dict[str, list[RunDirectory]]) -> None:
+    """Write a row for each run, with its errors and where it was measured.
+
+    Args:
+        file: CSV file.
+        runs: Runs by the name of their recipe.
+    """
+    told = ("processor", "threads", "torch", "caelab", "commit")
+    rows = []
+    for recipe, directories in runs.items():
+        for directory in directories:
+            result = directory.read_result()
+            result["seed"] = read_config(directory.path).seed
+            environment = directory.read(directory.environment)
+            numbers = [result[name] for name in COLUMNS]
+            test = [result["test"][name] for name in ("mse", "psnr", "n")]
+            rows.append([recipe, *numbers, *test, *(environment[name] for name in told)])
+    write_csv(file, ["recipe", *COLUMNS, "test_mse", "test_psnr", "test_images", *told], rows)
+
+
 def main() -> None:
     """Train the recipes, and print the table and the machine."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -46,15 +71,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0 … N − 1")
     parser.add_argument("--data", default="cifar10")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--csv", type=Path, help="file for a row of each run")
     given = parser.parse_args()
 
-    lines = []
+    lines, runs = [], {}
     for recipe in given.recipes:
         configs = [
             make_config(read_options(recipe)).replace(data=given.data, seed=seed)
             for seed in range(given.seeds)
         ]
         directories = [run(config, runs=given.runs) for config in configs]
+        runs[recipe.stem] = directories
         lines.append(row(recipe, directories))
     print(
         "| recipe | epochs | seeds | test MSE, mean ± 95% | range | s/epoch, median | peak memory,"
@@ -62,6 +89,8 @@ def main() -> None:
     )
     print("|---|---|---|---|---|---|---|")
     print("\n".join(lines))
+    if given.csv:
+        write_results(given.csv, runs)
     last = directories[-1]
     baselines = last.read(last.result)["baselines"]
     print(
