@@ -176,11 +176,13 @@ def test_the_readme_shows_six_results_with_their_sources() -> None:
         assert any(shown(baseline, value) for value in measured_there), row
         text = (ROOT / source).read_text(encoding="utf-8")
         if source.endswith(".csv"):
+            recipe = re.findall(r"\[([\w-]+)\]", row["recipe"])[0]
             values = [
                 float(each["test_mse"])
                 for each in csv.DictReader(text.splitlines())
-                if each["label"] == "base"
+                if each["recipe"] == recipe
             ]
+            assert len(values) == int(row["n"])
             assert shown(row["result"].partition(" ± ")[0], statistics.mean(values))
         elif "weights" in source:
             test = json.loads(text)["test"]
