@@ -271,3 +271,11 @@ def test_a_file_is_no_folder_for_results(folder: Path) -> None:
     Path("notes.txt").touch()
     with pytest.raises(InputError, match=r"notes\.txt is a file"):
         find_jobs(["in"], output="notes.txt")
+
+
+def test_results_may_go_into_the_folder_around_the_pictures(tmp_path: Path) -> None:
+    inner = tmp_path / "in"
+    inner.mkdir()
+    Image.new("L", (2, 2)).save(inner / "a.png")
+    (job,) = find_jobs([str(inner)], output=str(tmp_path))
+    assert (job.source, job.target) == (inner / "a.png", tmp_path / "a.png")

@@ -264,5 +264,11 @@ def _renamed(source: Path, name: Path | None = None, suffix: str = "") -> Path:
 
 
 def _is_result(source: Path, root: Path | None, output: Path) -> bool:
-    """Return whether a picture found in ``root`` is in ``output``; false if both are one folder."""
-    return root is not None and output != root.resolve() and source.resolve().is_relative_to(output)
+    """Return whether a picture that was found in the folder ``root`` is an earlier result.
+
+    It is one if it lies in ``output`` and ``output`` lies inside ``root``.
+    """
+    if root is None:
+        return False
+    inside = output != root.resolve() and output.is_relative_to(root.resolve())
+    return inside and source.resolve().is_relative_to(output)
