@@ -163,6 +163,8 @@ def test_targets_are_compared_metric_by_metric(trained: Train, say: Say) -> None
     assert len(target.better) + len(target.worse) == len(target.means)
     assert ("PSNR" in target.better) == (second["psnr"] > first["psnr"])
     assert not answer_colors(find_variants([rgb])).targets
+    fewer = read(trained(degradation="gray", target="rgb", train_size=40))
+    assert not answer_colors(find_variants([*fewer, chroma])).targets
 
     part = comparison_part(variants, answer, RunImages())
 

@@ -118,9 +118,9 @@ def require_image_output(description: Description, *, channels: int = 3) -> None
         culprit = lossy or rows[-1]
         advice = _advise_sizes(description.network, description.input)
         output_height, output_width = description.output[1:]
-        # If both sides are a whole factor too small, an `up` was probably forgotten.
-        if not advice and height % output_height == width % output_width == 0:
-            factor = height // output_height
+        # If both sides are the same whole factor too small, an `up` was probably forgotten.
+        factor = height // output_height
+        if not advice and (height, width) == (factor * output_height, factor * output_width):
             advice = f"The output is {factor}× too small: add an up{factor if factor > 2 else ''}. "
         # If images of other sizes would fit, the network itself needs no change.
         advice = advice or "Expected as much upsampling as downsampling, and padding 'same'."

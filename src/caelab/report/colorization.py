@@ -202,7 +202,8 @@ def _targets(variants: Variants) -> Iterator[TargetAnswer]:
     for rgb, chroma in itertools.permutations(variants.all, 2):
         one, other = rgb.first.config, chroma.first.config
         # Seeds are averaged; the source of the images may be written in different ways.
-        same = {"target": other.target, "seed": other.seed, "data": other.data}
+        data = one.data.model_copy(update={"source": other.data.source})
+        same = {"target": other.target, "seed": other.seed, "data": data}
         kinds = (one.target.kind, other.target.kind)
         if kinds != ("rgb", "chroma") or one.model_copy(update=same) != other:
             continue
