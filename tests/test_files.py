@@ -2,6 +2,7 @@ import contextlib
 import errno
 import os
 import stat
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -167,3 +168,21 @@ def test_a_user_without_a_home_has_a_cache_all_the_same(monkeypatch: pytest.Monk
     for answer in (homeless, lambda _: "~/.cache/caelab"):
         monkeypatch.setattr("pooch.os_cache", answer)
         assert files.cache_folder().parent == Path(tempfile.gettempdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
+def test_a_file_that_another_process_takes_for_a_leftover_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[Path] = []
+    real = files._lock
+
+    def lock(path: Path) -> int | None:
+        if taken:
+            return real(path)
+        taken.append(path)
+        raise BlockingIOError  # the other process holds the lock, and will remove the file
+
+    monkeypatch.setattr(files, "_lock", lock)
+    with temporary_file(tmp_path) as made:
+        assert made not in taken

@@ -107,8 +107,12 @@ def _locked(folder: Path, suffix: str, make: Callable[[Path], None]) -> Iterator
     for _ in range(_MAX_TRIES):
         path = folder / f"{TEMPORARY}{secrets.token_hex(8)}{suffix[:_MAX_SUFFIX]}"
         make(path)
-        with contextlib.suppress(OSError):  # some file systems have no locks
+        try:
             descriptor = _lock(path)
+        except BlockingIOError:
+            continue  # another process or thread takes it for a leftover, and removes it
+        except OSError:
+            descriptor = None  # some file systems have no locks
         # Before it was locked, another process may have removed it as a leftover.
         if path.exists():
             break

@@ -169,7 +169,7 @@ def test_the_caret_stands_under_what_does_not_fit(
         ),
         ("conv8s2 up conv3", 7, 1, "conv8s2 turns 3×7×7 into 8×4×4", "6×6 or 8×8 pixels would fit"),
         ("conv8 pool conv3", 32, 12, "has shape 3×16×16", "too small: add an up."),
-        ("dense3h32w16", 32, 1, "has shape 3×32×16", "as much upsampling as downsampling"),
+        ("dense3h32w16", 32, 1, "has shape 3×32×16", "32×16 pixels would fit"),
         ("conv8 conv4 up", 32, 13, "has shape 4×64×64", "as much upsampling as downsampling"),
         ("conv8 conv4 norm", 32, 7, "has shape 4×32×32", "3 channels at the end, such as conv3"),
     ],
