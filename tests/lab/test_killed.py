@@ -50,7 +50,7 @@ def kill(lab: subprocess.Popen[bytes], folder: Path, *, workers: bool) -> None:
 
 
 def finish(lab: subprocess.Popen[bytes]) -> None:
-    _, said = lab.communicate(timeout=300)
+    _, said = lab.communicate(timeout=300 + 60 * KILLS)
     assert lab.returncode == 0, said.decode()
 
 
