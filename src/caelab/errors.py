@@ -15,12 +15,12 @@ def printable(name: object) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """Escape what :func:`printable` escapes, without the ends of lines."""
+    """Escape the same characters as :func:`printable`, but keep the ends of lines."""
     return "\n".join(map(printable, text.split("\n")))
 
 
 def _acts(char: str) -> bool:
-    # Blanks of other widths are not "printable" to Python, and harmless.
+    # Python counts blanks of other widths as not printable, but they are harmless.
     return not char.isprintable() and unicodedata.category(char) != "Zs"
 
 
@@ -31,7 +31,8 @@ def _escaped(char: str) -> str:
 class ExpectedError(Exception):
     """Something went wrong, but the program is not at fault.
 
-    Names of files and what files hold may stand in the message, so it is escaped when it is shown.
+    The message may contain names of files and parts of their content, so it is escaped when it is
+    shown.
 
     Attributes:
         outcome: First word of the message that the command line prints.
@@ -66,7 +67,7 @@ class InputError(ExpectedError):
 
 
 def alternatives(names: Iterable[str]) -> str:
-    """Return names as a message lists them where one of them is expected.
+    """Return names as a list with "or" before the last one.
 
     >>> alternatives(["mse", "l1", "huber"])
     'mse, l1 or huber'
@@ -76,11 +77,13 @@ def alternatives(names: Iterable[str]) -> str:
 
 
 def suggestion(name: str, known: Iterable[str], *, most: int = 1) -> str:
-    """Return a sentence that names what is similar to a name, with a blank before it, or nothing.
+    """Return a sentence that suggests names similar to an unknown one; empty if there are none.
+
+    The sentence begins with a blank, so that it can follow another one.
 
     Args:
         name: Name that is not known.
-        known: Names that are.
+        known: Names that are known.
         most: Largest number of names in the sentence.
 
     >>> suggestion("trian", ["train", "study"])
@@ -118,5 +121,5 @@ def install_command(extra: str) -> str:
         for requirement in requirements
         if requirement.replace("'", '"').endswith(f'extra == "{extra}"')
     ]
-    # Without metadata, or with those of an older checkout, the extra is not among them.
+    # If there is no metadata, or that of an older checkout, the extra is not in `requirements`.
     return f"pip install {' '.join(wanted)}" if wanted else f"pip install 'caelab[{extra}]'"

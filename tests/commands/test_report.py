@@ -101,6 +101,6 @@ def test_rgb_and_chroma_are_compared_by_their_metrics_titles(
     assert rows["chroma_mse"] == [rgb["chroma_mse"], chroma["chroma_mse"]]
     assert rows["accuracy5"] == [rgb["accuracy5"], chroma["accuracy5"]]
     said = (tmp_path / "report.md").read_text(encoding="utf-8")
-    better = said.split("Chroma is better in ")[1].split("; RGB is better")[0].split(", ")
+    better = said.split("better with chroma in ")[1].split("; RGB is better")[0].split(", ")
     assert ("chroma MSE" in better) == (chroma["chroma_mse"] < rgb["chroma_mse"])
     assert ("PSNR" in better) == (chroma["psnr"] > rgb["psnr"])

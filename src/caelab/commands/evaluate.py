@@ -37,9 +37,10 @@ def command(
 ) -> None:
     """Measure TARGET (a run directory, a shipped model or a weights file) on the images of --data.
 
-    For a weights file, data, size and split are by default those of `caelab train`. The baselines
-    of its task are measured, too: a linear code (PCA) of the same size, the gray copy, classical
-    filters. They are fitted to the training images, so that --part train and all have none.
+    If TARGET is a weights file, the data, the size and the split have the defaults of `caelab
+    train`. The baselines of its task are measured, too: a linear code (PCA) of the same size, the
+    gray copy, classical filters. Baselines are fitted to the training images, so that there are
+    none with --part train or --part all.
 
     \f
 

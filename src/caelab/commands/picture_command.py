@@ -176,7 +176,7 @@ def _show(outcome: "Outcome", options: Mapping[str, Any]) -> dict[str, Any]:
         echo(f"{job.name}: {note}", err=True)
     if not done:
         echo(f"failed: {error}", err=True)
-    # A path would damage a picture, or a document, that goes to standard output.
+    # Where a picture or a document goes to standard output, a printed path would damage it.
     elif job.target is not None and not options["as_json"]:
         errors = "  PSNR {psnr:.2f} dB, CIEDE2000 {ciede2000:.2f}" if metrics else ""
         echo(printable(str(job.target)) + errors.format(**metrics))

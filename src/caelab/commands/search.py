@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 @click.option(
     "--pruner",
     type=click.Choice(["none", "median", "halving"]),
-    help="Stop trials early that do badly after the same number of epochs: those behind the median"
-    " of the others, or all but the best third after 1, 3, 9, … epochs.  [default: the file's,"
-    " else none]",
+    help="Stop bad trials early, by their error after the same epoch. median: stop a trial that is"
+    " worse than the median of the others. halving: keep only the best third after 1, 3, 9, …"
+    " epochs.  [default: the file's, else none]",
 )
 @runs_option
 @click.option(

@@ -1,4 +1,4 @@
-"""Standard streams that end no command with a traceback: closed, full, or of a narrow encoding."""
+"""Prepare the standard streams: a closed or full stream, or a missing character, is no crash."""
 
 import codecs
 import io
@@ -17,7 +17,7 @@ ALTERNATIVES = (
     | {"→": ">", "►": ">", "←": "<", "↔": "<>", "≤": "<=", "≥": ">=", "≠": "!=", "≈": "~"}
     | {"×": "x", "±": "+-", "√": "sqrt", "∞": "inf", "⁄": "/", "°": " degrees", "ß": "ss"}
 )
-"""What stands for a character in an encoding without it; letters do without their accents."""
+"""Replacements of characters that an encoding does not have; letters only lose their accents."""
 
 HANDLER = "caelab-alternatives"
 """Name of :func:`write_alternative` among the error handlers of codecs."""
@@ -101,7 +101,9 @@ class _Watched(io.FileIO):
 
 def _watched(stream: TextIO, *, tolerant: bool) -> TextIO:
     """Return a stream for the same descriptor with a :class:`_Watched` file."""
-    raw = getattr(stream.buffer, "raw", stream.buffer)  # an unbuffered one has the file itself
+    raw = getattr(
+        stream.buffer, "raw", stream.buffer
+    )  # an unbuffered stream has no `raw`, because its buffer is the file
     if type(raw) is not io.FileIO:  # a console of Windows
         return stream
     buffer = io.BufferedWriter(_Watched(raw.fileno(), tolerant=tolerant))
@@ -110,9 +112,9 @@ def _watched(stream: TextIO, *, tolerant: bool) -> TextIO:
 
 
 def _open_closed() -> None:
-    """Open descriptors 0 to 2 and the standard streams on nothing, where they are closed."""
-    # Otherwise the next file that is opened would have such a number, and messages be written to
-    # it: by a compiler, for instance, that inherits it.
+    """Open each of the descriptors 0 to 2 that is closed, and its stream, on the null device."""
+    # Otherwise the next file that is opened would get a number from 0 to 2. A compiler, for
+    # instance, inherits these descriptors and would write its messages into that file.
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)

@@ -250,7 +250,7 @@ class RunDirectory:
 
     def save_checkpoint(self, content: dict[str, Any]) -> None:
         """Save the tensors and plain values that a resumed run needs, atomically."""
-        # Written to memory first, because `torch.save` raises other errors when the disk is full.
+        # Written to memory first: on a full disk `torch.save` would not raise an OSError.
         stream = io.BytesIO()
         torch.save(content, stream)
         write_bytes(self.checkpoint, stream.getbuffer())

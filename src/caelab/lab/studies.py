@@ -12,10 +12,10 @@ from caelab.experiments.study import BASE, Study, Variant, read_study
 from caelab.lab.budgets import Budget
 
 BEST_NETWORK = {"best network, RGB": "rgb", "best network, chroma": "chroma"}
-"""Targets of exercise 2's best network in exercise 3, by label."""
+"""What the best network of exercise 2 is trained to predict in exercise 3, by the run's label."""
 
 UNET = "U-Net"
-"""Name of the base of ``recipes/colorize-ideas.toml`` among other networks."""
+"""Label that the base of ``recipes/colorize-ideas.toml`` gets in exercise 3."""
 
 
 def reconstruction_study(budget: Budget, base: RunConfig) -> Study:
@@ -53,8 +53,8 @@ def architecture_study(budget: Budget, base: RunConfig) -> Study:
         study,
         name="exercise-2",
         seeds=budget.study_seeds,
-        # All effects are measured from the base, so its error should be known best. These runs are
-        # those of exercise 1.
+        # All effects are measured from the base, so its error should be known best. The runs of the
+        # base are those of exercise 1, which are not trained again.
         base_seeds=budget.seeds,
         variants=_chosen(study.variants, budget.networks),
     )
@@ -112,7 +112,7 @@ def _chosen(variants: Iterable[Variant], labels: tuple[str, ...] | None) -> tupl
 
 
 def _read(recipe: str, base: RunConfig, **options: Any) -> Study:
-    """Read a study; ``options``, and data and device of ``base``, replace those of the file."""
+    """Read a study. The options given, and the data and device of ``base``, replace the file's."""
     shared = {
         name: value
         for name, value in base.changes().items()

@@ -31,8 +31,8 @@ With fewer, the two-sided sign-flip test cannot reach 5%: its smallest p-value i
 """
 
 _MAX_UNDEFINED_SHARE = 0.1
-"""Largest share of resamples that may have no correlation, because one of the two is constant in
-them. With more of them, there is no bootstrap interval."""
+"""Largest share of resamples without a correlation, which a constant variable does not have.
+If more resamples have none, there is no bootstrap interval."""
 
 _TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 """Quantiles between which a ``CONFIDENCE`` interval lies."""
@@ -270,9 +270,9 @@ def correlation(
         resamples: Number of the bootstrap's resamples.
 
     Returns:
-        The correlation in [−1, 1]. It is NaN if one of the two is constant or the covariates
-        explain it completely, and has no bounds below ``MIN_ARCHITECTURES`` plus one for each
-        covariate.
+        The correlation in [−1, 1]. It is NaN if a variable is constant or is explained completely
+        by the covariates. The interval has no bounds if there are fewer values than
+        ``MIN_ARCHITECTURES`` plus the number of covariates.
 
     >>> correlation([1, 2, 3, 4, 5, 6], [1, 4, 9, 16, 25, 36]).estimate
     1.0
@@ -327,7 +327,7 @@ def _rank_correlation(table: np.ndarray) -> np.ndarray:
     # The pseudoinverse also works where covariates depend on each other.
     residuals = pair - covariates @ (np.linalg.pinv(covariates, rcond=1e-9) @ pair)
     lengths = np.linalg.norm(residuals, axis=-2)
-    # Residuals of rounding alone mean that the covariates explain the column completely.
+    # If the residuals are only rounding errors, the covariates explain the column completely.
     lengths[lengths <= 1e-9 * np.linalg.norm(pair, axis=-2)] = math.nan
     correlation = (residuals[..., 0] * residuals[..., 1]).sum(-1) / lengths.prod(-1)
     return np.asarray(correlation.clip(-1, 1))

@@ -24,7 +24,7 @@ STRIP_PIXELS = 2**16
 """Number of pixels colored at a time, so few that the arrays stay in the processor's cache."""
 
 THUMBNAIL = 1.5
-"""Largest scale that is chosen by default, divided by the side of the training images."""
+"""Largest default scale, the shorter side of a view, as a multiple of the training images' side."""
 
 MAX_ASPECT = 8
 """Largest ratio of the sides of the network's input; a longer picture is squeezed to this ratio."""

@@ -8,7 +8,7 @@ from torch import Tensor
 from caelab.color import rgb_to_lab
 
 NOTICEABLE = 1.0
-"""Smaller differences ΔE₀₀ count about squared, because they are hardly visible."""
+"""Color difference ΔE₀₀ below which the loss is about quadratic: it is hardly visible."""
 
 _TINY = 1e-8
 """Added under roots and to divisors, so that gray has a gradient, too. It gives gray a chroma of
@@ -99,8 +99,8 @@ def _hue_difference(
     """Return 2 √(C C′) sin(Δh / 2) (equation 11), without the hue angle, which gray does not have.
 
     The dot and the cross product of the vectors (a, b) determine it: 4 C C′ sin²(Δh / 2) is
-    2 (C C′ − dot). For an acute Δh, where that difference would lose digits, it is computed as
-    2 cross² / (C C′ + dot).
+    2 (C C′ − dot). For an acute Δh the subtraction would lose digits, so the result is
+    computed as 2 cross² / (C C′ + dot).
     """
     inner, outer = a * other_a + b * other_b, other_a * b - other_b * a
     # Each formula loses digits where the other one is exact, so the angle decides between them.

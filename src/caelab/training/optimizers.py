@@ -27,7 +27,10 @@ SCHEDULES: Mapping[str, Callable[[float], float]] = {
     "linear": lambda progress: 1.0 - progress,
     "cosine": lambda progress: 0.5 * (1.0 + math.cos(math.pi * progress)),
 }
-"""Factor of the peak after the warm-up, by the share in [0, 1) of the remaining steps."""
+"""Functions that give the learning rate after the warm-up, as a factor of its peak.
+
+The argument is the share of the steps after the warm-up that are done, in [0, 1).
+"""
 
 
 class OptimizerKind:
@@ -45,7 +48,7 @@ class OptimizerKind:
     >>> made.param_groups[0]["lr"]
     0.1
 
-    ``@caelab.register`` makes ``optimizer="momentum"`` and ``--optimizer momentum`` of it.
+    After ``@caelab.register``, ``optimizer="momentum"`` and ``--optimizer momentum`` choose it.
 
     Attributes:
         name: Value of ``optimizer.kind`` that chooses the optimizer.
@@ -63,7 +66,8 @@ class OptimizerKind:
 
         Args:
             parameters: What it updates.
-            learning_rate: Peak of the learning rate; ``fit`` sets each step's in ``param_groups``.
+            learning_rate: Peak of the learning rate; ``fit`` sets the rate of each step in
+                ``param_groups``.
             weight_decay: Decoupled weight decay: each step multiplies weights by 1 − rate · decay.
         """
         raise NotImplementedError(f"{type(self).__qualname__} must define `make`")
@@ -116,7 +120,7 @@ class AdamWKind(OptimizerKind):
 
 @register
 class AdamKind(AdamWKind):
-    """Adam (Kingma and Ba 2015): another name of AdamW, without whose weight decay it is Adam."""
+    """Adam (Kingma and Ba 2015): AdamW by another name, which is Adam if the weight decay is 0."""
 
     name = "adam"
     help = "the same as adamw; without weight decay it is Adam"
