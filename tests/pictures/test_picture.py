@@ -313,3 +313,14 @@ def test_values_and_reduced_views(scene: np.ndarray) -> None:
         assert np.array_equal(picture.reduced((90, 130), Image.Resampling.BOX), scene)
         halved = scene.reshape(45, 2, 65, 2, 3).mean((1, 3))
         assert np.abs(picture.reduced((45, 65), Image.Resampling.BOX) - halved).max() <= 1
+
+
+def test_an_assertion_of_pillow_is_damage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    Image.new("P", (3, 3)).save(tmp_path / "a.gif")
+
+    def fails(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("PIL.GifImagePlugin.GifImageFile.load_end", fails)
+    with pytest.raises(InputError):
+        read_pages((tmp_path / "a.gif").read_bytes(), name="a.gif")

@@ -39,6 +39,7 @@ MAX_PAGES = 10_000
 PILLOW_ERRORS = (
     *(OSError, SyntaxError, ValueError, TypeError, LookupError),
     *(EOFError, OverflowError, RuntimeError, ZeroDivisionError, struct.error, zlib.error),
+    AssertionError,
 )
 """Errors that Pillow and its decoders raise for damaged files. They are caught only around calls of
 Pillow, so that a mistake in this package is never reported as a damaged file."""
