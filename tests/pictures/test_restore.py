@@ -439,3 +439,9 @@ def test_nothing_finite_and_no_scale_are_refused(scene: np.ndarray) -> None:
     for scales in ((), (0,)):
         with pytest.raises(InputError, match="at least one scale is needed"):
             colorize(broken, [Picture(pixels=scene)], scales=scales)
+
+
+def test_a_model_whose_images_have_another_size_is_refused() -> None:
+    smaller = PictureModel(function=lambda images: images[..., 1:, :])
+    with pytest.raises(InputError, match="metadata does not fit"):
+        restore(smaller, [Picture(pixels=np.zeros((40, 50, 3), np.uint8))])

@@ -122,12 +122,20 @@ class PictureModel:
         return replace(self, function=self.variants(number, seed), scales=(), saturation=1.0)
 
     def __call__(self, images: Floats) -> Floats:
-        """Apply the function to images ``(N, C, H, W)``, and check that its results are finite.
+        """Apply the function to images ``(N, C, H, W)``, and check the size of its results.
 
         Raises:
-            InputError: The model returns values that are not finite.
+            InputError: The model returns images of another size, or values that are not finite.
         """
         outputs = self.function(images)
+        if outputs.ndim != 4 or (len(outputs), *outputs.shape[2:]) != (
+            len(images),
+            *images.shape[2:],
+        ):
+            raise InputError(
+                f"the model turns images of {images.shape} into {outputs.shape}, not into images of"
+                " the same size: its metadata does not fit its network."
+            )
         # A sum is finite only if every value is finite, and summing needs no temporary array.
         if not math.isfinite(float(outputs.sum(dtype=np.float64))):
             raise InputError(
