@@ -363,7 +363,7 @@ CASES = [
         "“small” has 50% of the base's weights, and its test MSE differs by +2.5%.",
         "cannot be made alone",
     ),
-    (table(studies={"s": effects("lower")}), "by itself", "Weights can be saved"),
+    (table(studies={"s": effects("lower")}), "by itself", "Can weights be saved"),
     (
         table(studies={"s": effects("unsure alone")}),
         "as the only comparison it would be certain (−60% to −40%)",

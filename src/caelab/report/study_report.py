@@ -69,6 +69,11 @@ def study_part(
             context["no_linear"] = str(error)
         context |= _reconstructions(study, networks, analysis.base or networks[0], images)
     shapes, whole = analysis.equal_size, linear.get(WHOLE, {})
+    rates = {
+        row.label: float(study.runs[row.run].result["peak_learning_rate"])
+        for row in study.rows
+        if row.run in study.runs
+    }
     answer = _against_pca(analysis, whole)
     at_size = {kind: line[shapes.size] for kind, line in linear.items() if shapes.size in line}
     figures = {
@@ -78,7 +83,7 @@ def study_part(
         "front": partial(draw_front, analysis),
     }
     context |= {
-        "architectures": [_architecture(each, whole) for each in analysis.architectures],
+        "architectures": [_architecture(each, whole, rates) for each in analysis.architectures],
         "effects": [
             _effect(each)
             # Effects at the base's code size come first, as in the answer.
@@ -147,14 +152,16 @@ def _run_of(architecture: Architecture, study: StudyResults) -> FinishedRun:
     return study.runs[name]
 
 
-def _architecture(each: Architecture, linear: Mapping[int, float]) -> tuple[Cell, ...]:
+def _architecture(
+    each: Architecture, linear: Mapping[int, float], rates: Mapping[str, float]
+) -> tuple[Cell, ...]:
     mse = each.mse
     # An asterisk marks a code with a skip connection around it, whose size is not compared.
     code = f"{each.code_size:,}*" if each.code_size and each.skip_around_code else each.code_size
     return (
         *(each.label, mse.estimate, mse.low, mse.high, mse.n, code, each.weights),
         *(each.seconds_per_epoch, linear.get(each.bottleneck or 0), each.shape or None),
-        *(each.narrowest, each.multiply_accumulates, each.network),
+        *(each.narrowest, each.multiply_accumulates, rates.get(each.label), each.network),
     )
 
 
