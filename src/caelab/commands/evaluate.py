@@ -37,10 +37,10 @@ def command(
 ) -> None:
     """Measure TARGET (a run directory, a shipped model or a weights file) on the images of --data.
 
-    If TARGET is a weights file, the data, the size and the split have the defaults of `caelab
-    train`. The baselines of its task are measured, too: a linear code (PCA) of the same size, the
-    gray copy, classical filters. Baselines are fitted to the training images, so that there are
-    none with --part train or --part all.
+    If TARGET is a weights file, --data, --size and --split have the same defaults as in `caelab
+    train`. The baselines for the model's task are measured, too: a linear code (PCA) of the same
+    size, the gray copy, or classical filters. Because baselines are fitted to the training images,
+    --part train has baselines only with --baseline-data, and --part all has none.
 
     \f
 

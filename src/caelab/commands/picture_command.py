@@ -176,7 +176,7 @@ def _show(outcome: "Outcome", options: Mapping[str, Any]) -> dict[str, Any]:
         echo(f"{job.name}: {note}", err=True)
     if not done:
         echo(f"failed: {error}", err=True)
-    # Where a picture or a document goes to standard output, a printed path would damage it.
+    # If standard output receives a picture or JSON, a path among the output would damage it.
     elif job.target is not None and not options["as_json"]:
         errors = "  PSNR {psnr:.2f} dB, CIEDE2000 {ciede2000:.2f}" if metrics else ""
         echo(printable(str(job.target)) + errors.format(**metrics))

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 @click.option(
     "--pruner",
     type=click.Choice(["none", "median", "halving"]),
-    help="Stop bad trials early, by their error after the same epoch. median: stop a trial that is"
-    " worse than the median of the others. halving: keep only the best third after 1, 3, 9, …"
-    " epochs.  [default: the file's, else none]",
+    help="Rule that stops trials with large validation errors early. With median, a trial stops if"
+    " its error is larger than the median of the other trials after the same epoch. With halving,"
+    " only the best third of the trials continue after 1, 3, 9, … epochs.  [default: the file's,"
+    " else none]",
 )
 @runs_option
 @click.option(

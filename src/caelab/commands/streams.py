@@ -1,4 +1,4 @@
-"""Prepare the standard streams: a closed or full stream, or a missing character, is no crash."""
+"""Keep commands running when a standard stream is closed, full or cannot encode a character."""
 
 import codecs
 import io
@@ -17,7 +17,7 @@ ALTERNATIVES = (
     | {"→": ">", "►": ">", "←": "<", "↔": "<>", "≤": "<=", "≥": ">=", "≠": "!=", "≈": "~"}
     | {"×": "x", "±": "+-", "√": "sqrt", "∞": "inf", "⁄": "/", "°": " degrees", "ß": "ss"}
 )
-"""Replacements of characters that an encoding does not have; letters only lose their accents."""
+"""ASCII replacements of characters, used where the encoding of a stream lacks the character."""
 
 HANDLER = "caelab-alternatives"
 """Name of :func:`write_alternative` among the error handlers of codecs."""
@@ -101,9 +101,8 @@ class _Watched(io.FileIO):
 
 def _watched(stream: TextIO, *, tolerant: bool) -> TextIO:
     """Return a stream for the same descriptor with a :class:`_Watched` file."""
-    raw = getattr(
-        stream.buffer, "raw", stream.buffer
-    )  # an unbuffered stream has no `raw`, because its buffer is the file
+    # The buffer of an unbuffered stream has no attribute `raw`: the buffer is the file itself.
+    raw = getattr(stream.buffer, "raw", stream.buffer)
     if type(raw) is not io.FileIO:  # a console of Windows
         return stream
     buffer = io.BufferedWriter(_Watched(raw.fileno(), tolerant=tolerant))
@@ -112,8 +111,8 @@ def _watched(stream: TextIO, *, tolerant: bool) -> TextIO:
 
 
 def _open_closed() -> None:
-    """Open each of the descriptors 0 to 2 that is closed, and its stream, on the null device."""
-    # Otherwise the next file that is opened would get a number from 0 to 2. A compiler, for
+    """Open the null device for each standard stream that the caller has closed."""
+    # If a descriptor from 0 to 2 stayed closed, the next file would get its number. A compiler, for
     # instance, inherits these descriptors and would write its messages into that file.
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(descriptor, True)
