@@ -146,7 +146,7 @@ def test_the_seed_of_batches_changes_the_result() -> None:
 def test_a_loss_that_is_not_finite_stops_with_advice() -> None:
     with pytest.raises(
         TrainingDiverged,
-        match=r"not a finite number in epoch 1, by step 4\. The learning rate 1e\+30",
+        match=r"not a finite number in epoch 1, after step 4\. The learning rate 1e\+30",
     ):
         list(train(make_state(), learning_rate=1e30))
 

@@ -1,1 +1,1 @@
-"""Training: ``fit`` is the loop; losses, optimizers and augmentation are what it is made of."""
+"""Training of models: the loop ``fit``, its steps, losses, optimizers and augmentation."""

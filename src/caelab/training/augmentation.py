@@ -10,24 +10,26 @@ from caelab.randomness import uniform
 from caelab.training.config import AugmentationConfig
 
 _STREAM = 32
-"""Stream of random numbers; degradations use streams of smaller numbers."""
+"""Number of the stream of random numbers; degradations use the numbers below it."""
 
 
 def augment(images: Tensor, keys: Tensor, config: AugmentationConfig) -> Tensor:
-    """Change training images at random; beyond its border an image is mirrored.
+    """Flip, translate, scale, rotate and brighten or darken each image at random.
 
-    All probabilities are uniform; factors of scale and brightness are uniform on a logarithmic
-    scale between 1 / (1 + j) and 1 + j for a jitter of j.
+    Offsets and angles are uniformly distributed. For a jitter j, the factor of the scale and the
+    exponent of the pixel values lie between 1 / (1 + j) and 1 + j, and their logarithms are
+    uniformly distributed. Scaling and rotation about the center share one bicubic interpolation.
+    Outside its border, an image is mirrored.
 
     Args:
         images: Clean images, ``(N, C, H, W)`` in [0, 1].
-        keys: Keys of the images in this epoch, ``int64 (N,)`` on the same device; see
-            :func:`caelab.randomness.image_keys`.
-        config: Which changes are made, and the largest of each. ``translate`` must be smaller than
-            the images. Scale and rotation about the center are one bicubic interpolation.
+        keys: Random keys of the images, which differ in each epoch, ``int64 (N,)`` on the images'
+            device; see :func:`caelab.randomness.image_keys`.
+        config: Largest change of each kind; 0 or false switches a kind off. ``translate`` must be
+            smaller than the height and the width.
 
     Returns:
-        ``(N, C, H, W)`` in [0, 1].
+        The changed images, ``(N, C, H, W)`` in [0, 1].
 
     >>> import numpy as np
     >>> from caelab.randomness import image_keys
@@ -36,14 +38,14 @@ def augment(images: Tensor, keys: Tensor, config: AugmentationConfig) -> Tensor:
     torch.Size([8, 3, 32, 32])
     """
     if config == AugmentationConfig():
-        return images  # without drawing random numbers
+        return images  # saves drawing random numbers
     # Each change has its own columns of random numbers, so that switching one change on does not
     # alter the numbers of the others.
     drawn = uniform(keys, 6, _STREAM)
     if config.flip:
         images = torch.where((drawn[:, 0] > 0.5).view(-1, 1, 1, 1), images.flip(3), images)
     if config.translate:
-        # The ceiling, because the numbers are in (0, 1].
+        # The numbers are in (0, 1], so all offsets are equally probable if they are rounded up.
         offsets = (drawn[:, 1:3] * (2 * config.translate + 1)).ceil().long() - 1
         images = _translate(images, offsets, config.translate)
     if config.scale_jitter or config.rotate:
@@ -55,14 +57,14 @@ def augment(images: Tensor, keys: Tensor, config: AugmentationConfig) -> Tensor:
 
 
 def _jitter(drawn: Tensor, width: float) -> Tensor:
-    """Return factors between 1 / (1 + width) and 1 + width from numbers in (0, 1]."""
+    """Map random numbers in (0, 1] to factors between 1 / (1 + width) and 1 + width."""
     return torch.exp((2 * drawn - 1) * math.log1p(width))
 
 
 def _translate(images: Tensor, offsets: Tensor, largest: int) -> Tensor:
-    """Cut each image, at its own offset ``(N, 2)``, out of the image with a mirrored border."""
+    """Pad images with ``largest`` mirrored pixels, then crop each at its own offset ``(N, 2)``."""
     count, _, height, width = images.shape
-    # Mirrored, because a black border would be an edge that no clean image has.
+    # A black border would be an edge that no clean image has, so the border mirrors the image.
     padded = F.pad(images, (largest,) * 4, mode="reflect").permute(0, 2, 3, 1)
     rows = offsets[:, :1] + torch.arange(height, device=images.device)
     columns = offsets[:, 1:] + torch.arange(width, device=images.device)
@@ -71,13 +73,13 @@ def _translate(images: Tensor, offsets: Tensor, largest: int) -> Tensor:
 
 
 def _scale_and_rotate(images: Tensor, factors: Tensor, angles: Tensor) -> Tensor:
-    """Enlarge and rotate images about their centers, by factors and radians ``(N,)``."""
+    """Enlarge images by factors ``(N,)`` and rotate them by angles ``(N,)``, in radians."""
     height, width = images.shape[2:]
-    # Divided, because the map leads from coordinates of the output to those of the input.
+    # The matrices map output coordinates to input coordinates, so an enlargement divides.
     sine, cosine = angles.sin() / factors, angles.cos() / factors
     maps = images.new_zeros(len(images), 2, 3)
     maps[:, 0, 0] = maps[:, 1, 1] = cosine
-    # affine_grid's coordinates are in half sides, which differ where images are no squares.
+    # affine_grid measures in half heights and half widths, which differ unless images are square.
     maps[:, 0, 1] = -sine * height / width
     maps[:, 1, 0] = sine * width / height
     grid = F.affine_grid(maps, list(images.shape), align_corners=False)

@@ -1,4 +1,7 @@
-"""What a configuration holds for training, without PyTorch."""
+"""Parts of a run's configuration that training reads, and the base class of all its tables.
+
+This module does not import PyTorch.
+"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
@@ -15,10 +18,11 @@ if TYPE_CHECKING:
     from caelab.training.optimizers import OptimizerConfig
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+"""A number that is neither infinite nor NaN."""
 
 
 class Table(BaseModel):
-    """A table of the configuration: frozen, and strict about names and types."""
+    """Base class of a configuration's tables: frozen; unknown names and wrong types are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -35,20 +39,24 @@ EXPECTED = {
     "string_type": "a text",
     "literal_error": "{expected}",
 }
-"""What a value should be, by the kind of problem that pydantic finds in it."""
+"""Description of an allowed value, for each type of error that pydantic reports."""
 
 
 def reason(problem: Any) -> str:
-    """Return why a value was refused, from a problem of a ``ValidationError``."""
+    """Return in words why a value was refused, such as "should be at least 1".
+
+    Args:
+        problem: An entry of ``ValidationError.errors()``.
+    """
     if expected := EXPECTED.get(problem["type"]):
-        # Without the quotation marks that pydantic writes around names.
+        # Pydantic writes names in quotation marks, which other messages do not have.
         return f"should be {expected.format(**problem.get('ctx', {}))}".replace("'", "")
     return str(problem["msg"]).removeprefix("Value error, ").removeprefix("Input ")
 
 
 @dataclass(frozen=True)
 class KindName:
-    """Annotation of a text that must be the name of a registered kind."""
+    """Annotation of a string field whose value must be a name in ``registry``."""
 
     registry: Registry[Any]
 
@@ -66,7 +74,7 @@ class KindName:
 
 
 class AugmentationConfig(Table):
-    """Random changes of the training images, which differ in each epoch."""
+    """Random changes of the training images; each epoch draws new changes."""
 
     flip: bool = Field(
         default=False, description="Mirror training images left to right half of the time."
@@ -96,16 +104,16 @@ class AugmentationConfig(Table):
 
 
 class TrainingConfig(Protocol):
-    """What training needs of a run's configuration, ``experiments.config.RunConfig``.
+    """The fields of a run's configuration (``experiments.config.RunConfig``) that training reads.
 
     Attributes:
-        epochs: Passes through the training images.
-        batch_size: Images per step.
-        degradation: What turns clean images into the network's input.
+        epochs: Number of passes through the training images.
+        batch_size: Number of images per step.
+        degradation: Degradation that turns clean images into the network's input.
         augmentation: Random changes of the training images.
-        loss: What is minimized.
+        loss: Loss that training minimizes.
         optimizer: Optimizer and learning rate.
-        seed: Seed of the batch order and of all randomness in training.
+        seed: Seed of the order of the images and of all other random numbers in training.
     """
 
     epochs: int

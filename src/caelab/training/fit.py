@@ -1,6 +1,6 @@
 """The training loop, a generator that yields after each step and each epoch.
 
-At its yields the caller shows progress, saves checkpoints, and stops early or on request.
+Whenever it yields, the caller can show progress, save a checkpoint or stop the training.
 """
 
 import math
@@ -23,11 +23,12 @@ from caelab.training.optimizers import peak_learning_rate, rate_factor
 from caelab.training.step import BatchGradient, Step
 
 STEPS_BETWEEN_CHECKS = 200
-"""Steps between checks that the loss is finite: each one makes the host wait for the device."""
+"""Number of steps between two checks that the loss is finite. Each check makes the CPU wait for the
+device."""
 
 MAX_WEIGHTS_OF_ONE_THREAD = 100_000
-"""Number of weights up to which one thread updates them all. More threads would still be waiting
-actively for work, and slow down the next gradient."""
+"""Number of weights below which one thread updates all of them. After an update by several threads,
+the threads would keep waiting actively for work, and slow down the next gradient."""
 
 
 class TrainingDiverged(ExpectedError):
@@ -36,16 +37,18 @@ class TrainingDiverged(ExpectedError):
 
 @dataclass(kw_only=True)
 class TrainingState:
-    """Everything that changes while the loop runs: restored, the loop continues to the same bits.
+    """Everything that changes during training, so that :func:`fit` can continue from a saved state.
 
     Attributes:
         model: The model that is trained.
-        optimizer: Its optimizer.
-        averaged: Running mean of the weights, if one is kept.
+        optimizer: Optimizer of the model's parameters.
+        averaged: Copy of the model with the running mean of the weights; ``None`` if no mean is
+            computed.
         epoch: Number of completed epochs.
         step: Number of completed steps of the current epoch.
-        seconds: Time that the current epoch has taken.
-        sums: Sum over its steps of each term of the loss, on the device.
+        seconds: Time that training has taken in the current epoch.
+        sums: Sum of each term of the loss over the completed steps of the current epoch, by name,
+            on the device.
     """
 
     model: ImageModel
@@ -58,21 +61,21 @@ class TrainingState:
 
     @property
     def evaluated(self) -> ImageModel:
-        """The model to evaluate and keep: with the averaged weights if there are any."""
+        """The model to evaluate and to save: the one with averaged weights if there is one."""
         if self.averaged is None:
             return self.model
         assert isinstance(self.averaged.module, ImageModel)
         return self.averaged.module
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state as tensors and plain values."""
+        """Return the state as a dictionary of tensors and plain values."""
         return {
             name: value.state_dict() if hasattr(value, "state_dict") else value
             for name, value in vars(self).items()
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned."""
+        """Restore a state from the result of :meth:`state_dict`."""
         for name, value in saved.items():
             current = getattr(self, name)
             if hasattr(current, "load_state_dict"):
@@ -87,9 +90,9 @@ class TrainedEpoch:
 
     Attributes:
         epoch: Number of the epoch, from 1.
-        seconds: Time of training, without validation.
-        learning_rate: Learning rate of the last step.
-        terms: Mean over the steps of each term of the loss, and of ``mse``.
+        seconds: Time of training in the epoch, without validation.
+        learning_rate: Learning rate of the epoch's last step.
+        terms: Mean of each term of the loss over the epoch's steps, by name; see ``step.Terms``.
     """
 
     epoch: int
@@ -103,14 +106,17 @@ def fit(
 ) -> Iterator[TrainedEpoch | None]:
     """Train ``state`` in place; yield ``None`` after each step and a result after each epoch.
 
-    At every yield ``state`` is complete: it may be saved, and the loop may be left. A loop that is
-    given the saved state ends with the same bits, on the same machine's CPU with the same number of
-    threads, because all randomness is derived from the seed, the epoch and the step.
+    At every yield ``state`` is complete, so the caller may save it or stop. On the CPU of the same
+    machine, with the same number of threads, training that continues from a saved state gives the
+    same bits as training without a break: all random numbers depend only on the seed, the epoch and
+    the step.
 
     Args:
-        state: Model, optimizer and progress. An epoch that was begun is completed.
-        images: The training images; an epoch leaves out those that fill no batch, unless they are
-            too few for one.
+        state: Model, optimizer and progress. Training continues after the steps and epochs that the
+            state counts as completed.
+        images: The training images. Each epoch leaves out the last images of its random order if
+            they do not fill a batch. If there are fewer images than ``config.batch_size``, a batch
+            has all of them.
         config: The run's configuration.
         precision: Number format of convolutions, ``torch.float32`` or ``torch.bfloat16``.
 
@@ -126,7 +132,7 @@ def fit(
     take_step = Step(gradient, state.optimizer, config.optimizer.grad_clip, update_threads)
     state.model.train()
     while state.epoch < config.epochs:
-        # The order follows from the seed and the epoch, so that a checkpoint needs no generator.
+        # The order depends only on the seed and the epoch, so a checkpoint needs no generator.
         shuffle = generator_for(config.seed, "batches", state.epoch)
         order = torch.randperm(len(images), generator=shuffle).to(images.device)
         keys = image_keys(images.rows, config.seed, state.epoch).to(images.device)
@@ -134,7 +140,7 @@ def fit(
             started = time.perf_counter()
             done = state.epoch * steps + state.step
             rate = peak * rate_factor(config.optimizer, done, steps * config.epochs)
-            # Computed from the step, so that a resumed run needs no state of a scheduler.
+            # The rate depends only on the step, so a checkpoint needs no state of a scheduler.
             for group in state.optimizer.param_groups:
                 group["lr"] = rate
 
@@ -148,8 +154,7 @@ def fit(
             state.sums = {name: state.sums.get(name, 0) + term for name, term in terms.items()}
             state.step += 1
             if state.step % STEPS_BETWEEN_CHECKS == 0 or state.step == steps:
-                # The check waits for the device, so that the measured time includes all of its
-                # work.
+                # The check waits for the device, so the time of the epoch includes all work.
                 _require_finite(state, peak)
             state.seconds += time.perf_counter() - started
             yield None
@@ -165,7 +170,7 @@ def fit(
 
 
 def steps_per_epoch(count: int, config: TrainingConfig) -> int:
-    """Return the steps of an epoch over ``count`` images: one at least, with a smaller batch."""
+    """Return the number of full batches in ``count`` images; 1 if they do not fill one."""
     return max(1, count // config.batch_size)
 
 
@@ -173,12 +178,12 @@ Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 def running_mean(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """Return an update for ``torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=…)``.
+    """Return the function ``multi_avg_fn`` for ``torch.optim.swa_utils.AveragedModel``.
 
-    After t steps, mean ← d · mean + (1 − d) · weights with d = min(``decay``, (1 + t) / (10 + t)):
-    the mean covers at most about a ninth of the training, so that a short training does not end
-    with the fast changing weights of its beginning (TensorFlow's
-    ``ExponentialMovingAverage(num_updates=t)``).
+    After t steps, it sets mean ← d · mean + (1 − d) · weights with d = min(``decay``, (1 + t) /
+    (10 + t)), as TensorFlow's ``ExponentialMovingAverage(num_updates=t)`` does. Because of the
+    limit (1 + t) / (10 + t), the mean covers at most about the last ninth of the steps. So even
+    after a short training, the fast changing weights of the beginning hardly count.
 
     Args:
         decay: Largest d, in (0, 1).
@@ -186,7 +191,7 @@ def running_mean(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], Non
 
     @torch.no_grad()
     def update(means: Tensors, weights: Tensors, count: Tensor | int) -> None:
-        # A tensor on the device, so that the host does not wait for its value.
+        # `count` is a tensor on the device, and reading its value would make the host wait.
         kept = torch.as_tensor((1 + count) / (10 + count)).clamp(max=decay)
         change = torch._foreach_sub(weights, means)
         torch._foreach_mul_(change, 1 - kept)
@@ -198,7 +203,7 @@ def running_mean(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], Non
 def _require_finite(state: TrainingState, peak: float) -> None:
     if not all(math.isfinite(float(total)) for total in state.sums.values()):
         raise TrainingDiverged(
-            f"the loss is not a finite number in epoch {state.epoch + 1}, by step {state.step}. The"
-            f" learning rate {peak:g} is probably too high for this network: try a third of it, or"
-            " `optimizer.grad_clip` 1."
+            f"the loss is not a finite number in epoch {state.epoch + 1}, after step {state.step}."
+            f" The learning rate {peak:g} is probably too high for this network: try a third of it,"
+            " or set `optimizer.grad_clip` to 1."
         )

@@ -1,6 +1,7 @@
-"""The losses, one class each; ``@register`` adds a user's own class.
+"""The kinds of losses; ``@register`` adds a user's own loss.
 
-PyTorch is imported only when a loss is computed, so that their names can be listed without it.
+PyTorch is imported only when a loss is computed, so that the names of the losses can be listed
+without PyTorch.
 """
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
@@ -27,13 +28,15 @@ class Loss:
     >>> LogCosh()(torch.ones(2, 3, 8, 8), torch.zeros(2, 3, 8, 8))
     tensor(0.4338)
 
-    ``@caelab.register`` makes ``loss="logcosh"`` and ``--loss logcosh`` of it.
+    With ``@caelab.register`` before the class, ``loss="logcosh"`` or ``--loss logcosh`` chooses it.
 
     Attributes:
-        name: Value of ``loss.kind`` that chooses the loss; its column in ``epochs.csv``.
-        help: What it is, in one line.
-        output: What the network's output is: ``"values"`` in the unit of the target, ``"logits"``
-            of pixel values in [0, 1], or ``"classes"``, which are logits of chroma bins.
+        name: Value of ``loss.kind`` that chooses the loss. The name of the loss's column in
+            ``epochs.csv`` ends in it, as in ``train_mse``.
+        help: Description of the loss in one line, for help texts.
+        output: Meaning of the network's output: ``"values"`` are in the unit of the target,
+            ``"logits"`` are logits of pixel values in [0, 1], and ``"classes"`` are logits of
+            chroma bins.
     """
 
     registry: ClassVar["Registry[Loss]"] = Registry("loss")
@@ -43,19 +46,20 @@ class Loss:
 
     @classmethod
     def from_config(cls, config: "LossConfig") -> Self:  # noqa: ARG003
-        """Return the loss with its options from the configuration; by default it has none."""
+        """Return the loss with the options that it takes from ``config``; by default none."""
         return cls()
 
     def __call__(self, output: "Tensor", target: "Tensor") -> "Tensor":
-        """Return the mean over all images, a scalar that is differentiable in ``output``.
+        """Return the mean loss over all images, a scalar that is differentiable in ``output``.
 
-        On a CPU each thread computes the loss of a part of the batch, and these are averaged. So
-        the loss must be a mean over images; a maximum over the batch would be wrong.
+        On a CPU each thread computes the loss of a part of the batch, and the losses of the parts
+        are averaged. So the loss must be a mean over images; a maximum over the batch would be
+        wrong.
 
         Args:
-            output: What the network gave, ``float32 (N, C, H, W)``.
-            target: What it is compared with: of the same shape, but for ``"classes"``, where it is
-                ``(N, 2K, H, W)``; see :class:`CrossEntropy`.
+            output: Output of the network, ``float32 (N, C, H, W)``.
+            target: The value that ``output`` is compared with, of the same shape. For ``"classes"``
+                the shape is ``(N, 2K, H, W)``; see :class:`CrossEntropy`.
         """
         raise NotImplementedError(f"{type(self).__qualname__} must define `__call__`")
 
@@ -75,7 +79,7 @@ class _TorchLoss(Loss):
 
 @register
 class MeanSquaredError(_TorchLoss):
-    """Mean of the squared difference over all pixels and channels; its minimizer is the mean."""
+    """Mean squared difference over pixels and channels; the best estimate is the targets' mean."""
 
     name = "mse"
     help = "squared error"
@@ -84,7 +88,7 @@ class MeanSquaredError(_TorchLoss):
 
 @register
 class MeanAbsoluteError(_TorchLoss):
-    """Mean absolute difference over all pixels and channels; its minimizer is the median."""
+    """Mean absolute difference over pixels and channels; the best estimate is a median."""
 
     name = "l1"
     help = "absolute error"
@@ -93,7 +97,7 @@ class MeanAbsoluteError(_TorchLoss):
 
 @register
 class Huber(Loss):
-    """Mean of d²/2 for differences ``|d|`` up to δ, and of δ(``|d|`` − δ/2) above (Huber 1964).
+    """Mean of d²/2 for ``|d|`` ≤ δ, and of δ(``|d|`` − δ/2) for larger differences d (Huber 1964).
 
     Args:
         delta: δ, in the unit of the target, above 0.
@@ -115,7 +119,7 @@ class Huber(Loss):
         return cls(config.huber_delta)
 
     def __call__(self, output: "Tensor", target: "Tensor") -> "Tensor":
-        """Return the mean, in the squared unit of the target."""
+        """Return the mean over all pixels and channels, in the squared unit of the target."""
         from torch.nn.functional import huber_loss
 
         return huber_loss(output, target, delta=self.delta)
@@ -126,7 +130,7 @@ class Charbonnier(Loss):
     """Mean of √(d² + ε²), a smooth absolute error (Charbonnier et al. 1994).
 
     Args:
-        epsilon: ε, in the unit of the target; smaller differences count about squared.
+        epsilon: ε, in the unit of the target. For smaller differences the loss is about quadratic.
     """
 
     name = "charbonnier"
@@ -136,16 +140,16 @@ class Charbonnier(Loss):
         self.epsilon = epsilon
 
     def __call__(self, output: "Tensor", target: "Tensor") -> "Tensor":
-        """Return the mean, in the unit of the target; at its minimum it is ε."""
-        # ε keeps the root's slope finite where output and target agree.
+        """Return the mean over all pixels and channels, in the unit of the target; at least ε."""
+        # ε keeps the slope of the root finite where output and target are equal.
         return ((output - target).square() + self.epsilon**2).sqrt().mean()
 
 
 @register
 class BinaryCrossEntropy(_TorchLoss):
-    """Mean cross-entropy, in nats, of logits and of pixel values taken as probabilities.
+    """Mean binary cross-entropy of logits, in nats; pixel values are treated as probabilities.
 
-    Its minimum is not 0 but the values' entropy.
+    The smallest value is not 0 but the entropy of the pixel values.
     """
 
     name = "bce"
@@ -156,29 +160,31 @@ class BinaryCrossEntropy(_TorchLoss):
 
 @register
 class CrossEntropy(Loss):
-    """Mean cross-entropy over pixels, in nats, of targets that are shares of a few classes."""
+    """Mean cross-entropy over pixels, in nats; the target gives shares to a few of the classes."""
 
     name = "cross_entropy"
     help = "cross-entropy of chroma bins"
     output = "classes"
 
     def __call__(self, output: "Tensor", target: "Tensor") -> "Tensor":
-        """Return the mean.
+        """Return the mean over pixels of −Σ share · log probability of the class.
 
         Args:
             output: Logits of Q classes, ``(N, Q, H, W)``.
-            target: ``(N, 2K, H, W)``: the indices of K classes, then the share of each. The shares
-                of a pixel need not add up to 1; their sum is the pixel's weight.
+            target: For each pixel the indices of K classes, then the shares of these K classes,
+                ``(N, 2K, H, W)``. The shares of a pixel need not add up to 1: their sum is the
+                pixel's weight in the loss.
         """
         from caelab.kernels.sparse_cross_entropy import sparse_cross_entropy
 
-        # Every target is one tensor, so indices and shares share it; float32 holds indices exactly.
+        # A target is a single tensor, so it holds both indices and shares. float32 represents the
+        # indices exactly.
         classes, shares = target.chunk(2, dim=1)
         return sparse_cross_entropy(output, classes.long(), shares)
 
 
 class LossConfig(Table):
-    """What training minimizes."""
+    """The loss that training minimizes, and its options."""
 
     kind: Annotated[str, KindName(Loss.registry)] = Field(
         default="mse", description="What training minimizes."

@@ -1,6 +1,7 @@
-"""The optimizers, one class each, and the learning rate; ``@register`` adds a user's own class.
+"""The kinds of optimizers, and the learning rate; ``@register`` adds a user's own optimizer.
 
-PyTorch is imported only when an optimizer is made, so that their names can be listed without it.
+PyTorch is imported only when an optimizer is made, so that the names of the optimizers can be
+listed without PyTorch.
 """
 
 import math
@@ -17,24 +18,22 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 REFERENCE_RATE = 8e-3
-"""Peak of the learning rate that suits the reference network, chosen on validation images."""
+"""Peak of the learning rate for the reference network, chosen on validation images."""
 
 REFERENCE_FAN_IN = 144
-"""Fan-in of the reference network's widest layer: 16 channels of 3×3 weights."""
+"""Largest fan-in of a layer of the reference network: 16 input channels of 3×3 weights."""
 
 SCHEDULES: Mapping[str, Callable[[float], float]] = {
     "constant": lambda _: 1.0,
     "linear": lambda progress: 1.0 - progress,
     "cosine": lambda progress: 0.5 * (1.0 + math.cos(math.pi * progress)),
 }
-"""Functions that give the learning rate after the warm-up, as a factor of its peak.
-
-The argument is the share of the steps after the warm-up that are done, in [0, 1).
-"""
+"""Schedules by name. Each maps the progress after the warm-up, in [0, 1), to the learning rate as a
+factor of the peak."""
 
 
 class OptimizerKind:
-    """Base class of the optimizers; a subclass makes one.
+    """Base class of the kinds of optimizers; :meth:`make` returns a PyTorch optimizer.
 
     >>> import caelab, torch
     >>> class Momentum(caelab.OptimizerKind):
@@ -48,11 +47,12 @@ class OptimizerKind:
     >>> made.param_groups[0]["lr"]
     0.1
 
-    After ``@caelab.register``, ``optimizer="momentum"`` and ``--optimizer momentum`` choose it.
+    With ``@caelab.register`` before the class, ``optimizer="momentum"`` or
+    ``--optimizer momentum`` chooses it.
 
     Attributes:
         name: Value of ``optimizer.kind`` that chooses the optimizer.
-        help: What it is, in one line.
+        help: Description of the optimizer in one line, for help texts.
     """
 
     registry: ClassVar["Registry[OptimizerKind]"] = Registry("optimizer")
@@ -62,13 +62,14 @@ class OptimizerKind:
     def make(
         self, parameters: "list[nn.Parameter]", *, learning_rate: float, weight_decay: float
     ) -> "Optimizer":
-        """Return the optimizer, whose state must consist of tensors and plain values.
+        """Return a new optimizer, whose state must consist of tensors and plain values.
 
         Args:
-            parameters: What it updates.
-            learning_rate: Peak of the learning rate; ``fit`` sets the rate of each step in
+            parameters: Parameters that the optimizer updates.
+            learning_rate: Peak of the learning rate. ``fit`` sets the rate of each step in
                 ``param_groups``.
-            weight_decay: Decoupled weight decay: each step multiplies weights by 1 − rate · decay.
+            weight_decay: Decoupled weight decay: each step multiplies the weights by
+                1 − rate · ``weight_decay``.
         """
         raise NotImplementedError(f"{type(self).__qualname__} must define `make`")
 
@@ -83,12 +84,13 @@ class SoapKind(OptimizerKind):
     def make(
         self, parameters: "list[nn.Parameter]", *, learning_rate: float, weight_decay: float
     ) -> "Optimizer":
-        """Return :class:`caelab.training.soap.SOAP`.
+        """Return a :class:`caelab.training.soap.SOAP` optimizer.
 
         Args:
             parameters: Parameters to train.
-            learning_rate: Step size.
-            weight_decay: Decoupled weight decay, multiplied by the step size.
+            learning_rate: Peak of the learning rate.
+            weight_decay: Decoupled weight decay: each step multiplies the weights by
+                1 − rate · ``weight_decay``.
         """
         from caelab.training.soap import SOAP
 
@@ -109,21 +111,22 @@ class AdamWKind(OptimizerKind):
 
         Args:
             parameters: Parameters to train.
-            learning_rate: Step size.
-            weight_decay: Decoupled weight decay, multiplied by the step size.
+            learning_rate: Peak of the learning rate.
+            weight_decay: Decoupled weight decay: each step multiplies the weights by
+                1 − rate · ``weight_decay``.
         """
         from torch.optim import AdamW
 
-        # `foreach` makes few calls for many small parameters; on a CPU it is not the default.
+        # With `foreach`, one call updates many parameters. It is not the default on a CPU.
         return AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, foreach=True)
 
 
 @register
 class AdamKind(AdamWKind):
-    """Adam (Kingma and Ba 2015): AdamW by another name, which is Adam if the weight decay is 0."""
+    """Adam (Kingma and Ba 2015): the same optimizer as AdamW, which is Adam if the decay is 0."""
 
     name = "adam"
-    help = "the same as adamw; without weight decay it is Adam"
+    help = "the same as adamw, which is Adam if the weight decay is 0"
 
 
 class OptimizerConfig(Table):
@@ -160,7 +163,7 @@ class OptimizerConfig(Table):
 
 
 def make_optimizer(config: OptimizerConfig, network: "nn.Module") -> "Optimizer":
-    """Return the configuration's optimizer over the network's parameters."""
+    """Return the optimizer that the configuration names, for the network's parameters."""
     return OptimizerKind.registry[config.kind]().make(
         list(network.parameters()),
         learning_rate=peak_learning_rate(config, network),
@@ -169,18 +172,18 @@ def make_optimizer(config: OptimizerConfig, network: "nn.Module") -> "Optimizer"
 
 
 def peak_learning_rate(config: OptimizerConfig, network: "nn.Module") -> float:
-    """Return the configuration's learning rate, or one that suits the network's widest layer.
+    """Return the configuration's learning rate; by default one that suits the widest layer.
 
     Each entry of an update is about as large as the learning rate, so a step changes a layer's
-    output by about the rate times the layer's fan-in. The default rate therefore falls in
-    proportion where a layer is wider than the widest of the reference network (Yang et al. 2022,
+    output by about the rate times the layer's fan-in. If a layer has a larger fan-in than all
+    layers of the reference network, the default rate is smaller in proportion (Yang et al. 2022,
     arXiv 2203.03466, table 8).
     """
     from caelab.networks.modules import parametric_layers
 
     if config.learning_rate is not None:
         return config.learning_rate
-    # All layers have the same rate, so the layer that tolerates the least decides.
+    # All layers have the same rate, so the layer that tolerates the smallest rate decides.
     widest = max((layer.fan_in for layer in parametric_layers(network)), default=REFERENCE_FAN_IN)
     return REFERENCE_RATE * min(1.0, REFERENCE_FAN_IN / widest)
 
@@ -188,19 +191,20 @@ def peak_learning_rate(config: OptimizerConfig, network: "nn.Module") -> float:
 def rate_factor(config: OptimizerConfig, step: int, steps: int) -> float:
     """Return the learning rate of a step as a factor of its peak, in (0, 1].
 
-    The warm-up rises linearly to 1; then the schedule falls towards 0, which it would reach after
-    the last step.
+    During the warm-up, the factor rises linearly to 1. Then it follows the schedule, which stays
+    at 1 or falls toward 0 and would reach 0 after the last step.
 
     >>> config = OptimizerConfig(warmup=0.2, lr_schedule="linear")
     >>> [rate_factor(config, step, 10) for step in (0, 1, 2, 6)]
     [0.5, 1.0, 1.0, 0.5]
 
     Args:
-        config: ``warmup``, the share of all steps, and ``lr_schedule``, a key of ``SCHEDULES``.
+        config: Its field ``warmup`` is the share of all steps that belong to the warm-up, and
+            ``lr_schedule`` is a key of ``SCHEDULES``.
         step: Index of the step, in 0 … ``steps`` − 1.
         steps: Number of steps of the whole run.
     """
-    # At first the moments and bases depend on few gradients, so the steps are small.
+    # The first moments and bases come from few gradients, so the first steps should be small.
     warmup = round(config.warmup * steps)
     if step < warmup:
         return (step + 1) / warmup

@@ -1,12 +1,12 @@
 """SOAP: Adam in the eigenbasis of Shampoo's preconditioner.
 
     gradient G (m, n) ──► covariances  L ← E[G Gᵀ],  R ← E[Gᵀ G]
-                          eigenbases   P of L,  Q of R      (refreshed every few steps: a power
-                                                             iteration and a QR)
+                          eigenbases   P of L,  Q of R      (refreshed every few steps by a power
+                                                             iteration and a QR decomposition)
                           Adam on      PᵀGQ                 update  = P · Adam · Qᵀ
 
 Source: Vyas et al., *SOAP: Improving and Stabilizing Shampoo using Adam*, 2024 (arXiv 2409.11321),
-algorithm 3. It suits networks that are small enough for their curvature to be cheap.
+algorithm 3. SOAP suits small networks, whose covariances and eigenbases are cheap to compute.
 """
 
 import inspect
@@ -21,29 +21,31 @@ from caelab.device import run_shares
 from caelab.kernels.soap import Hyperparameters, SmallMatrix, small_matrix
 
 WITHOUT_QR = ("mps",)
-"""Types of devices on which PyTorch has no QR decomposition, or one that hangs."""
+"""Types of devices on which PyTorch has no QR decomposition, or on which it hangs."""
 
 State = dict[str, Any]
 Update = tuple[Tensor, Tensor, State]
-"""A parameter, its gradient, and its state."""
+"""A parameter, its gradient, and the optimizer's state of the parameter."""
 
 
 class SOAP(torch.optim.Optimizer):
-    """Adam in the slowly changing eigenbasis of every parameter's gradient covariance.
+    """Adam in the eigenbases of the covariances of each parameter's gradient.
 
-    A parameter of shape (m, ...) is treated as a matrix (m, n): a convolution's rows are its output
-    channels, its columns the (row, column, input channel) of the kernel. If there are more columns
-    than ``max_dimension``, it is a tensor of three sides, (output channel, position in the kernel,
-    input channel), each with its own basis. In memory, weights with channels last have this order.
-    A vector is a matrix (m, 1). A side of length 1, or longer than ``max_dimension``, keeps the
-    identity as its basis; if all sides do, SOAP is exactly Adam.
+    A parameter is treated as a matrix (m, n), and both sides of the matrix have a basis. A
+    vector is a matrix (m, 1). The weight of a convolution has a row for each output channel. Its
+    columns are ordered by row and column of the kernel, then by input channel, as in memory with
+    the channels last. If such a weight has more than ``max_dimension`` columns, it is treated as a
+    tensor of three sides: output channels, positions in the kernel, and input channels. Then each
+    of the three sides has a basis. The basis of a side of length 1, or of a side longer than
+    ``max_dimension``, stays the identity. If all bases are the identity, SOAP is exactly AdamW.
 
-    Everything that a step depends on is in ``state_dict()`` as tensors, integers and lists of them:
-    an optimizer that is restored from it continues with the same bits, and the file loads with
-    ``torch.load(..., weights_only=True)``.
+    ``state_dict()`` contains everything that a step depends on, as tensors, integers and lists. An
+    optimizer that is restored from it continues with the same bits. The dictionary can be loaded
+    from a file with ``torch.load(..., weights_only=True)``.
 
-    A step of a matrix costs four products with the bases and two updates of covariances,
-    O(mn(m + n)); a refresh adds O(m³ + n³). The state has 2(m² + n²) + 2mn numbers.
+    For a matrix (m, n), a step takes O(mn(m + n)) operations: four products with the bases and two
+    updates of covariances. A refresh of the bases takes O(m³ + n³) more. The state has
+    2(m² + n²) + 2mn numbers.
 
     >>> weight = torch.nn.Parameter(torch.ones(2, 3))
     >>> optimizer = SOAP([weight], lr=0.05)
@@ -56,13 +58,14 @@ class SOAP(torch.optim.Optimizer):
 
     Args:
         params: Parameters or parameter groups, as for every ``torch.optim`` optimizer.
-        lr: Step size; an update's entries are of about this size in the eigenbasis, as with Adam.
-        betas: Decay of the first and second moments, each in [0, 1).
-        covariance_beta: Decay of the two covariances, in [0, 1).
-        eps: Added to the root of the second moment.
-        weight_decay: Decoupled decay (AdamW's), multiplied by ``lr``.
-        refresh_every: Steps between refreshes of the bases, at least 1.
-        max_dimension: The longest side that gets its own basis.
+        lr: Learning rate. The entries of an update in the eigenbases are about as large as ``lr``.
+        betas: Decay rates of the first and of the second moment, each in [0, 1).
+        covariance_beta: Decay rate of the covariances, in [0, 1).
+        eps: Number added to the square root of the second moment, above 0.
+        weight_decay: Decoupled weight decay, as in AdamW: each step multiplies the weights by
+            1 − lr · weight_decay.
+        refresh_every: Number of steps from one refresh of the bases to the next, at least 1.
+        max_dimension: Length of the longest side whose basis may differ from the identity.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -103,11 +106,11 @@ class SOAP(torch.optim.Optimizer):
 
     @cached_property
     def _small(self) -> dict[Tensor, SmallMatrix]:
-        # A copied or unpickled optimizer begins without them, because they hold addresses.
+        # A copied or unpickled optimizer begins without these objects, because they hold addresses.
         return {}
 
-    # PyTorch wraps these methods for torch.compile, and imports its compiler for that, which takes
-    # more than a second before the first step. Unwrapped, they do without it.
+    # PyTorch wraps these methods for torch.compile. The wrappers import the compiler, which takes
+    # more than a second before the first step, so the unwrapped methods are used.
     add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
     state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
     load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
@@ -115,15 +118,15 @@ class SOAP(torch.optim.Optimizer):
     def step(self) -> None:  # type: ignore[override]
         """Update every parameter that has a gradient.
 
-        On a CPU, the parameters of a group are divided among as many threads as PyTorch uses.
+        On a CPU, each of PyTorch's threads updates a part of the parameters of a group.
         """
         self.count()
         self.update()
 
     def count(self) -> None:
-        """Begin a step: count it and initialize the state of new parameters.
+        """Begin a step: count it, and initialize the state of new parameters.
 
-        Followed by :meth:`update` this is :meth:`step`. A GPU's graph records only the update.
+        A step is :meth:`count` followed by :meth:`update`. A CUDA graph records only the update.
         """
         for group in self.param_groups:
             for _, gradient, state in self._updates(group):
@@ -133,12 +136,12 @@ class SOAP(torch.optim.Optimizer):
 
     @torch.no_grad()
     def update(self, numbers: Tensor | None = None) -> None:
-        """Do the arithmetic of the step that was counted.
+        """Update moments, covariances, bases and parameters, after :meth:`count`.
 
         Args:
-            numbers: Values of :attr:`numbers`, shape ``(groups, 3)``, on the parameters' device,
-                for operations that are recorded and replayed with other values; by default they
-                are constants.
+            numbers: Value of :attr:`numbers`, shape ``(groups, 3)``, on the parameters' device. A
+                recorded update reads this tensor, so its values can change between replays. By
+                default the update computes the same numbers in Python.
         """
         for index, group in enumerate(self.param_groups):
             updates = self._updates(group)
@@ -151,9 +154,10 @@ class SOAP(torch.optim.Optimizer):
 
     @property
     def steady(self) -> bool:
-        """Whether the next step consists of the same operations as the steps before it.
+        """True if the next step can replay the recorded operations of another steady step.
 
-        It does not if it refreshes bases or weights the covariances differently.
+        It is false if the next step refreshes bases, if the weight of the old covariances has not
+        reached its final value, or if the parameters have not all done the same number of steps.
         """
         steps = {
             self.state[parameter].get("step", 0)
@@ -168,8 +172,8 @@ class SOAP(torch.optim.Optimizer):
 
     @property
     def numbers(self) -> Tensor:
-        """The numbers by which steady steps differ; shape ``(groups, 3)``, on the CPU."""
-        # In steady steps all parameters of a group have done the same number of steps.
+        """The result of :func:`_numbers` for each group, shape ``(groups, 3)``, on the CPU."""
+        # Before a steady step, all parameters have done the same number of steps.
         steps = [self.state[group["params"][0]]["step"] for group in self.param_groups]
         return torch.tensor(list(map(_numbers, steps, self.param_groups)))
 
@@ -185,9 +189,9 @@ class SOAP(torch.optim.Optimizer):
     def _update_small(
         self, parameter: Tensor, gradient: Tensor, state: State, group: dict[str, Any]
     ) -> bool:
-        """Update a small matrix in C; return whether the parameter is one."""
+        """Update a parameter in C if it is a small matrix; return whether it is one."""
         small = self._small.get(parameter)
-        # If a checkpoint was loaded, it has replaced the tensors whose addresses C knows.
+        # Loading a checkpoint replaces tensors, and C would still use the old addresses.
         if small is None or not small.is_of(parameter, state):
             matrix = _as_matrix(parameter.detach(), group["max_dimension"])
             small = small_matrix(parameter, matrix, state)
@@ -206,13 +210,13 @@ class SOAP(torch.optim.Optimizer):
 
 
 def _balanced(updates: list[Update], count: int) -> list[list[Update]]:
-    """Divide updates so that all shares take about the same time."""
+    """Divide updates into at most ``count`` shares that take about the same time."""
     shares: list[list[Update]] = [[] for _ in range(count)]
 
     def numbers(updates: list[Update]) -> int:
         return sum(gradient.numel() for _, gradient, _ in updates)
 
-    # The largest come first; each goes to the share with the least work so far.
+    # The largest updates are assigned first, each to the share with the fewest numbers so far.
     for update in sorted(updates, key=lambda update: -update[1].numel()):
         min(shares, key=numbers).append(update)
     return [share for share in shares if share]
@@ -224,7 +228,11 @@ def _update(
     group: dict[str, Any],
     numbers: tuple[Any, ...] | None = None,
 ) -> None:
-    """Do one step for some parameters, in place."""
+    """Do one step for some parameters of a group, in place.
+
+    ``numbers`` is the result of :func:`_numbers` for all of the parameters; by default it is
+    computed for each parameter.
+    """
     parameters, _, states = map(list, zip(*updates, strict=True))
     if numbers is None:
         each = [_numbers(state["step"], group) for state in states]
@@ -235,7 +243,7 @@ def _update(
     turned = [_observe(gradient, state, group) for _, gradient, state in updates]
     means, squares = ([state[name] for state in states] for name in ("mean", "mean_square"))
     # G′ = PᵀGQ;  M ← β₁M + (1 − β₁)G′;  V ← β₂V + (1 − β₂)G′²;  N = M̂ / (√V̂ + ε);  W ← W − ηPNQᵀ.
-    # Operations on lists of tensors, because for most parameters a call takes longer than its work.
+    # Each operation takes a list of tensors, because one call per parameter would be slow.
     torch._foreach_lerp_(means, turned, 1 - first_beta)
     torch._foreach_mul_(turned, turned)
     torch._foreach_lerp_(squares, turned, 1 - second_beta)
@@ -244,7 +252,7 @@ def _update(
     torch._foreach_add_(roots, group["eps"])
     ratios = torch._foreach_div(means, roots)
     torch._foreach_mul_(ratios, rates)
-    if group["weight_decay"]:  # without it, a pass over all weights is saved
+    if group["weight_decay"]:  # saves a pass over all weights if it is 0
         torch._foreach_mul_(parameters, decay)
     steps = [
         _turn(ratio, state["bases"], back=True) for ratio, state in zip(ratios, states, strict=True)
@@ -253,11 +261,12 @@ def _update(
 
 
 def _numbers(step: int, group: dict[str, Any]) -> tuple[float, float, float]:
-    """Return everything that steady steps depend on, except tensors.
+    """Return the three numbers that change from one steady step to the next.
 
     Returns:
-        Step size η / (1 − β₁ᵗ), which corrects the first moment's bias; divisor 1 − β₂ᵗ of the
-        second moment, which corrects its bias; and factor of all weights.
+        First, the step size η / (1 − β₁ᵗ) of step t at learning rate η; its divisor corrects the
+        bias of the first moment. Second, the number 1 − β₂ᵗ; dividing the second moment by it
+        corrects the bias of that moment. Third, the factor 1 − η · weight_decay of all weights.
     """
     first_beta, second_beta = group["betas"]
     rate: float = group["lr"]
@@ -267,20 +276,21 @@ def _numbers(step: int, group: dict[str, Any]) -> tuple[float, float, float]:
 def _kept(step: int, group: dict[str, Any]) -> float:
     """Return the weight of the old covariance in the new one.
 
-    The first 1 / (1 − β) steps are a plain average, so that the first bases do not depend on the
-    zeros with which the covariances start.
+    After each of the first 1 / (1 − β) steps, the covariance is the plain average over all steps so
+    far. So the zeros with which the covariance starts have no weight.
     """
     beta: float = group["covariance_beta"]
     return min(beta, 1 - 1 / step)
 
 
 def _refreshes(step: int, group: dict[str, Any]) -> bool:
+    """Return whether a step refreshes the bases; the first step does."""
     every: int = group["refresh_every"]
     return every == 1 or step % every == 1
 
 
 def _observe(gradient: Tensor, state: State, group: dict[str, Any]) -> Tensor:
-    """Update the covariances, refresh the bases if needed, and return the gradient in the bases."""
+    """Update the covariances, refresh the bases if it is time, and return PᵀGQ."""
     gradient = _as_matrix(gradient, group["max_dimension"])
     keep = _kept(state["step"], group)
     for covariance, rows in zip(state["covariances"], _unfoldings(gradient), strict=True):
@@ -291,20 +301,20 @@ def _observe(gradient: Tensor, state: State, group: dict[str, Any]) -> Tensor:
     return _turn(gradient, state["bases"])
 
 
-def _as_matrix(gradient: Tensor, max_dimension: int) -> Tensor:
-    """Return a parameter's gradient as a matrix, or as a tensor of three sides.
+def _as_matrix(tensor: Tensor, max_dimension: int) -> Tensor:
+    """Return a parameter or its gradient as a matrix, or as a tensor of three sides.
 
-    It is a view where the gradient has its channels last in memory.
+    The result is a view if the channels are last in memory; otherwise it can be a copy.
     """
-    if gradient.ndim <= 1:
-        return gradient.reshape(-1, 1)
-    if gradient.ndim == 2:
-        return gradient
-    rows, channels = gradient.shape[:2]
-    # As a matrix, one side would be longer than the limit and get no basis. Each of three sides can
-    # be short enough to get one.
-    three = gradient.numel() > max_dimension * rows
-    return gradient.movedim(1, -1).reshape(rows, -1, *[channels] * three)
+    if tensor.ndim <= 1:
+        return tensor.reshape(-1, 1)
+    if tensor.ndim == 2:
+        return tensor
+    rows, channels = tensor.shape[:2]
+    # The columns of a matrix would be more than the limit, so their basis would be the identity.
+    # Divided into two sides, they can have bases.
+    three = tensor.numel() > max_dimension * rows
+    return tensor.movedim(1, -1).reshape(rows, -1, *[channels] * three)
 
 
 def _in_shape_of(parameter: Tensor, update: Tensor) -> Tensor:
@@ -315,19 +325,19 @@ def _in_shape_of(parameter: Tensor, update: Tensor) -> Tensor:
 
 
 def _unfoldings(tensor: Tensor) -> list[Tensor]:
-    """Return the unfoldings of a tensor: for each side, the matrix whose rows that side indexes."""
+    """Return one matrix per side of a tensor, with a row for each index of the side (unfolding)."""
     if tensor.ndim == 2:
         return [tensor, tensor.T]
     return [tensor.flatten(1), tensor.movedim(1, 0).flatten(1), tensor.flatten(0, -2).T]
 
 
 def _initial_state(gradient: Tensor, max_dimension: int) -> State:
-    """Return moments and covariances of zero and bases that are the identity.
+    """Return the state of a new parameter: moments and covariances are 0, bases the identity.
 
-    A side that keeps the identity has ``None``.
+    The covariance and the basis of a side are ``None`` if the basis stays the identity.
     """
     matrix = _as_matrix(gradient, max_dimension)
-    # A side of length 1 has no other basis than ±1.
+    # The only bases of a side of length 1 are 1 and −1, so the identity is enough.
     sides = [side if 1 < side <= max_dimension else None for side in matrix.shape]
     return {
         "step": 0,
@@ -339,12 +349,13 @@ def _initial_state(gradient: Tensor, max_dimension: int) -> State:
 
 
 def _refresh(state: State) -> None:
-    """Move each basis towards its covariance's eigenvectors: Q ← QR(LQ), in place.
+    """Move each basis toward its covariance's eigenvectors, in place: P ← qr(LP), Q ← qr(RQ).
 
-    Columns are sorted by their variance, largest first: a QR of a power iteration finds the first
-    columns best, and only in this order do they stay the leading eigenvectors. The second moment is
-    sorted with them. The first moment, which is linear in the gradient, is turned from the old
-    bases into the new ones. The second moment is not linear, and is not turned, as in the paper.
+    The columns of a basis are first sorted by the variance of the gradient along them, largest
+    first. The QR decomposition keeps the direction of the first column, and makes each other column
+    orthogonal to the columns before it. The second moment is sorted in the same order. The first
+    moment is linear in the gradient, so it is converted from the old bases to the new ones. The
+    second moment is not linear in the gradient and is not converted, as in the paper.
     """
     mean = _turn(state["mean"], state["bases"], back=True)
     sides = zip(state["covariances"], state["bases"], strict=True)
@@ -360,8 +371,8 @@ def _refresh(state: State) -> None:
 
 
 def _orthonormal(matrix: Tensor) -> Tensor:
-    """Return Q of the matrix's QR decomposition, on the CPU or on its device."""
-    # Apple's GPUs have none, and a refresh is rare.
+    """Return the factor Q of a matrix's QR decomposition, on the CPU if the device has none."""
+    # Apple's GPUs have none. A copy to the CPU costs little, because refreshes are rare.
     if matrix.device.type in WITHOUT_QR:
         matrix = matrix.cpu()
     orthonormal: Tensor = torch.linalg.qr(matrix)[0]
@@ -369,7 +380,7 @@ def _orthonormal(matrix: Tensor) -> Tensor:
 
 
 def _turn(tensor: Tensor, bases: Sequence[Tensor | None], *, back: bool = False) -> Tensor:
-    """Return PᵀGQ, or with ``back`` PGQᵀ, as a new tensor; a basis ``None`` is the identity."""
+    """Return PᵀGQ as a new tensor, or PGQᵀ with ``back``; a basis ``None`` is the identity."""
     first, *middle, last = (basis.T if basis is not None and not back else basis for basis in bases)
     turned = tensor
     if first is not None:

@@ -1,7 +1,7 @@
-"""One step of training: the gradient of a batch's loss, and the update.
+"""One step of training: compute the gradient of a batch's loss, and update the parameters.
 
-On a CPU the threads divide each batch among themselves. On a CUDA device a step is recorded once
-and replayed.
+On a CPU each thread computes the gradient of a part of the batch. On a CUDA device one step is
+recorded as a CUDA graph, which later steps replay.
 """
 
 import logging
@@ -30,45 +30,48 @@ from caelab.training.soap import SOAP
 _log = logging.getLogger(__name__)
 
 Terms = dict[str, Tensor]
-"""Terms of the loss by name, as detached scalars; ``mse`` is the error of the clipped images."""
+"""Terms of the loss by name, as detached scalars. ``mse`` is always included: it is the loss itself
+if images are compared by squared error, otherwise the squared error of the clipped images."""
 
 MIN_SHARE = 16
-"""Fewest images for which one more thread is worth its cost; they also fill the SIMD kernel's
-lanes."""
+"""Smallest number of images per thread: with fewer, another thread would cost more time than it
+saves. So many images also fill the vector lanes of the SIMD kernel."""
 
 MIN_STEPS_BEFORE_RECORDING = 3
-"""Steps that are run before one is recorded: libraries allocate memory in their first calls."""
+"""Number of steps that run before one is recorded: in their first calls, libraries allocate memory,
+which must not be part of the recording."""
 
 Recorder = Callable[[Callable[[], Terms]], Callable[[], Terms]]
-"""Records a function's operations without running them; the result runs them on the same tensors.
-"""
+"""Function that records the operations of its argument without running them. Its result is a
+function that runs the recorded operations on the same tensors."""
 
 
 class BatchGradient:
-    """Computes the loss of a batch and its gradient, which it leaves in the parameters.
+    """Computes the loss of a batch, and stores its gradient in ``grad`` of each parameter.
 
-    On a CPU each thread takes a share of the batch through the whole network and back. If the
-    threads divided each operation instead, they would wait for each other hundreds of times in a
-    step. Small operations are too short for that, above all while another program uses a core. The
-    shares' gradients are added in a fixed order, so the same number of threads gives the same bits.
-    A batch is not divided if the network has batch normalization, which needs the statistics of the
-    whole batch, or if the device is no CPU.
+    On a CPU the batch is divided into shares, and each thread computes the gradient of one share.
+    If the threads divided each operation instead, they would wait for each other hundreds of times
+    in a step, and waiting takes longer than a small operation. The gradients of the shares are
+    added in a fixed order, so the same number of threads gives the same bits. The batch is not
+    divided on other devices, or if the network has batch normalization, which needs the mean over
+    the whole batch.
 
-    Small networks run in the SIMD kernel if there is a C compiler. For a plain autoencoder with the
-    squared error, one call leads from bytes to the gradient.
+    Small networks run in the SIMD kernel (``caelab.kernels.simd``) if there is a C compiler. If an
+    autoencoder without degradation and augmentation minimizes the squared error, one call of the
+    kernel computes the gradient from the images' bytes.
 
     Args:
-        model: What is trained.
+        model: Model that is trained.
         images: The training images.
         config: The run's configuration.
-        precision: Number format of convolutions.
+        precision: Number format of convolutions, ``torch.float32`` or ``torch.bfloat16``.
 
     Attributes:
         parameters: The parameters of the model.
-        shares: Number of shares of a batch.
-        recordable: True if the operations are the same for every batch, and none of their inputs
-            comes from the host. Dropout's masks and JPEGs come from the host, and the color
-            difference is measured on other pixels in each step.
+        shares: Number of shares into which a batch is divided.
+        recordable: True if every batch takes the same operations, and the CPU computes none of
+            their inputs. It is false with dropout, whose masks the CPU draws; with JPEG, which the
+            CPU computes; and with the color difference, which uses other pixels in each step.
     """
 
     def __init__(
@@ -81,25 +84,23 @@ class BatchGradient:
         self._model, self._images, self._config = model, images, config
         self._precision, self._loss = precision, make_loss(config.loss)
         self.parameters = list(model.parameters())
-        # Batch normalization in training needs the mean over the whole batch, which no share of it
-        # has.
         threads, on_cpu = torch.get_num_threads(), images.device.type == "cpu"
         whole = not on_cpu or any(isinstance(part, nn.BatchNorm2d) for part in model.modules())
         self.shares = 1 if whole else max(1, min(threads, config.batch_size // MIN_SHARE))
         self._threads_each = threads // self.shares
-        # A CUDA graph repeats the same operations on the same memory. Numbers that the host
-        # computes for each batch would stay those of the first batch.
+        # A CUDA graph repeats the same operations on the same memory. Numbers that the CPU computes
+        # for each batch would keep their values from the recorded batch.
         self.recordable = not (
             config.loss.color_loss_weight
             or config.degradation.on_host
             or any(isinstance(part, Dropout) and part.probability for part in model.modules())
         )
         channels, height, width = images.shape
-        # A smaller batch would leave vector lanes empty, and the C program knows float32 only.
+        # A smaller batch would leave vector lanes empty, and the C program only computes float32.
         self._compiled = None
         if not whole and precision == torch.float32 and config.batch_size >= MIN_SHARE:
             self._compiled = model.compiled((config.degradation.channels(channels), height, width))
-        # In one call, the C program can only reconstruct the bytes and give the squared error.
+        # A single call can only compare the output with the undegraded input, by squared error.
         self._one_call = (
             self._compiled is not None
             and self._compiled.keeps_shape
@@ -112,16 +113,16 @@ class BatchGradient:
 
     @property
     def device(self) -> torch.device:
-        """Where the images are."""
+        """Device of the images."""
         return self._images.device
 
     def __call__(self, chosen: Tensor, keys: Tensor, *moment: int) -> Terms:
-        """Return the loss of a batch; its gradient is in ``parameter.grad`` afterwards.
+        """Return the terms of a batch's loss, and store its gradient in ``parameter.grad``.
 
         Args:
             chosen: Indices of the batch's images, ``int64 (N,)``.
-            keys: Keys of these images in this epoch, ``int64 (N,)``.
-            moment: Epoch and step, on which dropout depends.
+            keys: Random keys of the batch's images in this epoch, ``int64 (N,)``.
+            moment: Indices of the epoch and of the step; dropout draws new masks for each step.
         """
         parts = chosen.tensor_split(self.shares)
         moments = [(*moment, share) for share in range(self.shares)]
@@ -129,7 +130,7 @@ class BatchGradient:
         results = run_shares(self._share, shares, self._threads_each)
         terms, gradients = results[0]
         if self.shares > 1:
-            # Shares may differ by one image, so a plain mean of their means would be wrong.
+            # Shares can differ by one image, so their means are weighted by their sizes.
             weights = [len(part) / len(chosen) for part in parts]
             terms = {
                 name: torch.stack([share[name] for share, _ in results]) @ torch.tensor(weights)
@@ -148,7 +149,7 @@ class BatchGradient:
     def _share(
         self, chosen: Tensor, keys: Tensor, moment: tuple[int, ...]
     ) -> tuple[Terms, tuple[Tensor, ...]]:
-        """Return the terms of a share of the batch, and the gradient by the parameters."""
+        """Return the loss terms of a share, and their sum's gradient by the parameters."""
         config, target = self._config, self._model.target
         if self._one_call and self._compiled is not None:
             error, gradients = self._compiled.mse_gradient(self._images.flat, chosen)
@@ -167,7 +168,7 @@ class BatchGradient:
         if logits:
             assert self._images.labels is not None
             labels = self._images.labels.index_select(0, chosen)
-            # In nats and in float32, summed over the `classify` layers.
+            # Cross-entropy in nats; the network may return bfloat16, which is too coarse for it.
             errors = torch.stack([F.cross_entropy(each.float(), labels) for each in logits])
             terms["labels"] = config.loss.class_loss_weight * errors.sum()
         if config.loss.color_loss_weight:
@@ -176,31 +177,35 @@ class BatchGradient:
             )
             difference = color_difference(target.image(some, some_inputs), some_clean)
             terms["color_difference"] = config.loss.color_loss_weight * difference
-        # Not `backward()`: shares of several threads would add to the same `parameter.grad`.
+        # With `backward()`, several threads would write to the same `parameter.grad`.
         gradients = torch.autograd.grad(torch.stack(list(terms.values())).sum(), self.parameters)
         terms = {name: term.detach() for name, term in terms.items()}
         if "mse" not in terms:
-            # Recorded for all losses alike, so that the curves of their runs can be compared.
+            # Reported for every loss, so that runs with different losses can be compared.
             terms["mse"] = F.mse_loss(target.image(output.detach(), inputs), clean)
         return terms, gradients
 
 
 class Step:
-    """Takes steps of training: ``terms = step(chosen, keys, epoch, number)``.
+    """Runs steps of training: ``terms = step(chosen, keys, epoch, number)``.
 
-    Each operation that Python asks of a GPU costs some microseconds, and a small network's step has
-    hundreds of operations that keep the GPU busy for less time than that. Steps that are alike are
-    therefore recorded as a CUDA graph, which is launched with one call. SOAP's steps between two
-    refreshes of its bases are alike if only the images' indices, their keys and ``SOAP.numbers``
-    come from the host: these are copied to fixed tensors on the device. All other steps, and those
-    on other devices, are run operation by operation.
+    Python needs some microseconds to start an operation on a GPU. The step of a small network has
+    hundreds of operations, each of which takes the GPU less time than that. Therefore one step is
+    recorded as a CUDA graph, which a single call replays.
+
+    A step can be a replay if it has the same operations as the recorded one. This holds for the
+    steps of SOAP between two refreshes of its bases (``SOAP.steady``) if the gradient is
+    ``recordable``. Before a replay, the indices and keys of the images and ``SOAP.numbers`` are
+    copied to fixed tensors on the device. All other steps, and all steps on other devices, run
+    operation by operation.
 
     Args:
-        gradient: Gradient of a batch.
-        optimizer: Optimizer of its parameters.
-        grad_clip: Largest norm of the gradient over all parameters, or ``None``.
-        threads: CPU threads of the update.
-        record: Recorder; by default :func:`cuda_graph` if the images are on a CUDA device.
+        gradient: Computes the gradient of a batch.
+        optimizer: Optimizer of the gradient's parameters.
+        grad_clip: Largest norm of the gradient over all parameters; ``None`` for no limit.
+        threads: Number of CPU threads that the optimizer uses.
+        record: Function that records a step; by default :func:`cuda_graph` if the images are on a
+            CUDA device, otherwise steps are not recorded.
     """
 
     def __init__(
@@ -221,11 +226,11 @@ class Step:
         self._inputs: tuple[Tensor, ...] = ()
 
     def __call__(self, chosen: Tensor, keys: Tensor, epoch: int, number: int) -> Terms:
-        """Train on a batch and return its loss, as :class:`BatchGradient` does.
+        """Train on a batch and return the terms of its loss.
 
         Args:
             chosen: Indices of the batch's images, ``int64 (N,)``.
-            keys: Keys of these images in this epoch, ``int64 (N,)``.
+            keys: Random keys of the batch's images in this epoch, ``int64 (N,)``.
             epoch: Index of the epoch.
             number: Index of the step in the epoch.
         """
@@ -242,10 +247,10 @@ class Step:
     def _run_recorded(
         self, record: Recorder, optimizer: SOAP, chosen: Tensor, keys: Tensor
     ) -> Terms:
-        # Counting happens on the host, outside what is recorded.
+        # The step is counted in Python, which a graph cannot contain.
         optimizer.count()
         values = (chosen, keys, optimizer.numbers)
-        # A graph reads and writes the same memory at every replay, so new values are copied there.
+        # Every replay reads the same memory, so new values are copied to it.
         self._inputs = self._inputs or tuple(each.to(chosen.device, copy=True) for each in values)
         for fixed, value in zip(self._inputs, values, strict=True):
             fixed.copy_(value, non_blocking=True)
@@ -261,26 +266,27 @@ class Step:
             try:
                 self._replay = record(arithmetic)
             except RuntimeError as error:
-                _log.warning("the step is not recorded as a CUDA graph, and so slower: %s", error)
+                _log.warning("the step is not recorded as a CUDA graph, so it is slower: %s", error)
                 self._record = None
                 return arithmetic()
         return self._replay()
 
     def _clip(self) -> None:
         if self._grad_clip is not None:
-            # The norm is that of the whole batch's gradient, after the shares were added.
+            # The shares are already added, so this is the norm of the whole batch's gradient.
             torch.nn.utils.clip_grad_norm_(self._gradient.parameters, self._grad_clip)
 
 
 def cuda_graph(function: Callable[[], Terms]) -> Callable[[], Terms]:
     """Record a function as a CUDA graph and return its replay.
 
-    The function is not run. Each replay returns the same tensors, with new values.
+    Recording does not run the function. Every call of the replay returns the same tensors, with new
+    values.
 
     Raises:
         RuntimeError: An operation cannot be recorded.
     """
-    # Its tensors live in a memory pool of their own, so that nothing else is written there.
+    # A graph has its own memory pool, so other operations do not overwrite its tensors.
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         terms = function()
