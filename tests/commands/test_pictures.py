@@ -237,7 +237,7 @@ def test_truth_is_measured_where_it_is_known(caelab: Caelab, place: Path) -> Non
         (("colorize", "--scale", "0"), "--scale 0"),
         (
             ("colorize", "--variants", "2"),
-            "this model has one answer to an image: variants need a model with the target bins",
+            "this model has only one answer for an image: variants need a model with the target",
         ),
         (
             ("colorize", "--runtime", "onnx"),

@@ -1,1 +1,1 @@
-"""Models: a network with its normalization, the meaning of its output, and its weights file."""
+"""Models: a network, the normalization of its input, the meaning of its output, a weights file."""

@@ -1,4 +1,4 @@
-"""The card of a model: what must be known to use its weights."""
+"""The card of a model: everything besides the weights that is needed to use the model."""
 
 import json
 import math
@@ -12,34 +12,39 @@ from caelab.errors import InputError
 from caelab.models.tta import TTA
 
 NEIGHBORS = 5
-"""Number of chroma bins over which a color is spread."""
+"""Number of nearest chroma bins among which a color is divided."""
 
 MAX_SIDE = 8192
 """Largest side of training images that a card may state, in pixels."""
 
 MAX_CHANNELS = 4096
-"""Most channels that a card may state."""
+"""Largest number of channels that a card may state."""
 
 _RENAMED = {"impair": "degradation", "predict": "target", "space": "color_space"}
+"""Names of fields in cards of version 0.1, and their names now."""
+
 _OLD_TTA = {"average_flips": "flip", "average_shift": "shift", "average_enlarged": "scale"}
+"""Fields in cards of version 0.1 that are fields of ``TTA`` now, and their names there."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ColorBins:
-    """The classes of colors, and how a distribution over them becomes one color.
+    """The chroma bins of a model, and the numbers that the loss and the annealed mean need.
 
     Attributes:
-        cells: Cell of each bin, sorted by the first channel, then the second.
-        frequencies: Shares of the bins among the pixels of the training images, each pixel spread
-            over its nearest bins; their sum is 1.
-        rebalance: Extra weight of rare bins, in [0, 1): 0 is none, near 1 the inverse of their
-            frequency. It is 1 − λ of Zhang et al.
-        temperature: Temperature of the annealed mean: 1 is the mean of the distribution, near 0 its
-            most probable bin.
+        cells: Cell (i, j) of each bin (see ``color_bins``), sorted by the first chroma channel,
+            then by the second.
+        frequencies: Share of the pixels of the training images in each bin, where each pixel is
+            divided among its nearest bins; the sum is 1.
+        rebalance: Extra weight of rare bins in the loss, in [0, 1). At 0 all bins have the same
+            weight; near 1 the weight of a bin is about inverse to its frequency. This is 1 − λ in
+            Zhang et al. 2016.
+        temperature: Temperature of the annealed mean, above 0. At 1 the result is the mean of the
+            distribution, near 0 the most probable bin.
 
     Raises:
-        ValueError: The numbers of bins and frequencies differ, or there are fewer than
-            ``NEIGHBORS``.
+        ValueError: The numbers of bins and frequencies differ, there are fewer than ``NEIGHBORS``
+            bins, or a value is out of its range.
     """
 
     cells: tuple[tuple[int, int], ...]
@@ -49,30 +54,36 @@ class ColorBins:
 
     def __post_init__(self) -> None:
         if len(self.cells) != len(self.frequencies) or len(self.cells) < NEIGHBORS:
-            raise ValueError(f"{len(self.cells)} bins and {len(self.frequencies)} frequencies")
+            raise ValueError(
+                f"{len(self.cells)} bins and {len(self.frequencies)} frequencies: both numbers must"
+                f" be equal, and at least {NEIGHBORS}"
+            )
         if not all(0 <= share < math.inf for share in self.frequencies):
             raise ValueError("a frequency is negative or not finite")
         if not (0 <= self.rebalance < 1 and 0 < self.temperature < math.inf):
-            raise ValueError(f"rebalance {self.rebalance}, temperature {self.temperature}")
+            raise ValueError(
+                f"rebalance {self.rebalance} must be in [0, 1), and temperature {self.temperature}"
+                " finite and above 0"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """What must be known to use weights.
+    """Everything besides the weights that is needed to use a model.
 
     Attributes:
         network: Canonical text of the network.
-        degradation: Text of what was done to the network's input.
+        degradation: Text of the degradation that makes the network's input, such as ``gray``.
         target: Name of a registered ``PredictionTarget``.
-        color_space: Name of the color space of chroma.
-        channels: Channels of the clean images.
-        size: Side of the training images in pixels, or height and width where they differ.
-        mean: Means of the input's channels on [0, 1], subtracted by the normalization.
-        std: Standard deviations of the input's channels, divided by.
+        color_space: Name of the color space in which targets predict chroma.
+        channels: Number of channels of the clean images.
+        size: Side of the training images in pixels; height and width if they differ.
+        mean: Means of the input's channels, for pixels in [0, 1]; the normalization subtracts them.
+        std: Standard deviations of the input's channels; the normalization divides by them.
         output_mean: Means of the clean images' channels.
         output_std: Standard deviations of the clean images' channels.
-        data: Name of the training images.
-        bins: Chroma bins, where the target is a distribution over them.
+        data: Name of the data set with the training images.
+        bins: Chroma bins if the target predicts a distribution over bins, otherwise ``None``.
         tta: Test-time augmentation.
     """
 
@@ -96,50 +107,52 @@ class ModelCard:
         return (self.size, self.size) if isinstance(self.size, int) else self.size
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the card as JSON's types."""
-        # `asdict` leaves the augmentation as it is, which is no dataclass.
+        """Return the card as a dictionary that can be written as JSON."""
+        # `asdict` does not convert `tta`, which is not a dataclass.
         return {**asdict(self), "tta": self.tta.model_dump()}
 
 
 def read_card(text: str, file: Path) -> ModelCard:
-    """Read a card from JSON; cards with the names of earlier versions are read too.
+    """Return the card that a JSON text describes; names of fields in version 0.1 are allowed.
 
     Args:
-        text: :meth:`ModelCard.to_dict` as JSON.
-        file: The model's file, which messages name.
+        text: Result of :meth:`ModelCard.to_dict`, as JSON.
+        file: Path of the model's file, for error messages.
 
     Raises:
         InputError: The card is damaged.
     """
     try:
-        # Version 0.1 named some fields otherwise, and test-time augmentation was three of them.
+        # In version 0.1 some fields had other names, and test-time augmentation was three fields.
         values = {_RENAMED.get(name, name): value for name, value in json.loads(text).items()}
         old = {_OLD_TTA[name]: values.pop(name) for name in _OLD_TTA if name in values}
         card = TypeAdapter(ModelCard).validate_python({"tta": old, **values})
         _require_sensible(card)
-    # A text of thousands of brackets is deeper than Python reads.
+    # JSON with thousands of nested brackets raises RecursionError.
     except (AttributeError, TypeError, ValueError, RecursionError) as error:
         raise damaged(file, error) from error
     return card
 
 
 def _require_sensible(card: ModelCard) -> None:
-    """Raise ``ValueError`` unless a card's numbers go together: memory is taken by them."""
+    """Raise ``ValueError`` if a card's numbers do not fit together, or are too large for memory."""
     sides = (card.size,) if isinstance(card.size, int) else card.size
     if not all(1 <= side <= MAX_SIDE for side in sides):
         raise ValueError(f"size {card.size} is not between 1 and {MAX_SIDE}")
     inputs, outputs = len(card.mean), len(card.output_mean)
     if not 1 <= inputs <= outputs == card.channels <= MAX_CHANNELS:
-        raise ValueError(f"means of {inputs} and {outputs} channels, and {card.channels} channels")
+        raise ValueError(
+            f"{inputs} input means and {outputs} output means do not fit {card.channels} channels"
+        )
     if (len(card.std), len(card.output_std)) != (inputs, outputs):
-        raise ValueError("as many standard deviations as means are needed")
+        raise ValueError("the numbers of means and of standard deviations differ")
     if not all(map(math.isfinite, (*card.mean, *card.output_mean))):
         raise ValueError("a mean is not finite")
     if not all(0 < deviation < math.inf for deviation in (*card.std, *card.output_std)):
-        raise ValueError("a standard deviation is not positive")
+        raise ValueError("a standard deviation is not positive and finite")
 
 
 def damaged(file: Path, error: Exception) -> InputError:
-    """Return the error of a file whose metadata cannot be understood."""
+    """Return the error for a file whose metadata cannot be understood."""
     reason = " ".join(str(error).split())
     return InputError(f"{file}: the description in its metadata is damaged ({reason}).")

@@ -7,11 +7,11 @@ from torch import Tensor, addcmul, nn
 
 
 class ChannelAffine(nn.Module):
-    """Multiply each channel by ``scale`` and add ``shift``, ``(N, C, H, W)`` to the same shape.
+    """Multiplies each channel of images ``(N, C, H, W)`` by ``scale``, and adds ``shift``.
 
     Args:
-        scale: Factors, one per channel.
-        shift: Summands, one per channel.
+        scale: Factor of each channel, ``(C,)``.
+        shift: Number added to each channel, ``(C,)``.
 
     >>> normalize = ChannelAffine.normalization(mean=[0.5], std=[0.25])
     >>> normalize(torch.full((1, 1, 2, 2), 0.75)).unique().item()
@@ -25,12 +25,12 @@ class ChannelAffine(nn.Module):
         super().__init__()
         self.register_buffer("scale", scale, persistent=False)
         self.register_buffer("shift", shift, persistent=False)
-        # Found once, so that without normalization no pass through memory is needed.
+        # If the map changes nothing, :meth:`forward` saves a pass through memory.
         self._identity = bool((scale == 1).all() and (shift == 0).all())
 
     @classmethod
     def normalization(cls, mean: Sequence[float], std: Sequence[float]) -> "ChannelAffine":
-        """Return the map ``(x − mean) / std``."""
+        """Return the module that computes ``(x − mean) / std`` for each channel."""
         mean_, std_ = torch.tensor(mean), torch.tensor(std)
         return cls(1 / std_, -mean_ / std_)
 
@@ -40,10 +40,10 @@ class ChannelAffine(nn.Module):
         return None if self._identity else (self.scale, self.shift)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map images ``(N, C, H, W)``; the identity returns them as they are."""
+        """Return the changed images ``(N, C, H, W)``; the identity returns ``images`` itself."""
         if self._identity:
             return images
-        # One pass over memory that has the channels last, in rows of W·C numbers: an inner loop
+        # The channels are last in memory, and whole rows of W·C numbers are computed: an inner loop
         # over three channels would be too short for vector instructions.
         count, channels, height, width = images.shape
         rows = images.permute(0, 2, 3, 1).reshape(count * height, width * channels)

@@ -1,4 +1,4 @@
-"""Changes of a code, to see what its parts do: channels, precision, and the way between images."""
+"""Change a code, to see what its parts do: drop or scale channels, round it, mix two codes."""
 
 from collections.abc import Collection
 
@@ -18,8 +18,8 @@ def without_channels(code: Floats, channels: Collection[int]) -> Floats:
     [1.0, 0.0]
 
     Args:
-        code: ``float32 (N, C, H, W)``.
-        channels: Numbers of the channels, from 0; others than the code has are ignored.
+        code: The code, ``float32 (N, C, H, W)``.
+        channels: Indices of the channels, from 0; indices that the code does not have are ignored.
     """
     changed = code.copy()
     changed[:, [channel for channel in channels if 0 <= channel < code.shape[1]]] = 0
@@ -30,9 +30,9 @@ def scale_channel(code: Floats, channel: int, factor: float) -> Floats:
     """Return a code with one channel multiplied by a factor.
 
     Args:
-        code: ``float32 (N, C, H, W)``.
-        channel: Number of the channel, from 0.
-        factor: The factor; 0 switches the channel off.
+        code: The code, ``float32 (N, C, H, W)``.
+        channel: Index of the channel, from 0.
+        factor: Factor of the channel; 0 switches the channel off.
     """
     changed = code.copy()
     changed[:, channel] *= np.float32(factor)
@@ -48,24 +48,24 @@ def quantize(code: Floats, bits: int) -> Floats:
     [0.0, 0.0, 1.0]
 
     Args:
-        code: ``float32 (N, C, H, W)``.
-        bits: Bits of a number, 1 to 16.
+        code: The code, ``float32 (N, C, H, W)``.
+        bits: Number of bits for each number of the code, 1 to 16.
     """
     low = code.min(axis=(0, 2, 3), keepdims=True)
     span = code.max(axis=(0, 2, 3), keepdims=True) - low
-    # A channel that is constant has one level.
+    # A constant channel has a span of 0, and a step of 0 cannot divide.
     step = np.where(span > 0, span, 1) / np.float32(2**bits - 1)
     rounded: Floats = (low + np.rint((code - low) / step) * step).astype(np.float32)
     return rounded
 
 
 def interpolate(first: Floats, second: Floats, share: float) -> Floats:
-    """Return the code on the straight line between two codes.
+    """Return a weighted mean of two codes.
 
     Args:
-        first: ``float32 (N, C, H, W)``.
-        second: Code of the same shape.
-        share: 0 for the first, 1 for the second.
+        first: One code, ``float32 (N, C, H, W)``.
+        second: Another code, of the same shape.
+        share: Weight of the second code; 0 gives the first code, 1 the second.
     """
     mixed: Floats = ((1 - share) * first + share * second).astype(np.float32)
     return mixed

@@ -1,14 +1,14 @@
-"""Samples of a distribution over colors by pixel that are consistent over the image.
+"""Draw a color for each pixel from its distribution, so that neighboring pixels get similar colors.
 
-If each pixel were drawn independently, the colors would be noise, because the distributions do not
-say how neighbors are related. Therefore one smooth random field chooses the quantile of every
-pixel's distribution (a Gaussian copula):
+If each pixel were drawn independently, the colors would be noise, because the distribution of a
+pixel does not say how its color is related to the colors of its neighbors. Therefore one smooth
+random field chooses the quantile of every pixel's distribution (a Gaussian copula):
 
 smooth field z ``(N, 2, H, W)`` ──► u = Φ(z), uniform ──► quantile of the first channel, then
-                                     of the second given the first
+                                     quantile of the second channel given the first channel
 
-Every pixel keeps its own distribution exactly. The field is smooth over position *and* luma, so
-that it changes at edges: an object has one color, and its background another.
+The color of each pixel still has exactly the pixel's distribution. The field is smooth over
+position *and* luma, so it changes at edges: an object and its background can get different colors.
 """
 
 import math
@@ -28,27 +28,28 @@ _WAVES = 32
 """Number of waves summed into the random field."""
 
 _STREAM = 33
-"""Stream of random numbers; degradations and augmentation use streams of smaller numbers."""
+"""Number of the stream of random numbers; degradations and augmentation use numbers below it."""
 
 
 def smooth_field(luma: Tensor, keys: Tensor) -> Tensor:
     """Return two independent Gaussian fields, with mean 0 and variance 1 in every pixel.
 
-    The covariance of two pixels at a distance d whose luma differs by l is about exp(−d²/2r² −
-    l²/2s²), where r and s are the two reaches: a sum of waves of random directions and lengths with
-    Gaussian amplitudes (random Fourier features, Rahimi and Recht 2007).
+    For two pixels at a distance d whose luma differs by l, the covariance of a field is about
+    exp(−d²/2r² − l²/2s²). Here r is ``SIDE_REACH`` times the longer side, and s is ``LUMA_REACH``.
+    Each field is a sum of waves with random directions, random lengths and Gaussian amplitudes
+    (random Fourier features, Rahimi and Recht 2007).
 
     Args:
-        luma: ``(N, 1, H, W)`` in [0, 1].
-        keys: Random keys of the images, ``int64 (N,)``, see ``caelab.randomness.image_keys``.
+        luma: Luma of the images, ``(N, 1, H, W)`` in [0, 1].
+        keys: Random keys of the images, ``int64 (N,)``; see ``caelab.randomness.image_keys``.
 
     Returns:
-        ``(N, 2, H, W)``.
+        The two fields of each image, ``(N, 2, H, W)``.
     """
     count, _, height, width = luma.shape
     reach = max(height, width) * SIDE_REACH
     rows, columns = (torch.arange(side).to(luma) / reach for side in (height, width))
-    # Row, column and luma of a pixel are a point in a space in which the field is smooth.
+    # Row, column and luma are the coordinates of a pixel in a space in which the field is smooth.
     positions = torch.broadcast_tensors(  # type: ignore[no-untyped-call]
         rows[:, None], columns, luma.squeeze(1) / LUMA_REACH
     )
@@ -56,41 +57,41 @@ def smooth_field(luma: Tensor, keys: Tensor) -> Tensor:
     waves = drawn[:, : 3 * _WAVES].view(-1, 3, _WAVES)
     amplitudes = drawn[:, 3 * _WAVES :].view(-1, 2 * _WAVES, 2)
     phases = torch.stack(positions, dim=-1).flatten(1, 2) @ waves
-    # As cos² + sin² = 1, the variance is exactly 1, not only on average over the waves.
+    # Because cos² + sin² = 1, the variance is exactly 1 for any waves.
     field = torch.cat([phases.cos(), phases.sin()], dim=2) @ amplitudes / math.sqrt(_WAVES)
     return field.view(count, height, width, 2).movedim(-1, 1)
 
 
 def colors_at(probabilities: Tensor, cells: Tensor, quantiles: Tensor) -> Tensor:
-    """Return the colors at quantiles of distributions that are even within each square cell.
+    """Return the colors at given quantiles of distributions over cells, uniform within each cell.
 
-    The first channel is the quantile of its own distribution, the second that of its distribution
-    given the first (Rosenblatt 1952). Uniform, independent quantiles give colors of the
-    distribution, and small changes of the quantiles give small changes of the colors, except for
-    jumps over empty cells.
+    The first quantile chooses the first channel from its marginal distribution. The second quantile
+    chooses the second channel from its distribution given the first channel (Rosenblatt 1952). If
+    the quantiles are uniform and independent, the colors have the given distribution. A small
+    change of a quantile usually changes the color little, except where empty cells are skipped.
 
     Args:
-        probabilities: Distributions, ``(P, Q)``.
-        cells: Centers of the cells, whole numbers, sorted by the first channel, then the second,
+        probabilities: Probabilities of the Q cells, one distribution per row, ``(P, Q)``.
+        cells: Centers of the cells, whole numbers, sorted by the first channel, then by the second,
             ``(Q, 2)``.
-        quantiles: ``(P, 2)`` in (0, 1).
+        quantiles: Quantiles of the first and the second channel, ``(P, 2)`` in (0, 1).
 
     Returns:
-        Colors in cells, ``(P, 2)``.
+        Colors ``(P, 2)``, in the unit of ``cells``.
     """
-    # In float32, differences of large cumulative sums would be mostly rounding errors. On the CPU,
-    # as Apple's GPUs have no float64.
+    # In float32, small differences of cumulative sums would be mostly rounding errors. The CPU
+    # computes them, because Apple's GPUs have no float64.
     device = cells.device
     probabilities, cells, quantiles = probabilities.cpu(), cells.cpu(), quantiles.cpu()
     sums = probabilities.double().cumsum(1)
     sums = sums / sums[:, -1:]
-    # Cells are sorted by the first channel, so the cumulative sums at the ends of its rows are the
-    # cumulative distribution of that channel alone.
+    # A row contains the cells with the same first channel. The cumulative sums at the ends of rows
+    # are the cumulative distribution of the first channel.
     last_in_row = torch.cat([cells[:, 0].diff() != 0, cells.new_ones(1, dtype=torch.bool)])
     first, second = quantiles.double().T.contiguous().unsqueeze(2)
 
     _, low, high = _interval(sums[:, last_in_row].contiguous(), first)
-    # The second quantile counts within the row that the first one has chosen.
+    # The second quantile is taken within the row that the first quantile has chosen.
     in_row = low + second * (high - low)
     cell, left, right = _interval(sums, in_row)
     offsets = torch.cat([(first - low) / (high - low), (in_row - left) / (right - left)], dim=1)
@@ -98,10 +99,11 @@ def colors_at(probabilities: Tensor, cells: Tensor, quantiles: Tensor) -> Tensor
 
 
 def _interval(sums: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Find the first of the sums ``(P, K)`` that exceeds a value ``(P, 1)``.
+    """Find, in each row of cumulative sums ``(P, K)``, the first that exceeds a value ``(P, 1)``.
 
     Returns:
-        Its index, the sum before it and the sum itself, each ``(P, 1)``.
+        Index of the found sum, the sum before it (0 for the first), and the sum itself, each
+        ``(P, 1)``.
     """
     index = torch.searchsorted(sums, values, right=True).clamp(max=sums.shape[1] - 1)
     before = sums.gather(1, (index - 1).clamp(min=0))

@@ -1,4 +1,4 @@
-"""An image-to-image model: the network between a normalization and a prediction target.
+"""An image-to-image model: a network between a normalization and a prediction target.
 
 degraded (N, C', H, W) ──► normalize ──► network ──► target ──► image (N, C, H, W) in [0, 1]
 """
@@ -20,18 +20,19 @@ from caelab.networks.simd_network import make_simd_program
 from caelab.randomness import image_keys
 
 VARIANT_TEMPERATURE = 0.6
-"""Default temperature of variants. Training spreads each color over neighboring bins, and a
-temperature below 1 narrows the distribution again."""
+"""Default temperature at which variants of an image are drawn. Training spreads each color over
+neighboring bins, and a temperature below 1 narrows the distribution again."""
 
 
 class ImageModel(nn.Module):
-    """An image-to-image model.
+    """An image-to-image model: the network, its normalization, and its prediction target.
 
     Args:
-        network: The module that the text describes.
-        mean: Means of the input's channels on [0, 1]; the network sees ``(x − mean) / std``.
+        network: The network.
+        mean: Means of the input's channels, for pixels in [0, 1]. The network gets
+            ``(x − mean) / std``.
         std: Standard deviations of the input's channels.
-        target: What the network's output means.
+        target: Prediction target, which says what the network's output means.
         tta: Test-time augmentation of :meth:`restore` and :meth:`answer`.
 
     >>> from caelab.models.targets import ChromaTarget
@@ -59,10 +60,10 @@ class ImageModel(nn.Module):
 
     @classmethod
     def from_card(cls, network: nn.Module, card: ModelCard) -> "ImageModel":
-        """Put a network between the normalization and the target of its card.
+        """Return a model with the normalization and the target that the network's card describes.
 
         Raises:
-            InputError: The target is unknown, or the card lacks what it needs.
+            InputError: The target is unknown, or the card lacks what the target needs.
         """
         if (kind := PredictionTarget.registry.get(card.target)) is None:
             known = ", ".join(PredictionTarget.registry)
@@ -74,35 +75,37 @@ class ImageModel(nn.Module):
         return cls(network, mean=card.mean, std=card.std, target=target, tta=card.tta)
 
     def forward(self, degraded: Tensor) -> Tensor:
-        """Return what the loss compares, the target's output.
+        """Return the network's output in the unit in which the loss compares it.
 
         Args:
             degraded: The input in [0, 1], ``(N, C', H, W)``.
 
         Returns:
-            ``float32 (N, C'', H, W)``.
+            Result of ``target.output``, ``float32 (N, C'', H, W)``.
         """
-        # Under autocast the network may answer in bfloat16; targets and losses compute in float32.
+        # Under autocast the network can return bfloat16; targets and losses compute in float32.
         raw: Tensor = self.network(self.normalize(degraded)).float()
         return self.target.output(raw)
 
     def forward_with_logits(self, degraded: Tensor) -> Output:
-        """Return what :meth:`forward` does, and the logits of the network's ``classify`` layers.
+        """Return the result of :meth:`forward`, and the logits of all ``classify`` layers.
 
         Args:
             degraded: The input in [0, 1], ``(N, C', H, W)``.
         """
-        # Any module can be the network, but only a `NetworkModule` has such layers.
+        # Any module can be the network, but only a `NetworkModule` has `classify` layers.
         if not isinstance(self.network, NetworkModule):
             return Output(self(degraded))
         image, logits = self.network.forward_with_logits(self.normalize(degraded))
         return Output(self.target.output(image.float()), logits)
 
     def compiled(self, shape: tuple[int, int, int], part: Part = "whole") -> SimdProgram | None:
-        """Return a faster program of :meth:`forward` and its gradient, or ``None``.
+        """Return a C program that computes :meth:`forward` and its gradient.
+
+        The result is ``None`` if the C kernel cannot compute the part, or PyTorch is faster.
 
         Args:
-            shape: ``(C', H, W)`` of the input.
+            shape: Shape of the part's input without the batch, ``(C, H, W)``.
             part: Part of the network to compute.
         """
         network = self.network
@@ -123,13 +126,13 @@ class ImageModel(nn.Module):
             degraded: The input in [0, 1], ``(N, C', H, W)``.
 
         Returns:
-            ``float32 (N, C, H, W)``, or chroma ``(N, 2, H, W)`` where ``target.color_space`` is
-            set.
+            The image, ``float32 (N, C, H, W)``; if ``target.color_space`` is set, chroma
+            ``(N, 2, H, W)``.
         """
         return self.target.answer(self.tta.average(self, degraded))
 
     def restore(self, degraded: Tensor) -> Tensor:
-        """Return the image in [0, 1], ``(N, C, H, W)``, of an input ``(N, C', H, W)``."""
+        """Return the restored image in [0, 1], ``(N, C, H, W)``, for an input ``(N, C', H, W)``."""
         return self.target.image(self.tta.average(self, degraded), degraded)
 
     @torch.no_grad()
@@ -144,29 +147,29 @@ class ImageModel(nn.Module):
     ) -> Tensor:
         """Return several plausible images in [0, 1] for each input.
 
-        The same seed gives the same variants, and a larger count begins with the same variants.
+        The same seed gives the same variants. A larger ``count`` only adds variants at the end.
 
         Args:
             degraded: The input in [0, 1], ``(N, C', H, W)``.
             count: Number of variants of each image.
             seed: Seed of the draws, not negative.
-            temperature: Above 0. 1 draws from the model's own distribution, and less than 1 makes
-                improbable colors rarer.
-            rows: Numbers ``int64 (N,)`` that distinguish the images' draws; their indices in the
-                batch by default.
+            temperature: Temperature of the distribution, above 0. At 1, colors are drawn from the
+                model's own distribution; below 1, improbable colors are drawn more rarely.
+            rows: A number for each image, ``int64 (N,)``, not negative. Images with different
+                numbers get different random numbers. By default, the index in the batch.
 
         Returns:
-            ``float32 (N, count, C, H, W)``.
+            The variants, ``float32 (N, count, C, H, W)``.
 
         Raises:
-            InputError: The target is no distribution, or the temperature is not above 0.
+            InputError: The target is not ``bins``, or the temperature is not above 0.
         """
         target, output = self.distribution, self.tta.average(self, degraded)
         if not temperature > 0:
             raise InputError(
-                f"a temperature of {temperature:g} leaves nothing to draw from: it must be above 0."
+                f"variants cannot be drawn at the temperature {temperature:g}: it must be above 0."
             )
-        # Draws depend on the row, not on the batch, so that any batch size gives the same variants.
+        # An image's draws depend on its row only, so every batch size gives the same variants.
         rows = np.arange(len(degraded)) if rows is None else rows
         keys = [image_keys(rows, seed, each).to(degraded.device) for each in range(count)]
         drawn = [target.draw(output, degraded, each, temperature=temperature) for each in keys]
@@ -174,13 +177,14 @@ class ImageModel(nn.Module):
 
     @property
     def distribution(self) -> BinsTarget:
-        """The target of a model that can give several answers.
+        """The target ``bins`` of this model, from which several answers can be drawn.
 
         Raises:
-            InputError: The model gives one answer.
+            InputError: The model has another target, and so only one answer.
         """
         if not isinstance(self.target, BinsTarget):
             raise InputError(
-                "this model has one answer to an image: variants need a model with the target bins."
+                "this model has only one answer for an image: variants need a model with the target"
+                " bins."
             )
         return self.target

@@ -13,57 +13,60 @@ from caelab.models.image_model import ImageModel
 from caelab.networks.network_module import NetworkModule, Part
 
 MAX_PIXELS = 64 * 64
-"""Pixels of the largest tensor that the compiled kernel computes. PyTorch's kernels compute one
-larger image just as efficiently.
+"""Largest number of pixels, height times width, of a tensor that the compiled kernel computes.
+PyTorch computes larger images just as efficiently, even one alone.
 
 The limit does not depend on the number of images, so that the answer for an image has the same bits
 in every batch."""
 
 MAX_SIZES = 8
-"""Number of image sizes whose compiled programs, and their memory, are kept."""
+"""Largest number of compiled programs that are kept with their memory: one per part and size."""
 
 MIN_SHARE = 16 * 32 * 32
-"""Fewest pixels for which one more thread is worth its cost."""
+"""Smallest number of pixels per thread: another thread for fewer would cost more than it saves."""
 
 
 class Inference:
-    """Compute a model's answers on all threads; the compiled SIMD kernel runs small networks.
+    """Computes a model's answers on all threads; small networks run in the compiled SIMD kernel.
 
-    For other networks the images are divided among the threads, as in training: each thread takes
-    some of them through the whole network, so that threads do not wait for each other at every
-    operation.
+    For other networks the images are divided among the threads. Each thread computes the whole
+    network for its images, so that the threads do not wait for each other after every operation.
 
-    A program is compiled for each size of images and kept for the next call. It reads the model's
-    own weights, so these may change in between. A network with forward hooks is left to PyTorch,
-    which calls them.
+    A program is compiled for each size of images, and kept for later calls. The program reads the
+    model's own weights, so the weights may change between two calls. A network with forward hooks
+    runs in PyTorch, which calls the hooks.
 
     Args:
-        model: The model; its mode, training or evaluation, is not changed.
+        model: The model. Its mode, training or evaluation, is not changed.
     """
 
     def __init__(self, model: ImageModel) -> None:
         self.model = model
-        # A function is cached, not a method: a cached method would keep this object and the memory
+        # The cache is on a function, because a cached method would keep this object and the memory
         # of its programs alive until the garbage collector runs.
         self._compiled = lru_cache(MAX_SIZES)(partial(_compile, model))
 
     def restore(self, degraded: Tensor) -> Tensor:
-        """Return the image in [0, 1], ``float32 (N, C, H, W)``, of an input ``(N, C', H, W)``."""
+        """Return the image in [0, 1], ``float32 (N, C, H, W)``, for an input ``(N, C', H, W)``."""
         return self.model.target.image(self.output(degraded), degraded)
 
     def output(self, degraded: Tensor) -> Tensor:
-        """Return the target's output ``(N, C, H, W)``, averaged by test-time augmentation."""
+        """Return the result of ``ImageModel.forward``, averaged by test-time augmentation.
+
+        Args:
+            degraded: The input in [0, 1], ``(N, C', H, W)``.
+        """
         return self.model.tta.average(partial(self._compute, "whole", self.model), degraded)
 
     def answer(self, degraded: Tensor) -> Tensor:
-        """Return the image, or chroma, ``(N, C, H, W)``: see ``ImageModel.answer``."""
+        """Return the image or chroma ``(N, C, H, W)``, as ``ImageModel.answer`` does."""
         return self.model.target.answer(self.output(degraded))
 
     def encode(self, degraded: Tensor) -> Tensor:
         """Return the code, ``float32 (N, c, h, w)``, of an input ``(N, C', H, W)`` in [0, 1].
 
         Raises:
-            InputError: The network has no code that holds all its decoder needs.
+            InputError: The network has no code, or its decoder needs more than the code.
         """
         encode = self._built.part("encoder")
         return self._compute(
@@ -71,10 +74,10 @@ class Inference:
         )
 
     def decode(self, code: Tensor) -> Tensor:
-        """Return the image in [0, 1], ``float32 (N, C, H, W)``, of a code ``(N, c, h, w)``.
+        """Return the image in [0, 1], ``float32 (N, C, H, W)``, for a code ``(N, c, h, w)``.
 
         Raises:
-            InputError: The network has no code that holds all its decoder needs.
+            InputError: The network has no code, or its decoder needs more than the code.
         """
         decode, target = self._built.part("decoder"), self.model.target
         output = self._compute("decoder", lambda code: target.output(decode(code).float()), code)
@@ -97,22 +100,22 @@ class Inference:
         )
         if special:
             return by_torch(x)
-        # The compiled program is chosen by the size of an image, never by their number: an
-        # image has the same answer in every batch.
+        # The choice depends on the size of the images, never on their number, so that an image has
+        # the same answer in every batch.
         if (compiled := self._compiled(part, *x.shape[1:])) is not None:
             return compiled(x)
-        # In training mode, dropout and batch statistics make an image's answer depend on the batch.
+        # In training mode, an image's answer depends on the batch, which is therefore not divided.
         count = 1 if self.model.training else len(x)
         shares = min(torch.get_num_threads(), count, count * x.shape[2:].numel() // MIN_SHARE)
         parts = [(part,) for part in x.tensor_split(max(shares, 1))]
-        # Every thread has its own gradient mode.
+        # A thread has its own gradient mode, so `no_grad` must be called in each thread.
         return torch.cat(run_shares(torch.no_grad()(by_torch), parts))
 
 
 def _compile(
     model: ImageModel, part: Part, channels: int, height: int, width: int
 ) -> SimdProgram | None:
-    """Return the program of a part for inputs ``(N, C, H, W)``, if it is worth one."""
+    """Return the program of a part for inputs ``(N, C, H, W)``; ``None`` if PyTorch is better."""
     if height * width > MAX_PIXELS:
         return None
     compiled = model.compiled((channels, height, width), part)
@@ -125,14 +128,14 @@ def _compile(
 def restoring(
     model: ImageModel, precision: torch.dtype = torch.float32
 ) -> Iterator[Callable[[Tensor], Tensor]]:
-    """Yield the model as a function of images, in evaluation mode while the block runs.
+    """Yield a function that restores images; the model is in evaluation mode inside the block.
 
     Args:
-        model: The model; it is returned to its mode after the block.
+        model: The model. After the block, it has the same mode as before.
         precision: Type in which convolutions are computed.
 
     Yields:
-        A map of input images ``(N, C', H, W)`` to restored images ``(N, C, H, W)`` in [0, 1].
+        A function from inputs ``(N, C', H, W)`` to restored images ``(N, C, H, W)`` in [0, 1].
     """
     inference, training = Inference(model), model.training
 
@@ -140,7 +143,7 @@ def restoring(
         with autocast(images.device, precision):
             return inference.restore(images)
 
-    # The caller may be training, and needs the training mode again afterwards.
+    # The caller may be in training, and then needs the training mode again afterwards.
     model.eval()
     try:
         yield restore

@@ -1,4 +1,4 @@
-"""A trained model in one file: weights, and the card that says what network they belong to."""
+"""Write and read a trained model as one file with its weights and its card."""
 
 import json
 from pathlib import Path
@@ -17,20 +17,21 @@ from caelab.networks.parser import parse
 from caelab.registry import PLUGIN_HINT
 
 FORMAT = "caelab-3"
+"""Format of the files that are written."""
 
 _READ_FORMATS = ("caelab-2", FORMAT)
-"""Formats that are read; a card of caelab-2 has earlier names of the same fields."""
+"""Formats that are read. The card in a file of format caelab-2 has older names of some fields."""
 
 
 def save_model(
     file: Path, model: ImageModel, card: ModelCard, *, dtype: torch.dtype = torch.float32
 ) -> None:
-    """Write a model as safetensors, atomically.
+    """Write a model to a safetensors file, atomically.
 
     Args:
         file: Path of the new file.
         model: Model whose network's weights are written.
-        card: Card of the model, written to the metadata.
+        card: Card of the model, which is written to the metadata.
         dtype: Type in which the weights are stored.
     """
     tensors = {
@@ -42,11 +43,12 @@ def save_model(
 
 
 def _with_sorted_header(content: bytes) -> bytes:
-    """Return a safetensors file with the names in its header in order.
+    """Return the bytes of a safetensors file with the names in its header sorted.
 
     The library writes metadata in a random order, and equal models should have equal files.
     """
-    # Eight bytes of length, the header in JSON, padded with blanks to a multiple of eight bytes.
+    # A file starts with the length of the header, in 8 bytes. The header is JSON, which blanks
+    # extend to a multiple of 8 bytes.
     start = 8 + int.from_bytes(content[:8], "little")
     header = json.dumps(json.loads(content[8:start]), sort_keys=True).encode()
     header += b" " * (-len(header) % 8)
@@ -54,11 +56,11 @@ def _with_sorted_header(content: bytes) -> bytes:
 
 
 def load_model(file: Path, device: torch.device) -> tuple[ImageModel, ModelCard]:
-    """Read a model in evaluation mode.
+    """Read a model and its card from a file; the model is on ``device`` and in evaluation mode.
 
     Raises:
-        InputError: The file is missing, damaged or not caelab's, does not fit the network, or
-            holds numbers that are not finite.
+        InputError: The file is missing, damaged or no caelab model; its weights do not fit the
+            network that its card names; or some weights are not finite numbers.
     """
     try:
         with safe_open(file, framework="pt") as content:
@@ -68,17 +70,18 @@ def load_model(file: Path, device: torch.device) -> tuple[ImageModel, ModelCard]
         raise InputError(f"cannot read weights from {file}: {error}") from error
     if metadata.get("format") not in _READ_FORMATS:
         raise InputError(
-            f"{file} holds no caelab model: its metadata does not say format {FORMAT}."
+            f"{file} holds no caelab model: its metadata does not name the format {FORMAT}."
         )
-    # The card comes first: it says which network the weights must fit.
+    # The card is read first, because it says which network the weights must fit.
     card = read_card(metadata.get("card", ""), file)
     try:
         parsed = parse(card.network)
-        # A few bytes of text can name gigabytes of weights.
+        # A short text can describe a network with gigabytes of weights, so the number of weights is
+        # compared before the network is built.
         needed = describe(parsed, channels=len(card.mean), size=card.size).weights
         if needed > (held := sum(value.numel() for value in tensors.values())):
             raise InputError(
-                f"the weights are not those of '{card.network}': it has {needed}, the file {held}."
+                f"the network '{card.network}' has {needed} weights, but the file only {held}."
             )
         network = build(
             parsed,
@@ -93,9 +96,9 @@ def load_model(file: Path, device: torch.device) -> tuple[ImageModel, ModelCard]
         model.network.load_state_dict(tensors)
     except RuntimeError as error:
         raise InputError(
-            f"{file}: the weights are not those of '{card.network}'. {error}"
+            f"{file}: the weights do not fit the network '{card.network}'. {error}"
         ) from error
-    # Such weights can be loaded, and would silently give a black or empty picture.
+    # Weights that are not finite can be loaded, but give black or empty pictures without an error.
     if not all(value.isfinite().all() for value in tensors.values()):
         raise InputError(
             f"{file}: some weights are not finite numbers; the file is damaged or its training"

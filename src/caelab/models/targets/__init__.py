@@ -1,9 +1,10 @@
-"""Prediction targets: what a network's output means. Importing this registers the four kinds.
+"""Prediction targets: what a network's output means. Importing this module registers all four.
 
-rgb       an image ─────────────────────────────► clipped
-logits    logits of an image ───────────────────► logistic function
-chroma    two chroma channels ──────────────────► merged with the input's luminance
-bins      distribution over bins of chroma ──► annealed mean ──► merged with the input's luminance
+target    network's output                       image
+rgb       an image ────────────────────────────► clipped to [0, 1]
+logits    logits of an image ──────────────────► logistic function
+chroma    two chroma channels ─────────────────► merged with the input's luminance
+bins      logits of chroma bins ─► annealed mean of chroma ─► merged with the input's luminance
 """
 
 from caelab.models.targets.base import PredictionTarget, TargetOptions

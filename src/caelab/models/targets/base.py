@@ -11,11 +11,11 @@ from caelab.registry import Registry
 
 
 class TargetOptions(Protocol):
-    """What a run's configuration says about its target; see ``experiments.config.TargetConfig``."""
+    """The fields of a run's configuration (``experiments.config.TargetConfig``) for its target."""
 
     @property
     def color_space(self) -> str:
-        """Name of the color space of chroma."""
+        """Name of the color space whose chroma the network predicts."""
 
     @property
     def bins(self) -> int:
@@ -23,11 +23,11 @@ class TargetOptions(Protocol):
 
     @property
     def rebalance(self) -> float:
-        """Extra weight of rare bins, in [0, 1)."""
+        """Extra weight of rare bins in the loss, in [0, 1); 0 for none."""
 
     @property
     def temperature(self) -> float:
-        """Temperature of the mean over bins, above 0."""
+        """Temperature of the annealed mean over bins, above 0."""
 
 
 class PredictionTarget(nn.Module):
@@ -35,8 +35,8 @@ class PredictionTarget(nn.Module):
 
     network ──► raw ──► :meth:`output` ──► :meth:`answer` ──► :meth:`image`
 
-    The loss compares :meth:`output` with :meth:`target`; test-time augmentation averages
-    :meth:`output`. Subclasses are registered with ``caelab.register``.
+    The loss compares :meth:`output` with :meth:`target`. Test-time augmentation averages the
+    results of :meth:`output`. Subclasses are registered with ``caelab.register``.
 
     >>> import caelab, torch
     >>> class Squared(caelab.PredictionTarget):
@@ -54,15 +54,16 @@ class PredictionTarget(nn.Module):
     tensor(0.2500)
 
     Attributes:
-        name: Word for the kind in configurations and cards.
-        summary: One line for help texts.
-        losses: Kinds of losses that fit, by the outputs they take: ``"values"``, ``"logits"``
-            or ``"classes"``.
-        needs_luminance: True where the image is merged with the input's luminance.
-        loss_prefix: Prefix of the loss's name if the loss does not compare images.
-        color_space: Name of the color space whose chroma :meth:`answer` returns; ``None`` if it
-            returns an image.
-        channels: Channels of the network's output.
+        name: Name of the target in configurations and cards.
+        summary: Description of the target in one line, for help texts.
+        losses: Values of ``Loss.output`` of the losses that fit the target: ``"values"``,
+            ``"logits"`` or ``"classes"``.
+        needs_luminance: True if the answer is merged with the input's luminance.
+        loss_prefix: Prefix of the loss's name in results if the loss does not compare images, such
+            as ``chroma_``.
+        color_space: Name of the color space whose chroma :meth:`answer` returns; ``None`` if
+            :meth:`answer` returns an image.
+        channels: Number of channels of the network's output.
     """
 
     registry: ClassVar[Registry["PredictionTarget"]] = Registry("prediction target")
@@ -76,29 +77,38 @@ class PredictionTarget(nn.Module):
 
     @classmethod
     def output_channels(cls, options: TargetOptions, channels: int) -> int:
-        """Return the channels of the network's output for clean images of ``channels``."""
+        """Return the number of channels of the network's output.
+
+        Args:
+            options: The target's options from the run's configuration.
+            channels: Number of channels of the clean images.
+        """
         del options
         return channels
 
     @classmethod
     def measure(cls, options: TargetOptions, train: DeviceImages) -> ColorBins | None:
-        """Return the chroma bins of the training images where the target needs them."""
+        """Choose chroma bins from training images; return ``None`` if the target has no bins."""
         del options, train
         return None
 
     @classmethod
     def name_with(cls, loss: str) -> str:  # noqa: ARG003
-        """Return the name of the model's target when it is trained by a loss of this kind."""
+        """Return the target's name in the card of a model that is trained with a loss.
+
+        Args:
+            loss: The attribute ``output`` of the loss.
+        """
         return cls.name
 
     @classmethod
     @abstractmethod
     def from_card(cls, card: ModelCard) -> Self:
-        """Return the target of a model with this card."""
+        """Return the target that a model's card describes."""
 
     @property
     def affine(self) -> tuple[Tensor, Tensor] | None:
-        """Scale and shift by :meth:`output`, each ``(C,)``; ``None`` where it changes nothing."""
+        """Scale and shift in :meth:`output`, ``(C,)`` each; ``None`` if it returns its input."""
         return None
 
     def output(self, raw: Tensor) -> Tensor:
@@ -106,18 +116,29 @@ class PredictionTarget(nn.Module):
         return raw
 
     def target(self, clean: Tensor) -> Tensor:
-        """Return what :meth:`output` is compared with: clean images in [0, 1] ``(N, C, H, W)``."""
+        """Return what the loss compares with :meth:`output`.
+
+        Args:
+            clean: Clean images in [0, 1], ``(N, C, H, W)``.
+        """
         return clean
 
     @abstractmethod
     def answer(self, output: Tensor) -> Tensor:
-        """Return the image in [0, 1] ``(N, C, H, W)``, or chroma ``(N, 2, H, W)``, of an output."""
+        """Return the image in [0, 1] or, if ``color_space`` is set, the chroma.
+
+        Args:
+            output: Result of :meth:`output`, or a mean of such results, ``(N, K, H, W)``.
+
+        Returns:
+            The image ``(N, C, H, W)`` or the chroma ``(N, 2, H, W)``.
+        """
 
     def image(self, output: Tensor, degraded: Tensor) -> Tensor:  # noqa: ARG002
         """Return the image in [0, 1], ``(N, C, H, W)``.
 
         Args:
-            output: What :meth:`output` returned, averaged or not.
+            output: Result of :meth:`output`, or a mean of such results.
             degraded: The network's input, ``(N, C'', H, W)`` in [0, 1].
         """
         return self.answer(output)

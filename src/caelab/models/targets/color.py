@@ -1,4 +1,4 @@
-"""The targets ``chroma`` and ``bins``, whose answers are merged with the input's luminance."""
+"""The targets ``chroma`` and ``bins``, whose chroma is merged with the input's luminance."""
 
 from typing import Self
 
@@ -26,7 +26,8 @@ from caelab.registry import register
 class ColorTarget(PredictionTarget):
     """A target whose answer is chroma; the image gets the luminance of the input.
 
-    Colors outside sRGB are desaturated (``color.desaturate``), which keeps the luminance.
+    Colors that sRGB does not contain are desaturated (``color.desaturate``) without changing their
+    luminance.
     """
 
     needs_luminance = True
@@ -38,23 +39,23 @@ class ColorTarget(PredictionTarget):
         self.space = SPACES[color_space]
 
     def image(self, output: Tensor, degraded: Tensor) -> Tensor:
-        """Merge the chroma with the luminance of the input.
+        """Return the image in [0, 1]: the answer's chroma with the luminance of the input.
 
         Args:
-            output: The network's output, ``(N, K, H, W)``.
-            degraded: The network's input, ``(N, C, H, W)`` with 1 or 3 channels.
+            output: Result of :meth:`output`, ``(N, K, H, W)``.
+            degraded: The network's input in [0, 1], ``(N, C, H, W)`` with 1 or 3 channels.
         """
         return self.merged(self.answer(output), degraded)
 
     def merged(self, chroma: Tensor, degraded: Tensor) -> Tensor:
-        """Merge chroma ``(N, 2, H, W)``, in the space's unit, with an input's luminance."""
+        """Merge chroma ``(N, 2, H, W)``, in the color space's unit, with an input's luminance."""
         luma = luminance(degraded).clamp(0, 1)
         return merge(luma, chroma, self.space, gamut="desaturate")
 
 
 @register
 class ChromaTarget(ColorTarget):
-    """Two chroma channels, in units of the space's typical deviation from gray.
+    """Two chroma channels, divided by the typical chroma of the color space (``chroma_scale``).
 
     Args:
         color_space: Name of the color space.
@@ -75,7 +76,7 @@ class ChromaTarget(ColorTarget):
 
     @classmethod
     def output_channels(cls, options: TargetOptions, channels: int) -> int:  # noqa: ARG003
-        """Return 2."""
+        """Return 2, the number of chroma channels."""
         return 2
 
     @classmethod
@@ -84,23 +85,24 @@ class ChromaTarget(ColorTarget):
         return cls(card.color_space)
 
     def target(self, clean: Tensor) -> Tensor:
-        """Return the clean image's chroma ``(N, 2, H, W)``, of about unit variance."""
+        """Return the clean images' chroma ``(N, 2, H, W)``, scaled to a variance of about 1."""
         return self.space.chroma(clean) / self.space.chroma_scale
 
     def answer(self, output: Tensor) -> Tensor:
-        """Return the chroma ``(N, 2, H, W)`` in the space's unit."""
+        """Return the chroma ``(N, 2, H, W)`` in the color space's unit."""
         return output * self.space.chroma_scale
 
 
 @register
 class BinsTarget(ColorTarget):
-    """Logits of chroma bins; their annealed mean is the chroma (arXiv 1603.08511).
+    """Logits of chroma bins; the annealed mean of the distribution is the chroma.
 
-    Test-time augmentation averages logits, which is the geometric mean of the distributions.
+    The method is from Zhang et al. 2016 (arXiv 1603.08511). Test-time augmentation averages logits,
+    which gives the geometric mean of the distributions.
 
     Args:
         color_space: Name of the color space.
-        bins: The classes.
+        bins: The chroma bins.
     """
 
     name = "bins"
@@ -114,8 +116,8 @@ class BinsTarget(ColorTarget):
         super().__init__(color_space)
         self.channels = len(bins.cells)
         self.temperature = bins.temperature
-        # Buffers move to the device with the model. No weights file has them, because they follow
-        # from the card.
+        # Buffers move to the device with the model. They are computed from the card, so weights
+        # files do not contain them.
         centers = torch.tensor(bins.cells, dtype=torch.float32)
         self.register_buffer("centers", centers, persistent=False)
         self.register_buffer("weights", bin_weights(bins), persistent=False)
@@ -128,7 +130,7 @@ class BinsTarget(ColorTarget):
 
     @classmethod
     def measure(cls, options: TargetOptions, train: DeviceImages) -> ColorBins:
-        """Return the bins that the training images fill most."""
+        """Return the chroma bins that contain most pixels of the training images."""
         return choose_bins(
             train,
             space=SPACES[options.color_space],
@@ -142,21 +144,21 @@ class BinsTarget(ColorTarget):
         """Return the target with the card's bins.
 
         Raises:
-            InputError: The card has none.
+            InputError: The card has no bins.
         """
         if card.bins is None:
-            raise InputError("its metadata is damaged: the target 'bins' needs the bins of chroma.")
+            raise InputError("its metadata is damaged: the target 'bins' has no chroma bins.")
         return cls(card.color_space, card.bins)
 
     def target(self, clean: Tensor) -> Tensor:
-        """Return the bins nearest to each color, and their weighted shares.
+        """Return the bins nearest to each pixel's color, and the bins' weighted shares.
 
         Args:
             clean: Clean images in [0, 1], ``(N, 3, H, W)``.
 
         Returns:
-            ``(N, 2K, H, W)`` with K = ``color_bins.NEIGHBORS``: K numbers of bins, then K shares,
-            whose sum is the weight of the nearest bin.
+            For each pixel the indices of the K = ``card.NEIGHBORS`` nearest bins, then the K shares
+            of these bins, ``(N, 2K, H, W)``. The shares add up to the weight of the nearest bin.
         """
         colors = in_cells(self.space.chroma(clean), self.space).movedim(1, -1).reshape(-1, 2)
         bins, shares = soft_encode(colors, self.centers, self.table)
@@ -166,37 +168,40 @@ class BinsTarget(ColorTarget):
         return rows.view(*clean[:, 0].shape, -1).movedim(-1, 1)
 
     def answer(self, output: Tensor) -> Tensor:
-        """Return the annealed mean, chroma ``(N, 2, H, W)`` in the space's unit.
+        """Return the annealed mean, chroma ``(N, 2, H, W)`` in the color space's unit.
 
         Args:
-            output: Logits, ``(N, Q, H, W)``; divided by the temperature before the softmax.
+            output: Logits, ``(N, Q, H, W)``. They are divided by the temperature, then normalized
+                by a softmax.
         """
-        # In parts that fit into the cache, as in training: the logits of a batch take 55 MB.
+        # The logits of a batch take 55 MB, so parts are computed that fit into a processor's cache.
         means = [(part / self.temperature).softmax(1) @ self.centers for part in _rows(output)]
         return self._chroma(means, output)
 
     def draw(self, output: Tensor, degraded: Tensor, keys: Tensor, *, temperature: float) -> Tensor:
         """Draw chroma from the distributions, so that neighboring pixels get similar colors.
 
-        The weighting of rare bins in the loss is undone first, so that colors are drawn as often as
-        they occur in the training images.
+        The extra weight of rare bins in the loss is first undone, so that colors are drawn as often
+        as they occur in the training images.
 
         Args:
             output: Logits, ``(N, Q, H, W)``.
-            degraded: The network's input, ``(N, 1 or 3, H, W)``; its luminance shapes the field.
+            degraded: The network's input, ``(N, 1 or 3, H, W)``. Colors can change at the edges of
+                its luminance.
             keys: Random keys of the images, ``int64 (N,)``.
-            temperature: 1 draws colors as often as they are probable; less prefers probable ones.
+            temperature: Above 0. At 1, colors are drawn with their probabilities; below 1, probable
+                colors are drawn more often.
 
         Returns:
-            Chroma in the space's unit, ``(N, 2, H, W)``.
+            Chroma in the color space's unit, ``(N, 2, H, W)``.
         """
-        # One smooth field for all pixels: if each were drawn alone, neighbors would differ.
+        # A smooth field chooses all colors, because independent draws would differ between pixels.
         field = smooth_field(luminance(degraded).clamp(0, 1), keys)
-        # The normal distribution function makes the field uniform in (0, 1). No color is at the
-        # very ends.
+        # The normal distribution function makes the field uniform in (0, 1). The quantiles 0 and 1
+        # are avoided, because they have no color.
         quantiles = torch.special.ndtr(field).clamp(1e-6, 1 - 1e-6)
-        # The loss multiplies the probability of a bin by its weight. Subtracting the logarithm
-        # divides by it again.
+        # The loss multiplied the probability of each bin by the bin's weight. Subtracting the
+        # logarithm of the weight divides the probability by it.
         drawn = [
             colors_at(((part - self.weights.log()) / temperature).softmax(1), self.centers, chance)
             for part, chance in zip(_rows(output), _rows(quantiles), strict=True)
@@ -204,11 +209,11 @@ class BinsTarget(ColorTarget):
         return self._chroma(drawn, output)
 
     def _chroma(self, rows: list[Tensor], output: Tensor) -> Tensor:
-        """Bring colors in cells, ``(P, 2)`` in parts, to ``(N, 2, H, W)`` in the space's unit."""
+        """Join parts of colors in cells, ``(P, 2)``, to chroma in the color space's unit."""
         cells = torch.cat(rows).view(*output[:, 0].shape, 2).movedim(-1, 1)
         return from_cells(cells, self.space)
 
 
 def _rows(planes: Tensor) -> tuple[Tensor, ...]:
-    """Return ``(N, Q, H, W)`` as rows ``(P, Q)``, in parts that fit a processor's cache."""
+    """Return planes ``(N, Q, H, W)`` as rows ``(P, Q)``, in parts that fit into a CPU's cache."""
     return chunks(planes.movedim(1, -1).flatten(0, 2))

@@ -1,4 +1,4 @@
-"""The targets ``rgb`` and ``logits``: images."""
+"""The targets ``rgb`` and ``logits``, with which a network predicts an image."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -14,11 +14,11 @@ from caelab.registry import register
 
 @register
 class RgbTarget(PredictionTarget):
-    """The image; the network's output is the normalized image ``(x − mean) / std``.
+    """The image x; the network's output is the normalized image ``(x − mean) / std``.
 
     Args:
-        mean: Means of the clean images' channels, on [0, 1].
-        std: Their standard deviations.
+        mean: Means of the clean images' channels, for pixels in [0, 1].
+        std: Standard deviations of the clean images' channels.
     """
 
     name = "rgb"
@@ -37,12 +37,12 @@ class RgbTarget(PredictionTarget):
 
     @classmethod
     def name_with(cls, loss: str) -> str:
-        """Return ``"logits"`` for a loss of logits."""
+        """Return ``"logits"`` if the loss takes logits, otherwise ``"rgb"``."""
         return "logits" if loss == "logits" else cls.name
 
     @property
     def affine(self) -> tuple[Tensor, Tensor] | None:
-        """Scale and shift of the inverse of the normalization, each ``(C,)``."""
+        """Scale and shift that undo the normalization, ``(C,)`` each; ``None`` without one."""
         return self.denormalize.coefficients
 
     def output(self, raw: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ class RgbTarget(PredictionTarget):
 
 @register
 class LogitsTarget(PredictionTarget):
-    """Logits of the pixel values, which are taken as probabilities."""
+    """Logits of the pixel values; a pixel value in [0, 1] is treated as a probability."""
 
     name = "logits"
     summary = "logits of the image's pixel values"
@@ -69,9 +69,9 @@ class LogitsTarget(PredictionTarget):
 
     @classmethod
     def from_card(cls, card: ModelCard) -> Self:
-        """Return the target for images of the card's channels."""
+        """Return the target for images with the number of channels in the card."""
         return cls(channels=card.channels)
 
     def answer(self, output: Tensor) -> Tensor:
-        """Apply the logistic function to ``(N, C, H, W)``."""
+        """Return the logistic function of logits ``(N, C, H, W)``, the pixel values."""
         return output.sigmoid()
