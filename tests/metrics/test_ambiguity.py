@@ -84,5 +84,5 @@ def test_patches_are_cut_where_they_say() -> None:
 
 def test_images_smaller_than_a_patch_have_none() -> None:
     pixels = DeviceImages.of(np.zeros((2, 3, 7, 9), np.uint8), np.arange(2), device=CPU)
-    with pytest.raises(ValueError, match="no patches of 8×8"):
+    with pytest.raises(ValueError, match="too small for patches of 8×8"):
         cut_patches(pixels, NEIGHBORS, seed=0)

@@ -154,7 +154,7 @@ def test_few_images_have_no_interval() -> None:
 
 @pytest.mark.parametrize("second", [[0.1], [0.1, math.nan]])
 def test_errors_that_are_no_pairs_are_refused(second: list[float]) -> None:
-    with pytest.raises(ValueError, match=r"same images, not \[1, 2\]|must be finite"):
+    with pytest.raises(ValueError, match=r"same images, not of \[1, 2\]|must be finite"):
         compare_pairs({"a": [0.1, 0.2], "b": second})
 
 

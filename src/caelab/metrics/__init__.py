@@ -1,1 +1,1 @@
-"""Metrics of images, one value per image, and statistics that compare them."""
+"""Metrics of images, one value per image, and statistics that compare models by the values."""

@@ -1,8 +1,8 @@
-"""How ambiguous the color of a gray patch is: the spread of colors of similar training patches.
+"""Measure how ambiguous the color of a gray patch is, by the colors of similar training patches.
 
-Gray patches that look alike can have different colors. The best guess by squared error is the mean
-of these colors. The error of this guess is the variance of the colors, which no training makes
-smaller. A network can have a smaller error only because it sees the image around the patch.
+Gray patches that look alike can have different colors. The guess with the smallest squared error is
+the mean of these colors. The error of this guess is the variance of the colors, which no training
+can reduce. A network can have a smaller error only because it sees the image around the patch.
 """
 
 from dataclasses import dataclass
@@ -19,22 +19,23 @@ SIDE = 8
 """Side of a patch in pixels; its color is the mean of the 2×2 pixels in its middle."""
 
 NEIGHBORS = 16
-"""Training patches that a patch is compared with."""
+"""Number of most similar training patches with which a patch is compared."""
 
 POSITION = 0.1
-"""Weight of a patch's position in its features: patches at opposite borders of the image differ as
-much as patches in which each pixel differs by this much in luma, on [0, 1]."""
+"""Weight of a patch's position in its features. Two equal patches at opposite borders of the image
+have the same distance as two patches at one position whose luma differs by ``POSITION``, on [0, 1],
+in every pixel."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Patches:
-    """Patches of images.
+    """M patches that are cut out of images.
 
     Attributes:
         features: Luma and position of each patch, ``float32 (M, SIDE² + 2)``.
-        chroma: Cb and Cr in its middle, ``float32 (M, 2)``, within ±0.5.
-        images: Index of its image among the images, ``int64 (M,)``.
-        corners: Row and column of its upper left pixel, ``int64 (M, 2)``.
+        chroma: Cb and Cr in the middle of each patch, ``float32 (M, 2)`` in [−0.5, 0.5].
+        images: Index of the image that contains each patch, ``int64 (M,)``.
+        corners: Row and column of the upper left pixel of each patch, ``int64 (M, 2)``.
     """
 
     features: Tensor
@@ -56,19 +57,20 @@ class AmbiguityBin:
 class Ambiguity:
     """Relation between the error of gray patches and their ambiguity.
 
-    The ambiguity of a patch is the variance of the colors of its neighbors, the patches in training
-    images that are most similar to it. Variances and errors are means over Cb and Cr.
+    The neighbors of a patch are the training patches that are most similar to it. The ambiguity of
+    the patch is the variance of the neighbors' colors. Variances and errors are means over Cb and
+    Cr.
 
     Attributes:
         bins: Groups of equally many patches, the least ambiguous first.
         spread: Mean variance of the neighbors' colors.
-        error: Mean squared error of the estimate.
-        neighbors_error: Mean squared error of the neighbors' mean color, an estimate without
+        error: Mean squared error of the network's estimate.
+        neighbors_error: Mean squared error of the neighbors' mean color, an estimate that needs no
             training.
-        rank_correlation: Spearman's correlation of spread and error over patches; NaN if one of the
-            two is constant.
+        rank_correlation: Spearman's correlation of spread and error over patches; NaN if the spread
+            or the error is constant.
         n: Number of patches.
-        training: Number of training patches among which the neighbors are.
+        training: Number of training patches from which the neighbors are chosen.
     """
 
     bins: tuple[AmbiguityBin, ...]
@@ -81,10 +83,11 @@ class Ambiguity:
 
 
 def cut_patches(pixels: DeviceImages, count: int, *, seed: int) -> Patches:
-    """Cut patches at random positions.
+    """Cut patches out of images at random positions.
 
     Args:
-        pixels: Color images ``(N, 3, H, W)``; every image gives about the same number of patches.
+        pixels: Color images ``(N, 3, H, W)``. The numbers of patches from any two images differ by
+            at most 1.
         count: Number of patches.
         seed: Seed of the positions.
 
@@ -93,19 +96,19 @@ def cut_patches(pixels: DeviceImages, count: int, *, seed: int) -> Patches:
     """
     _, height, width = pixels.shape
     if min(height, width) < SIDE:
-        raise ValueError(f"images of {height}×{width} have no patches of {SIDE}×{SIDE}")
+        raise ValueError(f"images of {height}×{width} are too small for patches of {SIDE}×{SIDE}")
     generator = np.random.default_rng(seed)
-    # Every image gives one patch before any gives two.
+    # The first N patches are from N different images, so are the next N patches, and so on.
     images = torch.from_numpy(np.resize(generator.permutation(len(pixels)), count))
     highest = height - SIDE + 1, width - SIDE + 1
     corners = torch.from_numpy(generator.integers(0, highest, (count, 2)))
     features, chroma = [], []
-    # The images of 20,000 patches would take 250 MB at once.
+    # The images of 20,000 patches take 250 MB, so patches are cut in parts.
     for some in torch.split(torch.arange(count), 1024):
         planes = SPACES["ycbcr"].from_rgb(pixels.batch(images[some].to(pixels.device)))
         windows = patches_at(planes, corners[some].to(pixels.device))
         position = corners[some].to(windows) / (max(height, width) - 1)
-        # A difference of POSITION in each of SIDE² pixels is SIDE · POSITION in Euclidean distance.
+        # If each of SIDE² pixels differs by POSITION, the Euclidean distance is SIDE · POSITION.
         features.append(torch.cat([windows[:, 0].flatten(1), position * POSITION * SIDE], dim=1))
         chroma.append(center_mean(windows[:, 1:]))
     return Patches(
@@ -114,7 +117,7 @@ def cut_patches(pixels: DeviceImages, count: int, *, seed: int) -> Patches:
 
 
 def patches_at(planes: Tensor, corners: Tensor) -> Tensor:
-    """Return one patch of each image.
+    """Cut one patch out of each image.
 
     Args:
         planes: Images ``(M, C, H, W)``.
@@ -123,7 +126,7 @@ def patches_at(planes: Tensor, corners: Tensor) -> Tensor:
     Returns:
         Patches ``(M, C, SIDE, SIDE)``.
     """
-    # Unfolding makes views, so that only the wanted patches are copied.
+    # `unfold` returns views, so only the chosen patches are copied.
     patches = planes.unfold(2, SIDE, 1).unfold(3, SIDE, 1)  # (M, C, rows, columns, SIDE, SIDE)
     image = torch.arange(len(planes), device=planes.device)
     return patches[image, :, corners[:, 0], corners[:, 1]]
@@ -147,9 +150,9 @@ def ambiguity(
 
     Args:
         patches: Patches of the images that are measured.
-        estimate: Estimated Cb and Cr in their middle, ``float32 (M, 2)``.
+        estimate: Estimated Cb and Cr in the middle of each patch, ``float32 (M, 2)``.
         training: Patches of training images, at least ``NEIGHBORS``.
-        bins: Largest number of groups that the patches are sorted into.
+        bins: Largest number of groups into which the patches are sorted.
     """
     nearest = nearest_neighbors(patches.features, training.features, NEIGHBORS)
     colors = training.chroma[nearest].double()  # (M, NEIGHBORS, 2)
@@ -157,7 +160,7 @@ def ambiguity(
     measured = (colors.var(1), (estimate - truth).square(), (colors.mean(1) - truth).square())
     spread, error, neighbors_error = (values.mean(1).cpu().numpy() for values in measured)
     order = np.argsort(spread, kind="stable")
-    # scipy warns of constant values, which have no ranks to correlate.
+    # SciPy would warn if one of the two is constant, because it has no ranks to correlate.
     varies = np.ptp(spread) > 0 and np.ptp(error) > 0
     return Ambiguity(
         bins=tuple(
@@ -176,17 +179,17 @@ def ambiguity(
 
 
 def nearest_neighbors(features: Tensor, among: Tensor, count: int) -> Tensor:
-    """Return the positions of the nearest rows, by exact search.
+    """Return the indices of the rows nearest to each row, by exact search.
 
     Args:
-        features: Rows of numbers ``(M, C)``.
-        among: Rows ``(K, C)`` to search.
-        count: Neighbors per row, at most K.
+        features: Rows for which neighbors are searched, ``(M, C)``.
+        among: Rows in which neighbors are searched, ``(K, C)``.
+        count: Number of neighbors per row, at most K.
 
     Returns:
-        Positions ``int64 (M, count)``, the nearest first.
+        Indices of rows of ``among``, ``int64 (M, count)``, the nearest first.
     """
-    # In parts, because the distances of 2,000 patches to 20,000 would take 160 MB at once.
+    # The distances of 2,000 patches to 20,000 would take 160 MB, so they are computed in parts.
     return torch.cat(
         [
             torch.cdist(part, among).topk(count, largest=False).indices

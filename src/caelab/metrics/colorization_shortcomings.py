@@ -1,7 +1,8 @@
-"""What a colorizer does badly, in numbers.
+"""Measure what a colorizer does badly.
 
-Pale colors, hard classes, hues that are missed, color that crosses edges, sensitivity to brightness
-and contrast, and color given to gray pictures. Chroma is Cb and Cr of ITU-R BT.601, full range.
+The functions measure how pale the colors are, which classes and hues have large errors, how far
+colors cross edges, how much brightness and contrast matter, and how much color gray pictures get.
+Chroma is Cb and Cr of ITU-R BT.601, full range.
 """
 
 import math
@@ -23,7 +24,7 @@ COLORLESS = 0.01
 """Root mean square of Cb and Cr below which an image counts as gray."""
 
 SHIFTS = ((1.0, 0.0), (0.8, 0.0), (1.2, 0.0), (1.0, -0.1), (1.0, 0.1))
-"""Factors on an image and offsets added to it; the first pair changes nothing."""
+"""Pairs of a factor of an image and an offset that is added after it; the first changes nothing."""
 
 SECTORS = (
     "pink", "red", "orange", "yellow", "yellow-green", "green",
@@ -32,23 +33,23 @@ SECTORS = (
 """Names of the 30° sectors of CIELAB's hue circle; the first is centered at 0°."""
 
 MIN_CHROMA = 10.0
-"""Smallest CIELAB chroma, √(a² + b²), of a pixel that has a hue."""
+"""Smallest CIELAB chroma, √(a² + b²), of a pixel whose hue is measured."""
 
 EDGE = 0.1
-"""Smallest difference in luma, on [0, 1], of two neighboring pixels with an edge between them."""
+"""Smallest difference in luma, on [0, 1], between neighboring pixels at an edge."""
 
 FLAT = 0.02
-"""Largest difference in luma, on [0, 1], of two neighboring pixels without an edge."""
+"""Largest difference in luma, on [0, 1], between neighboring pixels of a flat area."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ColorfulnessKept:
-    """Colorfulness of the estimates relative to the truth.
+    """Colorfulness of the estimated images relative to the true images.
 
     Attributes:
-        ratio: Ratio of the means over images.
-        quartiles: Quartiles of the images' own ratios.
-        n: Number of images with any color; the others have no ratio.
+        ratio: Mean colorfulness of the estimated images divided by that of the true images.
+        quartiles: Quartiles over images of each image's own ratio.
+        n: Number of true images with any color; the other images have no ratio.
     """
 
     ratio: float
@@ -69,10 +70,11 @@ class ShiftedError:
     """The error after a change of brightness or contrast.
 
     Attributes:
-        scale: Factor on the clean image.
-        offset: Number that is added after that; the result is clipped to [0, 1].
-        chroma_mse: Chroma MSE against the image that was changed in the same way.
-        relative: Chroma MSE over that of the gray copy: 1 is no better than no color at all.
+        scale: Factor by which the clean image is multiplied.
+        offset: Number that is then added to the clean image; the result is clipped to [0, 1].
+        chroma_mse: Chroma MSE of the estimate, compared with the changed clean image.
+        relative: Chroma MSE divided by the chroma MSE of a gray copy; at 1 the estimate is no
+            better than a gray image.
     """
 
     scale: float
@@ -87,7 +89,8 @@ class InventedColor:
 
     Attributes:
         chroma: Mean over the gray images of the root mean square of the estimate's Cb and Cr.
-        colorfulness_share: ``chroma`` over the same number of all true images.
+        colorfulness_share: ``chroma`` divided by the mean root mean square of Cb and Cr of all true
+            images.
         n: Number of gray images.
         of: Number of all images.
     """
@@ -105,10 +108,10 @@ class ChromaError:
     Attributes:
         name: Name of the kind, such as a hue.
         share: Share of all pixels, or of all pairs.
-        chroma_mse: Mean squared error of Cb and Cr at these pixels; NaN without any.
-        kept: Part of the true chroma, or of its difference within a pair, that the estimate has in
-            the same direction, Σ estimate·truth / Σ truth² over Cb and Cr: 1 if all of it is kept,
-            0 if it is missing, negative for the opposite color; NaN if the truth has no chroma.
+        chroma_mse: Mean squared error of Cb and Cr at these pixels; NaN if there are none.
+        kept: Share of the true chroma that the estimate keeps, Σ estimate·truth / Σ truth² over Cb
+            and Cr. It is 1 for the true color, 0 for gray, negative for the opposite color, and NaN
+            if the truth has no chroma. For pairs, the chroma is the difference of the two pixels.
     """
 
     name: str
@@ -120,17 +123,17 @@ class ChromaError:
     def of(
         cls, name: str, mask: Tensor, errors: Tensor, guess: Tensor, truth: Tensor
     ) -> "ChromaError":
-        """Return the error where a mask is set.
+        """Return the error of the pixels or pairs at which a mask is true.
 
         Args:
             name: Name of the kind.
             mask: Booleans ``(M,)`` over pixels or pairs.
             errors: Squared errors ``(M,)``.
-            guess: Estimated chroma, or its differences, ``(2, M)``.
-            truth: True chroma, or its differences, ``(2, M)``.
+            guess: Estimated chroma of pixels, or differences in chroma of pairs, ``(2, M)``.
+            truth: True chroma or differences, ``(2, M)``.
         """
         guess, truth = guess[:, mask], truth[:, mask]
-        # Not a ratio of lengths, because an estimate of equal chroma and wrong hue must not count.
+        # A ratio of lengths would also be 1 for an estimate with the right chroma and a wrong hue.
         return cls(
             name=name,
             share=float(mask.double().mean()),
@@ -141,19 +144,24 @@ class ChromaError:
 
 @dataclass(frozen=True, kw_only=True)
 class Bleeding:
-    """The chroma of neighboring pixels over edges of the luma, and away from them."""
+    """Chroma errors of pairs of neighboring pixels.
+
+    Attributes:
+        edges: Error of the pairs at edges of the luma.
+        flat: Error of the pairs in areas of flat luma.
+    """
 
     edges: ChromaError
     flat: ChromaError
 
 
 def colorfulness_kept(estimated: np.ndarray, true: np.ndarray) -> ColorfulnessKept:
-    """Compare the colorfulness ``(N,)`` of images; NaN if no true image has any color.
+    """Compare the colorfulness of estimated and true images, ``(N,)`` each; NaN without any color.
 
     >>> colorfulness_kept(np.array([10.0, 30.0]), np.array([20.0, 40.0])).quartiles
     (0.5625, 0.625, 0.6875)
     """
-    # A gray photograph has no ratio: the division by 0 would turn the quartiles into NaN.
+    # A gray image has no ratio: the division by 0 would make the quartiles NaN.
     colored = true > 0
     if not colored.any():
         return ColorfulnessKept(ratio=math.nan, quartiles=(math.nan,) * 3, n=0)
@@ -188,12 +196,12 @@ def errors_by_class(
 def shifted_errors(
     restore: Restore, pixels: DeviceImages, degradation: Degradation
 ) -> tuple[ShiftedError, ...]:
-    """Return the chroma error for each of ``SHIFTS``.
+    """Return the chroma error after each change of brightness or contrast in ``SHIFTS``.
 
     Args:
         restore: The colorizer.
-        pixels: Clean images ``(N, 3, H, W)``; they are changed first, then degraded.
-        degradation: The degradation that makes them gray.
+        pixels: Clean images ``(N, 3, H, W)``, which are changed first, then degraded.
+        degradation: The degradation that makes the images gray.
     """
 
     def measure_shift(scale: float, offset: float) -> ShiftedError:
@@ -203,8 +211,8 @@ def shifted_errors(
         batches = estimates(restore, pixels, degradation=degradation, adjust=adjust)
         chroma = [_chroma(each.estimate, each.target) for each in batches]
         guess, truth = map(torch.cat, zip(*chroma, strict=True))
-        # A darker image has less chroma, so that every colorizer has a smaller error on it. Only
-        # the ratio to the gray copy's error can be compared between shifts.
+        # A darker image has less chroma, so every colorizer has a smaller error on it. Only the
+        # ratio to the error of a gray copy can be compared between changes.
         error, gray = float((guess - truth).square().mean()), float(truth.square().mean())
         relative = error / gray if gray > 0 else math.nan
         return ShiftedError(scale=scale, offset=offset, chroma_mse=error, relative=relative)
@@ -220,7 +228,7 @@ def invented_color(estimate: Tensor, target: Tensor) -> InventedColor:
         target: The true images, of the same shape.
 
     Returns:
-        The given color; NaN if every true image has color.
+        The color that gray images get; its numbers are NaN if every true image has color.
     """
     guess, truth = (
         chroma.square().flatten(1).mean(1).sqrt() for chroma in _chroma(estimate, target)
@@ -236,19 +244,19 @@ def invented_color(estimate: Tensor, target: Tensor) -> InventedColor:
 
 
 def hue_errors(estimate: Tensor, target: Tensor) -> tuple[ChromaError, ...]:
-    """Return the chroma errors by the pixels' true hue; nearly gray pixels belong to no sector.
+    """Return the chroma error of each true hue; nearly gray pixels belong to no hue.
 
     Args:
         estimate: RGB images ``(N, 3, H, W)`` in [0, 1].
         target: The true images, of the same shape.
 
     Returns:
-        One error per sector, in the order of ``SECTORS``.
+        One error for each hue, in the order of ``SECTORS``.
     """
     _, a, b = SPACES["lab"].from_rgb(target).unbind(1)
     width = 2 * math.pi / len(SECTORS)
     sector = torch.atan2(b, a).div(width).round().long() % len(SECTORS)
-    # The hue of a nearly gray pixel is mostly noise.
+    # The hue of a nearly gray pixel is mostly noise, so the pixel gets an index without a name.
     sector[torch.hypot(a, b) < MIN_CHROMA] = len(SECTORS)
     guess, truth = (chroma.transpose(0, 1).flatten(1) for chroma in _chroma(estimate, target))
     errors = (guess - truth).square().mean(0)
@@ -259,11 +267,11 @@ def hue_errors(estimate: Tensor, target: Tensor) -> tuple[ChromaError, ...]:
 
 
 def bleeding(estimate: Tensor, target: Tensor) -> Bleeding:
-    """Compare the chroma of neighboring pixels over edges of the luma, and where it is flat.
+    """Measure the chroma errors of neighboring pixels at edges of the luma, and in flat areas.
 
     Args:
         estimate: RGB images ``(N, 3, H, W)`` in [0, 1].
-        target: The true images, of the same shape; the edges are those of their luma.
+        target: The true images, of the same shape. Their luma defines the edges.
     """
     guess, truth = (SPACES["ycbcr"].from_rgb(images).double() for images in (estimate, target))
     error = (guess - truth)[:, 1:].square().mean(1)
@@ -284,5 +292,5 @@ def bleeding(estimate: Tensor, target: Tensor) -> Bleeding:
 
 
 def _chroma(*images: Tensor) -> tuple[Tensor, ...]:
-    """Return Cb and Cr of RGB images, ``float64 (N, 2, H, W)`` each."""
+    """Return Cb and Cr of each batch of RGB images, ``float64 (N, 2, H, W)`` each."""
     return tuple(SPACES["ycbcr"].chroma(each).double() for each in images)

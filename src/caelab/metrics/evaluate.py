@@ -1,4 +1,4 @@
-"""Degrade images, restore them by any method, and measure every image's error."""
+"""Degrade images, restore them by any method, and measure the error of each image."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,24 +14,25 @@ from caelab.metrics.image_metrics import METRICS, measure, squared_error
 from caelab.randomness import image_keys
 
 CLEAN = Degradation()
-"""No degradation: images are reconstructed from themselves."""
+"""No degradation: the method gets the clean images and reconstructs them."""
 
 EVALUATION_SEED = 0
-"""Seed of the noise and masks of evaluated images: the same for all methods, so that they can be
-compared image by image."""
+"""Seed of the noise and masks of evaluated images. All methods get the same inputs, so that the
+methods can be compared image by image."""
 
 Restore = Callable[[Tensor], Tensor]
-"""A method: degraded images ``(N, C', H, W)`` → images ``(N, C, H, W)`` in [0, 1]."""
+"""A method: a function from degraded ``(N, C', H, W)`` to restored ``(N, C, H, W)`` in [0, 1]."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """Some degraded images and what a method made of them, all ``float32 (N, C, H, W)``.
+    """A batch of images: restored, clean and degraded, ``float32 (N, C, H, W)`` each.
 
     Attributes:
-        estimate: Restored images in [0, 1].
-        target: Clean images in [0, 1].
-        degraded: Input of the method, with one channel if it is gray; not clipped.
+        estimate: The restored images, in [0, 1].
+        target: The clean images, in [0, 1].
+        degraded: The degraded images, which the method restored. They have one channel if they are
+            gray, and their values can be outside [0, 1].
     """
 
     estimate: Tensor
@@ -48,16 +49,17 @@ def estimates(
     batch_size: int = 512,
     adjust: Callable[[Tensor], Tensor] | None = None,
 ) -> Iterator[Estimate]:
-    """Yield degraded images and what a method makes of them, batch by batch in order.
+    """Degrade images and restore them with a method; yield the results batch by batch, in order.
 
     Noise and masks depend only on the image, so every method restores the same inputs.
 
     Args:
         restore: The method.
-        pixels: Clean images.
+        pixels: The clean images.
         degradation: Degradation of the images before the method restores them.
-        batch_size: Images at a time; the result does not depend on it.
-        adjust: Change of the clean images, ``(N, C, H, W)`` in [0, 1], before the degradation.
+        batch_size: Number of images in a batch; noise and masks do not depend on it.
+        adjust: Function that changes the clean images, ``(N, C, H, W)`` in [0, 1], before the
+            degradation; ``None`` for no change.
     """
     for rows in pixels.batches(batch_size):
         target = pixels.batch(rows) if adjust is None else adjust(pixels.batch(rows))
@@ -81,7 +83,7 @@ def squared_errors(
         restore: The method.
         pixels: Clean images ``(N, C, H, W)``.
         degradation: Degradation of the images before the method restores them.
-        batch_size: Images at a time; the result does not depend on it.
+        batch_size: Number of images in a batch; noise and masks do not depend on it.
 
     Returns:
         Errors on [0, 1] pixels, ``float64 (N,)``.
@@ -99,7 +101,7 @@ def squared_errors(
 def measure_restored(
     restore: Restore, pixels: DeviceImages, degradation: Degradation
 ) -> dict[str, np.ndarray]:
-    """Return all metrics that make sense for a task, for every image that a method restores.
+    """Return the values of all metrics that suit a degradation, for each image that is restored.
 
     Args:
         restore: The method.
@@ -107,11 +109,11 @@ def measure_restored(
         degradation: Degradation of the images before the method restores them.
 
     Returns:
-        ``float64 (N,)`` by name: only ``mse`` for reconstructions of clean images; all of
-        ``METRICS``, and ``true_colorfulness`` of the clean images, if the degradation removes
-        color; otherwise the metrics that do not measure color.
+        Values ``float64 (N,)`` by name. Without a degradation, only ``mse``. If the degradation
+        removes color, all of ``METRICS``, and ``true_colorfulness``, the colorfulness of the clean
+        images. Otherwise the metrics that do not need color images.
     """
-    # The metrics of color, above all CIEDE2000, take twice as long as the others.
+    # The metrics of color are left out if possible: they take twice as long as all others.
     gray = degradation.channels(3) == 1
     names = [name for name, metric in METRICS.items() if gray or not metric.color]
     batches = []
@@ -125,5 +127,5 @@ def measure_restored(
 
 
 def join_batches(batches: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Concatenate the values of all batches, ``(N,)`` by name."""
+    """Concatenate the values of all batches: ``(N,)`` for each name."""
     return {name: np.concatenate([values[name] for values in batches]) for name in batches[0]}

@@ -1,7 +1,6 @@
-"""Every metric of an estimate against the true image, by name: one value per image.
+"""Metrics that compare estimated images with the true images; each gives one value per image.
 
-``METRICS`` holds each metric with its unit, direction and source, for evaluation, comparison and
-reports.
+``METRICS`` contains the metrics by name, with unit, direction and source.
 """
 
 import math
@@ -20,14 +19,14 @@ from caelab.color import SPACES
 from caelab.metrics.summary import psnr
 
 SSIM_WINDOW = 11
-"""Side of the SSIM's Gaussian window in pixels."""
+"""Side of the Gaussian window of the SSIM, in pixels."""
 
 
 def squared_error(estimate: Tensor, target: Tensor) -> Tensor:
     """Return each image's mean squared error over pixels and channels.
 
     Args:
-        estimate: Images ``(N, C, H, W)`` in [0, 1].
+        estimate: Estimated images ``(N, C, H, W)`` in [0, 1].
         target: The true images, of the same shape.
 
     Returns:
@@ -43,7 +42,7 @@ def absolute_error(estimate: Tensor, target: Tensor) -> Tensor:
     """Return each image's mean absolute error over pixels and channels, in percent of the range.
 
     Args:
-        estimate: Images ``(N, C, H, W)`` in [0, 1].
+        estimate: Estimated images ``(N, C, H, W)`` in [0, 1].
         target: The true images, of the same shape.
 
     Returns:
@@ -58,11 +57,12 @@ def absolute_error(estimate: Tensor, target: Tensor) -> Tensor:
 def ssim(estimate: Tensor, target: Tensor) -> Tensor:
     """Return each image's structural similarity, averaged over channels (Wang et al. 2004).
 
-    The window is a Gaussian of 11 pixels, σ = 1.5, wholly inside the image; K₁ = 0.01, K₂ = 0.03.
-    scikit-image computes the same with ``gaussian_weights=True, use_sample_covariance=False``.
+    The window is a Gaussian of 11×11 pixels with σ = 1.5, always inside the image; K₁ is 0.01, and
+    K₂ is 0.03. scikit-image computes the same with ``gaussian_weights=True`` and
+    ``use_sample_covariance=False``.
 
     Args:
-        estimate: Images ``(N, C, H, W)`` in [0, 1].
+        estimate: Estimated images ``(N, C, H, W)`` in [0, 1].
         target: The true images, of the same shape.
 
     Returns:
@@ -72,8 +72,8 @@ def ssim(estimate: Tensor, target: Tensor) -> Tensor:
     >>> round(float(ssim(image, image)), 4)
     1.0
     """
-    # A smaller image contains no whole window. Kornia fails for some of these sizes, and returns
-    # NaN for one.
+    # A smaller image does not contain a whole window. For such images, Kornia raises an error or
+    # returns NaN, depending on the size.
     if min(target.shape[2:]) < SSIM_WINDOW:
         return target.new_full((len(target),), math.nan)
     return kornia_ssim(estimate, target, SSIM_WINDOW, padding="valid").flatten(1).mean(1)
@@ -83,11 +83,11 @@ def chroma_squared_error(estimate_ycbcr: Tensor, target_ycbcr: Tensor) -> Tensor
     """Return each image's mean squared error over the pixels of Cb and Cr (BT.601, full range).
 
     Args:
-        estimate_ycbcr: Images ``(N, 3, H, W)`` in YCbCr, Cb and Cr within ±0.5.
+        estimate_ycbcr: Estimated images ``(N, 3, H, W)`` in YCbCr, with Cb and Cr in [−0.5, 0.5].
         target_ycbcr: The true images, of the same shape.
 
     Returns:
-        Errors ``(N,)``, lower is better; the luma does not count.
+        Errors ``(N,)``, lower is better. The luma is not compared.
 
     >>> chroma_squared_error(torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.5))
     tensor([0.2500])
@@ -99,7 +99,7 @@ def ciede2000(estimate_lab: Tensor, target_lab: Tensor) -> Tensor:
     """Return each image's mean color difference ΔE₀₀ over pixels (CIE 2001).
 
     Args:
-        estimate_lab: Images ``(N, 3, H, W)`` in CIELAB, L in [0, 100].
+        estimate_lab: Estimated images ``(N, 3, H, W)`` in CIELAB, with L in [0, 100].
         target_lab: The true images, of the same shape.
 
     Returns:
@@ -110,8 +110,8 @@ def ciede2000(estimate_lab: Tensor, target_lab: Tensor) -> Tensor:
     1.83
     """
     estimate, target = (
-        # scikit-image's function is the reference here; `training.color_difference` is the one that
-        # has a gradient.
+        # scikit-image's function is the reference, but has no gradient. Training uses
+        # `training.color_difference` instead.
         lab.detach().movedim(1, -1).cpu().numpy()
         for lab in (estimate_lab, target_lab)
     )
@@ -120,13 +120,13 @@ def ciede2000(estimate_lab: Tensor, target_lab: Tensor) -> Tensor:
 
 
 def color_accuracy(estimate_lab: Tensor, target_lab: Tensor, *, tolerance: float) -> Tensor:
-    """Return each image's share of pixels close to the truth in each of L, a and b (ε-accuracy).
+    """Return each image's share of pixels whose L, a and b are all close to the truth (ε-accuracy).
 
-    The channels are rounded to whole numbers first; the range of L is 100, that of a and b 220, as
-    in the code of Nazeri et al. (2018, arXiv 1803.05400).
+    L, a and b are first rounded to whole numbers. The range of L is taken as 100, the ranges of a
+    and b as 220. This is as in the code of Nazeri et al. (2018, arXiv 1803.05400).
 
     Args:
-        estimate_lab: Images ``(N, 3, H, W)`` in CIELAB, L in [0, 100].
+        estimate_lab: Estimated images ``(N, 3, H, W)`` in CIELAB, with L in [0, 100].
         target_lab: The true images, of the same shape.
         tolerance: Largest difference that counts as close, in percent of a channel's range.
 
@@ -136,23 +136,24 @@ def color_accuracy(estimate_lab: Tensor, target_lab: Tensor, *, tolerance: float
     >>> color_accuracy(torch.zeros(1, 3, 2, 2), torch.ones(1, 3, 2, 2), tolerance=2).item()
     100.0
     """
-    # Rounding moves the limit by up to 1. It is kept, because the paper's numbers are made this
-    # way.
+    # Rounding changes a difference by up to 1. It is kept, because the paper's numbers are computed
+    # with rounding.
     difference = (estimate_lab.round() - target_lab.round()).abs()
     limit = difference.new_tensor([1.0, 2.2, 2.2]).mul_(tolerance).view(1, 3, 1, 1)
     return (difference <= limit).all(1).flatten(1).float().mean(1) * 100
 
 
 def colorfulness(rgb: Tensor) -> Tensor:
-    """Return the colorfulness M⁽³⁾ of images (Hasler and Süsstrunk 2003), on 0–255 as usual.
+    """Return the colorfulness M⁽³⁾ of images (Hasler and Süsstrunk 2003).
 
-    √(σ²_rg + σ²_yb) + 0.3 √(μ²_rg + μ²_yb) with rg = R − G and yb = (R + G)/2 − B.
+    M⁽³⁾ is √(σ²_rg + σ²_yb) + 0.3 √(μ²_rg + μ²_yb) with rg = R − G and yb = (R + G)/2 − B, where μ
+    is the mean and σ the standard deviation over pixels. R, G and B are scaled to 0–255, as usual.
 
     Args:
         rgb: Images ``(N, 3, H, W)`` in [0, 1].
 
     Returns:
-        Colorfulness ``(N,)``, 0 for gray; 33 is called "moderately colorful".
+        Colorfulness ``(N,)``; 0 for gray, while the paper calls 33 "moderately colorful".
 
     >>> colorfulness(torch.full((1, 3, 2, 2), 0.5))
     tensor([0.])
@@ -166,18 +167,20 @@ def colorfulness(rgb: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A metric of an estimate against the true image.
+    """A metric that compares an estimated image with the true image.
 
     Attributes:
-        title: Name in tables.
-        function: Map of estimate and target, both ``(N, C, H, W)``, to values ``(N,)``.
-        space: Color space of the function's arguments: ``"rgb"`` in [0, 1], or a space of
-            ``caelab.color`` that 3-channel images are converted to.
-        color: True for metrics of color images only.
-        unit: Unit; ``""`` for a pure number.
-        better: Whether lower or higher is better, or a value nearer to the true image's own.
-        definition: Definition in one line.
-        source: Paper or standard that defines the metric; ``""`` for common knowledge.
+        title: Name of the metric in tables.
+        function: Function of the estimated and the true images, ``(N, C, H, W)`` each, that returns
+            values ``(N,)``.
+        space: Color space of the function's arguments: ``"rgb"`` in [0, 1], or a color space of
+            ``caelab.color`` to which the images are converted.
+        color: True if the metric needs color images.
+        unit: Unit of the values; ``""`` for a pure number.
+        better: Which values are better: ``"lower"``, ``"higher"``, or values ``"nearer"`` to the
+            value of the true image.
+        definition: Definition of the metric in one line.
+        source: Paper or standard that defines the metric; ``""`` if it is common knowledge.
     """
 
     title: str
@@ -191,7 +194,7 @@ class Metric:
 
     @property
     def heading(self) -> str:
-        """The title with the unit, for the head of a table's column."""
+        """The title with the unit, for the heading of a table's column."""
         return f"{self.title}, {self.unit}" if self.unit else self.title
 
 
@@ -252,7 +255,7 @@ METRICS = {
             color=True,
             unit="%",
             better="higher",
-            definition=f"pixels within {tolerance}% of the range in each of L, a and b, rounded",
+            definition=f"pixels whose rounded L, a and b are each within {tolerance}% of the range",
             source="Nazeri et al. 2018",
         )
         for tolerance in (2, 5)
@@ -273,15 +276,16 @@ METRICS = {
 def measure(
     estimate: Tensor, target: Tensor, names: Iterable[str] = METRICS
 ) -> dict[str, np.ndarray]:
-    """Return the metrics of each image.
+    """Return the values of several metrics for each image.
 
     Args:
-        estimate: Images ``(N, 1 or 3, H, W)``, clipped to [0, 1].
+        estimate: Estimated images ``(N, 1 or 3, H, W)``, clipped to [0, 1].
         target: The true images, of the same shape and on the same device.
-        names: Names in ``METRICS``; metrics of color are left out for images of one channel.
+        names: Names in ``METRICS``, by default all. Metrics that need color images are left out if
+            the images have one channel.
 
     Returns:
-        ``float64 (N,)`` by name, in the metric's unit.
+        Values ``float64 (N,)`` of each metric by name, in the metric's unit.
 
     >>> image = torch.rand(2, 3, 16, 16)
     >>> measure(image, image, ["mse"])
@@ -291,7 +295,7 @@ def measure(
         name: METRICS[name] for name in names if target.shape[1] == 3 or not METRICS[name].color
     }
     pairs = {"rgb": (estimate, target)}
-    # Each space is converted once, although several metrics use it.
+    # Images are converted to each space only once, although several metrics use it.
     for space in {metric.space for metric in metrics.values()} - {"rgb"}:
         pairs[space] = (SPACES[space].from_rgb(estimate), SPACES[space].from_rgb(target))
     return {

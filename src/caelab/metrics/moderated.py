@@ -1,16 +1,18 @@
-"""Effects of networks with two or three seeds each; numpy and scipy only.
+"""Compare networks that were trained with only two or three seeds each.
 
-Two seeds leave one degree of freedom for a network's spread, and Student's interval is then 12.7
-standard deviations wide. The spread differs between the networks of a study, so that one pooled
-deviation would be wrong for most of them; but the spreads are similar enough to estimate each from
-all:
+Two seeds leave one degree of freedom for a network's variance, so Student's interval reaches 12.7
+standard errors to each side of the mean. The variances of a study's networks differ, so one pooled
+variance would be wrong for most networks. But the variances are similar enough that all of them
+help to estimate each one:
 
     log error of network g with seed j      y_gj ~ Normal(μ_g, σ_g²)
     variances of the study's networks       1 / σ_g² ~ χ²(d₀) / (d₀ · s₀²)
 
-``moderate`` estimates d₀ and s₀² from the residual variances s_g² (d_g degrees of freedom) and
-shrinks these to s̃_g² = (d₀ · s₀² + d_g · s_g²) / (d₀ + d_g), with d₀ + d_g degrees (Smyth 2004, as
-in limma). ``ModeratedErrors.contrasts`` compares networks, with intervals that hold together.
+``moderate`` estimates d₀ and s₀² from the residual variances s_g², which have d_g degrees of
+freedom. It replaces them by moderated variances s̃_g² = (d₀ · s₀² + d_g · s_g²) / (d₀ + d_g), which
+have d₀ + d_g degrees of freedom (Smyth 2004, as in the R package limma).
+``ModeratedErrors.contrasts`` compares networks, with simultaneous intervals. Only NumPy and SciPy
+are needed.
 """
 
 import math
@@ -25,32 +27,35 @@ from scipy import optimize, special
 from caelab.metrics.statistics import CONFIDENCE, Interval
 
 DRAWS = 20_000
-"""Draws from the posterior distribution for an interval; its width is exact to about 1%."""
+"""Number of draws from the posterior distribution; interval widths are then exact to about 1%."""
 
 _MIN_DEVIATION = 1e-6
-"""Smallest standard deviation of a log error: the rounding of the float32 that errors come from.
-Without it, seeds with equal errors would make a difference of 1e-17 certain."""
+"""Smallest standard deviation of a log error, about the rounding of float32, in which errors are
+computed. Without it, networks whose seeds have equal errors would differ with certainty, even if
+only by 1e-17."""
 
 _MORE_SEEDS = np.unique(np.geomspace(1, 1000, 50).astype(int))
 """Numbers of additional seeds for which an interval is predicted, in steps of about 15%."""
 
 _PRIOR_DEGREES = 2.0 ** np.arange(-2, 11)
-"""Values of d₀ at which the posterior distribution is computed. With the smallest, the variances
-are almost independent of each other; with the largest, they are equal."""
+"""Values of d₀ at which the posterior distribution is computed. At the smallest d₀ the variances of
+the networks are almost unrelated, at the largest they are almost equal."""
 
 _STEPS_PER_ERROR = 4
-"""Number of values of log s₀² in one standard error of its estimate."""
+"""Number of values of log s₀² per standard error in the computed posterior distribution."""
 
 
 class Verdict(StrEnum):
-    """What an interval says of a ratio against 1."""
+    """What the interval of a ratio says about the ratio."""
 
     LOWER = "lower"
+    """The ratio is below 1."""
     HIGHER = "higher"
+    """The ratio is above 1."""
     EQUIVALENT = "equivalent"
-    """The effect is smaller than the margin."""
+    """The ratio differs from 1 by less than the margin."""
     UNDECIDED = "undecided"
-    """There are not enough data."""
+    """There are not enough data to decide."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,15 +64,16 @@ class Contrast:
 
     Attributes:
         ratio: Ratio of the geometric mean errors of both sides, with its simultaneous interval;
-            ``n`` is the smallest number of seeds of a network involved.
-        verdict: What the interval says. An interval within the margin that excludes 1 is
-            ``EQUIVALENT``: the effect is certain, and too small to choose a network for.
-        more_seeds: Number of additional seeds for every network involved that would probably decide
-            the comparison: with them the interval is short enough if the estimate stays the same.
-            ``None`` if it is decided, or if even a thousand seeds are too few. 1 if there is no
-            interval, because a second seed gives the first interval.
-        alone: The ratio with the interval of this comparison by itself, which is narrower than the
-            one that holds together with those of all other comparisons.
+            ``n`` is the smallest number of seeds of a compared network.
+        verdict: What the interval says about the ratio. If the interval lies within the margin but
+            excludes 1, the verdict is ``EQUIVALENT``: the effect is certain, but too small to
+            matter.
+        more_seeds: Number of additional seeds of each compared network with which the interval
+            would decide, if the estimate stays the same. ``None`` if the comparison is decided, or
+            if even a thousand seeds would not be enough. 1 if there is no interval, because a
+            second seed gives the first interval.
+        alone: The ratio with an interval for this comparison alone. It is narrower than the
+            simultaneous interval, which allows for all other comparisons.
     """
 
     ratio: Interval
@@ -85,14 +91,16 @@ class ModeratedErrors:
     Attributes:
         labels: Names of the networks that have an error.
         means: Mean log error.
-        counts: Number of seeds.
+        counts: Number of seeds with a usable error.
         variances: Residual variance of the log error, s_g²; NaN with one seed.
         deviations: Moderated standard deviation of the log error, s̃_g; NaN if no network has two
             seeds.
-        degrees: Degrees of freedom of ``deviations``, at most the sum over all networks.
-        prior_degrees: d₀, which says how similar the networks' variances are; infinite if the data
-            show no difference between them, NaN if no network has two seeds.
-        prior_deviation: s₀, the deviation of a network that has one seed.
+        degrees: Degrees of freedom of ``deviations``: d₀ + d_g, but at most the sum of d_g over all
+            networks.
+        prior_degrees: d₀, which is larger if the networks' variances are more similar. It is
+            infinite if the data show no difference between the variances, and NaN if no network
+            has two seeds.
+        prior_deviation: s₀, which is also the moderated deviation of networks with one seed.
     """
 
     labels: tuple[str, ...]
@@ -107,15 +115,16 @@ class ModeratedErrors:
     def against(
         self, base: str, *, margin: float = 0.03, labels: Iterable[str] | None = None
     ) -> dict[str, Contrast]:
-        """Compare networks with one of them (Dunnett's comparison).
+        """Compare networks with a base network (Dunnett's comparison).
 
         Args:
-            base: The network that the others are compared with.
-            margin: Smallest relative effect that matters.
-            labels: The others; by default all.
+            base: Name of the network with which the others are compared.
+            margin: Smallest relative effect that matters, such as 0.03 for 3%.
+            labels: Names of the other networks; by default all.
 
         Returns:
-            Each network's error over the base's; nothing if the base has no errors.
+            For each other network, by name, its error divided by the base's error. Empty if the
+            base has no errors.
 
         >>> errors = {"base": [0.20, 0.21], "wide": [0.10, 0.11], "deep": [0.30, 0.29]}
         >>> {label: str(each.verdict) for label, each in moderate(errors).against("base").items()}
@@ -125,13 +134,13 @@ class ModeratedErrors:
         return self.contrasts({label: {label: 1.0, base: -1.0} for label in others}, margin=margin)
 
     def interval(self, label: str, mean: float) -> Interval:
-        """Return a network's mean error with its own 95% interval, by its moderated variance.
+        """Return a network's mean error with a 95% interval from the moderated variance.
 
-        It is computed for the logarithm, so that no bound of an error is negative.
+        The interval is computed for the logarithm of the error, so that no bound is negative.
 
         Args:
-            label: The network.
-            mean: Its mean error over seeds.
+            label: Name of the network.
+            mean: Mean error of the network over seeds.
 
         >>> moderate({"a": [0.10, 0.12], "b": [0.30, 0.36]}).interval("a", 0.11).low > 0
         True
@@ -150,13 +159,14 @@ class ModeratedErrors:
     def slope(self, x: Mapping[str, float]) -> dict[str, float]:
         """Return the contrast that is the least-squares slope of log error on log2(x).
 
-        Its ratio is the factor of the error for each doubling of x.
+        The ratio of this contrast is the factor by which each doubling of x changes the error.
 
         Args:
-            x: A positive size by network.
+            x: Positive size of each network, by name.
 
         Returns:
-            Weight by network; empty if fewer than two sizes have errors.
+            Weight of each network in the contrast, by name. Empty if the networks that have errors
+            do not have at least two different sizes.
 
         Raises:
             ValueError: A size is not positive and finite.
@@ -165,7 +175,7 @@ class ModeratedErrors:
         {'small': -0.5, 'large': 0.5}
         """
         if not all(0 < size < math.inf for size in x.values()):
-            raise ValueError("sizes whose doublings are compared must be positive and finite")
+            raise ValueError("the sizes of networks must be positive and finite")
         doublings = {label: math.log2(size) for label, size in x.items() if label in self.labels}
         if len(set(doublings.values())) < 2:
             return {}
@@ -178,26 +188,29 @@ class ModeratedErrors:
     ) -> dict[str, Contrast]:
         """Compare networks by contrasts of their mean log errors, with simultaneous intervals.
 
-        All intervals of a call hold together with probability ``CONFIDENCE``. Contrast c has the
-        interval c ± q · h_c, where h_c is its half-width as a single contrast and q the quantile of
-        the largest |c − ĉ| / h_c (balanced max-t; Beran 1988, J. Am. Stat. Assoc. 83, 679). Both
-        come from draws of the posterior distribution of the means, so that q allows for the
-        networks that contrasts share.
+        A contrast c is a weighted sum of mean log errors, and ĉ is its estimate. With probability
+        ``CONFIDENCE``, all intervals of a call contain the true values. The interval of c is
+        ĉ ± q · h_c, where h_c is the half-width for this contrast alone, and q is the quantile of
+        the largest |c − ĉ| / h_c over all contrasts (balanced max-t; Beran 1988, J. Am. Stat.
+        Assoc. 83, 679). h_c and q come from draws of the posterior distribution of the means, so q
+        is smaller if contrasts share networks.
 
-        The draws take d₀ and s₀² from their own posterior distribution. If limma's estimates were
-        taken as certain, the intervals of 24 networks with two seeds each would hold together in
-        only 83% of studies with d₀ = 2. Its prior is uniform in log s₀² and in the weight d₀ / (d₀
-        + d) that a network's variance gives to the others', d being its degrees of freedom (uniform
-        shrinkage prior; Daniels 1999, Can. J. Stat. 27, 567). Averaged over that prior the
-        intervals hold together in 95% of studies; with 24 networks of two seeds, in 93% where d₀ is
-        1 to 2, in 96% where it is 4, and in 99% where variances are equal.
+        d₀ and s₀² are drawn from their own posterior distribution. If limma's estimates were taken
+        as exact, all intervals of 24 networks with two seeds each would be right in only 83% of
+        studies with d₀ = 2. The prior distribution is uniform in log s₀² and in d₀ / (d₀ + d), the
+        weight of s₀² in a moderated variance with d residual degrees of freedom (uniform shrinkage
+        prior; Daniels 1999, Can. J. Stat. 27, 567). Averaged over this prior distribution, all
+        intervals are right in 95% of studies. With 24 networks of two seeds, all are right in 93%
+        of studies if d₀ is 1 to 2, in 96% if d₀ is 4, and in 99% if all variances are equal.
 
         Args:
-            weights: For each contrast its weight by network; the sum is 0.
-            margin: Smallest relative effect that matters.
+            weights: For each contrast, by name, the weight of each of its networks, by name. The
+                weights of a contrast add up to 0.
+            margin: Smallest relative effect that matters, such as 0.03 for 3%.
 
         Returns:
-            Contrast by name, without those that are empty or name a network without errors.
+            The contrasts by name. A contrast is left out if it has no weights, or a weight for a
+            network without errors.
 
         Raises:
             ValueError: The weights of a contrast are all 0, or their sum is not 0.
@@ -214,7 +227,7 @@ class ModeratedErrors:
             row[[column[label] for label in values]] = list(values.values())
         sizes = np.abs(table).sum(axis=1)
         if not (sizes > 0).all() or not (np.abs(table.sum(axis=1)) <= 1e-9 * sizes).all():
-            raise ValueError("the weights of a contrast must have the sum 0, and not all be 0")
+            raise ValueError("the weights of a contrast must add up to 0, and must not all be 0")
 
         alone, together = self._half_widths(table)
         return {
@@ -227,11 +240,14 @@ class ModeratedErrors:
         }
 
     def _half_widths(self, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the half-widths of contrasts ``(contrasts, networks)``: single, simultaneous."""
+        """Return the half-widths of contrasts, each alone and all together, ``(contrasts,)`` each.
+
+        ``table`` contains the weights of the contrasts, ``(contrasts, networks)``.
+        """
         if not len(table) or math.isnan(self.prior_degrees):
             unknown = np.full(len(table), math.inf)
             return unknown, unknown
-        # A fixed seed: the same errors have the same intervals in every report.
+        # The seed is fixed, so that the same errors have the same intervals in every report.
         rng = np.random.default_rng(0)
         residual = self.counts - 1
         several = residual > 0
@@ -249,7 +265,7 @@ class ModeratedErrors:
         return alone, np.asarray(alone * together)
 
     def _ratio(self, row: np.ndarray, half_width: float) -> Interval:
-        """Return the ratio of one comparison by its weights ``(networks,)``, with an interval."""
+        """Return the ratio and interval of the contrast with weights ``row``, ``(networks,)``."""
         estimate = float(row @ self.means)
         low, high = estimate - half_width, estimate + half_width
         n = int(self.counts[row != 0].min())
@@ -257,7 +273,10 @@ class ModeratedErrors:
         return replace(ratio, low=math.nan, high=math.nan) if math.isinf(half_width) else ratio
 
     def _contrast(self, row: np.ndarray, half_width: float, margin: float) -> Contrast:
-        """Return one comparison by its weights ``(networks,)`` and its half-width in logarithms."""
+        """Return the comparison with weights ``row``, ``(networks,)``.
+
+        ``half_width`` is the half-width of the simultaneous interval of the log ratio.
+        """
         used = row != 0
         estimate = float(row @ self.means)
         low, high = estimate - half_width, estimate + half_width
@@ -271,8 +290,8 @@ class ModeratedErrors:
             side = Verdict.HIGHER if low > 0 else Verdict.LOWER
             return Contrast(ratio=ratio, verdict=side, more_seeds=None, alone=ratio)
 
-        # With more seeds the standard error and the quantile become smaller. Student's quantile
-        # changes by about the same factor as the simultaneous one.
+        # More seeds reduce the standard error and the quantile. The quantile changes by about the
+        # same factor as Student's. An interval decides if it excludes 1 or lies within the margin.
         more = np.append(0, _MORE_SEEDS)
         counts = self.counts[used] + more[:, None]
         errors = np.sqrt((np.square(row * self.deviations)[used] / counts).sum(axis=1))
@@ -290,13 +309,15 @@ class ModeratedErrors:
 def moderate(errors: Mapping[str, Iterable[float]]) -> ModeratedErrors:
     """Estimate each network's mean log error and its variance over seeds, moderated by the others.
 
-    The estimates of d₀ and s₀² are those of limma's ``fitFDist`` (Smyth 2004, Stat. Appl. Genet.
-    Mol. Biol. 3(1), 3, section 6.2): with e_g = log s_g² − ψ(d_g/2) + log(d_g/2), the variance of
-    e_g over networks exceeds the mean of ψ'(d_g/2) by ψ'(d₀/2), and log s₀² is the mean of e_g plus
-    ψ(d₀/2) − log(d₀/2). Where there is no excess, d₀ is infinite and s₀² the pooled variance.
+    d₀ and s₀² are estimated as in limma's ``fitFDist`` (Smyth 2004, Stat. Appl. Genet. Mol. Biol.
+    3(1), 3, section 6.2). Let ψ be the digamma function and e_g = log s_g² − ψ(d_g/2) + log(d_g/2).
+    The variance of e_g over networks exceeds the mean of ψ'(d_g/2) by ψ'(d₀/2), and log s₀² is the
+    mean of e_g plus ψ(d₀/2) − log(d₀/2). If the variance of e_g is too small for that, d₀ is
+    infinite and s₀² is the pooled variance.
 
     Args:
-        errors: Errors over seeds by network. Those that are not positive and finite are left out.
+        errors: For each network, by name, its errors, one per seed. Errors that are not positive
+            and finite are left out, and so is a network without other errors.
 
     >>> moderated = moderate({"a": [0.1, 0.2], "b": [0.1, 0.4], "failed": [float("nan")]})
     >>> moderated.labels, moderated.prior_degrees
@@ -318,14 +339,14 @@ def moderate(errors: Mapping[str, Iterable[float]]) -> ModeratedErrors:
     deviations = np.full(len(counts), math.nan)
     prior_degrees = prior_variance = math.nan
     if several.any():
-        # As in limma: a variance of 0 has no logarithm, and one that is far below all others would
-        # make the variances appear unrelated.
+        # Variances have a lower limit, as in limma: 0 has no logarithm, and a variance far below
+        # the others would make the variances appear unrelated.
         smallest = max(1e-5 * np.median(variances[several]), _MIN_DEVIATION**2)
         variances = np.maximum(variances, smallest)
         prior_degrees, prior_variance = _fit_prior(variances[several], residual[several])
         # A moderated variance has at most the degrees of freedom of the pooled variance.
         degrees = np.minimum(prior_degrees + residual, residual.sum())
-        share = 1 / (1 + residual / prior_degrees)  # of the prior variance
+        share = 1 / (1 + residual / prior_degrees)  # weight of the prior variance
         deviations = np.sqrt(share * prior_variance + (1 - share) * np.nan_to_num(variances))
     return ModeratedErrors(
         labels=tuple(logarithms),
@@ -340,13 +361,13 @@ def moderate(errors: Mapping[str, Iterable[float]]) -> ModeratedErrors:
 
 
 def _fit_prior(variances: np.ndarray, degrees: np.ndarray) -> tuple[float, float]:
-    """Return d₀ and s₀² by the moments of the log variances ``(networks,)``."""
+    """Estimate d₀ and s₀² from mean and variance of the log of ``variances``, ``(networks,)``."""
     logarithms = _log_mean(variances, degrees)
     spread = logarithms.var(ddof=1) if len(variances) > 1 else 0
     excess = float(spread - special.polygamma(1, degrees / 2).mean())
     if excess <= 0:
-        # For infinite d₀ the pooled variance is the maximum-likelihood estimate; the limit of the
-        # formula below would be larger.
+        # For infinite d₀, the pooled variance is the maximum-likelihood estimate. The formula below
+        # would give a larger number.
         return math.inf, float((degrees * variances).sum() / degrees.sum())
     prior_degrees = 2 * _trigamma_inverse(excess)
     correction = _log_mean(1.0, np.asarray(prior_degrees))
@@ -354,8 +375,8 @@ def _fit_prior(variances: np.ndarray, degrees: np.ndarray) -> tuple[float, float
 
 
 def _trigamma_inverse(value: float) -> float:
-    """Return x with ψ'(x) = ``value`` > 0."""
-    # 1/x < ψ'(x) < 1/x + 1/x², which brackets the root.
+    """Return the x at which the trigamma function ψ'(x) is ``value``, above 0."""
+    # The bounds follow from 1/x < ψ'(x) < 1/x + 1/x².
     low, high = 1 / value, (1 + math.sqrt(1 + 4 * value)) / (2 * value)
     return float(
         optimize.brentq(lambda x: float(special.polygamma(1, x)) - value, low, high, rtol=1e-12)
@@ -368,15 +389,15 @@ def _draw_priors(
     """Draw d₀ and s₀² from their posterior distribution.
 
     Args:
-        variances: Residual variances ``(networks,)``.
-        degrees: Their degrees of freedom.
-        rng: Source of the draws.
+        variances: Residual variances, ``(networks,)``.
+        degrees: Degrees of freedom of the residual variances, ``(networks,)``.
+        rng: Generator of the draws.
 
     Returns:
         d₀ and s₀², each ``(DRAWS, 1)``.
     """
-    # For each d₀, values of log s₀² around the estimate from moments: its standard error is larger
-    # than the posterior distribution's deviation, so that they cover it.
+    # For each d₀, the values of log s₀² reach 5 standard errors to each side of an estimate. The
+    # posterior distribution is narrower than that, so they cover it.
     prior_degrees = _PRIOR_DEGREES
     prior_halves, halves = prior_degrees[:, None, None] / 2, degrees / 2
     center = _log_mean(variances, degrees).mean() - _log_mean(1, prior_degrees)
@@ -385,7 +406,7 @@ def _draw_priors(
     levels = center[:, None] + step[:, None] * np.arange(
         -5 * _STEPS_PER_ERROR, 5 * _STEPS_PER_ERROR + 1
     )
-    # A residual variance over s₀² has the F distribution with d_g and d₀ degrees of freedom.
+    # A residual variance divided by s₀² has the F distribution with d_g and d₀ degrees of freedom.
     ratios = halves / prior_halves * variances / np.exp(levels)[:, :, None]
     likelihood = (
         halves * np.log(ratios)
@@ -393,17 +414,18 @@ def _draw_priors(
         - special.betaln(halves, prior_halves)
     ).sum(axis=2)  # (prior degrees, levels)
 
+    # The prior is uniform in these weights, so a value of d₀ counts by the width of its interval.
     weights = prior_degrees / (prior_degrees + np.median(degrees))
     edges = np.concatenate([weights[:1], (weights[1:] + weights[:-1]) / 2, [1]])
     posterior = np.exp(likelihood - likelihood.max()) * (np.diff(edges) * step)[:, None]
     cumulative = np.cumsum(posterior)
     drawn = np.searchsorted(cumulative, rng.random(DRAWS) * cumulative[-1])
     row, level = np.unravel_index(drawn.clip(max=posterior.size - 1), posterior.shape)
-    # Within a step the distribution is nearly uniform.
+    # Within a step of log s₀², the distribution is nearly uniform.
     logarithms = levels[row, level] + step[row] * (rng.random(DRAWS) - 0.5)
     return prior_degrees[row][:, None], np.exp(logarithms)[:, None]
 
 
 def _log_mean(variances: ArrayLike, degrees: np.ndarray) -> np.ndarray:
-    """Return the logarithm of χ²-distributed variances, made unbiased: e_g."""
+    """Return e_g, the logarithm of χ²-distributed variances without its bias."""
     return np.asarray(np.log(variances) - special.digamma(degrees / 2) + np.log(degrees / 2))

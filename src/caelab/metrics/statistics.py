@@ -1,9 +1,9 @@
-"""Statistics that say how certain a number is. They need numpy and scipy, not torch.
+"""Statistics that say how certain a result is; they need NumPy and SciPy, not PyTorch.
 
-Three sources of variation are kept apart: the *seed* of a training (``mean_interval``, and
-``caelab.metrics.moderated`` for several networks), the *images* that an error is averaged over
-(``compare_pairs``) and the *architectures* of a study (the correlation). Where there are too few
-observations, an interval has no bounds; no function fails for that reason.
+Each function is about one source of variation: the *seed* of a training (``mean_interval``, and
+``caelab.metrics.moderated`` for several networks), the *images* over which an error is averaged
+(``compare_pairs``), or the *architectures* of a study (``correlation``). With too few observations
+an interval has no bounds, and no function raises an error for this reason.
 """
 
 import itertools
@@ -16,29 +16,29 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 CONFIDENCE = 0.95
-"""Share of the intervals that contain the truth, under the method's assumptions."""
+"""Share of all intervals that contain the true value, if the assumptions of the method hold."""
 
 MIN_ARCHITECTURES = 6
 """Fewest architectures for which a correlation gets an interval.
 
-With fewer, the percentile interval excludes 0 far too often where there is no correlation.
+With fewer, the percentile interval excludes 0 far too often although there is no correlation.
 """
 
 MIN_IMAGES = 6
 """Fewest images for which a comparison of models gets an interval.
 
-With fewer, the two-sided sign-flip test cannot reach 5%: its smallest p-value is 2 / 2⁵.
+With five images, the smallest possible p-value of the two-sided sign-flip test is 2 / 2⁵, above 5%.
 """
 
 _MAX_UNDEFINED_SHARE = 0.1
-"""Largest share of resamples without a correlation, which a constant variable does not have.
-If more resamples have none, there is no bootstrap interval."""
+"""Largest share of the bootstrap's resamples that may have no correlation, because one of the two
+properties is constant in the resample. If there are more, the interval has no bounds."""
 
 _TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
-"""Quantiles between which a ``CONFIDENCE`` interval lies."""
+"""Quantiles that are the bounds of a ``CONFIDENCE`` interval."""
 
 _NUMBERS_PER_BATCH = 4_000_000
-"""Random numbers drawn together by ``compare_pairs``; bounds its memory at about 100 MB."""
+"""Number of random numbers that ``compare_pairs`` draws at once, which take about 100 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class Interval:
     """An estimate with its confidence interval.
 
     Attributes:
-        estimate: The estimate itself; NaN where the data allow none.
+        estimate: The estimate; NaN if the data do not allow one.
         n: Number of independent observations: seeds, images or architectures.
         low: Lower bound of the ``CONFIDENCE`` interval; NaN with too few observations.
         high: Upper bound; NaN with too few observations.
@@ -71,7 +71,7 @@ class Interval:
         return 0 if self.undetermined else int(self.low > reference) - int(self.high < reference)
 
     def exponential(self) -> "Interval":
-        """Return the interval of exp(x) for this interval of x; infinite bounds count as none."""
+        """Return the interval of exp(x), if this is the interval of x; a bound can be infinite."""
         with np.errstate(over="ignore"):
             low, estimate, high = np.exp([self.low, self.estimate, self.high]).tolist()
         return Interval(low=low, estimate=estimate, high=high, n=self.n)
@@ -84,11 +84,11 @@ class PairedComparison:
     Attributes:
         first: Name of one model.
         second: Name of the other model.
-        difference: Mean error of ``first`` minus that of ``second``, with the bootstrap's
-            percentile interval over images; negative if ``first`` is better. The interval is not
+        difference: Mean error of ``first`` minus mean error of ``second``, negative if ``first`` is
+            better. The interval is the percentile interval of the bootstrap over images, not
             corrected for the number of pairs.
-        p_value: Two-sided p-value of the sign-flip test of no difference.
-        corrected: The p-value after Holm's correction for all pairs of the comparison.
+        p_value: Two-sided p-value of the sign-flip test, whose hypothesis is no difference.
+        corrected: The p-value after Holm's correction for the number of compared pairs.
     """
 
     first: str
@@ -99,13 +99,13 @@ class PairedComparison:
 
     @property
     def better(self) -> str | None:
-        """The better model's name.
+        """Name of the better model.
 
-        ``None`` if the interval covers 0 or the corrected test does not reject.
+        ``None`` if the interval contains 0, or if the corrected p-value is above 5%.
         """
         side = self.difference.side(0.0)
-        # Both must agree: the interval shows the size of the difference, and only the test is
-        # corrected for the number of pairs.
+        # Interval and test must agree: only the interval shows the size of the difference, and only
+        # the test is corrected for the number of pairs.
         if side == 0 or self.corrected > 1 - CONFIDENCE:
             return None
         return self.second if side > 0 else self.first
@@ -114,7 +114,8 @@ class PairedComparison:
 def mean_interval(values: Iterable[float]) -> Interval:
     """Return the mean with Student's t-interval.
 
-    It has no bounds for fewer than two values, and is NaN if a value is not finite.
+    The interval has no bounds for fewer than two values. The mean is NaN if there are no values, or
+    if a value is not finite.
 
     >>> mean_interval([1.0, 2.0, 3.0]).estimate
     2.0
@@ -138,23 +139,24 @@ def compare_pairs(
 ) -> tuple[PairedComparison, ...]:
     """Compare every two models by their errors on the same images.
 
-    The intervals come from resampling images (bootstrap, Efron 1979), the p-values from flipping
-    the sign of each image's difference at random, which leaves the distribution unchanged if the
-    models are alike (Fisher 1935). Both tell what other *images* would show, and nothing about
-    another seed of the training.
+    The intervals come from resampling the images (bootstrap, Efron 1979). The p-values come from
+    flipping the sign of each image's difference at random: if the models are equally good, this
+    does not change the distribution of the mean difference (Fisher 1935). Intervals and p-values
+    say what other *images* could show, and nothing about another seed of the training.
 
     Args:
         errors: Each model's error on every image, ``(N,)``, with the images in the same order.
         seed: Seed of the resamples and of the flips.
-        resamples: Number of resamples, and of flips. No p-value is below 1 / (resamples + 1).
+        resamples: Number of resamples, and number of times that all signs are flipped at random. No
+            p-value is below 1 / (resamples + 1).
 
     Returns:
         One comparison per pair, in the order of ``itertools.combinations``. With fewer than
         ``MIN_IMAGES`` images the intervals have no bounds.
 
     Raises:
-        ValueError: The models have errors of different numbers of images, or of none, or an error
-            is not finite.
+        ValueError: The models have different numbers of errors, or no errors, or an error is not
+            finite.
 
     >>> good, bad = np.linspace(0.1, 0.2, 50), np.linspace(0.1, 0.3, 50)
     >>> [pair.better for pair in compare_pairs({"good": good, "bad": bad}, resamples=500)]
@@ -190,7 +192,7 @@ def _differences(
     lengths = {len(values) for values in errors.values()}
     if len(lengths) > 1 or 0 in lengths:
         raise ValueError(
-            f"models compared in pairs need the same images, not {sorted(lengths)} of them"
+            f"compared models need errors of the same images, not of {sorted(lengths)} images"
         )
     table = {name: np.asarray(values, np.float64) for name, values in errors.items()}
     differences = np.stack([table[first] - table[second] for first, second in pairs], axis=1)
@@ -200,15 +202,15 @@ def _differences(
 
 
 def _resample(differences: np.ndarray, seed: int, resamples: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bounds of the mean differences ``(2, pairs)``, and their p-values ``(pairs,)``."""
+    """Return bounds ``(2, pairs)`` and p-values ``(pairs,)`` of the mean differences."""
     count, pairs = differences.shape
     observed = differences.mean(axis=0)
-    # A flip that gives exactly the observed mean counts as extreme, even if rounding makes it a
-    # little smaller.
+    # Signs that give exactly the observed mean count as extreme, even if rounding makes their mean
+    # a little smaller.
     threshold = np.abs(observed) - 1e-12 * np.abs(differences).mean(axis=0)
 
-    # All pairs share their resamples and flips. scipy's bootstrap and permutation test would draw
-    # new ones for each pair: ten models on 6,000 images would take two minutes, not 1.4 seconds.
+    # All pairs share resamples and signs. SciPy's bootstrap and permutation test would draw others
+    # for each pair: ten models on 6,000 images would take two minutes, not 1.4 seconds.
     bootstrap, flips = np.random.default_rng(seed).spawn(2)
     resampled: list[np.ndarray] = []
     extreme = np.zeros(pairs)
@@ -219,14 +221,14 @@ def _resample(differences: np.ndarray, seed: int, resamples: int) -> tuple[np.nd
         resampled.append(times @ differences / count)
         signs = flips.integers(0, 2, (rows, count), np.int8) * 2.0 - 1.0
         extreme += (np.abs(signs @ differences / count) >= threshold).sum(axis=0)
-    # The observed signs count as one of the flips. Otherwise a p-value could be 0, which a limited
-    # number of flips cannot show.
+    # The observed signs count as one of the random draws. Otherwise a p-value could be 0, which a
+    # limited number of draws cannot show.
     p_values = (extreme + 1) / (resamples + 1)
     return np.quantile(np.concatenate(resampled), _TAILS, axis=0), p_values
 
 
 def holm(p_values: Sequence[float] | np.ndarray) -> list[float]:
-    """Return p-values corrected for their number by Holm's step-down procedure (Holm 1979).
+    """Return p-values corrected for the number of tests by Holm's step-down procedure (Holm 1979).
 
     If every hypothesis with a corrected p-value of at most α is rejected, the probability of one or
     more false rejections is at most α.
@@ -234,13 +236,13 @@ def holm(p_values: Sequence[float] | np.ndarray) -> list[float]:
     >>> holm([0.01, 0.04])
     [0.02, 0.04]
     """
-    # scipy corrects for the false discovery rate only; statsmodels has Holm's procedure, and would
-    # bring pandas for it.
+    # SciPy only has corrections for the false discovery rate. statsmodels has Holm's procedure, but
+    # depends on pandas.
     values = np.asarray(p_values, np.float64)
     order = np.argsort(values, kind="stable")
     corrected = np.empty(len(values))
-    # The smallest p-value is multiplied by the number of tests, the next by one less. A larger
-    # p-value never becomes smaller than the one before it.
+    # The smallest p-value is multiplied by the number of tests, the next by one less, and so on. A
+    # corrected p-value is never smaller than the one before it.
     corrected[order] = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
     return list(map(float, corrected.clip(max=1)))
 
@@ -255,24 +257,25 @@ def correlation(
 ) -> Interval:
     """Return Spearman's rank correlation of two properties of architectures.
 
-    With covariates it is partial: the correlation of the residuals of the ranks of ``x`` and ``y``
-    after regression on those of the covariates. Ties share ranks.
+    With covariates the correlation is partial: the ranks of ``x`` and ``y`` are regressed on the
+    ranks of the covariates, and the residuals are correlated. Equal values share their mean rank.
 
     The interval is the percentile interval of the bootstrap over architectures (Efron 1979). The
-    architectures of a study are chosen, not drawn at random: the interval says how much the answer
-    depends on individual architectures of the study, and nothing about other architectures.
+    architectures of a study are chosen, not drawn at random. So the interval says how much the
+    result depends on individual architectures of the study, and nothing about other architectures.
 
     Args:
-        x: Values ``(N,)``.
-        y: Values ``(N,)``.
-        covariates: Further values, each ``(N,)``.
+        x: First property of each architecture, ``(N,)``.
+        y: Second property of each architecture, ``(N,)``.
+        covariates: Properties whose influence is removed, ``(N,)`` each.
         seed: Seed of the bootstrap.
         resamples: Number of the bootstrap's resamples.
 
     Returns:
-        The correlation in [−1, 1]. It is NaN if a variable is constant or is explained completely
-        by the covariates. The interval has no bounds if there are fewer values than
-        ``MIN_ARCHITECTURES`` plus the number of covariates.
+        The correlation in [−1, 1] with its interval. The correlation is NaN if ``x`` or ``y`` is
+        constant, or if the covariates explain one of them completely. The interval has no bounds if
+        N is below ``MIN_ARCHITECTURES`` plus the number of covariates, or if more than 10% of the
+        resamples have no correlation.
 
     >>> correlation([1, 2, 3, 4, 5, 6], [1, 4, 9, 16, 25, 36]).estimate
     1.0
@@ -283,11 +286,11 @@ def correlation(
     without_bounds = Interval(estimate=estimate, n=count)
     if count < MIN_ARCHITECTURES + len(covariates) or not math.isfinite(estimate):
         return without_bounds
-    # `scipy.stats.bootstrap` would warn of every interval that has resamples without a correlation.
+    # `scipy.stats.bootstrap` would warn whenever a resample has no correlation.
     drawn = np.random.default_rng(seed).integers(0, count, (resamples, count))
     values = _rank_correlation(table[drawn])
-    # A resample whose ranks are all equal has no correlation. Where that is frequent, a single
-    # architecture decides the result, and the other resamples would give too narrow an interval.
+    # A resample without different ranks has no correlation. If this is frequent, a single
+    # architecture decides the result, and the interval of the other resamples would be too narrow.
     values = values[np.isfinite(values)]
     if len(values) < (1 - _MAX_UNDEFINED_SHARE) * resamples:
         return without_bounds
@@ -296,16 +299,16 @@ def correlation(
 
 
 def pareto_front(costs: ArrayLike) -> np.ndarray:
-    """Return which rows are on the Pareto front when every column is to be small.
+    """Return which rows are on the Pareto front, if small values are better in every column.
 
-    A row is off the front if another is no larger in any column and smaller in one, or if it holds
-    a NaN. Equal rows are on it together.
+    A row is on the front unless it contains a NaN, or another row is smaller in one column and not
+    larger in any other. Equal rows do not exclude each other.
 
     Args:
-        costs: Costs ``(N, K)``.
+        costs: Costs, ``(N, K)``.
 
     Returns:
-        Booleans ``(N,)``.
+        True for each row on the front, ``(N,)``.
 
     >>> pareto_front([[1, 3], [2, 2], [2, 3]]).tolist()
     [True, True, False]
@@ -317,17 +320,18 @@ def pareto_front(costs: ArrayLike) -> np.ndarray:
 
 
 def _rank_correlation(table: np.ndarray) -> np.ndarray:
-    """Correlate the first two columns' ranks, given the others', ``(…, N, columns)`` → ``(…,)``.
+    """Return the rank correlation of the first two columns, given the other columns.
 
-    The correlation is NaN where the others explain one of the first two columns completely.
+    ``table`` is ``(…, N, columns)``, and the result ``(…,)``. It is NaN if one of the first two
+    columns is constant, or if the other columns explain it completely.
     """
     ranks = stats.rankdata(table, axis=-2)
     centered = ranks - ranks.mean(axis=-2, keepdims=True)
     pair, covariates = centered[..., :2], centered[..., 2:]
-    # The pseudoinverse also works where covariates depend on each other.
+    # The pseudoinverse also works if covariates are linearly dependent.
     residuals = pair - covariates @ (np.linalg.pinv(covariates, rcond=1e-9) @ pair)
     lengths = np.linalg.norm(residuals, axis=-2)
-    # If the residuals are only rounding errors, the covariates explain the column completely.
+    # If a residual is only rounding error, the covariates explain the column completely.
     lengths[lengths <= 1e-9 * np.linalg.norm(pair, axis=-2)] = math.nan
     correlation = (residuals[..., 0] * residuals[..., 1]).sum(-1) / lengths.prod(-1)
     return np.asarray(correlation.clip(-1, 1))

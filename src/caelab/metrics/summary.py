@@ -1,17 +1,17 @@
-"""PSNR, and the error numbers of a result, without PyTorch."""
+"""PSNR, and the mean errors that a result states. PyTorch is not needed."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
 def psnr(mse: ArrayLike) -> NDArray[np.float64]:
-    """Return the peak signal-to-noise ratio in dB of values in [0, 1]: −10·log10(MSE).
+    """Return the peak signal-to-noise ratio for values in [0, 1], −10·log10(MSE), in dB.
 
     Args:
         mse: Mean squared errors on [0, 1], of any shape.
 
     Returns:
-        PSNR in dB of the same shape, higher is better; infinite where the MSE is 0.
+        PSNR in dB, of the same shape; higher is better. It is infinite where the MSE is 0.
 
     >>> psnr([0.01, 0.0]).tolist()
     [20.0, inf]
@@ -25,12 +25,12 @@ def summarize_errors(mse: np.ndarray, **others: np.ndarray) -> dict[str, float |
 
     Args:
         mse: Each image's mean squared error on [0, 1], ``(N,)``.
-        **others: Further metrics of each image by name, ``(N,)``.
+        **others: Values of further metrics by name, one per image, ``(N,)`` each.
 
     Returns:
-        ``mse``, the mean over images; ``psnr`` in dB, the mean of the images' PSNR;
-        ``psnr_of_mean`` in dB, the PSNR of ``mse``; ``n``, the number of images; and the mean of
-        every other metric.
+        ``mse``, the mean over images; ``psnr``, the mean of the images' PSNR in dB;
+        ``psnr_of_mean``, the PSNR of ``mse`` in dB; ``n``, the number of images; and the mean of
+        each other metric, under its name.
 
     >>> summarize_errors(np.array([0.1, 0.001]))["psnr"]
     20.0
