@@ -1,1 +1,1 @@
-"""The commands, one module each; ``caelab.cli`` imports a command when it is called."""
+"""The commands of the command line; ``caelab.cli`` imports a command's module when it is called."""

@@ -1,4 +1,4 @@
-"""``caelab app``: the page in the browser."""
+"""``caelab app``: serve a page for the browser, with pictures, networks, codes and runs."""
 
 import contextlib
 import socket
@@ -14,7 +14,7 @@ from caelab.errors import InputError, missing_extra
 from caelab.files import temporary_folder
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-"""Names of this machine for itself."""
+"""Addresses by which a browser on this machine reaches it."""
 
 
 @documented_command("app", "caelab app --open", "caelab app --port 8080 --runs runs")
@@ -29,22 +29,24 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Address at which others reach the page, such as 0.0.0.0 for all of this machine's.",
+    help="Address of this machine that serves the page. With 0.0.0.0, which means all addresses,"
+    " other machines can open the page, too.",
 )
 @click.option(
     "--allow-origin",
     "origins",
     multiple=True,
     metavar="URL",
-    help="Address of a public server that passes requests on to this page; may be repeated.",
+    help="Address of a public server that passes requests on to this page. Repeat the option for"
+    " several servers.",
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
 @runs_option
 def command(port: int, host: str, origins: tuple[str, ...], open_page: bool, runs: Path) -> None:
     """Open a page in the browser: restore pictures, understand networks, look into codes, train.
 
-    The page is for this machine alone unless --host says otherwise. It asks no other server for
-    anything. Ctrl-C stops it.
+    Only this machine can open the page, unless --host is another address. The page loads nothing
+    from the internet. Ctrl-C stops the command.
     """
     try:
         import uvicorn
@@ -75,8 +77,12 @@ def command(port: int, host: str, origins: tuple[str, ...], open_page: bool, run
 def _listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens at an address.
 
+    Args:
+        host: Name or IP address of this machine.
+        port: Port; 0 takes a free one.
+
     Raises:
-        InputError: The port is taken, or there is no such address.
+        InputError: The port is taken, or this machine has no such address.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:

@@ -1,4 +1,4 @@
-"""``caelab colorize``: colors for gray pictures of any size."""
+"""``caelab colorize``: color gray pictures of any size."""
 
 from functools import partial
 from typing import Any
@@ -21,19 +21,21 @@ from caelab.processors import default_threads
 @click.option(
     "--scale",
     metavar="N,N",
-    help="Shorter sides in pixels at which the network sees a picture; its answers are averaged."
-    "  [default: those in the model's card, or 1.5 times the side of its training images]",
+    help="Shorter sides in pixels to which a picture is reduced for the network. With several, the"
+    " predicted colors are averaged.  [default: the scales in the model's card, or 1.5 times the"
+    " side of the model's training images]",
 )
 @click.option(
     "--saturation",
     type=click.FloatRange(0, 10),
-    help="Factor for the colors: with larger ones they are livelier, and mistakes are, too."
-    "  [default: that in the model's card, or 1]",
+    help="Factor of the colors' strength. Above 1, colors are stronger, and wrong colors are more"
+    " visible, too.  [default: the factor in the model's card, or 1]",
 )
 @click.option(
     "--variants",
     type=click.IntRange(1),
-    help="Number of plausible results for each picture; the model must predict bins.",
+    help="Number of different results for each picture, drawn at random. The model must be trained"
+    " with --target bins.",
 )
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the variants."
@@ -41,16 +43,17 @@ from caelab.processors import default_threads
 def command(scale: str | None, saturation: float | None, **options: Any) -> None:
     """Color PICTURES: files, folders, patterns, or - for standard input and output.
 
-    Sharpness and brightness stay: the luminance of the result is that of the picture. Colors that
-    the picture has are ignored. File format, metadata, color profile, transparency, 16 bits and
-    all pages are kept where the format has them.
+    The result has the same luminance as the picture, so that sharpness and brightness do not
+    change. Colors in the picture are ignored. File format, metadata, color profile, transparency,
+    16 bits and all pages are kept if the file format has them.
 
     \f
 
     Args:
-        scale: Scale of the picture that the network sees.
+        scale: Shorter sides for the network in pixels, separated by commas; ``None`` for the
+            model's.
         saturation: Factor of the chroma; ``None`` for the model's.
-        options: Options of pictures, as ``picture_command`` declares them, and of the variants.
+        options: ``variants``, ``seed``, and the options that ``picture_command`` declares.
     """
     from caelab.pictures.colorize import colorize
     from caelab.pictures.comparison import compare_colors
@@ -59,13 +62,18 @@ def command(scale: str | None, saturation: float | None, **options: Any) -> None
         colorize,
         scales=_read_scales(scale),
         saturation=saturation,
-        # As many for merging the colors at full size as the network has by default.
+        # Merging the colors at full size uses as many threads as the network.
         threads=options["threads"] or default_threads(),
     )
     process_pictures("colorize", process, compare_colors, options)
 
 
 def _read_scales(text: str | None) -> tuple[int, ...] | None:
+    """Return the numbers of pixels in a text such as ``"32,64"``; ``None`` for no text.
+
+    Raises:
+        InputError: The text holds something else than whole numbers from 1 to 1024.
+    """
     if text is None:
         return None
     scales = tuple(int(part) if part.isdecimal() else 0 for part in text.split(","))

@@ -1,4 +1,4 @@
-"""``caelab compare``: runs in pairs on the same test images."""
+"""``caelab compare``: compare the errors of runs on the same test images."""
 
 import dataclasses
 from pathlib import Path
@@ -12,7 +12,7 @@ from caelab.commands.output import PATH, echo, json_option, print_json, table
 if TYPE_CHECKING:
     from caelab.report.comparison import Comparison
 
-# Said each time, because an interval over images is easily taken for one over trainings.
+# Readers may think that the intervals also hold for other trainings, so this note is always shown.
 CAUTION = (
     "the intervals and p-values hold for other images; another seed of the training may differ more"
 )
@@ -27,35 +27,35 @@ CAUTION = (
     default="mse",
     show_default=True,
     metavar="NAME",
-    help="What to compare: mse, psnr, or another metric of the runs.",
+    help="Metric to compare: mse, psnr, or another metric that the runs were measured by.",
 )
 @click.option(
     "--picture",
     type=PATH,
     metavar="FILE",
-    help="Draw the test images on which the runs differ most, as PNG or SVG.",
+    help="Draw the test images on which the runs differ most to this file, PNG or SVG.",
 )
 @click.option(
     "--data",
     metavar="TEXT",
-    help="Source of the images in the picture.  [default: that of the runs]",
+    help="Source of the images for --picture.  [default: the source of the runs]",
 )
 @json_option
 def command(
     runs: tuple[Path, ...], metric: str, picture: Path | None, data: str | None, as_json: bool
 ) -> None:
-    """Compare finished runs, every two of them, image by image on their test images.
+    """Compare every two of the finished runs RUN by their errors on each test image.
 
-    The difference of two means comes with its 95% interval over images (bootstrap) and a p-value
-    (sign flips) that is corrected for the number of pairs (Holm).
+    For each pair, the command prints the mean difference, its 95% confidence interval over images
+    (bootstrap), and a p-value (sign-flip test) that is corrected for the number of pairs (Holm).
 
     \f
 
     Args:
         runs: Run directories, two or more.
-        metric: Name of the error that is compared.
+        metric: Name of the metric to compare.
         picture: File for a picture of the test images on which the runs differ most.
-        data: Source of the images in the picture, where it is not that of the runs.
+        data: Source of the images in the picture; ``None`` for the source of the runs.
         as_json: Print JSON.
     """
     from caelab.report.comparison import compare_runs, draw_differences
@@ -65,7 +65,7 @@ def command(
         draw_differences(comparison, picture, data=data)
     notes = [CAUTION]
     if len(comparison.degradations) > 1:
-        # Allowed, as a colorizer and a denoiser may share test images; but seldom meant.
+        # A colorizer and a denoiser may be compared on the same test images, but few users want it.
         undone = ", ".join(comparison.degradations)
         notes.append(f"the networks undo different degradations: {undone}")
     if as_json:
@@ -88,7 +88,7 @@ def _document(comparison: "Comparison") -> dict[str, object]:
                 "path": str(run.directory.path),
                 "network": run.description.text,
                 "seed": run.config.seed,
-                # JSON knows Python's numbers, not those of NumPy.
+                # The JSON encoder refuses NumPy's numbers.
                 "mean": float(comparison.values[name].mean()),
                 "n": len(comparison.values[name]),
             }
@@ -121,7 +121,7 @@ def _means(comparison: "Comparison") -> str:
 
 
 def _numbers(comparison: "Comparison") -> dict[str, str]:
-    """Return short names of the runs: those of folders would make rows of a hundred characters."""
+    """Return short names of the runs, #1, #2, …, because names of folders make rows too long."""
     return {name: f"#{number}" for number, name in enumerate(comparison.runs, 1)}
 
 
@@ -129,7 +129,7 @@ def _differences(comparison: "Comparison") -> str:
     rows, numbers = [], _numbers(comparison)
     for pair in comparison.pairs:
         low, high = pair.difference.low, pair.difference.high
-        # Few images have no interval: a bound from them would be invented.
+        # A few images say too little about other images for an interval.
         few = pair.difference.undetermined
         interval = "too few images" if few else f"{low:+.6f} to {high:+.6f}"
         winner = comparison.winner(pair)

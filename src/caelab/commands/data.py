@@ -1,4 +1,4 @@
-"""``caelab data``: the images on which a run would be trained."""
+"""``caelab data``: describe the images on which a run would be trained."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -14,15 +14,15 @@ from caelab.commands.output import PATH, echo, json_option, print_json
 @click.option(
     "--sheet",
     type=PATH,
-    help="File (.png) for a contact sheet of some images.",
+    help="File (PNG or SVG) for a picture that shows some images of each class.",
 )
 @json_option
 @run_options("data")
-@run_options("size", usual="that of arrays; 32 for pictures")
-@run_options("channels", usual="those of arrays; 3 for pictures")
+@run_options("size", usual="the arrays' own size, or 32 for pictures")
+@run_options("channels", usual="the arrays' own number, or 3 for pictures")
 @run_options("split", "split_seed")
 def command(sheet: Path | None, as_json: bool, **options: str | int | None) -> None:
-    """Describe the images: source, counts, channel statistics, duplicates across the split."""
+    """Describe the images: source, counts, channel statistics, and duplicates between parts."""
     from caelab.data.load import load_images
     from caelab.data.size import sides
     from caelab.data.split import split_images

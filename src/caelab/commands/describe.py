@@ -1,4 +1,4 @@
-"""``caelab describe``: the layers of a network, without torch."""
+"""``caelab describe``: print the layers of a network, without importing PyTorch."""
 
 import click
 
@@ -10,15 +10,15 @@ from caelab.networks import LayerKind, NetworkError, describe, parse
 from caelab.networks.describe import require_image_output
 
 MAX_SIDE = 65536
-"""Largest side of an image that is described, in pixels; nothing is computed on it."""
+"""Largest side of the input in pixels; it may be large because no image is computed."""
 
 
 class DescribeCommand(HelpCommand):
-    """Command whose help lists the layers of the network language, plug-ins included."""
+    """Command whose help lists the layers of the network language, also those of plug-ins."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the layers, then the examples."""
-        # Only now, because this loads the plug-ins, whose layers are listed, too.
+        """Write a section of layers before the examples."""
+        # Iterating over the registry loads the plug-ins, which only this help needs.
         kinds = LayerKind.registry.values()
         with formatter.section("Layers (N: a number; parts in brackets are optional)"):
             formatter.write_dl([(kind.usage(), kind.help) for kind in kinds], col_max=20)
@@ -51,8 +51,8 @@ def command(network: str, size: str, channels: int, as_json: bool) -> None:
     """Print the layers of NETWORK: shapes, sizes, weights, multiply-accumulates, receptive fields.
 
     NETWORK is a text such as 'conv8 pool conv16 | up conv3', or the name of a preset such as
-    reference. The code is the representation at '|'; the narrowest representation is the smallest.
-    Both are printed, because "size of the latent representation" can mean either.
+    reference. The code is the representation at '|'. The narrowest is the smallest representation
+    that all information passes through. "Size of the latent representation" can mean either.
 
     \f
 
@@ -78,7 +78,7 @@ def command(network: str, size: str, channels: int, as_json: bool) -> None:
             " network's text."
         ) from None
     description = describe(tree, channels=channels, size=(height, width))
-    # Only if pixels are left over: an encoder, for example, has a smaller output on purpose.
+    # A smaller output is a mistake only if a layer drops pixels; an encoder has one on purpose.
     if any(row.remainder for row in description.rows):
         try:
             require_image_output(description, channels=description.output[0])

@@ -1,4 +1,4 @@
-"""``caelab evaluate``: a run or a weights file on other data."""
+"""``caelab evaluate``: measure a run, a shipped model or a weights file on other data."""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ from caelab.commands.output import echo, json_option, print_errors, print_json
 @click.option(
     "--baseline-data",
     metavar="DATA",
-    help="Data on which baselines are fitted, as in --data.  [default: the same data]",
+    help="Source of the images that baselines are fitted to, as in --data."
+    "  [default: the measured data]",
 )
 @json_option
 @run_options("data", "size", "split", "split_seed", usual="as in training")
@@ -46,8 +47,8 @@ def command(
 
     Args:
         target: Run directory, shipped model or weights file.
-        part: Part of the split: train, validation, test, or all of them.
-        baseline_data: Images that the baselines are fitted to.
+        part: Part of the split: train, validation or test; or all of them.
+        baseline_data: Source of the images that the baselines are fitted to.
         as_json: Print JSON.
         options: Options of a run, as ``options`` declares them.
     """
@@ -59,7 +60,7 @@ def command(
     chosen = given_options(options)
     shipped = shipped_models().get(target)
     if shipped is not None:
-        # In another split of its own data, it would be tested on images that it was trained on.
+        # The model's own split is kept, because another one would test it on training images.
         data = migrate_config(shipped.card["config"])["data"]
         if "source" in chosen.get("data", {}):
             data = {"size": data["size"]}

@@ -1,4 +1,4 @@
-"""``caelab export``: a model as ONNX."""
+"""``caelab export``: write a model in ONNX format."""
 
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from caelab.errors import InputError
 def command(model: str, file: Path, *, force: bool, as_json: bool) -> None:
     """Write MODEL (a shipped model, a run directory or a weights file) to FILE in ONNX format.
 
-    The graph takes any number of images in [0, 1] of any size; it contains the normalization and
-    the steps after the network. Its results are compared with PyTorch's for several shapes first.
+    The ONNX model takes any number of images of any size, with pixels in [0, 1]. It includes the
+    normalization and the steps after the network. The command compares its results with PyTorch's
+    for several sizes before it writes FILE.
 
     \f
 
@@ -31,7 +32,7 @@ def command(model: str, file: Path, *, force: bool, as_json: bool) -> None:
     from caelab.pictures.encode import refuse_existing
     from caelab.pictures.model_files import find_model
 
-    # Names are checked before PyTorch is imported, which takes seconds.
+    # Wrong names are refused before PyTorch is imported, because the import takes seconds.
     weights = find_model(model)
     if weights.suffix == ".onnx":
         raise InputError(f"{weights} is an ONNX file already.")

@@ -1,4 +1,4 @@
-"""``caelab glossary``: the terms of the field in plain words."""
+"""``caelab glossary``: explain terms of the field in plain words."""
 
 import dataclasses
 import textwrap

@@ -1,4 +1,4 @@
-"""Help of the commands: options in groups, the most used first, and examples at the end."""
+"""The help of the commands: options in groups, the most used ones first, then examples."""
 
 import re
 import textwrap
@@ -8,18 +8,18 @@ from typing import Any
 import click
 
 SHORT = 12
-"""Number of options of a run up to which ``--help`` explains them all."""
+"""Largest number of options of a run that ``--help`` explains all."""
 
 HELP_ALL = "caelab.help_all"
 """Key in the context's ``meta`` that is set by ``--help-all``."""
 
 
 class HelpCommand(click.Command):
-    """Command whose help ends with examples and stays short where it has many options.
+    """Command whose help ends with examples and stays short even if it has many options.
 
-    An option that sets a parameter of a run has a ``group``, its heading in the help. If there are
-    many of them, ``--help`` explains those that are ``common`` and names the others, and
-    ``--help-all`` explains all of them.
+    Each option that sets a parameter of a run has a ``group``, which is its heading in the help. If
+    a command has more than ``SHORT`` such options, ``--help`` explains only the ``common`` ones and
+    names the others, and ``--help-all`` explains all.
 
     Args:
         examples: Complete command lines.
@@ -28,13 +28,13 @@ class HelpCommand(click.Command):
     def __init__(self, *args: Any, examples: tuple[str, ...], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.examples = examples
-        # Some commands have about 36 options of a run, which is too much for one screen.
+        # Some commands have about 36 options of a run, more than one screen can explain.
         self.short = sum(hasattr(option, "group") for option in self.params) > SHORT
         if self.short:
             show_all = click.option(
                 "--help-all",
                 is_flag=True,
-                # Eager options work without the arguments that the command requires.
+                # An eager option works even if required arguments are missing.
                 is_eager=True,
                 expose_value=False,
                 callback=_show_all,
@@ -43,7 +43,7 @@ class HelpCommand(click.Command):
             show_all(self)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, group by group."""
+        """Write the options in groups, and name the options that are not explained."""
         short = self.short and HELP_ALL not in ctx.meta
         explained: dict[str, list[tuple[str, str]]] = {}
         named: dict[str, list[str]] = {}
@@ -60,7 +60,7 @@ class HelpCommand(click.Command):
                 explained.setdefault(group, []).append(_in_words(*record))
         for heading, records in explained.items():
             with formatter.section(heading):
-                # A longer flag is on a separate line, so that the explanations keep their width.
+                # Flags longer than the column get their own line, so that explanations stay wide.
                 formatter.write_dl(records, col_max=26)
         if named:
             with formatter.section("Options of a run, explained by --help-all"):
@@ -97,14 +97,19 @@ def documented_command(
 
 
 def _in_words(flags: str, text: str) -> tuple[str, str]:
-    """Return an option's record with click's range of a number, such as ``x>=1``, in words."""
+    """Return an option's line of help with ranges such as ``x>=1`` in words: "at least 1".
+
+    Args:
+        flags: Flags of the option and the name of its value.
+        text: Explanation of the option.
+    """
     text = re.sub(r"([\d.]+)<=x<=([\d.]+)", r"from \1 to \2", text)
     return re.sub(r" RANGE\b", "", flags), re.sub(r"\bx>=([\d.]+)", r"at least \1", text)
 
 
 def _show_all(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
-        # Stored in the context, because the command object is used for later calls, too.
+        # The context belongs to one call; the command object would keep the mark for later calls.
         ctx.meta[HELP_ALL] = True
         click.echo(ctx.get_help())
         ctx.exit()

@@ -1,4 +1,4 @@
-"""``caelab lab``: all exercises, then the report."""
+"""``caelab lab``: run the three exercises, then write the report."""
 
 import shlex
 from pathlib import Path
@@ -21,7 +21,8 @@ from caelab.commands.report_output import report_options, show_report
     "--budget",
     "budget_name",
     type=click.Choice(["quick", "standard", "full"]),
-    help="4 minutes, 35 minutes, or a night.  [default: standard with CIFAR-10, or else quick]",
+    help="Duration: quick takes 4 minutes, standard 35 minutes, full a night.  [default: standard"
+    " with CIFAR-10, or else quick]",
 )
 @click.option(
     "--out",
@@ -50,19 +51,18 @@ def command(
 ) -> None:
     """Run the three exercises, then write the report.
 
-    They are the reference network, other architectures, and colors for gray images. Every run is a
-    run directory like those of `caelab train`. If interrupted, run the same command again: it
-    resumes. A larger budget reuses the runs of a smaller one, where both train them alike. The
-    report is written from the run directories: report.html, which needs nothing else, report.md and
-    results.json.
+    The exercises are the reference network, other architectures, and colors for gray images. Every
+    run has a run directory like that of `caelab train`. If interrupted, run the same command again:
+    it resumes. A larger budget reuses those runs of a smaller budget that have the same parameters.
+    The report consists of report.html, which needs no other file, report.md and results.json.
 
     \f
 
     Args:
-        budget_name: Name of the budget; by default chosen for the device.
+        budget_name: Name of the budget; ``None`` chooses it by the images.
         out: Folder of the report.
         runs: Folder of the run directories.
-        language: Folder of the report's templates.
+        language: Language of the report, ``en`` or ``de``.
         open_report: Open the report in a browser.
         pdf: Print the report to a file.
         dry_run: Print the runs and train none.
@@ -76,7 +76,7 @@ def command(
     from caelab.report.language import read_language
     from caelab.report.report import write_report
 
-    # Checked first, so that an hour of training does not end with an unknown language.
+    # An unknown language is refused now, not after an hour of training.
     read_language(language)
     base = make_config(given_options(options))
     echo("looking at the images, and timing the networks …", err=True)

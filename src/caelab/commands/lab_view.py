@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def plan_text(progress: "LabProgress") -> str:
-    """Return what the lab would train, on which images, and how long that takes."""
+    """Return a text that says what the lab would train, on which images, and for how long."""
     from caelab.report.render_markdown import render_lines
 
     source, budget = progress.images.source, progress.budget
@@ -41,6 +41,7 @@ def live_lab_view(
 
 
 def _line(progress: "LabProgress") -> str:
+    """Return a line about the latest event for a log, or an empty text."""
     stage = progress.current
     if stage is None:
         return ""
@@ -62,7 +63,7 @@ def _text(progress: "LabProgress") -> str:
 
 
 def _running(progress: "LabProgress") -> str:
-    """Return what is being trained, with the last epoch in its run directory."""
+    """Return a line about the run that is being trained, with its last finished epoch."""
     from caelab.experiments.run_directory import RunDirectory
 
     stage = progress.current

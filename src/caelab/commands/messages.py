@@ -1,4 +1,4 @@
-"""Convert messages of the library, which name parameters, to those of the command line."""
+"""Convert messages of the library for the command line: options instead of parameters."""
 
 import logging
 import re
@@ -7,41 +7,41 @@ import click
 
 from caelab.errors import alternatives, printable_lines
 
-# Without blanks and hyphens, so that commands in backticks stay as they are.
+# Commands in backticks have blanks or hyphens, so this pattern does not match them.
 PARAMETER = re.compile(r"`([a-z_]+(?:\.[a-z_]+)*)`")
 """Name of a parameter in a message of the library, such as ```loss.kind```."""
 
 
 def with_flags(message: str, command: click.Command | None = None) -> str:
-    """Replace the parameters that a message names in backticks by the options of a command.
+    """Replace parameters in backticks in a message by the options of a command.
 
     Args:
         message: Message of the library, such as "`size` 0: should be at least 1".
         command: Command whose options are named; by default the one that is running.
 
     Returns:
-        The message, such as "--size 0: should be at least 1". A name that is no parameter of the
-        command stays as it is.
+        The message, such as "--size 0: should be at least 1". Names that are no parameters of the
+        command stay unchanged.
     """
     if command is None:
         context = click.get_current_context(silent=True)
         command = context.command if context else None
     flags = {
-        # The last spelling is the long one, as in `-o, --output`.
+        # The last flag is the long one, such as `--output` of `-o, --output`.
         name: option.opts[-1]
         for option in (command.params if command else [])
         if isinstance(option, click.Option)
         for name in (option.name, *getattr(option, "parameters", ()))
     }
-    # An option of all commands stands before the command.
+    # This option belongs to `caelab` itself, so it is written before the command's name.
     flags["max_memory"] = "caelab --max-memory"
     return PARAMETER.sub(lambda found: flags.get(found[1], found[0]), message)
 
 
 def usage_message(error: click.UsageError) -> str:
-    """Return what an error of click says, in the style of the library's messages.
+    """Return the message of a click error in the style of the library's messages.
 
-    A wrong value reads "--size 0: should be a whole number from 1 to 65536".
+    For a wrong value, it is such as "--size 0: should be a whole number from 1 to 65536".
     """
     if isinstance(error, click.MissingParameter) and error.param and error.ctx:
         usage = error.ctx.get_usage().removeprefix("Usage: ")
@@ -61,10 +61,10 @@ def _name(param: click.Parameter) -> str:
 
 
 def _expected(param: click.Parameter) -> str:
-    """Return which values an option or argument takes; empty if its type does not say it."""
+    """Return a phrase for the values of an option or argument; empty if they are unknown."""
     kind = param.type
     if isinstance(kind, click.Choice):
-        # The metavar leaves out names that are known but no longer used.
+        # Unlike the choices, the metavar does not include old names, which are only recognized.
         return alternatives((param.metavar or "|".join(kind.choices)).strip("[]").split("|"))
     if not isinstance(kind, type(click.INT) | type(click.FLOAT)):
         return ""
@@ -83,7 +83,7 @@ class NoteHandler(logging.Handler):
         self._shown: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Show a warning that was not shown before."""
+        """Show the warning, unless it was shown before."""
         message = printable_lines(record.getMessage())
         # All runs of a study may log the same warning.
         if message not in self._shown:

@@ -1,4 +1,4 @@
-"""``caelab models``: the models that ship."""
+"""``caelab models``: list the models that come with caelab, or add one."""
 
 import math
 from pathlib import Path
@@ -36,24 +36,24 @@ COLUMNS = {
     "--add",
     nargs=2,
     metavar="RUN NAME",
-    help="Add the model of a finished run under a name.",
+    help="Add the model of the finished run RUN under the name NAME.",
 )
 @click.option(
-    "--onnx/--no-onnx", default=True, show_default=True, help="With --add: add an ONNX file, too."
+    "--onnx/--no-onnx", default=True, show_default=True, help="With --add: also add an ONNX file."
 )
 @click.option("--force", is_flag=True, help="With --add: replace the model of that name.")
 @json_option
 def command(
     name: str | None, add: tuple[str, str] | None, *, onnx: bool, force: bool, as_json: bool
 ) -> None:
-    """List the models that ship, or print the card of the one called NAME.
+    """List the models that come with caelab, or print the card of the model NAME.
 
     \f
 
     Args:
         name: Name of a shipped model; ``None`` lists all.
-        add: Name and run directory of a model to add.
-        onnx: Add the ONNX file, too.
+        add: Run directory and name of a model to add.
+        onnx: Also add an ONNX file.
         force: Replace a model of this name.
         as_json: Print JSON.
     """
@@ -86,7 +86,7 @@ def command(
 
 def _best_baseline(model: "ShippedModel") -> tuple[float | None, str]:
     """Return the largest PSNR of the mean error among the baselines, and that baseline's name."""
-    # JSON has no infinity, so the value is missing for a baseline without any error.
+    # A baseline without any error has an infinite PSNR, which JSON stores as `null`.
     found = [
         (math.inf if errors["psnr_of_mean"] is None else errors["psnr_of_mean"], name)
         for name, errors in model.card["baselines"].items()

@@ -14,11 +14,9 @@ from caelab.training.config import KindName
 
 FunctionT = typing.TypeVar("FunctionT", bound=Callable[..., Any])
 
-# One list of words is easier to write than three options.
 TEST_TIME = tuple(name for name in PARAMETERS if name.startswith("tta_"))
-"""Parameters that the one option ``--tta`` sets."""
+"""Parameters that are all set by the option ``--tta``, because one list is easier to write."""
 
-# By table, so that a new parameter in a table needs no entry here.
 GROUPS: Mapping[str, str] = {
     "data": "Data",
     "start": "Network",
@@ -38,7 +36,7 @@ GROUPS: Mapping[str, str] = {
     "device": "Hardware",
     "precision": "Hardware",
 }
-"""Heading in the help for each table or single value of the configuration."""
+"""Heading in the help for the options of each table or single value of the configuration."""
 
 COMMON = (
     "data",
@@ -52,7 +50,7 @@ COMMON = (
     "start_run",
     "device",
 )
-"""Options that people use most."""
+"""Options that ``caelab train --help`` explains, because users need them most."""
 
 ALL = tuple(
     dict.fromkeys(
@@ -62,23 +60,23 @@ ALL = tuple(
         if parameter.path[0] == table and name != "start_fingerprint"
     )
 )
-"""Options of a run, in the order of the help; the network is an argument.
+"""Options of a run, in the order of the help.
 
-The fingerprint of what training starts with is read, and nothing to choose.
+The network is missing because it is an argument, and ``start_fingerprint`` because it is computed.
 """
 
 BOUNDS: Mapping[str, str] = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 """Words for the constraints of a parameter in the help."""
 
 METAVARS: Mapping[str, str] = {"start_weights": "MODEL", "start_run": "RUN"}
-"""What the help calls the values of options whose type says little."""
+"""Names of values in the help, for options whose type does not say enough."""
 
 TEST_TIME_HELP = (
-    "Test-time augmentation: average the outputs for the image and for changed copies of it: flip"
-    " (mirrored), shiftN (moved by N pixels), scale (enlarged by a quarter), joined by commas, or"
-    " none."
+    "Test-time augmentation: average the outputs for the image and for changed copies of it."
+    " LIST is none, or some of flip (mirrored), shiftN (moved by N pixels) and scale (enlarged by a"
+    " quarter), separated by commas."
 )
-# A comma must be followed by another word.
+# `(?=\w)` refuses a comma at the end.
 TEST_TIME_LIST = re.compile(r"none|(?:(?:flip|scale|shift(\d+))(?:,(?=\w)|$))+")
 
 OLD_FLAGS: Mapping[str, str] = {
@@ -89,16 +87,16 @@ OLD_FLAGS: Mapping[str, str] = {
     "--no-average-flips": "--tta none",
     "--no-average-enlarged": "--tta none",
 }
-"""Options of version 0.1 that are not just an old name of a parameter, and their replacements."""
+"""Replacements of version 0.1's options that are no longer a parameter of their own."""
 
 
 class RunOption(click.Option):
-    """Option that sets a parameter of a run, or all those of test-time augmentation.
+    """Option that sets a parameter of a run, or all parameters of test-time augmentation.
 
     Args:
-        names: Short name of the parameter, or ``"tta"``.
+        names: A single name: the short name of the parameter, or ``"tta"``.
         usual: Default that the help shows instead of the parameter's default.
-        common: ``--help`` explains the option even if there are many.
+        common: Explain the option in ``--help`` even if the command has many options.
     """
 
     def __init__(self, names: Sequence[str], *, usual: str | None, common: bool) -> None:
@@ -107,7 +105,7 @@ class RunOption(click.Option):
         field, flag = parameters[0].field, flag_of(name)
         text, default = field.description, field.default
         kind: Any = field.annotation
-        # The first argument of an optional or annotated type is the type of its values.
+        # The first argument of `X | None` or `Annotated[X, …]` is the type X of the values.
         while typing.get_origin(kind) not in (None, Literal):
             kind = typing.get_args(kind)[0]
         registries = [each.registry for each in field.metadata if isinstance(each, KindName)]
@@ -120,17 +118,17 @@ class RunOption(click.Option):
             details["metavar"] = METAVARS[name]
         elif kind is bool:
             flag, default, details = f"{flag}/--no-{flag[2:]}", "on" if default else "off", {}
-        # Some explanations already say what happens if the option is not given.
+        # Some descriptions already explain the default, with the words "not given".
         stated = usual is None and "not given" in str(text)
         notes = [] if stated else [f"default: {usual or ('none' if default is None else default)}"]
-        # The configuration checks these, so that files and options have the same messages.
+        # Click does not check these bounds. The configuration does, also for values in files.
         notes += [
             f"{words} {getattr(constraint, bound)}"
             for constraint in field.metadata
             for bound, words in BOUNDS.items()
             if hasattr(constraint, bound)
         ]
-        # Without the default `None`, click would treat a flag that is not given as off.
+        # With the default `None`, a flag that is not given differs from a flag that is off.
         super().__init__(
             [name, flag],
             default=None,
@@ -140,12 +138,12 @@ class RunOption(click.Option):
         self.common = common
         self.group = GROUPS[parameters[0].path[0]]
         self.parameters = [parameter.dotted for parameter in parameters]
-        """Names in messages of the library in whose place the command line writes this option."""
+        """Parameters in the library's messages that :func:`with_flags` replaces by this option."""
 
     def make_metavar(self, *args: Any, **kwargs: Any) -> str:
-        """Return the names that the option takes, those of plug-ins included."""
-        # Plug-ins are loaded after this command has been imported, so their names are known only
-        # now. The configuration checks the name, because it also knows the names of version 0.1.
+        """Return the names that the option takes, also those of plug-ins."""
+        # Plug-ins are loaded after this command was imported, so their names are not known before.
+        # Click cannot check the names, because the configuration also accepts those of version 0.1.
         names = "|".join(self.choices)
         return f"[{names}]" if names else super().make_metavar(*args, **kwargs)
 
@@ -153,14 +151,14 @@ class RunOption(click.Option):
 def run_options(
     *names: str, usual: str | None = None, common: Sequence[str] = ()
 ) -> Callable[[FunctionT], FunctionT]:
-    """Add options for parameters of the configuration.
+    """Return a decorator that adds options for parameters of the configuration to a command.
 
-    An option that is not given is ``None``, so that a recipe can give its value.
+    The value of an option that is not given is ``None``, so that a recipe's value can be used.
 
     Args:
-        names: Short names of parameters, or ``"tta"``; by default all of a run but the network.
+        names: Short names of parameters, or ``"tta"``; by default ``ALL``.
         usual: Default that the help shows instead of the parameters' defaults.
-        common: Options that ``--help`` explains even if there are many.
+        common: Options that ``--help`` explains even if the command has many options.
     """
 
     def add(function: FunctionT) -> FunctionT:
@@ -186,7 +184,7 @@ def flag_of(name: str) -> str:
 
 
 def new_option(old: str) -> str | None:
-    """Return what to write instead of an option of version 0.1, or ``None`` if it was none.
+    """Return the replacement of an option of version 0.1; ``None`` if there was no such option.
 
     >>> new_option("--impair"), new_option("--average-flips"), new_option("--nothing")
     ('--degradation', '--tta flip', None)
@@ -204,7 +202,7 @@ def _read_test_time(_: click.Context, __: click.Parameter, text: str | None) -> 
             f"--tta {text}: should be none, or some of flip, shiftN and scale, joined by commas,"
             " such as flip,shift1,scale."
         )
-    # All three values, because the option replaces those of a recipe and does not add to them.
+    # The option always sets all three parameters, so that none of a recipe's values remains.
     return {
         "tta_flip": "flip" in text,
         "tta_shift": int(found[1] or 0),

@@ -1,4 +1,4 @@
-"""Results of a command on stdout: one JSON document, or a table in plain text."""
+"""Print the results of a command to stdout, as one JSON document or as plain text."""
 
 import json
 import math
@@ -13,11 +13,11 @@ import click
 from caelab.errors import printable_lines
 from caelab.files import finite, to_json
 
-# Without `exists=True`, because the library's message is more helpful than click's.
+# `exists=True` is left out, because the library's message is more helpful than click's.
 PATH = click.Path(path_type=Path)
 """Type of an option or argument that names a file or a folder."""
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print results as JSON.")
 """Decorator that adds the option ``--json`` to a command."""
 
 runs_option = click.option(
@@ -27,11 +27,11 @@ runs_option = click.option(
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """Print lines without characters that a terminal acts on, as names of files may have them.
+    """Print text, and escape control characters, which names of files may contain.
 
     Args:
-        text: The lines.
-        err: Print to stderr, where everything goes that is no result.
+        text: One or more lines.
+        err: Print to stderr, because the text is no result.
     """
     click.echo(printable_lines(text), err=err)
 
@@ -40,7 +40,7 @@ def print_json(document: Any) -> None:
     """Print a document as JSON; numbers that are not finite become ``null``."""
     text = to_json(document)
     try:
-        # A file's name may have bytes that are no characters.
+        # The name of a file may contain bytes that are no characters in UTF-8.
         text.encode(sys.stdout.encoding)
     except UnicodeEncodeError:
         text = json.dumps(finite(document), indent=2) + "\n"  # with escapes, in ASCII
@@ -64,7 +64,7 @@ def print_errors(
         "PSNR of mean, dB": "{1[psnr_of_mean]:.2f}",
         "n": "{1[n]:}",
     }
-    # JSON has no infinity: the PSNR of an image without any error is stored as `null`.
+    # An infinite PSNR, which means no error at all, is stored as `null` in JSON.
     rows = [
         (name, {key: math.inf if value is None else value for key, value in errors.items()})
         for name, errors in {"network": network, **baselines}.items()
@@ -76,10 +76,10 @@ def table(rows: Iterable[Sequence[object]], columns: Mapping[str, str]) -> str:
     """Return a table in plain text.
 
     Args:
-        rows: Objects that each row shows, the same number in every row.
-        columns: Formats of the cells by heading, which ``str.format`` applies to the objects of a
-            row. A format with a colon is that of a number, which is aligned right; texts are
-            aligned left.
+        rows: For each row, the objects that its cells show; every row has the same number.
+        columns: For each heading, a format that ``str.format`` applies to the objects of a row.
+            Columns whose format has a colon hold numbers and are aligned right; others are aligned
+            left.
 
     >>> print(table([("copy", 0.5), ("pca-128", None)], {"name": "{0}", "MSE": "{1:.3f}"}))
     name       MSE
@@ -90,7 +90,7 @@ def table(rows: Iterable[Sequence[object]], columns: Mapping[str, str]) -> str:
     aligned = []
     for cell_format, *column in zip(columns.values(), columns, *cells, strict=True):
         align = str.rjust if ":" in cell_format else str.ljust
-        # Including the heading, which is mostly wider than its numbers.
+        # `column` begins with its heading, which is often wider than the numbers.
         width = max(map(len, column))
         aligned.append([align(cell, width) for cell in column])
     return "\n".join("  ".join(line).rstrip() for line in zip(*aligned, strict=True))
@@ -98,7 +98,7 @@ def table(rows: Iterable[Sequence[object]], columns: Mapping[str, str]) -> str:
 
 class _CellFormatter(string.Formatter):
     def format_field(self, value: Any, format_spec: str) -> Any:
-        """Format a value; a missing one, such as the size of a missing code, is a dash."""
+        """Format a value; ``None``, such as the size of a missing code, becomes a dash."""
         if value is None or value == math.inf:
             return "–" if value is None else "∞"
         return super().format_field(value, format_spec)

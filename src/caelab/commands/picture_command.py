@@ -1,4 +1,4 @@
-"""A command on pictures: the options that all share, and the way from files to result files."""
+"""What all commands on pictures share: their options, and how files become result files."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -27,20 +27,20 @@ SHARED_OPTIONS = [
         "-o",
         "--output",
         metavar="PATH",
-        help="Folder or file for the results, or - for standard output.  [default: the picture's"
-        " folder]",
+        help="Folder or file for the results, or - for standard output.  [default: the folder of"
+        " each picture]",
     ),
-    click.option("-r", "--recursive", is_flag=True, help="Search folders in folders, too."),
+    click.option("-r", "--recursive", is_flag=True, help="Also search the folders' subfolders."),
     click.option("--force", is_flag=True, help="Overwrite files that exist."),
     click.option(
         "--compare",
         is_flag=True,
-        help="Also write a comparison of each picture and its result, with error numbers.",
+        help="Also write a picture that compares each picture with its result, and their errors.",
     ),
     click.option(
         "--runtime",
         type=click.Choice(["torch", "onnx"]),
-        help="Library that computes.  [default: by the model's file]",
+        help="Library that runs the network.  [default: onnx for an ONNX file, else torch]",
     ),
     click.option(
         "--threads",
@@ -57,11 +57,11 @@ SHARED_OPTIONS = [
     click.option(
         "--max-pixels",
         type=click.IntRange(1),
-        help="Largest number of pixels of a file, all its pages together.  [default: 178956970]",
+        help="Largest number of pixels of a file, counting all its pages.  [default: 178956970]",
     ),
     json_option,
 ]
-"""Decorators that add the options with the same default for every command."""
+"""Decorators that add the options which have the same defaults in every command."""
 
 
 def picture_command(
@@ -69,13 +69,13 @@ def picture_command(
 ) -> Callable[[Callable[..., None]], HelpCommand]:
     """Return a decorator that makes a function a command on pictures.
 
-    The function receives the values of the shared options for :func:`process_pictures`.
+    The function receives the values of all options, and passes them to :func:`process_pictures`.
 
     Args:
         name: Name of the command.
         examples: Complete command lines.
         suffix: Default of ``--suffix``.
-        model: Default of ``--model``; ``None`` if there is none.
+        model: Default of ``--model``, or ``None``.
     """
     options = [
         click.argument("inputs", nargs=-1, required=True, metavar="PICTURES..."),
@@ -89,7 +89,7 @@ def picture_command(
             "--suffix",
             default=suffix,
             show_default=True,
-            help="Addition to the name of a result that is written into its picture's folder.",
+            help="Ending added to the picture's name when its result is written next to it.",
         ),
         *SHARED_OPTIONS,
     ]
@@ -117,9 +117,9 @@ def process_pictures(
         task: Name of the command.
         process: Function that applies the model to several pictures.
         draw: Function that draws a picture and its result for ``--compare``.
-        options: Values of the options that :func:`picture_command` adds, by name; ``variants`` and
-            ``seed`` where each picture has several numbered results.
-        undoing: Degradation that the model must undo; ``None`` if any is right.
+        options: Values of the options that :func:`picture_command` adds, by name. If each picture
+            has several numbered results, also ``variants`` and ``seed``.
+        undoing: Degradation that the model must undo; ``None`` allows any.
 
     Raises:
         InputError: No picture can be processed at all.
@@ -132,7 +132,7 @@ def process_pictures(
     def some(*names: str) -> dict[str, Any]:
         return {name: options[name] for name in names}
 
-    # Everything that can be refused is refused before the model is opened, which takes seconds.
+    # Wrong names and options are refused before the model is opened, because that takes seconds.
     jobs = find_jobs(options["inputs"], **some("output", "suffix", "recursive"))
     _check(jobs, options)
     model = open_model(options["model"], **some("runtime", "threads", "device"))
@@ -140,7 +140,7 @@ def process_pictures(
     require_task(model, task, name=name, undoing=undoing)
     passes = [(model, jobs)]
     if variants:
-        # Each variant is a model of its own, whose seed decides what it draws.
+        # Each variant is a model with its own seed for drawing colors.
         models = [model.variant(each, options["seed"]) for each in range(variants)]
         passes = [
             (each, [job.numbered(number) for job in jobs]) for number, each in enumerate(models, 1)
@@ -162,14 +162,14 @@ def process_pictures(
     if options["as_json"]:
         print_json({"model": name, "failed": failed, "pictures": documents})
     if failed:
-        # The others are done, but a script must learn that not all are.
+        # The other pictures are done, but the exit code must tell scripts about the failure.
         if len(documents) > 1:
             echo(f"{failed} of {len(documents)} pictures failed", err=True)
         sys.exit(1)
 
 
 def _show(outcome: "Outcome", options: Mapping[str, Any]) -> dict[str, Any]:
-    """Print how a job ended, and return this for the JSON document."""
+    """Print how a job ended, and return its entry of the JSON document."""
     job, done, metrics = outcome.job, outcome.error is None, outcome.metrics
     error = outcome.error and with_flags(outcome.error)
     for note in outcome.notes:
@@ -193,7 +193,11 @@ def _show(outcome: "Outcome", options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check(jobs: Sequence["Job"], options: Mapping[str, Any]) -> None:
-    """Refuse what standard input and output cannot do."""
+    """Check that the options are possible for pictures on standard input and output.
+
+    Raises:
+        InputError: An option needs a file, or a picture would go to the terminal.
+    """
     if any(job.target is None for job in jobs):
         if sys.stdout.isatty():
             raise InputError(
@@ -205,7 +209,7 @@ def _check(jobs: Sequence["Job"], options: Mapping[str, Any]) -> None:
                 f"`{name}` does not go with a picture on standard output. Name a file: --output"
                 " FILE."
             )
-    # Each variant is a pass over all pictures, so that one model is in memory at a time.
+    # Each variant needs another pass over all pictures, and a stream can be read only once.
     if options.get("variants") and any(job.is_stream for job in jobs):
         raise InputError(
             "--variants reads a picture several times, and a pipe or standard input can be read"

@@ -1,4 +1,4 @@
-"""``caelab recipes``: the runs, studies and searches that come with caelab."""
+"""``caelab recipes``: list the runs, studies and searches that come with caelab."""
 
 import dataclasses
 
@@ -12,10 +12,10 @@ from caelab.commands.output import json_option, print_json, table
 @click.argument("name", required=False)
 @json_option
 def command(name: str | None, as_json: bool) -> None:
-    """List the recipes that come with caelab, or print the one called NAME, a TOML file.
+    """List the recipes that come with caelab, or print the TOML file of the recipe NAME.
 
-    A recipe is used by its name: `caelab train --config NAME`, `caelab study NAME`, `caelab search
-    NAME`. To change more than options can, print it to a file of your own.
+    Other commands accept the name of a recipe: `caelab train --config NAME`, `caelab study NAME`,
+    `caelab search NAME`. To change what no option can change, save the printed file and edit it.
 
     \f
 

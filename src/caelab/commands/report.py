@@ -1,4 +1,4 @@
-"""``caelab report``: runs and studies in one HTML file."""
+"""``caelab report``: write a report on runs and studies."""
 
 import shlex
 import sys
@@ -25,9 +25,9 @@ from caelab.commands.report_output import report_options, show_report
 @click.option(
     "--runs",
     type=PATH,
-    help="Folder of the run directories of studies.  [default: the study's parent folder]",
+    help="Folder of the run directories of studies.  [default: each study's parent folder]",
 )
-@click.option("--data", help="Source of the images.  [default: that of the runs]")
+@click.option("--data", help="Source of the images.  [default: the source of the runs]")
 @click.option(
     "--images/--no-images",
     default=True,
@@ -45,23 +45,23 @@ def command(
     open_report: bool,
     pdf: bool,
 ) -> None:
-    """Write a report on DIR...: run directories, folders of studies or of the lab.
+    """Write a report on each DIR: a run directory, a folder of a study, or a folder of the lab.
 
-    NAME is the name of a colorizing or restoring run in tables and pictures; by default it is made
-    from the network and the options.
+    NAME is what tables and pictures call a run that colors or restores. By default it is made from
+    the network and the options.
 
     The report consists of report.html, which needs no other file, report.md with its pictures,
-    and results.json with every number. It names what is missing or damaged.
+    and results.json with every number. The report names runs that are missing or damaged.
 
     \f
 
     Args:
-        folders: Run directories and folders of studies, each with or without a name.
+        folders: Run directories and folders of studies, each as ``DIR`` or ``NAME=DIR``.
         out: Folder of the report.
         runs: Folder of the run directories of studies.
-        data: Source of the images, where it is not that of the runs.
-        images: Show images, which need the data.
-        language: Folder of the report's templates.
+        data: Source of the images; ``None`` for the source of the runs.
+        images: Show images, for which the data are loaded.
+        language: Language of the report, ``en`` or ``de``.
         open_report: Open the report in a browser.
         pdf: Print the report to a file.
     """
@@ -84,7 +84,7 @@ def command(
 def _named(folder: str) -> tuple[str, Path]:
     """Return the name before ``=``, which is empty if there is none, and the folder."""
     name, equals, rest = folder.partition("=")
-    # The name of a folder may contain "=" itself.
+    # If there is a folder with this whole name, its "=" does not separate a name.
     if Path(folder).exists() or not (equals and name and rest):
         return "", Path(folder)
     return name, Path(rest)

@@ -1,4 +1,4 @@
-"""Options of every command that writes a report, and what happens when it is written."""
+"""Options of commands that write a report; print, open and convert the finished report."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ BROWSERS = (
     "chrome",
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 )
-"""Browsers that print to a file without a window, by command or path."""
+"""Commands or paths of browsers that can print to a file without opening a window."""
 
 
 def report_options(command: Any) -> Any:
@@ -46,19 +46,19 @@ def report_options(command: Any) -> Any:
 
 
 def show_report(report: Path, lines: str, *, open_report: bool, pdf: bool) -> None:
-    """Print what the report answers, open it and make it a PDF file, as the options say.
+    """Print the answers of a report; open the report and convert it to PDF if the options say so.
 
     Args:
-        report: The HTML file.
-        lines: The answers, and where the report is.
-        open_report: Open it in the browser.
-        pdf: Print it to a PDF file next to it.
+        report: HTML file of the report.
+        lines: Answers of the report, and its path.
+        open_report: Open the report in the browser.
+        pdf: Print the report to a PDF file next to it.
 
     Raises:
-        InputError: It cannot be printed.
+        InputError: The PDF file cannot be made.
     """
     echo(lines)
-    # Opened before it is printed, as that takes seconds and may fail.
+    # The report is opened first, because making a PDF takes seconds and may fail.
     if open_report:
         webbrowser.open(report.absolute().as_uri())
     if pdf:
@@ -66,14 +66,14 @@ def show_report(report: Path, lines: str, *, open_report: bool, pdf: bool) -> No
 
 
 def print_pdf(report: Path, *, seconds: float = 120.0) -> Path:
-    """Print an HTML file to a PDF file next to it, and return that.
+    """Print an HTML file to a PDF file next to it, and return the path of the PDF file.
 
     Args:
         report: The HTML file.
-        seconds: Longest time that the browser may take.
+        seconds: Longest time that the browser may take, in seconds.
 
     Raises:
-        InputError: There is no browser for it, or it fails.
+        InputError: There is neither Chromium nor Chrome, or the browser fails.
     """
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
@@ -82,13 +82,14 @@ def print_pdf(report: Path, *, seconds: float = 120.0) -> Path:
             f" open {report} in another browser and print it to a file."
         )
     file = report.with_suffix(".pdf")
-    # The file of an earlier report must not pass for this one.
+    # If printing fails, the PDF file of an earlier report must not look like the new one.
     file.unlink(missing_ok=True)
-    # A profile of its own: the user's may be in use, and then nothing would be printed.
+    # If a window uses the user's profile, nothing is printed. So the browser gets a new profile.
     with temporary_folder(Path(tempfile.gettempdir())) as folder:
         printed = folder / file.name
         words = [browser, "--headless", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
-        # Chromium's sandbox refuses to run for root, as in a container; the page is our own.
+        # Chromium's sandbox does not work for root, the usual user in containers. It is not needed,
+        # because caelab made the page.
         words += ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
         words += ["--no-pdf-header-footer", f"--print-to-pdf={printed}"]
         try:
@@ -102,7 +103,7 @@ def print_pdf(report: Path, *, seconds: float = 120.0) -> Path:
             message = done.stderr.strip()
         except (OSError, subprocess.TimeoutExpired) as error:
             message = str(error)
-        # Browsers complain and print all the same; only the file counts.
+        # Browsers may report errors although they print, so only the file is checked.
         if printed.is_file():
             write_bytes(file, printed.read_bytes())
     if not file.is_file():

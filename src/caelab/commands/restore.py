@@ -1,4 +1,4 @@
-"""``caelab restore``, ``denoise`` and ``reconstruct``: pictures to pictures of the same kind."""
+"""``caelab restore``, ``denoise`` and ``reconstruct``: apply a network to pictures of any size."""
 
 from typing import Any
 
@@ -20,14 +20,14 @@ from caelab.errors import InputError
 @click.option(
     "--degradation",
     metavar="TEXT",
-    help="What was done to the pictures, such as noise0.1. One model ships, for noise0.1; train"
-    " others.  [default: what the model undoes]",
+    help="Degradation of the pictures, such as noise0.1. For noise0.1 a model comes with caelab;"
+    " train models for others.  [default: the degradation that --model undoes]",
 )
 def command(model: str | None, degradation: str | None, **options: Any) -> None:
     """Undo a degradation of PICTURES: files, folders, patterns, or - for standard input and output.
 
-    By default the model is the one that ships for --degradation; --model chooses another. With
-    --degradation mask0.25, or another mask, only the pixels that are fully transparent are filled.
+    Without --model, the model that comes with caelab for --degradation is used. With --degradation
+    mask0.25, or another mask, only fully transparent pixels are filled.
 
     A large picture is processed in overlapping tiles, without seams. File format, metadata,
     color profile, transparency, 16 bits and all pages are kept where the format has them.
@@ -75,12 +75,16 @@ def reconstruct(**options: Any) -> None:
     from caelab.pictures.comparison import compare_with_source
     from caelab.pictures.restore import restore
 
-    # Only here the truth is known: it is the input itself.
+    # The right result is the input itself, so the comparison can show errors.
     process_pictures("reconstruct", restore, compare_with_source, options)
 
 
 def _model_for(degradation: Degradation | None) -> str:
-    """Return the name of the shipped model that undoes a degradation."""
+    """Return the name of the shipped model that undoes a degradation.
+
+    Raises:
+        InputError: No degradation is given, no shipped model undoes it, or another command does.
+    """
     from caelab.pictures.model_files import shipped_models
     from caelab.pictures.open_model import command_for
 
@@ -93,7 +97,7 @@ def _model_for(degradation: Degradation | None) -> str:
     if (suited := command_for(degradation)) in ("colorize", "reconstruct"):
         raise InputError(f"pictures with --degradation {degradation} are for `caelab {suited}`.")
     shipped = {model.card["degradation"]: name for name, model in shipped_models().items()}
-    # Compared as canonical texts: noise.10 finds the model of noise0.1.
+    # `str` gives one text to equal degradations, so that noise.10 finds the model of noise0.1.
     if str(degradation) in shipped:
         return shipped[str(degradation)]
     known = ", ".join(sorted(shipped.keys() - {"none", "gray"}))

@@ -48,14 +48,14 @@ def command(
     """Search the options and networks that FILE describes for the lowest validation error.
 
     Every trial has a run directory like that of `caelab train`. If interrupted, run the same
-    command again: it resumes; with more --trials, it continues.
+    command again: it resumes. With a larger number of --trials, a finished search continues.
 
     \f
 
     Args:
         file: Search file in TOML, or the name of a recipe.
-        trials: Number of trials, where it is not the file's.
-        pruner: Pruner, where it is not the file's.
+        trials: Number of trials; ``None`` for the file's.
+        pruner: Rule that stops trials early; ``None`` for the file's.
         runs: Folder of the run directories.
         out: Database of the trials.
         as_json: Print JSON.

@@ -24,17 +24,17 @@ HANDLER = "caelab-alternatives"
 
 
 def prepare_streams() -> None:
-    """Make the standard streams fit for everything that a command may do with them.
+    """Change the standard streams so that a command does not crash when it uses them.
 
-    A stream that the caller has closed reads and writes nothing. A character that an encoding does
-    not have is written as another one. What stderr cannot take is dropped: a full disk for messages
-    is no reason to stop a training.
+    A stream that the caller has closed reads and writes nothing. A character that an encoding lacks
+    is replaced by ASCII. Messages that stderr cannot write are dropped, because a full disk for
+    messages should not stop a training.
     """
     _open_closed()
     codecs.register_error(HANDLER, write_alternative)
     for name, tolerant in (("stdout", False), ("stderr", True)):
         stream = getattr(sys, name)
-        # Somebody who calls this from Python may have put something else in its place.
+        # A caller in Python may have replaced the stream by another object.
         if stream is getattr(sys, f"__{name}__"):
             setattr(sys, name, stream := _watched(stream, tolerant=tolerant))
         if isinstance(stream, io.TextIOWrapper):
@@ -42,7 +42,7 @@ def prepare_streams() -> None:
 
 
 def write_alternative(error: UnicodeError) -> tuple[str, int]:
-    """Return ASCII for what cannot be encoded, and where to go on: an error handler of codecs.
+    """Return ASCII for characters that cannot be encoded: an error handler for :mod:`codecs`.
 
     >>> codecs.register_error(HANDLER, write_alternative)
     >>> "3×32 – München".encode("ascii", HANDLER)
@@ -54,12 +54,12 @@ def write_alternative(error: UnicodeError) -> tuple[str, int]:
 
 
 def _alternative(character: str) -> str:
-    """Return ASCII for a character."""
+    """Return an ASCII replacement for a character; ``"?"`` if none is known."""
     if character.isascii() or character in ALTERNATIVES:
         return ALTERNATIVES.get(character, character)
     if unicodedata.combining(character):
         return ""
-    # An accented letter consists of a letter and its accent; a superscript has a digit in it.
+    # NFKD turns an accented letter into a letter and an accent, and a superscript into a digit.
     parts = unicodedata.normalize("NFKD", character)
     if parts != character:
         return "".join(map(_alternative, parts))
@@ -68,17 +68,17 @@ def _alternative(character: str) -> str:
 
 
 def stdout_error() -> OSError | None:
-    """Return why stdout could not take what was written to it; ``None`` if it could."""
+    """Return the first error of a write to stdout, or ``None``."""
     raw = getattr(sys.stdout.buffer, "raw", None)
     return raw.error if isinstance(raw, _Watched) else None
 
 
 class _Watched(io.FileIO):
-    """A file that remembers the error of a write; what comes after it is dropped.
+    """A file that remembers the first error of a write, and drops everything written later.
 
     Args:
-        descriptor: Descriptor of the file, which stays open.
-        tolerant: Drop what cannot be written, too, and raise nothing.
+        descriptor: Descriptor of the file; closing this object does not close it.
+        tolerant: Do not raise the first error either.
     """
 
     error: OSError | None = None
@@ -88,7 +88,7 @@ class _Watched(io.FileIO):
         self._tolerant = tolerant
 
     def write(self, data: Any) -> int:
-        """Write bytes; return their number."""
+        """Write bytes, or drop them after an error; return the number of bytes."""
         if self.error is None:
             try:
                 return super().write(data)

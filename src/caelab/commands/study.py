@@ -1,4 +1,4 @@
-"""``caelab study``: a family of networks, over seeds."""
+"""``caelab study``: train several networks with several seeds."""
 
 import dataclasses
 import shlex
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 @click.option(
     "--seeds",
     metavar="N|N,N…",
-    help="Number of seeds, or the seeds, separated by commas.  [default: the file's]",
+    help="Number of seeds, or the seeds themselves, separated by commas.  [default: the file's]",
 )
 @runs_option
 @click.option(
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--address",
-    help="Address of the Ray cluster.  [default: one that runs here, or else a new one]",
+    help="Address of the Ray cluster.  [default: a cluster on this machine, or else a new one]",
 )
 @click.option("--report", is_flag=True, help="Write report.html and report.md at the end.")
 @click.option(
@@ -96,20 +96,19 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train the family of networks that FILE describes, a study or the name of one.
+    """Train the networks that FILE describes: a TOML file, or a study in `caelab recipes`.
 
-    `caelab recipes` lists the names.
-    Every run has a run directory like that of `caelab train`. Finished runs are reused,
-    interrupted ones resume, and one that fails does not stop the others. Options of a run take
-    precedence over the base in the file.
+    Every run has a run directory like that of `caelab train`. Finished runs are reused, interrupted
+    runs resume, and a failed run does not stop the others. Options of a run take precedence over
+    the base in the file.
 
     \f
 
     Args:
         file: Study file in TOML, or the name of a recipe.
-        seeds: Seeds of the runs, where they are not the file's.
+        seeds: Number of seeds, or the seeds, separated by commas; ``None`` for the file's.
         runs: Folder of the run directories.
-        out: Folder of the report.
+        out: Folder of ``results.csv`` and the report.
         engine_name: Name of the engine that trains the runs.
         workers: Number of runs that train at the same time.
         threads: CPU threads of each run.
@@ -121,10 +120,10 @@ def command(
         as_json: Print JSON.
         options: Options of a run, which take precedence over the file.
     """
-    # The name of version 0.1 is not in the help, but is recognized.
+    # Version 0.1 called the engine "this". The help leaves this name out.
     if engine_name == "this":
         raise InputError("--engine this is now called --engine serial.")
-    # A number of processes or threads says which engine is meant.
+    # With --workers or --threads, only one engine makes sense.
     if engine_name == "auto" and (workers or threads):
         engine_name = "processes" if workers else "serial"
     if workers and engine_name != "processes":
@@ -134,9 +133,10 @@ def command(
     if engine_name in ("auto", "processes") and not (dry_run or report_only):
         from caelab.experiments.engines.processes import start_server
 
-        start_server()  # it imports PyTorch while this process does, and reads the data
-    # Described before anything is trained: a mistake in the last network costs no hours.
-    # A plan costs little: it shows what would be agreed to.
+        # The server of worker processes imports PyTorch while this process reads the study.
+        start_server()
+    # `read_study` checks every network before any is trained. A plan of over 1,000 runs may be
+    # shown without --yes, because it costs little.
     yes = yes or dry_run or report_only
     study = read_study(file, options=given_options(options), seeds=seeds, yes=yes)
     if dry_run:
@@ -161,13 +161,13 @@ def command(
 
 
 def _report(study: Study, folder: Path, runs: Path) -> None:
-    """Write the report and name it on stderr: stdout holds the results."""
+    """Write the report, and print its path to stderr, because stdout is for the results."""
     from caelab.report.report import write_report
 
-    # The report shows a command that makes it again, trainings included.
+    # The report shows the command that trains its runs and writes it. --report-only would not.
     words = ["--report" if word == "--report-only" else word for word in sys.argv[1:]]
     source = study.base.data.source
-    # "auto" may find other images today; the runs know theirs.
+    # "auto" may now find other images than during training. With `None`, runs name their own.
     data = source if source != "auto" else None
     command = shlex.join(["caelab", *words])
     html, _ = write_report([folder], out=folder, runs=runs, data=data, command=command)
@@ -175,7 +175,7 @@ def _report(study: Study, folder: Path, runs: Path) -> None:
 
 
 def _print_results(study: Study, progress: "Progress", folder: Path, *, as_json: bool) -> None:
-    # As in the file, and not in the order in which the runs happened to end.
+    # Rows are in the order of the file, not in the order in which runs ended.
     order = {variant.label: index for index, variant in enumerate(study.variants)}
     rows = sorted(progress.rows.values(), key=lambda row: (order[row.label], row.seed))
     if as_json:
@@ -203,6 +203,6 @@ def _engine(name: str, workers: int | None, threads: int | None, address: str | 
     if threads is not None:
         from caelab.device import set_threads
 
-        # Other engines set the threads of their own processes.
+        # The serial engine trains in this process.
         set_threads(threads)
     return base.SerialEngine()

@@ -20,7 +20,7 @@ ProgressT = TypeVar("ProgressT")
 
 
 def plan_rows(study: Study) -> list[dict[str, Any]]:
-    """Return the plan of a study, one row for each network."""
+    """Return the plan of a study for JSON: one row for each network, with sizes and epochs."""
     return [
         {
             "label": variant.label,
@@ -38,7 +38,7 @@ def plan_rows(study: Study) -> list[dict[str, Any]]:
 
 
 def plan_table(study: Study) -> str:
-    """Return the plan for the terminal, with costs as multiples of the base's."""
+    """Return the plan for the terminal; the cost of training is 1 for the base network."""
     rows = plan_rows(study)
     costs = [row["multiply_accumulates"] * row["epochs"] for row in rows]
     # A base without multiplications, such as one with only pooling, costs 0.
@@ -61,10 +61,10 @@ def plan_table(study: Study) -> str:
 
 
 def results_table(rows: Sequence[StudyRow]) -> str:
-    """Return the results for the terminal: one row for each network, means over seeds.
+    """Return the results for the terminal: one row for each network, with means over its seeds.
 
     Args:
-        rows: Results of runs; those of one network follow each other.
+        rows: Results of the runs, sorted so that the runs of a network follow each other.
     """
     columns = {
         "": "{0.label}",
@@ -81,7 +81,7 @@ def results_table(rows: Sequence[StudyRow]) -> str:
         networks.append(
             (
                 same[0],
-                # The median, because other programs on the machine slow single runs down.
+                # The median ignores single runs that other programs on the machine slowed down.
                 statistics.median(row.seconds_per_epoch for row in same),
                 statistics.mean(row.test_mse for row in same),
                 statistics.mean(row.test_psnr for row in same),
@@ -98,12 +98,12 @@ def live_view(
     """Show progress on stderr while the block runs.
 
     Args:
-        text: Function that returns the text that a terminal shows for the latest progress, which is
-            ``None`` at first.
-        line: Function that returns a line about the latest event for logs; may be empty.
+        text: Function that turns the latest progress, or ``None`` before the first event, into the
+            text that a terminal shows.
+        line: Function that turns the latest progress into a line for a log, or an empty text.
 
     Yields:
-        Function to call with the progress after each event.
+        Function that must be called with the progress after each event.
 
     Raises:
         Interrupted: Someone pressed Ctrl-C.
@@ -125,7 +125,12 @@ def live_view(
 
 
 def study_text(name: str, progress: "Progress | None") -> str:
-    """Return the text that a terminal shows for the progress of a study."""
+    """Return the text that a terminal shows for the progress of a study.
+
+    Args:
+        name: Name of the study.
+        progress: Latest progress; ``None`` before the first event.
+    """
     if progress is None:
         return f"{name}: reading the data …"
     best = sorted(progress.rows.values(), key=lambda row: row.validation_mse)
@@ -139,7 +144,7 @@ def study_text(name: str, progress: "Progress | None") -> str:
         "test MSE": "{0.test_mse:.6f}",
         "s/epoch": "{0.seconds_per_epoch:.1f}",
     }
-    # Copies, because the study changes them while the thread of the display reads them.
+    # The lists are copies, because the study changes the originals while the display reads them.
     running = [
         f"running: {progress.planned[run].title}, {duration(time.monotonic() - start)}"
         for run, start in list(progress.running.items())
@@ -154,14 +159,14 @@ def study_text(name: str, progress: "Progress | None") -> str:
 
 
 def event_line(progress: "Progress", summary: str) -> str:
-    """Return a line about the latest event; empty if the event is of no interest.
+    """Return a line about the latest event; empty if a run has only started.
 
     Args:
         progress: Progress of a study.
-        summary: State of the study in words.
+        summary: State of the whole study in words, for the end of the line.
     """
     name = progress.latest
-    # Before the first event there is only the state.
+    # Before the first event, only the state of the study is known.
     if not name:
         return summary
     title, row = progress.planned[name].title, progress.rows.get(name)
@@ -176,9 +181,9 @@ def event_line(progress: "Progress", summary: str) -> str:
 
 
 def progress_summary(progress: "Progress") -> str:
-    """Return finished, running and remaining runs, the remaining time, and the best network."""
+    """Return numbers of finished, running and remaining runs, remaining time and best network."""
     text = f"{len(progress.rows)} done"
-    # Finished runs of other studies count, too, if their configuration is the same.
+    # These runs were finished before, possibly in another study with the same configuration.
     text += f" ({progress.reused} from before)" if progress.reused else ""
     text += f", {len(progress.running)} running, {len(progress.left)} left"
     text += f", {len(progress.failures)} failed" if progress.failures else ""

@@ -1,4 +1,4 @@
-"""``caelab train``: one run."""
+"""``caelab train``: train one network and measure it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,7 +39,7 @@ from caelab.files import line_of, read_json, read_toml
     "--tensorboard",
     type=PATH,
     metavar="DIR",
-    help="Write the errors by epoch for TensorBoard, to DIR/RUN.",
+    help="Write each epoch's errors for TensorBoard to DIR/RUN.",
 )
 @click.option(
     "--threads",
@@ -58,19 +58,19 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train NETWORK, a text or a preset (by default reference).
+    """Train NETWORK, a network text or the name of a preset; by default reference.
 
-    The run directory gets the best weights by validation, test errors, errors by epoch and
+    The run directory gets the weights of the best epoch, test errors, errors of each epoch and
     pictures. If interrupted, the same command resumes.
 
     \f
 
     Args:
         network: Network text or preset.
-        file: Configuration file in TOML.
-        out: Run directory; by default one in ``runs``, named by the configuration.
+        file: Recipe or ``config.json`` of a run.
+        out: Run directory; by default a folder in ``runs`` whose name depends on the configuration.
         runs: Folder of the run directories.
-        tensorboard: Folder for TensorBoard.
+        tensorboard: Folder for TensorBoard's files.
         threads: CPU threads.
         as_json: Print JSON.
         options: Options of a run, as ``options`` declares them.
@@ -84,7 +84,7 @@ def command(
             raise
         raise InputError(_with_lines(error, file, recipe, chosen)) from error
 
-    # Imported only now, so that a wrong option is refused without waiting for PyTorch.
+    # PyTorch is imported only here, so that wrong options are refused without waiting for it.
     from caelab.device import set_threads
     from caelab.experiments.run import run
 
@@ -112,17 +112,24 @@ def command(
 def _with_lines(
     error: ConfigError, file: Path, recipe: Mapping[str, Any], chosen: Mapping[str, Any]
 ) -> str:
-    """Return the message of an error, with file and line where the recipe is wrong."""
-    # The user may have given the name of a recipe.
+    """Return the message of an error, with file and line of each wrong value in the recipe.
+
+    Args:
+        error: Error of the merged options.
+        file: Recipe or ``config.json``, as the user named it.
+        recipe: Options in the file.
+        chosen: Options of the command line, which replaced those in the file.
+    """
+    # If the user named a shipped recipe, `find_recipe` returns its file.
     source = file if file.suffix == ".json" else find_recipe(file, "run")
     text = source.read_text(encoding="utf-8")
     problems = []
     for path, problem in error.problems.items():
-        # An option of the command line replaces the recipe's value, and is not in the file.
+        # A wrong option of the command line has no line in the file.
         if states(recipe, path) and not states(chosen, path):
             line = None if file.suffix == ".json" else line_of(text, path)
             where = f"{file}, line {line}" if line else str(file)
-            # Without backticks, in whose place the command line would name its option.
+            # In backticks, the parameter would be replaced by an option, which the file lacks.
             problem = f"{where}: {problem.replace('`', '')}"
         problems.append(problem)
     message = ";\n".join(problems)
@@ -130,10 +137,13 @@ def _with_lines(
 
 
 def read_options(file: Path) -> dict[str, Any]:
-    """Read options from a recipe, named or in TOML, or from the ``config.json`` of a run.
+    """Read options from a recipe or from the ``config.json`` of a run.
+
+    Args:
+        file: TOML file of a recipe, name of a shipped recipe, or path of a ``.json`` file.
 
     Raises:
-        InputError: The file is missing or not of its kind.
+        InputError: The file is missing, or is no recipe or ``config.json``.
     """
     if file.suffix != ".json":
         return read_toml(find_recipe(file, "run"), "recipe")
