@@ -1,4 +1,4 @@
-"""The functions that ``import caelab`` offers, and what a notebook shows of their results.
+"""The functions that ``import caelab`` offers; notebooks show their results as tables and pictures.
 
 describe ──► NetworkDescription      load_data ──► Data ──► train ──► Run ──► compare ──► Comparison
                                                        └──► study ──► Study (of Runs)

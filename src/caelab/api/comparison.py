@@ -1,4 +1,4 @@
-"""``caelab.compare``: runs on the same test images, image by image."""
+"""``caelab.compare``: compare the errors of runs on the same test images."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ from caelab.report.comparison import Comparison, compare_runs, differences_figur
 
 
 class RunComparison:
-    """Runs compared in pairs; a notebook shows the means and the differences.
+    """Comparison of every two runs; a notebook shows :attr:`means` and :attr:`pairs`.
 
     Attributes:
         runs: The runs by their names.
-        values: Means, errors by image and paired statistics.
+        values: Errors of each run on each test image, and the statistics of every pair.
     """
 
     def __init__(self, runs: dict[str, Run], values: Comparison) -> None:
@@ -32,10 +32,10 @@ class RunComparison:
 
     @property
     def pairs(self) -> Table:
-        """Difference of every two runs, its 95% interval over images, and which run is better.
+        """Mean difference of every two runs, its 95% confidence interval, and the better run.
 
-        The p-values are corrected for the number of pairs (Holm). They say what other images would
-        show, not what another seed of the training would.
+        The p-values are corrected for the number of pairs (Holm). Intervals and p-values hold for
+        other test images, not for trainings with other seeds.
         """
         return Table(
             {
@@ -50,13 +50,13 @@ class RunComparison:
         )
 
     def samples(self, count: int = 10) -> Picture:
-        """Show the same test images through all networks, by rising error of the first.
+        """Show the outputs of all runs for the same test images, sorted by the first run's error.
 
         Args:
-            count: Number of images, from 1 on.
+            count: Number of images, 1 or more.
 
         Raises:
-            InputError: The images are no longer where they were, or ``count`` is wrong.
+            InputError: The images cannot be found again, or ``count`` is below 1.
         """
         return show_samples(self.runs, count)
 
@@ -64,7 +64,7 @@ class RunComparison:
         """Show the test images on which the runs differ most, with the error of each pixel.
 
         Raises:
-            InputError: The images are no longer where they were.
+            InputError: The images cannot be found again.
         """
         first, *_ = self.runs.values()
         figure = differences_figure(self.values, first._images)
@@ -83,7 +83,7 @@ def compare(
     metric: str = "mse",
     **named: InstanceOf[Run] | str | Path,
 ) -> RunComparison:
-    """Compare runs in pairs, image by image on their test images.
+    """Compare every two runs by their errors on each test image.
 
     >>> import caelab, tempfile
     >>> data = caelab.load_data("photos", train_size=256)
@@ -95,14 +95,14 @@ def compare(
     ('small − large', 2)
 
     Args:
-        runs: Runs or run directories, which are named by their folders.
-        metric: Name of an error by image: ``mse``, ``psnr``, or, for gray images,
+        runs: Runs or run directories. Their names in the result are the names of their folders.
+        metric: Metric of an image, such as ``mse`` or ``psnr``; for colorizers also
             ``chroma_mse``, ``ciede2000``, ``colorfulness`` and others.
-        named: More runs or run directories, by names that you choose.
+        named: Further runs or run directories, with names of your choice.
 
     Raises:
-        InputError: There are fewer than two runs, or one twice; one is not finished; their test
-            images differ; or not all were measured by the metric.
+        InputError: There are fewer than two runs; a run is named twice or is not finished; the runs
+            have different test images; or a run was not measured by the metric.
     """
     opened = [run if isinstance(run, Run) else Run(run) for run in (*runs, *named.values())]
     names = [run.path.name for run in opened[: len(runs)]] + list(named)

@@ -1,4 +1,4 @@
-"""``caelab.load_data``: images with their split, as a student would look at them."""
+"""``caelab.load_data``: load images, split them, and look at them."""
 
 from functools import cached_property
 from html import escape
@@ -22,7 +22,7 @@ from caelab.experiments.setup import load_data as split_data
 Part = Literal["train", "validation", "test"]
 
 CHANNEL_NAMES = {1: ["gray"], 3: ["red", "green", "blue"]}
-"""Names of the channels, by their number."""
+"""Names of the channels of images with one and three channels."""
 
 
 class Data:
@@ -30,8 +30,8 @@ class Data:
 
     Attributes:
         images: All images, their classes, and where they came from.
-        split: Positions of the images of each part.
-        config: Configuration of their source, size and split.
+        split: Indices of the training, validation and test images in ``images``.
+        config: Parameters of source, size and split with which the images were loaded.
     """
 
     def __init__(self, images: ImageSet, split: Split, config: DataConfig) -> None:
@@ -41,32 +41,36 @@ class Data:
 
     @property
     def train(self) -> NDArray[np.uint8]:
-        """Images that weights are fitted to, ``uint8 (N, C, H, W)``."""
+        """Images that the weights are fitted to, ``uint8 (N, C, H, W)``."""
         return self.images.images[self.split.train]
 
     @property
     def validation(self) -> NDArray[np.uint8]:
-        """Images by which networks and epochs are chosen, ``uint8 (N, C, H, W)``."""
+        """Images that are used to choose networks and epochs, ``uint8 (N, C, H, W)``."""
         return self.images.images[self.split.validation]
 
     @property
     def test(self) -> NDArray[np.uint8]:
-        """Images that a finished network is measured on once, ``uint8 (N, C, H, W)``."""
+        """Images on which finished networks are measured, ``uint8 (N, C, H, W)``."""
         return self.images.images[self.split.test]
 
     def labels(self, part: Part) -> NDArray[np.int64] | None:
-        """Return the class of each image of a part, ``int64 (N,)``; ``None`` without classes."""
+        """Return the class of each image of a part, ``int64 (N,)``; ``None`` without classes.
+
+        Args:
+            part: ``"train"``, ``"validation"`` or ``"test"``.
+        """
         labels = self.images.labels
         return None if labels is None else labels[getattr(self.split, part)]
 
     @cached_property
     def summary(self) -> Summary:
-        """Counts, statistics of the channels, and images that two parts share."""
+        """Counts, statistics of the channels, and numbers of images that occur in two parts."""
         return summarize(self.images, self.split)
 
     @property
     def parts(self) -> Table:
-        """Number of images of each part, and its share of all."""
+        """Number of images in each part, and its share of all images."""
         counts = self.summary.counts
         total = sum(counts.values())
         return Table(
@@ -76,7 +80,7 @@ class Data:
 
     @property
     def channels(self) -> Table:
-        """Mean and standard deviation of each channel of the training images in [0, 1]."""
+        """Mean and standard deviation of each channel of the training images, pixels in [0, 1]."""
         train = self.summary.train
         count = len(train.mean)
         names = CHANNEL_NAMES.get(count, [str(number) for number in range(1, count + 1)])
@@ -84,16 +88,17 @@ class Data:
         return Table({"channel": name, "mean": mean, "std": std} for name, mean, std in rows)
 
     def normalize(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Subtract the training images' mean from each channel and divide by its deviation.
+        """Scale pixels to [0, 1], subtract the training mean and divide by the training deviation.
 
-        Training does this, too, unless ``normalize="none"``; errors are always measured on
-        [0, 1].
+        Each channel has its own mean and standard deviation (:attr:`channels`). Training normalizes
+        its inputs in this way unless ``normalize="none"``. Errors are always measured on [0, 1].
 
         Args:
             images: ``uint8 (N, C, H, W)``.
 
         Returns:
-            ``float32 (N, C, H, W)``; over all training images a mean of 0 and a deviation of 1.
+            ``float32 (N, C, H, W)``. Over all training images, a channel has mean 0 and standard
+            deviation 1.
         """
         train = self.summary.train
         mean, std = (
@@ -103,7 +108,7 @@ class Data:
         return (scaled - mean) / std
 
     def show(self) -> Picture:
-        """Show some images, a row for each class where there are classes."""
+        """Show some images, with one row for each class if there are classes."""
         figure = draw_contact_sheet(self.images)
         return Picture.of(figure, "png", f"some images of {self.images.source.where}")
 
@@ -128,7 +133,7 @@ def load_data(
     val_size: int | None = None,
     test_size: int | None = None,
 ) -> Data:
-    """Load images and split them into training, validation and test images, 80/10/10.
+    """Load images, and split them into 80% training, 10% validation and 10% test images.
 
     >>> import caelab
     >>> data = caelab.load_data("photos", train_size=500)
@@ -140,7 +145,7 @@ def load_data(
     green    0.3...  0.2...
     blue     0.3...  0.2...
 
-    Images in memory are given as they are; these are gray, with their classes and a test set:
+    Arrays can be the source, too. Here they are gray images with classes and their own test set:
 
     >>> images, labels = np.random.default_rng(0).random((100, 8, 8)), np.arange(100) % 10
     >>> data = caelab.load_data({"train": (images, labels), "test": (images[:20], labels[:20])})
@@ -148,27 +153,35 @@ def load_data(
     ((90, 1, 8, 8), (10, 1, 8, 8), (20, 1, 8, 8))
 
     Args:
-        source: ``"auto"`` takes the path in the environment variable ``CAELAB_DATA``, else CIFAR-10
-            that is found on the machine, else downloads it, else takes the built-in photos.
-            ``"cifar10"`` insists on CIFAR-10, ``"photos"`` are the built-in photos. Otherwise a
-            path of pictures, arrays or a data set; or images in memory: an array ``(N, H, W)``,
-            ``(N, H, W, C)`` or ``(N, C, H, W)`` of bytes or of numbers in [0, 1] or [0, 255]; a
-            pair of images and classes; a sequence, such as a PyTorch ``Dataset``, of images or of
-            pairs of an image and its class; or any of these by ``"train"``, ``"val"`` and
-            ``"test"``. A test set of its own is kept apart.
-        size: Side in pixels, 1 to 1024, or height and width, to which pictures are cropped and
-            resized, 32 by default. Arrays keep their size.
-        channels: 3, or 1 for gray, to which pictures and RGB images are converted. By default
-            pictures have 3, and arrays keep theirs.
-        split: ``"pooled"`` splits all images by classes; ``"official"`` keeps CIFAR-10's own test
-            images, for comparisons with papers.
-        split_seed: Seed of the shuffle before the split, from 0 on.
+        source: One of these:
+
+            - ``"auto"``: the source in the environment variable ``CAELAB_DATA``. If the variable is
+              not set, it is CIFAR-10 on this machine, or else downloaded, or else the built-in
+              photos;
+            - ``"cifar10"`` or ``"photos"``: CIFAR-10, or the built-in photos;
+            - the path of a folder of pictures, of a file of arrays, or of a data set;
+            - an array ``(N, H, W)``, ``(N, H, W, C)`` or ``(N, C, H, W)`` of bytes, or of numbers
+              in [0, 1] or [0, 255];
+            - a pair of such an array and the classes of its images;
+            - a sequence, such as a PyTorch ``Dataset``, of images or of pairs of an image and its
+              class;
+            - a mapping from ``"train"``, ``"val"`` and ``"test"`` to any of the last three.
+
+            If a source has its own test set, these images are the test images.
+        size: Side in pixels, 1 to 1024, or height and width. Pictures are cropped and resized to
+            it, by default to 32. Arrays must have this size already.
+        channels: Pictures are converted to 3 channels (the default) or 1. RGB arrays can be
+            converted to 1. Other arrays must have this number already.
+        split: ``"pooled"`` splits all images at random, with the same share of each class.
+            ``"official"`` keeps CIFAR-10's own test images, for comparisons with papers.
+        split_seed: Seed of the shuffle before the split, 0 or more.
         train_size: Largest number of training images.
         val_size: Largest number of validation images.
         test_size: Largest number of test images.
 
     Raises:
-        InputError: There is no such data, it is damaged or too small, or a parameter is wrong.
+        InputError: There is no such source, the data are damaged or too few, or a parameter is
+            wrong.
     """
     chosen = {
         "source": str(source) if isinstance(source, str | Path) else "array",

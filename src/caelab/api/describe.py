@@ -1,4 +1,4 @@
-"""``caelab.describe``: a network's layers, sizes and drawing, without training and PyTorch."""
+"""``caelab.describe``: a network's layers, sizes and drawing, without training or PyTorch."""
 
 from html import escape
 
@@ -15,7 +15,7 @@ class NetworkDescription(Description):
         return self.as_table()
 
     def _repr_html_(self) -> str:
-        # Imported only for a drawing, because a description takes milliseconds without it.
+        # These imports take long, and a description is often made without a drawing.
         from caelab.api.display import Picture, Table, stacked
         from caelab.report.figures.reference import draw_network
         from caelab.report.language import read_language
@@ -45,8 +45,8 @@ def describe(
 ) -> NetworkDescription:
     """Describe a network: the size of every representation, weights, cost and receptive field.
 
-    The *code* is the representation at ``|``; the *narrowest* is the smallest that everything
-    passes through. Both are given, because "size of the latent representation" can mean either.
+    The *code* is the representation at ``|``. The *narrowest* is the smallest representation that
+    all information passes through. "Size of the latent representation" can mean either of them.
 
     >>> import caelab
     >>> reference = caelab.describe("reference")
@@ -59,12 +59,12 @@ def describe(
         network: Network text such as ``"conv8 pool conv16 | up conv3"``, or a preset's name:
             ``reference``, ``strided``, ``dense64``, ``residual``, ``unet``, ``unet-color``,
             ``unet-small`` or ``unet-narrow``.
-        size: Side of the images in pixels, from 1 on, or (height, width).
-        channels: Channels of the images, from 1 on.
+        size: Side of the images in pixels, 1 or more, or (height, width).
+        channels: Channels of the images, 1 or more.
 
     Raises:
-        InputError: The text is no network; a layer does not fit the images; or another parameter is
-            wrong. The message marks the position in the text.
+        InputError: The text is no network, a layer does not fit the images, or ``size`` or
+            ``channels`` is wrong. For a mistake in the text, the message marks the position.
     """
     if not isinstance(network, str | Network):
         raise InputError(f"`network` {network!r}: should be a text or the name of a preset.")

@@ -1,4 +1,4 @@
-"""Tables and pictures that a notebook shows; elsewhere they are printed or saved."""
+"""Tables and pictures: a notebook shows them, and other programs print or save them."""
 
 import base64
 import inspect
@@ -25,9 +25,10 @@ ResultT = TypeVar("ResultT")
 
 
 class Table(list[dict[str, Any]]):
-    """Rows, each a dictionary with the same keys; ``pandas.DataFrame(table)`` takes it.
+    """List of rows, which are dictionaries with the same keys; ``pandas.DataFrame`` accepts it.
 
-    A notebook shows it as a table. Numbers are shown with four significant digits and kept whole.
+    A notebook shows the list as a table. Numbers are shown with four significant digits, but stored
+    with all digits.
 
     >>> table = Table([{"method": "network", "mse": 0.00451}, {"method": "PCA", "mse": 0.0039}])
     >>> table
@@ -40,6 +41,9 @@ class Table(list[dict[str, Any]]):
 
     def column(self, name: str) -> NDArray[Any]:
         """Return the values of a column, ``(N,)``.
+
+        Args:
+            name: Heading of the column.
 
         Raises:
             InputError: There is no such column.
@@ -68,7 +72,7 @@ class Table(list[dict[str, Any]]):
         return f"<table>{''.join(rows)}</table>"
 
     def _columns(self) -> Iterator[tuple[list[str], bool]]:
-        """Yield the heading and the cells of each column, and whether it holds numbers."""
+        """Yield for each column its heading and cells as texts, and whether it holds numbers."""
         for name in self[0] if self else ():
             values = [row[name] for row in self]
             numeric = all(value is None or isinstance(value, int | float) for value in values)
@@ -87,12 +91,12 @@ def _cell(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture that a notebook shows, and that :meth:`save` writes.
+    """A picture that a notebook shows, and that :meth:`save` writes to a file.
 
     Attributes:
-        data: Bytes of the file.
+        data: Content of the picture's file.
         format: ``"svg"`` or ``"png"``.
-        alt: What it shows, for people who cannot see it.
+        alt: Description of the picture, for people who cannot see it.
     """
 
     data: bytes
@@ -106,15 +110,18 @@ class Picture:
         Args:
             figure: Figure to draw.
             kind: ``"svg"`` for lines, ``"png"`` for images.
-            alt: What it shows.
+            alt: Description of the picture, for people who cannot see it.
         """
         return cls(render(figure, "caelab", kind), kind, alt)
 
     def save(self, file: str | Path) -> None:
-        """Write the file.
+        """Write the picture to a file.
+
+        Args:
+            file: Path of the file; it must end in ``.svg`` or ``.png``, as :attr:`format` says.
 
         Raises:
-            InputError: Its name does not end in the picture's format, or it cannot be written.
+            InputError: The path has another ending, or the file cannot be written.
         """
         path = Path(file)
         if path.suffix.lower() != f".{self.format}":
@@ -128,23 +135,27 @@ class Picture:
         return f"<picture: {self.alt}>"
 
     def _repr_html_(self) -> str:
-        # As a separate image, because two SVGs in one page could have the same identifiers.
+        # An `img` element keeps identifiers within each SVG apart from those of other SVGs.
         kind = "svg+xml" if self.format == "svg" else "png"
         data = base64.b64encode(self.data).decode()
         return f'<img alt="{escape(self.alt)}" src="data:image/{kind};base64,{data}">'
 
 
 def stacked(*parts: Any) -> str:
-    """Return HTML with several tables, pictures and lines of text one above another."""
+    """Return HTML that shows parts one above another.
+
+    Args:
+        parts: Tables, pictures, or texts in HTML.
+    """
     texts = (part if isinstance(part, str) else part._repr_html_() for part in parts)
     return "".join(f'<div style="overflow-x:auto;margin:.5em 0">{text}</div>' for text in texts)
 
 
 def checked(function: Callable[P, ResultT]) -> Callable[P, ResultT]:
-    """Check the arguments of a public function against their annotations.
+    """Decorate a public function so that its arguments are checked against their annotations.
 
-    The function, and a configuration that it makes of them, raise an ``InputError`` that names each
-    wrong parameter.
+    If arguments are wrong, also in a configuration that the function makes of them, the call raises
+    an ``InputError`` that names each wrong parameter.
     """
     validated = validate_call(config={"arbitrary_types_allowed": True})(function)
     positional = [

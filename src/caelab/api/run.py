@@ -1,4 +1,4 @@
-"""``caelab.train`` and what it returns: a finished run."""
+"""``caelab.train``, and the finished run that it returns."""
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -28,13 +28,13 @@ from caelab.report.run_reader import FinishedRun, read_run
 from caelab.report.shortcomings import Shortcomings, measure_shortcomings, shortcoming_part
 
 DATA_OPTIONS = ("size", "channels", "split", "split_seed", "train_size", "val_size")
-"""Options that :func:`caelab.load_data` has."""
+"""Options of a run that :func:`loaded` passes to :func:`caelab.load_data`."""
 
 METRICS = {
     "mse": "MSE", "psnr": "PSNR, dB", "ssim": "SSIM", "chroma_mse": "chroma MSE",
     "ciede2000": "ΔE₀₀", "colorfulness": "colorfulness",
 }  # fmt: skip
-"""Metrics in the table of a run's errors, where the run states them, and their headings."""
+"""Metrics in the table of a run's errors, if the run was measured by them, and their headings."""
 
 
 class Run:
@@ -50,7 +50,7 @@ class Run:
     ('conv2 | conv3', 1, (800,), (1, 3, 32, 32))
 
     Attributes:
-        finished: Everything that the directory says, as reports use it.
+        finished: Content of the run directory: configuration, result, and errors of each image.
     """
 
     def __init__(self, path: str | Path, *, data: Data | None = None) -> None:
@@ -58,10 +58,11 @@ class Run:
 
         Args:
             path: Run directory.
-            data: Images of the run, if they are loaded already or are an array.
+            data: Images of the run. They are needed only if the images were in memory; otherwise
+                they save the time to load the images again.
 
         Raises:
-            InputError: There is no finished run, or something in it is damaged.
+            InputError: There is no finished run, or one of its files is damaged.
         """
         self.finished: FinishedRun = read_run(Path(path))
         self._images = RunImages(None if data is None else data.images)
@@ -73,27 +74,27 @@ class Run:
 
     @property
     def config(self) -> RunConfig:
-        """Configuration, from which the run can be repeated."""
+        """Configuration with all parameters that are needed to repeat the run."""
         return self.finished.config
 
     @property
     def network(self) -> NetworkDescription:
-        """Description of the network, as it was adapted to its task."""
+        """Description of the trained network, whose output may be adapted to its target."""
         return NetworkDescription(**vars(self.finished.description))
 
     @property
     def errors(self) -> Table:
-        """Rows of ``epochs.csv``: mean squared errors on [0, 1] after each epoch, and its time."""
+        """Rows of ``epochs.csv``: mean squared errors on [0, 1] and duration of each epoch."""
         return Table({**row, "epoch": int(row["epoch"])} for row in self.finished.epochs)
 
     @property
     def test(self) -> dict[str, float]:
-        """Mean errors on the test images by metric: ``mse`` on [0, 1], ``psnr`` in dB."""
+        """Mean error on the test images for each metric: ``mse`` on [0, 1], ``psnr`` in dB."""
         return dict(self.finished.result["test"])
 
     @property
     def per_image(self) -> dict[str, NDArray[Any]]:
-        """Errors of each test image, ``(N,)`` by metric."""
+        """Errors of each test image, an array ``(N,)`` for each metric."""
         return self.finished.measures
 
     @property
@@ -108,40 +109,40 @@ class Run:
 
     @cached_property
     def model(self) -> Model:
-        """The trained model: ``restore``, ``encode`` and ``decode`` take images and codes."""
+        """The trained model, with the methods ``restore``, ``encode`` and ``decode``."""
         return load(self.path)
 
     @property
     def weights(self) -> dict[str, NDArray[Any]]:
-        """Weights of the best epoch by name: kernels ``(C', C, K, K)`` and biases ``(C',)``."""
+        """Weights of the best epoch by name; a convolution has ``(C', C, K, K)`` and ``(C',)``."""
         return load_file(self.finished.directory.weights)
 
     def plot(self) -> Picture:
-        """Show training and validation error by epoch, the test error and the baselines."""
+        """Show training and validation error of each epoch, the test error and the baselines."""
         data = self.finished.directory.error.read_bytes()
         return Picture(data, "svg", f"error by epoch of {self.config.network_name}")
 
     def samples(self, count: int = 10) -> Picture:
-        """Show test images through the network, from the smallest error to the largest.
+        """Show test images and the network's outputs, from the smallest error to the largest.
 
         Args:
-            count: Number of images, from 1 on.
+            count: Number of images, 1 or more.
 
         Raises:
-            InputError: The images are no longer where they were, or ``count`` is wrong.
+            InputError: The images cannot be found again, or ``count`` is below 1.
         """
         return show_samples({"network": self}, count)
 
     def shortcomings(self) -> "MeasuredShortcomings":
-        """Measure what a colorizer does badly: pale colors, hues, edges, brightness, ambiguity.
+        """Measure weaknesses of a colorizer: pale colors, wrong hues, colors across edges.
 
         Raises:
-            InputError: The run does not color gray images, or its images cannot be loaded.
+            InputError: The run does not color gray images, or its images cannot be found again.
         """
         if self.finished.degradation != "gray":
             raise InputError(
-                "shortcomings are measured of runs with `degradation` gray; that of"
-                f" {self.path.name} is {self.finished.degradation}."
+                "shortcomings are measured of runs with `degradation` gray;"
+                f" {self.path.name} has {self.finished.degradation}."
             )
         variant = Variant(label=self.config.network_name, runs=(self.finished,))
         return MeasuredShortcomings(measure_shortcomings(variant, self._images))
@@ -165,7 +166,7 @@ class MeasuredShortcomings:
         self.values = values
 
     def __repr__(self) -> str:
-        # Without its heading, which is needed only where the text is one of several.
+        # The heading is left out: only a report with several parts needs it.
         _, _, text = render_markdown([shortcoming_part(self.values)]).text.partition("\n\n")
         return text
 
@@ -174,14 +175,14 @@ class MeasuredShortcomings:
 
 
 def show_samples(runs: Mapping[str, Run], count: int) -> Picture:
-    """Show the same test images through several networks, by rising error of the first.
+    """Show the outputs of several runs for the same test images, sorted by the first run's error.
 
     Args:
-        runs: Runs on the same test images by their labels.
-        count: Number of images.
+        runs: Runs with the same test images, by their labels in the picture.
+        count: Number of images, 1 or more.
 
     Raises:
-        InputError: The images cannot be loaded, or ``count`` is below 1.
+        InputError: The images cannot be found again, or ``count`` is below 1.
     """
     if not isinstance(count, int) or count < 1:
         raise InputError(f"`count` {count!r}: should be a whole number from 1 on.")
@@ -199,21 +200,27 @@ def show_samples(runs: Mapping[str, Run], count: int) -> Picture:
 
 
 def loaded(data: Data | str | Path | Items, options: dict[str, Any]) -> Data:
-    """Return images that are loaded; the options that say how are taken out of ``options``."""
+    """Return ``data`` itself if the images are loaded already; otherwise load them.
+
+    Args:
+        data: Loaded images, or a source of :func:`caelab.load_data`.
+        options: Options of a run. If the images are loaded here, the options in ``DATA_OPTIONS``
+            are used and removed from this dictionary.
+    """
     if isinstance(data, Data):
         return data
     return load_data(data, **{name: options.pop(name) for name in DATA_OPTIONS if name in options})
 
 
 def configure(data: Data, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the tables of a configuration.
+    """Return the nested tables of a configuration for loaded images.
 
     Args:
-        data: Images.
-        options: Parameters by their short names.
+        data: The loaded images.
+        options: Parameters of the run by their short names.
 
     Raises:
-        InputError: ``size`` or ``channels`` is not that of the images.
+        InputError: The option ``size`` or ``channels`` differs from the loaded images.
     """
     for name in ("size", "channels"):
         has = getattr(data.config, name)
@@ -222,8 +229,8 @@ def configure(data: Data, options: Mapping[str, Any]) -> dict[str, Any]:
                 f"`{name}` {options[name]}: `data` is loaded already with {name} {has}. Load it"
                 f" with the other {name}."
             )
-    # Only what was chosen, because a study's file may choose other parameters. Size and channels
-    # are those of the images in any case.
+    # Defaults are left out, so that a study's file can choose these parameters. Size and channels
+    # always come from the images.
     chosen = data.config.model_dump(exclude_defaults=True)
     shape = {"size": data.config.size, "channels": data.config.channels}
     return merge({"data": chosen | shape}, nest(options))
@@ -238,10 +245,10 @@ def train(
     on_epoch: Callable[[Mapping[str, float]], object] | None = None,
     **options: Any,
 ) -> Run:
-    """Train a network, measure it on the test images once, and return the finished run.
+    """Train a network, measure it on the test images, and return the finished run.
 
-    A run that is finished is not trained again, and one that was interrupted resumes: call it again
-    with the same arguments.
+    If the function is called again with the same arguments, a finished run is not trained again,
+    and an interrupted run resumes.
 
     >>> import caelab, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -255,20 +262,21 @@ def train(
     (True, 'decoder.1.bias')
 
     Args:
-        network: Network text such as ``"conv8 pool conv16 | up conv3"``, or a preset's name. If
-            left out, it is ``"reference"``, or the network that training starts with.
-        data: What :func:`caelab.load_data` returned, or its ``source``: a path, an array, a PyTorch
-            ``Dataset``. If left out, a run that continues has its own images.
-        runs: Folder of run directories, in which the run gets a new one.
-        on_epoch: Function that is called after each epoch with its row of ``epochs.csv``:
+        network: Network text such as ``"conv8 pool conv16 | up conv3"``, or a preset's name. By
+            default it is ``"reference"``, or the network of ``start_weights`` or ``start_run``.
+        data: Images that :func:`caelab.load_data` returned, or a ``source`` of that function, such
+            as a path, an array or a PyTorch ``Dataset``. By default, ``start_run`` keeps its own
+            images.
+        runs: Folder in which the run directory is made.
+        on_epoch: Function that is called after each epoch with the epoch's row of ``epochs.csv``:
             ``epoch``, ``train_mse``, ``validation_mse``, ``learning_rate``, ``seconds`` and the
             terms of the loss.
         options: Parameters of the run by their names in ``caelab train --help-all``, such as
-            ``epochs`` (from 1 on, 10 if left out), ``train_size``, ``batch_size``, ``seed``,
+            ``epochs`` (1 or more, 10 by default), ``train_size``, ``batch_size``, ``seed``,
             ``learning_rate``, ``degradation`` (``"gray"``, ``"noise0.1"``, …), ``target``
             (``"rgb"``, ``"chroma"``, ``"bins"``), ``flip`` and ``patience``. ``start_weights``
-            names a model or a run whose weights training starts with; ``start_run`` a run that
-            continues up to ``epochs``.
+            names a model or a run with whose weights training starts. ``start_run`` names a
+            finished run that is trained further, up to ``epochs`` epochs in total.
 
     Raises:
         InputError: A parameter is wrong, or the network or the data do not fit.
@@ -284,16 +292,19 @@ def train(
 
 
 def _images_for(data: Data | str | Path | Items, options: dict[str, Any]) -> Data | None:
-    """Return the images of a run, or ``None`` if it continues a run, whose images it takes.
+    """Return the images of a run, or ``None`` if ``start_run`` names the run whose images it uses.
 
-    Options that say how they are loaded are taken out of ``options``; paths become texts.
+    Args:
+        data: Loaded images, or a source of :func:`caelab.load_data`.
+        options: Options of the run. The options for loading images are removed from it, and the
+            paths of starts become texts.
     """
     starts = {name: options[name] for name in ("start_weights", "start_run") if options.get(name)}
     options |= {name: str(source) for name, source in starts.items()}
     if "start_run" in starts and isinstance(data, str) and data == "auto":
         return None
     if "start_weights" in starts and not isinstance(data, Data):
-        # The network was made for images of that size.
+        # The network needs images of the size that its weights were trained on.
         begun = make_config(nest({"start_weights": options["start_weights"]})).data
         options |= {"size": begun.size, "channels": begun.channels} | options
     return loaded(data, options)

@@ -1,4 +1,4 @@
-"""``caelab.study``: several networks over seeds, and the effects of their differences."""
+"""``caelab.study``: train several networks with several seeds, and compare them with a base."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -33,10 +33,10 @@ FIGURES = {
 
 
 class Study:
-    """The finished runs of a study; a notebook shows a row for each network.
+    """A finished study; a notebook shows a row of results for each network.
 
     Attributes:
-        finished: Rows, runs and failures, as reports use them.
+        finished: Rows of ``results.csv``, runs and failures of the study, and their analysis.
     """
 
     def __init__(self, finished: StudyResults, data: Data) -> None:
@@ -45,12 +45,12 @@ class Study:
 
     @property
     def path(self) -> Path:
-        """Folder with ``results.csv``; ``caelab report`` takes it."""
+        """Folder with ``results.csv``; ``caelab report`` can write a report about it."""
         return self.finished.folder
 
     @cached_property
     def runs(self) -> dict[str, Run]:
-        """The run of each network with its lowest seed, by the network's label."""
+        """The run with the lowest seed of each network, by the network's label."""
         rows = self.finished.rows
         first = {row.label: row.run for row in sorted(rows, key=lambda row: -row.seed)}
         return {
@@ -60,7 +60,7 @@ class Study:
 
     @property
     def results(self) -> Table:
-        """Mean test error of each network over its seeds, and its size."""
+        """Mean test MSE of each network over its seeds, sizes, and seconds per epoch."""
         return Table(
             {
                 "network": each.label,
@@ -76,9 +76,10 @@ class Study:
 
     @property
     def effects(self) -> Table:
-        """Each level's test MSE as a multiple of the base's, with its simultaneous 95% interval.
+        """Test MSE of each changed network divided by the base's, with its 95% interval.
 
-        Verdicts are ``lower``, ``higher``, ``equivalent`` (smaller than 3%) and ``undecided``.
+        All intervals in the table hold together with 95% confidence. A verdict is ``lower``,
+        ``higher``, ``equivalent`` (a difference of less than 3%) or ``undecided``.
         """
         effects = sorted(
             self.finished.analysis.effects, key=lambda each: each.contrast.ratio.estimate
@@ -98,9 +99,10 @@ class Study:
 
     @property
     def interactions(self) -> Table:
-        """MSE of two crossed levels together, over what their single effects multiply to.
+        """Effect of two changes together divided by the product of their single effects.
 
-        It is 1 where neither changes the effect of the other; with its simultaneous 95% interval.
+        An effect is the test MSE divided by the base's. The quotient is 1 if neither change alters
+        the effect of the other. All intervals in the table hold together with 95% confidence.
         """
         return Table(
             {
@@ -116,7 +118,7 @@ class Study:
 
     @property
     def best(self) -> Run:
-        """A run of the network with the lowest mean validation error.
+        """Run, with the lowest seed, of the network with the lowest mean validation error.
 
         Raises:
             InputError: No network has a finite error.
@@ -130,11 +132,12 @@ class Study:
         """Show the study as a figure.
 
         Args:
-            what: ``"effects"`` of what was varied on the test error; the error against the
-                ``"code size"``, or against the number of ``"weights"``.
+            what: ``"effects"`` shows how each change affects the test error. ``"code size"`` and
+                ``"weights"`` show the test error against the size of the code or the number of
+                weights.
 
         Raises:
-            InputError: There is no such figure, or nothing to draw in it.
+            InputError: ``what`` is unknown, or the study has no runs for this figure.
         """
         if what not in FIGURES:
             raise InputError(f"`what` {what!r}: should be one of {', '.join(FIGURES)}.")
@@ -144,13 +147,13 @@ class Study:
         return Picture.of(figure, "svg", f"{what} in the study {self.finished.name}")
 
     def samples(self, count: int = 10) -> Picture:
-        """Show the same test images through all networks, by rising error of the first.
+        """Show all networks' outputs for the same test images, sorted by the first one's error.
 
         Args:
-            count: Number of images, from 1 on.
+            count: Number of images, 1 or more.
 
         Raises:
-            InputError: The images are no longer where they were, or ``count`` is wrong.
+            InputError: The images cannot be found again, or ``count`` is below 1.
         """
         return show_samples(self.runs, count)
 
@@ -179,9 +182,9 @@ def study(
     progress: Callable[[str], object] | None = None,
     **options: Any,
 ) -> Study:
-    """Train a base and other networks over seeds, and compare them with the base.
+    """Train a base network and other networks with several seeds, and compare them with the base.
 
-    Finished runs are not trained again: networks and seeds can be added to a study.
+    Finished runs are not trained again, so that networks and seeds can be added to a study.
 
     >>> import caelab, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -193,26 +196,28 @@ def study(
     array([512, 256])
 
     Args:
-        networks: Network texts by labels of your own; instead of a text, a mapping of the
-            parameters in which the network's runs differ from the base's. Or the path of a study's
-            TOML file, which states base, factors and name, too.
-        data: What :func:`caelab.load_data` returned, or its ``source``.
+        networks: Mapping from labels of your choice to network texts, or to mappings of the
+            parameters in which the runs differ from the base's. Or the path of a study's TOML file,
+            which also states base, factors and name.
+        data: Images that :func:`caelab.load_data` returned, or a ``source`` of that function.
         base: Network that the others are compared with: a text or a preset's name.
-        factors: What is varied. The levels of ``kernel``, ``channels``, ``downsampling``,
-            ``upsampling``, ``code_activation`` or of a parameter of a run; or networks by their
-            level: ``{"kernel": [1, 5], "layers": {"one more": "…"}}``.
-        cross: Names of factors whose levels are tried in all combinations, too.
+        factors: Values (levels) to try for each factor, such as ``{"kernel": [1, 5]}``. Factors are
+            ``kernel``, ``channels``, ``downsampling``, ``upsampling``, ``code_activation`` and the
+            parameters of a run. A factor of your own maps levels to network texts, such as
+            ``{"layers": {"one more": "…"}}``.
+        cross: Names of factors whose levels are also tried in all combinations.
         yes: Allow crossed factors to make more than 1,000 runs.
-        seeds: How many seeds, or which, from 0 on; one, or those of the file, if left out.
+        seeds: Number of seeds, or a sequence of seeds, each 0 or more. By default it is one seed,
+            or the seeds in the file.
         name: Name of the study's folder: letters, digits, - and _.
         runs: Folder of run directories.
-        workers: Number of runs that train at the same time, each in a process of its own. With
-            more than one, a script must call this below ``if __name__ == "__main__":``.
-        progress: Function that is called with a line after each run, such as ``print``.
+        workers: Number of runs that train at the same time, each in its own process. With more
+            than one, a script must call this function below ``if __name__ == "__main__":``.
+        progress: Function that is called with a line of text after each run, such as ``print``.
         options: Parameters of all runs; see :func:`caelab.train`.
 
     Raises:
-        InputError: Networks or parameters are wrong, and the message names all of them; or no run
+        InputError: Networks or parameters are wrong, and the message names all that are; or no run
             could be trained.
         Interrupted: Someone pressed Ctrl-C; the state is saved.
     """
@@ -243,7 +248,7 @@ def study(
 
 
 def _factors(factors: Mapping[str, Any]) -> dict[str, Any]:
-    # The factor `channels` is one of networks, and not the parameter `data.channels`.
+    # `nest` would take the factor `channels`, which changes a network, for `data.channels`.
     networks = {name: levels for name, levels in factors.items() if name in TRANSFORMATIONS}
     others = {name: levels for name, levels in factors.items() if name not in networks}
     return networks | nest(others)
