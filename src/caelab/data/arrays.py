@@ -20,30 +20,33 @@ PARTS = {
     "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION,
     "test": TEST, "testing": TEST,
 }  # fmt: skip
-"""Part of the images by the name of a folder, a file or an array."""
+"""Parts of a data set by the words that name them in folders, files and arrays."""
 
 _IMAGES = ("x", "images", "image", "data", "arr_0")
 _LABELS = ("y", "labels", "label", "targets", "target", "arr_1")
 _CHUNK = 1000
+"""Number of images that are converted at a time, so that temporary copies stay small."""
 
 Arrays = tuple[NDArray[Any], NDArray[Any] | None]
-"""Images, and their classes if there are any."""
+"""Images, and the class of each image or ``None``."""
 
 
 def join_arrays(
     parts: Mapping[str, Arrays], *, name: str, where: str, classes: tuple[str, ...] = ()
 ) -> ImageSet:
-    """Make an image set of arrays.
+    """Make an image set of arrays, and convert their pixels to bytes.
 
     Args:
-        parts: Images ``(N, H, W)``, ``(N, H, W, C)`` or ``(N, C, H, W)`` of bytes, or of numbers in
-            [0, 1] or [0, 255], with their classes, by a word of ``PARTS``; by ``""`` without parts.
-        name: Name of the source.
-        where: Where the arrays come from, which messages name.
+        parts: Images and classes of each part. The keys are words of ``PARTS``, or ``""`` if the
+            images have no prescribed parts. Images are ``(N, H, W)``, ``(N, H, W, C)`` or
+            ``(N, C, H, W)``: bytes, or numbers in [0, 1] or [0, 255].
+        name: Name of the source, such as ``"mnist"``.
+        where: Path or description of the source, for messages.
         classes: Names of the classes; by default their numbers.
 
     Raises:
-        InputError: The images are of another form or range, differ in shape, or are too many.
+        InputError: The images have another form or range, differ in shape between parts, or do not
+            fit into the memory; or a part has more or fewer classes than images.
     """
     planes = [to_planes(images, where) for images, _ in parts.values()]
     if len(shapes := {each.shape[1:] for each in planes}) > 1:
@@ -55,7 +58,7 @@ def join_arrays(
     for target, images in zip(filled, planes, strict=True):
         scale = _scale_of(images, where)
         for rows in _chunks(len(images)):
-            # Rounded, as everywhere; integers are not changed.
+            # A conversion to bytes alone would round down.
             target[rows] = np.rint(images[rows] * scale) if scale else images[rows]
     names, labels = number_classes(
         [labels for _, labels in parts.values()], counts, classes=classes, where=where
@@ -74,18 +77,21 @@ def make_set(
     where: str,
     note: str = "",
 ) -> ImageSet:
-    """Make an image set that keeps the test and validation images of its source apart.
+    """Make an image set whose source may prescribe test and validation images.
 
     Args:
         images: ``uint8 (N, C, H, W)``.
         labels: Indices into ``classes``, ``int64 (N,)``, or ``None``.
         classes: Names of the classes.
-        part: Part that each image comes from, ``int8 (N,)``; ``FREE`` where it comes from none.
-        name: Name of the source.
-        where: Where the images come from.
-        note: What people must know.
+        part: Part that the source names for each image, ``int8 (N,)``: ``TRAIN``, ``VALIDATION``,
+            ``TEST``, or ``FREE`` if it names none. The parts are kept only if there are both images
+            to train on and others. Training images become ``FREE``, so that a split can take
+            validation images from them.
+        name: Name of the source, such as ``"folder"``.
+        where: Path or description of the source.
+        note: Note for the user, such as which pictures were left out.
     """
-    # A part "test" counts only if there are other images to train on.
+    # If all images are test images, they are split like images without parts.
     own = bool((part <= TRAIN).any() and (part > TRAIN).any())
     prescribed = np.where(part == TRAIN, np.int8(FREE), part) if own else None
     source = Source(
@@ -99,14 +105,14 @@ def make_set(
 
 
 def to_planes(images: NDArray[Any], where: str) -> NDArray[Any]:
-    """Return a view ``(N, C, H, W)`` of images ``(N, H, W)``, ``(N, H, W, C)`` or ``(N, C, H, W)``.
+    """Return a view ``(N, C, H, W)`` of images with any usual order of axes.
 
     Args:
-        images: The images.
-        where: Where they come from, for messages.
+        images: Images ``(N, H, W)``, ``(N, H, W, C)`` or ``(N, C, H, W)``.
+        where: Where the images come from, for messages.
 
     Raises:
-        InputError: They have another form.
+        InputError: The images have another form, or are not numbers.
     """
     planes = images[:, None] if images.ndim == 3 else images
     if planes.ndim != 4 or 0 in planes.shape or planes.dtype.kind not in "buif":
@@ -114,7 +120,7 @@ def to_planes(images: NDArray[Any], where: str) -> NDArray[Any]:
             f"{where}: images are numbers (N, H, W), (N, H, W, C) or (N, C, H, W), and these are"
             f" {images.dtype} {images.shape}."
         )
-    # A last axis of up to four numbers is that of channels, as in Keras, Pillow and scikit-image.
+    # If the last axis is short and the second is not, the channels are last, as in Keras.
     return planes.transpose(0, 3, 1, 2) if planes.shape[3] <= 4 < planes.shape[1] else planes
 
 
@@ -127,17 +133,18 @@ def number_classes(
 ) -> tuple[tuple[str, ...], NDArray[np.int64] | None]:
     """Return the names of the classes, and the class of every image, ``int64 (N,)``.
 
-    There are no classes if a part has no labels, or labels that are no classes, such as fractions
-    or several numbers for an image.
+    The result is ``((), None)`` if a part has no labels, or if labels are fractions or several
+    numbers for an image, because such labels are no classes.
 
     Args:
-        labels: Classes of each part, numbers or texts, ``(N,)`` or ``(N, 1)``.
+        labels: Labels of each part, whole numbers or texts, ``(N,)`` or ``(N, 1)``, or ``None``.
         counts: Number of images of each part.
-        classes: Names of the numbers; by default the numbers or texts that occur.
-        where: Where they come from, for messages.
+        classes: Name of each class, in the order of the numbers; by default, the numbers or texts
+            that occur are the names.
+        where: Where the labels come from, for messages.
 
     Raises:
-        InputError: There are more or fewer classes than images.
+        InputError: A part has more or fewer labels than images.
     """
     flat = [each.reshape(len(each), -1) for each in labels if each is not None]
     if len(flat) < len(labels) or any(
@@ -154,22 +161,22 @@ def number_classes(
 
 
 def memory_limit() -> int:
-    """Return the bytes that images may take: half of those of inputs, as training copies them."""
+    """Return how many bytes images may take: half of :func:`max_memory`, for training's copy."""
     return max_memory() // 2
 
 
 def require_memory(count: int, channels: int, height: int, width: int, *, where: str) -> None:
-    """Raise unless images fit into :func:`memory_limit`.
+    """Check that images fit into :func:`memory_limit`.
 
     Args:
         count: Number of images.
-        channels: Their channels.
-        height: Their height.
-        width: Their width.
-        where: Where they come from, for messages.
+        channels: Channels of an image; for numbers of several bytes, times the bytes of a number.
+        height: Height of an image in pixels.
+        width: Width of an image in pixels.
+        where: Where the images come from, for messages.
 
     Raises:
-        InputError: They take more.
+        InputError: The images take more memory than :func:`memory_limit`.
     """
     if count * channels * height * width > (limit := memory_limit()):
         raise InputError(
@@ -179,7 +186,7 @@ def require_memory(count: int, channels: int, height: int, width: int, *, where:
 
 
 def to_gray(images: ImageSet) -> ImageSet:
-    """Return RGB images as their BT.601 luma, one channel."""
+    """Convert RGB images to gray images with one channel, their BT.601 luma."""
     pixels = images.images
     gray = np.empty((len(pixels), 1, *pixels.shape[2:]), np.uint8)
     for rows in _chunks(len(pixels)):
@@ -189,30 +196,31 @@ def to_gray(images: ImageSet) -> ImageSet:
 
 
 def all_gray(images: ImageSet) -> bool:
-    """Return whether the channels of every image are equal."""
-    # In chunks, because the search ends with the first color.
+    """Return whether all channels of each image are equal."""
+    # `all` stops at the first chunk that has a colored image.
     parts = (images.images[rows] for rows in _chunks(len(images.images)))
     return all((part == part[:, :1]).all() for part in parts)
 
 
 def find_arrays(path: Path) -> Path | None:
-    """Return ``path`` if it is a ``.npy`` or ``.npz`` file."""
+    """Return ``path`` if it is a ``.npy`` or ``.npz`` file, otherwise ``None``."""
     return path if path.suffix.lower() in (".npy", ".npz") and path.is_file() else None
 
 
 def read_arrays(path: Path) -> ImageSet:
     """Read a ``.npy`` file of images, or a ``.npz`` file of images and their classes.
 
-    The arrays of a ``.npz`` are named as Keras (``x_train``, ``y_train``, ``x_test``, ``y_test``)
-    and MedMNIST (``train_images``, ``train_labels``, …) do, or ``images`` and ``labels``; a single
-    array may have any name. Nothing in a file is run.
+    The arrays of a ``.npz`` file have the names of Keras (``x_train``, ``y_train``, ``x_test``,
+    ``y_test``) or of MedMNIST (``train_images``, ``train_labels``, …), or they are called
+    ``images`` and ``labels``. A single array may have any name. Pickled objects, which could run
+    code, are refused.
 
     Raises:
-        InputError: There are no such arrays, or the file is damaged.
+        InputError: The file has no array with such a name, is damaged or is too large.
     """
     if path.suffix.lower() == ".npy":
         with _reading(path):
-            # Mapped, so that memory does not hold all floats and bytes at once.
+            # A mapped file is read piece by piece, so that floats never fill the memory.
             images = np.load(path, mmap_mode="r", allow_pickle=False)
         return join_arrays({"": (images, None)}, name="array", where=str(path))
     with _reading(path), zipfile.ZipFile(path) as archive:
@@ -228,7 +236,7 @@ def read_arrays(path: Path) -> ImageSet:
 
 
 def _named_arrays(names: list[str], path: Path) -> Iterator[tuple[str, str, str | None]]:
-    """Yield each part's word, and the names of its images and its classes."""
+    """Yield for each part its word in ``PARTS``, the name of its images and that of its classes."""
     known = {name.lower(): name for name in names}
 
     def find(word: str, bases: tuple[str, ...]) -> str | None:
@@ -261,7 +269,9 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _scale_of(images: NDArray[Any], where: str) -> float:
-    """Return the factor that makes bytes of fractions and truth values; 0 for integers.
+    """Return the factor from pixel values to bytes; 0 for integers that need no conversion.
+
+    If no value is above 1, the factor is 255, except for ``uint8``.
 
     Raises:
         InputError: Values are not finite, or outside [0, 255].
@@ -270,7 +280,7 @@ def _scale_of(images: NDArray[Any], where: str) -> float:
         return 0
     low, high = 0.0, 0.0
     for rows in _chunks(len(images)):
-        # If a value is NaN, so are minimum and maximum, and the comparison below fails.
+        # If a value is NaN, minimum and maximum are NaN, too, and the comparison below fails.
         low = float(np.minimum(low, images[rows].min()))
         high = float(np.maximum(high, images[rows].max()))
     if not 0 <= low <= high <= 255:

@@ -1,8 +1,8 @@
 """The built-in photos: crops of scikit-image's photographs at several scales.
 
-They are for machines without CIFAR-10 and without internet. Each photograph contributes to all
-three parts, from regions that share no pixel: one rectangle is for validation, one for test, and
-crops that touch neither are for training.
+The photos are for machines without CIFAR-10 and without internet. Each photograph has a rectangle
+for validation crops and another for test crops. Training crops touch neither rectangle, so that two
+parts never share a pixel.
 """
 
 from collections.abc import Iterator
@@ -21,19 +21,19 @@ from caelab.data.image_set import FREE, TEST, TRAIN, VALIDATION, ImageSet, Sourc
 from caelab.errors import InputError
 
 Box = tuple[int, int, int, int]
-"""Left, top, right, bottom, in pixels; right and bottom are excluded."""
+"""Left, top, right and bottom edge in pixels; the last column is ``right - 1``."""
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A photograph and its regions.
+    """A photograph, and where its validation and test crops are.
 
     Attributes:
-        file: Name of its file in ``skimage/data``.
-        crops: Number of crops.
+        file: Name of the photograph's file in ``skimage/data``.
+        crops: Number of crops of all parts; fewer if there is no room for them.
         validation: Rectangle of the validation crops, in pixels of the reduced photograph.
-        test: Rectangle of the test crops, in the same pixels.
-        reduce: Factor by which the photograph is reduced first.
+        test: Rectangle of the test crops, in pixels of the reduced photograph.
+        reduce: Factor by which height and width of the photograph are divided before it is cropped.
     """
 
     file: str
@@ -55,31 +55,34 @@ PHOTOS = (
 )
 
 SIDES = {32: 0.15, 48: 0.2, 64: 0.25, 96: 0.2, 128: 0.2}
-"""Share of the crops with each side, in pixels of the photograph."""
+"""Sides of the square crops, in pixels of the photograph, and the share of crops with each."""
 
 SHARES = {TRAIN: 0.8, VALIDATION: 0.1, TEST: 0.1}
+"""Share of the crops in each part."""
 
 _STEP = 3
+"""Distance in pixels between neighboring positions that a crop may have."""
+
 _FLAT = 8.0
-"""Standard deviation of the luminance, of 255, below which a crop shows only sky or blur."""
+"""Standard deviation of the luma in [0, 255] below which a crop shows only sky or blur."""
 
 
 def load_photos(*, size: tuple[int, int] = (32, 32), note: str = "") -> ImageSet:
     """Return the built-in photos: about 8,000 images, the same on every machine.
 
     Args:
-        size: Height and width of the images, in pixels. The crops and their parts do not depend on
-            it; crops that are smaller are enlarged, and cropped where the image is no square.
-        note: Note of the source.
+        size: Height and width of the images, in pixels. The same squares are cropped for every
+            size, and then resized to it. If the image is no square, they are cropped once more.
+        note: Note for the user, kept in ``source.note``.
 
     Raises:
-        InputError: scikit-image does not carry one of the photographs.
+        InputError: The installed scikit-image lacks one of the photographs.
     """
     images, parts = [], []
     for photo in PHOTOS:
         picture = open_photo(photo)
         for part, box in crop_boxes(photo, np.asarray(picture)):
-            # Cropped before it is resized, because the filter would use pixels outside of the box.
+            # `resize(box=…)` would use pixels outside of the box, which belong to other parts.
             crop = crop_center(picture.crop(box), size)
             images.append(np.asarray(crop.resize(size[::-1], Image.Resampling.LANCZOS)))
             parts.append(part)
@@ -90,10 +93,10 @@ def load_photos(*, size: tuple[int, int] = (32, 32), note: str = "") -> ImageSet
 
 
 def open_photo(photo: Photo) -> Image.Image:
-    """Open the photograph in RGB, reduced.
+    """Open a photograph in RGB, reduced by its factor.
 
     Raises:
-        InputError: scikit-image does not carry it.
+        InputError: The installed scikit-image lacks the photograph.
     """
     try:
         with (
@@ -113,24 +116,25 @@ def crop_boxes(photo: Photo, pixels: NDArray[np.uint8]) -> Iterator[tuple[int, B
 
     Args:
         photo: The photograph.
-        pixels: Its pixels, reduced, ``uint8 (H, W, 3)``.
+        pixels: Pixels of the reduced photograph, ``uint8 (H, W, 3)``.
     """
     height, width, _ = pixels.shape
     for side, share_of_side in SIDES.items():
-        # The part of each square, by its upper left corner; FREE for squares that are not used.
+        # Entry [y, x] is the part of the square whose upper left pixel is (y, x). FREE means that
+        # the square is not used.
         part_of = np.full((height - side + 1, width - side + 1), TRAIN)
         for part, (left, top, right, bottom) in (
             (VALIDATION, photo.validation),
             (TEST, photo.test),
         ):
-            # Squares that touch the rectangle are free, and those inside belong to its part.
+            # Squares inside the rectangle belong to its part; squares across its edge are unused.
             part_of[max(0, top - side + 1) : bottom, max(0, left - side + 1) : right] = FREE
             part_of[top : bottom - side + 1, left : right - side + 1] = part
         flat = _deviation(pixels, side) < _FLAT
         part_of[flat[: len(part_of), : part_of.shape[1]]] = FREE
         for part, share in SHARES.items():
             candidates = _STEP * np.argwhere(part_of[::_STEP, ::_STEP] == part)
-            # Evenly spaced instead of random, so that crops overlap as little as possible.
+            # With evenly spaced crops, fewer overlap than with random ones.
             count = min(round(photo.crops * share_of_side * share), len(candidates))
             evenly = np.arange(count) * len(candidates) // max(count, 1)
             for top, left in candidates[evenly].tolist():
@@ -145,10 +149,10 @@ def _deviation(pixels: NDArray[np.uint8], side: int) -> NDArray[np.float64]:
         side: Even side of the squares.
 
     Returns:
-        Deviations ``(H, W)``, each at the upper left pixel of its square.
+        Deviations ``(H, W)``; entry [y, x] is that of the square whose upper left pixel is (y, x).
     """
-    # The filter's window is centered at its pixel; the origin moves it to the lower right. Rounding
-    # can make a variance near 0 negative.
+    # By default, the window of the filter is centered at its pixel; `origin` moves it so that the
+    # pixel is its upper left one. The variance is clipped because rounding can make it negative.
     luma = luminance(np.moveaxis(pixels.astype(np.float64), -1, 0))[0]
     mean, mean_square = (
         uniform_filter(values, side, origin=-(side // 2)) for values in (luma, luma**2)

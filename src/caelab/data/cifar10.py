@@ -1,7 +1,7 @@
-"""CIFAR-10 in the Python and the binary version, each as a folder or as an archive.
+"""Read CIFAR-10 in its Python or binary version, from a folder or an archive.
 
 Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009: 60,000 color images of
-32×32, ten classes; five batches of 10,000 for training and one for testing.
+32×32 pixels in ten classes, as five batches of 10,000 images for training and one for testing.
 """
 
 import os
@@ -24,9 +24,9 @@ PER_BATCH = 10_000
 PIXELS = 3 * SIZE * SIZE
 
 BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
-"""Names of the six files in the Python version, the five for training first."""
+"""Names of the six files in the Python version: five with training images, one with test images."""
 
-# The MATLAB version is found, so that the message can say that it is not read.
+# The MATLAB version cannot be read. It is listed here so that a message can say so.
 SUFFIXES = ("", ".bin", ".mat")
 FOLDERS = ("cifar-10-batches-py", "cifar-10-batches-bin", "cifar-10-batches-mat")
 ARCHIVES = ("cifar-10-python.tar.gz", "cifar-10-binary.tar.gz", "cifar-10-matlab.tar.gz")
@@ -34,28 +34,30 @@ ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar")
 
 _FILES = frozenset(name + suffix for name in BATCHES for suffix in SUFFIXES)
 _MAX_INSTRUCTIONS = 500_000
+"""Largest number of instructions of a pickle that are read; official files have up to 300,000."""
+
 _LIST = ("EMPTY_LIST", "MARK", "APPEND", "APPENDS")
-"""Instructions that make a list."""
+"""Instructions of a pickle that make a list."""
 
 Batch = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-"""Images ``uint8 (10000, 3072)``, the red plane first, and labels ``uint8 (10000,)``."""
+"""Images ``uint8 (N, 3072)`` as a red, a green and a blue plane, and labels ``uint8 (N,)``."""
 
 
 def list_pickle(content: bytes) -> list[Any]:
-    """List a pickle without running it: each instruction by its value, or by its name.
+    """Return the values in a pickle in their order, without running the pickle.
 
-    A pickle is a program, and running a hostile one could do anything.
+    A pickle is a program, and a hostile one could do anything. An instruction without a value is
+    listed by its name, such as ``"MARK"``.
 
     Raises:
-        ValueError: It is malformed.
+        ValueError: The pickle is truncated or malformed.
     """
     try:
-        # Listing takes memory per instruction; the official files have up to 300,000 of them.
         listed = list(islice(pickletools.genops(content), _MAX_INSTRUCTIONS))
     except Exception as error:  # a hostile file can cause an error of any kind
         raise ValueError(f"it is truncated or malformed ({type(error).__name__})") from error
-    # Instructions that only store values for later are left out, so that related values are
-    # neighbors in the list.
+    # Instructions that only store a value for later use are left out, so that the values of an
+    # array or a list follow each other.
     return [
         step.name if value is None else value
         for step, value, _ in listed
@@ -64,7 +66,13 @@ def list_pickle(content: bytes) -> list[Any]:
 
 
 def items_after(key: str, values: list[Any]) -> Iterator[Any]:
-    """Yield the items of the list that follows a text in a listed pickle, up to any other value."""
+    """Yield all values after the text ``key``, without the instructions that make a list.
+
+    Args:
+        key: Text to search for.
+        values: Values of a pickle, as :func:`list_pickle` returns them. The items of the list that
+            follows ``key`` come first; the caller must notice where they end.
+    """
     after = islice(dropwhile(lambda value: value != key, values), 1, None)
     return (value for value in after if value not in _LIST)
 
@@ -72,24 +80,23 @@ def items_after(key: str, values: list[Any]) -> Iterator[Any]:
 def parse_python(
     content: bytes, *, count: int | None = None, key: str = "labels", classes: int = 10
 ) -> Batch:
-    """Read a batch of the Python version: a pickle, which is listed and never run.
+    """Read a file of the Python version: a pickle, which is never run.
 
-    The list of instructions contains the bytes of the only array, and the numbers after the word
-    ``labels``.
+    The pickle contains one array of pixels, and the word ``key`` before the classes of the images.
 
     Args:
         content: The pickle.
-        count: Number of images that it should hold; by default that of a batch.
+        count: Number of images that the pickle should hold; 10,000 by default.
         key: Word before the classes of the images.
         classes: Number of classes.
 
     Raises:
-        ValueError: It is no such pickle; the message says why.
+        ValueError: The pickle holds something else; the message says what is wrong.
     """
     count = PER_BATCH if count is None else count
     values = list_pickle(content)
-    # NumPy writes shape, type, whether the order is Fortran's, and the bytes. Python 2 has no type
-    # for bytes, so its files hold them as a text.
+    # For an array, NumPy writes shape, type, NEWFALSE for C order, and the bytes. Python 2, which
+    # wrote the official files, stored bytes as a text.
     pixels: str | bytes = b""
     for before, value in pairwise(values):
         if before == "NEWFALSE" and isinstance(value, str | bytes):
@@ -108,7 +115,7 @@ def parse_binary(content: bytes) -> Batch:
     """Read a batch of the binary version.
 
     Raises:
-        ValueError: It has another length.
+        ValueError: The batch has another length than 10,000 labels and images.
     """
     if len(content) != PER_BATCH * (1 + PIXELS):
         raise ValueError(f"it has {len(content)} bytes instead of {PER_BATCH * (1 + PIXELS)}")
@@ -117,7 +124,7 @@ def parse_binary(content: bytes) -> Batch:
 
 
 def find_cifar10(path: Path) -> Path | None:
-    """Return the folder or archive of CIFAR-10 that ``path`` is or directly holds, or ``None``."""
+    """Return the folder or archive of CIFAR-10 at ``path`` or directly in it, or ``None``."""
     folders = (path, *(path / name for name in FOLDERS))
     files = [(folder / name, folder) for folder in folders for name in _FILES]
     archives = [path / each for name in ARCHIVES for each in (name, name.removesuffix(".gz"))]
@@ -137,8 +144,8 @@ def read_cifar10(path: Path) -> ImageSet:
     Raises:
         InputError: A batch is missing, truncated, damaged, hostile, or of the MATLAB version.
     """
-    # All images are allocated once and filled batch by batch: a list of batches would need the
-    # memory twice while it is joined.
+    # The array for all images is filled batch by batch, because joining a list of batches would
+    # need twice the memory.
     images = np.empty((len(BATCHES), PER_BATCH, PIXELS), np.uint8)
     labels = np.empty((len(BATCHES), PER_BATCH), np.int64)
     missing = list(BATCHES)
@@ -146,7 +153,7 @@ def read_cifar10(path: Path) -> ImageSet:
     for file, content in contents:
         name, _, suffix = file.partition(".")
         if suffix == "mat":
-            # SciPy's reader ended the process on damaged files of this version.
+            # Damaged MATLAB files made SciPy's reader crash the whole process.
             raise InputError(
                 f"{path}: {file} is of the MATLAB version of CIFAR-10, which is not read. Take the"
                 f" Python version, {ARCHIVES[0]}."
@@ -174,13 +181,13 @@ def read_cifar10(path: Path) -> ImageSet:
         labels=classes,
         classes=CLASSES,
         source=Source(name="cifar10", where=str(path), fingerprint=digest),
-        # The test batch comes last, in whatever order the files were found.
+        # `images` is in the order of BATCHES, whose last batch is the test batch.
         official_test=np.arange(len(pixels)) >= 5 * PER_BATCH,
     )
 
 
 def _read_folder(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of each batch in a folder; if it has two versions, the first."""
+    """Yield name and content of each batch in a folder, with the first of ``SUFFIXES`` there."""
     for name in BATCHES:
         files = (path / f"{name}{suffix}" for suffix in SUFFIXES)
         file = next(filter(os.path.isfile, files), None)

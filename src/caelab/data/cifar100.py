@@ -1,7 +1,7 @@
-"""CIFAR-100 in the Python version, as a folder or as an archive.
+"""Read CIFAR-100 in its Python version, from a folder or an archive.
 
 Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009: 60,000 color images of
-32×32 in a hundred classes, 10,000 of them for testing.
+32×32 pixels in a hundred classes; 10,000 of the images are for testing.
 """
 
 from itertools import takewhile
@@ -15,18 +15,20 @@ from caelab.errors import InputError
 
 FOLDER = "cifar-100-python"
 COUNTS = {"train": 50_000, "test": 10_000}
-"""Images in each file."""
+"""Number of images in each file."""
 
 NAMES = "meta"
 """File that holds the names of the classes."""
 
 CLASSES = 100
+"""Number of classes."""
+
 _FILE_LIMIT = 192 * 2**20
 """Largest size of a file in bytes; the training images have 156 MB."""
 
 
 def find_cifar100(path: Path) -> Path | None:
-    """Return the folder or archive of CIFAR-100 that ``path`` is or directly holds, or ``None``."""
+    """Return the folder or archive of CIFAR-100 at ``path`` or directly in it, or ``None``."""
     for folder in (path, path / FOLDER):
         if all((folder / name).is_file() for name in (*COUNTS, NAMES)):
             return folder
@@ -38,7 +40,7 @@ def find_cifar100(path: Path) -> Path | None:
 
 
 def read_cifar100(path: Path) -> ImageSet:
-    """Read CIFAR-100 with its hundred fine classes; its test images are kept apart.
+    """Read CIFAR-100 with its hundred fine classes, and mark its test images as test images.
 
     Args:
         path: A folder or an archive, as :func:`find_cifar100` returns it.

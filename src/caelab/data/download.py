@@ -21,17 +21,21 @@ BYTES = 170_498_071
 
 RETRIES = 2
 CONNECT_SECONDS = 3.0
+"""Longest time for opening a connection."""
+
 READ_SECONDS = 20.0
+"""Longest time without data during the download."""
+
 REACH_SECONDS = 6.0
-"""Longest time for finding the server and its first answer; then the machine counts as offline."""
+"""Longest wait for the server's first answer; without an answer, the machine counts as offline."""
 
 
 NO_HEAD = (400, 401, 403, 405, 501)
-"""Status codes of servers that refuse to send only the headers, as for signed addresses."""
+"""Status codes of servers that refuse a HEAD request but may still send the file."""
 
 
 class UnreachableError(Exception):
-    """The server cannot be reached, or broke off every time; the message says which."""
+    """The server cannot be reached, or each attempt to download broke off."""
 
 
 def download_cifar10(folder: Path, *, url: str | None = None) -> Path:
@@ -40,30 +44,30 @@ def download_cifar10(folder: Path, *, url: str | None = None) -> Path:
     A failed attempt leaves nothing behind.
 
     Args:
-        folder: Where the archive is kept; created if it does not exist.
-        url: Address; by default ``CAELAB_CIFAR10_URL`` or the official one.
+        folder: Folder for the archive; created if it does not exist.
+        url: Address of the archive. By default it is the value of the environment variable
+            ``CAELAB_CIFAR10_URL``, or the official address.
 
     Raises:
-        UnreachableError: The server cannot be reached within seconds, or breaks off three times.
-        InputError: What it sends has another checksum, the disk is too full, or the folder cannot
-            be written to.
+        UnreachableError: The server does not answer within seconds, or three attempts break off.
+        InputError: The downloaded file has another checksum, the disk is too full, or the folder
+            cannot be written to.
     """
     url = url or os.environ.get(URL_VARIABLE) or URL
-    # Checked first, so that an offline machine is noticed at once.
     require_reachable(url)
     require_space(folder, BYTES)
-    # pooch would announce the download on stderr, next to the bar.
+    # Messages of pooch on stderr would disturb the progress bar.
     pooch.get_logger().setLevel("ERROR")
     fetcher = pooch.create(
         path=folder,
         base_url="",
-        # The authors publish an MD5, which is enough to notice a damaged file.
+        # The authors publish only an MD5. It is enough to notice a damaged file.
         registry={ARCHIVE: f"md5:{MD5}"},
         urls={ARCHIVE: url},
         retry_if_failed=RETRIES,
     )
     with progress("fetching CIFAR-10", BYTES, unit="bytes") as advance:
-        # At the end, pooch sets the bar back and fills it again.
+        # At the end, pooch calls `reset` and then `update` with the whole size.
         bar = SimpleNamespace(update=advance, reset=lambda: advance(-BYTES), close=lambda: None)
         downloader = pooch.HTTPDownloader(progressbar=bar, timeout=(CONNECT_SECONDS, READ_SECONDS))
         try:
@@ -74,7 +78,7 @@ def download_cifar10(folder: Path, *, url: str | None = None) -> Path:
                 f" later, or fetch {ARCHIVE} elsewhere and name it as the data."
             ) from error
         except OSError as error:
-            # Errors of the network are OSErrors without a number of the operating system.
+            # Errors of the network are OSErrors, too, but have no `errno`.
             if error.errno is None:
                 status = getattr(getattr(error, "response", None), "status_code", None)
                 reason = f"HTTP {status}" if status else type(error).__name__
@@ -88,7 +92,7 @@ def require_reachable(url: str) -> None:
     """Ask for the headers of ``url``, so that an offline machine is noticed within seconds.
 
     Raises:
-        UnreachableError: No answer in time, or an answer that the file does not exist.
+        UnreachableError: The server does not answer in time, or answers with an error such as 404.
     """
     problem = ["no answer"]
 
@@ -99,12 +103,12 @@ def require_reachable(url: str) -> None:
                 problem[0] = ""
         except urllib.error.HTTPError as error:
             error.close()
-            # The server exists; the download will show whether it has the file.
+            # A server that refuses only HEAD requests may still send the file.
             problem[0] = "" if error.code in NO_HEAD else f"HTTP {error.code}"
         except (OSError, ValueError) as error:
             problem[0] = str(getattr(error, "reason", error))
 
-    # Looking up a name has no timeout, so it runs in a thread that can be abandoned.
+    # Looking up the server's name has no timeout, so it runs in a thread that can be abandoned.
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(REACH_SECONDS)

@@ -1,4 +1,4 @@
-"""Read pictures as images of one size, from a folder or already opened."""
+"""Read pictures from a folder or from memory, as images of one size."""
 
 import warnings
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ from caelab.files import find_files
 from caelab.progress import progress
 
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-"""Formats that are read; Pillow's readers of some others start programs, and none is needed."""
+"""Formats that are read. Others are refused, because Pillow starts programs to read some."""
 
 SUFFIXES = frozenset(
     [
@@ -39,34 +39,35 @@ SUFFIXES = frozenset(
 )
 
 PIXEL_LIMIT = 100_000_000
-"""Largest number of pixels of a picture, because a file of a few kilobytes can claim any size."""
+"""Largest number of pixels of a picture; a file of a few kilobytes can claim any number."""
 
 BROKEN_SHARE = 0.1
-"""Largest share of broken pictures in a folder that is accepted."""
+"""Share of broken pictures above which a folder is refused."""
 
 _AT_ONCE = 256
-"""Largest number of pictures that wait to be decoded."""
+"""Number of pictures that are opened and decoded as one group."""
 
 Sides = tuple[int, int]
 """Height and width in pixels."""
 
 
 def read_folder(folder: Path, *, size: Sides, channels: int = 3) -> ImageSet:
-    """Read every picture in ``folder`` and below, cropped at the center and resized.
+    """Read every picture in ``folder`` and its subfolders, cropped at the center and resized.
 
-    A picture's class is the name of its subfolder of ``folder``. If a picture is in no subfolder,
-    or there is only one subfolder, there are no classes. If all subfolders are called ``train``,
-    ``val``, ``test`` or the like, they are the parts, and the classes are their subfolders.
-    Pictures that cannot be read are left out, and ``source.note`` counts them.
+    A picture's class is the name of the subfolder of ``folder`` that contains it. There are no
+    classes if a picture is in no subfolder, or if there is only one subfolder. If all subfolders
+    have names in ``PARTS``, such as ``train`` and ``test``, they are the parts of the data, and
+    their own subfolders are the classes. Pictures that cannot be read are left out, and
+    ``source.note`` says how many.
 
     Args:
-        folder: The folder.
+        folder: Folder of pictures.
         size: Height and width of the images, in pixels.
         channels: 3 for RGB, 1 for gray.
 
     Raises:
-        InputError: There is no picture, more than a tenth are broken, or the images do not fit
-            into the memory for inputs.
+        InputError: There is no picture, more than a tenth of the pictures are broken, or the images
+            do not fit into the memory for inputs.
     """
     paths = list(find_files(folder, suffixes=SUFFIXES))
     if not paths:
@@ -91,26 +92,26 @@ def read_pictures(
     channels: int,
     where: str,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], str]:
-    """Read pictures as images of one size; leave out those that cannot be read.
+    """Read pictures as images of one size; leave out pictures that cannot be read.
 
     Args:
-        pictures: The pictures: files, opened files, or pictures of Pillow. A few are taken at a
-            time.
-        names: Names of the pictures, which messages list.
+        pictures: Paths, opened files, or pictures of Pillow. Only a few are taken at a time.
+        names: Names of all pictures, for messages.
         size: Height and width of the images, in pixels.
         channels: 3 for RGB, 1 for gray.
         where: Where the pictures come from, for messages.
 
     Returns:
-        Images ``uint8 (N, C, H, W)``, the indices of the pictures that could be read
-        ``int64 (N,)``, and a note about the others.
+        Images ``uint8 (N, C, H, W)``; the index of each image's picture, ``int64 (N,)``; and a note
+        about pictures that were left out, or ``""``.
 
     Raises:
-        InputError: More than a tenth are broken, or the images do not fit into the memory.
+        InputError: More than a tenth of the pictures are broken, or the images do not fit into the
+            memory for inputs.
     """
     if channels not in (1, 3):
         raise InputError(f"`data.channels` {channels}: pictures are read as 3 channels, or 1.")
-    # Checked by the number of pictures, before any is decoded.
+    # Refuses too many pictures before the first one is decoded.
     require_memory(len(names), channels, *size, where=where)
     images = np.empty((len(names), channels, *size), np.uint8)
     whole = np.zeros(len(names), np.bool_)
@@ -120,7 +121,7 @@ def read_pictures(
         try:
             images[index] = read_picture(picture, size=size, channels=channels)
             whole[index] = True
-        except Exception as error:  # broken files raise errors of any type
+        except Exception as error:  # Pillow raises errors of any type for broken files
             if _is_our_fault(error):
                 raise
 
@@ -131,8 +132,9 @@ def read_pictures(
         # Pillow decodes without Python's global lock, so threads help.
         ThreadPoolExecutor(2) as pool,
     ):
-        warnings.simplefilter("ignore")  # remarks about metadata; sizes are checked here
-        # In groups, because a pool would take all pictures at once, which may not fit into memory.
+        # Pillow warns of bad metadata and large sizes; `read_picture` checks sizes itself.
+        warnings.simplefilter("ignore")
+        # `map` takes all its pictures at once, and they may not fit into memory. So it gets groups.
         while some := list(islice(remaining, _AT_ONCE)):
             for _ in pool.map(read, some):
                 advance(1)
@@ -143,10 +145,16 @@ def read_pictures(
 def _leave_out(
     images: NDArray[np.uint8], whole: NDArray[np.bool_], names: Sequence[str], where: str
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], str]:
-    """Return what :func:`read_pictures` does where some pictures are not whole.
+    """Return the result of :func:`read_pictures` when some pictures could not be read.
+
+    Args:
+        images: An image for each picture, ``uint8 (N, C, H, W)``; it is overwritten.
+        whole: For each picture, whether it could be read, ``bool (N,)``.
+        names: Names of the pictures.
+        where: Where the pictures come from, for messages.
 
     Raises:
-        InputError: More than a tenth are broken.
+        InputError: More than a tenth of the pictures are broken.
     """
     good = np.flatnonzero(whole)
     broken = [names[index] for index in np.flatnonzero(~whole).tolist()]
@@ -156,7 +164,7 @@ def _leave_out(
             f"{where}: {len(broken)} of {len(names)} pictures cannot be read ({listed}). Remove"
             " them."
         )
-    for index, old in enumerate(good):  # in place: a copy might not fit
+    for index, old in enumerate(good):  # in place, because a copy might not fit into memory
         images[index] = images[old]
     note = (
         f"{len(broken)} of {len(names)} pictures in {where} could not be read and were left out"
@@ -166,9 +174,10 @@ def _leave_out(
 
 
 def _is_our_fault(error: Exception) -> bool:
-    """Return whether an error is a mistake in caelab's own lines, and not in a file.
+    """Return whether an error comes from a mistake in this module, not from a broken picture.
 
-    Otherwise a version of Pillow without some method would make all pictures "damaged".
+    If, for example, a version of Pillow lacks a method that this module calls, the pictures must
+    not be reported as broken.
     """
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
@@ -182,23 +191,25 @@ def read_picture(
 ) -> NDArray[np.uint8]:
     """Read a picture as a small image, ``uint8 (C, H, W)``.
 
-    It is turned as its EXIF says, cropped at the center to the proportions of the image and resized
-    with Lanczos. Sixteen bits are scaled to eight, transparency becomes white, and CMYK, gray and
-    palettes become RGB. Only the first frame of an animation is read.
+    A picture from a file is turned as its EXIF orientation says. Every picture is cropped at its
+    center to the proportions of ``size`` and resized with a Lanczos filter. Values of 16 bits are
+    scaled to 8, transparent pixels become white, and CMYK, gray and palettes become RGB. Only the
+    first frame of an animation is read.
 
     Args:
-        picture: Its file, its bytes, or the picture.
+        picture: A path, an opened file, or a picture of Pillow.
         size: Height and width of the image, in pixels.
         channels: 3 for RGB, 1 for gray.
 
     Raises:
-        Exception: The file is broken; the exception may be of nearly any kind. It is ``ValueError``
-            if the picture has over 100 million pixels (of a JPEG: after the decoder's reduction).
+        ValueError: The picture has over 100 million pixels. A JPEG may have more, because it can be
+            decoded at a fraction of its size.
+        Exception: The file is broken. The exception may be of nearly any type.
     """
     if isinstance(picture, Image.Image):
         return _shrink(picture, size, channels)
     with Image.open(picture, formats=FORMATS) as opened:
-        # A JPEG decodes to a fraction of its size at once.
+        # A JPEG can be decoded at a fraction of its size, which saves time and memory.
         opened.draft(None, (2 * max(size), 2 * max(size)))
         if opened.width * opened.height > PIXEL_LIMIT:
             raise ValueError("too large")
@@ -207,7 +218,7 @@ def read_picture(
 
 
 def crop_center(picture: Image.Image, size: Sides) -> Image.Image:
-    """Crop a picture at its center to the proportions of an image of that height and width."""
+    """Crop a picture at its center to the proportions of ``size``, without resizing it."""
     high, wide = size
     width = max(1, min(picture.width, round(picture.height * wide / high)))
     height = max(1, min(picture.height, round(picture.width * high / wide)))
@@ -217,7 +228,7 @@ def crop_center(picture: Image.Image, size: Sides) -> Image.Image:
 
 def _shrink(picture: Image.Image, size: Sides, channels: int) -> NDArray[np.uint8]:
     """Crop, convert and resize a picture to ``uint8 (C, H, W)``."""
-    # Cropped first, so that fewer pixels are converted and resized.
+    # After cropping, fewer pixels have to be converted and resized.
     cropped = _to_rgb(crop_center(picture, size))
     if channels == 1:
         cropped = cropped.convert("L")
@@ -226,12 +237,12 @@ def _shrink(picture: Image.Image, size: Sides, channels: int) -> NDArray[np.uint
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:
-    """Convert a picture of any mode to RGB, as people expect to see it.
+    """Convert a picture of any mode to RGB.
 
-    Integers of more than eight bits have the range 0–65535; floating point has 0–1, or 0–255 if a
-    value is above 1.
+    Integers of more than 8 bits have the range 0–65535. Floating-point numbers have the range 0–1,
+    or 0–255 if a value is above 1. Transparent pixels become white.
     """
-    # Pillow itself would clip such integers at 255, and a picture of 16 bits would be white.
+    # Pillow would clip integers at 255, so that a picture of 16 bits would be almost white.
     if picture.mode.startswith("I"):
         values = np.asarray(picture).astype(np.float64) / 257
     elif picture.mode == "F":
@@ -249,9 +260,13 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
 def _parts(
     folders: list[tuple[str, ...]],
 ) -> tuple[NDArray[np.int8], list[tuple[str, ...]]]:
-    """Return the part of each picture by its first folder, and the folders below that.
+    """Return the part of each picture, ``int8 (N,)``, and its folders below that of the part.
 
-    Only if all pictures are in folders with names of parts, these are parts.
+    If the first folder of any picture is no word of ``PARTS``, all pictures are ``FREE``, and their
+    folders are returned unchanged.
+
+    Args:
+        folders: Folders that lead to each picture, the outermost first.
     """
     words = [PARTS.get(parts[0].lower(), None) if parts else None for parts in folders]
     if None in words:
@@ -262,7 +277,11 @@ def _parts(
 def _classes(
     folders: list[tuple[str, ...]],
 ) -> tuple[tuple[str, ...], NDArray[np.int64] | None]:
-    """Return names and labels of the classes by the folders of pictures, or ``((), None)``."""
+    """Return the names of the classes and the class of each picture, ``int64 (N,)``.
+
+    The class is the picture's first folder. The result is ``((), None)`` if a picture has no folder
+    or all have the same.
+    """
     if not all(folders) or len({parts[0] for parts in folders}) < 2:
         return (), None
     names, labels = np.unique([parts[0] for parts in folders], return_inverse=True)

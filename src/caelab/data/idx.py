@@ -1,7 +1,7 @@
-"""MNIST and similar data sets: images and labels in the IDX format, gzipped or not.
+"""Read MNIST and data sets like it: files in the IDX format, gzipped or not.
 
-LeCun, Cortes and Burges, *The MNIST database of handwritten digits*, 1998; Fashion-MNIST, KMNIST
-and others have the same files.
+LeCun, Cortes and Burges, *The MNIST database of handwritten digits*, 1998. Fashion-MNIST, KMNIST
+and other data sets have files with the same names and format.
 """
 
 import gzip
@@ -21,13 +21,13 @@ _NAME = re.compile(r"(train|t10k)-(images|labels)[-.]idx[13]-ubyte(\.gz)?")
 
 
 def find_idx(path: Path) -> Path | None:
-    """Return ``path``, or its parent, if this folder holds MNIST's files."""
+    """Return the folder of MNIST's files, which is ``path`` or its parent; otherwise ``None``."""
     folder = path.parent if path.is_file() and _NAME.fullmatch(path.name) else path
     return folder if "train" in _files(folder) else None
 
 
 def read_idx(folder: Path) -> ImageSet:
-    """Read the images of a folder and their classes; those of ``t10k`` are the test images.
+    """Read the images in a folder and their classes; files named ``t10k`` hold the test images.
 
     Raises:
         InputError: A file is missing or damaged.
@@ -41,9 +41,9 @@ def read_idx(folder: Path) -> ImageSet:
 
 
 def _files(folder: Path) -> dict[str, dict[str, Path]]:
-    """Return the files by part and content."""
+    """Return the paths of MNIST's files by part and content, such as ``["train"]["images"]``."""
     found: dict[str, dict[str, Path]] = {}
-    # In this order an unpacked file comes after its archive, and replaces it.
+    # In reverse order, `name` comes after `name.gz`, so that the unpacked file is the one returned.
     for path in sorted(folder.iterdir(), reverse=True) if folder.is_dir() else ():
         if (name := _NAME.fullmatch(path.name)) and path.is_file():
             found.setdefault({"t10k": "test"}.get(name[1], name[1]), {})[name[2]] = path
@@ -51,14 +51,19 @@ def _files(folder: Path) -> dict[str, dict[str, Path]]:
 
 
 def _read(path: Path, axes: int) -> NDArray[np.uint8]:
-    """Read an array of bytes with so many axes.
+    """Read an array of bytes from an IDX file.
+
+    Args:
+        path: The file.
+        axes: Number of axes that the array must have.
 
     Raises:
-        InputError: The file is damaged, or holds something else.
+        InputError: The file is damaged, or is no IDX file with such an array.
     """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-            # Two zeros, the code of bytes, the number of axes, and the length of each.
+            # The header is two zeros, the code 8 for bytes, the number of axes, and the length of
+            # each axis in four bytes.
             header = stream.read(4 + 4 * axes)
             if len(header) < 4 + 4 * axes or header[:4] != bytes([0, 0, 8, axes]):
                 raise ValueError("its header is not that of MNIST's files")

@@ -1,4 +1,4 @@
-"""Images in memory, their labels and their source, in one form for all sources."""
+"""The form that images of every source have in memory, with their labels and their source."""
 
 import hashlib
 from dataclasses import dataclass
@@ -7,19 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 TRAIN, VALIDATION, TEST, FREE = 0, 1, 2, -1
-"""Values of ``ImageSet.part``."""
+"""Values of ``ImageSet.part``; images with ``FREE`` may come into any part."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where images came from, in words for people and in a digest for machines.
+    """Origin of images, with a digest by which the same images are recognized.
 
     Attributes:
         name: ``"cifar10"``, ``"photos"``, ``"folder"``, ``"array"`` or the name of another layout.
         where: A path, or a library and its version.
-        fingerprint: Hexadecimal digest of images and labels. Runs are named by it, not by the path.
-        note: What people must know, such as which pictures were left out; usually empty.
-        own_test: Whether the source has a test set of its own, which is never trained on.
+        fingerprint: Hexadecimal digest of images, labels and parts. The names of runs depend on it
+            and not on the path.
+        note: Note for the user, such as which pictures were left out; usually empty.
+        own_test: Whether the source has its own test set, on which no network is trained.
     """
 
     name: str
@@ -30,9 +31,9 @@ class Source:
 
     @property
     def data(self) -> str | None:
-        """Name or path by which CIFAR-10 and the photos are found again; ``None`` for others.
+        """Data source that finds CIFAR-10 or the photos again; ``None`` for other images.
 
-        ``"auto"`` may find other images later, but finished runs must find their own.
+        A run stores this value instead of ``"auto"``, which may find other images later.
         """
         return {"cifar10": self.where, "photos": "photos"}.get(self.name)
 
@@ -44,12 +45,13 @@ class ImageSet:
     Attributes:
         images: The images, ``uint8 (N, C, H, W)``; RGB for three channels.
         source: Where the images came from.
-        labels: Indices into ``classes``, ``int64 (N,)``; ``None`` if there are no classes.
+        labels: Class of each image as an index into ``classes``, ``int64 (N,)``; ``None`` if there
+            are no classes.
         classes: Names of the classes.
-        part: The part that the source prescribes for each image, ``int8 (N,)``: ``TRAIN``,
-            ``VALIDATION``, ``TEST``, or ``FREE``; ``None`` if it prescribes none.
-        official_test: Whether each image is an official test image, ``bool (N,)``; ``None`` for all
-            sources but CIFAR-10, whose test images are kept apart on demand only.
+        part: Part that the source prescribes for each image, ``int8 (N,)``: ``TRAIN``,
+            ``VALIDATION``, ``TEST``, or ``FREE``. ``None`` if the source prescribes no parts.
+        official_test: Whether each image is a test image of CIFAR-10, ``bool (N,)``, for the split
+            ``"official"``. ``None`` for all other sources.
     """
 
     images: NDArray[np.uint8]
@@ -69,14 +71,14 @@ def fingerprint(
 
     Args:
         images: ``uint8 (N, C, H, W)``.
-        labels: ``int64 (N,)``, or ``None``.
-        part: ``int8 (N,)``, or ``None``.
+        labels: Class of each image, ``int64 (N,)``, or ``None``.
+        part: Prescribed part of each image, ``int8 (N,)``, or ``None``.
     """
-    # The shape comes first: the same bytes in another shape are other images.
+    # The same bytes in another shape are other images, so the digest includes the shape.
     digest = hashlib.sha256(repr(images.shape).encode())
     digest.update(np.ascontiguousarray(images).data)
     if labels is not None:
-        # The order of bytes is fixed, so that the digest is the same on every machine.
+        # Little-endian bytes on every machine, so that the digest is the same everywhere.
         digest.update(labels.astype("<i8").data)
     if part is not None:
         digest.update(part.data)
@@ -84,9 +86,9 @@ def fingerprint(
 
 
 def evenly_spaced(count: int, total: int) -> NDArray[np.int64]:
-    """Return ``count`` of ``total`` indices, evenly spaced from the first to the last, ``int64``.
+    """Return ``count`` evenly spaced indices from 0 to ``total - 1``, ``int64 (count,)``.
 
-    All indices are returned if there are no more than ``count``.
+    If ``total`` is smaller than ``count``, all ``total`` indices are returned.
 
     >>> evenly_spaced(3, 9).tolist()
     [0, 4, 8]

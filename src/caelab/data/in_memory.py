@@ -1,4 +1,4 @@
-"""Image sets from images in memory: arrays, PyTorch's datasets, and other sequences."""
+"""Make image sets from arrays, PyTorch's datasets, and other sequences of images in memory."""
 
 import contextlib
 from collections.abc import Mapping
@@ -17,8 +17,10 @@ from caelab.errors import InputError
 from caelab.progress import progress
 
 WHERE = "the images in memory"
+"""What messages call the source."""
 
 _IMAGE_KEYS = ("image", "img", "x", "pixel_values")
+"""Keys that the image may have in an item that is a mapping."""
 
 
 @runtime_checkable
@@ -35,18 +37,20 @@ class Items(Protocol):
 def collect_images(
     source: Items, *, size: Sides | None = None, channels: int | None = None
 ) -> ImageSet:
-    """Make an image set of images in memory; those of a dataset are taken once, in its order.
+    """Make an image set of images in memory. Each item of a sequence is read once, in order.
 
     Args:
-        source: An array of images; a pair of images and classes; a sequence of images, or of pairs
-            of an image and its class; or these by part: ``train``, ``val`` and ``test``. Images are
-            of Pillow, or arrays or tensors ``(H, W)``, ``(H, W, C)`` or ``(C, H, W)``.
-        size: Height and width to which pictures of Pillow are cropped and resized, 32 pixels by
-            default; what arrays must have.
-        channels: 3 or 1 to convert pictures and RGB images to; otherwise what arrays must have.
+        source: An array of images ``(N, …)``; a pair of arrays, images and classes; a sequence of
+            images; a sequence of pairs of an image and its class; or a mapping from parts
+            (``"train"``, ``"val"`` and ``"test"``) to any of these. An image in a sequence is a
+            picture of Pillow, or an array or tensor ``(H, W)``, ``(H, W, C)`` or ``(C, H, W)``.
+        size: Height and width in pixels. Pictures of Pillow are cropped and resized to them, by
+            default to 32×32. Arrays must have them already.
+        channels: Channels of the images. Pictures of Pillow are converted to 3 (the default) or 1.
+            RGB arrays can be converted to 1. Other arrays must have this number already.
 
     Raises:
-        InputError: Something is no image, or its size or channels do not fit.
+        InputError: An item is no image, or its size or channels do not fit.
     """
     by_part = source if isinstance(source, Mapping) and source else {"": source}
     if unknown := [word for word in by_part if word and word not in PARTS]:
@@ -56,7 +60,7 @@ def collect_images(
     classes: tuple[str, ...] = ()
     parts: dict[str, Arrays] = {}
     for word, items in by_part.items():
-        # Datasets of torchvision and of Hugging Face's pictures name their classes.
+        # Datasets of torchvision have the names of the classes in this attribute.
         classes = classes or tuple(map(str, getattr(items, "classes", ())))
         parts[word] = _arrays_of(items, size, channels)
     images = join_arrays(parts, name="array", where=WHERE, classes=classes)
@@ -64,7 +68,17 @@ def collect_images(
 
 
 def _arrays_of(items: Any, size: Sides | None, channels: int | None) -> Arrays:
-    """Return images ``(N, …)`` and their classes."""
+    """Return images ``(N, …)``, and the class of each image or ``None``.
+
+    Args:
+        items: Images of one part, in any form that :func:`collect_images` takes except a mapping.
+        size: Height and width for pictures of Pillow, in pixels; 32×32 by default.
+        channels: Channels for pictures of Pillow; 3 by default.
+
+    Raises:
+        InputError: An item is no image, or images differ in shape or type, or do not fit into the
+            memory.
+    """
     if isinstance(items, np.ndarray):
         return items, None
     # Two arrays are images and classes, not a sequence of two items.
@@ -93,7 +107,8 @@ def _arrays_of(items: Any, size: Sides | None, channels: int | None) -> Arrays:
             labels.append(label)
             advance(1)
     assert images is not None
-    # Labels that are not one number or text per image, such as boxes of objects, are no classes.
+    # NumPy makes no array of labels with different lengths, such as boxes around objects. Such
+    # labels are no classes.
     with contextlib.suppress(ValueError):
         return images, None if None in labels else np.array(labels)
     return images, None
@@ -102,10 +117,16 @@ def _arrays_of(items: Any, size: Sides | None, channels: int | None) -> Arrays:
 def _read_item(
     item: Any, index: int, size: Sides | None, channels: int | None
 ) -> tuple[NDArray[Any], Any]:
-    """Return the image of an item, ``(C, H, W)``, and its class if it has one.
+    """Return the image of an item, ``(C, H, W)``, and its class or ``None``.
+
+    Args:
+        item: An image, a pair of an image and its class, or a mapping that holds them.
+        index: Index of the item, for messages.
+        size: Height and width for a picture of Pillow, in pixels; 32×32 by default.
+        channels: Channels for a picture of Pillow; 3 by default.
 
     Raises:
-        InputError: It is no image.
+        InputError: The item is no image.
     """
     label: Any
     if isinstance(item, Mapping):
@@ -123,7 +144,7 @@ def _read_item(
             pixels = read_picture(image, size=side, channels=channels or 3)
         else:
             pixels = to_planes(np.asarray(image)[None], f"image {index}")[0]
-    except Exception as error:  # an item may be anything
+    except Exception as error:  # the user's objects may raise errors of any type
         raise InputError(f"`source`: item {index} is no image: {error}") from error
-    # A tensor of one number, or a number of NumPy, is that number.
+    # A class may be a tensor or a number of NumPy; `item` makes a number of Python from it.
     return pixels, label.item() if getattr(label, "shape", None) == () else label

@@ -1,4 +1,4 @@
-"""Load the images that the user names, or those that are found on the machine."""
+"""Load images from a source that the user names, or from the first source that is found."""
 
 import contextlib
 import logging
@@ -22,7 +22,7 @@ from caelab.files import cache_folder
 DATA_VARIABLE = "CAELAB_DATA"
 
 PICTURE_SIDE = 32
-"""Default side of pictures in pixels."""
+"""Side in pixels to which pictures are resized by default."""
 
 LAYOUTS: tuple[tuple[Callable[[Path], Path | None], Callable[[Path], ImageSet]], ...] = (
     (find_cifar100, read_cifar100),
@@ -30,10 +30,14 @@ LAYOUTS: tuple[tuple[Callable[[Path], Path | None], Callable[[Path], ImageSet]],
     (find_idx, read_idx),
     (find_arrays, read_arrays),
 )
-"""Layouts of images with a fixed size: functions that find one in a folder, and that read it."""
+"""Pairs of functions for data sets whose images are not resized.
+
+The first function returns the path of such a data set in a folder, or ``None``; the second one
+reads the data set at that path.
+"""
 
 MAX_FOLDERS = 200
-"""Largest number of subfolders on a level that are searched for such a layout."""
+"""Largest number of subfolders, on each of two levels, that are searched for a data set."""
 
 _log = logging.getLogger(__name__)
 
@@ -41,23 +45,28 @@ _log = logging.getLogger(__name__)
 def load_images(
     data: str | Path = "auto", *, size: int | Sides | None = None, channels: int | None = None
 ) -> ImageSet:
-    """Load images; a note about them is logged as a warning and kept in ``source.note``.
+    """Load images, and log as warnings what the user should know about them.
 
     Args:
-        data: A path of pictures, of arrays or of a data set in one of the ``LAYOUTS``, or of a
-            folder that holds one. ``"cifar10"`` insists on CIFAR-10; ``"photos"`` are the built-in
-            photos. ``"auto"`` takes ``CAELAB_DATA``, else the first CIFAR-10 that is found on the
-            machine, else downloads it, else takes the built-in photos.
-        size: Side of the images in pixels, or height and width: what pictures are cropped and
-            resized to, 32 by default; other images must have it.
-        channels: 3 or 1 to convert pictures and RGB images to; otherwise what the images must have.
-            Without it, pictures get 3 and other images keep theirs.
+        data: One of these sources:
+
+            - a path: a folder of pictures, a file of arrays, a data set in one of the ``LAYOUTS``
+              or in Parquet files, or a folder that contains a data set;
+            - ``"cifar10"``: CIFAR-10 on this machine, or else downloaded;
+            - ``"photos"``: the built-in photos;
+            - ``"auto"``: the source in the environment variable ``CAELAB_DATA``. If the variable is
+              not set, it is CIFAR-10 as above, or the built-in photos if the server of CIFAR-10
+              cannot be reached.
+        size: Side of the images in pixels, or height and width. Pictures are cropped and resized to
+            it, by default to 32. Images of other sources must have this size already.
+        channels: Channels of the images. Pictures are converted to 3 (the default) or 1. RGB images
+            of other sources can be converted to 1; otherwise they must have this number already.
 
     Raises:
-        InputError: There is no such data, it is damaged, or size or channels do not fit.
+        InputError: There is no such source, the data are damaged, or size or channels do not fit.
     """
     sides = (size, size) if isinstance(size, int) else size
-    # A source that the user names takes precedence over the environment.
+    # The environment variable counts only if the user names no source.
     chosen = (os.environ.get(DATA_VARIABLE) or "auto") if data in ("", "auto") else data
     if chosen == "photos":
         images = load_photos(size=sides or (PICTURE_SIDE, PICTURE_SIDE))
@@ -89,11 +98,12 @@ def fit(images: ImageSet, sides: Sides | None, channels: int | None) -> ImageSet
 
     Args:
         images: The images.
-        sides: Height and width that they must have.
-        channels: 1 to convert RGB images; otherwise what they must have.
+        sides: Height and width that the images must have, in pixels; ``None`` allows any.
+        channels: Channels that the images must have; RGB images are converted if it is 1. ``None``
+            allows any number.
 
     Raises:
-        InputError: The images have another size, or other channels that cannot be converted.
+        InputError: The images have another size, or channels that cannot be converted.
     """
     found, *has = images.images.shape[1:]
     channels = channels or found
@@ -110,18 +120,27 @@ def fit(images: ImageSet, sides: Sides | None, channels: int | None) -> ImageSet
 
 
 def _load_cifar10(sides: Sides | None, *, or_photos: bool) -> ImageSet:
-    """Load CIFAR-10 from the machine or the network, or else the built-in photos, if allowed."""
+    """Load CIFAR-10 from this machine, or else download it.
+
+    Args:
+        sides: Height and width that the user chose, in pixels, or ``None``.
+        or_photos: If the server cannot be reached, return the built-in photos.
+
+    Raises:
+        InputError: ``sides`` is not 32×32, CIFAR-10 is damaged, or it can neither be found nor
+            downloaded and ``or_photos`` is not set.
+    """
     if sides not in (None, (SIZE, SIZE)):
         raise InputError(
             f"CIFAR-10 has {SIZE}×{SIZE} pixels, not {sides[0]}×{sides[1]}. Name a folder of"
-            " pictures, or photos."
+            " pictures, or choose the built-in photos: `data.source` photos."
         )
     cache = cache_folder()
     try:
         found = next(filter(None, map(find_cifar10, _usual_paths(cache))), None)
         return read_cifar10(found or download_cifar10(cache))
     except UnreachableError as error:
-        # Only missing images are replaced; damaged ones raise another error, which is not caught.
+        # A damaged CIFAR-10 raises an InputError instead, so that the photos never replace it.
         if or_photos:
             return load_photos(
                 note="these are the built-in photos, not CIFAR-10: it is not on this machine, and"
@@ -129,21 +148,32 @@ def _load_cifar10(sides: Sides | None, *, or_photos: bool) -> ImageSet:
             )
         raise InputError(
             f"CIFAR-10 is not on this machine, and {error}. Fetch {ARCHIVE} on another machine"
-            f" and name its path as the data or in {DATA_VARIABLE}; or take the built-in"
-            " photos: photos."
+            f" and name its path as the data or in {DATA_VARIABLE}; or choose the built-in"
+            " photos: `data.source` photos."
         ) from error
 
 
 def _load_path(
     named: str | Path, sides: Sides | None, channels: int | None, origin: str
 ) -> ImageSet:
+    """Load the images at a path.
+
+    Args:
+        named: The path.
+        sides: Height and width of pictures in pixels; 32×32 by default.
+        channels: Channels of pictures; 3 by default.
+        origin: Words after the path in messages, which say where the path comes from.
+
+    Raises:
+        InputError: There is no file or folder at the path, or it has no images or is damaged.
+    """
     try:
         path = Path(named).expanduser()
         path.stat()
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(
-            f"there is no file or folder {named}{origin}. Name a folder of pictures, a data set,"
-            " cifar10 or photos."
+            f"there is no file or folder {named}{origin}. Choose a path of pictures or of a data"
+            " set, or cifar10, or photos."
         ) from error
     for candidate in _places(path):
         for find, read in LAYOUTS:
@@ -161,7 +191,7 @@ def _load_path(
 
 
 def _places(path: Path) -> Iterator[Path]:
-    """Yield a path, and the first folders that are one and two levels below it."""
+    """Yield a path, then its subfolders, then their subfolders, up to ``MAX_FOLDERS`` a level."""
     yield path
     # A folder without permission counts as empty.
     with contextlib.suppress(OSError):
@@ -170,15 +200,20 @@ def _places(path: Path) -> Iterator[Path]:
 
 
 def _usual_paths(cache: Path) -> Iterator[Path]:
-    """Yield where CIFAR-10 may be: by the environment, our cache, torchvision's and Keras's."""
-    # The variable is used even if the user names CIFAR-10, because it says where data are.
-    with contextlib.suppress(RuntimeError):  # ~ of an unknown user
+    """Yield the paths where CIFAR-10 is searched for, such as the folders of torchvision and Keras.
+
+    Args:
+        cache: Folder to which caelab downloads CIFAR-10.
+    """
+    # Even if the user names "cifar10", it may be in the folder that the variable names.
+    with contextlib.suppress(RuntimeError):  # `expanduser` of a user that does not exist
         yield Path(os.environ.get(DATA_VARIABLE) or cache).expanduser()
     yield from (cache, Path("data"), Path("datasets"))
-    with contextlib.suppress(RuntimeError):  # a user without a home
+    with contextlib.suppress(RuntimeError):  # the user has no home folder
         home = Path.home()
         yield from (home / "data", home / "datasets", home / ".torchvision")
         keras = Path(os.environ.get("KERAS_HOME", home / ".keras")) / "datasets"
-        # Keras names its archive after the folder, and its newer versions unpack one level deeper.
+        # Keras gives the archive the name of the folder. Its newer versions unpack the archive into
+        # a folder whose name ends in -target.
         names = ("", "cifar-10-batches-py-target", "cifar-10-batches-py.tar.gz")
         yield from (keras / name for name in names)

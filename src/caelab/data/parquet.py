@@ -1,4 +1,4 @@
-"""Images in Parquet files, as Hugging Face stores data sets: a column of encoded pictures."""
+"""Read Parquet files of Hugging Face's data sets, which have a column of encoded pictures."""
 
 import io
 import json
@@ -15,27 +15,27 @@ from caelab.data.image_set import FREE, ImageSet
 from caelab.errors import InputError, missing_extra
 
 LABELS = ("label", "labels", "fine_label", "class", "target")
-"""Names that the column of the classes may have, the likeliest first."""
+"""Names that the column of the classes may have; the first name that occurs is used."""
 
 
 def find_parquet(path: Path) -> Path | None:
-    """Return ``path`` if it is a Parquet file, or a folder that holds some."""
+    """Return ``path`` if it is a Parquet file or a folder with such files, otherwise ``None``."""
     return path if _files(path) else None
 
 
 def read_parquet(path: Path, *, size: Sides, channels: int = 3) -> ImageSet:
     """Read the pictures of Parquet files, cropped at the center and resized, and their classes.
 
-    Pictures are in the first column of bytes, or of ``{bytes, path}``, of which the path is never
-    opened. Files whose names begin with ``train``, ``validation`` and ``test`` are these parts.
+    The pictures are the first column whose type is bytes or ``{bytes, path}``; the path is never
+    opened. A file whose name begins with ``train``, ``validation`` or ``test`` holds that part.
 
     Args:
-        path: A file, or a folder that holds files or has them in its folder ``data``.
+        path: A Parquet file, or a folder with Parquet files in it or in its folder ``data``.
         size: Height and width of the images, in pixels.
         channels: 3 for RGB, 1 for gray.
 
     Raises:
-        InputError: pyarrow is not installed, there are no pictures, or a file is damaged.
+        InputError: pyarrow is not installed, no column has pictures, or a file is damaged.
     """
     try:
         from pyarrow.parquet import ParquetFile
@@ -90,11 +90,16 @@ def _files(path: Path) -> list[Path]:
         return [path] if path.suffix == ".parquet" else []
     # In a clone of a data set, the files are at the top or in the folder `data`.
     found = (file for folder in (path, path / "data") for file in sorted(folder.glob("*.parquet")))
-    # In a folder of pictures, `metadata.parquet` may contain captions.
+    # In a folder of pictures, Hugging Face stores captions in `metadata.parquet`.
     return [file for file in found if file.stem != "metadata"]
 
 
 def _image_column(schema: Any, path: Path) -> str:
+    """Return the name of the first column whose type is bytes or ``{bytes, path}``.
+
+    Raises:
+        InputError: There is no such column.
+    """
     import pyarrow as arrow
 
     for field in schema:
@@ -113,7 +118,12 @@ def _image_column(schema: Any, path: Path) -> str:
 
 
 def _class_names(schema: Any, label: str | None) -> tuple[str, ...]:
-    """Return the names of the classes that Hugging Face's metadata state, if they do."""
+    """Return the names of the classes from Hugging Face's metadata; empty if they are missing.
+
+    Args:
+        schema: Schema of a file, in pyarrow's form.
+        label: Name of the column of the classes.
+    """
     try:
         stated = json.loads((schema.metadata or {})[b"huggingface"])
         return tuple(map(str, stated["info"]["features"][label]["names"]))

@@ -1,4 +1,4 @@
-"""Images in a temporary file that several processes map into their memory, and so share."""
+"""Share images between processes, which map the same temporary file into their memory."""
 
 import tempfile
 from collections.abc import Iterator
@@ -14,23 +14,23 @@ from caelab.files import temporary_folder
 
 @dataclass(frozen=True, kw_only=True)
 class SharedImages:
-    """A handle on shared images, small enough to be sent to another process.
+    """What another process needs to open shared images; small enough to be sent to it.
 
     Attributes:
-        rest: The image set without its images.
-        file: The file that holds the images.
+        rest: The image set, with an empty array in place of its images.
+        file: File of the images, in NumPy's format.
     """
 
     rest: ImageSet
     file: Path
 
     def open(self) -> ImageSet:
-        """Return the images, read-only; they stay readable when the file is deleted.
+        """Return the image set; its images are read-only.
 
         Raises:
             OSError: The file does not exist.
         """
-        # Mapped and not read: the system keeps one copy for all workers, and loads what they use.
+        # The system keeps one copy of a mapped file for all processes, and loads only used parts.
         return replace(self.rest, images=np.load(self.file, mmap_mode="r"))
 
 
@@ -43,9 +43,8 @@ def share_images(images: ImageSet) -> Iterator[SharedImages | None]:
             file = folder / "images.npy"
             np.save(file, images.images)
         except OSError:
-            stack.close()  # half of a file would be in the way of others
+            stack.close()  # deletes an incomplete file, which would take up space for nothing
             yield None
         else:
-            # The rest of the image set travels to the workers by pickle, so it must not hold the
-            # images.
+            # `rest` is pickled for the other processes, so it must not hold the images.
             yield SharedImages(rest=replace(images, images=images.images[:0].copy()), file=file)

@@ -1,4 +1,4 @@
-"""The size of images: one side of squares, or height and width; without NumPy."""
+"""Read the size of images: the side of squares, or height and width."""
 
 import re
 
@@ -7,17 +7,17 @@ MAX_SIDE = 1024
 
 
 def read_size(value: object, *, most: int = MAX_SIDE) -> int | str:
-    """Return a size as configurations hold it: the side of squares, or ``"HEIGHTxWIDTH"``.
+    """Return a size in the form of configurations: the side of squares, or ``"HEIGHTxWIDTH"``.
 
     >>> read_size(64), read_size("64"), read_size("48x96"), read_size((48, 96))
     (64, 64, '48x96', '48x96')
 
     Args:
-        value: A side in pixels, a text as above, or height and width.
-        most: Largest side in pixels.
+        value: Side in pixels, a text such as ``"64"`` or ``"48x96"``, or height and width.
+        most: Largest side that is allowed, in pixels.
 
     Raises:
-        ValueError: It is something else, or a side is not 1 to ``most`` pixels.
+        ValueError: ``value`` has another form, or a side is not 1 to ``most`` pixels.
     """
     found = re.fullmatch(r"\s*(\d+)\s*(?:[x×]\s*(\d+)\s*)?", str(value))
     if isinstance(value, str) and found:
@@ -34,7 +34,7 @@ def read_size(value: object, *, most: int = MAX_SIDE) -> int | str:
 
 
 def sides(size: int | str) -> tuple[int, int]:
-    """Return height and width of a size that :func:`read_size` returned.
+    """Return height and width in pixels of a size that :func:`read_size` returned.
 
     >>> sides(64), sides("48x96")
     ((64, 64), (48, 96))

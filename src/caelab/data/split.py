@@ -10,9 +10,10 @@ from caelab.data.image_set import FREE, TEST, TRAIN, VALIDATION, ImageSet
 from caelab.errors import InputError
 
 HELD_OUT = 0.1
-"""Share of the images that is held out for validation, and for test where no test set is given."""
+"""Share of the images for validation, and for testing if the source prescribes no test images."""
 
 Indices = NDArray[np.int64]
+"""Indices of images, ``(N,)``."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -20,9 +21,9 @@ class Split:
     """Indices into an ``ImageSet``, ``int64`` and sorted; no index is in two parts.
 
     Attributes:
-        train: Images that the weights are fitted to.
-        validation: Images by which weights and parameters are chosen.
-        test: Images that are evaluated once, in the end.
+        train: Indices of the images that the weights are fitted to.
+        validation: Indices of the images that are used to choose weights and parameters.
+        test: Indices of the images on which the finished network is measured.
     """
 
     train: Indices
@@ -39,21 +40,22 @@ def split_images(
     train_size: int | None = None,
     test_size: int | None = None,
 ) -> Split:
-    """Split into training, validation and test images, stratified by class if there are classes.
+    """Split images into training, validation and test images, with the same share of each class.
+
+    Parts that the source prescribes are kept. A tenth of the free images is chosen for each of
+    validation and test if the source prescribes none; the rest is for training. A smaller
+    ``val_size``, ``train_size`` or ``test_size`` chooses a subset of what a larger one chooses.
 
     Args:
-        images: The images. Parts that their source prescribes are kept; its other images are
-            divided among the other parts.
-        mode: ``"pooled"`` shuffles all images and keeps a tenth each for validation and test;
-            ``"official"`` keeps CIFAR-10's test images, and a tenth of the others for validation.
-        seed: Seed of the shuffle, not negative.
-        val_size: Largest number of validation images; the others join the training images.
-        train_size: Largest number of training images. A smaller number chooses some of the images
-            that a larger number chooses; this holds for the other parts, too.
-        test_size: Largest number of test images; the others are in no part.
+        images: The images.
+        mode: ``"official"`` tests on CIFAR-10's own test images; ``"pooled"`` splits them, too.
+        seed: Seed of all random choices, 0 or more.
+        val_size: Largest number of validation images; further ones become training images.
+        train_size: Largest number of training images; further ones are in no part.
+        test_size: Largest number of test images; further ones are in no part.
 
     Raises:
-        InputError: There is no official test set, or a part would be empty.
+        InputError: ``mode`` is ``"official"`` without a test set, or a part would be empty.
     """
     part = np.full(len(images.images), FREE, np.int8) if images.part is None else images.part.copy()
     if mode == "official":
@@ -64,10 +66,9 @@ def split_images(
                 f"{images.source.where} has no official test set. Leave the split at pooled."
             )
 
-    # Shuffled, then sorted by class with a stable sort: the order within a class stays random.
+    # A stable sort by class keeps the random order within each class.
     free = np.random.default_rng(seed).permutation(np.flatnonzero(part == FREE))
-    # Without classes, all images are of one class.
-    ends = np.array([len(free)])
+    ends = np.array([len(free)])  # without classes, all images count as one class
     if images.labels is not None:
         free = free[np.argsort(images.labels[free], kind="stable")]
         ends = np.flatnonzero(np.diff(images.labels[free], append=-1)) + 1
@@ -82,7 +83,7 @@ def split_images(
                 f"{len(images.images)} images of {images.source.where} are too few: nothing is left"
                 f" for {name}."
             )
-    # Validation images come first: those that are left out join the training images.
+    # The validation images are limited first, because some may become training images.
     if val_size is not None:
         rows["validation"], rest = _choose(rows["validation"], val_size, seed)
         rows["train"] = np.union1d(rows["train"], rest)
@@ -93,19 +94,19 @@ def split_images(
 
 
 def _choose(indices: Indices, count: int, seed: int) -> tuple[Indices, Indices]:
-    """Return ``count`` indices in order, and the others."""
+    """Return ``count`` random indices, sorted, and all other indices in random order."""
     shuffled = np.random.default_rng(seed).permutation(indices)
     return np.sort(shuffled[:count]), shuffled[count:]
 
 
 def _allot(ends: Indices, validation: float, test: float) -> NDArray[np.int8]:
-    """Return the part of each image.
+    """Return the part of each image, ``int8 (N,)``, for images that are sorted by class.
 
-    Cumulative counts are rounded, not the counts of each class: so every class is within one image
-    of its share, and so is the whole.
+    Rounded are the sums over the first classes, not the counts of single classes. So the numbers of
+    each class and of all images are within about one image of their shares.
 
     Args:
-        ends: Where each class ends among the images, which are sorted by class.
+        ends: For each class, the index after its last image.
         validation: Share of validation images.
         test: Share of test images.
     """

@@ -1,4 +1,4 @@
-"""What a data set holds: counts, statistics of the channels, duplicates, and a picture of some."""
+"""Summarize a data set: counts, statistics of channels, duplicates, and a sheet of some images."""
 
 import hashlib
 from dataclasses import dataclass
@@ -16,19 +16,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _CHUNK = 2000
+"""Number of images whose squares are in memory at a time."""
+
 _COLUMNS, _MAX_CLASSES = 12, 30
+"""Largest number of images in a row of the contact sheet, and of classes on it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelStatistics:
-    """Mean and standard deviation (of the population) of each channel, pixels in [0, 1]."""
+    """Mean and population standard deviation of each channel over pixels in [0, 1]."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
     @property
     def divisors(self) -> tuple[float, ...]:
-        """What normalization divides each channel by: its deviation, or 1 where it is constant."""
+        """Divisors for normalization: each channel's standard deviation, or 1 if it is 0."""
         return tuple(value or 1.0 for value in self.std)
 
     def __str__(self) -> str:
@@ -45,12 +48,13 @@ class Summary:
     Attributes:
         source: Where the images came from.
         size: Height and width in pixels.
-        counts: Number of images by part.
-        class_counts: Number of images by class and part; empty if there are no classes.
-        train: Statistics of the training part.
-        official_train: Statistics of CIFAR-10's 50,000 official training images, or ``None``.
-        duplicates: Number of images of a part that another part also holds, byte for byte, by names
-            such as ``"train–test"``: images of the test part that the training part holds.
+        counts: Number of images in each part.
+        class_counts: Number of images in each part, for each class; empty if there are no classes.
+        train: Statistics of the training images.
+        official_train: Statistics of CIFAR-10's 50,000 official training images; ``None`` for other
+            sources.
+        duplicates: Number of identical images for each pair of parts. ``"train–test"`` counts the
+            test images that are byte for byte equal to a training image.
     """
 
     source: Source
@@ -62,7 +66,7 @@ class Summary:
     duplicates: dict[str, int]
 
     def as_text(self) -> str:
-        """Return the summary as lines for people."""
+        """Return the summary as lines of text."""
         height, width = self.size
         rows = {
             "source": f"{self.source.name}, {self.source.where}",
@@ -84,15 +88,15 @@ class Summary:
 
 
 def summarize(images: ImageSet, split: Split) -> Summary:
-    """Count and measure a set of images and its split."""
+    """Return counts, statistics of the channels and duplicates of a set of images and its split."""
     parts = {"train": split.train, "validation": split.validation, "test": split.test}
     class_counts = {}
     for label, name in enumerate(images.classes):
         assert images.labels is not None
         members = images.labels == label
         class_counts[name] = {part: int(members[rows].sum()) for part, rows in parts.items()}
-    # Digests instead of images: 60,000 of them fit into a set, and two images with one digest are
-    # as good as impossible.
+    # Digests of images need less memory than the images, and two different images practically never
+    # have the same one.
     digests = [hashlib.blake2b(image.data, digest_size=16).digest() for image in images.images]
     duplicates = {
         f"{first}–{second}": sum(digests[index] in known for index in parts[second])
@@ -116,17 +120,17 @@ def summarize(images: ImageSet, split: Split) -> Summary:
 
 
 def channel_statistics(images: NDArray[np.uint8], indices: NDArray[np.int64]) -> ChannelStatistics:
-    """Return mean and standard deviation of each channel, by integer sums.
+    """Return mean and standard deviation of each channel over some images.
 
-    They are exact to rounding and do not depend on the order of the images.
+    The sums are of integers, so that the result does not depend on the order of the images.
 
     Args:
         images: ``uint8 (N, C, H, W)``.
-        indices: Indices of the images that count, ``int64 (M,)``.
+        indices: Indices of the images to measure, ``int64 (M,)``.
     """
     sums = np.zeros((2, images.shape[1]), np.int64)
     for start in range(0, len(indices), _CHUNK):
-        # In chunks, because their squares take twice the memory of the images.
+        # The squares take twice the memory of the images, so they are made chunk by chunk.
         chunk = images[indices[start : start + _CHUNK]]
         powers = (chunk, np.square(chunk, dtype=np.uint16))
         sums += [values.sum(axis=(0, 2, 3), dtype=np.int64) for values in powers]
@@ -143,11 +147,11 @@ def _listed(counts: dict[str, int]) -> str:
 
 
 def contact_sheet(images: ImageSet, path: Path) -> None:
-    """Write a picture of some images.
+    """Write a picture that shows some images of each class.
 
     Args:
         images: The images.
-        path: The picture, an SVG if its suffix is ``.svg``, otherwise a PNG; written atomically.
+        path: File of the picture: an SVG if its suffix is ``.svg``, otherwise a PNG.
 
     Raises:
         InputError: The file cannot be written.
@@ -158,11 +162,11 @@ def contact_sheet(images: ImageSet, path: Path) -> None:
 
 
 def draw_contact_sheet(images: ImageSet) -> "Figure":
-    """Draw a row of images for each class, or ten rows if there are no classes.
+    """Draw a row of up to 12 images for each class, or ten rows if there are no classes.
 
-    Some images are drawn, evenly spaced; of at most thirty classes.
+    The images are evenly spaced in the set. Only the first 30 classes are drawn.
     """
-    # Every training uses this module for its statistics, and draws nothing before its end.
+    # Importing Matplotlib takes long, and training needs only this module's statistics.
     from caelab.plotting import draw_image_rows
 
     if images.labels is None:
