@@ -46,8 +46,8 @@ ENVIRONMENT = (
 LIMITS = {
     "reconstruct": "Fine detail is lost: {values:,} numbers hold an image of {size} pixels.",
     "denoise": (
-        "Made for {degradation}; it removes less noise of other kinds and strengths, or removes"
-        " detail as well."
+        "Made for {degradation}; noise of another kind or strength is removed less, or detail is"
+        " removed with the noise."
     ),
     "restore": ("Made for {degradation}; other damage is repaired little, or becomes worse."),
     "colorize": (
@@ -88,8 +88,9 @@ def publish(run: Path, name: str, *, onnx: bool = True, force: bool = False) -> 
     model, dtype = _rounded(model, model_card)
     card = _card(directory, name)
     model_files.FOLDER.mkdir(parents=True, exist_ok=True)
-    # The files are moved when all of them are complete, so that an error leaves the shipped models
-    # as they were. The temporary folder is inside the same folder, so that moving is a rename.
+    # All files are completed in a temporary folder before any file is moved, so that an error while
+    # writing does not change the shipped models. The temporary folder is inside their folder, so
+    # that a move is only a rename.
     with temporary_folder(model_files.FOLDER) as folder:
         weights = folder / target.name
         save_model(weights, model, model_card, dtype=dtype)
@@ -144,12 +145,12 @@ def _card(directory: RunDirectory, name: str) -> dict[str, Any]:
 
 
 def train_command(config: RunConfig) -> str:
-    """Return the command that trains ``config``, with an option for each value but the defaults."""
+    """Return the command that trains ``config``, with options for all values but the defaults."""
     words = ["caelab", "train", config.network_name, "--data", config.data.source]
     tta = []
     for name, value in config.changes().items():
         if name.startswith("tta_"):
-            # By default all are off, so each change switches on `flip`, `scale` or `shift`.
+            # Test-time augmentation is off by default, so a changed value switches one kind on.
             tta.append(name.removeprefix("tta_") + ("" if value is True else str(value)))
         elif name not in ("network", "data", "start_fingerprint"):
             word = OPTIONS.get(name, name).replace("_", "-")

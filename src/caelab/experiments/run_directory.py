@@ -250,7 +250,8 @@ class RunDirectory:
 
     def save_checkpoint(self, content: dict[str, Any]) -> None:
         """Save the tensors and plain values that a resumed run needs, atomically."""
-        # Written to memory first: on a full disk `torch.save` would not raise an OSError.
+        # `torch.save` writes to memory, because on a full disk it would not raise an OSError.
+        # `write_bytes` does raise one.
         stream = io.BytesIO()
         torch.save(content, stream)
         write_bytes(self.checkpoint, stream.getbuffer())

@@ -24,7 +24,7 @@ _RENAMED = {"impair": "degradation", "predict": "target", "space": "color_space"
 """Names of fields in cards of version 0.1, and their names now."""
 
 _OLD_TTA = {"average_flips": "flip", "average_shift": "shift", "average_enlarged": "scale"}
-"""Fields in cards of version 0.1 that are fields of ``TTA`` now, and their names there."""
+"""Names of fields in cards of version 0.1, and their names in ``TTA`` now."""
 
 
 @dataclass(frozen=True, kw_only=True)

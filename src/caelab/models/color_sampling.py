@@ -99,7 +99,7 @@ def colors_at(probabilities: Tensor, cells: Tensor, quantiles: Tensor) -> Tensor
 
 
 def _interval(sums: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Find, in each row of cumulative sums ``(P, K)``, the first that exceeds a value ``(P, 1)``.
+    """Find the first sum above ``values`` ``(P, 1)`` in each row of cumulative ``sums`` ``(P, K)``.
 
     Returns:
         Index of the found sum, the sum before it (0 for the first), and the sum itself, each

@@ -102,7 +102,7 @@ class ImageModel(nn.Module):
     def compiled(self, shape: tuple[int, int, int], part: Part = "whole") -> SimdProgram | None:
         """Return a C program that computes :meth:`forward` and its gradient.
 
-        The result is ``None`` if the C kernel cannot compute the part, or PyTorch is faster.
+        The result is ``None`` if the C kernel cannot compute the part, or if PyTorch is faster.
 
         Args:
             shape: Shape of the part's input without the batch, ``(C, H, W)``.
@@ -156,7 +156,7 @@ class ImageModel(nn.Module):
             temperature: Temperature of the distribution, above 0. At 1, colors are drawn from the
                 model's own distribution; below 1, improbable colors are drawn more rarely.
             rows: A number for each image, ``int64 (N,)``, not negative. Images with different
-                numbers get different random numbers. By default, the index in the batch.
+                numbers get different random numbers. The default is the image's index in the batch.
 
         Returns:
             The variants, ``float32 (N, count, C, H, W)``.
@@ -180,7 +180,7 @@ class ImageModel(nn.Module):
         """The target ``bins`` of this model, from which several answers can be drawn.
 
         Raises:
-            InputError: The model has another target, and so only one answer.
+            InputError: The model has another target, which gives only one answer.
         """
         if not isinstance(self.target, BinsTarget):
             raise InputError(

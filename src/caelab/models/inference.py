@@ -14,16 +14,17 @@ from caelab.networks.network_module import NetworkModule, Part
 
 MAX_PIXELS = 64 * 64
 """Largest number of pixels, height times width, of a tensor that the compiled kernel computes.
-PyTorch computes larger images just as efficiently, even one alone.
+PyTorch computes larger images just as efficiently, even a single large image.
 
 The limit does not depend on the number of images, so that the answer for an image has the same bits
 in every batch."""
 
 MAX_SIZES = 8
-"""Largest number of compiled programs that are kept with their memory: one per part and size."""
+"""Largest number of compiled programs kept in memory. Each part of a network, at each size of
+images, has a program of its own."""
 
 MIN_SHARE = 16 * 32 * 32
-"""Smallest number of pixels per thread: another thread for fewer would cost more than it saves."""
+"""Smallest number of pixels per thread. With fewer, a thread would cost more time than it saves."""
 
 
 class Inference:

@@ -19,8 +19,8 @@ class TTA(BaseModel):
 
     Attributes:
         flip: Average over the input and its mirror image.
-        shift: Average over the input and two moved copies, for which pooling uses other windows:
-            one is moved by ``shift`` pixels down and right, one up and left. 0 for no copies.
+        shift: Average over the input and two moved copies. One copy is moved by ``shift`` pixels
+            down and right, the other up and left, so pooling uses other windows. 0 for no copies.
         scale: Average with the output for a copy enlarged to 5/4 of the size. The sides of the
             input must be multiples of 4 times the network's stride.
 

@@ -17,10 +17,10 @@ from caelab.networks.parser import parse
 from caelab.registry import PLUGIN_HINT
 
 FORMAT = "caelab-3"
-"""Format of the files that are written."""
+"""Name of the format in which new files are written."""
 
 _READ_FORMATS = ("caelab-2", FORMAT)
-"""Formats that are read. The card in a file of format caelab-2 has older names of some fields."""
+"""Names of the formats that can be read. In caelab-2, some fields of the card have older names."""
 
 
 def save_model(
@@ -47,8 +47,8 @@ def _with_sorted_header(content: bytes) -> bytes:
 
     The library writes metadata in a random order, and equal models should have equal files.
     """
-    # A file starts with the length of the header, in 8 bytes. The header is JSON, which blanks
-    # extend to a multiple of 8 bytes.
+    # A file starts with the length of the header, in 8 bytes. The header is JSON, padded with
+    # blanks to a multiple of 8 bytes.
     start = 8 + int.from_bytes(content[:8], "little")
     header = json.dumps(json.loads(content[8:start]), sort_keys=True).encode()
     header += b" " * (-len(header) % 8)

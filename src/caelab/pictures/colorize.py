@@ -21,10 +21,11 @@ from caelab.pictures.picture import Floats, Picture, from_planes, to_planes
 from caelab.pictures.tiles import batches
 
 STRIP_PIXELS = 2**16
-"""Number of pixels colored at a time, so few that the arrays stay in the processor's cache."""
+"""Number of pixels colored at a time: so few that the arrays fit into the processor's cache."""
 
 THUMBNAIL = 1.5
-"""Largest default scale, the shorter side of a view, as a multiple of the training images' side."""
+"""Largest default scale, divided by the side of the training images. A scale is the shorter side of
+the picture that the network sees, in pixels."""
 
 MAX_ASPECT = 8
 """Largest ratio of the sides of the network's input; a longer picture is squeezed to this ratio."""

@@ -45,7 +45,7 @@ def augment(images: Tensor, keys: Tensor, config: AugmentationConfig) -> Tensor:
     if config.flip:
         images = torch.where((drawn[:, 0] > 0.5).view(-1, 1, 1, 1), images.flip(3), images)
     if config.translate:
-        # The numbers are in (0, 1], so all offsets are equally probable if they are rounded up.
+        # The random numbers are in (0, 1], so rounding up makes all offsets equally probable.
         offsets = (drawn[:, 1:3] * (2 * config.translate + 1)).ceil().long() - 1
         images = _translate(images, offsets, config.translate)
     if config.scale_jitter or config.rotate:
@@ -75,11 +75,11 @@ def _translate(images: Tensor, offsets: Tensor, largest: int) -> Tensor:
 def _scale_and_rotate(images: Tensor, factors: Tensor, angles: Tensor) -> Tensor:
     """Enlarge images by factors ``(N,)`` and rotate them by angles ``(N,)``, in radians."""
     height, width = images.shape[2:]
-    # The matrices map output coordinates to input coordinates, so an enlargement divides.
+    # The matrices map output coordinates to input coordinates, so they are divided by the factors.
     sine, cosine = angles.sin() / factors, angles.cos() / factors
     maps = images.new_zeros(len(images), 2, 3)
     maps[:, 0, 0] = maps[:, 1, 1] = cosine
-    # affine_grid measures in half heights and half widths, which differ unless images are square.
+    # affine_grid measures rows in half heights and columns in half widths, which can differ.
     maps[:, 0, 1] = -sine * height / width
     maps[:, 1, 0] = sine * width / height
     grid = F.affine_grid(maps, list(images.shape), align_corners=False)

@@ -8,15 +8,17 @@ from torch import Tensor
 from caelab.color import rgb_to_lab
 
 NOTICEABLE = 1.0
-"""Color difference ΔE₀₀ that is just visible. Below it, the loss is about quadratic."""
+"""Color difference ΔE₀₀ that is just visible. For smaller values the loss is nearly quadratic."""
 
 _TINY = 1e-8
-"""Number added under square roots and to divisors, so that gray has a finite gradient, too. With
-it, gray has a chroma of 0.0001."""
+"""Number added under square roots and to divisors, so that the gradient is finite even for gray.
+Because of this number, the chroma of gray is 0.0001 instead of 0."""
 
 
 def color_difference(estimate: Tensor, target: Tensor) -> Tensor:
     """Return the mean over pixels of √(ΔE₀₀² + 1) − 1, a scalar.
+
+    ΔE₀₀ is the CIEDE2000 difference between a pixel's estimated and true color.
 
     Args:
         estimate: Estimated images, sRGB in [0, 1], ``(N, 3, H, W)``.
@@ -35,9 +37,9 @@ def color_difference(estimate: Tensor, target: Tensor) -> Tensor:
 def fourth_of_pixels(images: Tensor, step: int) -> Tensor:
     """Return a quarter of the pixels: every second pixel of every second row.
 
-    Four consecutive steps return all pixels. Neighboring pixels are so similar that the mean color
-    difference over a quarter of the pixels is nearly the mean over all pixels, and is computed in a
-    quarter of the time.
+    Four consecutive steps together cover all pixels. Neighboring pixels are so similar that the
+    mean color difference over a quarter of the pixels is nearly the mean over all pixels. Computing
+    the mean over a quarter takes a quarter of the time.
 
     Args:
         images: Images, or outputs of a network, ``(N, C, H, W)``.
@@ -99,15 +101,18 @@ def _vividness(chroma: Tensor) -> Tensor:
 def _hue_difference(
     a: Tensor, b: Tensor, other_a: Tensor, other_b: Tensor, product: Tensor
 ) -> Tensor:
-    """Return 2 √(C C′) sin(Δh / 2) (equation 11) of two colors, where ``product`` is C C′.
+    """Return the hue difference 2 √(C C′) sin(Δh / 2) of two colors (equation 11).
 
-    The hue angles are not computed, because gray has none. Instead the square of the result,
-    4 C C′ sin²(Δh / 2), is computed from the dot and the cross product of the vectors (a, b), as
-    2 (C C′ − dot). For an acute Δh this difference would lose digits, so the equal number
-    2 cross² / (C C′ + dot) is used.
+    C and C′ are the chroma of the colors, ``product`` is C C′, and Δh is the angle between the two
+    vectors (a, b). Gray has no hue angle, so the square of the result is computed without angles,
+    from the dot product and the cross product of the vectors:
+
+        2 (C C′ − dot) = 2 cross² / (C C′ + dot)
+
+    If Δh is acute, the left side would lose digits, so the right side is used. Otherwise the right
+    side would lose digits, so the left side is used.
     """
     inner, outer = a * other_a + b * other_b, other_a * b - other_b * a
-    # Each formula loses digits where the other one is exact, so the angle chooses the formula.
     near = inner > 0
     acute = outer * (2 / (product + torch.where(near, inner, 0) + _TINY)).sqrt()
     obtuse = (2 * (product - torch.where(near, 0, inner)) + _TINY).sqrt()

@@ -1,4 +1,4 @@
-"""Parts of a run's configuration that training reads, and the base class of all its tables.
+"""Parts of a run's configuration that training reads, and their base class.
 
 This module does not import PyTorch.
 """

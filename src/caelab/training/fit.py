@@ -27,8 +27,8 @@ STEPS_BETWEEN_CHECKS = 200
 device."""
 
 MAX_WEIGHTS_OF_ONE_THREAD = 100_000
-"""Number of weights below which one thread updates all of them. After an update by several threads,
-the threads would keep waiting actively for work, and slow down the next gradient."""
+"""Number of weights below which one thread updates the whole network. After an update by several
+threads, these threads would wait actively for work, and slow down the next gradient."""
 
 
 class TrainingDiverged(ExpectedError):
@@ -61,7 +61,7 @@ class TrainingState:
 
     @property
     def evaluated(self) -> ImageModel:
-        """The model to evaluate and to save: the one with averaged weights if there is one."""
+        """The model to evaluate and save: ``averaged`` if there is one, otherwise ``model``."""
         if self.averaged is None:
             return self.model
         assert isinstance(self.averaged.module, ImageModel)
@@ -132,7 +132,7 @@ def fit(
     take_step = Step(gradient, state.optimizer, config.optimizer.grad_clip, update_threads)
     state.model.train()
     while state.epoch < config.epochs:
-        # The order depends only on the seed and the epoch, so a checkpoint needs no generator.
+        # The order depends only on the seed and the epoch, so checkpoints contain no generator.
         shuffle = generator_for(config.seed, "batches", state.epoch)
         order = torch.randperm(len(images), generator=shuffle).to(images.device)
         keys = image_keys(images.rows, config.seed, state.epoch).to(images.device)
@@ -170,7 +170,7 @@ def fit(
 
 
 def steps_per_epoch(count: int, config: TrainingConfig) -> int:
-    """Return the number of full batches in ``count`` images; 1 if they do not fill one."""
+    """Return the number of full batches in ``count`` images, but at least 1."""
     return max(1, count // config.batch_size)
 
 

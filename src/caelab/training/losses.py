@@ -28,11 +28,12 @@ class Loss:
     >>> LogCosh()(torch.ones(2, 3, 8, 8), torch.zeros(2, 3, 8, 8))
     tensor(0.4338)
 
-    With ``@caelab.register`` before the class, ``loss="logcosh"`` or ``--loss logcosh`` chooses it.
+    If ``@caelab.register`` stands before the class, ``loss="logcosh"`` or ``--loss logcosh``
+    chooses this loss.
 
     Attributes:
-        name: Value of ``loss.kind`` that chooses the loss. The name of the loss's column in
-            ``epochs.csv`` ends in it, as in ``train_mse``.
+        name: Value of ``loss.kind`` that chooses the loss. It is also the end of the name of the
+            loss's column in ``epochs.csv``, such as ``train_mse``.
         help: Description of the loss in one line, for help texts.
         output: Meaning of the network's output: ``"values"`` are in the unit of the target,
             ``"logits"`` are logits of pixel values in [0, 1], and ``"classes"`` are logits of
@@ -46,7 +47,7 @@ class Loss:
 
     @classmethod
     def from_config(cls, config: "LossConfig") -> Self:  # noqa: ARG003
-        """Return the loss with the options that it takes from ``config``; by default none."""
+        """Return the loss with its options from ``config``; the base class passes no options."""
         return cls()
 
     def __call__(self, output: "Tensor", target: "Tensor") -> "Tensor":
@@ -65,7 +66,7 @@ class Loss:
 
 
 class _TorchLoss(Loss):
-    """A loss that is a function of ``torch.nn.functional``."""
+    """A loss that calls a function of ``torch.nn.functional``; ``function`` is its name."""
 
     function: ClassVar[str]
 
@@ -79,7 +80,7 @@ class _TorchLoss(Loss):
 
 @register
 class MeanSquaredError(_TorchLoss):
-    """Mean squared difference over pixels and channels; the best estimate is the targets' mean."""
+    """Mean squared difference over pixels and channels; the mean of the targets minimizes it."""
 
     name = "mse"
     help = "squared error"
@@ -88,7 +89,7 @@ class MeanSquaredError(_TorchLoss):
 
 @register
 class MeanAbsoluteError(_TorchLoss):
-    """Mean absolute difference over pixels and channels; the best estimate is a median."""
+    """Mean absolute difference over pixels and channels; a median of the targets minimizes it."""
 
     name = "l1"
     help = "absolute error"
@@ -130,7 +131,7 @@ class Charbonnier(Loss):
     """Mean of √(d² + ε²), a smooth absolute error (Charbonnier et al. 1994).
 
     Args:
-        epsilon: ε, in the unit of the target. For smaller differences the loss is about quadratic.
+        epsilon: ε, in the unit of the target. For differences below ε, the loss is about quadratic.
     """
 
     name = "charbonnier"

@@ -28,8 +28,8 @@ SCHEDULES: Mapping[str, Callable[[float], float]] = {
     "linear": lambda progress: 1.0 - progress,
     "cosine": lambda progress: 0.5 * (1.0 + math.cos(math.pi * progress)),
 }
-"""Schedules by name. Each maps the progress after the warm-up, in [0, 1), to the learning rate as a
-factor of the peak."""
+"""Learning-rate schedules by name. Each schedule is a function of the progress after the warm-up,
+in [0, 1). It returns the learning rate divided by the peak rate."""
 
 
 class OptimizerKind:
@@ -47,8 +47,8 @@ class OptimizerKind:
     >>> made.param_groups[0]["lr"]
     0.1
 
-    With ``@caelab.register`` before the class, ``optimizer="momentum"`` or
-    ``--optimizer momentum`` chooses it.
+    If ``@caelab.register`` stands before the class, ``optimizer="momentum"`` or
+    ``--optimizer momentum`` chooses this optimizer.
 
     Attributes:
         name: Value of ``optimizer.kind`` that chooses the optimizer.
@@ -62,7 +62,9 @@ class OptimizerKind:
     def make(
         self, parameters: "list[nn.Parameter]", *, learning_rate: float, weight_decay: float
     ) -> "Optimizer":
-        """Return a new optimizer, whose state must consist of tensors and plain values.
+        """Return a new optimizer for some parameters.
+
+        Checkpoints contain the optimizer's state, which must consist of tensors and plain values.
 
         Args:
             parameters: Parameters that the optimizer updates.
@@ -117,13 +119,14 @@ class AdamWKind(OptimizerKind):
         """
         from torch.optim import AdamW
 
-        # With `foreach`, one call updates many parameters. It is not the default on a CPU.
+        # With `foreach`, one call updates many parameters. On a CPU, PyTorch's default is one call
+        # per parameter.
         return AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, foreach=True)
 
 
 @register
 class AdamKind(AdamWKind):
-    """Adam (Kingma and Ba 2015): the same optimizer as AdamW, which is Adam if the decay is 0."""
+    """Adam (Kingma and Ba 2015), computed by AdamW, which equals Adam if the weight decay is 0."""
 
     name = "adam"
     help = "the same as adamw, which is Adam if the weight decay is 0"
@@ -172,7 +175,7 @@ def make_optimizer(config: OptimizerConfig, network: "nn.Module") -> "Optimizer"
 
 
 def peak_learning_rate(config: OptimizerConfig, network: "nn.Module") -> float:
-    """Return the configuration's learning rate; by default one that suits the widest layer.
+    """Return the configured learning rate, or a default that suits the layer of largest fan-in.
 
     Each entry of an update is about as large as the learning rate, so a step changes a layer's
     output by about the rate times the layer's fan-in. If a layer has a larger fan-in than all
@@ -183,7 +186,7 @@ def peak_learning_rate(config: OptimizerConfig, network: "nn.Module") -> float:
 
     if config.learning_rate is not None:
         return config.learning_rate
-    # All layers have the same rate, so the layer that tolerates the smallest rate decides.
+    # All layers have the same rate, so the layer with the largest fan-in limits the rate.
     widest = max((layer.fan_in for layer in parametric_layers(network)), default=REFERENCE_FAN_IN)
     return REFERENCE_RATE * min(1.0, REFERENCE_FAN_IN / widest)
 
@@ -204,7 +207,7 @@ def rate_factor(config: OptimizerConfig, step: int, steps: int) -> float:
         step: Index of the step, in 0 … ``steps`` − 1.
         steps: Number of steps of the whole run.
     """
-    # The first moments and bases come from few gradients, so the first steps should be small.
+    # At first, the optimizer's moments and bases come from few gradients, so steps should be small.
     warmup = round(config.warmup * steps)
     if step < warmup:
         return (step + 1) / warmup

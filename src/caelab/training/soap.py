@@ -31,13 +31,16 @@ Update = tuple[Tensor, Tensor, State]
 class SOAP(torch.optim.Optimizer):
     """Adam in the eigenbases of the covariances of each parameter's gradient.
 
-    A parameter is treated as a matrix (m, n), and both sides of the matrix have a basis. A
-    vector is a matrix (m, 1). The weight of a convolution has a row for each output channel. Its
-    columns are ordered by row and column of the kernel, then by input channel, as in memory with
-    the channels last. If such a weight has more than ``max_dimension`` columns, it is treated as a
-    tensor of three sides: output channels, positions in the kernel, and input channels. Then each
-    of the three sides has a basis. The basis of a side of length 1, or of a side longer than
-    ``max_dimension``, stays the identity. If all bases are the identity, SOAP is exactly AdamW.
+    A parameter is treated as a matrix (m, n). Its rows are one side and its columns the other side,
+    and each side has a basis. A vector is treated as a matrix (m, 1). The matrix of a convolution's
+    weight has one row per output channel. The columns are ordered by kernel row, then by kernel
+    column, then by input channel, which is the order in memory if the channels are last.
+
+    If the matrix of a convolution's weight would have more than ``max_dimension`` columns, the
+    weight is treated as a tensor with three sides: output channels, kernel positions and input
+    channels. Each of the three sides has a basis. The basis of a side stays the identity if the
+    length of the side is 1 or above ``max_dimension``. If all bases are the identity, SOAP is
+    exactly AdamW.
 
     ``state_dict()`` contains everything that a step depends on, as tensors, integers and lists. An
     optimizer that is restored from it continues with the same bits. The dictionary can be loaded
@@ -106,7 +109,8 @@ class SOAP(torch.optim.Optimizer):
 
     @cached_property
     def _small(self) -> dict[Tensor, SmallMatrix]:
-        # A copied or unpickled optimizer begins without these objects, because they hold addresses.
+        # A copied or unpickled optimizer starts with an empty dictionary, because the objects hold
+        # memory addresses of the original optimizer's tensors.
         return {}
 
     # PyTorch wraps these methods for torch.compile. The wrappers import the compiler, which takes
@@ -124,9 +128,10 @@ class SOAP(torch.optim.Optimizer):
         self.update()
 
     def count(self) -> None:
-        """Begin a step: count it, and initialize the state of new parameters.
+        """Begin a step: initialize missing states, and add 1 to the number of steps in each state.
 
-        A step is :meth:`count` followed by :meth:`update`. A CUDA graph records only the update.
+        A step is :meth:`count` followed by :meth:`update`. A CUDA graph records only the update,
+        because counting is done in Python.
         """
         for group in self.param_groups:
             for _, gradient, state in self._updates(group):
@@ -136,7 +141,9 @@ class SOAP(torch.optim.Optimizer):
 
     @torch.no_grad()
     def update(self, numbers: Tensor | None = None) -> None:
-        """Update moments, covariances, bases and parameters, after :meth:`count`.
+        """Finish a step: update the moments, the covariances, the bases and the parameters.
+
+        :meth:`count` must be called first.
 
         Args:
             numbers: Value of :attr:`numbers`, shape ``(groups, 3)``, on the parameters' device. A
@@ -156,8 +163,9 @@ class SOAP(torch.optim.Optimizer):
     def steady(self) -> bool:
         """True if the next step can replay the recorded operations of another steady step.
 
-        It is false if the next step refreshes bases, if the weight of the old covariances has not
-        reached its final value, or if the parameters have not all done the same number of steps.
+        The value is false if the next step refreshes bases, if the weight of the old covariances
+        (:func:`_kept`) has not reached its final value, or if the parameters have done different
+        numbers of steps.
         """
         steps = {
             self.state[parameter].get("step", 0)
@@ -189,9 +197,9 @@ class SOAP(torch.optim.Optimizer):
     def _update_small(
         self, parameter: Tensor, gradient: Tensor, state: State, group: dict[str, Any]
     ) -> bool:
-        """Update a parameter in C if it is a small matrix; return whether it is one."""
+        """Update a parameter in C if the C kernel can do so; return whether it was updated."""
         small = self._small.get(parameter)
-        # Loading a checkpoint replaces tensors, and C would still use the old addresses.
+        # Loading a checkpoint replaces tensors, and C would still use the old tensors' addresses.
         if small is None or not small.is_of(parameter, state):
             matrix = _as_matrix(parameter.detach(), group["max_dimension"])
             small = small_matrix(parameter, matrix, state)
@@ -242,6 +250,7 @@ def _update(
     first_beta, second_beta = group["betas"]
     turned = [_observe(gradient, state, group) for _, gradient, state in updates]
     means, squares = ([state[name] for state in states] for name in ("mean", "mean_square"))
+    # M̂ and V̂ are M and V with corrected bias, and η is the learning rate:
     # G′ = PᵀGQ;  M ← β₁M + (1 − β₁)G′;  V ← β₂V + (1 − β₂)G′²;  N = M̂ / (√V̂ + ε);  W ← W − ηPNQᵀ.
     # Each operation takes a list of tensors, because one call per parameter would be slow.
     torch._foreach_lerp_(means, turned, 1 - first_beta)
@@ -252,21 +261,23 @@ def _update(
     torch._foreach_add_(roots, group["eps"])
     ratios = torch._foreach_div(means, roots)
     torch._foreach_mul_(ratios, rates)
-    if group["weight_decay"]:  # saves a pass over all weights if it is 0
+    if group["weight_decay"]:  # without weight decay, this saves a pass over all weights
         torch._foreach_mul_(parameters, decay)
-    steps = [
+    # The ratios are in the eigenbases, so they are turned back before they change the parameters.
+    changes = [
         _turn(ratio, state["bases"], back=True) for ratio, state in zip(ratios, states, strict=True)
     ]
-    torch._foreach_sub_(parameters, list(map(_in_shape_of, parameters, steps)))
+    torch._foreach_sub_(parameters, list(map(_in_shape_of, parameters, changes)))
 
 
 def _numbers(step: int, group: dict[str, Any]) -> tuple[float, float, float]:
     """Return the three numbers that change from one steady step to the next.
 
     Returns:
-        First, the step size η / (1 − β₁ᵗ) of step t at learning rate η; its divisor corrects the
-        bias of the first moment. Second, the number 1 − β₂ᵗ; dividing the second moment by it
-        corrects the bias of that moment. Third, the factor 1 − η · weight_decay of all weights.
+        A tuple of three numbers, where t is ``step`` and η is the learning rate. The first is the
+        step size η / (1 − β₁ᵗ), which includes the bias correction of the first moment. The second
+        is 1 − β₂ᵗ, by which the second moment is divided to correct its bias. The third is
+        1 − η · weight_decay, by which all weights are multiplied.
     """
     first_beta, second_beta = group["betas"]
     rate: float = group["lr"]
@@ -274,23 +285,24 @@ def _numbers(step: int, group: dict[str, Any]) -> tuple[float, float, float]:
 
 
 def _kept(step: int, group: dict[str, Any]) -> float:
-    """Return the weight of the old covariance in the new one.
+    """Return the weight of the old covariance in the new covariance: the smaller of β and 1 − 1/t.
 
-    After each of the first 1 / (1 − β) steps, the covariance is the plain average over all steps so
-    far. So the zeros with which the covariance starts have no weight.
+    Here t is ``step``, and β is ``covariance_beta``. As long as t ≤ 1 / (1 − β), the weight 1 − 1/t
+    makes the covariance the plain mean over all steps so far. So the zeros with which the
+    covariance starts have no weight.
     """
     beta: float = group["covariance_beta"]
     return min(beta, 1 - 1 / step)
 
 
 def _refreshes(step: int, group: dict[str, Any]) -> bool:
-    """Return whether a step refreshes the bases; the first step does."""
+    """Return whether a step, numbered from 1, refreshes the bases; step 1 always does."""
     every: int = group["refresh_every"]
     return every == 1 or step % every == 1
 
 
 def _observe(gradient: Tensor, state: State, group: dict[str, Any]) -> Tensor:
-    """Update the covariances, refresh the bases if it is time, and return PᵀGQ."""
+    """Update the covariances, refresh the bases if this step does so, and return PᵀGQ."""
     gradient = _as_matrix(gradient, group["max_dimension"])
     keep = _kept(state["step"], group)
     for covariance, rows in zip(state["covariances"], _unfoldings(gradient), strict=True):
@@ -311,8 +323,8 @@ def _as_matrix(tensor: Tensor, max_dimension: int) -> Tensor:
     if tensor.ndim == 2:
         return tensor
     rows, channels = tensor.shape[:2]
-    # The columns of a matrix would be more than the limit, so their basis would be the identity.
-    # Divided into two sides, they can have bases.
+    # A matrix with more columns than the limit would have the identity as basis of its columns.
+    # Therefore the columns are divided into two shorter sides, which can have bases of their own.
     three = tensor.numel() > max_dimension * rows
     return tensor.movedim(1, -1).reshape(rows, -1, *[channels] * three)
 
@@ -371,8 +383,9 @@ def _refresh(state: State) -> None:
 
 
 def _orthonormal(matrix: Tensor) -> Tensor:
-    """Return the factor Q of a matrix's QR decomposition, on the CPU if the device has none."""
-    # Apple's GPUs have none. A copy to the CPU costs little, because refreshes are rare.
+    """Return the factor Q of a matrix's QR decomposition."""
+    # If the device has no QR decomposition, the CPU computes it. The copy to the CPU costs little,
+    # because refreshes are rare.
     if matrix.device.type in WITHOUT_QR:
         matrix = matrix.cpu()
     orthonormal: Tensor = torch.linalg.qr(matrix)[0]
@@ -380,7 +393,7 @@ def _orthonormal(matrix: Tensor) -> Tensor:
 
 
 def _turn(tensor: Tensor, bases: Sequence[Tensor | None], *, back: bool = False) -> Tensor:
-    """Return PᵀGQ as a new tensor, or PGQᵀ with ``back``; a basis ``None`` is the identity."""
+    """Return PᵀGQ, or PGQᵀ if ``back`` is true, as a new tensor; ``None`` means the identity."""
     first, *middle, last = (basis.T if basis is not None and not back else basis for basis in bases)
     turned = tensor
     if first is not None:

@@ -34,12 +34,12 @@ Terms = dict[str, Tensor]
 if images are compared by squared error, otherwise the squared error of the clipped images."""
 
 MIN_SHARE = 16
-"""Smallest number of images per thread: with fewer, another thread would cost more time than it
-saves. So many images also fill the vector lanes of the SIMD kernel."""
+"""Smallest number of images per thread: with fewer images, another thread would cost more time than
+it saves. This number of images also fills the vector lanes of the SIMD kernel."""
 
 MIN_STEPS_BEFORE_RECORDING = 3
-"""Number of steps that run before one is recorded: in their first calls, libraries allocate memory,
-which must not be part of the recording."""
+"""Number of steps that run before a step is recorded. Libraries allocate memory in their first
+calls, and a recording must not contain these allocations."""
 
 Recorder = Callable[[Callable[[], Terms]], Callable[[], Terms]]
 """Function that records the operations of its argument without running them. Its result is a
@@ -70,8 +70,9 @@ class BatchGradient:
         parameters: The parameters of the model.
         shares: Number of shares into which a batch is divided.
         recordable: True if every batch takes the same operations, and the CPU computes none of
-            their inputs. It is false with dropout, whose masks the CPU draws; with JPEG, which the
-            CPU computes; and with the color difference, which uses other pixels in each step.
+            their inputs. It is false with dropout, because the CPU draws the masks; with JPEG,
+            because the CPU computes it; and with the color difference, because each step uses
+            other pixels.
     """
 
     def __init__(
@@ -149,7 +150,7 @@ class BatchGradient:
     def _share(
         self, chosen: Tensor, keys: Tensor, moment: tuple[int, ...]
     ) -> tuple[Terms, tuple[Tensor, ...]]:
-        """Return the loss terms of a share, and their sum's gradient by the parameters."""
+        """Return a share's loss terms, and the gradient of their sum for each parameter."""
         config, target = self._config, self._model.target
         if self._one_call and self._compiled is not None:
             error, gradients = self._compiled.mse_gradient(self._images.flat, chosen)
@@ -190,8 +191,8 @@ class Step:
     """Runs steps of training: ``terms = step(chosen, keys, epoch, number)``.
 
     Python needs some microseconds to start an operation on a GPU. The step of a small network has
-    hundreds of operations, each of which takes the GPU less time than that. Therefore one step is
-    recorded as a CUDA graph, which a single call replays.
+    hundreds of operations, and the GPU computes each operation faster than Python starts it.
+    Therefore one step is recorded as a CUDA graph, which a single call replays.
 
     A step can be a replay if it has the same operations as the recorded one. This holds for the
     steps of SOAP between two refreshes of its bases (``SOAP.steady``) if the gradient is
@@ -247,7 +248,7 @@ class Step:
     def _run_recorded(
         self, record: Recorder, optimizer: SOAP, chosen: Tensor, keys: Tensor
     ) -> Terms:
-        # The step is counted in Python, which a graph cannot contain.
+        # Python counts the step before the replay, because a graph cannot contain Python code.
         optimizer.count()
         values = (chosen, keys, optimizer.numbers)
         # Every replay reads the same memory, so new values are copied to it.

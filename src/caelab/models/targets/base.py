@@ -108,7 +108,7 @@ class PredictionTarget(nn.Module):
 
     @property
     def affine(self) -> tuple[Tensor, Tensor] | None:
-        """Scale and shift in :meth:`output`, ``(C,)`` each; ``None`` if it returns its input."""
+        """Scale and shift that :meth:`output` applies, ``(C,)`` each; ``None`` for no change."""
         return None
 
     def output(self, raw: Tensor) -> Tensor:

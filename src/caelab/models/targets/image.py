@@ -42,7 +42,7 @@ class RgbTarget(PredictionTarget):
 
     @property
     def affine(self) -> tuple[Tensor, Tensor] | None:
-        """Scale and shift that undo the normalization, ``(C,)`` each; ``None`` without one."""
+        """Scale and shift, ``(C,)`` each, that undo the normalization; ``None`` for no change."""
         return self.denormalize.coefficients
 
     def output(self, raw: Tensor) -> Tensor:
