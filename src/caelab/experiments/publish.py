@@ -145,7 +145,7 @@ def _card(directory: RunDirectory, name: str) -> dict[str, Any]:
 
 
 def train_command(config: RunConfig) -> str:
-    """Return the command that trains ``config``, with options for all values but the defaults."""
+    """Return the command that trains ``config``, with options for values that are not defaults."""
     words = ["caelab", "train", config.network_name, "--data", config.data.source]
     tta = []
     for name, value in config.changes().items():
