@@ -91,7 +91,7 @@ def test_weights_of_another_network_and_nan_are_said(tmp_path: Path, model: Imag
         file,
         {"format": FORMAT, "card": json.dumps({**card, "network": "conv5 pool conv2 | up conv3"})},
     )
-    with pytest.raises(InputError, match="has 199 weights, but the file only"):
+    with pytest.raises(InputError, match="has 199 weights, but the file has"):
         load_model(file, CPU)
     tensors = load_file(file)
     next(iter(tensors.values())).view(-1)[0] = torch.nan

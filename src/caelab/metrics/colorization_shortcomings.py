@@ -24,7 +24,7 @@ COLORLESS = 0.01
 """Root mean square of Cb and Cr below which an image counts as gray."""
 
 SHIFTS = ((1.0, 0.0), (0.8, 0.0), (1.2, 0.0), (1.0, -0.1), (1.0, 0.1))
-"""Pairs of a factor of an image and an offset that is added after it; the first changes nothing."""
+"""Changes of images as pairs (scale, offset): scale · image + offset; the first changes nothing."""
 
 SECTORS = (
     "pink", "red", "orange", "yellow", "yellow-green", "green",
@@ -85,7 +85,7 @@ class ShiftedError:
 
 @dataclass(frozen=True, kw_only=True)
 class InventedColor:
-    """Color given to images that have none.
+    """Color that a colorizer gives to gray images.
 
     Attributes:
         chroma: Mean over the gray images of the root mean square of the estimate's Cb and Cr.

@@ -123,7 +123,7 @@ def color_accuracy(estimate_lab: Tensor, target_lab: Tensor, *, tolerance: float
     """Return each image's share of pixels whose L, a and b are all close to the truth (ε-accuracy).
 
     L, a and b are first rounded to whole numbers. The range of L is taken as 100, the ranges of a
-    and b as 220. This is as in the code of Nazeri et al. (2018, arXiv 1803.05400).
+    and b as 220. Both are as in the code of Nazeri et al. (2018, arXiv 1803.05400).
 
     Args:
         estimate_lab: Estimated images ``(N, 3, H, W)`` in CIELAB, with L in [0, 100].
@@ -153,7 +153,7 @@ def colorfulness(rgb: Tensor) -> Tensor:
         rgb: Images ``(N, 3, H, W)`` in [0, 1].
 
     Returns:
-        Colorfulness ``(N,)``; 0 for gray, while the paper calls 33 "moderately colorful".
+        Colorfulness ``(N,)``, 0 for gray. The paper calls 33 "moderately colorful".
 
     >>> colorfulness(torch.full((1, 3, 2, 2), 0.5))
     tensor([0.])

@@ -87,7 +87,7 @@ class PairedComparison:
         difference: Mean error of ``first`` minus mean error of ``second``, negative if ``first`` is
             better. The interval is the percentile interval of the bootstrap over images, not
             corrected for the number of pairs.
-        p_value: Two-sided p-value of the sign-flip test, whose hypothesis is no difference.
+        p_value: Two-sided p-value of the sign-flip test; the hypothesis is that both are alike.
         corrected: The p-value after Holm's correction for the number of compared pairs.
     """
 

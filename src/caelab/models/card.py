@@ -63,7 +63,7 @@ class ColorBins:
         if not (0 <= self.rebalance < 1 and 0 < self.temperature < math.inf):
             raise ValueError(
                 f"rebalance {self.rebalance} must be in [0, 1), and temperature {self.temperature}"
-                " finite and above 0"
+                " must be finite and above 0"
             )
 
 

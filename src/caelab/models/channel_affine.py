@@ -25,7 +25,7 @@ class ChannelAffine(nn.Module):
         super().__init__()
         self.register_buffer("scale", scale, persistent=False)
         self.register_buffer("shift", shift, persistent=False)
-        # If the map changes nothing, :meth:`forward` saves a pass through memory.
+        # If nothing changes, `forward` saves a pass through memory.
         self._identity = bool((scale == 1).all() and (shift == 0).all())
 
     @classmethod

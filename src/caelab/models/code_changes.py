@@ -1,4 +1,4 @@
-"""Change a code, to see what its parts do: drop or scale channels, round it, mix two codes."""
+"""Change a code to see what its parts do: scale channels, round the numbers, mix two codes."""
 
 from collections.abc import Collection
 
@@ -53,7 +53,7 @@ def quantize(code: Floats, bits: int) -> Floats:
     """
     low = code.min(axis=(0, 2, 3), keepdims=True)
     span = code.max(axis=(0, 2, 3), keepdims=True) - low
-    # A constant channel has a span of 0. The span 1 is used instead, to avoid a division by 0.
+    # The span of a constant channel is 0; a span of 1 avoids the division by 0.
     step = np.where(span > 0, span, 1) / np.float32(2**bits - 1)
     rounded: Floats = (low + np.rint((code - low) / step) * step).astype(np.float32)
     return rounded

@@ -81,7 +81,7 @@ def load_model(file: Path, device: torch.device) -> tuple[ImageModel, ModelCard]
         needed = describe(parsed, channels=len(card.mean), size=card.size).weights
         if needed > (held := sum(value.numel() for value in tensors.values())):
             raise InputError(
-                f"the network '{card.network}' has {needed} weights, but the file only {held}."
+                f"the network '{card.network}' has {needed} weights, but the file has {held}."
             )
         network = build(
             parsed,
