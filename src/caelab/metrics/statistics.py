@@ -32,7 +32,7 @@ With five images, the smallest possible p-value of the two-sided sign-flip test 
 
 _MAX_UNDEFINED_SHARE = 0.1
 """Largest share of the bootstrap's resamples that may have no correlation, because one of the two
-properties is constant in the resample. If there are more, the interval has no bounds."""
+properties is constant in the resample. With a larger share, the interval has no bounds."""
 
 _TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 """Quantiles that are the bounds of a ``CONFIDENCE`` interval."""
