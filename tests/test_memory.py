@@ -21,7 +21,7 @@ def test_the_memory_is_what_is_asked_for_or_a_share_of_the_machines(
 
 @pytest.mark.parametrize("text", ["", "0", "-1G", "G", "1X", "1e9", "nan"])
 def test_what_is_no_size_is_said(text: str) -> None:
-    with pytest.raises(InputError, match="is no size"):
+    with pytest.raises(InputError, match="is not a memory size"):
         read_size(text)
 
 

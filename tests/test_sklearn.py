@@ -226,10 +226,10 @@ def test_what_is_wrong_is_a_value_error(fitted: ConvolutionalAutoencoder) -> Non
             lambda: fitted.inverse_transform(np.zeros((1, 31))),
             "X has 31 features, but the codes .* have 32",
         ),
-        (lambda: make().fit(images() * 2), r"lie in \[0, 1\], .* scale=\(low, high\)"),
-        (lambda: make(scale=(0, 0.2)).fit(images()), r"lie in \[0, 0.2\]"),
+        (lambda: make().fit(images() * 2), r"must be in \[0, 1\], .* scale=\(low, high\)"),
+        (lambda: make(scale=(0, 0.2)).fit(images()), r"must be in \[0, 0.2\]"),
         (lambda: make(scale=(1, 0)).fit(images()), "low < high"),
-        (lambda: make().fit((images() * 9).astype(int)), "images are uint8"),
+        (lambda: make().fit((images() * 9).astype(int)), "images must be uint8"),
         (lambda: make().fit(broken), "NaN"),
         (
             lambda: make(image_shape=(3, 8, 9)).fit(images().reshape(24, -1)),

@@ -3,13 +3,14 @@
     caelab.load_data()                  images, split into training, validation and test images
     caelab.describe("reference")        layers, sizes, weights and drawing of a network
     caelab.train("reference", data)     a run: error by epoch, test error, pictures, weights
-    caelab.study({…}, data)             several networks over seeds, and the effects of what differs
-    caelab.compare(a=run, b=run)        runs image by image, with intervals
+    caelab.study({…}, data)             several networks with several seeds, and their differences
+    caelab.compare(a=run, b=run)        differences of runs, image by image, with intervals
     caelab.load("colorize")             a trained model, shipped or your own: images in, images out
 
-An image passes the packages in this order: ``data`` → ``degrade`` → ``networks`` → ``models`` →
-``training`` → ``metrics`` → ``experiments`` → ``report``; ``pictures`` uses what was trained.
-Importing this module imports none of them: public names are imported at their first use.
+An image passes through the packages in this order: ``data`` → ``degrade`` → ``networks`` →
+``models`` → ``training`` → ``metrics`` → ``experiments`` → ``report``. ``pictures`` applies trained
+models to pictures. ``import caelab`` imports none of these packages: each public name is imported
+at its first use.
 """
 
 import importlib
@@ -68,7 +69,7 @@ _PUBLIC = {
 }
 
 
-# Hidden from type checkers, for which every name of the module would exist otherwise.
+# Hidden from type checkers: a module with `__getattr__` has every name for them, also wrong ones.
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:

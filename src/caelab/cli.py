@@ -1,4 +1,4 @@
-"""The command line. Commands are imported when they are called, so that the help is fast."""
+"""The command line. A command is imported only when it is called, so that the help is fast."""
 
 import errno
 import importlib
@@ -25,7 +25,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "lab": "Run the three exercises and write their report.",
         "train": "Train one network and write a run directory.",
         "study": "Train a family of networks over several seeds.",
-        "search": "Search options and networks by the validation error.",
+        "search": "Search for the network and options with the lowest validation error.",
         "evaluate": "Measure a run or a weights file on other data.",
         "compare": "Compare runs in pairs on the same images, with intervals.",
         "report": "Write one HTML report on runs and studies.",
@@ -35,7 +35,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "denoise": "Remove noise.",
         "restore": "Undo blur, reduction or compression.",
         "reconstruct": "Show what an autoencoder keeps of pictures.",
-        "app": "Open a page that does all this, in the browser.",
+        "app": "Open a page in the browser that does all this.",
         "models": "List the models that ship.",
         "export": "Write a model in ONNX format.",
     },
@@ -46,19 +46,22 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "glossary": "Explain a term in plain words.",
     },
 }
-"""Every command with its line in the help, in this order."""
+"""Sections of the help, with a line for each command, in the order in which the help has them."""
 
 COMMANDS = [name for section in SECTIONS.values() for name in section]
 
 FUNCTIONS = {"denoise": "restore.denoise", "reconstruct": "restore.reconstruct"}
-"""Commands that share a module with another; the others are each ``NAME.command``."""
+"""Module and function of the commands that share a module with another command.
+
+The function of any other command ``NAME`` is ``NAME.command``.
+"""
 
 
 class Commands(click.Group):
-    """A group whose commands live in ``caelab.commands`` and are imported when called."""
+    """A group whose commands are in ``caelab.commands`` and are imported when they are called."""
 
     called: click.Command | None = None
-    """Command that was imported last; errors name its flags."""
+    """Command that was imported last; error messages name its flags."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands' names in the order of the help."""
@@ -70,7 +73,7 @@ class Commands(click.Group):
         Raises:
             click.UsageError: There is no such command.
         """
-        # Importing a name that is not in the table could run any module of the package.
+        # Without this check, a user could run any module of the package by its name.
         if cmd_name not in COMMANDS:
             ctx.fail(f"there is no command '{cmd_name}'.{_hint(cmd_name, COMMANDS)}")
         module, function = FUNCTIONS.get(cmd_name, f"{cmd_name}.command").split(".")
@@ -79,8 +82,8 @@ class Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the tables of commands without importing them."""
-        # Click would import every command for its line, and PyTorch with it: seconds instead of
-        # tenths.
+        # Click would import every command, and PyTorch with it, to get the command's line. That
+        # takes seconds.
         for heading, commands in SECTIONS.items():
             with formatter.section(heading):
                 formatter.write_dl(list(commands.items()), col_max=12)
@@ -103,8 +106,9 @@ class Commands(click.Group):
     "--max-memory",
     metavar="SIZE",
     help=(
-        "Memory that images and pictures may take, such as 4G; larger ones are refused."
-        f"  [default: three quarters of the machine's or container's; also: {MEMORY_VARIABLE}]"
+        "Memory that images and pictures may take, such as 4G; larger inputs are refused."
+        "  [default: three quarters of the memory of the machine or container;"
+        f" also: the environment variable {MEMORY_VARIABLE}]"
     ),
 )
 @click.version_option(__version__, prog_name="caelab")
@@ -116,38 +120,39 @@ def caelab(plugins: tuple[str, ...], max_memory: str | None) -> None:
     """
     if plugins:
         earlier = os.environ.get(PLUGINS_VARIABLE)
-        # An environment variable, and not a list in memory, because worker processes inherit it.
+        # Stored in the environment, because worker processes inherit it.
         os.environ[PLUGINS_VARIABLE] = os.pathsep.join([*plugins, *([earlier] if earlier else [])])
     if size := max_memory or os.environ.get(MEMORY_VARIABLE):
         read_size(size)
         os.environ[MEMORY_VARIABLE] = size
     if os.environ.get(PLUGINS_VARIABLE):
-        # At once: otherwise a plug-in would fail only when a name is unknown.
+        # Loaded at once, so that a broken plug-in is an error even if the command does not use it.
         load_plugins()
 
 
 def main() -> None:
     """Run a command and exit.
 
-    The exit code is 0 for done, 1 for failed, 2 for wrong input, and 130 for interrupted with the
-    state saved.
+    The exit code is 0 if the command succeeded, 1 if it failed, 2 if its input was wrong, and 130
+    if it was interrupted. Training that is interrupted saves its state first.
     """
     prepare_streams()
     if sys.platform == "darwin":
-        # What Apple's GPUs lack is then computed on the CPU. PyTorch reads it when it is imported.
+        # PyTorch then uses the CPU for operations that Apple's GPUs lack. It reads this variable
+        # when it is imported.
         os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
-    # Remembered here, because a library may catch KeyboardInterrupt and fail with another error.
+    # Signals are remembered, because a library may catch KeyboardInterrupt and raise another error.
     pressed: list[int] = []
 
     def interrupt(number: int, _: object) -> NoReturn:
         pressed.append(number)
         raise KeyboardInterrupt
 
-    # Each of them stops a command in order, so that nothing is left behind.
+    # With an exception instead of the signal's default, a command can remove its temporary files.
     for number in ending_signals():
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, interrupt)
-    # It remarks in several lines that a user without a home has no folder for its settings.
+    # Matplotlib warns in several lines if a user has no home folder, where its settings would be.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     logger, notes = logging.getLogger("caelab"), NoteHandler()
     logger.addHandler(notes)
@@ -155,14 +160,14 @@ def main() -> None:
     try:
         # In its standalone mode click would print errors in its own style and exit.
         caelab(prog_name="caelab", standalone_mode=False)
-        # Flushed here, because what cannot be written would otherwise raise while Python exits.
+        # Flushed here: otherwise an error of writing would be raised only while Python exits.
         sys.stdout.flush()
     except click.UsageError as error:
         if isinstance(error, click.NoSuchOption):
             error = _explain_option(error)
         if type(error).show is click.UsageError.show:
             click.echo(f"error: {printable_lines(usage_message(error))}", err=True)
-        else:  # Where the command is missing, click shows the help.
+        else:  # no command was given, so click shows the help
             error.show()
         code = error.exit_code
     except ExpectedError as error:
@@ -174,12 +179,12 @@ def main() -> None:
     except Exception as error:
         code = 130 if pressed else 1
         if pressed:
-            # NumPy, whose import is interrupted, continues and fails in another way.
+            # If the import of NumPy is interrupted, NumPy raises another error later.
             click.echo("interrupted", err=True)
         elif isinstance(error, ModuleNotFoundError) and not _is_ours(error):
             click.echo(
-                f"failed: the package {error.name} is not installed. Install caelab with all that"
-                " it needs, without `--no-deps`.",
+                f"failed: the package {error.name} is not installed. Install caelab again, without"
+                " `--no-deps`.",
                 err=True,
             )
         elif isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
@@ -188,7 +193,7 @@ def main() -> None:
             code = 2
         elif not isinstance(error, OSError) or (full := stdout_error()) is None:
             raise
-        # A reader that has closed the pipe, such as `head`, has what it wanted.
+        # If a program such as `head` closes the pipe, it has read all it needs. That is no failure.
         elif not isinstance(full, BrokenPipeError):
             click.echo(f"failed: cannot write to standard output: {full.strerror}.", err=True)
     finally:
@@ -198,15 +203,15 @@ def main() -> None:
 
 
 def _is_ours(error: ModuleNotFoundError) -> bool:
-    """Return whether the missing module is one of caelab."""
+    """Return whether the missing module is a part of caelab."""
     return (error.name or "caelab").partition(".")[0] == "caelab"
 
 
 def _explain_option(error: click.NoSuchOption) -> click.UsageError:
-    """Return an error that names the options that may be meant; of an old one, its new name."""
+    """Return an error that suggests similar options, or the new name of a renamed option."""
+    # This imports the whole configuration, which only this error needs.
     from caelab.commands.options import new_option
 
-    # The old names come with the whole configuration, which only this error needs.
     typed = error.option_name
     new = new_option(typed)
     options = caelab.called.params if caelab.called else caelab.params
@@ -219,6 +224,7 @@ def _explain_option(error: click.NoSuchOption) -> click.UsageError:
 
 
 def _hint(typed: str, known: Sequence[str]) -> str:
-    # Click itself suggests what looks similar, such as --loss for --color, and no beginnings.
+    # Click's own suggestions include words that only look similar, such as --loss for --color, and
+    # leave out words that begin with what was typed.
     near = [each for each in known if each.startswith(typed)]
     return f" Did you mean {' or '.join(near)}?" if near else suggestion(typed, known)

@@ -1,9 +1,9 @@
 """Color spaces, luminance, merging of chroma with luminance, and colors outside sRGB.
 
-Every function takes NumPy arrays or PyTorch tensors and returns the kind it was given. Images are
-floating point, ``(..., C, H, W)``: the channels are the third axis from the end. RGB is sRGB:
-gamma-encoded values in [0, 1], BT.709 primaries, white point D65. Conversions do not clip;
-:func:`merge` does. On tensors all of them are differentiable, black included.
+Every function gets NumPy arrays or PyTorch tensors, and returns the same type. Images are floating
+point, ``(..., C, H, W)``: the channels are the third axis from the end. RGB is sRGB: gamma-encoded
+values in [0, 1], BT.709 primaries, white point D65. Conversions do not clip; :func:`merge` does. On
+tensors, all functions are differentiable, also at black.
 """
 
 import sys
@@ -22,38 +22,44 @@ ArrayT = TypeVar("ArrayT", NDArray[np.floating[Any]], "Tensor")
 Matrix = tuple[tuple[float, ...], ...]
 
 _RED, _GREEN, _BLUE = 0.299, 0.587, 0.114
-"""Weights of ITU-R BT.601's luma."""
+"""Weights of red, green and blue in the luma of ITU-R BT.601."""
 
 _XYZ: Matrix = (
     (0.412453 / 0.95047, 0.357580 / 0.95047, 0.180423 / 0.95047),
     (0.212671, 0.715160, 0.072169),
     (0.019334 / 1.08883, 0.119193 / 1.08883, 0.950227 / 1.08883),
 )
-"""Linear sRGB to CIE XYZ (ITU-R BT.709), each relative to the white D65, 2° observer."""
+"""Matrix from linear sRGB to CIE XYZ (ITU-R BT.709; 2° observer).
+
+X, Y and Z are divided by those of the white point D65, so that white is (1, 1, 1).
+"""
 
 _LAB_LINEAR, _LAB_SLOPE, _LAB_OFFSET = 0.008856, 7.787, 4 / 29
-"""CIELAB's cube root is a straight line below this share of white (CIE 15:2004)."""
+"""Limit, slope and offset of a straight line in CIELAB (CIE 15:2004).
+
+The line replaces the cube root of X, Y and Z (white is 1) up to the limit.
+"""
 
 _OKLAB_CONES: Matrix = (
     (0.4122214708, 0.5363325363, 0.0514459929),
     (0.2119034982, 0.6806995451, 0.1073969566),
     (0.0883024619, 0.2817188376, 0.6299787005),
 )
-"""Linear sRGB to cone responses (Ottosson 2020, bottosson.github.io/posts/oklab)."""
+"""Matrix from linear sRGB to cone responses (Ottosson 2020, bottosson.github.io/posts/oklab)."""
 
 _OKLAB: Matrix = (
     (0.2104542553, 0.7936177850, -0.0040720468),
     (1.9779984951, -2.4285922050, 0.4505937099),
     (0.0259040371, 0.7827717662, -0.8086757660),
 )
-"""Cube roots of cone responses to OkLab."""
+"""Matrix from the cube roots of the cone responses to the channels L, a and b of OkLab."""
 
 _DARKEST_CONE = 1e-6
 """Below this cone response a straight line replaces OkLab's cube root, which is infinitely steep
 at 0."""
 
 _TINY = 1e-12
-"""Smaller offsets from gray do not limit the saturation, so that no divisor is 0."""
+"""Smallest divisor in :func:`desaturate`, so that it divides by no 0 where a pixel is gray."""
 
 
 def _inverse(matrix: Matrix) -> Matrix:
@@ -67,7 +73,7 @@ def luminance(image: ArrayT) -> ArrayT:
     """Compute the ITU-R BT.601 luma, the usual grayscale image.
 
     Y′ = 0.299 R′ + 0.587 G′ + 0.114 B′ is a weighted sum of *gamma-encoded* values, as in Pillow,
-    OpenCV and JPEG; strictly it is a luma, because luminance is a sum of linear light. A gray
+    OpenCV and JPEG. Strictly, it is a luma, because luminance is a sum of linear light. A gray
     pixel (v, v, v) has the luma v.
 
     Args:
@@ -87,7 +93,7 @@ def luminance(image: ArrayT) -> ArrayT:
 
 
 def gray_rgb(luma: ArrayT) -> ArrayT:
-    """Repeat a luma ``(..., 1, H, W)`` in three channels ``(..., 3, H, W)``, as a view."""
+    """Return a view that repeats a luma ``(..., 1, H, W)`` in three channels ``(..., 3, H, W)``."""
     shape = (*luma.shape[:-3], 3, *luma.shape[-2:])
     gray: ArrayT = _library(luma).broadcast_to(luma, shape)
     return gray
@@ -125,8 +131,8 @@ def rgb_to_lab(rgb: ArrayT) -> ArrayT:
     """
     xyz = _mix(_XYZ, _to_linear(rgb))
     root = xyz.clip(_LAB_LINEAR) ** (1 / 3)
-    # Near black the cube root is infinitely steep. CIELAB replaces it by a line there, which has
-    # the same value where the two meet.
+    # CIELAB replaces the cube root near 0, where it is infinitely steep, by a straight line. At the
+    # limit, line and root have the same value.
     line = _LAB_SLOPE * xyz + _LAB_OFFSET
     x, y, z = _planes(_library(xyz).where(xyz > _LAB_LINEAR, root, line))
     return _stack(rgb, 116 * y - 16, 500 * (x - y), 200 * (y - z))
@@ -135,11 +141,11 @@ def rgb_to_lab(rgb: ArrayT) -> ArrayT:
 def lab_to_rgb(lab: ArrayT) -> ArrayT:
     """Convert CIELAB (D65, 2° observer) to sRGB without clipping, both ``(..., 3, H, W)``."""
     lightness, a, b = _planes(lab)
-    # Every step of `rgb_to_lab` in reverse order. A color outside sRGB can have a negative z, which
-    # does not exist; it becomes 0.
+    # The steps of `rgb_to_lab` in reverse order. A color far outside sRGB can have a negative third
+    # root. It becomes 0, because there is no such light.
     y = (lightness + 16) / 116
     roots = _stack(lab, y + a / 500, y, (y - b / 200).clip(0))
-    # The limit of `rgb_to_lab` after the conversion: the value of the line at its end.
+    # Dark values are on the line of `rgb_to_lab`, which ends at this value.
     dark = roots <= _LAB_SLOPE * _LAB_LINEAR + _LAB_OFFSET
     xyz: ArrayT = _library(lab).where(dark, (roots - _LAB_OFFSET) / _LAB_SLOPE, roots**3)
     return _from_linear(_mix(_XYZ_INVERSE, xyz))
@@ -154,7 +160,7 @@ def rgb_to_oklab(rgb: ArrayT) -> ArrayT:
     1.0
     """
     cones = _mix(_OKLAB_CONES, _to_linear(rgb))
-    # `where` computes both branches; the clip keeps the gradient of the unused root finite.
+    # `where` computes the root also for dark values. The clip keeps its gradient finite there.
     dark = abs(cones) <= _DARKEST_CONE
     root = abs(cones).clip(_DARKEST_CONE) ** (1 / 3) * _library(rgb).sign(cones)
     roots: ArrayT = _library(rgb).where(dark, cones * _DARKEST_CONE ** (-2 / 3), root)
@@ -171,14 +177,14 @@ def oklab_to_rgb(oklab: ArrayT) -> ArrayT:
 
 @dataclass(frozen=True)
 class ColorSpace:
-    """A space whose channel 0 is the lightness and whose channels 1 and 2 are chroma, 0 for gray.
+    """A color space. Channel 0 is lightness; channels 1 and 2 are chroma, which is 0 for gray.
 
     Attributes:
         name: Name of the space.
-        from_rgb: Conversion from sRGB, ``(..., 3, H, W)`` both.
-        to_rgb: Inverse conversion; colors outside sRGB lie outside [0, 1].
-        chroma_scale: Root mean square of the chroma over CIFAR-10's training images, in the
-            space's unit: chroma divided by it has about unit variance.
+        from_rgb: Function that converts sRGB to the space, both ``(..., 3, H, W)``.
+        to_rgb: Inverse function. For colors outside sRGB it returns values outside [0, 1].
+        chroma_scale: Root mean square of the chroma over CIFAR-10's training images, in the unit of
+            the space. Chroma that is divided by it has a variance of about 1.
     """
 
     name: str
@@ -206,17 +212,17 @@ Gamut = Literal["clip", "desaturate"]
 def merge(luma: ArrayT, chroma: ArrayT, space: ColorSpace, *, gamut: Gamut = "clip") -> ArrayT:
     """Combine a luma and chroma channels to sRGB in [0, 1].
 
-    The lightness of the result is that of the gray pixel with this luma. In YCbCr that is the luma
-    itself; in CIELAB and OkLab a color and a gray of equal lightness differ in luma.
+    The result has the lightness of the gray pixel with this luma. In YCbCr, lightness is luma. In
+    CIELAB and OkLab, a color and a gray of the same lightness can have different lumas.
 
     Args:
         luma: BT.601 luma in [0, 1], ``(..., 1, H, W)``.
         chroma: Channels 1 and 2 of ``space``, in its unit, ``(..., 2, H, W)``. Any values are
-            allowed; only 23.6% of YCbCr's box are colors of sRGB.
+            allowed. In YCbCr, 23.6% of all Y′ in [0, 1] with Cb, Cr in [−0.5, 0.5] are in sRGB.
         space: Color space of ``chroma``.
-        gamut: ``"clip"`` clips each channel: the nearest color of sRGB, which changes the luma by
-            up to 0.31 (the chroma of magenta on black). ``"desaturate"`` keeps the luma, see
-            :func:`desaturate`.
+        gamut: ``"clip"`` clips red, green and blue to [0, 1], which changes the luma: in YCbCr by
+            up to 0.31, for Cb = Cr = 0.5 with the luma 0. ``"desaturate"`` keeps the luma and
+            reduces the saturation; see :func:`desaturate`.
 
     Returns:
         sRGB in [0, 1], ``(..., 3, H, W)``.
@@ -225,22 +231,22 @@ def merge(luma: ArrayT, chroma: ArrayT, space: ColorSpace, *, gamut: Gamut = "cl
     >>> merge(gray, planes, SPACES["ycbcr"]).shape
     (3, 2, 2)
     """
-    # The lightness is that of the gray pixel with this luma. In YCbCr it is the luma itself; CIELAB
-    # and OkLab define lightness by linear light, so that the luma must be converted.
+    # CIELAB and OkLab define lightness by linear light, so the luma must be converted.
     lightness = luma if space.name == "ycbcr" else space.from_rgb(gray_rgb(luma))[..., :1, :, :]
     rgb: ArrayT = space.to_rgb(_library(luma).concatenate([lightness, chroma], -3))
     return rgb.clip(0, 1) if gamut == "clip" else desaturate(rgb, luma)
 
 
 def desaturate(rgb: ArrayT, luma: ArrayT) -> ArrayT:
-    """Reduce the saturation of colors until they are in sRGB, and keep their luma.
+    """Give colors a luma, and reduce their saturation until they are in sRGB.
 
-    The YCbCr chroma of ``rgb`` is kept where it makes a color of sRGB with ``luma``, and otherwise
-    scaled down until it does: hue and luma stay, and saturation is reduced.
+    The result has the YCbCr chroma of ``rgb`` where this chroma and ``luma`` make a color in sRGB.
+    Elsewhere the chroma is multiplied by the largest factor below 1 that makes a color in sRGB. So
+    the hue stays.
 
     Args:
-        rgb: Any values, ``(..., 3, H, W)``; their own luma does not matter.
-        luma: BT.601 luma in [0, 1], ``(..., 1, H, W)``; the result has it, to rounding.
+        rgb: RGB of any range, ``(..., 3, H, W)``. Its own luma is not used.
+        luma: BT.601 luma of the result in [0, 1], ``(..., 1, H, W)``.
 
     Returns:
         sRGB in [0, 1], ``(..., 3, H, W)``.
@@ -248,19 +254,20 @@ def desaturate(rgb: ArrayT, luma: ArrayT) -> ArrayT:
     xp = _library(rgb)
     # The offset from gray has the luma 0, so gray + share · offset has the same luma for any share.
     offset = rgb - luminance(rgb)
-    # `amax` would take three times as long over three channels that are last in memory.
+    # `amax` would take three times as long if the channels are the last axis in memory.
     red, green, blue = _planes(offset)
     above = xp.maximum(xp.maximum(red, green), blue).clip(_TINY)[..., None, :, :]
     below = -xp.minimum(xp.minimum(red, green), blue).clip(None, -_TINY)[..., None, :, :]
-    # The largest factor of the offset that keeps every channel within [0, 1]: the highest channel
-    # must not exceed 1, and the lowest must not fall below 0.
+    # This is the largest factor of the offset that keeps the highest channel below or at 1, and the
+    # lowest above or at 0.
     share = xp.minimum((1 - luma) / above, luma / below).clip(None, 1)
     result: ArrayT = (luma + share * offset).clip(0, 1)
     return result
 
 
 def _library(array: ArrayT) -> Any:
-    """Return the library of an array. A tensor exists only where torch is imported already."""
+    """Return the module that an array belongs to: NumPy, or torch for a tensor."""
+    # Torch is not imported for NumPy arrays. If there is a tensor, it is imported already.
     return np if isinstance(array, np.ndarray) else sys.modules["torch"]
 
 
@@ -269,22 +276,22 @@ def _planes(image: ArrayT) -> Any:
     return _library(image).moveaxis(image, -3, 0)
 
 
-def _stack(kind: ArrayT, *planes: Any) -> ArrayT:
-    """Join channels ``(..., H, W)`` to ``(..., C, H, W)``, an array of the library of ``kind``."""
-    image: ArrayT = _library(kind).stack(planes, -3)
+def _stack(like: ArrayT, *planes: Any) -> ArrayT:
+    """Stack channels ``(..., H, W)`` to ``(..., C, H, W)``, an array of the type of ``like``."""
+    image: ArrayT = _library(like).stack(planes, -3)
     return image
 
 
 def _mix(matrix: Matrix, image: ArrayT) -> ArrayT:
-    """Multiply the channels of every pixel by a 3×3 matrix, ``(..., 3, H, W)`` both."""
-    # With scalars, because an array of weights would have to be copied to the GPU at every call.
+    """Multiply the channels of every pixel by a 3×3 matrix; input and result ``(..., 3, H, W)``."""
+    # The weights stay Python numbers: an array would have to be copied to the GPU at every call.
     first, second, third = _planes(image)
     return _stack(image, *(a * first + b * second + c * third for a, b, c in matrix))
 
 
 def _to_linear(rgb: ArrayT) -> ArrayT:
     """Decode sRGB's gamma (IEC 61966-2-1)."""
-    # The clip keeps the gradient of the power finite where `where` does not use it.
+    # `where` computes the power also for dark values. The clip keeps its gradient finite there.
     power = ((rgb.clip(0.04045) + 0.055) / 1.055) ** 2.4
     linear: ArrayT = _library(rgb).where(rgb > 0.04045, power, rgb / 12.92)
     return linear

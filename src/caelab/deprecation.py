@@ -1,14 +1,14 @@
-"""Old names that still work for a while, with a warning that says the new one."""
+"""Warnings about old names, which still work for a while."""
 
 import warnings
 
 
 def warn_renamed(old: str, new: str, *, removal: str) -> None:
-    """Warn that the caller was called by a name that goes away.
+    """Warn a user that an old name will be removed.
 
-    Call it first in the function, the method or the module's ``__getattr__`` that still serves the
-    old name. The warning points to the line of the user, so that it is shown in scripts and
-    notebooks, and ``python -W error::DeprecationWarning`` finds every such line.
+    Call this first in the function, the method or the module's ``__getattr__`` that has the old
+    name. The warning points to the user's line that used the name, so that scripts and notebooks
+    show it. ``python -W error::DeprecationWarning`` stops at every such line.
 
     >>> import warnings
     >>> def picture():
@@ -20,8 +20,8 @@ def warn_renamed(old: str, new: str, *, removal: str) -> None:
     `picture` is called `samples` now; the old name goes away in caelab 0.4.
 
     Args:
-        old: Name of the function, class or parameter until now.
-        new: Its name now.
+        old: Old name of the function, class or parameter.
+        new: New name.
         removal: First version without the old name.
     """
     warnings.warn(

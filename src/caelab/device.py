@@ -20,9 +20,9 @@ _log = logging.getLogger(__name__)
 
 
 def choose_device(choice: DeviceChoice) -> torch.device:
-    """Return the device: for ``"auto"`` CUDA, then Apple's MPS, then the CPU.
+    """Return the device to compute on: for ``"auto"`` CUDA, or else Apple's MPS, or else the CPU.
 
-    What ``"auto"`` takes is logged if it is not the CPU. CPU threads are limited, too: see
+    A warning names the device if ``"auto"`` finds a GPU. The function also calls
     :func:`limit_threads`.
 
     Raises:
@@ -53,9 +53,9 @@ def choose_device(choice: DeviceChoice) -> torch.device:
 def choose_precision(choice: PrecisionChoice, device: torch.device) -> torch.dtype:
     """Return the type that convolutions compute in; weights and losses are always float32.
 
-    ``"auto"`` is bfloat16 on CUDA devices that have it and float32 elsewhere: on the CPU, small
-    networks spend more on converting than bfloat16 products save (``docs/benchmarks/tried.md``).
-    ``"bfloat16"`` is float32, with a logged warning, on a CPU that would have to imitate it.
+    ``"auto"`` is bfloat16 on CUDA devices that support it, and float32 elsewhere. On a CPU, small
+    networks lose more time by conversions than bfloat16 saves (``docs/benchmarks/tried.md``). If a
+    CPU has no instructions for bfloat16, ``"bfloat16"`` becomes float32, with a logged warning.
 
     >>> choose_precision("auto", choose_device("cpu"))
     torch.float32
@@ -76,8 +76,9 @@ def choose_precision(choice: PrecisionChoice, device: torch.device) -> torch.dty
 def has_bfloat16() -> bool:
     """Return whether the CPU has instructions that multiply numbers in bfloat16.
 
-    Such CPUs train wide networks in it two to three times as fast as in float32; others imitate it,
-    from 1.5 to some hundred times as slowly (``docs/benchmarks/tried.md``).
+    A CPU with these instructions trains wide networks two to three times as fast as in float32. For
+    other CPUs PyTorch emulates bfloat16, which takes from 1.5 to some hundred times as long
+    (``docs/benchmarks/tried.md``).
     """
     if platform.machine().lower() in ("x86_64", "amd64"):
         return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
@@ -95,18 +96,19 @@ def autocast(
 
 @cache
 def limit_threads() -> None:
-    """Keep PyTorch to the cores that this process may use, unless ``OMP_NUM_THREADS`` is set.
+    """Limit PyTorch to ``OMP_NUM_THREADS`` threads, or else to one per core that it may use.
 
-    PyTorch itself counts those of the machine, and so takes 64 threads in a container that has the
-    time of two cores. Called again, this does nothing: somebody may have chosen a number meanwhile.
+    PyTorch itself counts all cores of the machine. It would start 64 threads in a container that
+    may use two of 64 cores. Only the first call has an effect, so that a later one does not change
+    the number that somebody has chosen since.
     """
-    # Only if it must: PyTorch starts threads when their number is set.
+    # The number is set only if it is too large, because PyTorch starts threads when it is set.
     if torch.get_num_threads() > default_threads():
         torch.set_num_threads(default_threads())
 
 
 def set_threads(count: int | None) -> None:
-    """Let PyTorch use ``count`` threads; ``None``: as many as :func:`limit_threads` leaves."""
+    """Let PyTorch use ``count`` threads; ``None`` only calls :func:`limit_threads`."""
     limit_threads()
     if count is not None:
         torch.set_num_threads(count)
@@ -117,7 +119,7 @@ ResultT = TypeVar("ResultT")
 
 @contextlib.contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Let the calling thread's PyTorch operations use ``count`` threads in the block."""
+    """Let PyTorch use ``count`` threads for operations of the calling thread in this block."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -129,12 +131,13 @@ def threads(count: int) -> Iterator[None]:
 def run_shares(
     function: Callable[..., ResultT], shares: Sequence[tuple[Any, ...]], threads_each: int = 1
 ) -> list[ResultT]:
-    """Call a function for each share at the same time; return the results in order.
+    """Call a function for several shares of work at the same time; return the results in order.
 
     Args:
-        function: What is called.
-        shares: The arguments of each call.
-        threads_each: Threads that PyTorch's operations in each of several calls use.
+        function: Function that is called for each share.
+        shares: Arguments of each call.
+        threads_each: Number of threads that PyTorch uses in each call. A single share keeps the
+            number of the calling thread.
     """
     if len(shares) <= 1:
         return [function(*share) for share in shares]
@@ -151,20 +154,20 @@ def run_shares(
 def in_parallel(
     function: Callable[..., ResultT], shares: Sequence[tuple[Any, ...]]
 ) -> list[ResultT]:
-    """Call a function for each share at the same time; return the results in order.
+    """Call a function for several shares of work at the same time; return the results in order.
 
-    The first share runs in the calling thread. The function may call this one.
+    The first share runs in the calling thread. Calls may be nested: ``function`` may call
+    ``in_parallel``.
 
     Args:
-        function: What is called.
-        shares: The arguments of each call, at least one.
+        function: Function that is called for each share.
+        shares: Arguments of each call, at least one.
     """
-    # The calling thread takes a share, too, instead of waiting for the others.
     others = [_pool().submit(function, *share) for share in shares[1:]]
     results = [function(*shares[0])]
     for other, share in zip(others, shares[1:], strict=True):
-        # A share that no thread has begun is computed here. So no thread waits for work that waits
-        # for a thread, even if calls are nested.
+        # A share that no thread has begun is computed here. Otherwise nested calls could wait
+        # forever: each thread would wait for a share that needs a free thread.
         results.append(function(*share) if other.cancel() else other.result())
     return results
 

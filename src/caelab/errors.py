@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def printable(name: object) -> str:
-    r"""Escape every character that a terminal would act on, ends of lines too.
+    r"""Escape every character that a terminal would act on, including ends of lines.
 
     >>> printable("a\nb\x1b[31m.png")
     'a\\nb\\x1b[31m.png'
@@ -20,7 +20,7 @@ def printable_lines(text: str) -> str:
 
 
 def _acts(char: str) -> bool:
-    # Python counts blanks of other widths as not printable, but they are harmless.
+    # For Python, unusual spaces such as the no-break space are not printable. They are harmless.
     return not char.isprintable() and unicodedata.category(char) != "Zs"
 
 
@@ -51,8 +51,8 @@ class InputError(ExpectedError):
 
     The message is one paragraph that says what was wrong, where (file, column), and what to do.
     It names parameters in backticks, by the name of the argument or by the path in the
-    configuration: "`loss.kind` cross_entropy needs `target.kind` bins". The command line puts its
-    flags in their place.
+    configuration: "`loss.kind` cross_entropy needs `target.kind` bins". The command line replaces
+    these names by its flags.
 
     >>> import caelab
     >>> try:
@@ -79,7 +79,7 @@ def alternatives(names: Iterable[str]) -> str:
 def suggestion(name: str, known: Iterable[str], *, most: int = 1) -> str:
     """Return a sentence that suggests names similar to an unknown one; empty if there are none.
 
-    The sentence begins with a blank, so that it can follow another one.
+    The sentence begins with a space, so that it can follow another one.
 
     Args:
         name: Name that is not known.
@@ -98,13 +98,13 @@ def missing_extra(purpose: str, extra: str) -> InputError:
 
     Args:
         purpose: What needs the package, such as "a search needs Optuna".
-        extra: Name of caelab's extra that has the package.
+        extra: Name of caelab's extra (a group of optional packages) that has the package.
     """
     return InputError(f"{purpose}: {install_command(extra)}")
 
 
 def install_command(extra: str) -> str:
-    """Return the command that installs the packages of an extra.
+    """Return the command that installs the packages of an extra, a group of optional packages.
 
     >>> print(install_command("search"))
     pip install 'optuna>=4'
@@ -113,13 +113,14 @@ def install_command(extra: str) -> str:
 
     try:
         requirements = requires("caelab") or []
-    except PackageNotFoundError:  # a checkout that is on the path and not installed
+    except PackageNotFoundError:  # caelab is imported from a checkout, and is not installed
         requirements = []
-    # Not "caelab[search]", which pip would look for on PyPI, wherever caelab was installed from.
+    # The command names each package. For "caelab[search]", pip would look for caelab on PyPI, even
+    # if it was installed from a checkout.
     wanted = [
         f"'{requirement.partition(';')[0].strip()}'"
         for requirement in requirements
         if requirement.replace("'", '"').endswith(f'extra == "{extra}"')
     ]
-    # If there is no metadata, or that of an older checkout, the extra is not in `requirements`.
+    # An extra is unknown if caelab has no metadata, or the metadata of an older version.
     return f"pip install {' '.join(wanted)}" if wanted else f"pip install 'caelab[{extra}]'"

@@ -1,4 +1,4 @@
-"""Atomic files, which are complete or missing; CSV, JSON and TOML; free disk space."""
+"""Write files atomically (complete or not at all), read CSV, JSON and TOML, check disk space."""
 
 import contextlib
 import csv
@@ -30,10 +30,11 @@ ContentT = TypeVar("ContentT")
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary file next to ``path``; rename it on success, remove it on any error.
+    """Yield a temporary file next to ``path``; rename it to ``path`` unless there is an error.
 
-    Its name keeps the suffix, because writers choose a format by it. The data is flushed
-    to the disk before the rename, so that a crash leaves either the old file or the new one.
+    The temporary file has the suffix of ``path``, because some writers choose the format by the
+    suffix. The data is flushed to the disk before the rename, so that a crash leaves either the old
+    file or the new one. On any error the temporary file is removed.
 
     Raises:
         InputError: The folder cannot be written to, or the disk is full.
@@ -41,13 +42,13 @@ def replacing(path: Path) -> Iterator[Path]:
     hint = "Choose another folder, or make it writable."
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # In the same folder, because a rename is atomic only within one file system.
+        # The file is in the same folder, because a rename is atomic only within one file system.
         with temporary_file(path.parent, path.suffix) as temporary:
             hint = "Nothing was left behind."
             yield temporary
             with temporary.open("rb+") as written:
-                # Without it the system may rename the file before it writes the content, so that a
-                # crash would leave an empty file.
+                # Without this call, the system may rename the file before it writes the content, so
+                # that a crash would leave an empty file.
                 os.fsync(written.fileno())
             temporary.replace(path)
     except OSError as error:
@@ -58,18 +59,20 @@ TEMPORARY = ".caelab-"
 """Beginning of the names of temporary files and folders."""
 
 _MAX_SUFFIX = 32
-"""Longest suffix that a temporary file keeps: names have 255 bytes at most."""
+"""Characters of a suffix that a temporary file keeps; a name can have 255 bytes at most."""
 
 _MAX_TRIES = 10
+"""Number of names that are tried for a temporary file or folder."""
 
 _cleared: set[Path] = set()
+"""Folders in which this process has already removed leftovers."""
 
 
 @contextlib.contextmanager
 def temporary_file(folder: Path, suffix: str = "") -> Iterator[Path]:
-    """Yield a new, empty, hidden file in ``folder``, and remove it.
+    """Yield a new, empty, hidden file in ``folder``, and remove the file at the end of the block.
 
-    A file that a killed process left is removed by the next process that makes one in the folder.
+    If the process is killed, the next process that makes a temporary file in the folder removes it.
 
     Raises:
         OSError: The file cannot be made.
@@ -78,16 +81,17 @@ def temporary_file(folder: Path, suffix: str = "") -> Iterator[Path]:
         try:
             yield path
         finally:
-            # What cannot be removed now is removed by the next process that makes one here.
+            # If the file cannot be removed now, a later process removes it.
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def temporary_folder(folder: Path) -> Iterator[Path]:
-    """Yield a new hidden folder in ``folder`` that only this user can open, and remove it.
+    """Yield a new hidden folder in ``folder``, and remove it at the end of the block.
 
-    A folder that a killed process left is removed by the next process that makes one there.
+    Only this user can open the new folder. If the process is killed, the next process that makes a
+    temporary file or folder in ``folder`` removes it.
 
     Raises:
         OSError: The folder cannot be made.
@@ -101,7 +105,7 @@ def temporary_folder(folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _locked(folder: Path, suffix: str, make: Callable[[Path], None]) -> Iterator[Path]:
-    """Make a file or folder with a random name, and hold a lock that says that it is in use."""
+    """Make a file or folder with a random name, and lock it as long as it is in use."""
     clear_leftovers(folder)
     descriptor: int | None = None
     for _ in range(_MAX_TRIES):
@@ -113,7 +117,7 @@ def _locked(folder: Path, suffix: str, make: Callable[[Path], None]) -> Iterator
             continue  # another process or thread takes it for a leftover, and removes it
         except OSError:
             descriptor = None  # some file systems have no locks
-        # Before it was locked, another process may have removed it as a leftover.
+        # Another process may have removed the path as a leftover before it was locked.
         if path.exists():
             break
         _unlock(descriptor)
@@ -124,10 +128,10 @@ def _locked(folder: Path, suffix: str, make: Callable[[Path], None]) -> Iterator
 
 
 def clear_leftovers(folder: Path) -> None:
-    """Remove the temporary files and folders of this user's processes that were killed.
+    """Remove temporary files and folders that killed processes of this user left in ``folder``.
 
-    The system releases the locks of a process when it ends, so what is not locked is left over.
-    A process searches each folder only once, because a folder may have many files.
+    When a process ends, the system releases its locks. So a temporary file without a lock is a
+    leftover. Each process searches a folder only once, because a folder may have many files.
     """
     if (folder := folder.absolute()) in _cleared:
         return
@@ -149,11 +153,13 @@ def _lock(path: Path) -> int | None:
     """Lock a file or folder of this user; return its descriptor, or ``None`` on Windows.
 
     Raises:
-        OSError: It cannot be locked, is locked by another process, or belongs to another user.
+        OSError: The path cannot be locked, is locked by another process, or belongs to another
+            user.
     """
     if sys.platform == "win32":
         return None
-    # Links and pipes, which others may have put into a shared folder, are not opened.
+    # Other users may have put links or pipes into a shared folder. A link is refused, and opening a
+    # pipe does not wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         if os.fstat(descriptor).st_uid != os.geteuid():
@@ -194,7 +200,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[object]
         InputError: The file cannot be written.
     """
     text = io.StringIO()
-    # The default of `csv` are line ends of Windows.
+    # By default, `csv` writes the line ends of Windows.
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
@@ -227,35 +233,35 @@ def read_toml(file: Path, kind: str) -> dict[str, Any]:
     """Read a TOML document from ``file``.
 
     Args:
-        file: The file.
-        kind: What the file holds, such as "recipe"; messages name it.
+        file: TOML file.
+        kind: Kind of the file for error messages, such as "recipe".
 
     Raises:
-        InputError: The file is missing or malformed; the message holds line and column.
+        InputError: The file is missing or malformed; the message has the line and the column.
     """
     return _read(file, tomllib.loads, f"the {kind} ")
 
 
 def line_of(text: str, path: Sequence[str]) -> int | None:
-    r"""Return the line in which a TOML text states a key or a table, from 1, or ``None``.
+    r"""Return the number, from 1, of the line that defines a key or table in TOML, or ``None``.
 
     >>> line_of("epochs = 3\n[loss]\nkind = 'l1'", ["loss", "kind"])
     3
 
     Args:
-        text: The whole text.
-        path: Names of the tables around the key, and of the key.
+        text: Whole TOML text.
+        path: Names of the tables that contain the key, the outermost first, and then of the key.
     """
     table: list[str] = []
     for number, line in enumerate(text.splitlines(), 1):
         if header := re.match(rf"\s*\[\s*({_KEYS})\s*\]", line):
-            table = stated = _key_names(header[1])
+            table = defined = _key_names(header[1])
         elif keys := re.match(rf"\s*({_KEYS})\s*=", line):
-            stated = table + _key_names(keys[1])
+            defined = table + _key_names(keys[1])
         else:
             continue
-        # A dotted key, such as loss.kind, states the table loss, too.
-        if stated[: len(path)] == list(path):
+        # A dotted key, such as loss.kind, also defines the table loss.
+        if defined[: len(path)] == list(path):
             return number
     return None
 
@@ -269,7 +275,7 @@ def _key_names(keys: str) -> list[str]:
 
 
 def read_arrays(file: Path) -> "dict[str, NDArray[Any]]":
-    """Read the arrays of an ``.npz`` file by name, each of any shape, without running code in it.
+    """Return the arrays of an ``.npz`` file by name; refuse pickles, which could run code.
 
     Raises:
         InputError: The file is missing or damaged.
@@ -279,7 +285,8 @@ def read_arrays(file: Path) -> "dict[str, NDArray[Any]]":
     try:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             return dict(arrays)
-    # NumPy, zipfile and zlib have errors of their own, and a header may claim any size.
+    # For damaged files, NumPy, zipfile and zlib raise various errors, and a wrong size in a header
+    # can cause a MemoryError.
     except Exception as error:
         raise InputError(f"cannot read {file}: {error}") from error
 
@@ -290,7 +297,7 @@ def _read(file: Path, parse: Callable[[str], ContentT], kind: str = "") -> Conte
     except RecursionError as error:
         raise InputError(f"cannot read {kind}{file}: it is nested too deeply.") from error
     except (OSError, ValueError, csv.Error) as error:
-        # The text of an error of the system would have a number, and repeat the name of the file.
+        # The text of an OSError would contain its number, and repeat the name of the file.
         why = error.strerror if isinstance(error, OSError) else None
         raise InputError(f"cannot read {kind}{file}: {why or error}") from error
 
@@ -316,10 +323,10 @@ def finite(value: Any) -> Any:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those around it, unless it exists.
+    """Make a folder and its missing parent folders; do nothing if the folder exists.
 
     Raises:
-        InputError: It cannot be made.
+        InputError: The folder cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -341,30 +348,32 @@ def require_space(folder: Path, needed: int) -> None:
     if free < needed:
         raise InputError(
             f"too little disk space for {folder}: {needed / 1e6:.0f} MB are needed and"
-            f" {free / 1e6:.0f} MB are free. Free some, or choose another folder."
+            f" {free / 1e6:.0f} MB are free. Delete some files, or choose another folder."
         )
 
 
 def cache_folder() -> Path:
-    """Return this user's folder for what can be made or fetched again; it may not exist yet."""
+    """Return this user's folder for files that can be made again; it may not exist yet."""
     import pooch  # its import takes longer than the help of a command
 
     with contextlib.suppress(RuntimeError):
         folder = Path(pooch.os_cache("caelab"))
         if folder.is_absolute():
             return folder
-    # In a container the user may have no home; a relative folder would depend on the current one.
+    # In a container the user may have no home folder. Then there is no such folder, or a relative
+    # path, which would depend on the current folder.
     user = os.geteuid() if sys.platform != "win32" else ""
     return Path(tempfile.gettempdir()) / f"caelab-cache-{user}"
 
 
 def without_home(text: str) -> str:
-    """Return a path, or a command with paths, with ``~`` for the user's home folder."""
+    """Replace the user's home folder by ``~`` in a path, or in a command with paths."""
     try:
         home = str(Path.home())
     except RuntimeError:
         return text
-    # Only where a path begins, and not in the path of somebody whose name is longer.
+    # Only at the beginning of a path. The folder's name must end there, too: /home/ann is not a
+    # part of /home/anna.
     begins = rf"(?<![\w/.~-]){re.escape(home)}(?=[/\\\s]|$)"
     return text if len(home) < 3 else re.sub(begins, "~", text)
 
@@ -372,15 +381,15 @@ def without_home(text: str) -> str:
 def find_files(
     folder: Path, *, suffixes: Collection[str] | None = None, recursive: bool = True
 ) -> Iterator[Path]:
-    """Yield the files of a folder, all or with certain suffixes, sorted, without hidden ones.
+    """Yield the files of a folder in sorted order, without hidden files and hidden folders.
 
-    Links are followed. Each folder is entered once, so that loops of links end.
+    Links are followed. Each folder is entered only once, so that a loop of links ends.
 
     Args:
         folder: Folder to search.
-        suffixes: Suffixes in lower case, with the dot; files may have them in any case. ``None``
-            stands for any.
-        recursive: Search folders in the folder, too.
+        suffixes: Suffixes of the wanted files, with the dot and in lower case; the files may have
+            them in upper case. ``None`` yields all files.
+        recursive: Whether to search the subfolders, too.
     """
     entered: set[tuple[int, int]] = set()
     for root, folders, files in os.walk(folder, followlinks=True):

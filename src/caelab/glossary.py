@@ -29,7 +29,7 @@ class Entry:
 
 @functools.cache
 def read_glossary(language: str = "en") -> Mapping[str, Entry]:
-    """Return all entries by term, in alphabetical order; none in a language without a glossary.
+    """Return all entries by term, in alphabetical order; empty if the language has no glossary.
 
     >>> read_glossary()["code"].also
     ['latent', 'latent representation', 'embedding']
@@ -41,7 +41,7 @@ def read_glossary(language: str = "en") -> Mapping[str, Entry]:
 
 
 def look_up(term: str) -> Entry:
-    """Return the entry of a term, or of one of its other names, in upper or lower case.
+    """Find the entry of a term by its name or another name of it, in upper or lower case.
 
     >>> look_up("latent").term
     'code'
@@ -49,7 +49,7 @@ def look_up(term: str) -> Entry:
     Raises:
         InputError: There is no such term.
     """
-    # Compared without case, because SOAP and Holm are typed in either.
+    # Case is ignored, because people type SOAP as well as soap.
     names = {
         name.casefold(): entry
         for entry in read_glossary().values()

@@ -37,7 +37,7 @@ def uninterrupted() -> Iterator[None]:
 
 
 def ending_signals() -> list[signal.Signals]:
-    """Return the signals that ask this process to end, except those that it ignores.
+    """Return the signals that ask this process to end, except signals that it ignores.
 
     A process in the background ignores Ctrl-C (SIGINT). A process under ``nohup`` ignores that its
     terminal is closed (SIGHUP).
@@ -54,7 +54,7 @@ def stop_requests() -> Iterator[threading.Event]:
     A second signal has its usual effect. Outside the main thread, Python allows no signal handlers,
     so the event is never set.
     """
-    # An event, because an exception in the middle of a step would leave an inconsistent state.
+    # An exception in the middle of a step would leave an inconsistent state; an event does not.
     requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield requested

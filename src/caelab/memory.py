@@ -1,4 +1,4 @@
-"""How much memory inputs may take; larger ones are refused before they are read."""
+"""How much memory inputs may take; larger inputs are refused before they are read."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from caelab.processors import available_memory
 VARIABLE = "CAELAB_MAX_MEMORY"
 
 SHARE = 0.75
-"""Share of the memory that inputs may take by default; the rest is for everything else."""
+"""Share of this process's memory that inputs may take by default; the rest is for computing."""
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
@@ -21,22 +21,23 @@ def read_size(text: str) -> int:
     (1610612736, 524288000, 2000000)
 
     Raises:
-        InputError: It is no size.
+        InputError: ``text`` is not a size.
     """
     found = re.fullmatch(r"(\d{1,18}(?:\.\d{1,9})?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.I)
     size = int(float(found[1]) * UNITS[found[2].upper()]) if found else 0
     if not size:
         raise InputError(
-            f"{text!r} is no size of memory: write it as 4G or 500M (`max_memory`, {VARIABLE})."
+            f"{text!r} is not a memory size such as 4G or 500M: change `max_memory` or the"
+            f" environment variable {VARIABLE}."
         )
     return size
 
 
 def max_memory() -> int:
-    """Return the bytes that inputs may take.
+    """Return the number of bytes of memory that inputs may take.
 
-    They are those of ``CAELAB_MAX_MEMORY``, or three quarters of what the machine or its container
-    has, or 4 GiB where nobody knows.
+    The environment variable ``CAELAB_MAX_MEMORY`` sets it. Without the variable, it is three
+    quarters of the memory of the machine or container, or 4 GiB if that memory is unknown.
     """
     if chosen := os.environ.get(VARIABLE):
         return read_size(chosen)

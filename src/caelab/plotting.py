@@ -1,7 +1,8 @@
-"""The look of all figures: colors, axes, grids of images, and how they are saved.
+"""The look of all figures: colors, axes, grids of images, and files.
 
-Figures have a white background, so that they can be read on dark pages and in print. Every color
-has its own marker or line style, and text stays text in SVG files.
+Figures have a white background, so that they can be read on dark pages and in print. Groups of
+points differ not only in color but also in markers, and lines also in styles. Text stays text in
+SVG files.
 """
 
 import io
@@ -22,7 +23,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from caelab.files import replacing
 
 BLUE, ORANGE, GREEN, GRAY = "#0072B2", "#D55E00", "#009E73", "#666666"
-"""Colors of Okabe and Ito's palette, which color-blind people can distinguish."""
+"""Colors that color-blind people can distinguish (Okabe and Ito's palette), and gray."""
 
 INK, GRID = "#222222", "#dddddd"
 
@@ -30,10 +31,10 @@ MARKS = (
     (BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"),
     (INK, "X"), (BLUE, "<"), (ORANGE, ">"), (GREEN, "h"),
 )  # fmt: skip
-"""Color and marker of each group of points, in the order in which groups take them."""
+"""Color and marker of each group of points: the first group has the first pair, and so on."""
 
 LINES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
-"""Line styles, in the order in which lines take them."""
+"""Style of each line: the first line has the first style, and so on."""
 
 WIDTH = 7.2
 """Width of a figure in inches, which is the width of a page's text."""
@@ -42,7 +43,8 @@ MSE_LABEL = "mean squared error, pixels in [0, 1]"
 
 _SETTINGS: dict[str, Any] = {
     "svg.fonttype": "none",
-    # Text is laid out with the first font; the others are no wider.
+    # Matplotlib computes positions with the first font. The browser may use the other fonts, which
+    # are not wider.
     "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
     "figure.facecolor": "white",
 }
@@ -52,12 +54,12 @@ _GAP = 0.09
 
 
 plain_text = matplotlib.rc_context({"text.parse_math": False})
-"""Decorator of a function that draws: a ``$`` in a name is drawn, and begins no formula."""
+"""Decorator for functions that draw. It makes a ``$`` in a text appear, not begin a formula."""
 
 
 def new_axes(height: float) -> tuple[Figure, Axes]:
     """Return a figure of ``WIDTH`` by ``height`` inches with one pair of axes."""
-    # Not `pyplot`, which keeps every figure and needs a display on some machines.
+    # `pyplot` is not used: it keeps every figure in memory, and needs a display on some machines.
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     axes = figure.add_subplot()
     axes.set_axisbelow(True)
@@ -73,14 +75,15 @@ def set_limits(
     margin: float = 0.06,
     number: Callable[[str], str] = str,
 ) -> None:
-    """Make axes logarithmic around positive values, with plain numbers at round positions.
+    """Make axes logarithmic, let them show positive values, and label them with round numbers.
 
     Args:
         axes: Axes to change.
         x: Values that the x axis must show; without values the axis stays as it is.
         y: Values that the y axis must show; without values the axis stays as it is.
         margin: Margin on both sides, as a share of the logarithmic range.
-        number: Returns a number, written as in English, as a language writes it.
+        number: Function that gets a number written in English, such as ``"20,000"``, and returns
+            the number as the language of the figure writes it.
     """
     sides = (("x", axes.xaxis, list(x), 30), ("y", axes.yaxis, list(y), 3000))
     for name, axis, values, wide in sides:
@@ -91,7 +94,7 @@ def set_limits(
         spare = max((high / low) ** margin, 1.05)
         low, high = low / spare, high * spare
         axes.set(**{f"{name}scale": "log", f"{name}lim": (low, high)})
-        # With powers of ten only, an axis of less than a decade would have one label or none.
+        # With powers of ten only, an axis of less than a factor of 10 would have one label or none.
         steps: Sequence[float] = (1, 2, 5) if high / low > 8 else (1, 1.5, 2, 3, 4, 5, 7)
         if high / low > wide:  # labels of an x axis are next to each other and need more room
             steps = (1, 3) if high / low < 10 * wide else (1,)
@@ -110,7 +113,7 @@ def add_legend(axes: Axes, side: Literal["above", "right"]) -> None:
 
 
 def format_plain(value: float) -> str:
-    """Return a round number without an exponent or needless zeros.
+    """Return a number, rounded to two digits or to an integer from 10 on, without an exponent.
 
     >>> format_plain(20000.0), format_plain(0.00005)
     ('20,000', '0.00005')
@@ -123,9 +126,9 @@ class ImageBlock:
     """Rows of images under one heading.
 
     Attributes:
-        rows: Images ``float32 (K, C, H, W)`` in [0, 1] by the label of their row.
+        rows: Images ``float32 (K, C, H, W)`` in [0, 1] of each row, by the row's label.
         heading: Text above the first row.
-        notes: A text below each column of the last row; may be empty.
+        notes: Text below each column, one per image in a row; may be empty.
     """
 
     rows: Mapping[str, np.ndarray]
@@ -138,7 +141,7 @@ def draw_image_blocks(blocks: Sequence[ImageBlock], *, title: str, footnote: str
     """Draw blocks of images one above another.
 
     Args:
-        blocks: At least one, all with the same number of images in a row.
+        blocks: At least one block. The rows of all blocks have the same number of images.
         title: Title of the whole figure.
         footnote: Small text below everything; may be empty.
     """
@@ -163,8 +166,8 @@ def draw_image_rows(rows: Mapping[str, np.ndarray]) -> Figure:
     """Draw rows of small images with their labels on the left.
 
     Args:
-        rows: Images ``float32 (K, C, H, W)`` in [0, 1] by label; the end of a row with fewer
-            than the others stays white.
+        rows: Images ``float32 (K, C, H, W)`` in [0, 1] of each row, by the row's label. If a row
+            has fewer images than the others, its end stays white.
     """
     side, left, count = 0.62, 1.9, max(map(len, rows.values()))
     width, height = left + side * count + 0.05, side * len(rows) + 0.05
@@ -178,9 +181,9 @@ def draw_image_rows(rows: Mapping[str, np.ndarray]) -> Figure:
 
 
 def to_rgb(images: np.ndarray) -> np.ndarray:
-    """Return images ``(K, C, H, W)`` as they are drawn, ``(K, 3, H, W)``.
+    """Convert images ``(K, C, H, W)`` to images ``(K, 3, H, W)`` that can be drawn.
 
-    Images of two channels, or of more than three, are drawn as their mean, in gray.
+    Images of three channels stay as they are. Others become gray: the mean of their channels.
     """
     if images.shape[1] == 3:
         return images
@@ -191,16 +194,16 @@ def to_rgb(images: np.ndarray) -> np.ndarray:
 def add_footnote(figure: Figure, text: str) -> None:
     """Write small gray text below a figure, broken into lines that fit."""
     if text:
-        # About 14 letters of this size to the inch.
+        # About 14 letters of this size fit into an inch.
         figure.supxlabel(
             textwrap.fill(text, int(14 * figure.get_figwidth())), fontsize=8, color=GRAY
         )
 
 
 def save_figure(figure: Figure, *files: Path) -> None:
-    """Write a figure to each file, as SVG or PNG by its suffix."""
+    """Write a figure to each file: as SVG if the file's suffix is ``.svg``, otherwise as PNG."""
     for file in files:
-        # One salt for all files, so that the same run always writes the same bytes.
+        # All files use the same name, so that equal figures always give equal files.
         data = render(figure, "caelab", "svg" if file.suffix.lower() == ".svg" else "png")
         with replacing(file) as temporary:
             temporary.write_bytes(data)
@@ -211,20 +214,21 @@ def render(figure: Figure, name: str, format: Literal["svg", "png"]) -> bytes:  
 
     Args:
         figure: Figure to render.
-        name: Makes the identifiers within an SVG unique, so that several fit into one HTML page.
+        name: Name that makes the identifiers in an SVG unique, so that several SVGs can be in one
+            HTML page.
         format: File format.
     """
     file = io.BytesIO()
     # A PNG would otherwise contain the version of matplotlib; an SVG loses its metadata below.
     metadata = {"Software": None} if format == "png" else None
-    # Without a salt matplotlib draws random identifiers, and equal figures have different files.
+    # Without a salt, matplotlib makes random identifiers, and equal figures give different files.
     settings: Any = {**_SETTINGS, "svg.hashsalt": name}
     with matplotlib.rc_context(settings):
         figure.savefig(file, format=format, dpi=150, metadata=metadata, facecolor="white")
     if format == "png":
         return file.getvalue()
-    # Only the drawing is kept: the header is the same in every figure, and twice in a page is
-    # wrong.
+    # Only the element `svg` is kept, because an HTML page must not contain the header of an SVG
+    # file.
     text = file.getvalue().decode()
     text = re.sub(r"^.*?(?=<svg)|<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r'<g id="[^"]*"', "<g", text)
@@ -235,10 +239,10 @@ def render(figure: Figure, name: str, format: Literal["svg", "png"]) -> bytes:  
 def _show_grid(axes: Axes, rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Show rows of images ``(K, C, H, W)`` as one picture with white gaps.
 
-    It looks the same as an axis for each image, which would take seconds.
+    With separate axes for each image, the result would look the same but take seconds.
 
     Returns:
-        The centers of columns ``(K,)`` and of rows, in data coordinates.
+        Centers of the columns and of the rows, in data coordinates.
     """
     count, (height, width) = max(map(len, rows)), rows[0].shape[2:]
     gap = max(1, round(_GAP * height))

@@ -1,4 +1,4 @@
-"""Progress for a person at a terminal: bars with the time left, on stderr; silent elsewhere."""
+"""Progress bars with the time left, on stderr. Nothing is shown if stderr is not a terminal."""
 
 import contextlib
 import sys
@@ -10,7 +10,7 @@ _hidden = False
 
 
 class Bar:
-    """A bar that is advanced by calling it with the amount of work done since the last call."""
+    """A progress bar. Call it with the amount of work that was done since the last call."""
 
     def __init__(self, advance: Callable[[float], None], say: Callable[[str], None]) -> None:
         self._advance = advance
@@ -35,13 +35,14 @@ def hidden() -> Iterator[None]:
 
 @contextlib.contextmanager
 def progress(label: str, total: float | None, *, done: float = 0, unit: str = "") -> Iterator[Bar]:
-    """Show a bar with the time left while the block runs; quiet when stderr is not a terminal.
+    """Show a bar with the time left while the block runs, if stderr is a terminal.
 
     Args:
         label: Name of the work, in a few words.
         total: Amount of work; ``None`` if it is not known.
         done: Amount of work done before, by a run that is resumed.
-        unit: ``"bytes"`` shows amounts and rate as file sizes; anything else shows counts.
+        unit: Unit of the amounts, which is shown after them. ``"bytes"`` shows file sizes and the
+            rate.
     """
     if _hidden or not sys.stderr.isatty():
         yield Bar(lambda _: None, lambda _: None)
@@ -76,10 +77,10 @@ def live(render: Callable[[], str]) -> Iterator[bool]:
     """Show a text that is updated twice a second while the block runs.
 
     Args:
-        render: Function that returns the text as it is now.
+        render: Function that returns the current text.
 
     Yields:
-        True if stderr is a terminal, so that somebody sees the text.
+        True if the text is shown, which is so if stderr is a terminal.
     """
     if not sys.stderr.isatty():
         yield False
@@ -100,7 +101,7 @@ def live(render: Callable[[], str]) -> Iterator[bool]:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as minutes and seconds, with hours where there are any.
+    """Return a time as minutes and seconds, or as hours, minutes and seconds from one hour on.
 
     >>> duration(75), duration(3675)
     ('1:15', '1:01:15')

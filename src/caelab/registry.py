@@ -1,9 +1,9 @@
-"""Registries of the kinds of a family (layers, losses …), and the plug-ins that add kinds.
+"""Registries of the kinds of each family, such as layers or losses, and plug-ins that add kinds.
 
 Each family has a base class with a class attribute ``registry``. A kind is a subclass with a
-``name``; the decorator :func:`register` adds it to its family. Plug-ins are Python files that call
-``register``: those that the environment variable ``CAELAB_PLUGINS`` lists, and the entry points of
-the group ``caelab.plugins``.
+``name``. The decorator :func:`register` adds it to its family. Plug-ins are Python modules that
+call ``register``: files in the environment variable ``CAELAB_PLUGINS``, and entry points of
+installed packages in the group ``caelab.plugins``.
 """
 
 import difflib
@@ -23,23 +23,24 @@ KindT = TypeVar("KindT")
 ClassT = TypeVar("ClassT", bound=type)
 
 PLUGINS_VARIABLE = "CAELAB_PLUGINS"
-"""Environment variable with the plug-in files, separated as in ``PATH``; workers inherit it."""
+"""Environment variable with the paths of plug-in files, separated like those in ``PATH``."""
 
 
 PLUGIN_HINT = (
     "If a plug-in defines it, name the plug-in's file in the environment variable"
     f" {PLUGINS_VARIABLE}."
 )
-"""Advice where a stored network, run or model names a kind that is not registered."""
+"""Advice if a stored network, run or model needs a kind that is not registered."""
 
 
 class Registry(Mapping[str, type[KindT]], Generic[KindT]):
     """The kinds of one family by name, in the order in which they were registered.
 
-    Looking up an unknown name, and iterating, load the plug-ins first.
+    The registry loads the plug-ins when somebody looks up an unknown name, iterates or asks for the
+    length.
 
     Args:
-        family: What one kind is called in messages, such as ``"layer"``.
+        family: Word for one kind in messages, such as ``"layer"``.
         pattern: Regular expression that the whole name of a kind must match.
     """
 
@@ -61,7 +62,7 @@ class Registry(Mapping[str, type[KindT]], Generic[KindT]):
                 f"its class attribute `name` must match {self.pattern}."
             )
         taken = self._kinds.get(name)
-        # A plug-in may be imported twice, by two paths; the same class may then register again.
+        # A plug-in may be imported twice, by two paths. Its classes may then register again.
         if taken is not None and _origin(taken) != _origin(kind):
             raise InputError(
                 f"the {self.family} name '{name}' is taken by {_origin(taken)}: "
@@ -71,7 +72,7 @@ class Registry(Mapping[str, type[KindT]], Generic[KindT]):
         return kind
 
     def __getitem__(self, name: str) -> type[KindT]:
-        # Plug-ins are loaded only for a name that is not built in: most commands need none of them.
+        # Built-in names do not load the plug-ins, because most commands do not need any.
         if name not in self._kinds:
             load_plugins()
         return self._kinds[name]
@@ -85,12 +86,12 @@ class Registry(Mapping[str, type[KindT]], Generic[KindT]):
         return len(self._kinds)
 
     def closest(self, name: str) -> str | None:
-        """Return the registered name that is most like ``name``, or ``None`` if none is."""
+        """Return the registered name that is most similar to ``name``, or ``None``."""
         return next(iter(difflib.get_close_matches(name.lower(), list(self), n=1)), None)
 
 
 def register(kind: ClassT) -> ClassT:
-    """Add a user's class to the registry of its family; use it as a class decorator.
+    """Add a class to the registry of its family. This function is a class decorator.
 
     >>> import caelab
     >>> @caelab.register
@@ -139,7 +140,8 @@ def load_plugins() -> None:
     for name, load in plugins.items():
         if name in _loaded:
             continue
-        _loaded.add(name)  # set first, because what it imports may look up a kind
+        # Marked before the import, because the plug-in may look up a kind, which would load it.
+        _loaded.add(name)
         try:
             load()
         except Exception as error:
@@ -147,13 +149,14 @@ def load_plugins() -> None:
             problem = f"{type(error).__name__}: {error}".rstrip(".")
             raise InputError(
                 f"the plug-in {name} fails: {problem}. Fix it, or do not load it: uninstall it if"
-                f" it is a package; {PLUGINS_VARIABLE} lists those that are files."
+                f" it is a package; if it is a file, do not name it, also not in"
+                f" {PLUGINS_VARIABLE}."
             ) from error
 
 
 @functools.cache
 def _entry_points() -> list[Any]:
-    """Find the installed plug-ins, once: a search takes milliseconds."""
+    """Return the plug-ins of installed packages. They are cached, because a search takes time."""
     from importlib.metadata import entry_points
 
     return list(entry_points(group="caelab.plugins"))
@@ -165,10 +168,10 @@ def _import_file(path: Path) -> None:
     if spec is None or spec.loader is None:
         raise ImportError("it is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # pickle and dataclasses look it up there
+    sys.modules[name] = module  # pickle and dataclasses look up modules there
     spec.loader.exec_module(module)
 
 
 def _origin(kind: type) -> str:
-    """Return module and name of a class; a module that is imported twice has equal names."""
+    """Return module and name of a class; they are the same if the module is imported twice."""
     return f"{kind.__module__}.{kind.__qualname__}"

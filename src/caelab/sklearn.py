@@ -1,4 +1,4 @@
-"""A convolutional autoencoder as a scikit-learn estimator: images to codes, in a pipeline.
+"""A convolutional autoencoder as a scikit-learn estimator, which turns images into codes.
 
 >>> import numpy as np
 >>> from sklearn.linear_model import LogisticRegression
@@ -49,41 +49,42 @@ from caelab.training.fit import fit
 Array = NDArray[Any]
 
 BATCH = 512
-"""Images that go through the trained network together."""
+"""Number of images that go through the trained network together."""
 
 
 class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A convolutional autoencoder that follows scikit-learn's conventions.
 
-    Images are ``(N, C, H, W)``, or rows ``(N, C·H·W)`` with ``image_shape``. Rows without it are
-    images of one pixel with a channel per feature. Images are rounded to 8 bits for training. Codes
-    are ``float32 (N, code size)``, flattened in the order of ``code_shape_``.
+    Images are ``(N, C, H, W)``, or rows ``(N, C·H·W)`` if ``image_shape`` is given. Without
+    ``image_shape``, a row is an image of one pixel with a channel for each feature. For training,
+    images are rounded to 8 bits. Codes are ``float32 (N, code size)``, flattened in the order of
+    ``code_shape_``.
 
     Args:
         network: A network text with ``|``, or the name of a preset.
         image_shape: Shape ``(C, H, W)`` of images that come as rows.
-        scale: Range of the values. ``None``: uint8 from 0 to 255, or floats in [0, 1]; a pair
-            ``(low, high)``: numbers in that range; ``"minmax"``: the range of the values that
-            ``fit`` gets, later values being clipped to it.
+        scale: Range of the values. ``None``: uint8 from 0 to 255, or floats in [0, 1]. A pair
+            ``(low, high)``: numbers in this range. ``"minmax"``: the range of the images in
+            ``fit``; values of later images are clipped to it.
         epochs: Passes through the images.
-        batch_size: Images per step; all of them if there are fewer.
+        batch_size: Images per step; all images if there are fewer.
         optimizer: ``"soap"``, ``"adamw"`` or ``"adam"``.
-        learning_rate: Peak of the learning rate; ``None`` chooses one that suits the network.
+        learning_rate: Peak of the learning rate; ``None`` chooses a rate that suits the network.
         loss: ``"mse"``, ``"l1"``, ``"huber"``, ``"charbonnier"`` or ``"bce"``.
         random_state: Seed of all randomness; an integer makes the result reproducible.
-        warm_start: Whether ``fit`` continues from the weights of the fit before, for ``epochs``
-            more, instead of beginning anew.
+        warm_start: Whether another call of ``fit`` trains the same weights for ``epochs`` more
+            epochs, instead of starting with new weights.
         options: Further parameters of a run, nested as in ``caelab.experiments.config``, such as
             ``{"batchnorm": True, "data": {"normalize": "none"}}``.
 
     Attributes:
         model_: The trained ``ImageModel``, a ``torch.nn.Module`` in evaluation mode.
-        history_: One record per epoch, those of continued fits one after another: the mean of each
-            loss term over its steps, seconds and learning rate.
+        history_: One record per epoch: the mean of each loss term over the steps of the epoch,
+            seconds and learning rate. If training continues, records are appended.
         image_shape_: Shape ``(C, H, W)`` of an image.
         code_shape_: Shape ``(c, h, w)`` of a code.
         range_: Smallest and largest value of an image, which the network sees as 0 and 1.
-        n_features_in_: C·H·W.
+        n_features_in_: Number of features of an image, C·H·W.
     """
 
     def __init__(
@@ -125,11 +126,11 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
     def partial_fit(self, X: Array, y: object = None) -> Self:  # noqa: ARG002, N803
         """Train for one more epoch, on these images, at a constant learning rate.
 
-        The first call begins anew; the shape of images, their range and the normalization are those
-        of its images.
+        The first call starts with new weights. Its images determine the shape, the range and the
+        normalization of the images of later calls.
 
         Raises:
-            ValueError: The images are wrong, or of another shape than before.
+            ValueError: The images are wrong, or their shape differs from that of earlier images.
         """
         constant = {"epochs": 1, "optimizer": {"lr_schedule": "constant", "warmup": 0.0}}
         return self._train(X, constant, anew=not hasattr(self, "model_"))
@@ -138,7 +139,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         self, images: Array, options: Mapping[str, Any] | None = None, *, anew: bool
     ) -> Self:
         values = self._validate(images, reset=anew)
-        # As bytes, so that training is the same as for every other data set.
+        # Pixels become bytes, so that training is the same as for every other data set.
         pixels = np.rint(values * 255).astype(np.uint8)
         try:
             config = self._config(options or {})
@@ -157,11 +158,12 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
             config = config.model_copy(update={"epochs": state.epoch + config.epochs})
         epochs = filter(None, fit(state, train, config, precision))
         self.history_ += [record | record.pop("terms") for record in map(asdict, epochs)]
-        # As bytes, so that the estimator can be pickled, and continued on another device.
+        # The state is stored as bytes. So the estimator can be pickled, and trained further on
+        # another device.
         torch.save(state.state_dict(), saving := io.BytesIO())
         self._saved: bytes = saving.getvalue()
         model = state.evaluated
-        # Batch normalization becomes part of the convolutions, because prediction needs no batches.
+        # For prediction, batch normalization is linear, so it can be merged into the convolutions.
         assert isinstance(model.network, NetworkModule)
         model.network = fold_batchnorm(model.network.eval())
         self.model_ = model.cpu().eval()
@@ -182,7 +184,8 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
             X: Codes ``(N, code size)``.
 
         Returns:
-            Images ``float32 (N, C, H, W)`` in the range of those of ``fit``, or rows like them.
+            Images ``float32 (N, C, H, W)``, or rows if ``fit`` got rows. The values are in the
+            range of ``scale``; if ``scale`` is ``None``, in [0, 1].
         """
         check_is_fitted(self)
         codes = check_array(X, dtype=np.float32)
@@ -200,7 +203,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
             X: Images ``(N, C, H, W)`` or rows.
 
         Returns:
-            What ``inverse_transform(transform(X))`` gives, by way of the whole network at once.
+            The images that ``inverse_transform(transform(X))`` returns.
         """
         return self._as_given(self._run("restore", self._validate(X)))
 
@@ -208,7 +211,8 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         """Return minus the mean squared error of the reconstructions; higher is better.
 
         Args:
-            X: Images ``(N, C, H, W)`` or rows; the error is that of values scaled to [0, 1].
+            X: Images ``(N, C, H, W)`` or rows. Values are scaled to [0, 1] before the error is
+                measured.
             y: Ignored.
         """
         images = self._validate(X)
@@ -224,8 +228,8 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         return tags
 
     def _as_given(self, images: Array) -> Array:
-        """Return images in [0, 1] in the range and the form of those of ``fit``."""
-        # Without a scale, codes of bytes and of floats decode to floats in [0, 1].
+        """Convert images in [0, 1] to the range of the images in ``fit``, and to rows if needed."""
+        # Without a scale, the result has floats in [0, 1], even if `fit` got bytes.
         low, high = self.range_ if self.scale is not None else (0.0, 1.0)
         images = np.float32(low) + images * np.float32(high - low)
         return images.reshape(len(images), -1) if self._rows else images
@@ -237,7 +241,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
             "batch_size": self.batch_size,
             "optimizer": {"kind": self.optimizer, "learning_rate": self.learning_rate},
             "loss": {"kind": self.loss},
-            # The user may pass a generator, from which each fit then draws another seed.
+            # If the user passes a generator, each fit draws another seed from it.
             "seed": int(check_random_state(self.random_state).randint(2**31 - 1)),
         }
         return make_config(merge(options, self.options or {}, changed))
@@ -246,14 +250,15 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         """Return images as the network sees them, ``float32 (N, C, H, W)`` in [0, 1].
 
         Args:
-            images: Images or rows, as a user gives them.
-            reset: Whether these images set the shape and the range; otherwise they must fit them.
+            images: Images or rows from the user.
+            reset: Whether to store the shape and the range of these images. Otherwise the images
+                must have the stored shape and range.
         """
-        # Checked first, because scikit-learn expects NotFittedError for any images.
+        # Checked first, because scikit-learn expects NotFittedError even for wrong images.
         if not reset:
             check_is_fitted(self)
         values = check_array(images, dtype="numeric", allow_nd=True)
-        # `validate_data` would count the channels of images as features.
+        # Only for rows: for images, `validate_data` would count the channels as features.
         if values.ndim == 2:
             validate_data(self, images, reset=reset, skip_check_array=True)
             features = values.shape[1]
@@ -278,10 +283,10 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
             values = values.clip(low, high)
         elif values.min() < low or values.max() > high:
             raise ValueError(
-                f"images lie in [{low:g}, {high:g}], but these reach from {values.min():g} to"
+                f"images must be in [{low:g}, {high:g}], but these reach from {values.min():g} to"
                 f" {values.max():g}. Give their range as scale=(low, high), or scale='minmax'."
             )
-        # Constant images have a range of 0, and become 0.
+        # If all values are equal, the range is 0. Then they are divided by 1, and become 0.
         unit = (values.astype(np.float32) - np.float32(low)) / np.float32(high - low or 1)
         return np.ascontiguousarray(unit.reshape(-1, *shape))
 
@@ -290,7 +295,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         if self.scale is None:
             if values.dtype != np.uint8 and not np.issubdtype(values.dtype, np.floating):
                 raise ValueError(
-                    f"images are uint8, or floats in [0, 1], but these are {values.dtype}. Give"
+                    f"images must be uint8, or floats in [0, 1], but these are {values.dtype}. Give"
                     " their range as scale=(low, high), or scale='minmax'."
                 )
             return (0.0, 255.0) if values.dtype == np.uint8 else (0.0, 1.0)
@@ -303,7 +308,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
     def _run(self, method: Literal["encode", "decode", "restore"], values: Array) -> Array:
         function = getattr(Inference(self.model_), method)
-        # PyTorch wants to be able to write to an array; those of data frames are read-only.
+        # PyTorch warns about read-only arrays, such as those of data frames. So they are copied.
         images = torch.from_numpy(np.require(values, requirements="W"))
         with torch.inference_mode():
             parts = [function(part) for part in torch.split(images, BATCH)]
@@ -311,7 +316,7 @@ class ConvolutionalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 
 def _describe(config: RunConfig, shape: tuple[int, ...]) -> Description:
-    """Return the description of the network for images of a shape ``(C, H, W)``."""
+    """Describe the network of a configuration for images of a shape ``(C, H, W)``."""
     channels, height, width = shape
     network = config.network if channels == 3 else adapt(config.network, outputs=channels)
     description = describe(network, channels=channels, size=(height, width))
@@ -328,17 +333,18 @@ def _describe(config: RunConfig, shape: tuple[int, ...]) -> Description:
 
 
 def _image_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Return (C, H, W) of an array of images, or say what is wrong with its shape."""
+    """Return ``(C, H, W)`` from the shape of an array of images; raise if the shape is wrong."""
     if len(shape) != 4:
         advice = " Use X[:, None] for one channel." if len(shape) == 3 else ""
         raise ValueError(
-            f"images are (N, C, H, W), or rows of numbers, but these are {shape}.{advice}"
+            f"images must be (N, C, H, W), or rows of numbers, but these are {shape}.{advice}"
         )
     _, channels, height, width = shape
-    # As scikit-image, Pillow and Keras arrange images: 32×32×3 would pass as 32 channels of 32×3.
+    # Scikit-image, Pillow and Keras have channels last. An image of 32×32×3 would otherwise be
+    # taken for 32 channels of 32×3 pixels.
     if width in (1, 3, 4) and channels > 4:
         raise ValueError(
-            f"images are (N, C, H, W), but these, {shape}, have their channels last. Use"
+            f"images must be (N, C, H, W), but these are {shape}, with the channels last. Use"
             " X.transpose(0, 3, 1, 2)."
         )
     return channels, height, width
