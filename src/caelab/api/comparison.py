@@ -10,7 +10,7 @@ from caelab.report.comparison import Comparison, compare_runs, differences_figur
 
 
 class RunComparison:
-    """Comparison of every two runs; a notebook shows :attr:`means` and :attr:`pairs`.
+    """Comparison of runs in pairs; a notebook shows :attr:`means` and :attr:`pairs`.
 
     Attributes:
         runs: The runs by their names.
@@ -32,10 +32,10 @@ class RunComparison:
 
     @property
     def pairs(self) -> Table:
-        """Mean difference of every two runs, its 95% confidence interval, and the better run.
+        """Mean difference between every two runs, its 95% confidence interval, and the better run.
 
-        The p-values are corrected for the number of pairs (Holm). Intervals and p-values hold for
-        other test images, not for trainings with other seeds.
+        The p-values are corrected for the number of pairs (Holm's method). Intervals and p-values
+        say what to expect of other test images, not of other seeds.
         """
         return Table(
             {
@@ -96,7 +96,7 @@ def compare(
 
     Args:
         runs: Runs or run directories. Their names in the result are the names of their folders.
-        metric: Metric of an image, such as ``mse`` or ``psnr``; for colorizers also
+        metric: Name of the error of an image, such as ``mse`` or ``psnr``; for colorizers also
             ``chroma_mse``, ``ciede2000``, ``colorfulness`` and others.
         named: Further runs or run directories, with names of your choice.
 

@@ -31,7 +31,7 @@ class Data:
     Attributes:
         images: All images, their classes, and where they came from.
         split: Indices of the training, validation and test images in ``images``.
-        config: Parameters of source, size and split with which the images were loaded.
+        config: Parameters with which the images were loaded: source, size, split and others.
     """
 
     def __init__(self, images: ImageSet, split: Split, config: DataConfig) -> None:
@@ -156,24 +156,26 @@ def load_data(
         source: One of these:
 
             - ``"auto"``: the source in the environment variable ``CAELAB_DATA``. If the variable is
-              not set, it is CIFAR-10 on this machine, or else downloaded, or else the built-in
+              not set: CIFAR-10 if it is on this machine or can be downloaded, or else the built-in
               photos;
             - ``"cifar10"`` or ``"photos"``: CIFAR-10, or the built-in photos;
-            - the path of a folder of pictures, of a file of arrays, or of a data set;
+            - a path: a folder of pictures, a file with arrays, or a data set;
             - an array ``(N, H, W)``, ``(N, H, W, C)`` or ``(N, C, H, W)`` of bytes, or of numbers
               in [0, 1] or [0, 255];
-            - a pair of such an array and the classes of its images;
-            - a sequence, such as a PyTorch ``Dataset``, of images or of pairs of an image and its
-              class;
-            - a mapping from ``"train"``, ``"val"`` and ``"test"`` to any of the last three.
+            - a pair ``(images, classes)``: an array of images, and the class of each image;
+            - a sequence, such as a PyTorch ``Dataset``. Its items are images, or pairs of an image
+              and its class;
+            - a mapping with the keys ``"train"``, ``"val"`` and ``"test"``, whose values are
+              arrays, pairs or sequences.
 
-            If a source has its own test set, these images are the test images.
-        size: Side in pixels, 1 to 1024, or height and width. Pictures are cropped and resized to
-            it, by default to 32. Arrays must have this size already.
+            If a source other than CIFAR-10 has its own test set, these images are the test images.
+        size: Side in pixels, 1 to 1024; or height and width, such as ``(48, 96)`` or ``"48x96"``.
+            Pictures are cropped and resized to it, by default to 32. Arrays must have this size
+            already.
         channels: Pictures are converted to 3 channels (the default) or 1. RGB arrays can be
             converted to 1. Other arrays must have this number already.
         split: ``"pooled"`` splits all images at random, with the same share of each class.
-            ``"official"`` keeps CIFAR-10's own test images, for comparisons with papers.
+            ``"official"`` keeps the test images of CIFAR-10, for comparisons with papers.
         split_seed: Seed of the shuffle before the split, 0 or more.
         train_size: Largest number of training images.
         val_size: Largest number of validation images.

@@ -154,8 +154,8 @@ def stacked(*parts: Any) -> str:
 def checked(function: Callable[P, ResultT]) -> Callable[P, ResultT]:
     """Decorate a public function so that its arguments are checked against their annotations.
 
-    If arguments are wrong, also in a configuration that the function makes of them, the call raises
-    an ``InputError`` that names each wrong parameter.
+    If an argument is wrong, or the configuration that the function makes from its arguments, the
+    call raises an ``InputError`` that names each wrong parameter.
     """
     validated = validate_call(config={"arbitrary_types_allowed": True})(function)
     positional = [
@@ -172,10 +172,11 @@ def checked(function: Callable[P, ResultT]) -> Callable[P, ResultT]:
             messages: dict[str, str] = {}
             for problem in error.errors():
                 name, *_ = problem["loc"]
-                if isinstance(name, int):  # the position of an argument without a name
+                if isinstance(name, int):  # the position of an argument that was passed by position
                     name = positional[min(name, len(positional) - 1)]
                 shown = "" if "missing" in problem["type"] else f" {problem['input']!r:.60}"
-                # A parameter of several types has a problem with each of them; one is enough.
+                # If a parameter allows several types, there is a problem for each type. The message
+                # has only the first one.
                 messages.setdefault(name, f"`{name}`{shown}: {reason(problem)}")
             raise InputError(f"{'; '.join(messages.values())}.") from error
 

@@ -34,7 +34,7 @@ METRICS = {
     "mse": "MSE", "psnr": "PSNR, dB", "ssim": "SSIM", "chroma_mse": "chroma MSE",
     "ciede2000": "ΔE₀₀", "colorfulness": "colorfulness",
 }  # fmt: skip
-"""Metrics in the table of a run's errors, if the run was measured by them, and their headings."""
+"""Metrics in a run's table of errors, with their headings. A run may lack some of them."""
 
 
 class Run:
@@ -79,7 +79,7 @@ class Run:
 
     @property
     def network(self) -> NetworkDescription:
-        """Description of the trained network, whose output may be adapted to its target."""
+        """Description of the trained network, with the outputs that its prediction target needs."""
         return NetworkDescription(**vars(self.finished.description))
 
     @property
@@ -89,7 +89,7 @@ class Run:
 
     @property
     def test(self) -> dict[str, float]:
-        """Mean error on the test images for each metric: ``mse`` on [0, 1], ``psnr`` in dB."""
+        """Mean of each metric over the test images, such as ``mse`` on [0, 1] or ``psnr`` in dB."""
         return dict(self.finished.result["test"])
 
     @property
@@ -114,7 +114,7 @@ class Run:
 
     @property
     def weights(self) -> dict[str, NDArray[Any]]:
-        """Weights of the best epoch by name; a convolution has ``(C', C, K, K)`` and ``(C',)``."""
+        """Weights of the best epoch by name, such as ``(C', C, K, K)`` of a convolution."""
         return load_file(self.finished.directory.weights)
 
     def plot(self) -> Picture:
@@ -134,7 +134,7 @@ class Run:
         return show_samples({"network": self}, count)
 
     def shortcomings(self) -> "MeasuredShortcomings":
-        """Measure weaknesses of a colorizer: pale colors, wrong hues, colors across edges.
+        """Measure weaknesses of a colorizer: pale colors, wrong hues, colors that cross edges.
 
         Raises:
             InputError: The run does not color gray images, or its images cannot be found again.
@@ -265,8 +265,8 @@ def train(
         network: Network text such as ``"conv8 pool conv16 | up conv3"``, or a preset's name. By
             default it is ``"reference"``, or the network of ``start_weights`` or ``start_run``.
         data: Images that :func:`caelab.load_data` returned, or a ``source`` of that function, such
-            as a path, an array or a PyTorch ``Dataset``. By default, ``start_run`` keeps its own
-            images.
+            as a path, an array or a PyTorch ``Dataset``. If ``start_run`` is given, the default is
+            the images of that run.
         runs: Folder in which the run directory is made.
         on_epoch: Function that is called after each epoch with the epoch's row of ``epochs.csv``:
             ``epoch``, ``train_mse``, ``validation_mse``, ``learning_rate``, ``seconds`` and the
@@ -275,11 +275,11 @@ def train(
             ``epochs`` (1 or more, 10 by default), ``train_size``, ``batch_size``, ``seed``,
             ``learning_rate``, ``degradation`` (``"gray"``, ``"noise0.1"``, …), ``target``
             (``"rgb"``, ``"chroma"``, ``"bins"``), ``flip`` and ``patience``. ``start_weights``
-            names a model or a run with whose weights training starts. ``start_run`` names a
-            finished run that is trained further, up to ``epochs`` epochs in total.
+            names a model or a run; training starts with its weights. ``start_run`` names a finished
+            run, which is trained further, up to ``epochs`` epochs in total.
 
     Raises:
-        InputError: A parameter is wrong, or the network or the data do not fit.
+        InputError: A parameter is wrong, or the network does not fit the images.
         Interrupted: Someone pressed Ctrl-C; the state is saved.
     """
     tables: dict[str, Any] = {} if network is None else {"network": network}
@@ -292,19 +292,20 @@ def train(
 
 
 def _images_for(data: Data | str | Path | Items, options: dict[str, Any]) -> Data | None:
-    """Return the images of a run, or ``None`` if ``start_run`` names the run whose images it uses.
+    """Return the images of a run, or ``None`` if it takes the images of ``start_run``.
 
     Args:
         data: Loaded images, or a source of :func:`caelab.load_data`.
-        options: Options of the run. The options for loading images are removed from it, and the
-            paths of starts become texts.
+        options: Options of the run. This function changes the dictionary: it removes the options
+            for loading images, and converts the paths in ``start_weights`` and ``start_run`` to
+            texts.
     """
     starts = {name: options[name] for name in ("start_weights", "start_run") if options.get(name)}
     options |= {name: str(source) for name, source in starts.items()}
     if "start_run" in starts and isinstance(data, str) and data == "auto":
         return None
     if "start_weights" in starts and not isinstance(data, Data):
-        # The network needs images of the size that its weights were trained on.
+        # The weights need images like those that they were trained on.
         begun = make_config(nest({"start_weights": options["start_weights"]})).data
         options |= {"size": begun.size, "channels": begun.channels} | options
     return loaded(data, options)

@@ -50,7 +50,7 @@ class Study:
 
     @cached_property
     def runs(self) -> dict[str, Run]:
-        """The run with the lowest seed of each network, by the network's label."""
+        """For each network, the run with the lowest seed, by the network's label."""
         rows = self.finished.rows
         first = {row.label: row.run for row in sorted(rows, key=lambda row: -row.seed)}
         return {
@@ -60,7 +60,7 @@ class Study:
 
     @property
     def results(self) -> Table:
-        """Mean test MSE of each network over its seeds, sizes, and seconds per epoch."""
+        """Code size, weights, seconds per epoch and test MSE (mean over seeds) of each network."""
         return Table(
             {
                 "network": each.label,
@@ -76,10 +76,10 @@ class Study:
 
     @property
     def effects(self) -> Table:
-        """Test MSE of each changed network divided by the base's, with its 95% interval.
+        """Test MSE of each network divided by the test MSE of the base, with 95% intervals.
 
-        All intervals in the table hold together with 95% confidence. A verdict is ``lower``,
-        ``higher``, ``equivalent`` (a difference of less than 3%) or ``undecided``.
+        With 95% confidence, all intervals in the table hold at the same time. A verdict is
+        ``lower``, ``higher``, ``equivalent`` (a difference of less than 3%) or ``undecided``.
         """
         effects = sorted(
             self.finished.analysis.effects, key=lambda each: each.contrast.ratio.estimate
@@ -99,10 +99,11 @@ class Study:
 
     @property
     def interactions(self) -> Table:
-        """Effect of two changes together divided by the product of their single effects.
+        """Effect of two changes made together, divided by the product of the effects of each alone.
 
-        An effect is the test MSE divided by the base's. The quotient is 1 if neither change alters
-        the effect of the other. All intervals in the table hold together with 95% confidence.
+        The effect of a change is the test MSE with the change divided by the test MSE of the base.
+        If neither change alters the effect of the other, the quotient is 1. With 95% confidence,
+        all intervals in the table hold at the same time.
         """
         return Table(
             {
@@ -118,7 +119,7 @@ class Study:
 
     @property
     def best(self) -> Run:
-        """Run, with the lowest seed, of the network with the lowest mean validation error.
+        """Run with the lowest seed of the network that has the lowest mean validation error.
 
         Raises:
             InputError: No network has a finite error.
@@ -147,7 +148,9 @@ class Study:
         return Picture.of(figure, "svg", f"{what} in the study {self.finished.name}")
 
     def samples(self, count: int = 10) -> Picture:
-        """Show all networks' outputs for the same test images, sorted by the first one's error.
+        """Show the outputs of all networks for the same test images.
+
+        The images are sorted by the error of the first network.
 
         Args:
             count: Number of images, 1 or more.
@@ -196,19 +199,20 @@ def study(
     array([512, 256])
 
     Args:
-        networks: Mapping from labels of your choice to network texts, or to mappings of the
-            parameters in which the runs differ from the base's. Or the path of a study's TOML file,
-            which also states base, factors and name.
+        networks: Mapping from labels of your choice to network texts. A label can also have a
+            mapping of parameters, in which its runs differ from those of the base. Or the path of a
+            study's TOML file, which also contains the base, the factors and the name.
         data: Images that :func:`caelab.load_data` returned, or a ``source`` of that function.
         base: Network that the others are compared with: a text or a preset's name.
-        factors: Values (levels) to try for each factor, such as ``{"kernel": [1, 5]}``. Factors are
-            ``kernel``, ``channels``, ``downsampling``, ``upsampling``, ``code_activation`` and the
-            parameters of a run. A factor of your own maps levels to network texts, such as
+        factors: Mapping from each factor to the values (levels) to try, such as
+            ``{"kernel": [1, 5]}``. Factors are ``kernel``, ``channels``, ``downsampling``,
+            ``upsampling``, ``code_activation``, and every parameter of a run. For a factor with
+            another name, each level needs a label and a network text:
             ``{"layers": {"one more": "…"}}``.
         cross: Names of factors whose levels are also tried in all combinations.
-        yes: Allow crossed factors to make more than 1,000 runs.
-        seeds: Number of seeds, or a sequence of seeds, each 0 or more. By default it is one seed,
-            or the seeds in the file.
+        yes: Whether crossed factors may make more than 1,000 runs.
+        seeds: Number of seeds, or the seeds themselves, each 0 or more. By default there is one
+            seed; a file can contain others.
         name: Name of the study's folder: letters, digits, - and _.
         runs: Folder of run directories.
         workers: Number of runs that train at the same time, each in its own process. With more
@@ -217,7 +221,7 @@ def study(
         options: Parameters of all runs; see :func:`caelab.train`.
 
     Raises:
-        InputError: Networks or parameters are wrong, and the message names all that are; or no run
+        InputError: Networks or parameters are wrong (the message names all of them), or no run
             could be trained.
         Interrupted: Someone pressed Ctrl-C; the state is saved.
     """
@@ -248,7 +252,7 @@ def study(
 
 
 def _factors(factors: Mapping[str, Any]) -> dict[str, Any]:
-    # `nest` would take the factor `channels`, which changes a network, for `data.channels`.
+    # The factor `channels` changes a network, but `nest` would take it for `data.channels`.
     networks = {name: levels for name, levels in factors.items() if name in TRANSFORMATIONS}
     others = {name: levels for name, levels in factors.items() if name not in networks}
     return networks | nest(others)

@@ -10,17 +10,18 @@ class Budget:
 
     Attributes:
         name: Name of the budget.
-        minutes: Rough duration on two cores, with CIFAR-10; that of the quick one with photos.
+        minutes: Rough duration of the lab on two cores, in minutes. The quick budget uses the
+            built-in photos, the others CIFAR-10.
         epochs: Epochs of every network except colorizers.
         long_epochs: Epochs of an additional, longer training of the reference network; ``None``
             for no such training.
-        limit: Largest number of training images; ``None``: all.
+        limit: Largest number of training images; ``None`` for all.
         seeds: Seeds of the reference network, in exercises 1 and 2.
         study_seeds: Seeds of the other networks of exercise 2.
-        networks: Labels of exercise 2's networks; ``None``: all.
+        networks: Labels of the networks of exercise 2; ``None`` for all.
         color_epochs: Epochs of the colorizers.
-        color_seeds: Seeds of exercise 3.
-        ideas: Labels of exercise 3's variants; ``None``: all.
+        color_seeds: Seeds of the colorizers.
+        ideas: Labels of the colorizers of exercise 3; ``None`` for all.
     """
 
     name: str
@@ -36,8 +37,9 @@ class Budget:
     ideas: tuple[str, ...] | None = None
 
 
-# Each of the assignment's five choices is varied with a code of 1,024 numbers. The kernel cannot
-# change that size; the other four choices are varied with other code sizes, too.
+# Exercise 2 varies layers, channels, kernel size, stride and padding. For each of them there are
+# networks with a code of 1,024 numbers, like that of the reference network. For all but the kernel
+# size, which does not change the code, there are also networks with other code sizes.
 _QUICK = (
     "base",
     "one pooling stage, code 1,024", "three pooling stages",
@@ -63,7 +65,7 @@ BUDGETS: Mapping[str, Budget] = {
     "standard": Budget(
         name="standard",
         minutes=35,
-        # The U-Net without augmentation is best after two or three epochs.
+        # Without augmentation, the validation error of the U-Net is lowest after 2 or 3 epochs.
         color_epochs=4,
         networks=(
             *_QUICK,
@@ -89,7 +91,7 @@ BUDGETS: Mapping[str, Budget] = {
         color_seeds=(0, 1, 2),
     ),
 }  # fmt: skip
-"""Budgets by name. A larger one reuses those runs of a smaller one that both train equally."""
+"""Budgets by name. A run that occurs in two budgets is trained only once."""
 
 
 def larger_budget(budget: Budget) -> Budget | None:

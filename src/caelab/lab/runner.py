@@ -35,8 +35,8 @@ class Stage:
 
     Attributes:
         study: Study that is trained.
-        progress: Progress of the study, or its plan before it begins.
-        begun: True if its training has begun.
+        progress: Progress of the study. Before training begins, it has only the planned runs.
+        begun: True if training has begun.
     """
 
     study: Study
@@ -51,10 +51,11 @@ class LabProgress:
     Attributes:
         budget: Budget of the lab.
         engine: Engine that trains the runs.
-        images: Images of all exercises, loaded once.
+        images: Images for all exercises.
         runs: Folder of the run directories.
-        stages: One per exercise.
-        impossible: Labels of ideas of exercise 3 that need other classes, and so are left out.
+        stages: The three exercises, in their order.
+        impossible: Labels of networks of exercise 3 that are left out, because they predict other
+            classes than the images have.
     """
 
     budget: Budget
@@ -66,7 +67,7 @@ class LabProgress:
 
     @property
     def record(self) -> LabRecord:
-        """What ``lab.json`` says of the lab, except the command."""
+        """Content of ``lab.json``, except the command."""
         following = larger_budget(self.budget)
         return LabRecord(
             budget=self.budget.name,
@@ -79,19 +80,20 @@ class LabProgress:
 
     @property
     def current(self) -> Stage | None:
-        """The current exercise, or the last one when all are done."""
+        """Exercise that has begun last; ``None`` before the first one begins."""
         return next((stage for stage in reversed(self.stages) if stage.begun), None)
 
     def seconds(self) -> tuple[float, float]:
-        """Return the estimated duration of the whole lab, and how much of it is done."""
+        """Return the estimated seconds that the whole lab takes, and how many of them are done."""
         trained = [stage.progress.trained() for stage in self.stages if stage.begun]
+        # The pace is the real time of training so far, divided by the expected time.
         pace = ratio_of(sum(taken for taken, _ in trained), sum(due for _, due in trained))
         total = left = 0.0
         seen: set[str] = set()
         for stage in self.stages:
             progress = stage.progress
             left += progress.seconds_left(pace=pace, without=seen)
-            # The runs of exercise 1 are also runs of exercise 2, and are counted once.
+            # Some runs of exercise 1 are also runs of exercise 2. They are counted once.
             for name in progress.planned.keys() - seen:
                 run = progress.planned[name]
                 total += pace * run.seconds * run.threads / progress.capacity
@@ -104,11 +106,12 @@ class LabProgress:
 def plan_lab(
     base: RunConfig, budget: Budget | None = None, *, engine: Engine, runs: Path
 ) -> LabProgress:
-    """Find the images, plan the lab and time some steps of its networks; nothing is trained yet.
+    """Load the images, plan the runs and estimate their time; train no more than some steps.
 
     Args:
-        base: The data, and where to compute.
-        budget: Amount that is trained; by default standard with CIFAR-10, quick with other images.
+        base: Configuration with the data and the device of all runs.
+        budget: Amount of training. The default is ``standard`` with CIFAR-10 and ``quick`` with
+            other images.
         engine: Engine that trains the runs.
         runs: Folder of the run directories.
 
@@ -117,7 +120,8 @@ def plan_lab(
     """
     images, split = load_data(base.data)
     if found := images.source.data:
-        # The note said why these images were taken. Now they are those that are named.
+        # The source "auto" becomes the source that was found, so that every run names it. The note
+        # says why this source was chosen, which does not apply to a source that is named.
         base = base.replace(data=found)
         images = dataclasses.replace(images, source=dataclasses.replace(images.source, note=""))
     if budget is None:
@@ -125,8 +129,8 @@ def plan_lab(
     # A limit without effect would still change the names of the runs.
     if budget.limit is not None and budget.limit >= len(split.train):
         budget = dataclasses.replace(budget, limit=None)
-    # Exercise 2 will find the best network. Until then the reference network replaces it, so that
-    # the duration can be estimated.
+    # Exercise 2 will find the best network. Until then exercise 3 is planned with the reference
+    # network, so that the duration can be estimated.
     wanted = studies.colorization_study(budget, base, base.network.text)
     possible = studies.without_other_classes(wanted, len(images.classes))
     stages = []
@@ -153,17 +157,17 @@ def plan_lab(
 def run_lab(progress: LabProgress, *, out: Path, command: str = "") -> Iterator[LabProgress]:
     """Train the missing runs; yield the progress after each event.
 
-    A folder for each exercise in ``out`` holds its ``results.csv``, and ``lab.json`` describes the
-    lab.
+    ``out`` gets a folder with ``results.csv`` for each exercise, and the file ``lab.json``, which
+    describes the lab.
 
     Args:
         progress: Result of :func:`plan_lab`.
         out: Folder of the lab.
-        command: Command that repeats it.
+        command: Command that repeats the lab.
 
     Raises:
         InputError: ``out`` cannot be written to.
-        Interrupted: Someone asked to stop; the state is saved.
+        Interrupted: A signal such as Ctrl-C stopped the training. Its state is saved.
     """
     record = dataclasses.replace(progress.record, command=command)
     write_text(out / RECORD, to_json(dataclasses.asdict(record)))
@@ -190,7 +194,12 @@ def run_lab(progress: LabProgress, *, out: Path, command: str = "") -> Iterator[
 
 
 def _clear(folder: Path, identity: dict[str, Any]) -> None:
-    """Remove the results of another budget, but not its runs."""
+    """Remove the results in a folder if they are those of another study, but keep all runs.
+
+    Args:
+        folder: Folder with the results of an exercise.
+        identity: Identity of the study that will write its results there.
+    """
     try:
         same = not difference(read_json(folder / "study.json").get("identity"), identity)
     except InputError:

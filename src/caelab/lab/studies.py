@@ -12,18 +12,20 @@ from caelab.experiments.study import BASE, Study, Variant, read_study
 from caelab.lab.budgets import Budget
 
 BEST_NETWORK = {"best network, RGB": "rgb", "best network, chroma": "chroma"}
-"""What the best network of exercise 2 is trained to predict in exercise 3, by the run's label."""
+"""Labels and prediction targets with which exercise 3 trains the best network of exercise 2."""
 
 UNET = "U-Net"
 """Label that the base of ``recipes/colorize-ideas.toml`` gets in exercise 3."""
 
 
 def reconstruction_study(budget: Budget, base: RunConfig) -> Study:
-    """Return exercise 1: the reference network over seeds, and one longer training of it.
+    """Return exercise 1: the reference network with several seeds.
+
+    If the budget has ``long_epochs``, the network is also trained for this number of epochs.
 
     Args:
-        budget: Amount that is trained.
-        base: The data, and where to compute.
+        budget: Amount of training.
+        base: Configuration with the data and the device.
     """
     reference = base.replace(epochs=budget.epochs, train_size=budget.limit)
     variants = [_variant(BASE, reference)]
@@ -39,11 +41,11 @@ def reconstruction_study(budget: Budget, base: RunConfig) -> Study:
 
 
 def architecture_study(budget: Budget, base: RunConfig) -> Study:
-    """Return exercise 2: the architectures of ``recipes/architectures.toml`` in the budget.
+    """Return exercise 2: the networks of ``recipes/architectures.toml`` that the budget names.
 
     Args:
-        budget: Amount that is trained.
-        base: The data, and where to compute.
+        budget: Amount of training.
+        base: Configuration with the data and the device.
 
     Raises:
         InputError: The recipe is missing, or its networks do not fit the images.
@@ -53,20 +55,20 @@ def architecture_study(budget: Budget, base: RunConfig) -> Study:
         study,
         name="exercise-2",
         seeds=budget.study_seeds,
-        # All effects are measured from the base, so its error should be known best. The runs of the
-        # base are those of exercise 1, which are not trained again.
+        # Every network is compared with the base, so the base has more seeds. Its runs are those
+        # of exercise 1, so they are not trained again.
         base_seeds=budget.seeds,
         variants=_chosen(study.variants, budget.networks),
     )
 
 
 def colorization_study(budget: Budget, base: RunConfig, best: str) -> Study:
-    """Return exercise 3: colors for gray images by the best network, and ideas on a U-Net.
+    """Return exercise 3: the best network and variants of a U-Net, which color gray images.
 
     Args:
-        budget: Amount that is trained.
-        base: The data, and where to compute.
-        best: Text of the network that exercise 2 found best by validation.
+        budget: Amount of training.
+        base: Configuration with the data and the device.
+        best: Text of the network that had the lowest validation error in exercise 2.
 
     Raises:
         InputError: ``recipes/colorize-ideas.toml`` is missing, or its networks do not fit the
@@ -92,10 +94,10 @@ def colorization_study(budget: Budget, base: RunConfig, best: str) -> Study:
 
 
 def without_other_classes(study: Study, classes: int) -> Study:
-    """Return the study without networks that classify other classes than the images have.
+    """Return a study without the networks whose number of classes is not that of the images.
 
     Args:
-        study: The study.
+        study: Study with all networks.
         classes: Number of classes of the images.
     """
     fitting = (
@@ -112,7 +114,13 @@ def _chosen(variants: Iterable[Variant], labels: tuple[str, ...] | None) -> tupl
 
 
 def _read(recipe: str, base: RunConfig, **options: Any) -> Study:
-    """Read a study. The options given, and the data and device of ``base``, replace the file's."""
+    """Read a study from a recipe.
+
+    Args:
+        recipe: Name of the recipe.
+        base: Configuration with the data and the device, which replace those of the recipe.
+        options: Parameters that replace those of the recipe; ``None`` keeps a parameter.
+    """
     shared = {
         name: value
         for name, value in base.changes().items()
