@@ -3,5 +3,6 @@
 browser ──► server ──► guard (host, origin, size) ──► a view: restore, understand, code, runs
                                                          └──► jobs: work that takes time
 
-Each view is a module with its routes, its templates and no logic that the Python interface lacks.
+Each view is a module with its routes and templates. The Python interface offers all computations
+that a view does.
 """

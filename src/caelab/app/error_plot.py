@@ -1,4 +1,4 @@
-"""The drawing of a run's error by epoch, which grows while it trains."""
+"""Drawing of a run's error by epoch. The page draws it again while the run trains."""
 
 import math
 
@@ -19,7 +19,7 @@ def draw_errors(run: FoundRun) -> Markup:
     """Return an SVG with training and validation error by epoch, on a logarithmic axis.
 
     Args:
-        run: The run; without epochs the drawing is empty text.
+        run: Run to draw. Before its first epoch ends, the result is an empty text.
     """
     rows = [row for row in run.epochs if min(row["train_mse"], row["validation_mse"]) > 0]
     if not rows or run.config is None:

@@ -10,7 +10,7 @@ from caelab.experiments.config import RunConfig
 from caelab.experiments.run_directory import RunDirectory, read_config
 
 DEPTH = 2
-"""Levels of folders that are searched: those of ``caelab lab`` lie one below another."""
+"""Levels of folders that are searched: run directories may be in subfolders, as in ``runs/lab``."""
 
 MOST = 1000
 """Largest number of runs that the page lists."""
@@ -18,16 +18,16 @@ MOST = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class FoundRun:
-    """A run directory and what it says.
+    """A run directory and its content.
 
     Attributes:
-        name: Its path below the folder of runs, which names it in URLs.
-        directory: Its files.
+        name: Path of the run directory relative to the folder of runs, which URLs contain.
+        directory: Paths of the files in the run directory.
         state: ``"finished"``, ``"running"``, ``"interrupted"`` or ``"damaged"``.
-        config: Its configuration; ``None`` if that is damaged.
+        config: Configuration of the run; ``None`` if the run is damaged.
         epochs: Rows of ``epochs.csv``.
-        test_mse: Mean squared error of the test images; ``None`` unless it is finished.
-        problem: What is damaged.
+        test_mse: Mean squared error of the test images; ``None`` unless the run is finished.
+        problem: Error message of a damaged run; otherwise ``None``.
     """
 
     name: str
@@ -45,14 +45,14 @@ class FoundRun:
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds of training that are left, by the last epochs; ``None`` where nobody knows."""
+        """Estimated seconds of training that are left; ``None`` if they are unknown."""
         if self.state != "running" or self.config is None or not self.epochs:
             return None
         epoch = statistics.median(row["seconds"] for row in self.epochs[-3:])
         return epoch * max(0, self.config.epochs - len(self.epochs))
 
     def as_json(self) -> dict[str, object]:
-        """Return what changes while it trains."""
+        """Return the values that change while the run trains."""
         return {
             "name": self.name,
             "state": self.state,
@@ -75,16 +75,16 @@ def find_runs(runs: Path) -> list[FoundRun]:
 
 
 def find_run(runs: Path, name: str) -> FoundRun | None:
-    """Return the run of a name; ``None`` if the folder has no such run.
+    """Return the run with a name; ``None`` if the folder has no such run.
 
-    The name is looked up among those that are there, so that it cannot lead out of the folder.
+    The name must be that of an existing run, so that it cannot lead out of the folder.
     """
     paths = {path.relative_to(runs).as_posix(): path for path in _run_folders(runs, DEPTH)}
     return read_found_run(runs, paths[name]) if name in paths else None
 
 
 def read_found_run(runs: Path, path: Path) -> FoundRun:
-    """Read what a run directory says; damage is part of the answer.
+    """Read a run directory. If it is damaged, the result says so, and there is no error.
 
     Args:
         runs: Folder of runs.
@@ -106,10 +106,10 @@ def read_found_run(runs: Path, path: Path) -> FoundRun:
 
 
 def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
-    """Yield the run directories in a folder; links are not followed, which may lead out of it."""
+    """Yield the run directories in a folder. Links are not followed: they may lead out of it."""
     try:
         inner = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
-    except OSError:  # the folder is not there, or vanishes
+    except OSError:  # the folder does not exist, or was removed just now
         return
     for path in inner:
         if path.name.startswith("."):

@@ -1,4 +1,4 @@
-"""What the server refuses before a view sees it: other hosts, other pages, large bodies."""
+"""Refuse requests that are too large, come from other pages, or address another host."""
 
 from collections.abc import Callable, Collection
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from caelab.errors import printable
 
 BODY_LIMIT = 200 * 2**20
-"""Largest number of bytes of a request: a folder's worth of photographs."""
+"""Largest size of a request in bytes, which is enough for a folder of photographs."""
 
 HEADERS = {
     # Nothing is loaded from elsewhere, and no other page can show this one in a frame.
@@ -30,9 +30,9 @@ HEADERS = {
 class Guard:
     """Middleware that refuses requests which no user of the page has sent.
 
-    A page on another host could send forms to this server through the user's browser, and a name
-    that another host resolves to this machine could read the answers (DNS rebinding). Browsers say
-    in the headers ``Host`` and ``Origin`` which page sends a request.
+    A page of another site could send forms to this server through the user's browser. If the name
+    of that site resolves to this machine, the page could even read the answers (DNS rebinding). The
+    browser's header ``Host`` has the name that was used, and ``Origin`` has the site of the page.
     """
 
     def __init__(
@@ -47,11 +47,12 @@ class Guard:
 
         Args:
             app: Application that gets the requests that are not refused.
-            hosts: Names, with ports, by which the page is reached, such as ``127.0.0.1:7860``.
-                ``*`` allows any.
+            hosts: Names of this server, with ports, that requests may use, such as
+                ``127.0.0.1:7860``. ``*`` allows any name.
             origins: Further origins whose pages may send requests, such as
                 ``https://lab.example.org``.
-            refuse: Function that makes the page of a refusal from request, status and reason.
+            refuse: Function that gets the request, the HTTP status and the reason of a refusal, and
+                returns a page.
         """
         self.app = app
         self.hosts = frozenset(hosts)
@@ -90,8 +91,8 @@ class Guard:
         host = headers.get("host", "")
         if "*" not in self.hosts and host not in self.hosts:
             return 403, (
-                f"this page is not reached by the name {printable(host)!r}. Start it with the name"
-                " that people type (`origins`)."
+                f"this server does not answer to the name {printable(host)!r}. Start it with the"
+                " address that people type in `origins`."
             )
         origin = headers.get("origin")
         reads = scope["method"] in ("GET", "HEAD")

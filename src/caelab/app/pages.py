@@ -1,4 +1,4 @@
-"""Pages from templates."""
+"""Make pages from templates."""
 
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
 
 
 def render_part(template: str, **values: Any) -> Markup:
-    """Return a part of a page, which another template takes as it is.
+    """Return a part of a page, which other templates insert without escaping it again.
 
     Args:
         template: Name of the template's file.

@@ -1,4 +1,4 @@
-"""Trainings that the page starts, stops and resumes: processes that survive the page."""
+"""Start, stop and resume trainings as processes that continue when the server of the page ends."""
 
 import contextlib
 import json
@@ -15,19 +15,19 @@ from caelab.errors import InputError
 from caelab.files import read_json, write_text
 
 RECORD = "app.json"
-"""File in the folder of a record that says which process the page started."""
+"""Name of the file that records which process the page started."""
 
 LOG = "app.log"
-"""File in the folder of a record with what the command printed."""
+"""Name of the file with the output of the process."""
 
 
 def start(arguments: Sequence[str], folder: Path) -> None:
-    """Start a command of caelab in a session of its own, so that it survives the page.
+    """Start a caelab command in its own session, so that it continues when the server ends.
 
     Args:
         arguments: Arguments of ``caelab``.
-        folder: Folder for the record of the process and for its log. It is not the run directory,
-            in which a new run wants no other files.
+        folder: Folder for the record of the process and for its log. It must not be the run
+            directory, because a new run refuses a folder that contains other files.
 
     Raises:
         InputError: The folder cannot be written to, or the process cannot be started.
@@ -45,7 +45,7 @@ def start(arguments: Sequence[str], folder: Path) -> None:
             )
     except OSError as error:
         raise InputError(f"the training cannot be started: {error.strerror}.") from error
-    # Its end must be asked for, or it stays in the system's table as long as the page runs.
+    # If nobody waits for the process, it stays in the system's table after its end, as a zombie.
     threading.Thread(target=process.wait, daemon=True).start()
     record = {"pid": process.pid, "began": _began(process.pid), "arguments": list(arguments)}
     write_text(folder / RECORD, json.dumps(record, indent=2) + "\n")
@@ -63,44 +63,44 @@ def stop(folder: Path) -> None:
         folder: Folder with the record of the process.
 
     Raises:
-        InputError: The page did not start it, or it has ended.
+        InputError: The page did not start the training, or the training has ended.
     """
     process = _process(folder)
     if process is None:
         raise InputError(
-            "no training that was started here runs in this folder. Stop one that was started in a"
-            " terminal there, with Ctrl-C."
+            "this page has started no training here that still runs. If a terminal started it, stop"
+            " it there with Ctrl-C."
         )
-    with contextlib.suppress(ProcessLookupError):  # it ends at this moment
+    with contextlib.suppress(ProcessLookupError):  # it has ended just now
         os.kill(process, signal.SIGINT)
 
 
 def resume(folder: Path) -> None:
-    """Start the recorded command again, which goes on where it was interrupted.
+    """Start the recorded command again. Training resumes where it was interrupted.
 
     Args:
         folder: Folder with the record of the process.
 
     Raises:
-        InputError: The page did not start it, or it runs.
+        InputError: The page did not start the training, or the training is running.
     """
     if is_running(folder):
-        raise InputError("this training runs already.")
+        raise InputError("this training is running already.")
     try:
         arguments = read_json(folder / RECORD)["arguments"]
     except (InputError, KeyError) as error:
         raise InputError(
-            "this training was not started here. Resume it by the command that began it."
+            "this page did not start this training. Resume it with the command that started it."
         ) from error
     start([str(argument) for argument in arguments], folder)
 
 
 def log_of(folder: Path, most: int = 4000) -> str:
-    """Return the end of what a training printed; nothing if the page did not start it.
+    """Return the end of a training's output; an empty text if the page did not start it.
 
     Args:
         folder: Folder with the log.
-        most: Largest number of characters.
+        most: Largest number of bytes.
     """
     try:
         return (folder / LOG).read_bytes()[-most:].decode(errors="replace")
@@ -109,21 +109,21 @@ def log_of(folder: Path, most: int = 4000) -> str:
 
 
 def _process(folder: Path) -> int | None:
-    """Return the number of the folder's process, if it is still the same process."""
+    """Return the ID of the process that a folder records; ``None`` if it has ended."""
     try:
         record = read_json(folder / RECORD)
         pid, began = int(record["pid"]), record["began"]
     except (InputError, KeyError, TypeError, ValueError):
         return None
-    # The system gives the number of a process that has ended to another one.
+    # The system may have given the ID of an ended process to another one, which began later.
     return pid if pid > 0 and began is not None and _began(pid) == began else None
 
 
 def _began(pid: int) -> str | None:
-    """Return when a process began, as the system says it; ``None`` if there is none."""
+    """Return the time when a process began, in the system's format; ``None`` if it has ended."""
     try:
         if platform.system() == "Linux":
-            # The name in parentheses may hold blanks and parentheses itself.
+            # The name of the process, in parentheses, may itself contain spaces and parentheses.
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             return None if fields[0] == "Z" else fields[19]
         asked = ["ps", "-o", "lstart=", "-p", str(pid)]

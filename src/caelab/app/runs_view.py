@@ -1,4 +1,4 @@
-"""The view "Runs": a folder of runs, live while they train; comparison; start and stop."""
+"""The view "Runs": show runs while they train, compare them, start and stop them."""
 
 import json
 import re
@@ -28,7 +28,7 @@ from caelab.networks.presets import PRESETS
 from caelab.report.report import write_report
 
 RECORDS = ".app"
-"""Folder in that of the runs for the records of what the page started."""
+"""Subfolder of the folder of runs, in which the page records the trainings that it starts."""
 
 FIELDS = (
     "network", "data", "epochs", "train_size", "batch_size", "learning_rate", "degradation",
@@ -37,7 +37,7 @@ FIELDS = (
 """Options in the form for a new run, by their short names."""
 
 REPORT_HEADERS = {
-    # A report is one file with its own script and style, which asks for nothing else.
+    # A report is one file with its own script and style. It loads nothing else.
     "content-security-policy": (
         "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline';"
         " img-src data: blob:; base-uri 'none'; frame-ancestors 'none';"
@@ -49,7 +49,7 @@ _MOST_SEEDS = 20
 
 
 def _record(runs: Path, name: str) -> Path:
-    """Return the folder of the record of a run; its name may be that of a subfolder."""
+    """Return the folder for the record of a run. The run's name may contain slashes."""
     return runs / RECORDS / name.replace("/", "--")
 
 
@@ -84,7 +84,7 @@ def _show(request: Request) -> Response:
 
 
 def _results(run: FoundRun) -> list[dict[str, Any]]:
-    """Return the test errors of a finished run and of its baselines; none if they are damaged."""
+    """Return the test errors of a finished run and its baselines; an empty list for other runs."""
     if run.state != "finished":
         return []
     try:
@@ -111,7 +111,7 @@ def _compare(request: Request) -> Response:
     names = request.query_params.getlist("run")
     found = [find_run(request.app.state.runs, name) for name in names]
     if None in found or len(set(names)) < 2:
-        raise InputError("choose two finished runs or more of the list.")
+        raise InputError("choose at least two finished runs in the list.")
     named: dict[str, Any] = {run.name: run.directory.path for run in found if run is not None}
     compared = compare(**named)
     return render(request, "compare.html.j2", means=compared.means, pairs=compared.pairs)
@@ -125,12 +125,12 @@ async def _start(request: Request) -> Response:
 
 
 def start_training(runs: Path, values: Mapping[str, str]) -> str:
-    """Start a run, or a study where several networks or seeds are given.
+    """Start a run; or a study, if there are several networks or seeds.
 
     Args:
-        runs: Folder for the run.
-        values: Texts of the form: options of a run by their short names; ``network`` may have
-            several lines, a network each, and ``seeds`` a number of seeds.
+        runs: Folder of run directories.
+        values: Texts of the form, by the short names of a run's options. ``network`` may have
+            several lines with a network each. ``seeds`` is the number of seeds.
 
     Returns:
         URL of the page that shows the training.
@@ -142,7 +142,7 @@ def start_training(runs: Path, values: Mapping[str, str]) -> str:
     networks = [line.strip() for line in str(options.pop("network", "")).splitlines()]
     networks = [line for line in networks if line] or ["reference"]
     for network in networks:
-        # What is wrong is said in the page, not in the log of a process.
+        # A wrong value must be an error in the page, not only in the log of a process.
         make_config(nest({**options, "network": network}))
     seeds = _value(values.get("seeds") or "1")
     if not isinstance(seeds, int) or not 1 <= seeds <= _MOST_SEEDS:
@@ -166,7 +166,7 @@ def start_training(runs: Path, values: Mapping[str, str]) -> str:
 
 
 def _value(text: str) -> Any:
-    """Return a number for a text that is one, as the configuration is strict about types."""
+    """Convert a text to a number if it is one, because the configuration does not convert texts."""
     for kind in (int, float):
         try:
             return kind(text)
@@ -184,8 +184,8 @@ def _slug(network: str) -> str:
 
 
 def _study_text(name: str, networks: list[str], options: Mapping[str, Any]) -> str:
-    """Return the file of a study of several networks, in TOML."""
-    # A JSON text, number or name is one in TOML, too.
+    """Return the TOML text of a study of several networks."""
+    # Texts and numbers are written in TOML as in JSON.
     lines = ["[study]", f"name = {json.dumps(name)}", "", "[base]"]
     lines.append(f"network = {json.dumps(networks[0])}")
     lines += [
@@ -200,7 +200,7 @@ def _started(request: Request) -> Response:
     runs, name = request.app.state.runs, request.path_params["name"]
     known = {path.name for path in (runs / RECORDS).glob("*") if path.is_dir()}
     if name not in known:
-        raise HTTPException(404, "nothing of this name was started here.")
+        raise HTTPException(404, "no training with this name was started here.")
     record = _record(runs, name)
     return render(
         request, "started.html.j2", name=name, log=processes.log_of(record),
@@ -221,7 +221,7 @@ def _act(request: Request, action: Any) -> Response:
     runs, name = request.app.state.runs, request.path_params["name"]
     known = {path.name for path in (runs / RECORDS).glob("*") if path.is_dir()}
     if name not in known:
-        raise HTTPException(404, "nothing of this name was started here.")
+        raise HTTPException(404, "no training with this name was started here.")
     action(_record(runs, name))
     return RedirectResponse(f"/runs/started/{name}", status_code=303)
 
@@ -233,7 +233,7 @@ async def _make_report(request: Request) -> Response:
     found = [await run_in_threadpool(find_run, request.app.state.runs, name) for name in names]
     paths = [run.directory.path for run in found if run is not None and run.state == "finished"]
     if not paths:
-        raise InputError("choose finished runs of the list for a report.")
+        raise InputError("choose finished runs in the list for a report.")
     job = jobs.new("Report", 1)
     jobs.start(job, partial(_report, paths), large=True)
     return RedirectResponse(f"/runs/report/{job.name}", status_code=303)
