@@ -298,6 +298,19 @@ def test_too_many_broken_pictures(tmp_path: Path) -> None:
         load_images(tmp_path)
 
 
+def test_pictures_of_other_formats_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a.heic", "b.HEIC", "c.dng", "notes.txt"):
+        (tmp_path / name).write_bytes(b"any")
+    with pytest.raises(InputError, match=r"1 \.dng, 2 \.heic"):
+        load_images(tmp_path)
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "d.png")
+    assert len(load_images(tmp_path).images) == 1
+    assert "1 .dng, 2 .heic" in caplog.text
+    assert "txt" not in caplog.text
+
+
 def test_no_pictures(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing to see")
     with pytest.raises(InputError, match="holds neither pictures"):

@@ -1,6 +1,7 @@
 """Read pictures from a folder or from memory, as images of one size."""
 
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -38,6 +39,12 @@ SUFFIXES = frozenset(
     ]
 )
 
+OTHER_SUFFIXES = frozenset(
+    [".arw", ".avif", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jxl", ".nef", ".psd", ".svg"]
+)
+"""Suffixes of pictures that are not read. A note counts these files, because a user expects them to
+be in the data; other files of a folder, such as texts, are left out without a note."""
+
 PIXEL_LIMIT = 100_000_000
 """Largest number of pixels of a picture; a file of a few kilobytes can claim any number."""
 
@@ -58,7 +65,7 @@ def read_folder(folder: Path, *, size: Sides, channels: int = 3) -> ImageSet:
     classes if a picture is in no subfolder, or if there is only one subfolder. If all subfolders
     have names in ``PARTS``, such as ``train`` and ``test``, they are the parts of the data, and
     their own subfolders are the classes. Pictures that cannot be read are left out, and
-    ``source.note`` says how many.
+    ``source.note`` says how many, and how many files have one of the ``OTHER_SUFFIXES``.
 
     Args:
         folder: Folder of pictures.
@@ -69,11 +76,13 @@ def read_folder(folder: Path, *, size: Sides, channels: int = 3) -> ImageSet:
         InputError: There is no picture, more than a tenth of the pictures are broken, or the images
             do not fit into the memory for inputs.
     """
-    paths = list(find_files(folder, suffixes=SUFFIXES))
+    found = list(find_files(folder, suffixes=SUFFIXES | OTHER_SUFFIXES))
+    paths = [path for path in found if path.suffix.lower() in SUFFIXES]
+    skipped = _skipped_note(found)
     if not paths:
         raise InputError(
             f"{folder} holds neither pictures ({', '.join(sorted(SUFFIXES))}) nor a known data set."
-            " Name another folder."
+            f" {f'{skipped}.' if skipped else 'Name another folder.'}"
         )
     names = [str(path.relative_to(folder)) for path in paths]
     images, good, note = read_pictures(
@@ -81,7 +90,20 @@ def read_folder(folder: Path, *, size: Sides, channels: int = 3) -> ImageSet:
     )
     part, inside = _parts([paths[index].relative_to(folder).parts[:-1] for index in good])
     classes, labels = _classes(inside)
+    note = ". ".join(filter(None, (note, skipped)))
     return make_set(images, labels, classes, part, name="folder", where=str(folder), note=note)
+
+
+def _skipped_note(files: Iterable[Path]) -> str:
+    """Return a note that counts the files with one of the ``OTHER_SUFFIXES``, or ``""``."""
+    counts = Counter(path.suffix.lower() for path in files)
+    kinds = [f"{counts[suffix]:,} {suffix}" for suffix in sorted(OTHER_SUFFIXES & counts.keys())]
+    if not kinds:
+        return ""
+    return (
+        f"training does not read these pictures: {', '.join(kinds)}. Convert them to PNG or JPEG"
+        " to use them"
+    )
 
 
 def read_pictures(
