@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from caelab.color import luminance
 from caelab.data.image_set import FREE, TEST, TRAIN, VALIDATION, ImageSet, Source, fingerprint
+from caelab.data.mapped_file import chunks
 from caelab.errors import InputError
 from caelab.memory import max_memory
 
@@ -181,13 +182,15 @@ def require_memory(count: int, channels: int, height: int, width: int, *, where:
     if count * channels * height * width > (limit := memory_limit()):
         raise InputError(
             f"{where}: {count} images of {height}×{width} pixels take over {limit / 2**30:.2g} GiB."
-            " Choose a smaller size, or fewer images, or raise `max_memory`."
+            " Choose a smaller size, or fewer images, or raise `max_memory`; or write an image"
+            " cache (see `caelab data`), whose images stay on the disk."
         )
 
 
 def to_gray(images: ImageSet) -> ImageSet:
     """Convert RGB images to gray images with one channel, their BT.601 luma."""
     pixels = images.images
+    require_memory(len(pixels), 1, *pixels.shape[2:], where=images.source.where)
     gray = np.empty((len(pixels), 1, *pixels.shape[2:]), np.uint8)
     for rows in _chunks(len(pixels)):
         gray[rows] = np.rint(luminance(pixels[rows].astype(np.float32)))
@@ -198,8 +201,7 @@ def to_gray(images: ImageSet) -> ImageSet:
 def all_gray(images: ImageSet) -> bool:
     """Return whether all channels of each image are equal."""
     # `all` stops at the first chunk that has a colored image.
-    parts = (images.images[rows] for rows in _chunks(len(images.images)))
-    return all((part == part[:, :1]).all() for part in parts)
+    return all((part == part[:, :1]).all() for part in chunks(images.images))
 
 
 def find_arrays(path: Path) -> Path | None:

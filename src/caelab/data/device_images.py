@@ -1,22 +1,31 @@
 """Keep images as bytes in the memory of the device, and make batches of them by one indexing."""
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
+
+from caelab.data.mapped_file import FileRows, mapped_file
 
 
 class DeviceImages:
     """A part of a data set on a device, ``uint8`` with the channels last.
 
     Bytes take a quarter of the memory of float32. With the channels last in memory, convolutions
-    are fastest.
+    are fastest. :class:`FileImages` are images of the same use that stay on the disk.
 
     Args:
         flat: Pixels of each image, ``uint8 (N, H·W·C)``.
         rows: Indices of the images in the data set, ``int64 (N,)``.
         shape: Shape of an image, ``(C, H, W)``.
         labels: Classes of the images, ``int64 (N,)`` on the same device, or ``None``.
+
+    Attributes:
+        in_file: Whether the CPU reads each batch from a file.
     """
+
+    in_file = False
 
     def __init__(
         self,
@@ -36,7 +45,9 @@ class DeviceImages:
         device: torch.device,
         labels: np.ndarray | None = None,
     ) -> "DeviceImages":
-        """Copy some images of a data set to a device.
+        """Copy some images of a data set to a device, or leave them in their file.
+
+        The images of an image cache stay in its file, and batches are read when they are needed.
 
         Args:
             images: All images, ``uint8 (M, C, H, W)``.
@@ -50,6 +61,12 @@ class DeviceImages:
         (3, (3, 4, 4), tensor(1.))
         """
         channels, height, width = images.shape[1:]
+        classes = None
+        if labels is not None:
+            classes = torch.from_numpy(labels[rows].astype(np.int64)).to(device)
+        if (file := mapped_file(images)) is not None:
+            opened = FileRows(file, channels * height * width)
+            return FileImages(opened, rows, (channels, height, width), classes, device)
         stored = np.empty((len(rows), height, width, channels), np.uint8)
         # NumPy copies single planes five times as fast as it transposes whole images. A group of
         # 512 images stays in the cache until all its planes are copied.
@@ -58,9 +75,6 @@ class DeviceImages:
             for channel in range(channels):
                 stored[start : start + 512, ..., channel] = chosen[:, channel]
         flat = torch.from_numpy(stored.reshape(len(rows), channels * height * width))
-        classes = None
-        if labels is not None:
-            classes = torch.from_numpy(labels[rows].astype(np.int64)).to(device)
         return cls(flat.to(device), rows, (channels, height, width), classes)
 
     def at(self, indices: np.ndarray) -> "DeviceImages":
@@ -77,6 +91,28 @@ class DeviceImages:
         """Device whose memory holds the bytes."""
         return self.flat.device
 
+    def located(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a tensor of pixels, and where the chosen images are in it.
+
+        Args:
+            chosen: Indices of N images within this part, ``int64 (N,)`` on the same device.
+
+        Returns:
+            Pixels ``uint8 (M, H·W·C)``, and indices of its rows, ``int64 (N,)``. Nothing is copied
+            if the images are in memory.
+        """
+        return self.flat, chosen
+
+    def pixels(self, chosen: Tensor | slice) -> Tensor:
+        """Return the bytes of some images, ``uint8 (N, H·W·C)``.
+
+        Args:
+            chosen: Indices of images within this part, ``int64 (N,)`` on the same device, or a
+                slice.
+        """
+        # A slice copies no bytes; `index_select` copies each row as a whole.
+        return self.flat[chosen] if isinstance(chosen, slice) else self.flat.index_select(0, chosen)
+
     def batch(self, chosen: Tensor | slice) -> Tensor:
         """Return a batch of images, ``float32 (N, C, H, W)`` in [0, 1], channels last in memory.
 
@@ -85,11 +121,51 @@ class DeviceImages:
                 slice.
         """
         channels, height, width = self.shape
-        # A slice copies no bytes; `index_select` copies each row as a whole.
-        rows = self.flat[chosen] if isinstance(chosen, slice) else self.flat.index_select(0, chosen)
-        unit = rows.to(torch.float32).div_(255)
+        unit = self.pixels(chosen).to(torch.float32).div_(255)
         return unit.view(-1, height, width, channels).permute(0, 3, 1, 2)
 
     def batches(self, size: int) -> list[slice]:
         """Return slices that cover this part in order; all but the last hold ``size`` images."""
         return [slice(start, min(start + size, len(self))) for start in range(0, len(self), size)]
+
+
+class FileImages(DeviceImages):
+    """A part of a data set that stays in a file; batches are read when they are needed.
+
+    Args:
+        file: Rows of the file, one for each image of the data set.
+        rows: Indices of this part's images in the file, ``int64 (N,)``.
+        shape: Shape of an image, ``(C, H, W)``.
+        labels: Classes of the images, ``int64 (N,)`` on the device, or ``None``.
+        device: Device to which batches are copied.
+    """
+
+    in_file = True
+
+    def __init__(
+        self,
+        file: FileRows,
+        rows: np.ndarray,
+        shape: tuple[int, int, int],
+        labels: Tensor | None,
+        device: torch.device,
+    ) -> None:
+        empty = torch.empty(0, math.prod(shape), dtype=torch.uint8, device=device)
+        super().__init__(empty, rows, shape, labels)
+        self._file = file
+
+    def at(self, indices: np.ndarray) -> "DeviceImages":
+        """Return some images of this part by their indices within it, ``int64 (K,)``."""
+        labels = self.labels
+        if labels is not None:
+            labels = labels[torch.from_numpy(indices).to(self.device)]
+        return FileImages(self._file, self.rows[indices], self.shape, labels, self.device)
+
+    def located(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the bytes of the chosen images alone, and their positions in order."""
+        return self.pixels(chosen), torch.arange(len(chosen), device=self.device)
+
+    def pixels(self, chosen: Tensor | slice) -> Tensor:
+        """Read the bytes of some images, ``uint8 (N, H·W·C)``, and copy them to the device."""
+        rows = self.rows[chosen if isinstance(chosen, slice) else chosen.cpu().numpy()]
+        return torch.from_numpy(self._file.read(rows)).to(self.device)

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from caelab.data.arrays import PARTS, make_set, require_memory
+from caelab.data.arrays import PARTS, make_set
 from caelab.data.image_set import FREE, ImageSet
+from caelab.data.pixel_store import MemoryStore, PixelStore, identify_files
 from caelab.errors import InputError
 from caelab.files import find_files
 from caelab.progress import progress
@@ -58,7 +59,9 @@ Sides = tuple[int, int]
 """Height and width in pixels."""
 
 
-def read_folder(folder: Path, *, size: Sides, channels: int = 3) -> ImageSet:
+def read_folder(
+    folder: Path, *, size: Sides, channels: int = 3, store: PixelStore | None = None
+) -> ImageSet:
     """Read every picture in ``folder`` and its subfolders, cropped at the center and resized.
 
     A picture's class is the name of the subfolder of ``folder`` that contains it. There are no
@@ -71,6 +74,7 @@ def read_folder(folder: Path, *, size: Sides, channels: int = 3) -> ImageSet:
         folder: Folder of pictures.
         size: Height and width of the images, in pixels.
         channels: 3 for RGB, 1 for gray.
+        store: Where the images are kept; by default in memory.
 
     Raises:
         InputError: There is no picture, more than a tenth of the pictures are broken, or the images
@@ -86,7 +90,7 @@ def read_folder(folder: Path, *, size: Sides, channels: int = 3) -> ImageSet:
         )
     names = [str(path.relative_to(folder)) for path in paths]
     images, good, note = read_pictures(
-        paths, names, size=size, channels=channels, where=str(folder)
+        paths, names, paths, size=size, channels=channels, where=str(folder), store=store
     )
     part, inside = _parts([paths[index].relative_to(folder).parts[:-1] for index in good])
     classes, labels = _classes(inside)
@@ -109,19 +113,24 @@ def _skipped_note(files: Iterable[Path]) -> str:
 def read_pictures(
     pictures: Iterable[Path | IO[bytes] | Image.Image],
     names: Sequence[str],
+    files: Iterable[Path],
     *,
     size: Sides,
     channels: int,
     where: str,
+    store: PixelStore | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], str]:
     """Read pictures as images of one size; leave out pictures that cannot be read.
 
     Args:
         pictures: Paths, opened files, or pictures of Pillow. Only a few are taken at a time.
         names: Names of all pictures, for messages.
+        files: Files that hold the pictures. A store recognizes the pictures by them.
         size: Height and width of the images, in pixels.
         channels: 3 for RGB, 1 for gray.
         where: Where the pictures come from, for messages.
+        store: Where the images are kept; by default in memory. Pictures that it has taken already
+            are not decoded again.
 
     Returns:
         Images ``uint8 (N, C, H, W)``; the index of each image's picture, ``int64 (N,)``; and a note
@@ -133,24 +142,23 @@ def read_pictures(
     """
     if channels not in (1, 3):
         raise InputError(f"`data.channels` {channels}: pictures are read as 3 channels, or 1.")
-    # Refuses too many pictures before the first one is decoded.
-    require_memory(len(names), channels, *size, where=where)
-    images = np.empty((len(names), channels, *size), np.uint8)
-    whole = np.zeros(len(names), np.bool_)
+    store = store or MemoryStore()
+    # Too many pictures are refused before the first one is decoded.
+    broken = store.begin(len(names), (channels, *size), lambda: identify_files(files), where)
+    begun = store.taken
 
-    def read(numbered: tuple[int, Path | IO[bytes] | Image.Image]) -> None:
-        index, picture = numbered
+    def read(picture: Path | IO[bytes] | Image.Image) -> NDArray[np.uint8] | None:
         try:
-            images[index] = read_picture(picture, size=size, channels=channels)
-            whole[index] = True
+            return read_picture(picture, size=size, channels=channels)
         except Exception as error:  # Pillow raises errors of any type for broken files
             if _is_our_fault(error):
                 raise
+            return None
 
-    remaining = enumerate(pictures)
+    remaining = islice(pictures, begun, None)
     with (
         warnings.catch_warnings(),
-        progress("reading pictures", len(names)) as advance,
+        progress("reading pictures", len(names) - begun) as advance,
         # Pillow decodes without Python's global lock, so threads help.
         ThreadPoolExecutor(2) as pool,
     ):
@@ -158,41 +166,41 @@ def read_pictures(
         warnings.simplefilter("ignore")
         # `map` takes all its pictures at once, and they may not fit into memory. So it gets groups.
         while some := list(islice(remaining, _AT_ONCE)):
-            for _ in pool.map(read, some):
+            group = []
+            for image in pool.map(read, some):
+                group.append(image)
                 advance(1)
-    good = np.flatnonzero(whole)
-    return (images, good, "") if whole.all() else _leave_out(images, whole, names, where)
+            first = store.taken
+            missing = [first + index for index, image in enumerate(group) if image is None]
+            whole = [image for image in group if image is not None]
+            store.append(np.array(whole, np.uint8).reshape(-1, channels, *size), missing)
+            broken += missing
+    good = np.delete(np.arange(len(names)), broken)
+    return store.images(), good, _broken_note([names[index] for index in broken], len(names), where)
 
 
-def _leave_out(
-    images: NDArray[np.uint8], whole: NDArray[np.bool_], names: Sequence[str], where: str
-) -> tuple[NDArray[np.uint8], NDArray[np.int64], str]:
-    """Return the result of :func:`read_pictures` when some pictures could not be read.
+def _broken_note(broken: Sequence[str], count: int, where: str) -> str:
+    """Return a note about pictures that could not be read, or ``""``.
 
     Args:
-        images: An image for each picture, ``uint8 (N, C, H, W)``; it is overwritten.
-        whole: For each picture, whether it could be read, ``bool (N,)``.
-        names: Names of the pictures.
-        where: Where the pictures come from, for messages.
+        broken: Names of these pictures.
+        count: Number of all pictures.
+        where: Where the pictures come from.
 
     Raises:
         InputError: More than a tenth of the pictures are broken.
     """
-    good = np.flatnonzero(whole)
-    broken = [names[index] for index in np.flatnonzero(~whole).tolist()]
+    if not broken:
+        return ""
     listed = ", ".join(broken[:3]) + (", …" if len(broken) > 3 else "")
-    if len(broken) > BROKEN_SHARE * len(names):
+    if len(broken) > BROKEN_SHARE * count:
         raise InputError(
-            f"{where}: {len(broken)} of {len(names)} pictures cannot be read ({listed}). Remove"
-            " them."
+            f"{where}: {len(broken)} of {count} pictures cannot be read ({listed}). Remove them."
         )
-    for index, old in enumerate(good):  # in place, because a copy might not fit into memory
-        images[index] = images[old]
-    note = (
-        f"{len(broken)} of {len(names)} pictures in {where} could not be read and were left out"
+    return (
+        f"{len(broken)} of {count} pictures in {where} could not be read and were left out"
         f" ({listed})"
     )
-    return images[: len(good)], good, note
 
 
 def _is_our_fault(error: Exception) -> bool:

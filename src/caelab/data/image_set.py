@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from caelab.data.mapped_file import chunks
+
 TRAIN, VALIDATION, TEST, FREE = 0, 1, 2, -1
 """Values of ``ImageSet.part``; images with ``FREE`` may come into any part."""
 
@@ -76,7 +78,8 @@ def fingerprint(
     """
     # The same bytes in another shape are other images, so the digest includes the shape.
     digest = hashlib.sha256(repr(images.shape).encode())
-    digest.update(np.ascontiguousarray(images).data)
+    for chunk in chunks(images):
+        digest.update(np.ascontiguousarray(chunk).data)
     if labels is not None:
         # Little-endian bytes on every machine, so that the digest is the same everywhere.
         digest.update(labels.astype("<i8").data)

@@ -14,8 +14,10 @@ from caelab.data.cifar100 import find_cifar100, read_cifar100
 from caelab.data.download import ARCHIVE, UnreachableError, download_cifar10
 from caelab.data.folder import Sides, read_folder
 from caelab.data.idx import find_idx, read_idx
+from caelab.data.image_cache import find_cache, read_cache
 from caelab.data.image_set import TEST, ImageSet
 from caelab.data.parquet import find_parquet, read_parquet
+from caelab.data.pixel_store import PixelStore
 from caelab.errors import InputError
 from caelab.files import cache_folder
 
@@ -25,6 +27,7 @@ PICTURE_SIDE = 32
 """Side in pixels to which pictures are resized by default."""
 
 LAYOUTS: tuple[tuple[Callable[[Path], Path | None], Callable[[Path], ImageSet]], ...] = (
+    (find_cache, read_cache),
     (find_cifar100, read_cifar100),
     (find_cifar10, read_cifar10),
     (find_idx, read_idx),
@@ -43,7 +46,11 @@ _log = logging.getLogger(__name__)
 
 
 def load_images(
-    data: str | Path = "auto", *, size: int | Sides | None = None, channels: int | None = None
+    data: str | Path = "auto",
+    *,
+    size: int | Sides | None = None,
+    channels: int | None = None,
+    store: PixelStore | None = None,
 ) -> ImageSet:
     """Load images, and log as warnings what the user should know about them.
 
@@ -51,7 +58,7 @@ def load_images(
         data: One of these sources:
 
             - a path: a folder of pictures, a file of arrays, a data set in one of the ``LAYOUTS``
-              or in Parquet files, or a folder that contains a data set;
+              (such as an image cache) or in Parquet files, or a folder that contains a data set;
             - ``"cifar10"``: CIFAR-10 on this machine, or else downloaded;
             - ``"photos"``: the built-in photos;
             - ``"auto"``: the source in the environment variable ``CAELAB_DATA``. If the variable is
@@ -61,6 +68,7 @@ def load_images(
             it, by default to 32. Images of other sources must have this size already.
         channels: Channels of the images. Pictures are converted to 3 (the default) or 1. RGB images
             of other sources can be converted to 1; otherwise they must have this number already.
+        store: Where the images of pictures are kept; by default in memory.
 
     Raises:
         InputError: There is no such source, the data are damaged, or size or channels do not fit.
@@ -74,7 +82,7 @@ def load_images(
         images = _load_cifar10(sides, or_photos=chosen == "auto")
     else:
         origin = "" if chosen is data else f" (which {DATA_VARIABLE} names)"
-        images = _load_path(chosen, sides, channels, origin)
+        images = _load_path(chosen, sides, channels, origin, store)
     images = fit(images, sides, channels)
     if images.source.note:
         _log.warning("%s", images.source.note)
@@ -154,7 +162,11 @@ def _load_cifar10(sides: Sides | None, *, or_photos: bool) -> ImageSet:
 
 
 def _load_path(
-    named: str | Path, sides: Sides | None, channels: int | None, origin: str
+    named: str | Path,
+    sides: Sides | None,
+    channels: int | None,
+    origin: str,
+    store: PixelStore | None,
 ) -> ImageSet:
     """Load the images at a path.
 
@@ -163,6 +175,7 @@ def _load_path(
         sides: Height and width of pictures in pixels; 32×32 by default.
         channels: Channels of pictures; 3 by default.
         origin: Words after the path in messages, which say where the path comes from.
+        store: Where the images of pictures are kept; ``None`` for memory.
 
     Raises:
         InputError: There is no file or folder at the path, or it has no images or is damaged.
@@ -181,13 +194,13 @@ def _load_path(
                 return read(found)
     size = sides or (PICTURE_SIDE, PICTURE_SIDE)
     if found := find_parquet(path):
-        return read_parquet(found, size=size, channels=channels or 3)
+        return read_parquet(found, size=size, channels=channels or 3, store=store)
     if not path.is_dir():
         raise InputError(
             f"{path} is neither a folder nor a file of images: .npy, .npz, .parquet, MNIST's, or a"
             " .tar.gz of CIFAR. Name one of these."
         )
-    return read_folder(path, size=size, channels=channels or 3)
+    return read_folder(path, size=size, channels=channels or 3, store=store)
 
 
 def _places(path: Path) -> Iterator[Path]:

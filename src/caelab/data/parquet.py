@@ -12,6 +12,7 @@ import numpy as np
 from caelab.data.arrays import PARTS, make_set, number_classes
 from caelab.data.folder import Sides, read_pictures
 from caelab.data.image_set import FREE, ImageSet
+from caelab.data.pixel_store import PixelStore
 from caelab.errors import InputError, missing_extra
 
 LABELS = ("label", "labels", "fine_label", "class", "target")
@@ -23,7 +24,9 @@ def find_parquet(path: Path) -> Path | None:
     return path if _files(path) else None
 
 
-def read_parquet(path: Path, *, size: Sides, channels: int = 3) -> ImageSet:
+def read_parquet(
+    path: Path, *, size: Sides, channels: int = 3, store: PixelStore | None = None
+) -> ImageSet:
     """Read the pictures of Parquet files, cropped at the center and resized, and their classes.
 
     The pictures are the first column whose type is bytes or ``{bytes, path}``; the path is never
@@ -33,6 +36,7 @@ def read_parquet(path: Path, *, size: Sides, channels: int = 3) -> ImageSet:
         path: A Parquet file, or a folder with Parquet files in it or in its folder ``data``.
         size: Height and width of the images, in pixels.
         channels: 3 for RGB, 1 for gray.
+        store: Where the images are kept; by default in memory.
 
     Raises:
         InputError: pyarrow is not installed, no column has pictures, or a file is damaged.
@@ -63,7 +67,13 @@ def read_parquet(path: Path, *, size: Sides, channels: int = 3) -> ImageSet:
 
         names = [f"row {row}" for row in range(sum(counts))]
         images, good, note = read_pictures(
-            pictures(), names, size=size, channels=channels, where=str(path)
+            pictures(),
+            names,
+            list(files),
+            size=size,
+            channels=channels,
+            where=str(path),
+            store=store,
         )
     except InputError:
         raise

@@ -1,6 +1,7 @@
 """Summarize a data set: counts, statistics of channels, duplicates, and a sheet of some images."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -10,13 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caelab.data.image_set import ImageSet, Source, evenly_spaced
+from caelab.data.mapped_file import chunks
 from caelab.data.split import Split
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_CHUNK = 2000
-"""Number of images whose squares are in memory at a time."""
 
 _COLUMNS, _MAX_CLASSES = 12, 30
 """Largest number of images in a row of the contact sheet, and of classes on it."""
@@ -97,7 +96,11 @@ def summarize(images: ImageSet, split: Split) -> Summary:
         class_counts[name] = {part: int(members[rows].sum()) for part, rows in parts.items()}
     # Digests of images need less memory than the images, and two different images practically never
     # have the same one.
-    digests = [hashlib.blake2b(image.data, digest_size=16).digest() for image in images.images]
+    digests = [
+        hashlib.blake2b(image.data, digest_size=16).digest()
+        for chunk in chunks(images.images)
+        for image in np.ascontiguousarray(chunk)
+    ]
     duplicates = {
         f"{first}–{second}": sum(digests[index] in known for index in parts[second])
         for first, second in combinations(parts, 2)
@@ -106,36 +109,35 @@ def summarize(images: ImageSet, split: Split) -> Summary:
     official_train = None
     if images.official_test is not None:
         indices = np.flatnonzero(~images.official_test)
-        official_train = channel_statistics(images.images, indices)
+        official_train = channel_statistics(chunks(images.images, indices))
     height, width = images.images.shape[2:]
     return Summary(
         source=images.source,
         size=(height, width),
         counts={part: len(indices) for part, indices in parts.items()},
         class_counts=class_counts,
-        train=channel_statistics(images.images, split.train),
+        train=channel_statistics(chunks(images.images, split.train)),
         official_train=official_train,
         duplicates=duplicates,
     )
 
 
-def channel_statistics(images: NDArray[np.uint8], indices: NDArray[np.int64]) -> ChannelStatistics:
+def channel_statistics(images: Iterable[NDArray[np.uint8]]) -> ChannelStatistics:
     """Return mean and standard deviation of each channel over some images.
 
     The sums are of integers, so that the result does not depend on the order of the images.
 
     Args:
-        images: ``uint8 (N, C, H, W)``.
-        indices: Indices of the images to measure, ``int64 (M,)``.
+        images: Chunks of images, ``uint8 (K, C, H, W)``, at least one. A chunk should have at most
+            a few thousand images, because their squares take twice their memory.
     """
-    sums = np.zeros((2, images.shape[1]), np.int64)
-    for start in range(0, len(indices), _CHUNK):
-        # The squares take twice the memory of the images, so they are made chunk by chunk.
-        chunk = images[indices[start : start + _CHUNK]]
+    count = 0
+    sums: NDArray[np.int64] | int = 0
+    for chunk in images:
         powers = (chunk, np.square(chunk, dtype=np.uint16))
-        sums += [values.sum(axis=(0, 2, 3), dtype=np.int64) for values in powers]
-    count = len(indices) * images.shape[2] * images.shape[3]
-    totals = sums.T.tolist()  # Python's integers do not overflow when they are multiplied
+        sums += np.array([values.sum(axis=(0, 2, 3), dtype=np.int64) for values in powers])
+        count += len(chunk) * chunk.shape[2] * chunk.shape[3]
+    totals = np.transpose(sums).tolist()  # Python's integers do not overflow when multiplied
     return ChannelStatistics(
         mean=tuple(total / (255 * count) for total, _ in totals),
         std=tuple((count * square - total**2) ** 0.5 / (255 * count) for total, square in totals),

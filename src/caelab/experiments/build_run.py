@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 from torch.optim.swa_utils import AveragedModel
 
@@ -66,8 +65,10 @@ def make_card(
 def _clean_statistics(pixels: DeviceImages) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return the mean and standard deviation of each channel; a deviation of 0 becomes 1."""
     channels, height, width = pixels.shape
-    images = pixels.flat.view(-1, height, width, channels).permute(0, 3, 1, 2).cpu().numpy()
-    statistics = channel_statistics(images, np.arange(len(images)))
+    statistics = channel_statistics(
+        pixels.pixels(chosen).view(-1, height, width, channels).permute(0, 3, 1, 2).cpu().numpy()
+        for chosen in pixels.batches(1024)
+    )
     return statistics.mean, statistics.divisors
 
 

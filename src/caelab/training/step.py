@@ -71,8 +71,8 @@ class BatchGradient:
         shares: Number of shares into which a batch is divided.
         recordable: True if every batch takes the same operations, and the CPU computes none of
             their inputs. It is false with dropout, because the CPU draws the masks; with JPEG,
-            because the CPU computes it; and with the color difference, because each step uses
-            other pixels.
+            because the CPU computes it; with the color difference, because each step uses other
+            pixels; and with images in a file, because the CPU reads them.
     """
 
     def __init__(
@@ -92,7 +92,8 @@ class BatchGradient:
         # A CUDA graph repeats the same operations on the same memory. Numbers that the CPU computes
         # for each batch would keep their values from the recorded batch.
         self.recordable = not (
-            config.loss.color_loss_weight
+            images.in_file
+            or config.loss.color_loss_weight
             or config.degradation.on_host
             or any(isinstance(part, Dropout) and part.probability for part in model.modules())
         )
@@ -153,7 +154,7 @@ class BatchGradient:
         """Return a share's loss terms, and the gradient of their sum for each parameter."""
         config, target = self._config, self._model.target
         if self._one_call and self._compiled is not None:
-            error, gradients = self._compiled.mse_gradient(self._images.flat, chosen)
+            error, gradients = self._compiled.mse_gradient(*self._images.located(chosen))
             return {"mse": torch.tensor(error)}, gradients
         clean = augment(self._images.batch(chosen), keys, config.augmentation)
         inputs = degrade(clean, config.degradation, keys)
