@@ -1,6 +1,6 @@
-"""A layer of one's own: ``blurpool`` blurs before it subsamples, so that shifts matter less.
+"""A layer as a plug-in: ``blurpool`` blurs before it subsamples, so that shifts matter less.
 
-Zhang 2019, "Making convolutional networks shift-invariant again", arXiv 1904.11486. To try it:
+See Zhang 2019, "Making convolutional networks shift-invariant again", arXiv 1904.11486. To try it:
 
     CAELAB_PLUGINS=examples/blurpool.py caelab describe 'conv8 blurpool conv16 | up conv3'
 """
@@ -15,7 +15,7 @@ from caelab.networks.layers.base import MisfitError, Number, ReceptiveField, Sha
 
 @caelab.register
 class BlurPool(caelab.LayerKind):
-    """Binomial blur, 3×3, and every S-th pixel of it."""
+    """A binomial blur of 3×3 pixels, of which every S-th pixel is kept."""
 
     name = "blurpool"
     help = "blurs by [1 2 1]/4 and takes every second pixel, or every S-th"
@@ -29,16 +29,16 @@ class BlurPool(caelab.LayerKind):
         return channels, -(-height // self.number), -(-width // self.number)
 
     def multiply_accumulates(self, shape: Shape) -> int:
-        """Return those of the 3×3 blur at every output pixel."""
+        """Return nine per channel and output pixel, for the 3×3 blur."""
         channels, height, width = self.shape(shape)
         return 9 * channels * height * width
 
     def receptive_field(self, field: ReceptiveField) -> ReceptiveField:
-        """Return the field after windows of three pixels."""
+        """Return the receptive field after windows of three pixels with a step of S."""
         return field.windows(3, self.number, padding=1)
 
     def module(self, shape: Shape) -> nn.Module:
-        """Return the blur; its kernel is a constant."""
+        """Return a module that computes the blur; its kernel is constant and not trained."""
         return _Blur(shape[0], self.number)
 
 

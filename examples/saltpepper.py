@@ -1,7 +1,7 @@
-"""A degradation of one's own: ``saltpepper0.1`` turns a tenth of the pixels black or white.
+"""A degradation as a plug-in: ``saltpepper0.1`` turns a tenth of the pixels black or white.
 
-Every image gets its own pixels, and other ones in each epoch; an image of the validation and test
-parts always gets the same. To try it:
+The pixels differ from image to image, and for training images also from epoch to epoch. For a
+validation or test image, they are always the same. To try it:
 
     CAELAB_PLUGINS=examples/saltpepper.py caelab train unet --degradation saltpepper0.1
 """
@@ -22,7 +22,7 @@ class SaltAndPepper(caelab.DegradationKind):
     random = True
 
     def apply(self, images: Tensor, strength: float, random: ImageRandom) -> Tensor:
-        """Return images ``(N, C, H, W)`` in which black and white pixels are equally likely."""
+        """Turn pixels of images ``(N, C, H, W)`` black or white, with equal probability."""
         drawn = random.uniform(1, *images.shape[2:])
         black, white = drawn <= strength / 2, drawn > 1 - strength / 2
         return images.masked_fill(black, 0.0).masked_fill(white, 1.0)
