@@ -1,7 +1,6 @@
 """Draw ``front.jpg``, the picture of the README: network, reconstructions, colors.
 
-``python docs/front_picture.py`` makes it from photographs that come with scikit-image, and from the
-models that ship.
+``python docs/front_picture.py`` draws it with photographs of scikit-image and the shipped models.
 """
 
 from pathlib import Path
@@ -29,7 +28,7 @@ CROPS = (
     ("astronaut", 40, 20, 200),
     ("rocket", 60, 100, 300),
 )
-"""Photograph, left, top and side of each square in pixels; it is reduced to 32×32."""
+"""Name of the photograph, and left, top and side in pixels, of each crop (reduced to 32×32)."""
 
 LONGEST = 480
 

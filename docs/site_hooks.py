@@ -1,8 +1,8 @@
-"""Hooks of the site's build: pages from the code, and files of the repository that pages link to.
+"""Hooks of the site's build: insert generated parts, and copy files that pages link to.
 
-A line ``<!-- generate: NAME -->`` of a page becomes the part that ``site_parts.PARTS`` has by that
-name. Links to files outside ``docs/`` are written as for a reader of the repository; here they lead
-to copies of the files in the site.
+A line ``<!-- generate: NAME -->`` in a page is replaced by the part ``site_parts.PARTS[NAME]``.
+Links to files outside ``docs/`` are written for readers of the repository. In the site, these links
+lead to copies of the files.
 """
 
 import os
@@ -22,13 +22,13 @@ import site_parts  # noqa: E402 - MkDocs loads this file without its folder in t
 import site_tutorials  # noqa: E402
 
 PAGES = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
-"""Documents of the repository that are pages of the site, and where."""
+"""Files of the repository that become pages of the site, with the names of the pages."""
 
 TUTORIALS = {
     f"docs/tutorials/{file.name}": f"tutorials/{file.stem}.md"
     for file in site_tutorials.FOLDER.glob("*.ipynb")
 }
-"""Notebooks, and the pages that are made of them."""
+"""Notebooks, and the pages that are made from them."""
 
 COPIED = (
     "LICENSE",
@@ -38,7 +38,7 @@ COPIED = (
     "benchmarks/results/**/*.json",
     "src/caelab/weights/*.json",
 )
-"""Files outside the pages that pages may link to."""
+"""Files outside ``docs/`` that pages may link to."""
 
 MARK = re.compile(r"^<!-- generate: ([a-z-]+) -->$", re.MULTILINE)
 LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(#[^)\s]*)?(?=\))")
@@ -64,9 +64,9 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Fill in the generated parts, and lead links to where their files are in the site."""
+    """Insert the generated parts, and change links to the places of the files in the site."""
     if page.file.src_uri.endswith("/report.md"):
-        # What caelab wrote about other runs would stand in front of the pages that explain.
+        # In search results, these reports would come before the pages that explain something.
         page.meta["search"] = {"exclude": True}
     text = MARK.sub(lambda mark: site_parts.PARTS[mark[1]](), markdown)
     source = Path(page.file.abs_src_path or DOCS / page.file.src_uri)
@@ -76,13 +76,13 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def on_post_page(output: str, **_: Any) -> str:
-    """Give the theme's search dialog a name, by which a screen reader announces it."""
+    """Give the theme's search dialog a name, which screen readers need."""
     return output.replace('role="dialog">', 'role="dialog" aria-label="Search">', 1)
 
 
 def _copies() -> dict[str, str]:
     paths = [path.relative_to(ROOT) for pattern in COPIED for path in ROOT.glob(pattern)]
-    # The ending .txt keeps Markdown from becoming a page, and opens in every browser.
+    # With the suffix .txt, a Markdown file does not become a page, and every browser can show it.
     return {
         path.as_posix(): f"files/{path.as_posix()}{'.txt' if path.suffix in ('', '.md') else ''}"
         for path in sorted(paths)

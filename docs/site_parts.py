@@ -1,4 +1,4 @@
-"""The parts of the reference pages that are made from the code, each a function to Markdown."""
+"""The parts of the reference pages that are made from the code: each function returns Markdown."""
 
 import html
 import inspect
@@ -41,7 +41,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def command_line_part() -> str:
-    """Return every command: usage, explanation, options by group, examples."""
+    """Return usage, explanation, options by group, and examples of every command."""
     parts = []
     for section, commands in SECTIONS.items():
         parts.append(f"## {section}")
@@ -88,7 +88,7 @@ def layers_part() -> str:
     rows = []
     for kind in LayerKind.registry.values():
         if " " in kind.name:
-            continue  # made by rewriting, never written
+            continue  # such a layer is made when a network is built, and never typed
         rows.append((f"`{kind.usage()}`", _prose(kind.help), _number(kind)))
     return table(["layer", "what it computes", "N"], rows)
 
@@ -236,7 +236,7 @@ def _slug(heading: str) -> str:
 
 
 def python_part() -> str:
-    """Return the directives of all public names, in alphabetical order."""
+    """Return directives that insert the docstrings of all public names, in alphabetical order."""
     lines = []
     for name in sorted(caelab.__all__, key=str.casefold):
         kind = getattr(caelab, name)
@@ -247,7 +247,7 @@ def python_part() -> str:
 
 
 def results_schema_part() -> str:
-    """Return the tables of ``results.json`` by its schema."""
+    """Return tables that describe ``results.json``, made from its schema."""
     schema = json.loads((ROOT / "docs/results-schema.json").read_text(encoding="utf-8"))
     parts = [_schema_table("results.json", schema)]
     parts += [_schema_table(name, each) for name, each in sorted(schema["$defs"].items())]
@@ -311,4 +311,4 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "results-schema": results_schema_part,
     "targets": targets_part,
 }
-"""Every part by the name that pages call it by."""
+"""Functions of all parts, by the names that pages use."""

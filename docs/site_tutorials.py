@@ -1,6 +1,6 @@
-"""The tutorials as pages: each notebook is run on the built-in photos, and written as Markdown.
+"""The tutorials as pages: run each notebook on the built-in photos, and write it as Markdown.
 
-A page made here has the site's own look and search, and its links are checked like all others.
+Such a page looks like all pages of the site, the search finds it, and its links are checked.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "tutorials"
 CACHE = ROOT / ".cache" / "tutorials"
 BUDGET = {"CAELAB_DATA": "photos", "CAELAB_TUTORIALS": "quick", "JUPYTER_PLATFORM_DIRS": "1"}
-"""Environment in which the notebooks run: images that may be shown, and a few seconds each."""
+"""Environment variables for the notebooks: images that may be published, and short trainings."""
 
 
 class TutorialError(Exception):
@@ -26,7 +26,7 @@ class TutorialError(Exception):
 
 
 def run_notebook(file: Path) -> Any:
-    """Run all cells of a notebook in a folder of its own and return it with its outputs.
+    """Run all cells of a notebook in a temporary folder, and return it with its outputs.
 
     Raises:
         TutorialError: A cell raises an error; the message names the notebook and the cell.
@@ -44,9 +44,9 @@ def run_notebook(file: Path) -> Any:
 
 
 def with_outputs(file: Path) -> Any:
-    """Return a notebook with its outputs, which are kept until the notebook or caelab change.
+    """Return a notebook with its outputs, which are cached until the notebook or caelab changes.
 
-    The site and the tests share what is kept, also where both ask at the same time.
+    The build of the site and the tests share the cache, even if they run at the same time.
 
     Raises:
         TutorialError: A cell raises an error.
@@ -71,7 +71,7 @@ def tutorial_page(file: Path) -> str:
         TutorialError: A cell raises an error.
     """
     cells = [_markdown(cell) for cell in with_outputs(file).cells]
-    # The page has the notebook's address with a slash at its end, and the file is next to it.
+    # The address of the page ends with a slash, so the file next to it is in the folder above.
     link = f'<a href="../{file.name}" download>Download this notebook</a>'
     return "\n\n".join([cells[0], link, *cells[1:]]) + "\n"
 
@@ -89,7 +89,7 @@ def _output(output: Any) -> str:
         return _block(output.text, "text") if output.name == "stdout" else ""
     data = output.data
     if "text/html" in data:
-        # Without blank lines, at which Markdown would begin a paragraph.
+        # Blank lines are removed, because Markdown would begin a paragraph there.
         lines = "\n".join(filter(str.strip, data["text/html"].splitlines()))
         return f'<div class="output">{lines}</div>'
     if "text/markdown" in data:
