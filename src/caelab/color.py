@@ -241,8 +241,8 @@ def desaturate(rgb: ArrayT, luma: ArrayT) -> ArrayT:
     """Give colors a luma, and reduce their saturation until they are in sRGB.
 
     The result has the YCbCr chroma of ``rgb`` where this chroma and ``luma`` make a color in sRGB.
-    Elsewhere the chroma is multiplied by the largest factor below 1 that makes a color in sRGB. So
-    the hue stays.
+    Elsewhere the chroma is multiplied by the largest factor below 1 that makes a color in sRGB, so
+    that the hue stays the same.
 
     Args:
         rgb: RGB of any range, ``(..., 3, H, W)``. Its own luma is not used.

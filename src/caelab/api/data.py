@@ -172,8 +172,8 @@ def load_data(
         size: Side in pixels, 1 to 1024; or height and width, such as ``(48, 96)`` or ``"48x96"``.
             Pictures are cropped and resized to it, by default to 32. Arrays must have this size
             already.
-        channels: Pictures are converted to 3 channels (the default) or 1. RGB arrays can be
-            converted to 1. Other arrays must have this number already.
+        channels: Number of channels. Pictures are converted to 3 channels (the default) or 1. RGB
+            arrays can be converted to 1. Other arrays must have this number already.
         split: ``"pooled"`` splits all images at random, with the same share of each class.
             ``"official"`` keeps the test images of CIFAR-10, for comparisons with papers.
         split_seed: Seed of the shuffle before the split, 0 or more.

@@ -199,9 +199,10 @@ def study(
     array([512, 256])
 
     Args:
-        networks: Mapping from labels of your choice to network texts. A label can also have a
-            mapping of parameters, in which its runs differ from those of the base. Or the path of a
-            study's TOML file, which also contains the base, the factors and the name.
+        networks: Mapping from labels of your choice to network texts. Instead of a text, a label
+            can have a mapping of those parameters of a run that differ from the base. Instead of
+            the mapping, give the path of a study's TOML file, which also contains the base, the
+            factors and the name.
         data: Images that :func:`caelab.load_data` returned, or a ``source`` of that function.
         base: Network that the others are compared with: a text or a preset's name.
         factors: Mapping from each factor to the values (levels) to try, such as

@@ -106,7 +106,7 @@ class LabProgress:
 def plan_lab(
     base: RunConfig, budget: Budget | None = None, *, engine: Engine, runs: Path
 ) -> LabProgress:
-    """Load the images, plan the runs and estimate their time; train no more than some steps.
+    """Load the images, plan the runs, and estimate their duration from a few training steps.
 
     Args:
         base: Configuration with the data and the device of all runs.
