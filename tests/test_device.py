@@ -80,6 +80,7 @@ def test_bfloat16_is_for_processors_that_have_it(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     monkeypatch.setattr(platform, "machine", lambda: machine)
     for name in (
         "torch.cpu._is_avx512_bf16_supported",
@@ -92,6 +93,19 @@ def test_bfloat16_is_for_processors_that_have_it(
         torch.bfloat16 if has else torch.float32
     )
     assert ("no bfloat16 instructions" in caplog.text) == (not has)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "has"),
+    [("avx2", False), ("AVX512_CORE", False), ("AVX512_CORE_BF16", True), ("ALL", True)],
+)
+def test_bfloat16_is_not_for_onednn_with_fewer_instructions(
+    allowed: str, has: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", allowed)
+    assert has_bfloat16() == has
 
 
 def test_precision() -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,11 @@ DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
 PrecisionChoice = Literal["auto", "float32", "bfloat16"]
 
 _log = logging.getLogger(__name__)
+
+_WITHOUT_BFLOAT16 = (
+    "SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI",
+)  # fmt: skip
+"""Values of ``ONEDNN_MAX_CPU_ISA`` with which oneDNN multiplies no numbers in bfloat16."""
 
 
 def choose_device(choice: DeviceChoice) -> torch.device:
@@ -78,8 +84,12 @@ def has_bfloat16() -> bool:
 
     A CPU with these instructions trains wide networks two to three times as fast as in float32. For
     other CPUs PyTorch emulates bfloat16, which takes from 1.5 to some hundred times as long
-    (``docs/benchmarks/tried.md``).
+    (``docs/benchmarks/tried.md``). The environment variable ``ONEDNN_MAX_CPU_ISA`` can forbid these
+    instructions to oneDNN, the library that computes the convolutions.
     """
+    allowed = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
+    if allowed in _WITHOUT_BFLOAT16:
+        return False
     if platform.machine().lower() in ("x86_64", "amd64"):
         return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -257,8 +257,25 @@ def test_choices_are_ranked_at_the_code_size_of_the_base() -> None:
     errors = {"base": 0.004, "deeper": 0.004, "shallow": 0.002, "narrow": 0.007, "kernels": 0.003}
     errors |= {"transposed": 0.00401, "large": 0.0001}
     ranking = described(NETWORKS, errors).ranking
-    # A half counts more than three quarters more, and a tenth of a percent is no certain effect.
-    assert [each.architecture.label for each in ranking] == ["shallow", "narrow", "kernels"]
+    # The kernel is the only choice that is changed alone. Of the others, a half counts more than
+    # three quarters more, and a tenth of a percent is no certain effect.
+    assert [each.architecture.label for each in ranking] == ["kernels", "shallow", "narrow"]
+
+
+def test_a_change_alone_is_ranked_before_a_larger_one_that_changes_more() -> None:
+    errors = {"base": 0.004, "deeper": 0.003, "shallow": 0.002}
+    (found,) = described({name: NETWORKS[name] for name in errors}, errors).ranking
+    assert (found.architecture.label, found.also) == ("deeper", ())
+
+
+def test_effects_without_a_direction_are_open_until_their_factor_has_one() -> None:
+    networks = {**NETWORKS, "wider": ("kernel", NETWORKS["kernels"][1].replace("k5", "k7"))}
+    errors = dict.fromkeys(networks, 0.004) | {"shallow": 0.002, "wider": 0.003}
+    analysis = described(networks, errors)
+    assert {each.architecture.label for each in analysis.ranking} == {"shallow", "wider"}
+    # The ranking has the kernel alone, but the layers only with other changes. Networks whose code
+    # has another size are never open.
+    assert [each.architecture.label for each in analysis.open] == ["deeper", "narrow", "transposed"]
 
 
 # Code size

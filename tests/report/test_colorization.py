@@ -3,9 +3,11 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import torch
 
 from caelab.experiments.config import RunConfig
 from caelab.experiments.run import run
@@ -32,7 +34,12 @@ from caelab.report.restoration import restoration_part
 from caelab.report.run_differences import find_variants
 from caelab.report.run_images import RunImages
 from caelab.report.run_reader import FinishedRun, read_run
-from caelab.report.shortcomings import Shortcomings, measure_shortcomings, shortcoming_part
+from caelab.report.shortcomings import (
+    Shortcomings,
+    _class_colors,
+    measure_shortcomings,
+    shortcoming_part,
+)
 
 Train = Callable[..., Path]
 Say = Callable[[Part], str]
@@ -88,6 +95,8 @@ def test_colorizers_are_compared_with_the_base(trained: Train) -> None:
     for lead in answer.ahead:
         assert lead.baseline in answer.baselines
     network = known["base"].text.replace("conv2", "conv3")
+    tried = {"color classes": (), "labels": (), "brightness": (), "changed images": ("flip",)}
+    assert answer.remedies == tried
     found = answer_colors(variants, {network: "the best"}).colorizers
     assert {each.found_as for each in found} == {"the best"}
 
@@ -96,7 +105,7 @@ def test_colorizers_are_compared_with_the_base(trained: Train) -> None:
     assert rows.keys() == {"base", "flip", "target rgb", "gray copy", "mean chroma", "truth"}
     assert rows["base"][-1] == 2
     assert rows["base"][1] == pytest.approx(np.mean([run.mse for run in chroma]))
-    shortcomings = shortcoming_part(measure_shortcomings(variants.best, images))
+    shortcomings = shortcoming_part(measure_shortcomings(variants.best, images), answer)
     document = render_markdown([part, shortcomings, ideas_part(answer)])
     assert set(document.pictures) == {"colors.png", "chroma-planes.png"}
     tables = {table["name"]: table["rows"] for table in document.tables}
@@ -268,6 +277,7 @@ def shortcomings(**changed: Any) -> Shortcomings:
             ChromaError(name="green", share=0.0001, chroma_mse=0.02, kept=-0.9),
         ),
         rarity=Interval(low=0.2, estimate=0.7, high=0.9, n=12),
+        class_colors=Interval(low=-0.4, estimate=0.4, high=0.9, n=10),
         ambiguity=Ambiguity(
             bins=(
                 AmbiguityBin(spread=0.001, error=0.002, n=9),
@@ -293,6 +303,21 @@ def shortcomings(**changed: Any) -> Shortcomings:
     return dataclasses.replace(usual, **changed)
 
 
+def about(found: Shortcomings) -> Part:
+    # Of the colorizers, the part reads only which remedies they tried.
+    return shortcoming_part(found, Mock(remedies={}))
+
+
+def test_the_errors_of_classes_are_compared_with_the_strength_of_their_colors() -> None:
+    labels = torch.tensor([0, 0, 1, 1, 2, 2, 3, 3])
+    colorfulness = np.array([1.0, 3.0, 4.0, 6.0, 9.0, 9.0, 10.0, 40.0])
+    errors = np.array([0.1, 0.2, 0.4, 0.2, 0.3, 0.2, 0.5, 0.5])
+    found = _class_colors(errors, colorfulness, labels)
+    # Means 2, 5, 9, 25 have the ranks 1, 2, 3, 4; errors 0.15, 0.3, 0.25, 0.5 have 1, 3, 2, 4.
+    assert (found.estimate, found.n) == (pytest.approx(0.8), 4)
+    assert math.isnan(_class_colors(errors, None, labels).estimate)
+
+
 def test_images_without_classes_have_no_errors_by_class(
     trained: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -305,24 +330,27 @@ def test_images_without_classes_have_no_errors_by_class(
 
     monkeypatch.setattr(RunImages, "part", unlabeled)
     (run,) = read(trained(degradation="gray", target="chroma"))
-    found = measure_shortcomings(find_variants([run]).best, RunImages())
+    variants = find_variants([run])
+    found = measure_shortcomings(variants.best, RunImages())
     assert found.classes == ()
-    tables = {table["name"] for table in render_markdown([shortcoming_part(found)]).tables}
+    assert math.isnan(found.class_colors.estimate)
+    part = shortcoming_part(found, answer_colors(variants))
+    tables = {table["name"] for table in render_markdown([part]).tables}
     assert tables == {"by_hue"}
 
 
 def test_sentences_follow_the_numbers(say: Say) -> None:
-    text = say(shortcoming_part(shortcomings()))
+    text = say(about(shortcomings()))
     for fact in (
         "The colors are pale: 50%",
-        "Half of 99 images keep less than 45%",
+        "Half of the 99 test images that have colors keep less than 45%",
         "larger for frog (3.50) than for ship (1.50)",
         "color is red (60% of it, in 20% of the pixels), least where it is blue (−10% of it",
         "below zero is the opposite color",
         "its error is 0.00600. The network, which sees what is around the patch, has an error of",
         "in the 50% of the patches with the most colors it is 4.0 times that in the 50%",
         "has 30% of the true change of color",
-        "larger there than in flat areas: 2.0 times",
+        "there is larger, 2.0 times that of flat areas",
         "raises it, to 120%",
         "Of 100 test images, 3 are gray in truth.",
     ):
@@ -346,28 +374,27 @@ def test_sentences_do_not_say_what_the_numbers_do_not(say: Say) -> None:
         ),
         invented=InventedColor(chroma=math.nan, colorfulness_share=math.nan, n=0, of=100),
     )
-    text = say(shortcoming_part(changed))
+    text = say(about(changed))
     assert "too strong: 120%" in text
     assert "this difference is not certain" in text
     assert "does not raise it" in text
     for unsaid in ("most similar", "most is found", "gray in truth", "nan"):
         assert unsaid not in text
     assert "as colorful as the truth" in say(
-        shortcoming_part(
-            shortcomings(colorfulness=ColorfulnessKept(ratio=1, quartiles=(1, 1, 1), n=9))
-        )
+        about(shortcomings(colorfulness=ColorfulnessKept(ratio=1, quartiles=(1, 1, 1), n=9)))
     )
-    assert "not measured" in say(shortcoming_part(shortcomings(colorfulness=None)))
+    assert "not measured" in say(about(shortcomings(colorfulness=None)))
 
 
 @pytest.mark.parametrize(
-    ("edges", "said"), [(0.004, "larger there"), (0.001, "smaller there"), (0.002, "is about that")]
+    ("edges", "said"),
+    [(0.004, "larger, 2.0 times"), (0.001, "is 0.50 times"), (0.002, "is about that")],
 )
 def test_where_the_error_of_colors_sits(say: Say, edges: float, said: str) -> None:
     usual = shortcomings().bleeding
     found = dataclasses.replace(usual, edges=dataclasses.replace(usual.edges, chroma_mse=edges))
-    text = say(shortcoming_part(shortcomings(bleeding=found)))
-    sentences = ("larger there", "smaller there", "is about that")
+    text = say(about(shortcomings(bleeding=found)))
+    sentences = ("larger, 2.0 times", "is 0.50 times", "is about that")
     assert [each for each in sentences if each in text] == [said]
 
 
@@ -379,7 +406,7 @@ def test_the_worst_change_of_brightness_is_named(
 ) -> None:
     first = shortcomings().shifts[0]
     worst = ShiftedError(scale=shift[0], offset=shift[1], chroma_mse=0.003, relative=0.9)
-    assert said in say(shortcoming_part(shortcomings(shifts=(first, worst))))
+    assert said in say(about(shortcomings(shifts=(first, worst))))
 
 
 @pytest.mark.parametrize("rank", [0.5, 0.4, -0.5])
@@ -388,7 +415,7 @@ def test_whether_the_error_grows_with_the_ambiguity(say: Say, rank: float) -> No
     assert patches is not None
     # Without a relation, |ρ| of 18 patches stays below 2 / √18 = 0.47 in 95 of 100 cases.
     changed = shortcomings(ambiguity=dataclasses.replace(patches, rank_correlation=rank))
-    text = say(shortcoming_part(changed))
+    text = say(about(changed))
     assert ("with the fewest" in text) == (rank > 0.47)
     assert ("It is not certain that its error is larger" in text) != (rank > 0.47)
 

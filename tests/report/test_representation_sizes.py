@@ -11,10 +11,11 @@ from caelab.report.document import Part
 from caelab.report.representation_sizes import size_part
 
 Say = Callable[[Part], str]
+CALCULATION = str.maketrans({"−": "-", "·": "*", "/": "//", "⌊": "(", "⌋": ")"})
 
 
 def part(network: str, channels: int = 3) -> Part:
-    return size_part(describe(parse(network), channels=channels))[1]
+    return size_part({network: describe(parse(network), channels=channels)})[1]
 
 
 @pytest.mark.parametrize(
@@ -22,11 +23,11 @@ def part(network: str, channels: int = 3) -> Part:
 )
 def test_every_calculation_comes_out(network: str) -> None:
     description = describe(parse(network), channels=1 if "-" in network else 3)
-    rows = size_part(description)[1].context["sizes"]
+    rows = size_part({network: description})[1].context["sizes"]
     assert [row[-1] for row in rows] == [row.size for row in description.rows]
     for _, _, calculation, _, size in rows:
         if found := re.match(r"\((.*)\)² · (\d+) = .* = ([\d,]+)$", calculation):
-            formula = found[1].replace("−", "-").replace("·", "*").replace("/", "//")
+            formula = found[1].translate(CALCULATION)
             assert int(eval(formula)) ** 2 * int(found[2]) == size == int(found[3].replace(",", ""))
 
 
@@ -46,3 +47,21 @@ def test_code_and_narrowest_representation_are_named(
     text = say(part(network))
     assert all(number in text for number in numbers)
     assert not any(other in text for other in others)
+
+
+@pytest.mark.parametrize(
+    ("networks", "calculation"),
+    [
+        # (32 − 3 + 2) / 2 is 15.5; the poolings of `reference` have whole quotients.
+        (["reference", "conv8s2 up conv3"], "(⌊(32 − 3 + 2·1)/2⌋ + 1)² · 8 = 16² · 8 = 2,048"),
+        (["conv4 [pool up] conv3v"], "(⌊(32 − 3 + 2·1)/1⌋ + 1)² · 4 = 32² · 4 = 4,096"),
+        (["pool up"], None),
+    ],
+)
+def test_the_example_is_rounded_down_if_any_layer_is(
+    networks: list[str], calculation: str | None
+) -> None:
+    example = size_part({each: describe(parse(each)) for each in networks})[0].example
+    assert (example and (example.network, example.calculation)) == (
+        calculation and (networks[-1], calculation)
+    )

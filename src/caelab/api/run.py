@@ -21,8 +21,9 @@ from caelab.experiments.run import run as train_run
 from caelab.networks import Network
 from caelab.pictures.load import Model, load
 from caelab.plotting import draw_image_rows
+from caelab.report.colorization import ColorAnswer, answer_colors
 from caelab.report.render_markdown import render_markdown
-from caelab.report.run_differences import Variant
+from caelab.report.run_differences import Variant, Variants
 from caelab.report.run_images import RunImages, choose_images
 from caelab.report.run_reader import FinishedRun, read_run
 from caelab.report.shortcomings import Shortcomings, measure_shortcomings, shortcoming_part
@@ -145,7 +146,10 @@ class Run:
                 f" {self.path.name} has {self.finished.degradation}."
             )
         variant = Variant(label=self.config.network_name, runs=(self.finished,))
-        return MeasuredShortcomings(measure_shortcomings(variant, self._images))
+        return MeasuredShortcomings(
+            measure_shortcomings(variant, self._images),
+            answer_colors(Variants((variant,), left_out=())),
+        )
 
     def __repr__(self) -> str:
         return f"<run {self.path}: test MSE {self.test['mse']:.6f}>"
@@ -158,16 +162,19 @@ class Run:
 class MeasuredShortcomings:
     """Measured shortcomings of a colorizer; a notebook shows them as text and tables.
 
-    Attributes:
+    Args:
         values: The measurements.
+        colors: What the colorizer is, which says what remedies its training had.
     """
 
-    def __init__(self, values: Shortcomings) -> None:
+    def __init__(self, values: Shortcomings, colors: ColorAnswer) -> None:
         self.values = values
+        self._colors = colors
 
     def __repr__(self) -> str:
         # The heading is left out: only a report with several parts needs it.
-        _, _, text = render_markdown([shortcoming_part(self.values)]).text.partition("\n\n")
+        part = shortcoming_part(self.values, self._colors)
+        _, _, text = render_markdown([part]).text.partition("\n\n")
         return text
 
     def _repr_markdown_(self) -> str:

@@ -81,6 +81,11 @@ class Contrast:
     more_seeds: int | None
     alone: Interval
 
+    @property
+    def decided_alone(self) -> bool:
+        """True if the comparison would have a verdict if there were no other comparisons."""
+        return self.verdict is Verdict.UNDECIDED and self.alone.side(1) != 0
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ModeratedErrors:

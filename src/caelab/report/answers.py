@@ -23,6 +23,7 @@ from caelab.report.restoration import Restoration
 from caelab.report.run_reader import FinishedRun
 from caelab.report.shortcomings import Shortcomings
 from caelab.report.study_baselines import LinearAnswer
+from caelab.report.training_options import TrainingAnswer
 
 SCHEMA = 2
 """Version of the schema. The version rises when a field is removed or changes its meaning."""
@@ -76,6 +77,7 @@ class Answers:
 
     Attributes:
         data: Exercise 1.1: the images, their split and their normalization.
+        training: Options that the networks were trained with.
         reconstruction: Exercise 1.2: error by epoch and test error of a network that reconstructs
             images: the preset ``reference`` if it was trained, otherwise another network.
         size: Exercise 2.1: size of the code of the network in ``reconstruction``.
@@ -88,6 +90,7 @@ class Answers:
     """
 
     data: DataAnswer
+    training: TrainingAnswer
     reconstruction: ReconstructionAnswer | None
     size: SizeAnswer | None
     studies: Mapping[str, Analysis]

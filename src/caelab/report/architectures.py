@@ -255,7 +255,8 @@ class Analysis:
         best: Network with the smallest validation error; ``None`` if no run has one.
         effects: Effect of every level of every factor.
         ranking: The largest certain effect of each factor among networks with the base's code
-            size. The largest of these effects comes first.
+            size; an effect of the factor alone goes before those that change more. Effects of one
+            factor alone come first, the largest of them at the beginning.
         interactions: Interaction of every two levels of crossed factors.
         family: Relation between code size and error among networks that differ only in their code;
             ``None`` with fewer than three sizes.
@@ -282,10 +283,20 @@ class Analysis:
         return [each for each in self.architectures if each.errors]
 
     @property
-    def also_ranked(self) -> list[str]:
-        """What the comparisons in ``ranking`` change besides their choices, each once."""
-        found = {name for effect in self.ranking for name in effect.also}
-        return [name for name in _ALSO if name in found]
+    def open(self) -> list[LevelEffect]:
+        """Effects without a certain direction at the base's code size, for the ranking.
+
+        They are effects of factors that have none in ``ranking``, and effects that change nothing
+        but their factor, if the effect of that factor in ``ranking`` changes more.
+        """
+        ranked = {effect.factor: effect for effect in self.ranking}
+        return [
+            each
+            for each in self.effects
+            if each.same_code
+            and each.contrast.verdict in (Verdict.EQUIVALENT, Verdict.UNDECIDED)
+            and (each.factor not in ranked or (ranked[each.factor].also and not each.also))
+        ]
 
     @property
     def smallest_alike(self) -> Architecture | None:
@@ -430,16 +441,17 @@ def _effects(
 
 
 def _ranking(effects: Iterable[LevelEffect]) -> tuple[LevelEffect, ...]:
-    def size(effect: LevelEffect) -> float:
-        return abs(math.log(effect.contrast.ratio.estimate))
+    def rank(effect: LevelEffect) -> tuple[bool, float]:
+        # A change of the factor alone says more about it than a larger effect of several changes.
+        return not effect.also, abs(math.log(effect.contrast.ratio.estimate))
 
     decided = [
         each
         for each in effects
         if each.same_code and each.contrast.verdict in (Verdict.LOWER, Verdict.HIGHER)
     ]
-    largest = {each.factor: each for each in sorted(decided, key=size)}
-    return tuple(sorted(largest.values(), key=size, reverse=True))
+    largest = {each.factor: each for each in sorted(decided, key=rank)}
+    return tuple(sorted(largest.values(), key=rank, reverse=True))
 
 
 def _interactions(

@@ -5,7 +5,7 @@ for improving the base.
 """
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,7 @@ from caelab.report.run_differences import (
     rgb_text,
 )
 from caelab.report.run_images import RunImages
+from caelab.report.run_reader import FinishedRun
 
 COLUMNS = ("mse", "psnr", "mae", "chroma_mse", "ciede2000", "accuracy2", "accuracy5")
 """Metrics that have a column in the table of variants, in this order; colorfulness comes last."""
@@ -37,6 +38,19 @@ ROWS = 6
 SMALLER = 0.5
 """Smallest number of weights of an idea, as a share of the base's number of weights. A variant with
 fewer weights is reported as a smaller network."""
+
+
+REMEDIES: Mapping[str, Callable[[FinishedRun], bool]] = {
+    "color classes": lambda run: run.config.target.kind == "bins",
+    "labels": lambda run: any(row.kind == "classify" for row in run.description.rows),
+    "brightness": lambda run: run.config.augmentation.gamma_jitter > 0,
+    "changed images": lambda run: bool(
+        run.config.augmentation.flip
+        or run.config.augmentation.translate
+        or run.config.augmentation.scale_jitter
+    ),
+}
+"""Remedies for what colorizers do badly, by name: whether a run tries them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +129,8 @@ class ColorAnswer:
         strongest: Name of the best baseline, by the metrics ``mse`` and ``ciede2000``.
         ahead: Metrics by which a baseline is better than every network.
         targets: Comparison of RGB and chroma for every network that was trained with both targets.
+        remedies: Names of the variants that try a remedy for what colorizers do badly, by the name
+            of the remedy: the keys of ``REMEDIES``.
         ideas: Test MSE of each idea as a multiple of the base's, by the name of the variant, the
             smallest first.
         smaller: Test MSE as a multiple of the base's for the variants with less than half of the
@@ -131,6 +147,7 @@ class ColorAnswer:
     strongest: dict[str, str]
     ahead: tuple[BaselineAhead, ...]
     targets: tuple[TargetAnswer, ...]
+    remedies: dict[str, tuple[str, ...]]
     ideas: dict[str, Contrast]
     smaller: dict[str, Contrast]
 
@@ -173,6 +190,10 @@ def answer_colors(variants: Variants, found: Mapping[str, str] | None = None) ->
         },
         ahead=tuple(_ahead(variants, baselines)),
         targets=tuple(_targets(variants)),
+        remedies={
+            name: tuple(each.label for each in variants.all if tries(each.first))
+            for name, tries in REMEDIES.items()
+        },
         ideas={label: idea for label, idea in ordered if weights[label] >= enough},
         smaller={label: other for label, other in ordered if weights[label] < enough},
     )

@@ -16,6 +16,17 @@ def significant(value: float, digits: int = 3) -> str:
     return "0" if value == 0 else f"{Decimal(f'{value:.{digits - 1}e}'):f}".replace("-", "−")
 
 
+def compact(value: float) -> str:
+    """Return a number with up to three significant digits, without zeros at the end.
+
+    >>> compact(0.05), compact(0.0053333), compact(2.0), compact(20000)
+    ('0.05', '0.00533', '2', '20,000')
+    """
+    if value == int(value):
+        return f"{int(value):,}"
+    return significant(value).rstrip("0")
+
+
 def change_in_words(ratio: float) -> str:
     """Return the difference of a ratio from 1, in percent with its sign.
 

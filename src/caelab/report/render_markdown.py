@@ -248,6 +248,7 @@ def environment(name: str) -> Environment:
         "cells": lambda rows, *names: [*map(operator.attrgetter(*names), rows)],
         "anchor": anchor,
         "change": localized(number_format.change_in_words),
+        "compact": localized(number_format.compact),
         "count": count,
         "decimals": localized(lambda number, digits: f"{number:,.{digits}f}".replace("-", "−")),
         "label": language.label,

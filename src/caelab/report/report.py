@@ -29,6 +29,7 @@ from caelab.report.run_reader import FinishedRun, group_by_seed
 from caelab.report.shortcomings import measure_shortcomings, shortcoming_part
 from caelab.report.study_baselines import LinearAnswer
 from caelab.report.study_report import study_part
+from caelab.report.training_options import training_part
 
 REFERENCE = "reference"
 """Preset of the network that exercise 1 is about."""
@@ -145,14 +146,22 @@ def _answer(
     reconstruction = size = colors = shortcomings = None
     restorations: tuple[Any, ...] = ()
     linear: dict[str, LinearAnswer] = {}
-    sections: list[Part] = []
+    training, part = training_part(inputs.all_runs.values())
+    sections = [part]
     # The picture of a later part replaces one of the same name, because it shows more networks.
     pictures: dict[str, Any] = dict.fromkeys(PICTURES)
     if tasks.reconstructing:
         above = not tasks.studies
         reconstruction, part = reconstruction_part(tasks.reconstructing, images, above=above)
         pictures |= part.context
-        size, sizes = size_part(tasks.main.description)
+        main = tasks.main
+        described = {main.config.network_name: main.description}
+        described |= {
+            row.label: study.runs[row.run].description
+            for study in tasks.studies
+            for row in study.rows
+        }
+        size, sizes = size_part(described)
         sections += [part, sizes]
     for study in tasks.studies:
         first, alone = study is tasks.studies[0], len(tasks.studies) == 1
@@ -169,7 +178,7 @@ def _answer(
         pictures |= part.context["pictures"]
         try:
             shortcomings = measure_shortcomings(variants.best, images)
-            sections.append(shortcoming_part(shortcomings))
+            sections.append(shortcoming_part(shortcomings, colors))
         except InputError as error:
             sections.append(Part("shortcomings", {"missing": str(error)}))
         if colors.ideas or colors.smaller:
@@ -179,6 +188,7 @@ def _answer(
         sections.append(part)
     answers = Answers(
         data=answer_data(tasks.main, [*inputs.all_runs.values()]),
+        training=training,
         reconstruction=reconstruction,
         size=size,
         studies={study.name: study.analysis for study in tasks.studies},

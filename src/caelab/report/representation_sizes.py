@@ -1,12 +1,32 @@
 """Exercise 2.1: the size of the code, and the formula for the size of every representation."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from caelab.networks.ast import CodeMark, Item, Repeat, spell_out
 from caelab.networks.description import Description, Representation
 from caelab.networks.layers.base import LayerKind, Shape, format_shape, size_of
+from caelab.networks.layers.convolutions import Conv
 from caelab.report.document import Part
+
+BRACKETS = ("residual", "skip")
+"""Kinds of the rows of a description that are no layers but the end of a bracket, which adds or
+concatenates two representations."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeExample:
+    """The size formula with the numbers of one layer.
+
+    Attributes:
+        network: Name of the network that has the layer.
+        layer: Text of the layer.
+        calculation: The formula with its numbers and its result.
+    """
+
+    network: str
+    layer: str
+    calculation: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +40,8 @@ class SizeAnswer:
         narrowest: Smallest representation that everything passes through.
         skip_around_code: Whether a skip connection runs around the code. Such a code is no
             bottleneck.
+        example: A convolution whose quotient is rounded down if any network has one, otherwise the
+            first convolution; ``None`` without convolutions.
     """
 
     input: Shape
@@ -27,14 +49,17 @@ class SizeAnswer:
     code: Representation | None
     narrowest: Representation
     skip_around_code: bool
+    example: SizeExample | None
 
 
-def size_part(description: Description) -> tuple[SizeAnswer, Part]:
+def size_part(descriptions: Mapping[str, Description]) -> tuple[SizeAnswer, Part]:
     """Return the sizes, and the part of the report that applies the size formula to every layer.
 
     Args:
-        description: Description of the network.
+        descriptions: Descriptions of networks by name. The first network is the one that the answer
+            is about; the others are searched for an example.
     """
+    description = next(iter(descriptions.values()))
     rows = [
         (index, row.text, calculation, format_shape(row.shape), row.size)
         for index, (row, calculation) in enumerate(
@@ -47,8 +72,27 @@ def size_part(description: Description) -> tuple[SizeAnswer, Part]:
         code=description.code,
         narrowest=description.narrowest,
         skip_around_code=description.skip_around_code,
+        example=_example(descriptions),
     )
     return answer, Part("representation_sizes", {"answer": answer, "sizes": rows})
+
+
+def _example(descriptions: Mapping[str, Description]) -> SizeExample | None:
+    examples: dict[bool, SizeExample] = {}
+    for name, description in descriptions.items():
+        layers, shape = _layers(spell_out(description.network).items), description.input
+        for row in description.rows:
+            layer = None if row.kind in BRACKETS else next(layers)
+            if isinstance(layer, Conv):
+                steps = shape[2] - layer.extent + sum(layer.margins)
+                example = SizeExample(
+                    network=name,
+                    layer=row.text,
+                    calculation=_calculation(layer, shape, row.shape),
+                )
+                examples.setdefault(steps % layer.stride > 0, example)
+            shape = row.shape
+    return examples.get(True) or examples.get(False)
 
 
 def size_calculations(description: Description) -> list[str]:
@@ -65,8 +109,7 @@ def size_calculations(description: Description) -> list[str]:
     layers = _layers(spell_out(description.network).items)
     calculations, shape = [], description.input
     for row in description.rows:
-        # The end of a bracket is no layer: it adds or concatenates two representations.
-        brackets = row.kind in ("residual", "skip")
+        brackets = row.kind in BRACKETS
         calculations.append(row.kind if brackets else _calculation(next(layers), shape, row.shape))
         shape = row.shape
     return calculations

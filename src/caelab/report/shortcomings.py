@@ -38,6 +38,7 @@ from caelab.metrics.evaluate import estimates
 from caelab.metrics.statistics import Interval, correlation
 from caelab.models.inference import restoring
 from caelab.progress import progress
+from caelab.report.colorization import ColorAnswer
 from caelab.report.document import Part
 from caelab.report.run_differences import Variant
 from caelab.report.run_images import RunImages
@@ -71,6 +72,8 @@ class Shortcomings:
         hues: Chroma errors of pixels, grouped by their true hue.
         rarity: Rank correlation over hues of two numbers: the hue's share of all pixels, and the
             part of its true chroma that the outputs have.
+        class_colors: Rank correlation over classes of two numbers: the mean colorfulness of the
+            true images, and the mean chroma error.
         ambiguity: Relation between the error of a patch and the variety of colors that similar
             gray patches have; ``None`` for images smaller than a patch.
         bleeding: Chroma differences between neighboring pixels, at edges and in flat areas.
@@ -86,6 +89,7 @@ class Shortcomings:
     classes: tuple[ClassError, ...]
     hues: tuple[ChromaError, ...]
     rarity: Interval
+    class_colors: Interval
     ambiguity: Ambiguity | None
     bleeding: Bleeding
     shifts: tuple[ShiftedError, ...]
@@ -159,6 +163,7 @@ def measure_shortcomings(variant: Variant, images: RunImages, *, seed: int = 0) 
         ),
         hues=hues,
         rarity=_rarity(hues),
+        class_colors=_class_colors(errors, true, test.labels),
         ambiguity=patches,
         bleeding=bleeding(estimate, target),
         shifts=shifts,
@@ -171,6 +176,18 @@ def _rarity(hues: Sequence[ChromaError]) -> Interval:
     return correlation(*np.reshape(seen, (-1, 2)).T)
 
 
+def _class_colors(
+    errors: np.ndarray | None, colorfulness: np.ndarray | None, labels: torch.Tensor | None
+) -> Interval:
+    if errors is None or colorfulness is None or labels is None:
+        return Interval(estimate=np.nan, n=0)
+    classes = labels.numpy()
+    members = [classes == index for index in np.unique(classes)]
+    return correlation(
+        *([values[each].mean() for each in members] for values in (colorfulness, errors))
+    )
+
+
 def _ambiguity(
     train: DeviceImages, some: DeviceImages, estimate: torch.Tensor, seed: int
 ) -> Ambiguity:
@@ -180,7 +197,12 @@ def _ambiguity(
     return ambiguity(patches, center_mean(found), training)
 
 
-def shortcoming_part(found: Shortcomings) -> Part:
-    """Return the part of the report about the shortcomings of one network."""
+def shortcoming_part(found: Shortcomings, colors: ColorAnswer) -> Part:
+    """Return the part of the report about the shortcomings of one network.
+
+    Args:
+        found: The shortcomings.
+        colors: Comparison of all colorizers, which says what remedies were tried.
+    """
     limits = {"chroma": MIN_CHROMA, "edge": EDGE, "side": SIDE, "share": MIN_HUE_SHARE}
-    return Part("shortcomings", {"answer": found, "limits": limits})
+    return Part("shortcomings", {"answer": found, "limits": limits, "colors": colors})

@@ -48,7 +48,6 @@ def study_part(
         "study": study,
         "analysis": analysis,
         "rates": sorted({run.result["peak_learning_rate"] for run in runs}),
-        "shared": _shared_options(runs),
         "suffix": suffix,
         "above": above,
         "architectures": [],
@@ -104,17 +103,6 @@ def study_part(
         },
     }
     return answer, Part("study", context, name=study.name)
-
-
-def _shared_options(runs: Sequence[FinishedRun]) -> dict[str, Any]:
-    """Return the options of training that all runs share, by short name."""
-    options = [run.config.flat() for run in runs]
-    names = ("epochs", "batch_size", "optimizer", "lr_schedule", "loss", "init")
-    return {
-        name: options[0][name]
-        for name in names
-        if options and all(each[name] == options[0][name] for each in options)
-    }
 
 
 def _against_pca(analysis: Analysis, linear: Mapping[int, float]) -> LinearAnswer:

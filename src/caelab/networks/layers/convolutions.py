@@ -85,7 +85,7 @@ class Conv(LayerKind):
         """Return the formula of the output's size, with its numbers."""
         first, second = self.margins
         zeros = f"2·{first}" if first == second else f"{first} + {second}"
-        side = f"({shape[2]} − {self.extent} + {zeros})/{self.stride} + 1"
+        side = f"⌊({shape[2]} − {self.extent} + {zeros})/{self.stride}⌋ + 1"
         return f"({side})² · {self.number}"
 
     def absorb(self, previous: LayerKind) -> LayerKind | None:

@@ -75,7 +75,7 @@ class Pool(_Windows):
 
     def size_formula(self, shape: Shape) -> str:
         """Return the formula of the output's size, with its numbers."""
-        return f"(({shape[2]} − {self.number} + 2·0)/{self.number} + 1)² · {shape[0]}"
+        return f"(⌊({shape[2]} − {self.number} + 2·0)/{self.number}⌋ + 1)² · {shape[0]}"
 
 
 @register
