@@ -430,3 +430,31 @@ def test_a_model_is_exported_and_needs_no_torch_then(caelab: Caelab, place: Path
     damaged = caelab("colorize", "gray.png", "--model", "c.onnx")
     assert damaged.returncode == 2
     assert "c.onnx is not an ONNX model, or it is damaged" in damaged.stderr
+
+
+def test_a_denoised_picture_gets_a_share_of_the_change(caelab: Caelab, place: Path) -> None:
+    results = []
+    for strength in ("0", "0.5", "1", "auto"):
+        assert caelab("denoise", "in/a.png", "-o", "out", "--strength", strength).returncode == 0
+        results.append(read("out/a.png").astype(float))
+        Path("out/a.png").unlink()
+    np.testing.assert_array_equal(results[0], read("in/a.png"))
+    np.testing.assert_allclose(results[1], (results[0] + results[2]) / 2, atol=1)
+    for wrong in ("2", "much", "nan"):
+        answer = caelab("denoise", "in/a.png", "-o", "out", "--strength", wrong)
+        assert answer.returncode == 2
+        assert wrong in answer.stderr
+
+
+def test_a_mask_says_what_is_filled(caelab: Caelab, place: Path) -> None:
+    put(place / "fill.safetensors", replace(CARD, degradation="mask0.25"))
+    mask = np.zeros((20, 26), np.uint8)
+    mask[5:9, 3:7] = 255
+    Image.fromarray(mask).save("holes.png")
+    words = ("restore", "in/a.png", "--model", "fill.safetensors", "-o", "out")
+    assert caelab(*words, "--mask", "holes.png").returncode == 0
+    changed = (read("out/a.png") != read("in/a.png")).any(axis=2)
+    assert changed.any()
+    assert not changed[mask == 0].any()
+    assert caelab(*words, "--force").returncode == 1  # nothing is transparent
+    assert caelab(*words, "--mask", "nothing.png").returncode == 2

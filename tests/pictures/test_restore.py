@@ -3,6 +3,7 @@
 import io
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -445,3 +446,65 @@ def test_a_model_whose_images_have_another_size_is_refused() -> None:
     smaller = PictureModel(function=lambda images: images[..., 1:, :])
     with pytest.raises(InputError, match="metadata does not fit"):
         restore(smaller, [Picture(pixels=np.zeros((40, 50, 3), np.uint8))])
+
+
+def smooth_picture(depth: type = np.uint8) -> tuple[np.ndarray, int]:
+    """Return a smooth picture ``(64, 80, 3)`` in [0.2, 0.8], and the value of white."""
+    y, x = np.mgrid[0:64, 0:80] / 64
+    clean = 0.5 + 0.3 * np.sin(5 * x + np.stack([y, 2 * y, 3 * y]))
+    return clean.transpose(1, 2, 0), np.iinfo(depth).max
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+@pytest.mark.parametrize("strength", [0, 0.3, 1])
+def test_strength_is_the_share_of_the_change(depth: type, strength: float) -> None:
+    clean, most = smooth_picture(depth)
+    picture = Picture(pixels=np.rint(clean * most).astype(depth))
+    model = PictureModel(function=lambda images: images / 2)
+    (result,) = restore(model, [picture], strength=strength)
+    np.testing.assert_allclose(result.pixels, picture.pixels * (1 - strength / 2), atol=1)
+    if strength == 0:
+        np.testing.assert_array_equal(result.pixels, picture.pixels)
+
+
+@pytest.mark.parametrize("deviation", [0.02, 0.05])
+def test_auto_strength_follows_the_noise(deviation: float) -> None:
+    """A denoiser that also changes every value by 0.05 at random is used as much as pays."""
+    clean, most = smooth_picture()
+    rng = np.random.default_rng(0)
+    noisy = np.rint((clean + rng.normal(0, deviation, clean.shape)) * most).astype(np.uint8)
+    answer = (clean + rng.normal(0, 0.05, clean.shape)).transpose(2, 0, 1).astype(np.float32)
+    model = PictureModel(
+        function=lambda images: answer[None].repeat(len(images), 0),
+        degradation=parse_degradation("noise0.1"),
+    )
+    picture = Picture(pixels=noisy)
+    (result,) = restore(model, [picture], tile=10**6, strength="auto")
+    (full,) = restore(model, [picture], tile=10**6)
+    change = full.pixels / most - noisy / most
+    used = float(((result.pixels / most - noisy / most) * change).sum() / np.square(change).sum())
+    assert used == pytest.approx(deviation**2 / (deviation**2 + 0.05**2), abs=0.05)
+    errors = [np.square(each / most - clean).mean() for each in (noisy, full.pixels, result.pixels)]
+    assert errors[2] < 0.95 * min(errors[:2])
+
+
+def test_auto_strength_of_tiny_and_of_unchanged_pictures() -> None:
+    model = PictureModel(function=lambda images: images, degradation=parse_degradation("noise0.1"))
+    for shape in ((1, 1, 3), (9, 9, 1), (3, 40, 3)):
+        picture = Picture(pixels=np.full(shape, 77, np.uint8))
+        (result,) = restore(model, [picture], strength="auto")
+        np.testing.assert_array_equal(result.pixels, picture.pixels)
+
+
+@pytest.mark.parametrize(
+    ("degradation", "strength"),
+    [("noise0.1", -0.1), ("noise0.1", 1.1), ("noise0.1", math.nan), ("blur1", "auto"),
+     ("gray+noise0.1", "auto"), ("mask0.25", 0.5)],
+)  # fmt: skip
+def test_a_strength_that_does_not_fit_is_refused(degradation: str, strength: Any) -> None:
+    model = PictureModel(degradation=parse_degradation(degradation), function=lambda each: each)
+    alpha = np.zeros((8, 8), np.uint8)
+    with pytest.raises(InputError, match="strength"):
+        restore(
+            model, [Picture(pixels=np.zeros((8, 8, 3), np.uint8), alpha=alpha)], strength=strength
+        )

@@ -1,6 +1,9 @@
 """``caelab restore``, ``denoise`` and ``reconstruct``: apply a network to pictures of any size."""
 
-from typing import Any
+import math
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -8,12 +11,16 @@ from caelab.commands.picture_command import picture_command, process_pictures
 from caelab.degrade.degradation import Degradation, parse_degradation
 from caelab.errors import InputError
 
+if TYPE_CHECKING:
+    from caelab.pictures.restore import Strength
+
 
 @picture_command(
     "restore",
     "caelab restore night.jpg --degradation noise0.1",
     "caelab restore soft.jpg --model runs/deblur",
     "caelab restore torn.png --degradation mask0.25 --model runs/inpaint",
+    "caelab restore torn.jpg --model runs/inpaint --mask holes.png",
     suffix="-restored",
     model=None,
 )
@@ -23,31 +30,61 @@ from caelab.errors import InputError
     help="Degradation of the pictures, such as noise0.1. For noise0.1 a model comes with caelab;"
     " train models for others.  [default: the degradation that --model undoes]",
 )
-def command(model: str | None, degradation: str | None, **options: Any) -> None:
+@click.option(
+    "--mask",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Picture whose white pixels mark the holes to fill, for a model that was trained with a"
+    " mask, such as mask0.25.  [default: fully transparent pixels are filled]",
+)
+def command(model: str | None, degradation: str | None, mask: Path | None, **options: Any) -> None:
     """Undo a degradation of PICTURES: files, folders, patterns, or - for standard input and output.
 
     Without --model, the model that comes with caelab for --degradation is used. With --degradation
-    mask0.25, or another mask, only fully transparent pixels are filled.
+    mask0.25, or another mask, only fully transparent pixels are filled, or those that --mask marks.
 
     A large picture is processed in overlapping tiles, without seams. File format, metadata,
     color profile, transparency, 16 bits and all pages are kept where the format has them.
     """
     from caelab.pictures.comparison import compare
+    from caelab.pictures.fill import fill, read_mask
     from caelab.pictures.restore import restore
 
     undoing = None if degradation is None else parse_degradation(degradation)
     options["model"] = model or _model_for(undoing)
-    process_pictures("restore", restore, compare, options, undoing=undoing)
+    process = restore if mask is None else partial(fill, mask=read_mask(mask))
+    process_pictures("restore", process, compare, options, undoing=undoing)
+
+
+def _read_strength(_: click.Context, __: click.Parameter, text: str) -> "Strength":
+    """Return the number in a text, or ``"auto"``."""
+    if text == "auto":
+        return "auto"
+    try:
+        strength = float(text)
+    except ValueError:
+        strength = math.nan
+    if not 0 <= strength <= 1:
+        raise InputError(f"--strength {text}: give a number from 0 to 1, or auto.")
+    return strength
 
 
 @picture_command(
     "denoise",
     "caelab denoise night.jpg",
-    "caelab denoise in -o clean",
+    "caelab denoise in -o clean --strength auto",
     suffix="-denoised",
     model="denoise",
 )
-def denoise(**options: Any) -> None:
+@click.option(
+    "--strength",
+    default="1",
+    show_default=True,
+    metavar="NUMBER|auto",
+    callback=_read_strength,
+    help="Share of the noise to remove, from 0 to 1. With auto, the noise of each picture is"
+    " measured, and a picture with little noise keeps more of its detail.",
+)
+def denoise(strength: "Strength", **options: Any) -> None:
     """Remove noise from PICTURES: files, folders, patterns, or - for standard input and output.
 
     A large picture is processed in overlapping tiles, without seams. File format, metadata,
@@ -56,7 +93,7 @@ def denoise(**options: Any) -> None:
     from caelab.pictures.comparison import compare
     from caelab.pictures.restore import restore
 
-    process_pictures("denoise", restore, compare, options)
+    process_pictures("denoise", partial(restore, strength=strength), compare, options)
 
 
 @picture_command(

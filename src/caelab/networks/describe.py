@@ -274,6 +274,7 @@ class _Walk:
             shape=shape,
             size=size_of(shape),
             receptive_field=field.extent if field else None,
+            field=field,
             depth=self.depth,
             span=item.span,
             **more,

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 
 from caelab.networks.ast import Network
-from caelab.networks.layers.base import Shape, Span, format_shape, size_of
+from caelab.networks.layers.base import ReceptiveField, Shape, Span, format_shape, size_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +17,7 @@ class LayerRow:
         size: Number of elements of the output, C·H·W.
         receptive_field: Side in pixels of the square of the network's input that one number of the
             output depends on; ``None`` if it is the whole image.
+        field: The input pixels that each output pixel depends on; ``None`` for the whole image.
         depth: Number of brackets around the layer.
         span: Start and end of the layer, or of the whole bracket, in the network's text.
         weights: Number of weights and biases.
@@ -33,6 +34,7 @@ class LayerRow:
     shape: Shape
     size: int
     receptive_field: int | None
+    field: ReceptiveField | None
     depth: int
     span: Span
     weights: int = 0
@@ -106,13 +108,45 @@ class Description:
         """Number of elements of the code; ``None`` if there is no code."""
         return self.code.size if self.code else None
 
+    def input_area(self, row: int, y: int, x: int) -> tuple[slice, slice]:
+        """Return the part of the image that one number after a layer depends on.
+
+        >>> import caelab
+        >>> caelab.describe("conv8 pool | up conv3").input_area(2, 0, 5)
+        (slice(0, 3, None), slice(9, 13, None))
+
+        Args:
+            row: Number of the layer's row, counted from 1; 0 for the image itself.
+            y: Row of the number in the layer's output, from 0.
+            x: Column of the number.
+
+        Returns:
+            Rows and columns of the image. They are empty if the number depends on no pixel.
+
+        Raises:
+            IndexError: There is no such row, or its output has no such position.
+        """
+        if not 0 <= row <= len(self.rows):
+            raise IndexError(f"row {row}: the network has {len(self.rows)} rows")
+        shape = self.rows[row - 1].shape if row else self.input
+        field = self.rows[row - 1].field if row else ReceptiveField()
+        found = []
+        for position, side, pixels in zip((y, x), shape[1:], self.input[1:], strict=True):
+            if not 0 <= position < side:
+                raise IndexError(f"position {position}: the output has {side} pixels there")
+            first, last = field.at(position) if field else (0, pixels - 1)
+            start = min(max(first, 0), pixels)
+            found.append(slice(start, max(start, min(last + 1, pixels))))
+        rows, columns = found
+        return rows, columns
+
     def as_dict(self) -> dict[str, object]:
         """Return the attributes as JSON values, with the text instead of the tree."""
         found = asdict(self)
-        # Only error messages need spans and `weighted`.
+        # Only error messages need spans and `weighted`, and the side of a field says enough.
         del found["network"]
         for row in found["rows"]:
-            del row["span"], row["weighted"]
+            del row["span"], row["weighted"], row["field"]
         return {"text": self.text, **found}
 
     def as_table(self) -> str:

@@ -41,7 +41,7 @@ from caelab.pictures.model_files import find_model, photograph_settings
 from caelab.pictures.open_model import ONNX, Device, command_for
 from caelab.pictures.picture import Floats, Picture, to_planes
 from caelab.pictures.read import metadata_of, picture_of
-from caelab.pictures.restore import restore
+from caelab.pictures.restore import Strength, restore
 
 Array = NDArray[Any]
 ImagesT = TypeVar("ImagesT", Image.Image, Array)
@@ -89,6 +89,7 @@ class Model:
         *,
         scales: Sequence[int] | None = None,
         saturation: float | None = None,
+        strength: Strength = 1.0,
     ) -> ImagesT:
         """Undo the degradation that the model was trained to undo: colorize, denoise, reconstruct.
 
@@ -101,6 +102,8 @@ class Model:
                 :func:`caelab.pictures.colorize.colorize`. Not used for a batch.
             saturation: Factor of the chroma of a colorized picture, see the same function. Not used
                 for a batch.
+            strength: Share of the change that a picture gets, or ``"auto"``: see
+                :func:`caelab.pictures.restore.restore`. Not used for a batch or by a colorizer.
 
         Returns:
             For an array of a picture, an array of the same type (uint8 for bool). For a Pillow
@@ -117,7 +120,7 @@ class Model:
         if command_for(self._model.degradation) == "colorize":
             (result,) = colorize(self._model, [picture], scales=scales, saturation=saturation)
         else:
-            (result,) = restore(self._model, [picture])
+            (result,) = restore(self._model, [picture], strength=strength)
         if isinstance(images, Image.Image):
             image = result.to_pillow()
             image.info.update(metadata_of(images))

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -11,11 +12,29 @@ from caelab.degrade.kinds import MISSING
 from caelab.errors import InputError
 from caelab.pictures.backends.base import PictureModel
 from caelab.pictures.metadata import Metadata
-from caelab.pictures.picture import Floats, Picture, from_planes, to_planes
+from caelab.pictures.picture import Floats, Picture, Values, from_planes, to_planes
 from caelab.pictures.tiles import TILE, Indices, batches, in_tiles
 
+Strength = float | Literal["auto"]
+"""Share of the model's change that a result gets, from 0 to 1; ``"auto"`` chooses it for noise."""
 
-def restore(model: PictureModel, pictures: Sequence[Picture], *, tile: int = TILE) -> list[Picture]:
+MEASURED_SIDE = 1024
+"""Largest side, in pixels, of the middle of a picture in which its noise is measured."""
+
+_MIN_MEASURED_SIDE = 8
+"""Smallest side, in pixels, of a picture in which noise is measured."""
+
+_STRIP_PIXELS = 2**22
+"""Number of pixels that are mixed at a time, so that little memory is needed."""
+
+
+def restore(
+    model: PictureModel,
+    pictures: Sequence[Picture],
+    *,
+    tile: int = TILE,
+    strength: Strength = 1.0,
+) -> list[Picture]:
     """Apply an image-to-image model to pictures at full size: denoise, deblur, reconstruct.
 
     A model for missing pixels fills the fully transparent pixels, which become opaque. If the model
@@ -28,20 +47,27 @@ def restore(model: PictureModel, pictures: Sequence[Picture], *, tile: int = TIL
         pictures: Pictures to restore. Small pictures of equal size that follow one another go
             through the network together.
         tile: Side of the tiles of large pictures, in pixels.
+        strength: Share of the model's change that the result gets: 0 for the picture itself, 1 for
+            the model's output. ``"auto"`` measures the noise of each picture, and chooses a smaller
+            share if a picture has less noise than the model removes.
 
     Returns:
         Pictures with the bit depth, alpha, color profile and metadata of the inputs.
 
     Raises:
         InputError: The model returns values that are not finite or takes neither 1 nor 3 channels,
-            or it fills missing pixels and a picture has no fully transparent pixel.
+            or it fills missing pixels and a picture has no fully transparent pixel. Or
+            ``strength`` is wrong, or does not fit what the model undoes.
 
     >>> from caelab.pictures.backends.base import PictureModel
     >>> darker = PictureModel(function=lambda images: images / 2)
     >>> picture = Picture(pixels=np.full((40, 60, 3), 200, np.uint8))
     >>> restore(darker, [picture])[0].pixels[0, 0].tolist()
     [100, 100, 100]
+    >>> restore(darker, [picture], strength=0.25)[0].pixels[0, 0].tolist()
+    [175, 175, 175]
     """
+    _check_strength(model, strength)
     if model.channels not in (1, 3):
         raise InputError(
             f"the model takes images of {model.channels} channels, but pictures have 1 or 3."
@@ -66,10 +92,68 @@ def restore(model: PictureModel, pictures: Sequence[Picture], *, tile: int = TIL
     ):
         for batch in batches(list(run), pixels=shape[0] * shape[1]):
             results += _restore_alike(model, batch, tile)
+    if strength != 1:
+        results = [
+            replace(result, pixels=_mix(picture.pixels, result.pixels, strength))
+            for picture, result in zip(pictures, results, strict=True)
+        ]
     return [
         replace(result, pixels=result.pixels.repeat(3, axis=2)) if gray else result
         for result, gray in zip(results, grays, strict=True)
     ]
+
+
+def _check_strength(model: PictureModel, strength: Strength) -> None:
+    steps = {step.name for step in model.degradation.steps}
+    if strength == "auto":
+        if steps != {"noise"}:
+            raise InputError(
+                "the `strength` auto measures noise, but the model undoes"
+                f" {model.degradation}. Give a number from 0 to 1."
+            )
+    elif not 0 <= strength <= 1:
+        raise InputError(f"`strength` {strength}: give a number from 0 to 1, or auto.")
+    elif strength != 1 and model.degradation.marks_missing:
+        raise InputError("missing pixels are filled with `strength` 1 only.")
+
+
+def _mix(before: Values, after: Values, strength: Strength) -> Values:
+    """Return pixels between those of a picture and those of its result, ``(H, W, C)``."""
+    share = np.float32(_share_for_noise(before, after) if strength == "auto" else strength)
+    mixed = np.empty_like(after)
+    rows = max(1, _STRIP_PIXELS // before.shape[1])
+    for top in range(0, len(before), rows):
+        strip = slice(top, top + rows)
+        old, new = to_planes(before[strip]), to_planes(after[strip])
+        mixed[strip] = from_planes(old + share * (new - old), after.dtype)
+    return mixed
+
+
+def _share_for_noise(before: Values, after: Values) -> float:
+    """Return the share of a denoiser's change that is noise, by the noise of the picture.
+
+    The change is the noise that the model removes plus the detail that it loses. If the two are
+    independent, the mean squared change is the sum of both variances. The best share of the change
+    is then the variance of the noise divided by the mean squared change.
+
+    Args:
+        before: Pixels of the picture ``(H, W, C)``.
+        after: Pixels of the model's output.
+    """
+    from skimage.restoration import estimate_sigma
+
+    middle = tuple(
+        slice((side - used) // 2, (side - used) // 2 + used)
+        for side in before.shape[:2]
+        for used in [min(side, MEASURED_SIDE)]
+    )
+    old, new = to_planes(before[middle]), to_planes(after[middle])
+    change = float(np.square(new - old, dtype=np.float64).mean())
+    # Wavelets, which separate noise from detail, need a few pixels in both directions.
+    if change == 0 or min(old.shape[1:]) < _MIN_MEASURED_SIDE:
+        return 1.0
+    noise = estimate_sigma(old, channel_axis=0, average_sigmas=True)  # type: ignore[no-untyped-call]
+    return min(1.0, float(noise) ** 2 / change)
 
 
 def _is_gray_rgb(picture: Picture) -> bool:

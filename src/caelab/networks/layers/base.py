@@ -127,7 +127,7 @@ class ReceptiveField:
         return ReceptiveField(
             period,
             self.shift * stride // common,
-            tuple((self._at(first(n))[0], self._at(last(n))[1]) for n in range(period)),
+            tuple((self.at(first(n))[0], self.at(last(n))[1]) for n in range(period)),
         )
 
     def union(self, other: "ReceptiveField | None") -> "ReceptiveField | None":
@@ -140,11 +140,19 @@ class ReceptiveField:
         if other is None or self.shift * other.period != other.shift * self.period:
             return None
         period = lcm(self.period, other.period)
-        ends = [zip(self._at(n), other._at(n), strict=True) for n in range(period)]
+        ends = [zip(self.at(n), other.at(n), strict=True) for n in range(period)]
         phases = tuple((min(firsts), max(lasts)) for firsts, lasts in ends)
         return ReceptiveField(period, self.shift * period // self.period, phases)
 
-    def _at(self, n: int) -> tuple[int, int]:
+    def at(self, n: int) -> tuple[int, int]:
+        """Return the first and the last input pixel that output pixel ``n`` depends on.
+
+        Near a border the pixels may lie outside the image. If the output pixel depends on no input
+        pixel, the first one comes after the last one.
+
+        >>> ReceptiveField().windows(3, 2, padding=1).at(4)
+        (7, 9)
+        """
         periods, phase = divmod(n, self.period)
         first, last = self.phases[phase]
         return first + periods * self.shift, last + periods * self.shift
