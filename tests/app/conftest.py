@@ -29,10 +29,24 @@ def png(height: int = 40, width: int = 60, seed: int = 0) -> bytes:
 
 @pytest.fixture(scope="session")
 def app_runs(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
-    """A folder with two finished runs, a damaged one and one in a subfolder."""
+    """A folder with finished runs, one of which fills holes, a damaged one and a subfolder's."""
     runs = tmp_path_factory.mktemp("app") / "runs"
     for number, network in enumerate(("conv4 pool conv2 | up conv3", "conv2 | conv3")):
         caelab.train(network, pictures, runs=runs, size=16, epochs=2, seed=number)
+    caelab.train("dense5 | dense3h16w16", pictures, runs=runs, size=16, epochs=1)
+    caelab.train("conv4 conv3", pictures, runs=runs, size=16, epochs=1, degradation="mask0.25")
+    caelab.train(
+        "conv4 conv9",
+        pictures,
+        runs=runs,
+        size=16,
+        epochs=1,
+        degradation="gray",
+        target="bins",
+        loss="cross_entropy",
+        bins=9,
+        batch_size=16,
+    )
     (runs / "damaged").mkdir()
     (runs / "damaged" / "config.json").write_text("{")
     caelab.train("conv2 pool | up conv3", pictures, runs=runs / "lab", size=16, epochs=1)

@@ -82,3 +82,21 @@ def test_an_own_picture(client: Any) -> None:
     assert "own-" in str(shown.url)
     bad = client.post("/code", data={"model": "best-64"}, files={"picture": ("a.png", b"x")})
     assert bad.status_code == 400
+    assert client.get(str(shown.url).replace("own-", "own-x")).status_code == 400
+
+
+def test_a_code_without_pixels_is_shown_as_bars(client: Any) -> None:
+    from caelab.app.code_view import look
+    from caelab.app.found_runs import find_runs
+
+    state = client.app.state
+    (name,) = [run.name for run in find_runs(state.runs) if "dense5" in run.name]
+    shown = look({"model": name}, [], state.runs, state.jobs)
+    values = shown["code"].ravel()
+    assert [each.image for each in shown["maps"]] == [None] * 5
+    for value, each in zip(values, shown["maps"], strict=True):
+        left, width = each.bar
+        assert width == pytest.approx(50 * abs(value) / np.abs(values).max(), abs=1e-3)
+        assert left == pytest.approx(50 if value >= 0 else 50 - width, abs=1e-3)
+    page = client.get("/code", params={"model": name, "maps": "1", "on": "3"})
+    assert page.text.count('<svg class="bar"') == 5

@@ -1,16 +1,21 @@
 """``caelab app`` as a process: it starts, answers, and ends when it is asked to."""
 
+import io
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+httpx2 = pytest.importorskip("httpx2", reason="the test client's library is not installed")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are other ones there")
@@ -33,6 +38,15 @@ def test_it_starts_answers_and_ends_without_leftovers(tmp_path: Path) -> None:
         urllib.request.urlopen(foreign)
     refused.value.close()
     assert len(list(temporary.iterdir())) == 1
+    # A picture that takes minutes is given up.
+    stream = io.BytesIO()
+    Image.new("RGB", (9000, 9000)).save(stream, "PNG")
+    with httpx2.Client(base_url=address, headers={"accept": "application/json"}) as sender:
+        files = {"pictures": ("large.png", stream.getvalue())}
+        url = sender.post("/restore", data={"task": "denoise"}, files=files).json()["url"]
+        while (state := sender.get(f"{url}/progress").json()["state"]) == "waiting":
+            time.sleep(0.01)
+    assert state == "running"
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 130
     process.stdout.close()

@@ -16,7 +16,7 @@ def states(client: Any) -> dict[str, dict[str, Any]]:
 
 def test_it_finds_every_run(client: Any, app_runs: Path) -> None:
     found = states(client)
-    assert sorted(run["state"] for run in found.values()) == ["damaged"] + ["finished"] * 3
+    assert sorted(run["state"] for run in found.values()) == ["damaged"] + ["finished"] * 6
     (inner,) = [name for name in found if name.startswith("lab/")]
     for name, run in found.items():
         page = client.get(f"/runs/show/{name}")

@@ -1,14 +1,18 @@
 """The view "Understand": what it says of a network, and its sliders."""
 
+import io
+from base64 import b64decode
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 import caelab
-from caelab.app.understand_view import explain, layers, sliders, with_change
+from caelab.app.understand_view import _with_frame, explain, layers, sliders, with_change
 from caelab.networks import parse
 from caelab.networks.presets import PRESETS
 
@@ -42,9 +46,38 @@ def test_sliders_are_those_that_the_layer_has() -> None:
     )
 
 
+def test_the_receptive_field_is_that_of_describe(client: Any) -> None:
+    network = "conv8 pool conv12 pool | up conv8 up conv3"
+    described = caelab.describe(network, size=(32, 48))
+    query = {"network": network, "height": "32", "width": "48"}
+    for row, y, x in ((1, 0, 47), (3, 7, 5), (4, 7, 11)):
+        shown = explain({**query, "row": str(row), "y": str(y), "x": str(x)})["field"]
+        assert (shown.rows, shown.columns) == described.input_area(row, y, x)
+    middle = explain(query)["field"]
+    assert (middle.row, middle.y, middle.x) == (described.code.row, 4, 6)
+    moved = explain({**query, "row": "4", "y": "31", "x": "0"})["field"]
+    assert (moved.y, moved.x) == (7, 0)  # the output of layer 4 has 8 rows
+    page = client.get("/understand", params={**query, "row": "1", "y": "0", "x": "47"}).text
+    assert "2×2 pixels" in page
+    assert "whole image" in client.get("/understand?network=dense64").text
+
+
+def test_the_frame_is_around_the_field() -> None:
+    url = _with_frame((20, 30), slice(5, 9), slice(10, 20))
+    image = np.asarray(Image.open(io.BytesIO(b64decode(url.partition(",")[2]))))
+    enlarge = image.shape[0] // 20
+    black = (image == 0).all(axis=2)
+    assert black[5 * enlarge, 10 * enlarge : 20 * enlarge].all()
+    assert black[9 * enlarge - 1, 10 * enlarge : 20 * enlarge].all()
+    assert black[5 * enlarge : 9 * enlarge, 20 * enlarge - 1].all()
+    assert not black[: 5 * enlarge].any()
+
+
 @pytest.mark.parametrize(
     "query",
     [
+        "row=99",
+        "row=1&y=-1",
         "network=conv8k",
         "network=" + "conv8+" * 3000,
         "height=0",

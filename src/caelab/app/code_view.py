@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -20,7 +22,8 @@ from starlette.routing import Route
 
 from caelab.app.jobs import Jobs
 from caelab.app.pages import render
-from caelab.app.restore_view import models_for
+from caelab.app.restore_options import models_for
+from caelab.app.uploads import max_pixels, preview, save
 from caelab.baselines.pca import PrincipalComponents, suitable_sizes
 from caelab.data.builtin_photos import load_photos
 from caelab.data.device_images import DeviceImages
@@ -39,6 +42,9 @@ EXAMPLES = 24
 MOST_MAPS = 256
 """Largest number of maps of a code that the page shows."""
 
+KEPT_SIDE = 1024
+"""Longest side, in pixels, of the copy of an uploaded picture; models see less of it."""
+
 UPLOADED = "own-"
 """Beginning of the name of an uploaded image; the rest is the name of its job."""
 
@@ -48,13 +54,16 @@ class CodeMap:
     """A channel of a code.
 
     Attributes:
-        image: URL of its picture, from black for its smallest number to white for its largest.
+        image: URL of its picture, from black for its smallest number to white for its largest;
+            ``None`` if it is a single number, which is shown as a bar.
+        bar: Left end and width of the bar, in percent, with zero in the middle.
         mean: Mean of its numbers.
         deviation: Standard deviation of its numbers.
         on: True if it is used.
     """
 
-    image: str
+    image: str | None
+    bar: tuple[float, float]
     mean: float
     deviation: float
     on: bool
@@ -105,6 +114,7 @@ def look(query: Mapping[str, str], off: list[int], runs: Path, jobs: Jobs) -> di
         "error_map": picture_url(np.abs(output - image).mean(1, keepdims=True), low=0.0),
         "numbers": [_numbers(title, values, image) for title, values in outputs.items()][1:],
         "maps": [_map(code, each, each not in off) for each in range(len(code[0]))[:MOST_MAPS]],
+        "shown": min(code.shape[1], MOST_MAPS),
         "bytes": {"float32": 4 * code[0].size, "here": math.ceil((bits or 32) * code[0].size / 8)},
     }  # fmt: skip
 
@@ -150,7 +160,10 @@ def _image(name: str, model: Model, jobs: Jobs) -> Floats:
     if name.startswith(UPLOADED):
         job = jobs.get(name.removeprefix(UPLOADED))
         if job is None:
-            raise InputError("this image is no longer here. Choose it again.")
+            raise InputError(
+                "this image is no longer here: the server was started again, or newer images needed"
+                " the space. Choose it again."
+            )
         picture = read_picture(job.result).to_pillow().convert("RGB")
         cropped = crop_center(picture, size).resize(size[::-1], Image.Resampling.LANCZOS)
         pixels = np.asarray(cropped).transpose(2, 0, 1)
@@ -200,8 +213,11 @@ def _numbers(title: str, values: Floats, truth: Floats) -> dict[str, Any]:
 
 def _map(code: Floats, number: int, on: bool) -> CodeMap:
     values = code[:, number : number + 1]
+    single = values.size == 1
+    share = 50 * float(values.mean()) / max(float(np.abs(code).max()), 1e-12)
     return CodeMap(
-        image=picture_url(values, low=None),
+        image=None if single else picture_url(values, low=None),
+        bar=(50 + min(share, 0), abs(share)),
         mean=float(values.mean()),
         deviation=float(values.std()),
         on=on,
@@ -243,21 +259,25 @@ def _show(request: Request) -> Response:
 
 
 async def _upload(request: Request) -> Response:
-    jobs: Jobs = request.app.state.jobs
     async with request.form(max_files=1, max_fields=5) as form:
         upload, model = form.get("picture"), str(form.get("model") or "")
         if not isinstance(upload, UploadFile) or not upload.filename:
             raise InputError("choose a picture.")
-        content = await upload.read()
-    job = jobs.new("An image", 1)
-    file = job.folder / "image"
-    file.write_bytes(content)
-    job.result, job.state = file, "done"
-    try:
-        read_picture(file)
-    except InputError as error:
-        raise InputError(str(error).replace(str(file), "the file")) from error
-    return RedirectResponse(f"/code?model={model}&image={UPLOADED}{job.name}", status_code=303)
+        name = await run_in_threadpool(_keep, upload, request.app.state.jobs)
+    query = urlencode({"model": model, "image": UPLOADED + name})
+    return RedirectResponse(f"/code?{query}", status_code=303)
+
+
+def _keep(upload: UploadFile, jobs: Jobs) -> str:
+    """Save a small copy of a picture, which is read again at each change of its code."""
+    with jobs.prepare("An image", 1) as job:
+        file = job.folder / "upload"
+        save(upload, file)
+        picture = read_picture(file, name="the picture", max_pixels=max_pixels())
+        file.unlink()
+        job.result, job.state = job.folder / "image.png", "done"
+        preview(picture, KEPT_SIDE).save(job.result)
+    return job.name
 
 
 ROUTES = [

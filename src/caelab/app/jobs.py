@@ -1,11 +1,13 @@
 """Work that takes longer than an answer of the server: jobs in order, in two lanes."""
 
+import contextlib
 import logging
 import secrets
 import shutil
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +22,9 @@ MAX_JOBS = 200
 
 MAX_BYTES = 4 * 2**30
 """Size up to which the files of ended jobs are kept, in bytes."""
+
+PATIENCE = 0.5
+"""Seconds for which the end of the server waits for the next step of the jobs that run."""
 
 
 @dataclass(kw_only=True)
@@ -84,6 +89,18 @@ class Jobs:
             for large in (False, True)
         }
 
+    @contextlib.contextmanager
+    def prepare(self, title: str, total: int) -> Iterator[Job]:
+        """Make a job whose files are written within the block; if that fails, it is removed."""
+        job = self.new(title, total)
+        try:
+            yield job
+        except BaseException:
+            with self._lock:
+                self._jobs.pop(job.name, None)
+            shutil.rmtree(job.folder, ignore_errors=True)
+            raise
+
     def new(self, title: str, total: int) -> Job:
         """Make a job with an empty folder; ``start`` begins it."""
         name = secrets.token_urlsafe(12)
@@ -117,12 +134,21 @@ class Jobs:
             return sum(not self._jobs[name].ended for name in earlier)
 
     def close(self) -> None:
-        """Stop all jobs at their next step, and wait for that."""
+        """Stop all jobs at their next step, and wait a moment for that."""
         with self._lock:
             for job in self._jobs.values():
                 job.canceled.set()
         for lane in self._lanes.values():
-            lane.shutdown(cancel_futures=True)
+            lane.shutdown(wait=False, cancel_futures=True)
+        end = time.monotonic() + PATIENCE
+        while self.busy and time.monotonic() < end:
+            time.sleep(0.01)
+
+    @property
+    def busy(self) -> bool:
+        """True while a job runs; a thread that computes cannot be stopped from outside."""
+        with self._lock:
+            return any(job.state == "running" for job in self._jobs.values())
 
     @staticmethod
     def _run(job: Job, work: Callable[[Job], Any]) -> None:

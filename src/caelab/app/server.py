@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Collection
+from http import HTTPStatus
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -70,8 +71,11 @@ def _refuse(request: Request, status: int, reason: str) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    message = "there is no such page." if error.status_code == 404 else error.detail
-    return _refuse(request, error.status_code, message)
+    # Starlette's own detail is the name of the status.
+    unknown = error.detail == HTTPStatus.NOT_FOUND.phrase
+    return _refuse(
+        request, error.status_code, "there is no such page." if unknown else error.detail
+    )
 
 
 async def _input_error(request: Request, error: Exception) -> Response:

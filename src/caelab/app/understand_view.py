@@ -119,10 +119,11 @@ def explain(query: Mapping[str, str]) -> dict[str, Any]:
 
     Args:
         query: ``network``, ``height``, ``width`` and ``channels``; besides, a ``layer`` by its
-            number and new values of its options.
+            number and new values of its options, or the ``row`` of a layer and a position ``y``
+            and ``x`` of its output, whose receptive field is shown.
     """
     text = query.get("network") or PRESETS["reference"]
-    found: dict[str, Any] = {"text": text, "presets": PRESETS, "query": query}
+    found: dict[str, Any] = {"text": text, "presets": PRESETS, "query": query, "limit": TEXT_LIMIT}
     try:
         if len(text) > TEXT_LIMIT:
             found["text"] = text[:TEXT_LIMIT]
@@ -145,6 +146,7 @@ def explain(query: Mapping[str, str]) -> dict[str, Any]:
         if changes:
             network = with_change(network, position, changes)
         after = describe(network, size=(height, width), channels=channels)
+        field = show_field(after, query)
     except InputError as error:
         return {**found, "error": str(error)}
     return {
@@ -158,7 +160,7 @@ def explain(query: Mapping[str, str]) -> dict[str, Any]:
         "layers": [str(layer) for layer in layers(network)],
         "position": position,
         "sliders": sliders(layers(network)[position]),
-        "field": _draw_field(after),
+        "field": field,
     }
 
 
@@ -170,27 +172,74 @@ def _whole(query: Mapping[str, str], name: str, default: int, most: int, *, leas
     return number
 
 
-def _draw_field(description: NetworkDescription) -> dict[str, Any] | None:
-    """Draw the part of an image that one number of the code depends on; ``None`` without a code."""
-    code = description.code or description.narrowest
-    if not code.row:
-        return None
-    _, height, width = description.input
-    field = description.rows[code.row - 1].receptive_field
-    enlarge = max(1, 320 // max(height, width))
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """The part of an image that one number after a layer depends on.
+
+    Attributes:
+        image: URL of an image with the part in a frame.
+        row: Number of the layer, from 1.
+        y: Row of the number in the layer's output.
+        x: Column of the number.
+        rows: Rows of the image.
+        columns: Columns of the image.
+    """
+
+    image: str
+    row: int
+    y: int
+    x: int
+    rows: slice
+    columns: slice
+
+
+def show_field(description: NetworkDescription, query: Mapping[str, str]) -> Field:
+    """Return the receptive field that a query asks for; by default that of the code's middle.
+
+    Args:
+        description: The network.
+        query: The texts ``row``, ``y`` and ``x``, all of which may be missing.
+
+    Raises:
+        InputError: One of them is no whole number of the right size.
+    """
+    default = (description.code or description.narrowest).row or 1
+    row = _whole(query, "row", default, len(description.rows))
+    _, height, width = description.rows[row - 1].shape
+    # A position that was right for another layer is moved into the output of this one.
+    y, x = (
+        min(_whole(query, name, side // 2, 10**6, least=0), side - 1)
+        for name, side in (("y", height), ("x", width))
+    )
+    rows, columns = description.input_area(row, y, x)
+    image = _with_frame(description.input[1:], rows, columns)
+    return Field(image=image, row=row, y=y, x=x, rows=rows, columns=columns)
+
+
+def _with_frame(size: tuple[int, int], rows: slice, columns: slice) -> str:
+    """Return the URL of an example image with a frame around some of its pixels.
+
+    Args:
+        size: Height and width of the image in pixels.
+        rows: Rows in the frame.
+        columns: Columns in the frame.
+    """
+    height, width = size
+    enlarge = max(1, 320 // max(size))
     crop = open_photo(PHOTOS[0]).convert("RGB").resize((width, height), box=EXAMPLE)
     image = crop.resize((width * enlarge, height * enlarge), Image.Resampling.NEAREST)
-    reach = (min(field or height, height), min(field or width, width))
-    top, left = (
-        (side - part) // 2 * enlarge for side, part in zip((height, width), reach, strict=True)
-    )
-    box = (left, top, left + reach[1] * enlarge - 1, top + reach[0] * enlarge - 1)
-    draw = ImageDraw.Draw(image)
-    draw.rectangle(box, outline="black", width=5)
-    draw.rectangle([box[0] + 1, box[1] + 1, box[2] - 1, box[3] - 1], outline="white", width=3)
+    left, right = (enlarge * side for side in (columns.start, columns.stop))
+    top, bottom = (enlarge * side for side in (rows.start, rows.stop))
+    if left < right and top < bottom:
+        draw = ImageDraw.Draw(image)
+        # One color would vanish on pixels of the same color.
+        for inset, color, line in ((0, "black", 5), (1, "white", 3)):
+            box = (left + inset, top + inset, right - 1 - inset, bottom - 1 - inset)
+            if box[0] <= box[2] and box[1] <= box[3]:
+                draw.rectangle(box, outline=color, width=line)
     stream = io.BytesIO()
     image.save(stream, "PNG")
-    return {"image": _data_url(stream.getvalue(), "png"), "pixels": field, "where": code.where}
+    return _data_url(stream.getvalue(), "png")
 
 
 def _data_url(content: bytes, kind: str) -> str:

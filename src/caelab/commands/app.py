@@ -1,6 +1,7 @@
 """``caelab app``: serve a page for the browser, with pictures, networks, codes and runs."""
 
 import contextlib
+import os
 import socket
 import tempfile
 import webbrowser
@@ -15,6 +16,9 @@ from caelab.files import temporary_folder
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 """Addresses by which a browser on this machine reaches it."""
+
+MAX_HEADER = 2**18
+"""Bytes of a request before its body: an address may hold a network's text, each letter as nine."""
 
 
 @documented_command("app", "caelab app --open", "caelab app --port 8080 --runs runs")
@@ -57,21 +61,33 @@ def command(port: int, host: str, origins: tuple[str, ...], open_page: bool, run
             raise
         raise missing_extra("the page needs more packages", "app") from error
 
-    config = uvicorn.Config("caelab", host=host, port=port, log_level="warning", lifespan="on")
     listening = _listen(host, port)
     port = listening.getsockname()[1]
     names = {f"{name}:{port}" for name in (*LOOPBACK, host)}
     names |= {origin.split("://")[-1].rstrip("/") for origin in origins}
     everywhere = host in ("0.0.0.0", "::")
-    with contextlib.closing(listening), temporary_folder(Path(tempfile.gettempdir())) as folder:
-        config.app = make_app(
-            runs=runs, folder=folder, hosts={"*"} if everywhere else names, origins=origins
-        )
-        url = f"http://{'127.0.0.1' if everywhere else host}:{port}"
-        echo(f"caelab is at {url} (Ctrl-C stops it)")
-        if open_page:
-            webbrowser.open(url)
-        uvicorn.Server(config).run(sockets=[listening])
+    jobs = None
+    try:
+        with contextlib.closing(listening), temporary_folder(Path(tempfile.gettempdir())) as folder:
+            app = make_app(
+                runs=runs, folder=folder, hosts={"*"} if everywhere else names, origins=origins
+            )
+            jobs = app.state.jobs
+            url = f"http://{'127.0.0.1' if everywhere else host}:{port}"
+            echo(f"caelab is at {url} (Ctrl-C stops it)")
+            if open_page:
+                webbrowser.open(url)
+            uvicorn.Server(
+                uvicorn.Config(
+                    app, log_level="warning", lifespan="on", timeout_graceful_shutdown=1,
+                    h11_max_incomplete_event_size=MAX_HEADER,
+                )
+            ).run(sockets=[listening])  # fmt: skip
+    finally:
+        # Python would wait until the picture is done that a thread computes, which takes minutes.
+        if jobs is not None and jobs.busy:
+            echo("interrupted", err=True)
+            os._exit(130)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -12,7 +12,7 @@ from caelab.color import luminance
 from caelab.errors import InputError
 from caelab.pictures.backends.base import PictureModel
 from caelab.pictures.picture import Picture, to_planes
-from caelab.pictures.read import read_picture
+from caelab.pictures.read import PIXEL_LIMIT, read_picture
 from caelab.pictures.restore import restore
 
 Mask = NDArray[np.bool_]
@@ -21,12 +21,15 @@ MAX_STRETCH = 1.02
 """Largest ratio of the factors by which width and height of a mask are enlarged."""
 
 
-def read_mask(source: Path | bytes, *, name: str | None = None) -> Mask:
+def read_mask(
+    source: Path | bytes, *, name: str | None = None, max_pixels: int = PIXEL_LIMIT
+) -> Mask:
     """Read a picture whose white pixels mark holes.
 
     Args:
         source: A picture file, or its content.
         name: Name of the file in messages.
+        max_pixels: Largest number of pixels of the file.
 
     Returns:
         ``bool (H, W)``, true where the picture is brighter than half of white.
@@ -34,7 +37,7 @@ def read_mask(source: Path | bytes, *, name: str | None = None) -> Mask:
     Raises:
         InputError: The file is not a picture, or it marks nothing.
     """
-    picture = read_picture(source, name=name)
+    picture = read_picture(source, name=name, max_pixels=max_pixels)
     bright = luminance(to_planes(picture.pixels))[0] > 0.5
     # What is transparent in a painted mask was not painted.
     marked: Mask = bright if picture.alpha is None else bright & (picture.alpha > 0)

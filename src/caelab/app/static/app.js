@@ -1,4 +1,4 @@
-// Everything works without this script but live progress, dropping and pasting, and the sliders.
+// Everything works without this script but live progress, dropping, pasting and painting, and the sliders.
 "use strict";
 
 // Progress of a job: ask until it has ended, then show the page with the results.
@@ -28,42 +28,140 @@ for (const box of document.querySelectorAll("[data-slider]")) {
   move();
 }
 
-// Dropped and pasted pictures become the files of the form.
+// Pictures that are dropped or pasted, or chosen as a folder, become the files of the form.
 for (const form of document.querySelectorAll("[data-upload]")) {
   const input = form.querySelector("input[type=file]"), drop = form.querySelector("[data-drop]");
-  const take = (files) => {
+  const folder = form.querySelector("[webkitdirectory]"), chosen = form.querySelector("[data-chosen]");
+  const error = form.querySelector("[data-error]");
+  const take = (files, fromFolder) => {
     if (!files.length) return;
-    const all = new DataTransfer();
-    for (const file of files) all.items.add(file);
+    // A folder also holds what is no picture, such as the notes of the operating system.
+    const pictures = fromFolder ? files.filter(isPicture) : files, all = new DataTransfer();
+    for (const file of pictures) all.items.add(file);
     input.files = all.files;
+    if (folder) folder.value = "";
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+    const left = files.length - pictures.length;
+    if (chosen) chosen.textContent = `${pictures.length} pictures are chosen.` +
+      (left ? ` ${left} files are no pictures and are left out.` : "");
   };
   drop.addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
   drop.addEventListener("dragleave", () => drop.classList.remove("over"));
-  drop.addEventListener("drop", (event) => {
+  drop.addEventListener("drop", async (event) => {
     event.preventDefault();
     drop.classList.remove("over");
-    take(event.dataTransfer.files);
+    const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
+    if (!entries.some((entry) => entry.isDirectory)) return take([...event.dataTransfer.files]);
+    take((await Promise.all(entries.map(filesIn))).flat(), true);
   });
-  document.addEventListener("paste", (event) => take(event.clipboardData.files));
+  document.addEventListener("paste", (event) => take([...event.clipboardData.files]));
+  if (folder) folder.addEventListener("change", () => take([...folder.files], true));
+  form.addEventListener("submit", (event) => {
+    const files = [...input.files], bytes = files.reduce((sum, file) => sum + file.size, 0);
+    const { maxFiles, maxBytes } = form.dataset;
+    const problem = files.length > maxFiles ? `Choose at most ${maxFiles} files; these are ${files.length}.`
+      : bytes > maxBytes ? `The files together have more than ${maxBytes / 2 ** 20} MiB. Choose fewer or smaller ones.` : "";
+    if (!problem) return;
+    event.preventDefault();
+    error.textContent = problem;
+    error.hidden = false;
+  });
+}
+
+function isPicture(file) {
+  return file.type.startsWith("image/") || /\.(tiff?|heic|heif|jxl|jp2|p[bgnp]m|webp|avif|bmp)$/i.test(file.name);
+}
+
+// Files in a folder and its subfolders.
+async function filesIn(entry) {
+  if (entry.isFile) return [await new Promise((give, fail) => entry.file(give, fail))];
+  const reader = entry.createReader(), found = [];
+  for (;;) {
+    // The browser gives the entries of a folder in portions, the last of which is empty.
+    const some = await new Promise((give, fail) => reader.readEntries(give, fail));
+    if (!some.length) return found.flat();
+    found.push(...(await Promise.all(some.map(filesIn))));
+  }
+}
+
+// Holes are painted over the first picture; the paint becomes the file of the mask.
+for (const box of document.querySelectorAll("[data-paint]")) {
+  const form = box.closest("form"), pictures = form.querySelector("#pictures"), mask = form.querySelector("#mask");
+  const image = box.querySelector("img"), canvas = box.querySelector("canvas"), brush = box.querySelector("#brush");
+  const context = canvas.getContext("2d"), LONGEST = 2048;
+  pictures.addEventListener("change", () => {
+    URL.revokeObjectURL(image.src);
+    box.hidden = true;
+    if (pictures.files.length) image.src = URL.createObjectURL(pictures.files[0]);
+  });
+  image.addEventListener("load", () => {
+    const scale = Math.min(1, LONGEST / Math.max(image.naturalWidth, image.naturalHeight));
+    canvas.width = Math.max(1, Math.round(image.naturalWidth * scale));
+    canvas.height = Math.max(1, Math.round(image.naturalHeight * scale));
+    box.hidden = false;
+  });
+  let last = null;
+  const stroke = (event) => {
+    const shown = canvas.getBoundingClientRect(), scale = canvas.width / shown.width;
+    const point = [(event.clientX - shown.left) * scale, (event.clientY - shown.top) * scale];
+    // Bright, so that it marks a hole, and visible on white as well as on black.
+    context.strokeStyle = "#ff9d00";
+    context.lineWidth = brush.value * scale;
+    context.lineCap = "round";
+    context.beginPath();
+    context.moveTo(...(last || point));
+    context.lineTo(...point);
+    context.stroke();
+    last = point;
+  };
+  canvas.addEventListener("pointerdown", (event) => {
+    event.preventDefault();
+    canvas.setPointerCapture(event.pointerId);
+    last = null;
+    stroke(event);
+  });
+  canvas.addEventListener("pointermove", (event) => { if (event.buttons) stroke(event); });
+  canvas.addEventListener("pointerup", () => canvas.toBlob((blob) => {
+    const painted = new DataTransfer();
+    painted.items.add(new File([blob], "painted.png", { type: "image/png" }));
+    mask.files = painted.files;
+  }));
+  box.querySelector("[data-clear]").addEventListener("click", () => {
+    context.clearRect(0, 0, canvas.width, canvas.height);
+    mask.value = "";
+  });
+}
+
+// The address follows a form that sends files, so that its settings can be kept.
+for (const form of document.querySelectorAll("[data-settings]")) {
+  form.addEventListener("input", (event) => {
+    if (event.target.id === "strength" && form.auto) form.auto.checked = false;
+    if (event.target.type === "range") tell(event.target);
+    if (event.target.type === "file" || event.target.id === "brush") return;
+    const values = [...new FormData(form)].filter(([, value]) => typeof value === "string" && value);
+    history.replaceState(null, "", `${form.action}?${new URLSearchParams(values)}`);
+  });
+}
+
+function tell(range) {
+  range.closest("p").querySelector("output").textContent =
+    range.name === "padding" && range.value === "-1" ? "same" : range.value;
 }
 
 // Forms that show their result while they are changed; the address follows, so that it can be kept.
 document.addEventListener("input", (event) => {
   const form = event.target.closest("[data-live]");
   if (!form) return;
-  if (event.target.type === "range") {
-    const value = event.target.value;
-    event.target.closest("p").querySelector("output").textContent =
-      event.target.name === "padding" && value === "-1" ? "same" : value;
-  }
+  if (event.target.type === "range") tell(event.target);
   clearTimeout(form.waiting);
   form.waiting = setTimeout(() => show(form, event.target), 250);
 });
 
 async function show(form, changed) {
   const target = document.getElementById(form.dataset.target), values = new URLSearchParams(new FormData(form));
-  // Another layer has other options: what the sliders say belongs to the one before.
+  // Another layer has other options and another output: what the sliders say belongs to the one before.
   if (changed.name === "layer") for (const name of ["number", "kernel", "stride", "padding"]) values.delete(name);
+  if (changed.name === "row") for (const name of ["y", "x"]) values.delete(name);
   const answer = await fetch(`${form.dataset.live}?${values}`);
   const focus = changed.id;
   target.innerHTML = await answer.text();

@@ -1,0 +1,210 @@
+"""What a user of the view "Restore" can ask for, and which models do it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from caelab.app.found_runs import find_runs
+from caelab.degrade.degradation import Degradation, parse_degradation
+from caelab.errors import InputError, printable
+from caelab.pictures.backends.base import PictureModel
+from caelab.pictures.batch import Process
+from caelab.pictures.colorize import colorize
+from caelab.pictures.fill import Mask, fill
+from caelab.pictures.model_files import shipped_models
+from caelab.pictures.open_model import command_for
+from caelab.pictures.restore import Strength, restore
+from caelab.processors import default_threads
+
+TASKS = {
+    "colorize": "Color gray pictures",
+    "denoise": "Remove noise",
+    "restore": "Undo blur, reduction or compression",
+    "fill": "Fill holes",
+    "reconstruct": "Show what an autoencoder keeps",
+}
+"""Titles of the tasks; ``fill`` is what ``caelab restore`` does with missing pixels, and the others
+have the names of their commands."""
+
+TRAINABLE = {"restore": "blur1.5", "fill": "mask0.25"}
+"""Degradation to train for, where a task has no model."""
+
+MAX_RESULTS = 8
+"""Largest number of colorings of a picture, and of strengths of its colors."""
+
+MEASURED_TASKS = ("colorize", "reconstruct")
+"""Tasks whose truth is known: it is the picture itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restoration:
+    """What a user asks for.
+
+    Attributes:
+        task: Name of the task.
+        model: Name or path of the model.
+        saturations: Factors of the colors, a result for each; ``None`` is the model's own.
+        scales: Shorter sides at which a colorizer sees a picture; ``None`` for the model's own.
+        variants: Number of colorings of each picture; 0 for the one that the model is surest of.
+        compared: True if errors against the picture itself are to be measured.
+        strength: Share of the model's change that a result gets, or ``"auto"``.
+        mask: True where a hole is to be filled, ``bool (H, W)``; ``None`` for transparent pixels.
+    """
+
+    task: str
+    model: str
+    saturations: tuple[float | None, ...] = (None,)
+    scales: tuple[int, ...] | None = None
+    variants: int = 0
+    compared: bool = False
+    strength: Strength = 1.0
+    mask: Mask | None = None
+
+    @property
+    def results(self) -> int:
+        """Number of results for each picture."""
+        return len(self.saturations) * max(1, self.variants)
+
+    def processes(self, model: PictureModel) -> list[tuple[str, Process]]:
+        """Return a title and a function from pictures to results, for each result of a picture.
+
+        Args:
+            model: The model that was asked for.
+
+        Raises:
+            InputError: The model has one result only, and several were asked for.
+        """
+        models = [model]
+        if self.variants:
+            models = [model.variant(number, 0) for number in range(self.variants)]
+        return [
+            (
+                "Coloring"
+                + f" {number}" * (len(models) > 1)
+                + f", strength {factor}" * bool(factor),
+                self._process(each, factor),
+            )
+            for number, each in enumerate(models, 1)
+            for factor in self.saturations
+        ]
+
+    def _process(self, model: PictureModel, saturation: float | None) -> Process:
+        if self.task == "colorize":
+            return partial(
+                colorize,
+                model,
+                scales=self.scales,
+                saturation=saturation,
+                threads=default_threads(),
+            )
+        if self.mask is not None:
+            return partial(fill, model, mask=self.mask)
+        return partial(restore, model, strength=self.strength)
+
+
+def task_of(degradation: Degradation) -> str:
+    """Return the task of a model that undoes a degradation.
+
+    >>> task_of(parse_degradation("mask0.25")), task_of(parse_degradation("blur1.5"))
+    ('fill', 'restore')
+    """
+    command = command_for(degradation)
+    return "fill" if command == "restore" and degradation.marks_missing else command
+
+
+def models_for(task: str, runs: Path) -> dict[str, bool]:
+    """Return the models that do a task.
+
+    Args:
+        task: Name of the task.
+        runs: Folder of runs.
+
+    Returns:
+        Names of the shipped models, and paths of the runs; true for one that gives several
+        plausible results for a picture.
+    """
+    known = {
+        name: (str(model.card["degradation"]), model.card["target"])
+        for name, model in shipped_models().items()
+    }
+    for run in find_runs(runs):
+        if run.state == "finished" and run.config is not None:
+            path = str(run.directory.path)
+            known[path] = (str(run.config.degradation), run.config.target.kind)
+    return {
+        name: target == "bins"
+        for name, (degradation, target) in known.items()
+        if task_of(parse_degradation(degradation)) == task
+    }
+
+
+def require_known(task: str) -> None:
+    """Check that there is a task of this name.
+
+    Raises:
+        InputError: There is none.
+    """
+    if task not in TASKS:
+        raise InputError(f"there is no task {printable(task)!r}. Choose one of the list.")
+
+
+def read_options(form: Mapping[str, Any], runs: Path) -> Restoration:
+    """Read a form; the mask, which is a file, is not among its values.
+
+    Args:
+        form: Texts of the fields by their names.
+        runs: Folder of runs.
+
+    Raises:
+        InputError: A value is wrong; the message names the field.
+    """
+    task = str(form.get("task") or "colorize")
+    require_known(task)
+    models = models_for(task, runs)
+    model = str(form.get("model") or (task if task in models else next(iter(models), "")))
+    if model not in models:
+        raise InputError(f"no model {printable(model)!r} is there for this task.")
+    scales = str(form.get("scales") or "")
+    found = tuple(int(part) for part in re.findall(r"\d{1,4}", scales))
+    if scales and not (found and all(1 <= scale <= 1024 for scale in found)):
+        raise InputError("Scales: give numbers of pixels from 1 to 1024, such as 32 or 32,64.")
+    strength = _number(form, "strength", 0, 1)
+    saturations = re.split(r"[,;\s]+", str(form.get("saturation") or "").strip())
+    if len(saturations) > MAX_RESULTS:
+        raise InputError(f"Saturation: give at most {MAX_RESULTS} numbers.")
+    variants = int(_number(form, "variants", 0, MAX_RESULTS) or 0) if task == "colorize" else 0
+    if variants and not models[model]:
+        raise InputError(f"the model {printable(model)} has one coloring only. Choose another.")
+    return Restoration(
+        task=task,
+        model=model,
+        saturations=tuple(
+            _number({"saturation": each}, "saturation", 0, 10) for each in saturations
+        ),
+        scales=found or None,
+        variants=variants,
+        compared=bool(form.get("compared")) and task in MEASURED_TASKS,
+        strength=_strength(task, strength, measured=bool(form.get("auto"))),
+    )
+
+
+def _strength(task: str, strength: float | None, *, measured: bool) -> Strength:
+    if task not in ("denoise", "restore"):
+        return 1.0
+    return "auto" if measured and task == "denoise" else 1.0 if strength is None else strength
+
+
+def _number(form: Mapping[str, Any], name: str, low: float, high: float) -> float | None:
+    text = str(form.get(name) or "")
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not low <= value <= high:
+        raise InputError(f"{name.capitalize()}: give a number from {low:g} to {high:g}.")
+    return value
