@@ -121,11 +121,13 @@ for (const box of document.querySelectorAll("[data-paint]")) {
     stroke(event);
   });
   canvas.addEventListener("pointermove", (event) => { if (event.buttons) stroke(event); });
-  canvas.addEventListener("pointerup", () => canvas.toBlob((blob) => {
-    const painted = new DataTransfer();
-    painted.items.add(new File([blob], "painted.png", { type: "image/png" }));
+  canvas.addEventListener("pointerup", () => {
+    // At once, not by `toBlob`: the form may be sent in the next moment.
+    const content = atob(canvas.toDataURL("image/png").split(",")[1]), painted = new DataTransfer();
+    const bytes = Uint8Array.from(content, (letter) => letter.charCodeAt(0));
+    painted.items.add(new File([bytes], "painted.png", { type: "image/png" }));
     mask.files = painted.files;
-  }));
+  });
   box.querySelector("[data-clear]").addEventListener("click", () => {
     context.clearRect(0, 0, canvas.width, canvas.height);
     mask.value = "";
