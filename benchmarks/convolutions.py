@@ -45,9 +45,10 @@ CONVOLUTIONS = Benchmark(
     name="convolutions",
     title="Convolutions of many channels, 3×3, float32",
     about=(
-        "Milliseconds on one thread, as in training, where each thread takes its share of a batch:"
-        " forward, and with the gradients by images and weights. Images channels last. PyTorch's"
-        " `conv2d` and `caelab.kernels.convolution` take turns in one process."
+        "Times are milliseconds on one thread, as in training, where each thread computes a part of"
+        " a batch: forward only, and forward with the gradients of images and weights. Images are"
+        " channels last. PyTorch's `conv2d` and `caelab.kernels.convolution` take turns in one"
+        " process."
     ),
     rounds=3,
     contestants=contestants,

@@ -64,11 +64,12 @@ FLOOR = Benchmark(
     name="floor",
     title="The floor: an epoch's arithmetic at the machine's own rate",
     about=(
-        "Rate: products of 2048×2048 matrices in torch, in the same round. Arithmetic of an epoch:"
-        " the network's multiply-accumulates (`caelab describe`, up conv rewritten) × 2 × 3 passes"
-        " × 48,000 images. What can be saved is counted (the padding's zeros, the first layer's"
-        " gradient by the image); bytes moved are not. More than 100%: the convolutions run faster"
-        " than torch's products of matrices, which are no floor for them."
+        "The rate is that of products of 2048×2048 matrices in torch in the same round. The"
+        " arithmetic of an epoch is the network's multiply-accumulates (`caelab describe`, with"
+        " up conv as one convolution) × 2 × 3 passes × 48,000 images. It includes operations that"
+        " could be left out (those with zeros of the padding, and the first layer's gradient of the"
+        " image), but no time for moving bytes. With more than 100%, the convolutions run faster"
+        " than torch's matrix products."
     ),
     rounds=5,
     contestants=contestants,

@@ -37,7 +37,10 @@ def contestants(options: Options) -> Sequence[Contestant]:
 INFERENCE = Benchmark(
     name="inference",
     title="Inference: images per second at 32×32 pixels",
-    about="Encode: bytes in memory → code. Decode: code → image clipped to [0, 1]. float32.",
+    about=(
+        "Encoding turns bytes in memory into codes. Decoding turns codes into images that are"
+        " clipped to [0, 1]. All numbers are float32."
+    ),
     rounds=5,
     contestants=contestants,
     columns=(

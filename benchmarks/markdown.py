@@ -16,7 +16,7 @@ BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 
 
 def table(benchmark: Benchmark, results: Mapping[str, Any]) -> str:
-    """Return one benchmark's results as Markdown: title, table, how it was measured and on what."""
+    """Return the results of a benchmark as Markdown: title, table, method and machine."""
     rows: Sequence[Mapping[str, Any]] = results["rows"]
     grouped = any(each["group"] for each in rows)
     lines = [f"**{benchmark.title}**", ""]

@@ -36,9 +36,9 @@ PICTURES = Benchmark(
     name="pictures",
     title="Colors for pictures, with the model that ships",
     about=(
-        "In memory: gray → RGB by the network alone. Files: the whole command, `caelab colorize`,"
-        " from the start of its process to its end, with peak memory of that process; PNG and JPEG"
-        " files, read and written."
+        "In memory, only the network computes RGB from gray. For files, the times and the peak"
+        " memory are those of the whole process of `caelab colorize`, which reads and writes PNG"
+        " and JPEG files."
     ),
     rounds=5,
     contestants=contestants,

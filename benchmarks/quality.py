@@ -81,11 +81,11 @@ QUALITY = Benchmark(
     name="quality",
     title=f"Time to quality: seconds until the test MSE of the reference network is ≤ {TARGET}",
     about=(
-        "Wall time from the start of the process: imports, reading CIFAR-10 from disk, training."
-        " The test error is looked at four times an epoch, for everyone; that time is taken out."
-        " Every round has another seed. Public solutions are the usual script with the settings"
-        " that were published, and may take twice their epochs; an empty cell: some seed did not"
-        " arrive, and 'lowest' says how far it came."
+        "The time begins with the process and includes imports, reading CIFAR-10 from disk, and"
+        " training. The test error is measured four times an epoch; this time is subtracted."
+        " Every round has another seed. Public solutions are the usual script with the published"
+        " settings, and may take up to twice the published epochs. If a cell is empty, at least one"
+        " seed did not reach the error, and 'lowest' says how near it came."
     ),
     rounds=3,
     contestants=contestants,

@@ -118,14 +118,15 @@ SCALE = Benchmark(
     name="scale",
     title="Scale: the reference network on noise",
     about=(
-        "caelab's defaults (batch 32 along the sizes). Rate of about 150 steps of 128 images after"
-        " a warm-up. Relative: pixels per second by those of the first row on the axis; 1 or more"
-        " means that time grows no faster than the work. Before the first epoch: imports, making"
-        " the noise, split, copying. Memory: bytes of the images twice, while they are copied."
-        " Processes share the cores, one thread each where they are several; their rates are added,"
-        " and 'together' is how long they take by what one alone takes with all threads. A study is"
-        " the whole command, from its start to the table of its results, on CIFAR-10, whose PCA is"
-        " there from before."
+        "caelab has its default options (except a batch of 32 when the image size varies). Rates"
+        " are from about 150 steps of 128 images after a warm-up. 'Relative' is pixels per second,"
+        " divided by those of the first row of the group; with 1 or more, the time grows no faster"
+        " than the work. The time before the first epoch has imports, making the noise, split and"
+        " copying. The memory includes the images twice, because they are copied. Processes share"
+        " the cores; if there are several, each has one thread. Their rates are added, and"
+        " 'together' is their time divided by that of one process with all threads. A study is the"
+        " whole command, from its start to the table of results, on CIFAR-10, whose PCA is already"
+        " in the cache."
     ),
     rounds=3,
     contestants=contestants,

@@ -47,8 +47,8 @@ STARTUP = Benchmark(
     name="startup",
     title="Start-up",
     about=(
-        "Wall time from the start of the process; training reads all of CIFAR-10 from disk first."
-        " Files are warm."
+        "The time begins with the process. Before training, all of CIFAR-10 is read from disk."
+        " Files are in the system's cache."
     ),
     rounds=7,
     contestants=contestants,

@@ -97,12 +97,14 @@ TRAINING = Benchmark(
     name="training",
     title="Training: one epoch of 48,000 images of CIFAR-10",
     about=(
-        "Same split, same network, float32 (but where bfloat16 is said); mean squared error; Adam,"
-        " but caelab its default optimizer. Each in a process of its own; the second epoch is"
-        " measured, the first is the warm-up. The reference network is measured on all 48,000"
-        " images, the residual one on 6,000 and scaled (with it the start of loaders' workers, some"
-        " tenths of a second an epoch). No validation. Memory: peak of the whole process tree,"
-        " shared pages once. Cores: processor time by wall time."
+        "All have the same split, network and loss (mean squared error), and float32 unless a row"
+        " says bfloat16. The optimizer is Adam, except for caelab, which uses its default. Each"
+        " runs in its own process. The first epoch is the warm-up, and the second is measured,"
+        " without validation. The reference network is measured on all 48,000 images. The residual"
+        " network is measured on 6,000 images and its time is scaled, including the start of the"
+        " loaders' workers, some tenths of a second an epoch. Memory is the peak of the process and"
+        " its children, with shared pages counted once. 'Cores used' is processor time divided by"
+        " wall time."
     ),
     rounds=3,
     contestants=contestants,
