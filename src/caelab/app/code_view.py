@@ -43,7 +43,7 @@ MOST_MAPS = 256
 """Largest number of maps of a code that the page shows."""
 
 KEPT_SIDE = 1024
-"""Longest side, in pixels, of the copy of an uploaded picture; models see less of it."""
+"""Longest side, in pixels, of the copy that is kept of an uploaded picture."""
 
 UPLOADED = "own-"
 """Beginning of the name of an uploaded image; the rest is the name of its job."""
@@ -54,12 +54,12 @@ class CodeMap:
     """A channel of a code.
 
     Attributes:
-        image: URL of its picture, from black for its smallest number to white for its largest;
-            ``None`` if it is a single number, which is shown as a bar.
+        image: URL of a picture of the channel, from black for the smallest number to white for the
+            largest. ``None`` if the channel is a single number, which the page shows as a bar.
         bar: Left end and width of the bar, in percent, with zero in the middle.
-        mean: Mean of its numbers.
-        deviation: Standard deviation of its numbers.
-        on: True if it is used.
+        mean: Mean of the channel's numbers.
+        deviation: Standard deviation of the channel's numbers.
+        on: True if the channel is used, and not switched off.
     """
 
     image: str | None
@@ -70,14 +70,15 @@ class CodeMap:
 
 
 def look(query: Mapping[str, str], off: list[int], runs: Path, jobs: Jobs) -> dict[str, Any]:
-    """Return what the page shows of an image's code.
+    """Encode an image, change its code, decode it, and return the values that the page shows.
 
     Args:
-        query: Names of ``model``, ``image`` and ``other`` image; ``mix`` of both in percent;
-            ``channel`` and its ``factor``; ``bits`` of a number; ``pca`` to compare with.
+        query: Texts of the form's fields: names of ``model`` and ``image``; ``other``, an image
+            whose code is mixed in, with ``mix`` percent; ``channel`` and a ``factor`` for it;
+            ``bits`` of each number; ``pca`` to compare with PCA.
         off: Channels that are switched off.
         runs: Folder of runs.
-        jobs: Jobs, among which uploaded images are.
+        jobs: Jobs of the server, which include uploaded images.
 
     Raises:
         InputError: A value is wrong, or the model has no code.
@@ -87,7 +88,7 @@ def look(query: Mapping[str, str], off: list[int], runs: Path, jobs: Jobs) -> di
     if name not in models and str(runs / name) in models:
         name = str(runs / name)
     if name not in models:
-        raise InputError(f"no model {printable(name)!r} with a code is there.")
+        raise InputError(f"there is no model {printable(name)!r} with a code.")
     model = _opened(name)
     image = _image(query.get("image") or "0", model, jobs)
     original = model.encode(image)
@@ -155,7 +156,7 @@ def _example_urls(size: tuple[int, int]) -> list[str]:
 
 
 def _image(name: str, model: Model, jobs: Jobs) -> Floats:
-    """Return an image as the model takes it, ``float32 (1, C, H, W)`` in [0, 1]."""
+    """Return an image in the form that the model needs, ``float32 (1, C, H, W)`` in [0, 1]."""
     size = _sides(model)
     if name.startswith(UPLOADED):
         job = jobs.get(name.removeprefix(UPLOADED))
@@ -181,7 +182,7 @@ def _image(name: str, model: Model, jobs: Jobs) -> Floats:
 
 @lru_cache(maxsize=2)
 def _components(shape: tuple[int, int, int]) -> tuple[PrincipalComponents, int]:
-    """Return the components of the built-in photos' training images, and their number."""
+    """Return the principal components of the built-in photos, and the number of these photos."""
     photos = load_photos(size=shape[1:])
     assert photos.part is not None
     images = photos.images[photos.part == TRAIN]
@@ -193,7 +194,7 @@ def _components(shape: tuple[int, int, int]) -> tuple[PrincipalComponents, int]:
 
 
 def _linear_twin(image: Floats, size: int) -> Floats:
-    """Return what PCA with a code of the same size keeps of an image, ``float32 (1, C, H, W)``."""
+    """Reconstruct an image by PCA with a code of a given size, ``float32 (1, C, H, W)``."""
     shape = image.shape[1:]
     assert len(shape) == 3
     fitted, count = _components(shape)
@@ -225,13 +226,14 @@ def _map(code: Floats, number: int, on: bool) -> CodeMap:
 
 
 def picture_url(values: Floats, *, low: float | None = math.nan, enlarge: int = 0) -> str:
-    """Return a PNG of an image as a URL.
+    """Return a data URL with a PNG of an image.
 
     Args:
-        values: ``float32 (1, C, H, W)``, C 1 or 3.
-        low: What is black: NaN for values in [0, 1], which are shown as they are; otherwise white
-            is the largest value, and ``None`` makes the smallest one black.
-        enlarge: Factor of the size; 0 chooses one by which the picture has about 160 pixels.
+        values: Image ``float32 (1, C, H, W)`` with 1 or 3 channels.
+        low: Value that is shown as black, with the largest value as white. ``None`` makes the
+            smallest value black. NaN shows values in [0, 1] as they are.
+        enlarge: Factor by which the picture is enlarged. With 0, its longer side becomes about 160
+            pixels.
     """
     plane = values[0].transpose(1, 2, 0)
     if low is None or not math.isnan(low):
@@ -248,7 +250,7 @@ def picture_url(values: Floats, *, low: float | None = math.nan, enlarge: int = 
 
 def _show(request: Request) -> Response:
     query = request.query_params
-    # Without boxes for channels in the form, all are on; a box that is not ticked is not sent.
+    # Browsers do not send boxes that are not ticked. If the form had no boxes, all channels are on.
     shown = "maps" in query
     on = {int(each) for each in query.getlist("on") if each.isdecimal() and len(each) < 6}
     off = [number for number in range(MOST_MAPS) if shown and number not in on]

@@ -1,4 +1,4 @@
-"""Work that takes longer than an answer of the server: jobs in order, in two lanes."""
+"""Work that takes longer than a request: jobs that two queues (lanes) run one after another."""
 
 import contextlib
 import logging
@@ -18,13 +18,13 @@ from caelab.errors import InputError, printable
 _LOGGER = logging.getLogger(__name__)
 
 MAX_JOBS = 200
-"""Jobs that are kept with their files; older ones that have ended are removed."""
+"""Largest number of jobs that are kept. If there are more, the oldest ended jobs are removed."""
 
 MAX_BYTES = 4 * 2**30
-"""Size up to which the files of ended jobs are kept, in bytes."""
+"""Size of all jobs' files, in bytes. If they are larger, the oldest ended jobs are removed."""
 
 PATIENCE = 0.5
-"""Seconds for which the end of the server waits for the next step of the jobs that run."""
+"""Seconds for which the server, before it ends, waits for running jobs to stop."""
 
 
 @dataclass(kw_only=True)
@@ -32,14 +32,15 @@ class Job:
     """A piece of work, its progress and its result.
 
     Attributes:
-        name: Random name, which is the job's secret: whoever has the URL sees the result.
-        folder: Folder for its files.
-        title: What it does, in words.
-        total: Number of its steps.
+        name: Random name, which is secret: everybody who knows the URL can see the result.
+        folder: Folder for the job's files.
+        title: Description of the work in a few words.
+        total: Number of steps.
         done: Number of steps that have ended.
         state: ``"waiting"``, ``"running"``, ``"done"`` or ``"failed"``.
-        error: Why it failed, in a line.
-        result: What it gives, as the view needs it.
+        error: Message that says why the job failed; otherwise ``None``.
+        result: Result of the work, in a form that the view chooses.
+        canceled: Event that asks the job to stop at its next step.
     """
 
     name: str
@@ -58,10 +59,10 @@ class Job:
         return self.state in ("done", "failed")
 
     def step(self) -> None:
-        """Count a step; stop the job if the server is about to end.
+        """Count a step that has ended; stop the job if the server is about to end.
 
         Raises:
-            InputError: The server ends.
+            InputError: The server is about to end.
         """
         self.done += 1
         if self.canceled.is_set():
@@ -71,8 +72,8 @@ class Job:
 class Jobs:
     """All jobs of the server.
 
-    A large job, such as a picture of 50 megapixels, waits in a lane of its own, so that small ones
-    need not wait for it.
+    Large jobs, such as a picture of 50 megapixels, have their own lane, so that small jobs do not
+    wait for them.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -91,7 +92,7 @@ class Jobs:
 
     @contextlib.contextmanager
     def prepare(self, title: str, total: int) -> Iterator[Job]:
-        """Make a job whose files are written within the block; if that fails, it is removed."""
+        """Make a job whose files the block writes; remove the job if the block fails."""
         job = self.new(title, total)
         try:
             yield job
@@ -102,7 +103,7 @@ class Jobs:
             raise
 
     def new(self, title: str, total: int) -> Job:
-        """Make a job with an empty folder; ``start`` begins it."""
+        """Make a job with an empty folder. It waits until :meth:`start` is called."""
         name = secrets.token_urlsafe(12)
         job = Job(name=name, folder=self.folder / name, title=title, total=total)
         job.folder.mkdir(mode=0o700)
@@ -112,29 +113,30 @@ class Jobs:
         return job
 
     def start(self, job: Job, work: Callable[[Job], Any], *, large: bool = False) -> None:
-        """Begin a job when those before it in its lane have ended.
+        """Put a job into a lane, where it begins when the jobs before it have ended.
 
         Args:
             job: The job.
-            work: Function that does it and returns its result. It calls ``job.step()``.
-            large: Put it into the lane of large jobs.
+            work: Function that does the work, calls ``job.step()`` after each step, and returns the
+                result.
+            large: Whether to use the lane of large jobs.
         """
         self._lanes[large].submit(self._run, job, work)
 
     def get(self, name: str) -> Job | None:
-        """Return a job; ``None`` if there is none of this name, or no longer."""
+        """Return the job with a name; ``None`` if it does not exist or was removed."""
         with self._lock:
             return self._jobs.get(name)
 
     def before(self, job: Job) -> int:
-        """Return how many jobs that have not ended were made before this one."""
+        """Return the number of jobs that were made before this one and have not ended."""
         with self._lock:
             names = list(self._jobs)
             earlier = names[: names.index(job.name)] if job.name in names else []
             return sum(not self._jobs[name].ended for name in earlier)
 
     def close(self) -> None:
-        """Stop all jobs at their next step, and wait a moment for that."""
+        """Ask all jobs to stop at their next step, and wait for them up to ``PATIENCE`` seconds."""
         with self._lock:
             for job in self._jobs.values():
                 job.canceled.set()
@@ -146,7 +148,7 @@ class Jobs:
 
     @property
     def busy(self) -> bool:
-        """True while a job runs; a thread that computes cannot be stopped from outside."""
+        """True while a job runs."""
         with self._lock:
             return any(job.state == "running" for job in self._jobs.values())
 
@@ -161,7 +163,7 @@ class Jobs:
         except MemoryError:
             job.error, job.state = "there is too little memory. Choose smaller files.", "failed"
         except Exception as error:
-            # A mistake of this package must not end the lane, and must not look like the user's.
+            # An error in caelab must not end the lane, and must not look like a user's mistake.
             _LOGGER.exception("while %s", job.title)
             name = type(error).__name__
             job.error = (
@@ -170,7 +172,7 @@ class Jobs:
             job.state = "failed"
 
     def _remove_old(self) -> None:
-        """Remove ended jobs, the oldest first, until the others are few and small enough."""
+        """Remove the oldest ended jobs until ``MAX_JOBS`` and ``MAX_BYTES`` are respected."""
         with self._lock:
             sizes = {name: _size(job.folder) for name, job in self._jobs.items()}
             for name in [name for name, job in self._jobs.items() if job.ended]:

@@ -1,4 +1,4 @@
-"""What a user of the view "Restore" can ask for, and which models do it."""
+"""Tasks and options of the view "Restore", and the models for each task."""
 
 import re
 from collections.abc import Mapping
@@ -26,32 +26,34 @@ TASKS = {
     "fill": "Fill holes",
     "reconstruct": "Show what an autoencoder keeps",
 }
-"""Titles of the tasks; ``fill`` is what ``caelab restore`` does with missing pixels, and the others
-have the names of their commands."""
+"""Titles of the tasks by name. The names are those of commands, except ``fill``, which means
+``caelab restore`` with a model for missing pixels."""
 
 TRAINABLE = {"restore": "blur1.5", "fill": "mask0.25"}
-"""Degradation to train for, where a task has no model."""
+"""Degradation that the page suggests to train for, if there is no model for a task."""
 
 MAX_RESULTS = 8
-"""Largest number of colorings of a picture, and of strengths of its colors."""
+"""Largest number of colorings of a picture, and of strengths of the colors."""
 
 MEASURED_TASKS = ("colorize", "reconstruct")
-"""Tasks whose truth is known: it is the picture itself."""
+"""Tasks whose results can be compared with the truth, which is the picture itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Restoration:
-    """What a user asks for.
+    """Choices of a user in the form.
 
     Attributes:
         task: Name of the task.
         model: Name or path of the model.
-        saturations: Factors of the colors, a result for each; ``None`` is the model's own.
-        scales: Shorter sides at which a colorizer sees a picture; ``None`` for the model's own.
-        variants: Number of colorings of each picture; 0 for the one that the model is surest of.
-        compared: True if errors against the picture itself are to be measured.
-        strength: Share of the model's change that a result gets, or ``"auto"``.
-        mask: True where a hole is to be filled, ``bool (H, W)``; ``None`` for transparent pixels.
+        saturations: Factors of the colors; each gives a result. ``None`` is the model's own factor.
+        scales: Shorter sides, in pixels, at which a colorizer sees a picture; ``None`` for the
+            model's own.
+        variants: Number of colorings of each picture; 0 for the most likely coloring only.
+        compared: Whether to measure errors against the picture itself.
+        strength: Share of the model's change in the result, in [0, 1]; ``"auto"`` measures the
+            noise of each picture and chooses the share.
+        mask: Pixels to fill, ``bool (H, W)``; ``None`` fills transparent pixels.
     """
 
     task: str
@@ -69,13 +71,13 @@ class Restoration:
         return len(self.saturations) * max(1, self.variants)
 
     def processes(self, model: PictureModel) -> list[tuple[str, Process]]:
-        """Return a title and a function from pictures to results, for each result of a picture.
+        """Return the title of each result of a picture, and the function that computes it.
 
         Args:
-            model: The model that was asked for.
+            model: Model that the user has chosen.
 
         Raises:
-            InputError: The model has one result only, and several were asked for.
+            InputError: The user wants several colorings, but the model has only one.
         """
         models = [model]
         if self.variants:
@@ -106,7 +108,7 @@ class Restoration:
 
 
 def task_of(degradation: Degradation) -> str:
-    """Return the task of a model that undoes a degradation.
+    """Return the task for which a model is, from the degradation that it undoes.
 
     >>> task_of(parse_degradation("mask0.25")), task_of(parse_degradation("blur1.5"))
     ('fill', 'restore')
@@ -116,14 +118,14 @@ def task_of(degradation: Degradation) -> str:
 
 
 def models_for(task: str, runs: Path) -> dict[str, bool]:
-    """Return the models that do a task.
+    """Return the models for a task.
 
     Args:
         task: Name of the task.
         runs: Folder of runs.
 
     Returns:
-        Names of the shipped models, and paths of the runs; true for one that gives several
+        Names of shipped models and paths of runs. The value is true if the model can give several
         plausible results for a picture.
     """
     known = {
@@ -142,17 +144,17 @@ def models_for(task: str, runs: Path) -> dict[str, bool]:
 
 
 def require_known(task: str) -> None:
-    """Check that there is a task of this name.
+    """Raise unless there is a task with this name.
 
     Raises:
-        InputError: There is none.
+        InputError: There is no such task.
     """
     if task not in TASKS:
-        raise InputError(f"there is no task {printable(task)!r}. Choose one of the list.")
+        raise InputError(f"there is no task {printable(task)!r}. Choose one from the list.")
 
 
 def read_options(form: Mapping[str, Any], runs: Path) -> Restoration:
-    """Read a form; the mask, which is a file, is not among its values.
+    """Read the fields of the form, except the mask, which is a file.
 
     Args:
         form: Texts of the fields by their names.
@@ -166,7 +168,7 @@ def read_options(form: Mapping[str, Any], runs: Path) -> Restoration:
     models = models_for(task, runs)
     model = str(form.get("model") or (task if task in models else next(iter(models), "")))
     if model not in models:
-        raise InputError(f"no model {printable(model)!r} is there for this task.")
+        raise InputError(f"there is no model {printable(model)!r} for this task.")
     scales = str(form.get("scales") or "")
     found = tuple(int(part) for part in re.findall(r"\d{1,4}", scales))
     if scales and not (found and all(1 <= scale <= 1024 for scale in found)):
@@ -177,7 +179,9 @@ def read_options(form: Mapping[str, Any], runs: Path) -> Restoration:
         raise InputError(f"Saturation: give at most {MAX_RESULTS} numbers.")
     variants = int(_number(form, "variants", 0, MAX_RESULTS) or 0) if task == "colorize" else 0
     if variants and not models[model]:
-        raise InputError(f"the model {printable(model)} has one coloring only. Choose another.")
+        raise InputError(
+            f"the model {printable(model)} gives only one coloring. Choose another model."
+        )
     return Restoration(
         task=task,
         model=model,

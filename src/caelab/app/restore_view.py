@@ -1,4 +1,4 @@
-"""The view "Restore": pictures in, pictures out, with a slider between before and after."""
+"""The view "Restore": process uploaded pictures, and compare before and after with a slider."""
 
 import itertools
 import re
@@ -51,37 +51,37 @@ MAX_FILES = 500
 """Largest number of files of a request."""
 
 LARGE = 12_000_000
-"""Pixels of all pictures together from which on a request waits among the large ones."""
+"""A request whose pictures together have more pixels than this waits in the lane of large jobs."""
 
 PREVIEW_SIDE = 4096
-"""Longest side of the pictures that the page shows, in pixels; results keep their size."""
+"""Longest side, in pixels, of pictures that the page shows; downloaded results keep their size."""
 
 GONE = (
     "these pictures are no longer here: the server was started again, or newer pictures needed the"
     " space. Choose them again."
 )
-"""What the address of a job says that is no longer kept."""
+"""Message at the address of a job that was removed."""
 
 _STATE = ("task", "model", "saturation", "scales", "variants", "compared", "strength", "auto")
-"""Fields that the address of a result repeats, so that the form comes back as it was."""
+"""Fields that the address of a result contains, so that the form can show the same settings."""
 
 _COMPARISONS = {"colorize": compare_colors, "reconstruct": compare_with_source}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Restored:
-    """A picture of a job.
+    """A result for a picture of a job.
 
     Attributes:
         name: Name of the user's file.
-        title: Which of several results it is.
-        error: Why it failed; ``None`` if it did not.
-        notes: What users should know.
-        metrics: Errors of the result, where they were measured.
+        title: Title of the result, if a picture has several.
+        error: Message that says why the picture failed; otherwise ``None``.
+        notes: Notes for the user.
+        metrics: Errors of the result, if they were measured.
         result: File of the result.
-        before: File that the page shows of the picture, gray where it was to be colored.
-        truth: File that the page shows of the picture with its own colors, where it has any.
-        after: File that the page shows of the result.
+        before: File of the picture as the page shows it; gray if the task is to color it.
+        truth: File of the picture in its own colors, if the task is to color it and it has colors.
+        after: File of the result as the page shows it.
         size: Width and height in pixels.
     """
 
@@ -128,7 +128,7 @@ async def _submit(request: Request) -> Response:
 
 
 def _begin(jobs: Jobs, options: Restoration, uploads: Sequence[UploadFile]) -> Job:
-    """Save the pictures of a request, and put its job into a lane."""
+    """Save the uploaded pictures, and start a job that restores them."""
     total = len(uploads) * options.results
     with jobs.prepare(TASKS[options.task], total) as job:
         folder = job.folder / "in"
@@ -151,17 +151,17 @@ def _read_mask(upload: UploadFile) -> Mask:
 
 
 def _pixels(source: Path) -> int:
-    """Return a picture's number of pixels by its header; 0 if it has none that can be read."""
+    """Return the number of pixels that a picture's header states; 0 if it cannot be read."""
     try:
         with Image.open(source) as opened:
             return opened.width * opened.height * getattr(opened, "n_frames", 1)
-    # Damage of any kind is said when the picture is read.
+    # Any damage is reported later, when the picture is read.
     except Exception:
         return 0
 
 
 def _names(names: Iterable[str | None]) -> list[str]:
-    """Return file names without folders and odd characters, each different.
+    """Return file names without folders and special characters, and make equal names different.
 
     >>> _names(["a.png", "../A.png", "<b>.jpg", None])
     ['a.png', 'A-2.png', '_b_.jpg', 'picture']
@@ -188,7 +188,7 @@ def _opened(name: str) -> PictureModel:
 
 
 def _restore_all(options: Restoration, sources: Sequence[Path], job: Job) -> list[Restored]:
-    """Restore every picture of a job; one that fails does not stop the others."""
+    """Restore every picture of a job; if a picture fails, the others continue."""
     processes = options.processes(_opened(options.model))
     targets = [job.folder / f"out-{number}" for number in range(1, len(processes) + 1)]
     for target in targets:
@@ -234,7 +234,7 @@ def _restore_one(
 
 
 def _preview(picture: Picture, target: Path) -> None:
-    """Write a picture in a form and size that browsers show."""
+    """Write a picture in a format and size that browsers can show."""
     preview(picture, PREVIEW_SIDE).save(target, quality=92)
 
 
@@ -249,7 +249,7 @@ def _job(request: Request) -> Job:
 async def _show(request: Request) -> Response:
     job = _job(request)
     numbered = enumerate(job.result or []) if job.state == "done" else ()
-    # The colorings of a picture follow one another, and no two pictures have the same name.
+    # `groupby` needs the results of a picture next to each other, and different names of pictures.
     groups = itertools.groupby(numbered, key=lambda each: each[1].name)
     return render(
         request, "restored.html.j2", job=job, before=request.app.state.jobs.before(job),

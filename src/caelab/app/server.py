@@ -1,4 +1,4 @@
-"""The application: its views, its error page, and the server that runs it."""
+"""The web application: its views and its error page."""
 
 import contextlib
 from collections.abc import AsyncIterator, Collection
@@ -23,13 +23,13 @@ from caelab.errors import InputError, printable
 def make_app(
     *, runs: Path, folder: Path, hosts: Collection[str] = ("*",), origins: Collection[str] = ()
 ) -> Starlette:
-    """Return the application.
+    """Return the web application.
 
     Args:
         runs: Folder whose run directories the page shows, and in which it starts runs.
         folder: Empty folder for uploaded and computed files.
-        hosts: Names, with ports, by which the page is reached; ``*`` allows any.
-        origins: Further origins whose pages may send requests.
+        hosts: Names of this server, with ports, that requests may use; ``*`` allows any name.
+        origins: Addresses of other sites whose pages may send requests.
     """
     jobs = Jobs(folder)
 
@@ -71,7 +71,7 @@ def _refuse(request: Request, status: int, reason: str) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    # Starlette's own detail is the name of the status.
+    # If no view has given a detail, Starlette uses the name of the status.
     unknown = error.detail == HTTPStatus.NOT_FOUND.phrase
     return _refuse(
         request, error.status_code, "there is no such page." if unknown else error.detail
@@ -83,6 +83,6 @@ async def _input_error(request: Request, error: Exception) -> Response:
 
 
 async def _mistake(request: Request, error: Exception) -> Response:
-    """Show a mistake of this package, which is no fault of the user; the server goes on."""
+    """Show the page of an error in caelab, which is no fault of the user; the server continues."""
     name = f"{type(error).__name__}: {printable(str(error))}"
     return _refuse(request, 500, f"this is an error in caelab, please report it ({name}).")

@@ -1,4 +1,4 @@
-"""The view "Understand": a network's layers, sizes and drawing while its text is typed."""
+"""The view "Understand": show layers, sizes and a drawing of a network while a user types it."""
 
 import io
 from base64 import b64encode
@@ -28,23 +28,23 @@ TEXT_LIMIT = 10_000
 """Largest number of characters of a network's text in the page."""
 
 LARGEST = {"number": 128, "kernel": 9, "stride": 4, "padding": 4}
-"""Right end of each slider."""
+"""Largest value of each slider."""
 
 SMALLEST = {"number": 1, "kernel": 1, "stride": 1, "padding": -1}
-"""Left end of each slider; a padding of −1 stands for padding "same"."""
+"""Smallest value of each slider; a padding of −1 stands for padding "same"."""
 
 EXAMPLE = (150, 30, 310, 190)
-"""Part of the first built-in photo with receptive fields: left, top, right, bottom, in pixels."""
+"""Part of the first built-in photo for receptive fields: left, top, right and bottom in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Slider:
-    """A choice of a layer.
+    """A slider for an option of a layer.
 
     Attributes:
-        name: Field of the layer: ``number``, ``kernel``, ``stride`` or ``padding``.
-        label: What it is called.
-        value: Its value.
+        name: Name of the option: ``number``, ``kernel``, ``stride`` or ``padding``.
+        label: Text next to the slider.
+        value: Current value.
         low: Smallest value.
         high: Largest value.
     """
@@ -57,7 +57,7 @@ class Slider:
 
 
 def layers(network: Network) -> list[LayerKind]:
-    """Return the layers as they stand in the text, repetitions once."""
+    """Return the layers in the order of the text; those in a repetition occur once."""
 
     def walk(items: tuple[Item, ...]) -> Iterator[LayerKind]:
         for item in items:
@@ -70,7 +70,7 @@ def layers(network: Network) -> list[LayerKind]:
 
 
 def with_change(network: Network, position: int, changes: Mapping[str, int]) -> Network:
-    """Return the network with other options of one layer.
+    """Return a copy of a network in which one layer has other options.
 
     >>> str(with_change(parse("conv8 pool | up conv3"), 0, {"kernel": 5, "number": 12}))
     'conv12k5 pool | up conv3'
@@ -115,12 +115,13 @@ def sliders(layer: LayerKind) -> list[Slider]:
 
 
 def explain(query: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the page shows of the network in a query, or the error of its text.
+    """Return the values that the page shows for a network, or the error in its text.
 
     Args:
-        query: ``network``, ``height``, ``width`` and ``channels``; besides, a ``layer`` by its
-            number and new values of its options, or the ``row`` of a layer and a position ``y``
-            and ``x`` of its output, whose receptive field is shown.
+        query: Texts of the form's fields: ``network``, and ``height``, ``width`` and ``channels``
+            of the images. To change a layer: its number ``layer``, and new values of its options.
+            To show a receptive field: the number ``row`` of a layer, and the position ``y`` and
+            ``x`` in its output.
     """
     text = query.get("network") or PRESETS["reference"]
     found: dict[str, Any] = {"text": text, "presets": PRESETS, "query": query, "limit": TEXT_LIMIT}
@@ -174,15 +175,15 @@ def _whole(query: Mapping[str, str], name: str, default: int, most: int, *, leas
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """The part of an image that one number after a layer depends on.
+    """The part of an image on which a number in the output of a layer depends.
 
     Attributes:
-        image: URL of an image with the part in a frame.
+        image: URL of an image with a frame around this part.
         row: Number of the layer, from 1.
-        y: Row of the number in the layer's output.
-        x: Column of the number.
-        rows: Rows of the image.
-        columns: Columns of the image.
+        y: Row of the number in the output.
+        x: Column of the number in the output.
+        rows: Rows of the image in this part.
+        columns: Columns of the image in this part.
     """
 
     image: str
@@ -194,19 +195,19 @@ class Field:
 
 
 def show_field(description: NetworkDescription, query: Mapping[str, str]) -> Field:
-    """Return the receptive field that a query asks for; by default that of the code's middle.
+    """Return the receptive field of a number; by default, of the number in the code's middle.
 
     Args:
-        description: The network.
-        query: The texts ``row``, ``y`` and ``x``, all of which may be missing.
+        description: Description of the network.
+        query: Texts ``row``, ``y`` and ``x`` of the form's fields; each may be missing.
 
     Raises:
-        InputError: One of them is no whole number of the right size.
+        InputError: A text is not a whole number, or the number is out of range.
     """
     default = (description.code or description.narrowest).row or 1
     row = _whole(query, "row", default, len(description.rows))
     _, height, width = description.rows[row - 1].shape
-    # A position that was right for another layer is moved into the output of this one.
+    # The position may be left from a layer with a larger output. It is then moved to the border.
     y, x = (
         min(_whole(query, name, side // 2, 10**6, least=0), side - 1)
         for name, side in (("y", height), ("x", width))
@@ -232,7 +233,7 @@ def _with_frame(size: tuple[int, int], rows: slice, columns: slice) -> str:
     top, bottom = (enlarge * side for side in (rows.start, rows.stop))
     if left < right and top < bottom:
         draw = ImageDraw.Draw(image)
-        # One color would vanish on pixels of the same color.
+        # A frame of a single color would be invisible on pixels of this color.
         for inset, color, line in ((0, "black", 5), (1, "white", 3)):
             box = (left + inset, top + inset, right - 1 - inset, bottom - 1 - inset)
             if box[0] <= box[2] and box[1] <= box[3]:
@@ -249,7 +250,7 @@ def _data_url(content: bytes, kind: str) -> str:
 async def _show(request: Request) -> Response:
     values = await run_in_threadpool(explain, dict(request.query_params))
     part = request.url.path.endswith("/part")
-    # The wrong text is part of the page, so that it can be mended; only its status says so.
+    # The page shows a wrong text again, so that the user can correct it. Its status is 400.
     status = 200 if part or "error" not in values else 400
     template = "network.html.j2" if part else "understand.html.j2"
     return render(request, template, status=status, **values)

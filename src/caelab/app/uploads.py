@@ -1,4 +1,4 @@
-"""Files that users send: how they are saved, how large they may be, and how they are shown."""
+"""Uploaded files: largest size, saving, and pictures of them that the page can show."""
 
 from pathlib import Path
 
@@ -11,16 +11,16 @@ from caelab.pictures.read import PIXEL_BYTES, PIXEL_LIMIT
 
 
 def max_pixels() -> int:
-    """Return the largest number of pixels of a file that the memory allows."""
+    """Return the largest number of pixels that a picture may have, so that it fits into memory."""
     return min(PIXEL_LIMIT, max_memory() // PIXEL_BYTES)
 
 
 def save(upload: UploadFile, path: Path) -> None:
-    """Write an uploaded file piece by piece, so that it is never in memory as a whole.
+    """Write an uploaded file piece by piece, so that memory never contains the whole file.
 
     Args:
-        upload: The file of a form.
-        path: Where to write it.
+        upload: Uploaded file.
+        path: Path to write it to.
     """
     with path.open("wb") as file:
         while piece := upload.file.read(2**20):
@@ -40,5 +40,5 @@ def preview(picture: Picture, side: int) -> Image.Image:
 
 
 def without_folder(message: str, file: Path) -> str:
-    """Return a message without the server's folder, which says nothing to a user of the page."""
+    """Remove the folder of a file from a message, because the page's user does not know it."""
     return message.replace(f"{file.parent}/", "")

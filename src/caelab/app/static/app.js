@@ -1,4 +1,4 @@
-// Everything works without this script but live progress, dropping, pasting and painting, and the sliders.
+// Without this script, everything works except live progress, dropping, pasting, painting and the sliders.
 "use strict";
 
 // Progress of a job: ask until it has ended, then show the page with the results.
@@ -10,7 +10,7 @@ for (const job of document.querySelectorAll("[data-job]")) {
       if (answer.state === "done" || answer.state === "failed") return location.reload();
       bar.value = answer.done;
       status.textContent = answer.state === "waiting"
-        ? `${answer.before} jobs are before this one.`
+        ? `${answer.before} jobs will run before this one.`
         : `${answer.done} of ${answer.total} pictures are done.`;
     } catch {
       status.textContent = "The server does not answer. This page asks again every second.";
@@ -35,7 +35,7 @@ for (const form of document.querySelectorAll("[data-upload]")) {
   const error = form.querySelector("[data-error]");
   const take = (files, fromFolder) => {
     if (!files.length) return;
-    // A folder also holds what is no picture, such as the notes of the operating system.
+    // A folder may also contain other files, such as those of the operating system.
     const pictures = fromFolder ? files.filter(isPicture) : files, all = new DataTransfer();
     for (const file of pictures) all.items.add(file);
     input.files = all.files;
@@ -43,7 +43,7 @@ for (const form of document.querySelectorAll("[data-upload]")) {
     input.dispatchEvent(new Event("change", { bubbles: true }));
     const left = files.length - pictures.length;
     if (chosen) chosen.textContent = `${pictures.length} pictures are chosen.` +
-      (left ? ` ${left} files are no pictures and are left out.` : "");
+      (left ? ` ${left} other files are left out.` : "");
   };
   drop.addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
   drop.addEventListener("dragleave", () => drop.classList.remove("over"));
@@ -77,7 +77,7 @@ async function filesIn(entry) {
   if (entry.isFile) return [await new Promise((give, fail) => entry.file(give, fail))];
   const reader = entry.createReader(), found = [];
   for (;;) {
-    // The browser gives the entries of a folder in portions, the last of which is empty.
+    // The browser returns the entries of a folder in portions; an empty portion is the last one.
     const some = await new Promise((give, fail) => reader.readEntries(give, fail));
     if (!some.length) return found.flat();
     found.push(...(await Promise.all(some.map(filesIn))));
@@ -104,7 +104,7 @@ for (const box of document.querySelectorAll("[data-paint]")) {
   const stroke = (event) => {
     const shown = canvas.getBoundingClientRect(), scale = canvas.width / shown.width;
     const point = [(event.clientX - shown.left) * scale, (event.clientY - shown.top) * scale];
-    // Bright, so that it marks a hole, and visible on white as well as on black.
+    // A bright color marks a hole in the mask, and is visible on white and on black.
     context.strokeStyle = "#ff9d00";
     context.lineWidth = brush.value * scale;
     context.lineCap = "round";
@@ -122,7 +122,7 @@ for (const box of document.querySelectorAll("[data-paint]")) {
   });
   canvas.addEventListener("pointermove", (event) => { if (event.buttons) stroke(event); });
   canvas.addEventListener("pointerup", () => {
-    // At once, not by `toBlob`: the form may be sent in the next moment.
+    // `toBlob` is not used, because the form may be sent before it has finished.
     const content = atob(canvas.toDataURL("image/png").split(",")[1]), painted = new DataTransfer();
     const bytes = Uint8Array.from(content, (letter) => letter.charCodeAt(0));
     painted.items.add(new File([bytes], "painted.png", { type: "image/png" }));
@@ -134,7 +134,7 @@ for (const box of document.querySelectorAll("[data-paint]")) {
   });
 }
 
-// The address follows a form that sends files, so that its settings can be kept.
+// The address repeats the settings of a form that sends files, so that users can save the address.
 for (const form of document.querySelectorAll("[data-settings]")) {
   form.addEventListener("input", (event) => {
     if (event.target.id === "strength" && form.auto) form.auto.checked = false;
@@ -150,7 +150,7 @@ function tell(range) {
     range.name === "padding" && range.value === "-1" ? "same" : range.value;
 }
 
-// Forms that show their result while they are changed; the address follows, so that it can be kept.
+// Forms that show their result while users change them. The address repeats their values.
 document.addEventListener("input", (event) => {
   const form = event.target.closest("[data-live]");
   if (!form) return;
@@ -161,7 +161,7 @@ document.addEventListener("input", (event) => {
 
 async function show(form, changed) {
   const target = document.getElementById(form.dataset.target), values = new URLSearchParams(new FormData(form));
-  // Another layer has other options and another output: what the sliders say belongs to the one before.
+  // Another layer has other options and another output, so the values of the sliders do not apply to it.
   if (changed.name === "layer") for (const name of ["number", "kernel", "stride", "padding"]) values.delete(name);
   if (changed.name === "row") for (const name of ["y", "x"]) values.delete(name);
   const answer = await fetch(`${form.dataset.live}?${values}`);
@@ -173,7 +173,7 @@ async function show(form, changed) {
   if (target.contains(document.getElementById(focus)) && focus) document.getElementById(focus).focus();
 }
 
-// A run that trains: its curve grows.
+// Update the curve of a run while it trains.
 for (const box of document.querySelectorAll("[data-live-run]")) {
   const ask = async () => {
     try {
@@ -191,7 +191,7 @@ for (const box of document.querySelectorAll("[data-live-run]")) {
   setTimeout(ask, 2000);
 }
 
-// The list of runs: states and errors as they change.
+// Update states and errors in the list of runs.
 for (const form of document.querySelectorAll("[data-states]")) {
   const number = (value) => (value === null ? "–" : value.toFixed(5));
   const ask = async () => {
