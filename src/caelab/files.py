@@ -275,7 +275,9 @@ def _key_names(keys: str) -> list[str]:
 
 
 def read_arrays(file: Path) -> "dict[str, NDArray[Any]]":
-    """Return the arrays of an ``.npz`` file by name; refuse pickles, which could run code.
+    """Return the arrays of an ``.npz`` file by name, each of any shape, without running code in it.
+
+    Pickled objects, which could run code, are refused.
 
     Raises:
         InputError: The file is missing or damaged.
@@ -389,7 +391,7 @@ def find_files(
         folder: Folder to search.
         suffixes: Suffixes of the wanted files, with the dot and in lower case; the files may have
             them in upper case. ``None`` yields all files.
-        recursive: Whether to search the subfolders, too.
+        recursive: True searches the subfolders, too.
     """
     entered: set[tuple[int, int]] = set()
     for root, folders, files in os.walk(folder, followlinks=True):

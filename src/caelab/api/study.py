@@ -211,7 +211,7 @@ def study(
             another name, each level needs a label and a network text:
             ``{"layers": {"one more": "…"}}``.
         cross: Names of factors whose levels are also tried in all combinations.
-        yes: Whether crossed factors may make more than 1,000 runs.
+        yes: True allows crossed factors to make more than 1,000 runs.
         seeds: Number of seeds, or the seeds themselves, each 0 or more. By default there is one
             seed; a file can contain others.
         name: Name of the study's folder: letters, digits, - and _.

@@ -119,7 +119,7 @@ class Jobs:
             job: The job.
             work: Function that does the work, calls ``job.step()`` after each step, and returns the
                 result.
-            large: Whether to use the lane of large jobs.
+            large: True uses the lane of large jobs.
         """
         self._lanes[large].submit(self._run, job, work)
 

@@ -50,7 +50,7 @@ class Restoration:
         scales: Shorter sides, in pixels, at which a colorizer sees a picture; ``None`` for the
             model's own.
         variants: Number of colorings of each picture; 0 for the most likely coloring only.
-        compared: Whether to measure errors against the picture itself.
+        compared: True measures errors against the picture itself.
         strength: Share of the model's change in the result, in [0, 1]; ``"auto"`` measures the
             noise of each picture and chooses the share.
         mask: Pixels to fill, ``bool (H, W)``; ``None`` fills transparent pixels.
