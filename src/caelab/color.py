@@ -31,7 +31,7 @@ _XYZ: Matrix = (
 )
 """Matrix from linear sRGB to CIE XYZ (ITU-R BT.709; 2° observer).
 
-X, Y and Z are divided by those of the white point D65, so that white is (1, 1, 1).
+X, Y and Z are divided by the values of the white point D65, so that white is (1, 1, 1).
 """
 
 _LAB_LINEAR, _LAB_SLOPE, _LAB_OFFSET = 0.008856, 7.787, 4 / 29

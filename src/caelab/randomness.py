@@ -101,5 +101,5 @@ def normal(keys: Tensor, count: int, stream: int) -> Tensor:
 
 
 def _fold(number: Tensor, shift: int) -> Tensor:
-    """Compute ``number ^= number >> shift`` in place; the shift is that of an unsigned number."""
+    """Compute ``number ^= number >> shift`` in place, as for an unsigned number."""
     return number.bitwise_xor_((number >> shift).bitwise_and_((1 << (32 - shift)) - 1))

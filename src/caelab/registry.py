@@ -23,7 +23,7 @@ KindT = TypeVar("KindT")
 ClassT = TypeVar("ClassT", bound=type)
 
 PLUGINS_VARIABLE = "CAELAB_PLUGINS"
-"""Environment variable with the paths of plug-in files, separated like those in ``PATH``."""
+"""Environment variable with the paths of plug-in files, separated as in ``PATH``."""
 
 
 PLUGIN_HINT = (

@@ -57,7 +57,7 @@ class Slider:
 
 
 def layers(network: Network) -> list[LayerKind]:
-    """Return the layers in the order of the text; those in a repetition occur once."""
+    """Return the layers in the order of the text; layers in a repetition occur once."""
 
     def walk(items: tuple[Item, ...]) -> Iterator[LayerKind]:
         for item in items:
