@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,12 @@ def test_a_run_holds_what_its_directory_says(run: Run, data: Data) -> None:
     again = Run(run.path)
     assert again.test == run.test
     assert again.samples(3).data == run.samples(3).data
+
+
+def test_a_notebook_shows_a_run(run: Run) -> None:
+    html = run._repr_html_()
+    assert "<table>" in html
+    assert b64encode(run.plot().data).decode() in html
 
 
 def test_a_finished_run_is_not_trained_again(run: Run, data: Data) -> None:

@@ -161,6 +161,7 @@ def test_files_that_are_no_usual_pictures(client: Any, finished: Finished) -> No
     page = client.get(url).text
     assert page.count('role="alert"') == 1
     assert "/tmp" not in page
+    assert "max_pixels" not in page
     assert result_of(client, url, 1).n_frames == 3
 
 

@@ -156,7 +156,9 @@ class Run:
 
     def _repr_html_(self) -> str:
         heading = f"<code>{escape(str(self.path))}</code>: errors on the test images"
-        return stacked(heading, self.results)
+        # A run whose drawing was removed can still be shown.
+        drawn = [self.plot()] if self.finished.directory.error.is_file() else []
+        return stacked(heading, self.results, *drawn)
 
 
 class MeasuredShortcomings:

@@ -99,8 +99,8 @@ class Guard:
         own = origin is None or urlsplit(origin).netloc == host or origin in self.origins
         if not reads and not own:
             return 403, (
-                f"a page of {printable(str(origin))!r} sent this request, which is not"
-                " one of this server's `origins`."
+                f"a page of {printable(str(origin))!r} sent this request. If you trust that page,"
+                " allow its address when you start this one."
             )
         if (length := headers.get("content-length", "0")).isdecimal() and int(length) > BODY_LIMIT:
             return 413, _TOO_LARGE

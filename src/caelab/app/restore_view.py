@@ -29,7 +29,7 @@ from caelab.app.restore_options import (
     read_options,
     require_known,
 )
-from caelab.app.uploads import max_pixels, preview, save, without_folder
+from caelab.app.uploads import for_page, max_pixels, preview, save
 from caelab.errors import InputError
 from caelab.files import replacing
 from caelab.pictures.backends.base import PictureModel
@@ -208,12 +208,12 @@ def _restore_one(
     try:
         (found,) = find_jobs([str(source)], output=str(target))
     except InputError as error:
-        return Restored(name=source.name, error=without_folder(str(error), source))
+        return Restored(name=source.name, error=for_page(str(error), source))
     draw = _COMPARISONS.get(options.task, compare) if options.compared else None
     limit = max_pixels()
     (outcome,) = work([found], process, compare=draw, max_pixels=limit)
     if outcome.error is not None or found.target is None:
-        return Restored(name=source.name, error=without_folder(outcome.error or "", source))
+        return Restored(name=source.name, error=for_page(outcome.error or "", source))
     before, after, truth = (target / f"{index}-{name}.jpg" for name in ("before", "after", "truth"))
     picture = read_picture(source, max_pixels=limit)
     colored = options.task == "colorize" and has_color(picture)

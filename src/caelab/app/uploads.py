@@ -9,6 +9,9 @@ from caelab.memory import max_memory
 from caelab.pictures.picture import Picture
 from caelab.pictures.read import PIXEL_BYTES, PIXEL_LIMIT
 
+LIMITS = ", or raise `max_pixels` and `max_memory`"
+"""Advice in messages about large pictures."""
+
 
 def max_pixels() -> int:
     """Return the largest number of pixels that a picture may have, so that it fits into memory."""
@@ -39,6 +42,6 @@ def preview(picture: Picture, side: int) -> Image.Image:
     return image
 
 
-def without_folder(message: str, file: Path) -> str:
-    """Remove the folder of a file from a message, because the page's user does not know it."""
-    return message.replace(f"{file.parent}/", "")
+def for_page(message: str, file: Path) -> str:
+    """Remove from a message the folder of a file, and options that the page does not have."""
+    return message.replace(f"{file.parent}/", "").replace(LIMITS, "")
