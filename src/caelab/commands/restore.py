@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     help="Picture whose white pixels mark the holes to fill, for a model that was trained with a"
     " mask, such as mask0.25.  [default: fully transparent pixels are filled]",
 )
-def command(model: str | None, degradation: str | None, mask: Path | None, **options: Any) -> None:
+def command(model: str | None, degradation: str | None, **options: Any) -> None:
     """Undo a degradation of PICTURES: files, folders, patterns, or - for standard input and output.
 
     Without --model, the model that comes with caelab for --degradation is used. With --degradation
@@ -51,6 +51,7 @@ def command(model: str | None, degradation: str | None, mask: Path | None, **opt
 
     undoing = None if degradation is None else parse_degradation(degradation)
     options["model"] = model or _model_for(undoing)
+    mask = options.pop("mask")
     process = restore if mask is None else partial(fill, mask=read_mask(mask))
     process_pictures("restore", process, compare, options, undoing=undoing)
 

@@ -29,11 +29,7 @@ _STRIP_PIXELS = 2**22
 
 
 def restore(
-    model: PictureModel,
-    pictures: Sequence[Picture],
-    *,
-    tile: int = TILE,
-    strength: Strength = 1.0,
+    model: PictureModel, pictures: Sequence[Picture], *, tile: int = TILE, strength: Strength = 1.0
 ) -> list[Picture]:
     """Apply an image-to-image model to pictures at full size: denoise, deblur, reconstruct.
 
@@ -68,17 +64,7 @@ def restore(
     [175, 175, 175]
     """
     _check_strength(model, strength)
-    if model.channels not in (1, 3):
-        raise InputError(
-            f"the model takes images of {model.channels} channels, but pictures have 1 or 3."
-        )
-    if model.degradation.marks_missing and any(
-        picture.alpha is None or picture.alpha.all() for picture in pictures
-    ):
-        raise InputError(
-            "no pixel is fully transparent, so none is missing. Make the pixels to be filled"
-            " transparent, in a format such as PNG."
-        )
+    _check_pictures(model, pictures)
     # A picture of three equal channels is restored as gray, so that its channels stay equal.
     grays = [_is_gray_rgb(picture) for picture in pictures]
     pictures = [
@@ -101,6 +87,20 @@ def restore(
         replace(result, pixels=result.pixels.repeat(3, axis=2)) if gray else result
         for result, gray in zip(results, grays, strict=True)
     ]
+
+
+def _check_pictures(model: PictureModel, pictures: Sequence[Picture]) -> None:
+    if model.channels not in (1, 3):
+        raise InputError(
+            f"the model takes images of {model.channels} channels, but pictures have 1 or 3."
+        )
+    if model.degradation.marks_missing and any(
+        picture.alpha is None or picture.alpha.all() for picture in pictures
+    ):
+        raise InputError(
+            "no pixel is fully transparent, so none is missing. Make the pixels to be filled"
+            " transparent, in a format such as PNG."
+        )
 
 
 def _check_strength(model: PictureModel, strength: Strength) -> None:
@@ -152,7 +152,9 @@ def _share_for_noise(before: Values, after: Values) -> float:
     # Wavelets, which separate noise from detail, need a few pixels in both directions.
     if change == 0 or min(old.shape[1:]) < _MIN_MEASURED_SIDE:
         return 1.0
-    noise = estimate_sigma(old, channel_axis=0, average_sigmas=True)  # type: ignore[no-untyped-call]
+    noise = estimate_sigma(  # type: ignore[no-untyped-call]
+        old, channel_axis=0, average_sigmas=True
+    )
     return min(1.0, float(noise) ** 2 / change)
 
 
