@@ -1,6 +1,8 @@
 """``caelab train``: train one network and measure it."""
 
+import logging
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from caelab.experiments.config import ConfigError, make_config, merge, states
 from caelab.experiments.migration import migrate_config
 from caelab.experiments.recipes import find_recipe
 from caelab.files import line_of, read_json, read_toml
+from caelab.progress import hidden
 
 
 @documented_command(
@@ -87,6 +90,7 @@ def command(
     # PyTorch is imported only here, so that wrong options are refused without waiting for it.
     from caelab.device import set_threads
     from caelab.experiments.run import run
+    from caelab.training.process_group import join_processes
 
     set_threads(threads)
     watch = None
@@ -94,7 +98,14 @@ def command(
         from caelab.experiments.tracking import TensorBoard
 
         watch = TensorBoard(tensorboard)
-    directory = run(config, out=out, runs=runs, watch=watch)
+    with join_processes(config.device) as group, ExitStack() as stack:
+        if not group.is_first:
+            # Otherwise each process would show the same bar and the same notes.
+            stack.enter_context(hidden())
+            logging.getLogger("caelab").setLevel(logging.ERROR)
+        directory = run(config, out=out, runs=runs, watch=watch, group=group)
+    if not group.is_first:
+        return
     result = directory.read_result()
     if as_json:
         print_json({"run": str(directory.path), **result})

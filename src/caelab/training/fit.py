@@ -20,6 +20,7 @@ from caelab.models.image_model import ImageModel
 from caelab.randomness import generator_for, image_keys
 from caelab.training.config import TrainingConfig
 from caelab.training.optimizers import peak_learning_rate, rate_factor
+from caelab.training.process_group import ALONE, ProcessGroup
 from caelab.training.step import BatchGradient, Step
 
 STEPS_BETWEEN_CHECKS = 200
@@ -102,7 +103,11 @@ class TrainedEpoch:
 
 
 def fit(
-    state: TrainingState, images: DeviceImages, config: TrainingConfig, precision: torch.dtype
+    state: TrainingState,
+    images: DeviceImages,
+    config: TrainingConfig,
+    precision: torch.dtype,
+    group: ProcessGroup = ALONE,
 ) -> Iterator[TrainedEpoch | None]:
     """Train ``state`` in place; yield ``None`` after each step and a result after each epoch.
 
@@ -119,6 +124,7 @@ def fit(
             has all of them.
         config: The run's configuration.
         precision: Number format of convolutions, ``torch.float32`` or ``torch.bfloat16``.
+        group: Processes that train together, all with the same state, images and configuration.
 
     Raises:
         TrainingDiverged: The loss is not finite.
@@ -126,7 +132,7 @@ def fit(
     batch_size = min(config.batch_size, len(images))
     steps = steps_per_epoch(len(images), config)
     peak = peak_learning_rate(config.optimizer, state.model.network)
-    gradient = BatchGradient(state.model, images, config, precision)
+    gradient = BatchGradient(state.model, images, config, precision, group)
     few = sum(parameter.numel() for parameter in gradient.parameters) < MAX_WEIGHTS_OF_ONE_THREAD
     update_threads = 1 if few else torch.get_num_threads()
     take_step = Step(gradient, state.optimizer, config.optimizer.grad_clip, update_threads)
@@ -141,8 +147,8 @@ def fit(
             done = state.epoch * steps + state.step
             rate = peak * rate_factor(config.optimizer, done, steps * config.epochs)
             # The rate depends only on the step, so a checkpoint needs no state of a scheduler.
-            for group in state.optimizer.param_groups:
-                group["lr"] = rate
+            for options in state.optimizer.param_groups:
+                options["lr"] = rate
 
             chosen = order[state.step * batch_size : (state.step + 1) * batch_size]
             terms = take_step(chosen, keys[chosen], state.epoch, state.step)

@@ -25,6 +25,7 @@ from caelab.training.augmentation import augment
 from caelab.training.color_difference import color_difference, fourth_of_pixels
 from caelab.training.config import AugmentationConfig, TrainingConfig
 from caelab.training.losses import MeanSquaredError, make_loss
+from caelab.training.process_group import ALONE, ProcessGroup
 from caelab.training.soap import SOAP
 
 _log = logging.getLogger(__name__)
@@ -65,14 +66,16 @@ class BatchGradient:
         images: The training images.
         config: The run's configuration.
         precision: Number format of convolutions, ``torch.float32`` or ``torch.bfloat16``.
+        group: Processes that train together. Each computes the gradient of its part of a batch.
 
     Attributes:
         parameters: The parameters of the model.
-        shares: Number of shares into which a batch is divided.
+        shares: Number of shares into which this process's part of a batch is divided.
         recordable: True if every batch takes the same operations, and the CPU computes none of
             their inputs. It is false with dropout, because the CPU draws the masks; with JPEG,
             because the CPU computes it; with the color difference, because each step uses other
-            pixels; and with images in a file, because the CPU reads them.
+            pixels; with images in a file, because the CPU reads them; and with several processes,
+            because they wait for each other.
     """
 
     def __init__(
@@ -81,18 +84,21 @@ class BatchGradient:
         images: DeviceImages,
         config: TrainingConfig,
         precision: torch.dtype,
+        group: ProcessGroup = ALONE,
     ) -> None:
         self._model, self._images, self._config = model, images, config
-        self._precision, self._loss = precision, make_loss(config.loss)
+        self._precision, self._loss, self._group = precision, make_loss(config.loss), group
         self.parameters = list(model.parameters())
         threads, on_cpu = torch.get_num_threads(), images.device.type == "cpu"
         whole = not on_cpu or any(isinstance(part, nn.BatchNorm2d) for part in model.modules())
-        self.shares = 1 if whole else max(1, min(threads, config.batch_size // MIN_SHARE))
+        batch_size = config.batch_size // group.size
+        self.shares = 1 if whole else max(1, min(threads, batch_size // MIN_SHARE))
         self._threads_each = threads // self.shares
         # A CUDA graph repeats the same operations on the same memory. Numbers that the CPU computes
         # for each batch would keep their values from the recorded batch.
         self.recordable = not (
             images.in_file
+            or group.size > 1
             or config.loss.color_loss_weight
             or config.degradation.on_host
             or any(isinstance(part, Dropout) and part.probability for part in model.modules())
@@ -100,7 +106,7 @@ class BatchGradient:
         channels, height, width = images.shape
         # A smaller batch would leave vector lanes empty, and the C program only computes float32.
         self._compiled = None
-        if not whole and precision == torch.float32 and config.batch_size >= MIN_SHARE:
+        if not whole and precision == torch.float32 and batch_size >= MIN_SHARE:
             self._compiled = model.compiled((config.degradation.channels(channels), height, width))
         # A single call can only compare the output with the undegraded input, by squared error.
         self._one_call = (
@@ -126,14 +132,18 @@ class BatchGradient:
             keys: Random keys of the batch's images in this epoch, ``int64 (N,)``.
             moment: Indices of the epoch and of the step; dropout draws new masks for each step.
         """
-        parts = chosen.tensor_split(self.shares)
-        moments = [(*moment, share) for share in range(self.shares)]
-        shares = list(zip(parts, keys.tensor_split(self.shares), moments, strict=True))
+        group = self._group
+        own = group.part(chosen)
+        parts = own.tensor_split(self.shares)
+        first = group.rank * self.shares
+        moments = [(*moment, share) for share in range(first, first + self.shares)]
+        own_keys = group.part(keys).tensor_split(self.shares)
+        shares = list(zip(parts, own_keys, moments, strict=True))
         results = run_shares(self._share, shares, self._threads_each)
         terms, gradients = results[0]
         if self.shares > 1:
             # Shares can differ by one image, so their means are weighted by their sizes.
-            weights = [len(part) / len(chosen) for part in parts]
+            weights = [len(part) / len(own) for part in parts]
             terms = {
                 name: torch.stack([share[name] for share, _ in results]) @ torch.tensor(weights)
                 for name in terms
@@ -144,6 +154,12 @@ class BatchGradient:
             for (_, share), weight in zip(results[1:], weights[1:], strict=True):
                 torch._foreach_add_(total, share, alpha=weight)
             gradients = tuple(total)
+        if group.size > 1:
+            # The parts of the processes can differ by one image, too.
+            weighted = [each * (len(own) / len(chosen)) for each in (*terms.values(), *gradients)]
+            summed = group.add(weighted)
+            terms = dict(zip(terms, summed, strict=False))
+            gradients = tuple(summed[len(terms) :])
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
         return terms
