@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--mask",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     help="Picture whose white pixels mark the holes to fill, for a model that was trained with a"
     " mask, such as mask0.25.  [default: fully transparent pixels are filled]",
 )
