@@ -71,8 +71,10 @@ COLORS = ColorAnswer(
     mse=MSE,
     ciede2000=Interval(low=8, estimate=9, high=10, n=3),
     colorizers=(
-        Colorizer(label="base", network="unet", text="conv3", found_as="", options=""),
-        Colorizer(label="U-Net", network="unet", text="conv3", found_as="", options="flip"),
+        Colorizer(label="base", network="unet", text="conv3", found_as="", options="", mse=0.004),
+        Colorizer(
+            label="U-Net", network="unet", text="conv3", found_as="", options="flip", mse=0.004
+        ),
     ),
     strongest={"mse": "mean chroma", "ciede2000": "mean chroma"},
     ahead=(),

@@ -99,6 +99,9 @@ def test_colorizers_are_compared_with_the_base(trained: Train) -> None:
     assert answer.remedies == tried
     found = answer_colors(variants, {network: "the best"}).colorizers
     assert {each.found_as for each in found} == {"the best"}
+    errors = {each.label: each.mse for each in found}
+    assert errors["base"] == pytest.approx(np.mean([run.mse for run in chroma]))
+    assert errors["target rgb"] == rgb.mse
 
     part = comparison_part(variants, answer, images)
     rows = {row[0]: row for row in part.context["comparison"]}
@@ -399,7 +402,7 @@ def test_where_the_error_of_colors_sits(say: Say, edges: float, said: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("shift", "said"), [((0.8, 0.0), "pixels times 0.80"), ((1.0, -0.1), "plus −0.1")]
+    ("shift", "said"), [((0.8, 0.0), "multiplied by 0.80"), ((1.0, -0.1), "changed by −0.1")]
 )
 def test_the_worst_change_of_brightness_is_named(
     say: Say, shift: tuple[float, float], said: str

@@ -136,7 +136,7 @@ REMEDIES = {"labels": (), "brightness": ("a", "b", "c"), "changed images": ("d",
 
 
 def colorizer(label: str = "U-Net", text: str = "conv3", **changed: Any) -> Values:
-    usual = {"network": "unet", "found_as": "", "options": ""}
+    usual = {"network": "unet", "found_as": "", "options": "", "mse": 0.005}
     return Values(**{"label": label, "text": text, **usual, **changed})
 
 
@@ -633,6 +633,15 @@ CASES = [
         ),
         "no less",
     ),
+    *(
+        (
+            table(colors=colors(colorizers=[colorizer(each, found_as="x") for each in labels])),
+            f"The best network of 2.2: {said}",
+            "no less",
+        )
+        for labels, said in (("a", "“a” has 0.00500."), ("ab", "“a” has 0.00500, “b” has 0.00500."))
+    ),
+    (table(colors=colors()), "best answer without a network.", "The best network of 2.2"),
     (table(colors=colors(mse=interval(0.01))), "no less than that of the gray image", "% of that"),
     (table(colors=colors(baselines={}, strongest={})), "ΔE₀₀ is 9.0.", "the gray image"),
     (
@@ -871,16 +880,16 @@ CASES = [
     (bleeding(0.002), "areas it has 10%. So edges are no special weakness", "which two colors"),
     (bleeding(0.002, flat=NAN), "of the true change of color.", "in flat areas it"),
     (bleeding(0.002, kept=0.8), "has 80% of the true change of color", "which two colors"),
-    (shortcomings_part(), "80% with the pixels times 0.80", "plus"),
+    (shortcomings_part(), "80% if all pixels are multiplied by 0.80", "changed by"),
     (
         shortcomings_part(worst_shift=Values(scale=1.0, offset=-0.1, relative=0.8)),
-        "plus −0.1",
-        "times 0.8",
+        "changed by −0.1",
+        "multiplied by 0.8",
     ),
     (
         shortcomings_part(worst_shift=Values(scale=0.8, offset=0.0, relative=0.51)),
         "does not raise it",
-        "with the pixels",
+        "if all pixels",
     ),
     (shortcomings_part(worst_shift=Values(relative=NAN)), "pale", "brightness"),
     (shortcomings_part(invented=Values(n=0)), "pale", "gray in truth"),
@@ -997,9 +1006,9 @@ CASES = [
         "number of weights, too",
     ),
     (study(analysis=analysis(front=[A, B])), "); “b”", "Beware"),
-    (study(grid=PICTURE), "at even steps of the error of “a”", "no pictures"),
-    (study(grid=PICTURE, above=True), "Error against cost", "at even steps"),
-    (study(not_in_grid={"b": "gone."}), "no pictures of “b”: gone.", "at even steps"),
+    (study(grid=PICTURE), "to the largest error of “a”", "no pictures"),
+    (study(grid=PICTURE, above=True), "Error against cost", "to the largest"),
+    (study(not_in_grid={"b": "gone."}), "no pictures of “b”: gone.", "to the largest"),
     # The beginning, the data, and what is missing
     (opening(), "a report", "the lab"),
     (opening(inputs=inputs(LabRecord(studies=("s",)))), "the lab", "a report"),

@@ -65,6 +65,7 @@ class Colorizer:
             network; empty for other networks.
         options: Options in which the variant differs from the base. For the base: options in which
             it differs from the defaults.
+        mse: Mean test MSE over images and seeds.
     """
 
     label: str
@@ -72,6 +73,7 @@ class Colorizer:
     text: str
     found_as: str
     options: str
+    mse: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +181,7 @@ def answer_colors(variants: Variants, found: Mapping[str, str] | None = None) ->
                 text=each.first.description.text,
                 found_as=(found or {}).get(rgb_text(each.first), ""),
                 options=changed_options(each.first, None if each is base else base.first),
+                mse=each.mean("mse").estimate,
             )
             for each in variants.all
         ),
