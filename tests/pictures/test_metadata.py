@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
+from PIL import Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, TiffTags
 
 from caelab.errors import InputError
 from caelab.pictures.encode import encode, save
@@ -348,3 +348,12 @@ def test_without_the_extra_its_formats_say_what_they_need(
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"install pillow-(heif|jxl-plugin): pip install"):
         read_picture(content)
+
+
+def test_a_tag_of_another_type_costs_a_tiff_its_exif_alone() -> None:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[315] = 1.5
+    tags.tagtype[315] = TiffTags.DOUBLE  # the artist's name is a text
+    picture = read_picture(saved(Image.new("L", (3, 2), 7), "TIFF", tiffinfo=tags))
+    assert (picture.pixels == 7).all()
+    assert picture.metadata.exif == b""

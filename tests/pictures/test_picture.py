@@ -315,12 +315,18 @@ def test_values_and_reduced_views(scene: np.ndarray) -> None:
         assert np.abs(picture.reduced((45, 65), Image.Resampling.BOX) - halved).max() <= 1
 
 
-def test_an_assertion_of_pillow_is_damage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "place", ["GifImagePlugin.GifImageFile.load_end", "Image.Image.has_transparency_data"]
+)
+def test_an_assertion_of_pillow_is_damage(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str
+) -> None:
     Image.new("P", (3, 3)).save(tmp_path / "a.gif")
 
     def fails(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("PIL.GifImagePlugin.GifImageFile.load_end", fails)
+    # A property fails when it is read, and a method when it is called.
+    monkeypatch.setattr(f"PIL.{place}", property(fails))
     with pytest.raises(InputError):
         read_pages((tmp_path / "a.gif").read_bytes(), name="a.gif")

@@ -306,7 +306,10 @@ def _exif(opened: ImageFile.ImageFile) -> tuple[bytes, int, list[str]]:
             orientation = 1  # the decoder turns pictures upright, unless made from a JPEG
         return (_EXIF_PREFIX + _upright(exif) if exif else b""), orientation, []
     # Pillow and `struct` raise these errors for damaged EXIF. The picture is read without it.
-    except (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error):
+    except (
+        *(OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error),
+        *(ArithmeticError, AssertionError, AttributeError),
+    ):
         return b"", 1, ["its EXIF is damaged and was left out"]
 
 

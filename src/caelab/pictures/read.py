@@ -138,7 +138,8 @@ def _reason(error: Exception) -> str:
             return "does not fit into memory. Reduce it"
         case OSError():
             return f"cannot be read: {error.strerror or f'{error}; it is damaged or cut off'}"
-    return f"cannot be read: {type(error).__name__}, {error}; it is damaged"
+    kind = type(error).__name__
+    return f"cannot be read: {f'{kind}, {error}' if str(error) else kind}; it is damaged"
 
 
 def _too_large(limit: int) -> str:
@@ -186,7 +187,9 @@ def _read(content: bytes, max_pixels: int) -> list[Picture]:
         if animated:
             return list(_read_all(opened, content, format_, max_pixels))
         picture = _read_page(opened, content, format_)
-        if not paged and format_.name != "JPEG" and (count := getattr(opened, "n_frames", 1)) > 1:
+        with _refusing_damage():
+            count = getattr(opened, "n_frames", 1)
+        if not paged and format_.name != "JPEG" and count > 1:
             note = f"of {count} pictures only the first is used"
             picture = replace(picture, notes=(note, *picture.notes))
         return [picture]
@@ -348,9 +351,9 @@ def _values(opened: Image.Image, icc: bytes | None) -> tuple[Values, bytes | Non
         icc, notes = None, [note]
     else:
         wanted = "L" if mode in ("1", "L", "LA", "La") else "RGB"
-        if opened.has_transparency_data:
-            wanted += "A"
         with _refusing_damage():
+            if opened.has_transparency_data:
+                wanted += "A"
             values = np.asarray(opened if mode == wanted else opened.convert(wanted))
     return values.reshape(opened.height, opened.width, -1), icc, notes
 

@@ -289,6 +289,8 @@ def test_a_colorizers_answer_is_chroma_in_its_own_space(tmp_path: Path) -> None:
         {"field": 10**6},
         {"fixed": 10**5},
         {"fixed": 2.5},
+        {"multiple": 2, "field": None, "fixed": 16},
+        {"multiple": 1, "field": 20, "fixed": 16},
         {"other": 1},
         [2],
     ],

@@ -30,11 +30,22 @@ class Geometry:
             this number, so does the output.
         field: Side of the receptive field in pixels; ``None`` for the whole image.
         fixed: The only side that the network takes, in pixels; ``None`` if it takes any multiple.
+            A network that takes only one side has the multiple 1 and no limited receptive field.
+
+    Raises:
+        ValueError: ``fixed`` does not go with the multiple or the receptive field.
     """
 
     multiple: int = 1
     field: int | None = 1
     fixed: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.fixed is not None and (self.multiple != 1 or self.field is not None):
+            raise ValueError(
+                f"a network for images of {self.fixed}×{self.fixed} pixels only has the multiple 1"
+                f" and no receptive field, not {self.multiple} and {self.field}"
+            )
 
 
 Function = Callable[[Floats], Floats]
