@@ -1,4 +1,6 @@
-"""Attacks on commands and readers: ``python attack.py SECONDS SEED``.
+"""Attacks on commands and readers: ``python attack.py SECONDS SEED [GROUP...]``.
+
+The groups are strikes, directories, texts and files; without a group, there are all.
 
 Everything is imported once. Each attack then happens in a process that is forked from this one,
 with bounds on its memory and its time. A JSON document with the number of attacks of each kind, and
@@ -8,9 +10,11 @@ what they found, is printed at the end.
 import contextlib
 import errno
 import hashlib
+import importlib
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -18,7 +22,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +37,7 @@ from PIL import Image
 import caelab.cli
 
 # What commands import, so that each does not have to: imports start no threads.
+import caelab.commands.report
 import caelab.commands.restore
 import caelab.commands.study
 import caelab.commands.train
@@ -53,6 +58,8 @@ TIMES = ("seconds", "started", "memory", "resumed", "commit")
 
 PLAIN = ["--threads", "1"]
 
+LIBRARIES = (convolution.LIBRARY, simd.LIBRARY, soap.LIBRARY)
+
 OWN = ["result.json", "environment.json", "study.json"]
 
 
@@ -66,16 +73,25 @@ class Findings:
 
 @dataclass(frozen=True)
 class Ended:
-    """End of a command: its exit code, or minus the signal; what it said; its events."""
+    """End of a command: its exit code, or minus the signal; what it said; its events; its time."""
 
     code: int
     said: str
     events: int
+    seconds: float
 
 
 def in_child(function: Callable[[], int], counted: Path, seconds: int = SECONDS) -> Ended:
-    """Call a function in a forked process; it returns the number of its events."""
+    """Call a function in a forked process, which writes the number of its events to a file."""
+    return begin(function, counted, seconds)()
+
+
+def begin(
+    function: Callable[[], int], counted: Path, seconds: int = SECONDS
+) -> Callable[[], Ended]:
+    """Begin a function in a forked process; return what waits for its end."""
     counted.unlink(missing_ok=True)
+    started = time.monotonic()
     # Not a file, which would count among those that may not grow.
     output, its_end = os.pipe()
     child = os.fork()
@@ -100,11 +116,17 @@ def in_child(function: Callable[[], int], counted: Path, seconds: int = SECONDS)
                 sys.stderr.flush()
             os._exit(code)
     os.close(its_end)
-    with os.fdopen(output, "rb") as stream:
-        said = stream.read().decode(errors="replace")
-    _, status = os.waitpid(child, 0)
-    number = int(counted.read_text()) if counted.exists() else 0
-    return Ended(os.waitstatus_to_exitcode(status), said, number)
+
+    def wait() -> Ended:
+        # Its output fits into the pipe if it is read late.
+        with os.fdopen(output, "rb") as stream:
+            said = stream.read().decode(errors="replace")
+        _, status = os.waitpid(child, 0)
+        number = int(counted.read_text()) if counted.exists() else 0
+        code = os.waitstatus_to_exitcode(status)
+        return Ended(code, said, number, time.monotonic() - started)
+
+    return wait
 
 
 @dataclass(frozen=True)
@@ -115,20 +137,30 @@ class Scenario:
         name: Its name.
         words: Its words.
         made: What must lie in the folder before.
+        compiles: Whether it compiles the C sources, and its caches are compared.
     """
 
     name: str
     words: tuple[str, ...]
     made: Callable[[Path], None] = lambda _: None
+    compiles: bool = False
 
     def call(
         self, folder: Path, number: int = -1, happen: Callable[[], None] = lambda: None
     ) -> Ended:
         """Call the command in a folder; let something happen at an event."""
-        counted = folder.parent / "count"
+        return self.begin(folder, number, happen)()
+
+    def begin(
+        self, folder: Path, number: int = -1, happen: Callable[[], None] = lambda: None
+    ) -> Callable[[], Ended]:
+        """Begin the command in a folder; return what waits for its end."""
+        counted = folder.parent / f"count{number}"
 
         def work() -> int:
             enter(folder)
+            for library in LIBRARIES if self.compiles else ():
+                del library.loaded
             count = events.at(number, happen)
             try:
                 sys.argv = ["caelab", *self.words]
@@ -141,7 +173,7 @@ class Scenario:
                 counted.write_text(str(total))
             return 0
 
-        return in_child(work, counted)
+        return begin(work, counted)
 
 
 def enter(folder: Path) -> None:
@@ -153,12 +185,13 @@ def enter(folder: Path) -> None:
     tempfile.tempdir = None
 
 
-def digests(folder: Path) -> dict[str, str]:
+def digests(folder: Path, *, caches: bool) -> dict[str, str]:
     """Return a digest of each file, without the times that it states."""
     found = {}
+    passed = ("tmp/",) if caches else ("tmp/", "cache/")
     for file in sorted(folder.rglob("*")):
         name = str(file.relative_to(folder))
-        if not file.is_file() or file.name == ".lock" or name.startswith(("cache/", "tmp/")):
+        if not file.is_file() or file.name == ".lock" or name.startswith(passed):
             continue
         content = file.read_bytes()
         if file.suffix == ".json":
@@ -167,6 +200,8 @@ def digests(folder: Path) -> dict[str, str]:
             rows = [line.split(",") for line in content.decode().splitlines()]
             kept = [at for at, head in enumerate(rows[0]) if not any(t in head for t in TIMES)]
             content = repr([[row[at] for at in kept] for row in rows]).encode()
+        elif file.suffix in (".html", ".md"):
+            content = re.sub(rb"[0-9.:,]+ ?(s|min|MB)\b", b"", content)
         elif file.suffix == ".pt":
             # Its records have times; its weights are compared by the file of the weights.
             content = b""
@@ -200,7 +235,7 @@ class Attacks:
     def __init__(self, root: Path, seed: int) -> None:
         self.root, self.rng = root, random.Random(seed)
         # Loaded once for all: compiling takes longer than the rest.
-        for library in (convolution.LIBRARY, simd.LIBRARY, soap.LIBRARY):
+        for library in LIBRARIES:
             assert library.loaded is not None or not compiler.find_compiler()
         self.pictures = root / "pictures"
         self.pictures.mkdir()
@@ -242,18 +277,20 @@ class Attacks:
             ),
         ]
         self.slow = [
+            Scenario("compiling", (*train, "--optimizer", "soap"), compiles=True),
             Scenario("export", ("export", model, "model.onnx", "--force")),
             Scenario("report", ("report", model, "--out", "report")),
         ]
-        self.expected: dict[str, tuple[dict[str, str], int]] = {}
+        self.expected: dict[str, tuple[dict[str, str], int, float]] = {}
 
-    def whole(self, scenario: Scenario) -> tuple[dict[str, str], int]:
-        """Return what a command leaves that nobody attacks, and the number of its events."""
+    def whole(self, scenario: Scenario) -> tuple[dict[str, str], int, float]:
+        """Return what a command leaves that nobody attacks, the number of its events, its time."""
         if scenario.name not in self.expected:
             with self.folder(scenario) as folder:
                 ended = scenario.call(folder)
                 assert ended.code == 0, ended.said
-                self.expected[scenario.name] = digests(folder), ended.events
+                found = digests(folder, caches=scenario.compiles)
+                self.expected[scenario.name] = found, ended.events, ended.seconds
         return self.expected[scenario.name]
 
     @contextlib.contextmanager
@@ -268,10 +305,14 @@ class Attacks:
 
     def strike(self, scenario: Scenario, what: str, number: int, happen: Callable[[], None]) -> str:
         """Attack a command, call it once more, and return what is wrong; empty where nothing is."""
-        expected, _ = self.whole(scenario)
+        expected, *_ = self.whole(scenario)
         where = f"{scenario.name}, {what} at event {number}"
         with self.folder(scenario) as folder:
-            first = scenario.call(folder, number, happen)
+            wait = scenario.begin(folder, number, happen)
+            other = scenario.call(folder) if what == PAIR else None
+            first = wait()
+            if other and other.code != 0:
+                return f"{where}: the other ended with {other.code}: {other.said[-2000:]}"
             known = {"kill": (-signal.SIGKILL, 0), "error": (0, 1, 2)}.get(
                 what.split()[0], (130, 0, -signal.SIGHUP, -signal.SIGTERM, -signal.SIGINT)
             )
@@ -284,10 +325,11 @@ class Attacks:
                 return f"{where}: then it ended with {second.code}: {second.said[-2000:]}"
             if left := leftovers(folder):
                 return f"{where}: then it left {left}"
-            found = digests(folder)
+            found = digests(folder, caches=scenario.compiles)
             if found != expected:
-                other = {name for name in found | expected if found.get(name) != expected.get(name)}
-                return f"{where}: other bits of {sorted(other)}"
+                names = sorted(found | expected)
+                differ = [name for name in names if found.get(name) != expected.get(name)]
+                return f"{where}: other bits of {differ}"
         return ""
 
     def file_sizes(self, scenario: Scenario, size: int) -> str:
@@ -303,8 +345,8 @@ class Attacks:
     def interrupted(self) -> Path:
         """A run that was stopped when it had saved its state."""
         kept = self.root / "interrupted"
+        _, count, _ = self.whole(self.train)
         with self.folder(self.train) as folder:
-            _, count = self.whole(self.train)
             # Later and later, until there is a state.
             for number in range(count):
                 self.train.call(folder, number, events.send(signal.SIGTERM))
@@ -338,11 +380,16 @@ class Attacks:
     def random_strike(self, kind: str, scenario: Scenario) -> str:
         if kind == TAMPERED:
             return self.tamper()
-        _, count = self.whole(scenario)
+        _, count, seconds = self.whole(scenario)
         number = self.rng.randrange(count)
         match kind:
             case "kills":
                 return self.strike(scenario, "kill", number, events.kill)
+            case "kills by the clock":
+                when = self.rng.uniform(0.001, seconds)
+                return self.strike(scenario, "kill by the clock", 0, events.kill_after(when))
+            case "kills of one of two":
+                return self.strike(scenario, PAIR, number, events.kill)
             case "signals":
                 chosen = self.rng.choice([signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
                 return self.strike(scenario, chosen.name, number, events.send(chosen))
@@ -357,46 +404,77 @@ class Attacks:
 
 KINDS = ("kills", "signals", "errors", "short writes")
 
+PAIR = "kill of one of two"
+
+SLOW_IMPORTS = ("onnxscript", "torch._dynamo", "torch.export", "caelab.report.report", "jinja2")
+"""What the slow commands import, so that each does not have to."""
+
 TAMPERED = "tampered runs"
 
-SHORT, LONG = 60, 3600
+SHORT, LONG = 60, 600
 """Seconds below which few commands are attacked, and above which the slow ones are as well."""
 
 
-def main(seconds: float, seed: int) -> None:
+GROUPS = ("strikes", "directories", "texts", "files")
+
+
+def main(seconds: float, seed: int, groups: Collection[str]) -> None:
     """Attack for so many seconds, and print what was found."""
     results: dict[str, Findings] = {}
+    # The commands get half of the time, the readers the other half.
+    commands = [group for group in groups if group in GROUPS[:2]]
+    inputs = [group for group in groups if group in GROUPS[1:]]
+    half = seconds / 2 if commands and inputs else seconds
     with tempfile.TemporaryDirectory(prefix="attack-") as name:
         root = Path(name).resolve()
         events.install(root / "attacked")
         attacks = Attacks(root, seed)
-        scenarios = attacks.scenarios + (attacks.slow if seconds > LONG else [])
-        # Each scenario and each kind gets as much of the time, the readers half of it all.
-        begun = time.monotonic()
-        turns = [(kind, scenario) for scenario in scenarios for kind in KINDS]
-        if seconds < SHORT:
-            # Little time is for a command of each kind, in turn.
-            turns = [turns[3], *turns[:: len(KINDS) + 1]]
-        turns.append((TAMPERED, attacks.train))
-        spent = dict.fromkeys(turns, 0.0)
-        # Each kind and command has at least one attack, and then as much time as the others.
-        while time.monotonic() < begun + seconds / 2 or not all(spent.values()):
-            kind, scenario = turn = min(turns, key=lambda each: spent[each])
-            started = time.monotonic()
-            result = results.setdefault(f"{kind}: {scenario.name}", Findings())
-            problem = attacks.random_strike(kind, scenario)
-            result.count += 1
-            if problem:
-                result.found.append(problem)
-                print(problem, file=sys.stderr)  # noqa: T201 - a night is long
-            spent[turn] += time.monotonic() - started
-        for reader, inputs, found in fuzz.attack(
-            attacks.trained, root, seconds / 2, seed, in_child
-        ):
-            results[f"reader: {reader}"] = Findings(inputs, found)
+        if commands:
+            strikes(attacks, turns(attacks, commands, seconds), half, results)
+        trained = attacks.trained
+        for reader, count, found in fuzz.attack(trained, root, inputs, half, seed, in_child):
+            results[f"reader: {reader}"] = Findings(count, found)
     document = {name: vars(result) for name, result in results.items()}
     json.dump(document, sys.stdout, indent=1)
 
 
+Turn = tuple[str, Scenario]
+
+
+def turns(attacks: Attacks, groups: Collection[str], seconds: float) -> list[Turn]:
+    """Return the kinds of attacks on each command."""
+    scenarios = attacks.scenarios + (attacks.slow if seconds > LONG else [])
+    chosen = [(kind, scenario) for scenario in scenarios for kind in KINDS]
+    if seconds > LONG:
+        for module in SLOW_IMPORTS:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(module)
+        chosen += [("kills by the clock", scenario) for scenario in scenarios]
+        chosen += [("kills of one of two", attacks.scenarios[1])]
+    if seconds < SHORT:
+        # Little time is for a command of each kind, in turn.
+        chosen = [chosen[3], *chosen[:: len(KINDS) + 1]]
+    if "strikes" not in groups:
+        chosen = []
+    return [*chosen, (TAMPERED, attacks.train)] if "directories" in groups else chosen
+
+
+def strikes(
+    attacks: Attacks, turns: Sequence[Turn], seconds: float, results: dict[str, Findings]
+) -> None:
+    """Attack commands, each in each way at least once and then for the same time as the others."""
+    end, spent = time.monotonic() + seconds, dict.fromkeys(turns, 0.0)
+    while time.monotonic() < end or not all(spent.values()):
+        kind, scenario = turn = min(turns, key=lambda each: spent[each])
+        started = time.monotonic()
+        result = results.setdefault(f"{kind}: {scenario.name}", Findings())
+        problem = attacks.random_strike(kind, scenario)
+        result.count += 1
+        if problem:
+            result.found.append(problem)
+            print(problem, file=sys.stderr)  # noqa: T201 - a night is long
+        spent[turn] += time.monotonic() - started
+
+
 if __name__ == "__main__":
-    main(float(sys.argv[1]), int(sys.argv[2]))
+    main(float(sys.argv[1]), int(sys.argv[2]), sys.argv[3:] or GROUPS)

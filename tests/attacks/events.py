@@ -81,6 +81,16 @@ def kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def kill_after(seconds: float) -> Callable[[], None]:
+    """Return what kills this process later, while it computes or waits for a compiler."""
+
+    def start() -> None:
+        signal.signal(signal.SIGALRM, lambda *_: kill())
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    return start
+
+
 def send(number: signal.Signals) -> Callable[[], None]:
     return lambda: os.kill(os.getpid(), number)
 

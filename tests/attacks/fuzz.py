@@ -1,12 +1,13 @@
 """Changed files and texts for every reader: each is read, or refused by the error that is known.
 
-A reader takes many inputs in one process. The number of the latest stands in a file, so that an
-input which ends the process is known, and the next process goes on behind it.
+A reader takes many inputs in one process. The number of the latest stands in shared memory, so that
+an input which ends the process is known, and the next process goes on behind it.
 """
 
 import io
 import json
 import math
+import mmap
 import pickle
 import random
 import shutil
@@ -15,7 +16,7 @@ import sys
 import tarfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,7 +43,17 @@ from caelab.networks.parser import parse
 from caelab.pictures.read import read_picture
 
 SECONDS = 5
-"""Time that a reader may take for an input."""
+"""Time of the processor that a reader may take for an input."""
+
+TIMERS = {
+    signal.ITIMER_PROF: SECONDS,
+    signal.ITIMER_VIRTUAL: 4 * SECONDS,
+    signal.ITIMER_REAL: 60 * SECONDS,
+}
+"""The first lets the reader fail. The others end the process, if it computes in C or waits."""
+
+MOST = 20
+"""Number of problems after which a reader gets no more inputs."""
 
 Change = Callable[[random.Random, list[Any]], Any]
 
@@ -64,6 +75,17 @@ class Reader:
     seeds: list[Any]
     change: Change
     refusals: tuple[type[BaseException], ...] = (InputError,)
+
+    @property
+    def group(self) -> str:
+        """The kind of its inputs: texts, files or directories."""
+        if self.change in (change_text, json_text):
+            return "texts"
+        return "directories" if self.name == "run directory" else "files"
+
+
+class LateError(BaseException):
+    """A reader takes too long; no reader may catch this."""
 
 
 TEXT = """conv8 pool up | ( ) [ ] * : relu k3 s2 d2 g4 dense16 attention classify10 65536 -1 0 1e309
@@ -363,13 +385,19 @@ def _tampered(trained: Path, work: Path) -> Callable[[Any], object]:
 
 
 def attack(
-    trained: Path, root: Path, seconds: float, seed: int, in_child: Callable[..., Any]
+    trained: Path,
+    root: Path,
+    groups: Collection[str],
+    seconds: float,
+    seed: int,
+    in_child: Callable[..., Any],
 ) -> Iterator[tuple[str, int, list[str]]]:
     """Give changed inputs to each reader, each for its share of the time.
 
     Args:
         trained: A finished run.
         root: Folder for files.
+        groups: Kinds of inputs.
         seconds: Time for all readers together.
         seed: Seed of the changes.
         in_child: Calls a function in a forked process.
@@ -379,49 +407,61 @@ def attack(
     """
     work = root / "fuzzed"
     work.mkdir()
-    # Each takes a number of its own, so that one that is added does not change the others' inputs.
-    every = list(readers(trained / "run" if (trained / "run").is_dir() else trained, work))
+    every = [reader for reader in readers(trained, work) if reader.group in groups]
     for reader in every:
-        end, place, done = time.monotonic() + seconds / len(every), root / "place", 0
+        end, place, done = time.monotonic() + seconds / len(every), mmap.mmap(-1, 8), 0
+        problems = root / "problems"
+        problems.touch()
         found: list[str] = []
-        while time.monotonic() < end and len(found) < 20:
-            give = partial(_give, reader, done, end, seed, place)
+        while time.monotonic() < end and len(found) < MOST:
+            give = partial(_give, reader, done, end, seed, place, problems)
             ended = in_child(give, root / "count", int(seconds + 60))
-            number, *findings = json.loads(place.read_text())
-            found += findings
+            number = int.from_bytes(place, "little")
+            found = problems.read_text().splitlines()
             done = number + 1
             if ended.code:
-                found.append(f"{number}: it ended with {ended.code}: {ended.said[-500:]}")
+                how = f"it ended with {ended.code}: {ended.said[-500:]!r}"
+                _note(problems, f"{reader.name} {number}: {how}")
+                found = problems.read_text().splitlines()
         for problem in found:
             print(problem, file=sys.stderr)  # noqa: T201 - a night is long
+        problems.unlink()
         yield reader.name, done, found
 
 
-def _give(reader: Reader, number: int, end: float, seed: int, place: Path) -> int:
+def _note(problems: Path, problem: str) -> None:
+    with problems.open("a", encoding="utf-8", errors="replace") as file:
+        file.write(problem.replace("\n", " ") + "\n")
+
+
+def _give(
+    reader: Reader, number: int, end: float, seed: int, place: mmap.mmap, problems: Path
+) -> int:
     """Give inputs to a reader until the time is over; tell where it is, and what was found."""
 
     def late(*_: object) -> None:
-        raise AssertionError(f"more than {SECONDS} s")
+        raise LateError(f"more than {SECONDS} s")
 
-    # Numbers alone are set again for each input, so that a fault can be found again.
-    signal.signal(signal.SIGALRM, late)
+    signal.signal(signal.SIGPROF, late)
     warnings.simplefilter("ignore")
     Image.MAX_IMAGE_PIXELS = 2**21
-    found: list[str] = []
+    found = len(problems.read_text().splitlines())
     while True:
+        # Each input has random numbers of its own, so that a fault can be found again.
         rng = random.Random(f"{seed} {reader.name} {number}")
         given = reader.change(rng, reader.seeds)
-        place.write_text(json.dumps([number, *found]))
-        signal.alarm(SECONDS)
+        place[:] = number.to_bytes(8, "little")
+        for timer, seconds in TIMERS.items():
+            signal.setitimer(timer, seconds)
         try:
             reader.read(given)
         except (*reader.refusals, ExpectedError):
             pass
         except BaseException as error:
-            shown = repr(given)[:300]
-            found.append(f"{reader.name} {number}: {type(error).__name__} {error}: {shown}")
-        signal.alarm(0)
-        if time.monotonic() > end or len(found) >= 20:
-            place.write_text(json.dumps([number, *found]))
+            problem = f"{type(error).__name__} {error}: {given!r:.300}"
+            _note(problems, f"{reader.name} {number}: {problem}")
+            found += 1
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        if time.monotonic() > end or found >= MOST:
             return 0
         number += 1
