@@ -805,7 +805,11 @@ CASES = [
         ),
         "None of",
     ),
-    (ideas_part(), "recognizes things | not tried; caelab study colorize-ideas does it |", "most"),
+    (
+        ideas_part(),
+        "recognizes things | not tried; `caelab study colorize-ideas` does it |",
+        "most",
+    ),
     (ideas_part(smaller={"a": VERDICTS["higher"]}), "less than half", "helps most"),
     (shortcomings_part(), "Half of the 9 test images", "not certain"),
     (shortcomings_part(), "a mean of several colors is paler", "not certain"),
