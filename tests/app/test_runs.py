@@ -22,6 +22,8 @@ def test_it_finds_every_run(client: Any, app_runs: Path) -> None:
         page = client.get(f"/runs/show/{name}")
         assert page.status_code == 200
         assert ("damaged" in page.text) == (run["state"] == "damaged")
+        reconstructs = run["state"] == "finished" and not name.startswith("conv4-conv")
+        assert ("/code?model=" in page.text) == reconstructs
     assert found[inner]["test_mse"] == pytest.approx(caelab.Run(app_runs / inner).test["mse"])
     assert client.get(f"/runs/figure/samples/{inner}").status_code == 200
 

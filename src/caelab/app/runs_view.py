@@ -248,7 +248,7 @@ def _report(paths: list[Path], job: Job) -> Path:
 def _report_page(request: Request) -> Response:
     job: Job | None = request.app.state.jobs.get(request.path_params["job"])
     if job is None:
-        raise HTTPException(404)
+        raise HTTPException(404, "this report is no longer here. Choose the runs again.")
     if job.state == "done":
         return FileResponse(job.result, headers=REPORT_HEADERS)
     return render(request, "report.html.j2", job=job, before=request.app.state.jobs.before(job))
