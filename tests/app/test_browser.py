@@ -92,19 +92,31 @@ def test_pictures_of_a_folder_are_chosen(page: Any, address: str, tmp_path: Path
     assert page.url == f"{address}/restore"
 
 
-def test_holes_are_painted(page: Any, address: str, tmp_path: Path) -> None:
-    picture = tmp_path / "a.png"
-    picture.write_bytes(png(200, 300))
-    page.goto(f"{address}/restore?task=fill")
-    page.set_input_files("#pictures", picture)
+def paint(page: Any) -> dict[str, float]:
+    """Paint a line over the picture, and return where the picture is in the window."""
     canvas = page.locator(".paint canvas")
     canvas.wait_for()
     canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
+    box: dict[str, float] = canvas.bounding_box()
     page.mouse.move(box["x"] + 50, box["y"] + 50)
     page.mouse.down()
     page.mouse.move(box["x"] + 100, box["y"] + 50, steps=3)
     page.mouse.up()
+    return box
+
+
+def test_holes_are_painted(page: Any, address: str, tmp_path: Path) -> None:
+    other, picture = tmp_path / "other.png", tmp_path / "a.png"
+    other.write_bytes(png(100, 100))
+    picture.write_bytes(png(200, 300))
+    page.goto(f"{address}/restore?task=fill")
+    page.set_input_files("#pictures", other)
+    masks = "document.querySelector('#mask').files.length"
+    paint(page)
+    assert page.evaluate(masks) == 1
+    page.set_input_files("#pictures", picture)
+    assert page.evaluate(masks) == 0  # the paint was over another picture
+    box = paint(page)
     require_no_barriers(page)
     page.click("form[data-upload] button.primary")
     page.wait_for_selector(".slider img.before")

@@ -88,10 +88,12 @@ async function filesIn(entry) {
 for (const box of document.querySelectorAll("[data-paint]")) {
   const form = box.closest("form"), pictures = form.querySelector("#pictures"), mask = form.querySelector("#mask");
   const image = box.querySelector("img"), canvas = box.querySelector("canvas"), brush = box.querySelector("#brush");
-  const context = canvas.getContext("2d"), LONGEST = 2048;
+  const context = canvas.getContext("2d"), LONGEST = 2048, PAINTED = "painted.png";
   pictures.addEventListener("change", () => {
     URL.revokeObjectURL(image.src);
     box.hidden = true;
+    // What was painted over another picture does not fit.
+    if (mask.files.length && mask.files[0].name === PAINTED) mask.value = "";
     if (pictures.files.length) image.src = URL.createObjectURL(pictures.files[0]);
   });
   image.addEventListener("load", () => {
@@ -125,7 +127,7 @@ for (const box of document.querySelectorAll("[data-paint]")) {
     // `toBlob` is not used, because the form may be sent before it has finished.
     const content = atob(canvas.toDataURL("image/png").split(",")[1]), painted = new DataTransfer();
     const bytes = Uint8Array.from(content, (letter) => letter.charCodeAt(0));
-    painted.items.add(new File([bytes], "painted.png", { type: "image/png" }));
+    painted.items.add(new File([bytes], PAINTED, { type: "image/png" }));
     mask.files = painted.files;
   });
   box.querySelector("[data-clear]").addEventListener("click", () => {
