@@ -1,3 +1,5 @@
+import os
+import platform
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +8,7 @@ import pytest
 
 from caelab import memory
 from caelab.errors import InputError
-from caelab.memory import SHARE, VARIABLE, max_memory, read_size
+from caelab.memory import SHARE, VARIABLE, max_memory, read_size, release_memory
 
 
 def test_the_memory_is_what_is_asked_for_or_a_share_of_the_machines(
@@ -39,3 +41,19 @@ def test_a_picture_that_does_not_fit_is_refused(
     answer = caelab("--max-memory", size, "denoise", picture, "-o", tmp_path / "out.png")
     assert answer.returncode == code
     assert (tmp_path / "out.png").exists() == (code == 0)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep less")
+def test_freed_memory_goes_back_to_the_system() -> None:
+    """Blocks that stay here and there keep the C library from giving back all that is between."""
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    blocks = [bytearray(10_000) for _ in range(5_000)]
+    kept = blocks[::100]
+    del blocks
+    before = resident()
+    release_memory()
+    assert before - resident() > 30e6
+    assert len(kept) == 50

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from caelab.errors import InputError, printable
+from caelab.memory import release_memory
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -170,6 +171,8 @@ class Jobs:
                 f"this is an error in caelab, please report it ({name}: {printable(str(error))})."
             )
             job.state = "failed"
+        finally:
+            release_memory()
 
     def _remove_old(self) -> None:
         """Remove the oldest ended jobs until ``MAX_JOBS`` and ``MAX_BYTES`` are respected."""
