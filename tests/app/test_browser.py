@@ -201,7 +201,7 @@ def test_what_cannot_be_done_is_said_in_every_view(
     page.wait_for_selector("[role=alert]:visible")
     page.goto(f"{address}/code?model=best-64")
     page.set_input_files("#picture", wrong)
-    page.click("text=Take it")
+    page.click("form[data-upload] button")
     page.wait_for_selector("[role=alert]:visible")
     page.goto(f"{address}/runs")
     page.click("text=Compare the chosen runs")
