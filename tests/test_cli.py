@@ -1,5 +1,6 @@
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -14,6 +15,8 @@ from caelab.cli import COMMANDS
 from caelab.cli import caelab as group
 from caelab.commands.help import HelpCommand
 from caelab.data import builtin_photos
+from caelab.files import read_json
+from caelab.pictures.model_files import FOLDER, RUN_WEIGHTS
 
 NETWORK = "conv4 pool conv2 | up conv3"
 
@@ -388,3 +391,21 @@ def test_describe_takes_height_and_width(caelab: Call) -> None:
     assert json.loads(done.stdout)["code"]["shape"] == [8, 24, 48]
     for wrong in ("0", "4x", "48x96x3", "70000"):
         assert caelab("describe", "reference", "--size", wrong).returncode == 2
+
+
+def test_describe_takes_a_model_with_its_size_and_channels(caelab: Call, tmp_path: Path) -> None:
+    file = FOLDER / "reference.safetensors"
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(file, run / RUN_WEIGHTS)
+    for model in (file, run):
+        told = json.loads(caelab("describe", model, "--json").stdout)
+        assert (told["weights"], told["code"]["size"]) == (4911, 1024)
+    # The shipped model of colors has gray inputs; options take precedence over the card.
+    gray = json.loads(caelab("describe", "colorize", "--json").stdout)
+    assert gray["weights"] == read_json(FOLDER / "colorize.json")["weights"]
+    larger = json.loads(caelab("describe", run, "--size", 64, "--channels", 1, "--json").stdout)
+    assert larger["code"]["shape"] == [16, 16, 16]
+    assert larger["weights"] == 4911 - 2 * 8 * 3 * 3  # two input channels less in conv8
+    for wrong in (tmp_path, tmp_path / "mistyped", FOLDER / "reference.json"):
+        assert_wrong_input(caelab("describe", wrong), str(wrong))

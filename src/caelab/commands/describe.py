@@ -1,5 +1,8 @@
 """``caelab describe``: print the layers of a network, without importing PyTorch."""
 
+import os
+from typing import TYPE_CHECKING
+
 import click
 
 from caelab.commands.help import HelpCommand, documented_command
@@ -8,6 +11,9 @@ from caelab.data.size import read_size, sides
 from caelab.errors import InputError
 from caelab.networks import LayerKind, NetworkError, describe, parse
 from caelab.networks.describe import require_image_output
+
+if TYPE_CHECKING:
+    from caelab.models.card import ModelCard
 
 MAX_SIDE = 65536
 """Largest side of the input in pixels; it may be large because no image is computed."""
@@ -29,55 +35,50 @@ class DescribeCommand(HelpCommand):
     "describe",
     "caelab describe reference",
     "caelab describe 'conv16k5s2 conv32s2 | up conv16 up conv3' --size 64",
+    "caelab describe runs/reference-0123abcd",
     cls=DescribeCommand,
 )
 @click.argument("network")
 @click.option(
     "--size",
     metavar="N|HxW",
-    default="32",
-    show_default=True,
-    help="Side of the input in pixels, or height and width, such as 48x96.",
+    help="Side of the input in pixels, or height and width, such as 48x96."
+    "  [default: 32, or that of the model]",
 )
 @click.option(
     "--channels",
     type=click.IntRange(1, 4096),
-    default=3,
-    show_default=True,
-    help="Channels of the input.",
+    help="Channels of the input.  [default: 3, or those of the model]",
 )
 @json_option
-def command(network: str, size: str, channels: int, as_json: bool) -> None:
+def command(network: str, size: str | None, channels: int | None, as_json: bool) -> None:
     """Print the layers of NETWORK: shapes, sizes, weights, multiply-accumulates, receptive fields.
 
-    NETWORK is a text such as 'conv8 pool conv16 | up conv3', or the name of a preset such as
-    reference. The code is the representation at '|'. The narrowest is the smallest representation
-    that all information passes through. "Size of the latent representation" can mean either.
+    NETWORK is a text such as 'conv8 pool conv16 | up conv3', the name of a preset such as
+    reference, or a model: the name of a shipped model, or the path of a run directory or of a
+    weights file. The code is the representation at '|'. The narrowest is the smallest
+    representation that all information passes through. "Size of the latent representation" can
+    mean either.
 
     \f
 
     Args:
-        network: Network text or preset.
-        size: Side of the images in pixels, or height and width.
-        channels: Channels of the images.
+        network: Network text, preset or model.
+        size: Side of the images in pixels, or height and width; ``None`` for 32 or the model's.
+        channels: Channels of the input; ``None`` for 3 or the model's.
         as_json: Print JSON.
     """
     try:
-        height, width = sides(read_size(size, most=MAX_SIDE))
+        sizes = None if size is None else sides(read_size(size, most=MAX_SIDE))
     except ValueError as error:
         raise InputError(f"--size {size}: {error}.") from error
     try:
-        tree = parse(network)
+        tree, model_sizes, model_channels = parse(network), (32, 32), 3
     except NetworkError:
-        from caelab.pictures.model_files import shipped_models  # imports NumPy
-
-        if network not in shipped_models():
+        if (card := _card_of(network)) is None:
             raise
-        raise InputError(
-            f"{network} is a shipped model, not a network: `caelab models {network}` prints its"
-            " network's text."
-        ) from None
-    description = describe(tree, channels=channels, size=(height, width))
+        tree, model_sizes, model_channels = parse(card.network), card.sides, len(card.mean)
+    description = describe(tree, channels=channels or model_channels, size=sizes or model_sizes)
     # A smaller output is a mistake only if a layer drops pixels; an encoder has one on purpose.
     if any(row.remainder for row in description.rows):
         try:
@@ -88,3 +89,18 @@ def command(network: str, size: str, channels: int, as_json: bool) -> None:
         print_json(description.as_dict())
     else:
         echo(description.as_table())
+
+
+def _card_of(name_or_path: str) -> "ModelCard | None":
+    """Return the card of a shipped model, a run directory or a weights file; ``None`` if none."""
+    from caelab.models.card import read_card_of  # imports NumPy
+    from caelab.pictures.model_files import find_model, shipped_models
+
+    # For a name that is too long for a path, `os.path` returns False, and `Path` would raise an
+    # error. A network text has blanks or no slash, so other texts are paths, perhaps mistyped ones.
+    is_path = os.path.exists(name_or_path) or (  # noqa: PTH110
+        "/" in name_or_path and " " not in name_or_path
+    )
+    if not is_path and name_or_path not in shipped_models():
+        return None
+    return read_card_of(find_model(name_or_path))

@@ -7,9 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
+from safetensors import SafetensorError, safe_open
 
 from caelab.errors import InputError
 from caelab.models.tta import TTA
+
+FORMAT = "caelab-3"
+"""Name of the format in which new weights files are written."""
+
+_READ_FORMATS = ("caelab-2", FORMAT)
+"""Names of the formats that can be read. In caelab-2, some fields of the card have older names."""
 
 NEIGHBORS = 5
 """Number of nearest chroma bins among which a color is divided."""
@@ -110,6 +117,24 @@ class ModelCard:
         """Return the card as a dictionary that can be written as JSON."""
         # `asdict` does not convert `tta`, which is not a dataclass.
         return {**asdict(self), "tta": self.tta.model_dump()}
+
+
+def read_card_of(file: Path) -> ModelCard:
+    """Return the card in the metadata of a weights file, without reading the weights.
+
+    Raises:
+        InputError: The file is missing, damaged or no caelab model.
+    """
+    try:
+        with safe_open(file, framework="np") as content:
+            metadata = content.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"cannot read weights from {file}: {error}") from error
+    if metadata.get("format") not in _READ_FORMATS:
+        raise InputError(
+            f"{file} holds no caelab model: its metadata does not name the format {FORMAT}."
+        )
+    return read_card(metadata.get("card", ""), file)
 
 
 def read_card(text: str, file: Path) -> ModelCard:

@@ -4,23 +4,17 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from caelab.errors import InputError
 from caelab.files import write_bytes
-from caelab.models.card import ModelCard, read_card
+from caelab.models.card import FORMAT, ModelCard, read_card_of
 from caelab.models.image_model import ImageModel
 from caelab.networks.build import build
 from caelab.networks.describe import describe
 from caelab.networks.parser import parse
 from caelab.registry import PLUGIN_HINT
-
-FORMAT = "caelab-3"
-"""Name of the format in which new files are written."""
-
-_READ_FORMATS = ("caelab-2", FORMAT)
-"""Names of the formats that can be read. In caelab-2, some fields of the card have older names."""
 
 
 def save_model(
@@ -62,18 +56,12 @@ def load_model(file: Path, device: torch.device) -> tuple[ImageModel, ModelCard]
         InputError: The file is missing, damaged or no caelab model; its weights do not fit the
             network that its card names; or some weights are not finite numbers.
     """
+    # The card is read first, because it says which network the weights must fit.
+    card = read_card_of(file)
     try:
-        with safe_open(file, framework="pt") as content:
-            metadata = content.metadata() or {}
         tensors = load_file(file)
     except (OSError, SafetensorError) as error:
         raise InputError(f"cannot read weights from {file}: {error}") from error
-    if metadata.get("format") not in _READ_FORMATS:
-        raise InputError(
-            f"{file} holds no caelab model: its metadata does not name the format {FORMAT}."
-        )
-    # The card is read first, because it says which network the weights must fit.
-    card = read_card(metadata.get("card", ""), file)
     try:
         parsed = parse(card.network)
         # A short text can describe a network with gigabytes of weights, so the number of weights is
