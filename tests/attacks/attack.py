@@ -313,7 +313,7 @@ class Attacks:
             first = wait()
             if other and other.code != 0:
                 return f"{where}: the other ended with {other.code}: {other.said[-2000:]}"
-            known = {"kill": (-signal.SIGKILL, 0), "error": (0, 1, 2)}.get(
+            known = {"kill": (-signal.SIGKILL, -signal.SIGALRM, 0), "error": (0, 1, 2)}.get(
                 what.split()[0], (130, 0, -signal.SIGHUP, -signal.SIGTERM, -signal.SIGINT)
             )
             if first.code not in known or (what.split()[0] != "kill" and not one_line(first.said)):
@@ -387,7 +387,7 @@ class Attacks:
                 return self.strike(scenario, "kill", number, events.kill)
             case "kills by the clock":
                 when = self.rng.uniform(0.001, seconds)
-                return self.strike(scenario, "kill by the clock", 0, events.kill_after(when))
+                return self.strike(scenario, "kill by the clock", 0, events.end_after(when))
             case "kills of one of two":
                 return self.strike(scenario, PAIR, number, events.kill)
             case "signals":
@@ -444,7 +444,12 @@ Turn = tuple[str, Scenario]
 def turns(attacks: Attacks, groups: Collection[str], seconds: float) -> list[Turn]:
     """Return the kinds of attacks on each command."""
     scenarios = attacks.scenarios + (attacks.slow if seconds > LONG else [])
-    chosen = [(kind, scenario) for scenario in scenarios for kind in KINDS]
+    # A failure of the compiler is remembered, and changes how the next run computes.
+    chosen = [
+        (kind, scenario)
+        for scenario in scenarios
+        for kind in (KINDS[:2] if scenario.compiles else KINDS)
+    ]
     if seconds > LONG:
         for module in SLOW_IMPORTS:
             with contextlib.suppress(ImportError):

@@ -81,11 +81,11 @@ def kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def kill_after(seconds: float) -> Callable[[], None]:
-    """Return what kills this process later, while it computes or waits for a compiler."""
+def end_after(seconds: float) -> Callable[[], None]:
+    """Return what ends this process later, while it computes or waits for a compiler."""
+    # What happens may happen in a thread, which cannot set a handler. The default ends the process.
 
     def start() -> None:
-        signal.signal(signal.SIGALRM, lambda *_: kill())
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
     return start
