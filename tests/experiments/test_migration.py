@@ -130,3 +130,11 @@ def test_every_old_option_leads_to_one_that_there_is() -> None:
         new = new_option(f"--{name.replace('_', '-')}")
         assert new is not None
         assert new.split()[0] in flags
+
+
+@pytest.mark.parametrize(
+    "changed", [{"init": {"a": 1}}, {"decay": [1]}, {"target": 3, "predict": "rgb"}]
+)
+def test_a_damaged_configuration_is_refused(changed: dict[str, object]) -> None:
+    with pytest.raises(InputError):
+        make_config(migrate_config({"network": "conv3", "data": "photos", **changed}))

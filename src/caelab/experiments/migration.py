@@ -5,8 +5,10 @@ old name in a recipe, a study or a command-line option is refused with a message
 name. Weights of version 0.1 are read by :mod:`caelab.models.card`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
+
+from caelab.errors import InputError
 
 RENAMED: Mapping[str, str] = {
     "data": "data.source",
@@ -78,13 +80,17 @@ def migrate_config(config: Mapping[str, Any]) -> dict[str, Any]:
         return dict(config)
     paths = {RENAMED.get(name, name): value for name, value in config.items()}
     for path, values in OLD_VALUES.items():
-        if path in paths:
-            paths[path] = values.get(paths[path], paths[path])
+        # A damaged file may have a list or a table here, which no old value was.
+        if isinstance(value := paths.get(path), Hashable) and value in values:
+            paths[path] = values[value]
     return nest_paths(paths)
 
 
 def nest_paths(values: Mapping[str, Any]) -> dict[str, Any]:
     """Turn values by dotted path into nested tables.
+
+    Raises:
+        InputError: A name has a value and is a table, too.
 
     >>> nest_paths({"data.source": "photos", "epochs": 3})
     {'data': {'source': 'photos'}, 'epochs': 3}
@@ -92,7 +98,10 @@ def nest_paths(values: Mapping[str, Any]) -> dict[str, Any]:
     nested: dict[str, Any] = {}
     for path, value in values.items():
         table, _, name = path.rpartition(".")
-        (nested.setdefault(table, {}) if table else nested)[name] = value
+        inner = nested.setdefault(table, {}) if table else nested
+        if not isinstance(inner, dict):
+            raise InputError(f"the configuration has both `{table}` and `{path}`. Remove one.")
+        inner[name] = value
     return nested
 
 
