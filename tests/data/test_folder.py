@@ -13,6 +13,7 @@ from caelab.data.folder import read_picture
 from caelab.data.load import load_images
 from caelab.data.split import split_images
 from caelab.errors import InputError
+from caelab.pictures.formats import SUFFIX_FORMATS
 
 
 def pixel(path: Path) -> list[int]:
@@ -309,6 +310,20 @@ def test_pictures_of_other_formats_are_counted(
     assert len(load_images(tmp_path).images) == 1
     assert "1 .dng, 2 .heic" in caplog.text
     assert "txt" not in caplog.text
+
+
+def test_every_suffix_of_the_formats_is_read(tmp_path: Path) -> None:
+    """``colorize`` and ``--data`` find the same files in a folder, except those of extras."""
+    read = {
+        suffix
+        for suffix, format_ in SUFFIX_FORMATS.items()
+        if format_.name in folder_module.FORMATS
+    }
+    assert read == folder_module.SUFFIXES
+    for number, suffix in enumerate(sorted(read)):
+        with (tmp_path / f"{number}{suffix}").open("wb") as stream:
+            Image.new("L", (8, 8), 10 * number).save(stream, SUFFIX_FORMATS[suffix].name)
+    assert len(load_images(tmp_path).images) == len(read)
 
 
 def test_no_pictures(tmp_path: Path) -> None:

@@ -132,6 +132,7 @@ def test_a_pipe_is_read_as_standard_input_is(folder: Path) -> None:
         ("a.png", "JPEG", "a-x.png"),
         ("a.JPEG", "JPEG", "a-x.JPEG"),
         ("a.pgm", "PPM", "a-x.pnm"),
+        ("a.pbm", "PPM", "a-x.pnm"),
     ],
 )
 def test_a_result_is_named_after_what_is_in_the_picture(

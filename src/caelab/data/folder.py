@@ -24,12 +24,15 @@ FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 SUFFIXES = frozenset(
     [
+        ".apng",
         ".bmp",
         ".gif",
         ".jfif",
         ".jp2",
+        ".jpe",
         ".jpeg",
         ".jpg",
+        ".pbm",
         ".pgm",
         ".png",
         ".pnm",

@@ -84,7 +84,7 @@ FORMATS = {
                 {*_PHOTOGRAPH, "16 bits", "animation", "comments", "resolution", "png_chunks"}
             ),
         ),
-        Format(name="PPM", suffixes=(".ppm", ".pgm", ".pnm"), holds=frozenset({"16 bits"})),
+        Format(name="PPM", suffixes=(".ppm", ".pgm", ".pbm", ".pnm"), holds=frozenset({"16 bits"})),
         Format(
             name="TIFF",
             suffixes=(".tiff", ".tif"),
@@ -259,8 +259,8 @@ def written_suffix(path: Path) -> str:
     """
     suffix = path.suffix
     named = SUFFIX_FORMATS.get(suffix.lower())
-    if suffix.lower() == ".pgm":
-        return ".pnm"  # the result may have colors, which a PGM cannot hold
+    if suffix.lower() in {".pgm", ".pbm"}:
+        return ".pnm"  # the result may have colors, which PGM and PBM cannot hold
     # Results are written in the format of their suffix, so the content need not be read.
     if named is not None and named.written and named.package is None:
         return suffix
