@@ -51,6 +51,15 @@ def command(port: int, host: str, origins: tuple[str, ...], open_page: bool, run
 
     Only this machine can open the page, unless --host is another address. The page loads nothing
     from the internet. Ctrl-C stops the command.
+
+    \f
+
+    Args:
+        port: Port of the page; 0 takes a free one.
+        host: Address that the page listens on.
+        origins: Addresses of servers that pass requests on to this page.
+        open_page: Open the page in the browser.
+        runs: Folder of the run directories.
     """
     try:
         import uvicorn

@@ -36,7 +36,16 @@ from caelab.commands.output import PATH, echo, json_option, print_json
 def command(
     sheet: Path | None, cache: Path | None, as_json: bool, **options: str | int | None
 ) -> None:
-    """Describe the images: source, counts, channel statistics, and duplicates between parts."""
+    """Describe the images: source, counts, channel statistics, and duplicates between parts.
+
+    \f
+
+    Args:
+        sheet: File for a picture of some images.
+        cache: Folder for an image cache.
+        as_json: Print JSON.
+        options: Options of a run that concern the data.
+    """
     from caelab.data.image_cache import complete_cache, read_cache
     from caelab.data.load import load_images
     from caelab.data.pixel_store import open_store

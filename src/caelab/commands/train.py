@@ -12,7 +12,7 @@ from caelab.commands.help import documented_command
 from caelab.commands.options import COMMON, given_options, run_options
 from caelab.commands.output import PATH, echo, json_option, print_errors, print_json, runs_option
 from caelab.errors import InputError
-from caelab.experiments.config import ConfigError, make_config, merge, states
+from caelab.experiments.config import ConfigError, RunConfig, make_config, merge, states
 from caelab.experiments.migration import migrate_config
 from caelab.experiments.recipes import find_recipe
 from caelab.files import line_of, read_json, read_toml
@@ -78,15 +78,7 @@ def command(
         as_json: Print JSON.
         options: Options of a run, as ``options`` declares them.
     """
-    chosen = given_options({"network": network, **options})
-    recipe = read_options(file) if file else {}
-    try:
-        config = make_config(merge(recipe, chosen))
-    except ConfigError as error:
-        if file is None:
-            raise
-        raise InputError(_with_lines(error, file, recipe, chosen)) from error
-
+    config = _read_config(file, given_options({"network": network, **options}))
     # PyTorch is imported only here, so that wrong options are refused without waiting for it.
     from caelab.device import set_threads
     from caelab.experiments.run import run
@@ -118,6 +110,21 @@ def command(
     )
     echo(f"data: {result['data']}")
     echo(f"run: {directory.path}")
+
+
+def _read_config(file: Path | None, chosen: dict[str, Any]) -> RunConfig:
+    """Return the configuration of a recipe and of the options that replace the recipe's.
+
+    Raises:
+        InputError: A value is wrong; the message says where.
+    """
+    recipe = read_options(file) if file else {}
+    try:
+        return make_config(merge(recipe, chosen))
+    except ConfigError as error:
+        if file is None:
+            raise
+        raise InputError(_with_lines(error, file, recipe, chosen)) from error
 
 
 def _with_lines(

@@ -22,7 +22,7 @@ class DeviceImages:
         labels: Classes of the images, ``int64 (N,)`` on the same device, or ``None``.
 
     Attributes:
-        in_file: Whether the CPU reads each batch from a file.
+        in_file: True if the CPU reads each batch from a file.
     """
 
     in_file = False
@@ -162,7 +162,7 @@ class FileImages(DeviceImages):
         return FileImages(self._file, self.rows[indices], self.shape, labels, self.device)
 
     def located(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the bytes of the chosen images alone, and their positions in order."""
+        """Return the bytes of the chosen images alone, ``uint8 (N, H·W·C)``, and 0 to N - 1."""
         return self.pixels(chosen), torch.arange(len(chosen), device=self.device)
 
     def pixels(self, chosen: Tensor | slice) -> Tensor:

@@ -146,29 +146,51 @@ def read_pictures(
     if channels not in (1, 3):
         raise InputError(f"`data.channels` {channels}: pictures are read as 3 channels, or 1.")
     store = store or MemoryStore()
+    shape = (channels, *size)
     # Too many pictures are refused before the first one is decoded.
-    broken = store.begin(len(names), (channels, *size), lambda: identify_files(files), where)
-    begun = store.taken
+    broken = store.begin(len(names), shape, lambda: identify_files(files), where)
+    rest = islice(pictures, store.taken, None)
+    broken += _decode(rest, len(names) - store.taken, shape, store)
+    good = np.delete(np.arange(len(names)), broken)
+    return store.images(), good, _broken_note([names[index] for index in broken], len(names), where)
+
+
+def _decode(
+    pictures: Iterable[Path | IO[bytes] | Image.Image],
+    count: int,
+    shape: tuple[int, int, int],
+    store: PixelStore,
+) -> list[int]:
+    """Decode pictures into a store; return the indices of those that cannot be read.
+
+    Args:
+        pictures: The pictures that the store has not taken yet.
+        count: Their number.
+        shape: Shape ``(C, H, W)`` of each image.
+        store: Where the images are kept.
+    """
+    channels, *size = shape
+    pictures = iter(pictures)
+    broken: list[int] = []
 
     def read(picture: Path | IO[bytes] | Image.Image) -> NDArray[np.uint8] | None:
         try:
-            return read_picture(picture, size=size, channels=channels)
+            return read_picture(picture, size=(size[0], size[1]), channels=channels)
         except Exception as error:  # Pillow raises errors of any type for broken files
             if _is_our_fault(error):
                 raise
             return None
 
-    remaining = islice(pictures, begun, None)
     with (
         warnings.catch_warnings(),
-        progress("reading pictures", len(names) - begun) as advance,
+        progress("reading pictures", count) as advance,
         # Pillow decodes without Python's global lock, so threads help.
         ThreadPoolExecutor(2) as pool,
     ):
         # Pillow warns of bad metadata and large sizes; `read_picture` checks sizes itself.
         warnings.simplefilter("ignore")
         # `map` takes all its pictures at once, and they may not fit into memory. So it gets groups.
-        while some := list(islice(remaining, _AT_ONCE)):
+        while some := list(islice(pictures, _AT_ONCE)):
             group = []
             for image in pool.map(read, some):
                 group.append(image)
@@ -176,10 +198,9 @@ def read_pictures(
             first = store.taken
             missing = [first + index for index, image in enumerate(group) if image is None]
             whole = [image for image in group if image is not None]
-            store.append(np.array(whole, np.uint8).reshape(-1, channels, *size), missing)
+            store.append(np.array(whole, np.uint8).reshape(-1, *shape), missing)
             broken += missing
-    good = np.delete(np.arange(len(names)), broken)
-    return store.images(), good, _broken_note([names[index] for index in broken], len(names), where)
+    return broken
 
 
 def _broken_note(broken: Sequence[str], count: int, where: str) -> str:

@@ -34,7 +34,7 @@ def map_images(file: Path, shape: tuple[int, int, int, int]) -> NDArray[np.uint8
 
 
 def mapped_file(images: NDArray[np.uint8]) -> Path | None:
-    """Return the file of images that :func:`map_images` returned, or ``None`` for other images."""
+    """Return the file of images ``(N, C, H, W)`` that :func:`map_images` returned, or ``None``."""
     if not isinstance(images, np.memmap) or not images.transpose(0, 2, 3, 1).flags.c_contiguous:
         return None
     return Path(images.filename) if images.filename else None

@@ -3,7 +3,7 @@
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,17 +57,9 @@ def read_parquet(
             parts += [PARTS.get(word, FREE)] * counts[-1]
             column = opened.read([label]).column(label).to_numpy() if label else None
             labels.append(column)
-
-        def pictures() -> Iterator[io.BytesIO]:
-            for opened in files.values():
-                for batch in opened.iter_batches(batch_size=64, columns=[image]):
-                    for each in batch.column(0).to_pylist():
-                        content = each["bytes"] if isinstance(each, dict) else each
-                        yield io.BytesIO(content or b"")
-
         names = [f"row {row}" for row in range(sum(counts))]
         images, good, note = read_pictures(
-            pictures(),
+            _pictures(files.values(), image),
             names,
             list(files),
             size=size,
@@ -93,6 +85,15 @@ def read_parquet(
         where=str(path),
         note=note,
     )
+
+
+def _pictures(files: Iterable[Any], column: str) -> Iterator[io.BytesIO]:
+    """Yield the encoded pictures in a column of opened Parquet files."""
+    for opened in files:
+        for batch in opened.iter_batches(batch_size=64, columns=[column]):
+            for each in batch.column(0).to_pylist():
+                content = each["bytes"] if isinstance(each, dict) else each
+                yield io.BytesIO(content or b"")
 
 
 def _files(path: Path) -> list[Path]:

@@ -95,7 +95,7 @@ class MemoryStore:
         return []
 
     def append(self, images: NDArray[np.uint8], broken: list[int]) -> None:
-        """Copy images behind those that are there; see :meth:`PixelStore.append`."""
+        """Copy images ``uint8 (K, C, H, W)`` behind the others; see :meth:`PixelStore.append`."""
         self._pixels[self._filled : self._filled + len(images)] = images
         self._filled += len(images)
         self.taken += len(images) + len(broken)
@@ -164,7 +164,7 @@ class FileStore:
         self.taken, self._broken = taken, broken
 
     def append(self, images: NDArray[np.uint8], broken: list[int]) -> None:
-        """Write images behind those that are there; see :meth:`PixelStore.append`."""
+        """Write images ``uint8 (K, C, H, W)`` behind the others; see :meth:`PixelStore.append`."""
         assert self._stream is not None
         with self._writing():
             self._stream.write(np.ascontiguousarray(images.transpose(0, 2, 3, 1)).data)

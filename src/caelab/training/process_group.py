@@ -39,7 +39,7 @@ class ProcessGroup:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the process that writes files and messages."""
+        """True for the process that writes files and messages."""
         return self.rank == 0
 
     def part(self, values: Tensor) -> Tensor:
@@ -170,6 +170,6 @@ def _talking() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise ProcessLost(
-            "another process of this training has ended. `torchrun --max-restarts` starts them"
-            " again, or start the same command: the run goes on from its last checkpoint."
+            "another process of this training has ended. Start the same command again: the run"
+            " continues from its last checkpoint."
         ) from error
