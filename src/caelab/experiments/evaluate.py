@@ -67,8 +67,10 @@ def evaluate(
     splits = prepare_data(images, split, device)
     chosen = ["train", "validation", "test"] if part == "all" else [part]
     with restoring(model, precision) as restore:
+        measured = [getattr(splits, name) for name in chosen]
         metrics = join_batches(
-            [measure_restored(restore, getattr(splits, name), degradation) for name in chosen]
+            (measure_restored(restore, each, degradation) for each in measured),
+            sum(map(len, measured)),
         )
     baselines: Mapping[str, Mapping[str, Any]] = {}
     if fit is not None or part in ("validation", "test"):

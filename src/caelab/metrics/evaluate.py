@@ -1,6 +1,6 @@
 """Degrade images, restore them by any method, and measure the error of each image."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,8 +94,9 @@ def squared_errors(
     array([0.25, 0.25])
     """
     batches = estimates(restore, pixels, degradation=degradation, batch_size=batch_size)
-    errors = [squared_error(each.estimate, each.target) for each in batches]
-    return torch.cat(errors).cpu().double().numpy()
+    errors = (squared_error(each.estimate, each.target) for each in batches)
+    found = ({"mse": each.cpu().double().numpy()} for each in errors)
+    return join_batches(found, len(pixels))["mse"]
 
 
 def measure_restored(
@@ -116,16 +117,36 @@ def measure_restored(
     # The metrics of color are left out if possible: they take twice as long as all others.
     gray = degradation.channels(3) == 1
     names = [name for name, metric in METRICS.items() if gray or not metric.color]
-    batches = []
-    for each in estimates(restore, pixels, degradation=degradation):
-        values = measure(each.estimate, each.target, names if degradation.steps else ["mse"])
-        if "colorfulness" in values:
+
+    def values(each: Estimate) -> dict[str, np.ndarray]:
+        found = measure(each.estimate, each.target, names if degradation.steps else ["mse"])
+        if "colorfulness" in found:
             truth = measure(each.target, each.target, ["colorfulness"])
-            values["true_colorfulness"] = truth["colorfulness"]
-        batches.append(values)
-    return join_batches(batches)
+            found["true_colorfulness"] = truth["colorfulness"]
+        return found
+
+    batches = map(values, estimates(restore, pixels, degradation=degradation))
+    return join_batches(batches, len(pixels))
 
 
-def join_batches(batches: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Concatenate the values of all batches: ``(N,)`` for each name."""
-    return {name: np.concatenate([values[name] for values in batches]) for name in batches[0]}
+def join_batches(batches: Iterable[dict[str, np.ndarray]], count: int) -> dict[str, np.ndarray]:
+    """Concatenate the values of all batches.
+
+    Args:
+        batches: For each batch, its values ``(K,)`` by name; each batch has the same names.
+        count: Number of all values of a name.
+
+    Returns:
+        All values ``float64 (count,)`` by name.
+    """
+    # If each batch kept a small array of its own, these arrays would lie between the large blocks
+    # of memory of the batches, and the allocator could not use the blocks again.
+    joined: dict[str, np.ndarray] = {}
+    start = 0
+    for values in batches:
+        joined = joined or {name: np.empty(count) for name in values}
+        stop = start + len(next(iter(values.values())))
+        for name, array in joined.items():
+            array[start:stop] = values[name]
+        start = stop
+    return joined
