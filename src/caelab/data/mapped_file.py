@@ -89,12 +89,14 @@ class FileRows:
             EOFError: The file has become shorter.
         """
         read = np.empty((len(rows), self._width), np.uint8)
-        # Neighbors in the file are read together.
-        ends = np.flatnonzero(np.diff(rows) != 1) + 1
+        pixels, width = read.reshape(-1).data, self._width
+        # Rows that are neighbors in the file are read together.
+        starts = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist()]
+        places = rows[starts].tolist() if len(rows) else []
         with self._lock:
-            for part in np.split(np.arange(len(rows)), ends):
-                self._stream.seek(int(rows[part[0]]) * self._width)
-                self._fill(read[part[0] : part[-1] + 1].data.cast("B"))
+            for start, stop, place in zip(starts, [*starts[1:], len(rows)], places, strict=False):
+                self._stream.seek(place * width)
+                self._fill(pixels[start * width : stop * width])
         return read
 
     def _fill(self, target: memoryview) -> None:
