@@ -16,7 +16,7 @@ class Entry:
 
     Attributes:
         term: The term as it is written in a sentence.
-        text: Explanation in two or three sentences.
+        text: Explanation in a few sentences.
         also: Other names of the term.
         see: Related terms, each of which has an entry.
     """

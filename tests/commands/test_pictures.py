@@ -245,7 +245,7 @@ def test_truth_is_measured_where_it_is_known(caelab: Caelab, place: Path) -> Non
         ),
         (("denoise", "-o", "notes.txt"), "notes.txt is a file without a picture's suffix"),
         (("denoise", "-o", "-"), "only one picture goes to standard output, and in is no file"),
-        (("denoise", "--suffix", ""), "a suffix is needed"),
+        (("denoise", "--suffix", ""), "--suffix must not be empty"),
         (("denoise", "nothing.png"), "there is no file or folder nothing.png"),
         (("denoise", "-o", "one.png"), "2 pictures cannot go to the one file one.png"),
     ],

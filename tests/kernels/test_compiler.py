@@ -57,6 +57,15 @@ def test_without_a_compiler_there_is_no_library(
     assert not list(cache.rglob("*.so"))
 
 
+def test_a_warning_names_the_whole_command(
+    cache: Path, source: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # The first word can be an interpreter, as in `python -m ziglang cc`.
+    monkeypatch.setenv("CC", "false -m 'a compiler'")
+    assert CLibrary(str(source), {}).loaded is None
+    assert "false -m 'a compiler'" in caplog.text
+
+
 @needs_compiler
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
 def test_the_compiler_has_nothing_to_warn_of(source: Path) -> None:

@@ -192,7 +192,7 @@ def test_standard_input_and_output(folder: Path) -> None:
     assert find_jobs(["-"], output="x.png") == [Job(source=None, target=Path("x.png"))]
     assert find_jobs(["in/a.png"], output="-") == [Job(source=Path("in/a.png"), target=None)]
     assert Job(source=None, target=None).name == "standard input"
-    with pytest.raises(InputError, match="means one picture"):
+    with pytest.raises(InputError, match="exactly one picture"):
         find_jobs(["-", "in/a.png"])
     with pytest.raises(
         InputError, match="only one picture goes to standard output, and in is no file"
@@ -231,7 +231,7 @@ def test_two_sources_never_have_one_result(folder: Path, inputs: list[str], mess
         (
             ["in/deep/deeper"],
             {"suffix": ""},
-            "a suffix is needed, so that results do not replace sources",
+            "`suffix` must not be empty",
         ),
         (["empty"], {}, r"no pictures in empty; known suffixes are \.avif \.bmp"),
         (["in/no\nthing"], {}, r"there is no file or folder in/no\\nthing"),

@@ -22,14 +22,14 @@ from caelab.processors import default_threads
     "--scale",
     metavar="N,N",
     help="Shorter sides in pixels to which a picture is reduced for the network. With several, the"
-    " predicted colors are averaged.  [default: the scales in the model's card, or 1.5 times the"
-    " side of the model's training images]",
+    " predicted colors are averaged.  [default: the scales stored with the model, or 1.5 times"
+    " the side of its training images]",
 )
 @click.option(
     "--saturation",
     type=click.FloatRange(0, 10),
     help="Factor of the colors' strength. Above 1, colors are stronger, and wrong colors are more"
-    " visible, too.  [default: the factor in the model's card, or 1]",
+    " visible, too.  [default: the factor stored with the model, or 1]",
 )
 @click.option(
     "--variants",
@@ -44,8 +44,9 @@ def command(scale: str | None, saturation: float | None, **options: Any) -> None
     """Color PICTURES: files, folders, patterns, or - for standard input and output.
 
     The result has the same luminance as the picture, so that sharpness and brightness do not
-    change. Colors in the picture are ignored. File format, metadata, color profile, transparency,
-    16 bits and all pages are kept if the file format has them.
+    change. Colors in the picture are ignored. The file format is kept if caelab can write it, and
+    so are metadata, color profile, transparency, 16 bits and all pages, as far as the format can
+    hold them.
 
     \f
 

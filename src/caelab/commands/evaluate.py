@@ -30,18 +30,20 @@ from caelab.commands.output import echo, json_option, print_errors, print_json
     "  [default: the measured data]",
 )
 @json_option
-@run_options("data", "size", "split", "split_seed", usual="as in training")
-@run_options("tta", usual="as in training")
+@run_options("data", "size", "split", "split_seed", usual="as in the model's training")
+@run_options("tta", usual="that of the model")
 @run_options("device", "precision")
 def command(
     target: str, part: str, baseline_data: str | None, as_json: bool, **options: Any
 ) -> None:
     """Measure TARGET (a run directory, a shipped model or a weights file) on the images of --data.
 
-    If TARGET is a weights file, --data, --size and --split have the same defaults as in `caelab
-    train`. The baselines for the model's task are measured, too: a linear code (PCA) of the same
-    size, the gray copy, or classical filters. Because baselines are fitted to the training images,
-    --part train has baselines only with --baseline-data, and --part all has none.
+    For a weights file, --data, --size, --split and --split-seed have the defaults of `caelab train`
+    instead. If --data is given for a shipped model, --split and --split-seed have them, too.
+
+    The baselines for the model's task are also measured: a linear code (PCA) of the same size, the
+    gray copy, or classical filters. Because baselines are fitted to the training images, --part
+    train has baselines only with --baseline-data, and --part all has none.
 
     \f
 

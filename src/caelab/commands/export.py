@@ -17,9 +17,9 @@ from caelab.errors import InputError
 def command(model: str, file: Path, *, force: bool, as_json: bool) -> None:
     """Write MODEL (a shipped model, a run directory or a weights file) to FILE in ONNX format.
 
-    The ONNX model takes any number of images of any size, with pixels in [0, 1]. It includes the
-    normalization and the steps after the network. The command compares its results with PyTorch's
-    for several sizes before it writes FILE.
+    The ONNX model takes any number of images of any size, with pixels in [0, 1]. The model includes
+    the normalization, and the steps that turn the network's output into the image. Before FILE is
+    written, the ONNX model's results are compared with PyTorch's for several sizes.
 
     \f
 

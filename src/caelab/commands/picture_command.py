@@ -35,7 +35,8 @@ SHARED_OPTIONS = [
     click.option(
         "--compare",
         is_flag=True,
-        help="Also write a picture that compares each picture with its result, and their errors.",
+        help="For each picture, also write a PNG that shows it next to its result, with the errors"
+        " of the result if the truth is known.",
     ),
     click.option(
         "--runtime",

@@ -42,8 +42,9 @@ def command(model: str | None, degradation: str | None, **options: Any) -> None:
     Without --model, the model that comes with caelab for --degradation is used. With --degradation
     mask0.25, or another mask, only fully transparent pixels are filled, or those that --mask marks.
 
-    A large picture is processed in overlapping tiles, without seams. File format, metadata,
-    color profile, transparency, 16 bits and all pages are kept where the format has them.
+    A large picture is processed in overlapping tiles, without seams. The file format is kept if
+    caelab can write it, and so are metadata, color profile, transparency, 16 bits and all pages, as
+    far as the format can hold them.
     """
     from caelab.pictures.comparison import compare
     from caelab.pictures.fill import fill, read_mask
@@ -88,8 +89,9 @@ def _read_strength(_: click.Context, __: click.Parameter, text: str) -> "Strengt
 def denoise(strength: "Strength", **options: Any) -> None:
     """Remove noise from PICTURES: files, folders, patterns, or - for standard input and output.
 
-    A large picture is processed in overlapping tiles, without seams. File format, metadata,
-    color profile, transparency, 16 bits and all pages are kept where the format has them.
+    A large picture is processed in overlapping tiles, without seams. The file format is kept if
+    caelab can write it, and so are metadata, color profile, transparency, 16 bits and all pages, as
+    far as the format can hold them.
     """
     from caelab.pictures.comparison import compare
     from caelab.pictures.restore import restore
@@ -107,8 +109,9 @@ def denoise(strength: "Strength", **options: Any) -> None:
 def reconstruct(**options: Any) -> None:
     """Show what an autoencoder keeps of PICTURES: files, folders, patterns, or - for stdin.
 
-    A large picture is processed in overlapping tiles, without seams. File format, metadata,
-    color profile, transparency, 16 bits and all pages are kept where the format has them.
+    A large picture is processed in overlapping tiles, without seams. The file format is kept if
+    caelab can write it, and so are metadata, color profile, transparency, 16 bits and all pages, as
+    far as the format can hold them.
     """
     from caelab.pictures.comparison import compare_with_source
     from caelab.pictures.restore import restore

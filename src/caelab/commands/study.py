@@ -53,13 +53,14 @@ if TYPE_CHECKING:
     type=click.Choice(["auto", "serial", "processes", "ray", "this"]),
     metavar="[auto|serial|processes|ray]",
     default="auto",
-    help="Train runs one by one, in local processes, or on a Ray cluster.  [default: one process"
-    " per CPU core when there are several runs]",
+    help="Train runs one by one, in local processes, or on a Ray cluster. With auto, each GPU"
+    " trains one run at a time. Without a GPU, runs train one by one or at the same time, whichever"
+    " a short measurement finds faster.  [default: auto]",
 )
 @click.option(
     "--workers",
     type=click.IntRange(1),
-    help="Number of local processes.  [default: one per GPU, or per core]",
+    help="Number of local processes.  [default: one per GPU, or as many as cores and memory allow]",
 )
 @click.option(
     "--threads",
@@ -76,7 +77,11 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Write the report on the finished runs and train nothing.",
 )
-@click.option("--yes", is_flag=True, help="Allow crossed factors to make more than 1,000 runs.")
+@click.option(
+    "--yes",
+    is_flag=True,
+    help="Allow more than 1,000 runs in a study that combines every level of several factors.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and train nothing.")
 @json_option
 @run_options(*(name for name in ALL if name != "seed"))
@@ -100,7 +105,7 @@ def command(
 
     Every run has a run directory like that of `caelab train`. Finished runs are reused, interrupted
     runs resume, and a failed run does not stop the others. Options of a run take precedence over
-    the base in the file.
+    the table [base] of the file.
 
     \f
 

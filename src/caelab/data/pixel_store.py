@@ -156,8 +156,8 @@ class FileStore:
             raise InputError(f"{self._progress} is damaged. Remove the folder, and begin again.")
         if progress.get("identity") != self._identity:
             raise InputError(
-                f"{self._folder} holds images of other pictures than those of {where} as they are"
-                " now, or images of another size. Choose another folder, or remove this one."
+                f"{self._folder} was made from other pictures, or with another size: the pictures"
+                f" of {where} may have changed since. Choose another folder, or remove this one."
             )
         if self.file.stat().st_size < (taken - len(broken)) * self._width:
             raise InputError(f"{self.file} is too short. Remove the folder, and begin again.")

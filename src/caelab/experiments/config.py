@@ -211,7 +211,10 @@ class StartConfig(Table):
     )
     run: str | None = Field(
         default=None,
-        description="Finished run to train for more epochs with its own parameters.",
+        description=(
+            "Finished run to train further, with its network, loss, optimizer and degradation. The"
+            " number of epochs counts from the beginning of that run."
+        ),
     )
     fingerprint: str | None = Field(
         default=None,

@@ -165,7 +165,8 @@ def _require_divisible(
     if config.batchnorm or "batchnorm" in description.text:
         raise InputError(
             f"{group.size} processes cannot train a network with batch normalization, which needs"
-            " the mean over the whole batch. Use the layer norm, or one process."
+            " the mean over the whole batch. Use group normalization (the layer `norm`), or one"
+            " process."
         )
     smallest = min(config.batch_size, len(split.train), len(split.validation))
     if smallest < group.size:

@@ -1,7 +1,8 @@
 """Compile the C sources for this machine's processor, and keep the libraries in the user's cache.
 
-A library is loaded only from a folder that no other user can write to, and only if the checksum in
-its name is right, because an incomplete library would crash the process.
+A library is loaded only if the checksum in its name is right, because an incomplete library would
+crash the process. The folder must be one that no other user can write to, which is not checked on
+Windows.
 """
 
 import contextlib
@@ -37,8 +38,8 @@ COMPILERS = ("cc", "gcc", "clang")
 FLAGS = ("-O3", "-std=gnu11", "-ffp-contract=fast", "-fno-math-errno", "-fPIC", "-shared")
 
 NATIVE = (("-march=native",), ("-mcpu=native",), ())
-"""Options that allow all instructions of this processor; the first that the compiler accepts is
-used, and the last one is no option."""
+"""Options that allow all instructions of this processor. The first entry that the compiler accepts
+is used. The last entry is empty."""
 
 TIMEOUT = 120.0
 """Largest time in seconds for compiling one library; usually this takes two or three seconds."""
@@ -100,7 +101,7 @@ class CLibrary:
 
     @functools.cached_property
     def loaded(self) -> ctypes.CDLL | None:
-        """The compiled library; ``None`` if there is no C compiler, or it fails.
+        """The compiled library; ``None`` if there is no C compiler, or if the compiler fails.
 
         The environment variable ``CC`` names the compiler, with its options. If ``CC`` is empty,
         nothing is compiled. If ``CC`` is not set, the compilers in :data:`COMPILERS` are looked for
@@ -113,10 +114,10 @@ class CLibrary:
             return self.load(command)
         except (OSError, subprocess.SubprocessError, CompilerError) as error:
             _log.warning(
-                "the C compiler %s cannot be used, so networks train more slowly: %s. Set the"
-                " environment variable CC to another compiler, or to nothing to avoid this"
-                " message.",
-                command[0],
+                "the C compiler %s cannot be used: %s. Networks train more slowly without it. Set"
+                " the environment variable CC to another compiler, or to an empty text to avoid"
+                " this message.",
+                shlex.join(command),
                 _reason(error),
             )
             return None
@@ -195,8 +196,8 @@ class CLibrary:
                 code, messages = _call(words, made, end - time.monotonic())
                 if code == 0:
                     break
-            # Not every compiler knows the options in NATIVE, so only the last call, which has none
-            # of them, must succeed.
+            # Not every compiler knows the options in NATIVE. So it is an error only if the last
+            # call fails, which has none of these options.
             if code:
                 raise subprocess.CalledProcessError(code, words, stderr=messages)
             path = folder / f"{name}-{_checksum(library)}.so"
@@ -208,7 +209,8 @@ class CLibrary:
     def _key(self, compiler: str) -> str:
         """Return a hash of everything that the machine code depends on.
 
-        The processor is part of it, because machines of different kinds may share a home directory.
+        The processor is part of the hash, because machines of different kinds may share a home
+        directory.
         """
         source = self.source.read_text(encoding="utf-8")
         parts = (source, compiler, *FLAGS, platform.machine(), _processor())
@@ -235,7 +237,10 @@ def without_kernels() -> Iterator[None]:
 
 
 def private_cache() -> Path | None:
-    """Return this user's folder for compiled code; ``None`` if no folder is usable and safe."""
+    """Return this user's folder for compiled code; ``None`` if it is not usable or not safe.
+
+    On Windows, the folder is not checked.
+    """
     if sys.platform == "win32":
         folder = cache_folder() / "compiled"
         folder.mkdir(parents=True, exist_ok=True)
@@ -252,7 +257,10 @@ def private_cache() -> Path | None:
 
 
 def _find(folder: Path, name: str) -> Path | None:
-    """Return the library whose name begins with ``name``; delete any whose checksum is wrong."""
+    """Return the first library whose name begins with ``name`` and whose checksum is right.
+
+    Libraries before it, whose checksum is wrong, are deleted.
+    """
     for path in sorted(folder.glob(f"{name}-*.so")):
         with contextlib.suppress(OSError):
             if path.stem.rpartition("-")[2] == _checksum(path):
@@ -276,8 +284,8 @@ def _call(command: Sequence[str], folder: Path, seconds: float) -> tuple[int, st
     Raises:
         TimeoutExpired: The compiler takes longer.
     """
-    # The messages go to a file. A pipe would stay open if the compiler ended before a program that
-    # it had started.
+    # The messages go to a file. A pipe would stay open if the compiler started another program, and
+    # ended before this program.
     with (folder / "messages").open("w+b") as messages:
         process = subprocess.Popen(
             command,
@@ -326,7 +334,10 @@ def _reason(error: Exception) -> str:
 
 
 def find_compiler() -> tuple[str, ...]:
-    """Return the command of a C compiler; empty if there is none, or if ``CC`` is empty."""
+    """Return the command of a C compiler; empty if there is none.
+
+    The command is also empty if ``CC`` is empty, or not a valid command.
+    """
     # An empty CC gives an empty command, so that nothing is compiled.
     if (chosen := os.environ.get("CC")) is not None:
         try:

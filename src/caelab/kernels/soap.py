@@ -55,8 +55,8 @@ class SmallMatrix:
     def is_of(self, parameter: Tensor, state: dict[str, Any]) -> bool:
         """Return whether ``parameter``, of shape (m, …), and ``state`` are still the same ones."""
         return (
-            # Loading a checkpoint or moving the model replaces the tensors, and then C would write
-            # to freed memory.
+            # Loading a checkpoint replaces the state, and C would update the old one. Moving the
+            # model replaces the parameter's memory, and C would write to freed memory.
             parameter.data_ptr() == self._parameter.parameter
             and state["mean"] is self._state["mean"]
         )

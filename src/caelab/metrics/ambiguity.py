@@ -22,9 +22,9 @@ NEIGHBORS = 16
 """Number of most similar training patches with which a patch is compared."""
 
 POSITION = 0.1
-"""Weight of a patch's position in its features. Two equal patches at opposite borders of the image
-have the same distance as two patches at one position whose luma differs by ``POSITION``, on [0, 1],
-in every pixel."""
+"""Weight of a patch's position in its features. If two equal patches lie k pixels apart along one
+side of the image, they have the same distance as two patches at one position whose luma differs by
+POSITION · k / (S − 1), on [0, 1], in every pixel. S is the longer side of the image in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class Patches:
 
 @dataclass(frozen=True, kw_only=True)
 class AmbiguityBin:
-    """Mean spread and error of ``n`` patches of about the same ambiguity."""
+    """Mean spread and error of ``n`` patches of about the same spread (see :class:`Ambiguity`)."""
 
     spread: float
     error: float
@@ -57,13 +57,13 @@ class AmbiguityBin:
 class Ambiguity:
     """Relation between the error of gray patches and their ambiguity.
 
-    The neighbors of a patch are the training patches that are most similar to it. The ambiguity of
-    the patch is the variance of the neighbors' colors. Variances and errors are means over Cb and
-    Cr.
+    The neighbors of a patch are the training patches that are most similar to it. The spread of the
+    patch is the variance of the neighbors' colors, which measures how ambiguous the patch is.
+    Spreads and errors are means over Cb and Cr.
 
     Attributes:
-        bins: Groups of equally many patches, the least ambiguous first.
-        spread: Mean variance of the neighbors' colors.
+        bins: Groups of patches by rising spread; their sizes differ by at most 1.
+        spread: Mean spread of the patches.
         error: Mean squared error of the network's estimate.
         neighbors_error: Mean squared error of the neighbors' mean color, an estimate that needs no
             training.
@@ -98,12 +98,12 @@ def cut_patches(pixels: DeviceImages, count: int, *, seed: int) -> Patches:
     if min(height, width) < SIDE:
         raise ValueError(f"images of {height}×{width} are too small for patches of {SIDE}×{SIDE}")
     generator = np.random.default_rng(seed)
-    # The first N patches are from N different images, so are the next N patches, and so on.
+    # The first N patches are from N different images. The same holds for the next N patches.
     images = torch.from_numpy(np.resize(generator.permutation(len(pixels)), count))
     highest = height - SIDE + 1, width - SIDE + 1
     corners = torch.from_numpy(generator.integers(0, highest, (count, 2)))
     features, chroma = [], []
-    # The images of 20,000 patches take 250 MB, so patches are cut in parts.
+    # The images of 20,000 patches take 250 MB, so only 1,024 patches are cut at a time.
     for some in torch.split(torch.arange(count), 1024):
         planes = SPACES["ycbcr"].from_rgb(pixels.batch(images[some].to(pixels.device)))
         windows = patches_at(planes, corners[some].to(pixels.device))
@@ -146,7 +146,7 @@ def center_mean(patches: Tensor) -> Tensor:
 def ambiguity(
     patches: Patches, estimate: Tensor, training: Patches, *, bins: int = 10
 ) -> Ambiguity:
-    """Compare the errors in the middle of patches with the spread of their neighbors' colors.
+    """Compare the errors in the middle of patches with the patches' spreads.
 
     Args:
         patches: Patches of the images that are measured.
@@ -160,7 +160,7 @@ def ambiguity(
     measured = (colors.var(1), (estimate - truth).square(), (colors.mean(1) - truth).square())
     spread, error, neighbors_error = (values.mean(1).cpu().numpy() for values in measured)
     order = np.argsort(spread, kind="stable")
-    # SciPy would warn if one of the two is constant, because it has no ranks to correlate.
+    # SciPy would warn if the spread or the error is constant, because all its ranks are equal.
     varies = np.ptp(spread) > 0 and np.ptp(error) > 0
     return Ambiguity(
         bins=tuple(

@@ -1,9 +1,9 @@
 """Statistics that say how certain a result is; they need NumPy and SciPy, not PyTorch.
 
-Each function is about one source of variation: the *seed* of a training (``mean_interval``, and
+Each interval is about one source of variation: the *seed* of a training (``mean_interval``, and
 ``caelab.metrics.moderated`` for several networks), the *images* over which an error is averaged
 (``compare_pairs``), or the *architectures* of a study (``correlation``). With too few observations
-an interval has no bounds, and no function raises an error for this reason.
+an interval has no bounds. This is no error; only ``compare_pairs`` needs at least one image.
 """
 
 import itertools
@@ -31,8 +31,9 @@ With five images, the smallest possible p-value of the two-sided sign-flip test 
 """
 
 _MAX_UNDEFINED_SHARE = 0.1
-"""Largest share of the bootstrap's resamples that may have no correlation, because one of the two
-properties is constant in the resample. With a larger share, the interval has no bounds."""
+"""Largest share of the bootstrap's resamples that may have no correlation. A resample has none if
+one of the two properties is constant in it, or if the covariates explain a property completely.
+With a larger share, the interval has no bounds."""
 
 _TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 """Quantiles that are the bounds of a ``CONFIDENCE`` interval."""
@@ -48,8 +49,9 @@ class Interval:
     Attributes:
         estimate: The estimate; NaN if the data do not allow one.
         n: Number of independent observations: seeds, images or architectures.
-        low: Lower bound of the ``CONFIDENCE`` interval; NaN with too few observations.
-        high: Upper bound; NaN with too few observations.
+        low: Lower bound of the ``CONFIDENCE`` interval; NaN if the data allow no interval. The
+            function that returns the interval says when this is so.
+        high: Upper bound; NaN if the data allow no interval.
     """
 
     estimate: float
@@ -59,7 +61,7 @@ class Interval:
 
     @property
     def undetermined(self) -> bool:
-        """True if the interval has no bounds."""
+        """True if a bound is missing (NaN) or infinite."""
         return not (math.isfinite(self.low) and math.isfinite(self.high))
 
     def side(self, reference: float) -> int:
@@ -147,8 +149,8 @@ def compare_pairs(
     Args:
         errors: Each model's error on every image, ``(N,)``, with the images in the same order.
         seed: Seed of the resamples and of the flips.
-        resamples: Number of resamples, and number of times that all signs are flipped at random. No
-            p-value is below 1 / (resamples + 1).
+        resamples: Number of resamples, and number of times that every image gets a random sign.
+            No p-value is below 1 / (resamples + 1).
 
     Returns:
         One comparison per pair, in the order of ``itertools.combinations``. With fewer than
@@ -205,8 +207,8 @@ def _resample(differences: np.ndarray, seed: int, resamples: int) -> tuple[np.nd
     """Return bounds ``(2, pairs)`` and p-values ``(pairs,)`` of the mean differences."""
     count, pairs = differences.shape
     observed = differences.mean(axis=0)
-    # Signs that give exactly the observed mean count as extreme, even if rounding makes their mean
-    # a little smaller.
+    # Signs whose mean equals the observed mean are counted as extreme, even if rounding makes
+    # their mean a little smaller.
     threshold = np.abs(observed) - 1e-12 * np.abs(differences).mean(axis=0)
 
     # All pairs share resamples and signs. SciPy's bootstrap and permutation test would draw others
@@ -289,8 +291,9 @@ def correlation(
     # `scipy.stats.bootstrap` would warn whenever a resample has no correlation.
     drawn = np.random.default_rng(seed).integers(0, count, (resamples, count))
     values = _rank_correlation(table[drawn])
-    # A resample without different ranks has no correlation. If this is frequent, a single
-    # architecture decides the result, and the interval of the other resamples would be too narrow.
+    # A resample without different ranks has no correlation. This is frequent if a property differs
+    # in only one or two architectures. These decide the result, and the interval of the other
+    # resamples would be too narrow.
     values = values[np.isfinite(values)]
     if len(values) < (1 - _MAX_UNDEFINED_SHARE) * resamples:
         return without_bounds

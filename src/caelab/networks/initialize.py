@@ -20,8 +20,8 @@ Initialization = Literal["kaiming", "default"]
 
 ``kaiming``: normal with variance gain² / fan-in (He et al. 2015, arXiv 1502.01852), and biases 0.
 In a network with L residual blocks, the last weights in each block are multiplied by 1/√L (as in
-GPT-2), so that all blocks together add the variance of one. ``default``: weights and biases uniform
-in ±1/√fan-in, as in PyTorch's own layers.
+GPT-2), so that all blocks together add as much variance as one block would add alone. ``default``:
+weights and biases uniform in ±1/√fan-in, as in PyTorch's own layers.
 """
 
 LAST_DEVIATION = 1 / 3
@@ -37,11 +37,12 @@ in its layer."""
 def initialize(
     module: nn.Module, *, generator: torch.Generator, initialization: Initialization = "kaiming"
 ) -> None:
-    """Draw the weights and biases of every layer in ``module`` in place, in the order of the text.
+    """Draw the weights and biases of all layers in place, in the order of the network's text.
 
-    The gain of a layer depends on the activation after it. Norms keep scale 1 and shift 0. The
-    weights of ``context`` are set to 0, so that the layer begins as the identity (as in Wang et al.
-    2018, arXiv 1711.07971).
+    The gain of a layer depends on the activation after the layer. Norms keep scale 1 and shift 0.
+    The layer ``context`` (:class:`GlobalContext`) adds a linear map of the global mean. Its weights
+    are set to 0, so that the layer begins as the identity (as in Wang et al. 2018, arXiv
+    1711.07971).
 
     Args:
         module: The network.
@@ -62,8 +63,8 @@ def initialize(
                 parameter.uniform_(-bound, bound, generator=generator)
 
     if initialization == "kaiming":
-        # The variances of L residual blocks add up; the factor 1/√L in each makes the sum that of
-        # one block.
+        # The variances of L residual blocks add up. The factor 1/√L in each block makes their sum
+        # equal to the variance of one block.
         for layer, factor in _branch_ends(module).items():
             layer.weight.mul_(factor)
     for block in module.modules():
@@ -82,8 +83,8 @@ def initialize_lsuv(module: nn.Module, inputs: Tensor) -> None:
     are changed before the next layer is computed. This way no channel begins with an activation
     that is 0 for all images. The last layer of each of L residual blocks gets variance 1/L, and the
     network's last layer gets the standard deviation ``LAST_DEVIATION``. Layers with batch
-    normalization are not rescaled. Weights that are all 0, as in ``context``, stay 0. Dropout is
-    off during the pass.
+    normalization are not rescaled. The layer ``context``, whose weights are all 0, stays the
+    identity. Dropout is off during the pass.
 
     Args:
         module: A network whose weights :func:`initialize` has drawn.

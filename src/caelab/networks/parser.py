@@ -113,7 +113,8 @@ class _Parser:
             end: Where the wrong part ends; by default at the current position.
         """
         start = self.position if start is None else start
-        # At least one character is marked, and after the end of the text one blank.
+        # At least one character is marked. At the end of the text, the mark stands one column
+        # behind the text.
         span = start, max(start + 1, end or self.position)
         raise NetworkError(problem, text=self.text, span=span, expected=expected)
 

@@ -18,8 +18,9 @@ STRIP_PIXELS = 2**20
 """Number of pixels whose errors are computed at a time."""
 
 TINT = 2.5 / 255
-"""A picture has colors if the root mean square difference between its chroma, in [−0.5, 0.5], and a
-single tint is larger than this."""
+"""A picture has colors if its chroma, in [−0.5, 0.5], deviates by more than this from a single
+tint, which has one chroma for each brightness level (see :func:`has_color`). The deviation is the
+larger of two root mean squares, along and across the mean hue."""
 
 TINT_SIDE, TINT_LEVELS = 128, 32
 """Longer side, in pixels, to which a picture is reduced for the test for a tint, and number of

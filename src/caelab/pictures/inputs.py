@@ -133,8 +133,8 @@ def _targets(found: Collection[_Found], output: str | None, suffix: str) -> list
     if output is None:
         if not suffix:
             raise InputError(
-                "without an output folder, a suffix is needed, so that results do not replace"
-                " sources."
+                "without an output folder, `suffix` must not be empty, because results would"
+                " replace their sources."
             )
         # Results of an earlier call are skipped, unless the user names them.
         earlier = re.compile(rf"{re.escape(suffix)}(-\d+)?({COMPARISON})?$")
@@ -190,7 +190,9 @@ def _check_output(output: Path) -> None:
 def _standard(inputs: Sequence[str], output: str | None) -> Job:
     """Return the job of one picture whose source or target is a stream."""
     if len(inputs) != 1:
-        raise InputError(f"{STANDARD}, or a pipe, means one picture: name no other input.")
+        raise InputError(
+            f"{STANDARD} or a pipe stands for exactly one picture: name one input only."
+        )
     source = None if inputs[0] == STANDARD else Path(inputs[0])
     if source is not None and not (source.is_file() or is_stream(source)):
         raise InputError(
@@ -231,9 +233,10 @@ def _pictures(files: Iterable[Path], root: Path, skipped: Counter[str]) -> list[
 
 
 def _pattern(path: Path) -> tuple[str | None, Path]:
-    """Return a glob pattern, or ``None`` if the path contains none, and the folder before it.
+    """Return a path's glob pattern, and the folder before the pattern.
 
-    The name of an existing folder is not a pattern, even if it contains characters such as ``*``.
+    The pattern is ``None`` if the path contains none. The name of an existing folder is not a
+    pattern, even if the name contains characters such as ``*``.
     """
     root = Path()
     for index, part in enumerate(path.parts):
@@ -266,7 +269,7 @@ def _renamed(source: Path, name: Path | None = None, suffix: str = "") -> Path:
 def _is_result(source: Path, root: Path | None, output: Path) -> bool:
     """Return whether a picture that was found in the folder ``root`` is an earlier result.
 
-    It is one if it lies in ``output`` and ``output`` lies inside ``root``.
+    A picture is an earlier result if it lies in ``output``, and ``output`` lies inside ``root``.
     """
     if root is None:
         return False

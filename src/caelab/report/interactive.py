@@ -1,7 +1,8 @@
 """Data of the report's interactive part: outputs of networks for test images, points of plots.
 
-Everything is computed when the report is written; the page only chooses what to show. A sprite is
-one PNG with several images side by side.
+The two tasks are reconstruction and colorization. Everything is computed when the report is
+written, and the page only chooses what to show. A sprite is one PNG with several images side by
+side.
 """
 
 import base64
@@ -31,8 +32,9 @@ MAX_BYTES = 3_000_000
 shown for each task, even if they exceed this limit."""
 
 MAX_CODES, MAX_CODE_BYTES = 4, 1_500_000
-"""Largest number of images whose code is shown, and bytes, before compression, that the outputs
-without one channel of the code may take for all of these images."""
+"""Largest number of images whose code is shown, and bytes, before compression, that the decoder's
+outputs may take for all of these images. For each channel of the code, the page shows the output of
+the decoder when this channel is 0."""
 
 _POINT = (
     "network",
@@ -80,8 +82,9 @@ def interactive_data(
         label: Function that translates the name of a network or class into the report's language.
 
     Returns:
-        Values for JSON under ``tasks``, ``codes`` and ``studies``; and for everything missing a
-        pair: ``reconstruction``, ``colorization`` or ``codes``, and the reason.
+        Values for JSON under ``tasks``, ``codes`` and ``studies``. The second result has a pair for
+        each missing part: its name (``reconstruction``, ``colorization`` or ``codes``), and the
+        reason.
     """
     tasks: list[dict[str, Any]] = []
     codes: list[dict[str, Any]] = []
@@ -98,7 +101,7 @@ def interactive_data(
             except InputError as error:
                 problems.append((title, str(error)))
         tasks += [{"title": title, **shared, "networks": networks}] if networks else []
-    # The base comes first, because readers know this network best.
+    # The study's base network comes first, because readers know this network best.
     for name in sorted(reconstruction, key=lambda name: name != BASE):
         if not codes and (count := _code_count(reconstruction[name])):
             try:
@@ -146,26 +149,27 @@ def _pixel_bytes(run: FinishedRun) -> int:
 
 
 def _code_count(run: FinishedRun) -> int:
-    """Return the number of images whose code is shown; 0 without a code that is a bottleneck."""
+    """Return the number of images whose code is shown; 0 if the network has no bottleneck code."""
     code = run.description.code
     if code is None or run.description.skip_around_code:
         return 0
-    # An image is decoded once for each channel of its code, so with many channels few images fit.
+    # There is an output for each channel of an image's code, so with many channels few images fit.
     return min(MAX_CODES, MAX_CODE_BYTES // (_pixel_bytes(run) * code.shape[0]))
 
 
 def _code_card(run: FinishedRun, images: RunImages, count: int) -> dict[str, Any]:
-    """Return test images, their codes, and the outputs of the decoder without each channel.
+    """Return test images, their codes, and the decoder's outputs for whole and changed codes.
 
     The sprite ``maps`` has the channels of all codes, image by image. ``decoded`` has a sprite for
-    each image: first the output for the whole code, then one output for each missing channel.
+    each image: first the decoder's output for the whole code, then its outputs when one channel
+    after the other is set to 0.
     """
     positions = choose_images(run, count)
     inference = Inference(images.model(run))
     with restoring(inference.model):
         truth = images.part(run).at(positions).batch(slice(None))
         codes = inference.encode(truth)
-        # Each row sets another channel of the code to zero.
+        # Each row sets another channel of the code to 0.
         kept = 1 - torch.eye(codes.shape[1])[..., None, None]
         decoded = [inference.decode(torch.cat([code[None], code * kept])) for code in codes]
     # Each channel is shown from its own smallest value, black, to its own largest, white.

@@ -188,8 +188,9 @@ def running_mean(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], Non
 
     After t steps, it sets mean ← d · mean + (1 − d) · weights with d = min(``decay``, (1 + t) /
     (10 + t)), as TensorFlow's ``ExponentialMovingAverage(num_updates=t)`` does. Because of the
-    limit (1 + t) / (10 + t), the mean covers at most about the last ninth of the steps. So even
-    after a short training, the fast changing weights of the beginning hardly count.
+    limit (1 + t) / (10 + t), the first half of the steps has less than 1% of the weight in the
+    mean, after 30 steps or more. So even after a short training, the fast changing weights of the
+    beginning hardly count.
 
     Args:
         decay: Largest d, in (0, 1).
