@@ -58,6 +58,8 @@ def test_what_has_no_bounds_is_undetermined(values: list[float], estimate: float
 def test_the_side_of_an_interval() -> None:
     interval = Interval(low=1.0, estimate=2.0, high=3.0, n=4)
     assert [interval.side(of) for of in (0.5, 1.0, 2.0, 3.0, 3.5)] == [1, 0, 0, 0, -1]
+    unlimited = Interval(low=1.0, estimate=2.0, high=math.inf, n=4)
+    assert [unlimited.side(of) for of in (0.5, 1.0, 2.0)] == [1, 0, 0]
 
 
 def test_the_exponential_of_an_interval() -> None:

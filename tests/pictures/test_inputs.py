@@ -57,6 +57,11 @@ def test_results_of_an_earlier_call_are_no_sources(folder: Path) -> None:
     assert named(find_jobs(["in/a-x.png"], suffix="-x")) == {
         "in/a-x.png": "in/a-x-x.png"
     }  # asked for by name
+    # Named by itself and found in the folder: it is not skipped.
+    assert "in/a-x.png" in named(find_jobs(["in", "in/a-x.png"], suffix="-x"))
+    for name in ("in/*-x.png", "in/*-x.*"):
+        with pytest.raises(InputError, match="are results of an earlier call"):
+            find_jobs([name], suffix="-x")
     (folder / "out").mkdir()
     (folder / "out" / "z.png").touch()
     assert "in/out/z.png" not in named(find_jobs(["in"], output="in/out", recursive=True))
@@ -202,6 +207,17 @@ def test_standard_input_and_output(folder: Path) -> None:
 
 def test_the_same_picture_twice_is_one(folder: Path) -> None:
     assert len(find_jobs(["in/a.png", "in/a.png"])) == 1
+    again = ["in/../in/a.png", str(folder / "a.png"), "in/*.png", "in"]
+    assert named(find_jobs(["in/a.png", *again], suffix="-x")) == {
+        "in/a.png": "in/a-x.png",
+        "in/b.JPG": "in/b-x.JPG",
+    }
+    # The file was named by itself, so its result does not go to a subfolder, whatever the order.
+    for inputs in (["in", "in/deep/c.gif"], ["in/deep/c.gif", "in"]):
+        targets = named(find_jobs(inputs, output="out", recursive=True))
+        assert targets["in/deep/c.gif"] == "out/c.png"
+        assert len(targets) == 4
+    assert len(find_jobs(["in", "in/deep"], output="out", recursive=True)) == 4
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import base64
 import io
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,7 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from caelab.experiments.config import RunConfig
+from caelab.experiments.run import run as train
 from caelab.models.inference import Inference
+from caelab.report import interactive
 from caelab.report.interactive import (
     MAX_CODES,
     MAX_NETWORKS,
@@ -87,3 +91,29 @@ def test_images_that_are_gone_are_named(small_study: Any) -> None:
     assert (data["tasks"], data["codes"]) == ([], [])
     assert {title for title, _ in problems} == {"reconstruction", "codes"}
     assert all("nowhere" in problem for _, problem in problems)
+
+
+def test_all_images_together_keep_to_the_limits(
+    small_study: Any, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {
+        "network": "conv4 pool conv4 up conv3", "data": str(pictures), "size": 16, "epochs": 1,
+        "degradation": "gray",
+    }  # fmt: skip
+    gray = read_run(train(RunConfig().replace(**options), runs=tmp_path).path)
+    base = read_run(small_study.run("base"))
+    # Room for five images in five sprites: an output and the truth of each task, and gray inputs;
+    # and for two codes with three outputs each.
+    monkeypatch.setattr(interactive, "MAX_BYTES", 5 * 5 * 3 * 16 * 16)
+    monkeypatch.setattr(interactive, "MAX_CODE_BYTES", 2 * 3 * 3 * 16 * 16)
+    data, problems = interactive_data({"base": base}, {"gray": gray}, {}, RunImages())
+    assert problems == []
+    sprites = [
+        uri
+        for task in data["tasks"]
+        for uri in (task["truth"], task["given"], *(each["sprite"] for each in task["networks"]))
+        if uri is not None
+    ]
+    assert [unpacked(uri).size for uri in sprites] == [5 * 3 * 16 * 16] * 5
+    (code,) = data["codes"]
+    assert [unpacked(uri).size for uri in code["decoded"]] == [3 * 3 * 16 * 16] * 2

@@ -67,10 +67,12 @@ class Interval:
     def side(self, reference: float) -> int:
         """Return 1 if the whole interval lies above ``reference``, −1 if below, 0 if undecided.
 
+        An infinite bound is a bound like any other, and a missing bound decides nothing.
+
         >>> Interval(low=1.0, estimate=2.0, high=3.0, n=4).side(0.5)
         1
         """
-        return 0 if self.undetermined else int(self.low > reference) - int(self.high < reference)
+        return int(self.low > reference) - int(self.high < reference)
 
     def exponential(self) -> "Interval":
         """Return the interval of exp(x), if this is the interval of x; a bound can be infinite."""

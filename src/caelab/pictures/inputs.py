@@ -66,7 +66,9 @@ class Job:
 
 
 _Found = tuple[Path, Path | None]
-"""A picture, and the folder in which it was found; ``None`` if the user named the picture."""
+"""A picture, and the input folder, or folder before a pattern, in which it was found.
+
+The folder is ``None`` if the user named the picture itself."""
 
 
 def find_jobs(
@@ -80,10 +82,14 @@ def find_jobs(
 
     Without ``output``, a result is written next to its source, and the stem of the result's name
     ends in ``suffix``. Results, variants and comparisons of an earlier call are then skipped in
-    folders. If ``output`` has the suffix of a picture, it is the file for the result of a single
-    source. Any other ``output`` is a folder, and the result of a file in a subfolder of an input
-    goes to the same subfolder of ``output``. :func:`written_suffix` chooses the suffix of each
-    result. A warning says which files in folders were skipped because of their suffix.
+    folders and patterns. If ``output`` has the suffix of a picture, it is the file for the result
+    of a single source. Any other ``output`` is a folder, and the result of a file in a subfolder of
+    an input goes to the same subfolder of ``output``. Unless ``output`` is a file,
+    :func:`written_suffix` chooses the suffix of each result. A warning says which files in folders
+    and patterns were skipped because of their suffix.
+
+    A picture that is named twice counts once. If it is named by itself, and also found in a folder
+    or by a pattern, only its own name counts.
 
     Args:
         inputs: Files, folders and patterns such as ``*.jpg`` and ``**/*.png``, or a single ``-``
@@ -104,21 +110,17 @@ def find_jobs(
     ):
         return [_standard(inputs, output)]
     skipped: Counter[str] = Counter()
-    # A dictionary keeps the order, and a picture that is named twice counts once.
-    found = dict.fromkeys(pair for name in inputs for pair in _find(name, recursive, skipped))
+    found = _without_duplicates(each for name in inputs for each in _find(name, recursive, skipped))
     if skipped:
         _LOGGER.warning(_skipped_note(skipped))
     targets = _targets(found, output, suffix)
     if not targets:
-        raise InputError(
-            f"there are no pictures in {', '.join(map(printable, inputs))}; known suffixes are"
-            f" {' '.join(SUFFIX_FORMATS)}."
-        )
+        raise _nothing_to_do(inputs, only_results=bool(found))
     jobs: dict[str, Job] = {}
     for source, target in targets:
         job = Job(source=source, target=target)
         # Two names that differ only in upper and lower case are one file on some systems.
-        key = os.path.abspath(target).casefold()  # noqa: PTH100 - links are not followed
+        key = _absolute(target).casefold()
         if key in jobs:
             raise InputError(
                 f"{jobs[key].name} and {job.name} would both be written to"
@@ -126,6 +128,33 @@ def find_jobs(
             )
         jobs[key] = job
     return list(jobs.values())
+
+
+def _nothing_to_do(inputs: Sequence[str], *, only_results: bool) -> InputError:
+    where = ", ".join(map(printable, inputs))
+    if only_results:
+        return InputError(
+            f"all pictures in {where} are results of an earlier call, which are skipped in folders"
+            " and patterns. Name each file that you want to process."
+        )
+    return InputError(
+        f"there are no pictures in {where}; known suffixes are {' '.join(SUFFIX_FORMATS)}."
+    )
+
+
+def _without_duplicates(found: Iterable[_Found]) -> list[_Found]:
+    """Return each picture once, in the order of the first time that it was found."""
+    by_path: dict[str, _Found] = {}
+    for source, root in found:
+        earlier = by_path.setdefault(_absolute(source), (source, root))
+        if root is None and earlier[1] is not None:
+            by_path[_absolute(source)] = (source, None)
+    return list(by_path.values())
+
+
+def _absolute(path: Path) -> str:
+    """Return an absolute path without ``..``; links are not followed."""
+    return os.path.abspath(path)  # noqa: PTH100 - `Path.resolve` would follow links
 
 
 def _targets(found: Collection[_Found], output: str | None, suffix: str) -> list[tuple[Path, Path]]:
@@ -136,7 +165,7 @@ def _targets(found: Collection[_Found], output: str | None, suffix: str) -> list
                 "without an output folder, `suffix` must not be empty, because results would"
                 " replace their sources."
             )
-        # Results of an earlier call are skipped, unless the user names them.
+        # Results of an earlier call are skipped, unless the user names the files themselves.
         earlier = re.compile(rf"{re.escape(suffix)}(-\d+)?({COMPARISON})?$")
         return [
             (source, _renamed(source, suffix=suffix))

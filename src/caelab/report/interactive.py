@@ -89,8 +89,9 @@ def interactive_data(
     tasks: list[dict[str, Any]] = []
     codes: list[dict[str, Any]] = []
     problems: list[tuple[str, str]] = []
-    # `MAX_BYTES` is shared by the outputs of each network and the true images of both tasks.
-    share = len(reconstruction) + len(colorization) + 2
+    # `MAX_BYTES` is shared by the outputs of each network, the true images of both tasks, and the
+    # gray inputs.
+    share = len(reconstruction) + len(colorization) + 3
     for title, runs in (("reconstruction", reconstruction), ("colorization", colorization)):
         networks: list[dict[str, Any]] = []
         shared: dict[str, Any] = {}
@@ -153,8 +154,9 @@ def _code_count(run: FinishedRun) -> int:
     code = run.description.code
     if code is None or run.description.skip_around_code:
         return 0
-    # There is an output for each channel of an image's code, so with many channels few images fit.
-    return min(MAX_CODES, MAX_CODE_BYTES // (_pixel_bytes(run) * code.shape[0]))
+    # An image has an output for its whole code and one for each channel of the code, so with many
+    # channels few images fit.
+    return min(MAX_CODES, MAX_CODE_BYTES // (_pixel_bytes(run) * (1 + code.shape[0])))
 
 
 def _code_card(run: FinishedRun, images: RunImages, count: int) -> dict[str, Any]:
