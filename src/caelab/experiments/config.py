@@ -211,10 +211,7 @@ class StartConfig(Table):
     )
     run: str | None = Field(
         default=None,
-        description=(
-            "Finished run to train further, with its network, loss, optimizer and degradation. The"
-            " number of epochs counts from the beginning of that run."
-        ),
+        description="Finished run to train further, up to the chosen number of epochs.",
     )
     fingerprint: str | None = Field(
         default=None,

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
-from safetensors import SafetensorError, safe_open
 
 from caelab.errors import InputError
 from caelab.models.tta import TTA
@@ -125,6 +124,9 @@ def read_card_of(file: Path) -> ModelCard:
     Raises:
         InputError: The file is missing, damaged or no caelab model.
     """
+    # Imported only here, because restoring pictures with ONNX models needs no safetensors.
+    from safetensors import SafetensorError, safe_open
+
     try:
         with safe_open(file, framework="np") as content:
             metadata = content.metadata() or {}
