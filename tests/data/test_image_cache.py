@@ -76,6 +76,19 @@ def test_arrays_can_be_cached(tmp_path: Path) -> None:
     assert found.source.fingerprint == expected.source.fingerprint
 
 
+@pytest.mark.parametrize("source", ["pictures", "photos"])
+def test_a_relative_folder_and_every_source_will_do(
+    source: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    named = str(pictures) if source == "pictures" else source
+    assert call("data", "--data", named, "--size", "8", "--cache", "cache").exit_code == 0
+    found, expected = load_images("cache"), load_images(named, size=8)
+    for name in ("images", "part"):
+        assert np.array_equal(getattr(found, name), getattr(expected, name))
+    assert found.source.fingerprint == expected.source.fingerprint
+
+
 def test_parts_of_a_file_are_read_when_needed(pictures: Path, tmp_path: Path) -> None:
     images = cached(pictures, tmp_path, size=8)
     rows = np.array([3, 4, 5, 30, 7])

@@ -56,6 +56,8 @@ def complete_cache(images: ImageSet, store: FileStore) -> None:
         "version": VERSION,
         "shape": images.images.shape,
         "classes": images.classes,
+        # Not the fingerprint of the source, which not every source makes of the same arrays.
+        "checksum": fingerprint(images.images, images.labels, images.part),
         "source": {**asdict(images.source), "where": without_home(images.source.where)},
     }
     write_text(folder / INDEX, to_json(index))
@@ -79,12 +81,12 @@ def read_cache(folder: Path) -> ImageSet:
             " it continues."
         )
     try:
-        images = _read(folder)
+        images, checksum = _read(folder)
         status = (folder / PIXELS).stat()
-        checked = [status.st_size, status.st_mtime_ns, images.source.fingerprint]
+        checked = [status.st_size, status.st_mtime_ns, checksum]
         record = folder / "checked.json"
         if not (record.is_file() and read_json(record).get("checked") == checked):
-            if fingerprint(images.images, images.labels, images.part) != images.source.fingerprint:
+            if fingerprint(images.images, images.labels, images.part) != checksum:
                 raise ValueError("its checksum is wrong")
             # Without the record, the images are compared again the next time.
             with contextlib.suppress(InputError):
@@ -96,8 +98,8 @@ def read_cache(folder: Path) -> ImageSet:
     return images
 
 
-def _read(folder: Path) -> ImageSet:
-    """Return the images of an image cache without comparing their checksum."""
+def _read(folder: Path) -> tuple[ImageSet, str]:
+    """Return the images of an image cache, and the checksum that they should have."""
     index: dict[str, Any] = read_json(folder / INDEX)
     if index["version"] != VERSION:
         raise ValueError(f"its version is {index['version']!r}, and {VERSION} is known")
@@ -116,4 +118,4 @@ def _read(folder: Path) -> ImageSet:
     )
     if any(array.shape != shape[:1] for array in arrays.values()):
         raise ValueError(f"{ARRAYS} does not fit the shape {shape}")
-    return images
+    return images, str(index["checksum"])

@@ -118,7 +118,8 @@ class FileStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._progress = folder, folder / "progress.json"
-        self.file = folder / "pixels.bin"
+        # Absolute, like the name of a mapped file, with which it is compared.
+        self.file = (folder / "pixels.bin").resolve()
         self.taken = 0
         self._stream: BufferedRandom | None = None
         self._broken: list[int] = []
