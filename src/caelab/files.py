@@ -176,6 +176,62 @@ def _unlock(descriptor: int | None) -> None:
         os.close(descriptor)
 
 
+class BusyError(InputError):
+    """Another process is working in the folder."""
+
+
+@contextlib.contextmanager
+def locked(file: Path, *, wait: float, use: str = "trained") -> Iterator[None]:
+    """Hold a lock on a folder while the block runs.
+
+    The system releases the lock when the process ends, even if it is killed, so nobody has to
+    remove the lock by hand.
+
+    Args:
+        file: File of the lock, in the folder that no other process should write to.
+        wait: Seconds to wait for the lock; a negative number waits without limit.
+        use: What the other process does, for messages: the folder "is being …".
+
+    Raises:
+        BusyError: Another process holds the lock.
+        InputError: The file cannot be locked.
+    """
+    import filelock  # only training and image caches need a lock
+
+    lock = filelock.FileLock(file, timeout=wait)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise BusyError(
+            f"{file.parent} is being {use} by another process. Wait for it, or stop it."
+        ) from error
+    except (OSError, NotImplementedError) as error:
+        raise InputError(
+            f"cannot lock {file}: {error}. Remove it, or choose another folder."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def other_files(folder: Path, own: Collection[str] = ()) -> list[str]:
+    """Return the names of files in a folder that belong to something else, sorted.
+
+    Temporary files that a killed process left are removed first. The lock is not counted, because
+    it may remain when somebody deletes the other files.
+
+    Args:
+        folder: The folder; it may not exist.
+        own: Names of files that may be in it.
+    """
+    clear_leftovers(folder)
+    if not folder.is_dir():
+        return []
+    names = {entry.name for entry in folder.iterdir()} - {".lock", *own}
+    return sorted(name for name in names if not name.startswith(TEMPORARY))
+
+
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write ``content`` to ``path``, atomically."""
     with replacing(path) as temporary:

@@ -152,6 +152,8 @@ def test_it_continues_after_an_interruption(
         cached(pictures, tmp_path, size=8)
     with pytest.raises(InputError, match="not complete"):
         load_images(tmp_path)
+    # A process that is killed while it writes a file leaves a temporary file.
+    (tmp_path / ".caelab-0123.json").touch()
     # What is behind the recorded images is cut off.
     with (tmp_path / "pixels.bin").open("ab") as stream:
         stream.write(b"half an image")

@@ -5,8 +5,8 @@ import torch
 
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
-from caelab.experiments.run_directory import RunDirectory, locked, read_config, run_name
-from caelab.files import TEMPORARY, read_json, without_home
+from caelab.experiments.run_directory import RunDirectory, read_config, run_name
+from caelab.files import TEMPORARY, locked, read_json, without_home
 
 SOURCE = {"name": "photos", "where": "", "note": "", "fingerprint": "abc"}
 

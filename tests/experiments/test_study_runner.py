@@ -15,10 +15,11 @@ from caelab.errors import InputError
 from caelab.experiments import study_runner as conduct_module
 from caelab.experiments.config import RunConfig, nest
 from caelab.experiments.engines.base import Event, Failed, Job, SerialEngine
-from caelab.experiments.run_directory import RunDirectory, locked
+from caelab.experiments.run_directory import RunDirectory
 from caelab.experiments.study import Study, read_study
 from caelab.experiments.study_results import read_rows
 from caelab.experiments.study_runner import PlannedRun, Progress, run_study
+from caelab.files import locked
 from caelab.interrupt import Interrupted
 
 Make = Callable[..., Study]

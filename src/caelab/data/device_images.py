@@ -81,7 +81,10 @@ class DeviceImages:
         """Return some images of this part by their indices within it, ``int64 (K,)``."""
         chosen = torch.from_numpy(indices).to(self.device)
         labels = None if self.labels is None else self.labels[chosen]
-        return DeviceImages(self.flat[chosen], self.rows[indices], self.shape, labels)
+        return self._part(chosen, self.rows[indices], labels)
+
+    def _part(self, chosen: Tensor, rows: np.ndarray, labels: Tensor | None) -> "DeviceImages":
+        return DeviceImages(self.flat[chosen], rows, self.shape, labels)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -154,12 +157,8 @@ class FileImages(DeviceImages):
         super().__init__(empty, rows, shape, labels)
         self._file = file
 
-    def at(self, indices: np.ndarray) -> "DeviceImages":
-        """Return some images of this part by their indices within it, ``int64 (K,)``."""
-        labels = self.labels
-        if labels is not None:
-            labels = labels[torch.from_numpy(indices).to(self.device)]
-        return FileImages(self._file, self.rows[indices], self.shape, labels, self.device)
+    def _part(self, _: Tensor, rows: np.ndarray, labels: Tensor | None) -> "DeviceImages":
+        return FileImages(self._file, rows, self.shape, labels, self.device)
 
     def located(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """Return the bytes of the chosen images alone, ``uint8 (N, H·W·C)``, and 0 to N - 1."""

@@ -14,11 +14,9 @@ import numpy as np
 
 from caelab.data.image_set import ImageSet, Source, fingerprint
 from caelab.data.mapped_file import chunks, map_images, mapped_file
-from caelab.data.pixel_store import FileStore
+from caelab.data.pixel_store import ARRAYS, CHECKED, INDEX, PIXELS, FileStore
 from caelab.errors import InputError
 from caelab.files import read_arrays, read_json, replacing, to_json, without_home, write_text
-
-INDEX, ARRAYS, PIXELS = "index.json", "arrays.npz", "pixels.bin"
 
 VERSION = 1
 """Version of the form of the folder."""
@@ -52,15 +50,17 @@ def complete_cache(images: ImageSet, store: FileStore) -> None:
     arrays = {name: getattr(images, name) for name in names if getattr(images, name) is not None}
     with replacing(folder / ARRAYS) as temporary, temporary.open("wb") as written:
         np.savez(written, allow_pickle=False, **arrays)
+    # Not the fingerprint of the source, which not every source makes of the same arrays.
+    checksum = fingerprint(images.images, images.labels, images.part)
     index = {
         "version": VERSION,
         "shape": images.images.shape,
         "classes": images.classes,
-        # Not the fingerprint of the source, which not every source makes of the same arrays.
-        "checksum": fingerprint(images.images, images.labels, images.part),
+        "checksum": checksum,
         "source": {**asdict(images.source), "where": without_home(images.source.where)},
     }
     write_text(folder / INDEX, to_json(index))
+    write_text(folder / CHECKED, _record(folder, checksum))
 
 
 def read_cache(folder: Path) -> ImageSet:
@@ -82,20 +82,24 @@ def read_cache(folder: Path) -> ImageSet:
         )
     try:
         images, checksum = _read(folder)
-        status = (folder / PIXELS).stat()
-        checked = [status.st_size, status.st_mtime_ns, checksum]
-        record = folder / "checked.json"
-        if not (record.is_file() and read_json(record).get("checked") == checked):
+        file, record = folder / CHECKED, _record(folder, checksum)
+        if not (file.is_file() and file.read_text(encoding="utf-8") == record):
             if fingerprint(images.images, images.labels, images.part) != checksum:
                 raise ValueError("its checksum is wrong")
             # Without the record, the images are compared again the next time.
             with contextlib.suppress(InputError):
-                write_text(record, to_json({"checked": checked}))
+                write_text(file, record)
     except (InputError, OSError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"the image cache {folder} is damaged: {error}. Remove it, and make it again."
         ) from error
     return images
+
+
+def _record(folder: Path, checksum: str) -> str:
+    """Return the text that says for which file the checksum was found to be right."""
+    status = (folder / PIXELS).stat()
+    return to_json({"checked": [status.st_size, status.st_mtime_ns, checksum]})
 
 
 def _read(folder: Path) -> tuple[ImageSet, str]:

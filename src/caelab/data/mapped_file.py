@@ -92,10 +92,11 @@ class FileRows:
         pixels, width = read.reshape(-1).data, self._width
         # Rows that are neighbors in the file are read together.
         starts = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist()]
-        places = rows[starts].tolist() if len(rows) else []
+        positions = rows[starts].tolist() if len(rows) else []
         with self._lock:
-            for start, stop, place in zip(starts, [*starts[1:], len(rows)], places, strict=False):
-                self._stream.seek(place * width)
+            stops = [*starts[1:], len(rows)]
+            for start, stop, position in zip(starts, stops, positions, strict=False):
+                self._stream.seek(position * width)
                 self._fill(pixels[start * width : stop * width])
         return read
 

@@ -1,23 +1,30 @@
 """Where decoded pictures are kept while a data set is read: in memory, or in a file."""
 
+import contextlib
 import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 from io import BufferedRandom
 from pathlib import Path
 from typing import Protocol
 
-import filelock
 import numpy as np
 from numpy.typing import NDArray
 
 from caelab.data.arrays import require_memory
 from caelab.data.mapped_file import map_images
 from caelab.errors import InputError
-from caelab.files import make_folder, read_json, require_space, to_json, write_text
+from caelab.files import (
+    locked,
+    make_folder,
+    other_files,
+    read_json,
+    require_space,
+    to_json,
+    write_text,
+)
 
 Shape = tuple[int, int, int]
 """Shape ``(C, H, W)`` of an image."""
@@ -25,9 +32,9 @@ Shape = tuple[int, int, int]
 Identify = Callable[[], str]
 """Returns a text by which pictures are recognized."""
 
-_NAMES = frozenset(
-    [".lock", "arrays.npz", "checked.json", "index.json", "pixels.bin", "progress.json"]
-)
+PIXELS, PROGRESS = "pixels.bin", "progress.json"
+ARRAYS, INDEX, CHECKED = "arrays.npz", "index.json", "checked.json"
+FILES = frozenset([PIXELS, PROGRESS, ARRAYS, INDEX, CHECKED])
 """Names of the files of an image cache."""
 
 SAVE_SECONDS = 5.0
@@ -117,9 +124,9 @@ class FileStore:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._progress = folder, folder / "progress.json"
+        self._folder, self._progress = folder, folder / PROGRESS
         # Absolute, like the name of a mapped file, with which it is compared.
-        self.file = (folder / "pixels.bin").resolve()
+        self.file = (folder / PIXELS).resolve()
         self.taken = 0
         self._stream: BufferedRandom | None = None
         self._broken: list[int] = []
@@ -194,7 +201,7 @@ class FileStore:
         write_text(self._progress, to_json(record))
         self._saved = time.monotonic()
 
-    @contextmanager
+    @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         try:
             yield
@@ -214,7 +221,7 @@ def identify_files(files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-@contextmanager
+@contextlib.contextmanager
 def open_store(folder: Path) -> Iterator[FileStore]:
     """Yield a store in a folder, which no other process can use at the same time.
 
@@ -222,19 +229,10 @@ def open_store(folder: Path) -> Iterator[FileStore]:
         InputError: The folder cannot be written to, holds other files, or another process uses it.
     """
     make_folder(folder)
-    others = {path.name for path in folder.iterdir()} - _NAMES
-    if others:
-        raise InputError(f"{folder} holds other files, such as {min(others)}. Choose a new folder.")
-    lock = filelock.FileLock(folder / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout as error:
-        raise InputError(f"another process writes to {folder}. Wait for it, or stop it.") from error
-    except (OSError, NotImplementedError) as error:
-        raise InputError(f"cannot lock {folder}: {error}. Choose another folder.") from error
-    store = FileStore(folder)
-    try:
+    if others := other_files(folder, FILES):
+        raise InputError(f"{folder} holds other files, such as {others[0]}. Choose a new folder.")
+    with (
+        locked(folder / ".lock", wait=0, use="written"),
+        contextlib.closing(FileStore(folder)) as store,
+    ):
         yield store
-    finally:
-        store.close()
-        lock.release()

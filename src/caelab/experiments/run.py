@@ -21,7 +21,7 @@ from caelab.experiments.build_run import make_card, make_state
 from caelab.experiments.config import RunConfig
 from caelab.experiments.environment import describe_environment
 from caelab.experiments.finalize import finalize
-from caelab.experiments.run_directory import BestCheckpoint, RunDirectory, locked, run_name
+from caelab.experiments.run_directory import BestCheckpoint, RunDirectory, run_name
 from caelab.experiments.setup import (
     RunContext,
     describe_run,
@@ -30,7 +30,7 @@ from caelab.experiments.setup import (
     require_trainable,
 )
 from caelab.experiments.start import Start, read_start
-from caelab.files import require_space
+from caelab.files import locked, require_space
 from caelab.interrupt import Interrupted, stop_requests
 from caelab.metrics.evaluate import squared_errors
 from caelab.models.inference import restoring

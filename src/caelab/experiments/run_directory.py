@@ -1,16 +1,14 @@
 """The run directory: all files of a run, which reports and comparisons read."""
 
-import contextlib
 import copy
 import io
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import filelock
 import torch
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -18,8 +16,9 @@ from caelab.errors import InputError
 from caelab.experiments.config import RunConfig, make_config
 from caelab.experiments.migration import is_flat, migrate_config, migrate_result
 from caelab.files import (
-    TEMPORARY,
-    clear_leftovers,
+    BusyError,
+    locked,
+    other_files,
     read_csv,
     read_json,
     to_json,
@@ -279,42 +278,6 @@ class RunDirectory:
         return content
 
 
-class BusyError(InputError):
-    """Another process is working in the folder."""
-
-
-@contextlib.contextmanager
-def locked(file: Path, *, wait: float) -> Iterator[None]:
-    """Hold a lock while the block runs.
-
-    The system releases the lock when the process ends, even if it is killed, so nobody has to
-    remove the lock by hand.
-
-    Args:
-        file: File of the lock, in the folder that no other process should write to.
-        wait: Seconds to wait for the lock; a negative number waits without limit.
-
-    Raises:
-        BusyError: Another process holds the lock.
-        InputError: The file cannot be locked.
-    """
-    lock = filelock.FileLock(file, timeout=wait)
-    try:
-        lock.acquire()
-    except filelock.Timeout as error:
-        raise BusyError(
-            f"{file.parent} is being trained by another process. Wait for it, or stop it."
-        ) from error
-    except (OSError, NotImplementedError) as error:
-        raise InputError(
-            f"cannot lock {file}: {error}. Remove it, or choose another folder."
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def owns_folder(folder: Path, kind: str, marker: Path) -> bool:
     """Return whether a folder already holds a run or a study; raise if it holds something else.
 
@@ -328,14 +291,10 @@ def owns_folder(folder: Path, kind: str, marker: Path) -> bool:
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: a {kind} needs a folder. Choose another `out`.")
-    # A process that was killed while it wrote the marker may have left a temporary file.
-    clear_leftovers(folder)
+    others = other_files(folder)
     if marker.is_file():
         return True
-    # The lock is a hidden file, so it may remain when somebody deletes the files of a run.
-    if folder.is_dir() and not all(
-        entry.name == ".lock" or entry.name.startswith(TEMPORARY) for entry in folder.iterdir()
-    ):
+    if others:
         raise InputError(
             f"{folder} is not empty and not a {kind}. Choose a new or empty folder for `out`."
         )

@@ -20,12 +20,20 @@ from caelab.experiments.config import SOURCES, RunConfig
 from caelab.experiments.engines.base import Busy, Engine, Event, Failed, Finished, Job, Started
 from caelab.experiments.engines.timing import NetworkTimer
 from caelab.experiments.migration import RENAMED
-from caelab.experiments.run_directory import RunDirectory, locked, owns_folder, run_name
+from caelab.experiments.run_directory import RunDirectory, owns_folder, run_name
 from caelab.experiments.setup import load_data, require_trainable
 from caelab.experiments.start import read_start
 from caelab.experiments.study import Study, Variant
 from caelab.experiments.study_results import StudyRow, write_rows
-from caelab.files import make_folder, read_json, require_space, to_json, write_csv, write_text
+from caelab.files import (
+    locked,
+    make_folder,
+    read_json,
+    require_space,
+    to_json,
+    write_csv,
+    write_text,
+)
 
 _log = logging.getLogger(__name__)
 

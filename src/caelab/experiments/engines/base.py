@@ -10,6 +10,7 @@ from pathlib import Path
 from caelab.data.image_set import ImageSet
 from caelab.errors import InputError
 from caelab.experiments.config import RunConfig
+from caelab.files import BusyError
 from caelab.interrupt import Interrupted
 from caelab.progress import hidden
 
@@ -148,7 +149,6 @@ def train_job(job: Job, runs: Path, images: ImageSet | None = None) -> Finished 
         Interrupted: Someone asked to stop; the state is saved.
     """
     from caelab.experiments.run import run
-    from caelab.experiments.run_directory import BusyError
     from caelab.training.fit import TrainingDiverged
 
     try:
