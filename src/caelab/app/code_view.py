@@ -1,8 +1,6 @@
 """The view "Code": an image through a model, and what each part of its code does."""
 
-import io
 import math
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +18,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from caelab.app.data_url import enlarge, png_url
+from caelab.app.fields import read_number
 from caelab.app.jobs import Jobs
 from caelab.app.pages import render
 from caelab.app.restore_options import models_for
@@ -121,13 +121,8 @@ def look(query: Mapping[str, str], off: list[int], runs: Path, jobs: Jobs) -> di
 
 
 def _number(query: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:
-    try:
-        value = float(query.get(name) or default)
-    except ValueError:
-        value = math.nan
-    if not low <= value <= high:
-        raise InputError(f"{name.capitalize()}: give a number from {low:g} to {high:g}.")
-    return value
+    value = read_number(query, name, low, high)
+    return default if value is None else value
 
 
 @lru_cache(maxsize=4)
@@ -152,7 +147,7 @@ def _examples(size: tuple[int, int]) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=2)
 def _example_urls(size: tuple[int, int]) -> list[str]:
-    return [picture_url(each[None] / np.float32(255), enlarge=1) for each in _examples(size)]
+    return [picture_url(each[None] / np.float32(255), factor=1) for each in _examples(size)]
 
 
 def _image(name: str, model: Model, jobs: Jobs) -> Floats:
@@ -225,14 +220,14 @@ def _map(code: Floats, number: int, on: bool) -> CodeMap:
     )
 
 
-def picture_url(values: Floats, *, low: float | None = math.nan, enlarge: int = 0) -> str:
+def picture_url(values: Floats, *, low: float | None = math.nan, factor: int = 0) -> str:
     """Return a data URL with a PNG of an image.
 
     Args:
         values: Image ``float32 (1, C, H, W)`` with 1 or 3 channels.
         low: Value that is shown as black, with the largest value as white. ``None`` makes the
             smallest value black. NaN shows values in [0, 1] as they are.
-        enlarge: Factor by which the picture is enlarged. With 0, its longer side becomes about 160
+        factor: Factor by which the picture is enlarged. With 0, its longer side becomes about 160
             pixels.
     """
     plane = values[0].transpose(1, 2, 0)
@@ -241,11 +236,7 @@ def picture_url(values: Floats, *, low: float | None = math.nan, enlarge: int = 
         plane = (plane - dark) / max(float(plane.max()) - dark, 1e-12)
     pixels = np.rint(plane.clip(0, 1) * 255).astype(np.uint8)
     image = Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
-    factor = enlarge or max(1, 160 // max(image.size))
-    image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
-    stream = io.BytesIO()
-    image.save(stream, "PNG")
-    return f"data:image/png;base64,{b64encode(stream.getvalue()).decode()}"
+    return png_url(enlarge(image, factor or max(1, 160 // max(image.size))))
 
 
 def _show(request: Request) -> Response:

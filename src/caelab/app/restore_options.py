@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from caelab.app.fields import read_number
 from caelab.app.found_runs import find_runs
 from caelab.degrade.degradation import Degradation, parse_degradation
 from caelab.errors import InputError, printable
@@ -173,11 +174,11 @@ def read_options(form: Mapping[str, Any], runs: Path) -> Restoration:
     found = tuple(int(part) for part in re.findall(r"\d{1,4}", scales))
     if scales and not (found and all(1 <= scale <= 1024 for scale in found)):
         raise InputError("Scales: give numbers of pixels from 1 to 1024, such as 32 or 32,64.")
-    strength = _number(form, "strength", 0, 1)
+    strength = read_number(form, "strength", 0, 1)
     saturations = re.split(r"[,;\s]+", str(form.get("saturation") or "").strip())
     if len(saturations) > MAX_RESULTS:
         raise InputError(f"Saturation: give at most {MAX_RESULTS} numbers.")
-    variants = int(_number(form, "variants", 0, MAX_RESULTS) or 0) if task == "colorize" else 0
+    variants = int(read_number(form, "variants", 0, MAX_RESULTS) or 0) if task == "colorize" else 0
     if variants and not models[model]:
         raise InputError(
             f"the model {printable(model)} gives only one coloring. Choose another model."
@@ -186,7 +187,7 @@ def read_options(form: Mapping[str, Any], runs: Path) -> Restoration:
         task=task,
         model=model,
         saturations=tuple(
-            _number({"saturation": each}, "saturation", 0, 10) for each in saturations
+            read_number({"saturation": each}, "saturation", 0, 10) for each in saturations
         ),
         scales=found or None,
         variants=variants,
@@ -199,16 +200,3 @@ def _strength(task: str, strength: float | None, *, measured: bool) -> Strength:
     if task not in ("denoise", "restore"):
         return 1.0
     return "auto" if measured and task == "denoise" else 1.0 if strength is None else strength
-
-
-def _number(form: Mapping[str, Any], name: str, low: float, high: float) -> float | None:
-    text = str(form.get(name) or "")
-    if not text:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not low <= value <= high:
-        raise InputError(f"{name.capitalize()}: give a number from {low:g} to {high:g}.")
-    return value

@@ -1,18 +1,17 @@
 """The view "Understand": show layers, sizes and a drawing of a network while a user types it."""
 
-import io
-from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from PIL import Image, ImageDraw
+from PIL import ImageDraw
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from caelab.api.describe import NetworkDescription, describe
+from caelab.app.data_url import data_url, enlarge, png_url
 from caelab.app.pages import render
 from caelab.data.builtin_photos import PHOTOS, open_photo
 from caelab.errors import InputError
@@ -157,7 +156,7 @@ def explain(query: Mapping[str, str]) -> dict[str, Any]:
         "after": after,
         "changed": before.text != after.text,
         "calculations": size_calculations(after),
-        "drawing": _data_url(draw_network(after, read_language("en")), "svg+xml"),
+        "drawing": data_url(draw_network(after, read_language("en")), "svg+xml"),
         "layers": [str(layer) for layer in layers(network)],
         "position": position,
         "sliders": sliders(layers(network)[position]),
@@ -226,11 +225,11 @@ def _with_frame(size: tuple[int, int], rows: slice, columns: slice) -> str:
         columns: Columns in the frame.
     """
     height, width = size
-    enlarge = max(1, 320 // max(size))
+    factor = max(1, 320 // max(size))
     crop = open_photo(PHOTOS[0]).convert("RGB").resize((width, height), box=EXAMPLE)
-    image = crop.resize((width * enlarge, height * enlarge), Image.Resampling.NEAREST)
-    left, right = (enlarge * side for side in (columns.start, columns.stop))
-    top, bottom = (enlarge * side for side in (rows.start, rows.stop))
+    image = enlarge(crop, factor)
+    left, right = (factor * side for side in (columns.start, columns.stop))
+    top, bottom = (factor * side for side in (rows.start, rows.stop))
     if left < right and top < bottom:
         draw = ImageDraw.Draw(image)
         # A frame of a single color would be invisible on pixels of this color.
@@ -238,13 +237,7 @@ def _with_frame(size: tuple[int, int], rows: slice, columns: slice) -> str:
             box = (left + inset, top + inset, right - 1 - inset, bottom - 1 - inset)
             if box[0] <= box[2] and box[1] <= box[3]:
                 draw.rectangle(box, outline=color, width=line)
-    stream = io.BytesIO()
-    image.save(stream, "PNG")
-    return _data_url(stream.getvalue(), "png")
-
-
-def _data_url(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{b64encode(content).decode()}"
+    return png_url(image)
 
 
 async def _show(request: Request) -> Response:
